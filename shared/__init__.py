@@ -1,0 +1,1 @@
+"""What two or more dits services need: settings, database, request chain, errors, formats."""

@@ -1,0 +1,145 @@
+"""Access checks of the services that are not auth: asked over gRPC, kept for five seconds.
+
+The bound of five seconds is the promise. A NOTIFY from the database drops answers at once, as a hint:
+where it does not arrive (a broken connection, a pooler in between) the bound still holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from uuid import UUID
+
+import asyncpg
+import grpc
+import structlog
+from dits.auth.v1 import access_service_pb2 as pb
+from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
+
+from shared.call import Access, Caller, RepositoryAccess
+from shared.db import UNREACHABLE, unavailable
+from shared.errors import invalid, not_found, unauthenticated
+from shared.policy import Permission
+
+log = structlog.get_logger(__name__)
+
+# Payload of a notification: the UUID of the user or repository whose answers are out of date.
+CHANNEL = "dits_access"
+CHECK_SECONDS = 5.0
+RECONNECT_SECONDS = 2.0
+MAX_ENTRIES = 20_000
+
+_Key = tuple[str | None, str]
+
+
+class RemoteAccess:
+    """Asks auth's AccessService with the caller's own credential, and remembers."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stub = AccessServiceStub(channel)
+        self._clock = clock
+        self._cache: OrderedDict[_Key, tuple[float, Access]] = OrderedDict()
+
+    async def resolve(self, token: str | None, repository: str, max_age: float) -> Access:
+        """See AccessResolver. Refusals are not remembered: a grant works at once."""
+        key = (token, repository)
+        # The age counts from before the question: the answer is at least as young.
+        now = self._clock()
+        known = self._cache.get(key)
+        if known is not None and now - known[0] < max_age:
+            return known[1]
+        access = await self._ask(token, repository)
+        self._cache[key] = (now, access)
+        if len(self._cache) > MAX_ENTRIES:
+            self._cache.popitem(last=False)
+        return access
+
+    def forget(self, changed: UUID | None) -> None:
+        """Drops the answers about one user or repository; all of them for None."""
+        if changed is None:
+            self._cache.clear()
+            return
+        stale = [key for key, (_, access) in self._cache.items() if _concerns(access, changed)]
+        for key in stale:
+            del self._cache[key]
+
+    async def _ask(self, token: str | None, repository: str) -> Access:
+        metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
+        try:
+            answer = await self._stub.CheckAccess(
+                pb.CheckAccessRequest(repository=repository),
+                metadata=metadata,
+                timeout=CHECK_SECONDS,
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                raise unauthenticated() from None
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                raise not_found("repository", repository) from None
+            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+                raise invalid("repository", "must be a UUID or owner/name") from None
+            log.warning("access check failed", code=error.code().name, details=error.details())
+            raise unavailable("auth") from error
+        return _access(answer)
+
+    async def listen(self, dsn: str) -> None:
+        """Drops answers as notifications come, for ever; after a lost connection drops all."""
+        while True:
+            try:
+                await self._listen_once(dsn)
+            except UNREACHABLE as error:
+                log.info("no notifications", cause=type(error).__name__)
+            self.forget(None)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen_once(self, dsn: str) -> None:
+        """Listens until the connection breaks."""
+        closed = asyncio.Event()
+        connection = await asyncpg.connect(dsn)
+        connection.add_termination_listener(lambda _: closed.set())
+        try:
+            await connection.add_listener(CHANNEL, self._notified)
+            await closed.wait()
+        finally:
+            await connection.close(timeout=1)
+
+    def _notified(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        try:
+            self.forget(UUID(str(payload)))
+        except ValueError:
+            self.forget(None)
+
+
+def _concerns(access: Access, changed: UUID) -> bool:
+    """Whether an answer speaks of a user or repository."""
+    return (access.caller is not None and access.caller.user_id == changed) or (
+        access.repository is not None and access.repository.id == changed
+    )
+
+
+def _access(answer: pb.CheckAccessResponse) -> Access:
+    """The answer as the chain wants it."""
+    caller = repository = None
+    if answer.HasField("caller"):
+        who = answer.caller
+        is_session = who.credential_type == pb.CREDENTIAL_TYPE_SESSION
+        caller = Caller.of(
+            UUID(who.user_id),
+            who.username,
+            UUID(who.credential_id),
+            None if is_session else list(who.scopes),
+        )
+    if answer.HasField("repository"):
+        found = answer.repository
+        repository = RepositoryAccess(
+            UUID(found.repository_id),
+            found.owner,
+            found.name,
+            Permission(found.permission),
+            found.read_only,
+        )
+    return Access(caller, repository)

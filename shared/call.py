@@ -1,0 +1,107 @@
+"""One RPC under way: who calls, on which repository, under which request id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from shared.errors import permission_missing, scope_missing, unauthenticated
+from shared.policy import Permission, expand
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated account and the credential it came with.
+
+    Attributes:
+        user_id: the account.
+        username: its name.
+        is_session: a session; otherwise an API token.
+        credential_id: the session or token.
+        scopes: of the token, with all that they include; None = a session, not limited by scopes.
+    """
+
+    user_id: UUID
+    username: str
+    is_session: bool
+    credential_id: UUID
+    scopes: frozenset[str] | None
+
+    @classmethod
+    def of(
+        cls, user_id: UUID, username: str, credential_id: UUID, scopes: list[str] | None
+    ) -> Caller:
+        """Builds a caller; `scopes` is None for a session."""
+        expanded = None if scopes is None else expand(frozenset(scopes))
+        return cls(user_id, username, scopes is None, credential_id, expanded)
+
+    def require_scope(self, scope: str | None) -> None:
+        """Raises SCOPE_MISSING unless the credential covers the scope."""
+        if scope is not None and self.scopes is not None and scope not in self.scopes:
+            raise scope_missing(scope)
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryAccess:
+    """A repository and the caller's right on it."""
+
+    id: UUID
+    owner: str
+    name: str
+    permission: Permission
+    read_only: bool
+
+    def require(self, permission: Permission) -> None:
+        """Raises PERMISSION_MISSING unless the caller has the right."""
+        if self.permission < permission:
+            raise permission_missing(permission.name, self.permission.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Answer of an access check."""
+
+    caller: Caller | None
+    repository: RepositoryAccess | None
+
+
+class AccessResolver(Protocol):
+    """Finds out who a credential belongs to and what it may do."""
+
+    async def resolve(self, token: str | None, repository: str, max_age: float) -> Access:
+        """Checks, or takes an answer that is at most `max_age` seconds old.
+
+        Raises UNAUTHENTICATED or NOT_FOUND.
+        """
+
+
+@dataclass(slots=True)
+class Call:
+    """What a handler knows about the RPC besides its request."""
+
+    method: str
+    request_id: str
+    token: str | None = None
+    peer_ip: str | None = None
+    user_agent: str = ""
+    access: Access = field(default_factory=lambda: Access(None, None))
+
+    @property
+    def caller(self) -> Caller:
+        """The authenticated caller."""
+        if self.access.caller is None:
+            raise unauthenticated()
+        return self.access.caller
+
+    @property
+    def caller_id(self) -> UUID | None:
+        """The caller's account; None if anonymous."""
+        return self.access.caller.user_id if self.access.caller else None
+
+    @property
+    def repository(self) -> RepositoryAccess:
+        """The repository that the request names; the policy of the RPC guarantees it."""
+        if self.access.repository is None:
+            raise AssertionError(f"the policy of {self.method} names no repository")
+        return self.access.repository

@@ -1,0 +1,125 @@
+"""Settings of every dits process: environment, file and command line, in one typed list."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+SERVICES = ("auth", "repo", "chunk", "lock")
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the text is one sentence for the operator."""
+
+
+class Settings(BaseSettings):
+    """Each field is `--name value`, `DITS_NAME`, or `name` in the TOML file DITS_CONFIG."""
+
+    model_config = SettingsConfigDict(env_prefix="DITS_", extra="forbid")
+
+    data_dir: Path = Field(
+        Path(".dits-data"), description="folder of the embedded database, the chunks and the key"
+    )
+    database_url: str | None = Field(
+        None, description="PostgreSQL 15 or newer to use instead of the embedded one"
+    )
+    postgres_bin: Path | None = Field(
+        None, description="bin folder of a system PostgreSQL to run as the embedded one"
+    )
+    server_key: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="64 hex digits that seal secrets and page tokens; the same for all services; "
+        "default: made once and kept in data_dir/server.key",
+    )
+    host: str = Field("127.0.0.1", description="address to listen on")
+    auth_port: Port = Field(50051, description="port of the auth service; 0 = a free one")
+    repo_port: Port = Field(50052, description="port of the repo service; 0 = a free one")
+    chunk_port: Port = Field(50053, description="port of the chunk service; 0 = a free one")
+    lock_port: Port = Field(50054, description="port of the lock service; 0 = a free one")
+    auth_address: str | None = Field(
+        None, description="where the other services reach auth; default: this machine, auth_port"
+    )
+    chunk_address: str | None = Field(
+        None, description="where repo reaches chunk; default: this machine, chunk_port"
+    )
+    pool_size: PositiveInt = Field(10, description="database connections per service")
+    registration_open: bool = Field(True, description="whether anyone may create an account")
+    hashing_slots: PositiveInt = Field(2, description="passwords hashed at once (64 MiB each)")
+    region: str = Field("local", description="name of the region that this server stores into")
+    pack_bytes: PositiveInt = Field(
+        64 << 20, description="size at which an upload's pack is made durable, bytes"
+    )
+    claim_lease_seconds: PositiveInt = Field(
+        86_400, description="how long a chunk without a commit is kept, seconds"
+    )
+    max_concurrent_rpcs: PositiveInt = Field(1000, description="calls served at once per service")
+    drain_seconds: PositiveFloat = Field(
+        10.0, description="how long calls may go on after SIGTERM, seconds"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe log entry that is written"
+    )
+    log_format: Literal["json", "console"] = Field("json", description="form of the log")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line before environment before file."""
+        del dotenv_settings, file_secret_settings
+        file = os.environ.get("DITS_CONFIG")
+        toml = (TomlConfigSettingsSource(settings_cls, Path(file)),) if file else ()
+        return (init_settings, env_settings, *toml)
+
+    def port(self, service: str) -> int:
+        """The configured port of one service."""
+        return int(getattr(self, f"{service}_port"))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds one option per setting, so that `--help` lists them all."""
+    group = parser.add_argument_group(
+        "settings", "Each can also be given as an environment variable or in the file DITS_CONFIG."
+    )
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"; default: {field.default}"
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=name,
+            metavar="VALUE",
+            default=argparse.SUPPRESS,
+            help=f"{field.description} [DITS_{name.upper()}{default}]".replace("%", "%%"),
+        )
+
+
+def load(arguments: dict[str, Any] | None = None) -> Settings:
+    """Reads the settings; `arguments` (from `add_options`) win. Raises ConfigError."""
+    file = os.environ.get("DITS_CONFIG")
+    if file and not Path(file).is_file():
+        raise ConfigError(f"The settings file {file}, named by DITS_CONFIG, does not exist.")
+    given = {k: v for k, v in (arguments or {}).items() if k in Settings.model_fields}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"The setting {name} is wrong: {first['msg']}.") from error
+    except ValueError as error:
+        raise ConfigError(f"The settings file {file} cannot be read: {error}.") from error

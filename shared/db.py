@@ -1,0 +1,122 @@
+"""The database: one pool per service, and transactions that are retried as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import asyncpg
+import structlog
+
+from shared.errors import DomainError, Reason, retry_later
+
+if TYPE_CHECKING:
+    Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Row: TypeAlias = asyncpg.Record
+else:
+    Connection = asyncpg.Connection
+    Row = asyncpg.Record
+
+Result = TypeVar("Result")
+Work = Callable[[Connection], Awaitable[Result]]
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 6
+ACQUIRE_SECONDS = 10.0
+# Whoever waits this long for a lock, or idles in a transaction, holds others up: give way.
+SESSION = {
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "15s",
+    "statement_timeout": "60s",
+    "timezone": "UTC",
+    "jit": "off",
+}
+_RETRIED = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+)
+UNREACHABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    OSError,
+)
+
+
+def unavailable(what: str) -> DomainError:
+    """UNAVAILABLE, with a second to wait."""
+    return retry_later(
+        Reason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, f"{what} does not answer", 1.0, dependency=what
+    )
+
+
+class Database:
+    """A service's pool of connections."""
+
+    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+        self.pool = pool
+
+    @classmethod
+    async def connect(cls, dsn: str, *, service: str, size: int) -> Database:
+        """Opens the pool; the connections are made when first needed."""
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            server_settings={"application_name": f"dits-{service}", **SESSION},
+        )
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Closes the pool, at the latest after five seconds."""
+        try:
+            await asyncio.wait_for(self.pool.close(), 5.0)
+        except TimeoutError:
+            self.pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection without a transaction, for reads of one statement."""
+        try:
+            connection = await self.pool.acquire(timeout=ACQUIRE_SECONDS)
+        except TimeoutError as error:
+            raise unavailable("database") from error
+        try:
+            yield connection
+        finally:
+            await self.pool.release(connection)
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Row]:
+        """All rows of one statement."""
+        async with self.connection() as connection:
+            return await connection.fetch(query, *arguments)
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
+        """The first row of one statement."""
+        async with self.connection() as connection:
+            return await connection.fetchrow(query, *arguments)
+
+    async def transaction(self, work: Work[Result]) -> Result:
+        """Runs `work` in a READ COMMITTED transaction; repeats all of it after a deadlock.
+
+        `work` may run several times, so it must not have effects outside the database.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with self.connection() as connection, connection.transaction():
+                    return await work(connection)
+            except _RETRIED as error:
+                log.info("transaction retried", attempt=attempt, cause=type(error).__name__)
+                if attempt < ATTEMPTS:
+                    await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311
+        raise retry_later(
+            Reason.ERROR_REASON_CONTENTION, "too many changes of the same rows at once", 0.5
+        )

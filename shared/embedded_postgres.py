@@ -1,0 +1,292 @@
+"""An embedded PostgreSQL: a server of our own, in a folder of our own, for as long as we live."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from shared import postgres_cluster, postgres_launcher
+from shared.postgres_cluster import EmbeddedPostgresError
+
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
+
+_POLL = 0.01  # all limits are in seconds
+_SHUTDOWN_LIMIT = 30
+_ABORT_LIMIT = 10
+_RECOVERY_LIMIT = 600  # replaying max_wal_size from a slow disk takes minutes
+_PORT_ATTEMPTS = 8
+_LOG_LIMIT = 8 << 20
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL cluster in `data_dir`, served while this process lives and not longer.
+
+    `data_dir` is created when absent, but never chmodded or chowned: it holds `lock`,
+    `postgres.log`, `password` (0600) and `cluster` (0700). Only the last two belong to the server's
+    user, which is ours or, when we are root, `nobody`; thus root never works inside a folder in
+    which somebody else could have laid a trap of symlinks.
+
+    The server listens on a free port of 127.0.0.1, with a random password, and on no Unix socket:
+    a socket's path is limited to 107 bytes, and a data folder's is not.
+
+    Every failure is an `EmbeddedPostgresError` of one sentence.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        bin_dir: Path | None = None,
+        durable: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`bin_dir` replaces the wheel's programs; `durable=False` is for tests: fast, unsafe."""
+        self._folder = data_dir.resolve()
+        self._cluster = self._folder / "cluster"
+        self._log = self._folder / "postgres.log"
+        self._bin_dir = bin_dir
+        self._durable = durable
+        self._settings = settings or {}
+        # It stands in the command line or title of every process of the cluster, by which they are
+        # found after a crash, even by a root that lacks the capability to look into /proc/*/cwd.
+        self._name = f"dits-{hashlib.blake2b(bytes(self._folder), digest_size=8).hexdigest()}"
+        self._lock: int | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._port: int | None = None
+        self._password = ""
+
+    @property
+    def dsn(self) -> str:
+        """What asyncpg connects to: database and superuser `dits`; from the first start() on."""
+        if self._port is None:
+            raise EmbeddedPostgresError("The embedded PostgreSQL has not been started.")
+        # Without sslmode every connection would begin by asking for TLS, in vain.
+        where = f"127.0.0.1:{self._port}/{postgres_cluster.DATABASE}?sslmode=disable"
+        return f"postgresql://{postgres_cluster.SUPERUSER}:{self._password}@{where}"
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id; None before start() and after stop()."""
+        return None if self._server is None else self._server.pid
+
+    def poll(self) -> int | None:
+        """The postmaster's exit status, None while it runs; after a death, start() again."""
+        return None if self._server is None else self._server.poll()
+
+    def start(self) -> str:
+        """Serve the cluster, made first when absent; return the DSN once it accepts connections.
+
+        After the postmaster's death, starting again keeps the port unless somebody has taken it.
+        """
+        if sys.platform != "linux":
+            raise EmbeddedPostgresError(
+                "The embedded PostgreSQL runs on Linux only: set DITS_DATABASE_URL."
+            )
+        if threading.current_thread() is not threading.main_thread():
+            raise EmbeddedPostgresError(
+                "The embedded PostgreSQL must be started from the main thread,"
+                " because it ends with the thread that started it."
+            )
+        if self._server is not None and self._server.poll() is None:
+            raise EmbeddedPostgresError(f"The database in {self._folder} is running already.")
+        try:
+            self._start()
+        except OSError as exc:
+            self.stop()
+            raise EmbeddedPostgresError(
+                f"The database cannot use {exc.filename or self._folder}: {exc.strerror}."
+            ) from exc
+        except BaseException:
+            self.stop()
+            raise
+        return self.dsn
+
+    def stop(self) -> None:
+        """Shut down: disconnect everyone and checkpoint, or abort if that takes too long."""
+        if self._server is not None:
+            for how, patience in (
+                (signal.SIGINT, _SHUTDOWN_LIMIT),
+                (signal.SIGQUIT, _ABORT_LIMIT),
+                (signal.SIGKILL, None),
+            ):
+                self._server.send_signal(how)
+                try:
+                    self._server.wait(patience)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+            self._server = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        bin_dir, major = postgres_cluster.find_programs(self._bin_dir)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._lock is None:
+            self._take_lock()
+        self._await_predecessor()
+        postgres_cluster.remove_unfinished(self._folder)
+        if not self._cluster.exists():
+            postgres_cluster.create(self._folder, bin_dir, major, durable=self._durable)
+        made_by = (self._cluster / "PG_VERSION").read_text().strip()
+        if made_by != str(major):
+            raise EmbeddedPostgresError(
+                f"The database in {self._folder} was made by PostgreSQL {made_by}"
+                f" and cannot be opened by PostgreSQL {major}."
+            )
+        self._password = (self._folder / "password").read_text()
+        self._launch(bin_dir / "postgres")
+
+    def _take_lock(self) -> None:
+        """Lock the folder for us alone; no program inherits the lock, and no crash leaves it."""
+        import fcntl  # here, so that this module can be imported where there is no such thing
+
+        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(lock, 20).decode()
+            os.close(lock)
+            raise EmbeddedPostgresError(
+                f"The database in {self._folder} is in use by process {holder}."
+            ) from None
+        self._lock = lock
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+
+    def _await_predecessor(self) -> None:
+        """Wait until the server of a killed parent has shut down, and end what survived it."""
+        patience = time.monotonic() + _SHUTDOWN_LIMIT
+        while members := self._members():
+            late = time.monotonic() - patience
+            if late > _ABORT_LIMIT:
+                raise EmbeddedPostgresError(
+                    f"An earlier server of {self._folder} does not end (process {min(members)})."
+                )
+            # A backend without a postmaster can only be in the way: it may be busy for hours.
+            orphaned = all(title.startswith(b"postgres: ") for title in members.values())
+            if orphaned or late > 0:
+                for pid in members:
+                    _signal(pid, signal.SIGKILL if late > _ABORT_LIMIT / 2 else signal.SIGQUIT)
+            time.sleep(_POLL)
+
+    def _members(self) -> dict[int, bytes]:
+        """The title of every running process of this cluster, whoever started it."""
+        members = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                title = (process / "cmdline").read_bytes()
+                if self._name.encode() in title and (process / "comm").read_text() == "postgres\n":
+                    members[int(process.name)] = title
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return members
+
+    def _launch(self, postgres: Path) -> None:
+        """Start the postmaster, on the port it had before or else a free one, and see it ready."""
+        if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
+            self._log.rename(f"{self._log}.1")
+        for _ in range(_PORT_ATTEMPTS):
+            port = self._port or _free_port()
+            # Append: an operator may truncate a log in use.
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+            with os.fdopen(os.open(self._log, flags, 0o600), "rb") as log:
+                end = log.seek(0, os.SEEK_END)
+                stale = self._status()
+                self._server = subprocess.Popen(  # noqa: S603
+                    self._command(postgres, port),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    # A Ctrl-C is for us alone; the server ends after its last client.
+                    start_new_session=True,
+                )
+                if self._await_ready(stale):
+                    self._port = port
+                    return
+                log.seek(end)
+                said = log.read().decode(errors="replace")
+            # Somebody took the port between our look and the bind; all else is a real failure.
+            if "could not create any TCP/IP sockets" not in said:
+                break
+            self._port = None
+        full = not said and shutil.disk_usage(self._folder).free < 1 << 20
+        why = "the disk is full" if full else postgres_cluster.reason(said)
+        raise EmbeddedPostgresError(f"The database in {self._folder} did not start: {why}.")
+
+    def _command(self, postgres: Path, port: int) -> list[str]:
+        user, group = postgres_cluster.server_user()
+        settings = {
+            **postgres_cluster.default_settings(durable=self._durable),
+            **self._settings,
+            "cluster_name": self._name,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "port": str(port),
+        }
+        arguments = ["-D", str(self._cluster), *postgres_cluster.as_arguments(settings)]
+        return postgres_launcher.command(user, group, self._cluster, postgres, *arguments)
+
+    def _await_ready(self, stale: list[bytes]) -> bool:
+        """Whether the postmaster came to accept connections, rather than exit or take forever."""
+        give_up = time.monotonic() + _RECOVERY_LIMIT
+        while self.poll() is None and time.monotonic() < give_up:
+            status = self._status()
+            # The pid alone tells little: a restarted container deals the same pids again.
+            if (
+                status != stale
+                and status[0] == b"%d" % (self.pid or 0)
+                and status[7:] == [b"ready"]
+            ):
+                return True
+            time.sleep(_POLL)
+        return False
+
+    def _status(self) -> list[bytes]:
+        """What a postmaster writes about itself: its pid first, its state eighth, once known."""
+        try:
+            return [
+                line.strip()
+                for line in (self._cluster / "postmaster.pid").read_bytes().splitlines()
+            ]
+        except FileNotFoundError:
+            return []
+
+
+def _signal(pid: int, how: signal.Signals) -> None:
+    try:
+        os.kill(pid, how)
+    except ProcessLookupError:
+        return
+
+
+def _free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

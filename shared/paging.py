@@ -1,0 +1,82 @@
+"""Pages: sizes, and signed tokens that say where the next page begins.
+
+A token is bound to the method, the caller and all filters of the request, so it can neither be forged
+nor carried over to another listing. Queries are keyset queries: a page begins after a row, never at a
+count of rows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from shared.call import Call
+from shared.errors import DomainError, Reason, invalid
+from shared.serverkey import ServerKey
+
+DEFAULT_SIZE = 50
+MAX_SIZE = 1000
+_MAC_BYTES = 16
+
+Item = TypeVar("Item")
+
+
+class Page:
+    """One page of a listing that is being answered.
+
+    Attributes:
+        size: how many rows the response may hold; fetch `size + 1`.
+        after: the position that the page token carries; None = from the beginning.
+    """
+
+    def __init__(self, key: ServerKey, request: Message, call: Call) -> None:
+        asked: Any = request
+        if asked.page_size < 0:
+            raise invalid("page_size", "must not be negative")
+        self.size = min(asked.page_size or DEFAULT_SIZE, MAX_SIZE)
+        self._key = key
+        self._binding = _binding(request, call)
+        self.after = self._open(asked.page_token) if asked.page_token else None
+
+    def cut(self, rows: Sequence[Item]) -> tuple[Sequence[Item], bool]:
+        """The rows of this page, out of up to `size + 1`, and whether there are more."""
+        return rows[: self.size], len(rows) > self.size
+
+    def token(self, *position: str | int) -> str:
+        """The token of the page after `position`, the sort key of the last row."""
+        payload = json.dumps(position, separators=(",", ":")).encode()
+        mac = self._key.mac(b"page", self._binding, payload)
+        return base64.urlsafe_b64encode(mac + payload).decode()
+
+    def _open(self, token: str) -> list[Any]:
+        try:
+            raw = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+        except (binascii.Error, UnicodeEncodeError):
+            raise _bad_token() from None
+        mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        if mac != self._key.mac(b"page", self._binding, payload):
+            raise _bad_token()
+        position: list[Any] = json.loads(payload)
+        return position
+
+
+def _binding(request: Message, call: Call) -> bytes:
+    """What a token is bound to: method, caller, repository and filters."""
+    filters: Any = type(request)()
+    filters.CopyFrom(request)
+    filters.page_token = ""
+    filters.page_size = 0
+    text: bytes = filters.SerializeToString(deterministic=True)
+    return b"\0".join((call.method.encode(), str(call.caller_id).encode(), text))
+
+
+def _bad_token() -> DomainError:
+    return DomainError(
+        Reason.ERROR_REASON_INVALID_PAGE_TOKEN,
+        "page_token: not issued by this server for this request",
+    )

@@ -1,0 +1,146 @@
+"""The frame of every service: a gRPC server, its pool, its background tasks, its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from shared.call import AccessResolver
+from shared.chain import MAX_STREAM_MESSAGE_BYTES, Chain
+from shared.config import Settings
+from shared.db import Database
+from shared.health import Health
+from shared.reflection import Reflection
+from shared.serverkey import ServerKey
+
+log = structlog.get_logger(__name__)
+
+_REFLECTION_V1ALPHA = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
+# A message may exceed the limit of its method by its framing; the chain holds the exact limits.
+_SLACK = 1 << 20
+
+
+class StartError(Exception):
+    """The server cannot start; the text is one sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What every service is built from.
+
+    Attributes:
+        settings: the operator's settings.
+        dsn: of the database.
+        key: the server's key.
+        addresses: host:port of the services that others call ("auth", "chunk").
+    """
+
+    settings: Settings
+    dsn: str
+    key: ServerKey
+    addresses: dict[str, str] = field(default_factory=dict)
+
+
+def channel(address: str) -> grpc.aio.Channel:
+    """A channel to another dits service."""
+    return grpc.aio.insecure_channel(
+        address,
+        options=[
+            ("grpc.max_receive_message_length", MAX_STREAM_MESSAGE_BYTES + _SLACK),
+            ("grpc.max_reconnect_backoff_ms", 2_000),
+        ],
+    )
+
+
+# Limits that keep one bad client from hurting the others.
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_STREAM_MESSAGE_BYTES + _SLACK),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 16 << 10),
+    ("grpc.max_concurrent_streams", 100),
+    # Without this, a second server on the port would silently share it.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_connection_idle_ms", 15 * 60 * 1000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 5),
+)
+
+
+class ServiceServer:
+    """One service, listening."""
+
+    def __init__(
+        self,
+        name: str,
+        runtime: Runtime,
+        database: Database,
+        resolver: AccessResolver,
+        servicers: Sequence[tuple[ServiceDescriptor, object]],
+        *,
+        background: Iterable[Coroutine[Any, Any, None]] = (),
+        channels: Sequence[grpc.aio.Channel] = (),
+    ) -> None:
+        self.name = name
+        self.port = 0
+        self._runtime = runtime
+        self._database = database
+        self._background = list(background)
+        self._channels = channels
+        self._tasks: list[asyncio.Task[None]] = []
+        names = [descriptor.full_name for descriptor, _ in servicers]
+        health_descriptor = health_pb2.DESCRIPTOR.services_by_name["Health"]
+        self._health = Health(names)
+        listed = [*names, health_descriptor.full_name, _REFLECTION_V1ALPHA.full_name]
+        self._server = grpc.aio.server(
+            options=_OPTIONS,
+            maximum_concurrent_rpcs=runtime.settings.max_concurrent_rpcs,
+        )
+        chain = Chain(resolver)
+        reflection = Reflection([*listed, "grpc.reflection.v1.ServerReflection"])
+        self._server.add_generic_rpc_handlers(
+            (
+                *(chain.handlers(descriptor, servicer) for descriptor, servicer in servicers),
+                chain.handlers(health_descriptor, self._health),
+                chain.handlers(_REFLECTION_V1ALPHA, reflection),
+                # The same messages under the name that newer clients ask for first.
+                chain.handlers(
+                    _REFLECTION_V1ALPHA, reflection, name="grpc.reflection.v1.ServerReflection"
+                ),
+            )
+        )
+
+    async def start(self) -> None:
+        """Binds the port and begins to serve. Raises StartError if the port is taken."""
+        settings = self._runtime.settings
+        port = settings.port(self.name)
+        try:
+            self.port = self._server.add_insecure_port(f"{settings.host}:{port}")
+        except RuntimeError as error:
+            raise StartError(
+                f"The {self.name} service cannot listen on {settings.host}:{port}: "
+                f"another program has the port; choose one with --{self.name}-port."
+            ) from error
+        await self._server.start()
+        self._tasks = [asyncio.create_task(work) for work in self._background]
+        log.info("listening", service=self.name, host=settings.host, port=self.port)
+
+    async def stop(self) -> None:
+        """Lets running calls finish for `drain_seconds`, then ends everything."""
+        self._health.drain()
+        await self._server.stop(self._runtime.settings.drain_seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for open_channel in self._channels:
+            await open_channel.close()
+        await self._database.close()
