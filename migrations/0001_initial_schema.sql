@@ -1,8 +1,9 @@
--- Initial schema: the specification of the dits database, statement for statement.
+-- Initial schema
 --
--- Nothing here is corrected or reordered; what the specification needs in order to work is done, with
--- reasons, by the steps that follow, one file per owner. The single statement left out is the row that
--- describes this step: the runner writes it, as it does for every step, with the checksum of the file.
+-- The specification of the dits database, statement for statement. Nothing in it is corrected or reordered:
+-- what it needs in order to work is done, with reasons, by the steps that follow, one file per owner. The
+-- single statement left out is the row that describes this step: the runner writes it, as it does for
+-- every step, with the checksum of the file.
 --
 -- Versions are the numbers of the files (1, 2, 3, ...) and not dates: a missing or doubled number is
 -- then an error that can be seen, and "one step older" has a meaning.

@@ -16,15 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shared import postgres_cluster, postgres_launcher
+from shared import postgres_cluster, postgres_launcher, postgres_processes
 from shared.postgres_cluster import EmbeddedPostgresError
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
 
-_POLL = 0.01  # all limits are in seconds
-_SHUTDOWN_LIMIT = 30
-_ABORT_LIMIT = 10
-_RECOVERY_LIMIT = 600  # replaying max_wal_size from a slow disk takes minutes
+_RECOVERY_LIMIT = 600  # seconds: replaying max_wal_size from a slow disk takes minutes
 _PORT_ATTEMPTS = 8
 _LOG_LIMIT = 8 << 20
 
@@ -58,8 +55,7 @@ class EmbeddedPostgres:
         self._bin_dir = bin_dir
         self._durable = durable
         self._settings = settings or {}
-        # It stands in the command line or title of every process of the cluster, by which they are
-        # found after a crash, even by a root that lacks the capability to look into /proc/*/cwd.
+        # By the name, a later start finds what is left of the processes of this one.
         self._name = f"dits-{hashlib.blake2b(bytes(self._folder), digest_size=8).hexdigest()}"
         self._lock: int | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -116,8 +112,8 @@ class EmbeddedPostgres:
         """Shut down: disconnect everyone and checkpoint, or abort if that takes too long."""
         if self._server is not None:
             for how, patience in (
-                (signal.SIGINT, _SHUTDOWN_LIMIT),
-                (signal.SIGQUIT, _ABORT_LIMIT),
+                (signal.SIGINT, postgres_processes.SHUTDOWN_LIMIT),
+                (signal.SIGQUIT, postgres_processes.ABORT_LIMIT),
                 (signal.SIGKILL, None),
             ):
                 self._server.send_signal(how)
@@ -148,7 +144,8 @@ class EmbeddedPostgres:
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._lock is None:
             self._take_lock()
-        self._await_predecessor()
+        postgres_processes.await_predecessor(self._name)
+        postgres_processes.forget_predecessor(self._cluster)
         postgres_cluster.remove_unfinished(self._folder)
         if not self._cluster.exists():
             postgres_cluster.create(self._folder, bin_dir, major, durable=self._durable)
@@ -178,34 +175,6 @@ class EmbeddedPostgres:
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
 
-    def _await_predecessor(self) -> None:
-        """Wait until the server of a killed parent has shut down, and end what survived it."""
-        patience = time.monotonic() + _SHUTDOWN_LIMIT
-        while members := self._members():
-            late = time.monotonic() - patience
-            if late > _ABORT_LIMIT:
-                raise EmbeddedPostgresError(
-                    f"An earlier server of {self._folder} does not end (process {min(members)})."
-                )
-            # A backend without a postmaster can only be in the way: it may be busy for hours.
-            orphaned = all(title.startswith(b"postgres: ") for title in members.values())
-            if orphaned or late > 0:
-                for pid in members:
-                    _signal(pid, signal.SIGKILL if late > _ABORT_LIMIT / 2 else signal.SIGQUIT)
-            time.sleep(_POLL)
-
-    def _members(self) -> dict[int, bytes]:
-        """The title of every running process of this cluster, whoever started it."""
-        members = {}
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                title = (process / "cmdline").read_bytes()
-                if self._name.encode() in title and (process / "comm").read_text() == "postgres\n":
-                    members[int(process.name)] = title
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-        return members
-
     def _launch(self, postgres: Path) -> None:
         """Start the postmaster, on the port it had before or else a free one, and see it ready."""
         if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
@@ -216,7 +185,7 @@ class EmbeddedPostgres:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
             with os.fdopen(os.open(self._log, flags, 0o600), "rb") as log:
                 end = log.seek(0, os.SEEK_END)
-                stale = self._status()
+                stale = postgres_processes.read_status(self._cluster)
                 self._server = subprocess.Popen(  # noqa: S603
                     self._command(postgres, port),
                     stdin=subprocess.DEVNULL,
@@ -255,7 +224,7 @@ class EmbeddedPostgres:
         """Whether the postmaster came to accept connections, rather than exit or take forever."""
         give_up = time.monotonic() + _RECOVERY_LIMIT
         while self.poll() is None and time.monotonic() < give_up:
-            status = self._status()
+            status = postgres_processes.read_status(self._cluster)
             # The pid alone tells little: a restarted container deals the same pids again.
             if (
                 status != stale
@@ -263,25 +232,8 @@ class EmbeddedPostgres:
                 and status[7:] == [b"ready"]
             ):
                 return True
-            time.sleep(_POLL)
+            time.sleep(postgres_processes.POLL)
         return False
-
-    def _status(self) -> list[bytes]:
-        """What a postmaster writes about itself: its pid first, its state eighth, once known."""
-        try:
-            return [
-                line.strip()
-                for line in (self._cluster / "postmaster.pid").read_bytes().splitlines()
-            ]
-        except FileNotFoundError:
-            return []
-
-
-def _signal(pid: int, how: signal.Signals) -> None:
-    try:
-        os.kill(pid, how)
-    except ProcessLookupError:
-        return
 
 
 def _free_port() -> int:

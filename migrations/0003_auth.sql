@@ -1,0 +1,218 @@
+-- Accounts, credentials, organisations, teams.
+--
+-- Cures:
+--   * names were case-sensitive, and a user and an organisation could take the same one;
+--   * touching last_active_at, which every request does, counted as an update of the user;
+--   * an address could never be invited twice, not even after the first invitation was withdrawn;
+--   * rotating a user's key destroyed the old one, and what was encrypted with it;
+--   * single-use tokens, sudo, spent TOTP steps, throttles and per-repository tokens had no place;
+--   * indexes that repeated the one of a UNIQUE constraint; the missing one on team_members(user_id).
+--
+-- user_credentials.password_salt repeats the salt inside the PHC string of password_hash. Secrets that are
+-- encrypted (mfa_secret_encrypted) begin with the id of the server key that encrypted them.
+
+-- -----------------------------------------------------------------------------
+-- Names
+-- -----------------------------------------------------------------------------
+
+-- In the C collation, case folding and order are the same on every machine, a Turkish one included, and
+-- a plain index serves prefix searches.
+ALTER TABLE users
+    DROP CONSTRAINT users_username_key,
+    DROP CONSTRAINT users_email_key,
+    ALTER COLUMN username TYPE TEXT COLLATE "C",
+    ALTER COLUMN email TYPE TEXT COLLATE "C";
+DROP INDEX idx_users_username;
+DROP INDEX idx_users_email;
+CREATE UNIQUE INDEX users_username_key ON users (lower(username));
+CREATE UNIQUE INDEX users_email_key ON users (lower(email));
+
+ALTER TABLE organizations
+    DROP CONSTRAINT organizations_name_key,
+    ALTER COLUMN name TYPE TEXT COLLATE "C";
+DROP INDEX idx_orgs_name;
+CREATE UNIQUE INDEX organizations_name_key ON organizations (lower(name));
+
+ALTER TABLE teams
+    DROP CONSTRAINT teams_org_id_name_key,
+    ALTER COLUMN name TYPE TEXT COLLATE "C";
+CREATE UNIQUE INDEX teams_org_id_name_key ON teams (org_id, lower(name));
+
+-- One row per name that a user or an organisation goes by: the first part of `owner/repository`.
+-- namespaces_pkey is the constraint that means "name taken", whoever has it.
+CREATE TABLE namespaces (
+    name_key TEXT COLLATE "C" PRIMARY KEY,
+    owner_type TEXT NOT NULL CHECK (owner_type IN ('user', 'organization')),
+    owner_id UUID NOT NULL,
+    CONSTRAINT namespaces_owner_key UNIQUE (owner_type, owner_id)
+);
+
+COMMENT ON TABLE namespaces IS 'kept by triggers on users and organizations; write those';
+
+-- Arguments: the owner type, and the column that holds the name.
+CREATE FUNCTION keep_namespace()
+RETURNS TRIGGER
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM namespaces WHERE owner_type = TG_ARGV[0] AND owner_id = OLD.id;
+        RETURN NULL;
+    END IF;
+    INSERT INTO namespaces (name_key, owner_type, owner_id)
+    VALUES (lower((to_jsonb(NEW) ->> TG_ARGV[1]) COLLATE "C"), TG_ARGV[0], NEW.id)
+    ON CONFLICT (owner_type, owner_id) DO UPDATE SET name_key = excluded.name_key;
+    RETURN NEW;
+END;
+$$;
+
+-- BEFORE, so that a taken name is always reported by namespaces_pkey and never by the owner's own index.
+CREATE TRIGGER users_claim_namespace
+    BEFORE INSERT OR UPDATE OF username ON users
+    FOR EACH ROW EXECUTE FUNCTION keep_namespace('user', 'username');
+CREATE TRIGGER users_free_namespace
+    AFTER DELETE ON users
+    FOR EACH ROW EXECUTE FUNCTION keep_namespace('user', 'username');
+CREATE TRIGGER organizations_claim_namespace
+    BEFORE INSERT OR UPDATE OF name ON organizations
+    FOR EACH ROW EXECUTE FUNCTION keep_namespace('organization', 'name');
+CREATE TRIGGER organizations_free_namespace
+    AFTER DELETE ON organizations
+    FOR EACH ROW EXECUTE FUNCTION keep_namespace('organization', 'name');
+
+INSERT INTO namespaces (name_key, owner_type, owner_id)
+SELECT lower(username), 'user', id FROM users
+UNION ALL
+SELECT lower(name), 'organization', id FROM organizations;
+
+-- -----------------------------------------------------------------------------
+-- Users and credentials
+-- -----------------------------------------------------------------------------
+
+-- Presence is not a change of the account. A column added to users later belongs into this list.
+DROP TRIGGER update_users_updated_at ON users;
+CREATE TRIGGER update_users_updated_at
+    BEFORE UPDATE OF username, email, email_verified, name, avatar_url, status, status_reason,
+                     status_until, preferences, deleted_at
+    ON users
+    FOR EACH ROW EXECUTE FUNCTION update_updated_at();
+
+-- The last TOTP time step that was accepted: a step counts once, and none before it counts again.
+ALTER TABLE user_credentials ADD COLUMN mfa_last_step BIGINT;
+
+-- expires_at is the absolute end of a session, last_active_at the clock of its idle end, and sudo_until
+-- the end of the minutes after a fresh proof of identity in which dangerous calls are allowed.
+ALTER TABLE sessions ADD COLUMN sudo_until TIMESTAMPTZ;
+DROP INDEX idx_sessions_token;
+
+ALTER TABLE api_tokens
+    ADD COLUMN repository_ids UUID[]
+        CONSTRAINT api_tokens_repository_ids_check CHECK (cardinality(repository_ids) > 0);
+COMMENT ON COLUMN api_tokens.repository_ids IS 'the only repositories it opens; NULL: all of its user''s';
+DROP INDEX idx_api_tokens_hash;
+
+DROP INDEX idx_ssh_keys_fingerprint;
+
+-- Every version of a user's key stays readable; the highest is the current one.
+ALTER TABLE user_keys
+    DROP CONSTRAINT user_keys_pkey,
+    ADD CONSTRAINT user_keys_pkey PRIMARY KEY (user_id, key_version);
+
+-- Links that were mailed and challenges that were issued, each good once. user_id is NULL when a challenge
+-- was asked for an unknown user, who gets one all the same. context carries what the purpose needs, such
+-- as the address to verify; attempts counts the guesses at a challenge.
+CREATE TABLE one_time_tokens (
+    id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    purpose TEXT NOT NULL
+        CHECK (purpose IN ('verify_email', 'reset_password', 'mfa_challenge', 'ssh_challenge',
+                           'ssh_key_proof')),
+    user_id UUID REFERENCES users (id) ON DELETE CASCADE,
+    token_hash TEXT NOT NULL UNIQUE,
+    context JSONB NOT NULL DEFAULT '{}',
+    attempts INT NOT NULL DEFAULT 0,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    expires_at TIMESTAMPTZ NOT NULL,
+    used_at TIMESTAMPTZ,
+    ip_address INET
+);
+
+CREATE INDEX idx_one_time_tokens_user ON one_time_tokens (user_id, purpose);
+CREATE INDEX idx_one_time_tokens_expires ON one_time_tokens (expires_at);
+
+-- Failed attempts per bucket (a login from a network, an address), shared by all replicas.
+CREATE TABLE login_throttles (
+    bucket TEXT PRIMARY KEY,
+    failures INT NOT NULL CHECK (failures >= 0),
+    window_started_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    blocked_until TIMESTAMPTZ
+);
+
+CREATE INDEX idx_login_throttles_window ON login_throttles (window_started_at);
+
+-- -----------------------------------------------------------------------------
+-- Organisations
+-- -----------------------------------------------------------------------------
+
+-- Only an open invitation stands in the way of another; an invited role is one that a member can have.
+ALTER TABLE organization_invitations
+    DROP CONSTRAINT organization_invitations_org_id_email_key,
+    ALTER COLUMN email TYPE TEXT COLLATE "C",
+    ADD COLUMN revoked_at TIMESTAMPTZ,
+    ADD CONSTRAINT organization_invitations_role_check
+        CHECK (role IN ('owner', 'admin', 'member', 'billing'));
+DROP INDEX idx_org_invites_token;
+CREATE UNIQUE INDEX organization_invitations_open_key ON organization_invitations (org_id, lower(email))
+    WHERE accepted_at IS NULL AND revoked_at IS NULL;
+
+-- "Which teams is this user in" is asked on every access check.
+CREATE INDEX idx_team_members_user ON team_members (user_id);
+
+-- -----------------------------------------------------------------------------
+-- Published for the other services
+-- -----------------------------------------------------------------------------
+
+-- Owners of repositories by name: look up `name_key = lower(...)`, show `name`.
+CREATE VIEW owner_identities AS
+SELECT n.name_key,
+       n.owner_type,
+       n.owner_id,
+       coalesce(u.username, o.name) AS name,
+       coalesce(u.name, o.display_name) AS display_name,
+       coalesce(u.status = 'active', TRUE) AS active
+FROM namespaces n
+LEFT JOIN users u ON n.owner_type = 'user' AND u.id = n.owner_id
+LEFT JOIN organizations o ON n.owner_type = 'organization' AND o.id = n.owner_id;
+
+-- The people who hold locks, push, and are told about it.
+CREATE VIEW user_identities AS
+SELECT id, username, name, email, email_verified, status
+FROM users;
+
+-- The keys against which the signature of a commit or tag by this address is checked.
+CREATE VIEW signing_keys AS
+SELECT k.user_id, lower(u.email) AS email_key, k.public_key, k.fingerprint, k.key_type
+FROM ssh_keys k
+JOIN users u ON u.id = k.user_id
+WHERE u.email_verified AND u.status = 'active';
+
+-- What quotas and billing need to know about an organisation.
+CREATE VIEW organization_plans AS
+SELECT o.id AS org_id,
+       o.plan,
+       o.plan_seats,
+       o.plan_storage_bytes,
+       (SELECT count(*) FROM organization_members m WHERE m.org_id = o.id) AS member_count,
+       (SELECT count(*)
+        FROM organization_members m JOIN users u ON u.id = m.user_id
+        WHERE m.org_id = o.id AND u.last_active_at > now() - INTERVAL '30 days') AS active_user_count
+FROM organizations o;
+
+-- Puts a notification into a user's inbox, in the caller's transaction, and returns its id.
+CREATE FUNCTION notify_user(p_user_id UUID, p_type TEXT, p_title TEXT, p_message TEXT, p_link TEXT)
+RETURNS UUID
+LANGUAGE sql
+AS $$
+    INSERT INTO notifications (user_id, type, title, message, link)
+    VALUES (p_user_id, p_type, p_title, p_message, p_link)
+    RETURNING id
+$$;

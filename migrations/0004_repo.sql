@@ -1,0 +1,224 @@
+-- Repositories, refs, history, webhooks, usage.
+--
+-- Cures:
+--   * repository names were case-sensitive, and deletion was final: there is a deleted_at to undo it by;
+--   * nothing checked that the owner of a repository exists, or stays;
+--   * a branch or tag could name a commit that is not there, a commit a manifest that is not there;
+--   * manifests.commit_hash looked as if a tree belonged to one commit; assets were not counted;
+--   * webhook deliveries had no pending state, no attempts and no job;
+--   * updated_at stood still on branches and webhooks;
+--   * update_repo_stats filled three columns of ten and could undo a push that ran beside it;
+--   * "children of this commit" had an index that cannot answer it and breaks at some forty parents;
+--     idx_repos_owner repeated a key; team_repositories had none by repository.
+--
+-- repository_settings.webhook_secret stays unused: each webhook has its own secret, encrypted, in webhooks.
+
+-- -----------------------------------------------------------------------------
+-- Repositories
+-- -----------------------------------------------------------------------------
+
+-- A deleted repository keeps its rows for the undo period and frees its name; undoing meets
+-- repositories_owner_name_key if somebody took it meanwhile.
+ALTER TABLE repositories
+    DROP CONSTRAINT repositories_owner_type_owner_id_name_key,
+    ALTER COLUMN name TYPE TEXT COLLATE "C",
+    ADD COLUMN deleted_at TIMESTAMPTZ;
+DROP INDEX idx_repos_owner;
+CREATE UNIQUE INDEX repositories_owner_name_key ON repositories (owner_type, owner_id, lower(name))
+    WHERE deleted_at IS NULL;
+CREATE INDEX idx_repos_deleted ON repositories (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- The two kinds of owner meet in namespaces, so the reference can be a real one: an owner with
+-- repositories, deleted ones that wait for their purge included, cannot be removed.
+ALTER TABLE repositories
+    ADD CONSTRAINT repositories_owner_fkey
+        FOREIGN KEY (owner_type, owner_id) REFERENCES namespaces (owner_type, owner_id);
+
+CREATE INDEX idx_team_repositories_repo ON team_repositories (repo_id);
+
+-- -----------------------------------------------------------------------------
+-- History
+-- -----------------------------------------------------------------------------
+
+-- Hashes and refs are compared byte by byte: 1.5 times faster than by the rules of a language, and the
+-- order that the services sort in, which is what keeps batch writers from deadlocking.
+ALTER TABLE manifests
+    ALTER COLUMN hash TYPE TEXT COLLATE "C",
+    ALTER COLUMN commit_hash TYPE TEXT COLLATE "C",
+    ALTER COLUMN parent_hash TYPE TEXT COLLATE "C",
+    ALTER COLUMN content SET STORAGE EXTERNAL;  -- compressed already
+ALTER TABLE commits
+    ALTER COLUMN hash TYPE TEXT COLLATE "C",
+    ALTER COLUMN tree_hash TYPE TEXT COLLATE "C",
+    ALTER COLUMN parent_hashes TYPE TEXT[] COLLATE "C";
+ALTER TABLE branches
+    ALTER COLUMN name TYPE TEXT COLLATE "C",
+    ALTER COLUMN head_commit TYPE TEXT COLLATE "C",
+    ALTER COLUMN created_from TYPE TEXT COLLATE "C";
+ALTER TABLE tags
+    ALTER COLUMN name TYPE TEXT COLLATE "C",
+    ALTER COLUMN commit_hash TYPE TEXT COLLATE "C";
+
+COMMENT ON COLUMN manifests.commit_hash IS 'the commit that first brought it; others may share it';
+COMMENT ON COLUMN manifests.parent_hash IS 'the same directory in the parent of that commit';
+
+-- Every head and tag reaches a commit, every commit its tree. The collector of unreachable history runs
+-- into these keys, and not into a race, when somebody makes a branch where it is about to delete.
+ALTER TABLE commits
+    ADD CONSTRAINT commits_tree_fkey
+        FOREIGN KEY (repo_id, tree_hash) REFERENCES manifests (repo_id, hash);
+ALTER TABLE branches
+    ADD CONSTRAINT branches_head_fkey
+        FOREIGN KEY (repo_id, head_commit) REFERENCES commits (repo_id, hash);
+ALTER TABLE tags
+    ADD CONSTRAINT tags_commit_fkey
+        FOREIGN KEY (repo_id, commit_hash) REFERENCES commits (repo_id, hash);
+CREATE INDEX idx_commits_tree ON commits (repo_id, tree_hash);
+CREATE INDEX idx_branches_head ON branches (repo_id, head_commit);
+
+-- parent_hashes @> ARRAY[hash] finds the children. Each parent is an entry of its own, so their number
+-- does not matter. New entries wait in a list that every search reads: kept short, for even pushes.
+DROP INDEX idx_commits_parent;
+CREATE INDEX idx_commits_parent ON commits USING gin (parent_hashes) WITH (gin_pending_list_limit = 256);
+
+-- ref_count: live manifests of the repository that contain the asset; at 0 the row goes, and gives its
+-- chunks back. recipe_hash: BLAKE3 of the ordered chunk list, so that one content cannot be counted under
+-- two recipes. Room on each page keeps the counting in place (HOT).
+ALTER TABLE assets
+    ALTER COLUMN hash TYPE TEXT COLLATE "C",
+    ADD COLUMN ref_count INT NOT NULL DEFAULT 0 CHECK (ref_count >= 0),
+    ADD COLUMN recipe_hash TEXT COLLATE "C" NOT NULL DEFAULT '',
+    SET (fillfactor = 80);
+ALTER TABLE assets ALTER COLUMN recipe_hash DROP DEFAULT;
+
+CREATE TRIGGER update_branches_updated_at
+    BEFORE UPDATE ON branches
+    FOR EACH ROW EXECUTE FUNCTION update_updated_at();
+
+CREATE TRIGGER update_webhooks_updated_at
+    BEFORE UPDATE ON webhooks
+    FOR EACH ROW EXECUTE FUNCTION update_updated_at();
+
+-- -----------------------------------------------------------------------------
+-- Webhook deliveries
+-- -----------------------------------------------------------------------------
+
+-- One row per attempt; delivery_id is what the attempts at one delivery share, and what the receiver is
+-- told. An attempt is pending until its job has an answer, or the error that stood in its place.
+ALTER TABLE webhook_deliveries
+    ADD COLUMN delivery_id UUID NOT NULL DEFAULT gen_random_uuid(),
+    ADD COLUMN attempt INT NOT NULL DEFAULT 1 CHECK (attempt >= 1),
+    ADD COLUMN state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'succeeded', 'failed')),
+    ADD COLUMN job_id UUID,
+    ADD COLUMN event_id BIGINT,
+    ADD COLUMN error TEXT,
+    ADD COLUMN created_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    ALTER COLUMN delivered_at DROP NOT NULL,
+    ALTER COLUMN delivered_at DROP DEFAULT,
+    ALTER COLUMN success DROP NOT NULL;
+
+UPDATE webhook_deliveries
+SET state = CASE WHEN success THEN 'succeeded' ELSE 'failed' END, created_at = delivered_at;
+
+ALTER TABLE webhook_deliveries
+    ALTER COLUMN delivery_id DROP DEFAULT,
+    ADD CONSTRAINT webhook_deliveries_attempt_key UNIQUE (delivery_id, attempt),
+    ADD CONSTRAINT webhook_deliveries_success_check
+        CHECK (success IS NOT DISTINCT FROM
+               CASE state WHEN 'succeeded' THEN TRUE WHEN 'failed' THEN FALSE END);
+DROP INDEX idx_webhook_deliveries_webhook;
+CREATE INDEX idx_webhook_deliveries_webhook ON webhook_deliveries (webhook_id, created_at DESC);
+CREATE INDEX idx_webhook_deliveries_created ON webhook_deliveries (created_at);
+
+-- -----------------------------------------------------------------------------
+-- Statistics and usage
+-- -----------------------------------------------------------------------------
+
+COMMENT ON COLUMN repository_stats.file_count IS 'distinct file contents in the live history (assets)';
+COMMENT ON COLUMN repository_stats.logical_bytes IS 'bytes of those contents, each counted once';
+COMMENT ON COLUMN repository_stats.storage_bytes IS 'stored bytes of the distinct chunks they are made of';
+COMMENT ON COLUMN repository_stats.dedup_ratio IS 'logical_bytes / storage_bytes; 1 when nothing is stored';
+
+-- Recounts one repository from its rows. Pushes add their differences to the same row, so it is locked
+-- first and counted in the next statement, which sees all that the lock had to wait for.
+CREATE OR REPLACE FUNCTION update_repo_stats(p_repo_id UUID)
+RETURNS VOID
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_logical BIGINT;
+    v_chunks BIGINT;
+    v_stored BIGINT;
+BEGIN
+    INSERT INTO repository_stats (repo_id) VALUES (p_repo_id) ON CONFLICT (repo_id) DO NOTHING;
+    PERFORM FROM repository_stats WHERE repo_id = p_repo_id FOR UPDATE;
+
+    SELECT coalesce(sum(size), 0) INTO v_logical FROM assets WHERE repo_id = p_repo_id;
+    -- Published by the chunk service's migration, which follows this one.
+    SELECT chunk_count, storage_bytes INTO v_chunks, v_stored FROM repository_chunk_totals(p_repo_id);
+
+    UPDATE repository_stats
+    SET commit_count = (SELECT count(*) FROM commits WHERE repo_id = p_repo_id),
+        branch_count = (SELECT count(*) FROM branches WHERE repo_id = p_repo_id),
+        tag_count = (SELECT count(*) FROM tags WHERE repo_id = p_repo_id),
+        contributor_count = (
+            SELECT count(DISTINCT lower(author_email)) FROM commits WHERE repo_id = p_repo_id),
+        file_count = (SELECT count(*) FROM assets WHERE repo_id = p_repo_id),
+        chunk_count = v_chunks,
+        storage_bytes = v_stored,
+        logical_bytes = v_logical,
+        dedup_ratio = CASE WHEN v_stored > 0 THEN v_logical::FLOAT / v_stored ELSE 1.0 END,
+        last_activity_at = (
+            SELECT greatest(r.pushed_at,
+                            (SELECT max(created_at) FROM commits WHERE repo_id = p_repo_id),
+                            (SELECT max(updated_at) FROM branches WHERE repo_id = p_repo_id),
+                            (SELECT max(created_at) FROM tags WHERE repo_id = p_repo_id))
+            FROM repositories r WHERE r.id = p_repo_id),
+        calculated_at = clock_timestamp()
+    WHERE repo_id = p_repo_id;
+END;
+$$;
+
+-- Adds what was used to today's row (UTC) of each entity. Services collect in memory and write every few
+-- seconds, hence arrays, of one element per entity and of equal length. Ids must be distinct.
+CREATE FUNCTION record_usage(
+    p_entity_type TEXT,
+    p_entity_ids UUID[],
+    p_bandwidth_bytes BIGINT[],
+    p_api_requests INT[],
+    p_push_counts INT[],
+    p_pull_counts INT[]
+)
+RETURNS VOID
+LANGUAGE sql
+AS $$
+    INSERT INTO usage_metrics AS u (entity_type, entity_id, metric_date, bandwidth_bytes, api_requests,
+                                    push_count, pull_count)
+    SELECT p_entity_type, d.entity_id, (clock_timestamp() AT TIME ZONE 'UTC')::DATE,
+           d.bandwidth_bytes, d.api_requests, d.push_count, d.pull_count
+    FROM unnest(p_entity_ids, p_bandwidth_bytes, p_api_requests, p_push_counts, p_pull_counts)
+        AS d (entity_id, bandwidth_bytes, api_requests, push_count, pull_count)
+    ORDER BY d.entity_id
+    ON CONFLICT (entity_type, entity_id, metric_date) DO UPDATE
+    SET bandwidth_bytes = u.bandwidth_bytes + excluded.bandwidth_bytes,
+        api_requests = u.api_requests + excluded.api_requests,
+        push_count = u.push_count + excluded.push_count,
+        pull_count = u.pull_count + excluded.pull_count
+$$;
+
+-- -----------------------------------------------------------------------------
+-- Published for the other services
+-- -----------------------------------------------------------------------------
+
+-- Which repositories there are and whose. Deleted ones are shown: the reader decides what that means.
+-- SELECT ... FOR KEY SHARE on it locks the repository itself.
+CREATE VIEW repository_identities AS
+SELECT id, owner_type, owner_id, name, visibility, archived, disabled, deleted_at,
+       default_branch, storage_bucket, storage_region
+FROM repositories;
+
+-- Rights that were granted on a repository, beyond those that follow from owning it.
+CREATE VIEW repository_grants AS
+SELECT repo_id, 'user' AS grantee_type, user_id AS grantee_id, permission FROM repository_collaborators
+UNION ALL
+SELECT repo_id, 'team', team_id, permission FROM team_repositories;

@@ -1,0 +1,1690 @@
+-- The schema after all steps. Written by `python -m migrations.dump`; do not edit.
+
+CREATE EXTENSION IF NOT EXISTS btree_gist WITH SCHEMA public;
+
+COMMENT ON EXTENSION btree_gist IS 'support for indexing common datatypes in GiST';
+
+CREATE FUNCTION public.advisory_key(p_kind text, p_name text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT hashtextextended(p_kind || ':' || p_name, 0) $$;
+
+CREATE FUNCTION public.audit(p_actor_id uuid, p_actor_type text, p_action text, p_resource_type text, p_resource_id text, p_resource_name text, p_details jsonb, p_ip inet, p_user_agent text, p_request_id text) RETURNS uuid
+    LANGUAGE sql
+    AS $$
+    INSERT INTO audit_log ("timestamp", actor_id, actor_type, action, resource_type, resource_id,
+                           resource_name, details, ip_address, user_agent, request_id)
+    VALUES (clock_timestamp(), p_actor_id, p_actor_type, p_action, p_resource_type, p_resource_id,
+            p_resource_name, p_details, p_ip, p_user_agent, p_request_id)
+    RETURNING id
+$$;
+
+CREATE FUNCTION public.decrement_chunk_ref(p_hash text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_count INT;
+BEGIN
+    SELECT ref_count INTO v_count FROM chunks WHERE hash = p_hash FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no chunk %', p_hash USING ERRCODE = 'no_data_found';
+    ELSIF v_count = 0 THEN
+        RAISE EXCEPTION 'chunk % has no reference to release', p_hash USING ERRCODE = 'check_violation';
+    END IF;
+    UPDATE chunks
+    SET ref_count = v_count - 1,
+        delete_after = CASE WHEN v_count = 1 THEN clock_timestamp() + INTERVAL '30 days' END
+    WHERE hash = p_hash;
+END;
+$$;
+
+CREATE FUNCTION public.drop_month_partitions(p_table text, p_older_than date) RETURNS text[]
+    LANGUAGE plpgsql
+    SET lock_timeout TO '5s'
+    AS $_$
+DECLARE
+    v_partition TEXT;
+    v_dropped TEXT[] := '{}';
+BEGIN
+    IF p_table NOT IN ('audit_log', 'usage_metrics') THEN
+        RAISE EXCEPTION 'table % has no monthly partitions', p_table
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    FOR v_partition IN
+        SELECT child.relname
+        FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+        WHERE inhparent = p_table::regclass
+          AND child.relname ~ '_\d{4}_\d{2}$'
+          AND to_date(right(child.relname, 7), 'YYYY_MM') + interval '1 month' <= p_older_than
+        ORDER BY child.relname
+    LOOP
+        EXECUTE format('DROP TABLE %I', v_partition);
+        v_dropped := v_dropped || v_partition;
+    END LOOP;
+    RETURN v_dropped;
+END;
+$_$;
+
+CREATE FUNCTION public.emit_event(p_type text, p_repo_id uuid, p_org_id uuid, p_actor_id uuid, p_payload jsonb) RETURNS bigint
+    LANGUAGE sql
+    AS $$
+    INSERT INTO events (type, repo_id, org_id, actor_id, payload)
+    VALUES (p_type, p_repo_id, p_org_id, p_actor_id, coalesce(p_payload, '{}'))
+    RETURNING id
+$$;
+
+CREATE FUNCTION public.enqueue_job(p_queue text, p_job_type text, p_payload jsonb, p_priority integer DEFAULT 0, p_delay interval DEFAULT '00:00:00'::interval, p_max_attempts integer DEFAULT 3, p_repo_id uuid DEFAULT NULL::uuid, p_requested_by uuid DEFAULT NULL::uuid, p_dedup_key text DEFAULT NULL::text) RETURNS uuid
+    LANGUAGE sql
+    AS $$
+    INSERT INTO jobs AS waiting (queue, job_type, payload, priority, scheduled_at, max_attempts,
+                                 repo_id, requested_by, dedup_key)
+    VALUES (p_queue, p_job_type, p_payload, p_priority, clock_timestamp() + p_delay, p_max_attempts,
+            p_repo_id, p_requested_by, p_dedup_key)
+    ON CONFLICT (job_type, dedup_key) WHERE status = 'pending' AND dedup_key IS NOT NULL
+    DO UPDATE SET priority = greatest(waiting.priority, excluded.priority),
+                  scheduled_at = least(waiting.scheduled_at, excluded.scheduled_at)
+    RETURNING id
+$$;
+
+CREATE FUNCTION public.ensure_month_partitions(p_months_ahead integer) RETURNS text[]
+    LANGUAGE plpgsql
+    SET "TimeZone" TO 'UTC'
+    SET lock_timeout TO '5s'
+    AS $_$
+DECLARE
+    v_last TIMESTAMPTZ := date_trunc('month', now()) + make_interval(months => p_months_ahead);
+    v_table TEXT;
+    v_column TEXT;
+    v_month TIMESTAMPTZ;
+    v_partition TEXT;
+    v_made TEXT[] := '{}';
+BEGIN
+    PERFORM pg_advisory_xact_lock(advisory_key('partitions', 'months'));
+    FOR v_table, v_column IN VALUES ('audit_log', 'timestamp'), ('usage_metrics', 'metric_date') LOOP
+        FOR v_month IN EXECUTE format(
+            'SELECT generate_series(date_trunc(''month'', now()), $1, interval ''1 month'')'
+            ' UNION SELECT date_trunc(''month'', %1$I) FROM %2$I WHERE %1$I < $1 + interval ''1 month'''
+            ' ORDER BY 1', v_column, v_table || '_default') USING v_last
+        LOOP
+            v_partition := v_table || to_char(v_month, '_YYYY_MM');
+            CONTINUE WHEN to_regclass(v_partition) IS NOT NULL;
+            EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', v_table || '_default');
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', v_partition, v_table);
+            -- The triggers that keep the audit log append-only would take the move for a deletion.
+            EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', v_table || '_default');
+            EXECUTE format(
+                'WITH moved AS (DELETE FROM %1$I WHERE %2$I >= $1 AND %2$I < $1 + interval ''1 month'''
+                ' RETURNING *) INSERT INTO %3$I SELECT * FROM moved',
+                v_table || '_default', v_column, v_partition) USING v_month;
+            EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', v_table || '_default');
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                           v_table, v_partition, v_month, v_month + interval '1 month');
+            v_made := v_made || v_partition;
+        END LOOP;
+    END LOOP;
+    RETURN v_made;
+END;
+$_$;
+
+CREATE FUNCTION public.increment_chunk_ref(p_hash text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE chunks SET ref_count = ref_count + 1, delete_after = NULL WHERE hash = p_hash;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no chunk %', p_hash USING ERRCODE = 'no_data_found';
+    END IF;
+END;
+$$;
+
+CREATE FUNCTION public.keep_namespace() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM namespaces WHERE owner_type = TG_ARGV[0] AND owner_id = OLD.id;
+        RETURN NULL;
+    END IF;
+    INSERT INTO namespaces (name_key, owner_type, owner_id)
+    VALUES (lower((to_jsonb(NEW) ->> TG_ARGV[1]) COLLATE "C"), TG_ARGV[0], NEW.id)
+    ON CONFLICT (owner_type, owner_id) DO UPDATE SET name_key = excluded.name_key;
+    RETURN NEW;
+END;
+$$;
+
+CREATE FUNCTION public.lock_conflicts(p_repo_id uuid, p_user_id uuid, p_paths text[]) RETURNS TABLE(path text, lock_id uuid, lock_path text, owner_id uuid, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ := lock_hold(p_repo_id);
+BEGIN
+    RETURN QUERY
+    SELECT o.path, l.id, l.path, l.owner_id, l.reason, l.fence, l.locked_at, l.expires_at
+    FROM locks_over(p_repo_id, p_paths, v_now) o
+    JOIN locks l ON l.id = o.lock_id
+    WHERE l.lock_type = 'exclusive' AND l.owner_id <> p_user_id
+    ORDER BY o.path COLLATE "C", l.path;
+END;
+$$;
+
+CREATE FUNCTION public.lock_hold(p_repo_id uuid) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(advisory_key('locks', p_repo_id::TEXT));
+    RETURN greatest(clock_timestamp(), (SELECT high_water FROM lock_clocks WHERE repo_id = p_repo_id));
+END;
+$$;
+
+CREATE FUNCTION public.lock_now(p_repo_id uuid) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ;
+BEGIN
+    PERFORM pg_advisory_xact_lock(advisory_key('locks', p_repo_id::TEXT));
+    INSERT INTO lock_clocks AS c (repo_id, high_water) VALUES (p_repo_id, clock_timestamp())
+    ON CONFLICT (repo_id) DO UPDATE SET high_water = greatest(c.high_water, clock_timestamp())
+    RETURNING high_water INTO v_now;
+    RETURN v_now;
+END;
+$$;
+
+CREATE FUNCTION public.locks_missing(p_repo_id uuid, p_user_id uuid, p_paths text[]) RETURNS text[]
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ := lock_hold(p_repo_id);
+BEGIN
+    RETURN ARRAY(
+        SELECT asked.path COLLATE "C" FROM unnest(p_paths) AS asked (path)
+        EXCEPT
+        SELECT o.path
+        FROM locks_over(p_repo_id, p_paths, v_now) o
+        JOIN locks l ON l.id = o.lock_id
+        WHERE l.lock_type = 'exclusive' AND l.owner_id = p_user_id
+        ORDER BY 1);
+END;
+$$;
+
+CREATE FUNCTION public.locks_over(p_repo_id uuid, p_paths text[], p_now timestamp with time zone) RETURNS TABLE(path text, lock_id uuid)
+    LANGUAGE sql STABLE
+    AS $$
+    WITH live AS MATERIALIZED (
+        SELECT l.id, l.path FROM locks l
+        WHERE l.repo_id = p_repo_id AND l.locked_at <= p_now AND l.expires_at > p_now
+    )
+    SELECT asked.path, live.id FROM unnest(p_paths) AS asked (path) JOIN live ON live.path = asked.path
+    UNION ALL
+    SELECT asked.path, live.id FROM live JOIN unnest(p_paths) AS asked (path)
+        ON starts_with(asked.path, live.path) AND asked.path <> live.path
+    WHERE right(live.path, 1) = '/'
+$$;
+
+CREATE FUNCTION public.locks_stale(p_repo_id uuid, p_user_id uuid, p_lock_ids uuid[], p_fences bigint[]) RETURNS uuid[]
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ := lock_hold(p_repo_id);
+BEGIN
+    RETURN ARRAY(
+        SELECT shown.id
+        FROM unnest(p_lock_ids, p_fences) AS shown (id, fence)
+        WHERE NOT EXISTS (
+            SELECT FROM locks l
+            WHERE l.id = shown.id AND l.fence = shown.fence AND l.repo_id = p_repo_id
+              AND l.owner_id = p_user_id AND l.locked_at <= v_now AND l.expires_at > v_now)
+        ORDER BY shown.id);
+END;
+$$;
+
+CREATE FUNCTION public.notify_user(p_user_id uuid, p_type text, p_title text, p_message text, p_link text) RETURNS uuid
+    LANGUAGE sql
+    AS $$
+    INSERT INTO notifications (user_id, type, title, message, link)
+    VALUES (p_user_id, p_type, p_title, p_message, p_link)
+    RETURNING id
+$$;
+
+CREATE FUNCTION public.record_usage(p_entity_type text, p_entity_ids uuid[], p_bandwidth_bytes bigint[], p_api_requests integer[], p_push_counts integer[], p_pull_counts integer[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO usage_metrics AS u (entity_type, entity_id, metric_date, bandwidth_bytes, api_requests,
+                                    push_count, pull_count)
+    SELECT p_entity_type, d.entity_id, (clock_timestamp() AT TIME ZONE 'UTC')::DATE,
+           d.bandwidth_bytes, d.api_requests, d.push_count, d.pull_count
+    FROM unnest(p_entity_ids, p_bandwidth_bytes, p_api_requests, p_push_counts, p_pull_counts)
+        AS d (entity_id, bandwidth_bytes, api_requests, push_count, pull_count)
+    ORDER BY d.entity_id
+    ON CONFLICT (entity_type, entity_id, metric_date) DO UPDATE
+    SET bandwidth_bytes = u.bandwidth_bytes + excluded.bandwidth_bytes,
+        api_requests = u.api_requests + excluded.api_requests,
+        push_count = u.push_count + excluded.push_count,
+        pull_count = u.pull_count + excluded.pull_count
+$$;
+
+CREATE FUNCTION public.reference_chunks(p_repo_id uuid, p_hashes text[], p_counts integer[]) RETURNS text[]
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_locked TEXT[];
+    v_missing TEXT[];
+    v_rows INT;
+BEGIN
+    v_locked := ARRAY(
+        SELECT chunk_hash FROM chunk_refs
+        WHERE repo_id = p_repo_id AND chunk_hash = ANY (p_hashes)
+        ORDER BY chunk_hash
+        FOR NO KEY UPDATE);
+    v_missing := ARRAY(SELECT unnest(p_hashes) EXCEPT SELECT unnest(v_locked) ORDER BY 1);
+    IF cardinality(v_missing) > 0 THEN
+        RETURN v_missing;
+    END IF;
+
+    UPDATE chunk_refs r
+    SET ref_count = r.ref_count + d.n, claimed_at = NULL, last_seen_at = clock_timestamp()
+    FROM unnest(p_hashes, p_counts) AS d (hash, n)
+    WHERE r.repo_id = p_repo_id AND r.chunk_hash = d.hash;
+
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    IF v_rows <> cardinality(p_hashes) THEN
+        RAISE EXCEPTION 'counted % of % chunks: hashes must be distinct', v_rows, cardinality(p_hashes)
+            USING ERRCODE = 'cardinality_violation';
+    END IF;
+    RETURN '{}';
+END;
+$$;
+
+CREATE FUNCTION public.refuse_audit_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'audit_log is append-only' USING ERRCODE = 'insufficient_privilege';
+END;
+$$;
+
+CREATE FUNCTION public.release_chunks(p_repo_id uuid, p_hashes text[], p_counts integer[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_rows INT;
+BEGIN
+    PERFORM FROM chunk_refs
+    WHERE repo_id = p_repo_id AND chunk_hash = ANY (p_hashes)
+    ORDER BY chunk_hash
+    FOR NO KEY UPDATE;
+
+    UPDATE chunk_refs r
+    SET ref_count = r.ref_count - d.n,
+        claimed_at = CASE WHEN r.ref_count = d.n THEN clock_timestamp() END
+    FROM unnest(p_hashes, p_counts) AS d (hash, n)
+    WHERE r.repo_id = p_repo_id AND r.chunk_hash = d.hash;
+
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    IF v_rows <> cardinality(p_hashes) THEN
+        RAISE EXCEPTION 'released % of % chunks of repository %', v_rows, cardinality(p_hashes), p_repo_id
+            USING ERRCODE = 'cardinality_violation';
+    END IF;
+END;
+$$;
+
+CREATE FUNCTION public.release_pushed_locks(p_repo_id uuid, p_user_id uuid, p_paths text[]) RETURNS TABLE(lock_id uuid, path text, fence bigint)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ := lock_hold(p_repo_id);
+BEGIN
+    RETURN QUERY
+    WITH due AS MATERIALIZED (
+        SELECT l.id FROM locks l
+        WHERE l.id IN (SELECT o.lock_id FROM locks_over(p_repo_id, p_paths, v_now) o)
+          AND l.owner_id = p_user_id AND l.release_on_push
+        ORDER BY l.path, l.id
+        FOR UPDATE
+    ), gone AS (
+        DELETE FROM locks l USING due WHERE l.id = due.id RETURNING l.*
+    ), noted AS (
+        INSERT INTO lock_history (lock_id, repo_id, path, owner_id, action, action_by, action_at,
+                                  fence, lock_type, expires_at)
+        SELECT g.id, g.repo_id, g.path, g.owner_id, 'released', p_user_id, v_now,
+               g.fence, g.lock_type, g.expires_at
+        FROM gone g
+    )
+    SELECT g.id, g.path, g.fence FROM gone g ORDER BY g.path, g.id;
+
+    IF FOUND THEN
+        UPDATE lock_clocks SET high_water = greatest(high_water, v_now) WHERE repo_id = p_repo_id;
+    END IF;
+END;
+$$;
+
+CREATE FUNCTION public.repository_chunk_totals(p_repo_id uuid, OUT chunk_count bigint, OUT storage_bytes bigint) RETURNS record
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT count(*), coalesce(sum(coalesce(c.compressed_size, c.size)), 0)
+    FROM chunk_refs r
+    JOIN chunks c ON c.hash = r.chunk_hash
+    WHERE r.repo_id = p_repo_id AND r.ref_count > 0
+$$;
+
+CREATE FUNCTION public.update_repo_stats(p_repo_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_logical BIGINT;
+    v_chunks BIGINT;
+    v_stored BIGINT;
+BEGIN
+    INSERT INTO repository_stats (repo_id) VALUES (p_repo_id) ON CONFLICT (repo_id) DO NOTHING;
+    PERFORM FROM repository_stats WHERE repo_id = p_repo_id FOR UPDATE;
+
+    SELECT coalesce(sum(size), 0) INTO v_logical FROM assets WHERE repo_id = p_repo_id;
+    -- Published by the chunk service's migration, which follows this one.
+    SELECT chunk_count, storage_bytes INTO v_chunks, v_stored FROM repository_chunk_totals(p_repo_id);
+
+    UPDATE repository_stats
+    SET commit_count = (SELECT count(*) FROM commits WHERE repo_id = p_repo_id),
+        branch_count = (SELECT count(*) FROM branches WHERE repo_id = p_repo_id),
+        tag_count = (SELECT count(*) FROM tags WHERE repo_id = p_repo_id),
+        contributor_count = (
+            SELECT count(DISTINCT lower(author_email)) FROM commits WHERE repo_id = p_repo_id),
+        file_count = (SELECT count(*) FROM assets WHERE repo_id = p_repo_id),
+        chunk_count = v_chunks,
+        storage_bytes = v_stored,
+        logical_bytes = v_logical,
+        dedup_ratio = CASE WHEN v_stored > 0 THEN v_logical::FLOAT / v_stored ELSE 1.0 END,
+        last_activity_at = (
+            SELECT greatest(r.pushed_at,
+                            (SELECT max(created_at) FROM commits WHERE repo_id = p_repo_id),
+                            (SELECT max(updated_at) FROM branches WHERE repo_id = p_repo_id),
+                            (SELECT max(created_at) FROM tags WHERE repo_id = p_repo_id))
+            FROM repositories r WHERE r.id = p_repo_id),
+        calculated_at = clock_timestamp()
+    WHERE repo_id = p_repo_id;
+END;
+$$;
+
+CREATE FUNCTION public.update_updated_at() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.updated_at = NOW();
+    RETURN NEW;
+END;
+$$;
+
+CREATE TABLE public.api_tokens (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    name text NOT NULL,
+    token_hash text NOT NULL,
+    scopes text[] DEFAULT '{}'::text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    last_used_ip inet,
+    revoked_at timestamp with time zone,
+    repository_ids uuid[],
+    CONSTRAINT api_tokens_repository_ids_check CHECK ((cardinality(repository_ids) > 0))
+);
+
+COMMENT ON COLUMN public.api_tokens.repository_ids IS 'the only repositories it opens; NULL: all of its user''s';
+
+CREATE TABLE public.assets (
+    repo_id uuid NOT NULL,
+    hash text NOT NULL COLLATE pg_catalog."C",
+    size bigint NOT NULL,
+    mime_type text,
+    file_name text,
+    chunk_count integer NOT NULL,
+    metadata jsonb,
+    first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    ref_count integer DEFAULT 0 NOT NULL,
+    recipe_hash text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT assets_ref_count_check CHECK ((ref_count >= 0))
+)
+WITH (fillfactor='80');
+
+CREATE TABLE public.audit_log (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    "timestamp" timestamp with time zone DEFAULT now() NOT NULL,
+    actor_id uuid,
+    actor_type text NOT NULL,
+    action text NOT NULL,
+    resource_type text NOT NULL,
+    resource_id text NOT NULL,
+    resource_name text,
+    details jsonb,
+    ip_address inet,
+    user_agent text,
+    request_id text
+)
+PARTITION BY RANGE ("timestamp");
+
+CREATE TABLE public.audit_log_default (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    "timestamp" timestamp with time zone DEFAULT now() NOT NULL,
+    actor_id uuid,
+    actor_type text NOT NULL,
+    action text NOT NULL,
+    resource_type text NOT NULL,
+    resource_id text NOT NULL,
+    resource_name text,
+    details jsonb,
+    ip_address inet,
+    user_agent text,
+    request_id text
+);
+
+CREATE TABLE public.billing_snapshots (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    org_id uuid NOT NULL,
+    snapshot_date date NOT NULL,
+    storage_bytes bigint NOT NULL,
+    bandwidth_bytes bigint NOT NULL,
+    active_users integer NOT NULL,
+    repo_count integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.branches (
+    repo_id uuid NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    head_commit text NOT NULL COLLATE pg_catalog."C",
+    created_from text COLLATE pg_catalog."C",
+    created_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    is_default boolean DEFAULT false NOT NULL,
+    protection jsonb
+);
+
+CREATE TABLE public.chunk_locations (
+    chunk_hash text NOT NULL COLLATE pg_catalog."C",
+    region text NOT NULL,
+    bucket text NOT NULL,
+    storage_key text NOT NULL,
+    replicated_at timestamp with time zone DEFAULT now() NOT NULL,
+    pack_key text GENERATED ALWAYS AS (split_part(storage_key, '@'::text, 1)) STORED COLLATE pg_catalog."C"
+);
+
+CREATE TABLE public.chunk_refs (
+    repo_id uuid NOT NULL,
+    chunk_hash text NOT NULL COLLATE pg_catalog."C",
+    ref_count integer DEFAULT 0 NOT NULL,
+    first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    claimed_at timestamp with time zone DEFAULT clock_timestamp(),
+    CONSTRAINT chunk_refs_claimed_at_check CHECK (((ref_count = 0) = (claimed_at IS NOT NULL))),
+    CONSTRAINT chunk_refs_ref_count_check CHECK ((ref_count >= 0))
+)
+WITH (fillfactor='80');
+
+CREATE TABLE public.chunks (
+    hash text NOT NULL COLLATE pg_catalog."C",
+    size integer NOT NULL,
+    compressed_size integer,
+    compression text,
+    storage_class text DEFAULT 'standard'::text NOT NULL,
+    storage_bucket text NOT NULL,
+    storage_key text NOT NULL,
+    ref_count integer DEFAULT 0 NOT NULL,
+    encrypted boolean DEFAULT false NOT NULL,
+    encryption_key_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_accessed_at timestamp with time zone,
+    archived_at timestamp with time zone,
+    delete_after timestamp with time zone,
+    pack_key text GENERATED ALWAYS AS (split_part(storage_key, '@'::text, 1)) STORED COLLATE pg_catalog."C",
+    lost_at timestamp with time zone,
+    restored_until timestamp with time zone,
+    CONSTRAINT chunks_delete_after_check CHECK (((ref_count = 0) = (delete_after IS NOT NULL))),
+    CONSTRAINT chunks_ref_count_check CHECK ((ref_count >= 0)),
+    CONSTRAINT chunks_storage_class_check CHECK ((storage_class = ANY (ARRAY['standard'::text, 'infrequent'::text, 'glacier'::text, 'deep_archive'::text])))
+)
+WITH (fillfactor='90');
+
+COMMENT ON COLUMN public.chunks.lost_at IS 'when no good copy was found; the bytes may be offered again';
+
+COMMENT ON COLUMN public.chunks.restored_until IS 'until when a chunk of an archive class can be read';
+
+CREATE TABLE public.commits (
+    repo_id uuid NOT NULL,
+    hash text NOT NULL COLLATE pg_catalog."C",
+    parent_hashes text[] DEFAULT '{}'::text[] NOT NULL COLLATE pg_catalog."C",
+    tree_hash text NOT NULL COLLATE pg_catalog."C",
+    author_name text NOT NULL,
+    author_email text NOT NULL,
+    author_timestamp timestamp with time zone NOT NULL,
+    committer_name text NOT NULL,
+    committer_email text NOT NULL,
+    committer_timestamp timestamp with time zone NOT NULL,
+    message text NOT NULL,
+    signature bytea,
+    signature_verified boolean,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.dead_letter_jobs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    original_job_id uuid NOT NULL,
+    queue text NOT NULL,
+    job_type text NOT NULL,
+    payload jsonb NOT NULL,
+    error text NOT NULL,
+    failed_at timestamp with time zone DEFAULT now() NOT NULL,
+    retry_count integer NOT NULL
+);
+
+CREATE TABLE public.event_cursors (
+    consumer text NOT NULL,
+    xid xid8 DEFAULT '0'::xid8 NOT NULL,
+    id bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.events (
+    id bigint NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    type text NOT NULL,
+    repo_id uuid,
+    org_id uuid,
+    actor_id uuid,
+    payload jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT events_type_check CHECK ((type ~ '^[a-z_]+(\.[a-z_]+)?$'::text))
+);
+
+ALTER TABLE public.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.idempotency_keys (
+    method text NOT NULL,
+    subject text NOT NULL,
+    request_id uuid NOT NULL,
+    fingerprint bytea NOT NULL,
+    response bytea,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE public.jobs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    queue text DEFAULT 'default'::text NOT NULL,
+    job_type text NOT NULL,
+    payload jsonb NOT NULL,
+    priority integer DEFAULT 0 NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    max_attempts integer DEFAULT 3 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    scheduled_at timestamp with time zone DEFAULT now() NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    locked_by text,
+    locked_until timestamp with time zone,
+    error text,
+    result jsonb,
+    lease_token uuid,
+    cancel_requested_at timestamp with time zone,
+    repo_id uuid,
+    requested_by uuid,
+    dedup_key text,
+    CONSTRAINT jobs_attempts_check CHECK (((attempts >= 0) AND (max_attempts >= 1))),
+    CONSTRAINT jobs_lease_check CHECK (((status = 'running'::text) = ((lease_token IS NOT NULL) AND (locked_until IS NOT NULL)))),
+    CONSTRAINT jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+);
+
+COMMENT ON COLUMN public.jobs.priority IS 'higher runs first';
+
+COMMENT ON COLUMN public.jobs.result IS 'progress while the job runs, its outcome afterwards';
+
+CREATE TABLE public.lock_clocks (
+    repo_id uuid NOT NULL,
+    high_water timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.locks (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    repo_id uuid NOT NULL,
+    path text NOT NULL COLLATE pg_catalog."C",
+    owner_id uuid NOT NULL,
+    lock_type text DEFAULT 'exclusive'::text NOT NULL,
+    reason text,
+    locked_at_commit text,
+    locked_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    fence bigint NOT NULL,
+    release_on_push boolean DEFAULT false NOT NULL,
+    warned_at timestamp with time zone,
+    excl_key bigint GENERATED ALWAYS AS (
+CASE lock_type
+    WHEN 'exclusive'::text THEN fence
+    ELSE (0)::bigint
+END) STORED,
+    CONSTRAINT locks_expires_at_check CHECK ((expires_at > locked_at)),
+    CONSTRAINT locks_lock_type_check CHECK ((lock_type = ANY (ARRAY['exclusive'::text, 'advisory'::text, 'shared'::text]))),
+    CONSTRAINT locks_path_check CHECK (((octet_length(path) >= 1) AND (octet_length(path) <= 1024)))
+);
+
+COMMENT ON COLUMN public.locks.warned_at IS 'when the owner was told that the lock is about to expire';
+
+CREATE SEQUENCE public.lock_fence_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE public.lock_fence_seq OWNED BY public.locks.fence;
+
+CREATE TABLE public.lock_history (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    lock_id uuid NOT NULL,
+    repo_id uuid NOT NULL,
+    path text NOT NULL COLLATE pg_catalog."C",
+    owner_id uuid NOT NULL,
+    action text NOT NULL,
+    action_by uuid,
+    action_at timestamp with time zone NOT NULL,
+    reason text,
+    fence bigint NOT NULL,
+    lock_type text NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT lock_history_action_check CHECK ((action = ANY (ARRAY['acquired'::text, 'released'::text, 'expired'::text, 'force_released'::text]))),
+    CONSTRAINT lock_history_lock_type_check CHECK ((lock_type = ANY (ARRAY['exclusive'::text, 'advisory'::text, 'shared'::text]))),
+    CONSTRAINT lock_history_path_check CHECK (((octet_length(path) >= 1) AND (octet_length(path) <= 1024)))
+);
+
+CREATE TABLE public.login_throttles (
+    bucket text NOT NULL,
+    failures integer NOT NULL,
+    window_started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    blocked_until timestamp with time zone,
+    CONSTRAINT login_throttles_failures_check CHECK ((failures >= 0))
+);
+
+CREATE TABLE public.manifests (
+    repo_id uuid NOT NULL,
+    hash text NOT NULL COLLATE pg_catalog."C",
+    commit_hash text NOT NULL COLLATE pg_catalog."C",
+    parent_hash text COLLATE pg_catalog."C",
+    entry_count integer NOT NULL,
+    total_size bigint NOT NULL,
+    chunk_count bigint NOT NULL,
+    content bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE ONLY public.manifests ALTER COLUMN content SET STORAGE EXTERNAL;
+
+COMMENT ON COLUMN public.manifests.commit_hash IS 'the commit that first brought it; others may share it';
+
+COMMENT ON COLUMN public.manifests.parent_hash IS 'the same directory in the parent of that commit';
+
+CREATE TABLE public.namespaces (
+    name_key text NOT NULL COLLATE pg_catalog."C",
+    owner_type text NOT NULL,
+    owner_id uuid NOT NULL,
+    CONSTRAINT namespaces_owner_type_check CHECK ((owner_type = ANY (ARRAY['user'::text, 'organization'::text])))
+);
+
+COMMENT ON TABLE public.namespaces IS 'kept by triggers on users and organizations; write those';
+
+CREATE TABLE public.notification_preferences (
+    user_id uuid NOT NULL,
+    email_on_mention boolean DEFAULT true NOT NULL,
+    email_on_review_request boolean DEFAULT true NOT NULL,
+    email_on_lock_expiry boolean DEFAULT true NOT NULL,
+    email_on_push boolean DEFAULT false NOT NULL,
+    email_digest text DEFAULT 'daily'::text NOT NULL,
+    CONSTRAINT notification_preferences_email_digest_check CHECK ((email_digest = ANY (ARRAY['never'::text, 'daily'::text, 'weekly'::text])))
+);
+
+CREATE TABLE public.notifications (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    type text NOT NULL,
+    title text NOT NULL,
+    message text,
+    link text,
+    read boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    read_at timestamp with time zone
+);
+
+CREATE TABLE public.object_deletions (
+    id bigint NOT NULL,
+    bucket text NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    not_before timestamp with time zone NOT NULL
+);
+
+ALTER TABLE public.object_deletions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.object_deletions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.one_time_tokens (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    purpose text NOT NULL,
+    user_id uuid,
+    token_hash text NOT NULL,
+    context jsonb DEFAULT '{}'::jsonb NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    ip_address inet,
+    CONSTRAINT one_time_tokens_purpose_check CHECK ((purpose = ANY (ARRAY['verify_email'::text, 'reset_password'::text, 'mfa_challenge'::text, 'ssh_challenge'::text, 'ssh_key_proof'::text])))
+);
+
+CREATE TABLE public.organization_invitations (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    org_id uuid NOT NULL,
+    email text NOT NULL COLLATE pg_catalog."C",
+    role text DEFAULT 'member'::text NOT NULL,
+    token_hash text NOT NULL,
+    invited_by uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    accepted_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT organization_invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'member'::text, 'billing'::text])))
+);
+
+CREATE TABLE public.organization_members (
+    org_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    role text DEFAULT 'member'::text NOT NULL,
+    joined_at timestamp with time zone DEFAULT now() NOT NULL,
+    invited_by uuid,
+    CONSTRAINT organization_members_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'member'::text, 'billing'::text])))
+);
+
+CREATE TABLE public.organizations (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    display_name text NOT NULL,
+    description text,
+    avatar_url text,
+    email text,
+    website text,
+    billing_email text,
+    plan text DEFAULT 'free'::text NOT NULL,
+    plan_seats integer,
+    plan_storage_bytes bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+CREATE TABLE public.users (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    username text NOT NULL COLLATE pg_catalog."C",
+    email text NOT NULL COLLATE pg_catalog."C",
+    email_verified boolean DEFAULT false NOT NULL,
+    name text NOT NULL,
+    avatar_url text,
+    status text DEFAULT 'pending_verification'::text NOT NULL,
+    status_reason text,
+    status_until timestamp with time zone,
+    preferences jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_active_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'pending_verification'::text, 'deleted'::text])))
+);
+
+CREATE VIEW public.organization_plans AS
+ SELECT id AS org_id,
+    plan,
+    plan_seats,
+    plan_storage_bytes,
+    ( SELECT count(*) AS count
+           FROM public.organization_members m
+          WHERE (m.org_id = o.id)) AS member_count,
+    ( SELECT count(*) AS count
+           FROM (public.organization_members m
+             JOIN public.users u ON ((u.id = m.user_id)))
+          WHERE ((m.org_id = o.id) AND (u.last_active_at > (now() - '30 days'::interval)))) AS active_user_count
+   FROM public.organizations o;
+
+CREATE VIEW public.owner_identities AS
+ SELECT n.name_key,
+    n.owner_type,
+    n.owner_id,
+    COALESCE(u.username, o.name) AS name,
+    COALESCE(u.name, o.display_name) AS display_name,
+    COALESCE((u.status = 'active'::text), true) AS active
+   FROM ((public.namespaces n
+     LEFT JOIN public.users u ON (((n.owner_type = 'user'::text) AND (u.id = n.owner_id))))
+     LEFT JOIN public.organizations o ON (((n.owner_type = 'organization'::text) AND (o.id = n.owner_id))));
+
+CREATE TABLE public.packs (
+    key text NOT NULL COLLATE pg_catalog."C",
+    bucket text NOT NULL,
+    region text NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    live integer DEFAULT 0 NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT packs_bytes_check CHECK ((bytes >= 0)),
+    CONSTRAINT packs_key_check CHECK ((POSITION(('@'::text) IN (key)) = 0)),
+    CONSTRAINT packs_live_check CHECK ((live >= 0)),
+    CONSTRAINT packs_sealed_check CHECK (((state = 'sealed'::text) = (live > 0))),
+    CONSTRAINT packs_state_check CHECK ((state = ANY (ARRAY['open'::text, 'sealed'::text])))
+);
+
+CREATE VIEW public.pack_usage AS
+ SELECT key,
+    bucket,
+    region,
+    live,
+    bytes,
+    created_at,
+    ( SELECT (COALESCE(sum((NULLIF(split_part(named.storage_key, '+'::text, 2), ''::text))::bigint), (0)::numeric))::bigint AS "coalesce"
+           FROM ( SELECT c.storage_key
+                   FROM public.chunks c
+                  WHERE (c.pack_key = p.key)
+                UNION ALL
+                 SELECT l.storage_key
+                   FROM public.chunk_locations l
+                  WHERE (l.pack_key = p.key)) named) AS live_bytes
+   FROM public.packs p
+  WHERE (state = 'sealed'::text);
+
+CREATE TABLE public.repositories (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    description text,
+    owner_type text NOT NULL,
+    owner_id uuid NOT NULL,
+    visibility text DEFAULT 'private'::text NOT NULL,
+    default_branch text DEFAULT 'main'::text NOT NULL,
+    archived boolean DEFAULT false NOT NULL,
+    disabled boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    pushed_at timestamp with time zone,
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    storage_bucket text NOT NULL,
+    storage_region text NOT NULL,
+    deleted_at timestamp with time zone,
+    CONSTRAINT repositories_owner_type_check CHECK ((owner_type = ANY (ARRAY['user'::text, 'organization'::text]))),
+    CONSTRAINT repositories_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'internal'::text, 'public'::text])))
+);
+
+CREATE TABLE public.repository_collaborators (
+    repo_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    permission text DEFAULT 'read'::text NOT NULL,
+    added_by uuid,
+    added_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT repository_collaborators_permission_check CHECK ((permission = ANY (ARRAY['admin'::text, 'write'::text, 'read'::text])))
+);
+
+CREATE TABLE public.team_repositories (
+    team_id uuid NOT NULL,
+    repo_id uuid NOT NULL,
+    permission text DEFAULT 'read'::text NOT NULL,
+    added_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT team_repositories_permission_check CHECK ((permission = ANY (ARRAY['admin'::text, 'write'::text, 'read'::text])))
+);
+
+CREATE VIEW public.repository_grants AS
+ SELECT repository_collaborators.repo_id,
+    'user'::text AS grantee_type,
+    repository_collaborators.user_id AS grantee_id,
+    repository_collaborators.permission
+   FROM public.repository_collaborators
+UNION ALL
+ SELECT team_repositories.repo_id,
+    'team'::text AS grantee_type,
+    team_repositories.team_id AS grantee_id,
+    team_repositories.permission
+   FROM public.team_repositories;
+
+CREATE VIEW public.repository_identities AS
+ SELECT id,
+    owner_type,
+    owner_id,
+    name,
+    visibility,
+    archived,
+    disabled,
+    deleted_at,
+    default_branch,
+    storage_bucket,
+    storage_region
+   FROM public.repositories;
+
+CREATE TABLE public.repository_settings (
+    repo_id uuid NOT NULL,
+    require_lock_for_edit boolean DEFAULT true NOT NULL,
+    auto_generate_proxies boolean DEFAULT true NOT NULL,
+    proxy_resolution text DEFAULT '1080p'::text,
+    max_file_size_bytes bigint DEFAULT 0,
+    allowed_extensions text[],
+    lifecycle_policy jsonb,
+    webhook_secret text
+);
+
+CREATE TABLE public.repository_stats (
+    repo_id uuid NOT NULL,
+    commit_count bigint DEFAULT 0 NOT NULL,
+    branch_count integer DEFAULT 0 NOT NULL,
+    tag_count integer DEFAULT 0 NOT NULL,
+    contributor_count integer DEFAULT 0 NOT NULL,
+    file_count bigint DEFAULT 0 NOT NULL,
+    chunk_count bigint DEFAULT 0 NOT NULL,
+    storage_bytes bigint DEFAULT 0 NOT NULL,
+    logical_bytes bigint DEFAULT 0 NOT NULL,
+    dedup_ratio double precision DEFAULT 1.0 NOT NULL,
+    last_activity_at timestamp with time zone,
+    calculated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON COLUMN public.repository_stats.file_count IS 'distinct file contents in the live history (assets)';
+
+COMMENT ON COLUMN public.repository_stats.storage_bytes IS 'stored bytes of the distinct chunks they are made of';
+
+COMMENT ON COLUMN public.repository_stats.logical_bytes IS 'bytes of those contents, each counted once';
+
+COMMENT ON COLUMN public.repository_stats.dedup_ratio IS 'logical_bytes / storage_bytes; 1 when nothing is stored';
+
+CREATE TABLE public.schema_migrations (
+    version bigint NOT NULL,
+    description text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    checksum text NOT NULL
+);
+
+CREATE TABLE public.sessions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    token_hash text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    last_active_at timestamp with time zone DEFAULT now() NOT NULL,
+    ip_address inet,
+    user_agent text,
+    device_id text,
+    mfa_verified boolean DEFAULT false NOT NULL,
+    revoked_at timestamp with time zone,
+    sudo_until timestamp with time zone
+);
+
+CREATE VIEW public.settled_events AS
+ SELECT xid,
+    id,
+    type,
+    repo_id,
+    org_id,
+    actor_id,
+    payload,
+    created_at
+   FROM public.events
+  WHERE (xid < pg_snapshot_xmin(pg_current_snapshot()));
+
+CREATE TABLE public.ssh_keys (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    name text NOT NULL,
+    public_key text NOT NULL,
+    fingerprint text NOT NULL,
+    key_type text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_used_at timestamp with time zone
+);
+
+CREATE VIEW public.signing_keys AS
+ SELECT k.user_id,
+    lower(u.email) AS email_key,
+    k.public_key,
+    k.fingerprint,
+    k.key_type
+   FROM (public.ssh_keys k
+     JOIN public.users u ON ((u.id = k.user_id)))
+  WHERE (u.email_verified AND (u.status = 'active'::text));
+
+CREATE TABLE public.tags (
+    repo_id uuid NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    commit_hash text NOT NULL COLLATE pg_catalog."C",
+    tag_type text DEFAULT 'lightweight'::text NOT NULL,
+    message text,
+    tagger_name text,
+    tagger_email text,
+    tagger_timestamp timestamp with time zone,
+    signature bytea,
+    signature_verified boolean,
+    created_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tags_tag_type_check CHECK ((tag_type = ANY (ARRAY['lightweight'::text, 'annotated'::text])))
+);
+
+CREATE TABLE public.team_members (
+    team_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    role text DEFAULT 'member'::text NOT NULL,
+    added_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.teams (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    org_id uuid NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    description text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.usage_metrics (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    entity_type text NOT NULL,
+    entity_id uuid NOT NULL,
+    metric_date date NOT NULL,
+    storage_bytes bigint DEFAULT 0 NOT NULL,
+    bandwidth_bytes bigint DEFAULT 0 NOT NULL,
+    api_requests integer DEFAULT 0 NOT NULL,
+    push_count integer DEFAULT 0 NOT NULL,
+    pull_count integer DEFAULT 0 NOT NULL,
+    unique_contributors integer DEFAULT 0 NOT NULL
+)
+PARTITION BY RANGE (metric_date);
+
+CREATE TABLE public.usage_metrics_default (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    entity_type text NOT NULL,
+    entity_id uuid NOT NULL,
+    metric_date date NOT NULL,
+    storage_bytes bigint DEFAULT 0 NOT NULL,
+    bandwidth_bytes bigint DEFAULT 0 NOT NULL,
+    api_requests integer DEFAULT 0 NOT NULL,
+    push_count integer DEFAULT 0 NOT NULL,
+    pull_count integer DEFAULT 0 NOT NULL,
+    unique_contributors integer DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE public.user_credentials (
+    user_id uuid NOT NULL,
+    password_hash text NOT NULL,
+    password_salt text NOT NULL,
+    password_algorithm text DEFAULT 'argon2id'::text NOT NULL,
+    mfa_enabled boolean DEFAULT false NOT NULL,
+    mfa_secret_encrypted bytea,
+    mfa_recovery_codes_hash text[],
+    password_changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    force_password_change boolean DEFAULT false NOT NULL,
+    failed_login_attempts integer DEFAULT 0 NOT NULL,
+    locked_until timestamp with time zone,
+    last_failed_login_at timestamp with time zone,
+    mfa_last_step bigint
+);
+
+CREATE VIEW public.user_identities AS
+ SELECT id,
+    username,
+    name,
+    email,
+    email_verified,
+    status
+   FROM public.users;
+
+CREATE TABLE public.user_keys (
+    user_id uuid NOT NULL,
+    public_key bytea NOT NULL,
+    encrypted_private_key bytea NOT NULL,
+    key_derivation_salt bytea NOT NULL,
+    key_derivation_params jsonb NOT NULL,
+    key_version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    rotated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.webhook_deliveries (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    webhook_id uuid NOT NULL,
+    event text NOT NULL,
+    payload jsonb NOT NULL,
+    request_headers jsonb,
+    response_status integer,
+    response_body text,
+    response_headers jsonb,
+    delivered_at timestamp with time zone,
+    duration_ms integer,
+    success boolean,
+    delivery_id uuid NOT NULL,
+    attempt integer DEFAULT 1 NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    job_id uuid,
+    event_id bigint,
+    error text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT webhook_deliveries_attempt_check CHECK ((attempt >= 1)),
+    CONSTRAINT webhook_deliveries_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'succeeded'::text, 'failed'::text]))),
+    CONSTRAINT webhook_deliveries_success_check CHECK ((NOT (success IS DISTINCT FROM
+CASE state
+    WHEN 'succeeded'::text THEN true
+    WHEN 'failed'::text THEN false
+    ELSE NULL::boolean
+END)))
+);
+
+CREATE TABLE public.webhooks (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    repo_id uuid NOT NULL,
+    url text NOT NULL,
+    secret_encrypted bytea NOT NULL,
+    events text[] DEFAULT '{}'::text[] NOT NULL,
+    active boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.audit_log ATTACH PARTITION public.audit_log_default DEFAULT;
+
+ALTER TABLE ONLY public.usage_metrics ATTACH PARTITION public.usage_metrics_default DEFAULT;
+
+ALTER TABLE ONLY public.locks ALTER COLUMN fence SET DEFAULT nextval('public.lock_fence_seq'::regclass);
+
+ALTER TABLE ONLY public.api_tokens
+    ADD CONSTRAINT api_tokens_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.api_tokens
+    ADD CONSTRAINT api_tokens_token_hash_key UNIQUE (token_hash);
+
+ALTER TABLE ONLY public.assets
+    ADD CONSTRAINT assets_pkey PRIMARY KEY (repo_id, hash);
+
+ALTER TABLE ONLY public.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id, "timestamp");
+
+ALTER TABLE ONLY public.audit_log_default
+    ADD CONSTRAINT audit_log_default_pkey PRIMARY KEY (id, "timestamp");
+
+ALTER TABLE ONLY public.billing_snapshots
+    ADD CONSTRAINT billing_snapshots_org_id_snapshot_date_key UNIQUE (org_id, snapshot_date);
+
+ALTER TABLE ONLY public.billing_snapshots
+    ADD CONSTRAINT billing_snapshots_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.branches
+    ADD CONSTRAINT branches_pkey PRIMARY KEY (repo_id, name);
+
+ALTER TABLE ONLY public.chunk_locations
+    ADD CONSTRAINT chunk_locations_pkey PRIMARY KEY (chunk_hash, region);
+
+ALTER TABLE ONLY public.chunk_refs
+    ADD CONSTRAINT chunk_refs_pkey PRIMARY KEY (repo_id, chunk_hash);
+
+ALTER TABLE ONLY public.chunks
+    ADD CONSTRAINT chunks_pkey PRIMARY KEY (hash);
+
+ALTER TABLE ONLY public.commits
+    ADD CONSTRAINT commits_pkey PRIMARY KEY (repo_id, hash);
+
+ALTER TABLE ONLY public.dead_letter_jobs
+    ADD CONSTRAINT dead_letter_jobs_original_job_id_key UNIQUE (original_job_id);
+
+ALTER TABLE ONLY public.dead_letter_jobs
+    ADD CONSTRAINT dead_letter_jobs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.event_cursors
+    ADD CONSTRAINT event_cursors_pkey PRIMARY KEY (consumer);
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (method, subject, request_id);
+
+ALTER TABLE ONLY public.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.lock_clocks
+    ADD CONSTRAINT lock_clocks_pkey PRIMARY KEY (repo_id);
+
+ALTER TABLE ONLY public.lock_history
+    ADD CONSTRAINT lock_history_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.locks
+    ADD CONSTRAINT locks_no_overlap EXCLUDE USING gist (repo_id WITH =, path WITH =, tstzrange(locked_at, expires_at) WITH &&, excl_key WITH <>) WHERE ((lock_type <> 'advisory'::text));
+
+ALTER TABLE ONLY public.locks
+    ADD CONSTRAINT locks_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.login_throttles
+    ADD CONSTRAINT login_throttles_pkey PRIMARY KEY (bucket);
+
+ALTER TABLE ONLY public.manifests
+    ADD CONSTRAINT manifests_pkey PRIMARY KEY (repo_id, hash);
+
+ALTER TABLE ONLY public.namespaces
+    ADD CONSTRAINT namespaces_owner_key UNIQUE (owner_type, owner_id);
+
+ALTER TABLE ONLY public.namespaces
+    ADD CONSTRAINT namespaces_pkey PRIMARY KEY (name_key);
+
+ALTER TABLE ONLY public.notification_preferences
+    ADD CONSTRAINT notification_preferences_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT notifications_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.object_deletions
+    ADD CONSTRAINT object_deletions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.one_time_tokens
+    ADD CONSTRAINT one_time_tokens_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.one_time_tokens
+    ADD CONSTRAINT one_time_tokens_token_hash_key UNIQUE (token_hash);
+
+ALTER TABLE ONLY public.organization_invitations
+    ADD CONSTRAINT organization_invitations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.organization_invitations
+    ADD CONSTRAINT organization_invitations_token_hash_key UNIQUE (token_hash);
+
+ALTER TABLE ONLY public.organization_members
+    ADD CONSTRAINT organization_members_pkey PRIMARY KEY (org_id, user_id);
+
+ALTER TABLE ONLY public.organizations
+    ADD CONSTRAINT organizations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.packs
+    ADD CONSTRAINT packs_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY public.repositories
+    ADD CONSTRAINT repositories_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.repository_collaborators
+    ADD CONSTRAINT repository_collaborators_pkey PRIMARY KEY (repo_id, user_id);
+
+ALTER TABLE ONLY public.repository_settings
+    ADD CONSTRAINT repository_settings_pkey PRIMARY KEY (repo_id);
+
+ALTER TABLE ONLY public.repository_stats
+    ADD CONSTRAINT repository_stats_pkey PRIMARY KEY (repo_id);
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_token_hash_key UNIQUE (token_hash);
+
+ALTER TABLE ONLY public.ssh_keys
+    ADD CONSTRAINT ssh_keys_fingerprint_key UNIQUE (fingerprint);
+
+ALTER TABLE ONLY public.ssh_keys
+    ADD CONSTRAINT ssh_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.tags
+    ADD CONSTRAINT tags_pkey PRIMARY KEY (repo_id, name);
+
+ALTER TABLE ONLY public.team_members
+    ADD CONSTRAINT team_members_pkey PRIMARY KEY (team_id, user_id);
+
+ALTER TABLE ONLY public.team_repositories
+    ADD CONSTRAINT team_repositories_pkey PRIMARY KEY (team_id, repo_id);
+
+ALTER TABLE ONLY public.teams
+    ADD CONSTRAINT teams_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.usage_metrics
+    ADD CONSTRAINT usage_metrics_entity_key UNIQUE (entity_type, entity_id, metric_date);
+
+ALTER TABLE ONLY public.usage_metrics_default
+    ADD CONSTRAINT usage_metrics_default_entity_type_entity_id_metric_date_key UNIQUE (entity_type, entity_id, metric_date);
+
+ALTER TABLE ONLY public.usage_metrics
+    ADD CONSTRAINT usage_metrics_pkey PRIMARY KEY (id, metric_date);
+
+ALTER TABLE ONLY public.usage_metrics_default
+    ADD CONSTRAINT usage_metrics_default_pkey PRIMARY KEY (id, metric_date);
+
+ALTER TABLE ONLY public.user_credentials
+    ADD CONSTRAINT user_credentials_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY public.user_keys
+    ADD CONSTRAINT user_keys_pkey PRIMARY KEY (user_id, key_version);
+
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_attempt_key UNIQUE (delivery_id, attempt);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
+
+CREATE INDEX idx_audit_actor ON ONLY public.audit_log USING btree (actor_id, "timestamp" DESC);
+
+CREATE INDEX audit_log_default_actor_id_timestamp_idx ON public.audit_log_default USING btree (actor_id, "timestamp" DESC);
+
+CREATE INDEX idx_audit_resource ON ONLY public.audit_log USING btree (resource_type, resource_id, "timestamp" DESC);
+
+CREATE INDEX audit_log_default_resource_type_resource_id_timestamp_idx ON public.audit_log_default USING btree (resource_type, resource_id, "timestamp" DESC);
+
+CREATE INDEX idx_audit_timestamp ON ONLY public.audit_log USING btree ("timestamp" DESC);
+
+CREATE INDEX audit_log_default_timestamp_idx ON public.audit_log_default USING btree ("timestamp" DESC);
+
+CREATE UNIQUE INDEX events_order_key ON public.events USING btree (xid, id);
+
+CREATE INDEX idx_api_tokens_user ON public.api_tokens USING btree (user_id);
+
+CREATE INDEX idx_assets_mime ON public.assets USING btree (repo_id, mime_type);
+
+CREATE INDEX idx_assets_size ON public.assets USING btree (repo_id, size DESC);
+
+CREATE UNIQUE INDEX idx_branches_default ON public.branches USING btree (repo_id) WHERE (is_default = true);
+
+CREATE INDEX idx_branches_head ON public.branches USING btree (repo_id, head_commit);
+
+CREATE INDEX idx_branches_updated ON public.branches USING btree (repo_id, updated_at DESC);
+
+CREATE INDEX idx_chunk_locations_pack ON public.chunk_locations USING btree (pack_key);
+
+CREATE INDEX idx_chunk_locations_region ON public.chunk_locations USING btree (region, chunk_hash);
+
+CREATE INDEX idx_chunk_refs_claimed ON public.chunk_refs USING btree (claimed_at) WHERE (claimed_at IS NOT NULL);
+
+CREATE INDEX idx_chunk_refs_hash ON public.chunk_refs USING btree (chunk_hash);
+
+CREATE INDEX idx_chunks_delete ON public.chunks USING btree (delete_after) WHERE (delete_after IS NOT NULL);
+
+CREATE INDEX idx_chunks_lost ON public.chunks USING btree (lost_at) WHERE (lost_at IS NOT NULL);
+
+CREATE INDEX idx_chunks_pack ON public.chunks USING btree (pack_key);
+
+CREATE INDEX idx_chunks_restored ON public.chunks USING btree (restored_until) WHERE (restored_until IS NOT NULL);
+
+CREATE INDEX idx_chunks_storage ON public.chunks USING btree (storage_class, created_at);
+
+CREATE INDEX idx_commits_author ON public.commits USING btree (repo_id, author_email);
+
+CREATE INDEX idx_commits_parent ON public.commits USING gin (parent_hashes) WITH (gin_pending_list_limit='256');
+
+CREATE INDEX idx_commits_time ON public.commits USING btree (repo_id, committer_timestamp DESC);
+
+CREATE INDEX idx_commits_tree ON public.commits USING btree (repo_id, tree_hash);
+
+CREATE INDEX idx_events_created ON public.events USING btree (created_at);
+
+CREATE INDEX idx_events_repo ON public.events USING btree (repo_id, xid, id) WHERE (repo_id IS NOT NULL);
+
+CREATE INDEX idx_idempotency_keys_created ON public.idempotency_keys USING btree (created_at);
+
+CREATE INDEX idx_jobs_claim ON public.jobs USING btree (queue, priority DESC, scheduled_at) WHERE (status = 'pending'::text);
+
+CREATE INDEX idx_jobs_finished ON public.jobs USING btree (completed_at) WHERE (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text]));
+
+CREATE INDEX idx_jobs_locked ON public.jobs USING btree (locked_until) WHERE ((status = 'running'::text) AND (locked_until IS NOT NULL));
+
+CREATE INDEX idx_jobs_repo ON public.jobs USING btree (repo_id, created_at DESC) WHERE (repo_id IS NOT NULL);
+
+CREATE INDEX idx_lock_history_path ON public.lock_history USING btree (repo_id, path, action_at DESC);
+
+CREATE INDEX idx_lock_history_repo ON public.lock_history USING btree (repo_id, action_at DESC);
+
+CREATE INDEX idx_locks_expires ON public.locks USING btree (expires_at);
+
+CREATE INDEX idx_locks_owner ON public.locks USING btree (owner_id);
+
+CREATE INDEX idx_locks_path ON public.locks USING btree (repo_id, path);
+
+CREATE INDEX idx_login_throttles_window ON public.login_throttles USING btree (window_started_at);
+
+CREATE INDEX idx_manifests_commit ON public.manifests USING btree (repo_id, commit_hash);
+
+CREATE INDEX idx_notifications_unread ON public.notifications USING btree (user_id, created_at DESC) WHERE (NOT read);
+
+CREATE INDEX idx_notifications_user ON public.notifications USING btree (user_id, created_at DESC);
+
+CREATE INDEX idx_object_deletions_due ON public.object_deletions USING btree (not_before);
+
+CREATE INDEX idx_one_time_tokens_expires ON public.one_time_tokens USING btree (expires_at);
+
+CREATE INDEX idx_one_time_tokens_user ON public.one_time_tokens USING btree (user_id, purpose);
+
+CREATE INDEX idx_org_members_user ON public.organization_members USING btree (user_id);
+
+CREATE INDEX idx_packs_open ON public.packs USING btree (created_at) WHERE (state = 'open'::text);
+
+CREATE INDEX idx_repo_collabs_user ON public.repository_collaborators USING btree (user_id);
+
+CREATE INDEX idx_repos_deleted ON public.repositories USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX idx_repos_name ON public.repositories USING btree (name);
+
+CREATE INDEX idx_repos_pushed ON public.repositories USING btree (pushed_at DESC) WHERE (NOT archived);
+
+CREATE INDEX idx_sessions_expires ON public.sessions USING btree (expires_at) WHERE (revoked_at IS NULL);
+
+CREATE INDEX idx_sessions_user ON public.sessions USING btree (user_id);
+
+CREATE INDEX idx_ssh_keys_user ON public.ssh_keys USING btree (user_id);
+
+CREATE INDEX idx_tags_commit ON public.tags USING btree (repo_id, commit_hash);
+
+CREATE INDEX idx_team_members_user ON public.team_members USING btree (user_id);
+
+CREATE INDEX idx_team_repositories_repo ON public.team_repositories USING btree (repo_id);
+
+CREATE INDEX idx_users_status ON public.users USING btree (status) WHERE (status <> 'deleted'::text);
+
+CREATE INDEX idx_webhook_deliveries_created ON public.webhook_deliveries USING btree (created_at);
+
+CREATE INDEX idx_webhook_deliveries_webhook ON public.webhook_deliveries USING btree (webhook_id, created_at DESC);
+
+CREATE INDEX idx_webhooks_repo ON public.webhooks USING btree (repo_id) WHERE active;
+
+CREATE UNIQUE INDEX jobs_dedup_key ON public.jobs USING btree (job_type, dedup_key) WHERE ((status = 'pending'::text) AND (dedup_key IS NOT NULL));
+
+CREATE UNIQUE INDEX lock_history_one_end ON public.lock_history USING btree (lock_id) WHERE (action <> 'acquired'::text);
+
+CREATE UNIQUE INDEX lock_history_one_start ON public.lock_history USING btree (lock_id) WHERE (action = 'acquired'::text);
+
+CREATE UNIQUE INDEX organization_invitations_open_key ON public.organization_invitations USING btree (org_id, lower(email)) WHERE ((accepted_at IS NULL) AND (revoked_at IS NULL));
+
+CREATE UNIQUE INDEX organizations_name_key ON public.organizations USING btree (lower(name));
+
+CREATE UNIQUE INDEX repositories_owner_name_key ON public.repositories USING btree (owner_type, owner_id, lower(name)) WHERE (deleted_at IS NULL);
+
+CREATE UNIQUE INDEX teams_org_id_name_key ON public.teams USING btree (org_id, lower(name));
+
+CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
+
+CREATE UNIQUE INDEX users_username_key ON public.users USING btree (lower(username));
+
+ALTER INDEX public.idx_audit_actor ATTACH PARTITION public.audit_log_default_actor_id_timestamp_idx;
+
+ALTER INDEX public.audit_log_pkey ATTACH PARTITION public.audit_log_default_pkey;
+
+ALTER INDEX public.idx_audit_resource ATTACH PARTITION public.audit_log_default_resource_type_resource_id_timestamp_idx;
+
+ALTER INDEX public.idx_audit_timestamp ATTACH PARTITION public.audit_log_default_timestamp_idx;
+
+ALTER INDEX public.usage_metrics_entity_key ATTACH PARTITION public.usage_metrics_default_entity_type_entity_id_metric_date_key;
+
+ALTER INDEX public.usage_metrics_pkey ATTACH PARTITION public.usage_metrics_default_pkey;
+
+CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION public.refuse_audit_change();
+
+CREATE TRIGGER audit_log_no_truncate BEFORE TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_audit_change();
+
+CREATE TRIGGER organizations_claim_namespace BEFORE INSERT OR UPDATE OF name ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('organization', 'name');
+
+CREATE TRIGGER organizations_free_namespace AFTER DELETE ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('organization', 'name');
+
+CREATE TRIGGER update_branches_updated_at BEFORE UPDATE ON public.branches FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+
+CREATE TRIGGER update_organizations_updated_at BEFORE UPDATE ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+
+CREATE TRIGGER update_repositories_updated_at BEFORE UPDATE ON public.repositories FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+
+CREATE TRIGGER update_users_updated_at BEFORE UPDATE OF username, email, email_verified, name, avatar_url, status, status_reason, status_until, preferences, deleted_at ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+
+CREATE TRIGGER update_webhooks_updated_at BEFORE UPDATE ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+
+CREATE TRIGGER users_claim_namespace BEFORE INSERT OR UPDATE OF username ON public.users FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('user', 'username');
+
+CREATE TRIGGER users_free_namespace AFTER DELETE ON public.users FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('user', 'username');
+
+ALTER TABLE ONLY public.api_tokens
+    ADD CONSTRAINT api_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.assets
+    ADD CONSTRAINT assets_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE public.audit_log
+    ADD CONSTRAINT audit_log_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.billing_snapshots
+    ADD CONSTRAINT billing_snapshots_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id);
+
+ALTER TABLE ONLY public.branches
+    ADD CONSTRAINT branches_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.branches
+    ADD CONSTRAINT branches_head_fkey FOREIGN KEY (repo_id, head_commit) REFERENCES public.commits(repo_id, hash);
+
+ALTER TABLE ONLY public.branches
+    ADD CONSTRAINT branches_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.chunk_locations
+    ADD CONSTRAINT chunk_locations_chunk_hash_fkey FOREIGN KEY (chunk_hash) REFERENCES public.chunks(hash);
+
+ALTER TABLE ONLY public.chunk_locations
+    ADD CONSTRAINT chunk_locations_pack_fkey FOREIGN KEY (pack_key) REFERENCES public.packs(key);
+
+ALTER TABLE ONLY public.chunk_refs
+    ADD CONSTRAINT chunk_refs_chunk_hash_fkey FOREIGN KEY (chunk_hash) REFERENCES public.chunks(hash);
+
+ALTER TABLE ONLY public.chunk_refs
+    ADD CONSTRAINT chunk_refs_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY public.chunks
+    ADD CONSTRAINT chunks_pack_fkey FOREIGN KEY (pack_key) REFERENCES public.packs(key);
+
+ALTER TABLE ONLY public.commits
+    ADD CONSTRAINT commits_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.commits
+    ADD CONSTRAINT commits_tree_fkey FOREIGN KEY (repo_id, tree_hash) REFERENCES public.manifests(repo_id, hash);
+
+ALTER TABLE ONLY public.lock_clocks
+    ADD CONSTRAINT lock_clocks_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.lock_history
+    ADD CONSTRAINT lock_history_action_by_fkey FOREIGN KEY (action_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.locks
+    ADD CONSTRAINT locks_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.locks
+    ADD CONSTRAINT locks_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.manifests
+    ADD CONSTRAINT manifests_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.notification_preferences
+    ADD CONSTRAINT notification_preferences_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT notifications_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.one_time_tokens
+    ADD CONSTRAINT one_time_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.organization_invitations
+    ADD CONSTRAINT organization_invitations_invited_by_fkey FOREIGN KEY (invited_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.organization_invitations
+    ADD CONSTRAINT organization_invitations_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.organization_members
+    ADD CONSTRAINT organization_members_invited_by_fkey FOREIGN KEY (invited_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.organization_members
+    ADD CONSTRAINT organization_members_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.organization_members
+    ADD CONSTRAINT organization_members_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.repositories
+    ADD CONSTRAINT repositories_owner_fkey FOREIGN KEY (owner_type, owner_id) REFERENCES public.namespaces(owner_type, owner_id);
+
+ALTER TABLE ONLY public.repository_collaborators
+    ADD CONSTRAINT repository_collaborators_added_by_fkey FOREIGN KEY (added_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.repository_collaborators
+    ADD CONSTRAINT repository_collaborators_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.repository_collaborators
+    ADD CONSTRAINT repository_collaborators_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.repository_settings
+    ADD CONSTRAINT repository_settings_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.repository_stats
+    ADD CONSTRAINT repository_stats_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.ssh_keys
+    ADD CONSTRAINT ssh_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.tags
+    ADD CONSTRAINT tags_commit_fkey FOREIGN KEY (repo_id, commit_hash) REFERENCES public.commits(repo_id, hash);
+
+ALTER TABLE ONLY public.tags
+    ADD CONSTRAINT tags_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.tags
+    ADD CONSTRAINT tags_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.team_members
+    ADD CONSTRAINT team_members_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.team_members
+    ADD CONSTRAINT team_members_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.team_repositories
+    ADD CONSTRAINT team_repositories_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.team_repositories
+    ADD CONSTRAINT team_repositories_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.teams
+    ADD CONSTRAINT teams_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.user_credentials
+    ADD CONSTRAINT user_credentials_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.user_keys
+    ADD CONSTRAINT user_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES public.webhooks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;

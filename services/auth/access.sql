@@ -1,0 +1,44 @@
+-- name: credential
+-- The live credential behind a token hash: of an active user, not revoked, not expired; a session also
+-- used within the last 30 minutes.
+SELECT true AS is_session, s.id, s.user_id, u.username, NULL::text[] AS scopes,
+       NULL::uuid[] AS repository_ids,
+       s.last_active_at < now() - interval '1 minute' AS touch
+FROM sessions s JOIN users u ON u.id = s.user_id
+WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > now()
+  AND s.last_active_at > now() - interval '30 minutes' AND u.status = 'active'
+UNION ALL
+SELECT false, t.id, t.user_id, u.username, t.scopes, t.repository_ids,
+       coalesce(t.last_used_at < now() - interval '5 minutes', true)
+FROM api_tokens t JOIN users u ON u.id = t.user_id
+WHERE t.token_hash = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
+  AND u.status = 'active';
+
+-- name: repository
+-- A repository by id ($2) or by owner and name in lower case ($3, $4), with the right of user $1 on it.
+SELECT r.id, r.name, o.name AS owner, r.archived OR r.disabled AS read_only,
+       repository_permission($1, r.id) AS permission
+FROM repository_identities r
+JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+WHERE r.deleted_at IS NULL AND r.id = coalesce(
+    $2, (SELECT n.id FROM repository_identities n
+         JOIN owner_identities no ON no.owner_type = n.owner_type AND no.owner_id = n.owner_id
+         WHERE no.name_key = $3 AND lower(n.name) = $4 AND n.deleted_at IS NULL));
+
+-- name: touch_sessions
+-- Notes that sessions are in use, and their users active. The rows of the sessions are taken in order.
+WITH used AS (
+    SELECT id FROM sessions WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+), touched AS (
+    UPDATE sessions s SET last_active_at = now() FROM used WHERE s.id = used.id RETURNING s.user_id
+)
+UPDATE users u SET last_active_at = now()
+WHERE u.id IN (SELECT t.user_id FROM touched t)
+  AND coalesce(u.last_active_at < now() - interval '1 minute', true);
+
+-- name: touch_tokens
+-- Notes that API tokens are in use.
+WITH used AS (
+    SELECT id FROM api_tokens WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE api_tokens t SET last_used_at = now() FROM used WHERE t.id = used.id;

@@ -1,0 +1,38 @@
+"""Wiring of the auth service."""
+
+from __future__ import annotations
+
+from dits.auth.v1 import (
+    access_service_pb2,
+    account_service_pb2,
+    session_service_pb2,
+    token_service_pb2,
+)
+
+from services.auth.access import AccessService, LocalAccess
+from services.auth.accounts import AccountService
+from services.auth.passwords import Hasher
+from services.auth.sessions import SessionService
+from services.auth.tokens import TokenService
+from shared.db import Database
+from shared.server import Runtime, ServiceServer
+
+
+async def build(runtime: Runtime) -> ServiceServer:
+    """The auth service, ready to start."""
+    settings = runtime.settings
+    database = await Database.connect(runtime.dsn, service="auth", size=settings.pool_size)
+    access = LocalAccess(database)
+    hasher = Hasher(settings.hashing_slots)
+    accounts = AccountService(database, runtime.key, hasher, is_open=settings.registration_open)
+    files = {
+        "AccountService": (account_service_pb2, accounts),
+        "SessionService": (session_service_pb2, SessionService(database, hasher)),
+        "TokenService": (token_service_pb2, TokenService(database, runtime.key, access)),
+        "AccessService": (access_service_pb2, AccessService(access)),
+    }
+    servicers = [
+        (file.DESCRIPTOR.services_by_name[name], servicer)
+        for name, (file, servicer) in files.items()
+    ]
+    return ServiceServer("auth", runtime, database, access, servicers, background=[access.flush()])

@@ -1,0 +1,77 @@
+-- name: login_row
+-- The account behind a username or e-mail address in lower case, with its password.
+SELECT u.id, u.username, u.status, c.password_hash
+FROM users u JOIN user_credentials c ON c.user_id = u.id
+WHERE lower(u.username) = $1 OR lower(u.email) = $1
+ORDER BY (lower(u.username) = $1) DESC
+LIMIT 1;
+
+-- name: throttle_wait
+-- For how many seconds attempts from any of the buckets are still refused.
+SELECT extract(epoch FROM max(blocked_until) - clock_timestamp())::float
+FROM login_throttles WHERE bucket = ANY ($1::text[]);
+
+-- name: record_failure
+-- Counts a failure per bucket ($1) against its limit ($2) within 15 minutes. At the limit the bucket is
+-- closed for a minute, and for twice as long with each further failure, up to a day.
+INSERT INTO login_throttles AS t (bucket, failures)
+SELECT f.bucket, 1 FROM unnest($1::text[]) AS f (bucket) ORDER BY f.bucket
+ON CONFLICT (bucket) DO UPDATE SET
+    failures = CASE WHEN t.window_started_at < clock_timestamp() - interval '15 minutes'
+                     AND coalesce(t.blocked_until < clock_timestamp() - interval '15 minutes', true)
+                    THEN 1 ELSE t.failures + 1 END,
+    window_started_at = CASE WHEN t.window_started_at < clock_timestamp() - interval '15 minutes'
+                              AND coalesce(t.blocked_until < clock_timestamp() - interval '15 minutes', true)
+                             THEN clock_timestamp() ELSE t.window_started_at END,
+    blocked_until = (
+        SELECT CASE WHEN t.failures + 1 >= l.most
+                    THEN clock_timestamp() + least(interval '1 minute' * 2 ^ least(t.failures + 1 - l.most, 11),
+                                                   interval '1 day') END
+        FROM unnest($1::text[], $2::int[]) AS l (bucket, most) WHERE l.bucket = t.bucket);
+
+-- name: forgive
+-- Forgets the failures of a login from its network after it succeeded there.
+DELETE FROM login_throttles WHERE bucket = $1;
+
+-- name: store_password_hash
+-- Replaces a password hash that was made with older parameters, unless it changed meanwhile.
+UPDATE user_credentials SET password_hash = $3, password_salt = $4, failed_login_attempts = 0
+WHERE user_id = $1 AND password_hash = $2;
+
+-- name: note_failure
+-- Keeps the account's own record of failures, for its owner and administrators to see.
+UPDATE user_credentials
+SET failed_login_attempts = failed_login_attempts + 1, last_failed_login_at = clock_timestamp()
+WHERE user_id = $1;
+
+-- name: note_success
+-- Clears the account's record of failures.
+UPDATE user_credentials SET failed_login_attempts = 0
+WHERE user_id = $1 AND failed_login_attempts > 0;
+
+-- name: lock_account
+-- Makes logins of one account wait for each other, so that five sessions stay the most.
+SELECT status FROM users WHERE id = $1 FOR NO KEY UPDATE;
+
+-- name: evict_sessions
+-- Ends the least recently used sessions beyond the newest four, to make room for one.
+UPDATE sessions SET revoked_at = clock_timestamp()
+WHERE revoked_at IS NULL AND id IN (
+    SELECT id FROM sessions
+    WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > clock_timestamp()
+      AND last_active_at > clock_timestamp() - interval '30 minutes'
+    ORDER BY last_active_at DESC, id OFFSET 4);
+
+-- name: create_session
+-- Opens a session for 24 hours.
+INSERT INTO sessions (user_id, token_hash, created_at, last_active_at, expires_at, ip_address, user_agent,
+                      device_id)
+VALUES ($1, $2, clock_timestamp(), clock_timestamp(), clock_timestamp() + interval '24 hours',
+        $3::inet, $4, $5)
+RETURNING id, expires_at;
+
+-- name: revoke_session
+-- Ends one session of a user.
+UPDATE sessions SET revoked_at = clock_timestamp()
+WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL
+RETURNING id;

@@ -1,0 +1,25 @@
+-- name: create_token
+-- Stores a new API token.
+INSERT INTO api_tokens (user_id, name, token_hash, scopes, expires_at, repository_ids, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp())
+RETURNING id, name, scopes, repository_ids, created_at, expires_at, last_used_at;
+
+-- name: list_tokens
+-- Live tokens of a user, newest first, after ($2, $3).
+SELECT id, name, scopes, repository_ids, created_at, expires_at, last_used_at
+FROM api_tokens
+WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+  AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid))
+ORDER BY created_at DESC, id DESC
+LIMIT $4;
+
+-- name: revoke_token
+-- Ends a token; once ended it stays ended at that time.
+UPDATE api_tokens t SET revoked_at = coalesce(t.revoked_at, clock_timestamp())
+FROM (SELECT id, revoked_at FROM api_tokens WHERE id = $1 AND user_id = $2 FOR NO KEY UPDATE) was
+WHERE t.id = was.id
+RETURNING t.name, was.revoked_at IS NULL AS ended_now;
+
+-- name: repositories_of
+-- The only repositories that a token reaches; NULL = all that its owner reaches.
+SELECT repository_ids FROM api_tokens WHERE id = $1;

@@ -1,0 +1,39 @@
+"""The audit log: one row per security change, written in the transaction of the change."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+from shared import sql
+from shared.call import Call
+from shared.db import Connection
+
+Q = sql.load(__file__)
+
+
+async def audit(
+    connection: Connection,
+    call: Call,
+    action: str,
+    resource_type: str,
+    resource_id: UUID,
+    resource_name: str,
+    **details: str | int | bool | list[str],
+) -> None:
+    """Records that the caller did `action` (`noun.past_participle`) to a resource."""
+    caller = call.access.caller
+    actor_type = "user" if caller is None or caller.is_session else "api_token"
+    await connection.execute(
+        Q.audit,
+        caller.user_id if caller else None,
+        actor_type,
+        action,
+        resource_type,
+        str(resource_id),
+        resource_name,
+        json.dumps(details) if details else None,
+        call.peer_ip,
+        call.user_agent,
+        call.request_id,
+    )

@@ -1,0 +1,283 @@
+"""The stored formats: what is encoded decodes to itself, and nothing else is accepted."""
+
+import contextlib
+import unicodedata
+
+import pytest
+from blake3 import blake3
+from dits.repo.v1.manifest_pb2 import (
+    CommitContent,
+    Directory,
+    Entry,
+    File,
+    Manifest,
+    Recipe,
+    Signer,
+    Symlink,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared import manifests
+from shared.manifests import ManifestError
+
+digests = st.binary(min_size=32, max_size=32)
+names = (
+    st.text(
+        st.characters(exclude_characters="/\\\0", codec="utf-8"),
+        min_size=1,
+        max_size=40,
+    )
+    .map(lambda text: unicodedata.normalize("NFC", text))
+    .filter(lambda text: text not in (".", ".."))
+)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> File:
+    sizes = draw(st.lists(st.integers(1, manifests.MAX_CHUNK_BYTES), max_size=6))
+    hashes = [draw(digests) for _ in sizes]
+    digest = hashes[0] if len(hashes) == 1 else draw(digests) if hashes else manifests.EMPTY_HASH
+    return File(
+        mode=draw(st.integers(0, 0o777)),
+        size=sum(sizes),
+        hash=digest,
+        chunk_hashes=b"".join(hashes),
+        chunk_sizes=sizes,
+    )
+
+
+@st.composite
+def large_files(draw: st.DrawFn) -> File:
+    count = draw(st.integers(1, 3))
+    fewest = max((count - 1) * manifests.RECIPE_CHUNKS, manifests.MAX_INLINE_CHUNKS) + 1
+    most = count * manifests.RECIPE_CHUNKS * manifests.MAX_CHUNK_BYTES
+    return File(
+        size=draw(st.integers(fewest, most)),
+        hash=draw(digests),
+        recipe_hashes=b"".join(draw(digests) for _ in range(count)),
+    )
+
+
+kinds = st.one_of(
+    st.builds(lambda file: Entry(file=file), files() | large_files()),
+    st.builds(lambda digest: Entry(directory=Directory(manifest_hash=digest)), digests),
+    st.builds(
+        lambda target: Entry(symlink=Symlink(target=target)),
+        st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1),
+    ),
+)
+
+
+@st.composite
+def whole_manifests(draw: st.DrawFn) -> Manifest:
+    manifest = Manifest()
+    for name in sorted(draw(st.sets(names, max_size=8)), key=str.encode):
+        entry = draw(kinds)
+        entry.name = name
+        manifest.entries.append(entry)
+    return manifest
+
+
+@given(whole_manifests())
+def test_manifest_survives_the_round_trip(manifest: Manifest) -> None:
+    content = manifests.encode(manifest)
+    assert manifests.decode(content) == manifest
+    assert manifests.encode(manifests.decode(content)) == content
+    assert manifests.name(content) == blake3(content).hexdigest()
+
+
+@given(whole_manifests(), st.data())
+def test_changed_bytes_are_refused_or_are_canonical_themselves(
+    manifest: Manifest, data: st.DataObject
+) -> None:
+    content = bytearray(manifests.encode(manifest) or b"\0")
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] = data.draw(st.integers(0, 255))
+    try:
+        decoded = manifests.decode(bytes(content))
+    except ManifestError:
+        return
+    assert manifests.encode(decoded) == bytes(content)
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_raise_nothing_but_manifest_errors(content: bytes) -> None:
+    for decode in (manifests.decode, manifests.decode_recipe, manifests.decode_commit):
+        with contextlib.suppress(ManifestError):
+            decode(content)
+
+
+@given(names)
+def test_valid_names_are_accepted(name: str) -> None:
+    if len(name.encode()) <= 255:
+        manifests.check_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "a/b", "a\\b", "a\0b", "e\u0301", "x" * 256, "\u00e9" * 128],
+)
+def test_bad_names_are_refused(name: str) -> None:
+    with pytest.raises(ManifestError):
+        manifests.check_name(name)
+
+
+ONE = blake3(b"x").digest()
+TWO = blake3(b"y").digest()
+
+
+def _file(**fields: object) -> Entry:
+    values = {"mode": 0o644, "size": 1, "hash": ONE, "chunk_hashes": ONE, "chunk_sizes": [1]}
+    return Entry(name="a", file=File(**{**values, **fields}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("entry", "field"),
+    [
+        (_file(mode=0o1000), "file.mode"),
+        (_file(hash=b"short"), "file.hash"),
+        (_file(hash=TWO), "file.hash"),
+        (_file(size=2), "file.size"),
+        (_file(chunk_hashes=ONE[:31]), "file.chunk_hashes"),
+        (_file(chunk_hashes=ONE + TWO), "file.chunk_hashes"),
+        (_file(chunk_sizes=[0], size=0), "file.chunk_sizes"),
+        (_file(chunk_sizes=[(16 << 20) + 1], size=(16 << 20) + 1), "file.chunk_sizes"),
+        (_file(chunk_hashes=b"", chunk_sizes=[], size=0), "file.hash"),
+        (_file(chunk_hashes=ONE * 1025, chunk_sizes=[1] * 1025, size=1025), "file.chunk_sizes"),
+        (_file(recipe_hashes=ONE), "file.recipe_hashes"),
+        (
+            _file(recipe_hashes=ONE[:5], chunk_hashes=b"", chunk_sizes=[], size=2000),
+            "file.recipe_hashes",
+        ),
+        (_file(recipe_hashes=ONE, chunk_hashes=b"", chunk_sizes=[], size=1024), "file.size"),
+        (_file(recipe_hashes=ONE, chunk_hashes=b"", chunk_sizes=[], size=1 << 39), "file.size"),
+        (Entry(name="a"), "kind"),
+        (Entry(name="a", directory=Directory()), "directory.manifest_hash"),
+        (
+            Entry(name="a", directory=Directory(manifest_hash=manifests.EMPTY_HASH)),
+            "directory.manifest_hash",
+        ),
+        (Entry(name="a", symlink=Symlink()), "symlink.target"),
+        (Entry(name="a", symlink=Symlink(target="x" * 4097)), "symlink.target"),
+        (Entry(name="a", symlink=Symlink(target="x\0y")), "symlink.target"),
+    ],
+)
+def test_entries_that_break_a_rule_are_refused(entry: Entry, field: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        manifests.decode(manifests.encode(Manifest(entries=[entry])))
+    assert caught.value.field == f"entries[0].{field}"
+
+
+@pytest.mark.parametrize("pair", [("b", "a"), ("a", "a"), ("\U0001f600", "\uff5e")])
+def test_entries_out_of_order_are_refused(pair: tuple[str, str]) -> None:
+    entries = [Entry(name=name, symlink=Symlink(target="t")) for name in pair]
+    with pytest.raises(ManifestError) as caught:
+        manifests.decode(manifests.encode(Manifest(entries=entries)))
+    assert caught.value.field == "entries[1].name"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff",
+        b"\x12\x00",  # an unknown field, at the end
+        b"\x0a\x05\x0a\x01a\x18\x01",  # an unknown field inside the entry
+        b"\x0a\x07\x22\x03\x0a\x01t\x0a\x01",  # cut off
+        b"\x0a\x08\x22\x03\x0a\x01t\x0a\x01a",  # the fields in another order
+    ],
+)
+def test_other_encodings_are_refused(content: bytes) -> None:
+    with pytest.raises(ManifestError):
+        manifests.decode(content)
+
+
+def test_too_large_a_manifest_is_refused() -> None:
+    content = b"\0" * (manifests.MAX_MANIFEST_BYTES + 1)
+    with pytest.raises(ManifestError):
+        manifests.decode(content)
+
+
+def test_the_empty_tree_has_a_name() -> None:
+    assert manifests.encode(Manifest()) == b""
+    assert manifests.name(b"") == manifests.EMPTY_NAME
+
+
+@given(st.lists(st.tuples(digests, st.integers(1, manifests.MAX_CHUNK_BYTES)), max_size=20))
+def test_recipe_hash_is_the_hash_of_pairs(chunks: list[tuple[bytes, int]]) -> None:
+    expected = blake3(b"".join(digest + size.to_bytes(4, "big") for digest, size in chunks))
+    packed = b"".join(digest for digest, _ in chunks)
+    assert manifests.recipe_hash(packed, [size for _, size in chunks]) == expected.hexdigest()
+    assert manifests.split_hashes(packed) == [digest for digest, _ in chunks]
+
+
+def test_file_chunks_joins_recipes() -> None:
+    full = Recipe(chunk_hashes=ONE * manifests.RECIPE_CHUNKS)
+    full.chunk_sizes.extend([2] * manifests.RECIPE_CHUNKS)
+    rest = Recipe(chunk_hashes=TWO, chunk_sizes=[5])
+    file = File(size=2 * manifests.RECIPE_CHUNKS + 5, hash=ONE, recipe_hashes=ONE + TWO)
+    hashes, sizes = manifests.file_chunks(file, [full, rest])
+    assert hashes == full.chunk_hashes + TWO
+    assert sizes == [2] * manifests.RECIPE_CHUNKS + [5]
+    for wrong in ([full], [rest, full], [full, rest, rest]):
+        with pytest.raises(ManifestError):
+            manifests.file_chunks(file, wrong)
+    file.size += 1
+    with pytest.raises(ManifestError):
+        manifests.file_chunks(file, [full, rest])
+
+
+def test_a_short_list_may_not_hide_in_a_recipe() -> None:
+    short = Recipe(chunk_hashes=ONE * 1024, chunk_sizes=[2] * 1024)
+    with pytest.raises(ManifestError):
+        manifests.file_chunks(File(size=2048, hash=ONE, recipe_hashes=TWO), [short])
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe(), Recipe(chunk_hashes=ONE, chunk_sizes=[0]), Recipe(chunk_hashes=ONE)]
+)
+def test_bad_recipes_are_refused(recipe: Recipe) -> None:
+    with pytest.raises(ManifestError):
+        manifests.decode_recipe(manifests.encode_recipe(recipe))
+
+
+def _commit(**fields: object) -> CommitContent:
+    signer = Signer(name="Ada", email="ada@example.org", time_us=1_700_000_000_000_001)
+    values = {"tree": ONE, "author": signer, "committer": signer, "message": "m"}
+    return CommitContent(**{**values, **fields})  # type: ignore[arg-type]
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(digests, unique=True, max_size=4),
+    st.text(st.characters(exclude_characters="\0", codec="utf-8")),
+    st.integers(manifests.MIN_TIME_US, manifests.MAX_TIME_US),
+)
+def test_commit_survives_the_round_trip(parents: list[bytes], message: str, time: int) -> None:
+    commit = _commit(parents=parents, message=message, author=Signer(name="A", time_us=time))
+    content = manifests.encode_commit(commit)
+    assert manifests.decode_commit(content) == commit
+    assert manifests.commit_name(commit) == manifests.name(content)
+
+
+@pytest.mark.parametrize(
+    ("commit", "field"),
+    [
+        (_commit(tree=b""), "tree"),
+        (_commit(parents=[b"short"]), "parents"),
+        (_commit(parents=[ONE, ONE]), "parents"),
+        (_commit(parents=[bytes([i]) * 32 for i in range(65)]), "parents"),
+        (_commit(author=Signer()), "author.name"),
+        (_commit(committer=Signer(name="x" * 256)), "committer.name"),
+        (_commit(author=Signer(name="a\0b")), "author.name"),
+        (_commit(author=Signer(name="a", email="x" * 255)), "author.email"),
+        (_commit(author=Signer(name="a", time_us=1 << 62)), "author.time_us"),
+        (_commit(message="x" * 65537), "message"),
+        (_commit(message="\0"), "message"),
+        (CommitContent.FromString(_commit().SerializeToString() + b"\x40\x01"), "commit"),
+    ],
+)
+def test_bad_commits_are_refused(commit: CommitContent, field: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        manifests.check_commit(commit)
+    assert caught.value.field == field
