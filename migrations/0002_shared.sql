@@ -208,17 +208,18 @@ DECLARE
     v_last TIMESTAMPTZ := date_trunc('month', now()) + make_interval(months => p_months_ahead);
     v_table TEXT;
     v_column TEXT;
+    v_months TIMESTAMPTZ[];
     v_month TIMESTAMPTZ;
     v_partition TEXT;
     v_made TEXT[] := '{}';
 BEGIN
     PERFORM pg_advisory_xact_lock(advisory_key('partitions', 'months'));
     FOR v_table, v_column IN VALUES ('audit_log', 'timestamp'), ('usage_metrics', 'metric_date') LOOP
-        FOR v_month IN EXECUTE format(
-            'SELECT generate_series(date_trunc(''month'', now()), $1, interval ''1 month'')'
+        EXECUTE format(
+            'SELECT ARRAY(SELECT generate_series(date_trunc(''month'', now()), $1, interval ''1 month'')'
             ' UNION SELECT date_trunc(''month'', %1$I) FROM %2$I WHERE %1$I < $1 + interval ''1 month'''
-            ' ORDER BY 1', v_column, v_table || '_default') USING v_last
-        LOOP
+            ' ORDER BY 1)', v_column, v_table || '_default') INTO v_months USING v_last;
+        FOREACH v_month IN ARRAY v_months LOOP
             v_partition := v_table || to_char(v_month, '_YYYY_MM');
             CONTINUE WHEN to_regclass(v_partition) IS NOT NULL;
             EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', v_table || '_default');

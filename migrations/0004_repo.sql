@@ -6,7 +6,7 @@
 --   * a branch or tag could name a commit that is not there, a commit a manifest that is not there;
 --   * manifests.commit_hash looked as if a tree belonged to one commit; assets were not counted;
 --   * webhook deliveries had no pending state, no attempts and no job;
---   * updated_at stood still on branches and webhooks;
+--   * updated_at stood still on branches and webhooks, and moved with every push on repositories;
 --   * update_repo_stats filled three columns of ten and could undo a push that ran beside it;
 --   * "children of this commit" had an index that cannot answer it and breaks at some forty parents;
 --     idx_repos_owner repeated a key; team_repositories had none by repository.
@@ -76,6 +76,11 @@ ALTER TABLE tags
 CREATE INDEX idx_commits_tree ON commits (repo_id, tree_hash);
 CREATE INDEX idx_branches_head ON branches (repo_id, head_commit);
 
+-- One more than the highest of its parents, 0 for a first commit: parents sort before children by it, and
+-- a search for an ancestor need not look below the generation of what it looks for.
+ALTER TABLE commits ADD COLUMN generation BIGINT NOT NULL DEFAULT 0 CHECK (generation >= 0);
+ALTER TABLE commits ALTER COLUMN generation DROP DEFAULT;
+
 -- parent_hashes @> ARRAY[hash] finds the children. Each parent is an entry of its own, so their number
 -- does not matter. New entries wait in a list that every search reads: kept short, for even pushes.
 DROP INDEX idx_commits_parent;
@@ -90,6 +95,14 @@ ALTER TABLE assets
     ADD COLUMN recipe_hash TEXT COLLATE "C" NOT NULL DEFAULT '',
     SET (fillfactor = 80);
 ALTER TABLE assets ALTER COLUMN recipe_hash DROP DEFAULT;
+
+-- A push is not a change of the repository's own data. A column added later belongs into this list.
+DROP TRIGGER update_repositories_updated_at ON repositories;
+CREATE TRIGGER update_repositories_updated_at
+    BEFORE UPDATE OF name, description, owner_type, owner_id, visibility, default_branch, archived,
+                     disabled, settings, deleted_at
+    ON repositories
+    FOR EACH ROW EXECUTE FUNCTION update_updated_at();
 
 CREATE TRIGGER update_branches_updated_at
     BEFORE UPDATE ON branches

@@ -107,8 +107,7 @@ CREATE INDEX idx_chunks_restored ON chunks (restored_until) WHERE restored_until
 -- page keeps those updates in place (HOT). No cascade: a purge releases references batch by batch.
 ALTER TABLE chunk_refs
     DROP CONSTRAINT chunk_refs_repo_id_fkey,
-    ADD CONSTRAINT chunk_refs_repo_id_fkey
-        FOREIGN KEY (repo_id) REFERENCES repositories (id) ON DELETE RESTRICT,
+    ADD CONSTRAINT chunk_refs_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES repositories (id),
     ADD CONSTRAINT chunk_refs_chunk_hash_fkey FOREIGN KEY (chunk_hash) REFERENCES chunks (hash),
     ALTER COLUMN ref_count SET DEFAULT 0,
     ADD COLUMN claimed_at TIMESTAMPTZ,
@@ -182,7 +181,7 @@ REVOKE EXECUTE ON FUNCTION increment_chunk_ref(TEXT), decrement_chunk_ref(TEXT) 
 --
 -- VOLATILE matters: each statement then sees what was committed before it started, so the second one
 -- works on the rows that the first one waited for. What is missing is told from the rows that were locked
--- and from nothing else: a claim that appears between the statements would pass uncounted.
+-- and from nothing else: a claim that appeared since would be counted out of the order of locks.
 CREATE FUNCTION reference_chunks(p_repo_id UUID, p_hashes TEXT[], p_counts INT[])
 RETURNS TEXT[]
 LANGUAGE plpgsql VOLATILE
@@ -243,6 +242,19 @@ BEGIN
             USING ERRCODE = 'cardinality_violation';
     END IF;
 END;
+$$;
+
+-- Those of the chunks whose stored size is not the one that a file's chunk list claims, out of the chunks
+-- that this repository holds: a push must not bring a list by which the file cannot be put together.
+CREATE FUNCTION chunks_of_other_size(p_repo_id UUID, p_hashes TEXT[], p_sizes INT[])
+RETURNS TEXT[]
+LANGUAGE sql STABLE
+AS $$
+    SELECT coalesce(array_agg(d.hash ORDER BY d.hash), '{}')
+    FROM unnest(p_hashes, p_sizes) AS d (hash, size)
+    JOIN chunk_refs r ON r.repo_id = p_repo_id AND r.chunk_hash = d.hash
+    JOIN chunks c ON c.hash = d.hash
+    WHERE c.size <> d.size
 $$;
 
 -- What a repository occupies: its referenced chunks (claims are not part of it yet) and their stored bytes.

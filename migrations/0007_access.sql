@@ -111,3 +111,7 @@ CREATE TRIGGER team_repositories_announce AFTER INSERT OR UPDATE OR DELETE ON te
 CREATE TRIGGER repositories_announce
     AFTER UPDATE OF name, visibility, archived, disabled, owner_type, owner_id, deleted_at ON repositories
     FOR EACH ROW EXECUTE FUNCTION announce_access_change('id');
+
+-- The only repositories that an API token opens (NULL: all that its user can open), for listings.
+CREATE VIEW token_reach AS
+SELECT id AS token_id, repository_ids FROM api_tokens;

@@ -53,7 +53,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 CACHE_SECONDS = 5.0
 STREAM_CHECK_SECONDS = 2.5
 MAX_MESSAGE_BYTES = 4 << 20
-MAX_STREAM_MESSAGE_BYTES = 16 << 20
+MAX_STREAM_MESSAGE_BYTES = 17 << 20
 BYTE_STREAMS = frozenset(
     {"/dits.repo.v1.CommitService/Push", "/dits.chunk.v1.ChunkService/UploadChunks"}
 )

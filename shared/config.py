@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log entry that is written"
     )
-    log_format: Literal["json", "console"] = Field("json", description="form of the log")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="form of the log; auto = for people on a terminal, else JSON"
+    )
 
     @classmethod
     def settings_customise_sources(

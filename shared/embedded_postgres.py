@@ -31,8 +31,8 @@ class EmbeddedPostgres:
 
     `data_dir` is created when absent, but never chmodded or chowned: it holds `lock`,
     `postgres.log`, `password` (0600) and `cluster` (0700). Only the last two belong to the server's
-    user, which is ours or, when we are root, `nobody`; thus root never works inside a folder in
-    which somebody else could have laid a trap of symlinks.
+    user, which is ours or, when we are root, `nobody`; thus root makes no file inside a folder in
+    which `nobody` could have laid out symlinks for it.
 
     The server listens on a free port of 127.0.0.1, with a random password, and on no Unix socket:
     a socket's path is limited to 107 bytes, and a data folder's is not.
@@ -166,7 +166,7 @@ class EmbeddedPostgres:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(lock, 20).decode()
+            holder = os.read(lock, 20).decode() or "unknown"
             os.close(lock)
             raise EmbeddedPostgresError(
                 f"The database in {self._folder} is in use by process {holder}."
@@ -179,33 +179,43 @@ class EmbeddedPostgres:
         """Start the postmaster, on the port it had before or else a free one, and see it ready."""
         if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
             self._log.rename(f"{self._log}.1")
+        said: str | None = ""
         for _ in range(_PORT_ATTEMPTS):
             port = self._port or _free_port()
-            # Append: an operator may truncate a log in use.
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-            with os.fdopen(os.open(self._log, flags, 0o600), "rb") as log:
-                end = log.seek(0, os.SEEK_END)
-                stale = postgres_processes.read_status(self._cluster)
-                self._server = subprocess.Popen(  # noqa: S603
-                    self._command(postgres, port),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    # A Ctrl-C is for us alone; the server ends after its last client.
-                    start_new_session=True,
-                )
-                if self._await_ready(stale):
-                    self._port = port
-                    return
-                log.seek(end)
-                said = log.read().decode(errors="replace")
+            said = self._serve(self._command(postgres, port))
+            if said is None:
+                self._port = port
+                return
             # Somebody took the port between our look and the bind; all else is a real failure.
             if "could not create any TCP/IP sockets" not in said:
                 break
             self._port = None
         full = not said and shutil.disk_usage(self._folder).free < 1 << 20
-        why = "the disk is full" if full else postgres_cluster.reason(said)
+        why = "the disk is full" if full else postgres_cluster.reason(said or "")
         raise EmbeddedPostgresError(f"The database in {self._folder} did not start: {why}.")
+
+    def _serve(self, command: list[str]) -> str | None:
+        """Start the postmaster; None once it accepts connections, else what it said instead."""
+        # Append: an operator may truncate a log in use.
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        with os.fdopen(os.open(self._log, flags, 0o600), "rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            self._server = subprocess.Popen(  # noqa: S603
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # A Ctrl-C is for us alone; the server ends after its last client.
+                start_new_session=True,
+            )
+            give_up = time.monotonic() + _RECOVERY_LIMIT
+            while self._server.poll() is None and time.monotonic() < give_up:
+                status = postgres_processes.read_status(self._cluster)
+                if status[:1] == [b"%d" % self._server.pid] and status[7:] == [b"ready"]:
+                    return None
+                time.sleep(postgres_processes.POLL)
+            log.seek(end)
+            return log.read().decode(errors="replace")
 
     def _command(self, postgres: Path, port: int) -> list[str]:
         user, group = postgres_cluster.server_user()
@@ -219,21 +229,6 @@ class EmbeddedPostgres:
         }
         arguments = ["-D", str(self._cluster), *postgres_cluster.as_arguments(settings)]
         return postgres_launcher.command(user, group, self._cluster, postgres, *arguments)
-
-    def _await_ready(self, stale: list[bytes]) -> bool:
-        """Whether the postmaster came to accept connections, rather than exit or take forever."""
-        give_up = time.monotonic() + _RECOVERY_LIMIT
-        while self.poll() is None and time.monotonic() < give_up:
-            status = postgres_processes.read_status(self._cluster)
-            # The pid alone tells little: a restarted container deals the same pids again.
-            if (
-                status != stale
-                and status[0] == b"%d" % (self.pid or 0)
-                and status[7:] == [b"ready"]
-            ):
-                return True
-            time.sleep(postgres_processes.POLL)
-        return False
 
 
 def _free_port() -> int:

@@ -28,6 +28,10 @@ class Health:
             raise not_found("service", request.service)
         return self._state()
 
+    async def List(self, _request: pb.HealthListRequest, _call: Call) -> pb.HealthListResponse:
+        """The state of all of them."""
+        return pb.HealthListResponse(statuses=dict.fromkeys(self._services, self._state()))
+
     async def Watch(
         self, request: pb.HealthCheckRequest, _call: Call
     ) -> AsyncIterator[pb.HealthCheckResponse]:

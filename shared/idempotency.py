@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from uuid import UUID
 
+import asyncpg
+import structlog
 from google.protobuf.message import Message
 
 from shared import sql, validation
 from shared.call import Call
-from shared.db import Connection
+from shared.db import UNREACHABLE, Connection, Database
 from shared.errors import DomainError, Reason
 from shared.serverkey import ServerKey
 
 Q = sql.load(__file__)
+
+log = structlog.get_logger(__name__)
+
+EXPIRE_SECONDS = 3600.0
 
 Response = TypeVar("Response", bound=Message)
 
@@ -65,3 +72,14 @@ async def _replay(
             "request_id: it was used before with another body",
         )
     return response_type.FromString(plain)
+
+
+async def expire(database: Database) -> None:
+    """Forgets old request ids, every hour and for ever."""
+    while True:
+        await asyncio.sleep(EXPIRE_SECONDS)
+        try:
+            async with database.connection() as connection:
+                await connection.execute(Q.expire)
+        except (*UNREACHABLE, asyncpg.PostgresError, DomainError) as error:
+            log.warning("old request ids stay for now", cause=type(error).__name__)

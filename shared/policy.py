@@ -105,11 +105,21 @@ POLICY: Mapping[str, Policy] = MappingProxyType(
         "/dits.chunk.v1.ChunkService/UploadChunks": _REPO_WRITE,
         "/dits.chunk.v1.ChunkService/DownloadChunks": _REPO_READ,
         "/dits.lock.v1.LockService/AcquireLocks": _LOCK_WRITE,
+        "/dits.lock.v1.LockService/RenewLocks": _LOCK_WRITE,
         "/dits.lock.v1.LockService/ReleaseLocks": Policy(
             scope="lock:write", permission=Permission.WRITE
         ),
+        "/dits.lock.v1.LockService/ForceReleaseLock": Policy(
+            scope="repo:admin", permission=Permission.ADMIN
+        ),
+        "/dits.lock.v1.LockService/TransferLock": _LOCK_WRITE,
+        "/dits.lock.v1.LockService/GetLock": _REPO_READ,
         "/dits.lock.v1.LockService/ListLocks": _REPO_READ,
+        "/dits.lock.v1.LockService/CheckPaths": _REPO_READ,
+        "/dits.lock.v1.LockService/ListHistory": _REPO_READ,
+        "/dits.lock.v1.LockService/Watch": _REPO_READ,
         "/grpc.health.v1.Health/Check": _QUIET,
+        "/grpc.health.v1.Health/List": _QUIET,
         "/grpc.health.v1.Health/Watch": _QUIET,
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": _QUIET,
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _QUIET,

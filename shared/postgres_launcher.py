@@ -12,6 +12,7 @@ the path nor any package, and starts in some 20 ms.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -19,14 +20,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# From linux/prctl.h and linux/capability.h.
+# From linux/prctl.h, linux/capability.h and linux/securebits.h.
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_OVERRIDE = 1
 _CAP_DAC_READ_SEARCH = 2
+_CAP_SETPCAP = 8
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 
 
 def command(uid: int, gid: int, folder: Path, program: Path, *arguments: str) -> list[str]:
@@ -80,15 +84,22 @@ def _exec(folder: Path, program: tuple[str, ...], escalations: Sequence[int]) ->
         try:
             if capability is not None:
                 _keep_through_exec(capability)
-            # One by one from the top, so that a refusal names the folder that is closed.
-            for needed in (Path(program[0]).parent, folder):
-                for step in (*reversed(needed.parents), needed):
-                    os.chdir(step)
+            _reach(Path(program[0]), folder)
             os.execve(program[0], program, _environment())  # noqa: S606
         except PermissionError as exc:
             denied = denied or exc
     if denied is not None:
         sys.exit(f"error: user {os.getuid()}, who runs PostgreSQL, may not use {denied.filename}")
+
+
+def _reach(program: Path, folder: Path) -> None:
+    """Go to `folder`, and see `program`, as PostgreSQL will; the error names what is closed."""
+    for needed in (program.parent, folder):
+        for step in (*reversed(needed.parents), needed):
+            os.chdir(step)
+    # In this way PostgreSQL looks for its own programs.
+    if not os.access(program, os.R_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(program))
 
 
 def _environment() -> dict[str, str]:
@@ -99,12 +110,16 @@ def _environment() -> dict[str, str]:
 
 def _keep_through_exec(capability: int) -> None:
     """Put this capability in force, here and (as an ambient one) in the program to come."""
-    bit = 1 << capability
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     # Twice effective, permitted, inheritable: first for capabilities 0 to 31, then for the rest.
     sets = (ctypes.c_uint32 * 6)()
     libc_call("capget", header, sets)
-    libc_call("capset", header, (ctypes.c_uint32 * 6)(bit, sets[1], bit))
+    permitted, wanted, setpcap = sets[1], 1 << capability, 1 << _CAP_SETPCAP
+    if permitted & setpcap:
+        # Otherwise access(2) would go by the user alone and ignore all capabilities.
+        libc_call("capset", header, (ctypes.c_uint32 * 6)(setpcap, permitted, 0))
+        _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
+    libc_call("capset", header, (ctypes.c_uint32 * 6)(wanted, permitted, wanted))
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
 
 

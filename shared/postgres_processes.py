@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
+
+from shared.postgres_cluster import EmbeddedPostgresError
 
 POLL = 0.01  # seconds, as all limits are
 SHUTDOWN_LIMIT = 30
 ABORT_LIMIT = 10
-
-
-class StillRunningError(Exception):
-    """An earlier process of the cluster resists even SIGKILL."""
 
 
 def read_status(cluster: Path) -> list[bytes]:
@@ -35,7 +34,7 @@ def await_predecessor(name: str) -> None:
     while members := _members(name):
         late = time.monotonic() - patience
         if late > ABORT_LIMIT:
-            raise StillRunningError(f"process {min(members)}")
+            raise EmbeddedPostgresError(f"An earlier server does not end: process {min(members)}.")
         # A backend without a postmaster can only be in the way: it may be busy for hours.
         orphaned = all(title.startswith(b"postgres: ") for title in members.values())
         if orphaned or late > 0:
@@ -64,16 +63,12 @@ def _members(name: str) -> dict[int, bytes]:
 
 def _title(process: Path) -> bytes:
     """The command line or title of a process in /proc; empty unless it is a living PostgreSQL."""
-    try:
+    with suppress(FileNotFoundError, ProcessLookupError):  # It may end at any moment.
         if (process / "comm").read_text() == "postgres\n":
             return (process / "cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        pass  # It has just ended.
     return b""
 
 
 def _signal(pid: int, how: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, how)
-    except ProcessLookupError:
-        pass

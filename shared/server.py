@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +87,7 @@ class ServiceServer:
         resolver: AccessResolver,
         servicers: Sequence[tuple[ServiceDescriptor, object]],
         *,
-        background: Iterable[Coroutine[Any, Any, None]] = (),
+        background: Iterable[Callable[[], Coroutine[Any, Any, None]]] = (),
         channels: Sequence[grpc.aio.Channel] = (),
     ) -> None:
         self.name = name
@@ -131,7 +131,7 @@ class ServiceServer:
                 f"another program has the port; choose one with --{self.name}-port."
             ) from error
         await self._server.start()
-        self._tasks = [asyncio.create_task(work) for work in self._background]
+        self._tasks = [asyncio.create_task(work()) for work in self._background]
         log.info("listening", service=self.name, host=settings.host, port=self.port)
 
     async def stop(self) -> None:

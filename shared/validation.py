@@ -42,13 +42,18 @@ def digest(field: str, value: str) -> str:
 
 def packed_digests(field: str, value: bytes) -> list[str]:
     """Hashes as concatenated raw bytes, at most MAX_HASHES; returned in hex, in order."""
+    text = b"".join(raw_digests(field, value)).hex()
+    return [text[i : i + 64] for i in range(0, len(text), 64)]
+
+
+def raw_digests(field: str, value: bytes) -> list[bytes]:
+    """As packed_digests, but returned as they came, 32 bytes each."""
     if len(value) % DIGEST_BYTES:
         raise invalid(field, f"its length must be a multiple of {DIGEST_BYTES} bytes")
     count = len(value) // DIGEST_BYTES
     if count > MAX_HASHES:
         raise batch_too_large(field, MAX_HASHES, count)
-    text = value.hex()
-    return [text[i : i + 64] for i in range(0, len(text), 64)]
+    return [value[i : i + DIGEST_BYTES] for i in range(0, len(value), DIGEST_BYTES)]
 
 
 def text(field: str, value: str, *, most: int, least: int = 0) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+import asyncpg
 import structlog
 from dits.auth.v1 import access_service_pb2 as pb
 
 from shared import credentials, sql, validation
 from shared.call import Access, Call, Caller, RepositoryAccess
 from shared.db import UNREACHABLE, Connection, Database
-from shared.errors import not_found, unauthenticated
+from shared.errors import DomainError, not_found, unauthenticated
 from shared.policy import Permission
 
 Q = sql.load(__file__)
@@ -88,7 +89,7 @@ class LocalAccess:
                         await connection.execute(Q.touch_sessions, list(sessions))
                     if tokens:
                         await connection.execute(Q.touch_tokens, list(tokens))
-            except UNREACHABLE as error:
+            except (*UNREACHABLE, asyncpg.PostgresError, DomainError) as error:
                 log.warning("uses of credentials not written", cause=type(error).__name__)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from dits.auth.v1 import (
     access_service_pb2,
     account_service_pb2,
@@ -15,6 +17,7 @@ from services.auth.passwords import Hasher
 from services.auth.sessions import SessionService
 from services.auth.tokens import TokenService
 from shared.db import Database
+from shared.idempotency import expire
 from shared.server import Runtime, ServiceServer
 
 
@@ -35,4 +38,11 @@ async def build(runtime: Runtime) -> ServiceServer:
         (file.DESCRIPTOR.services_by_name[name], servicer)
         for name, (file, servicer) in files.items()
     ]
-    return ServiceServer("auth", runtime, database, access, servicers, background=[access.flush()])
+    return ServiceServer(
+        "auth",
+        runtime,
+        database,
+        access,
+        servicers,
+        background=[access.flush, partial(expire, database)],
+    )

@@ -1,0 +1,55 @@
+"""Wiring of the chunk service."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+from dits.chunk.v1 import chunk_service_pb2
+
+from services.chunk.chunks import ChunkService
+from services.chunk.download import Downloads
+from services.chunk.janitor import Janitor
+from services.chunk.packs import Packs
+from services.chunk.presence import Presence
+from services.chunk.store import LocalStore
+from services.chunk.threads import cpu_threads
+from services.chunk.touches import Touches
+from services.chunk.upload import Uploads
+from shared.access import RemoteAccess
+from shared.db import Database
+from shared.server import Runtime, ServiceServer, channel
+
+
+async def build(runtime: Runtime) -> ServiceServer:
+    """The chunk service, ready to start."""
+    settings = runtime.settings
+    database = await Database.connect(runtime.dsn, service="chunk", size=settings.pool_size)
+    auth = channel(runtime.addresses["auth"])
+    access = RemoteAccess(auth)
+    store = LocalStore(
+        settings.data_dir / "chunks" / settings.region, settings.region, settings.region
+    )
+    stores = {store.bucket: store}
+    threads = cpu_threads()
+    presence = Presence(database, timedelta(seconds=settings.claim_lease_seconds))
+    touches = Touches(database)
+    service = ChunkService(
+        settings,
+        presence,
+        Uploads(Packs(database, store, presence), presence, threads, settings.pack_bytes),
+        Downloads(database, stores, threads, touches),
+    )
+    return ServiceServer(
+        "chunk",
+        runtime,
+        database,
+        access,
+        [(chunk_service_pb2.DESCRIPTOR.services_by_name["ChunkService"], service)],
+        background=[
+            partial(access.listen, runtime.dsn),
+            touches.run,
+            Janitor(database, stores).run,
+        ],
+        channels=[auth],
+    )

@@ -1,0 +1,105 @@
+"""`dits-server`: runs the services and looks after their database."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import asyncpg
+import uvloop
+
+from migrations import runner
+from services import up
+from services.suite import BUILDERS, addresses
+from shared import config, logs
+from shared.config import ConfigError, Settings
+from shared.db import UNREACHABLE
+from shared.embedded_postgres import EmbeddedPostgresError
+from shared.process import serve_until_signal
+from shared.server import Runtime, StartError
+from shared.serverkey import ServerKey
+
+_EXPECTED = (ConfigError, StartError, EmbeddedPostgresError, runner.MigrationError)
+
+
+def main() -> None:
+    """Runs one command; what goes wrong is one sentence and exit status 1."""
+    arguments = _parser().parse_args()
+    try:
+        settings = config.load(vars(arguments))
+        logs.configure(settings)
+        arguments.run(settings, arguments)
+    except _EXPECTED as error:
+        sys.exit(f"dits-server: {error}")
+    except (*UNREACHABLE, asyncpg.PostgresError) as error:
+        sys.exit(f"dits-server: The database cannot be used: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dits-server", description="The server side of dits, version control for large media."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[Settings, Any], None], about: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=about, description=about)
+        command.set_defaults(run=run)
+        config.add_options(command)
+        return command
+
+    add("up", _up, "Run all four services, on an embedded PostgreSQL unless one is configured.")
+    serve = add("serve", _serve, "Run one service; it needs --database-url.")
+    serve.add_argument("service", choices=sorted(BUILDERS), help="which one")
+    migrate = add("migrate", _migrate, "Bring the database up to date.")
+    migrate.add_argument("--status", action="store_true", help="only tell what is applied")
+    return parser
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(work)
+
+
+def _up(settings: Settings, _arguments: argparse.Namespace) -> None:
+    with up.database(settings) as (dsn, postgres):
+        _run(up.serve(settings, dsn, postgres))
+
+
+def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
+    _run(_serve_one(settings, arguments.service))
+
+
+async def _serve_one(settings: Settings, name: str) -> None:
+    dsn = _configured_database(settings)
+    key = ServerKey.load(settings.server_key, settings.data_dir)
+    await up.check_schema(dsn)
+    server = await BUILDERS[name](Runtime(settings, dsn, key, addresses(settings)))
+    await server.start()
+    await serve_until_signal(server.stop)
+
+
+def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
+    with up.database(settings) as (dsn, _postgres):
+        if arguments.status:
+            for row in asyncio.run(runner.status(dsn)):
+                when = f"{row.applied_at:%Y-%m-%d %H:%M}" if row.applied_at else ""
+                print(f"{row.version:>6}  {row.state:<8}  {when:<16}  {row.description}")
+            return
+        applied = asyncio.run(runner.migrate(dsn))
+        for step in applied:
+            print(f"applied {step.name}")
+        print("the database is up to date")
+
+
+def _configured_database(settings: Settings) -> str:
+    if settings.database_url is None:
+        raise ConfigError(
+            "One service alone needs a database that the others share: set DITS_DATABASE_URL, "
+            "or run all four with `dits-server up`."
+        )
+    return settings.database_url

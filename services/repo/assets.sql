@@ -1,0 +1,25 @@
+-- name: insert_assets
+-- Adds the file contents that are new; those that are there are locked and left as they are.
+INSERT INTO assets (repo_id, hash, size, mime_type, file_name, chunk_count, ref_count, recipe_hash)
+SELECT $1, d.hash, d.size, d.mime, d.name, d.chunks, d.n, d.recipe
+FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[])
+     AS d (hash, size, mime, name, chunks, n, recipe)
+ORDER BY d.hash
+ON CONFLICT (repo_id, hash) DO UPDATE SET ref_count = assets.ref_count WHERE false
+RETURNING hash;
+
+-- name: count_assets
+-- Counts new uses of contents that were there before.
+UPDATE assets a
+SET ref_count = a.ref_count + d.n, last_seen_at = clock_timestamp(), file_name = d.name
+FROM unnest($2::text[], $3::int[], $4::text[]) AS d (hash, n, name)
+WHERE a.repo_id = $1 AND a.hash = d.hash
+RETURNING a.hash, a.recipe_hash;
+
+-- name: reference_chunks
+-- Locks and counts the chunks of new contents; returns those that the repository does not hold.
+SELECT reference_chunks($1, $2::text[], $3::int[]);
+
+-- name: chunks_of_other_size
+-- Those of the chunks whose size is not the one that a file claims.
+SELECT chunks_of_other_size($1, $2::text[], $3::int[]);

@@ -1,0 +1,99 @@
+"""Recipes: the chunk lists of large files, which are themselves chunks of the chunk service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+import grpc
+import zstandard
+from dits.chunk.v1 import chunk_service_pb2 as pb
+from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
+from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
+
+from shared import manifests
+from shared.call import Call
+from shared.db import unavailable
+from shared.errors import DomainError, Reason, hashes_missing
+from shared.manifests import MAX_CHUNK_BYTES, ManifestError, split_hashes
+
+BATCH = 1_000
+READ_SECONDS = 60.0
+
+
+class RecipeReader:
+    """Reads recipes with the caller's own credential."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = ChunkServiceStub(channel)
+
+    async def read(self, trees: Iterable[Manifest], call: Call) -> dict[str, Recipe]:
+        """Every recipe that the manifests name, by name. Raises CHUNKS_MISSING."""
+        wanted = sorted({part for manifest in trees for part in _named(manifest)})
+        recipes: dict[str, Recipe] = {}
+        missing: list[str] = []
+        for at in range(0, len(wanted), BATCH):
+            batch = wanted[at : at + BATCH]
+            async for index, content in self._download(batch, call):
+                name = batch[index].hex()
+                if content is None:
+                    missing.append(name)
+                else:
+                    recipes[name] = _decode(name, content)
+        if missing:
+            raise hashes_missing(Reason.ERROR_REASON_CHUNKS_MISSING, "chunk", missing)
+        return recipes
+
+    async def _download(
+        self, hashes: list[bytes], call: Call
+    ) -> AsyncIterator[tuple[int, bytes | None]]:
+        """The chunks with their positions; None for one that the repository does not have."""
+        request = pb.DownloadChunksRequest(
+            repository=str(call.repository.id), hashes=b"".join(hashes)
+        )
+        metadata = (("authorization", f"Bearer {call.token}"), ("x-request-id", call.request_id))
+        try:
+            async for message in self._stub.DownloadChunks(
+                request, metadata=metadata, timeout=READ_SECONDS
+            ):
+                for chunk in message.chunks:
+                    yield chunk.index, _plain(chunk)
+        except grpc.aio.AioRpcError as error:
+            raise unavailable("chunk") from error
+
+
+def parts(file: File, recipes: Mapping[str, Recipe]) -> list[Recipe]:
+    """The recipes of one file, in order."""
+    return [recipes[part.hex()] for part in split_hashes(file.recipe_hashes)]
+
+
+def _named(manifest: Manifest) -> Iterable[bytes]:
+    for entry in manifest.entries:
+        if entry.file.recipe_hashes:
+            yield from split_hashes(entry.file.recipe_hashes)
+
+
+def _plain(chunk: pb.DownloadedChunk) -> bytes | None:
+    """The bytes of a chunk; the chunk service has verified them."""
+    if chunk.HasField("failure"):
+        if chunk.failure.reason == "ERROR_REASON_NOT_FOUND":
+            return None
+        raise DomainError(
+            Reason.ERROR_REASON_CHUNK_CORRUPT,
+            "a recipe cannot be read",
+            metadata={"hash": chunk.failure.hash.hex()},
+        )
+    if chunk.compression == pb.COMPRESSION_ZSTD:
+        decompressor = zstandard.ZstdDecompressor()
+        return decompressor.decompress(chunk.data, max_output_size=MAX_CHUNK_BYTES)
+    return chunk.data
+
+
+def _decode(name: str, content: bytes) -> Recipe:
+    try:
+        return manifests.decode_recipe(content)
+    except ManifestError as error:
+        raise DomainError(
+            Reason.ERROR_REASON_CONTENT_MISMATCH,
+            f"the recipe {name}: {error}",
+            metadata={"actual": name},
+        ) from None

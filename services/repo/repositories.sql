@@ -1,0 +1,64 @@
+-- name: owner
+-- A user or organisation by its name in lower case, and the caller's ($2) right to what it owns.
+SELECT owner_type, owner_id, name, owner_permission($2, owner_type, owner_id) AS permission
+FROM owner_identities WHERE name_key = $1 AND active;
+
+-- name: create_repository
+-- A new repository; repositories_owner_name_key means that the name is taken.
+INSERT INTO repositories (name, description, owner_type, owner_id, visibility, default_branch,
+                          storage_bucket, storage_region)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+RETURNING id;
+
+-- name: create_settings
+-- The rules for pushes of a new repository.
+INSERT INTO repository_settings (repo_id, require_lock_for_edit, max_file_size_bytes, allowed_extensions)
+VALUES ($1, $2, $3, $4);
+
+-- name: create_stats
+-- The counters of a new repository, all zero.
+INSERT INTO repository_stats (repo_id) VALUES ($1);
+
+-- name: get_repository
+-- One repository with its settings, and the right of $2 on it.
+SELECT r.id, o.name AS owner, r.name, r.description, r.visibility, r.default_branch, r.archived,
+       r.created_at, r.updated_at, r.pushed_at,
+       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions,
+       repository_permission($2, r.id) AS permission
+FROM repositories r
+JOIN repository_settings s ON s.repo_id = r.id
+JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+WHERE r.id = $1 AND r.deleted_at IS NULL;
+
+-- name: list_granted
+-- Repositories that user $1 was given a right on, of all owners, by owner and name, after ($2, $3).
+SELECT r.id, o.name AS owner, r.name, r.description, r.visibility, r.default_branch, r.archived,
+       r.created_at, r.updated_at, r.pushed_at,
+       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions, g.level AS permission
+FROM (SELECT repo_id, max(level) AS level FROM granted_permissions($1) GROUP BY repo_id) g
+JOIN repositories r ON r.id = g.repo_id
+JOIN repository_settings s ON s.repo_id = r.id
+JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+WHERE r.deleted_at IS NULL
+  AND ($2::text IS NULL OR (o.name_key, lower(r.name)) > ($2 COLLATE "C", $3::text COLLATE "C"))
+ORDER BY o.name_key, lower(r.name)
+LIMIT $4;
+
+-- name: list_of_owner
+-- Repositories of one owner ($5, $6) that user $1 may see, by name, after $3.
+SELECT r.id, o.name AS owner, r.name, r.description, r.visibility, r.default_branch, r.archived,
+       r.created_at, r.updated_at, r.pushed_at,
+       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions,
+       repository_permission($1, r.id) AS permission
+FROM repositories r
+JOIN repository_settings s ON s.repo_id = r.id
+JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+WHERE r.owner_type = $5 AND r.owner_id = $6 AND r.deleted_at IS NULL
+  AND repository_permission($1, r.id) > 0
+  AND ($2::text IS NULL OR lower(r.name) > $3::text COLLATE "C")
+ORDER BY lower(r.name)
+LIMIT $4;
+
+-- name: token_reach
+-- The only repositories that an API token reaches; NULL = all that its owner reaches.
+SELECT repository_ids FROM token_reach WHERE token_id = $1;

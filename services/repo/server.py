@@ -1,0 +1,50 @@
+"""Wiring of the repo service."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from dits.repo.v1 import (
+    commit_service_pb2,
+    ref_service_pb2,
+    repository_service_pb2,
+    tree_service_pb2,
+)
+
+from services.repo.commits import CommitService
+from services.repo.push import Pusher
+from services.repo.recipes import RecipeReader
+from services.repo.refs import RefService
+from services.repo.repositories import RepositoryService
+from services.repo.trees import TreeService
+from shared.access import RemoteAccess
+from shared.db import Database
+from shared.server import Runtime, ServiceServer, channel
+
+
+async def build(runtime: Runtime) -> ServiceServer:
+    """The repo service, ready to start."""
+    settings, key = runtime.settings, runtime.key
+    database = await Database.connect(runtime.dsn, service="repo", size=settings.pool_size)
+    auth, chunk = channel(runtime.addresses["auth"]), channel(runtime.addresses["chunk"])
+    access = RemoteAccess(auth)
+    pusher = Pusher(database, key, RecipeReader(chunk))
+    files = {
+        "RepositoryService": (repository_service_pb2, RepositoryService(database, key, settings)),
+        "RefService": (ref_service_pb2, RefService(database, key)),
+        "CommitService": (commit_service_pb2, CommitService(database, key, pusher)),
+        "TreeService": (tree_service_pb2, TreeService(database, key)),
+    }
+    servicers = [
+        (file.DESCRIPTOR.services_by_name[name], servicer)
+        for name, (file, servicer) in files.items()
+    ]
+    return ServiceServer(
+        "repo",
+        runtime,
+        database,
+        access,
+        servicers,
+        background=[partial(access.listen, runtime.dsn)],
+        channels=[auth, chunk],
+    )

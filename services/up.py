@@ -1,0 +1,132 @@
+"""`dits-server up`: everything on one machine, in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import structlog
+from dits.auth.v1.account_service_pb2 import RegisterRequest
+from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
+
+from migrations import runner
+from services.suite import Suite
+from shared import validation
+from shared.config import Settings
+from shared.embedded_postgres import EmbeddedPostgres
+from shared.errors import DomainError
+from shared.process import serve_until_signal
+from shared.server import Runtime, channel
+from shared.serverkey import ServerKey
+
+log = structlog.get_logger(__name__)
+
+WATCH_SECONDS = 1.0
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
+    """The configured database, or the embedded one for as long as the block lasts."""
+    if settings.database_url is not None:
+        yield settings.database_url, None
+        return
+    postgres = EmbeddedPostgres(settings.data_dir / "postgres", bin_dir=settings.postgres_bin)
+    try:
+        yield postgres.start(), postgres
+    finally:
+        postgres.stop()
+
+
+async def check_schema(dsn: str) -> None:
+    """Refuses a schema that this program does not fit. Raises MigrationError."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await runner.check_compatible(connection)
+    finally:
+        await connection.close()
+
+
+async def serve(settings: Settings, dsn: str, postgres: EmbeddedPostgres | None) -> None:
+    """Migrates, starts the four services, says what to do next, and serves until told to stop."""
+    await runner.migrate(dsn)
+    key = ServerKey.load(settings.server_key, settings.data_dir)
+    suite = Suite(Runtime(settings, dsn, key))
+    await suite.start()
+    account = await _first_account(settings, suite, dsn)
+    _greet(settings, suite, account)
+    watcher = asyncio.create_task(_keep_running(postgres)) if postgres else None
+    await serve_until_signal(suite.stop)
+    if watcher is not None:
+        watcher.cancel()
+
+
+async def _keep_running(postgres: EmbeddedPostgres) -> None:
+    """Starts the embedded database again if it dies; the services wait and reconnect."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        if postgres.poll() is not None:
+            log.error("the embedded database died; starting it again")
+            # It must be started by the main thread, which runs this loop: calls wait meanwhile.
+            postgres.start()
+
+
+async def _first_account(settings: Settings, suite: Suite, dsn: str) -> tuple[str, Path] | None:
+    """Opens an account in an empty database; returns its name and the file with its password."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        has_users = await connection.fetchval("SELECT EXISTS (SELECT FROM users)")
+    finally:
+        await connection.close()
+    file = settings.data_dir / "first-account"
+    if has_users or not settings.registration_open:
+        return None
+    username, password = _local_name(), secrets.token_urlsafe(15)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        opened.write(password + "\n")
+    request = RegisterRequest(
+        username=username, email=f"{username}@localhost", password=password, name=username
+    )
+    async with channel(suite.addresses["auth"]) as auth:
+        await AccountServiceStub(auth).Register(request)
+    return username, file
+
+
+def _local_name() -> str:
+    """The name of the person at the keyboard, if it can be a username."""
+    try:
+        name = re.sub("[^A-Za-z0-9]+", "-", getpass.getuser()).strip("-")
+        return validation.username("username", name)
+    except (DomainError, OSError, KeyError):
+        return "artist"
+
+
+def _greet(settings: Settings, suite: Suite, account: tuple[str, Path] | None) -> None:
+    """Says where the services are and what to type next."""
+    where = settings.database_url or f"embedded PostgreSQL in {settings.data_dir.resolve()}"
+    where = re.sub(r"//[^@/]*@", "//", where)
+    lines = ["", "dits-server is ready.", "", f"  data    {where}"]
+    lines += [f"  {name:<6}  {address}" for name, address in sorted(suite.addresses.items())]
+    login = "dits login " + suite.addresses["auth"]
+    if account is not None:
+        username, file = account
+        lines += ["", f"A first account is open: {username}; its password is in {file}."]
+        login += f" --username {username} --password-stdin < {file}"
+    lines += [
+        "",
+        "In another terminal, with .venv/bin on the PATH:",
+        f"  {login}",
+        "  dits repo create first",
+        "  cd YOUR-FOLDER && dits init --repository first && dits push -m 'First version'",
+        "",
+        "Ctrl-C stops the server; the data stays.",
+        "",
+    ]
+    print("\n".join(lines), flush=True)

@@ -1,0 +1,206 @@
+"""What tests of the services share: a running suite with stubs, accounts, and errors to expect."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import grpc
+import pytest
+from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
+from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
+from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
+from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
+from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
+from dits.common.v1.error_reason_pb2 import ErrorReason
+from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
+from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
+from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
+from dits.repo.v1.repository_service_pb2 import (
+    CreateRepositoryRequest,
+    Repository,
+    RepositorySettings,
+    Visibility,
+)
+from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
+from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
+from google.rpc import error_details_pb2, status_pb2
+
+from services.suite import Suite
+from shared import credentials
+
+Metadata = tuple[tuple[str, str], ...]
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user with a live session, or with an API token."""
+
+    id: UUID
+    username: str
+    token: str
+
+    @property
+    def auth(self) -> Metadata:
+        """Metadata that makes a call this account's."""
+        return (("authorization", f"Bearer {self.token}"),)
+
+
+class Api:
+    """A running suite and a stub per gRPC service."""
+
+    def __init__(self, suite: Suite, dsn: str) -> None:
+        self.suite = suite
+        self.dsn = dsn
+        self.addresses = suite.addresses
+        options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        self.channels = {
+            name: grpc.aio.insecure_channel(address, options)
+            for name, address in self.addresses.items()
+        }
+        auth, repo = self.channels["auth"], self.channels["repo"]
+        self.access = AccessServiceStub(auth)
+        self.accounts = AccountServiceStub(auth)
+        self.sessions = SessionServiceStub(auth)
+        self.tokens = TokenServiceStub(auth)
+        self.repositories = RepositoryServiceStub(repo)
+        self.refs = RefServiceStub(repo)
+        self.commits = CommitServiceStub(repo)
+        self.trees = TreeServiceStub(repo)
+        self.chunks = ChunkServiceStub(self.channels["chunk"])
+        self.locks = LockServiceStub(self.channels["lock"])
+
+    async def close(self) -> None:
+        """Closes the channels."""
+        for channel in self.channels.values():
+            await channel.close()
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Any]:
+        """Rows, straight from the database."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            return list(await connection.fetch(query, *arguments))
+        finally:
+            await connection.close()
+
+    async def value(self, query: str, *arguments: Any) -> Any:
+        """One value, straight from the database."""
+        rows = await self.fetch(query, *arguments)
+        return rows[0][0] if rows else None
+
+    async def account(self, username: str = "") -> Account:
+        """A new user with a session; without the half second that two Argon2 hashes take."""
+        username = username or f"user{next(_numbers)}"
+        token = credentials.mint(credentials.Kind.SESSION)
+        user_id = await self.value(
+            """WITH u AS (
+                   INSERT INTO users (username, email, name, status)
+                   VALUES ($1, $1 || '@example.com', $1, 'active') RETURNING id
+               ), s AS (
+                   INSERT INTO sessions (user_id, token_hash, expires_at)
+                   SELECT id, $2, now() + interval '1 day' FROM u
+               )
+               SELECT id FROM u""",
+            username,
+            credentials.token_hash(token),
+        )
+        return Account(user_id, username, token)
+
+    async def api_token(
+        self, owner: Account, *scopes: str, repositories: Sequence[UUID] | None = None
+    ) -> Account:
+        """The same user with an API token of these scopes."""
+        token = credentials.mint(credentials.Kind.API_TOKEN)
+        await self.fetch(
+            """INSERT INTO api_tokens (user_id, name, token_hash, scopes, expires_at, repository_ids)
+               VALUES ($1, 'test', $2, $3, now() + interval '1 day', $4)""",
+            owner.id,
+            credentials.token_hash(token),
+            list(scopes),
+            repositories,
+        )
+        return Account(owner.id, owner.username, token)
+
+    async def repository(
+        self,
+        owner: Account,
+        name: str = "",
+        *,
+        must_lock: bool = False,
+        visibility: Visibility.ValueType = Visibility.VISIBILITY_PRIVATE,
+    ) -> Repository:
+        """A new repository of this account; by default files need no locks."""
+        request = CreateRepositoryRequest(
+            name=name or f"repo{next(_numbers)}",
+            visibility=visibility,
+            settings=RepositorySettings(require_lock_for_edit=must_lock),
+        )
+        response = await self.repositories.CreateRepository(request, metadata=owner.auth)
+        created: Repository = response.repository
+        return created
+
+    async def grant(self, repository: Repository, user: Account, permission: str) -> None:
+        """Gives a user a right on a repository."""
+        await self.fetch(
+            """INSERT INTO repository_collaborators (repo_id, user_id, permission)
+               VALUES ($1::uuid, $2, $3)
+               ON CONFLICT (repo_id, user_id) DO UPDATE SET permission = excluded.permission""",
+            repository.id,
+            user.id,
+            permission,
+        )
+
+
+@dataclass(slots=True)
+class Refusal:
+    """What a refused call said."""
+
+    code: grpc.StatusCode = grpc.StatusCode.OK
+    message: str = ""
+    reason: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    details: list[Any] = field(default_factory=list)
+    request_id: str = ""
+
+    def detail(self, kind: type[Any]) -> Any:
+        """The typed detail of this kind."""
+        for box in self.details:
+            message = kind()
+            if box.Unpack(message):
+                return message
+        raise AssertionError(f"no {kind.__name__} in {self.details}")
+
+
+def read_error(error: grpc.aio.AioRpcError) -> Refusal:
+    """The status and its details."""
+    refusal = Refusal(error.code(), error.details() or "")
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            status = status_pb2.Status.FromString(value)
+            refusal.details = list(status.details)
+            info = refusal.detail(error_details_pb2.ErrorInfo)
+            assert info.domain == "dits"
+            refusal.reason = info.reason.removeprefix("ERROR_REASON_")
+            refusal.metadata = dict(info.metadata)
+        if key == "x-request-id":
+            refusal.request_id = str(value)
+    return refusal
+
+
+@contextmanager
+def refused(code: grpc.StatusCode, reason: str) -> Iterator[Refusal]:
+    """Expects a call to be refused with this code and ErrorReason (without its prefix)."""
+    assert f"ERROR_REASON_{reason}" in ErrorReason.keys()
+    refusal = Refusal()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        yield refusal
+    told = read_error(caught.value)
+    assert (told.code, told.reason) == (code, reason), told
+    for name in Refusal.__slots__:
+        setattr(refusal, name, getattr(told, name))

@@ -1,0 +1,106 @@
+"""Fixtures: one PostgreSQL per test process, one fresh database and one running suite per test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import uvloop
+
+from migrations.runner import migrate
+from services.suite import Suite
+from shared.config import Settings
+from shared.embedded_postgres import EmbeddedPostgres
+from shared.server import Runtime
+from shared.serverkey import ServerKey
+from tests.api import Api
+
+_numbers = itertools.count(1)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the services run on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """DSN of a PostgreSQL of this test process."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+def database(dsn: str, name: str) -> str:
+    """The DSN of another database of the same server."""
+    return re.sub(r"/[^/?]+(\?|$)", rf"/{name}\1", dsn)
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def empty_database(postgres: str) -> AsyncIterator[str]:
+    """DSN of a database without anything in it."""
+    name = f"empty_{next(_numbers)}"
+    await _execute(postgres, f"CREATE DATABASE {name} STRATEGY file_copy")
+    yield database(postgres, name)
+    await _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+async def template(postgres: str) -> str:
+    """Name of a migrated database to clone."""
+    await _execute(postgres, "CREATE DATABASE migrated STRATEGY file_copy")
+    await migrate(database(postgres, "migrated"))
+    return "migrated"
+
+
+@pytest.fixture
+async def dsn(postgres: str, template: str) -> AsyncIterator[str]:
+    """DSN of a fresh migrated database."""
+    name = f"test_{next(_numbers)}"
+    await _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    yield database(postgres, name)
+    await _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of the suite; a test module overrides this fixture to change them."""
+    return Settings(
+        data_dir=tmp_path / "data",
+        auth_port=0,
+        repo_port=0,
+        chunk_port=0,
+        lock_port=0,
+        pool_size=5,
+        drain_seconds=0.2,
+        server_key="5e" * 32,
+    )
+
+
+@pytest.fixture
+async def api(dsn: str, settings: Settings) -> AsyncIterator[Api]:
+    """All four services on free ports over a fresh database, with stubs."""
+    key = ServerKey.load(settings.server_key, settings.data_dir)
+    suite = Suite(Runtime(settings, dsn, key))
+    await suite.start()
+    running = Api(suite, dsn)
+    try:
+        yield running
+    finally:
+        await running.close()
+        await suite.stop()

@@ -1,0 +1,66 @@
+"""The invariants of the counters, checked from outside with plain joins."""
+
+from __future__ import annotations
+
+import asyncpg
+import zstandard
+from dits.repo.v1.manifest_pb2 import Manifest
+
+_SQL = {
+    "chunk_refs without chunks or chunks counted wrongly": """
+        SELECT c.hash FROM chunks c
+        LEFT JOIN (SELECT chunk_hash, count(*) n FROM chunk_refs GROUP BY 1) r ON r.chunk_hash = c.hash
+        WHERE c.ref_count <> coalesce(r.n, 0)""",
+    "packs counted wrongly": """
+        SELECT p.key FROM packs p
+        LEFT JOIN (SELECT pack_key, count(*) n FROM
+                     (SELECT pack_key FROM chunks UNION ALL SELECT pack_key FROM chunk_locations) u
+                   GROUP BY 1) r ON r.pack_key = p.key
+        WHERE p.live <> coalesce(r.n, 0) OR (p.state = 'sealed') <> (p.live > 0)""",
+    "queued objects that are packs": """
+        SELECT d.key FROM object_deletions d JOIN packs p USING (key)""",
+    "claims without a time": """
+        SELECT chunk_hash FROM chunk_refs WHERE (ref_count = 0) <> (claimed_at IS NOT NULL)""",
+}
+
+
+async def assert_counters(dsn: str) -> None:
+    """Every counter equals its definition: packs, chunks, chunk_refs and assets."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            for what, query in _SQL.items():
+                wrong = [row[0] for row in await connection.fetch(query)]
+                assert not wrong, f"{what}: {wrong[:5]}"
+            await _assert_assets(connection)
+    finally:
+        await connection.close()
+
+
+async def _assert_assets(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """assets.ref_count = manifests that contain the asset; chunk_refs.ref_count = assets that do."""
+    expected: dict[tuple[str, str], int] = {}
+    chunks: dict[tuple[str, str], set[str]] = {}
+    has_recipes = False
+    for row in await connection.fetch("SELECT repo_id::text, content FROM manifests"):
+        manifest = Manifest.FromString(zstandard.ZstdDecompressor().decompress(row["content"]))
+        files = {e.file.hash.hex(): e.file for e in manifest.entries if e.HasField("file")}
+        for name, file in files.items():
+            key = row["repo_id"], name
+            expected[key] = expected.get(key, 0) + 1
+            packed = file.chunk_hashes
+            has_recipes |= bool(file.recipe_hashes)
+            chunks[key] = {packed[i : i + 32].hex() for i in range(0, len(packed), 32)}
+    rows = await connection.fetch("SELECT repo_id::text, hash, ref_count FROM assets")
+    assert {(r["repo_id"], r["hash"]): r["ref_count"] for r in rows} == expected
+    counts: dict[tuple[str, str], int] = {}
+    for (repo_id, _), hashes in chunks.items():
+        for chunk in hashes:
+            counts[repo_id, chunk] = counts.get((repo_id, chunk), 0) + 1
+    rows = await connection.fetch(
+        "SELECT repo_id::text, chunk_hash, ref_count FROM chunk_refs WHERE ref_count > 0"
+    )
+    found = {(r["repo_id"], r["chunk_hash"]): r["ref_count"] for r in rows}
+    # The chunks of large files stand in recipes, which are not opened here.
+    for key, count in counts.items():
+        assert found.get(key, 0) == count or (has_recipes and found.get(key, 0) > count), key
