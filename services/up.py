@@ -23,7 +23,7 @@ from shared.config import Settings
 from shared.embedded_postgres import EmbeddedPostgres
 from shared.errors import DomainError
 from shared.process import serve_until_signal
-from shared.server import Runtime, channel
+from shared.server import Runtime, StartError, channel
 from shared.serverkey import ServerKey
 
 log = structlog.get_logger(__name__)
@@ -61,20 +61,32 @@ async def serve(settings: Settings, dsn: str, postgres: EmbeddedPostgres | None)
     await suite.start()
     account = await _first_account(settings, suite, dsn)
     _greet(settings, suite, account)
-    watcher = asyncio.create_task(_keep_running(postgres)) if postgres else None
-    await serve_until_signal(suite.stop)
-    if watcher is not None:
-        watcher.cancel()
+    work = [serve_until_signal(suite.stop)]
+    if postgres is not None:
+        work.append(_keep_running(postgres))
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    for task in done:
+        task.result()
 
 
 async def _keep_running(postgres: EmbeddedPostgres) -> None:
-    """Starts the embedded database again if it dies; the services wait and reconnect."""
+    """Starts the embedded database again if it dies; the services wait and reconnect.
+
+    Ends, with an error, when it cannot be had again where the services look for it.
+    """
+    dsn = postgres.dsn
     while True:
         await asyncio.sleep(WATCH_SECONDS)
         if postgres.poll() is not None:
             log.error("the embedded database died; starting it again")
             # It must be started by the main thread, which runs this loop: calls wait meanwhile.
-            postgres.start()
+            if postgres.start() != dsn:
+                raise StartError(
+                    "Another program took the port of the embedded database; start again."
+                )
 
 
 async def _first_account(settings: Settings, suite: Suite, dsn: str) -> tuple[str, Path] | None:

@@ -65,7 +65,8 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_STREAM_MESSAGE_BYTES + _SLACK),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_metadata_size", 16 << 10),
-    ("grpc.max_concurrent_streams", 100),
+    # A client that opens more before it knows the limit sees UNAVAILABLE: far above honest use.
+    ("grpc.max_concurrent_streams", 500),
     # Without this, a second server on the port would silently share it.
     ("grpc.so_reuseport", 0),
     ("grpc.max_connection_idle_ms", 15 * 60 * 1000),

@@ -196,7 +196,7 @@ def read_error(error: grpc.aio.AioRpcError) -> Refusal:
 @contextmanager
 def refused(code: grpc.StatusCode, reason: str) -> Iterator[Refusal]:
     """Expects a call to be refused with this code and ErrorReason (without its prefix)."""
-    assert f"ERROR_REASON_{reason}" in ErrorReason.keys()
+    ErrorReason.Value(f"ERROR_REASON_{reason}")  # raises if there is no such reason
     refusal = Refusal()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         yield refusal

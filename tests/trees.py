@@ -152,6 +152,19 @@ async def push(
     return await send(api, who, requests)
 
 
+async def push_commit(
+    api: Api,
+    who: Account,
+    repository: Repository,
+    made: CommitContent,
+    *parts: Tree,
+    expected: str = "",
+) -> pb.PushResponse:
+    """Pushes one commit to main."""
+    moves = [update("main", expected, manifests.commit_name(made))]
+    return await push(api, who, repository, [made], moves, parts)
+
+
 async def send(api: Api, who: Account, requests: Sequence[pb.PushRequest]) -> pb.PushResponse:
     """Sends the messages of a push as they are."""
     stream = api.commits.Push(iter(requests), metadata=who.auth)

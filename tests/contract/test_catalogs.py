@@ -31,7 +31,8 @@ OWNERS = {
                webhook_deliveries usage_metrics billing_snapshots""",
     "chunk": "chunks chunk_refs chunk_locations packs object_deletions",
     "lock": "locks lock_history lock_clocks",
-    "shared": "schema_migrations jobs dead_letter_jobs events event_cursors idempotency_keys",
+    "shared": """schema_migrations jobs dead_letter_jobs events event_cursors event_horizon
+                 idempotency_keys""",
 }
 
 

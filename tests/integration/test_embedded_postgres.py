@@ -6,7 +6,6 @@ import os
 import pwd
 import socket
 import stat
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,18 +24,25 @@ from tests.embedded import (
     query,
     refusal,
     said_dsn,
+    scratch_folder,
     serving,
 )
 
 DAC_READ_SEARCH = 1 << 2
 
 
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    with scratch_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="module")
 def open_folder() -> Iterator[Path]:
-    """A folder that every user of the machine can enter, unlike `tmp_path`."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
+    """A folder that every user of the machine can enter."""
+    with scratch_folder() as folder:
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -110,19 +116,19 @@ def test_a_running_folder_is_refused_here_and_elsewhere(
     assert query(server.dsn, "SELECT 1") == 1
 
 
-def test_two_folders_are_served_side_by_side(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path / "other", durable=False) as other:
+def test_two_folders_are_served_side_by_side(server: EmbeddedPostgres, scratch: Path) -> None:
+    with EmbeddedPostgres(scratch / "other", durable=False) as other:
         query(other.dsn, "CREATE TABLE only_here ()")
         assert query(server.dsn, "SELECT to_regclass('only_here')") is None
 
 
-def test_rows_survive_and_a_lost_port_is_replaced(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path / "data")
+def test_rows_survive_and_a_lost_port_is_replaced(scratch: Path) -> None:
+    server = EmbeddedPostgres(scratch / "data")
     dsn = server.start()
     query(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
     server.stop()
     server.stop()
-    assert processes_in(tmp_path) == []
+    assert processes_in(scratch) == []
     assert server.pid is None
 
     assert server.start() == dsn
@@ -133,8 +139,8 @@ def test_rows_survive_and_a_lost_port_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root has folders that nobody may enter")
-def test_closed_parent_folders_stay_closed_and_work(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
+def test_closed_parent_folders_stay_closed_and_work(scratch: Path) -> None:
+    closed = scratch / "closed"
     closed.mkdir(0o700)
     (closed / "neighbour").mkdir(0o750)
     watched = [closed / "neighbour", closed, *closed.parents, BIN, *BIN.parents]
@@ -160,16 +166,16 @@ def test_an_ordinary_user_serves_a_folder_of_their_own(open_folder: Path) -> Non
     assert processes_in(folder) == []
 
 
-def test_it_is_started_from_the_main_thread_only(tmp_path: Path) -> None:
+def test_it_is_started_from_the_main_thread_only(scratch: Path) -> None:
     told: list[str] = []
 
     def start() -> None:
         with pytest.raises(EmbeddedPostgresError) as failure:
-            EmbeddedPostgres(tmp_path).start()
+            EmbeddedPostgres(scratch).start()
         told.append(str(failure.value))
 
     thread = threading.Thread(target=start)
     thread.start()
     thread.join()
     assert "main thread" in told[0]
-    assert list(tmp_path.iterdir()) == []
+    assert list(scratch.iterdir()) == []

@@ -19,7 +19,7 @@ from shared import manifests
 from tests import trees
 from tests.api import Api, refused
 from tests.counters import assert_counters
-from tests.trees import build, commit, push, save, update, upload
+from tests.trees import build, commit, push, push_commit, save, update, upload
 
 FILES: dict[str, bytes | str] = {
     "readme.txt": b"hello",
@@ -126,7 +126,7 @@ async def test_missing_chunks_are_listed_and_nothing_happens(api: Api) -> None:
     made = commit(tree)
     before = await counts(api)
     with refused(StatusCode.FAILED_PRECONDITION, "CHUNKS_MISSING") as refusal:
-        await push(api, ada, repository, [made], [update("main", "", manifests.commit_name(made))], [tree])  # fmt: skip
+        await push_commit(api, ada, repository, made, tree)
     assert refusal.metadata == {"kind": "chunk", "count": "1", "hashes": absent.hex()}
     assert await counts(api) == before
 
@@ -138,7 +138,7 @@ async def test_another_repositorys_chunks_do_not_count(api: Api) -> None:
     await upload(api, ada, one, tree.chunks)
     made = commit(tree)
     with refused(StatusCode.FAILED_PRECONDITION, "CHUNKS_MISSING"):
-        await push(api, ada, two, [made], [update("main", "", manifests.commit_name(made))], [tree])
+        await push_commit(api, ada, two, made, tree)
 
 
 async def test_of_two_pushes_from_one_head_one_wins(api: Api) -> None:
@@ -203,7 +203,7 @@ async def test_a_missing_recipe_is_a_missing_chunk(api: Api) -> None:
     tree = build({"film.mov": bytes(range(256)) * 5000})
     made = commit(tree)
     with refused(StatusCode.FAILED_PRECONDITION, "CHUNKS_MISSING"):
-        await push(api, ada, repository, [made], [update("main", "", manifests.commit_name(made))], [tree])  # fmt: skip
+        await push_commit(api, ada, repository, made, tree)
 
 
 async def test_a_merge_takes_over_what_colleagues_did(api: Api) -> None:
@@ -221,11 +221,6 @@ async def test_a_merge_takes_over_what_colleagues_did(api: Api) -> None:
     assert await api.value("SELECT generation FROM commits WHERE hash = $1", name) == 2
 
 
-def _stray(tree: trees.Tree) -> list[pb.PushRequest]:
-    stray = build({"not": b"named"})
-    return [pb.PushRequest(manifests=pb.PushManifests(manifests=stray.manifests.values()))]
-
-
 def _bad(change: Callable[[CommitContent], None]) -> CommitContent:
     made = commit("00" * 32)
     change(made)
@@ -233,6 +228,8 @@ def _bad(change: Callable[[CommitContent], None]) -> CommitContent:
 
 
 HEADER = pb.PushRequest(header=pb.PushHeader(repository="set by the test"))
+COMMITS = pb.PushRequest(commits=pb.PushCommits())
+MANIFESTS = pb.PushRequest(manifests=pb.PushManifests())
 REFS = pb.PushRequest(refs=pb.PushRefs(updates=[update("main", "", "ab" * 32)]))
 
 
@@ -243,7 +240,7 @@ REFS = pb.PushRequest(refs=pb.PushRefs(updates=[update("main", "", "ab" * 32)]))
         [HEADER],
         [HEADER, HEADER, REFS],
         [HEADER, REFS, REFS],
-        [HEADER, pb.PushRequest(commits=pb.PushCommits()), pb.PushRequest(manifests=pb.PushManifests()), REFS],
+        [HEADER, COMMITS, MANIFESTS, REFS],
         [HEADER, pb.PushRequest()],
     ],
     ids=["nothing", "header", "two headers", "two refs", "commits first", "empty part"],
@@ -257,6 +254,13 @@ async def test_the_stream_has_an_order(api: Api, requests: list[pb.PushRequest])
     ]
     with refused(StatusCode.INVALID_ARGUMENT, "STREAM_ORDER"):
         await trees.send(api, ada, sent)
+
+
+NO_HASH = Entry(name="a", directory=Directory())
+
+
+def links(*names: str) -> Manifest:
+    return Manifest(entries=[Entry(name=name, symlink=Symlink(target="x")) for name in names])
 
 
 def signed(**fields: Any) -> Callable[[CommitContent], None]:
@@ -283,12 +287,12 @@ def signed(**fields: Any) -> Callable[[CommitContent], None]:
         ("commits.author.name", _bad(signed(name="a\0b"))),
         ("commits.author.time_us", _bad(signed(time_us=1 << 62))),
         ("commits.message", _bad(lambda c: setattr(c, "message", "x" * 70_000))),
-        ("manifests.entries[0].name", Manifest(entries=[Entry(name="..", symlink=Symlink(target="x"))])),
-        ("manifests.entries[0].name", Manifest(entries=[Entry(name="a/b", symlink=Symlink(target="x"))])),
-        ("manifests.entries[0].name", Manifest(entries=[Entry(name="e\u0301", symlink=Symlink(target="x"))])),
-        ("manifests.entries[1].name", Manifest(entries=[Entry(name=n, symlink=Symlink(target="x")) for n in "ba"])),
+        ("manifests.entries[0].name", links("..")),
+        ("manifests.entries[0].name", links("a/b")),
+        ("manifests.entries[0].name", links("e\u0301")),
+        ("manifests.entries[1].name", links("b", "a")),
         ("manifests.entries[0].kind", Manifest(entries=[Entry(name="a")])),
-        ("manifests.entries[0].directory.manifest_hash", Manifest(entries=[Entry(name="a", directory=Directory())])),
+        ("manifests.entries[0].directory.manifest_hash", Manifest(entries=[NO_HASH])),
     ],
 )  # fmt: skip
 async def test_every_part_is_checked(api: Api, field: str, part: Any) -> None:
@@ -332,7 +336,7 @@ async def test_history_must_be_complete(api: Api) -> None:
         (commit(tree, "34" * 32), tree),
     ):
         with refused(StatusCode.FAILED_PRECONDITION, "HISTORY_MISSING"):
-            await push(api, ada, repository, [made], [update("main", "", manifests.commit_name(made))], [part])  # fmt: skip
+            await push_commit(api, ada, repository, made, part)
     with refused(StatusCode.FAILED_PRECONDITION, "HISTORY_MISSING"):
         await push(api, ada, repository, [], [update("main", "", "56" * 32)])
 
@@ -344,7 +348,7 @@ async def test_a_manifest_that_no_commit_reaches_is_refused(api: Api) -> None:
     await upload(api, ada, repository, tree.chunks)
     made = commit(tree)
     with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
-        await push(api, ada, repository, [made], [update("main", "", manifests.commit_name(made))], [tree, stray])  # fmt: skip
+        await push_commit(api, ada, repository, made, tree, stray)
 
 
 async def test_children_come_before_parents(api: Api) -> None:
@@ -355,7 +359,7 @@ async def test_children_come_before_parents(api: Api) -> None:
     tree.manifests = dict(reversed(tree.manifests.items()))
     made = commit(tree)
     with refused(StatusCode.INVALID_ARGUMENT, "STREAM_ORDER"):
-        await push(api, ada, repository, [made], [update("main", "", manifests.commit_name(made))], [tree])  # fmt: skip
+        await push_commit(api, ada, repository, made, tree)
 
 
 async def test_one_content_has_one_recipe(api: Api) -> None:
@@ -375,7 +379,7 @@ async def test_one_content_has_one_recipe(api: Api) -> None:
     tree = trees.Tree(manifests.name(content), {manifests.name(content): content})
     made = commit(tree, first)
     with refused(StatusCode.INVALID_ARGUMENT, "CONTENT_MISMATCH"):
-        await push(api, ada, repository, [made], [update("main", first, manifests.commit_name(made))], [tree])  # fmt: skip
+        await push_commit(api, ada, repository, made, tree, expected=first)
 
 
 async def test_chunks_have_the_size_that_the_file_says(api: Api) -> None:
@@ -389,7 +393,7 @@ async def test_chunks_have_the_size_that_the_file_says(api: Api) -> None:
     tree = trees.Tree(manifests.name(content), {manifests.name(content): content})
     made = commit(tree)
     with refused(StatusCode.INVALID_ARGUMENT, "CONTENT_MISMATCH"):
-        await push(api, ada, repository, [made], [update("main", "", manifests.commit_name(made))], [tree])  # fmt: skip
+        await push_commit(api, ada, repository, made, tree)
 
 
 async def test_settings_refuse_files(api: Api) -> None:
@@ -398,7 +402,10 @@ async def test_settings_refuse_files(api: Api) -> None:
     await api.fetch(
         "UPDATE repository_settings SET max_file_size_bytes = 10, allowed_extensions = '{exr}'"
     )
-    for files, rule in (({"a.exr": b"x" * 11}, "max_file_size_bytes"), ({"a.exe": b""}, "allowed_extensions")):  # fmt: skip
+    for files, rule in (
+        ({"a.exr": b"x" * 11}, "max_file_size_bytes"),
+        ({"a.exe": b""}, "allowed_extensions"),
+    ):
         with refused(StatusCode.FAILED_PRECONDITION, "FILE_REFUSED") as refusal:
             await save(api, ada, repository, files)  # type: ignore[arg-type]
         assert refusal.metadata["rule"] == rule
