@@ -103,3 +103,7 @@ def _configured_database(settings: Settings) -> str:
             "or run all four with `dits-server up`."
         )
     return settings.database_url
+
+
+if __name__ == "__main__":
+    main()

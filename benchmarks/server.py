@@ -1,0 +1,71 @@
+"""A throw-away server in processes of its own, for the demo and the benchmarks."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running `dits-server up`.
+
+    Attributes:
+        pid: of the server process.
+        addresses: host:port of auth, repo, chunk and lock.
+        username: of its first account.
+        password: of that account.
+        data: its data folder.
+    """
+
+    pid: int
+    addresses: dict[str, str]
+    username: str
+    password: str
+    data: Path
+
+
+@contextmanager
+def running(data: Path) -> Iterator[Server]:
+    """Runs `dits-server up` on free ports with its data in `data`, and stops it."""
+    command = [sys.executable, "-m", "services.cli", "up", "--data-dir", str(data)]
+    for service in ("auth", "repo", "chunk", "lock"):
+        command += [f"--{service}-port", "0"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DITS_")}
+    with (
+        (data.parent / "server.log").open("w+") as log,
+        subprocess.Popen(
+            [*command, "--log-level", "warning"],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment,
+        ) as process,
+    ):
+        try:
+            yield _greeting(process, data, Path(log.name))
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def _greeting(process: subprocess.Popen[str], data: Path, log: Path) -> Server:
+    """Reads where the services are from what the server prints when it is ready."""
+    addresses: dict[str, str] = {}
+    username = ""
+    assert process.stdout is not None  # noqa: S101  a pipe was asked for
+    for line in process.stdout:
+        if match := re.fullmatch(r"  (auth|repo|chunk|lock)\s+(\S+:\d+)\n", line):
+            addresses[match[1]] = match[2]
+        elif match := re.match(r"A first account is open: (\S+);", line):
+            username = match[1]
+        elif line.startswith("Ctrl-C"):
+            password = (data / "first-account").read_text().strip()
+            return Server(process.pid, addresses, username, password, data)
+    raise SystemExit(f"the server did not start:\n{log.read_text()}")
