@@ -1,0 +1,271 @@
+"""`make bench`: pushing and restoring a folder, beside restic and borg, in one run.
+
+    python -m benchmarks.media [FOLDER [SECOND_VERSION]] [--runs N]
+
+FOLDER defaults to this Python's standard library; without SECOND_VERSION one is made by editing a copy.
+For each tool, in turn and N times: first push, push of the unchanged folder, push of the second version,
+restore of the second version into an empty folder. The restored folder is compared byte by byte. restic
+and borg, where they are installed, write a local repository; ours is a client and a server with
+verification, PostgreSQL and fsync between them. Medians are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import folders
+from benchmarks.server import Server, running
+
+STEPS = ("first push", "unchanged", "second version", "restore")
+MB = 1_000_000
+
+
+@dataclass(slots=True)
+class Step:
+    """One timed command: seconds, peak memory of the largest process, bytes stored after it."""
+
+    seconds: float
+    memory: int
+    stored: int
+    sent: int = 0
+
+
+@dataclass(slots=True)
+class Tool:
+    """How to use one tool in a scratch folder."""
+
+    name: str
+    push: Callable[[Path], Sequence[str]]
+    restore: Callable[[Path], Sequence[str]]
+    store: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    reports: bool = False
+    server: Server | None = None
+
+
+def main() -> None:
+    """Runs the benchmark and prints one table."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="benchmarks.media")
+    parser.add_argument("folder", nargs="?", default=sysconfig.get_paths()["stdlib"], type=Path)
+    parser.add_argument("second", nargs="?", type=Path)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", help="comma-separated: dits, restic, borg")
+    arguments = parser.parse_args()
+    for folder in (arguments.folder, arguments.second):
+        if folder is not None and not folder.is_dir():
+            raise SystemExit(f"benchmarks.media: {folder} is not a folder")
+    wanted = arguments.only.split(",") if arguments.only else ["dits", "restic", "borg"]
+    makers = {n: m for n, m in MAKERS.items() if n in wanted and (n == "dits" or shutil.which(n))}
+    results: dict[str, list[dict[str, Step]]] = {name: [] for name in makers}
+    with tempfile.TemporaryDirectory(prefix="dits-bench-", dir=os.environ.get("BENCH_DIR")) as base:
+        second = Path(base, "second")
+        folders.copy(arguments.second or arguments.folder, second)
+        if arguments.second is None:
+            folders.edit(second)
+        for run in range(arguments.runs):
+            for name, maker in makers.items():
+                scratch = Path(base, f"{name}-{run}")
+                scratch.mkdir()
+                with maker(scratch) as tool:
+                    results[name].append(_measure(tool, arguments.folder, second, scratch))
+                shutil.rmtree(scratch)
+        Console(width=140).print(_table(results, arguments.folder, second, arguments.runs))
+
+
+def _measure(tool: Tool, first: Path, second: Path, scratch: Path) -> dict[str, Step]:
+    """The four steps with one tool."""
+    work, restored = scratch / "work", scratch / "restored"
+    folders.copy(first, work)
+    _prepare(tool, work)
+    steps = {}
+    for step in STEPS[:2]:
+        os.sync()
+        steps[step] = _run(tool, tool.push(work), work)
+    _replace(work, second)
+    os.sync()
+    steps[STEPS[2]] = _run(tool, tool.push(work), work)
+    restored.mkdir()
+    os.sync()
+    steps[STEPS[3]] = _run(tool, tool.restore(restored), restored)
+    different = folders.differences(second, restored)
+    if different:
+        raise SystemExit(
+            f"{tool.name} restored {different[0]} wrongly, and {len(different)} in all"
+        )
+    return steps
+
+
+def _prepare(tool: Tool, work: Path) -> None:
+    if tool.name == "dits":
+        command = [sys.executable, "-m", "dits_client", "init", "--repository", "bench"]
+        subprocess.run(command, cwd=work, env=tool.environment, check=True, capture_output=True)
+
+
+def _replace(work: Path, second: Path) -> None:
+    """Puts the second version in the place of the first, leaving what the tool keeps there.
+
+    Unchanged files keep their times, as on an artist's disk.
+    """
+    for entry in work.iterdir():
+        if entry.name != ".dits":
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    for entry in second.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.copytree(entry, work / entry.name, symlinks=True)
+        else:
+            shutil.copy2(entry, work / entry.name, follow_symlinks=False)
+
+
+def _run(tool: Tool, command: Sequence[str], cwd: Path) -> Step:
+    """Runs one command; its time is that of the whole process."""
+    with tempfile.TemporaryFile("w+") as output:
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            command, cwd=cwd, env=tool.environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read()
+    if process.returncode:
+        raise SystemExit(f"`{' '.join(command)}` failed: {text}")
+    sent = json.loads(text).get("bytes_sent", 0) if tool.reports else 0
+    memory = usage.ru_maxrss * 1024
+    if tool.server is not None:
+        memory += _peak(tool.server.pid)
+    return Step(seconds, memory, folders.size(tool.store), sent)
+
+
+def _peak(pid: int) -> int:
+    """Peak memory of a process, in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+@contextmanager
+def _dits(scratch: Path) -> Iterator[Tool]:
+    with running(scratch / "data") as server:
+        environment = {
+            **os.environ,
+            "DITS_CONFIG_DIR": str(scratch / "home"),
+            **{f"DITS_{name.upper()}": address for name, address in server.addresses.items()},
+        }
+        dits = [sys.executable, "-m", "dits_client"]
+        login = [*dits, "login", "--username", server.username, "--password-stdin"]
+        for command, given in ((login, server.password), ([*dits, "repo", "create", "bench"], "")):
+            subprocess.run(
+                command, env=environment, input=given, text=True, check=True, capture_output=True
+            )
+        yield Tool(
+            "dits",
+            lambda _: [*dits, "push", "-m", "version", "--json"],
+            lambda target: [*dits, "clone", "bench", str(target), "--json"],
+            scratch / "data" / "chunks",
+            environment,
+            reports=True,
+            server=server,
+        )
+
+
+@contextmanager
+def _restic(scratch: Path) -> Iterator[Tool]:
+    environment = {**os.environ, "RESTIC_PASSWORD": "bench", "HOME": str(scratch)}
+    restic = ["restic", "-q", "-r", str(scratch / "store")]
+    subprocess.run([*restic, "init"], env=environment, check=True, capture_output=True)
+    yield Tool(
+        "restic",
+        lambda _: [*restic, "backup", "."],
+        lambda target: [*restic, "restore", "latest", "--target", str(target)],
+        scratch / "store",
+        environment,
+    )
+
+
+@contextmanager
+def _borg(scratch: Path) -> Iterator[Tool]:
+    environment = {
+        **os.environ,
+        "HOME": str(scratch),
+        "BORG_REPO": str(scratch / "store"),
+        "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
+    }
+    subprocess.run(["borg", "init", "-e", "none"], env=environment, check=True, capture_output=True)
+    numbers = iter(range(100))
+    made: list[str] = []
+
+    def push(_: Path) -> Sequence[str]:
+        made.append(f"v{next(numbers)}")
+        return ["borg", "create", f"::{made[-1]}", "."]
+
+    yield Tool(
+        "borg",
+        push,
+        lambda _: ["borg", "extract", f"::{made[-1]}"],
+        scratch / "store",
+        environment,
+    )
+
+
+MAKERS: dict[str, Callable[[Path], AbstractContextManager[Tool]]] = {
+    "dits": _dits,
+    "restic": _restic,
+    "borg": _borg,
+}
+
+
+def _table(
+    results: dict[str, list[dict[str, Step]]], first: Path, second: Path, runs: int
+) -> Table:
+    title = (
+        f"{first}: {folders.size(first) / MB:,.0f} MB, second version "
+        f"{folders.size(second) / MB:,.0f} MB; medians of {runs}; seconds (ratio to the fastest)"
+    )
+    table = Table("tool", *STEPS, "stored MB", "+ second MB", "sent MB", "peak MB", title=title)
+    best = {
+        step: min(_median(steps, step) for steps in results.values() if steps) for step in STEPS
+    }
+    for name, steps in results.items():
+        cells = [
+            f"{_median(steps, step):.2f} ({_median(steps, step) / best[step]:.2f})"
+            for step in STEPS
+        ]
+        one = steps[-1]
+        before, after = one[STEPS[0]].stored, one[STEPS[2]].stored
+        sent = one[STEPS[0]].sent
+        memory = max(step.memory for run in steps for step in run.values())
+        table.add_row(
+            name,
+            *cells,
+            f"{before / MB:,.0f}",
+            f"{(after - before) / MB:,.0f}",
+            f"{sent / MB:,.0f}" if sent else "",
+            f"{memory / MB:,.0f}",
+        )
+    return table
+
+
+def _median(runs: list[dict[str, Step]], step: str) -> float:
+    return statistics.median(run[step].seconds for run in runs)
+
+
+if __name__ == "__main__":
+    main()
