@@ -9,6 +9,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.content import COMPRESSIONS
 from services.chunk.download import Downloads
+from services.chunk.encoding import EncodedResponse
 from services.chunk.presence import Presence
 from services.chunk.upload import Uploads
 from shared import validation
@@ -60,7 +61,7 @@ class ChunkService:
 
     def DownloadChunks(
         self, request: pb.DownloadChunksRequest, call: Call
-    ) -> AsyncIterator[pb.DownloadChunksResponse]:
+    ) -> AsyncIterator[pb.DownloadChunksResponse | EncodedResponse]:
         """Sends chunks, verified."""
         digests = validation.raw_digests("hashes", request.hashes)
         if request.ranges and len(request.ranges) != len(digests):

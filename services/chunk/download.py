@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 import structlog
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.content import COMPRESSIONS, Chunk, Mismatch, Opener
+from services.chunk.encoding import EncodedResponse
 from services.chunk.store import BlobMissing, BlobStore
 from services.chunk.threads import in_thread
 from services.chunk.touches import Touches
@@ -51,6 +52,10 @@ class Piece(NamedTuple):
     part: slice | None
 
 
+# A piece and the stored bytes of its chunk; None if the repository has lost the chunk meanwhile.
+_Read: TypeAlias = tuple[Piece, bytes | None]
+
+
 class Downloads:
     """Serves chunks."""
 
@@ -68,7 +73,7 @@ class Downloads:
 
     async def stream(
         self, repository: UUID, digests: Sequence[bytes], ranges: Sequence[pb.ByteRange]
-    ) -> AsyncIterator[pb.DownloadChunksResponse]:
+    ) -> AsyncIterator[pb.DownloadChunksResponse | EncodedResponse]:
         """The messages that answer a request; what cannot be sent for sure comes first.
 
         `ranges` are as many as `digests`, or none: then the chunks are sent whole.
@@ -78,7 +83,7 @@ class Downloads:
         pieces, failures = _resolve(digests, ranges, places)
         for message in _failed(failures):
             yield message
-        running: deque[asyncio.Task[pb.DownloadChunksResponse]] = deque()
+        running: deque[asyncio.Task[EncodedResponse]] = deque()
         try:
             for group in _groups(sorted(pieces)):
                 running.append(asyncio.create_task(self._load(repository, group)))
@@ -104,9 +109,9 @@ class Downloads:
             )
         return places
 
-    async def _load(self, repository: UUID, group: list[Piece]) -> pb.DownloadChunksResponse:
+    async def _load(self, repository: UUID, group: list[Piece]) -> EncodedResponse:
         """Reads and verifies the chunks of one message."""
-        read: list[tuple[Piece, bytes | None]] = []
+        read: list[_Read] = []
         for _, run in groupby(group, key=lambda piece: piece.place.pack):
             read += await self._read(repository, list(run))
         response, damaged = await in_thread(self._threads, _verified, read)
@@ -122,10 +127,8 @@ class Downloads:
             )
         return response
 
-    async def _read(
-        self, repository: UUID, run: Sequence[Piece]
-    ) -> list[tuple[Piece, bytes | None]]:
-        """The stored bytes of pieces that lie in one pack; None if the chunk has gone meanwhile."""
+    async def _read(self, repository: UUID, run: Sequence[Piece]) -> list[_Read]:
+        """The stored bytes of pieces that lie in one pack."""
         place = run[0].place
         store = self._stores.get(place.bucket)
         if store is None:
@@ -137,16 +140,14 @@ class Downloads:
         except BlobMissing:
             return await self._read_moved(repository, run)
 
-    async def _read_moved(
-        self, repository: UUID, run: Sequence[Piece]
-    ) -> list[tuple[Piece, bytes | None]]:
+    async def _read_moved(self, repository: UUID, run: Sequence[Piece]) -> list[_Read]:
         """Reads on where the chunks of a vanished object are now.
 
         If the rows still name the object, its bytes are lost: as good as none, so that they fail the
         verification, which raises the alarm.
         """
         places = await self._locate(repository, {piece.place.digest for piece in run})
-        read: list[tuple[Piece, bytes | None]] = []
+        read: list[_Read] = []
         for piece in run:
             place = places.get(piece.place.digest)
             if place is None:
@@ -201,31 +202,30 @@ def _failed(failures: Iterable[pb.DownloadedChunk]) -> Iterator[pb.DownloadChunk
         yield pb.DownloadChunksResponse(chunks=some)
 
 
-def _verified(
-    read: Iterable[tuple[Piece, bytes | None]],
-) -> tuple[pb.DownloadChunksResponse, list[tuple[Place, str]]]:
+def _verified(read: Iterable[_Read]) -> tuple[EncodedResponse, list[tuple[Place, str]]]:
     """A message with the chunks that are intact, and which are not and why."""
     opener = Opener()
-    response = pb.DownloadChunksResponse()
+    chunks: list[tuple[pb.DownloadedChunk, bytes]] = []
     damaged: list[tuple[Place, str]] = []
     for (place, position, part), data in read:
         if data is None:
             reason, cause = Reason.ERROR_REASON_NOT_FOUND, "no such chunk"
-            response.chunks.append(_failure(position, place.digest, reason, cause))
+            chunks.append((_failure(position, place.digest, reason, cause), b""))
             continue
         try:
             plain = opener.open(Chunk(place.digest, place.size, place.compression, data))
         except Mismatch as mismatch:
             damaged.append((place, str(mismatch)))
             reason, cause = Reason.ERROR_REASON_CHUNK_CORRUPT, "the stored bytes are damaged"
-            response.chunks.append(_failure(position, place.digest, reason, cause))
+            chunks.append((_failure(position, place.digest, reason, cause), b""))
             continue
         if part is None:
-            compression = _WIRE[place.compression]
+            sent, compression = data, _WIRE[place.compression]
         else:
-            compression, data = pb.COMPRESSION_NONE, plain[part]
-        response.chunks.add(index=position, size=place.size, compression=compression, data=data)
-    return response, damaged
+            sent, compression = plain[part], pb.COMPRESSION_NONE
+        chunk = pb.DownloadedChunk(index=position, size=place.size, compression=compression)
+        chunks.append((chunk, sent))
+    return EncodedResponse(chunks), damaged
 
 
 def _failure(

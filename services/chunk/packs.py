@@ -146,8 +146,7 @@ class _Finalize:
         self._bucket = bucket
         self._repository = repository
         self._presence = presence
-        self._packed = b"".join(pack.places)
-        text = self._packed.hex()
+        text = b"".join(pack.places).hex()
         self._hashes = [text[i : i + 64] for i in range(0, len(text), 64)]
         self._stored = Stored(0, 0)
 
@@ -169,7 +168,7 @@ class _Finalize:
         if others := list(new - mine):
             await connection.execute(Q.count_references, others)
         if len(new) < len(self._hashes):
-            await self._presence.refresh(connection, self._repository, self._packed)
+            await self._presence.refresh(connection, self._repository, self._hashes)
         self._stored = self._sum(mine)
         if mine:
             await connection.execute(Q.seal_pack, key, len(mine), self._pack.length)

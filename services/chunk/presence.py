@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from shared import sql
-from shared.db import Connection, Database, Row
+from shared.db import Connection, Database
 from shared.validation import DIGEST_BYTES
 
 Q = sql.load(__file__)
@@ -27,10 +27,11 @@ class Presence:
         if row and row["stale"]:
 
             async def work(connection: Connection) -> None:
-                await self.refresh(connection, repository, packed)
+                await self.refresh(connection, repository, [digest.hex() for digest in digests])
 
             await self._database.transaction(work)
-        present = _unpacked(row)
+        found = (row and row["hashes"]) or b""
+        present = {found[i : i + DIGEST_BYTES] for i in range(0, len(found), DIGEST_BYTES)}
         bitmap = bytearray((len(digests) + 7) // 8)
         count = 0
         for position, digest in enumerate(digests):
@@ -39,16 +40,13 @@ class Presence:
                 count += 1
         return bytes(bitmap), count
 
-    async def kept(self, repository: UUID, digests: Sequence[bytes]) -> set[bytes]:
+    async def kept(self, repository: UUID, hashes: Sequence[str]) -> set[str]:
         """Those chunks that the repository has, and has for another half lease at least."""
-        packed = b"".join(digests)
-        return _unpacked(await self._database.fetchrow(Q.kept, repository, packed, self._lease))
+        rows = await self._database.fetch(Q.kept, repository, hashes, self._lease)
+        return {row["chunk_hash"] for row in rows}
 
-    async def refresh(self, connection: Connection, repository: UUID, packed: bytes) -> None:
+    async def refresh(
+        self, connection: Connection, repository: UUID, hashes: Sequence[str]
+    ) -> None:
         """Renews the claims on these chunks that have used up half their lease."""
-        await connection.execute(Q.refresh, repository, packed, self._lease)
-
-
-def _unpacked(row: Row | None) -> set[bytes]:
-    packed: bytes = (row and row["hashes"]) or b""
-    return {packed[i : i + DIGEST_BYTES] for i in range(0, len(packed), DIGEST_BYTES)}
+        await connection.execute(Q.refresh, repository, hashes, self._lease)

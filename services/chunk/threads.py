@@ -32,18 +32,16 @@ async def in_thread(
     *args: Arguments.args,
     **kwargs: Arguments.kwargs,
 ) -> Result:
-    """Runs `work` in a thread, to its end even if the caller is cancelled.
+    """Runs `work` in a thread; if the caller is cancelled, waits until it has ended or not begun.
 
     A thread cannot be stopped. Were it left behind, its caller would close the file under it, and
     it would go on writing into whatever file got the same descriptor.
     """
-    future = asyncio.get_running_loop().run_in_executor(pool, lambda: work(*args, **kwargs))
+    job = pool.submit(work, *args, **kwargs)
     try:
-        return await asyncio.shield(future)
+        return await asyncio.wrap_future(job)
     except asyncio.CancelledError:
-        while not future.done():
+        while not job.done():
             with suppress(asyncio.CancelledError):
-                await asyncio.wait({future})
-        # Looked at, so that nobody reports a failure that the cancellation made irrelevant.
-        future.exception()
+                await asyncio.wait({asyncio.wrap_future(job)})
         raise

@@ -13,7 +13,7 @@ from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
 
 from services.repo.recipes import parts
 from shared import sql
-from shared.db import Connection
+from shared.db import Connection, Row
 from shared.errors import DomainError, Reason, hashes_missing
 from shared.manifests import ManifestError, file_chunks, recipe_hash, split_hashes
 
@@ -69,7 +69,7 @@ async def record(connection: Connection, repo_id: UUID, assets: Mapping[str, Ass
 
 async def _insert(
     connection: Connection, repo_id: UUID, names: Sequence[str], assets: Mapping[str, Asset]
-) -> list[Mapping[str, str]]:
+) -> list[Row]:
     rows = [
         (
             name,
@@ -83,7 +83,7 @@ async def _insert(
         for name, asset in ((name, assets[name]) for name in names)
     ]
     columns = map(list, zip(*rows, strict=True))
-    return list(await connection.fetch(Q.insert_assets, repo_id, *columns))
+    return await connection.fetch(Q.insert_assets, repo_id, *columns)
 
 
 async def _count(

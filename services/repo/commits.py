@@ -8,10 +8,10 @@ from uuid import UUID
 
 from dits.repo.v1 import commit_service_pb2 as pb
 
-from services.repo import revisions
+from services.repo import newer, revisions
 from services.repo.push import Pusher
 from services.repo.push_stream import PushRequests
-from shared import sql
+from shared import sql, validation
 from shared.call import Call
 from shared.db import Connection, Database, Row
 from shared.errors import not_found
@@ -46,6 +46,24 @@ class CommitService:
         if row is None:
             raise not_found("revision", request.revision)
         return pb.GetCommitResponse(commit=_message(row))
+
+    async def FindNewerChanges(
+        self, request: pb.FindNewerChangesRequest, call: Call
+    ) -> pb.FindNewerChangesResponse:
+        """Paths that are newer than in the commit that somebody works from."""
+        repo_id = call.repository.id
+        base = validation.digest("base", request.base)
+        validation.count("paths", request.paths, validation.MAX_PATHS)
+        paths = [
+            validation.path(f"paths[{i}]", path, directory=True)
+            for i, path in enumerate(request.paths)
+        ]
+        async with self._database.connection() as connection:
+            head = await revisions.find(connection, repo_id, request.revision)
+            old = await revisions.find(connection, repo_id, base)
+            found = await newer.changes(connection, repo_id, head, old, paths)
+        changes = [pb.NewerChange(path=path, commit=found[path]) for path in paths if path in found]
+        return pb.FindNewerChangesResponse(head=head.commit, changes=changes)
 
     async def ListCommits(
         self, request: pb.ListCommitsRequest, call: Call

@@ -60,7 +60,7 @@ def test_permissions_equal_the_proto() -> None:
 
     for permission in Permission:
         name = "UNSPECIFIED" if permission is Permission.NONE else permission.name
-        assert ProtoPermission.Value(f"PERMISSION_{name}") == permission
+        assert int(ProtoPermission.Value(f"PERMISSION_{name}")) == permission
 
 
 def test_catalog_and_enum_hold_the_same_reasons() -> None:

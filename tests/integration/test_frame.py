@@ -39,20 +39,16 @@ STREAMING = {
 async def call_raw(api: Api, path: str, data: bytes, metadata: Any = ()) -> bytes:
     """Calls any method with any bytes; returns the first response."""
     service = path.split(".")[1] if path.startswith("/dits.") else "auth"
-    channel = api.channels[service]
-    match STREAMING.get(path, (False, False)):
-        case (False, False):
-            return bytes(await channel.unary_unary(path)(data, metadata=metadata, timeout=10))
-        case (True, False):
-            return bytes(
-                await channel.stream_unary(path)(iter([data]), metadata=metadata, timeout=10)
-            )
-        case (True, True):
-            stream = channel.stream_stream(path)(iter([data]), metadata=metadata, timeout=10)
-        case _:
-            stream = channel.unary_stream(path)(data, metadata=metadata, timeout=10)
-    async for response in stream:
-        stream.cancel()
+    channel: Any = api.channels[service]
+    sends_many, gets_many = STREAMING.get(path, (False, False))
+    kind = f"{'stream' if sends_many else 'unary'}_{'stream' if gets_many else 'unary'}"
+    call = getattr(channel, kind)(path)(
+        iter([data]) if sends_many else data, metadata=metadata, timeout=10
+    )
+    if not gets_many:
+        return bytes(await call)
+    async for response in call:
+        call.cancel()
         return bytes(response)
     return b""
 

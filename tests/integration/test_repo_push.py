@@ -407,7 +407,7 @@ async def test_settings_refuse_files(api: Api) -> None:
         ({"a.exe": b""}, "allowed_extensions"),
     ):
         with refused(StatusCode.FAILED_PRECONDITION, "FILE_REFUSED") as refusal:
-            await save(api, ada, repository, files)  # type: ignore[arg-type]
+            await save(api, ada, repository, files)
         assert refusal.metadata["rule"] == rule
     await save(api, ada, repository, {"a.EXR": b"x" * 10})
 
