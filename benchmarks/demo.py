@@ -24,12 +24,14 @@ from rich.table import Table
 from benchmarks import folders
 from benchmarks.server import Server, running
 
+DITS = (sys.executable, "-m", "dits_client")
+
 
 class Dits:
     """The `dits` command against one server."""
 
     def __init__(self, server: Server, home: Path) -> None:
-        self._environment = {
+        self.environment = {
             **os.environ,
             "DITS_CONFIG_DIR": str(home),
             **{f"DITS_{name.upper()}": address for name, address in server.addresses.items()},
@@ -40,11 +42,11 @@ class Dits:
 
     def run(self, arguments: list[str], cwd: Path | None = None, given: str = "") -> str:
         """Runs one command and returns what it printed; a failure ends the program."""
-        command = [sys.executable, "-m", "dits_client", *arguments]
+        command = [*DITS, *arguments]
         result = subprocess.run(
             command,
             cwd=cwd,
-            env=self._environment,
+            env=self.environment,
             input=given,
             capture_output=True,
             text=True,
@@ -86,9 +88,9 @@ def _demo(given: Path, scratch: Path) -> None:
         dits.run(["repo", "create", "demo"])
         dits.run(["init", "--repository", f"{server.username}/demo"], cwd=work)
         rows.append(("push", dits.timed(["push", "-m", "first version"], work)))
-        rows.append(("push again, unchanged", dits.timed(["push", "-m", "nothing"], work)))
+        rows.append(("push, unchanged", dits.timed(["push", "-m", "nothing"], work)))
         folders.edit(work)
-        rows.append(("push the edited copy", dits.timed(["push", "-m", "second version"], work)))
+        rows.append(("push, edited", dits.timed(["push", "-m", "second version"], work)))
         rows.append(("clone", dits.timed(["clone", f"{server.username}/demo", str(clone)])))
         different = folders.differences(work, clone)
     console.print(_table(rows))
@@ -98,14 +100,23 @@ def _demo(given: Path, scratch: Path) -> None:
     console.print(f"The clone equals the edited copy: {count:,} files, every byte compared.")
 
 
+COLUMNS = (
+    ("files", 1, 0),
+    ("bytes", 1e6, 1),
+    ("chunks", 1, 0),
+    ("chunks_sent", 1, 0),
+    ("bytes_sent", 1e6, 1),
+)
+
+
 def _table(rows: list[tuple[str, dict[str, Any]]]) -> Table:
-    table = Table("step", "files", "bytes", "chunks", "sent chunks", "sent bytes", "seconds")
+    table = Table("step", "files", "MB", "chunks", "sent", "MB sent", "seconds")
     for column in table.columns[1:]:
         column.justify = "right"
     for name, report in rows:
         cells = [
-            f"{report[key]:,}" if key in report else ""
-            for key in ("files", "bytes", "chunks", "chunks_sent", "bytes_sent")
+            f"{report[key] / unit:,.{digits}f}" if key in report else ""
+            for key, unit, digits in COLUMNS
         ]
         table.add_row(name, *cells, f"{report['wall']:.2f}")
     return table

@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from shared.config import SERVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,15 @@ class Server:
 
 
 @contextmanager
-def running(data: Path) -> Iterator[Server]:
-    """Runs `dits-server up` on free ports with its data in `data`, and stops it."""
+def running(data: Path, addresses: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Runs `dits-server up` with its data in `data`, and stops it.
+
+    It listens on free ports, or where a server listened before: `addresses`.
+    """
     command = [sys.executable, "-m", "services.cli", "up", "--data-dir", str(data)]
-    for service in ("auth", "repo", "chunk", "lock"):
-        command += [f"--{service}-port", "0"]
+    for service in SERVICES:
+        port = (addresses or {}).get(service, ":0").rpartition(":")[2]
+        command += [f"--{service}-port", port]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DITS_")}
     with (
         (data.parent / "server.log").open("w+") as log,
@@ -53,6 +59,8 @@ def running(data: Path) -> Iterator[Server]:
         finally:
             process.terminate()
             process.wait(timeout=60)
+            assert process.stdout is not None  # noqa: S101  a pipe was asked for
+            process.stdout.close()
 
 
 def _greeting(process: subprocess.Popen[str], data: Path, log: Path) -> Server:
@@ -66,6 +74,7 @@ def _greeting(process: subprocess.Popen[str], data: Path, log: Path) -> Server:
         elif match := re.match(r"A first account is open: (\S+);", line):
             username = match[1]
         elif line.startswith("Ctrl-C"):
-            password = (data / "first-account").read_text().strip()
+            file = data / "first-account"
+            password = file.read_text().strip() if file.exists() else ""
             return Server(process.pid, addresses, username, password, data)
     raise SystemExit(f"the server did not start:\n{log.read_text()}")

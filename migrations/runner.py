@@ -1,8 +1,8 @@
 """Applies the SQL files of this package to a database, each once, from any number of processes.
 
 A file is `<number>_<name>.sql`; numbers run 1, 2, 3, ... without gaps and are the versions that
-`schema_migrations` records. The first line of a file, a comment, is its description. A file that was
-applied anywhere is never edited: its checksum is recorded, and a difference is refused.
+`schema_migrations` records. A file begins with a comment whose first sentence is its description. What
+was applied anywhere is never edited: the checksum is recorded with it, and a difference is refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from importlib import resources
+from itertools import takewhile
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
@@ -61,9 +62,9 @@ class Migration:
         if match is None:
             raise MigrationError(f"{name} is not named like 0001_initial_schema.sql.")
         sql = text.replace("\r\n", "\n")
-        first = sql.partition("\n")[0]
-        description = first.removeprefix("--").strip().rstrip(".")
-        if not first.startswith("--") or not description:
+        opening = takewhile(lambda line: line.startswith("-- "), sql.splitlines())
+        description = " ".join(line[3:] for line in opening).partition(". ")[0].rstrip(".")
+        if not description:
             raise MigrationError(f"{name} does not begin with a comment that describes it.")
         checksum = f"sha256:{hashlib.sha256(sql.encode()).hexdigest()}"
         return cls(int(match[1]), name, description, sql, checksum)
@@ -232,7 +233,7 @@ async def _apply_patiently(
                 ) from error
         except asyncpg.PostgresError as error:
             raise MigrationError(
-                f"{step.name} failed and changed nothing: {_sentence(error)}"
+                f"{step.name}{_line(step, error)} failed and changed nothing: {_sentence(error)}"
             ) from error
         attempt += 1
         await asyncio.sleep(random.uniform(0.5, 1.5) * patience.pause)  # noqa: S311 - jitter
@@ -270,6 +271,12 @@ async def _set_limits(conn: Connection, lock_timeout: float, statement_timeout: 
         f"{round(lock_timeout * 1000)}ms",
         f"{round(statement_timeout * 1000)}ms",
     )
+
+
+def _line(step: Migration, error: asyncpg.PostgresError) -> str:
+    """Where a syntax error or an unknown name stands in the file, if that is what it is."""
+    position: str | None = getattr(error, "position", None)
+    return f", line {step.sql.count(chr(10), 0, int(position) - 1) + 1}," if position else ""
 
 
 def _sentence(error: asyncpg.PostgresError) -> str:

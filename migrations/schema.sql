@@ -8,6 +8,54 @@ CREATE FUNCTION public.advisory_key(p_kind text, p_name text) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT hashtextextended(p_kind || ':' || p_name, 0) $$;
 
+CREATE FUNCTION public.announce_access_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_row JSONB := to_jsonb(coalesce(NEW, OLD));
+BEGIN
+    PERFORM pg_notify('dits_access', v_row ->> TG_ARGV[0]);
+    RETURN NULL;
+END;
+$$;
+
+CREATE TABLE public.locks (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    repo_id uuid NOT NULL,
+    path text NOT NULL COLLATE pg_catalog."C",
+    owner_id uuid NOT NULL,
+    lock_type text DEFAULT 'exclusive'::text NOT NULL,
+    reason text,
+    locked_at_commit text,
+    locked_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    fence bigint NOT NULL,
+    release_on_push boolean DEFAULT false NOT NULL,
+    warned_at timestamp with time zone,
+    excl_key bigint GENERATED ALWAYS AS (
+CASE lock_type
+    WHEN 'exclusive'::text THEN fence
+    ELSE (0)::bigint
+END) STORED,
+    CONSTRAINT locks_expires_at_check CHECK ((expires_at > locked_at)),
+    CONSTRAINT locks_lock_type_check CHECK ((lock_type = ANY (ARRAY['exclusive'::text, 'advisory'::text, 'shared'::text]))),
+    CONSTRAINT locks_path_check CHECK (((octet_length(path) >= 1) AND (octet_length(path) <= 1024)))
+);
+
+COMMENT ON COLUMN public.locks.warned_at IS 'when the owner was told that the lock is about to expire';
+
+CREATE FUNCTION public.announce_locks(p_type text, p_repo_id uuid, p_actor_id uuid, p_locks public.locks[], p_more jsonb) RETURNS bigint
+    LANGUAGE sql
+    AS $$
+    SELECT emit_event(p_type, p_repo_id, NULL, p_actor_id, p_more || jsonb_build_object('locks', (
+        SELECT jsonb_agg(jsonb_build_object(
+            'id', l.id, 'path', l.path, 'type', l.lock_type, 'owner_id', l.owner_id, 'owner', u.username,
+            'reason', coalesce(l.reason, ''), 'fence', l.fence, 'lock_time', l.locked_at,
+            'expire_time', l.expires_at, 'release_on_push', l.release_on_push,
+            'base_commit', coalesce(l.locked_at_commit, '')) ORDER BY l.path, l.fence)
+        FROM unnest(p_locks) AS l JOIN user_identities u ON u.id = l.owner_id)))
+$$;
+
 CREATE FUNCTION public.audit(p_actor_id uuid, p_actor_type text, p_action text, p_resource_type text, p_resource_id text, p_resource_name text, p_details jsonb, p_ip inet, p_user_agent text, p_request_id text) RETURNS uuid
     LANGUAGE sql
     AS $$
@@ -16,6 +64,16 @@ CREATE FUNCTION public.audit(p_actor_id uuid, p_actor_type text, p_action text, 
     VALUES (clock_timestamp(), p_actor_id, p_actor_type, p_action, p_resource_type, p_resource_id,
             p_resource_name, p_details, p_ip, p_user_agent, p_request_id)
     RETURNING id
+$$;
+
+CREATE FUNCTION public.chunks_of_other_size(p_repo_id uuid, p_hashes text[], p_sizes integer[]) RETURNS text[]
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce(array_agg(d.hash ORDER BY d.hash), '{}')
+    FROM unnest(p_hashes, p_sizes) AS d (hash, size)
+    JOIN chunk_refs r ON r.repo_id = p_repo_id AND r.chunk_hash = d.hash
+    JOIN chunks c ON c.hash = d.hash
+    WHERE c.size <> d.size
 $$;
 
 CREATE FUNCTION public.decrement_chunk_ref(p_hash text) RETURNS void
@@ -72,6 +130,43 @@ CREATE FUNCTION public.emit_event(p_type text, p_repo_id uuid, p_org_id uuid, p_
     RETURNING id
 $$;
 
+CREATE FUNCTION public.end_locks(p_repo_id uuid, p_lock_ids uuid[], p_now timestamp with time zone, p_action text, p_actor_id uuid, p_reason text, p_event text) RETURNS TABLE(lock public.locks, action text)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_ended locks[];
+    v_expired locks[];
+BEGIN
+    WITH gone AS (
+        DELETE FROM locks l WHERE l.repo_id = p_repo_id AND l.id = ANY (p_lock_ids) RETURNING l.*
+    ), noted AS (
+        INSERT INTO lock_history (lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
+                                  fence, lock_type, expires_at)
+        SELECT g.id, g.repo_id, g.path, g.owner_id,
+               CASE WHEN g.expires_at > p_now THEN p_action ELSE 'expired' END,
+               CASE WHEN g.expires_at > p_now THEN p_actor_id END,
+               least(p_now, g.expires_at),
+               CASE WHEN g.expires_at > p_now THEN p_reason END,
+               g.fence, g.lock_type, g.expires_at
+        FROM gone g
+    )
+    SELECT array_agg(g::locks) FILTER (WHERE g.expires_at > p_now),
+           array_agg(g::locks) FILTER (WHERE g.expires_at <= p_now)
+    INTO v_ended, v_expired
+    FROM gone g;
+
+    IF v_expired IS NOT NULL THEN
+        PERFORM announce_locks('lock.expired', p_repo_id, NULL, v_expired, '{}');
+    END IF;
+    IF v_ended IS NOT NULL THEN
+        PERFORM announce_locks(p_event, p_repo_id, p_actor_id, v_ended,
+                               jsonb_strip_nulls(jsonb_build_object('reason', p_reason)));
+    END IF;
+    RETURN QUERY SELECT l, p_action FROM unnest(v_ended) AS l
+                 UNION ALL SELECT l, 'expired' FROM unnest(v_expired) AS l;
+END;
+$$;
+
 CREATE FUNCTION public.enqueue_job(p_queue text, p_job_type text, p_payload jsonb, p_priority integer DEFAULT 0, p_delay interval DEFAULT '00:00:00'::interval, p_max_attempts integer DEFAULT 3, p_repo_id uuid DEFAULT NULL::uuid, p_requested_by uuid DEFAULT NULL::uuid, p_dedup_key text DEFAULT NULL::text) RETURNS uuid
     LANGUAGE sql
     AS $$
@@ -94,17 +189,18 @@ DECLARE
     v_last TIMESTAMPTZ := date_trunc('month', now()) + make_interval(months => p_months_ahead);
     v_table TEXT;
     v_column TEXT;
+    v_months TIMESTAMPTZ[];
     v_month TIMESTAMPTZ;
     v_partition TEXT;
     v_made TEXT[] := '{}';
 BEGIN
     PERFORM pg_advisory_xact_lock(advisory_key('partitions', 'months'));
     FOR v_table, v_column IN VALUES ('audit_log', 'timestamp'), ('usage_metrics', 'metric_date') LOOP
-        FOR v_month IN EXECUTE format(
-            'SELECT generate_series(date_trunc(''month'', now()), $1, interval ''1 month'')'
+        EXECUTE format(
+            'SELECT ARRAY(SELECT generate_series(date_trunc(''month'', now()), $1, interval ''1 month'')'
             ' UNION SELECT date_trunc(''month'', %1$I) FROM %2$I WHERE %1$I < $1 + interval ''1 month'''
-            ' ORDER BY 1', v_column, v_table || '_default') USING v_last
-        LOOP
+            ' ORDER BY 1)', v_column, v_table || '_default') INTO v_months USING v_last;
+        FOREACH v_month IN ARRAY v_months LOOP
             v_partition := v_table || to_char(v_month, '_YYYY_MM');
             CONTINUE WHEN to_regclass(v_partition) IS NOT NULL;
             EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', v_table || '_default');
@@ -124,6 +220,63 @@ BEGIN
     RETURN v_made;
 END;
 $_$;
+
+CREATE FUNCTION public.grant_locks(p_repo_id uuid, p_paths text[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_lock_type text, p_owner_id uuid, p_actor_id uuid, p_reason text, p_base_commit text, p_release_on_push boolean, p_warning interval) RETURNS SETOF public.locks
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_expired UUID[] := ARRAY(SELECT l.id FROM locks l WHERE l.repo_id = p_repo_id
+                              AND l.path = ANY (p_paths) AND l.expires_at <= p_now);
+    v_granted locks[];
+BEGIN
+    IF v_expired <> '{}' THEN
+        PERFORM end_locks(p_repo_id, v_expired, p_now, 'expired', NULL, NULL, 'lock.expired');
+    END IF;
+    WITH granted AS (
+        INSERT INTO locks (repo_id, path, owner_id, lock_type, reason, locked_at_commit, locked_at,
+                           expires_at, release_on_push, warned_at)
+        SELECT p_repo_id, asked.path, p_owner_id, p_lock_type, p_reason, p_base_commit, p_now,
+               p_expires_at, p_release_on_push, CASE WHEN p_expires_at - p_now <= p_warning THEN p_now END
+        FROM unnest(p_paths) AS asked (path)
+        ORDER BY asked.path COLLATE "C"
+        RETURNING *
+    ), noted AS (
+        INSERT INTO lock_history (lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
+                                  fence, lock_type, expires_at)
+        SELECT g.id, g.repo_id, g.path, g.owner_id, 'acquired', p_actor_id, p_now, p_reason,
+               g.fence, g.lock_type, g.expires_at
+        FROM granted g
+    )
+    SELECT array_agg(g::locks) INTO v_granted FROM granted g;
+
+    PERFORM announce_locks('lock.acquired', p_repo_id, p_actor_id, v_granted, '{}');
+    RETURN QUERY SELECT * FROM unnest(v_granted);
+END;
+$$;
+
+CREATE FUNCTION public.granted_permissions(p_user_id uuid) RETURNS TABLE(repo_id uuid, level integer)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT r.id, 3 FROM repository_identities r
+    WHERE r.owner_type = 'user' AND r.owner_id = p_user_id AND r.deleted_at IS NULL
+    UNION ALL
+    SELECT r.id, membership_level(m.role, o.settings)
+    FROM organization_members m
+    JOIN organizations o ON o.id = m.org_id
+    JOIN repository_identities r ON r.owner_type = 'organization' AND r.owner_id = m.org_id
+    WHERE m.user_id = p_user_id AND r.deleted_at IS NULL AND membership_level(m.role, o.settings) > 0
+    UNION ALL
+    SELECT g.repo_id, permission_level(g.permission)
+    FROM repository_grants g
+    JOIN repository_identities r ON r.id = g.repo_id
+    WHERE g.grantee_type = 'user' AND g.grantee_id = p_user_id AND r.deleted_at IS NULL
+    UNION ALL
+    SELECT g.repo_id, permission_level(g.permission)
+    FROM team_members t
+    JOIN repository_grants g ON g.grantee_type = 'team' AND g.grantee_id = t.team_id
+    JOIN repository_identities r ON r.id = g.repo_id
+    WHERE t.user_id = p_user_id AND r.deleted_at IS NULL
+$$;
 
 CREATE FUNCTION public.increment_chunk_ref(p_hash text) RETURNS void
     LANGUAGE plpgsql
@@ -148,6 +301,16 @@ BEGIN
     VALUES (lower((to_jsonb(NEW) ->> TG_ARGV[1]) COLLATE "C"), TG_ARGV[0], NEW.id)
     ON CONFLICT (owner_type, owner_id) DO UPDATE SET name_key = excluded.name_key;
     RETURN NEW;
+END;
+$$;
+
+CREATE FUNCTION public.lock_ancestry(p_directory text) RETURNS SETOF text
+    LANGUAGE plpgsql IMMUTABLE ROWS 5 PARALLEL SAFE
+    AS $$
+DECLARE
+    v_parts TEXT[] := string_to_array(rtrim(p_directory, '/'), '/');
+BEGIN
+    RETURN QUERY SELECT array_to_string(v_parts[1:n], '/') || '/' FROM generate_series(1, cardinality(v_parts)) n;
 END;
 $$;
 
@@ -189,6 +352,13 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.lock_parent(p_path text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT CASE strpos(rtrim(p_path, '/'), '/') WHEN 0 THEN '' ELSE
+        left(rtrim(p_path, '/'), 1 - strpos(reverse(rtrim(p_path, '/')), '/')) END
+$$;
+
 CREATE FUNCTION public.locks_missing(p_repo_id uuid, p_user_id uuid, p_paths text[]) RETURNS text[]
     LANGUAGE plpgsql
     AS $$
@@ -208,16 +378,21 @@ $$;
 
 CREATE FUNCTION public.locks_over(p_repo_id uuid, p_paths text[], p_now timestamp with time zone) RETURNS TABLE(path text, lock_id uuid)
     LANGUAGE sql STABLE
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
-    WITH live AS MATERIALIZED (
-        SELECT l.id, l.path FROM locks l
-        WHERE l.repo_id = p_repo_id AND l.locked_at <= p_now AND l.expires_at > p_now
-    )
-    SELECT asked.path, live.id FROM unnest(p_paths) AS asked (path) JOIN live ON live.path = asked.path
+    SELECT asked.path, l.id
+    FROM unnest(p_paths) AS asked (path)
+    JOIN locks l ON l.repo_id = p_repo_id AND l.path = asked.path
+    WHERE l.locked_at <= p_now AND l.expires_at > p_now
     UNION ALL
-    SELECT asked.path, live.id FROM live JOIN unnest(p_paths) AS asked (path)
-        ON starts_with(asked.path, live.path) AND asked.path <> live.path
-    WHERE right(live.path, 1) = '/'
+    SELECT asked.path, l.id
+    FROM (SELECT lock_parent(p.path) AS directory, array_agg(p.path) AS paths
+          FROM unnest(p_paths) AS p (path) GROUP BY 1) AS inside
+    CROSS JOIN lock_ancestry(inside.directory) AS above (path)
+    JOIN locks l ON l.repo_id = p_repo_id AND l.path = above.path
+    CROSS JOIN unnest(inside.paths) AS asked (path)
+    WHERE l.locked_at <= p_now AND l.expires_at > p_now
 $$;
 
 CREATE FUNCTION public.locks_stale(p_repo_id uuid, p_user_id uuid, p_lock_ids uuid[], p_fences bigint[]) RETURNS uuid[]
@@ -237,12 +412,66 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.membership_level(p_role text, p_settings jsonb) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT CASE
+        WHEN p_role IN ('owner', 'admin') THEN 3
+        WHEN p_role = 'member' THEN permission_level(coalesce(p_settings ->> 'member_permission', 'read'))
+        ELSE 0
+    END
+$$;
+
 CREATE FUNCTION public.notify_user(p_user_id uuid, p_type text, p_title text, p_message text, p_link text) RETURNS uuid
     LANGUAGE sql
     AS $$
     INSERT INTO notifications (user_id, type, title, message, link)
     VALUES (p_user_id, p_type, p_title, p_message, p_link)
     RETURNING id
+$$;
+
+CREATE FUNCTION public.owner_permission(p_user_id uuid, p_owner_type text, p_owner_id uuid) RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT CASE
+        WHEN p_owner_type = 'user' THEN CASE WHEN p_owner_id = p_user_id THEN 3 ELSE 0 END
+        ELSE coalesce((SELECT membership_level(m.role, o.settings)
+                       FROM organization_members m JOIN organizations o ON o.id = m.org_id
+                       WHERE m.org_id = p_owner_id AND m.user_id = p_user_id), 0)
+    END
+$$;
+
+CREATE FUNCTION public.permission_level(p_permission text) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT CASE p_permission WHEN 'read' THEN 1 WHEN 'write' THEN 2 WHEN 'admin' THEN 3 ELSE 0 END
+$$;
+
+CREATE FUNCTION public.purge_events(p_keep interval, p_limit integer) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_xid XID8;
+    v_id BIGINT;
+    v_count INT;
+BEGIN
+    -- One at a time: the horizon only rises.
+    PERFORM FROM event_horizon FOR UPDATE;
+    WITH gone AS (
+        DELETE FROM events WHERE id IN (
+            SELECT e.id FROM settled_events e
+            WHERE e.created_at < clock_timestamp() - p_keep
+              AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.xid, c.id) < (e.xid, e.id))
+            ORDER BY e.xid, e.id LIMIT p_limit)
+        RETURNING xid, id
+    ), last AS (
+        SELECT g.xid, g.id FROM gone g ORDER BY g.xid DESC, g.id DESC LIMIT 1
+    )
+    SELECT (SELECT count(*) FROM gone), l.xid, l.id INTO v_count, v_xid, v_id FROM last l;
+
+    UPDATE event_horizon h SET xid = v_xid, id = v_id WHERE (h.xid, h.id) < (v_xid, v_id);
+    RETURN coalesce(v_count, 0);
+END;
 $$;
 
 CREATE FUNCTION public.record_usage(p_entity_type text, p_entity_ids uuid[], p_bandwidth_bytes bigint[], p_api_requests integer[], p_push_counts integer[], p_pull_counts integer[]) RETURNS void
@@ -332,28 +561,46 @@ CREATE FUNCTION public.release_pushed_locks(p_repo_id uuid, p_user_id uuid, p_pa
     AS $$
 DECLARE
     v_now TIMESTAMPTZ := lock_hold(p_repo_id);
+    v_due UUID[];
 BEGIN
-    RETURN QUERY
-    WITH due AS MATERIALIZED (
+    v_due := ARRAY(
         SELECT l.id FROM locks l
         WHERE l.id IN (SELECT o.lock_id FROM locks_over(p_repo_id, p_paths, v_now) o)
           AND l.owner_id = p_user_id AND l.release_on_push
         ORDER BY l.path, l.id
-        FOR UPDATE
-    ), gone AS (
-        DELETE FROM locks l USING due WHERE l.id = due.id RETURNING l.*
-    ), noted AS (
-        INSERT INTO lock_history (lock_id, repo_id, path, owner_id, action, action_by, action_at,
-                                  fence, lock_type, expires_at)
-        SELECT g.id, g.repo_id, g.path, g.owner_id, 'released', p_user_id, v_now,
-               g.fence, g.lock_type, g.expires_at
-        FROM gone g
-    )
-    SELECT g.id, g.path, g.fence FROM gone g ORDER BY g.path, g.id;
-
-    IF FOUND THEN
-        UPDATE lock_clocks SET high_water = greatest(high_water, v_now) WHERE repo_id = p_repo_id;
+        FOR UPDATE);
+    IF v_due = '{}' THEN
+        RETURN;
     END IF;
+    UPDATE lock_clocks SET high_water = greatest(high_water, v_now) WHERE repo_id = p_repo_id;
+    RETURN QUERY
+    SELECT (e.lock).id, (e.lock).path, (e.lock).fence
+    FROM end_locks(p_repo_id, v_due, v_now, 'released', p_user_id, NULL, 'lock.released') e
+    ORDER BY (e.lock).path, (e.lock).id;
+END;
+$$;
+
+CREATE FUNCTION public.renew_locks(p_repo_id uuid, p_owner_id uuid, p_lock_ids uuid[], p_fences bigint[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_warning interval) RETURNS SETOF public.locks
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_renewed locks[];
+BEGIN
+    WITH renewed AS (
+        UPDATE locks l
+        SET expires_at = greatest(l.expires_at, p_expires_at),
+            warned_at = CASE WHEN greatest(l.expires_at, p_expires_at) - p_now <= p_warning THEN p_now END
+        FROM unnest(p_lock_ids, p_fences) AS shown (id, fence)
+        WHERE l.id = shown.id AND l.fence = shown.fence AND l.repo_id = p_repo_id
+          AND l.owner_id = p_owner_id AND l.expires_at > p_now
+        RETURNING l.*
+    )
+    SELECT array_agg(r::locks) INTO v_renewed FROM renewed r;
+
+    IF v_renewed IS NOT NULL THEN
+        PERFORM announce_locks('lock.renewed', p_repo_id, p_owner_id, v_renewed, '{}');
+    END IF;
+    RETURN QUERY SELECT * FROM unnest(v_renewed);
 END;
 $$;
 
@@ -364,6 +611,20 @@ CREATE FUNCTION public.repository_chunk_totals(p_repo_id uuid, OUT chunk_count b
     FROM chunk_refs r
     JOIN chunks c ON c.hash = r.chunk_hash
     WHERE r.repo_id = p_repo_id AND r.ref_count > 0
+$$;
+
+CREATE FUNCTION public.repository_permission(p_user_id uuid, p_repo_id uuid) RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT greatest(
+        CASE r.visibility
+            WHEN 'public' THEN 1
+            WHEN 'internal' THEN CASE WHEN p_user_id IS NOT NULL THEN 1 ELSE 0 END
+            ELSE 0
+        END,
+        (SELECT max(g.level) FROM granted_permissions(p_user_id) g WHERE g.repo_id = r.id))
+    FROM repository_identities r
+    WHERE r.id = p_repo_id AND r.deleted_at IS NULL
 $$;
 
 CREATE FUNCTION public.update_repo_stats(p_repo_id uuid) RETURNS void
@@ -409,6 +670,29 @@ CREATE FUNCTION public.update_updated_at() RETURNS trigger
 BEGIN
     NEW.updated_at = NOW();
     RETURN NEW;
+END;
+$$;
+
+CREATE FUNCTION public.warn_of_locks(p_repo_id uuid, p_now timestamp with time zone, p_warning interval, p_limit integer) RETURNS SETOF public.locks
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_warned locks[];
+BEGIN
+    WITH warned AS (
+        UPDATE locks SET warned_at = p_now
+        WHERE id IN (SELECT l.id FROM locks l
+                     WHERE l.repo_id = p_repo_id AND l.expires_at > p_now AND l.expires_at <= p_now + p_warning
+                       AND l.warned_at IS NULL
+                     ORDER BY l.expires_at, l.path LIMIT p_limit)
+        RETURNING *
+    )
+    SELECT array_agg(w::locks) INTO v_warned FROM warned w;
+
+    IF v_warned IS NOT NULL THEN
+        PERFORM announce_locks('lock.expiring', p_repo_id, NULL, v_warned, '{}');
+    END IF;
+    RETURN QUERY SELECT * FROM unnest(v_warned);
 END;
 $$;
 
@@ -562,7 +846,9 @@ CREATE TABLE public.commits (
     message text NOT NULL,
     signature bytea,
     signature_verified boolean,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    generation bigint NOT NULL,
+    CONSTRAINT commits_generation_check CHECK ((generation >= 0))
 );
 
 CREATE TABLE public.dead_letter_jobs (
@@ -581,6 +867,13 @@ CREATE TABLE public.event_cursors (
     xid xid8 DEFAULT '0'::xid8 NOT NULL,
     id bigint DEFAULT 0 NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.event_horizon (
+    singleton boolean DEFAULT true NOT NULL,
+    xid xid8 DEFAULT '0'::xid8 NOT NULL,
+    id bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT event_horizon_singleton_check CHECK (singleton)
 );
 
 CREATE TABLE public.events (
@@ -648,31 +941,6 @@ CREATE TABLE public.lock_clocks (
     repo_id uuid NOT NULL,
     high_water timestamp with time zone NOT NULL
 );
-
-CREATE TABLE public.locks (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    repo_id uuid NOT NULL,
-    path text NOT NULL COLLATE pg_catalog."C",
-    owner_id uuid NOT NULL,
-    lock_type text DEFAULT 'exclusive'::text NOT NULL,
-    reason text,
-    locked_at_commit text,
-    locked_at timestamp with time zone NOT NULL,
-    expires_at timestamp with time zone NOT NULL,
-    fence bigint NOT NULL,
-    release_on_push boolean DEFAULT false NOT NULL,
-    warned_at timestamp with time zone,
-    excl_key bigint GENERATED ALWAYS AS (
-CASE lock_type
-    WHEN 'exclusive'::text THEN fence
-    ELSE (0)::bigint
-END) STORED,
-    CONSTRAINT locks_expires_at_check CHECK ((expires_at > locked_at)),
-    CONSTRAINT locks_lock_type_check CHECK ((lock_type = ANY (ARRAY['exclusive'::text, 'advisory'::text, 'shared'::text]))),
-    CONSTRAINT locks_path_check CHECK (((octet_length(path) >= 1) AND (octet_length(path) <= 1024)))
-);
-
-COMMENT ON COLUMN public.locks.warned_at IS 'when the owner was told that the lock is about to expire';
 
 CREATE SEQUENCE public.lock_fence_seq
     START WITH 1
@@ -1088,6 +1356,11 @@ CREATE TABLE public.teams (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE VIEW public.token_reach AS
+ SELECT id AS token_id,
+    repository_ids
+   FROM public.api_tokens;
+
 CREATE TABLE public.usage_metrics (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     entity_type text NOT NULL,
@@ -1241,6 +1514,9 @@ ALTER TABLE ONLY public.dead_letter_jobs
 
 ALTER TABLE ONLY public.event_cursors
     ADD CONSTRAINT event_cursors_pkey PRIMARY KEY (consumer);
+
+ALTER TABLE ONLY public.event_horizon
+    ADD CONSTRAINT event_horizon_pkey PRIMARY KEY (singleton);
 
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (id);
@@ -1440,13 +1716,15 @@ CREATE INDEX idx_jobs_locked ON public.jobs USING btree (locked_until) WHERE ((s
 
 CREATE INDEX idx_jobs_repo ON public.jobs USING btree (repo_id, created_at DESC) WHERE (repo_id IS NOT NULL);
 
-CREATE INDEX idx_lock_history_path ON public.lock_history USING btree (repo_id, path, action_at DESC);
+CREATE INDEX idx_lock_history_owner ON public.lock_history USING btree (repo_id, owner_id, action_at, fence, action);
 
-CREATE INDEX idx_lock_history_repo ON public.lock_history USING btree (repo_id, action_at DESC);
+CREATE INDEX idx_lock_history_path ON public.lock_history USING btree (repo_id, path, action_at, fence, action);
+
+CREATE INDEX idx_lock_history_repo ON public.lock_history USING btree (repo_id, action_at, fence, action);
 
 CREATE INDEX idx_locks_expires ON public.locks USING btree (expires_at);
 
-CREATE INDEX idx_locks_owner ON public.locks USING btree (owner_id);
+CREATE INDEX idx_locks_owner ON public.locks USING btree (owner_id, repo_id, path);
 
 CREATE INDEX idx_locks_path ON public.locks USING btree (repo_id, path);
 
@@ -1526,23 +1804,39 @@ ALTER INDEX public.usage_metrics_entity_key ATTACH PARTITION public.usage_metric
 
 ALTER INDEX public.usage_metrics_pkey ATTACH PARTITION public.usage_metrics_default_pkey;
 
+CREATE TRIGGER api_tokens_announce AFTER DELETE OR UPDATE OF revoked_at, scopes, repository_ids ON public.api_tokens FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
+
 CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION public.refuse_audit_change();
 
 CREATE TRIGGER audit_log_no_truncate BEFORE TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_audit_change();
+
+CREATE TRIGGER organization_members_announce AFTER INSERT OR DELETE OR UPDATE ON public.organization_members FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
 
 CREATE TRIGGER organizations_claim_namespace BEFORE INSERT OR UPDATE OF name ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('organization', 'name');
 
 CREATE TRIGGER organizations_free_namespace AFTER DELETE ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('organization', 'name');
 
+CREATE TRIGGER repositories_announce AFTER UPDATE OF name, visibility, archived, disabled, owner_type, owner_id, deleted_at ON public.repositories FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('id');
+
+CREATE TRIGGER repository_collaborators_announce AFTER INSERT OR DELETE OR UPDATE ON public.repository_collaborators FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
+
+CREATE TRIGGER sessions_announce AFTER DELETE OR UPDATE OF revoked_at ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
+
+CREATE TRIGGER team_members_announce AFTER INSERT OR DELETE OR UPDATE ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
+
+CREATE TRIGGER team_repositories_announce AFTER INSERT OR DELETE OR UPDATE ON public.team_repositories FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('repo_id');
+
 CREATE TRIGGER update_branches_updated_at BEFORE UPDATE ON public.branches FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
 CREATE TRIGGER update_organizations_updated_at BEFORE UPDATE ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
-CREATE TRIGGER update_repositories_updated_at BEFORE UPDATE ON public.repositories FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+CREATE TRIGGER update_repositories_updated_at BEFORE UPDATE OF name, description, owner_type, owner_id, visibility, default_branch, archived, disabled, settings, deleted_at ON public.repositories FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
 CREATE TRIGGER update_users_updated_at BEFORE UPDATE OF username, email, email_verified, name, avatar_url, status, status_reason, status_until, preferences, deleted_at ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
 CREATE TRIGGER update_webhooks_updated_at BEFORE UPDATE ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+
+CREATE TRIGGER users_announce AFTER UPDATE OF status, username ON public.users FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('id');
 
 CREATE TRIGGER users_claim_namespace BEFORE INSERT OR UPDATE OF username ON public.users FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('user', 'username');
 
@@ -1579,7 +1873,7 @@ ALTER TABLE ONLY public.chunk_refs
     ADD CONSTRAINT chunk_refs_chunk_hash_fkey FOREIGN KEY (chunk_hash) REFERENCES public.chunks(hash);
 
 ALTER TABLE ONLY public.chunk_refs
-    ADD CONSTRAINT chunk_refs_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT chunk_refs_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id);
 
 ALTER TABLE ONLY public.chunks
     ADD CONSTRAINT chunks_pack_fkey FOREIGN KEY (pack_key) REFERENCES public.packs(key);

@@ -27,6 +27,7 @@ def addresses(settings: Settings) -> dict[str, str]:
     """Where services reach each other when each runs for itself."""
     return {
         "auth": settings.auth_address or f"{settings.host}:{settings.auth_port}",
+        "repo": settings.repo_address or f"{settings.host}:{settings.repo_port}",
         "chunk": settings.chunk_address or f"{settings.host}:{settings.chunk_port}",
     }
 

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     auth_address: str | None = Field(
         None, description="where the other services reach auth; default: this machine, auth_port"
     )
+    repo_address: str | None = Field(
+        None, description="where lock reaches repo; default: this machine, repo_port"
+    )
     chunk_address: str | None = Field(
         None, description="where repo reaches chunk; default: this machine, chunk_port"
     )

@@ -7,38 +7,38 @@ and a thread can do it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
 _LENGTH_DELIMITED = 2
-_CHUNK = pb.DownloadChunksResponse.DESCRIPTOR.fields_by_name["chunks"].number
+_CHUNKS = pb.DownloadChunksResponse.DESCRIPTOR.fields_by_name["chunks"].number
 _DATA = pb.DownloadedChunk.DESCRIPTOR.fields_by_name["data"].number
 
 
 class EncodedResponse:
-    """A response in its wire form; looks like a message to the request chain."""
+    """A response in its wire form; to the request chain it looks like a message."""
 
-    def __init__(self, chunks: Iterable[tuple[pb.DownloadedChunk, bytes]]) -> None:
-        """Encodes chunks, given without `data` and with what `data` is to be."""
-        parts: list[bytes] = []
-        for chunk, data in chunks:
-            head = chunk.SerializeToString()
-            if data:
-                head += _prefix(_DATA, len(data))
-            parts += (_prefix(_CHUNK, len(head) + len(data)), head, data)
-        self._bytes = b"".join(parts)
+    def __init__(self, parts: list[bytes]) -> None:
+        """Takes what `encoded` returned for each chunk; such parts may have been joined before."""
+        self._bytes = parts[0] if len(parts) == 1 else b"".join(parts)
 
     def SerializeToString(self) -> bytes:
         """The encoded message."""
         return self._bytes
 
 
+def encoded(chunk: pb.DownloadedChunk, data: bytes = b"") -> tuple[bytes, bytes]:
+    """One element of `chunks`, in two pieces; `chunk` comes without its `data`."""
+    head = chunk.SerializeToString()
+    if data:
+        head += _prefix(_DATA, len(data))
+    return _prefix(_CHUNKS, len(head) + len(data)) + head, data
+
+
 def _prefix(field: int, length: int) -> bytes:
     """What stands before the bytes of a length-delimited field."""
-    encoded = bytearray((field << 3 | _LENGTH_DELIMITED,))
+    prefix = bytearray((field << 3 | _LENGTH_DELIMITED,))
     while length > 0x7F:
-        encoded.append(length & 0x7F | 0x80)
+        prefix.append(length & 0x7F | 0x80)
         length >>= 7
-    encoded.append(length)
-    return bytes(encoded)
+    prefix.append(length)
+    return bytes(prefix)

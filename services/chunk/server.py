@@ -10,8 +10,11 @@ from dits.chunk.v1 import chunk_service_pb2
 from services.chunk.chunks import ChunkService
 from services.chunk.download import Downloads
 from services.chunk.janitor import Janitor
+from services.chunk.memory import keep_freed_memory
 from services.chunk.packs import Packs
+from services.chunk.places import Places
 from services.chunk.presence import Presence
+from services.chunk.reading import Reader
 from services.chunk.store import LocalStore
 from services.chunk.threads import cpu_threads
 from services.chunk.touches import Touches
@@ -23,6 +26,7 @@ from shared.server import Runtime, ServiceServer, channel
 
 async def build(runtime: Runtime) -> ServiceServer:
     """The chunk service, ready to start."""
+    keep_freed_memory()
     settings = runtime.settings
     database = await Database.connect(runtime.dsn, service="chunk", size=settings.pool_size)
     auth = channel(runtime.addresses["auth"])
@@ -31,14 +35,14 @@ async def build(runtime: Runtime) -> ServiceServer:
         settings.data_dir / "chunks" / settings.region, settings.region, settings.region
     )
     stores = {store.bucket: store}
-    threads = cpu_threads()
     presence = Presence(database, timedelta(seconds=settings.claim_lease_seconds))
+    places = Places(database)
     touches = Touches(database)
     service = ChunkService(
         settings,
         presence,
-        Uploads(Packs(database, store, presence), presence, threads, settings.pack_bytes),
-        Downloads(database, stores, threads, touches),
+        Uploads(Packs(database, store, presence), presence, cpu_threads(), settings.pack_bytes),
+        Downloads(places, Reader(stores, places), touches),
     )
     return ServiceServer(
         "chunk",

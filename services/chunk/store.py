@@ -50,8 +50,16 @@ class BlobStore(Protocol):
     def writer(self, key: str) -> BlobWriter:
         """Begins an object, which exists from the first write on; a key is used once."""
 
-    async def read(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """The bytes at each (offset, length); fewer where there are no more. Raises BlobMissing."""
+    async def read(
+        self,
+        key: str,
+        ranges: Sequence[tuple[int, int]],
+        use: Callable[[list[bytes]], Result],
+    ) -> Result:
+        """Gives the bytes at each (offset, length), fewer where there are no more, to `use`.
+
+        `use` runs in a thread, the one that has read them if there is such. Raises BlobMissing.
+        """
 
     async def size(self, key: str) -> int | None:
         """Bytes of a sealed object; None if there is none."""
@@ -75,9 +83,14 @@ class LocalStore:
         """See BlobStore."""
         return LocalWriter(self, self._unsealed / key, self._path(key))
 
-    async def read(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    async def read(
+        self,
+        key: str,
+        ranges: Sequence[tuple[int, int]],
+        use: Callable[[list[bytes]], Result],
+    ) -> Result:
         """See BlobStore."""
-        return await self.run(_read, self._path(key), ranges)
+        return await self.run(lambda: use(_read(self._path(key), ranges)))
 
     async def size(self, key: str) -> int | None:
         """See BlobStore."""

@@ -6,14 +6,19 @@ import heapq
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
-from dits.repo.v1.manifest_pb2 import Entry, Manifest
+from dits.repo.v1.manifest_pb2 import Entry
 
-from services.repo import history, manifests
+from services.repo import manifests
 from services.repo.history import Node
 from services.repo.revisions import Revision
+from shared import sql
 from shared.db import Connection
 
+Q = sql.load(__file__)
+
 BATCH = 500
+# How many steps down the history are read at once.
+STEPS = 50
 
 
 async def changes(
@@ -47,7 +52,7 @@ async def _graph(
     Walks both histories from the highest generation down; a commit is reached by all its children
     before its own turn comes, so by then it is known whether it is of `base`.
     """
-    graph = await history.known(connection, repo_id, [head, base])
+    graph = await _ancestry(connection, repo_id, [head, base])
     heap = [(-graph[name].generation, name) for name in {head, base}]
     heapq.heapify(heap)
     open_heads = {head} - {base}
@@ -59,7 +64,7 @@ async def _graph(
         open_heads.discard(name)
         parents = graph[name].parents
         if missing := [parent for parent in parents if parent not in graph]:
-            graph |= await history.known(connection, repo_id, missing)
+            graph |= await _ancestry(connection, repo_id, missing)
         for parent in parents:
             if name in of_base:
                 of_base.add(parent)
@@ -69,7 +74,15 @@ async def _graph(
             if parent not in seen:
                 seen.add(parent)
                 heapq.heappush(heap, (-graph[parent].generation, parent))
-    return graph, unknown - of_base
+    return graph, unknown
+
+
+async def _ancestry(connection: Connection, repo_id: UUID, names: list[str]) -> dict[str, Node]:
+    rows = await connection.fetch(Q.ancestry, repo_id, names, STEPS)
+    return {
+        row["hash"]: Node(row["tree_hash"], tuple(row["parent_hashes"]), row["generation"])
+        for row in rows
+    }
 
 
 class _Reader:
@@ -78,7 +91,7 @@ class _Reader:
     def __init__(self, connection: Connection, repo_id: UUID) -> None:
         self._connection = connection
         self._repo_id = repo_id
-        self._known: dict[str, Manifest] = {}
+        self._known: dict[str, dict[str, Entry]] = {}
 
     async def changed(
         self, node: Node, graph: dict[str, Node], paths: Collection[str]
@@ -99,7 +112,7 @@ class _Reader:
             await self._load({name for name, _, _ in level})
             below = []
             for name, parts, path in level:
-                entry = _child(self._known[name], parts[0])
+                entry = self._known[name].get(parts[0])
                 if entry is None:
                     continue
                 if len(parts) == 1:
@@ -114,11 +127,7 @@ class _Reader:
         for at in range(0, len(wanted), BATCH):
             batch = wanted[at : at + BATCH]
             loaded = await manifests.load(self._connection, self._repo_id, batch)
-            # The tree of a commit is complete; only the empty one is not stored.
-            self._known |= {
-                name: loaded[name][1] if name in loaded else Manifest() for name in batch
-            }
-
-
-def _child(manifest: Manifest, name: str) -> Entry | None:
-    return next((entry for entry in manifest.entries if entry.name == name), None)
+            for name in batch:
+                # The tree of a commit is complete; only the empty one is not stored.
+                entries = loaded[name][1].entries if name in loaded else ()
+                self._known[name] = {entry.name: entry for entry in entries}

@@ -26,6 +26,11 @@ def test_released_files_have_the_checksums_that_were_recorded() -> None:
     )
 
 
+def test_the_description_is_the_first_sentence() -> None:
+    text = "-- Locks, and who\n-- holds them. More\n-- of it.\n--\n-- Cures: much.\nSELECT 1;\n"
+    assert step(1, text).description == "Locks, and who holds them"
+
+
 def test_the_checksum_is_that_of_the_text_whatever_the_line_ends() -> None:
     text = "-- A step\nSELECT 1;\n"
     assert step(1, text).checksum == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

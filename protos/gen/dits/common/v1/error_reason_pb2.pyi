@@ -96,12 +96,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_LOCK_STALE: _ErrorReason.ValueType  # 77
     """FAILED_PRECONDITION. A lock named in the request is no longer held under that fence. Metadata:
-    `lock_id`.
+    `lock_id`, of the first. PreconditionFailure lists up to 20.
     """
     ERROR_REASON_FILE_REFUSED: _ErrorReason.ValueType  # 78
     """FAILED_PRECONDITION. The repository's settings refuse a file. Metadata: `path`, `rule`, `limit`."""
     ERROR_REASON_DEFAULT_BRANCH: _ErrorReason.ValueType  # 79
     """FAILED_PRECONDITION. The default branch cannot be deleted. Metadata: `branch`."""
+    ERROR_REASON_BASE_OUTDATED: _ErrorReason.ValueType  # 80
+    """FAILED_PRECONDITION. A path was changed on the branch since the commit that the caller works from: get
+    the newer commit first. Metadata: `count` and, of the first: `path`, `branch`, `base` and `newer`
+    (hex), a commit of the branch that has the change. PreconditionFailure lists up to 20.
+    """
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 90
     """RESOURCE_EXHAUSTED. More items than one call may carry. Metadata: `field`, `limit`, `count`."""
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 91
@@ -112,6 +117,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. The object store has no room left. Nothing of the unacknowledged part was kept."""
     ERROR_REASON_RANGE_BEYOND_END: _ErrorReason.ValueType  # 100
     """OUT_OF_RANGE. A byte range begins beyond the end of its chunk. Metadata: `size`."""
+    ERROR_REASON_CURSOR_TOO_OLD: _ErrorReason.ValueType  # 101
+    """OUT_OF_RANGE. Events that followed the cursor have been thrown away: read the present state, then
+    watch without a cursor.
+    """
     ERROR_REASON_CHUNK_CORRUPT: _ErrorReason.ValueType  # 110
     """DATA_LOSS. The stored bytes do not match their name and no good copy is left. Metadata: `hash`."""
     ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 120
@@ -187,12 +196,17 @@ and the caller holds none on some. Metadata: `count`, `path`. PreconditionFailur
 """
 ERROR_REASON_LOCK_STALE: ErrorReason.ValueType  # 77
 """FAILED_PRECONDITION. A lock named in the request is no longer held under that fence. Metadata:
-`lock_id`.
+`lock_id`, of the first. PreconditionFailure lists up to 20.
 """
 ERROR_REASON_FILE_REFUSED: ErrorReason.ValueType  # 78
 """FAILED_PRECONDITION. The repository's settings refuse a file. Metadata: `path`, `rule`, `limit`."""
 ERROR_REASON_DEFAULT_BRANCH: ErrorReason.ValueType  # 79
 """FAILED_PRECONDITION. The default branch cannot be deleted. Metadata: `branch`."""
+ERROR_REASON_BASE_OUTDATED: ErrorReason.ValueType  # 80
+"""FAILED_PRECONDITION. A path was changed on the branch since the commit that the caller works from: get
+the newer commit first. Metadata: `count` and, of the first: `path`, `branch`, `base` and `newer`
+(hex), a commit of the branch that has the change. PreconditionFailure lists up to 20.
+"""
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 90
 """RESOURCE_EXHAUSTED. More items than one call may carry. Metadata: `field`, `limit`, `count`."""
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 91
@@ -203,6 +217,10 @@ ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 93
 """RESOURCE_EXHAUSTED. The object store has no room left. Nothing of the unacknowledged part was kept."""
 ERROR_REASON_RANGE_BEYOND_END: ErrorReason.ValueType  # 100
 """OUT_OF_RANGE. A byte range begins beyond the end of its chunk. Metadata: `size`."""
+ERROR_REASON_CURSOR_TOO_OLD: ErrorReason.ValueType  # 101
+"""OUT_OF_RANGE. Events that followed the cursor have been thrown away: read the present state, then
+watch without a cursor.
+"""
 ERROR_REASON_CHUNK_CORRUPT: ErrorReason.ValueType  # 110
 """DATA_LOSS. The stored bytes do not match their name and no good copy is left. Metadata: `hash`."""
 ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 120

@@ -58,20 +58,48 @@ class _BatchModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BatchMode.V
     BATCH_MODE_UNSPECIFIED: _BatchMode.ValueType  # 0
     """Atomic."""
     BATCH_MODE_ATOMIC: _BatchMode.ValueType  # 1
-    """All paths or none."""
+    """All or none."""
     BATCH_MODE_PER_PATH: _BatchMode.ValueType  # 2
-    """Each path for itself."""
+    """Each path, or lock, for itself."""
 
 class BatchMode(_BatchMode, metaclass=_BatchModeEnumTypeWrapper):
-    """What a conflict does to the rest of a batch."""
+    """What a failure of one item does to the rest of a batch."""
 
 BATCH_MODE_UNSPECIFIED: BatchMode.ValueType  # 0
 """Atomic."""
 BATCH_MODE_ATOMIC: BatchMode.ValueType  # 1
-"""All paths or none."""
+"""All or none."""
 BATCH_MODE_PER_PATH: BatchMode.ValueType  # 2
-"""Each path for itself."""
+"""Each path, or lock, for itself."""
 Global___BatchMode: _TypeAlias = BatchMode  # noqa: Y015
+
+class _RenewOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RenewOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RenewOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RENEW_OUTCOME_UNSPECIFIED: _RenewOutcome.ValueType  # 0
+    """Never sent."""
+    RENEW_OUTCOME_RENEWED: _RenewOutcome.ValueType  # 1
+    """It lasts longer now."""
+    RENEW_OUTCOME_STALE: _RenewOutcome.ValueType  # 2
+    """The caller held it, and holds it no longer, or holds it under another fence."""
+    RENEW_OUTCOME_NOT_FOUND: _RenewOutcome.ValueType  # 3
+    """The repository has, and had, no such lock of the caller."""
+
+class RenewOutcome(_RenewOutcome, metaclass=_RenewOutcomeEnumTypeWrapper):
+    """How the renewal of one lock ended."""
+
+RENEW_OUTCOME_UNSPECIFIED: RenewOutcome.ValueType  # 0
+"""Never sent."""
+RENEW_OUTCOME_RENEWED: RenewOutcome.ValueType  # 1
+"""It lasts longer now."""
+RENEW_OUTCOME_STALE: RenewOutcome.ValueType  # 2
+"""The caller held it, and holds it no longer, or holds it under another fence."""
+RENEW_OUTCOME_NOT_FOUND: RenewOutcome.ValueType  # 3
+"""The repository has, and had, no such lock of the caller."""
+Global___RenewOutcome: _TypeAlias = RenewOutcome  # noqa: Y015
 
 class _ReleaseOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -84,7 +112,7 @@ class _ReleaseOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Releas
     RELEASE_OUTCOME_RELEASED: _ReleaseOutcome.ValueType  # 1
     """It was held and is free now."""
     RELEASE_OUTCOME_ALREADY_ENDED: _ReleaseOutcome.ValueType  # 2
-    """It had been released, or its time was up, before."""
+    """It had been released or taken away, or its time was up, before."""
     RELEASE_OUTCOME_NOT_FOUND: _ReleaseOutcome.ValueType  # 3
     """The repository has, and had, no such lock of the caller."""
 
@@ -96,10 +124,114 @@ RELEASE_OUTCOME_UNSPECIFIED: ReleaseOutcome.ValueType  # 0
 RELEASE_OUTCOME_RELEASED: ReleaseOutcome.ValueType  # 1
 """It was held and is free now."""
 RELEASE_OUTCOME_ALREADY_ENDED: ReleaseOutcome.ValueType  # 2
-"""It had been released, or its time was up, before."""
+"""It had been released or taken away, or its time was up, before."""
 RELEASE_OUTCOME_NOT_FOUND: ReleaseOutcome.ValueType  # 3
 """The repository has, and had, no such lock of the caller."""
 Global___ReleaseOutcome: _TypeAlias = ReleaseOutcome  # noqa: Y015
+
+class _Side:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Side.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SIDE_UNSPECIFIED: _Side.ValueType  # 0
+    """Everybody's."""
+    SIDE_OURS: _Side.ValueType  # 1
+    """The caller's."""
+    SIDE_THEIRS: _Side.ValueType  # 2
+    """All but the caller's."""
+
+class Side(_Side, metaclass=_SideEnumTypeWrapper):
+    """Whose locks to list."""
+
+SIDE_UNSPECIFIED: Side.ValueType  # 0
+"""Everybody's."""
+SIDE_OURS: Side.ValueType  # 1
+"""The caller's."""
+SIDE_THEIRS: Side.ValueType  # 2
+"""All but the caller's."""
+Global___Side: _TypeAlias = Side  # noqa: Y015
+
+class _HistoryAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HistoryActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HistoryAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HISTORY_ACTION_UNSPECIFIED: _HistoryAction.ValueType  # 0
+    """Never sent."""
+    HISTORY_ACTION_ACQUIRED: _HistoryAction.ValueType  # 1
+    """It began."""
+    HISTORY_ACTION_RELEASED: _HistoryAction.ValueType  # 2
+    """Its holder ended it: by a release, a push, or a transfer."""
+    HISTORY_ACTION_EXPIRED: _HistoryAction.ValueType  # 3
+    """Its time was up."""
+    HISTORY_ACTION_FORCE_RELEASED: _HistoryAction.ValueType  # 4
+    """An administrator ended it: by a forced release, a theft, or a transfer."""
+
+class HistoryAction(_HistoryAction, metaclass=_HistoryActionEnumTypeWrapper):
+    """What happened to a lock."""
+
+HISTORY_ACTION_UNSPECIFIED: HistoryAction.ValueType  # 0
+"""Never sent."""
+HISTORY_ACTION_ACQUIRED: HistoryAction.ValueType  # 1
+"""It began."""
+HISTORY_ACTION_RELEASED: HistoryAction.ValueType  # 2
+"""Its holder ended it: by a release, a push, or a transfer."""
+HISTORY_ACTION_EXPIRED: HistoryAction.ValueType  # 3
+"""Its time was up."""
+HISTORY_ACTION_FORCE_RELEASED: HistoryAction.ValueType  # 4
+"""An administrator ended it: by a forced release, a theft, or a transfer."""
+Global___HistoryAction: _TypeAlias = HistoryAction  # noqa: Y015
+
+class _LockEventType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LockEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LockEventType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LOCK_EVENT_TYPE_UNSPECIFIED: _LockEventType.ValueType  # 0
+    """Never sent."""
+    LOCK_EVENT_TYPE_ACQUIRED: _LockEventType.ValueType  # 1
+    """The locks began."""
+    LOCK_EVENT_TYPE_RENEWED: _LockEventType.ValueType  # 2
+    """The locks last longer."""
+    LOCK_EVENT_TYPE_RELEASED: _LockEventType.ValueType  # 3
+    """The locks ended: released by their holder."""
+    LOCK_EVENT_TYPE_FORCE_RELEASED: _LockEventType.ValueType  # 4
+    """The locks ended: released by an administrator."""
+    LOCK_EVENT_TYPE_STOLEN: _LockEventType.ValueType  # 5
+    """The locks ended: stolen. An ACQUIRED of the new holder's locks follows."""
+    LOCK_EVENT_TYPE_TRANSFERRED: _LockEventType.ValueType  # 6
+    """The lock ended: handed on. An ACQUIRED of the new holder's lock follows."""
+    LOCK_EVENT_TYPE_EXPIRING: _LockEventType.ValueType  # 7
+    """The locks end in 15 minutes unless they are renewed."""
+    LOCK_EVENT_TYPE_EXPIRED: _LockEventType.ValueType  # 8
+    """The locks ended: their time was up, at the `expire_time` of each."""
+
+class LockEventType(_LockEventType, metaclass=_LockEventTypeEnumTypeWrapper):
+    """Kind of an event. Webhooks know it as `lock.` and the name in lower case."""
+
+LOCK_EVENT_TYPE_UNSPECIFIED: LockEventType.ValueType  # 0
+"""Never sent."""
+LOCK_EVENT_TYPE_ACQUIRED: LockEventType.ValueType  # 1
+"""The locks began."""
+LOCK_EVENT_TYPE_RENEWED: LockEventType.ValueType  # 2
+"""The locks last longer."""
+LOCK_EVENT_TYPE_RELEASED: LockEventType.ValueType  # 3
+"""The locks ended: released by their holder."""
+LOCK_EVENT_TYPE_FORCE_RELEASED: LockEventType.ValueType  # 4
+"""The locks ended: released by an administrator."""
+LOCK_EVENT_TYPE_STOLEN: LockEventType.ValueType  # 5
+"""The locks ended: stolen. An ACQUIRED of the new holder's locks follows."""
+LOCK_EVENT_TYPE_TRANSFERRED: LockEventType.ValueType  # 6
+"""The lock ended: handed on. An ACQUIRED of the new holder's lock follows."""
+LOCK_EVENT_TYPE_EXPIRING: LockEventType.ValueType  # 7
+"""The locks end in 15 minutes unless they are renewed."""
+LOCK_EVENT_TYPE_EXPIRED: LockEventType.ValueType  # 8
+"""The locks ended: their time was up, at the `expire_time` of each."""
+Global___LockEventType: _TypeAlias = LockEventType  # noqa: Y015
 
 @_typing.final
 class Lock(_message.Message):
@@ -184,16 +316,28 @@ class AcquireLocksRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     RELEASE_ON_PUSH_FIELD_NUMBER: _builtins.int
+    BASE_COMMIT_FIELD_NUMBER: _builtins.int
+    BRANCH_FIELD_NUMBER: _builtins.int
+    STEAL_LOCK_IDS_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
     type: Global___LockType.ValueType
     """Default: exclusive."""
     reason: _builtins.str
-    """At most 1024 characters, shown to others."""
+    """At most 1024 bytes, shown to others. Required when somebody else's lock is stolen: the holder is
+    told.
+    """
     mode: Global___BatchMode.ValueType
     """Default: atomic."""
     release_on_push: _builtins.bool
     """Release each lock by the caller's push that changes its path."""
+    base_commit: _builtins.str
+    """Commit that the caller works from, 64 lower-case hexadecimal digits; kept with the lock. With it, a
+    path is refused with BASE_OUTDATED if it was changed on `branch` by a commit that is not in
+    `base_commit`: whoever gets the lock works on the newest version. It fails the call in either mode.
+    """
+    branch: _builtins.str
+    """The branch that counts for `base_commit`. Empty = the default branch."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1–1,000 paths, each once."""
@@ -201,6 +345,14 @@ class AcquireLocksRequest(_message.Message):
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
         """How long, 10 seconds to 7 days. Default: 8 hours."""
+
+    @_builtins.property
+    def steal_lock_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Locks whose place shall be taken, at most 100 UUIDs: those of them that are in the way of a path
+        that is granted end in the same moment. One's own may be named, which is how one changes the mode of
+        a lock; other people's only with ADMIN, and the holders are notified. A lock that has ended already is
+        as good as stolen; any other lock that stands in the way still does.
+        """
 
     def __init__(
         self,
@@ -212,10 +364,13 @@ class AcquireLocksRequest(_message.Message):
         reason: _builtins.str = ...,
         mode: Global___BatchMode.ValueType = ...,
         release_on_push: _builtins.bool = ...,
+        base_commit: _builtins.str = ...,
+        branch: _builtins.str = ...,
+        steal_lock_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "paths", b"paths", "reason", b"reason", "release_on_push", b"release_on_push", "repository", b"repository", "ttl", b"ttl", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_commit", b"base_commit", "branch", b"branch", "mode", b"mode", "paths", b"paths", "reason", b"reason", "release_on_push", b"release_on_push", "repository", b"repository", "steal_lock_ids", b"steal_lock_ids", "ttl", b"ttl", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -271,7 +426,7 @@ class AcquireResult(_message.Message):
 
     @_builtins.property
     def conflict(self) -> Global___Lock:
-        """The lock that is in the way."""
+        """The lock that is in the way; of several, the first by path and fence."""
 
     def __init__(
         self,
@@ -290,6 +445,132 @@ class AcquireResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
 Global___AcquireResult: _TypeAlias = AcquireResult  # noqa: Y015
+
+@_typing.final
+class HeldLock(_message.Message):
+    """A lock that the caller believes to hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCK_ID_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    lock_id: _builtins.str
+    """UUID of the lock."""
+    fence: _builtins.int
+    """Its fence."""
+    def __init__(
+        self,
+        *,
+        lock_id: _builtins.str = ...,
+        fence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "lock_id", b"lock_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldLock: _TypeAlias = HeldLock  # noqa: Y015
+
+@_typing.final
+class RenewLocksRequest(_message.Message):
+    """Request of RenewLocks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    LOCKS_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    mode: Global___BatchMode.ValueType
+    """Default: atomic."""
+    @_builtins.property
+    def locks(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldLock]:
+        """1–1,000 locks, each once."""
+
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """How long from now, 10 seconds to 7 days. Default: 8 hours."""
+
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        locks: _abc.Iterable[Global___HeldLock] | None = ...,
+        ttl: _duration_pb2.Duration | None = ...,
+        mode: Global___BatchMode.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locks", b"locks", "mode", b"mode", "repository", b"repository", "ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewLocksRequest: _TypeAlias = RenewLocksRequest  # noqa: Y015
+
+@_typing.final
+class RenewLocksResponse(_message.Message):
+    """Response of RenewLocks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RenewResult]:
+        """One result per lock, in the order of the request."""
+
+    @_builtins.property
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """The database's time when the locks were judged."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___RenewResult] | None = ...,
+        server_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["server_time", b"server_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "server_time", b"server_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewLocksResponse: _TypeAlias = RenewLocksResponse  # noqa: Y015
+
+@_typing.final
+class RenewResult(_message.Message):
+    """What became of one lock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCK_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    LOCK_FIELD_NUMBER: _builtins.int
+    lock_id: _builtins.str
+    """UUID text."""
+    outcome: Global___RenewOutcome.ValueType
+    """How it ended."""
+    @_builtins.property
+    def lock(self) -> Global___Lock:
+        """The lock, if it was renewed."""
+
+    def __init__(
+        self,
+        *,
+        lock_id: _builtins.str = ...,
+        outcome: Global___RenewOutcome.ValueType = ...,
+        lock: Global___Lock | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock", "lock_id", b"lock_id", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewResult: _TypeAlias = RenewResult  # noqa: Y015
 
 @_typing.final
 class ReleaseLocksRequest(_message.Message):
@@ -376,8 +657,194 @@ class ReleaseResult(_message.Message):
 Global___ReleaseResult: _TypeAlias = ReleaseResult  # noqa: Y015
 
 @_typing.final
+class ForceReleaseLockRequest(_message.Message):
+    """Request of ForceReleaseLock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    LOCK_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    lock_id: _builtins.str
+    """UUID of the lock."""
+    reason: _builtins.str
+    """Why, 1–1024 bytes; the holder is told."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        lock_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lock_id", b"lock_id", "reason", b"reason", "repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForceReleaseLockRequest: _TypeAlias = ForceReleaseLockRequest  # noqa: Y015
+
+@_typing.final
+class ForceReleaseLockResponse(_message.Message):
+    """Response of ForceReleaseLock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCK_FIELD_NUMBER: _builtins.int
+    ALREADY_ENDED_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_FIELD_NUMBER: _builtins.int
+    already_ended: _builtins.bool
+    """It had been released or taken away, or its time was up, before; nothing was changed."""
+    @_builtins.property
+    def lock(self) -> Global___Lock:
+        """The lock as it was. Absent if it had ended before."""
+
+    @_builtins.property
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """The database's time when the lock was judged."""
+
+    def __init__(
+        self,
+        *,
+        lock: Global___Lock | None = ...,
+        already_ended: _builtins.bool = ...,
+        server_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock", "server_time", b"server_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_ended", b"already_ended", "lock", b"lock", "server_time", b"server_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForceReleaseLockResponse: _TypeAlias = ForceReleaseLockResponse  # noqa: Y015
+
+@_typing.final
+class TransferLockRequest(_message.Message):
+    """Request of TransferLock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    LOCK_FIELD_NUMBER: _builtins.int
+    NEW_OWNER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    new_owner: _builtins.str
+    """Username of the new holder, who needs WRITE."""
+    request_id: _builtins.str
+    """UUID chosen by the client; a repetition within 24 hours returns the first result. Optional."""
+    @_builtins.property
+    def lock(self) -> Global___HeldLock:
+        """The lock, with its fence."""
+
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        lock: Global___HeldLock | None = ...,
+        new_owner: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock", "new_owner", b"new_owner", "repository", b"repository", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransferLockRequest: _TypeAlias = TransferLockRequest  # noqa: Y015
+
+@_typing.final
+class TransferLockResponse(_message.Message):
+    """Response of TransferLock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCK_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lock(self) -> Global___Lock:
+        """The new holder's lock."""
+
+    @_builtins.property
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """The database's time of the transfer."""
+
+    def __init__(
+        self,
+        *,
+        lock: Global___Lock | None = ...,
+        server_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock", "server_time", b"server_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock", "server_time", b"server_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransferLockResponse: _TypeAlias = TransferLockResponse  # noqa: Y015
+
+@_typing.final
+class GetLockRequest(_message.Message):
+    """Request of GetLock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    LOCK_ID_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    lock_id: _builtins.str
+    """UUID of the lock."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        lock_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lock_id", b"lock_id", "repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLockRequest: _TypeAlias = GetLockRequest  # noqa: Y015
+
+@_typing.final
+class GetLockResponse(_message.Message):
+    """Response of GetLock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCK_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lock(self) -> Global___Lock:
+        """The lock."""
+
+    @_builtins.property
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """The database's time when it was read."""
+
+    def __init__(
+        self,
+        *,
+        lock: Global___Lock | None = ...,
+        server_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock", "server_time", b"server_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock", "server_time", b"server_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLockResponse: _TypeAlias = GetLockResponse  # noqa: Y015
+
+@_typing.final
 class ListLocksRequest(_message.Message):
-    """Request of ListLocks."""
+    """Request of ListLocks. Filters add up."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -386,6 +853,8 @@ class ListLocksRequest(_message.Message):
     OWNER_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
     path_prefix: _builtins.str
@@ -396,6 +865,12 @@ class ListLocksRequest(_message.Message):
     """At most this many; default 50, at most 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
+    side: Global___Side.ValueType
+    """Default: everybody's."""
+    expired: _builtins.bool
+    """Instead of the live locks those whose time is up but whose end is not in the history yet; the
+    service writes it within seconds, or when somebody next touches the path.
+    """
     def __init__(
         self,
         *,
@@ -404,10 +879,12 @@ class ListLocksRequest(_message.Message):
         owner: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        side: Global___Side.ValueType = ...,
+        expired: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["owner", b"owner", "page_size", b"page_size", "page_token", b"page_token", "path_prefix", b"path_prefix", "repository", b"repository"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expired", b"expired", "owner", b"owner", "page_size", b"page_size", "page_token", b"page_token", "path_prefix", b"path_prefix", "repository", b"repository", "side", b"side"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -426,7 +903,7 @@ class ListLocksResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def locks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lock]:
-        """The locks, by path, then by fence."""
+        """The locks, by the bytes of their paths, then by fence."""
 
     @_builtins.property
     def server_time(self) -> _timestamp_pb2.Timestamp:
@@ -446,3 +923,353 @@ class ListLocksResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListLocksResponse: _TypeAlias = ListLocksResponse  # noqa: Y015
+
+@_typing.final
+class CheckPathsRequest(_message.Message):
+    """Request of CheckPaths."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1–1,000 paths, each once; of a directory only the locks on itself and above it bear on it."""
+
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["paths", b"paths", "repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckPathsRequest: _TypeAlias = CheckPathsRequest  # noqa: Y015
+
+@_typing.final
+class CheckPathsResponse(_message.Message):
+    """Response of CheckPaths."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATHS_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___PathStatus]:
+        """One status per path, in the order of the request."""
+
+    @_builtins.property
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """The database's time when the locks were judged."""
+
+    def __init__(
+        self,
+        *,
+        paths: _abc.Iterable[Global___PathStatus] | None = ...,
+        server_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["server_time", b"server_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["paths", b"paths", "server_time", b"server_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckPathsResponse: _TypeAlias = CheckPathsResponse  # noqa: Y015
+
+@_typing.final
+class PathStatus(_message.Message):
+    """What bears on one path."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    LOCK_COUNT_FIELD_NUMBER: _builtins.int
+    LOCK_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """The path in canonical form."""
+    blocked: _builtins.bool
+    """Somebody else holds an exclusive lock on it or above it: a push of the caller that changes it is
+    refused with LOCK_HELD.
+    """
+    held: _builtins.bool
+    """The caller holds an exclusive lock on it or above it: it satisfies a repository that requires locks."""
+    lock_count: _builtins.int
+    """Live locks on it and above it, of all modes and holders."""
+    @_builtins.property
+    def lock(self) -> Global___Lock:
+        """The one of them that matters most: somebody else's exclusive lock, else one's own, else a shared, else
+        an advisory one. Absent if there is none.
+        """
+
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        blocked: _builtins.bool = ...,
+        held: _builtins.bool = ...,
+        lock_count: _builtins.int = ...,
+        lock: Global___Lock | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "held", b"held", "lock", b"lock", "lock_count", b"lock_count", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PathStatus: _TypeAlias = PathStatus  # noqa: Y015
+
+@_typing.final
+class HistoryEntry(_message.Message):
+    """Beginning or end of a lock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCK_ID_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    OWNER_ID_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    lock_id: _builtins.str
+    """UUID text of the lock."""
+    path: _builtins.str
+    """Its path."""
+    type: Global___LockType.ValueType
+    """Its mode."""
+    fence: _builtins.int
+    """Its fence."""
+    owner_id: _builtins.str
+    """UUID text of its holder."""
+    owner: _builtins.str
+    """Username of its holder."""
+    action: Global___HistoryAction.ValueType
+    """What happened."""
+    actor_id: _builtins.str
+    """UUID text of who did it; empty if its time was up."""
+    actor: _builtins.str
+    """Username of who did it; empty if its time was up."""
+    reason: _builtins.str
+    """Why it was taken, or taken away."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was to end, as known at that moment."""
+
+    def __init__(
+        self,
+        *,
+        lock_id: _builtins.str = ...,
+        path: _builtins.str = ...,
+        type: Global___LockType.ValueType = ...,
+        fence: _builtins.int = ...,
+        owner_id: _builtins.str = ...,
+        owner: _builtins.str = ...,
+        action: Global___HistoryAction.ValueType = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        actor_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "actor_id", b"actor_id", "expire_time", b"expire_time", "fence", b"fence", "lock_id", b"lock_id", "owner", b"owner", "owner_id", b"owner_id", "path", b"path", "reason", b"reason", "time", b"time", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistoryEntry: _TypeAlias = HistoryEntry  # noqa: Y015
+
+@_typing.final
+class ListHistoryRequest(_message.Message):
+    """Request of ListHistory. Filters add up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    LOCK_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    path: _builtins.str
+    """Only locks on exactly this path."""
+    owner: _builtins.str
+    """Only locks of this user; `me` = of the caller."""
+    lock_id: _builtins.str
+    """Only the lock with this UUID."""
+    page_size: _builtins.int
+    """At most this many; default 50, at most 1000."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        path: _builtins.str = ...,
+        owner: _builtins.str = ...,
+        lock_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lock_id", b"lock_id", "owner", b"owner", "page_size", b"page_size", "page_token", b"page_token", "path", b"path", "repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHistoryRequest: _TypeAlias = ListHistoryRequest  # noqa: Y015
+
+@_typing.final
+class ListHistoryResponse(_message.Message):
+    """Response of ListHistory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoryEntry]:
+        """The entries, by time, then by fence, newest first."""
+
+    @_builtins.property
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """The database's time when the page was read."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___HistoryEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+        server_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["server_time", b"server_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token", "server_time", b"server_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHistoryResponse: _TypeAlias = ListHistoryResponse  # noqa: Y015
+
+@_typing.final
+class WatchRequest(_message.Message):
+    """Request of Watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    cursor: _builtins.str
+    """`WatchResponse.cursor` of the last message that was dealt with. Empty = from now on."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+
+@_typing.final
+class WatchResponse(_message.Message):
+    """Response of Watch: an event, or a sign of life."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Where to go on behind this message."""
+    @_builtins.property
+    def event(self) -> Global___LockEvent:
+        """What happened. Absent = nothing since the message before."""
+
+    @_builtins.property
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """The database's time when the message was made."""
+
+    def __init__(
+        self,
+        *,
+        event: Global___LockEvent | None = ...,
+        cursor: _builtins.str = ...,
+        server_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "server_time", b"server_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "event", b"event", "server_time", b"server_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+
+@_typing.final
+class LockEvent(_message.Message):
+    """Something that happened to some locks at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    LOCKS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    type: Global___LockEventType.ValueType
+    """What."""
+    actor_id: _builtins.str
+    """UUID text of who did it; empty if nobody did."""
+    reason: _builtins.str
+    """Why, if a reason for it was given."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def locks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lock]:
+        """The locks, by path, as they were when it happened: 1–1,000."""
+
+    def __init__(
+        self,
+        *,
+        type: Global___LockEventType.ValueType = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        actor_id: _builtins.str = ...,
+        locks: _abc.Iterable[Global___Lock] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "locks", b"locks", "reason", b"reason", "time", b"time", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LockEvent: _TypeAlias = LockEvent  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class LockServiceStub:
-    """Takes, releases and lists locks.
+    """Takes, keeps, hands on and ends locks, and tells who holds what, who held it and what happens.
 
     A lock names a path in a repository: of a file, `shots/010.blend`, or of a directory and all below it,
     `shots/` (with the slash). The path need not exist. It belongs to the whole repository, not to a branch.
@@ -35,12 +35,25 @@ class LockServiceStub:
     - SHARED: several people may hold it side by side; nobody may hold an exclusive one.
     - ADVISORY: forbids nothing; others see it.
 
-    A lock ends when it is released or when its time is up, whichever comes first; time is the database's,
-    and every response carries it. Each acquisition has a fence, a number that only grows: a push may
-    name the locks it relies on with their fences and fails if one is no longer held.
+    A lock on a directory is in the way of other people's locks on all that is below it, and the other way
+    round. What somebody holds is never in that person's own way, but for another mode on the same path: see
+    `AcquireLocksRequest.steal_lock_ids` for how to change the mode.
 
-    Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or backslash. A
-    path that is not in NFC is taken in its NFC form, which the response carries.
+    A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
+    gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
+    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a
+    fence, a number that only grows: a push may name the locks it relies on with their fences and fails if
+    one is no longer held.
+
+    A holder is warned 15 minutes before a lock ends, by a notification and an event, unless the lock was
+    taken or renewed for no longer than that.
+
+    Changes of a repository's locks happen one after the other, and every answer is true of one moment in
+    that order. Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or
+    backslash. A path that is not in NFC is taken in its NFC form, which the response carries.
+
+    Every method names a repository, and gives NOT_FOUND for one that is absent or not visible to the
+    caller, and for a lock that is not of this repository.
     """
 
     def __init__(self, channel):
@@ -54,20 +67,55 @@ class LockServiceStub:
                 request_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.AcquireLocksRequest.SerializeToString,
                 response_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.AcquireLocksResponse.FromString,
                 _registered_method=True)
+        self.RenewLocks = channel.unary_unary(
+                '/dits.lock.v1.LockService/RenewLocks',
+                request_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.RenewLocksRequest.SerializeToString,
+                response_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.RenewLocksResponse.FromString,
+                _registered_method=True)
         self.ReleaseLocks = channel.unary_unary(
                 '/dits.lock.v1.LockService/ReleaseLocks',
                 request_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ReleaseLocksRequest.SerializeToString,
                 response_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ReleaseLocksResponse.FromString,
+                _registered_method=True)
+        self.ForceReleaseLock = channel.unary_unary(
+                '/dits.lock.v1.LockService/ForceReleaseLock',
+                request_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ForceReleaseLockRequest.SerializeToString,
+                response_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ForceReleaseLockResponse.FromString,
+                _registered_method=True)
+        self.TransferLock = channel.unary_unary(
+                '/dits.lock.v1.LockService/TransferLock',
+                request_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.TransferLockRequest.SerializeToString,
+                response_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.TransferLockResponse.FromString,
+                _registered_method=True)
+        self.GetLock = channel.unary_unary(
+                '/dits.lock.v1.LockService/GetLock',
+                request_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.GetLockRequest.SerializeToString,
+                response_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.GetLockResponse.FromString,
                 _registered_method=True)
         self.ListLocks = channel.unary_unary(
                 '/dits.lock.v1.LockService/ListLocks',
                 request_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ListLocksRequest.SerializeToString,
                 response_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ListLocksResponse.FromString,
                 _registered_method=True)
+        self.CheckPaths = channel.unary_unary(
+                '/dits.lock.v1.LockService/CheckPaths',
+                request_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.CheckPathsRequest.SerializeToString,
+                response_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.CheckPathsResponse.FromString,
+                _registered_method=True)
+        self.ListHistory = channel.unary_unary(
+                '/dits.lock.v1.LockService/ListHistory',
+                request_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ListHistoryRequest.SerializeToString,
+                response_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ListHistoryResponse.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/dits.lock.v1.LockService/Watch',
+                request_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.WatchRequest.SerializeToString,
+                response_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.WatchResponse.FromString,
+                _registered_method=True)
 
 
 class LockServiceServicer:
-    """Takes, releases and lists locks.
+    """Takes, keeps, hands on and ends locks, and tells who holds what, who held it and what happens.
 
     A lock names a path in a repository: of a file, `shots/010.blend`, or of a directory and all below it,
     `shots/` (with the slash). The path need not exist. It belongs to the whole repository, not to a branch.
@@ -76,22 +124,51 @@ class LockServiceServicer:
     - SHARED: several people may hold it side by side; nobody may hold an exclusive one.
     - ADVISORY: forbids nothing; others see it.
 
-    A lock ends when it is released or when its time is up, whichever comes first; time is the database's,
-    and every response carries it. Each acquisition has a fence, a number that only grows: a push may
-    name the locks it relies on with their fences and fails if one is no longer held.
+    A lock on a directory is in the way of other people's locks on all that is below it, and the other way
+    round. What somebody holds is never in that person's own way, but for another mode on the same path: see
+    `AcquireLocksRequest.steal_lock_ids` for how to change the mode.
 
-    Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or backslash. A
-    path that is not in NFC is taken in its NFC form, which the response carries.
+    A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
+    gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
+    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a
+    fence, a number that only grows: a push may name the locks it relies on with their fences and fails if
+    one is no longer held.
+
+    A holder is warned 15 minutes before a lock ends, by a notification and an event, unless the lock was
+    taken or renewed for no longer than that.
+
+    Changes of a repository's locks happen one after the other, and every answer is true of one moment in
+    that order. Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or
+    backslash. A path that is not in NFC is taken in its NFC form, which the response carries.
+
+    Every method names a repository, and gives NOT_FOUND for one that is absent or not visible to the
+    caller, and for a lock that is not of this repository.
     """
 
     def AcquireLocks(self, request, context):
-        """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`.
+        """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`, and
+        `repo:read` too for `base_commit`, `repo:admin` for stealing.
 
         Acquiring what one holds already, in the same mode, returns the lock unchanged (`already_held`):
         so the call may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the
         call with LOCK_HELD and nothing is taken; with BATCH_MODE_PER_PATH each path succeeds or fails for
-        itself. Errors: INVALID_FIELD (path, the same path twice, ttl), BATCH_TOO_LARGE, LOCK_HELD,
-        REPOSITORY_READ_ONLY, NOT_FOUND (the repository).
+        itself. Errors: INVALID_FIELD (path, the same path twice, type, mode, ttl, reason, base_commit,
+        steal_lock_ids), BATCH_TOO_LARGE, LOCK_HELD, BASE_OUTDATED, NOT_FOUND (branch, base commit, a lock
+        to steal), PERMISSION_MISSING and SCOPE_MISSING, REPOSITORY_READ_ONLY, DEPENDENCY_UNAVAILABLE, CONTENTION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewLocks(self, request, context):
+        """Makes up to 1,000 of one's own locks last longer. Needs WRITE; API tokens need `lock:write` or
+        `repo:write`. May be repeated: a lock never becomes shorter by it.
+
+        A lock whose time is up, or that was released or taken away, is never revived: with
+        BATCH_MODE_ATOMIC, the default, the call fails with LOCK_STALE (with NOT_FOUND if the caller never
+        had such a lock here) and renews nothing; with BATCH_MODE_PER_PATH each lock is renewed or not for
+        itself. Errors: INVALID_FIELD (locks, ttl, mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
+        REPOSITORY_READ_ONLY, CONTENTION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,16 +176,81 @@ class LockServiceServicer:
 
     def ReleaseLocks(self, request, context):
         """Releases up to 1,000 of one's own locks; a lock that is gone is reported, not an error, so the call
-        may be repeated. Needs WRITE; API tokens need `lock:write` or `repo:write`. Errors: INVALID_FIELD,
-        BATCH_TOO_LARGE, NOT_FOUND (the repository).
+        may be repeated. Needs WRITE, also while the repository is read-only; API tokens need `lock:write` or
+        `repo:write`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, CONTENTION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForceReleaseLock(self, request, context):
+        """Ends somebody else's lock. Needs ADMIN, also while the repository is read-only; API tokens need
+        `repo:admin`. The holder is notified, with the reason, and an audit record is written. May be
+        repeated: a lock that is gone already is reported. To take the path at once, see
+        `AcquireLocksRequest.steal_lock_ids`. Errors: INVALID_FIELD (reason), NOT_FOUND, CONTENTION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TransferLock(self, request, context):
+        """Hands a lock on to somebody who may write to the repository, at once and with the time it has left:
+        the lock ends, and the other has a new one on the same path, with a new id and fence. For the holder,
+        who needs WRITE, or anyone with ADMIN; API tokens need `lock:write` or `repo:write`, for other people's
+        locks `repo:admin`. The new holder is notified, and the old one unless the call was theirs. Errors:
+        INVALID_FIELD (new_owner), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
+        stands in the new holder's way), NOT_FOUND, PERMISSION_MISSING, SCOPE_MISSING, REQUEST_ID_REUSED,
+        REPOSITORY_READ_ONLY, CONTENTION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLock(self, request, context):
+        """Returns a live lock. Needs READ; API tokens need `repo:read`. What became of a lock that has ended is
+        in ListHistory. Errors: INVALID_FIELD, NOT_FOUND (also when the lock has ended).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListLocks(self, request, context):
-        """Lists the live locks of a repository by path. Needs READ; API tokens need `repo:read`.
-        Errors: INVALID_FIELD, INVALID_PAGE_TOKEN, NOT_FOUND (the repository).
+        """Lists the locks of a repository by path. Needs READ; API tokens need `repo:read`.
+        Errors: INVALID_FIELD, INVALID_PAGE_TOKEN, UNAUTHENTICATED (anonymous, and a filter about oneself).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckPaths(self, request, context):
+        """Says of up to 1,000 paths what bears on them and whether the caller could push a change of each. Needs
+        READ; API tokens need `repo:read`. Errors: INVALID_FIELD (path, the same path twice),
+        BATCH_TOO_LARGE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHistory(self, request, context):
+        """Lists beginnings and ends of locks, newest first: each lock has one `acquired`, and one end once it
+        has ended. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, INVALID_PAGE_TOKEN,
+        UNAUTHENTICATED (anonymous, and `me`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the
+        call. Needs READ; API tokens need `repo:read`; the right is checked again every few seconds.
+
+        Every message carries a cursor: a call that begins with it goes on behind that message. The first
+        message comes at once, and one at least every 15 seconds, without an event if nothing has happened.
+        To keep a copy of the locks: call Watch without a cursor, wait for the first message, ListLocks, then
+        apply the events by lock id and fence; events that the list knows already change nothing.
+        Within a day or so after a loss of the connection, go on from the last cursor; after
+        CURSOR_TOO_OLD begin anew. Errors: INVALID_FIELD (cursor: not issued by this server for this
+        repository), CURSOR_TOO_OLD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,15 +264,50 @@ def add_LockServiceServicer_to_server(servicer, server):
                     request_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.AcquireLocksRequest.FromString,
                     response_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.AcquireLocksResponse.SerializeToString,
             ),
+            'RenewLocks': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewLocks,
+                    request_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.RenewLocksRequest.FromString,
+                    response_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.RenewLocksResponse.SerializeToString,
+            ),
             'ReleaseLocks': grpc.unary_unary_rpc_method_handler(
                     servicer.ReleaseLocks,
                     request_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ReleaseLocksRequest.FromString,
                     response_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ReleaseLocksResponse.SerializeToString,
             ),
+            'ForceReleaseLock': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForceReleaseLock,
+                    request_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ForceReleaseLockRequest.FromString,
+                    response_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ForceReleaseLockResponse.SerializeToString,
+            ),
+            'TransferLock': grpc.unary_unary_rpc_method_handler(
+                    servicer.TransferLock,
+                    request_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.TransferLockRequest.FromString,
+                    response_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.TransferLockResponse.SerializeToString,
+            ),
+            'GetLock': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLock,
+                    request_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.GetLockRequest.FromString,
+                    response_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.GetLockResponse.SerializeToString,
+            ),
             'ListLocks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListLocks,
                     request_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ListLocksRequest.FromString,
                     response_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ListLocksResponse.SerializeToString,
+            ),
+            'CheckPaths': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckPaths,
+                    request_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.CheckPathsRequest.FromString,
+                    response_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.CheckPathsResponse.SerializeToString,
+            ),
+            'ListHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHistory,
+                    request_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ListHistoryRequest.FromString,
+                    response_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.ListHistoryResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.WatchRequest.FromString,
+                    response_serializer=dits_dot_lock_dot_v1_dot_lock__service__pb2.WatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -141,7 +318,7 @@ def add_LockServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class LockService:
-    """Takes, releases and lists locks.
+    """Takes, keeps, hands on and ends locks, and tells who holds what, who held it and what happens.
 
     A lock names a path in a repository: of a file, `shots/010.blend`, or of a directory and all below it,
     `shots/` (with the slash). The path need not exist. It belongs to the whole repository, not to a branch.
@@ -150,12 +327,25 @@ class LockService:
     - SHARED: several people may hold it side by side; nobody may hold an exclusive one.
     - ADVISORY: forbids nothing; others see it.
 
-    A lock ends when it is released or when its time is up, whichever comes first; time is the database's,
-    and every response carries it. Each acquisition has a fence, a number that only grows: a push may
-    name the locks it relies on with their fences and fails if one is no longer held.
+    A lock on a directory is in the way of other people's locks on all that is below it, and the other way
+    round. What somebody holds is never in that person's own way, but for another mode on the same path: see
+    `AcquireLocksRequest.steal_lock_ids` for how to change the mode.
 
-    Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or backslash. A
-    path that is not in NFC is taken in its NFC form, which the response carries.
+    A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
+    gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
+    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a
+    fence, a number that only grows: a push may name the locks it relies on with their fences and fails if
+    one is no longer held.
+
+    A holder is warned 15 minutes before a lock ends, by a notification and an event, unless the lock was
+    taken or renewed for no longer than that.
+
+    Changes of a repository's locks happen one after the other, and every answer is true of one moment in
+    that order. Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or
+    backslash. A path that is not in NFC is taken in its NFC form, which the response carries.
+
+    Every method names a repository, and gives NOT_FOUND for one that is absent or not visible to the
+    caller, and for a lock that is not of this repository.
     """
 
     @staticmethod
@@ -175,6 +365,33 @@ class LockService:
             '/dits.lock.v1.LockService/AcquireLocks',
             dits_dot_lock_dot_v1_dot_lock__service__pb2.AcquireLocksRequest.SerializeToString,
             dits_dot_lock_dot_v1_dot_lock__service__pb2.AcquireLocksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewLocks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.lock.v1.LockService/RenewLocks',
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.RenewLocksRequest.SerializeToString,
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.RenewLocksResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -213,6 +430,87 @@ class LockService:
             _registered_method=True)
 
     @staticmethod
+    def ForceReleaseLock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.lock.v1.LockService/ForceReleaseLock',
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.ForceReleaseLockRequest.SerializeToString,
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.ForceReleaseLockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TransferLock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.lock.v1.LockService/TransferLock',
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.TransferLockRequest.SerializeToString,
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.TransferLockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.lock.v1.LockService/GetLock',
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.GetLockRequest.SerializeToString,
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.GetLockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListLocks(request,
             target,
             options=(),
@@ -229,6 +527,87 @@ class LockService:
             '/dits.lock.v1.LockService/ListLocks',
             dits_dot_lock_dot_v1_dot_lock__service__pb2.ListLocksRequest.SerializeToString,
             dits_dot_lock_dot_v1_dot_lock__service__pb2.ListLocksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckPaths(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.lock.v1.LockService/CheckPaths',
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.CheckPathsRequest.SerializeToString,
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.CheckPathsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.lock.v1.LockService/ListHistory',
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.ListHistoryRequest.SerializeToString,
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.ListHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/dits.lock.v1.LockService/Watch',
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.WatchRequest.SerializeToString,
+            dits_dot_lock_dot_v1_dot_lock__service__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class LockServiceStub:
-    """Takes, releases and lists locks.
+    """Takes, keeps, hands on and ends locks, and tells who holds what, who held it and what happens.
 
     A lock names a path in a repository: of a file, `shots/010.blend`, or of a directory and all below it,
     `shots/` (with the slash). The path need not exist. It belongs to the whole repository, not to a branch.
@@ -36,12 +36,25 @@ class LockServiceStub:
     - SHARED: several people may hold it side by side; nobody may hold an exclusive one.
     - ADVISORY: forbids nothing; others see it.
 
-    A lock ends when it is released or when its time is up, whichever comes first; time is the database's,
-    and every response carries it. Each acquisition has a fence, a number that only grows: a push may
-    name the locks it relies on with their fences and fails if one is no longer held.
+    A lock on a directory is in the way of other people's locks on all that is below it, and the other way
+    round. What somebody holds is never in that person's own way, but for another mode on the same path: see
+    `AcquireLocksRequest.steal_lock_ids` for how to change the mode.
 
-    Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or backslash. A
-    path that is not in NFC is taken in its NFC form, which the response carries.
+    A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
+    gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
+    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a
+    fence, a number that only grows: a push may name the locks it relies on with their fences and fails if
+    one is no longer held.
+
+    A holder is warned 15 minutes before a lock ends, by a notification and an event, unless the lock was
+    taken or renewed for no longer than that.
+
+    Changes of a repository's locks happen one after the other, and every answer is true of one moment in
+    that order. Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or
+    backslash. A path that is not in NFC is taken in its NFC form, which the response carries.
+
+    Every method names a repository, and gives NOT_FOUND for one that is absent or not visible to the
+    caller, and for a lock that is not of this repository.
     """
 
     @_typing.overload
@@ -49,27 +62,80 @@ class LockServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LockServiceAsyncStub: ...
     AcquireLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.AcquireLocksRequest, _lock_service_pb2.AcquireLocksResponse]
-    """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`.
+    """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`, and
+    `repo:read` too for `base_commit`, `repo:admin` for stealing.
 
     Acquiring what one holds already, in the same mode, returns the lock unchanged (`already_held`):
     so the call may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the
     call with LOCK_HELD and nothing is taken; with BATCH_MODE_PER_PATH each path succeeds or fails for
-    itself. Errors: INVALID_FIELD (path, the same path twice, ttl), BATCH_TOO_LARGE, LOCK_HELD,
-    REPOSITORY_READ_ONLY, NOT_FOUND (the repository).
+    itself. Errors: INVALID_FIELD (path, the same path twice, type, mode, ttl, reason, base_commit,
+    steal_lock_ids), BATCH_TOO_LARGE, LOCK_HELD, BASE_OUTDATED, NOT_FOUND (branch, base commit, a lock
+    to steal), PERMISSION_MISSING and SCOPE_MISSING, REPOSITORY_READ_ONLY, DEPENDENCY_UNAVAILABLE, CONTENTION.
+    """
+    RenewLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.RenewLocksRequest, _lock_service_pb2.RenewLocksResponse]
+    """Makes up to 1,000 of one's own locks last longer. Needs WRITE; API tokens need `lock:write` or
+    `repo:write`. May be repeated: a lock never becomes shorter by it.
+
+    A lock whose time is up, or that was released or taken away, is never revived: with
+    BATCH_MODE_ATOMIC, the default, the call fails with LOCK_STALE (with NOT_FOUND if the caller never
+    had such a lock here) and renews nothing; with BATCH_MODE_PER_PATH each lock is renewed or not for
+    itself. Errors: INVALID_FIELD (locks, ttl, mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
+    REPOSITORY_READ_ONLY, CONTENTION.
     """
     ReleaseLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]
     """Releases up to 1,000 of one's own locks; a lock that is gone is reported, not an error, so the call
-    may be repeated. Needs WRITE; API tokens need `lock:write` or `repo:write`. Errors: INVALID_FIELD,
-    BATCH_TOO_LARGE, NOT_FOUND (the repository).
+    may be repeated. Needs WRITE, also while the repository is read-only; API tokens need `lock:write` or
+    `repo:write`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, CONTENTION.
+    """
+    ForceReleaseLock: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ForceReleaseLockRequest, _lock_service_pb2.ForceReleaseLockResponse]
+    """Ends somebody else's lock. Needs ADMIN, also while the repository is read-only; API tokens need
+    `repo:admin`. The holder is notified, with the reason, and an audit record is written. May be
+    repeated: a lock that is gone already is reported. To take the path at once, see
+    `AcquireLocksRequest.steal_lock_ids`. Errors: INVALID_FIELD (reason), NOT_FOUND, CONTENTION.
+    """
+    TransferLock: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.TransferLockRequest, _lock_service_pb2.TransferLockResponse]
+    """Hands a lock on to somebody who may write to the repository, at once and with the time it has left:
+    the lock ends, and the other has a new one on the same path, with a new id and fence. For the holder,
+    who needs WRITE, or anyone with ADMIN; API tokens need `lock:write` or `repo:write`, for other people's
+    locks `repo:admin`. The new holder is notified, and the old one unless the call was theirs. Errors:
+    INVALID_FIELD (new_owner), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
+    stands in the new holder's way), NOT_FOUND, PERMISSION_MISSING, SCOPE_MISSING, REQUEST_ID_REUSED,
+    REPOSITORY_READ_ONLY, CONTENTION.
+    """
+    GetLock: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.GetLockRequest, _lock_service_pb2.GetLockResponse]
+    """Returns a live lock. Needs READ; API tokens need `repo:read`. What became of a lock that has ended is
+    in ListHistory. Errors: INVALID_FIELD, NOT_FOUND (also when the lock has ended).
     """
     ListLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ListLocksRequest, _lock_service_pb2.ListLocksResponse]
-    """Lists the live locks of a repository by path. Needs READ; API tokens need `repo:read`.
-    Errors: INVALID_FIELD, INVALID_PAGE_TOKEN, NOT_FOUND (the repository).
+    """Lists the locks of a repository by path. Needs READ; API tokens need `repo:read`.
+    Errors: INVALID_FIELD, INVALID_PAGE_TOKEN, UNAUTHENTICATED (anonymous, and a filter about oneself).
+    """
+    CheckPaths: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.CheckPathsRequest, _lock_service_pb2.CheckPathsResponse]
+    """Says of up to 1,000 paths what bears on them and whether the caller could push a change of each. Needs
+    READ; API tokens need `repo:read`. Errors: INVALID_FIELD (path, the same path twice),
+    BATCH_TOO_LARGE.
+    """
+    ListHistory: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ListHistoryRequest, _lock_service_pb2.ListHistoryResponse]
+    """Lists beginnings and ends of locks, newest first: each lock has one `acquired`, and one end once it
+    has ended. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, INVALID_PAGE_TOKEN,
+    UNAUTHENTICATED (anonymous, and `me`).
+    """
+    Watch: _grpc.UnaryStreamMultiCallable[_lock_service_pb2.WatchRequest, _lock_service_pb2.WatchResponse]
+    """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the
+    call. Needs READ; API tokens need `repo:read`; the right is checked again every few seconds.
+
+    Every message carries a cursor: a call that begins with it goes on behind that message. The first
+    message comes at once, and one at least every 15 seconds, without an event if nothing has happened.
+    To keep a copy of the locks: call Watch without a cursor, wait for the first message, ListLocks, then
+    apply the events by lock id and fence; events that the list knows already change nothing.
+    Within a day or so after a loss of the connection, go on from the last cursor; after
+    CURSOR_TOO_OLD begin anew. Errors: INVALID_FIELD (cursor: not issued by this server for this
+    repository), CURSOR_TOO_OLD.
     """
 
 @_typing.type_check_only
 class LockServiceAsyncStub(LockServiceStub):
-    """Takes, releases and lists locks.
+    """Takes, keeps, hands on and ends locks, and tells who holds what, who held it and what happens.
 
     A lock names a path in a repository: of a file, `shots/010.blend`, or of a directory and all below it,
     `shots/` (with the slash). The path need not exist. It belongs to the whole repository, not to a branch.
@@ -78,36 +144,102 @@ class LockServiceAsyncStub(LockServiceStub):
     - SHARED: several people may hold it side by side; nobody may hold an exclusive one.
     - ADVISORY: forbids nothing; others see it.
 
-    A lock ends when it is released or when its time is up, whichever comes first; time is the database's,
-    and every response carries it. Each acquisition has a fence, a number that only grows: a push may
-    name the locks it relies on with their fences and fails if one is no longer held.
+    A lock on a directory is in the way of other people's locks on all that is below it, and the other way
+    round. What somebody holds is never in that person's own way, but for another mode on the same path: see
+    `AcquireLocksRequest.steal_lock_ids` for how to change the mode.
 
-    Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or backslash. A
-    path that is not in NFC is taken in its NFC form, which the response carries.
+    A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
+    gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
+    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a
+    fence, a number that only grows: a push may name the locks it relies on with their fences and fails if
+    one is no longer held.
+
+    A holder is warned 15 minutes before a lock ends, by a notification and an event, unless the lock was
+    taken or renewed for no longer than that.
+
+    Changes of a repository's locks happen one after the other, and every answer is true of one moment in
+    that order. Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or
+    backslash. A path that is not in NFC is taken in its NFC form, which the response carries.
+
+    Every method names a repository, and gives NOT_FOUND for one that is absent or not visible to the
+    caller, and for a lock that is not of this repository.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AcquireLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.AcquireLocksRequest, _lock_service_pb2.AcquireLocksResponse]  # type: ignore[assignment]
-    """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`.
+    """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`, and
+    `repo:read` too for `base_commit`, `repo:admin` for stealing.
 
     Acquiring what one holds already, in the same mode, returns the lock unchanged (`already_held`):
     so the call may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the
     call with LOCK_HELD and nothing is taken; with BATCH_MODE_PER_PATH each path succeeds or fails for
-    itself. Errors: INVALID_FIELD (path, the same path twice, ttl), BATCH_TOO_LARGE, LOCK_HELD,
-    REPOSITORY_READ_ONLY, NOT_FOUND (the repository).
+    itself. Errors: INVALID_FIELD (path, the same path twice, type, mode, ttl, reason, base_commit,
+    steal_lock_ids), BATCH_TOO_LARGE, LOCK_HELD, BASE_OUTDATED, NOT_FOUND (branch, base commit, a lock
+    to steal), PERMISSION_MISSING and SCOPE_MISSING, REPOSITORY_READ_ONLY, DEPENDENCY_UNAVAILABLE, CONTENTION.
+    """
+    RenewLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.RenewLocksRequest, _lock_service_pb2.RenewLocksResponse]  # type: ignore[assignment]
+    """Makes up to 1,000 of one's own locks last longer. Needs WRITE; API tokens need `lock:write` or
+    `repo:write`. May be repeated: a lock never becomes shorter by it.
+
+    A lock whose time is up, or that was released or taken away, is never revived: with
+    BATCH_MODE_ATOMIC, the default, the call fails with LOCK_STALE (with NOT_FOUND if the caller never
+    had such a lock here) and renews nothing; with BATCH_MODE_PER_PATH each lock is renewed or not for
+    itself. Errors: INVALID_FIELD (locks, ttl, mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
+    REPOSITORY_READ_ONLY, CONTENTION.
     """
     ReleaseLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]  # type: ignore[assignment]
     """Releases up to 1,000 of one's own locks; a lock that is gone is reported, not an error, so the call
-    may be repeated. Needs WRITE; API tokens need `lock:write` or `repo:write`. Errors: INVALID_FIELD,
-    BATCH_TOO_LARGE, NOT_FOUND (the repository).
+    may be repeated. Needs WRITE, also while the repository is read-only; API tokens need `lock:write` or
+    `repo:write`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, CONTENTION.
+    """
+    ForceReleaseLock: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ForceReleaseLockRequest, _lock_service_pb2.ForceReleaseLockResponse]  # type: ignore[assignment]
+    """Ends somebody else's lock. Needs ADMIN, also while the repository is read-only; API tokens need
+    `repo:admin`. The holder is notified, with the reason, and an audit record is written. May be
+    repeated: a lock that is gone already is reported. To take the path at once, see
+    `AcquireLocksRequest.steal_lock_ids`. Errors: INVALID_FIELD (reason), NOT_FOUND, CONTENTION.
+    """
+    TransferLock: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.TransferLockRequest, _lock_service_pb2.TransferLockResponse]  # type: ignore[assignment]
+    """Hands a lock on to somebody who may write to the repository, at once and with the time it has left:
+    the lock ends, and the other has a new one on the same path, with a new id and fence. For the holder,
+    who needs WRITE, or anyone with ADMIN; API tokens need `lock:write` or `repo:write`, for other people's
+    locks `repo:admin`. The new holder is notified, and the old one unless the call was theirs. Errors:
+    INVALID_FIELD (new_owner), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
+    stands in the new holder's way), NOT_FOUND, PERMISSION_MISSING, SCOPE_MISSING, REQUEST_ID_REUSED,
+    REPOSITORY_READ_ONLY, CONTENTION.
+    """
+    GetLock: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.GetLockRequest, _lock_service_pb2.GetLockResponse]  # type: ignore[assignment]
+    """Returns a live lock. Needs READ; API tokens need `repo:read`. What became of a lock that has ended is
+    in ListHistory. Errors: INVALID_FIELD, NOT_FOUND (also when the lock has ended).
     """
     ListLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ListLocksRequest, _lock_service_pb2.ListLocksResponse]  # type: ignore[assignment]
-    """Lists the live locks of a repository by path. Needs READ; API tokens need `repo:read`.
-    Errors: INVALID_FIELD, INVALID_PAGE_TOKEN, NOT_FOUND (the repository).
+    """Lists the locks of a repository by path. Needs READ; API tokens need `repo:read`.
+    Errors: INVALID_FIELD, INVALID_PAGE_TOKEN, UNAUTHENTICATED (anonymous, and a filter about oneself).
+    """
+    CheckPaths: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.CheckPathsRequest, _lock_service_pb2.CheckPathsResponse]  # type: ignore[assignment]
+    """Says of up to 1,000 paths what bears on them and whether the caller could push a change of each. Needs
+    READ; API tokens need `repo:read`. Errors: INVALID_FIELD (path, the same path twice),
+    BATCH_TOO_LARGE.
+    """
+    ListHistory: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ListHistoryRequest, _lock_service_pb2.ListHistoryResponse]  # type: ignore[assignment]
+    """Lists beginnings and ends of locks, newest first: each lock has one `acquired`, and one end once it
+    has ended. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, INVALID_PAGE_TOKEN,
+    UNAUTHENTICATED (anonymous, and `me`).
+    """
+    Watch: _aio.UnaryStreamMultiCallable[_lock_service_pb2.WatchRequest, _lock_service_pb2.WatchResponse]  # type: ignore[assignment]
+    """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the
+    call. Needs READ; API tokens need `repo:read`; the right is checked again every few seconds.
+
+    Every message carries a cursor: a call that begins with it goes on behind that message. The first
+    message comes at once, and one at least every 15 seconds, without an event if nothing has happened.
+    To keep a copy of the locks: call Watch without a cursor, wait for the first message, ListLocks, then
+    apply the events by lock id and fence; events that the list knows already change nothing.
+    Within a day or so after a loss of the connection, go on from the last cursor; after
+    CURSOR_TOO_OLD begin anew. Errors: INVALID_FIELD (cursor: not issued by this server for this
+    repository), CURSOR_TOO_OLD.
     """
 
 class LockServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes, releases and lists locks.
+    """Takes, keeps, hands on and ends locks, and tells who holds what, who held it and what happens.
 
     A lock names a path in a repository: of a file, `shots/010.blend`, or of a directory and all below it,
     `shots/` (with the slash). The path need not exist. It belongs to the whole repository, not to a branch.
@@ -116,12 +248,25 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
     - SHARED: several people may hold it side by side; nobody may hold an exclusive one.
     - ADVISORY: forbids nothing; others see it.
 
-    A lock ends when it is released or when its time is up, whichever comes first; time is the database's,
-    and every response carries it. Each acquisition has a fence, a number that only grows: a push may
-    name the locks it relies on with their fences and fails if one is no longer held.
+    A lock on a directory is in the way of other people's locks on all that is below it, and the other way
+    round. What somebody holds is never in that person's own way, but for another mode on the same path: see
+    `AcquireLocksRequest.steal_lock_ids` for how to change the mode.
 
-    Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or backslash. A
-    path that is not in NFC is taken in its NFC form, which the response carries.
+    A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
+    gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
+    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a
+    fence, a number that only grows: a push may name the locks it relies on with their fences and fails if
+    one is no longer held.
+
+    A holder is warned 15 minutes before a lock ends, by a notification and an event, unless the lock was
+    taken or renewed for no longer than that.
+
+    Changes of a repository's locks happen one after the other, and every answer is true of one moment in
+    that order. Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or
+    backslash. A path that is not in NFC is taken in its NFC form, which the response carries.
+
+    Every method names a repository, and gives NOT_FOUND for one that is absent or not visible to the
+    caller, and for a lock that is not of this repository.
     """
 
     @_abc_1.abstractmethod
@@ -130,13 +275,31 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.AcquireLocksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.AcquireLocksResponse, _abc.Awaitable[_lock_service_pb2.AcquireLocksResponse]]:
-        """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`.
+        """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`, and
+        `repo:read` too for `base_commit`, `repo:admin` for stealing.
 
         Acquiring what one holds already, in the same mode, returns the lock unchanged (`already_held`):
         so the call may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the
         call with LOCK_HELD and nothing is taken; with BATCH_MODE_PER_PATH each path succeeds or fails for
-        itself. Errors: INVALID_FIELD (path, the same path twice, ttl), BATCH_TOO_LARGE, LOCK_HELD,
-        REPOSITORY_READ_ONLY, NOT_FOUND (the repository).
+        itself. Errors: INVALID_FIELD (path, the same path twice, type, mode, ttl, reason, base_commit,
+        steal_lock_ids), BATCH_TOO_LARGE, LOCK_HELD, BASE_OUTDATED, NOT_FOUND (branch, base commit, a lock
+        to steal), PERMISSION_MISSING and SCOPE_MISSING, REPOSITORY_READ_ONLY, DEPENDENCY_UNAVAILABLE, CONTENTION.
+        """
+
+    @_abc_1.abstractmethod
+    def RenewLocks(
+        self,
+        request: _lock_service_pb2.RenewLocksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lock_service_pb2.RenewLocksResponse, _abc.Awaitable[_lock_service_pb2.RenewLocksResponse]]:
+        """Makes up to 1,000 of one's own locks last longer. Needs WRITE; API tokens need `lock:write` or
+        `repo:write`. May be repeated: a lock never becomes shorter by it.
+
+        A lock whose time is up, or that was released or taken away, is never revived: with
+        BATCH_MODE_ATOMIC, the default, the call fails with LOCK_STALE (with NOT_FOUND if the caller never
+        had such a lock here) and renews nothing; with BATCH_MODE_PER_PATH each lock is renewed or not for
+        itself. Errors: INVALID_FIELD (locks, ttl, mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
+        REPOSITORY_READ_ONLY, CONTENTION.
         """
 
     @_abc_1.abstractmethod
@@ -146,8 +309,45 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.ReleaseLocksResponse, _abc.Awaitable[_lock_service_pb2.ReleaseLocksResponse]]:
         """Releases up to 1,000 of one's own locks; a lock that is gone is reported, not an error, so the call
-        may be repeated. Needs WRITE; API tokens need `lock:write` or `repo:write`. Errors: INVALID_FIELD,
-        BATCH_TOO_LARGE, NOT_FOUND (the repository).
+        may be repeated. Needs WRITE, also while the repository is read-only; API tokens need `lock:write` or
+        `repo:write`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, CONTENTION.
+        """
+
+    @_abc_1.abstractmethod
+    def ForceReleaseLock(
+        self,
+        request: _lock_service_pb2.ForceReleaseLockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lock_service_pb2.ForceReleaseLockResponse, _abc.Awaitable[_lock_service_pb2.ForceReleaseLockResponse]]:
+        """Ends somebody else's lock. Needs ADMIN, also while the repository is read-only; API tokens need
+        `repo:admin`. The holder is notified, with the reason, and an audit record is written. May be
+        repeated: a lock that is gone already is reported. To take the path at once, see
+        `AcquireLocksRequest.steal_lock_ids`. Errors: INVALID_FIELD (reason), NOT_FOUND, CONTENTION.
+        """
+
+    @_abc_1.abstractmethod
+    def TransferLock(
+        self,
+        request: _lock_service_pb2.TransferLockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lock_service_pb2.TransferLockResponse, _abc.Awaitable[_lock_service_pb2.TransferLockResponse]]:
+        """Hands a lock on to somebody who may write to the repository, at once and with the time it has left:
+        the lock ends, and the other has a new one on the same path, with a new id and fence. For the holder,
+        who needs WRITE, or anyone with ADMIN; API tokens need `lock:write` or `repo:write`, for other people's
+        locks `repo:admin`. The new holder is notified, and the old one unless the call was theirs. Errors:
+        INVALID_FIELD (new_owner), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
+        stands in the new holder's way), NOT_FOUND, PERMISSION_MISSING, SCOPE_MISSING, REQUEST_ID_REUSED,
+        REPOSITORY_READ_ONLY, CONTENTION.
+        """
+
+    @_abc_1.abstractmethod
+    def GetLock(
+        self,
+        request: _lock_service_pb2.GetLockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lock_service_pb2.GetLockResponse, _abc.Awaitable[_lock_service_pb2.GetLockResponse]]:
+        """Returns a live lock. Needs READ; API tokens need `repo:read`. What became of a lock that has ended is
+        in ListHistory. Errors: INVALID_FIELD, NOT_FOUND (also when the lock has ended).
         """
 
     @_abc_1.abstractmethod
@@ -156,8 +356,48 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.ListLocksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.ListLocksResponse, _abc.Awaitable[_lock_service_pb2.ListLocksResponse]]:
-        """Lists the live locks of a repository by path. Needs READ; API tokens need `repo:read`.
-        Errors: INVALID_FIELD, INVALID_PAGE_TOKEN, NOT_FOUND (the repository).
+        """Lists the locks of a repository by path. Needs READ; API tokens need `repo:read`.
+        Errors: INVALID_FIELD, INVALID_PAGE_TOKEN, UNAUTHENTICATED (anonymous, and a filter about oneself).
+        """
+
+    @_abc_1.abstractmethod
+    def CheckPaths(
+        self,
+        request: _lock_service_pb2.CheckPathsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lock_service_pb2.CheckPathsResponse, _abc.Awaitable[_lock_service_pb2.CheckPathsResponse]]:
+        """Says of up to 1,000 paths what bears on them and whether the caller could push a change of each. Needs
+        READ; API tokens need `repo:read`. Errors: INVALID_FIELD (path, the same path twice),
+        BATCH_TOO_LARGE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListHistory(
+        self,
+        request: _lock_service_pb2.ListHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lock_service_pb2.ListHistoryResponse, _abc.Awaitable[_lock_service_pb2.ListHistoryResponse]]:
+        """Lists beginnings and ends of locks, newest first: each lock has one `acquired`, and one end once it
+        has ended. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, INVALID_PAGE_TOKEN,
+        UNAUTHENTICATED (anonymous, and `me`).
+        """
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _lock_service_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_lock_service_pb2.WatchResponse], _abc.AsyncIterator[_lock_service_pb2.WatchResponse]]:
+        """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the
+        call. Needs READ; API tokens need `repo:read`; the right is checked again every few seconds.
+
+        Every message carries a cursor: a call that begins with it goes on behind that message. The first
+        message comes at once, and one at least every 15 seconds, without an event if nothing has happened.
+        To keep a copy of the locks: call Watch without a cursor, wait for the first message, ListLocks, then
+        apply the events by lock id and fence; events that the list knows already change nothing.
+        Within a day or so after a loss of the connection, go on from the last cursor; after
+        CURSOR_TOO_OLD begin anew. Errors: INVALID_FIELD (cursor: not issued by this server for this
+        repository), CURSOR_TOO_OLD.
         """
 
 def add_LockServiceServicer_to_server(servicer: LockServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -499,3 +499,93 @@ class ListCommitsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCommitsResponse: _TypeAlias = ListCommitsResponse  # noqa: Y015
+
+@_typing.final
+class FindNewerChangesRequest(_message.Message):
+    """Request of FindNewerChanges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    revision: _builtins.str
+    """The history that is looked into, see CommitService."""
+    base: _builtins.str
+    """The commit that somebody works from, 64 lower-case hexadecimal digits."""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1–1,000 paths, each once; that of a directory, which stands for all below it, may end in `/`."""
+
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        revision: _builtins.str = ...,
+        base: _builtins.str = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "paths", b"paths", "repository", b"repository", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindNewerChangesRequest: _TypeAlias = FindNewerChangesRequest  # noqa: Y015
+
+@_typing.final
+class FindNewerChangesResponse(_message.Message):
+    """Response of FindNewerChanges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    head: _builtins.str
+    """Hash of the commit that `revision` was at."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewerChange]:
+        """The paths that are newer, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        head: _builtins.str = ...,
+        changes: _abc.Iterable[Global___NewerChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "head", b"head"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindNewerChangesResponse: _TypeAlias = FindNewerChangesResponse  # noqa: Y015
+
+@_typing.final
+class NewerChange(_message.Message):
+    """A path that is newer than in the base."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """The path in canonical form."""
+    commit: _builtins.str
+    """Hash of a commit that changed it and is not in the base: the nearest to the head."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        commit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewerChange: _TypeAlias = NewerChange  # noqa: Y015

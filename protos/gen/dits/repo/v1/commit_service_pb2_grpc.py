@@ -53,6 +53,11 @@ class CommitServiceStub:
                 request_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.ListCommitsRequest.SerializeToString,
                 response_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.ListCommitsResponse.FromString,
                 _registered_method=True)
+        self.FindNewerChanges = channel.unary_unary(
+                '/dits.repo.v1.CommitService/FindNewerChanges',
+                request_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesResponse.FromString,
+                _registered_method=True)
 
 
 class CommitServiceServicer:
@@ -103,6 +108,16 @@ class CommitServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindNewerChanges(self, request, context):
+        """Finds out which of some paths are newer in one history than in another: changed by commits that are
+        in `revision` and not in `base`, and different in the two. What whoever works from `base` has
+        missed. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
+        (either commit).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CommitServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -120,6 +135,11 @@ def add_CommitServiceServicer_to_server(servicer, server):
                     servicer.ListCommits,
                     request_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.ListCommitsRequest.FromString,
                     response_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.ListCommitsResponse.SerializeToString,
+            ),
+            'FindNewerChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindNewerChanges,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -207,6 +227,33 @@ class CommitService:
             '/dits.repo.v1.CommitService/ListCommits',
             dits_dot_repo_dot_v1_dot_commit__service__pb2.ListCommitsRequest.SerializeToString,
             dits_dot_repo_dot_v1_dot_commit__service__pb2.ListCommitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindNewerChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.CommitService/FindNewerChanges',
+            dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -65,6 +65,12 @@ class CommitServiceStub:
     """Lists a commit and its ancestors, children always before their parents. Needs READ; API tokens
     need `repo:read`. Errors: NOT_FOUND (no such revision), INVALID_PAGE_TOKEN.
     """
+    FindNewerChanges: _grpc.UnaryUnaryMultiCallable[_commit_service_pb2.FindNewerChangesRequest, _commit_service_pb2.FindNewerChangesResponse]
+    """Finds out which of some paths are newer in one history than in another: changed by commits that are
+    in `revision` and not in `base`, and different in the two. What whoever works from `base` has
+    missed. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
+    (either commit).
+    """
 
 @_typing.type_check_only
 class CommitServiceAsyncStub(CommitServiceStub):
@@ -102,6 +108,12 @@ class CommitServiceAsyncStub(CommitServiceStub):
     ListCommits: _aio.UnaryUnaryMultiCallable[_commit_service_pb2.ListCommitsRequest, _commit_service_pb2.ListCommitsResponse]  # type: ignore[assignment]
     """Lists a commit and its ancestors, children always before their parents. Needs READ; API tokens
     need `repo:read`. Errors: NOT_FOUND (no such revision), INVALID_PAGE_TOKEN.
+    """
+    FindNewerChanges: _aio.UnaryUnaryMultiCallable[_commit_service_pb2.FindNewerChangesRequest, _commit_service_pb2.FindNewerChangesResponse]  # type: ignore[assignment]
+    """Finds out which of some paths are newer in one history than in another: changed by commits that are
+    in `revision` and not in `base`, and different in the two. What whoever works from `base` has
+    missed. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
+    (either commit).
     """
 
 class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -155,6 +167,18 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_commit_service_pb2.ListCommitsResponse, _abc.Awaitable[_commit_service_pb2.ListCommitsResponse]]:
         """Lists a commit and its ancestors, children always before their parents. Needs READ; API tokens
         need `repo:read`. Errors: NOT_FOUND (no such revision), INVALID_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def FindNewerChanges(
+        self,
+        request: _commit_service_pb2.FindNewerChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_commit_service_pb2.FindNewerChangesResponse, _abc.Awaitable[_commit_service_pb2.FindNewerChangesResponse]]:
+        """Finds out which of some paths are newer in one history than in another: changed by commits that are
+        in `revision` and not in `base`, and different in the two. What whoever works from `base` has
+        missed. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
+        (either commit).
         """
 
 def add_CommitServiceServicer_to_server(servicer: CommitServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

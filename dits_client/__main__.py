@@ -1,0 +1,7 @@
+"""`python -m dits_client` is the `dits` command."""
+
+import sys
+
+from dits_client.cli import main
+
+sys.exit(main())

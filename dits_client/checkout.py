@@ -1,0 +1,169 @@
+"""Bringing a folder to a tree: files are fetched, checked, and only then take their place.
+
+Each file is written into `.dits/tmp`, checked against its hash, and renamed: its path has the old or the
+new content, never a part of one. Contents are not synchronised to the disk file by file, as with Git and
+rsync: the server has them, and the state of the folder, which is synchronised, moves last. After a power
+failure in between, or a broken-off checkout, the same command is simply repeated.
+"""
+
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from dits.repo.v1.manifest_pb2 import Entry
+
+from dits_client.checkout_plan import Plan
+from dits_client.connection import Client
+from dits_client.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
+from dits_client.errors import os_error
+from dits_client.local_chunks import LocalChunks
+from dits_client.places import Places
+from dits_client.progress import Progress
+from dits_client.workspace import Workspace
+from dits_client.write_files import FileWriter, Guard, Target
+
+# Two keep a small server and the disk busy; more only add to the memory that is needed.
+THREADS = 2
+
+
+@dataclass(slots=True)
+class Written:
+    """What a checkout wrote, with the stats of the files for the index."""
+
+    stats: dict[str, bytes] = field(default_factory=dict)
+    bytes: int = 0
+    chunks: int = 0
+    chunks_received: int = 0
+    # As encoded.
+    bytes_received: int = 0
+
+
+@dataclass(slots=True)
+class Site:
+    """Where a checkout happens and what it may use."""
+
+    workspace: Workspace
+    client: Client
+    local: LocalChunks
+    # Stats of the files that were there.
+    found: Mapping[str, bytes]
+    force: bool
+    progress: Progress
+
+
+def check_out(site: Site, plan: Plan) -> Written:
+    """Carry out a plan; on a failure what is done stays done, and repeating it does the rest."""
+    workspace = site.workspace
+    first = plan.first_removals()
+    try:
+        shutil.rmtree(workspace.staging, ignore_errors=True)
+        workspace.staging.mkdir()
+    except OSError as error:
+        raise os_error(error, "write", str(workspace.staging)) from error
+    try:
+        _remove(site, first)
+        written = _Crew(site, plan).run()
+        done = set(first)
+        _remove(site, [path for path in plan.removals if path not in done])
+    finally:
+        shutil.rmtree(workspace.staging, ignore_errors=True)
+    return written
+
+
+def _remove(site: Site, paths: list[str]) -> None:
+    if not paths:
+        return
+    guard = Guard(site.found, force=site.force)
+    with closing(Places(site.workspace.root)) as places:
+        for path in paths:
+            if places.find(path) is not None:
+                guard.check(places, path)
+                places.remove(path)
+
+
+class _Crew:
+    """Several threads that write the files of a plan."""
+
+    def __init__(self, site: Site, plan: Plan) -> None:
+        self.written = Written()
+        self._site = site
+        files = sorted(
+            (Target(path, entry.file) for path, entry in plan.writes.items() if _is_file(entry)),
+            key=lambda target: target.path,
+        )
+        self.written.bytes = sum(target.file.size for target in files)
+        self._stage = site.progress.stage("Writing", self.written.bytes)
+        self._links = [
+            (path, entry.symlink.target)
+            for path, entry in plan.writes.items()
+            if entry.HasField("symlink")
+        ]
+        self._jobs = jobs(files)
+        self._lock = threading.Lock()
+        self._failed = threading.Event()
+
+    def run(self) -> Written:
+        """Write everything; raise the first error."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            workers = [pool.submit(self._work) for _ in range(THREADS)]
+            try:
+                for worker in workers:
+                    worker.result()
+            except BaseException:
+                self._failed.set()
+                raise
+        return self.written
+
+    def _work(self) -> None:
+        site = self._site
+        repository = site.workspace.state.repository
+        downloader = Downloader(site.client, repository, site.local.find)
+        guard = Guard(site.found, force=site.force)
+        writer = FileWriter(site.workspace, downloader, guard, self._stage)
+        with closing(writer):
+            try:
+                while not self._failed.is_set() and self._one(writer):
+                    pass
+            except BaseException:
+                self._failed.set()
+                raise
+        with self._lock:
+            self.written.stats |= writer.stats
+            self.written.chunks += writer.chunks
+            self.written.chunks_received += downloader.report.chunks
+            self.written.bytes_received += downloader.report.bytes
+
+    def _one(self, writer: FileWriter) -> bool:
+        """Do one job; False = there is none."""
+        with self._lock:
+            links, self._links = self._links, []
+            job = next(self._jobs, None)
+        for path, target in links:
+            writer.link(path, target)
+        if job is not None:
+            writer.write(job)
+        return job is not None
+
+
+def jobs(files: Iterable[Target]) -> Iterator[list[Target]]:
+    """Split files into parts that are fetched together: many small ones, or one that is large."""
+    job: list[Target] = []
+    size = chunks = 0
+    for target in files:
+        # At least, for one whose chunks are listed elsewhere; it is large enough to stand alone.
+        count = len(target.file.chunk_sizes)
+        if job and (size + target.file.size > BATCH_BYTES or chunks + count > BATCH_CHUNKS):
+            yield job
+            job, size, chunks = [], 0, 0
+        job.append(target)
+        size += target.file.size
+        chunks += count
+    if job:
+        yield job
+
+
+def _is_file(entry: Entry) -> bool:
+    return entry.HasField("file")

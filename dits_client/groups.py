@@ -1,0 +1,79 @@
+"""A bounded queue between threads; what was taken and not finished can go back to the front."""
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Stopped(Exception):  # noqa: N818 - it is a signal between threads
+    """The work was given up: nobody shall put or take any more."""
+
+
+class Taker(Generic[Item]):
+    """Someone who takes items, and those not finished yet, oldest first."""
+
+    def __init__(self) -> None:
+        self.unfinished: deque[Item] = deque()
+        self.withdrawn = False
+
+
+class Groups(Generic[Item]):
+    """Items go in at one end, wait for room, and come out at the other."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._items: deque[Item] = deque()
+        self._changed = threading.Condition()
+        self._ended = False
+        self._stopped = False
+
+    def put(self, item: Item) -> None:
+        """Add an item, waiting while the queue is full."""
+        with self._changed:
+            while len(self._items) >= self._limit and not self._stopped:
+                self._changed.wait()
+            if self._stopped:
+                raise Stopped
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def take(self, taker: Taker[Item]) -> Item | None:
+        """Remove the next item; None = there will be none, or the taker has withdrawn."""
+        with self._changed:
+            while not (self._items or self._ended or self._stopped or taker.withdrawn):
+                self._changed.wait()
+            if self._stopped:
+                raise Stopped
+            if taker.withdrawn or not self._items:
+                return None
+            item = self._items.popleft()
+            taker.unfinished.append(item)
+            self._changed.notify_all()
+            return item
+
+    def finish(self, taker: Taker[Item], count: int) -> list[Item]:
+        """Note that the taker's oldest items are done; return them."""
+        with self._changed:
+            return [taker.unfinished.popleft() for _ in range(count)]
+
+    def withdraw(self, taker: Taker[Item]) -> None:
+        """Put the taker's unfinished items at the front again; it gets no more."""
+        with self._changed:
+            taker.withdrawn = True
+            self._items.extendleft(reversed(taker.unfinished))
+            taker.unfinished.clear()
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Say that no more items will be put."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Give up: everybody who waits, or comes later, gets Stopped."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()

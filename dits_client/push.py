@@ -1,0 +1,284 @@
+"""Pushing: the state of the folder becomes a commit on the server."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dits.auth.v1.account_service_pb2 import GetMeRequest
+from dits.repo.v1.commit_service_pb2 import LockFence, PushResponse
+from dits.repo.v1.manifest_pb2 import CommitContent, Signer
+from dits.repo.v1.ref_service_pb2 import CreateBranchRequest
+
+from dits_client import locks
+from dits_client.connection import Client
+from dits_client.errors import RemoteError
+from dits_client.index import Index
+from dits_client.manifest import Change, diff, directories
+from dits_client.offer import Offer, pieces
+from dits_client.progress import Progress
+from dits_client.push_stream import Proposal, send
+from dits_client.read_files import Read
+from dits_client.remote import Remote, head_of, open_workspace
+from dits_client.snapshot import Snapshot
+from dits_client.trees import Trees
+from dits_client.upload import Uploader
+from dits_client.upload_stream import UploadReport
+from dits_client.workspace import State, Workspace
+from shared.manifests import commit_name
+
+# How often a refusal that the client can mend is mended.
+MENDS = 3
+
+
+@dataclass(slots=True)
+class PushReport:
+    """What a push came to."""
+
+    # The commit that the branch is at now, hexadecimal; empty = nothing was ever pushed.
+    commit: str
+    branch: str
+    # False = the folder was as the branch already.
+    pushed: bool
+    # Files in the folder; files and links that differ from the parent.
+    files: int
+    changed: int
+    # Of the files that were read: bytes, and chunks with recipes.
+    bytes: int
+    chunks: int
+    chunks_sent: int
+    # As encoded.
+    bytes_sent: int
+    # New on the server, as stored there.
+    bytes_stored: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who commits."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user asked for."""
+
+    message: str
+    branch: str
+    force: bool
+    # None = whoever is logged in.
+    author: Author | None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What was sent, and how many chunks were offered."""
+
+    sent: UploadReport
+    offered: int
+
+
+def push(
+    folder: Path,
+    client: Client,
+    repository: str = "",
+    *,
+    message: str = "",
+    branch: str = "",
+    force: bool = False,
+    author: Author | None = None,
+    progress: Progress | None = None,
+) -> PushReport:
+    """Commit the folder's state and push it.
+
+    A folder that follows no repository yet begins to follow `repository`. `branch` makes it follow
+    another branch, which may be new. With `force` commits of others are left behind.
+    """
+    started = time.monotonic()
+    workspace = open_workspace(folder, client, repository)
+    with workspace.locked():
+        wanted = Wanted(message, branch or workspace.state.branch, force, author)
+        work = _Push(workspace, client, progress or Progress())
+        try:
+            report = work.run(wanted)
+        finally:
+            work.index.close()
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+class _Push:
+    """One push, step by step."""
+
+    def __init__(self, workspace: Workspace, client: Client, progress: Progress) -> None:
+        self.index: Index = workspace.load_index()
+        self._workspace = workspace
+        self._state = workspace.state
+        self._client = client
+        self._progress = progress
+        self._repository = workspace.state.repository
+        self._trees = Trees(self.index.objects, lambda: client, self._repository, self._state.head)
+        self._parent = bytes.fromhex(self._state.tree) or None
+        self._held = locks.Held()
+        self._changes: list[Change] = []
+
+    def run(self, wanted: Wanted) -> PushReport:
+        """Do it all; on a failure locks taken for it are released."""
+        snapshot = Snapshot(self._workspace.root, self.index, self._progress.warn)
+        head = head_of(self._client, self._repository, wanted.branch)
+        if not snapshot.changed and snapshot.tree == self._parent:
+            return self._unchanged(snapshot, wanted.branch, head)
+        self._check_head(wanted, head)
+        try:
+            uploaded = self._transfer(snapshot)
+            if not self._changes:
+                return self._unchanged(snapshot, wanted.branch, head)
+            proposal = self._proposal(wanted, head, snapshot.tree)
+            response = self._propose(proposal, Offer(self.index.objects, snapshot.place_of))
+        except BaseException:
+            locks.let_go(self._client, self._repository, self._held)
+            raise
+        self._finish(proposal, response, snapshot.tree)
+        return _report(snapshot, self._state, changes=len(self._changes), uploaded=uploaded)
+
+    def _check_head(self, wanted: Wanted, head: str) -> None:
+        """Find out before hours of uploading that the branch has moved."""
+        if wanted.force or head in ("", self._state.head):
+            return
+        message = f"{wanted.branch} has other commits on the server: run `dits pull` first"
+        raise RemoteError(message, code="ABORTED", reason="HEAD_MOVED")
+
+    def _unchanged(self, snapshot: Snapshot, branch: str, head: str) -> PushReport:
+        """Report that there is nothing to push; at most a new branch."""
+        if self._state.head and not head:
+            request = CreateBranchRequest(
+                repository=self._repository, name=branch, head=self._state.head
+            )
+            self._client.call(self._client.refs.CreateBranch, request)
+        if branch != self._state.branch:
+            self._state.branch = branch
+            self._workspace.save()
+        return _report(snapshot, self._state, changes=0, uploaded=None)
+
+    def _transfer(self, snapshot: Snapshot) -> Uploaded:
+        """Read what changed, upload it meanwhile, take the locks; return what was sent."""
+        read: set[str] = set()
+        with Uploader(self._client, self._repository, progress=self._progress) as uploader:
+
+            def on_file(item: Read) -> None:
+                read.add(item.source.label)
+                uploader.offer(pieces(item.source, item.cut, item.recipes))
+
+            snapshot.complete(on_file, self._progress)
+            self._changes = list(diff(self._trees.load, self._parent, snapshot.tree))
+            # Now, so that what was read need not be read again if the rest fails.
+            self._save_index(recipes=True)
+            offer = Offer(self.index.objects, snapshot.place_of)
+            for found in offer.unread(self._changes, read):
+                uploader.offer(found)
+            if self._changes and Remote.get(self._client, self._repository).lock_required:
+                self._lock()
+            return Uploaded(uploader.finish(), uploader.pieces)
+
+    def _lock(self) -> None:
+        """Hold a lock on every existing file that is changed or deleted."""
+        existing = [change.path for change in self._changes if change.old is not None]
+        if existing:
+            self._held = locks.hold(self._client, self._repository, existing)
+
+    def _proposal(self, wanted: Wanted, head: str, tree: bytes) -> Proposal:
+        author = wanted.author or self._me()
+        signer = Signer(name=author.name, email=author.email, time_us=time.time_ns() // 1000)
+        parents = [bytes.fromhex(self._state.head)] if self._state.head else []
+        commit = CommitContent(
+            tree=tree, parents=parents, author=signer, committer=signer, message=wanted.message
+        )
+        return Proposal(
+            repository=self._repository,
+            branch=wanted.branch,
+            expected_head=head,
+            commit=commit,
+            manifests=list(directories(self._trees.load, tree, self._parents_manifests())),
+            force=wanted.force,
+            locks=self._fences(),
+        )
+
+    def _parents_manifests(self) -> set[bytes]:
+        return self._trees.names(self._parent) if self._parent else set()
+
+    def _fences(self) -> list[LockFence]:
+        held = self._held.locks.values()
+        return [LockFence(lock_id=lock.id, fence=lock.fence) for lock in held]
+
+    def _me(self) -> Author:
+        user = self._client.call(self._client.accounts.GetMe, GetMeRequest()).user
+        return Author(user.name or user.username, user.email)
+
+    def _propose(self, proposal: Proposal, offer: Offer) -> PushResponse:
+        """Push; mend what the server finds missing."""
+        for _ in range(MENDS):
+            try:
+                return send(self._client, proposal, self._trees.load)
+            except RemoteError as error:
+                if not self._mend(error, proposal, offer):
+                    raise
+        return send(self._client, proposal, self._trees.load)
+
+    def _mend(self, error: RemoteError, proposal: Proposal, offer: Offer) -> bool:
+        """Do what a refusal asks for; False = it asks for nothing that can be done here."""
+        if error.reason == "CHUNKS_MISSING":
+            self._upload_again(error, offer)
+        elif error.reason == "HISTORY_MISSING":
+            proposal.manifests = list(directories(self._trees.load, proposal.commit.tree, set()))
+        elif error.reason in ("LOCK_STALE", "LOCK_REQUIRED"):
+            self._lock()
+            proposal.locks = self._fences()
+        else:
+            return False
+        return True
+
+    def _upload_again(self, error: RemoteError, offer: Offer) -> None:
+        """Send chunks without asking: the server knows better now than when it was asked."""
+        listed = [bytes.fromhex(name) for name in error.metadata.get("hashes", "").split(",")]
+        complete = error.metadata.get("count") == str(len(listed))
+        only = frozenset(listed) if complete else frozenset()
+        with Uploader(self._client, self._repository, ask=False) as uploader:
+            for found in offer.every(self._changes, only):
+                uploader.offer(found)
+            uploader.finish()
+
+    def _finish(self, proposal: Proposal, response: PushResponse, tree: bytes) -> None:
+        """Follow the new commit."""
+        state = self._state
+        state.head, state.tree = commit_name(proposal.commit), tree.hex()
+        state.branch = proposal.branch
+        self._workspace.save()
+        self._parent = tree
+        self._save_index(recipes=False)
+        released = set(response.released_lock_ids)
+        self._held.taken = [lock for lock in self._held.taken if lock not in released]
+        locks.let_go(self._client, self._repository, self._held)
+
+    def _save_index(self, *, recipes: bool) -> None:
+        self._workspace.save_index(self.index, self._parents_manifests(), recipes=recipes)
+
+
+def _report(
+    snapshot: Snapshot, state: State, changes: int, uploaded: Uploaded | None
+) -> PushReport:
+    sent = uploaded.sent if uploaded else UploadReport()
+    return PushReport(
+        commit=state.head,
+        branch=state.branch,
+        pushed=changes > 0,
+        files=snapshot.files,
+        changed=changes,
+        bytes=snapshot.bytes_read,
+        chunks=uploaded.offered if uploaded else 0,
+        chunks_sent=sent.chunks_sent,
+        bytes_sent=sent.bytes_sent,
+        bytes_stored=sent.bytes_stored,
+        seconds=0.0,
+    )

@@ -1,0 +1,106 @@
+"""From a failed call to one clear sentence."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from dits_client.config import Endpoints
+from dits_client.errors import RemoteError
+
+_DETAILS = "grpc-status-details-bin"
+_PREFIX = "ERROR_REASON_"
+# Reasons that pass by themselves, with seconds to wait at least.
+_PASSING = {
+    "CONTENTION": 0.05,
+    "UPLOAD_EXPIRED": 0.05,
+    "SERVER_BUSY": 0.5,
+    "DEPENDENCY_UNAVAILABLE": 0.2,
+}
+# What the client knows to say better than the server.
+_SENTENCES = {
+    "UNAUTHENTICATED": "not logged in, or the login has ended: run `dits login`",
+    "HEAD_MOVED": "the branch has moved on the server: run `dits pull` first",
+    "NOT_FAST_FORWARD": "the branch has other commits on the server: run `dits pull` first",
+    "STORAGE_FULL": "the server's storage is full",
+    "REPOSITORY_READ_ONLY": "the repository is archived: it can be read but not changed",
+}
+
+
+def translate(error: grpc.RpcError, endpoints: Endpoints) -> RemoteError:
+    """Return what a failed call says: its reason, its metadata, one sentence, when to repeat it."""
+    # Every error that a call raises is the call itself; the types do not say so.
+    call = cast("grpc.Call", error)
+    code, text, status = call.code().name, call.details() or "", _status(call)
+    reason, metadata, delay = "", {}, None
+    for detail in status.details:
+        info = error_details_pb2.ErrorInfo()
+        retry = error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            reason, metadata = info.reason.removeprefix(_PREFIX), dict(info.metadata)
+        elif detail.Unpack(retry):
+            delay = retry.retry_delay.ToTimedelta().total_seconds()
+    sentence = _sentence(code, reason, metadata, status.message or text, endpoints)
+    return RemoteError(
+        sentence,
+        code=code,
+        reason=reason,
+        metadata=metadata,
+        retry_after=_retry_after(code, reason, delay),
+    )
+
+
+def _status(call: grpc.Call) -> status_pb2.Status:
+    """Return the google.rpc.Status that came with the error; an empty one if none did."""
+    status = status_pb2.Status()
+    for key, value in call.trailing_metadata() or ():
+        if key == _DETAILS and isinstance(value, bytes):
+            try:
+                status.ParseFromString(value)
+            except DecodeError:
+                return status_pb2.Status()
+    return status
+
+
+def _retry_after(code: str, reason: str, delay: float | None) -> float | None:
+    if reason in _PASSING:
+        return delay if delay is not None else _PASSING[reason]
+    # Without a reason it was not the service that answered: a connection broke, or none came about.
+    if not reason and code == "UNAVAILABLE":
+        return 0.1
+    # Known to pass, but after a time that only the user can decide to wait.
+    return delay
+
+
+def _sentence(
+    code: str, reason: str, metadata: Mapping[str, str], message: str, endpoints: Endpoints
+) -> str:
+    if reason == "LOCK_HELD" and "path" in metadata:
+        return _lock_held(metadata)
+    if reason in _SENTENCES:
+        return _SENTENCES[reason]
+    if not reason and code == "UNAVAILABLE":
+        return f"the server {endpoints.name} cannot be reached ({_first_line(message)})"
+    if not reason and code == "DEADLINE_EXCEEDED":
+        return f"the server {endpoints.name} did not answer in time"
+    if not reason and code == "UNIMPLEMENTED":
+        return f"the server {endpoints.name} does not offer this: {_first_line(message)}"
+    return _first_line(message) or f"the server answered {code}"
+
+
+def _lock_held(metadata: Mapping[str, str]) -> str:
+    """Say who holds the lock, since when, until when and why."""
+    text = f'"{metadata["path"]}" is locked by {metadata.get("holder") or "someone else"}'
+    for word, key in (("since", "since"), ("until", "expires")):
+        if metadata.get(key):
+            text += f" {word} {metadata[key]}"
+    if metadata.get("reason"):
+        text += f" ({metadata['reason']})"
+    others = int(metadata.get("count") or "1") - 1
+    return text + (f", and {others} more locks are in the way" if others > 0 else "")
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0][:500]

@@ -1,0 +1,133 @@
+"""TransferLock and ForceReleaseLock: one lock, and more than one person."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from dits.lock.v1 import lock_service_pb2 as pb
+
+from services.lock import messages, notices, rules
+from services.lock.feed import Feed
+from services.lock.steal import require_admin
+from shared import sql, validation
+from shared.audit import audit
+from shared.call import Call
+from shared.db import Connection, Database, Row
+from shared.errors import invalid, not_found
+from shared.idempotency import once
+from shared.serverkey import ServerKey
+
+Q = sql.load(__file__)
+
+
+class HandingOver:
+    """Hands locks on and takes them away."""
+
+    def __init__(self, database: Database, key: ServerKey, feed: Feed) -> None:
+        self._database = database
+        self._key = key
+        self._feed = feed
+
+    async def ForceReleaseLock(
+        self, request: pb.ForceReleaseLockRequest, call: Call
+    ) -> pb.ForceReleaseLockResponse:
+        """Ends anybody's lock; the policy demands ADMIN."""
+        lock_id = validation.uuid("lock_id", request.lock_id)
+        reason = rules.reason(request.reason, required=True)
+        repo_id, me = call.repository.id, call.caller.user_id
+
+        async def work(connection: Connection) -> pb.ForceReleaseLockResponse:
+            now = await connection.fetchval(Q.lock_now, repo_id)
+            row = await _find(connection, repo_id, lock_id, now)
+            if row["id"] is None:
+                return pb.ForceReleaseLockResponse(
+                    already_ended=True, server_time=messages.moment(now)
+                )
+            how = ("force_released", me, reason, "lock.force_released")
+            await connection.execute(Q.end_locks, repo_id, [lock_id], now, *how)
+            owner_id = row["owner_id"]
+            if owner_id != me:
+                await notices.taken(connection, call, owner_id, [row["path"]], reason)
+            await audit(
+                connection, call, "lock.force_released", "lock", lock_id, row["path"],
+                repository=str(repo_id), owner=str(owner_id), reason=reason,
+            )  # fmt: skip
+            return pb.ForceReleaseLockResponse(
+                lock=messages.lock(row, me), server_time=messages.moment(now)
+            )
+
+        response = await self._database.transaction(work)
+        self._feed.changed(repo_id)
+        return response
+
+    async def TransferLock(
+        self, request: pb.TransferLockRequest, call: Call
+    ) -> pb.TransferLockResponse:
+        """Gives a lock to somebody else, with the time it has left."""
+        lock_id = validation.uuid("lock.lock_id", request.lock.lock_id)
+        fence = rules.fence("lock.fence", request.lock.fence)
+        name = validation.username("new_owner", request.new_owner)
+
+        async def work(connection: Connection) -> pb.TransferLockResponse:
+            now = await connection.fetchval(Q.lock_now, call.repository.id)
+
+            async def transfer() -> pb.TransferLockResponse:
+                return await _transfer(connection, call, lock_id, fence, name, now)
+
+            return await once(
+                connection,
+                self._key,
+                call,
+                request.request_id,
+                request.SerializeToString(deterministic=True),
+                pb.TransferLockResponse,
+                transfer,
+            )
+
+        response = await self._database.transaction(work)
+        self._feed.changed(call.repository.id)
+        return response
+
+
+async def _find(connection: Connection, repo_id: UUID, lock_id: UUID, now: datetime) -> Row:
+    """A lock of the repository, live or not."""
+    row = await connection.fetchrow(Q.named_lock, repo_id, lock_id, now)
+    if row is None:
+        raise not_found("lock", str(lock_id))
+    return row
+
+
+async def _transfer(
+    connection: Connection, call: Call, lock_id: UUID, fence: int, name: str, now: datetime
+) -> pb.TransferLockResponse:
+    repo_id, me = call.repository.id, call.caller.user_id
+    row = await _find(connection, repo_id, lock_id, now)
+    is_mine = row["last_owner_id"] == me
+    if not is_mine:
+        require_admin(call)
+    if row["id"] is None or row["fence"] != fence:
+        raise messages.lock_stale([str(lock_id)])
+    heir = await connection.fetchrow(Q.writer, repo_id, name.lower())
+    if heir is None or heir["id"] == row["owner_id"]:
+        raise invalid("new_owner", "must be somebody else who may write to the repository")
+    asked = (row["path"], row["lock_type"], now)
+    obstacle = await connection.fetchrow(Q.obstacle, repo_id, heir["id"], *asked, lock_id)
+    if obstacle is not None:
+        raise messages.lock_held([(row["path"], messages.lock(obstacle, me))])
+    action = "released" if is_mine else "force_released"
+    how = (action, me, f"handed on to {heir['username']}", "lock.transferred")
+    await connection.execute(Q.end_locks, repo_id, [lock_id], now, *how)
+    new = await connection.fetchrow(
+        Q.hand_over,
+        *(repo_id, row["path"], now, row["expires_at"], row["lock_type"], heir["id"], me),
+        *(row["reason"], row["locked_at_commit"], row["release_on_push"], rules.WARNING),
+    )
+    assert new is not None  # noqa: S101  the obstacles were looked for in this turn
+    await notices.handed_on(connection, call, row["path"], row["owner_id"], heir["id"])
+    if not is_mine:
+        await audit(
+            connection, call, "lock.transferred", "lock", lock_id, row["path"],
+            repository=str(repo_id), owner=str(row["owner_id"]), new_owner=str(heir["id"]),
+        )  # fmt: skip
+    return pb.TransferLockResponse(lock=messages.lock(new, me), server_time=messages.moment(now))

@@ -1,0 +1,106 @@
+"""ListHistory: who held what, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from dits.lock.v1 import lock_service_pb2 as pb
+
+from services.lock import messages, rules
+from services.lock.feed import Feed
+from services.lock.reading import find_user
+from shared import sql, validation
+from shared.call import Call
+from shared.db import Connection, Database, Row
+from shared.paging import Page
+from shared.serverkey import ServerKey
+
+Q = sql.load(__file__)
+
+BATCH = 1_000
+# Behind every entry.
+_FIRST = ("9999-01-01T00:00:00+00:00", 0, "")
+
+
+class Remembering:
+    """Lists the history."""
+
+    def __init__(self, database: Database, key: ServerKey, feed: Feed) -> None:
+        self._database = database
+        self._key = key
+        self._feed = feed
+
+    async def ListHistory(
+        self, request: pb.ListHistoryRequest, call: Call
+    ) -> pb.ListHistoryResponse:
+        """Beginnings and ends, newest first."""
+        page = Page(self._key, request, call)
+        path = validation.path("path", request.path, directory=True) if request.path else None
+        lock_id = validation.uuid("lock_id", request.lock_id) if request.lock_id else None
+        owner = await find_user(self._database, request.owner, call)
+        now = await self._write_ends(call.repository.id)
+        at, fence, action = page.after or _FIRST
+        query, filters = _query(lock_id, path, owner)
+        position = (datetime.fromisoformat(at), fence, action)
+        found = await self._database.fetch(
+            query, call.repository.id, *position, page.size + 1, *filters
+        )
+        rows, more = page.cut(found)
+        return pb.ListHistoryResponse(
+            entries=[_entry(row) for row in rows],
+            next_page_token=page.token(*_position(rows[-1])) if more else "",
+            server_time=messages.moment(now),
+        )
+
+    async def _write_ends(self, repo_id: UUID) -> datetime:
+        """Writes what the history lacks: the ends of locks that nobody has touched since."""
+        row = await self._database.fetchrow(Q.lock_time, repo_id)
+        assert row is not None  # noqa: S101  there is always a time
+        now: datetime = row["now"]
+        if not row["has_expired"]:
+            return now
+
+        async def work(connection: Connection) -> tuple[datetime, int]:
+            now = await connection.fetchval(Q.lock_now, repo_id)
+            return now, await connection.fetchval(Q.end_expired, repo_id, now, BATCH)
+
+        now, count = await self._database.transaction(work)
+        while count == BATCH:
+            now, count = await self._database.transaction(work)
+        self._feed.changed(repo_id)
+        return now
+
+
+def _query(lock_id: UUID | None, path: str | None, owner: UUID | None) -> tuple[str, Sequence[Any]]:
+    """The query for these filters: by what narrows most, which has an index."""
+    if lock_id is not None:
+        return Q.history_of_lock, (lock_id, path, owner)
+    if path is not None:
+        return Q.history_of_path, (path, owner)
+    if owner is not None:
+        return Q.history_of_user, (owner,)
+    return Q.history, ()
+
+
+def _position(row: Row) -> tuple[str, int, str]:
+    return row["action_at"].isoformat(), row["fence"], row["action"]
+
+
+def _entry(row: Row) -> pb.HistoryEntry:
+    return pb.HistoryEntry(
+        lock_id=str(row["lock_id"]),
+        path=row["path"],
+        type=rules.TYPE_VALUES[row["lock_type"]],
+        fence=row["fence"],
+        owner_id=str(row["owner_id"]),
+        owner=row["owner"],
+        action=pb.HistoryAction.Value(f"HISTORY_ACTION_{row['action'].upper()}"),
+        time=row["action_at"],
+        actor_id=str(row["action_by"] or ""),
+        actor=row["actor"] or "",
+        reason=row["reason"] or "",
+        expire_time=row["expires_at"],
+    )

@@ -1,0 +1,49 @@
+-- name: lock_now
+-- Waits for the turn to change the locks of a repository, and returns the time that counts.
+SELECT lock_now($1);
+
+-- name: lock_time
+-- The time that counts for the locks of a repository, and whether some have expired whose ends have not
+-- been written.
+SELECT t.now, EXISTS (SELECT FROM locks l WHERE l.repo_id = $1 AND l.expires_at <= t.now) AS has_expired
+FROM (SELECT greatest(clock_timestamp(), (SELECT c.high_water FROM lock_clocks c WHERE c.repo_id = $1)) AS now) t;
+
+-- name: end_expired
+-- Writes the ends of up to $3 locks whose time was up by $2.
+SELECT count(*) FROM end_locks(
+    $1, ARRAY(SELECT id FROM locks WHERE repo_id = $1 AND expires_at <= $2 ORDER BY expires_at LIMIT $3),
+    $2, 'expired', NULL, NULL, 'lock.expired');
+
+-- name: history
+-- The history of a repository behind ($2, $3, $4), newest first.
+SELECT h.*, o.username AS owner, a.username AS actor
+FROM lock_history h JOIN user_identities o ON o.id = h.owner_id LEFT JOIN user_identities a ON a.id = h.action_by
+WHERE h.repo_id = $1 AND (h.action_at, h.fence, h.action) < ($2, $3, $4)
+ORDER BY h.action_at DESC, h.fence DESC, h.action DESC
+LIMIT $5;
+
+-- name: history_of_path
+-- The same, of path $6; only of user $7 unless that is NULL.
+SELECT h.*, o.username AS owner, a.username AS actor
+FROM lock_history h JOIN user_identities o ON o.id = h.owner_id LEFT JOIN user_identities a ON a.id = h.action_by
+WHERE h.repo_id = $1 AND (h.action_at, h.fence, h.action) < ($2, $3, $4) AND h.path = $6
+  AND ($7::uuid IS NULL OR h.owner_id = $7)
+ORDER BY h.action_at DESC, h.fence DESC, h.action DESC
+LIMIT $5;
+
+-- name: history_of_user
+-- The same, of user $6.
+SELECT h.*, o.username AS owner, a.username AS actor
+FROM lock_history h JOIN user_identities o ON o.id = h.owner_id LEFT JOIN user_identities a ON a.id = h.action_by
+WHERE h.repo_id = $1 AND (h.action_at, h.fence, h.action) < ($2, $3, $4) AND h.owner_id = $6
+ORDER BY h.action_at DESC, h.fence DESC, h.action DESC
+LIMIT $5;
+
+-- name: history_of_lock
+-- The same, of lock $6; only of path $7 and user $8 unless those are NULL.
+SELECT h.*, o.username AS owner, a.username AS actor
+FROM lock_history h JOIN user_identities o ON o.id = h.owner_id LEFT JOIN user_identities a ON a.id = h.action_by
+WHERE h.repo_id = $1 AND (h.action_at, h.fence, h.action) < ($2, $3, $4) AND h.lock_id = $6
+  AND ($7::text IS NULL OR h.path = $7) AND ($8::uuid IS NULL OR h.owner_id = $8)
+ORDER BY h.action_at DESC, h.fence DESC, h.action DESC
+LIMIT $5;

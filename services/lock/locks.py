@@ -1,0 +1,33 @@
+"""The RPCs of dits.lock.v1.LockService, and where each is."""
+
+from __future__ import annotations
+
+from services.lock.acquire import Acquiring
+from services.lock.base import Bases
+from services.lock.changes import Changing
+from services.lock.feed import Feed
+from services.lock.handover import HandingOver
+from services.lock.history import Remembering
+from services.lock.reading import Reading
+from services.lock.watch import Watching
+from shared.db import Database
+from shared.serverkey import ServerKey
+
+
+class LockService:
+    """A handler per RPC."""
+
+    def __init__(self, database: Database, key: ServerKey, bases: Bases, feed: Feed) -> None:
+        changing = Changing(database, feed)
+        handing_over = HandingOver(database, key, feed)
+        reading = Reading(database, key)
+        self.AcquireLocks = Acquiring(database, bases, feed).AcquireLocks
+        self.RenewLocks = changing.RenewLocks
+        self.ReleaseLocks = changing.ReleaseLocks
+        self.ForceReleaseLock = handing_over.ForceReleaseLock
+        self.TransferLock = handing_over.TransferLock
+        self.GetLock = reading.GetLock
+        self.ListLocks = reading.ListLocks
+        self.CheckPaths = reading.CheckPaths
+        self.ListHistory = Remembering(database, key, feed).ListHistory
+        self.Watch = Watching(database, key, feed).Watch

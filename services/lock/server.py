@@ -1,0 +1,38 @@
+"""Wiring of the lock service."""
+
+from __future__ import annotations
+
+from dits.lock.v1 import lock_service_pb2 as pb
+
+from services.lock.base import Bases
+from services.lock.feed import Feed
+from services.lock.locks import LockService
+from services.lock.reaper import Reaper
+from shared.access import RemoteAccess
+from shared.db import Database
+from shared.server import Runtime, ServiceServer, channel
+
+
+async def build(runtime: Runtime) -> ServiceServer:
+    """The lock service, ready to start."""
+    settings = runtime.settings
+    database = await Database.connect(runtime.dsn, service="lock", size=settings.pool_size)
+    auth, repo = channel(runtime.addresses["auth"]), channel(runtime.addresses["repo"])
+    access = RemoteAccess(auth)
+    feed = Feed(database)
+    servicer = LockService(database, runtime.key, Bases(repo), feed)
+    return ServiceServer(
+        "lock",
+        runtime,
+        database,
+        access,
+        [(pb.DESCRIPTOR.services_by_name["LockService"], servicer)],
+        background=[
+            lambda: access.listen(runtime.dsn),
+            lambda: feed.listen(runtime.dsn),
+            feed.poll,
+            feed.tell,
+            Reaper(database, feed).run,
+        ],
+        channels=[auth, repo],
+    )

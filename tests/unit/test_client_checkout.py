@@ -1,0 +1,234 @@
+"""What a checkout plans, and that it never leaves the folder."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+from dits.repo.v1.manifest_pb2 import Directory, Entry, File, Manifest, Symlink
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from dits_client.checkout import jobs
+from dits_client.checkout_plan import ancestors, plan
+from dits_client.download import BATCH_BYTES, BATCH_CHUNKS, Wanted, batches
+from dits_client.local_chunks import LocalChunks
+from dits_client.manifest import Change, diff
+from dits_client.places import BlockedError, Places
+from dits_client.write_files import Target
+from shared.manifests import ManifestError
+
+Tree = Mapping[str, str]
+
+
+def entry(content: str | None) -> Entry | None:
+    return None if content is None else Entry(symlink=Symlink(target=content))
+
+
+def changes(old: Tree, new: Tree) -> list[Change]:
+    found = []
+    for path in sorted(old.keys() | new.keys()):
+        one, two = old.get(path), new.get(path)
+        if one != two:
+            found.append(Change(path, entry(one), entry(two)))
+    return found
+
+
+def possible(tree: Tree) -> bool:
+    return not any(above in tree for path in tree for above in ancestors(path))
+
+
+trees = st.dictionaries(
+    st.sampled_from(["a", "a/b", "a/b/c", "a/d", "e", "e/f", "g"]),
+    st.sampled_from(["1", "2", "3"]),
+    max_size=5,
+).filter(possible)
+
+
+@given(trees, trees, trees)
+def test_a_plan_loses_nothing_and_reaches_the_target(base: Tree, here: Tree, there: Tree) -> None:
+    upstream, local = changes(base, there), changes(base, here)
+    result = plan(upstream, local, force=False)
+    if result.conflicts:
+        # A conflict is a path that changed here, on or around one that changed there.
+        assert set(result.conflicts) <= {change.path for change in local}
+        return
+    after = {path: text for path, text in here.items() if path not in result.removals}
+    after |= {path: written.symlink.target for path, written in result.writes.items()}
+    assert possible(after)
+    for path in {change.path for change in upstream}:
+        assert after.get(path) == there.get(path)
+    for change in local:
+        if change.path not in {one.path for one in upstream}:
+            assert after.get(change.path) == here.get(change.path)
+
+
+@given(trees, trees, trees)
+def test_force_reaches_the_target_on_every_path_that_changed(
+    base: Tree, here: Tree, there: Tree
+) -> None:
+    upstream, local = changes(base, there), changes(base, here)
+    result = plan(upstream, local, force=True)
+    assert not result.conflicts
+    after = {path: text for path, text in here.items() if path not in result.removals}
+    after |= {path: written.symlink.target for path, written in result.writes.items()}
+    assert possible(after)
+    for path in {change.path for change in upstream}:
+        assert after.get(path) == there.get(path)
+
+
+@given(trees, trees)
+def test_without_local_changes_there_are_no_conflicts(base: Tree, there: Tree) -> None:
+    result = plan(changes(base, there), [], force=False)
+    assert not result.conflicts
+    assert set(result.writes) == {path for path, text in there.items() if base.get(path) != text}
+    assert set(result.removals) == base.keys() - there.keys()
+
+
+@given(trees, trees, st.integers(0, 5))
+def test_a_broken_off_checkout_can_be_repeated(base: Tree, there: Tree, done: int) -> None:
+    todo = plan(changes(base, there), [], force=False)
+    here = dict(base)
+    first = todo.first_removals()
+    steps: list[tuple[str, str | None]] = [(path, None) for path in first]
+    steps += [(path, one.symlink.target) for path, one in todo.writes.items()]
+    steps += [(path, None) for path in todo.removals if path not in first]
+    for path, text in steps[:done]:
+        here.pop(path, None)
+        if text is not None:
+            here[path] = text
+        assume(possible(here))
+    again = plan(changes(base, there), changes(base, here), force=False, again=True)
+    assert not again.conflicts
+    for path in again.removals:
+        del here[path]
+    here |= {path: one.symlink.target for path, one in again.writes.items()}
+    assert here == dict(there)
+
+
+def test_a_local_deletion_is_a_change_of_the_users() -> None:
+    upstream, local = changes({"a": "1"}, {"a": "2"}), changes({"a": "1"}, {})
+    assert plan(upstream, local, force=False).conflicts == ["a"]
+    assert list(plan(upstream, local, force=False, again=True).writes) == ["a"]
+
+
+@pytest.mark.parametrize("path", [".dits", ".DITS/x", "a/.dits/state.json"])
+def test_trees_may_not_bring_the_clients_own_files(path: str) -> None:
+    with pytest.raises(ManifestError):
+        plan(changes({}, {path: "x"}), [], force=True)
+
+
+def test_diff_looks_only_into_what_differs() -> None:
+    store: dict[bytes, bytes] = {}
+
+    def put(*entries: Entry) -> bytes:
+        content = Manifest(entries=entries).SerializeToString()
+        digest = blake3(content).digest()
+        store[digest] = content
+        return digest
+
+    def link(name: str, target: str) -> Entry:
+        return Entry(name=name, symlink=Symlink(target=target))
+
+    def inner(name: str, digest: bytes) -> Entry:
+        return Entry(name=name, directory=Directory(manifest_hash=digest))
+
+    same = put(link("x", "1"))
+    old = put(inner("a", same), inner("b", put(link("y", "1"))), link("c", "1"))
+    new = put(inner("a", same), link("b", "2"), inner("c", put(link("z", "1"))))
+    del store[same]
+    found = list(diff(store.__getitem__, old, new))
+    assert [(c.path, c.old is not None, c.new is not None) for c in found] == [
+        ("b", False, True),
+        ("b/y", True, False),
+        ("c", True, False),
+        ("c/z", False, True),
+    ]
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[Places]:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "outside").mkdir()
+    with closing(Places(tmp_path / "root")) as found:
+        yield found
+
+
+def test_directories_are_made_and_pruned(tmp_path: Path, places: Places) -> None:
+    inner = places.directory("a/b/c", create=True)
+    os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=inner))
+    (tmp_path / "root" / "a" / "other").touch()
+    assert places.find("a/b/c/f") is not None
+    assert places.find("a/b/c/none") is None
+    assert places.find("none/at/all") is None
+    places.remove("a/b/c/f")
+    assert not (tmp_path / "root" / "a" / "b").exists()
+    places.remove("a/b/c/f")
+    places.directory("a/b", create=True)
+    assert (tmp_path / "root" / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize("path", ["way", "way/on", "way/on/further"])
+def test_links_are_no_way_out(tmp_path: Path, places: Places, path: str) -> None:
+    (tmp_path / "outside" / "on").mkdir()
+    (tmp_path / "outside" / "file").touch()
+    (tmp_path / "root" / "way").symlink_to(tmp_path / "outside")
+    with pytest.raises(BlockedError, match='"way" is not a folder'):
+        places.directory(path, create=True)
+    assert places.find("way/file") is None
+    places.remove("way/file")
+    assert (tmp_path / "outside" / "file").exists()
+    assert not (tmp_path / "outside" / "on" / "further").exists()
+
+
+def test_a_link_that_takes_the_place_of_an_open_directory_leads_nowhere(
+    tmp_path: Path, places: Places
+) -> None:
+    descriptor = places.directory("a/b", create=True)
+    (tmp_path / "root" / "a").rename(tmp_path / "root" / "moved")
+    (tmp_path / "root" / "a").symlink_to(tmp_path / "outside")
+    os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+    assert (tmp_path / "root" / "moved" / "b" / "f").exists()
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_many_directories_need_few_descriptors(places: Places) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for number in range(300):
+        places.directory(f"d{number}/inner", create=True)
+    assert len(os.listdir("/proc/self/fd")) < before + 80  # noqa: PTH208
+
+
+def test_local_chunks_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"onetwo")
+    local = LocalChunks(tmp_path)
+    one, two = (blake3(part).digest() for part in (b"one", b"two"))
+    local.add("a", one + two, [3, 3])
+    local.add("gone", blake3(b"x").digest(), [1])
+    assert local.find(Wanted(two, 3)) == b"two"
+    (tmp_path / "a").write_bytes(b"oneTWO")
+    assert local.find(Wanted(one, 3)) == b"one"
+    assert local.find(Wanted(two, 3)) is None
+    assert local.find(Wanted(blake3(b"x").digest(), 1)) is None
+    assert local.find(Wanted(b"?" * 32, 1)) is None
+
+
+@given(st.lists(st.integers(1, BATCH_BYTES), max_size=30))
+def test_batches_are_bounded_and_complete(sizes: list[int]) -> None:
+    wanted = [Wanted(at.to_bytes(32, "big"), size) for at, size in enumerate(sizes)]
+    parts = list(batches(wanted))
+    assert [chunk for part in parts for chunk in part] == wanted
+    for part in parts:
+        assert 1 <= len(part) <= BATCH_CHUNKS
+        assert len(part) == 1 or sum(chunk.size for chunk in part) <= BATCH_BYTES
+
+
+@given(st.lists(st.integers(0, 2 * BATCH_BYTES), max_size=30))
+def test_jobs_are_many_small_files_or_one_large(sizes: list[int]) -> None:
+    files = [Target(str(at), File(size=size)) for at, size in enumerate(sizes)]
+    parts = list(jobs(files))
+    assert [target for part in parts for target in part] == files
+    for part in parts:
+        assert len(part) == 1 or sum(target.file.size for target in part) <= BATCH_BYTES

@@ -1,0 +1,101 @@
+"""Cutting: the same cuts as FastCDC over the whole content, whatever the reads look like."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from blake3 import blake3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyfastcdc import FastCDC
+
+from dits_client.chunking import HASH_BYTES, PROFILES, WINDOW_BYTES, Cut, Cutter, profile_for
+from shared.manifests import split_hashes
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def reader(content: bytes, most: int = 1 << 30) -> Callable[[memoryview], int]:
+    position = 0
+
+    def read_into(view: memoryview) -> int:
+        nonlocal position
+        count = min(len(view), len(content) - position, most)
+        view[:count] = content[position : position + count]
+        position += count
+        return count
+
+    return read_into
+
+
+def reference(content: bytes) -> Cut:
+    profile = profile_for(len(content))
+    cutter = FastCDC(
+        profile.average_bytes,
+        min_size=profile.min_bytes,
+        max_size=profile.max_bytes,
+        normalized_chunking=1,
+        seed=0,
+    )
+    chunks = [bytes(chunk.data) for chunk in cutter.cut_buf(content)] if content else []
+    hashes = b"".join(blake3(chunk).digest() for chunk in chunks)
+    return Cut(blake3(content).digest(), hashes, [len(chunk) for chunk in chunks])
+
+
+@pytest.mark.parametrize(
+    "size",
+    [0, 1, 16 * KIB - 1, 16 * KIB, 16 * KIB + 1, 300_000, WINDOW_BYTES, WINDOW_BYTES + 1, 9 * MIB],
+)
+@pytest.mark.parametrize("most", [1 << 30, 100_001])
+def test_cuts_are_those_of_the_whole_content(size: int, most: int) -> None:
+    content = random.Random(size).randbytes(size)
+    assert Cutter().cut(reader(content, most), size) == reference(content)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 12 * MIB), st.integers(0, 255), st.integers(1, 1 << 30), st.integers(0, 99))
+def test_cuts_do_not_depend_on_the_reads(size: int, fill: int, most: int, seed: int) -> None:
+    noise = random.Random(seed)
+    draft = bytearray([fill]) * size
+    for _ in range(5):
+        at = noise.randrange(size + 1)
+        draft[at : at + 50_000] = noise.randbytes(min(50_000, size - at))
+    content = bytes(draft)
+    assert Cutter().cut(reader(content, max(most, 10_000)), len(content)) == reference(content)
+
+
+def test_large_files_are_cut_into_larger_chunks() -> None:
+    content = random.Random(1).randbytes(64 * MIB)
+    cutter = Cutter()
+    cut = cutter.cut(reader(content), len(content))
+    assert cut == reference(content)
+    assert max(cut.sizes) <= MIB
+    assert min(cut.sizes[:-1]) >= 64 * KIB
+    # The cutter is used for one file after the other.
+    assert cutter.cut(reader(content[:100_000]), 100_000) == reference(content[:100_000])
+
+
+def test_content_that_ends_early_is_cut_as_far_as_it_goes() -> None:
+    content = random.Random(2).randbytes(MIB)
+    cut = Cutter().cut(reader(content), 2 * MIB)
+    assert cut == reference(content)
+    assert cut.size == MIB
+
+
+def test_cut_points_are_those_that_all_clients_find() -> None:
+    content = random.Random(3).randbytes(400_000)
+    cut = Cutter().cut(reader(content), len(content))
+    assert cut.sizes == KNOWN_SIZES
+    assert [digest[:2].hex() for digest in split_hashes(cut.hashes)] == KNOWN_HASHES
+    assert len(cut.hashes) == HASH_BYTES * len(cut.sizes)
+
+
+def test_profiles_grow_with_the_file() -> None:
+    assert profile_for(0) is PROFILES[0]
+    assert profile_for(64 * MIB - 1) is PROFILES[0]
+    assert profile_for(64 * MIB) is PROFILES[1]
+    assert profile_for(1 << 60) is PROFILES[-1]
+
+
+KNOWN_SIZES = [26408, 54590, 83806, 66383, 121068, 47745]
+KNOWN_HASHES = ["c91a", "dd0e", "cbfe", "1ba7", "2894", "c5d0"]

@@ -1,0 +1,206 @@
+"""Addresses, credentials, the state of a folder, and what the command says when something is wrong."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dits_client.cli import main
+from dits_client.cli_folder import amount
+from dits_client.cli_parser import make_parser
+from dits_client.config import Credentials, Endpoints, Login, write_atomically
+from dits_client.errors import ClientError
+from dits_client.workspace import State, Workspace
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("DITS_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "config"
+    monkeypatch.setenv("DITS_CONFIG_DIR", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("given", "auth", "lock", "tls"),
+    [
+        ("localhost", "localhost:50051", "localhost:50054", False),
+        ("localhost:7000", "localhost:7000", "localhost:7003", False),
+        ("127.0.0.1", "127.0.0.1:50051", "127.0.0.1:50054", False),
+        ("[::1]:7000", "[::1]:7000", "[::1]:7003", False),
+        ("http://box", "box:50051", "box:50054", False),
+        ("https://dits.example/", "dits.example:50051", "dits.example:50054", True),
+        ("dits.example:443", "dits.example:443", "dits.example:446", True),
+    ],
+)
+def test_server_addresses(given: str, auth: str, lock: str, tls: bool) -> None:
+    found = Endpoints.parse(given)
+    assert (found.auth, found.lock, found.tls) == (auth, lock, tls)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "http://", "ftp://x", "host:port", "host:0", "host:99999", "a/b", "user@host", ":1"],
+)
+def test_bad_server_addresses(given: str) -> None:
+    with pytest.raises(ClientError):
+        Endpoints.parse(given)
+
+
+def test_single_services_may_be_elsewhere() -> None:
+    found = Endpoints.parse("localhost", {"DITS_CHUNK": "store:1", "DITS_REPO": ""})
+    assert found.chunk == "store:1"
+    assert found.repo == "localhost:50052"
+
+
+def login(server: str = "localhost") -> Login:
+    return Login(Endpoints.parse(server), "secret", "id", "ada", "Ada", "ada@example.org")
+
+
+def test_credentials_are_kept_for_the_user_alone(config: Path) -> None:
+    credentials = Credentials()
+    assert credentials.get() is None
+    credentials.put(login())
+    credentials.put(login("https://other"))
+    path = config / "credentials.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(config.stat().st_mode) == 0o700
+    again = Credentials()
+    assert again.get() == login("https://other")
+    assert again.get("http://localhost:50051") == login()
+    again.remove("https://other:50051")
+    assert Credentials().get() == login()
+
+
+def test_damaged_credentials_are_one_sentence(config: Path) -> None:
+    config.mkdir()
+    for content in ("", "{}", '{"current": "", "logins": {"a": {}}}', "[]"):
+        (config / "credentials.json").write_text(content)
+        with pytest.raises(ClientError, match="is damaged: delete it"):
+            Credentials()
+
+
+def test_files_are_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    write_atomically(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+STATE = State("http://localhost:50051", "ada/film", "main")
+
+
+def test_a_folder_is_found_from_below(tmp_path: Path) -> None:
+    made = Workspace.create(tmp_path, STATE)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    found = Workspace.find(tmp_path / "a" / "b")
+    assert (found.root, found.state) == (made.root, STATE)
+    with pytest.raises(ClientError, match="is a dits folder already"):
+        Workspace.create(tmp_path / "a", STATE)
+
+
+def test_one_command_at_a_time(tmp_path: Path) -> None:
+    first, second = Workspace.create(tmp_path, STATE), Workspace.find(tmp_path)
+    with first.locked():
+        first.state.head = "ab" * 32
+        first.save()
+        with pytest.raises(ClientError, match="another dits command is at work"), second.locked():
+            pass
+    with second.locked():
+        assert second.state.head == "ab" * 32
+
+
+def test_a_damaged_state_is_one_sentence(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path, STATE)
+    (workspace.own / "state.json").write_text('{"unknown": 1}')
+    with pytest.raises(ClientError, match="is damaged"):
+        Workspace.find(tmp_path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    code = main(arguments)
+    told = capsys.readouterr().err
+    assert told.count("\n") <= 1, told
+    return code, told
+
+
+def test_errors_are_one_sentence_on_stderr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (["push"], ["pull"], ["status"], ["log"], ["locks"], ["lock", "x"]):
+        code, told = run(capsys, *command)
+        assert code == 1
+        assert "is not a dits folder" in told
+    for command in (["whoami"], ["logout"], ["clone", "a/b"], ["repo", "list"], ["init"]):
+        code, told = run(capsys, *command)
+        assert (code, "not logged in" in told) == (1, True), told
+    code, told = run(capsys, "init", "missing")
+    assert (code, "does not exist" in told) == (1, True)
+
+
+def test_a_server_that_is_not_there_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DITS_TOKEN", "token")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("DITS_SERVER", f"127.0.0.1:{unused.getsockname()[1]}")
+        code, told = run(capsys, "whoami")
+    assert code == 1
+    assert "cannot be reached" in told
+
+
+def test_status_needs_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Workspace.create(tmp_path, STATE)
+    (tmp_path / "a").write_text("1")
+    monkeypatch.chdir(tmp_path)
+    assert main(["status", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["new"] == ["a"]
+    assert report["branch"] == "main"
+
+
+def test_wrong_use_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["nonsense"], ["lock", "--ttl", "soon", "a"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+    capsys.readouterr()
+
+
+def test_durations() -> None:
+    parser = make_parser()
+    for text, seconds in (("90", 90), ("30s", 30), ("30m", 1800), ("8h", 28800), ("2d", 172800)):
+        assert parser.parse_args(["lock", "a", "--ttl", text]).ttl == seconds
+
+
+def test_amounts_for_people() -> None:
+    assert [amount(count) for count in (0, 999, 1500, 2.5e6, 3e9, 4e12)] == [
+        "0 B",
+        "999 B",
+        "1.5 kB",
+        "2.5 MB",
+        "3.0 GB",
+        "4.0 TB",
+    ]
+
+
+def test_starting_loads_nothing_heavy() -> None:
+    code = "import sys, dits_client.cli; sys.exit(bool({'grpc', 'rich', 'zstandard'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,182 @@
+"""Compression, the wire format, reading pieces, and the queue between the threads."""
+
+import random
+import threading
+from pathlib import Path
+
+import pytest
+import zstandard
+from blake3 import blake3
+from dits.chunk.v1.chunk_service_pb2 import (
+    COMPRESSION_NONE,
+    COMPRESSION_ZSTD,
+    UploadChunksRequest,
+    UploadedChunk,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dits_client import wire
+from dits_client.compression import RETRY_EVERY, Compressor, Decompressor, Shrinking
+from dits_client.errors import ClientError
+from dits_client.groups import Groups, Stopped, Taker
+from dits_client.sources import Piece, Reader, Source
+from dits_client.upload import grouped
+from dits_client.upload_stream import MESSAGE_BYTES, MESSAGE_CHUNKS
+
+NOISE = random.Random(5).randbytes(1 << 20)
+
+
+@given(st.integers(0, 1 << 64))
+def test_varints_are_those_of_protobuf(number: int) -> None:
+    value = 0
+    for at, byte in enumerate(wire.varint(number)):
+        value |= (byte & 0x7F) << (7 * at)
+    assert value == number
+
+
+@given(
+    st.text(min_size=1, max_size=300),
+    st.lists(
+        st.tuples(st.binary(min_size=1, max_size=300), st.integers(1, 16 << 20), st.booleans()),
+        max_size=5,
+    ),
+)
+def test_messages_are_those_of_protobuf(
+    repository: str, chunks: list[tuple[bytes, int, bool]]
+) -> None:
+    expected = UploadChunksRequest(repository=repository)
+    parts = [wire.repository_field(repository)]
+    for data, size, shrunk in chunks:
+        digest = blake3(data).digest()
+        kind = COMPRESSION_ZSTD if shrunk else COMPRESSION_NONE
+        expected.chunks.append(UploadedChunk(hash=digest, size=size, compression=kind, data=data))
+        parts += [wire.chunk_field(digest, size, kind, len(data)), data]
+    assert b"".join(parts) == expected.SerializeToString()
+
+
+def test_what_shrinks_is_compressed_and_comes_back() -> None:
+    content = b"all work and no play " * 3000
+    frame = Compressor().shrink(memoryview(content), Shrinking())
+    assert frame is not None
+    assert len(frame) < len(content) / 10
+    assert zstandard.frame_content_size(frame) == len(content)
+    assert Decompressor().expand(frame, len(content)) == content
+
+
+def test_media_is_sent_as_it_is_and_tried_again_now_and_then() -> None:
+    known = Shrinking()
+    assert Compressor().shrink(memoryview(NOISE), known) is None
+    for _ in range(3):
+        assert [known.worth_trying() for _ in range(RETRY_EVERY)] == [False] * (RETRY_EVERY - 1) + [
+            True
+        ]
+        known.tried(shrank=False)
+
+
+def test_a_file_that_begins_to_shrink_is_noticed() -> None:
+    compressor, known = Compressor(), Shrinking()
+    text = memoryview(b"words " * 10_000)
+    assert compressor.shrink(memoryview(NOISE), known) is None
+    results = [compressor.shrink(text, known) is not None for _ in range(RETRY_EVERY + 2)]
+    assert results == [False] * (RETRY_EVERY - 1) + [True] * 3
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b"not a frame",
+        zstandard.ZstdCompressor().compress(b"x" * 1001),
+        zstandard.ZstdCompressor(write_content_size=False).compress(b"x" * 1000),
+        zstandard.ZstdCompressor().compress(b"x" * 1000)[:-1],
+    ],
+)
+def test_frames_of_another_size_are_refused(frame: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Decompressor().expand(frame, 1000)
+
+
+def test_pieces_are_read_from_files_and_from_memory(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(name.encode() * 100)
+    one = Source("one", str(tmp_path / "one"))
+    two = Source("two", str(tmp_path / "two"))
+    held = Source("held", content=b"0123456789")
+    reader = Reader()
+    buffer = memoryview(bytearray(3))
+    for source, offset, expected in (
+        (one, 3, b"one"),
+        (two, 0, b"two"),
+        (held, 7, b"789"),
+        (one, 297, b"one"),
+    ):
+        reader.read_into(buffer, Piece(source, offset, 3, b""))
+        assert bytes(buffer) == expected
+    reader.close()
+    reader.close()
+
+
+def test_a_file_that_shrank_or_went_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"12")
+    source = Source("dir/a", str(path))
+    buffer = memoryview(bytearray(3))
+    with pytest.raises(ClientError, match=r'"dir/a" was changed'):
+        Reader().read_into(buffer, Piece(source, 0, 3, b""))
+    path.unlink()
+    with pytest.raises(ClientError, match=r'cannot read "dir/a": no such file'):
+        Reader().read_into(buffer, Piece(source, 0, 3, b""))
+    path.symlink_to("/etc/passwd")
+    with pytest.raises(ClientError, match="cannot read"):
+        Reader().read_into(buffer, Piece(source, 0, 3, b""))
+
+
+@given(st.lists(st.integers(1, 2 * MESSAGE_BYTES), max_size=50))
+def test_groups_fit_into_messages(sizes: list[int]) -> None:
+    source = Source("a")
+    pieces = [Piece(source, at, size, b"") for at, size in enumerate(sizes)]
+    groups = list(grouped(pieces))
+    assert [piece for group in groups for piece in group] == pieces
+    for group in groups:
+        assert len(group) == 1 or sum(piece.size for piece in group) <= MESSAGE_BYTES
+
+
+def test_groups_of_tiny_pieces_are_limited_in_number() -> None:
+    pieces = [Piece(Source("a"), at, 1, b"") for at in range(MESSAGE_CHUNKS + 1)]
+    assert [len(group) for group in grouped(pieces)] == [MESSAGE_CHUNKS, 1]
+
+
+def test_unfinished_items_go_back_in_their_order() -> None:
+    groups: Groups[int] = Groups(10)
+    for item in range(5):
+        groups.put(item)
+    taker, other = Taker[int](), Taker[int]()
+    assert [groups.take(taker) for _ in range(3)] == [0, 1, 2]
+    assert groups.finish(taker, 1) == [0]
+    groups.withdraw(taker)
+    assert groups.take(taker) is None
+    groups.end()
+    assert [groups.take(other) for _ in range(5)] == [1, 2, 3, 4, None]
+
+
+def test_putting_waits_for_room_and_stopping_ends_the_wait() -> None:
+    groups: Groups[int] = Groups(1)
+    groups.put(1)
+    outcome: list[str] = []
+
+    def put() -> None:
+        try:
+            groups.put(2)
+        except Stopped:
+            outcome.append("stopped")
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    thread.join(0.05)
+    assert thread.is_alive()
+    groups.stop()
+    thread.join(5)
+    assert outcome == ["stopped"]
+    with pytest.raises(Stopped):
+        groups.take(Taker())
