@@ -1,6 +1,6 @@
 """Writes what reviewers look at when a migration is added: the schema it leads to, and checksums.
 
-    python -m migrations.dump postgresql://…   # an empty database, on the PostgreSQL of the wheel
+    python -m migrations.dump
 
 `schema.sql` is the whole schema after all steps. `SHA256SUMS` (for `sha256sum -c`) lists the files: a
 line that changes instead of being added is a released migration that was edited.
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from migrations import runner
+from shared.embedded_postgres import EmbeddedPostgres
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 CHECKSUMS = Path(__file__).with_name("SHA256SUMS")
@@ -56,12 +57,13 @@ def _pg_dump() -> str:
     return str(Path(wheel.submodule_search_locations[0], "pginstall", "bin", "pg_dump"))
 
 
-async def main(dsn: str) -> None:
-    """Migrate the empty database and write both files."""
+async def write(dsn: str) -> None:
+    """Migrate an empty database and write both files."""
     await runner.migrate(dsn)
     SCHEMA.write_text(await dump(dsn), "utf-8")
     CHECKSUMS.write_text(checksums(), "utf-8")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    with TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder), durable=False) as server:
+        asyncio.run(write(server.dsn))

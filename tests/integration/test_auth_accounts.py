@@ -192,17 +192,10 @@ async def test_a_dead_session_is_refused(api: Api, state: str) -> None:
         await api.accounts.GetMe(GetMeRequest(), metadata=ada.auth)
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        "",
-        "Bearer",
-        "Bearer nonsense",
-        "Basic YTpi",
-        "Bearer " + credentials.mint(credentials.Kind.SESSION),
-    ],
-)
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer nonsense", "Basic YTpi", "fresh"])
 async def test_bad_credentials_look_alike(api: Api, header: str) -> None:
+    if header == "fresh":  # well formed, and nobody's
+        header = f"Bearer {credentials.mint(credentials.Kind.SESSION)}"
     with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED") as refusal:
         await api.accounts.GetMe(GetMeRequest(), metadata=(("authorization", header),))
     assert refusal.message.startswith("a valid credential is needed")
