@@ -119,12 +119,11 @@ def name_taken(kind: str, name: str) -> DomainError:
     )
 
 
-def unauthenticated() -> DomainError:
+def unauthenticated(
+    message: str = "a valid credential is needed: send `authorization: Bearer <token>`",
+) -> DomainError:
     """One answer for no credential and for every bad one."""
-    return DomainError(
-        Reason.ERROR_REASON_UNAUTHENTICATED,
-        "a valid credential is needed: send `authorization: Bearer <token>`",
-    )
+    return DomainError(Reason.ERROR_REASON_UNAUTHENTICATED, message)
 
 
 def permission_missing(required: str, held: str = "none") -> DomainError:

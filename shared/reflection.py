@@ -11,11 +11,23 @@ from collections.abc import AsyncIterator, Iterable
 from importlib import resources
 
 import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
+from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
 from shared.call import Call
+
+# Not of our protos, but on the wire: the health service, and the details of errors.
+_OTHERS = (
+    any_pb2.DESCRIPTOR,
+    duration_pb2.DESCRIPTOR,
+    error_details_pb2.DESCRIPTOR,
+    status_pb2.DESCRIPTOR,
+    health_pb2.DESCRIPTOR,
+)
 
 
 class Reflection:
@@ -25,10 +37,8 @@ class Reflection:
         described = FileDescriptorSet.FromString(
             (resources.files("dits") / "descriptors.binpb").read_bytes()
         )
-        health = FileDescriptorProto()
-        health_pb2.DESCRIPTOR.CopyToProto(health)
         self._services = sorted(services)
-        self._files = {file.name: file for file in (*described.file, health)}
+        self._files = {file.name: file for file in (*map(_proto, _OTHERS), *described.file)}
         self._homes = {s: file for file in self._files.values() for s in _symbols(file)}
 
     async def ServerReflectionInfo(
@@ -73,6 +83,12 @@ class Reflection:
                 file_descriptor_proto=[f.SerializeToString() for f in wanted.values()]
             )
         )
+
+
+def _proto(descriptor: FileDescriptor) -> FileDescriptorProto:
+    file = FileDescriptorProto()
+    descriptor.CopyToProto(file)
+    return file
 
 
 def _symbols(file: FileDescriptorProto) -> Iterable[str]:

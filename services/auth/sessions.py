@@ -18,6 +18,8 @@ Q = sql.load(__file__)
 # Failures within 15 minutes after which a bucket is closed. A whole studio may share an address.
 LOGIN_LIMIT = 10
 ADDRESS_LIMIT = 100
+# Whatever is wrong: the same words.
+WRONG = "this login and password do not belong together"
 
 
 class SessionService:
@@ -39,7 +41,7 @@ class SessionService:
         fits = await self._hasher.verify(row["password_hash"] if row else None, request.password)
         if row is None or not fits or row["status"] != "active":
             await self._failed(buckets, row)
-            raise unauthenticated()
+            raise unauthenticated(WRONG)
         await self._refresh_hash(row, request.password)
         return await self._open(row, request.device_name, call, buckets[0])
 
@@ -90,7 +92,7 @@ class SessionService:
 
         async def work(connection: Connection) -> Row:
             if await connection.fetchval(Q.lock_account, user["id"]) != "active":
-                raise unauthenticated()
+                raise unauthenticated(WRONG)
             await connection.execute(Q.evict_sessions, user["id"])
             session = await connection.fetchrow(
                 Q.create_session,

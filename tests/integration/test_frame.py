@@ -190,6 +190,16 @@ async def test_reflection_carries_the_comments(api: Api, version: str) -> None:
     assert "Adds manifests and commits and moves refs, all in one transaction" in comments
 
 
+async def test_reflection_knows_the_details_of_errors(api: Api) -> None:
+    path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+    for symbol in ("google.rpc.ErrorInfo", "google.rpc.PreconditionFailure", "google.rpc.Status"):
+        request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+        answer = reflection_pb2.ServerReflectionResponse.FromString(
+            await call_raw(api, path, request.SerializeToString())
+        )
+        assert answer.file_descriptor_response.file_descriptor_proto
+
+
 async def test_a_taken_port_is_one_sentence(api: Api, dsn: str, settings: Settings) -> None:
     taken = int(api.addresses["auth"].rpartition(":")[2])
     suite = Suite(
