@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -34,6 +35,9 @@ def main() -> None:
         arguments.run(settings, arguments)
     except _EXPECTED as error:
         sys.exit(f"dits-server: {error}")
+    except BrokenPipeError:
+        # Whoever read our output has had enough; nothing more can be written, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (*UNREACHABLE, asyncpg.PostgresError) as error:
         sys.exit(f"dits-server: The database cannot be used: {error}")
     except KeyboardInterrupt:

@@ -19,7 +19,7 @@ from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
 from migrations import runner
 from services.suite import Suite
 from shared import validation
-from shared.config import Settings
+from shared.config import SERVICES, Settings
 from shared.embedded_postgres import EmbeddedPostgres
 from shared.errors import DomainError
 from shared.process import serve_until_signal
@@ -125,7 +125,9 @@ def _greet(settings: Settings, suite: Suite, account: tuple[str, Path] | None) -
     where = settings.database_url or f"embedded PostgreSQL in {settings.data_dir.resolve()}"
     where = re.sub(r"//[^@/]*@", "//", where)
     lines = ["", "dits-server is ready.", "", f"  data    {where}"]
-    lines += [f"  {name:<6}  {address}" for name, address in sorted(suite.addresses.items())]
+    lines += [
+        f"  {name:<6}  {address}" for name, address in ((n, suite.addresses[n]) for n in SERVICES)
+    ]
     login = "dits login " + suite.addresses["auth"]
     if account is not None:
         username, file = account

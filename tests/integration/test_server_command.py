@@ -1,0 +1,85 @@
+"""`dits-server` as its operator sees it: sentences and exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.config import Settings
+
+
+def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command that is expected to end by itself."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("DITS_")}
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli", *arguments],
+        cwd=cwd,
+        env={**inherited, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_help_lists_every_setting(tmp_path: Path) -> None:
+    told = run("serve", "--help", cwd=tmp_path).stdout
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')}" in told
+        assert f"[DITS_{name.upper()}" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "sentence"),
+    [
+        (("serve", "auth"), {}, "needs a database that the others share"),
+        (("up", "--pool-size", "many"), {}, "The setting pool_size is wrong"),
+        (("up",), {"DITS_LOG_LEVEL": "loud"}, "The setting log_level is wrong"),
+        (("up",), {"DITS_CONFIG": "nowhere.toml"}, "nowhere.toml, named by DITS_CONFIG, does not exist"),
+        (("migrate",), {"DITS_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "The database cannot be used"),
+        (("up",), {"DITS_SERVER_KEY": "short"}, "The setting server_key is wrong"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_sentence(
+    tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], sentence: str
+) -> None:
+    result = run(*arguments, cwd=tmp_path, **environment)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("dits-server: ")
+    assert sentence in line
+
+
+def test_settings_come_from_a_file_too(tmp_path: Path) -> None:
+    (tmp_path / "dits.toml").write_text('log_level = "loud"\n')
+    result = run("up", cwd=tmp_path, DITS_CONFIG="dits.toml")
+    assert "The setting log_level is wrong" in result.stderr
+
+
+async def test_migrate_and_its_status(tmp_path: Path, empty_database: str) -> None:
+    before = run("migrate", "--status", cwd=tmp_path, DITS_DATABASE_URL=empty_database)
+    assert before.stdout.count("pending") == len(before.stdout.splitlines()) > 5
+    done = run("migrate", cwd=tmp_path, DITS_DATABASE_URL=empty_database)
+    assert "the database is up to date" in done.stdout
+    after = run("migrate", "--status", cwd=tmp_path, DITS_DATABASE_URL=empty_database)
+    assert after.stdout.count("applied") == len(after.stdout.splitlines())
+
+
+async def test_a_newer_database_is_refused(tmp_path: Path, dsn: str) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "INSERT INTO schema_migrations (version, description, checksum) VALUES (9999, 'x', 'x')"
+    )
+    await connection.close()
+    for command in (("serve", "auth"), ("up",), ("migrate",)):
+        result = run(*command, cwd=tmp_path, DITS_DATABASE_URL=dsn)
+        assert result.returncode == 1
+        (line,) = result.stderr.splitlines()
+        assert "which this program does not know" in line or "newer" in line
