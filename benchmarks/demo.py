@@ -24,7 +24,7 @@ from rich.table import Table
 from benchmarks import folders
 from benchmarks.server import Server, running
 
-DITS = (sys.executable, "-m", "dits_client")
+DITS = (sys.executable, "-P", "-m", "dits_client")  # -P: what lies in the folder is no program
 
 
 class Dits:

@@ -113,7 +113,7 @@ def _measure(tool: Tool, first: Path, second: Path, scratch: Path) -> dict[str, 
 
 def _prepare(tool: Tool, work: Path) -> None:
     if tool.name == "dits":
-        command = [sys.executable, "-m", "dits_client", "init", "--repository", "bench"]
+        command = [sys.executable, "-P", "-m", "dits_client", "init", "--repository", "bench"]
         subprocess.run(command, cwd=work, env=tool.environment, check=True, capture_output=True)
 
 
@@ -169,7 +169,7 @@ def _dits(scratch: Path) -> Iterator[Tool]:
             "DITS_CONFIG_DIR": str(scratch / "home"),
             **{f"DITS_{name.upper()}": address for name, address in server.addresses.items()},
         }
-        dits = [sys.executable, "-m", "dits_client"]
+        dits = [sys.executable, "-P", "-m", "dits_client"]
         login = [*dits, "login", "--username", server.username, "--password-stdin"]
         for command, given in ((login, server.password), ([*dits, "repo", "create", "bench"], "")):
             subprocess.run(
