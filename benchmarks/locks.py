@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -36,6 +37,14 @@ from services.lock import acquire, changes, history, reading, rules
 from shared import credentials
 from shared.embedded_postgres import EmbeddedPostgres
 
+if TYPE_CHECKING:
+    from dits.lock.v1.lock_service_pb2_grpc import LockServiceAsyncStub as LockStub
+
+    Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+else:
+    LockStub = Connection = Pool = object
+
 REPOSITORIES = 16
 BIG = 100_000
 # etcd 3.4, see the design's anchors: lock + unlock pairs a second with one caller.
@@ -47,13 +56,14 @@ class World:
     """What is measured against."""
 
     dsn: str
-    stub: LockServiceStub
+    stub: LockStub
     token: str
     user_id: UUID
     repositories: list[UUID]
 
     @property
     def auth(self) -> tuple[tuple[str, str], ...]:
+        """Metadata of every call."""
         return (("authorization", f"Bearer {self.token}"),)
 
     async def acquire(self, repo: UUID, paths: list[str]) -> list[str]:
@@ -158,7 +168,9 @@ async def pairs(world: World, seconds: float) -> float:
             ids = await world.acquire(repo, [f"shots/{caller}/{turn}.blend"])
             await world.release(repo, ids)
 
-        async def by_sql(caller: int, turn: int, count: int = repositories) -> None:
+        async def by_sql(
+            caller: int, turn: int, pool: Pool = pool, count: int = repositories
+        ) -> None:
             repo = world.repositories[caller % count]
             async with pool.acquire() as connection:
                 await sql_pair(connection, repo, world.user_id, [f"shots/{caller}/{turn}.blend"])
@@ -175,12 +187,7 @@ async def pairs(world: World, seconds: float) -> float:
     return await acquisition(world, 1)
 
 
-async def sql_pair(
-    connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record],
-    repo: UUID,
-    user_id: UUID,
-    paths: list[str],
-) -> None:
+async def sql_pair(connection: Connection, repo: UUID, user_id: UUID, paths: list[str]) -> None:
     """What the service does, without the service: two transactions of the same statements."""
     async with connection.transaction():
         now = await connection.fetchval(acquire.Q.lock_now, repo)
@@ -190,7 +197,7 @@ async def sql_pair(
             *(repo, paths, now, now + rules.DEFAULT_TTL, "exclusive", user_id, user_id),
             *(None, None, False, rules.WARNING),
         )
-    ids = [row["id"] for row in rows]
+    ids = [row["lock_id"] for row in rows]
     async with connection.transaction():
         now = await connection.fetchval(changes.Q.lock_now, repo)
         await connection.fetch(changes.Q.own_locks, repo, ids, user_id, now)

@@ -1,27 +1,23 @@
 """Bringing a folder to a tree: files are fetched, checked, and only then take their place.
 
-Each file is written into `.dits/tmp`, checked against its hash, and renamed: its path has the old or the
-new content, never a part of one. Contents are not synchronised to the disk file by file, as with Git and
-rsync: the server has them, and the state of the folder, which is synchronised, moves last. After a power
-failure in between, or a broken-off checkout, the same command is simply repeated.
+Each file is written under another name, checked against its hash, and renamed: its path has the
+old or the new content, never a part of one. Contents are not synchronised to the disk file by file,
+as with Git and rsync: the server has them, and the state of the folder, which is synchronised, moves
+last. After a power failure in between, or a broken-off checkout, the same command is simply repeated.
 """
 
-import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-
-from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.checkout_plan import Plan
 from dits_client.connection import Client
 from dits_client.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
-from dits_client.errors import os_error
 from dits_client.local_chunks import LocalChunks
 from dits_client.places import Places
 from dits_client.progress import Progress
+from dits_client.threads import run_all
 from dits_client.workspace import Workspace
 from dits_client.write_files import FileWriter, Guard, Target
 
@@ -56,20 +52,11 @@ class Site:
 
 def check_out(site: Site, plan: Plan) -> Written:
     """Carry out a plan; on a failure what is done stays done, and repeating it does the rest."""
-    workspace = site.workspace
     first = plan.first_removals()
-    try:
-        shutil.rmtree(workspace.staging, ignore_errors=True)
-        workspace.staging.mkdir()
-    except OSError as error:
-        raise os_error(error, "write", str(workspace.staging)) from error
-    try:
-        _remove(site, first)
-        written = _Crew(site, plan).run()
-        done = set(first)
-        _remove(site, [path for path in plan.removals if path not in done])
-    finally:
-        shutil.rmtree(workspace.staging, ignore_errors=True)
+    _remove(site, first)
+    written = _Crew(site, plan).run()
+    done = set(first)
+    _remove(site, [path for path in plan.removals if path not in done])
     return written
 
 
@@ -90,9 +77,10 @@ class _Crew:
     def __init__(self, site: Site, plan: Plan) -> None:
         self.written = Written()
         self._site = site
-        files = sorted(
-            (Target(path, entry.file) for path, entry in plan.writes.items() if _is_file(entry)),
-            key=lambda target: target.path,
+        files = in_order(
+            Target(path, entry.file)
+            for path, entry in plan.writes.items()
+            if entry.HasField("file")
         )
         self.written.bytes = sum(target.file.size for target in files)
         self._stage = site.progress.stage("Writing", self.written.bytes)
@@ -102,27 +90,27 @@ class _Crew:
             if entry.HasField("symlink")
         ]
         self._jobs = jobs(files)
+        self._downloaders: list[Downloader] = []
         self._lock = threading.Lock()
         self._failed = threading.Event()
 
     def run(self) -> Written:
         """Write everything; raise the first error."""
-        with ThreadPoolExecutor(THREADS) as pool:
-            workers = [pool.submit(self._work) for _ in range(THREADS)]
-            try:
-                for worker in workers:
-                    worker.result()
-            except BaseException:
-                self._failed.set()
-                raise
+        run_all(THREADS, self._work, self._stop)
         return self.written
 
-    def _work(self) -> None:
+    def _stop(self) -> None:
+        self._failed.set()
+        for downloader in self._downloaders:
+            downloader.cancel()
+
+    def _work(self, _: int) -> None:
         site = self._site
         repository = site.workspace.state.repository
         downloader = Downloader(site.client, repository, site.local.find)
+        self._downloaders.append(downloader)
         guard = Guard(site.found, force=site.force)
-        writer = FileWriter(site.workspace, downloader, guard, self._stage)
+        writer = FileWriter(site.workspace.root, downloader, guard, self._stage)
         with closing(writer):
             try:
                 while not self._failed.is_set() and self._one(writer):
@@ -148,6 +136,15 @@ class _Crew:
         return job is not None
 
 
+def in_order(files: Iterable[Target]) -> list[Target]:
+    """Sort files by path, equal ones behind each other: what a request names twice is sent once."""
+    ordered = sorted(files, key=lambda target: target.path)
+    first: dict[bytes, int] = {}
+    for at, target in enumerate(ordered):
+        first.setdefault(target.file.hash, at)
+    return sorted(ordered, key=lambda target: first[target.file.hash])
+
+
 def jobs(files: Iterable[Target]) -> Iterator[list[Target]]:
     """Split files into parts that are fetched together: many small ones, or one that is large."""
     job: list[Target] = []
@@ -163,7 +160,3 @@ def jobs(files: Iterable[Target]) -> Iterator[list[Target]]:
         chunks += count
     if job:
         yield job
-
-
-def _is_file(entry: Entry) -> bool:
-    return entry.HasField("file")

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from dits.repo.v1.manifest_pb2 import Entry
 
+from dits_client.errors import ClientError
 from dits_client.manifest import Change
 from dits_client.scan import OWN
-from shared.manifests import ManifestError
 
 
 @dataclass(slots=True)
@@ -78,4 +78,4 @@ def _clear_the_way(result: Plan, here: dict[str, Entry | None], force: bool) -> 
 def _check(path: str) -> None:
     """Refuse a path that would be taken for the client's own."""
     if any(part.lower() == OWN for part in path.split("/")):
-        raise ManifestError("path", f'"{path}" is reserved for the client')
+        raise ClientError(f'the tree brings "{path}", a name that is reserved for the client')

@@ -5,28 +5,11 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
+from shared.profiles import PROFILES, Profile
+
 HASH_BYTES = 32
 # Several of the largest chunks; small enough for the processor's caches to be of use.
 WINDOW_BYTES = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Where FastCDC (2020, normalisation level 1, seed 0) cuts files of at least `min_file_bytes`.
-
-    All clients have to agree on these numbers to find the same cuts.
-    """
-
-    min_file_bytes: int
-    min_bytes: int
-    average_bytes: int
-    max_bytes: int
-
-
-PROFILES = (
-    Profile(0, 16 << 10, 64 << 10, 256 << 10),
-    Profile(64 << 20, 64 << 10, 256 << 10, 1 << 20),
-)
 
 
 @dataclass(slots=True)

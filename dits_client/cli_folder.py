@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dits_client.cli_session import connected, current_login, full_name, here
+from dits_client.memory import keep_freed_memory
 from dits_client.progress import for_user
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def clone(arguments: Namespace) -> None:
     """Fetch a repository into a new folder."""
     from dits_client.clone import clone as run
 
+    keep_freed_memory()
     with connected() as (client, login), for_user(arguments.quiet) as progress:
         repository = full_name(arguments.repository, client, login)
         folder = Path(arguments.folder or repository.rpartition("/")[2])
@@ -30,9 +32,10 @@ def clone(arguments: Namespace) -> None:
 
 def push(arguments: Namespace) -> None:
     """Commit the folder's state and push it."""
-    from dits_client.push import Author
     from dits_client.push import push as run
+    from dits_client.push_report import Author
 
+    keep_freed_memory()
     workspace = here()
     with connected(workspace.state.server) as (client, login):
         author = Author(login.name, login.email) if login.name else None
@@ -54,6 +57,8 @@ def push(arguments: Namespace) -> None:
         )
     else:
         text = f"Nothing to push: the folder is as {report.branch} at {report.commit[:12]}."
+        if report.behind:
+            text += f"\n{report.branch} has other commits on the server: run `dits pull`."
     _tell(arguments, report, text)
 
 
@@ -61,6 +66,7 @@ def pull(arguments: Namespace) -> None:
     """Bring the folder to its branch's state."""
     from dits_client.clone import pull as run
 
+    keep_freed_memory()
     workspace = here()
     with connected(workspace.state.server) as (client, _), for_user(arguments.quiet) as progress:
         report = run(workspace.root, client, force=arguments.force, progress=progress)

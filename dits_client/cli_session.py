@@ -18,13 +18,13 @@ def current_login(server: str = "") -> Login:
     """Return the login for a server, by default the current one, as the environment changes it."""
     server = server or os.environ.get("DITS_SERVER", "")
     token = os.environ.get("DITS_TOKEN", "")
-    name = Endpoints.parse(server, os.environ).name if server else ""
-    found = Credentials().get(name)
+    credentials = Credentials()
+    endpoints = Endpoints.parse(server or "localhost", os.environ)
+    found = credentials.get(server) or (credentials.get(endpoints.name) if server else None)
     if found is None and token:
-        endpoints = Endpoints.parse(server or "localhost", os.environ)
         return Login(endpoints, token, token_id="", username="", name="", email="")
     if found is None:
-        where = f" to {name}" if name else ""
+        where = f" to {endpoints.name}" if server else ""
         raise ClientError(f"not logged in{where}: run `dits login`")
     return Login(
         endpoints=found.endpoints.overridden(os.environ),

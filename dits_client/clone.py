@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from dits_client.errors import ClientError, ConflictError, os_error
 from dits_client.index import DIRECTORY, UNKNOWN, Index, Record
 from dits_client.local_chunks import LocalChunks
 from dits_client.manifest import Change, diff, directories, entries_of, file_chunks
+from dits_client.places import Places
 from dits_client.progress import Progress
 from dits_client.remote import Remote, head_of
 from dits_client.snapshot import Snapshot
@@ -60,12 +62,12 @@ def clone(
     remote = Remote.get(client, repository)
     is_branch = len(revision) != 64
     branch = revision if revision and is_branch else remote.default_branch
+    commit = head_of(client, remote.name, branch) if is_branch else revision
+    if revision and not commit:
+        raise ClientError(f"{remote.name} has no branch {revision}")
     workspace = _new_workspace(folder, State(client.endpoints.name, remote.name, branch))
-    with workspace.locked():
-        commit = head_of(client, remote.name, branch) if is_branch else revision
-        if revision and not commit:
-            raise ClientError(f"{remote.name} has no branch {revision}")
-        report = _Checkout(workspace, client, progress or Progress()).run(commit, force=False)
+    with workspace.locked(), closing(_Checkout(workspace, client, progress)) as work:
+        report = work.run(commit, force=False)
     report.seconds = round(time.monotonic() - started, 3)
     return report
 
@@ -88,7 +90,8 @@ def pull(
             Remote.get(client, state.repository)
             if state.head:
                 raise ClientError(f"{state.repository} has no branch {state.branch} any more")
-        report = _Checkout(workspace, client, progress or Progress()).run(commit, force=force)
+        with closing(_Checkout(workspace, client, progress)) as work:
+            report = work.run(commit, force=force)
     report.seconds = round(time.monotonic() - started, 3)
     return report
 
@@ -112,15 +115,19 @@ def _new_workspace(folder: Path, state: State) -> Workspace:
 class _Checkout:
     """One clone or pull, step by step."""
 
-    def __init__(self, workspace: Workspace, client: Client, progress: Progress) -> None:
+    def __init__(self, workspace: Workspace, client: Client, progress: Progress | None) -> None:
         self._workspace = workspace
         self._state = workspace.state
         self._client = client
-        self._progress = progress
+        self._progress = progress or Progress()
         self._index = workspace.load_index()
         self._trees = Trees(
             self._index.objects, lambda: client, self._state.repository, self._state.head
         )
+
+    def close(self) -> None:
+        """Close the index."""
+        self._index.close()
 
     def run(self, commit: str, *, force: bool) -> CheckoutReport:
         """Do it all; the state moves last."""
@@ -141,6 +148,7 @@ class _Checkout:
             raise _conflict(todo.conflicts)
         _check_spelling(snapshot, todo)
         self._workspace.marker.touch()
+        self._clean(snapshot)
         site = Site(
             self._workspace, self._client, self._local(upstream), found, force, self._progress
         )
@@ -149,6 +157,12 @@ class _Checkout:
         known = {path: stat for path, stat in found.items() if path not in changed}
         self._settle(commit, tree, known | written.stats)
         return self._report(todo, written)
+
+    def _clean(self, snapshot: Snapshot) -> None:
+        """Remove what a checkout that was killed had begun to write."""
+        with closing(Places(self._workspace.root)) as places:
+            for path in snapshot.folders[0].partial:
+                places.remove(path)
 
     def _local(self, upstream: list[Change]) -> LocalChunks:
         """Return the chunks of what changed: most of a changed file is often as before."""

@@ -45,6 +45,11 @@ _OPTIONS = [
     ("grpc.http2.write_buffer_size", 4 << 20),
     ("grpc.http2.lookahead_bytes", 4 << 20),
     ("grpc.enable_retries", 0),
+    # A broken connection is noticed, and replaced, soon.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
 
 

@@ -1,6 +1,6 @@
 """Fetching chunks: in batches of bounded size, in the order in which they are needed."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -55,6 +55,13 @@ class Downloader:
         self._repository = repository
         self._find = find
         self._decompressor = Decompressor()
+        # The last ones; two are under way at most.
+        self._calls: deque[grpc.Call] = deque(maxlen=4)
+
+    def cancel(self) -> None:
+        """End what is under way; may be called from another thread."""
+        for call in list(self._calls):
+            call.cancel()
 
     def fetch(self, wanted: Sequence[Wanted]) -> Iterator[bytes]:
         """Yield the contents of chunks, in their order, which may name one several times.
@@ -86,6 +93,7 @@ class Downloader:
         """Ask for chunks; return the call and its responses."""
         request = DownloadChunksRequest(repository=self._repository, hashes=b"".join(hashes))
         call = self._client.chunks.DownloadChunks(request, metadata=self._client.metadata)
+        self._calls.append(call)
         return call, self._client.stream(call)
 
     def find(self, wanted: Wanted) -> bytes | None:

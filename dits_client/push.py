@@ -1,13 +1,12 @@
 """Pushing: the state of the folder becomes a commit on the server."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.repo.v1.commit_service_pb2 import LockFence, PushResponse
 from dits.repo.v1.manifest_pb2 import CommitContent, Signer
-from dits.repo.v1.ref_service_pb2 import CreateBranchRequest
+from dits.repo.v1.ref_service_pb2 import CreateBranchRequest, UpdateBranchRequest
 
 from dits_client import locks
 from dits_client.connection import Client
@@ -16,68 +15,18 @@ from dits_client.index import Index
 from dits_client.manifest import Change, diff, directories
 from dits_client.offer import Offer, pieces
 from dits_client.progress import Progress
+from dits_client.push_report import Author, PushReport, Uploaded, Wanted, make_report
 from dits_client.push_stream import Proposal, send
 from dits_client.read_files import Read
 from dits_client.remote import Remote, head_of, open_workspace
 from dits_client.snapshot import Snapshot
 from dits_client.trees import Trees
 from dits_client.upload import Uploader
-from dits_client.upload_stream import UploadReport
-from dits_client.workspace import State, Workspace
+from dits_client.workspace import Workspace
 from shared.manifests import commit_name
 
 # How often a refusal that the client can mend is mended.
 MENDS = 3
-
-
-@dataclass(slots=True)
-class PushReport:
-    """What a push came to."""
-
-    # The commit that the branch is at now, hexadecimal; empty = nothing was ever pushed.
-    commit: str
-    branch: str
-    # False = the folder was as the branch already.
-    pushed: bool
-    # Files in the folder; files and links that differ from the parent.
-    files: int
-    changed: int
-    # Of the files that were read: bytes, and chunks with recipes.
-    bytes: int
-    chunks: int
-    chunks_sent: int
-    # As encoded.
-    bytes_sent: int
-    # New on the server, as stored there.
-    bytes_stored: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Author:
-    """Who commits."""
-
-    name: str
-    email: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the user asked for."""
-
-    message: str
-    branch: str
-    force: bool
-    # None = whoever is logged in.
-    author: Author | None
-
-
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """What was sent, and how many chunks were offered."""
-
-    sent: UploadReport
-    offered: int
 
 
 def push(
@@ -129,19 +78,19 @@ class _Push:
         snapshot = Snapshot(self._workspace.root, self.index, self._progress.warn)
         head = head_of(self._client, self._repository, wanted.branch)
         if not snapshot.changed and snapshot.tree == self._parent:
-            return self._unchanged(snapshot, wanted.branch, head)
+            return self._unchanged(snapshot, wanted, head)
         self._check_head(wanted, head)
         try:
             uploaded = self._transfer(snapshot)
             if not self._changes:
-                return self._unchanged(snapshot, wanted.branch, head)
+                return self._unchanged(snapshot, wanted, head)
             proposal = self._proposal(wanted, head, snapshot.tree)
             response = self._propose(proposal, Offer(self.index.objects, snapshot.place_of))
         except BaseException:
             locks.let_go(self._client, self._repository, self._held)
             raise
         self._finish(proposal, response, snapshot.tree)
-        return _report(snapshot, self._state, changes=len(self._changes), uploaded=uploaded)
+        return make_report(snapshot, self._state, len(self._changes), uploaded)
 
     def _check_head(self, wanted: Wanted, head: str) -> None:
         """Find out before hours of uploading that the branch has moved."""
@@ -150,17 +99,29 @@ class _Push:
         message = f"{wanted.branch} has other commits on the server: run `dits pull` first"
         raise RemoteError(message, code="ABORTED", reason="HEAD_MOVED")
 
-    def _unchanged(self, snapshot: Snapshot, branch: str, head: str) -> PushReport:
-        """Report that there is nothing to push; at most a new branch."""
-        if self._state.head and not head:
-            request = CreateBranchRequest(
-                repository=self._repository, name=branch, head=self._state.head
+    def _unchanged(self, snapshot: Snapshot, wanted: Wanted, head: str) -> PushReport:
+        """There is nothing to commit: at most the branch is made, or moved by force."""
+        state = self._state
+        behind = head not in ("", state.head)
+        if state.head and not head:
+            create = CreateBranchRequest(
+                repository=self._repository, name=wanted.branch, head=state.head
             )
-            self._client.call(self._client.refs.CreateBranch, request)
-        if branch != self._state.branch:
-            self._state.branch = branch
+            self._client.call(self._client.refs.CreateBranch, create)
+        elif state.head and behind and wanted.force:
+            update = UpdateBranchRequest(
+                repository=self._repository,
+                name=wanted.branch,
+                expected_head=head,
+                new_head=state.head,
+                force=True,
+            )
+            self._client.call(self._client.refs.UpdateBranch, update)
+            behind = False
+        if wanted.branch != state.branch:
+            state.branch = wanted.branch
             self._workspace.save()
-        return _report(snapshot, self._state, changes=0, uploaded=None)
+        return make_report(snapshot, state, behind=behind)
 
     def _transfer(self, snapshot: Snapshot) -> Uploaded:
         """Read what changed, upload it meanwhile, take the locks; return what was sent."""
@@ -186,7 +147,9 @@ class _Push:
         """Hold a lock on every existing file that is changed or deleted."""
         existing = [change.path for change in self._changes if change.old is not None]
         if existing:
+            taken = self._held.taken
             self._held = locks.hold(self._client, self._repository, existing)
+            self._held.taken += taken
 
     def _proposal(self, wanted: Wanted, head: str, tree: bytes) -> Proposal:
         author = wanted.author or self._me()
@@ -263,22 +226,3 @@ class _Push:
 
     def _save_index(self, *, recipes: bool) -> None:
         self._workspace.save_index(self.index, self._parents_manifests(), recipes=recipes)
-
-
-def _report(
-    snapshot: Snapshot, state: State, changes: int, uploaded: Uploaded | None
-) -> PushReport:
-    sent = uploaded.sent if uploaded else UploadReport()
-    return PushReport(
-        commit=state.head,
-        branch=state.branch,
-        pushed=changes > 0,
-        files=snapshot.files,
-        changed=changes,
-        bytes=snapshot.bytes_read,
-        chunks=uploaded.offered if uploaded else 0,
-        chunks_sent=sent.chunks_sent,
-        bytes_sent=sent.bytes_sent,
-        bytes_stored=sent.bytes_stored,
-        seconds=0.0,
-    )

@@ -3,8 +3,7 @@
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,9 +15,12 @@ from dits_client.index import UNKNOWN, stat_of
 from dits_client.manifest import file_entry
 from dits_client.progress import Stage
 from dits_client.sources import Source
+from dits_client.threads import run_all
 
 # Beyond that, memory and disks are the limit, not the cores.
 MOST_THREADS = 8
+# Reading a smaller file is mostly work for the interpreter, which runs one thread at a time.
+SMALL_BYTES = 32 << 10
 # A file is given up if it was changed during so many attempts to read it.
 READ_ATTEMPTS = 3
 # The clock that stamps files ticks every 10 ms at worst; whole seconds are the mark of file systems that
@@ -28,10 +30,11 @@ COARSE_TICK_NS = 2_000_000_000
 
 
 class Unread(NamedTuple):
-    """A file to be read."""
+    """A file to be read, and its size when it was found."""
 
     path: str
     place: str
+    size: int
 
 
 @dataclass(slots=True)
@@ -56,35 +59,29 @@ def read_files(
 
     `started_ns` is the time before the files were looked at. The first error ends the reading.
     """
-    todo = iter(unread)
-    lock = threading.Lock()
-    failed = threading.Event()
+    lock, failed = threading.Lock(), threading.Event()
+    unread = list(unread)
+    small = iter([item for item in unread if item.size < SMALL_BYTES])
+    large = iter([item for item in unread if item.size >= SMALL_BYTES])
 
-    def work() -> None:
+    def work(queues: Sequence[Iterator[Unread]]) -> None:
         cutter = Cutter()
-        while not failed.is_set():
-            with lock:
-                item = next(todo, None)
-            if item is None:
-                return
-            try:
-                found = _read(item, cutter, started_ns)
-                use(item, found)
-            except BaseException:
-                failed.set()
-                raise
-            if found is not None:
-                stage.advance(found.cut.size)
-
-    threads = min(os.cpu_count() or 1, MOST_THREADS)
-    with ThreadPoolExecutor(threads) as pool:
-        workers = [pool.submit(work) for _ in range(threads)]
         try:
-            for worker in workers:
-                worker.result()
+            for queue in queues:
+                while not failed.is_set():
+                    with lock:
+                        item = next(queue, None)
+                    if item is None:
+                        break
+                    found = _read(item, cutter, started_ns)
+                    use(item, found)
+                    stage.advance(item.size)
         except BaseException:
             failed.set()
             raise
+
+    threads = min(os.cpu_count() or 1, MOST_THREADS)
+    run_all(threads, lambda number: work([large] if number else [small, large]), failed.set)
 
 
 def _read(item: Unread, cutter: Cutter, started_ns: int) -> Read | None:

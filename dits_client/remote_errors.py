@@ -95,11 +95,16 @@ def _lock_held(metadata: Mapping[str, str]) -> str:
     text = f'"{metadata["path"]}" is locked by {metadata.get("holder") or "someone else"}'
     for word, key in (("since", "since"), ("until", "expires")):
         if metadata.get(key):
-            text += f" {word} {metadata[key]}"
+            text += f" {word} {_minute(metadata[key])}"
     if metadata.get("reason"):
         text += f" ({metadata['reason']})"
     others = int(metadata.get("count") or "1") - 1
     return text + (f", and {others} more locks are in the way" if others > 0 else "")
+
+
+def _minute(time: str) -> str:
+    """Shorten an RFC 3339 time in UTC."""
+    return f"{time[:10]} {time[11:16]} UTC" if time.endswith("Z") else time
 
 
 def _first_line(text: str) -> str:

@@ -1,6 +1,8 @@
 """What is in the folder: names, kinds and stats; no file is opened."""
 
 import os
+import re
+import secrets
 import stat
 import unicodedata
 from collections.abc import Callable
@@ -15,6 +17,13 @@ from shared import manifests
 # The client's own directory. It is never part of a tree, whatever the case of its letters and wherever
 # it is: what a tree brought there would be taken for the state of a folder.
 OWN = ".dits"
+# A file that a checkout has begun to write; one that was killed leaves some behind.
+_PARTIAL = re.compile(r"\.dits-[0-9a-f]{16}\.part")
+
+
+def partial_name() -> str:
+    """Return a name for a file that is being written."""
+    return f".dits-{secrets.token_hex(8)}.part"
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +39,8 @@ class Folder:
     folders: dict[str, "Folder"] = field(default_factory=dict)
     # Names that are spelled otherwise on the disk.
     spelled: dict[str, str] = field(default_factory=dict)
+    # Of the top directory: paths, at any depth, of files that a checkout did not finish.
+    partial: list[str] = field(default_factory=list)
 
     def inner(self, name: str) -> str:
         """Return the path of an entry."""
@@ -64,6 +75,7 @@ def scan(root: Path, warn: Callable[[str], None] = lambda _: None) -> list[Folde
         _arrange(folder)
         if folder.names or folder is top:
             kept.append(folder)
+    top.partial = scanner.partial
     return kept[::-1]
 
 
@@ -78,6 +90,7 @@ def _read_ignore(root: Path) -> Ignore:
 
 class _Scanner:
     def __init__(self, ignore: Ignore, warn: Callable[[str], None]) -> None:
+        self.partial: list[str] = []
         self._ignore = ignore
         self._warn = warn
 
@@ -95,8 +108,12 @@ class _Scanner:
 
     def _add(self, folder: Folder, entry: os.DirEntry[str], measure: bool) -> None:
         name = entry.name
-        if name.lower() == OWN:
-            return
+        if name[: len(OWN)].lower() == OWN:
+            if _PARTIAL.fullmatch(name):
+                self.partial.append(folder.inner(name))
+                return
+            if len(name) == len(OWN):
+                return
         try:
             found = entry.stat(follow_symlinks=False)
         except FileNotFoundError:

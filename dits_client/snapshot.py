@@ -116,7 +116,7 @@ class Snapshot:
         moved = self._moved(found)
         if moved is None:
             folder = draft.folder
-            self._unread[Unread(folder.inner(name), folder.place_of(name))] = (draft, name)
+            self._unread[Unread(folder.inner(name), folder.place_of(name), size)] = (draft, name)
             self._unread_bytes += size
         else:
             draft.entries[name] = Entry(file=moved.file)

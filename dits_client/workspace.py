@@ -83,11 +83,6 @@ class Workspace:
         """A file that is there while a checkout is under way, or was broken off."""
         return self.own / "checkout"
 
-    @property
-    def staging(self) -> Path:
-        """Where files are written before they take their place."""
-        return self.own / "tmp"
-
     def save(self) -> None:
         """Write the state, durably and at once."""
         write_atomically(self.own / "state.json", json.dumps(asdict(self.state), indent=2).encode())

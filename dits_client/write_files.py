@@ -4,7 +4,8 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import count, islice
+from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -16,7 +17,7 @@ from dits_client.index import UNKNOWN, stat_of
 from dits_client.manifest import file_chunks
 from dits_client.places import Places
 from dits_client.progress import Stage
-from dits_client.workspace import Workspace
+from dits_client.scan import partial_name
 from shared.manifests import ManifestError, split_hashes
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -52,23 +53,17 @@ class Guard:
 class FileWriter:
     """Fetches and writes files; not to be shared between threads."""
 
-    _numbers = count()
-
-    def __init__(
-        self, workspace: Workspace, downloader: Downloader, guard: Guard, stage: Stage
-    ) -> None:
+    def __init__(self, root: Path, downloader: Downloader, guard: Guard, stage: Stage) -> None:
         self.stats: dict[str, bytes] = {}
         self.chunks = 0
         self._downloader = downloader
         self._guard = guard
         self._stage = stage
-        self._places = Places(workspace.root)
-        self._staging = os.open(workspace.staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._places = Places(root)
 
     def close(self) -> None:
         """Close what is open."""
         self._places.close()
-        os.close(self._staging)
 
     def write(self, targets: Sequence[Target]) -> None:
         """Write files; their chunks are fetched together."""
@@ -80,14 +75,19 @@ class FileWriter:
 
     def link(self, path: str, target: str) -> None:
         """Write a symbolic link; it is not followed."""
-        name = self._name()
+        name = partial_name()
+        above, _, last = path.rpartition("/")
         try:
-            os.symlink(target, name, dir_fd=self._staging)
-            self._place(name, path)
-            above, _, last = path.rpartition("/")
-            found = os.stat(last, dir_fd=self._places.directory(above), follow_symlinks=False)
+            directory = self._places.directory(above, create=True)
+            os.symlink(target, name, dir_fd=directory)
+            try:
+                self._place(name, path)
+            except BaseException:
+                self._discard(name, above)
+                raise
+            found = os.stat(last, dir_fd=directory, follow_symlinks=False)
         except OSError as error:
-            raise self._failed(error, name, path) from error
+            raise os_error(error, "write", path) from error
         self.stats[path] = stat_of(found)
 
     def _chunks(self, file: File) -> list[Wanted]:
@@ -99,18 +99,23 @@ class FileWriter:
             raise ClientError(f"the server sent a recipe that breaks a rule: {error}") from None
 
     def _write(self, target: Target, contents: Iterable[bytes]) -> None:
-        """Write one file into staging, check it, put it in its place."""
-        name = self._name()
+        """Write one file under a temporary name, check it, put it in its place."""
+        name = partial_name()
+        above = target.path.rpartition("/")[0]
         try:
-            descriptor = os.open(name, _NEW, 0o600, dir_fd=self._staging)
+            directory = self._places.directory(above, create=True)
+            descriptor = os.open(name, _NEW, 0o600, dir_fd=directory)
             try:
                 self._fill(descriptor, target, contents)
                 self._place(name, target.path)
                 self.stats[target.path] = stat_of(os.fstat(descriptor))
+            except BaseException:
+                self._discard(name, above)
+                raise
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise self._failed(error, name, target.path) from error
+            raise os_error(error, "write", target.path) from error
 
     def _fill(self, descriptor: int, target: Target, contents: Iterable[bytes]) -> None:
         whole = blake3()
@@ -129,16 +134,12 @@ class FileWriter:
         os.utime(descriptor, ns=(now, now))
 
     def _place(self, name: str, path: str) -> None:
-        """Move what was written from staging to its path."""
+        """Rename what was written; nothing but what was known to be there is replaced."""
         self._guard.check(self._places, path)
         above, _, last = path.rpartition("/")
-        directory = self._places.directory(above, create=True)
-        os.rename(name, last, src_dir_fd=self._staging, dst_dir_fd=directory)
+        directory = self._places.directory(above)
+        os.rename(name, last, src_dir_fd=directory, dst_dir_fd=directory)
 
-    def _name(self) -> str:
-        return str(next(self._numbers))
-
-    def _failed(self, error: OSError, name: str, path: str) -> ClientError:
-        with suppress(OSError):
-            os.unlink(name, dir_fd=self._staging)
-        return os_error(error, "write", path)
+    def _discard(self, name: str, above: str) -> None:
+        with suppress(OSError, ClientError):
+            os.unlink(name, dir_fd=self._places.directory(above))

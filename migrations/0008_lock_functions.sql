@@ -1,6 +1,7 @@
 -- What the lock service does to its tables, as functions, and an index for each of its questions.
 --
 -- Cures:
+--   * the index behind the rule that locks do not overlap took four fifths of the time of granting one;
 --   * judging a push read every live lock of the repository, however few paths it changed;
 --   * a lock, its history and its event are three rows that must come together: grant_locks(),
 --     renew_locks() and end_locks() are the only ones that write them;
@@ -9,6 +10,22 @@
 -- -----------------------------------------------------------------------------
 -- Indexes
 -- -----------------------------------------------------------------------------
+
+-- The same rule as before, in an order that suits GiST: where a new entry goes is decided by the first
+-- column, and it decides on a number in a fraction of the time that it takes for a text. Paths that share
+-- a number are still told apart, by what follows.
+ALTER TABLE locks
+    DROP CONSTRAINT locks_no_overlap,
+    ADD COLUMN path_key BIGINT
+        GENERATED ALWAYS AS (hashtextextended(path, uuid_hash_extended(repo_id, 0))) STORED;
+ALTER TABLE locks
+    ADD CONSTRAINT locks_no_overlap EXCLUDE USING gist (
+        path_key WITH =,
+        excl_key WITH <>,
+        tstzrange(locked_at, expires_at) WITH &&,
+        repo_id WITH =,
+        path WITH =
+    ) WHERE (lock_type <> 'advisory');
 
 -- Somebody's locks in one repository by path; by owner alone, it does what the old index did.
 DROP INDEX idx_locks_owner;
@@ -73,19 +90,33 @@ $$;
 -- -----------------------------------------------------------------------------
 -- Beginning and end of locks
 -- -----------------------------------------------------------------------------
+--
+-- For one lock, planning takes longer than everything else, and the plan that serves any number of locks
+-- is the right one: hence the setting.
 
--- Emits one event about some locks: {"locks": [...]} and what p_more adds.
-CREATE FUNCTION announce_locks(p_type TEXT, p_repo_id UUID, p_actor_id UUID, p_locks locks[], p_more JSONB)
-RETURNS BIGINT
-LANGUAGE sql
+-- Emits events about some locks that have a row: one for all that are alike in everything but id, path and
+-- fence, as those are that were taken together. p_cause: why it happened, NULL if nobody said.
+CREATE FUNCTION announce_locks(p_type TEXT, p_repo_id UUID, p_actor_id UUID, p_lock_ids UUID[], p_cause TEXT)
+RETURNS VOID
+LANGUAGE plpgsql VOLATILE
 AS $$
-    SELECT emit_event(p_type, p_repo_id, NULL, p_actor_id, p_more || jsonb_build_object('locks', (
-        SELECT jsonb_agg(jsonb_build_object(
-            'id', l.id, 'path', l.path, 'type', l.lock_type, 'owner_id', l.owner_id, 'owner', u.username,
-            'reason', coalesce(l.reason, ''), 'fence', l.fence, 'lock_time', l.locked_at,
-            'expire_time', l.expires_at, 'release_on_push', l.release_on_push,
-            'base_commit', coalesce(l.locked_at_commit, '')) ORDER BY l.path, l.fence)
-        FROM unnest(p_locks) AS l JOIN user_identities u ON u.id = l.owner_id)))
+BEGIN
+    PERFORM emit_event(p_type, p_repo_id, NULL, p_actor_id,
+                       jsonb_strip_nulls(e.alike) || jsonb_build_object('locks', e.locks))
+    FROM (
+        SELECT jsonb_build_object(
+                   'type', l.lock_type, 'owner_id', l.owner_id, 'owner', u.username, 'reason', l.reason,
+                   'lock_time', l.locked_at, 'expire_time', l.expires_at, 'base_commit', l.locked_at_commit,
+                   'release_on_push', l.release_on_push, 'cause', p_cause) AS alike,
+               jsonb_agg(jsonb_build_object('id', l.id, 'path', l.path, 'fence', l.fence)
+                         ORDER BY l.path, l.fence) AS locks
+        FROM locks l JOIN user_identities u ON u.id = l.owner_id
+        WHERE l.id = ANY (p_lock_ids)
+        GROUP BY l.lock_type, l.owner_id, u.username, l.reason, l.locked_at, l.expires_at,
+                 l.release_on_push, l.locked_at_commit
+        ORDER BY min(l.path), min(l.fence)
+    ) e;
+END;
 $$;
 
 -- Ends locks of a repository at p_now, the time that lock_now() gave: the rows go, history and event come.
@@ -93,40 +124,41 @@ $$;
 -- action that ended it; a lock that is gone is left out.
 CREATE FUNCTION end_locks(p_repo_id UUID, p_lock_ids UUID[], p_now TIMESTAMPTZ, p_action TEXT, p_actor_id UUID,
                           p_reason TEXT, p_event TEXT)
-RETURNS TABLE (lock locks, action TEXT)
+RETURNS TABLE (lock_id UUID, action TEXT)
 LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = 'force_generic_plan'
 AS $$
 DECLARE
-    v_ended locks[];
-    v_expired locks[];
+    v_live UUID[];
+    v_expired UUID[];
 BEGIN
-    WITH gone AS (
-        DELETE FROM locks l WHERE l.repo_id = p_repo_id AND l.id = ANY (p_lock_ids) RETURNING l.*
-    ), noted AS (
-        INSERT INTO lock_history (lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
-                                  fence, lock_type, expires_at)
-        SELECT g.id, g.repo_id, g.path, g.owner_id,
-               CASE WHEN g.expires_at > p_now THEN p_action ELSE 'expired' END,
-               CASE WHEN g.expires_at > p_now THEN p_actor_id END,
-               least(p_now, g.expires_at),
-               CASE WHEN g.expires_at > p_now THEN p_reason END,
-               g.fence, g.lock_type, g.expires_at
-        FROM gone g
-    )
-    SELECT array_agg(g::locks) FILTER (WHERE g.expires_at > p_now),
-           array_agg(g::locks) FILTER (WHERE g.expires_at <= p_now)
-    INTO v_ended, v_expired
-    FROM gone g;
+    -- By id, and not by repository, which the planner may take for more selective.
+    SELECT array_agg(l.id) FILTER (WHERE l.expires_at > p_now),
+           array_agg(l.id) FILTER (WHERE l.expires_at <= p_now)
+    INTO v_live, v_expired
+    FROM locks l WHERE l.id = ANY (p_lock_ids) AND (l.repo_id = p_repo_id) IS TRUE;
 
     IF v_expired IS NOT NULL THEN
-        PERFORM announce_locks('lock.expired', p_repo_id, NULL, v_expired, '{}');
+        PERFORM announce_locks('lock.expired', p_repo_id, NULL, v_expired, NULL);
     END IF;
-    IF v_ended IS NOT NULL THEN
-        PERFORM announce_locks(p_event, p_repo_id, p_actor_id, v_ended,
-                               jsonb_strip_nulls(jsonb_build_object('reason', p_reason)));
+    IF v_live IS NOT NULL THEN
+        PERFORM announce_locks(p_event, p_repo_id, p_actor_id, v_live, p_reason);
     END IF;
-    RETURN QUERY SELECT l, p_action FROM unnest(v_ended) AS l
-                 UNION ALL SELECT l, 'expired' FROM unnest(v_expired) AS l;
+    -- The id of an end follows from that of the lock: to draw a random one takes longer than all the rest.
+    RETURN QUERY
+    WITH gone AS (
+        DELETE FROM locks l WHERE l.id = ANY (v_live || v_expired) RETURNING l.*
+    )
+    INSERT INTO lock_history AS h (id, lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
+                                   fence, lock_type, expires_at)
+    SELECT md5(g.id::text)::uuid, g.id, g.repo_id, g.path, g.owner_id,
+           CASE WHEN g.expires_at > p_now THEN p_action ELSE 'expired' END,
+           CASE WHEN g.expires_at > p_now THEN p_actor_id END,
+           least(p_now, g.expires_at),
+           CASE WHEN g.expires_at > p_now THEN p_reason END,
+           g.fence, g.lock_type, g.expires_at
+    FROM gone g
+    RETURNING h.lock_id, h.action;
 END;
 $$;
 
@@ -136,36 +168,38 @@ $$;
 CREATE FUNCTION grant_locks(p_repo_id UUID, p_paths TEXT[], p_now TIMESTAMPTZ, p_expires_at TIMESTAMPTZ,
                             p_lock_type TEXT, p_owner_id UUID, p_actor_id UUID, p_reason TEXT,
                             p_base_commit TEXT, p_release_on_push BOOLEAN, p_warning INTERVAL)
-RETURNS SETOF locks
+RETURNS TABLE (lock_id UUID, path TEXT, fence BIGINT)
 LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = 'force_generic_plan'
 AS $$
 DECLARE
     v_expired UUID[] := ARRAY(SELECT l.id FROM locks l WHERE l.repo_id = p_repo_id
                               AND l.path = ANY (p_paths) AND l.expires_at <= p_now);
-    v_granted locks[];
+    -- One random number for all: each costs a system call.
+    v_seed TEXT := gen_random_uuid()::text;
+    v_ids UUID[] := ARRAY(SELECT md5(v_seed || n)::uuid FROM generate_series(1, cardinality(p_paths)) n);
 BEGIN
     IF v_expired <> '{}' THEN
         PERFORM end_locks(p_repo_id, v_expired, p_now, 'expired', NULL, NULL, 'lock.expired');
     END IF;
+    RETURN QUERY
     WITH granted AS (
-        INSERT INTO locks (repo_id, path, owner_id, lock_type, reason, locked_at_commit, locked_at,
-                           expires_at, release_on_push, warned_at)
-        SELECT p_repo_id, asked.path, p_owner_id, p_lock_type, p_reason, p_base_commit, p_now,
+        INSERT INTO locks AS l (id, repo_id, path, owner_id, lock_type, reason, locked_at_commit, locked_at,
+                                expires_at, release_on_push, warned_at)
+        SELECT asked.id, p_repo_id, asked.path, p_owner_id, p_lock_type, p_reason, p_base_commit, p_now,
                p_expires_at, p_release_on_push, CASE WHEN p_expires_at - p_now <= p_warning THEN p_now END
-        FROM unnest(p_paths) AS asked (path)
+        FROM unnest(v_ids, p_paths) AS asked (id, path)
         ORDER BY asked.path COLLATE "C"
-        RETURNING *
-    ), noted AS (
-        INSERT INTO lock_history (lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
-                                  fence, lock_type, expires_at)
-        SELECT g.id, g.repo_id, g.path, g.owner_id, 'acquired', p_actor_id, p_now, p_reason,
-               g.fence, g.lock_type, g.expires_at
-        FROM granted g
+        RETURNING l.id, l.path, l.fence
     )
-    SELECT array_agg(g::locks) INTO v_granted FROM granted g;
+    INSERT INTO lock_history AS h (id, lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
+                                   fence, lock_type, expires_at)
+    SELECT g.id, g.id, p_repo_id, g.path, p_owner_id, 'acquired', p_actor_id, p_now, p_reason,
+           g.fence, p_lock_type, p_expires_at
+    FROM granted g
+    RETURNING h.lock_id, h.path, h.fence;
 
-    PERFORM announce_locks('lock.acquired', p_repo_id, p_actor_id, v_granted, '{}');
-    RETURN QUERY SELECT * FROM unnest(v_granted);
+    PERFORM announce_locks('lock.acquired', p_repo_id, p_actor_id, v_ids, NULL);
 END;
 $$;
 
@@ -175,25 +209,26 @@ CREATE FUNCTION renew_locks(p_repo_id UUID, p_owner_id UUID, p_lock_ids UUID[], 
                             p_now TIMESTAMPTZ, p_expires_at TIMESTAMPTZ, p_warning INTERVAL)
 RETURNS SETOF locks
 LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = 'force_generic_plan'
 AS $$
 DECLARE
-    v_renewed locks[];
+    v_ids UUID[];
 BEGIN
     WITH renewed AS (
         UPDATE locks l
         SET expires_at = greatest(l.expires_at, p_expires_at),
             warned_at = CASE WHEN greatest(l.expires_at, p_expires_at) - p_now <= p_warning THEN p_now END
         FROM unnest(p_lock_ids, p_fences) AS shown (id, fence)
-        WHERE l.id = shown.id AND l.fence = shown.fence AND l.repo_id = p_repo_id
-          AND l.owner_id = p_owner_id AND l.expires_at > p_now
-        RETURNING l.*
+        WHERE l.id = shown.id AND l.fence = shown.fence AND (l.repo_id = p_repo_id) IS TRUE
+          AND (l.owner_id = p_owner_id) IS TRUE AND l.expires_at > p_now
+        RETURNING l.id
     )
-    SELECT array_agg(r::locks) INTO v_renewed FROM renewed r;
+    SELECT array_agg(r.id) INTO v_ids FROM renewed r;
 
-    IF v_renewed IS NOT NULL THEN
-        PERFORM announce_locks('lock.renewed', p_repo_id, p_owner_id, v_renewed, '{}');
+    IF v_ids IS NOT NULL THEN
+        PERFORM announce_locks('lock.renewed', p_repo_id, p_owner_id, v_ids, NULL);
     END IF;
-    RETURN QUERY SELECT * FROM unnest(v_renewed);
+    RETURN QUERY SELECT * FROM locks l WHERE l.id = ANY (v_ids);
 END;
 $$;
 
@@ -202,24 +237,20 @@ $$;
 CREATE FUNCTION warn_of_locks(p_repo_id UUID, p_now TIMESTAMPTZ, p_warning INTERVAL, p_limit INT)
 RETURNS SETOF locks
 LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = 'force_generic_plan'
 AS $$
 DECLARE
-    v_warned locks[];
+    v_ids UUID[] := ARRAY(
+        SELECT l.id FROM locks l
+        WHERE l.repo_id = p_repo_id AND l.expires_at > p_now AND l.expires_at <= p_now + p_warning
+          AND l.warned_at IS NULL
+        ORDER BY l.expires_at, l.path LIMIT p_limit);
 BEGIN
-    WITH warned AS (
-        UPDATE locks SET warned_at = p_now
-        WHERE id IN (SELECT l.id FROM locks l
-                     WHERE l.repo_id = p_repo_id AND l.expires_at > p_now AND l.expires_at <= p_now + p_warning
-                       AND l.warned_at IS NULL
-                     ORDER BY l.expires_at, l.path LIMIT p_limit)
-        RETURNING *
-    )
-    SELECT array_agg(w::locks) INTO v_warned FROM warned w;
-
-    IF v_warned IS NOT NULL THEN
-        PERFORM announce_locks('lock.expiring', p_repo_id, NULL, v_warned, '{}');
+    IF v_ids <> '{}' THEN
+        UPDATE locks SET warned_at = p_now WHERE id = ANY (v_ids);
+        PERFORM announce_locks('lock.expiring', p_repo_id, NULL, v_ids, NULL);
     END IF;
-    RETURN QUERY SELECT * FROM unnest(v_warned);
+    RETURN QUERY SELECT * FROM locks l WHERE l.id = ANY (v_ids);
 END;
 $$;
 
@@ -244,9 +275,8 @@ BEGIN
     END IF;
     UPDATE lock_clocks SET high_water = greatest(high_water, v_now) WHERE repo_id = p_repo_id;
     RETURN QUERY
-    SELECT (e.lock).id, (e.lock).path, (e.lock).fence
-    FROM end_locks(p_repo_id, v_due, v_now, 'released', p_user_id, NULL, 'lock.released') e
-    ORDER BY (e.lock).path, (e.lock).id;
+    SELECT l.id, l.path, l.fence FROM locks l WHERE l.id = ANY (v_due) ORDER BY l.path, l.id;
+    PERFORM end_locks(p_repo_id, v_due, v_now, 'released', p_user_id, NULL, 'lock.released');
 END;
 $$;
 

@@ -19,41 +19,26 @@ BEGIN
 END;
 $$;
 
-CREATE TABLE public.locks (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    repo_id uuid NOT NULL,
-    path text NOT NULL COLLATE pg_catalog."C",
-    owner_id uuid NOT NULL,
-    lock_type text DEFAULT 'exclusive'::text NOT NULL,
-    reason text,
-    locked_at_commit text,
-    locked_at timestamp with time zone NOT NULL,
-    expires_at timestamp with time zone NOT NULL,
-    fence bigint NOT NULL,
-    release_on_push boolean DEFAULT false NOT NULL,
-    warned_at timestamp with time zone,
-    excl_key bigint GENERATED ALWAYS AS (
-CASE lock_type
-    WHEN 'exclusive'::text THEN fence
-    ELSE (0)::bigint
-END) STORED,
-    CONSTRAINT locks_expires_at_check CHECK ((expires_at > locked_at)),
-    CONSTRAINT locks_lock_type_check CHECK ((lock_type = ANY (ARRAY['exclusive'::text, 'advisory'::text, 'shared'::text]))),
-    CONSTRAINT locks_path_check CHECK (((octet_length(path) >= 1) AND (octet_length(path) <= 1024)))
-);
-
-COMMENT ON COLUMN public.locks.warned_at IS 'when the owner was told that the lock is about to expire';
-
-CREATE FUNCTION public.announce_locks(p_type text, p_repo_id uuid, p_actor_id uuid, p_locks public.locks[], p_more jsonb) RETURNS bigint
-    LANGUAGE sql
+CREATE FUNCTION public.announce_locks(p_type text, p_repo_id uuid, p_actor_id uuid, p_lock_ids uuid[], p_cause text) RETURNS void
+    LANGUAGE plpgsql
     AS $$
-    SELECT emit_event(p_type, p_repo_id, NULL, p_actor_id, p_more || jsonb_build_object('locks', (
-        SELECT jsonb_agg(jsonb_build_object(
-            'id', l.id, 'path', l.path, 'type', l.lock_type, 'owner_id', l.owner_id, 'owner', u.username,
-            'reason', coalesce(l.reason, ''), 'fence', l.fence, 'lock_time', l.locked_at,
-            'expire_time', l.expires_at, 'release_on_push', l.release_on_push,
-            'base_commit', coalesce(l.locked_at_commit, '')) ORDER BY l.path, l.fence)
-        FROM unnest(p_locks) AS l JOIN user_identities u ON u.id = l.owner_id)))
+BEGIN
+    PERFORM emit_event(p_type, p_repo_id, NULL, p_actor_id,
+                       jsonb_strip_nulls(e.alike) || jsonb_build_object('locks', e.locks))
+    FROM (
+        SELECT jsonb_build_object(
+                   'type', l.lock_type, 'owner_id', l.owner_id, 'owner', u.username, 'reason', l.reason,
+                   'lock_time', l.locked_at, 'expire_time', l.expires_at, 'base_commit', l.locked_at_commit,
+                   'release_on_push', l.release_on_push, 'cause', p_cause) AS alike,
+               jsonb_agg(jsonb_build_object('id', l.id, 'path', l.path, 'fence', l.fence)
+                         ORDER BY l.path, l.fence) AS locks
+        FROM locks l JOIN user_identities u ON u.id = l.owner_id
+        WHERE l.id = ANY (p_lock_ids)
+        GROUP BY l.lock_type, l.owner_id, u.username, l.reason, l.locked_at, l.expires_at,
+                 l.release_on_push, l.locked_at_commit
+        ORDER BY min(l.path), min(l.fence)
+    ) e;
+END;
 $$;
 
 CREATE FUNCTION public.audit(p_actor_id uuid, p_actor_type text, p_action text, p_resource_type text, p_resource_id text, p_resource_name text, p_details jsonb, p_ip inet, p_user_agent text, p_request_id text) RETURNS uuid
@@ -130,40 +115,41 @@ CREATE FUNCTION public.emit_event(p_type text, p_repo_id uuid, p_org_id uuid, p_
     RETURNING id
 $$;
 
-CREATE FUNCTION public.end_locks(p_repo_id uuid, p_lock_ids uuid[], p_now timestamp with time zone, p_action text, p_actor_id uuid, p_reason text, p_event text) RETURNS TABLE(lock public.locks, action text)
+CREATE FUNCTION public.end_locks(p_repo_id uuid, p_lock_ids uuid[], p_now timestamp with time zone, p_action text, p_actor_id uuid, p_reason text, p_event text) RETURNS TABLE(lock_id uuid, action text)
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 DECLARE
-    v_ended locks[];
-    v_expired locks[];
+    v_live UUID[];
+    v_expired UUID[];
 BEGIN
-    WITH gone AS (
-        DELETE FROM locks l WHERE l.repo_id = p_repo_id AND l.id = ANY (p_lock_ids) RETURNING l.*
-    ), noted AS (
-        INSERT INTO lock_history (lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
-                                  fence, lock_type, expires_at)
-        SELECT g.id, g.repo_id, g.path, g.owner_id,
-               CASE WHEN g.expires_at > p_now THEN p_action ELSE 'expired' END,
-               CASE WHEN g.expires_at > p_now THEN p_actor_id END,
-               least(p_now, g.expires_at),
-               CASE WHEN g.expires_at > p_now THEN p_reason END,
-               g.fence, g.lock_type, g.expires_at
-        FROM gone g
-    )
-    SELECT array_agg(g::locks) FILTER (WHERE g.expires_at > p_now),
-           array_agg(g::locks) FILTER (WHERE g.expires_at <= p_now)
-    INTO v_ended, v_expired
-    FROM gone g;
+    -- By id, and not by repository, which the planner may take for more selective.
+    SELECT array_agg(l.id) FILTER (WHERE l.expires_at > p_now),
+           array_agg(l.id) FILTER (WHERE l.expires_at <= p_now)
+    INTO v_live, v_expired
+    FROM locks l WHERE l.id = ANY (p_lock_ids) AND (l.repo_id = p_repo_id) IS TRUE;
 
     IF v_expired IS NOT NULL THEN
-        PERFORM announce_locks('lock.expired', p_repo_id, NULL, v_expired, '{}');
+        PERFORM announce_locks('lock.expired', p_repo_id, NULL, v_expired, NULL);
     END IF;
-    IF v_ended IS NOT NULL THEN
-        PERFORM announce_locks(p_event, p_repo_id, p_actor_id, v_ended,
-                               jsonb_strip_nulls(jsonb_build_object('reason', p_reason)));
+    IF v_live IS NOT NULL THEN
+        PERFORM announce_locks(p_event, p_repo_id, p_actor_id, v_live, p_reason);
     END IF;
-    RETURN QUERY SELECT l, p_action FROM unnest(v_ended) AS l
-                 UNION ALL SELECT l, 'expired' FROM unnest(v_expired) AS l;
+    -- The id of an end follows from that of the lock: to draw a random one takes longer than all the rest.
+    RETURN QUERY
+    WITH gone AS (
+        DELETE FROM locks l WHERE l.id = ANY (v_live || v_expired) RETURNING l.*
+    )
+    INSERT INTO lock_history AS h (id, lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
+                                   fence, lock_type, expires_at)
+    SELECT md5(g.id::text)::uuid, g.id, g.repo_id, g.path, g.owner_id,
+           CASE WHEN g.expires_at > p_now THEN p_action ELSE 'expired' END,
+           CASE WHEN g.expires_at > p_now THEN p_actor_id END,
+           least(p_now, g.expires_at),
+           CASE WHEN g.expires_at > p_now THEN p_reason END,
+           g.fence, g.lock_type, g.expires_at
+    FROM gone g
+    RETURNING h.lock_id, h.action;
 END;
 $$;
 
@@ -221,36 +207,38 @@ BEGIN
 END;
 $_$;
 
-CREATE FUNCTION public.grant_locks(p_repo_id uuid, p_paths text[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_lock_type text, p_owner_id uuid, p_actor_id uuid, p_reason text, p_base_commit text, p_release_on_push boolean, p_warning interval) RETURNS SETOF public.locks
+CREATE FUNCTION public.grant_locks(p_repo_id uuid, p_paths text[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_lock_type text, p_owner_id uuid, p_actor_id uuid, p_reason text, p_base_commit text, p_release_on_push boolean, p_warning interval) RETURNS TABLE(lock_id uuid, path text, fence bigint)
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 DECLARE
     v_expired UUID[] := ARRAY(SELECT l.id FROM locks l WHERE l.repo_id = p_repo_id
                               AND l.path = ANY (p_paths) AND l.expires_at <= p_now);
-    v_granted locks[];
+    -- One random number for all: each costs a system call.
+    v_seed TEXT := gen_random_uuid()::text;
+    v_ids UUID[] := ARRAY(SELECT md5(v_seed || n)::uuid FROM generate_series(1, cardinality(p_paths)) n);
 BEGIN
     IF v_expired <> '{}' THEN
         PERFORM end_locks(p_repo_id, v_expired, p_now, 'expired', NULL, NULL, 'lock.expired');
     END IF;
+    RETURN QUERY
     WITH granted AS (
-        INSERT INTO locks (repo_id, path, owner_id, lock_type, reason, locked_at_commit, locked_at,
-                           expires_at, release_on_push, warned_at)
-        SELECT p_repo_id, asked.path, p_owner_id, p_lock_type, p_reason, p_base_commit, p_now,
+        INSERT INTO locks AS l (id, repo_id, path, owner_id, lock_type, reason, locked_at_commit, locked_at,
+                                expires_at, release_on_push, warned_at)
+        SELECT asked.id, p_repo_id, asked.path, p_owner_id, p_lock_type, p_reason, p_base_commit, p_now,
                p_expires_at, p_release_on_push, CASE WHEN p_expires_at - p_now <= p_warning THEN p_now END
-        FROM unnest(p_paths) AS asked (path)
+        FROM unnest(v_ids, p_paths) AS asked (id, path)
         ORDER BY asked.path COLLATE "C"
-        RETURNING *
-    ), noted AS (
-        INSERT INTO lock_history (lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
-                                  fence, lock_type, expires_at)
-        SELECT g.id, g.repo_id, g.path, g.owner_id, 'acquired', p_actor_id, p_now, p_reason,
-               g.fence, g.lock_type, g.expires_at
-        FROM granted g
+        RETURNING l.id, l.path, l.fence
     )
-    SELECT array_agg(g::locks) INTO v_granted FROM granted g;
+    INSERT INTO lock_history AS h (id, lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
+                                   fence, lock_type, expires_at)
+    SELECT g.id, g.id, p_repo_id, g.path, p_owner_id, 'acquired', p_actor_id, p_now, p_reason,
+           g.fence, p_lock_type, p_expires_at
+    FROM granted g
+    RETURNING h.lock_id, h.path, h.fence;
 
-    PERFORM announce_locks('lock.acquired', p_repo_id, p_actor_id, v_granted, '{}');
-    RETURN QUERY SELECT * FROM unnest(v_granted);
+    PERFORM announce_locks('lock.acquired', p_repo_id, p_actor_id, v_ids, NULL);
 END;
 $$;
 
@@ -574,33 +562,59 @@ BEGIN
     END IF;
     UPDATE lock_clocks SET high_water = greatest(high_water, v_now) WHERE repo_id = p_repo_id;
     RETURN QUERY
-    SELECT (e.lock).id, (e.lock).path, (e.lock).fence
-    FROM end_locks(p_repo_id, v_due, v_now, 'released', p_user_id, NULL, 'lock.released') e
-    ORDER BY (e.lock).path, (e.lock).id;
+    SELECT l.id, l.path, l.fence FROM locks l WHERE l.id = ANY (v_due) ORDER BY l.path, l.id;
+    PERFORM end_locks(p_repo_id, v_due, v_now, 'released', p_user_id, NULL, 'lock.released');
 END;
 $$;
 
+CREATE TABLE public.locks (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    repo_id uuid NOT NULL,
+    path text NOT NULL COLLATE pg_catalog."C",
+    owner_id uuid NOT NULL,
+    lock_type text DEFAULT 'exclusive'::text NOT NULL,
+    reason text,
+    locked_at_commit text,
+    locked_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    fence bigint NOT NULL,
+    release_on_push boolean DEFAULT false NOT NULL,
+    warned_at timestamp with time zone,
+    excl_key bigint GENERATED ALWAYS AS (
+CASE lock_type
+    WHEN 'exclusive'::text THEN fence
+    ELSE (0)::bigint
+END) STORED,
+    path_key bigint GENERATED ALWAYS AS (hashtextextended(path, uuid_hash_extended(repo_id, (0)::bigint))) STORED,
+    CONSTRAINT locks_expires_at_check CHECK ((expires_at > locked_at)),
+    CONSTRAINT locks_lock_type_check CHECK ((lock_type = ANY (ARRAY['exclusive'::text, 'advisory'::text, 'shared'::text]))),
+    CONSTRAINT locks_path_check CHECK (((octet_length(path) >= 1) AND (octet_length(path) <= 1024)))
+);
+
+COMMENT ON COLUMN public.locks.warned_at IS 'when the owner was told that the lock is about to expire';
+
 CREATE FUNCTION public.renew_locks(p_repo_id uuid, p_owner_id uuid, p_lock_ids uuid[], p_fences bigint[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_warning interval) RETURNS SETOF public.locks
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 DECLARE
-    v_renewed locks[];
+    v_ids UUID[];
 BEGIN
     WITH renewed AS (
         UPDATE locks l
         SET expires_at = greatest(l.expires_at, p_expires_at),
             warned_at = CASE WHEN greatest(l.expires_at, p_expires_at) - p_now <= p_warning THEN p_now END
         FROM unnest(p_lock_ids, p_fences) AS shown (id, fence)
-        WHERE l.id = shown.id AND l.fence = shown.fence AND l.repo_id = p_repo_id
-          AND l.owner_id = p_owner_id AND l.expires_at > p_now
-        RETURNING l.*
+        WHERE l.id = shown.id AND l.fence = shown.fence AND (l.repo_id = p_repo_id) IS TRUE
+          AND (l.owner_id = p_owner_id) IS TRUE AND l.expires_at > p_now
+        RETURNING l.id
     )
-    SELECT array_agg(r::locks) INTO v_renewed FROM renewed r;
+    SELECT array_agg(r.id) INTO v_ids FROM renewed r;
 
-    IF v_renewed IS NOT NULL THEN
-        PERFORM announce_locks('lock.renewed', p_repo_id, p_owner_id, v_renewed, '{}');
+    IF v_ids IS NOT NULL THEN
+        PERFORM announce_locks('lock.renewed', p_repo_id, p_owner_id, v_ids, NULL);
     END IF;
-    RETURN QUERY SELECT * FROM unnest(v_renewed);
+    RETURN QUERY SELECT * FROM locks l WHERE l.id = ANY (v_ids);
 END;
 $$;
 
@@ -675,24 +689,20 @@ $$;
 
 CREATE FUNCTION public.warn_of_locks(p_repo_id uuid, p_now timestamp with time zone, p_warning interval, p_limit integer) RETURNS SETOF public.locks
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 DECLARE
-    v_warned locks[];
+    v_ids UUID[] := ARRAY(
+        SELECT l.id FROM locks l
+        WHERE l.repo_id = p_repo_id AND l.expires_at > p_now AND l.expires_at <= p_now + p_warning
+          AND l.warned_at IS NULL
+        ORDER BY l.expires_at, l.path LIMIT p_limit);
 BEGIN
-    WITH warned AS (
-        UPDATE locks SET warned_at = p_now
-        WHERE id IN (SELECT l.id FROM locks l
-                     WHERE l.repo_id = p_repo_id AND l.expires_at > p_now AND l.expires_at <= p_now + p_warning
-                       AND l.warned_at IS NULL
-                     ORDER BY l.expires_at, l.path LIMIT p_limit)
-        RETURNING *
-    )
-    SELECT array_agg(w::locks) INTO v_warned FROM warned w;
-
-    IF v_warned IS NOT NULL THEN
-        PERFORM announce_locks('lock.expiring', p_repo_id, NULL, v_warned, '{}');
+    IF v_ids <> '{}' THEN
+        UPDATE locks SET warned_at = p_now WHERE id = ANY (v_ids);
+        PERFORM announce_locks('lock.expiring', p_repo_id, NULL, v_ids, NULL);
     END IF;
-    RETURN QUERY SELECT * FROM unnest(v_warned);
+    RETURN QUERY SELECT * FROM locks l WHERE l.id = ANY (v_ids);
 END;
 $$;
 
@@ -1534,7 +1544,7 @@ ALTER TABLE ONLY public.lock_history
     ADD CONSTRAINT lock_history_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.locks
-    ADD CONSTRAINT locks_no_overlap EXCLUDE USING gist (repo_id WITH =, path WITH =, tstzrange(locked_at, expires_at) WITH &&, excl_key WITH <>) WHERE ((lock_type <> 'advisory'::text));
+    ADD CONSTRAINT locks_no_overlap EXCLUDE USING gist (path_key WITH =, excl_key WITH <>, tstzrange(locked_at, expires_at) WITH &&, repo_id WITH =, path WITH =) WHERE ((lock_type <> 'advisory'::text));
 
 ALTER TABLE ONLY public.locks
     ADD CONSTRAINT locks_pkey PRIMARY KEY (id);

@@ -9,6 +9,9 @@ import structlog
 
 from shared.config import Settings
 
+# Without local variables: those are passwords, tokens, and the contents of files.
+_TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+
 
 def configure(settings: Settings) -> None:
     """Sets up logging for the process; the request id of a call is on each of its entries."""
@@ -20,9 +23,16 @@ def configure(settings: Settings) -> None:
     ]
     is_terminal = sys.stderr.isatty()
     if settings.log_format == "json" or (settings.log_format == "auto" and not is_terminal):
-        shared += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        shared += [
+            structlog.processors.ExceptionRenderer(_TRACEBACKS),
+            structlog.processors.JSONRenderer(),
+        ]
     else:
-        shared.append(structlog.dev.ConsoleRenderer(colors=is_terminal))
+        shared.append(
+            structlog.dev.ConsoleRenderer(
+                colors=is_terminal, exception_formatter=structlog.dev.plain_traceback
+            )
+        )
     structlog.configure(
         processors=shared,
         wrapper_class=structlog.make_filtering_bound_logger(level),

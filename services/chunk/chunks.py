@@ -17,14 +17,9 @@ from shared.call import Call
 from shared.chain import MAX_MESSAGE_BYTES, MAX_STREAM_MESSAGE_BYTES
 from shared.config import Settings
 from shared.errors import invalid
+from shared.profiles import PROFILES
 
-_KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
-# Small chunks find more that is alike, large ones cost less: (smallest file; least, average, most).
-_PROFILES = (
-    (0, 16 * _KIB, 64 * _KIB, 256 * _KIB),
-    (1 * _GIB, 64 * _KIB, 256 * _KIB, 1 * _MIB),
-    (64 * _GIB, 256 * _KIB, 1 * _MIB, 4 * _MIB),
-)
+_MESSAGE_BYTES = 1 << 20
 
 
 class ChunkService:
@@ -77,13 +72,16 @@ def _capabilities(settings: Settings) -> pb.GetCapabilitiesResponse:
         max_message_bytes=MAX_MESSAGE_BYTES,
         max_hashes=validation.MAX_HASHES,
         max_paths=validation.MAX_PATHS,
-        preferred_upload_message_bytes=_MIB,
+        preferred_upload_message_bytes=_MESSAGE_BYTES,
         claim_lease_seconds=settings.claim_lease_seconds,
         chunking=[
             pb.ChunkingProfile(
-                min_file_bytes=file, min_bytes=least, average_bytes=average, max_bytes=most
+                min_file_bytes=profile.min_file_bytes,
+                min_bytes=profile.min_bytes,
+                average_bytes=profile.average_bytes,
+                max_bytes=profile.max_bytes,
             )
-            for file, least, average, most in _PROFILES
+            for profile in PROFILES
         ],
         compressions=list(COMPRESSIONS),
         server_version=version("dits-server"),

@@ -33,7 +33,7 @@ class Chunk(NamedTuple):
     digest: bytes
     size: int
     compression: str
-    data: bytes
+    data: bytes | memoryview
 
 
 class Opener:
@@ -42,7 +42,7 @@ class Opener:
     def __init__(self) -> None:
         self._zstd = zstandard.ZstdDecompressor()
 
-    def open(self, chunk: Chunk) -> bytes:
+    def open(self, chunk: Chunk) -> bytes | memoryview:
         """The uncompressed bytes. Raises Mismatch unless size and hash are right."""
         plain = chunk.data if chunk.compression == "none" else self._decompress(chunk)
         if len(plain) != chunk.size:

@@ -26,7 +26,9 @@ class EncodedResponse:
         return self._bytes
 
 
-def encoded(chunk: pb.DownloadedChunk, data: bytes = b"") -> tuple[bytes, bytes]:
+def encoded(
+    chunk: pb.DownloadedChunk, data: bytes | memoryview = b""
+) -> tuple[bytes, bytes | memoryview]:
     """One element of `chunks`, in two pieces; `chunk` comes without its `data`."""
     head = chunk.SerializeToString()
     if data:

@@ -25,15 +25,22 @@ _ROUND_SECONDS = 60.0
 class Janitor:
     """The open-pack sweeper and the object reaper. Any number of them may work at the same time."""
 
-    def __init__(self, database: Database, stores: Mapping[str, BlobStore]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        stores: Mapping[str, BlobStore],
+        open_pack_age: timedelta = OPEN_PACK_AGE,
+    ) -> None:
         self._database = database
         self._stores = stores
+        self._open_pack_age = open_pack_age
 
     async def sweep(self) -> int:
         """Gives up packs that have been open for too long; returns how many."""
 
         async def work(connection: Connection) -> list[str]:
-            keys = [row["key"] for row in await connection.fetch(Q.hold_stale_packs, OPEN_PACK_AGE)]
+            rows = await connection.fetch(Q.hold_stale_packs, self._open_pack_age)
+            keys = [row["key"] for row in rows]
             await connection.execute(Q.drop_packs, keys)
             return keys
 

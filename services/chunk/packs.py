@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 
 from services.chunk.content import Chunk
-from services.chunk.presence import Presence
+from services.chunk.presence import Presence, joined
 from services.chunk.store import BlobStore, BlobWriter
 from shared import sql
 from shared.db import UNREACHABLE, Connection, Database
@@ -55,9 +55,9 @@ class Pack:
     length: int = 0
     places: dict[bytes, Place] = field(default_factory=dict)
 
-    def place(self, chunks: Iterable[Chunk]) -> list[bytes]:
+    def place(self, chunks: Iterable[Chunk]) -> list[bytes | memoryview]:
         """Gives every chunk that is not in the pack yet its place; returns the bytes to append."""
-        parts = []
+        parts: list[bytes | memoryview] = []
         for digest, size, compression, data in chunks:
             if digest not in self.places:
                 self.places[digest] = Place(size, compression, self.length, len(data))
@@ -146,8 +146,9 @@ class _Finalize:
         self._bucket = bucket
         self._repository = repository
         self._presence = presence
-        text = b"".join(pack.places).hex()
-        self._hashes = [text[i : i + 64] for i in range(0, len(text), 64)]
+        self._hashes = joined(pack.places)
+        columns = zip(*pack.places.values(), strict=True)
+        self._columns = [",".join(map(str, column)) for column in columns]
         self._stored = Stored(0, 0)
 
     async def run(self, connection: Connection) -> Stored:
@@ -163,34 +164,22 @@ class _Finalize:
                 Reason.ERROR_REASON_UPLOAD_EXPIRED,
                 "the server gave up the pack: send again what was not acknowledged",
             )
-        mine = await self._insert_chunks(connection)
-        new = await self._hashes_of(connection, Q.insert_references, self._repository, self._hashes)
-        if others := list(new - mine):
-            await connection.execute(Q.count_references, others)
-        if len(new) < len(self._hashes):
-            await self._presence.refresh(connection, self._repository, self._hashes)
-        self._stored = self._sum(mine)
-        if mine:
-            await connection.execute(Q.seal_pack, key, len(mine), self._pack.length)
+        self._stored = await self._count(connection)
+        if self._stored.chunks:
+            await connection.execute(Q.seal_pack, key, self._stored.chunks, self._pack.length)
         else:
             await connection.execute(Q.drop_unneeded_pack, key)
         return self._stored
 
-    async def _insert_chunks(self, connection: Connection) -> set[str]:
-        """U3; the hashes that were new."""
-        sizes, compressions, offsets, lengths = zip(*self._pack.places.values(), strict=True)
-        return await self._hashes_of(
-            connection, Q.insert_chunks, self._pack.key, self._bucket, self._hashes,
-            sizes, compressions, offsets, lengths,
-        )  # fmt: skip
-
-    @staticmethod
-    async def _hashes_of(connection: Connection, query: str, *arguments: object) -> set[str]:
-        return {row[0] for row in await connection.fetch(query, *arguments)}
-
-    def _sum(self, mine: set[str]) -> Stored:
-        places = self._pack.places.values()
-        lengths = [
-            place.length for hash_, place in zip(self._hashes, places, strict=True) if hash_ in mine
-        ]
-        return Stored(len(lengths), sum(lengths))
+    async def _count(self, connection: Connection) -> Stored:
+        """Steps U3 to U6."""
+        hashes, bytes_ = await connection.fetchrow(
+            Q.insert_chunks, self._pack.key, self._bucket, self._hashes, *self._columns
+        ) or ([], 0)
+        new = await connection.fetchval(Q.insert_references, self._repository, self._hashes)
+        total = len(self._pack.places)
+        if len(hashes) < total and (others := set(new) - set(hashes)):
+            await connection.execute(Q.count_references, ",".join(others))
+        if len(new) < total:
+            await self._presence.refresh(connection, self._repository, self._hashes)
+        return Stored(len(hashes), bytes_)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,6 +11,11 @@ from shared.db import Connection, Database
 from shared.validation import DIGEST_BYTES
 
 Q = sql.load(__file__)
+
+
+def joined(digests: Iterable[bytes]) -> str:
+    """Hashes as the queries take them: in hex, with commas between them."""
+    return b"".join(digests).hex(",", DIGEST_BYTES)
 
 
 class Presence:
@@ -27,7 +32,7 @@ class Presence:
         if row and row["stale"]:
 
             async def work(connection: Connection) -> None:
-                await self.refresh(connection, repository, [digest.hex() for digest in digests])
+                await self.refresh(connection, repository, joined(digests))
 
             await self._database.transaction(work)
         found = (row and row["hashes"]) or b""
@@ -40,13 +45,11 @@ class Presence:
                 count += 1
         return bytes(bitmap), count
 
-    async def kept(self, repository: UUID, hashes: Sequence[str]) -> set[str]:
+    async def kept(self, repository: UUID, digests: Iterable[bytes]) -> set[bytes]:
         """Those chunks that the repository has, and has for another half lease at least."""
-        rows = await self._database.fetch(Q.kept, repository, hashes, self._lease)
-        return {row["chunk_hash"] for row in rows}
+        rows = await self._database.fetch(Q.kept, repository, joined(digests), self._lease)
+        return {bytes.fromhex(row["chunk_hash"]) for row in rows}
 
-    async def refresh(
-        self, connection: Connection, repository: UUID, hashes: Sequence[str]
-    ) -> None:
-        """Renews the claims on these chunks that have used up half their lease."""
+    async def refresh(self, connection: Connection, repository: UUID, hashes: str) -> None:
+        """Renews the claims on these chunks, `joined`, that have used up half their lease."""
         await connection.execute(Q.refresh, repository, hashes, self._lease)

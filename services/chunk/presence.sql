@@ -14,13 +14,13 @@ WHERE r.repo_id = $1
   AND r.chunk_hash NOT IN (SELECT hash FROM chunks WHERE lost_at IS NOT NULL);
 
 -- name: refresh
--- Renews the claims of repository $1 on those of the hashes ($2) that are older than half a lease ($3).
+-- Renews the claims of repository $1 on those of the hashes ($2, with commas) that are older than half a lease ($3).
 -- A claim that somebody else is working on is left to him.
 WITH stale AS MATERIALIZED (
     SELECT chunk_hash
     FROM chunk_refs
     WHERE repo_id = $1
-      AND chunk_hash = ANY ($2::text[])
+      AND chunk_hash = ANY (string_to_array($2, ','))
       AND claimed_at < clock_timestamp() - $3::interval / 2
     ORDER BY chunk_hash
     FOR NO KEY UPDATE SKIP LOCKED
@@ -31,10 +31,10 @@ FROM stale
 WHERE r.repo_id = $1 AND r.chunk_hash = stale.chunk_hash;
 
 -- name: kept
--- Those of the hashes ($2) that repository $1 has and cannot lose within half a lease ($3).
+-- Those of the hashes ($2, with commas) that repository $1 has and cannot lose within half a lease ($3).
 SELECT r.chunk_hash
 FROM chunk_refs r
 WHERE r.repo_id = $1
-  AND r.chunk_hash = ANY ($2::text[])
+  AND r.chunk_hash = ANY (string_to_array($2, ','))
   AND (r.claimed_at IS NULL OR r.claimed_at >= clock_timestamp() - $3::interval / 2)
   AND (SELECT c.lost_at IS NULL FROM chunks c WHERE c.hash = r.chunk_hash);

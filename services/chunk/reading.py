@@ -72,7 +72,7 @@ class Reader:
     async def _read_moved(self, repository: UUID, run: Sequence[Piece]) -> bytes:
         """Pieces of a vanished pack: where they have gone since, unless they are lost."""
         places = await self._places.locate(repository, {piece.place.digest for piece in run})
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         for piece in run:
             position, digest = piece.position, piece.place.digest
             place = places.get(digest)
@@ -88,11 +88,11 @@ class Reader:
 
 
 def _verified(
-    run: Sequence[Piece], stored: Sequence[bytes]
+    run: Sequence[Piece], stored: Sequence[memoryview]
 ) -> tuple[bytes, list[tuple[Place, str]]]:
     """A message of those pieces that are intact; which are not, and why."""
     opener = Opener()
-    parts: list[bytes] = []
+    parts: list[bytes | memoryview] = []
     damaged: list[tuple[Place, str]] = []
     for piece, data in zip(run, stored, strict=True):
         place, position, part = piece
@@ -102,12 +102,13 @@ def _verified(
             damaged.append((place, str(mismatch)))
             parts += encoded(_corrupt(piece))
             continue
+        chunk = pb.DownloadedChunk(index=position, size=place.size)
         if part is None:
-            sent, compression = data, _WIRE[place.compression]
+            chunk.compression = _WIRE[place.compression]
+            parts += encoded(chunk, data)
         else:
-            sent, compression = plain[part], pb.COMPRESSION_NONE
-        chunk = pb.DownloadedChunk(index=position, size=place.size, compression=compression)
-        parts += encoded(chunk, sent)
+            chunk.compression = pb.COMPRESSION_NONE
+            parts += encoded(chunk, plain[part])
     return b"".join(parts), damaged
 
 

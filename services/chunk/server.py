@@ -38,12 +38,10 @@ async def build(runtime: Runtime) -> ServiceServer:
     presence = Presence(database, timedelta(seconds=settings.claim_lease_seconds))
     places = Places(database)
     touches = Touches(database)
-    service = ChunkService(
-        settings,
-        presence,
-        Uploads(Packs(database, store, presence), presence, cpu_threads(), settings.pack_bytes),
-        Downloads(places, Reader(stores, places), touches),
-    )
+    packs = Packs(database, store, presence)
+    uploads = Uploads(packs, presence, cpu_threads(), settings.pack_bytes)
+    downloads = Downloads(places, Reader(stores, places), touches)
+    service = ChunkService(settings, presence, uploads, downloads)
     return ServiceServer(
         "chunk",
         runtime,
@@ -53,6 +51,7 @@ async def build(runtime: Runtime) -> ServiceServer:
         background=[
             partial(access.listen, runtime.dsn),
             touches.run,
+            uploads.linger,
             Janitor(database, stores).run,
         ],
         channels=[auth],

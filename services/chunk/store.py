@@ -31,7 +31,7 @@ class BlobMissing(Exception):  # noqa: N818  an outcome that is counted on
 class BlobWriter(Protocol):
     """An object that is being written. Nobody sees it before it is sealed."""
 
-    async def write(self, parts: Sequence[bytes]) -> None:
+    async def write(self, parts: Sequence[bytes | memoryview]) -> None:
         """Appends. Raises OSError ENOSPC when the store is full."""
 
     async def seal(self) -> None:
@@ -54,7 +54,7 @@ class BlobStore(Protocol):
         self,
         key: str,
         ranges: Sequence[tuple[int, int]],
-        use: Callable[[list[bytes]], Result],
+        use: Callable[[list[memoryview]], Result],
     ) -> Result:
         """Gives the bytes at each (offset, length), fewer where there are no more, to `use`.
 
@@ -87,7 +87,7 @@ class LocalStore:
         self,
         key: str,
         ranges: Sequence[tuple[int, int]],
-        use: Callable[[list[bytes]], Result],
+        use: Callable[[list[memoryview]], Result],
     ) -> Result:
         """See BlobStore."""
         return await self.run(lambda: use(_read(self._path(key), ranges)))
@@ -128,7 +128,7 @@ class LocalWriter:
         self._path = path
         self._file: int | None = None
 
-    async def write(self, parts: Sequence[bytes]) -> None:
+    async def write(self, parts: Sequence[bytes | memoryview]) -> None:
         """See BlobWriter."""
         await self._store.run(self._write, parts)
 
@@ -145,7 +145,7 @@ class LocalWriter:
             self._file = os.open(self._unsealed, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
         return self._file
 
-    def _write(self, parts: Sequence[bytes]) -> None:
+    def _write(self, parts: Sequence[bytes | memoryview]) -> None:
         file = self._open()
         for start in range(0, len(parts), _MAX_PARTS):
             some = parts[start : start + _MAX_PARTS]
@@ -173,13 +173,13 @@ class LocalWriter:
             os.close(file)
 
 
-def _read(path: Path, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+def _read(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         raise BlobMissing(path.name) from None
     try:
-        parts: list[bytes] = []
+        parts: list[memoryview] = []
         for run in _runs(ranges):
             start, end = run[0][0], sum(run[-1])
             read = _read_range(file, start, end - start)
@@ -204,14 +204,14 @@ def _runs(ranges: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
         yield run
 
 
-def _read_range(file: int, offset: int, length: int) -> bytes:
+def _read_range(file: int, offset: int, length: int) -> memoryview:
     try:
-        return os.pread(file, length, offset)
+        return memoryview(os.pread(file, length, offset))
     except OSError as error:
         if error.errno != errno.EIO:
             raise
         # What is not there fails the verification, and the other chunks of the request are sent.
-        return b""
+        return memoryview(b"")
 
 
 def _size(path: Path) -> int | None:

@@ -7,28 +7,29 @@ Three stages work at the same time, each ahead of the next by a bounded distance
     answer   waits for packs to be finalized, in order, and acknowledges
 
 so a pack is made durable while the next one fills. A failure travels down the stages in its place:
-what was complete before it is acknowledged first. When the call ends early, for whatever reason, the
-pack that is not complete is abandoned: its messages were not acknowledged and will be sent again, and
-finalizing it would write for a caller who may just have lost the right. It holds at most two seconds.
+what was complete before it is acknowledged first. A call that ends early leaves no open pack. What
+arrived before a connection broke is finalized, as after an orderly end: the client finds it when it
+comes back. A call that was broken off here, as when the caller has lost the right, is abandoned with
+what is in the open pack, the work of two seconds at most.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
-from services.chunk.content import COMPRESSIONS, Chunk, Mismatch, Opener
+from services.chunk.checking import Checked, check
 from services.chunk.packs import MAX_CHUNKS, Pack, Packs
 from services.chunk.presence import Presence
-from services.chunk.threads import in_thread
-from shared.errors import Reason, invalid
-from shared.validation import DIGEST_BYTES, MAX_CHUNK_BYTES, count
+from shared.errors import invalid
+from shared.validation import count
 
 # Messages verified or being verified, ahead of the pack that is being written.
 _MESSAGES_AHEAD = 2
@@ -39,26 +40,13 @@ _PACK_SECONDS = 2.0
 # Of so many messages one is looked up, until one has chunks that are there already. A client that asked
 # FindMissingChunks sends none, and looking up takes a tenth of the time.
 _LOOKUP_INTERVAL = 16
-# Uncompressed bytes that a thread verifies in one go; then other streams have their turn.
-_TURN_BYTES = 16 << 20
+
+# How long a stopping server gives broken calls to clear up.
+_LINGER_SECONDS = 5.0
 
 Result = TypeVar("Result")
 # What goes from stage to stage: work under way, a failure, or the end.
 _Queue: TypeAlias = asyncio.Queue["asyncio.Task[Result] | Exception | None"]
-
-
-class _Checked(NamedTuple):
-    """A message that was looked through.
-
-    Attributes:
-        total: how many chunks it had.
-        chunks: those that are intact and have to be written.
-        failures: those that are not intact.
-    """
-
-    total: int
-    chunks: list[Chunk]
-    failures: list[pb.ChunkFailure]
 
 
 @dataclass(slots=True)
@@ -90,22 +78,42 @@ class Uploads:
         self.presence = presence
         self.threads = threads
         self.pack_bytes = pack_bytes
-        self._endings: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
-    async def stream(
+    def stream(
         self, repository: UUID, requests: AsyncIterator[pb.UploadChunksRequest]
     ) -> AsyncIterator[pb.UploadChunksResponse]:
         """The acknowledgements of one call."""
-        upload = _Upload(self, repository)
+        return _Upload(self, repository).answers(requests)
+
+    def begin(self) -> None:
+        """Notes that a call has begun."""
+        self._calls += 1
+        self._idle.clear()
+
+    async def end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does what ends a call, completely, whatever ended the call and however often."""
+        ending = asyncio.create_task(work)
+        self._ending.add(ending)
+        ending.add_done_callback(self._ended)
+        await asyncio.shield(ending)
+
+    def _ended(self, ending: asyncio.Task[None]) -> None:
+        self._ending.discard(ending)
+        self._calls -= 1
+        if self._calls == 0:
+            self._idle.set()
+
+    async def linger(self) -> None:
+        """Waits to be cancelled, when the server stops, and then for the calls to end."""
         try:
-            async for answer in upload.answers(requests):
-                yield answer
+            await asyncio.get_running_loop().create_future()
         finally:
-            # A task of its own: whatever ends the call, and however often, the end is finished.
-            ending = asyncio.create_task(upload.end())
-            self._endings.add(ending)
-            ending.add_done_callback(self._endings.discard)
-            await asyncio.shield(ending)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), _LINGER_SECONDS)
 
 
 class _Upload:
@@ -115,7 +123,7 @@ class _Upload:
         self._uploads = uploads
         self._repository = repository
         self._batch = _Batch(uploads.packs.begin(), 0)
-        self._checks: _Queue[_Checked] = asyncio.Queue(_MESSAGES_AHEAD)
+        self._checks: _Queue[Checked] = asyncio.Queue(_MESSAGES_AHEAD)
         self._closings: _Queue[pb.UploadChunksResponse] = asyncio.Queue(_PACKS_AHEAD)
         self._stages: set[asyncio.Task[Any]] = set()
         self._closing: set[asyncio.Task[Any]] = set()
@@ -125,16 +133,20 @@ class _Upload:
         self, requests: AsyncIterator[pb.UploadChunksRequest]
     ) -> AsyncIterator[pb.UploadChunksResponse]:
         """Runs the stages, and is the last of them."""
+        self._uploads.begin()
         self._run(_stage(self._receive(requests), self._checks))
         self._run(_stage(self._pack(), self._closings))
-        while (closing := _taken(await self._closings.get())) is not None:
-            # Only waited for: a finalize is not broken off.
-            await asyncio.wait({closing})
-            self._closing.discard(closing)
-            yield closing.result()
+        try:
+            while (closing := _taken(await self._closings.get())) is not None:
+                # Only waited for: a finalize is not broken off.
+                await asyncio.wait({closing})
+                self._closing.discard(closing)
+                yield closing.result()
+        finally:
+            await self._uploads.end(self._end())
 
-    async def end(self) -> None:
-        """Ends what is still under way, and leaves no pack behind that is not complete."""
+    async def _end(self) -> None:
+        """Stops what is still under way, and leaves no pack behind that is not complete."""
         for task in self._stages:
             task.cancel()
         await asyncio.gather(*self._stages, *self._closing, return_exceptions=True)
@@ -155,17 +167,15 @@ class _Upload:
             await self._checks.put(self._run(self._check(request, number)))
             number += 1
 
-    async def _check(self, request: pb.UploadChunksRequest, number: int) -> _Checked:
+    async def _check(self, request: pb.UploadChunksRequest, number: int) -> Checked:
         """Verifies the chunks of a message, and leaves out what is there already."""
-        checked = _Checked(len(request.chunks), [], [])
-        for turn in _turns(request.chunks):
-            await in_thread(self._uploads.threads, _verify, turn, checked)
-        if not self._has_found and number % _LOOKUP_INTERVAL != 0:
+        checked = await check(request, self._uploads.threads)
+        if not checked.chunks or not (self._has_found or number % _LOOKUP_INTERVAL == 0):
             return checked
-        hashes = [chunk.digest.hex() for chunk in checked.chunks]
-        kept = await self._uploads.presence.kept(self._repository, hashes)
+        digests = [chunk.digest for chunk in checked.chunks]
+        kept = await self._uploads.presence.kept(self._repository, digests)
         self._has_found = bool(kept)
-        fresh = [c for c, name in zip(checked.chunks, hashes, strict=True) if name not in kept]
+        fresh = [chunk for chunk in checked.chunks if chunk.digest not in kept]
         return checked._replace(chunks=fresh)
 
     async def _pack(self) -> None:
@@ -184,7 +194,7 @@ class _Upload:
                 await self._close()
         await self._close()
 
-    async def _next(self) -> _Checked | None:
+    async def _next(self) -> Checked | None:
         """The next message, None after the last; closes the batch if it has to wait too long."""
         while True:
             try:
@@ -193,11 +203,11 @@ class _Upload:
             except TimeoutError:
                 await self._close()
                 continue
-            check = _taken(item)
-            if check is None:
+            checking = _taken(item)
+            if checking is None:
                 return None
-            checked = await check
-            self._stages.discard(check)
+            checked = await checking
+            self._stages.discard(checking)
             return checked
 
     async def _close(self) -> None:
@@ -237,45 +247,3 @@ def _taken(
     if isinstance(item, Exception):
         raise item
     return item
-
-
-def _turns(chunks: Iterable[pb.UploadedChunk]) -> Iterator[list[pb.UploadedChunk]]:
-    """Cuts a message into pieces of work of about the same size."""
-    turn: list[pb.UploadedChunk] = []
-    size = 0
-    for chunk in chunks:
-        turn.append(chunk)
-        size += chunk.size
-        if size >= _TURN_BYTES:
-            yield turn
-            turn, size = [], 0
-    if turn:
-        yield turn
-
-
-def _verify(turn: Iterable[pb.UploadedChunk], checked: _Checked) -> None:
-    """Sorts chunks into the intact and the others."""
-    opener = Opener()
-    for sent in turn:
-        chunk = Chunk(sent.hash, sent.size, COMPRESSIONS.get(sent.compression, ""), sent.data)
-        reason = Reason.ERROR_REASON_INVALID_FIELD
-        if len(chunk.digest) != DIGEST_BYTES:
-            message = f"the hash must have {DIGEST_BYTES} bytes"
-        elif not 1 <= chunk.size <= MAX_CHUNK_BYTES:
-            message = f"the size must be 1 to {MAX_CHUNK_BYTES}"
-        elif not chunk.compression:
-            message = "the compression is unknown"
-        else:
-            try:
-                opener.open(chunk)
-            except Mismatch as mismatch:
-                reason = Reason.ERROR_REASON_CONTENT_MISMATCH
-                message = str(mismatch)
-            else:
-                checked.chunks.append(chunk)
-                continue
-        # A hash that is too long is not echoed in full: the answer has to fit into a message.
-        echo = chunk.digest[:DIGEST_BYTES]
-        checked.failures.append(
-            pb.ChunkFailure(hash=echo, reason=Reason.Name(reason), message=message)
-        )

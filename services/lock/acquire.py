@@ -13,7 +13,7 @@ from services.lock.feed import Feed
 from services.lock.steal import Target
 from shared import sql, validation
 from shared.call import Call
-from shared.db import Connection, Database, Row
+from shared.db import Connection, Database
 from shared.errors import Reason, retry_later
 
 Q = sql.load(__file__)
@@ -119,9 +119,7 @@ class _Turn:
         if free:
             taken = steal.in_way(stolen, free, ask.lock_type, me)
             await steal.take(connection, call, taken, ask.reason, now)
-            for row in await self._grant(free):
-                held = messages.lock(row, me)
-                results[held.path] = pb.AcquireResult(path=held.path, lock=held)
+            results |= await self._grant(free)
         return pb.AcquireLocksResponse(
             results=[results[path] for path in ask.paths], server_time=messages.moment(now)
         )
@@ -149,10 +147,29 @@ class _Turn:
                 results[path] = pb.AcquireResult(path=path, conflict=lock)
         return results
 
-    async def _grant(self, free: list[str]) -> list[Row]:
-        ask, now, me = self.ask, self.now, self.call.caller.user_id
-        return await self.connection.fetch(
+    async def _grant(self, free: list[str]) -> dict[str, pb.AcquireResult]:
+        """The outcome for each of the paths that are free, which are the caller's then."""
+        ask, now, caller = self.ask, self.now, self.call.caller
+        rows = await self.connection.fetch(
             Q.grant_locks,
-            *(self.call.repository.id, free, now, now + ask.ttl, ask.lock_type, me, me),
-            *(ask.reason or None, ask.base_commit, ask.release_on_push, rules.WARNING),
+            *(self.call.repository.id, free, now, now + ask.ttl, ask.lock_type),
+            *(caller.user_id, caller.user_id, ask.reason or None, ask.base_commit),
+            *(ask.release_on_push, rules.WARNING),
         )
+        common = pb.Lock(
+            type=rules.TYPE_VALUES[ask.lock_type],
+            owner_id=str(caller.user_id),
+            owner=caller.username,
+            ours=True,
+            reason=ask.reason,
+            lock_time=messages.moment(now),
+            expire_time=messages.moment(now + ask.ttl),
+            release_on_push=ask.release_on_push,
+            base_commit=ask.base_commit or "",
+        )
+        results = {}
+        for lock_id, path, fence in rows:
+            result = pb.AcquireResult(path=path, lock=common)
+            result.lock.id, result.lock.path, result.lock.fence = str(lock_id), path, fence
+            results[path] = result
+        return results

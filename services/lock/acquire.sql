@@ -29,5 +29,4 @@ ORDER BY j.asked, j.already_held DESC, j.path, j.fence;
 
 -- name: grant_locks
 -- Grants locks on the paths $2 at $3 until $4, in mode $5 to user $6; user $7 did it.
-SELECT g.*, u.username AS owner
-FROM grant_locks($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) g JOIN user_identities u ON u.id = g.owner_id;
+SELECT lock_id, path, fence FROM grant_locks($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);

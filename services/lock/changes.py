@@ -66,7 +66,7 @@ class Changing:
             there = [row["lock_id"] for row in own if row["has_row"]]
             for row in await _end(connection, repo_id, there, now, me):
                 if row["action"] == "released":
-                    outcomes[str(row["id"])] = pb.RELEASE_OUTCOME_RELEASED
+                    outcomes[str(row["lock_id"])] = pb.RELEASE_OUTCOME_RELEASED
             absent = pb.RELEASE_OUTCOME_NOT_FOUND
             results = [
                 pb.ReleaseResult(lock_id=lock_id, outcome=outcomes.get(lock_id, absent))

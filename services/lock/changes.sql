@@ -16,4 +16,4 @@ FROM renew_locks($1, $2, $3, $4, $5, $6, $7) r JOIN user_identities u ON u.id = 
 
 -- name: end_locks
 -- Ends the locks $2 at $3, and returns each with the action that it ended by.
-SELECT (e.lock).id, e.action FROM end_locks($1, $2, $3, $4, $5, $6, $7) e;
+SELECT e.lock_id, e.action FROM end_locks($1, $2, $3, $4, $5, $6, $7) e;

@@ -130,4 +130,15 @@ async def _transfer(
             connection, call, "lock.transferred", "lock", lock_id, row["path"],
             repository=str(repo_id), owner=str(row["owner_id"]), new_owner=str(heir["id"]),
         )  # fmt: skip
-    return pb.TransferLockResponse(lock=messages.lock(new, me), server_time=messages.moment(now))
+    lock = messages.lock(
+        {
+            **row,
+            "id": new["lock_id"],
+            "fence": new["fence"],
+            "owner_id": heir["id"],
+            "owner": heir["username"],
+            "locked_at": now,
+        },
+        me,
+    )
+    return pb.TransferLockResponse(lock=lock, server_time=messages.moment(now))

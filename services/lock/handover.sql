@@ -40,6 +40,4 @@ LIMIT 1;
 
 -- name: hand_over
 -- Grants what the lock $2 was to user $3 at $4, for the time that it had left; user $5 did it.
-SELECT g.*, u.username AS owner
-FROM grant_locks($1, ARRAY[$2::text], $3, $4, $5, $6, $7, $8, $9, $10, $11) g
-JOIN user_identities u ON u.id = g.owner_id;
+SELECT lock_id, fence FROM grant_locks($1, ARRAY[$2::text], $3, $4, $5, $6, $7, $8, $9, $10, $11);

@@ -10,9 +10,8 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from dits.lock.v1 import lock_service_pb2 as pb
@@ -112,32 +111,25 @@ async def _set_within(signal: asyncio.Event, seconds: float) -> bool:
 
 
 def _event(row: Row, caller_id: UUID | None) -> pb.LockEvent:
+    """An event as announce_locks() has written it: what its locks have in common, and each of them."""
     payload = json.loads(row["payload"])
+    common = {
+        "owner_id": UUID(payload["owner_id"]),
+        "owner": payload["owner"],
+        "lock_type": payload["type"],
+        "reason": payload.get("reason"),
+        "locked_at": datetime.fromisoformat(payload["lock_time"]),
+        "expires_at": datetime.fromisoformat(payload["expire_time"]),
+        "release_on_push": payload["release_on_push"],
+        "locked_at_commit": payload.get("base_commit"),
+    }
     return pb.LockEvent(
         type=_TYPES[row["type"]],
         time=row["created_at"],
         actor_id=str(row["actor_id"] or ""),
-        locks=_locks(payload["locks"], caller_id),
-        reason=payload.get("reason", ""),
+        locks=[messages.lock({**common, **lock}, caller_id) for lock in payload["locks"]],
+        reason=payload.get("cause", ""),
     )
-
-
-def _locks(described: Sequence[Mapping[str, Any]], caller_id: UUID | None) -> list[pb.Lock]:
-    """The locks of an event, as announce_locks() describes them."""
-    return [
-        messages.lock(
-            {
-                **lock,
-                "owner_id": UUID(lock["owner_id"]),
-                "lock_type": lock["type"],
-                "locked_at": datetime.fromisoformat(lock["lock_time"]),
-                "expires_at": datetime.fromisoformat(lock["expire_time"]),
-                "locked_at_commit": lock["base_commit"],
-            },
-            caller_id,
-        )
-        for lock in described
-    ]
 
 
 def _bad_cursor() -> DomainError:

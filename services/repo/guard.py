@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import Entry
@@ -16,6 +17,8 @@ from shared.errors import DomainError, Reason, precondition
 Q = sql.load(__file__)
 
 BATCH = 10_000
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +80,10 @@ async def require_fences(
     connection: Connection, repo_id: UUID, user_id: UUID, locks: Sequence[tuple[UUID, int]]
 ) -> None:
     """Raises LOCK_STALE unless every lock is still held under its fence."""
-    if not locks:
-        return
-    ids, fences = map(list, zip(*locks, strict=True))
-    stale = await connection.fetchval(Q.locks_stale, repo_id, user_id, ids, fences)
+    stale: list[UUID] = []
+    for batch in batches(sorted(locks)):
+        ids, fences = map(list, zip(*batch, strict=True))
+        stale += await connection.fetchval(Q.locks_stale, repo_id, user_id, ids, fences)
     if stale:
         raise precondition(
             Reason.ERROR_REASON_LOCK_STALE,
@@ -149,6 +152,6 @@ def _held(rows: Sequence[Row]) -> DomainError:
     )
 
 
-def batches(paths: Sequence[str]) -> Iterator[list[str]]:
-    """Paths in lists of what one statement takes."""
-    return (list(paths[at : at + BATCH]) for at in range(0, len(paths), BATCH))
+def batches(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Paths or locks in lists of what one statement takes."""
+    return (list(items[at : at + BATCH]) for at in range(0, len(items), BATCH))

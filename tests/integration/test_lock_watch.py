@@ -27,8 +27,10 @@ from shared.policy import Permission
 from tests.api import Account, Api, refused
 from tests.locking import SHARED, Studio
 
-EMIT = """SELECT emit_event('lock.released', $1::uuid, NULL, NULL, jsonb_build_object('locks', '[]'::jsonb,
-          'reason', $2::text))"""
+# An event about a lock, with a word to know it by.
+EMIT = """SELECT emit_event('lock.released', $1::uuid, NULL, NULL, jsonb_build_object(
+    'cause', $2::text, 'type', 'shared', 'owner_id', gen_random_uuid(), 'owner', 'bob', 'release_on_push', false,
+    'lock_time', now(), 'expire_time', now(), 'locks', '[{"id": "x", "path": "p", "fence": 1}]'::jsonb))"""
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from dits.repo.v1.manifest_pb2 import Directory, Entry, File, Manifest, Symlink
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dits_client.checkout import jobs
+from dits_client.checkout import in_order, jobs
 from dits_client.checkout_plan import ancestors, plan
 from dits_client.download import BATCH_BYTES, BATCH_CHUNKS, Wanted, batches
+from dits_client.errors import ClientError
 from dits_client.local_chunks import LocalChunks
 from dits_client.manifest import Change, diff
 from dits_client.places import BlockedError, Places
 from dits_client.write_files import Target
-from shared.manifests import ManifestError
 
 Tree = Mapping[str, str]
 
@@ -116,7 +116,7 @@ def test_a_local_deletion_is_a_change_of_the_users() -> None:
 
 @pytest.mark.parametrize("path", [".dits", ".DITS/x", "a/.dits/state.json"])
 def test_trees_may_not_bring_the_clients_own_files(path: str) -> None:
-    with pytest.raises(ManifestError):
+    with pytest.raises(ClientError, match="reserved for the client"):
         plan(changes({}, {path: "x"}), [], force=True)
 
 
@@ -232,3 +232,8 @@ def test_jobs_are_many_small_files_or_one_large(sizes: list[int]) -> None:
     assert [target for part in parts for target in part] == files
     for part in parts:
         assert len(part) == 1 or sum(target.file.size for target in part) <= BATCH_BYTES
+
+
+def test_equal_files_are_fetched_together() -> None:
+    files = [Target(path, File(hash=path[-1].encode())) for path in ("d/x", "a/x", "c/y", "b/y")]
+    assert [target.path for target in in_order(files)] == ["a/x", "d/x", "b/y", "c/y"]

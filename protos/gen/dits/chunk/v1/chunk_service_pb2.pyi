@@ -226,7 +226,7 @@ class UploadChunksRequest(_message.Message):
     """UUID or `owner/name`; in the first message, and in no other."""
     @_builtins.property
     def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___UploadedChunk]:
-        """At most 10,000 chunks and 16 MiB in all. May be empty."""
+        """At most 10,000 chunks and, as a message, 17 MiB: one chunk of the largest size fits. May be empty."""
 
     def __init__(
         self,

@@ -1234,7 +1234,9 @@ Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
 
 @_typing.final
 class LockEvent(_message.Message):
-    """Something that happened to some locks at once."""
+    """Something that happened at once to some locks that were taken together. What happens to several such
+    groups at once comes as several events.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

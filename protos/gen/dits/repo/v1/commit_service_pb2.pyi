@@ -167,7 +167,7 @@ class PushHeader(_message.Message):
     """
     @_builtins.property
     def locks(self) -> _containers.RepeatedCompositeFieldContainer[Global___LockFence]:
-        """Locks that this push relies on."""
+        """Locks that this push relies on, at most 100,000."""
 
     def __init__(
         self,

@@ -1,0 +1,23 @@
+"""Running the same work in several threads, and ending it early."""
+
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+
+def run_all(threads: int, work: Callable[[int], None], stop: Callable[[], None]) -> None:
+    """Run `work` with the numbers from 0 on, each in a thread; raise the first error.
+
+    On an error, and when the user interrupts, `stop` is called and nobody is waited for: a thread that
+    is stuck in a transfer ends when whoever owns the transfer ends it.
+    """
+    pool = ThreadPoolExecutor(threads)
+    try:
+        running = [pool.submit(work, number) for number in range(threads)]
+        done, _ = wait(running, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+    except BaseException:
+        stop()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
