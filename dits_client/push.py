@@ -1,6 +1,7 @@
 """Pushing: the state of the folder becomes a commit on the server."""
 
 import time
+from itertools import islice
 from pathlib import Path
 
 from dits.auth.v1.account_service_pb2 import GetMeRequest
@@ -27,6 +28,8 @@ from shared.manifests import commit_name
 
 # How often a refusal that the client can mend is mended.
 MENDS = 3
+# The most locks that a push may name; whether the others are held is checked all the same.
+MAX_FENCES = 100_000
 
 
 def push(
@@ -172,7 +175,7 @@ class _Push:
         return self._trees.names(self._parent) if self._parent else set()
 
     def _fences(self) -> list[LockFence]:
-        held = self._held.locks.values()
+        held = islice(self._held.locks.values(), MAX_FENCES)
         return [LockFence(lock_id=lock.id, fence=lock.fence) for lock in held]
 
     def _me(self) -> Author:

@@ -299,23 +299,35 @@ def _ended(state: State, asked: Renew | Release | Force | Transfer, answer: Ende
 
 
 def _pushed(state: State, asked: Push, answer: Pushed) -> State | None:
+    """The locks in the way are judged first, the fence at the same moment or later."""
     if answer.first < state.now:
         return None
-    ends = {h.end for h in state.locks if answer.first < h.end <= answer.last}
-    for now in sorted({answer.first, *ends}):
-        later = state.at(now)
-        held = later.find(asked.lock_id, asked.fence)
-        is_fresh = held is not None and held.owner == asked.owner
-        blockers = frozenset(
-            h.id
-            for h in later.locks
-            if h.mode == EXCLUSIVE
-            and h.owner != asked.owner
-            and (h.path == asked.path or (h.path.endswith("/") and asked.path.startswith(h.path)))
-        )
-        if (is_fresh, blockers) == (answer.is_fresh, answer.blockers):
-            return later
+    ends = {held.end for held in state.locks if answer.first < held.end <= answer.last}
+    moments = [state.at(now) for now in sorted({answer.first, *ends})]
+    for i, at in enumerate(moments):
+        if _blockers(at, asked) == answer.blockers:
+            for later in moments[i:]:
+                if _is_fresh(later, asked) == answer.is_fresh:
+                    return later
     return None
+
+
+def _is_fresh(state: State, asked: Push) -> bool:
+    held = state.find(asked.lock_id, asked.fence)
+    return held is not None and held.owner == asked.owner
+
+
+def _blockers(state: State, asked: Push) -> frozenset[str]:
+    return frozenset(
+        held.id
+        for held in state.locks
+        if held.mode == EXCLUSIVE
+        and held.owner != asked.owner
+        and (
+            held.path == asked.path
+            or (held.path.endswith("/") and asked.path.startswith(held.path))
+        )
+    )
 
 
 def _looked(state: State, asked: Look, answer: Seen) -> State | None:

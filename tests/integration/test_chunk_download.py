@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from dits.chunk.v1 import chunk_service_pb2 as pb
+from dits.repo.v1.repository_service_pb2 import Visibility
 from grpc import StatusCode
 from structlog.testing import capture_logs
 
+from services.chunk.touches import Touches
 from shared.config import Settings
+from shared.db import Database
 from tests.api import Api, refused
 from tests.chunks import Shelf, chunk, digest, files, plain, reason, running, some
 
@@ -66,6 +69,20 @@ async def test_what_is_not_there_is_reported_in_its_place(api: Api) -> None:
     assert sent[0].failure.message == sent[2].failure.message
     assert sent[1].data == here
     assert await shelf.missing(there, here, nowhere) == [True, False, True]
+
+
+async def test_anybody_may_read_what_is_public(api: Api) -> None:
+    ada = await api.account()
+    shelf = Shelf(api, ada, await api.repository(ada, visibility=Visibility.VISIBILITY_PUBLIC))
+    data = some()
+    await shelf.put(data)
+    request = pb.DownloadChunksRequest(repository=shelf.repo.id, hashes=digest(data))
+    call: Any = api.chunks.DownloadChunks(request)
+    assert [item.data async for message in call for item in message.chunks] == [data]
+    with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
+        await api.chunks.FindMissingChunks(
+            pb.FindMissingChunksRequest(repository=shelf.repo.id, hashes=digest(data))
+        )
 
 
 @pytest.mark.parametrize("zstd", [False, True])
@@ -165,9 +182,6 @@ async def test_a_reader_who_stops_leaves_nothing_running(api: Api) -> None:
 
 
 async def test_reading_is_noted_once_a_day(api: Api, settings: Settings) -> None:
-    from services.chunk.touches import Touches
-    from shared.db import Database
-
     shelf = await Shelf.open(api)
     fresh, old, stale = some(), some(), some()
     await shelf.put(fresh, old, stale)

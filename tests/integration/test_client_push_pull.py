@@ -15,6 +15,7 @@ from dits_client.offer import Offer
 from dits_client.sources import Piece
 from dits_client.upload import Uploader
 from dits_client.workspace import Workspace
+from shared.profiles import Profile
 from tests.api import Api
 from tests.integration.test_client_support import NOISE, Files, Person, read, write
 
@@ -236,7 +237,7 @@ async def test_an_empty_repository_and_an_empty_folder(ada: Person, film: str) -
 
 
 async def test_files_with_recipes(ada: Person, film: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny = (chunking.Profile(0, 64, 256, 1024),)
+    tiny = (Profile(0, 64, 256, 1024),)
     monkeypatch.setattr(chunking, "PROFILES", tiny)
     write(ada.home / "one", {"film": NOISE[:1_000_000]})
     first = await ada.push("one", film)
@@ -254,7 +255,7 @@ async def test_files_with_recipes(ada: Person, film: str, monkeypatch: pytest.Mo
 async def test_a_push_after_status_sends_what_status_read(
     ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunking, "PROFILES", (chunking.Profile(0, 64, 256, 1024),))
+    monkeypatch.setattr(chunking, "PROFILES", (Profile(0, 64, 256, 1024),))
     write(ada.home / "one", {"a": b"1"})
     await ada.push("one", film)
     write(ada.home / "one", {"film": NOISE[:1_000_000], "b": b"2"})
@@ -358,7 +359,7 @@ async def test_a_folder_follows_one_repository(ada: Person, api: Api, film: str)
 async def test_offers_leave_out_nothing_that_is_asked_for(
     ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunking, "PROFILES", (chunking.Profile(0, 64, 256, 1024),))
+    monkeypatch.setattr(chunking, "PROFILES", (Profile(0, 64, 256, 1024),))
     write(ada.home / "one", {"old/film": NOISE[:1_000_000]})
     os.utime(ada.home / "one" / "old" / "film", ns=(1, 1))
     await ada.push("one", film)

@@ -29,7 +29,8 @@ from tests.locking import SHARED, Studio
 
 # An event about a lock, with a word to know it by.
 EMIT = """SELECT emit_event('lock.released', $1::uuid, NULL, NULL, jsonb_build_object(
-    'cause', $2::text, 'type', 'shared', 'owner_id', gen_random_uuid(), 'owner', 'bob', 'release_on_push', false,
+    'cause', $2::text, 'type', 'shared', 'owner_id', gen_random_uuid(), 'owner', 'bob',
+    'release_on_push', false,
     'lock_time', now(), 'expire_time', now(), 'locks', '[{"id": "x", "path": "p", "fence": 1}]'::jsonb))"""
 
 

@@ -25,7 +25,7 @@ async def studio(api: Api) -> Studio:
 
 
 async def at_once(turn: int, *calls: Awaitable[Any]) -> list[Any]:
-    """The results of calls that are started together, errors by their reason; odd turns start last first."""
+    """The results of calls started together, errors by their reason; odd turns start last first."""
     order = list(calls) if turn % 2 == 0 else list(reversed(calls))
     done = await asyncio.gather(*order, return_exceptions=True)
     results = list(done) if turn % 2 == 0 else list(reversed(done))

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyfastcdc import FastCDC
 
-from dits_client.chunking import HASH_BYTES, PROFILES, WINDOW_BYTES, Cut, Cutter, profile_for
+from dits_client.chunking import HASH_BYTES, WINDOW_BYTES, Cut, Cutter, profile_for
 from shared.manifests import split_hashes
+from shared.profiles import PROFILES
 
 KIB, MIB = 1 << 10, 1 << 20
 
