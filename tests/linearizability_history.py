@@ -25,18 +25,19 @@ from tests.linearizability_locks import (
     Acquired,
     Asked,
     Blocked,
+    Change,
     Done,
     Ended,
     Force,
     Held,
+    Judged,
     LockModel,
     Look,
-    Push,
-    Pushed,
     Release,
     Renew,
     Result,
     Seen,
+    Show,
     Transfer,
     compatible,
     overlap,
@@ -95,7 +96,8 @@ class Player:
             self.renew: 4,
             self.release: 3,
             self.look: 3,
-            self.push: 3,
+            self.change: 2,
+            self.show: 2,
             self.force: 1,
             self.transfer: 1,
             self.wait: 2,
@@ -244,29 +246,32 @@ class Player:
         response = await self.stub.ListLocks(request, metadata=self.who.auth)
         return Look(), Seen(micros(response.server_time), frozenset(map(held, response.locks)))
 
-    async def push(self) -> Answered | None:
-        """What a push asks in its transaction, with a fence that may be stale."""
+    async def change(self) -> Answered:
+        """Asks what a push asks about a file."""
+        path = self.tree + self.random.choice(("a", "b", "d/x"))
+        query = """SELECT coalesce(array_agg(lock_id::text), '{}')
+                   FROM lock_conflicts($1::uuid, $2, ARRAY[$3::text])"""
+        first, blockers, last = await self.judged(query, path)
+        return Change(self.who.username, path), Judged(first, last, frozenset(blockers))
+
+    async def show(self) -> Answered | None:
+        """Shows a fence, maybe a stale one, as a push does."""
         lock = self.pick(own=True)
         if lock is None:
             return None
-        path = self.tree + self.random.choice(
-            [name for name in NAMES if not name.endswith("/")][1:]
-        )
-        asked = Push(self.who.username, path, lock.id, lock.fence)
-        repo, user = self.studio.repo.id, self.who.id
+        query = "SELECT locks_stale($1::uuid, $2, ARRAY[$3::uuid], ARRAY[$4::bigint])"
+        first, stale, last = await self.judged(query, lock.id, lock.fence)
+        return Show(self.who.username, lock.id, lock.fence), Judged(first, last, not stale)
+
+    async def judged(self, query: str, *arguments: object) -> tuple[int, Sequence[str], int]:
+        """The answer to a question of a push, and the time before and after it."""
+        repo_id = self.studio.repo.id
         async with self.database.transaction():
-            first = await self.database.fetchval("SELECT lock_hold($1::uuid)", repo)
-            blockers = await self.database.fetch(
-                "SELECT lock_id FROM lock_conflicts($1::uuid, $2, ARRAY[$3])", repo, user, path
-            )
-            stale = await self.database.fetchval(
-                "SELECT locks_stale($1::uuid, $2, ARRAY[$3::uuid], ARRAY[$4::bigint])",
-                *(repo, user, lock.id, lock.fence),
-            )
-            last = await self.database.fetchval("SELECT lock_hold($1::uuid)", repo)
-        times = [round(time.timestamp() * SECOND) for time in (first, last)]
-        ids = frozenset(str(row["lock_id"]) for row in blockers)
-        return asked, Pushed(times[0], times[1], not stale, ids)
+            first = await self.database.fetchval("SELECT lock_hold($1::uuid)", repo_id)
+            answer = await self.database.fetchval(query, repo_id, self.who.id, *arguments)
+            last = await self.database.fetchval("SELECT lock_hold($1::uuid)", repo_id)
+        begin, end = (round(time.timestamp() * SECOND) for time in (first, last))
+        return begin, answer, end
 
     async def wait(self) -> None:
         """Time passes for the repository: enough for some locks, or for none."""

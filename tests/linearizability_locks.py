@@ -96,11 +96,18 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Push:
-    """Changes a file, relying on a lock."""
+class Change:
+    """A push asks which locks forbid it to change a file."""
 
     owner: str
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """A push shows a lock with its fence."""
+
+    owner: str
     lock_id: str
     fence: int
 
@@ -150,16 +157,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
-    """The push was let through, or not; judged between two times."""
+class Judged:
+    """What a push was told between two moments: the ids of the locks in its way; is the fence fresh?"""
 
     first: int
     last: int
-    is_fresh: bool
-    blockers: frozenset[str]
+    verdict: frozenset[str] | bool
 
 
-Asked: TypeAlias = Acquire | Renew | Release | Force | Transfer | Look | Push
+Asked: TypeAlias = Acquire | Renew | Release | Force | Transfer | Look | Change | Show
 
 
 def overlap(path: str, other: str) -> bool:
@@ -298,26 +304,24 @@ def _ended(state: State, asked: Renew | Release | Force | Transfer, answer: Ende
     return state if held is None else state.at(max(state.now, held.end))
 
 
-def _pushed(state: State, asked: Push, answer: Pushed) -> State | None:
-    """The locks in the way are judged first, the fence at the same moment or later."""
-    if answer.first < state.now:
-        return None
-    ends = {held.end for held in state.locks if answer.first < held.end <= answer.last}
-    moments = [state.at(now) for now in sorted({answer.first, *ends})]
-    for i, at in enumerate(moments):
-        if _blockers(at, asked) == answer.blockers:
-            for later in moments[i:]:
-                if _is_fresh(later, asked) == answer.is_fresh:
-                    return later
+def _judged(state: State, asked: Change | Show, answer: Judged) -> State | None:
+    """Judged at some moment between two that are known: at the first that explains it."""
+    begin = max(state.now, answer.first)
+    ends = {held.end for held in state.locks if begin < held.end <= answer.last}
+    judge = _blockers if isinstance(asked, Change) else _is_fresh
+    for now in sorted({begin, *ends}):
+        later = state.at(now)
+        if now <= answer.last and judge(later, asked) == answer.verdict:
+            return later
     return None
 
 
-def _is_fresh(state: State, asked: Push) -> bool:
+def _is_fresh(state: State, asked: Any) -> bool:
     held = state.find(asked.lock_id, asked.fence)
     return held is not None and held.owner == asked.owner
 
 
-def _blockers(state: State, asked: Push) -> frozenset[str]:
+def _blockers(state: State, asked: Any) -> frozenset[str]:
     return frozenset(
         held.id
         for held in state.locks
@@ -342,5 +346,6 @@ _STEPS: dict[type, Callable[..., State | None]] = {
     Force: _removed,
     Transfer: _transferred,
     Look: _looked,
-    Push: _pushed,
+    Change: _judged,
+    Show: _judged,
 }

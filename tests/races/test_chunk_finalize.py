@@ -13,8 +13,11 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from grpc import StatusCode
 
 from services.chunk import janitor as janitor_module
+from services.chunk.content import Chunk
 from services.chunk.janitor import Janitor
+from services.chunk.packs import Packs
 from services.chunk.places import Places
+from services.chunk.presence import Presence
 from services.chunk.reading import Piece, Reader
 from services.chunk.store import LocalStore
 from shared.config import Settings
@@ -107,6 +110,22 @@ async def test_the_upload_comes_first(api: Api, settings: Settings, janitor: Jan
     assert (await upload).stored_chunks == 1
     assert await janitor.sweep() == 0
     await elsewhere.get(common, data)
+    await assert_stored(api, settings)
+
+
+async def test_what_is_finalized_cannot_be_abandoned(
+    api: Api, settings: Settings, store: LocalStore, database: Database
+) -> None:
+    shelf = await Shelf.open(api)
+    data = some()
+    packs = Packs(database, store, Presence(database, timedelta(days=1)))
+    pack = packs.begin()
+    await packs.append(pack, [Chunk(digest(data), len(data), "none", data)])
+    await packs.finalize(pack, UUID(shelf.repo.id))
+    # The caller may never have heard of its success.
+    await packs.abandon(pack)
+    assert await api.value("SELECT count(*) FROM object_deletions") == 0
+    await shelf.get(data)
     await assert_stored(api, settings)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from dits.lock.v1 import lock_service_pb2 as pb
+from dits.repo.v1.commit_service_pb2 import LockFence
 from google.protobuf.duration_pb2 import Duration
 
 from shared import manifests
@@ -97,13 +98,12 @@ async def test_the_same_call_twice_at_once_gives_one_lock(studio: Studio) -> Non
 async def test_a_lock_is_released_once(studio: Studio) -> None:
     for turn in range(ROUNDS):
         lock = await studio.take(studio.bob, "a")
-        mine, _, force = await at_once(
+        _, _, force = await at_once(
             turn,
             studio.release(studio.bob, lock),
             studio.release(studio.bob, lock),
             studio.force(studio.ada, lock, "now"),
         )
-        del mine
         story = await studio.story(lock)
         assert len(story) == 2
         assert force.already_ended == (story[1] == "released")
@@ -112,19 +112,17 @@ async def test_a_lock_is_released_once(studio: Studio) -> None:
 async def test_renewal_against_theft(studio: Studio) -> None:
     for turn in range(ROUNDS):
         lock = await studio.take(studio.bob, "a")
-        renewed, stolen = await at_once(
+        _, stolen = await at_once(
             turn,
             studio.renew(studio.bob, lock, ttl=Duration(seconds=86400), mode=PER_PATH),
             studio.acquire(studio.ada, "a", reason="now", steal_lock_ids=[lock.id]),
         )
-        del renewed
         new = stolen.results[0].lock
         assert (await studio.list(studio.ada)).locks == [new]
         await studio.release(studio.ada, new)
 
 
 async def test_two_thieves(studio: Studio) -> None:
-    studio.ada  # noqa: B018
     await studio.api.grant(studio.repo, studio.cyn, "admin")
     for turn in range(ROUNDS):
         lock = await studio.take(studio.bob, f"p{turn}")
@@ -192,8 +190,6 @@ async def test_a_push_or_somebody_elses_lock(studio: Studio) -> None:
 
 async def test_a_push_or_ones_own_release(studio: Studio) -> None:
     """With a fence shown, the push is before the release, or stale."""
-    from dits.repo.v1.commit_service_pb2 import LockFence
-
     head = ""
     for turn in range(ROUNDS):
         tree = trees.build({"f": str(turn)})

@@ -18,18 +18,19 @@ from tests.linearizability_locks import (
     Acquired,
     Asked,
     Blocked,
+    Change,
     Done,
     Ended,
     Force,
     Held,
+    Judged,
     LockModel,
     Look,
-    Push,
-    Pushed,
     Release,
     Renew,
     Result,
     Seen,
+    Show,
     Transfer,
 )
 
@@ -145,6 +146,7 @@ A = Held("a", "d/f", EXCLUSIVE, "ada", 1, 100, 200)
 B = Held("b", "d/f", EXCLUSIVE, "bob", 2, 200, 300)
 S = Held("s", "d/f", SHARED, "ada", 1, 100, 200)
 T = Held("t", "d/f", SHARED, "bob", 2, 110, 210)
+PUSH, NONE = Change("ada", "d/f"), frozenset[str]()
 G = Held("g", "d/g", EXCLUSIVE, "bob", 2, 150, 250)
 D = Held("d", "d/", EXCLUSIVE, "bob", 2, 150, 250)
 
@@ -191,15 +193,19 @@ POSSIBLE: dict[str, list[tuple[Asked, object]]] = {
         grant(B),
     ],
     "seen": [grant(A), (Look(), Seen(150, frozenset({A}))), (Look(), Seen(200, frozenset()))],
-    "pushed": [grant(A), (Push("ada", "d/f", "a", 1), Pushed(150, 150, True, frozenset()))],
-    "pushed while it expires": [
+    "pushed": [
         grant(A),
-        (Push("ada", "d/f", "a", 1), Pushed(199, 201, False, frozenset())),
+        (Show("ada", "a", 1), Judged(150, 150, True)),
+        (PUSH, Judged(150, 160, NONE)),
     ],
-    "push refused": [
+    "shown while it expires": [grant(A), (Show("ada", "a", 1), Judged(199, 201, False))],
+    "shown later than it was asked": [
         grant(A),
-        (Push("bob", "d/f", "x", 9), Pushed(150, 150, False, frozenset({"a"}))),
+        (Look(), Seen(200, frozenset())),
+        (Show("ada", "a", 1), Judged(199, 201, False)),
     ],
+    "a push refused": [grant(D), (PUSH, Judged(160, 160, frozenset({"d"})))],
+    "a push let through when the lock expired": [grant(D), (PUSH, Judged(160, 250, NONE))],
 }
 IMPOSSIBLE: dict[str, list[tuple[Asked, object]]] = {
     "two holders": [grant(A), grant(Held("b", "d/f", EXCLUSIVE, "bob", 2, 199, 299))],
@@ -224,12 +230,10 @@ IMPOSSIBLE: dict[str, list[tuple[Asked, object]]] = {
     ],
     "stolen and still there": [grant(A), grant(D, steal=("a",)), (Look(), Seen(160, frozenset({A, D})))],
     "a stale fence writes": [
-        grant(A), (Release("ada", "a"), Done(150)),
-        (Push("ada", "d/f", "a", 1), Pushed(151, 151, True, frozenset())),
+        grant(A), (Release("ada", "a"), Done(150)), (Show("ada", "a", 1), Judged(151, 151, True)),
     ],
-    "a push past somebody's lock": [
-        grant(D), (Push("ada", "d/f", "a", 1), Pushed(160, 160, False, frozenset())),
-    ],
+    "a push past somebody's lock": [grant(D), (PUSH, Judged(160, 249, NONE))],
+    "a push refused by a lock that has expired": [grant(D), (PUSH, Judged(250, 260, frozenset({"d"})))],
     "seen after the end": [grant(A), (Look(), Seen(200, frozenset({A})))],
     "handed on with more time": [
         grant(A), (Transfer("ada", "a", 1, "bob"), Done(150, replace(HANDED, end=250))),
