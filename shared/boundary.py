@@ -1,0 +1,89 @@
+"""The edges of the request chain: metadata on the way in, statuses and log entries on the way out."""
+
+from __future__ import annotations
+
+import errno
+import re
+import uuid
+from typing import Any
+
+import asyncpg
+import grpc
+import structlog
+
+from shared.call import Call
+from shared.db import UNREACHABLE, unavailable
+from shared.errors import DomainError, Reason, retry_later
+from shared.policy import Policy
+
+log = structlog.get_logger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def translate(error: Exception) -> DomainError:
+    """What an exception that is no DomainError means to the caller."""
+    if isinstance(error, asyncpg.DiskFullError) or (
+        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    ):
+        log.error("storage full", exc_info=error)
+        return retry_later(Reason.ERROR_REASON_STORAGE_FULL, "the server's storage is full", 60.0)
+    # asyncpg's DataError (a wrong argument) is an InterfaceError too, but a defect of ours.
+    if isinstance(error, UNREACHABLE) and not isinstance(error, asyncpg.DataError):
+        log.warning("dependency failed", exc_info=error)
+        return unavailable("database")
+    log.error("a defect", exc_info=error)
+    return DomainError(
+        Reason.ERROR_REASON_INTERNAL, "a defect of the server; the request id finds it in the log"
+    )
+
+
+async def abort(
+    context: Context, failure: DomainError, trailer: tuple[tuple[str, str], ...]
+) -> None:
+    """Ends the RPC with the failure's status and details."""
+    details = ("grpc-status-details-bin", failure.status().SerializeToString())
+    await context.abort(failure.code, failure.message, (*trailer, details))
+
+
+def new_call(path: str, context: Context) -> Call:
+    """Reads the metadata that every call may carry."""
+    call = Call(method=path, request_id="")
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization" and isinstance(value, str):
+            scheme, _, token = value.partition(" ")
+            # A credential of another scheme is a bad credential, not an anonymous call.
+            call.token = token.strip() if scheme.lower() == "bearer" else ""
+        elif key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            call.request_id = value
+        elif key == "user-agent" and isinstance(value, str):
+            call.user_agent = value[:255]
+    call.request_id = call.request_id or uuid.uuid4().hex
+    call.peer_ip = _ip(context.peer())
+    return call
+
+
+def _ip(peer: str) -> str | None:
+    """The address in gRPC's `ipv4:127.0.0.1:5000` or `ipv6:[::1]:5000`; None for others."""
+    kind, _, rest = peer.partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return None
+    return rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
+
+
+def log_call(
+    call: Call, policy: Policy, outcome: str, failure: DomainError | None, seconds: float
+) -> None:
+    """One entry per call."""
+    write = log.debug if policy.quiet else log.info
+    write(
+        "call",
+        method=call.method,
+        code=outcome,
+        ms=round(seconds * 1000, 2),
+        caller=call.access.caller.username if call.access.caller else None,
+        repository=str(call.access.repository.id) if call.access.repository else None,
+        peer=call.peer_ip,
+        error=failure.message if failure else None,
+    )
