@@ -33,7 +33,7 @@ from dits.lock.v1 import lock_service_pb2 as pb
 from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 
 from migrations.runner import migrate
-from services.lock import acquire, changes, history, reading, rules
+from services.lock import acquire, changes, ends, history, reading, reaper, rules, turns
 from shared import credentials
 from shared.embedded_postgres import EmbeddedPostgres
 
@@ -190,7 +190,7 @@ async def pairs(world: World, seconds: float) -> float:
 async def sql_pair(connection: Connection, repo: UUID, user_id: UUID, paths: list[str]) -> None:
     """What the service does, without the service: two transactions of the same statements."""
     async with connection.transaction():
-        now = await connection.fetchval(acquire.Q.lock_now, repo)
+        now = await connection.fetchval(turns.Q.lock_now, repo)
         await connection.fetch(acquire.Q.judge, repo, paths, user_id, "exclusive", now, [], [])
         rows = await connection.fetch(
             acquire.Q.grant_locks,
@@ -199,10 +199,10 @@ async def sql_pair(connection: Connection, repo: UUID, user_id: UUID, paths: lis
         )
     ids = [row["lock_id"] for row in rows]
     async with connection.transaction():
-        now = await connection.fetchval(changes.Q.lock_now, repo)
+        now = await connection.fetchval(turns.Q.lock_now, repo)
         await connection.fetch(changes.Q.own_locks, repo, ids, user_id, now)
         how = ("released", user_id, None, "lock.released")
-        await connection.fetch(changes.Q.end_locks, repo, ids, now, *how)
+        await connection.fetch(ends.Q.end_locks, repo, ids, now, *how)
 
 
 async def acquisition(world: World, count: int) -> float:
@@ -299,6 +299,8 @@ async def listings(world: World) -> None:
             history.Q.history,
             (repo, now, 0, "", 51),
         ),
+        ("repositories to reap", reaper.Q.due, (rules.WARNING,)),
+        ("expired but not ended?", history.Q.lock_time, (repo,)),
         ("what bears on 20 paths", "SELECT * FROM locks_over($1, $2, $3)", (repo, some, now)),
     ]
     for name, query, arguments in questions:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from dits_client.checkout_plan import Plan
 from dits_client.connection import Client
 from dits_client.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
+from dits_client.groups import Stopped
 from dits_client.local_chunks import LocalChunks
 from dits_client.places import Places
 from dits_client.progress import Progress
@@ -115,9 +116,9 @@ class _Crew:
             try:
                 while not self._failed.is_set() and self._one(writer):
                     pass
-            except BaseException:
-                self._failed.set()
-                raise
+            except Stopped:
+                # The error of another thread is the one to tell.
+                return
         with self._lock:
             self.written.stats |= writer.stats
             self.written.chunks += writer.chunks

@@ -18,6 +18,7 @@ from dits_client.chunking import HASH_BYTES
 from dits_client.compression import Decompressor
 from dits_client.connection import STREAM_ATTEMPTS, Backoff, Client
 from dits_client.errors import ClientError, RemoteError
+from dits_client.groups import Stopped
 from shared.manifests import MAX_CHUNK_BYTES
 
 # What one request asks for at most: all of it may have to wait in memory for one late chunk.
@@ -55,11 +56,13 @@ class Downloader:
         self._repository = repository
         self._find = find
         self._decompressor = Decompressor()
+        self.cancelled = False
         # The last ones; two are under way at most.
         self._calls: deque[grpc.Call] = deque(maxlen=4)
 
     def cancel(self) -> None:
-        """End what is under way; may be called from another thread."""
+        """End what is under way, with Stopped; may be called from another thread."""
+        self.cancelled = True
         for call in list(self._calls):
             call.cancel()
 
@@ -150,6 +153,8 @@ class _Batch:
 
     def contents(self) -> Iterator[bytes]:
         for chunk in self._wanted:
+            if self._owner.cancelled:
+                raise Stopped
             while chunk.digest not in self._ready:
                 self._receive()
             content = self._ready[chunk.digest]
@@ -163,6 +168,8 @@ class _Batch:
         try:
             response = next(self._responses, None)
         except RemoteError as error:
+            if self._owner.cancelled:
+                raise Stopped from None
             self._backoff.wait(error)
             self._ask()
             return

@@ -135,7 +135,7 @@ class _Push:
                 read.add(item.source.label)
                 uploader.offer(pieces(item.source, item.cut, item.recipes))
 
-            snapshot.complete(on_file, self._progress)
+            snapshot.complete(on_file, self._progress, uploader.stop)
             self._changes = list(diff(self._trees.load, self._parent, snapshot.tree))
             # Now, so that what was read need not be read again if the rest fails.
             self._save_index(recipes=True)

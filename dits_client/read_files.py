@@ -54,10 +54,12 @@ def read_files(
     started_ns: int,
     use: Callable[[Unread, Read | None], None],
     stage: Stage,
+    on_error: Callable[[], None],
 ) -> None:
     """Read files in several threads and hand over each, None for one that is gone.
 
-    `started_ns` is the time before the files were looked at. The first error ends the reading.
+    `started_ns` is the time before the files were looked at. The first error ends the reading;
+    `on_error` has to end what `use` may wait for.
     """
     lock, failed = threading.Lock(), threading.Event()
     unread = list(unread)
@@ -66,22 +68,22 @@ def read_files(
 
     def work(queues: Sequence[Iterator[Unread]]) -> None:
         cutter = Cutter()
-        try:
-            for queue in queues:
-                while not failed.is_set():
-                    with lock:
-                        item = next(queue, None)
-                    if item is None:
-                        break
-                    found = _read(item, cutter, started_ns)
-                    use(item, found)
-                    stage.advance(item.size)
-        except BaseException:
-            failed.set()
-            raise
+        for queue in queues:
+            while not failed.is_set():
+                with lock:
+                    item = next(queue, None)
+                if item is None:
+                    break
+                use(item, _read(item, cutter, started_ns))
+                stage.advance(item.size)
 
     threads = min(os.cpu_count() or 1, MOST_THREADS)
-    run_all(threads, lambda number: work([large] if number else [small, large]), failed.set)
+
+    def stop() -> None:
+        failed.set()
+        on_error()
+
+    run_all(threads, lambda number: work([large] if number else [small, large]), stop)
 
 
 def _read(item: Unread, cutter: Cutter, started_ns: int) -> Read | None:

@@ -74,8 +74,12 @@ class Snapshot:
         self,
         on_file: Callable[[Read], None] = lambda _: None,
         progress: Progress | None = None,
+        on_error: Callable[[], None] = lambda: None,
     ) -> None:
-        """Read what has to be read, calling `on_file` for each file from several threads."""
+        """Read what has to be read, calling `on_file` for each file from several threads.
+
+        `on_error` is called if that fails; it has to end what `on_file` may wait for.
+        """
         lock = threading.Lock()
 
         def use(item: Unread, read: Read | None) -> None:
@@ -87,7 +91,7 @@ class Snapshot:
 
         if self._unread:
             stage = (progress or Progress()).stage("Reading", self._unread_bytes)
-            read_files(self._unread, self._started_ns, use, stage)
+            read_files(self._unread, self._started_ns, use, stage, on_error)
         self._assemble()
 
     def _compare(self, folder: Folder) -> None:

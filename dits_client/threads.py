@@ -7,8 +7,8 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 def run_all(threads: int, work: Callable[[int], None], stop: Callable[[], None]) -> None:
     """Run `work` with the numbers from 0 on, each in a thread; raise the first error.
 
-    On an error, and when the user interrupts, `stop` is called and nobody is waited for: a thread that
-    is stuck in a transfer ends when whoever owns the transfer ends it.
+    On an error, and when the user interrupts, `stop` is called, which has to end whatever the threads may
+    wait for; when this function raises, none of them is at work any more.
     """
     pool = ThreadPoolExecutor(threads)
     try:
@@ -18,6 +18,6 @@ def run_all(threads: int, work: Callable[[int], None], stop: Callable[[], None])
             future.result()
     except BaseException:
         stop()
-        pool.shutdown(wait=False, cancel_futures=True)
         raise
-    pool.shutdown()
+    finally:
+        pool.shutdown()

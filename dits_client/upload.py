@@ -80,7 +80,7 @@ class Uploader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._give_up()
+        self.stop()
         for thread in self._threads:
             thread.join()
 
@@ -138,9 +138,10 @@ class Uploader:
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             with self._lock:
                 self._error = self._error or error
-            self._give_up()
+            self.stop()
 
-    def _give_up(self) -> None:
+    def stop(self) -> None:
+        """Give up: end every stream, and let nobody wait any more."""
         self._stop.set()
         self._batches.stop()
         self._groups.stop()

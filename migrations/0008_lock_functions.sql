@@ -31,6 +31,9 @@ ALTER TABLE locks
 DROP INDEX idx_locks_owner;
 CREATE INDEX idx_locks_owner ON locks (owner_id, repo_id, path);
 
+-- What has expired in one repository; idx_locks_expires finds the repositories.
+CREATE INDEX idx_locks_repo_expires ON locks (repo_id, expires_at);
+
 -- The history in its order, which fence and action complete: of a repository, of a path, of a user. A lock
 -- begins and ends at most once, and 'acquired' sorts before all that ends it.
 DROP INDEX idx_lock_history_repo;

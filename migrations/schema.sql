@@ -1738,6 +1738,8 @@ CREATE INDEX idx_locks_owner ON public.locks USING btree (owner_id, repo_id, pat
 
 CREATE INDEX idx_locks_path ON public.locks USING btree (repo_id, path);
 
+CREATE INDEX idx_locks_repo_expires ON public.locks USING btree (repo_id, expires_at);
+
 CREATE INDEX idx_login_throttles_window ON public.login_throttles USING btree (window_started_at);
 
 CREATE INDEX idx_manifests_commit ON public.manifests USING btree (repo_id, commit_hash);

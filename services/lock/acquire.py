@@ -9,11 +9,11 @@ from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock import messages, rules, steal
 from services.lock.base import Bases
-from services.lock.feed import Feed
 from services.lock.steal import Target
+from services.lock.turns import Turns
 from shared import sql, validation
 from shared.call import Call
-from shared.db import Connection, Database
+from shared.db import Connection
 from shared.errors import Reason, retry_later
 
 Q = sql.load(__file__)
@@ -58,10 +58,9 @@ class Ask:
 class Acquiring:
     """Grants locks."""
 
-    def __init__(self, database: Database, bases: Bases, feed: Feed) -> None:
-        self._database = database
+    def __init__(self, turns: Turns, bases: Bases) -> None:
+        self._turns = turns
         self._bases = bases
-        self._feed = feed
 
     async def AcquireLocks(
         self, request: pb.AcquireLocksRequest, call: Call
@@ -72,7 +71,6 @@ class Acquiring:
             head = await self._check_base(call, ask)
             response = await self._acquire(call, ask, head)
             if response is not None:
-                self._feed.changed(call.repository.id)
                 return response
         raise retry_later(Reason.ERROR_REASON_CONTENTION, "the branch moves all the time", 0.5)
 
@@ -87,13 +85,12 @@ class Acquiring:
     ) -> pb.AcquireLocksResponse | None:
         """None if the branch is no longer at `head`."""
 
-        async def work(connection: Connection) -> pb.AcquireLocksResponse | None:
-            now = await connection.fetchval(Q.lock_now, call.repository.id)
+        async def work(connection: Connection, now: datetime) -> pb.AcquireLocksResponse | None:
             if head is not None and await self._bases.head(call, ask.branch) != head:
                 return None
             return await _Turn(connection, call, ask, now).acquire()
 
-        return await self._database.transaction(work)
+        return await self._turns.change(call.repository.id, work)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,3 @@
--- name: lock_now
--- Waits for the turn to change the locks of a repository, and returns the time that counts.
-SELECT lock_now($1);
-
 -- name: judge
 -- What bears on the asked paths ($2; $6 = those of them that are directories) at $5. For each path at most
 -- one row: the lock on it that user $3 holds already in mode $4, else the first that stands in the way.

@@ -9,10 +9,11 @@ from uuid import UUID
 from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock import messages, rules
-from services.lock.feed import Feed
+from services.lock.ends import End, end
+from services.lock.turns import Turns
 from shared import sql
 from shared.call import Call
-from shared.db import Connection, Database, Row
+from shared.db import Connection, Row
 from shared.errors import not_found
 
 Q = sql.load(__file__)
@@ -21,9 +22,8 @@ Q = sql.load(__file__)
 class Changing:
     """Renews and releases."""
 
-    def __init__(self, database: Database, feed: Feed) -> None:
-        self._database = database
-        self._feed = feed
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
 
     async def RenewLocks(self, request: pb.RenewLocksRequest, call: Call) -> pb.RenewLocksResponse:
         """Makes locks of the caller last longer."""
@@ -33,8 +33,7 @@ class Changing:
         is_atomic = rules.is_atomic(request.mode)
         repo_id, me = call.repository.id, call.caller.user_id
 
-        async def work(connection: Connection) -> pb.RenewLocksResponse:
-            now = await connection.fetchval(Q.lock_now, repo_id)
+        async def work(connection: Connection, now: datetime) -> pb.RenewLocksResponse:
             rows = await connection.fetch(
                 Q.renew_locks, repo_id, me, ids, fences, now, now + ttl, rules.WARNING
             )
@@ -46,11 +45,9 @@ class Changing:
                 unknown = [lock_id for lock_id in left if lock_id not in stale]
                 raise not_found("lock", unknown[0]) if unknown else messages.lock_stale(left)
             results = [_renewal(lock_id, renewed.get(lock_id), stale, me) for lock_id in ids]
-            return pb.RenewLocksResponse(results=results, server_time=now)
+            return pb.RenewLocksResponse(results=results, server_time=messages.moment(now))
 
-        response = await self._database.transaction(work)
-        self._feed.changed(repo_id)
-        return response
+        return await self._turns.change(repo_id, work)
 
     async def ReleaseLocks(
         self, request: pb.ReleaseLocksRequest, call: Call
@@ -59,24 +56,20 @@ class Changing:
         ids = rules.lock_ids("lock_ids", request.lock_ids)
         repo_id, me = call.repository.id, call.caller.user_id
 
-        async def work(connection: Connection) -> pb.ReleaseLocksResponse:
-            now = await connection.fetchval(Q.lock_now, repo_id)
+        async def work(connection: Connection, now: datetime) -> pb.ReleaseLocksResponse:
             own = await connection.fetch(Q.own_locks, repo_id, ids, me, now)
             outcomes = {str(row["lock_id"]): pb.RELEASE_OUTCOME_ALREADY_ENDED for row in own}
             there = [row["lock_id"] for row in own if row["has_row"]]
-            for row in await _end(connection, repo_id, there, now, me):
-                if row["action"] == "released":
-                    outcomes[str(row["lock_id"])] = pb.RELEASE_OUTCOME_RELEASED
+            for lock_id in await end(connection, repo_id, there, now, End("lock.released", me)):
+                outcomes[lock_id] = pb.RELEASE_OUTCOME_RELEASED
             absent = pb.RELEASE_OUTCOME_NOT_FOUND
             results = [
                 pb.ReleaseResult(lock_id=lock_id, outcome=outcomes.get(lock_id, absent))
                 for lock_id in ids
             ]
-            return pb.ReleaseLocksResponse(results=results, server_time=now)
+            return pb.ReleaseLocksResponse(results=results, server_time=messages.moment(now))
 
-        response = await self._database.transaction(work)
-        self._feed.changed(repo_id)
-        return response
+        return await self._turns.change(repo_id, work)
 
 
 async def _settle(
@@ -85,17 +78,9 @@ async def _settle(
     """Those of the locks that the caller has had; what has expired of them gets its end."""
     repo_id, me = call.repository.id, call.caller.user_id
     own = await connection.fetch(Q.own_locks, repo_id, ids, me, now)
-    await _end(connection, repo_id, [row["lock_id"] for row in own if row["is_expired"]], now, me)
+    expired = [row["lock_id"] for row in own if row["is_expired"]]
+    await end(connection, repo_id, expired, now, End("lock.released", me))
     return own
-
-
-async def _end(
-    connection: Connection, repo_id: UUID, ids: Sequence[UUID], now: datetime, actor_id: UUID
-) -> list[Row]:
-    if not ids:
-        return []
-    how = ("released", actor_id, None, "lock.released")
-    return await connection.fetch(Q.end_locks, repo_id, ids, now, *how)
 
 
 def _renewal(lock_id: str, row: Row | None, stale: set[str], me: UUID) -> pb.RenewResult:

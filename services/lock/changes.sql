@@ -1,7 +1,3 @@
--- name: lock_now
--- Waits for the turn to change the locks of a repository, and returns the time that counts.
-SELECT lock_now($1);
-
 -- name: own_locks
 -- Those of the locks ($2) that user $3 holds or held in a repository: with a row that waits for its end to
 -- be written ('expired' at $4), with a live row, or with none.
@@ -13,7 +9,3 @@ WHERE h.lock_id = ANY ($2::uuid[]) AND h.action = 'acquired' AND h.repo_id = $1 
 -- Makes the locks $3 with the fences $4, of user $2, last until $6 at least, if they are live at $5.
 SELECT r.*, u.username AS owner
 FROM renew_locks($1, $2, $3, $4, $5, $6, $7) r JOIN user_identities u ON u.id = r.owner_id;
-
--- name: end_locks
--- Ends the locks $2 at $3, and returns each with the action that it ended by.
-SELECT e.lock_id, e.action FROM end_locks($1, $2, $3, $4, $5, $6, $7) e;

@@ -8,12 +8,13 @@ from uuid import UUID
 from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock import messages, notices, rules
-from services.lock.feed import Feed
+from services.lock.ends import End, end
 from services.lock.steal import require_admin
+from services.lock.turns import Turns
 from shared import sql, validation
 from shared.audit import audit
 from shared.call import Call
-from shared.db import Connection, Database, Row
+from shared.db import Connection, Row
 from shared.errors import invalid, not_found
 from shared.idempotency import once
 from shared.serverkey import ServerKey
@@ -24,10 +25,9 @@ Q = sql.load(__file__)
 class HandingOver:
     """Hands locks on and takes them away."""
 
-    def __init__(self, database: Database, key: ServerKey, feed: Feed) -> None:
-        self._database = database
+    def __init__(self, turns: Turns, key: ServerKey) -> None:
+        self._turns = turns
         self._key = key
-        self._feed = feed
 
     async def ForceReleaseLock(
         self, request: pb.ForceReleaseLockRequest, call: Call
@@ -37,15 +37,13 @@ class HandingOver:
         reason = rules.reason(request.reason, required=True)
         repo_id, me = call.repository.id, call.caller.user_id
 
-        async def work(connection: Connection) -> pb.ForceReleaseLockResponse:
-            now = await connection.fetchval(Q.lock_now, repo_id)
+        async def work(connection: Connection, now: datetime) -> pb.ForceReleaseLockResponse:
+            stamp = messages.moment(now)
             row = await _find(connection, repo_id, lock_id, now)
             if row["id"] is None:
-                return pb.ForceReleaseLockResponse(
-                    already_ended=True, server_time=messages.moment(now)
-                )
-            how = ("force_released", me, reason, "lock.force_released")
-            await connection.execute(Q.end_locks, repo_id, [lock_id], now, *how)
+                return pb.ForceReleaseLockResponse(already_ended=True, server_time=stamp)
+            how = End("lock.force_released", me, "force_released", reason)
+            await end(connection, repo_id, [lock_id], now, how)
             owner_id = row["owner_id"]
             if owner_id != me:
                 await notices.taken(connection, call, owner_id, [row["path"]], reason)
@@ -53,13 +51,9 @@ class HandingOver:
                 connection, call, "lock.force_released", "lock", lock_id, row["path"],
                 repository=str(repo_id), owner=str(owner_id), reason=reason,
             )  # fmt: skip
-            return pb.ForceReleaseLockResponse(
-                lock=messages.lock(row, me), server_time=messages.moment(now)
-            )
+            return pb.ForceReleaseLockResponse(lock=messages.lock(row, me), server_time=stamp)
 
-        response = await self._database.transaction(work)
-        self._feed.changed(repo_id)
-        return response
+        return await self._turns.change(repo_id, work)
 
     async def TransferLock(
         self, request: pb.TransferLockRequest, call: Call
@@ -69,9 +63,7 @@ class HandingOver:
         fence = rules.fence("lock.fence", request.lock.fence)
         name = validation.username("new_owner", request.new_owner)
 
-        async def work(connection: Connection) -> pb.TransferLockResponse:
-            now = await connection.fetchval(Q.lock_now, call.repository.id)
-
+        async def work(connection: Connection, now: datetime) -> pb.TransferLockResponse:
             async def transfer() -> pb.TransferLockResponse:
                 return await _transfer(connection, call, lock_id, fence, name, now)
 
@@ -85,9 +77,7 @@ class HandingOver:
                 transfer,
             )
 
-        response = await self._database.transaction(work)
-        self._feed.changed(call.repository.id)
-        return response
+        return await self._turns.change(call.repository.id, work)
 
 
 async def _find(connection: Connection, repo_id: UUID, lock_id: UUID, now: datetime) -> Row:
@@ -116,8 +106,8 @@ async def _transfer(
     if obstacle is not None:
         raise messages.lock_held([(row["path"], messages.lock(obstacle, me))])
     action = "released" if is_mine else "force_released"
-    how = (action, me, f"handed on to {heir['username']}", "lock.transferred")
-    await connection.execute(Q.end_locks, repo_id, [lock_id], now, *how)
+    how = End("lock.transferred", me, action, f"handed on to {heir['username']}")
+    await end(connection, repo_id, [lock_id], now, how)
     new = await connection.fetchrow(
         Q.hand_over,
         *(repo_id, row["path"], now, row["expires_at"], row["lock_type"], heir["id"], me),

@@ -1,7 +1,3 @@
--- name: lock_now
--- Waits for the turn to change the locks of a repository, and returns the time that counts.
-SELECT lock_now($1);
-
 -- name: named_lock
 -- A lock ($2) that the repository has or had, with its row if it is live at $3.
 SELECT h.owner_id AS last_owner_id, u.username AS owner, l.*
@@ -15,10 +11,6 @@ WHERE h.lock_id = $2 AND h.action = 'acquired' AND h.repo_id = $1;
 SELECT u.id, u.username
 FROM user_identities u
 WHERE lower(u.username) = $2 AND u.status = 'active' AND repository_permission(u.id, $1) >= 2;
-
--- name: end_locks
--- Ends the locks $2 at $3; user $5 did it.
-SELECT count(*) FROM end_locks($1, $2, $3, $4, $5, $6, $7);
 
 -- name: obstacle
 -- What would stand in the way of user $2 on the path $3 in mode $4 at $5 if the lock $6 were gone: another

@@ -10,8 +10,9 @@ from uuid import UUID
 from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock import messages, rules
-from services.lock.feed import Feed
+from services.lock.ends import BATCH, end_expired
 from services.lock.reading import find_user
+from services.lock.turns import Turns
 from shared import sql, validation
 from shared.call import Call
 from shared.db import Connection, Database, Row
@@ -20,7 +21,6 @@ from shared.serverkey import ServerKey
 
 Q = sql.load(__file__)
 
-BATCH = 1_000
 # Behind every entry.
 _FIRST = ("9999-01-01T00:00:00+00:00", 0, "")
 
@@ -28,10 +28,10 @@ _FIRST = ("9999-01-01T00:00:00+00:00", 0, "")
 class Remembering:
     """Lists the history."""
 
-    def __init__(self, database: Database, key: ServerKey, feed: Feed) -> None:
+    def __init__(self, database: Database, turns: Turns, key: ServerKey) -> None:
         self._database = database
+        self._turns = turns
         self._key = key
-        self._feed = feed
 
     async def ListHistory(
         self, request: pb.ListHistoryRequest, call: Call
@@ -63,14 +63,12 @@ class Remembering:
         if not row["has_expired"]:
             return now
 
-        async def work(connection: Connection) -> tuple[datetime, int]:
-            now = await connection.fetchval(Q.lock_now, repo_id)
-            return now, await connection.fetchval(Q.end_expired, repo_id, now, BATCH)
+        async def work(connection: Connection, now: datetime) -> tuple[datetime, int]:
+            return now, await end_expired(connection, repo_id, now)
 
-        now, count = await self._database.transaction(work)
+        count = BATCH
         while count == BATCH:
-            now, count = await self._database.transaction(work)
-        self._feed.changed(repo_id)
+            now, count = await self._turns.change(repo_id, work)
         return now
 
 

@@ -1,18 +1,11 @@
--- name: lock_now
--- Waits for the turn to change the locks of a repository, and returns the time that counts.
-SELECT lock_now($1);
-
 -- name: lock_time
 -- The time that counts for the locks of a repository, and whether some have expired whose ends have not
 -- been written.
-SELECT t.now, EXISTS (SELECT FROM locks l WHERE l.repo_id = $1 AND l.expires_at <= t.now) AS has_expired
-FROM (SELECT greatest(clock_timestamp(), (SELECT c.high_water FROM lock_clocks c WHERE c.repo_id = $1)) AS now) t;
-
--- name: end_expired
--- Writes the ends of up to $3 locks whose time was up by $2.
-SELECT count(*) FROM end_locks(
-    $1, ARRAY(SELECT id FROM locks WHERE repo_id = $1 AND expires_at <= $2 ORDER BY expires_at LIMIT $3),
-    $2, 'expired', NULL, NULL, 'lock.expired');
+SELECT t.now, coalesce(t.first_end <= t.now, false) AS has_expired
+FROM (
+    SELECT greatest(clock_timestamp(), (SELECT high_water FROM lock_clocks WHERE repo_id = $1)) AS now,
+           (SELECT expires_at FROM locks WHERE repo_id = $1 ORDER BY expires_at LIMIT 1) AS first_end
+) t;
 
 -- name: history
 -- The history of a repository behind ($2, $3, $4), newest first.

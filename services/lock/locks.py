@@ -9,6 +9,7 @@ from services.lock.feed import Feed
 from services.lock.handover import HandingOver
 from services.lock.history import Remembering
 from services.lock.reading import Reading
+from services.lock.turns import Turns
 from services.lock.watch import Watching
 from shared.db import Database
 from shared.serverkey import ServerKey
@@ -17,11 +18,13 @@ from shared.serverkey import ServerKey
 class LockService:
     """A handler per RPC."""
 
-    def __init__(self, database: Database, key: ServerKey, bases: Bases, feed: Feed) -> None:
-        changing = Changing(database, feed)
-        handing_over = HandingOver(database, key, feed)
-        reading = Reading(database, key)
-        self.AcquireLocks = Acquiring(database, bases, feed).AcquireLocks
+    def __init__(
+        self, database: Database, turns: Turns, key: ServerKey, bases: Bases, feed: Feed
+    ) -> None:
+        changing = Changing(turns)
+        handing_over = HandingOver(turns, key)
+        reading = Reading(database, turns, key)
+        self.AcquireLocks = Acquiring(turns, bases).AcquireLocks
         self.RenewLocks = changing.RenewLocks
         self.ReleaseLocks = changing.ReleaseLocks
         self.ForceReleaseLock = handing_over.ForceReleaseLock
@@ -29,5 +32,5 @@ class LockService:
         self.GetLock = reading.GetLock
         self.ListLocks = reading.ListLocks
         self.CheckPaths = reading.CheckPaths
-        self.ListHistory = Remembering(database, key, feed).ListHistory
+        self.ListHistory = Remembering(database, turns, key).ListHistory
         self.Watch = Watching(database, key, feed).Watch

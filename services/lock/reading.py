@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock import messages, rules
+from services.lock.turns import Turns
 from shared import sql, validation
 from shared.call import Call
 from shared.db import Connection, Database
@@ -23,22 +25,24 @@ _NOBODY = UUID(int=0)
 class Reading:
     """Finds and lists locks."""
 
-    def __init__(self, database: Database, key: ServerKey) -> None:
+    def __init__(self, database: Database, turns: Turns, key: ServerKey) -> None:
         self._database = database
+        self._turns = turns
         self._key = key
 
     async def GetLock(self, request: pb.GetLockRequest, call: Call) -> pb.GetLockResponse:
         """One live lock."""
         lock_id = validation.uuid("lock_id", request.lock_id)
 
-        async def work(connection: Connection) -> pb.GetLockResponse:
-            now = await connection.fetchval(Q.lock_hold, call.repository.id)
+        async def work(connection: Connection, now: datetime) -> pb.GetLockResponse:
             row = await connection.fetchrow(Q.get_lock, call.repository.id, lock_id, now)
             if row is None:
                 raise not_found("lock", request.lock_id)
-            return pb.GetLockResponse(lock=messages.lock(row, call.caller_id), server_time=now)
+            return pb.GetLockResponse(
+                lock=messages.lock(row, call.caller_id), server_time=messages.moment(now)
+            )
 
-        return await self._database.transaction(work)
+        return await self._turns.read(call.repository.id, work)
 
     async def ListLocks(self, request: pb.ListLocksRequest, call: Call) -> pb.ListLocksResponse:
         """Locks by path."""
@@ -47,8 +51,7 @@ class Reading:
         after = page.after or (prefix, -1)
         query, user_id = await self._whose(request, call)
 
-        async def work(connection: Connection) -> pb.ListLocksResponse:
-            now = await connection.fetchval(Q.lock_hold, call.repository.id)
+        async def work(connection: Connection, now: datetime) -> pb.ListLocksResponse:
             bounds = (*after, rules.prefix_end(prefix), page.size + 1)
             found = await connection.fetch(
                 query, call.repository.id, now, *bounds, request.expired, user_id
@@ -57,18 +60,17 @@ class Reading:
             return pb.ListLocksResponse(
                 locks=[messages.lock(row, call.caller_id) for row in rows],
                 next_page_token=page.token(rows[-1]["path"], rows[-1]["fence"]) if more else "",
-                server_time=now,
+                server_time=messages.moment(now),
             )
 
-        return await self._database.transaction(work)
+        return await self._turns.read(call.repository.id, work)
 
     async def CheckPaths(self, request: pb.CheckPathsRequest, call: Call) -> pb.CheckPathsResponse:
         """What bears on each path."""
         paths = rules.paths(request.paths)
 
-        async def work(connection: Connection) -> pb.CheckPathsResponse:
+        async def work(connection: Connection, now: datetime) -> pb.CheckPathsResponse:
             repo_id, me = call.repository.id, call.caller_id
-            now = await connection.fetchval(Q.lock_hold, repo_id)
             rows = await connection.fetch(Q.check_paths, repo_id, paths, me, now)
             found = {
                 row["asked"]: pb.PathStatus(
@@ -81,9 +83,9 @@ class Reading:
                 for row in rows
             }
             statuses = [found.get(path) or pb.PathStatus(path=path) for path in paths]
-            return pb.CheckPathsResponse(paths=statuses, server_time=now)
+            return pb.CheckPathsResponse(paths=statuses, server_time=messages.moment(now))
 
-        return await self._database.transaction(work)
+        return await self._turns.read(call.repository.id, work)
 
     async def _whose(self, request: pb.ListLocksRequest, call: Call) -> tuple[str, UUID | None]:
         """The query that answers the request's filters by user, and its user."""

@@ -1,7 +1,3 @@
--- name: lock_hold
--- Keeps the locks of a repository as they are until the end of the transaction; returns the time.
-SELECT lock_hold($1);
-
 -- name: get_lock
 -- A lock that is live at $3.
 SELECT l.*, u.username AS owner

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from uuid import UUID
@@ -17,7 +17,8 @@ import asyncpg
 import structlog
 
 from services.lock import notices, rules
-from services.lock.feed import Feed
+from services.lock.ends import BATCH, end_expired
+from services.lock.turns import Turns
 from shared import sql
 from shared.db import UNREACHABLE, Connection, Database
 from shared.errors import DomainError
@@ -27,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS = 10.0
 PURGE_SECONDS = 3600.0
-BATCH = 1_000
 PURGE_BATCH = 10_000
 # How long watchers and webhooks can come back to where they were.
 EVENTS_KEPT = timedelta(days=30)
@@ -37,10 +37,10 @@ class Reaper:
     """The background work of the lock service."""
 
     def __init__(
-        self, database: Database, feed: Feed, interval_seconds: float = INTERVAL_SECONDS
+        self, database: Database, turns: Turns, interval_seconds: float = INTERVAL_SECONDS
     ) -> None:
         self._database = database
-        self._feed = feed
+        self._turns = turns
         self._interval_seconds = interval_seconds
 
     async def run(self) -> None:
@@ -59,9 +59,12 @@ class Reaper:
     async def reap(self) -> None:
         """Ends what has expired and warns of what is about to, in every repository."""
         for row in await self._database.fetch(Q.due, rules.WARNING):
-            repo_id = row["repo_id"]
-            while await self._reap(repo_id):
-                self._feed.changed(repo_id)
+            try:
+                while await self._reap(row["repo_id"]):
+                    pass
+            except DomainError as error:
+                # Others keep it busy; its turn comes again.
+                log.info("locks not reaped", repository=str(row["repo_id"]), cause=error.message)
 
     async def purge(self, keep: timedelta = EVENTS_KEPT) -> None:
         """Throws old events away."""
@@ -73,9 +76,8 @@ class Reaper:
     async def _reap(self, repo_id: UUID) -> bool:
         """One batch of one repository; whether there was anything to do."""
 
-        async def work(connection: Connection) -> bool:
-            now = await connection.fetchval(Q.lock_now, repo_id)
-            ended = await connection.fetchval(Q.end_expired, repo_id, now, BATCH)
+        async def work(connection: Connection, now: datetime) -> bool:
+            ended = await end_expired(connection, repo_id, now)
             warned = await connection.fetch(Q.warn, repo_id, now, rules.WARNING, BATCH)
             for owner_id, group in groupby(warned, key=itemgetter("owner_id")):
                 locks = list(group)
@@ -84,4 +86,4 @@ class Reaper:
                 await notices.expiring(connection, repo_id, owner_id, paths, first_end)
             return bool(ended or warned)
 
-        return await self._database.transaction(work)
+        return await self._turns.change(repo_id, work)

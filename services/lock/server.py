@@ -8,6 +8,7 @@ from services.lock.base import Bases
 from services.lock.feed import Feed
 from services.lock.locks import LockService
 from services.lock.reaper import Reaper
+from services.lock.turns import Turns
 from shared.access import RemoteAccess
 from shared.db import Database
 from shared.server import Runtime, ServiceServer, channel
@@ -20,7 +21,8 @@ async def build(runtime: Runtime) -> ServiceServer:
     auth, repo = channel(runtime.addresses["auth"]), channel(runtime.addresses["repo"])
     access = RemoteAccess(auth)
     feed = Feed(database)
-    servicer = LockService(database, runtime.key, Bases(repo), feed)
+    turns = Turns(database, feed)
+    servicer = LockService(database, turns, runtime.key, Bases(repo), feed)
     return ServiceServer(
         "lock",
         runtime,
@@ -32,7 +34,7 @@ async def build(runtime: Runtime) -> ServiceServer:
             lambda: feed.listen(runtime.dsn),
             feed.poll,
             feed.tell,
-            Reaper(database, feed).run,
+            Reaper(database, turns).run,
         ],
         channels=[auth, repo],
     )

@@ -10,6 +10,7 @@ from operator import attrgetter
 from uuid import UUID
 
 from services.lock import notices, rules
+from services.lock.ends import End, end
 from shared import sql
 from shared.audit import audit
 from shared.call import Call
@@ -97,11 +98,10 @@ async def take(
         locks = list(group)
         ids = [lock.id for lock in locks]
         if owner_id == me:
-            own = ("released", me, None, "lock.released")
-            await connection.execute(Q.end_locks, call.repository.id, ids, now, *own)
+            await end(connection, call.repository.id, ids, now, End("lock.released", me))
             continue
-        others = ("force_released", me, reason, "lock.stolen")
-        await connection.execute(Q.end_locks, call.repository.id, ids, now, *others)
+        how = End("lock.stolen", me, "force_released", reason)
+        await end(connection, call.repository.id, ids, now, how)
         for lock in locks:
             await audit(
                 connection, call, "lock.stolen", "lock", lock.id, lock.path,

@@ -3,7 +3,3 @@
 SELECT h.lock_id AS id, h.path, h.lock_type, h.owner_id, l.expires_at AS live_until
 FROM lock_history h LEFT JOIN locks l ON l.id = h.lock_id AND l.expires_at > $3
 WHERE h.lock_id = ANY ($2::uuid[]) AND h.action = 'acquired' AND h.repo_id = $1;
-
--- name: end_locks
--- Ends the locks $2 at $3; user $5 did it.
-SELECT count(*) FROM end_locks($1, $2, $3, $4, $5, $6, $7);

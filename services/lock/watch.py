@@ -10,7 +10,9 @@ import asyncio
 import base64
 import binascii
 import json
+import time
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -58,7 +60,7 @@ class Watching:
         """Events as they settle, and a sign of life at the beginning and in the silence between."""
         repo_id = call.repository.id
         position = self._open(request.cursor, repo_id) if request.cursor else None
-        is_due = True
+        silent_since = float("-inf")
         with self._feed.watching(repo_id) as signal:
             while True:
                 signal.clear()
@@ -71,12 +73,14 @@ class Watching:
                 for row in events:
                     position = (row["xid"], row["id"])
                     yield self._response(repo_id, position, row, _event(row, call.caller_id))
+                    silent_since = time.monotonic()
                 if len(events) == BATCH:
                     continue
                 position = (rows[0]["settled"], 0)
-                if is_due and not events:
+                if time.monotonic() - silent_since >= self._checkpoint_seconds:
                     yield self._response(repo_id, position, rows[0], None)
-                is_due = not await _set_within(signal, self._checkpoint_seconds)
+                    silent_since = time.monotonic()
+                await _wait(signal, silent_since + self._checkpoint_seconds - time.monotonic())
 
     def _response(
         self, repo_id: UUID, position: Position, row: Row, event: pb.LockEvent | None
@@ -102,12 +106,9 @@ class Watching:
         return xid, event_id
 
 
-async def _set_within(signal: asyncio.Event, seconds: float) -> bool:
-    try:
+async def _wait(signal: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
         await asyncio.wait_for(signal.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True
 
 
 def _event(row: Row, caller_id: UUID | None) -> pb.LockEvent:

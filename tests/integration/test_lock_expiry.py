@@ -11,6 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from services.lock.feed import Feed
 from services.lock.reaper import Reaper
+from services.lock.turns import Turns
 from shared.db import Database
 from tests.api import Api
 from tests.locking import ADVISORY, Studio
@@ -28,7 +29,7 @@ async def studio(api: Api) -> Studio:
 async def reaper(api: Api) -> AsyncIterator[Reaper]:
     """A replica's background work, when the test wants it."""
     database = await Database.connect(api.dsn, service="test", size=2)
-    yield Reaper(database, Feed(database))
+    yield Reaper(database, Turns(database, Feed(database)))
     await database.close()
 
 
@@ -123,7 +124,9 @@ async def test_without_a_reaper_everything_is_right(studio: Studio) -> None:
 async def test_the_reaper_goes_on_by_itself_and_wakes_watchers(studio: Studio) -> None:
     database = await Database.connect(studio.api.dsn, service="test", size=2)
     feed = Feed(database)
-    running = asyncio.create_task(Reaper(database, feed, interval_seconds=0.01).run())
+    running = asyncio.create_task(
+        Reaper(database, Turns(database, feed), interval_seconds=0.01).run()
+    )
     try:
         with feed.watching(UUID(studio.repo.id)) as signal:
             for _ in range(3):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from uuid import uuid4
 
+import grpc
 import pytest
 from dits.lock.v1 import lock_service_pb2 as pb
+from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 from dits.repo.v1.repository_service_pb2 import Visibility
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest
@@ -246,3 +249,42 @@ async def test_the_history_is_filtered_and_paged(studio: Studio) -> None:
     for bad in ({"path": "/a"}, {"owner": "?"}, {"lock_id": "x"}):
         with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
             await studio.history(studio.ada, **bad)
+
+
+async def test_the_largest_answers_fit_into_a_default_message(studio: Studio) -> None:
+    chosen = random.Random(7)
+    reason = "".join(chosen.choice("abcdef") for _ in range(1024))
+    paths = [
+        f"{i:04}/" + "".join(chosen.choice("abcdef") for _ in range(1019)) for i in range(1000)
+    ]
+    request = pb.AcquireLocksRequest(
+        repository=studio.repo.id, paths=paths, reason=reason, release_on_push=True
+    )
+    auth = studio.bob.auth
+    async with grpc.aio.insecure_channel(studio.api.addresses["lock"]) as channel:
+        stub = LockServiceStub(channel)
+        watch = stub.Watch(pb.WatchRequest(repository=studio.repo.id), metadata=auth)
+        await watch.read()
+        taken = await stub.AcquireLocks(request, metadata=auth)
+        assert len(taken.results) == 1000
+        event = await watch.read()
+        assert len(event.event.locks) == 1000
+        watch.cancel()
+        repository = {"repository": studio.repo.id}
+        listed = await stub.ListLocks(
+            pb.ListLocksRequest(page_size=1000, **repository), metadata=auth
+        )
+        assert len(listed.locks) == 1000
+        told = await stub.ListHistory(
+            pb.ListHistoryRequest(page_size=1000, **repository), metadata=auth
+        )
+        assert len(told.entries) == 1000
+        checked = await stub.CheckPaths(
+            pb.CheckPathsRequest(paths=paths, **repository), metadata=auth
+        )
+        assert all(status.held for status in checked.paths)
+        held = [pb.HeldLock(lock_id=r.lock.id, fence=r.lock.fence) for r in taken.results]
+        renewed = await stub.RenewLocks(
+            pb.RenewLocksRequest(locks=held, **repository), metadata=auth
+        )
+        assert len(renewed.results) == 1000

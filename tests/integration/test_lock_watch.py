@@ -21,6 +21,7 @@ from grpc import StatusCode
 from services.lock import watch
 from services.lock.feed import Feed
 from services.lock.reaper import Reaper
+from services.lock.turns import Turns
 from shared.call import Access, Call, RepositoryAccess
 from shared.db import Database
 from shared.policy import Permission
@@ -227,7 +228,7 @@ async def test_a_cursor_that_is_too_old_is_refused(studio: Studio) -> None:
         seen = watcher.cursor
     database = await Database.connect(studio.api.dsn, service="test", size=2)
     try:
-        reaper = Reaper(database, Feed(database))
+        reaper = Reaper(database, Turns(database, Feed(database)))
         await reaper.purge()
         async with watching(studio, studio.bob, start) as watcher:
             assert await watcher.event() == ("ACQUIRED", ["a"])

@@ -113,6 +113,23 @@ async def test_the_upload_comes_first(api: Api, settings: Settings, janitor: Jan
     await assert_stored(api, settings)
 
 
+async def test_chunks_that_are_there_are_locked_in_order(api: Api, settings: Settings) -> None:
+    """Against the collector, who takes what nobody has locked, and against deadlocks."""
+    shelf, elsewhere = await Shelf.open(api), await Shelf.open(api)
+    low, middle, high = sorted((some() for _ in range(3)), key=digest)
+    await shelf.put(low, middle, high)
+    async with transaction(api) as connection:
+        lock = "SELECT FROM chunks WHERE hash = $1 FOR UPDATE"
+        await connection.execute(lock, digest(middle).hex())
+        upload = asyncio.create_task(elsewhere.put(high, middle, low))
+        await blocked(api)
+        async with transaction(api) as collector:
+            free = await collector.fetch("SELECT hash FROM chunks FOR UPDATE SKIP LOCKED")
+    assert [row["hash"] for row in free] == [digest(high).hex()]
+    await upload
+    await assert_stored(api, settings)
+
+
 async def test_what_is_finalized_cannot_be_abandoned(
     api: Api, settings: Settings, store: LocalStore, database: Database
 ) -> None:

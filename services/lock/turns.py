@@ -1,0 +1,55 @@
+"""Turns: the locks of a repository are changed by one transaction after the other.
+
+The database sees to that, for all processes. The callers of one process queue here before they take a
+connection, so that a repository that everybody wants does not use up the pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeAlias, TypeVar
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from services.lock.feed import Feed
+from shared import sql
+from shared.db import Connection, Database
+
+Q = sql.load(__file__)
+
+Result = TypeVar("Result")
+# Gets the time that counts for everything that it judges and writes.
+Work: TypeAlias = Callable[[Connection, datetime], Awaitable[Result]]
+
+
+class Turns:
+    """Transactions on the locks of a repository."""
+
+    def __init__(self, database: Database, feed: Feed) -> None:
+        self._database = database
+        self._feed = feed
+        self._queues: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+    async def change(self, repo_id: UUID, work: Work[Result]) -> Result:
+        """Runs `work` while nobody else changes or judges the locks of the repository."""
+
+        async def transaction(connection: Connection) -> Result:
+            return await work(connection, await connection.fetchval(Q.lock_now, repo_id))
+
+        queue = self._queues.get(repo_id)
+        if queue is None:
+            queue = self._queues[repo_id] = asyncio.Lock()
+        async with queue:
+            result = await self._database.transaction(transaction)
+        self._feed.changed(repo_id)
+        return result
+
+    async def read(self, repo_id: UUID, work: Work[Result]) -> Result:
+        """Runs `work`, which only reads, while nobody changes the locks of the repository."""
+
+        async def transaction(connection: Connection) -> Result:
+            return await work(connection, await connection.fetchval(Q.lock_hold, repo_id))
+
+        return await self._database.transaction(transaction)
