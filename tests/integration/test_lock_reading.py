@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import cast
 from uuid import uuid4
 
 import grpc
@@ -267,24 +268,24 @@ async def test_the_largest_answers_fit_into_a_default_message(studio: Studio) ->
         await watch.read()
         taken = await stub.AcquireLocks(request, metadata=auth)
         assert len(taken.results) == 1000
-        event = await watch.read()
+        event = cast(pb.WatchResponse, await watch.read())
         assert len(event.event.locks) == 1000
         watch.cancel()
-        repository = {"repository": studio.repo.id}
+        repo_id = studio.repo.id
         listed = await stub.ListLocks(
-            pb.ListLocksRequest(page_size=1000, **repository), metadata=auth
+            pb.ListLocksRequest(page_size=1000, repository=repo_id), metadata=auth
         )
         assert len(listed.locks) == 1000
         told = await stub.ListHistory(
-            pb.ListHistoryRequest(page_size=1000, **repository), metadata=auth
+            pb.ListHistoryRequest(page_size=1000, repository=repo_id), metadata=auth
         )
         assert len(told.entries) == 1000
         checked = await stub.CheckPaths(
-            pb.CheckPathsRequest(paths=paths, **repository), metadata=auth
+            pb.CheckPathsRequest(paths=paths, repository=repo_id), metadata=auth
         )
         assert all(status.held for status in checked.paths)
         held = [pb.HeldLock(lock_id=r.lock.id, fence=r.lock.fence) for r in taken.results]
         renewed = await stub.RenewLocks(
-            pb.RenewLocksRequest(locks=held, **repository), metadata=auth
+            pb.RenewLocksRequest(locks=held, repository=repo_id), metadata=auth
         )
         assert len(renewed.results) == 1000

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from dits.lock.v1 import lock_service_pb2 as pb
@@ -206,3 +207,28 @@ async def test_a_push_or_ones_own_release(studio: Studio) -> None:
         assert released == ["RELEASED"]
         assert pushed == "LOCK_STALE" or pushed.refs[0].head == name
         head = head if pushed == "LOCK_STALE" else name
+
+
+async def test_a_repository_that_everybody_wants_leaves_the_others_alone(studio: Studio) -> None:
+    """More callers than the pool has connections wait for one turn; another repository has its own."""
+    elsewhere = await Studio.open(studio.api)
+    connection = await asyncpg.connect(studio.api.dsn)
+    try:
+        turn = connection.transaction()
+        await turn.start()
+        await connection.execute("SELECT lock_now($1::uuid)", studio.repo.id)
+        waiting = [
+            asyncio.create_task(studio.acquire(studio.bob, f"p{i}"))
+            for i in range(3 * studio.api.suite._runtime.settings.pool_size)
+        ]
+        # Twice, so that those who wait have surely come as far as they get.
+        for path in ("a", "b"):
+            async with asyncio.timeout(4):
+                await elsewhere.take(elsewhere.bob, path)
+        assert not any(task.done() for task in waiting)
+        await turn.commit()
+        results = await asyncio.gather(*waiting)
+        fences = [response.results[0].lock.fence for response in results]
+        assert len(set(fences)) == len(fences)
+    finally:
+        await connection.close()

@@ -128,7 +128,7 @@ class LockServiceStub:
     message comes at once, and one at least every 15 seconds, without an event if nothing has happened.
     To keep a copy of the locks: call Watch without a cursor, wait for the first message, ListLocks, then
     apply the events by lock id and fence; events that the list knows already change nothing.
-    Within a day or so after a loss of the connection, go on from the last cursor; after
+    Events are kept for 30 days: after a loss of the connection, go on from the last cursor; after
     CURSOR_TOO_OLD begin anew. Errors: INVALID_FIELD (cursor: not issued by this server for this
     repository), CURSOR_TOO_OLD.
     """
@@ -233,7 +233,7 @@ class LockServiceAsyncStub(LockServiceStub):
     message comes at once, and one at least every 15 seconds, without an event if nothing has happened.
     To keep a copy of the locks: call Watch without a cursor, wait for the first message, ListLocks, then
     apply the events by lock id and fence; events that the list knows already change nothing.
-    Within a day or so after a loss of the connection, go on from the last cursor; after
+    Events are kept for 30 days: after a loss of the connection, go on from the last cursor; after
     CURSOR_TOO_OLD begin anew. Errors: INVALID_FIELD (cursor: not issued by this server for this
     repository), CURSOR_TOO_OLD.
     """
@@ -395,7 +395,7 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         message comes at once, and one at least every 15 seconds, without an event if nothing has happened.
         To keep a copy of the locks: call Watch without a cursor, wait for the first message, ListLocks, then
         apply the events by lock id and fence; events that the list knows already change nothing.
-        Within a day or so after a loss of the connection, go on from the last cursor; after
+        Events are kept for 30 days: after a loss of the connection, go on from the last cursor; after
         CURSOR_TOO_OLD begin anew. Errors: INVALID_FIELD (cursor: not issued by this server for this
         repository), CURSOR_TOO_OLD.
         """
