@@ -83,7 +83,7 @@ POLICY: Mapping[str, Policy] = MappingProxyType(
         "/dits.auth.v1.SessionService/Logout": Policy(),
         "/dits.auth.v1.TokenService/CreateToken": Policy(scope="user:write"),
         "/dits.auth.v1.TokenService/ListTokens": Policy(scope="user:read"),
-        "/dits.auth.v1.TokenService/RevokeToken": Policy(scope="user:write"),
+        "/dits.auth.v1.TokenService/RevokeToken": Policy(),  # the handler looks at the scope
         "/dits.auth.v1.AccessService/CheckAccess": _QUIET,
         "/dits.repo.v1.RepositoryService/CreateRepository": Policy(scope="repo:write"),
         "/dits.repo.v1.RepositoryService/GetRepository": _REPO_READ,

@@ -90,8 +90,10 @@ class TokenService:
     async def RevokeToken(
         self, request: pb.RevokeTokenRequest, call: Call
     ) -> pb.RevokeTokenResponse:
-        """Ends a token of the caller."""
+        """Ends a token of the caller; a token may always end itself."""
         token_id = validation.uuid("token_id", request.token_id)
+        if token_id != call.caller.credential_id:
+            call.caller.require_scope("user:write")
 
         async def work(connection: Connection) -> None:
             row = await connection.fetchrow(Q.revoke_token, token_id, call.caller.user_id)

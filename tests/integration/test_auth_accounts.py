@@ -16,6 +16,7 @@ from dits.auth.v1.token_service_pb2 import (
     ListTokensRequest,
     RevokeTokenRequest,
 )
+from dits.repo.v1.repository_service_pb2 import ListRepositoriesRequest
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from grpc import StatusCode
 
@@ -330,3 +331,21 @@ async def test_an_api_token_cannot_log_out(api: Api) -> None:
     machine = await api.api_token(ada, "repo:read")
     with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
         await api.sessions.Logout(LogoutRequest(), metadata=machine.auth)
+
+
+async def test_a_token_may_revoke_itself_and_no_other(api: Api) -> None:
+    ada = await api.account()
+    one, two = [
+        await api.tokens.CreateToken(
+            CreateTokenRequest(name="x", scopes=["repo:read"]), metadata=ada.auth
+        )
+        for _ in range(2)
+    ]
+    machine = Account(ada.id, ada.username, one.secret)
+    with refused(StatusCode.PERMISSION_DENIED, "SCOPE_MISSING"):
+        await api.tokens.RevokeToken(
+            RevokeTokenRequest(token_id=two.token.id), metadata=machine.auth
+        )
+    await api.tokens.RevokeToken(RevokeTokenRequest(token_id=one.token.id), metadata=machine.auth)
+    with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
+        await api.repositories.ListRepositories(ListRepositoriesRequest(), metadata=machine.auth)

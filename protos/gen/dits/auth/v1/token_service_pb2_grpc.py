@@ -92,7 +92,8 @@ class TokenServiceServicer:
 
     def RevokeToken(self, request, context):
         """Revokes one of the caller's tokens. All services refuse it at most 5 seconds later. Revoking a
-        revoked token succeeds. Errors: NOT_FOUND (no such token of the caller).
+        revoked token succeeds. A token may revoke itself whatever its scopes. Errors: NOT_FOUND (no such
+        token of the caller), SCOPE_MISSING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

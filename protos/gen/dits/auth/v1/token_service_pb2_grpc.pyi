@@ -53,7 +53,8 @@ class TokenServiceStub:
     """Lists the caller's tokens that are neither revoked nor expired, newest first."""
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]
     """Revokes one of the caller's tokens. All services refuse it at most 5 seconds later. Revoking a
-    revoked token succeeds. Errors: NOT_FOUND (no such token of the caller).
+    revoked token succeeds. A token may revoke itself whatever its scopes. Errors: NOT_FOUND (no such
+    token of the caller), SCOPE_MISSING.
     """
 
 @_typing.type_check_only
@@ -81,7 +82,8 @@ class TokenServiceAsyncStub(TokenServiceStub):
     """Lists the caller's tokens that are neither revoked nor expired, newest first."""
     RevokeToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]  # type: ignore[assignment]
     """Revokes one of the caller's tokens. All services refuse it at most 5 seconds later. Revoking a
-    revoked token succeeds. Errors: NOT_FOUND (no such token of the caller).
+    revoked token succeeds. A token may revoke itself whatever its scopes. Errors: NOT_FOUND (no such
+    token of the caller), SCOPE_MISSING.
     """
 
 class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -124,7 +126,8 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.RevokeTokenResponse, _abc.Awaitable[_token_service_pb2.RevokeTokenResponse]]:
         """Revokes one of the caller's tokens. All services refuse it at most 5 seconds later. Revoking a
-        revoked token succeeds. Errors: NOT_FOUND (no such token of the caller).
+        revoked token succeeds. A token may revoke itself whatever its scopes. Errors: NOT_FOUND (no such
+        token of the caller), SCOPE_MISSING.
         """
 
 def add_TokenServiceServicer_to_server(servicer: TokenServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -212,7 +212,7 @@ Global___LockFence: _TypeAlias = LockFence  # noqa: Y015
 
 @_typing.final
 class PushManifests(_message.Message):
-    """Some directories; as many messages as needed, each at most 16 MiB."""
+    """Some directories; as many messages as needed, each at most 17 MiB."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -233,7 +233,7 @@ class CommitContent(_message.Message):
     tree: _builtins.bytes
     """Name of the manifest of the top directory, 32 bytes."""
     message: _builtins.str
-    """At most 64 KiB."""
+    """At most 64 KiB, without NUL."""
     @_builtins.property
     def parents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Names of the parents, 32 bytes each, at most 64, each once. None for a first commit."""
@@ -277,7 +277,7 @@ class Signer(_message.Message):
     email: _builtins.str
     """At most 254 bytes."""
     time_us: _builtins.int
-    """Microseconds since 1970-01-01T00:00:00Z."""
+    """Microseconds since 1970-01-01T00:00:00Z; from the year 1 to the year 9999."""
     def __init__(
         self,
         *,
