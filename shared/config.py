@@ -60,7 +60,11 @@ class Settings(BaseSettings):
     pool_size: PositiveInt = Field(10, description="database connections per service")
     registration_open: bool = Field(True, description="whether anyone may create an account")
     hashing_slots: PositiveInt = Field(2, description="passwords hashed at once (64 MiB each)")
-    region: str = Field("local", description="name of the region that this server stores into")
+    region: str = Field(
+        "local",
+        pattern="^[a-z0-9][a-z0-9-]{0,62}$",
+        description="name of the region that this server stores into",
+    )
     pack_bytes: PositiveInt = Field(
         64 << 20, description="size at which an upload's pack is made durable, bytes"
     )

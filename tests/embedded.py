@@ -23,6 +23,13 @@ ROOT = Path(__file__).parent.parent
 AS_ROOT = os.geteuid() == 0
 BIN, _ = postgres_cluster.find_programs(None)
 
+
+def closed_above(path: Path) -> Path | None:
+    """The first folder on the way to a path, or the path itself, that others may not enter."""
+    way = [*reversed(path.parents), path]
+    return next((folder for folder in way if not folder.stat().st_mode & 0o001), None)
+
+
 SERVE = """
 import sys
 from pathlib import Path

@@ -405,7 +405,9 @@ Global___ByteRange: _TypeAlias = ByteRange  # noqa: Y015
 
 @_typing.final
 class DownloadChunksResponse(_message.Message):
-    """A message of DownloadChunks, about 1 MiB."""
+    """A message of DownloadChunks, about 1 MiB; with one large chunk up to 17 MiB, so clients must raise
+    gRPC's usual limit of 4 MiB.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -105,8 +105,9 @@ class ChunkServiceServicer:
         side makes the server finish and acknowledge the rest; the call then ends with OK.
 
         Storing a chunk that is there already is cheap and succeeds. Errors that end the stream:
-        INVALID_FIELD (first message without repository), NOT_FOUND, REPOSITORY_READ_ONLY, UPLOAD_EXPIRED,
-        STORAGE_FULL, DEPENDENCY_UNAVAILABLE.
+        INVALID_FIELD (first message without repository), STREAM_ORDER (no message), UNDECODABLE_MESSAGE,
+        BATCH_TOO_LARGE, NOT_FOUND, REPOSITORY_READ_ONLY, UPLOAD_EXPIRED, STORAGE_FULL,
+        DEPENDENCY_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -61,8 +61,9 @@ class ChunkServiceStub:
     side makes the server finish and acknowledge the rest; the call then ends with OK.
 
     Storing a chunk that is there already is cheap and succeeds. Errors that end the stream:
-    INVALID_FIELD (first message without repository), NOT_FOUND, REPOSITORY_READ_ONLY, UPLOAD_EXPIRED,
-    STORAGE_FULL, DEPENDENCY_UNAVAILABLE.
+    INVALID_FIELD (first message without repository), STREAM_ORDER (no message), UNDECODABLE_MESSAGE,
+    BATCH_TOO_LARGE, NOT_FOUND, REPOSITORY_READ_ONLY, UPLOAD_EXPIRED, STORAGE_FULL,
+    DEPENDENCY_UNAVAILABLE.
     """
     DownloadChunks: _grpc.UnaryStreamMultiCallable[_chunk_service_pb2.DownloadChunksRequest, _chunk_service_pb2.DownloadChunksResponse]
     """Sends chunks, each verified against its name before it leaves the server. Needs READ; API tokens
@@ -105,8 +106,9 @@ class ChunkServiceAsyncStub(ChunkServiceStub):
     side makes the server finish and acknowledge the rest; the call then ends with OK.
 
     Storing a chunk that is there already is cheap and succeeds. Errors that end the stream:
-    INVALID_FIELD (first message without repository), NOT_FOUND, REPOSITORY_READ_ONLY, UPLOAD_EXPIRED,
-    STORAGE_FULL, DEPENDENCY_UNAVAILABLE.
+    INVALID_FIELD (first message without repository), STREAM_ORDER (no message), UNDECODABLE_MESSAGE,
+    BATCH_TOO_LARGE, NOT_FOUND, REPOSITORY_READ_ONLY, UPLOAD_EXPIRED, STORAGE_FULL,
+    DEPENDENCY_UNAVAILABLE.
     """
     DownloadChunks: _aio.UnaryStreamMultiCallable[_chunk_service_pb2.DownloadChunksRequest, _chunk_service_pb2.DownloadChunksResponse]  # type: ignore[assignment]
     """Sends chunks, each verified against its name before it leaves the server. Needs READ; API tokens
@@ -164,8 +166,9 @@ class ChunkServiceServicer(metaclass=_abc_1.ABCMeta):
         side makes the server finish and acknowledge the rest; the call then ends with OK.
 
         Storing a chunk that is there already is cheap and succeeds. Errors that end the stream:
-        INVALID_FIELD (first message without repository), NOT_FOUND, REPOSITORY_READ_ONLY, UPLOAD_EXPIRED,
-        STORAGE_FULL, DEPENDENCY_UNAVAILABLE.
+        INVALID_FIELD (first message without repository), STREAM_ORDER (no message), UNDECODABLE_MESSAGE,
+        BATCH_TOO_LARGE, NOT_FOUND, REPOSITORY_READ_ONLY, UPLOAD_EXPIRED, STORAGE_FULL,
+        DEPENDENCY_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
