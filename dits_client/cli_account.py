@@ -1,6 +1,5 @@
 """`dits login`, `logout` and `whoami`."""
 
-import getpass
 import os
 import socket
 import sys
@@ -10,10 +9,9 @@ from dataclasses import replace
 
 from dits.auth.v1.access_service_pb2 import CheckAccessRequest
 from dits.auth.v1.account_service_pb2 import GetMeRequest, RegisterRequest
-from dits.auth.v1.session_service_pb2 import LoginRequest, LogoutRequest
 from dits.auth.v1.token_service_pb2 import CreateTokenRequest, RevokeTokenRequest
 
-from dits_client.cli_session import current_login
+from dits_client.cli_session import current_login, read_password, read_secret, session
 from dits_client.config import Credentials, Endpoints, Login
 from dits_client.connection import Client
 from dits_client.errors import ClientError, RemoteError
@@ -26,7 +24,7 @@ def login(arguments: Namespace) -> None:
     given = {f"DITS_{name.upper()}": getattr(arguments, name) or "" for name in _SERVICES}
     endpoints = Endpoints.parse(arguments.server, os.environ).overridden(given)
     if arguments.token:
-        token, token_id = os.environ.get("DITS_TOKEN") or _secret("API token: "), ""
+        token, token_id = os.environ.get("DITS_TOKEN") or read_secret("API token: "), ""
     else:
         token, token_id = _new_token(endpoints, arguments)
     with Client(endpoints, token) as client:
@@ -41,26 +39,16 @@ _SERVICES = ("auth", "repo", "chunk", "lock")
 def _new_token(endpoints: Endpoints, arguments: Namespace) -> tuple[str, str]:
     """Open a session, make an API token with it, close it: a long push outlives a session."""
     name = arguments.username or _ask("Username: ")
-    password = _password(arguments)
-    device = socket.gethostname() or "unknown"
-    with Client(endpoints) as client:
-        if arguments.register:
+    password = read_password(from_stdin=arguments.password_stdin)
+    if arguments.register:
+        with Client(endpoints) as client:
             _register(client, name, password, arguments.email or _ask("E-mail: "))
-        try:
-            request = LoginRequest(login=name, password=password, device_name=device[:255])
-            outcome = client.call(client.sessions.Login, request)
-        except RemoteError as error:
-            if error.reason == "UNAUTHENTICATED":
-                raise ClientError("wrong username or password") from None
-            raise
-    if outcome.WhichOneof("outcome") != "session":
-        raise ClientError("the server asks for a second factor, which this client does not know")
-    with Client(endpoints, outcome.session.token) as client:
+    with session(endpoints, name, password) as client:
+        device = socket.gethostname() or "unknown"
         wanted = CreateTokenRequest(
             request_id=str(uuid.uuid4()), name=f"dits on {device}"[:255], scopes=SCOPES
         )
         made = client.call(client.tokens.CreateToken, wanted)
-        client.call(client.sessions.Logout, LogoutRequest())
     return made.secret, made.token.id
 
 
@@ -120,19 +108,6 @@ def whoami(_: Namespace) -> None:
     with Client(login.endpoints, login.token) as client:
         caller = client.call(client.access.CheckAccess, CheckAccessRequest()).caller
     print(f"{caller.username} on {login.endpoints.name}")
-
-
-def _password(arguments: Namespace) -> str:
-    if arguments.password_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    return os.environ.get("DITS_PASSWORD") or _secret("Password: ")
-
-
-def _secret(prompt: str) -> str:
-    """Read a line that is not shown; from a pipe, just a line."""
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().strip()
-    return getpass.getpass(prompt)
 
 
 def _ask(prompt: str) -> str:

@@ -1,21 +1,24 @@
-"""`dits lock`, `unlock` and `locks`."""
+"""`dits lock`, `unlock`, `steal` and `locks`."""
 
 import os
 import unicodedata
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from dits.lock.v1.lock_service_pb2 import (
     LOCK_TYPE_ADVISORY,
     LOCK_TYPE_EXCLUSIVE,
     LOCK_TYPE_SHARED,
+    AcquireResult,
     Lock,
     LockType,
 )
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from dits_client import locks as library
-from dits_client.cli_session import connected, here
+from dits_client.cli_session import connected, here, read_password, session, username
 from dits_client.errors import ClientError
 from dits_client.workspace import Workspace
 
@@ -23,15 +26,45 @@ from dits_client.workspace import Workspace
 def lock(arguments: Namespace) -> None:
     """Take locks: all of them or none, up to a thousand paths."""
     workspace = here()
+    with connected(workspace.state.server) as (client, _):
+        paths, options = list(_paths(workspace, arguments.paths)), _options(arguments)
+        for response in library.acquire(client, workspace.state.repository, paths, options):
+            for result in response.results:
+                _tell(result)
+
+
+def steal(arguments: Namespace) -> None:
+    """Take locks from whoever holds them; the holders are told.
+
+    The token of a login may not do that: the password is asked for again.
+    """
+    workspace, options = here(), _options(arguments)
+    repository = workspace.state.repository
+    with connected(workspace.state.server) as (client, login), ExitStack() as stack:
+        paths = list(_paths(workspace, arguments.paths))
+        ways = library.in_way(client, repository, paths, options.type)
+        if not os.environ.get("DITS_TOKEN") and any(
+            not one.ours for way in ways.values() for one in way
+        ):
+            name = username(client, login)
+            password = read_password(f"Password of {name}: ", from_stdin=arguments.password_stdin)
+            client = stack.enter_context(session(login.endpoints, name, password))
+        for path, taken in ways.items():
+            _tell(library.steal(client, repository, path, taken, options))
+            for held in taken:
+                print(f"  taken away: {_described(held)}")
+
+
+def _options(arguments: Namespace) -> library.Options:
     kind = LOCK_TYPE_EXCLUSIVE
     if arguments.shared or arguments.advisory:
         kind = LOCK_TYPE_SHARED if arguments.shared else LOCK_TYPE_ADVISORY
-    options = library.Options(kind, arguments.ttl, arguments.reason, arguments.release_on_push)
-    with connected(workspace.state.server) as (client, _):
-        paths = list(_paths(workspace, arguments.paths))
-        for result in library.acquire(client, workspace.state.repository, paths, options):
-            word = "yours already" if result.already_held else "locked"
-            print(f"{word}: {result.path} until {_time(result.lock)}")
+    return library.Options(kind, arguments.ttl, arguments.reason, arguments.release_on_push)
+
+
+def _tell(result: AcquireResult) -> None:
+    word = "yours already" if result.already_held else "locked"
+    print(f"{word}: {result.path} until {_time(result.lock.expire_time)}")
 
 
 def unlock(arguments: Namespace) -> None:
@@ -52,15 +85,24 @@ def unlock(arguments: Namespace) -> None:
 
 
 def locks(arguments: Namespace) -> None:
-    """List live locks: path, holder, mode, end, reason."""
+    """List live locks: path, mode, holder, since when, until when, why."""
     workspace = here()
     owner = "me" if arguments.mine else ""
     with connected(workspace.state.server) as (client, _):
         for held in library.live(client, workspace.state.repository, owner=owner):
-            holder = "you" if held.ours else held.owner
-            kind = LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
-            reason = f"  ({held.reason})" if held.reason else ""
-            print(f"{held.path}  {kind}  {holder}  until {_time(held)}{reason}")
+            print(_described(held))
+
+
+def _described(held: Lock) -> str:
+    """Say what is locked how, by whom, since when, until when and why."""
+    kind = LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
+    reason = f"  ({held.reason})" if held.reason else ""
+    since, until = _time(held.lock_time), _time(held.expire_time)
+    return f"{held.path}  {kind}  {_holder(held)}  since {since}  until {until}{reason}"
+
+
+def _holder(held: Lock) -> str:
+    return "you" if held.ours else held.owner
 
 
 def _paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
@@ -83,5 +125,5 @@ def _paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
             yield path
 
 
-def _time(held: Lock) -> str:
-    return held.expire_time.ToDatetime().strftime("%Y-%m-%d %H:%M UTC")
+def _time(moment: Timestamp) -> str:
+    return moment.ToDatetime().strftime("%Y-%m-%d %H:%M UTC")

@@ -17,7 +17,7 @@ _EPILOG = """\
 environment:
   DITS_TOKEN             API token to use instead of a login
   DITS_SERVER            server to use outside of a dits folder
-  DITS_PASSWORD          password for `dits login`
+  DITS_PASSWORD          password for `dits login` and `dits steal`
   DITS_AUTH, DITS_REPO, DITS_CHUNK, DITS_LOCK
                          host:port of a service that is not at its usual port
   DITS_CONFIG_DIR        folder for the credentials
@@ -111,14 +111,21 @@ def _history(commands: Commands) -> None:
 
 def _locks(commands: Commands) -> None:
     lock = _add(commands, "lock", "cli_locks:lock", "Lock files, or folders with all below.")
-    lock.add_argument("paths", nargs="+", metavar="PATH")
-    kind = lock.add_mutually_exclusive_group()
-    kind.add_argument("--shared", action="store_true", help="several people may hold it")
-    kind.add_argument("--advisory", action="store_true", help="forbids nothing, tells others")
-    lock.add_argument("--ttl", type=_duration, help="for how long: 30m, 8h, 2d; default 8h")
+    text = "Take locks away from whoever holds them, for oneself; for administrators."
+    steal = _add(commands, "steal", "cli_locks:steal", text)
+    for command in (lock, steal):
+        command.add_argument("paths", nargs="+", metavar="PATH")
+        kind = command.add_mutually_exclusive_group()
+        kind.add_argument("--shared", action="store_true", help="several people may hold it")
+        kind.add_argument("--advisory", action="store_true", help="forbids nothing, tells others")
+        command.add_argument("--ttl", type=_duration, help="for how long: 30m, 8h, 2d; default 8h")
+        command.add_argument(
+            "--release-on-push", action="store_true", help="until your push that changes the file"
+        )
     lock.add_argument("--reason", default="", help="shown to others")
-    lock.add_argument(
-        "--release-on-push", action="store_true", help="until your push that changes the file"
+    steal.add_argument("--reason", required=True, help="told to those who lose their locks")
+    steal.add_argument(
+        "--password-stdin", action="store_true", help="read your password from stdin"
     )
     unlock = _add(commands, "unlock", "cli_locks:unlock", "Release your locks.")
     unlock.add_argument("paths", nargs="+", metavar="PATH")

@@ -1,13 +1,16 @@
 """Which server a command talks to, and as whom."""
 
+import getpass
 import os
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dits_client.config import Credentials, Endpoints, Login
-from dits_client.errors import ClientError
+from dits_client.errors import ClientError, RemoteError
 from dits_client.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -44,6 +47,45 @@ def connected(server: str = "") -> Iterator[tuple["Client", Login]]:
     login = current_login(server)
     with Client(login.endpoints, login.token) as client:
         yield client, login
+
+
+@contextmanager
+def session(endpoints: Endpoints, username: str, password: str) -> Iterator["Client"]:
+    """Open a session, which may do whatever the user may; it ends with the context."""
+    from dits.auth.v1.session_service_pb2 import LoginRequest, LogoutRequest
+
+    from dits_client.connection import Client
+
+    device = socket.gethostname() or "unknown"
+    with Client(endpoints) as client:
+        try:
+            request = LoginRequest(login=username, password=password, device_name=device[:255])
+            outcome = client.call(client.sessions.Login, request)
+        except RemoteError as error:
+            if error.reason == "UNAUTHENTICATED":
+                raise ClientError("wrong username or password") from None
+            raise
+    if outcome.WhichOneof("outcome") != "session":
+        raise ClientError("the server asks for a second factor, which this client does not know")
+    with Client(endpoints, outcome.session.token) as client:
+        try:
+            yield client
+        finally:
+            client.call(client.sessions.Logout, LogoutRequest())
+
+
+def read_password(prompt: str = "Password: ", *, from_stdin: bool = False) -> str:
+    """Read a password from the environment or from the user."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return os.environ.get("DITS_PASSWORD") or read_secret(prompt)
+
+
+def read_secret(prompt: str) -> str:
+    """Read a line that is not shown; from a pipe, just a line."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    return getpass.getpass(prompt)
 
 
 def here() -> Workspace:

@@ -1,14 +1,19 @@
 """Taking, releasing and listing locks."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from dits.lock.v1.lock_service_pb2 import (
+    BATCH_MODE_ATOMIC,
+    BATCH_MODE_PER_PATH,
+    LOCK_TYPE_ADVISORY,
     LOCK_TYPE_EXCLUSIVE,
+    LOCK_TYPE_SHARED,
     AcquireLocksRequest,
+    AcquireLocksResponse,
     AcquireResult,
     ListLocksRequest,
+    ListLocksResponse,
     Lock,
     LockType,
     ReleaseLocksRequest,
@@ -20,9 +25,7 @@ from dits_client.connection import Client
 from dits_client.errors import ClientError
 
 MAX_PATHS = 1000
-# Of the locks that a push takes by itself: long enough for most, short enough to be no nuisance if
-# the machine fails in between.
-PUSH_TTL_SECONDS = 3600
+MAX_STOLEN = 100
 
 
 @dataclass(slots=True)
@@ -34,32 +37,63 @@ class Options:
     ttl_seconds: int | None = None
     reason: str = ""
     release_on_push: bool = False
-
-
-@dataclass(slots=True)
-class Held:
-    """The locks that a push relies on."""
-
-    locks: dict[str, Lock] = field(default_factory=dict)
-    # Those that were taken for this push only.
-    taken: list[str] = field(default_factory=list)
+    # All paths of a call or none; else each for itself.
+    atomic: bool = True
 
 
 def acquire(
     client: Client, repository: str, paths: Sequence[str], options: Options
-) -> Iterator[AcquireResult]:
-    """Take locks in batches, each all or nothing; yield a result per path."""
+) -> Iterator[AcquireLocksResponse]:
+    """Take locks in batches, a call each."""
     for first in range(0, len(paths), MAX_PATHS):
-        request = AcquireLocksRequest(
-            repository=repository,
-            paths=paths[first : first + MAX_PATHS],
-            type=options.type,
-            reason=options.reason,
-            release_on_push=options.release_on_push,
+        yield _acquire(client, repository, paths[first : first + MAX_PATHS], options, [])
+
+
+def _acquire(
+    client: Client, repository: str, paths: Sequence[str], options: Options, steal: Sequence[str]
+) -> AcquireLocksResponse:
+    request = AcquireLocksRequest(
+        repository=repository,
+        paths=paths,
+        type=options.type,
+        reason=options.reason,
+        release_on_push=options.release_on_push,
+        mode=BATCH_MODE_ATOMIC if options.atomic else BATCH_MODE_PER_PATH,
+        steal_lock_ids=steal,
+    )
+    if options.ttl_seconds is not None:
+        request.ttl.CopyFrom(Duration(seconds=options.ttl_seconds))
+    return client.call(client.locks.AcquireLocks, request)
+
+
+def in_way(
+    client: Client, repository: str, paths: Sequence[str], kind: LockType.ValueType
+) -> dict[str, list[Lock]]:
+    """Return for each path the locks that keep the caller from one of this kind."""
+    found = list(live(client, repository))
+    return {path: [lock for lock in found if _in_way(lock, path, kind)] for path in paths}
+
+
+def steal(
+    client: Client, repository: str, path: str, taken: Sequence[Lock], options: Options
+) -> AcquireResult:
+    """Take a lock in the place of others."""
+    if len(taken) > MAX_STOLEN:
+        raise ClientError(
+            f"{len(taken)} locks are in the way of {path}, more than {MAX_STOLEN}: "
+            "name what is in it"
         )
-        if options.ttl_seconds is not None:
-            request.ttl.CopyFrom(Duration(seconds=options.ttl_seconds))
-        yield from client.call(client.locks.AcquireLocks, request).results
+    ids = [lock.id for lock in taken]
+    return _acquire(client, repository, [path], options, ids).results[0]
+
+
+def _in_way(lock: Lock, path: str, kind: LockType.ValueType) -> bool:
+    """Say whether a lock keeps the caller from one of this kind on the path."""
+    if LOCK_TYPE_ADVISORY in (kind, lock.type) or kind == lock.type == LOCK_TYPE_SHARED:
+        return False
+    if lock.ours:
+        return lock.path == path and lock.type != kind
+    return lock.path in covering(path) or (path.endswith("/") and lock.path.startswith(path))
 
 
 def release(client: Client, repository: str, ids: Sequence[str]) -> Iterator[ReleaseResult]:
@@ -70,54 +104,21 @@ def release(client: Client, repository: str, ids: Sequence[str]) -> Iterator[Rel
         yield from client.call(client.locks.ReleaseLocks, request).results
 
 
-def live(client: Client, repository: str, *, prefix: str = "", owner: str = "") -> Iterator[Lock]:
+def live(client: Client, repository: str, *, owner: str = "") -> Iterator[Lock]:
     """List the live locks of a repository; `me` is the caller."""
-    request = ListLocksRequest(
-        repository=repository, path_prefix=prefix, owner=owner, page_size=MAX_PATHS
-    )
-    for page in client.pages(client.locks.ListLocks, request):
+    for page in pages(client, repository, owner=owner):
         yield from page.locks
 
 
-def hold(client: Client, repository: str, paths: Iterable[str]) -> Held:
-    """Have an exclusive lock on each path: one's own on it or a directory above, else a new one.
-
-    If one cannot be had, those taken before are released again.
-    """
-    mine = {
-        lock.path: lock
-        for lock in live(client, repository, owner="me")
-        if lock.type == LOCK_TYPE_EXCLUSIVE
-    }
-    held, wanted = Held(), []
-    for path in paths:
-        lock = next((mine[place] for place in _covering(path) if place in mine), None)
-        if lock is None:
-            wanted.append(path)
-        else:
-            held.locks[lock.id] = lock
-    options = Options(ttl_seconds=PUSH_TTL_SECONDS, reason="being pushed", release_on_push=True)
-    try:
-        for result in acquire(client, repository, wanted, options):
-            held.locks[result.lock.id] = result.lock
-            if not result.already_held:
-                held.taken.append(result.lock.id)
-    except BaseException:
-        let_go(client, repository, held)
-        raise
-    return held
+def pages(client: Client, repository: str, *, owner: str = "") -> Iterator[ListLocksResponse]:
+    """List the live locks of a repository in pages, which tell the server's time."""
+    request = ListLocksRequest(repository=repository, owner=owner, page_size=MAX_PATHS)
+    return client.pages(client.locks.ListLocks, request)
 
 
-def let_go(client: Client, repository: str, held: Held) -> None:
-    """Release what was taken for a push that failed; if that fails too, the locks run out."""
-    with suppress(ClientError):
-        list(release(client, repository, held.taken))
-    held.taken = []
-
-
-def _covering(path: str) -> Iterator[str]:
+def covering(path: str) -> Iterator[str]:
     """Yield the path and the directories above it, as locks name them."""
     yield path
-    at = len(path)
+    at = len(path) - path.endswith("/")
     while (at := path.rfind("/", 0, at)) >= 0:
         yield path[: at + 1]

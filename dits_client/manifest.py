@@ -70,7 +70,7 @@ def diff(load: Load, old: bytes | None, new: bytes | None, path: str = "") -> It
         if one == two:
             continue
         inner = f"{path}/{name}" if path else name
-        one_tree, two_tree = _subtree(one), _subtree(two)
+        one_tree, two_tree = subtree(one), subtree(two)
         leaves = (one if one_tree is None else None, two if two_tree is None else None)
         if leaves != (None, None):
             yield Change(inner, *leaves)
@@ -87,13 +87,14 @@ def directories(load: Load, tree: bytes, seen: set[bytes]) -> Iterator[bytes]:
         return
     seen.add(tree)
     for entry in Manifest.FromString(load(tree)).entries:
-        inner = _subtree(entry)
+        inner = subtree(entry)
         if inner is not None:
             yield from directories(load, inner, seen)
     yield tree
 
 
-def _subtree(entry: Entry | None) -> bytes | None:
+def subtree(entry: Entry | None) -> bytes | None:
+    """Return the name of the manifest of a directory; None if the entry is none."""
     if entry is None or not entry.HasField("directory"):
         return None
     return entry.directory.manifest_hash

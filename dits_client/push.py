@@ -1,21 +1,20 @@
 """Pushing: the state of the folder becomes a commit on the server."""
 
 import time
-from itertools import islice
 from pathlib import Path
 
 from dits.auth.v1.account_service_pb2 import GetMeRequest
-from dits.repo.v1.commit_service_pb2 import LockFence, PushResponse
+from dits.repo.v1.commit_service_pb2 import PushResponse
 from dits.repo.v1.manifest_pb2 import CommitContent, Signer
 from dits.repo.v1.ref_service_pb2 import CreateBranchRequest, UpdateBranchRequest
 
-from dits_client import locks
 from dits_client.connection import Client
 from dits_client.errors import RemoteError
 from dits_client.index import Index
 from dits_client.manifest import Change, diff, directories
 from dits_client.offer import Offer, pieces
 from dits_client.progress import Progress
+from dits_client.push_locks import PushLocks
 from dits_client.push_report import Author, PushReport, Uploaded, Wanted, make_report
 from dits_client.push_stream import Proposal, send
 from dits_client.read_files import Read
@@ -28,8 +27,6 @@ from shared.manifests import commit_name
 
 # How often a refusal that the client can mend is mended.
 MENDS = 3
-# The most locks that a push may name; whether the others are held is checked all the same.
-MAX_FENCES = 100_000
 
 
 def push(
@@ -73,27 +70,42 @@ class _Push:
         self._repository = workspace.state.repository
         self._trees = Trees(self.index.objects, lambda: client, self._repository, self._state.head)
         self._parent = bytes.fromhex(self._state.tree) or None
-        self._held = locks.Held()
         self._changes: list[Change] = []
 
     def run(self, wanted: Wanted) -> PushReport:
-        """Do it all; on a failure locks taken for it are released."""
+        """Do it all; locks that are taken for it are released in the end."""
         snapshot = Snapshot(self._workspace.root, self.index, self._progress.warn)
         head = head_of(self._client, self._repository, wanted.branch)
         if not snapshot.changed and snapshot.tree == self._parent:
             return self._unchanged(snapshot, wanted, head)
         self._check_head(wanted, head)
-        try:
-            uploaded = self._transfer(snapshot)
+        remote = Remote.get(self._client, self._repository)
+        with PushLocks(
+            self._client,
+            self._repository,
+            required=remote.lock_required,
+            strict=wanted.branch == remote.default_branch,
+        ) as held:
+            self._foresee(snapshot, held)
+            uploaded = self._transfer(snapshot, held)
             if not self._changes:
                 return self._unchanged(snapshot, wanted, head)
             proposal = self._proposal(wanted, head, snapshot.tree)
-            response = self._propose(proposal, Offer(self.index.objects, snapshot.place_of))
-        except BaseException:
-            locks.let_go(self._client, self._repository, self._held)
-            raise
-        self._finish(proposal, response, snapshot.tree)
+            offer = Offer(self.index.objects, snapshot.place_of)
+            response = self._propose(proposal, offer, held)
+            held.released(response.released_lock_ids)
+            self._finish(proposal, snapshot.tree)
         return make_report(snapshot, self._state, len(self._changes), uploaded)
+
+    def _foresee(self, snapshot: Snapshot, held: PushLocks) -> None:
+        """Find out before hours of uploading that a lock is in the way; hold what is sure to be needed."""
+        sure = []
+        for change, is_sure in snapshot.expected(self._trees.load, self._parent):
+            held.keep(change.path)
+            if is_sure:
+                held.expect(change)
+                sure.append(change)
+        held.need(sure, snapshot.directories.__contains__)
 
     def _check_head(self, wanted: Wanted, head: str) -> None:
         """Find out before hours of uploading that the branch has moved."""
@@ -126,7 +138,7 @@ class _Push:
             self._workspace.save()
         return make_report(snapshot, state, behind=behind)
 
-    def _transfer(self, snapshot: Snapshot) -> Uploaded:
+    def _transfer(self, snapshot: Snapshot, held: PushLocks) -> Uploaded:
         """Read what changed, upload it meanwhile, take the locks; return what was sent."""
         read: set[str] = set()
         with Uploader(self._client, self._repository, progress=self._progress) as uploader:
@@ -142,17 +154,12 @@ class _Push:
             offer = Offer(self.index.objects, snapshot.place_of)
             for found in offer.unread(self._changes, read):
                 uploader.offer(found)
-            if self._changes and Remote.get(self._client, self._repository).lock_required:
-                self._lock()
+            self._lock(held)
             return Uploaded(uploader.finish(), uploader.pieces)
 
-    def _lock(self) -> None:
+    def _lock(self, held: PushLocks) -> None:
         """Hold a lock on every existing file that is changed or deleted."""
-        existing = [change.path for change in self._changes if change.old is not None]
-        if existing:
-            taken = self._held.taken
-            self._held = locks.hold(self._client, self._repository, existing)
-            self._held.taken += taken
+        held.need(self._changes, self.index.records.__contains__)
 
     def _proposal(self, wanted: Wanted, head: str, tree: bytes) -> Proposal:
         author = wanted.author or self._me()
@@ -168,39 +175,36 @@ class _Push:
             commit=commit,
             manifests=list(directories(self._trees.load, tree, self._parents_manifests())),
             force=wanted.force,
-            locks=self._fences(),
         )
 
     def _parents_manifests(self) -> set[bytes]:
         return self._trees.names(self._parent) if self._parent else set()
 
-    def _fences(self) -> list[LockFence]:
-        held = islice(self._held.locks.values(), MAX_FENCES)
-        return [LockFence(lock_id=lock.id, fence=lock.fence) for lock in held]
-
     def _me(self) -> Author:
         user = self._client.call(self._client.accounts.GetMe, GetMeRequest()).user
         return Author(user.name or user.username, user.email)
 
-    def _propose(self, proposal: Proposal, offer: Offer) -> PushResponse:
+    def _propose(self, proposal: Proposal, offer: Offer, held: PushLocks) -> PushResponse:
         """Push; mend what the server finds missing."""
         for _ in range(MENDS):
+            proposal.locks = held.fences
             try:
                 return send(self._client, proposal, self._trees.load)
             except RemoteError as error:
-                if not self._mend(error, proposal, offer):
+                if not self._mend(error, proposal, offer, held):
                     raise
+        proposal.locks = held.fences
         return send(self._client, proposal, self._trees.load)
 
-    def _mend(self, error: RemoteError, proposal: Proposal, offer: Offer) -> bool:
+    def _mend(self, error: RemoteError, proposal: Proposal, offer: Offer, held: PushLocks) -> bool:
         """Do what a refusal asks for; False = it asks for nothing that can be done here."""
         if error.reason == "CHUNKS_MISSING":
             self._upload_again(error, offer)
         elif error.reason == "HISTORY_MISSING":
             proposal.manifests = list(directories(self._trees.load, proposal.commit.tree, set()))
         elif error.reason in ("LOCK_STALE", "LOCK_REQUIRED"):
-            self._lock()
-            proposal.locks = self._fences()
+            held.lost()
+            self._lock(held)
         else:
             return False
         return True
@@ -215,7 +219,7 @@ class _Push:
                 uploader.offer(found)
             uploader.finish()
 
-    def _finish(self, proposal: Proposal, response: PushResponse, tree: bytes) -> None:
+    def _finish(self, proposal: Proposal, tree: bytes) -> None:
         """Follow the new commit."""
         state = self._state
         state.head, state.tree = commit_name(proposal.commit), tree.hex()
@@ -223,9 +227,6 @@ class _Push:
         self._workspace.save()
         self._parent = tree
         self._save_index(recipes=False)
-        released = set(response.released_lock_ids)
-        self._held.taken = [lock for lock in self._held.taken if lock not in released]
-        locks.let_go(self._client, self._repository, self._held)
 
     def _save_index(self, *, recipes: bool) -> None:
         self._workspace.save_index(self.index, self._parents_manifests(), recipes=recipes)

@@ -1,7 +1,7 @@
 """From a failed call to one clear sentence."""
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -9,6 +9,9 @@ from google.rpc import error_details_pb2, status_pb2
 
 from dits_client.config import Endpoints
 from dits_client.errors import RemoteError
+
+if TYPE_CHECKING:
+    from dits.lock.v1.lock_service_pb2 import Lock
 
 _DETAILS = "grpc-status-details-bin"
 _PREFIX = "ERROR_REASON_"
@@ -88,6 +91,22 @@ def _sentence(
     if not reason and code == "UNIMPLEMENTED":
         return f"the server {endpoints.name} does not offer this: {_first_line(message)}"
     return _first_line(message) or f"the server answered {code}"
+
+
+def lock_held(path: str, lock: "Lock") -> RemoteError:
+    """Return the error that a push of this path would end in, in the same words."""
+    metadata = {
+        "path": path,
+        "lock_id": lock.id,
+        "holder": lock.owner,
+        "since": lock.lock_time.ToJsonString(),
+        "expires": lock.expire_time.ToJsonString(),
+        "reason": lock.reason,
+        "count": "1",
+    }
+    return RemoteError(
+        _lock_held(metadata), code="FAILED_PRECONDITION", reason="LOCK_HELD", metadata=metadata
+    )
 
 
 def _lock_held(metadata: Mapping[str, str]) -> str:

@@ -4,15 +4,16 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from dits.repo.v1.manifest_pb2 import Directory, Entry, Symlink
 
 from dits_client.errors import ClientError, os_error
 from dits_client.index import DIRECTORY, UNKNOWN, Index, Record, size_and_mode, to_keep
-from dits_client.manifest import encode_directory, entries_of
+from dits_client.manifest import Change, Load, encode_directory, entries_of, subtree
 from dits_client.objects import MANIFEST, RECIPE
 from dits_client.progress import Progress
 from dits_client.read_files import Read, Unread, read_files
@@ -48,7 +49,6 @@ class Snapshot:
         self._unread: dict[Unread, tuple[Draft, str]] = {}
         self._unread_bytes = 0
         self._opened: dict[bytes, dict[str, Entry]] = {}
-        self._places: dict[str, Folder] = {}
         self._by_stat: dict[bytes, tuple[bytes, str]] | None = None
         self.folders = scan(root, warn)
         for folder in reversed(self.folders):
@@ -63,12 +63,49 @@ class Snapshot:
         """The name of the top directory's manifest, once the snapshot is complete."""
         return self._index.records[""].manifest
 
+    @cached_property
+    def directories(self) -> dict[str, Folder]:
+        """The directories by path; a directory in which nothing turns out to be left is gone."""
+        return {folder.path: folder for folder in self.folders}
+
     def place_of(self, path: str) -> str:
         """Return where a file of the folder is on the disk."""
-        if not self._places:
-            self._places = {folder.path: folder for folder in self.folders}
         parent, _, name = path.rpartition("/")
-        return self._places[parent].place_of(name)
+        return self.directories[parent].place_of(name)
+
+    def expected(
+        self, load: Load, parent: bytes | None, path: str = ""
+    ) -> Iterator[tuple[Change, bool]]:
+        """Yield how the folder may differ from a tree, and whether it is sure to, before files are read.
+
+        A file that has not been read yet is an empty Entry; it is sure to differ if its size does.
+        """
+        folder, draft = self.directories.get(path), self._drafts.get(path)
+        record = self._index.records.get(path)
+        if (
+            folder is not None
+            and draft is None
+            and record is not None
+            and record.manifest == parent
+        ):
+            return
+        before = entries_of(load(parent)) if parent is not None else {}
+        names, stats = (folder.names, folder.stats) if folder is not None else ([], [])
+        found = dict(zip(names, stats, strict=True))
+        known = (
+            draft.entries if draft is not None else self._entries(record.manifest) if record else {}
+        )
+        for name in sorted(before.keys() | found.keys()):
+            old, inner = before.get(name), f"{path}/{name}" if path else name
+            new = None
+            if found.get(name, DIRECTORY) != DIRECTORY:
+                new = known.get(name) or Entry()
+            old_tree = subtree(old)
+            leaf = old if old_tree is None else None
+            if leaf is not None or new is not None:
+                yield from _expected(Change(inner, leaf, new), found.get(name))
+            if old_tree is not None or found.get(name) == DIRECTORY:
+                yield from self.expected(load, old_tree, inner)
 
     def complete(
         self,
@@ -184,6 +221,18 @@ class Snapshot:
             return None
         manifest = self._index.objects.add(MANIFEST, encode_directory(folder.path, entries))
         return Record(manifest, "\0".join(names), b"".join(stats))
+
+
+def _expected(change: Change, found: bytes | None) -> Iterator[tuple[Change, bool]]:
+    """Yield a change unless there is sure to be none."""
+    _, old, new = change
+    if old is None or new is None:
+        yield change, True
+    elif new.WhichOneof("kind") is None and found is not None:
+        size, _ = size_and_mode(found)
+        yield change, not old.HasField("file") or old.file.size != size
+    elif (old.file, old.symlink) != (new.file, new.symlink):
+        yield change, True
 
 
 def _link(folder: Folder, name: str) -> Entry:

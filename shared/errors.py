@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from dits.common.v1.error_reason_pb2 import ErrorReason
 from google.protobuf import any_pb2, duration_pb2
@@ -13,6 +14,10 @@ from grpc import StatusCode
 DOMAIN = "dits"
 MAX_LISTED_HASHES = 50
 MAX_VIOLATIONS = 20
+# Clients refuse a call's last metadata beyond 8 KiB, at random at first. In base64, and the message once
+# more with three characters for each byte that is not ASCII, these come to less.
+MAX_STATUS_BYTES = 4_500
+MAX_MESSAGE_BYTES = 512
 
 Reason = ErrorReason
 
@@ -68,7 +73,7 @@ class DomainError(Exception):
     ) -> None:
         super().__init__(message)
         self.reason = reason
-        self.message = message
+        self.message = _cut(message, MAX_MESSAGE_BYTES)
         self.metadata = dict(metadata or {})
         self.detail = detail
 
@@ -78,17 +83,36 @@ class DomainError(Exception):
         return CODES[self.reason]
 
     def status(self) -> status_pb2.Status:
-        """The `google.rpc.Status` for the `grpc-status-details-bin` trailer."""
-        info = error_details_pb2.ErrorInfo(
-            domain=DOMAIN, reason=ErrorReason.Name(self.reason), metadata=self.metadata
-        )
-        details = [info] if self.detail is None else [info, self.detail]
+        """The `google.rpc.Status` for the `grpc-status-details-bin` trailer, at most MAX_STATUS_BYTES."""
+        info, detail = self._info(self.metadata), self.detail
+        if isinstance(detail, error_details_pb2.PreconditionFailure):
+            while detail.violations and self._pack(info, detail).ByteSize() > MAX_STATUS_BYTES:
+                del detail.violations[-1]
+        status = self._pack(info, detail)
+        if status.ByteSize() > MAX_STATUS_BYTES:
+            share = MAX_STATUS_BYTES // 2 // max(len(self.metadata), 1)
+            cut = {key: _cut(value, share) for key, value in self.metadata.items()}
+            status = self._pack(self._info(cut), None)
+        return status
+
+    def _info(self, metadata: Mapping[str, str]) -> error_details_pb2.ErrorInfo:
+        reason = ErrorReason.Name(self.reason)
+        return error_details_pb2.ErrorInfo(domain=DOMAIN, reason=reason, metadata=metadata)
+
+    def _pack(self, *details: Message | None) -> status_pb2.Status:
         packed = []
         for detail in details:
-            box = any_pb2.Any()
-            box.Pack(detail)
-            packed.append(box)
+            if detail is not None:
+                box = any_pb2.Any()
+                box.Pack(detail)
+                packed.append(box)
         return status_pb2.Status(code=self.code.value[0], message=self.message, details=packed)
+
+
+def _cut(text: str, most: int) -> str:
+    """The text, or its beginning if it has more bytes."""
+    encoded = text.encode()
+    return text if len(encoded) <= most else encoded[: most - 3].decode(errors="ignore") + "…"
 
 
 def invalid(field: str, description: str) -> DomainError:
@@ -177,11 +201,13 @@ def precondition(
     metadata: Mapping[str, str],
     violations: Sequence[tuple[str, str]] = (),
 ) -> DomainError:
-    """State forbids it; `violations` are (subject, description) pairs, the first 20 are sent."""
+    """State forbids it; `violations` are (subject, description) pairs; 20 at most are sent."""
     kind = ErrorReason.Name(reason)
     listed = [
-        error_details_pb2.PreconditionFailure.Violation(type=kind, subject=s, description=d)
-        for s, d in violations[:MAX_VIOLATIONS]
+        error_details_pb2.PreconditionFailure.Violation(
+            type=kind, subject=subject, description=_cut(text, MAX_MESSAGE_BYTES // 2)
+        )
+        for subject, text in violations[:MAX_VIOLATIONS]
     ]
     detail = error_details_pb2.PreconditionFailure(violations=listed) if listed else None
     return DomainError(reason, message, metadata=metadata, detail=detail)
@@ -195,3 +221,8 @@ def hashes_missing(reason: ErrorReason.ValueType, kind: str, hashes: Sequence[st
         f"{len(hashes)} {kind}(s) that the push needs are not in the repository",
         metadata={"kind": kind, "count": str(len(hashes)), "hashes": listed},
     )
+
+
+def time_text(at: datetime) -> str:
+    """A time of the database for the metadata of an error: RFC 3339, in UTC."""
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.lock.rules import TYPE_VALUES
 from shared.db import Row
-from shared.errors import DomainError, Reason, precondition
+from shared.errors import DomainError, Reason, precondition, time_text
 
 Conflict = tuple[str, pb.Lock]
 
@@ -53,8 +53,8 @@ def lock_held(conflicts: Sequence[Conflict]) -> DomainError:
             "path": path,
             "lock_id": first.id,
             "holder": first.owner,
-            "since": _text(first.lock_time.ToDatetime(UTC)),
-            "expires": _text(first.expire_time.ToDatetime(UTC)),
+            "since": time_text(first.lock_time.ToDatetime(UTC)),
+            "expires": time_text(first.expire_time.ToDatetime(UTC)),
             "reason": first.reason,
         },
         [(asked, _sentence(asked, held)) for asked, held in conflicts],
@@ -75,11 +75,8 @@ def _sentence(path: str, held: pb.Lock) -> str:
     where = "" if held.path == path else f" by the lock on {held.path}"
     why = f" ({held.reason})" if held.reason else ""
     mode = pb.LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
-    return (
-        f"{path} is held{where}: {mode}, by {held.owner} since "
-        f"{_text(held.lock_time.ToDatetime(UTC))} until {_text(held.expire_time.ToDatetime(UTC))}{why}"
+    since, until = (
+        time_text(held.lock_time.ToDatetime(UTC)),
+        time_text(held.expire_time.ToDatetime(UTC)),
     )
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return f"{path} is held{where}: {mode}, by {held.owner} since {since} until {until}{why}"

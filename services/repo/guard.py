@@ -12,7 +12,7 @@ from dits.repo.v1.manifest_pb2 import Entry
 from services.repo.diff import Changes, Trees
 from shared import sql
 from shared.db import Connection, Row
-from shared.errors import DomainError, Reason, precondition
+from shared.errors import DomainError, Reason, precondition, time_text
 
 Q = sql.load(__file__)
 
@@ -144,8 +144,8 @@ def _held(rows: Sequence[Row]) -> DomainError:
             "path": first["path"],
             "lock_id": str(first["lock_id"]),
             "holder": first["holder"],
-            "since": first["locked_at"].isoformat(),
-            "expires": first["expires_at"].isoformat(),
+            "since": time_text(first["locked_at"]),
+            "expires": time_text(first["expires_at"]),
             "reason": first["reason"] or "",
         },
         [(row["path"], f"locked by {row['holder']}") for row in rows],

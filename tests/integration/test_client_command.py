@@ -6,11 +6,13 @@ import asyncio
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest
 
 from dits_client.cli import main
 from dits_client.config import Credentials
@@ -129,6 +131,57 @@ async def test_a_day_of_work(
     monkeypatch.chdir(home / "copy" / "shots")
     assert (await run("pull")).startswith("Nothing to pull")
     assert await run("push", "--quiet") == ""
+
+
+async def test_stealing_from_the_command_line(
+    api: Api, run: Run, ada: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run("repo", "create", "film")
+    write(home / "film", {"a": b"1", "shots/b": b"2"})
+    monkeypatch.chdir(home / "film")
+    await run("init")
+    await run("push")
+    bob = await api.account("bob")
+    film = await api.fetch("SELECT id::text FROM repositories")
+    await api.fetch(
+        """INSERT INTO repository_collaborators (repo_id, user_id, permission)
+           SELECT r.id, u.id, 'write' FROM repositories r, users u WHERE u.username = 'bob'"""
+    )
+    request = AcquireLocksRequest(
+        repository=film[0][0], paths=["a", "shots/b", "shots/c"], reason="grading"
+    )
+    await api.locks.AcquireLocks(request, metadata=bob.auth)
+    told = await run("lock", "a", fails=True)
+    assert re.fullmatch(
+        r'dits: "a" is locked by bob since \S+ \S+ UTC until \S+ \S+ UTC \(grading\)\n', told
+    )
+    # The login's token alone may not; the password may, which comes from the environment here.
+    told = await run("steal", "a", "shots/", "--reason", "bob is on holiday", "--ttl", "1h")
+    assert re.sub(r"20[-0-9]+ [:0-9]+ UTC", "T", told).splitlines() == [
+        "locked: a until T",
+        "  taken away: a  exclusive  bob  since T  until T  (grading)",
+        "locked: shots/ until T",
+        "  taken away: shots/b  exclusive  bob  since T  until T  (grading)",
+        "  taken away: shots/c  exclusive  bob  since T  until T  (grading)",
+    ]
+    notices = await api.fetch("SELECT title FROM notifications WHERE user_id = $1", bob.id)
+    assert len(notices) == 2
+    # One's own lock gets another mode without a password.
+    monkeypatch.setenv("DITS_PASSWORD", "wrong password 123")
+    assert (await run("steal", "a", "--shared", "--reason", "done")).startswith("locked: a until")
+    assert [line.split("  ")[:3] for line in (await run("locks")).splitlines()] == [
+        ["a", "shared", "you"],
+        ["shots/", "exclusive", "you"],
+    ]
+    await api.locks.AcquireLocks(
+        AcquireLocksRequest(repository=film[0][0], paths=["d"]), metadata=bob.auth
+    )
+    told = await run("steal", "d", "--reason", "mine", fails=True)
+    assert told == "dits: wrong username or password\n"
+    # Whoever is no administrator is told so.
+    monkeypatch.setenv("DITS_TOKEN", bob.token)
+    told = await run("steal", "shots/b", "--reason", "mine", fails=True)
+    assert told == "dits: this needs the permission ADMIN; you have WRITE\n"
 
 
 async def test_locks_from_the_command_line(

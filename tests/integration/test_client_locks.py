@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dits.lock.v1.lock_service_pb2 import RenewLocksRequest
 
-from dits_client import locks
+from dits_client import locks, push_locks
 from dits_client.errors import RemoteError
+from dits_client.push_locks import PushLocks
+from dits_client.snapshot import Snapshot
 from tests.api import Api
-from tests.integration.test_client_support import Person, write
+from tests.integration.test_client_support import NOISE, Person, write
 
 REPOSITORY = "ada/film"
 
@@ -101,30 +106,167 @@ async def test_a_failed_push_releases_its_locks(ada: Person, bob: Person) -> Non
     assert await live(bob) == {"new": "ada"}
 
 
+def at_the_end_of_reading(
+    monkeypatch: pytest.MonkeyPatch, work: Callable[[], Awaitable[object]]
+) -> None:
+    """Lets something happen after a push has read the files and before it proposes its commit."""
+    real, loop = Snapshot.complete, asyncio.get_running_loop()
+
+    def complete(self: Snapshot, *arguments: Any) -> None:
+        real(self, *arguments)
+        monkeypatch.undo()
+        asyncio.run_coroutine_threadsafe(asyncio.wait_for(work(), 30), loop).result()
+
+    monkeypatch.setattr(Snapshot, "complete", complete)
+
+
 async def test_a_lock_that_ran_out_meanwhile_is_taken_again(
     api: Api, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = locks.hold
-    loop = asyncio.get_running_loop()
-    calls = []
-
-    def hold(*arguments: object) -> locks.Held:
-        held = real(*arguments)  # type: ignore[arg-type]
-        calls.append(len(held.locks))
-        if len(calls) == 1:
-            end = api.fetch("DELETE FROM locks")
-            asyncio.run_coroutine_threadsafe(end, loop).result()
-        return held
-
-    monkeypatch.setattr(locks, "hold", hold)
-    write(ada.home / "one", {"a": b"11"})
+    at_the_end_of_reading(monkeypatch, lambda: api.fetch("DELETE FROM locks"))
+    write(ada.home / "one", {"a": b"11", "shots/c": None})
     assert (await ada.push("one")).pushed
-    assert calls == [1, 1]
     assert await live(ada) == {}
 
 
+async def test_a_lock_that_somebody_took_over_meanwhile_ends_the_push(
+    api: Api, ada: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner is stronger than the push, and the text says who."""
+
+    async def taken_over() -> None:
+        await api.fetch("DELETE FROM locks")
+        await take(bob, "a", reason="urgent")
+
+    await take(ada, "a")
+    at_the_end_of_reading(monkeypatch, taken_over)
+    write(ada.home / "one", {"a": b"1111"})
+    with pytest.raises(RemoteError, match=r'"a" is locked by bob since .*\(urgent\)'):
+        await ada.push("one")
+    assert await live(ada) == {"a": "bob"}
+
+
+async def test_locks_are_renewed_while_a_push_runs(
+    api: Api, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await take(ada, "a", ttl_seconds=10)
+    await take(ada, "b", ttl_seconds=10)
+    before = await fences(ada)
+
+    async def time_passes() -> None:
+        query = """SELECT count(*) FROM locks
+                   WHERE path IN ('a', 'shots/c') AND expires_at > now() + interval '9 min'"""
+        while await api.value(query) < 2:
+            pass
+        # Later than the end of what was not renewed.
+        await api.fetch("UPDATE lock_clocks SET high_water = clock_timestamp() + interval '60 s'")
+
+    monkeypatch.setattr(push_locks, "TICK_SECONDS", 0.05)
+    at_the_end_of_reading(monkeypatch, time_passes)
+    # Of the same size: whether it was changed shows only when it is read.
+    write(ada.home / "one", {"a": b"x", "shots/c": b"333"})
+    assert (await ada.push("one")).pushed
+    after = await fences(ada)
+    assert after == {"a": before["a"]}
+    assert "b" in before
+
+
+async def fences(person: Person) -> dict[str, int]:
+    def run() -> dict[str, int]:
+        return {lock.path: lock.fence for lock in locks.live(person.client, REPOSITORY)}
+
+    return await asyncio.to_thread(run)
+
+
+async def test_a_lock_in_the_way_is_found_before_anything_is_uploaded(
+    api: Api, ada: Person, bob: Person
+) -> None:
+    await take(ada, "shots/")
+    chunks = await api.value("SELECT count(*) FROM chunks")
+    write(bob.home / "two", {"shots/new": NOISE})
+    with pytest.raises(RemoteError) as caught:
+        await bob.push("two")
+    assert caught.value.reason == "LOCK_HELD"
+    assert caught.value.metadata["path"] == "shots/new"
+    assert await api.value("SELECT count(*) FROM chunks") == chunks
+
+
+async def test_a_touched_file_is_in_nobodys_way(ada: Person, bob: Person) -> None:
+    await take(ada, "a", "b")
+    write(bob.home / "two", {"a": b"1", "shots/c": b"33"})
+    assert (await bob.push("two")).changed == 1
+    write(bob.home / "two", {"b": b"0"})
+    with pytest.raises(RemoteError, match='"b" is locked by ada'):
+        await bob.push("two")
+
+
+async def test_of_a_folder_that_is_gone_the_folder_is_locked(api: Api, ada: Person) -> None:
+    write(ada.home / "one", {"shots/c": None, "shots/d/e": None, "moved/d/e": b"4"})
+    (ada.home / "one/shots/d").rmdir()
+    assert (await ada.push("one")).changed == 3
+    query = "SELECT path FROM lock_history WHERE action = 'acquired' AND reason = 'being pushed'"
+    assert [row["path"] for row in await api.fetch(query)] == ["shots/"]
+    assert await live(ada) == {}
+
+
+async def test_a_lock_on_something_new_in_the_folder_is_in_nobodys_way(
+    api: Api, ada: Person, bob: Person
+) -> None:
+    await take(bob, "shots/new")
+    write(ada.home / "one", {"shots/c": None, "shots/d/e": None})
+    assert (await ada.push("one")).changed == 2
+    query = """SELECT path FROM lock_history
+               WHERE action = 'acquired' AND reason = 'being pushed' ORDER BY path"""
+    assert [row["path"] for row in await api.fetch(query)] == ["shots/c", "shots/d/e"]
+    assert await live(ada) == {"shots/new": "bob"}
+
+
+async def test_on_another_branch_the_server_decides(ada: Person, bob: Person) -> None:
+    """A path that becomes what it is on the default branch is nobody's edit."""
+    write(bob.home / "two", {"b": b"bob's"})
+    await bob.push("two", branch="side")
+    write(ada.home / "one", {"a": b"ada's"})
+    await ada.push("one")
+    await take(ada, "a")
+    write(bob.home / "two", {"a": b"ada's"})
+    assert (await bob.push("two")).branch == "side"
+    write(bob.home / "two", {"a": b"bob's own"})
+    with pytest.raises(RemoteError, match='"a" is locked by ada'):
+        await bob.push("two")
+
+
+async def test_renewing_outlives_failures(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renewal that fails is tried again; one that comes too late is given up."""
+    await take(ada, "a", "b", ttl_seconds=10)
+    monkeypatch.setattr(push_locks, "TICK_SECONDS", 0.05)
+    real = ada.client.call
+    calls: list[str] = []
+
+    def call(method: Any, request: Any, timeout: float = 60.0) -> Any:
+        if isinstance(request, RenewLocksRequest):
+            calls.append("renewal")
+            if len(calls) == 1:
+                raise RemoteError("gone", code="UNAVAILABLE")
+        return real(method, request, timeout)
+
+    def run() -> dict[str, float]:
+        with PushLocks(ada.client, REPOSITORY, required=True, strict=True) as held:
+            held.keep("a")
+            while len(calls) < 2:
+                time.sleep(0.02)
+        return {
+            lock.path: lock.expire_time.seconds - lock.lock_time.seconds
+            for lock in locks.live(ada.client, REPOSITORY)
+        }
+
+    monkeypatch.setattr(ada.client, "call", call)
+    spans = await asyncio.to_thread(run)
+    assert spans["a"] >= 600
+    assert spans["b"] == 10
+
+
 async def test_many_paths_are_locked_in_batches(ada: Person) -> None:
-    write(ada.home / "one", {f"many/{n}": b"%d" % n for n in range(2100)})
+    write(ada.home / "one", {f"many/{n}": b"%d" % n for n in range(2101)})
     await ada.push("one")
     write(ada.home / "one", {f"many/{n}": None for n in range(2100)})
     report = await ada.push("one")

@@ -296,3 +296,16 @@ async def test_a_read_only_repository_gives_no_locks_but_lets_them_go(studio: St
         await studio.transfer(studio.bob, lock, studio.cyn)
     assert await studio.release(studio.bob, lock) == ["RELEASED"]
     assert (await studio.force(studio.ada, other, "archived")).lock.id == other.id
+
+
+async def test_a_conflict_of_long_texts_still_reaches_the_client(studio: Studio) -> None:
+    """Clients refuse long trailers: with all of it the caller would learn nothing."""
+    deep = "ä" * 120 + "/"
+    paths = [deep * 4 + f"{n:02}" for n in range(40)]
+    await studio.acquire(studio.bob, *paths, reason="ü" * 512)
+    with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD") as told:
+        await studio.acquire(studio.cyn, *paths)
+    assert told.metadata["count"] == "40"
+    assert told.metadata["path"] == paths[0]
+    assert told.metadata["reason"] == "ü" * 512
+    assert told.detail(PreconditionFailure).violations[0].subject == paths[0]
