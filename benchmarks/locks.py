@@ -3,8 +3,8 @@
     python -m benchmarks.locks [--seconds 5]
 
 Starts a PostgreSQL that syncs, and the auth and lock services as processes of their own; the load comes
-from this process, on the same cores. The same work done by SQL alone is measured in the same run, because
-machines differ and are noisy: look at the ratio.
+from this process, on the same cores. The same work done by SQL alone, and by etcd where it is installed, is
+measured in the same run, because machines differ and are noisy: look at the ratios.
 """
 
 from __future__ import annotations
@@ -12,17 +12,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import re
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -32,10 +24,9 @@ import uvloop
 from dits.lock.v1 import lock_service_pb2 as pb
 from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 
-from migrations.runner import migrate
+from benchmarks import etcd
+from benchmarks.lock_world import World, populate, running
 from services.lock import acquire, changes, ends, history, reading, reaper, rules, turns
-from shared import credentials
-from shared.embedded_postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from dits.lock.v1.lock_service_pb2_grpc import LockServiceAsyncStub as LockStub
@@ -45,95 +36,7 @@ if TYPE_CHECKING:
 else:
     LockStub = Connection = Pool = object
 
-REPOSITORIES = 16
 BIG = 100_000
-# etcd 3.4, see the design's anchors: lock + unlock pairs a second with one caller.
-ETCD_PAIRS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What is measured against."""
-
-    dsn: str
-    stub: LockStub
-    token: str
-    user_id: UUID
-    repositories: list[UUID]
-
-    @property
-    def auth(self) -> tuple[tuple[str, str], ...]:
-        """Metadata of every call."""
-        return (("authorization", f"Bearer {self.token}"),)
-
-    async def acquire(self, repo: UUID, paths: list[str]) -> list[str]:
-        """Ids of new locks."""
-        request = pb.AcquireLocksRequest(repository=str(repo), paths=paths)
-        response = await self.stub.AcquireLocks(request, metadata=self.auth)
-        return [result.lock.id for result in response.results]
-
-    async def release(self, repo: UUID, ids: list[str]) -> None:
-        """Ends locks."""
-        request = pb.ReleaseLocksRequest(repository=str(repo), lock_ids=ids)
-        await self.stub.ReleaseLocks(request, metadata=self.auth)
-
-
-@contextmanager
-def service(name: str, dsn: str, folder: Path, **addresses: str) -> Iterator[str]:
-    """A service in a process of its own; its address."""
-    environment = {
-        **os.environ,
-        "DITS_DATABASE_URL": dsn,
-        "DITS_DATA_DIR": str(folder),
-        "DITS_SERVER_KEY": "00" * 32,
-        f"DITS_{name.upper()}_PORT": "0",
-        "DITS_POOL_SIZE": "20",
-        "DITS_LOG_FORMAT": "json",
-        **{f"DITS_{key.upper()}_ADDRESS": value for key, value in addresses.items()},
-    }
-    log = folder / f"{name}.log"
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", "services.cli", "serve", name], stderr=errors, env=environment
-        ) as process,
-    ):
-        try:
-            yield f"127.0.0.1:{_port(log, process)}"
-        finally:
-            process.terminate()
-
-
-def _port(log: Path, process: subprocess.Popen[bytes]) -> int:
-    while process.poll() is None:
-        found = re.search(r'"port": (\d+)', log.read_text())
-        if found:
-            return int(found[1])
-        time.sleep(0.02)
-    raise RuntimeError(log.read_text())
-
-
-async def populate(dsn: str) -> tuple[str, UUID, list[UUID]]:
-    """A user with a session, and repositories."""
-    token = credentials.mint(credentials.Kind.SESSION)
-    connection = await asyncpg.connect(dsn)
-    user_id = await connection.fetchval(
-        """WITH u AS (INSERT INTO users (username, email, name, status)
-                      VALUES ('bench', 'bench@example.com', 'bench', 'active') RETURNING id),
-                s AS (INSERT INTO sessions (user_id, token_hash, expires_at)
-                      SELECT id, $1, now() + interval '1 day' FROM u)
-           SELECT id FROM u""",
-        credentials.token_hash(token),
-    )
-    rows = await connection.fetch(
-        """INSERT INTO repositories (owner_type, owner_id, name, storage_bucket, storage_region)
-           SELECT 'user', $1, 'repo' || n, 'bench', 'local' FROM generate_series(1, $2) n
-           RETURNING id""",
-        user_id,
-        REPOSITORIES,
-    )
-    await connection.close()
-    return token, user_id, [row["id"] for row in rows]
 
 
 async def rate(
@@ -155,11 +58,10 @@ async def rate(
     return len(spans) / (time.perf_counter() - begin), statistics.median(spans) * 1000
 
 
-async def pairs(world: World, seconds: float) -> float:
-    """One path a call, through gRPC and by SQL; returns the milliseconds of one acquisition."""
-    print(
-        f"{'callers':>8} {'repos':>6} {'gRPC pairs/s':>13} {'ms':>7} {'SQL pairs/s':>12} {'ratio':>6}"
-    )
+async def pairs(world: World, seconds: float, peer: etcd.Etcd | None) -> float:
+    """One path a call, through gRPC, by SQL and by etcd; returns etcd's pairs a second with one caller."""
+    print("callers  repos  gRPC pairs/s      ms  SQL pairs/s  gRPC/SQL  etcd pairs/s  gRPC/etcd")
+    alone = float("nan")
     for callers, repositories in ((1, 1), (16, 1), (64, 1), (16, 16), (64, 16)):
         pool = await asyncpg.create_pool(world.dsn, min_size=1, max_size=20)
 
@@ -175,16 +77,29 @@ async def pairs(world: World, seconds: float) -> float:
             async with pool.acquire() as connection:
                 await sql_pair(connection, repo, world.user_id, [f"shots/{caller}/{turn}.blend"])
 
-        await rate(callers, 0.5, through_grpc)
-        grpc_rate, middle = await rate(callers, seconds, through_grpc)
-        await rate(callers, 0.5, by_sql)
-        sql_rate, _ = await rate(callers, seconds, by_sql)
+        ours, middle = await warm_rate(callers, seconds, through_grpc)
+        sql, _ = await warm_rate(callers, seconds, by_sql)
         await pool.close()
+        theirs = float("nan")
+        if peer is not None:
+            theirs, _ = await warm_rate(
+                callers, seconds, lambda caller, turn: peer.pair(f"shots/{caller}/{turn}.blend")
+            )
+        if callers == 1:
+            alone = theirs
         print(
-            f"{callers:>8} {repositories:>6} {grpc_rate:>13.0f} {middle:>7.2f} {sql_rate:>12.0f}"
-            f" {grpc_rate / sql_rate:>6.2f}"
+            f"{callers:>7} {repositories:>6} {ours:>13.0f} {middle:>7.2f} {sql:>12.0f}"
+            f" {ours / sql:>9.2f} {theirs:>13.0f} {ours / theirs:>10.2f}"
         )
-    return await acquisition(world, 1)
+    return alone
+
+
+async def warm_rate(
+    callers: int, seconds: float, pair: Callable[[int, int], Awaitable[None]]
+) -> tuple[float, float]:
+    """The same as `rate`, after half a second of the same work."""
+    await rate(callers, 0.5, pair)
+    return await rate(callers, seconds, pair)
 
 
 async def sql_pair(connection: Connection, repo: UUID, user_id: UUID, paths: list[str]) -> None:
@@ -217,8 +132,8 @@ async def acquisition(world: World, count: int) -> float:
     return statistics.median(spans) * 1000
 
 
-async def batches(world: World, seconds: float, one: float) -> None:
-    """Many paths a call."""
+async def batches(world: World, seconds: float, theirs: float) -> None:
+    """Many paths a call; `theirs`: etcd's pairs a second with one caller."""
     for count, callers in ((100, 1), (100, 4), (1000, 1), (1000, 4)):
 
         async def pair(caller: int, turn: int, count: int = count) -> None:
@@ -226,9 +141,10 @@ async def batches(world: World, seconds: float, one: float) -> None:
             paths = [f"b/{caller}/{turn}/{i // 50}/{i:04}.blend" for i in range(count)]
             await world.release(repo, await world.acquire(repo, paths))
 
-        calls, _ = await rate(callers, seconds, pair)
-        against = f"{calls * count / ETCD_PAIRS:.1f} times etcd's 600"
+        calls, _ = await warm_rate(callers, seconds, pair)
+        against = f"{calls * count / theirs:.1f} times etcd's {theirs:.0f}"
         print(f"batches of {count}, {callers} callers: {calls * count:,.0f} pairs/s, {against}")
+    one = await acquisition(world, 1)
     for count in (100, 1000):
         span = await acquisition(world, count)
         print(
@@ -331,13 +247,20 @@ async def explain(
     print(f"SQL, {BIG:,} locks, {name}: {statistics.median(times):.2f} ms")
 
 
-async def main(seconds: float, dsn: str, address: str) -> None:
+async def main(seconds: float, dsn: str, address: str, peer: str | None) -> None:
     """Measures everything."""
     token, user_id, repositories = await populate(dsn)
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with (
+        grpc.aio.insecure_channel(address) as channel,
+        grpc.aio.insecure_channel(peer or "nowhere") as other,
+    ):
         world = World(dsn, LockServiceStub(channel), token, user_id, repositories)
-        one = await pairs(world, seconds)
-        await batches(world, seconds, one)
+        beside = None
+        if peer is not None:
+            beside = etcd.Etcd(other)
+            await beside.begin()
+        alone = await pairs(world, seconds, beside)
+        await batches(world, seconds, alone)
         await listings(world)
 
 
@@ -345,11 +268,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="for each measurement")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
-        postgres = EmbeddedPostgres(Path(place) / "pg", settings={"shared_buffers": "1GB"})
-        url = postgres.start()
-        stack.callback(postgres.stop)
-        asyncio.run(migrate(url))
-        auth = stack.enter_context(service("auth", url, Path(place)))
-        lock = stack.enter_context(service("lock", url, Path(place), auth=auth, repo=auth))
-        uvloop.run(main(options.seconds, url, lock))
+    with running() as (url, lock), etcd.running() as neighbour:
+        uvloop.run(main(options.seconds, url, lock, neighbour))

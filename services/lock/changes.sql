@@ -1,9 +1,11 @@
 -- name: own_locks
 -- Those of the locks ($2) that user $3 holds or held in a repository: with a row that waits for its end to
--- be written ('expired' at $4), with a live row, or with none.
+-- be written ('expired' at $4), with a live row, or with none. By id, and not by repository or owner, which
+-- the planner may take for more selective.
 SELECT h.lock_id, l.id IS NOT NULL AS has_row, coalesce(l.expires_at <= $4, false) AS is_expired
 FROM lock_history h LEFT JOIN locks l ON l.id = h.lock_id
-WHERE h.lock_id = ANY ($2::uuid[]) AND h.action = 'acquired' AND h.repo_id = $1 AND h.owner_id = $3;
+WHERE h.lock_id = ANY ($2::uuid[]) AND h.action = 'acquired'
+  AND (h.repo_id = $1) IS TRUE AND (h.owner_id = $3) IS TRUE;
 
 -- name: renew_locks
 -- Makes the locks $3 with the fences $4, of user $2, last until $6 at least, if they are live at $5.

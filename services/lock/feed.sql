@@ -7,5 +7,6 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS settled,
                AND e.repo_id IS NOT NULL) AS repositories;
 
 -- name: hint
--- Tells every replica that the locks of some repositories have changed.
-SELECT pg_notify('dits_lock_events', id::text) FROM unnest($1::uuid[]) AS id;
+-- Tells every replica that the locks of some repositories have changed. It need not survive a crash, and
+-- does not wait for the disk, nor make others wait.
+SELECT set_config('synchronous_commit', 'off', true), pg_notify('dits_lock_events', id::text) FROM unnest($1::uuid[]) AS id;
