@@ -26,7 +26,7 @@ from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 
 from benchmarks import etcd
 from benchmarks.lock_world import World, populate, running
-from services.lock import acquire, changes, ends, history, reading, reaper, rules, turns
+from services.lock import acquire, changes, history, reading, reaper, rules
 
 if TYPE_CHECKING:
     from dits.lock.v1.lock_service_pb2_grpc import LockServiceAsyncStub as LockStub
@@ -104,20 +104,9 @@ async def warm_rate(
 
 async def sql_pair(connection: Connection, repo: UUID, user_id: UUID, paths: list[str]) -> None:
     """What the service does, without the service: two transactions of the same statements."""
-    async with connection.transaction():
-        now = await connection.fetchval(turns.Q.lock_now, repo)
-        await connection.fetch(acquire.Q.judge, repo, paths, user_id, "exclusive", now, [], [])
-        rows = await connection.fetch(
-            acquire.Q.grant_locks,
-            *(repo, paths, now, now + rules.DEFAULT_TTL, "exclusive", user_id, user_id),
-            *(None, None, False, rules.WARNING),
-        )
-    ids = [row["lock_id"] for row in rows]
-    async with connection.transaction():
-        now = await connection.fetchval(turns.Q.lock_now, repo)
-        await connection.fetch(changes.Q.own_locks, repo, ids, user_id, now)
-        how = ("released", user_id, None, "lock.released")
-        await connection.fetch(ends.Q.end_locks, repo, ids, now, *how)
+    ask = (paths, rules.DEFAULT_TTL, "exclusive", user_id, None, False, rules.WARNING)
+    rows = await connection.fetch(acquire.Q.acquire, repo, *ask)
+    await connection.fetch(changes.Q.release, repo, user_id, [row["lock_id"] for row in rows])
 
 
 async def acquisition(world: World, count: int) -> float:

@@ -4,6 +4,24 @@ CREATE EXTENSION IF NOT EXISTS btree_gist WITH SCHEMA public;
 
 COMMENT ON EXTENSION btree_gist IS 'support for indexing common datatypes in GiST';
 
+CREATE FUNCTION public.acquire_locks(p_repo_id uuid, p_paths text[], p_ttl interval, p_lock_type text, p_owner_id uuid, p_reason text, p_release_on_push boolean, p_warning interval) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, path text, fence bigint)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ := lock_now(p_repo_id);
+BEGIN
+    PERFORM FROM judge_locks(p_repo_id, p_paths, p_owner_id, p_lock_type, v_now, '{}');
+    IF FOUND THEN
+        RETURN QUERY SELECT v_now, NULL::UUID, NULL::TEXT, NULL::BIGINT;
+    ELSE
+        RETURN QUERY
+        SELECT v_now, g.lock_id, g.path, g.fence
+        FROM grant_locks(p_repo_id, p_paths, v_now, v_now + p_ttl, p_lock_type, p_owner_id, p_owner_id,
+                         p_reason, NULL, p_release_on_push, p_warning) g;
+    END IF;
+END;
+$$;
+
 CREATE FUNCTION public.advisory_key(p_kind text, p_name text) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT hashtextextended(p_kind || ':' || p_name, 0) $$;
@@ -277,6 +295,37 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.judge_locks(p_repo_id uuid, p_paths text[], p_owner_id uuid, p_lock_type text, p_now timestamp with time zone, p_excepted uuid[]) RETURNS TABLE(asked text, already_held boolean, id uuid, path text, owner_id uuid, owner text, lock_type text, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone, release_on_push boolean, locked_at_commit text)
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    WITH near AS (
+        SELECT over.path AS asked, l.*
+        FROM locks_over(p_repo_id, p_paths, p_now) over JOIN locks l ON l.id = over.lock_id
+        UNION ALL
+        SELECT directory.path, l.*
+        FROM unnest(p_paths) AS directory (path)
+        JOIN locks l ON l.repo_id = p_repo_id AND l.path > directory.path
+                    AND l.path < left(directory.path, -1) || '0'
+        WHERE right(directory.path, 1) = '/' AND l.expires_at > p_now AND l.owner_id <> p_owner_id
+    ), judged AS (
+        SELECT n.*, n.path = n.asked AND n.owner_id = p_owner_id AND n.lock_type = p_lock_type AS already_held
+        FROM near n
+        WHERE n.path = n.asked OR n.owner_id <> p_owner_id
+    )
+    SELECT DISTINCT ON (j.asked) j.asked, j.already_held, j.id, j.path, j.owner_id, u.username, j.lock_type,
+           j.reason, j.fence, j.locked_at, j.expires_at, j.release_on_push, j.locked_at_commit
+    FROM judged j JOIN user_identities u ON u.id = j.owner_id
+    WHERE j.already_held
+       OR 'advisory' NOT IN (p_lock_type, j.lock_type) AND 'exclusive' IN (p_lock_type, j.lock_type)
+          AND j.id <> ALL (p_excepted)
+    ORDER BY j.asked, j.already_held DESC, j.path, j.fence;
+END;
+$$;
+
 CREATE FUNCTION public.keep_namespace() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -540,6 +589,32 @@ BEGIN
     IF v_rows <> cardinality(p_hashes) THEN
         RAISE EXCEPTION 'released % of % chunks of repository %', v_rows, cardinality(p_hashes), p_repo_id
             USING ERRCODE = 'cardinality_violation';
+    END IF;
+END;
+$$;
+
+CREATE FUNCTION public.release_locks(p_repo_id uuid, p_owner_id uuid, p_lock_ids uuid[]) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, released boolean)
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ := lock_now(p_repo_id);
+    v_there UUID[];
+    v_gone UUID[];
+BEGIN
+    -- By id, and not by repository or owner, which the planner may take for more selective.
+    SELECT array_agg(h.lock_id) FILTER (WHERE l.id IS NOT NULL), array_agg(h.lock_id) FILTER (WHERE l.id IS NULL)
+    INTO v_there, v_gone
+    FROM lock_history h LEFT JOIN locks l ON l.id = h.lock_id
+    WHERE h.lock_id = ANY (p_lock_ids) AND h.action = 'acquired'
+      AND (h.repo_id = p_repo_id) IS TRUE AND (h.owner_id = p_owner_id) IS TRUE;
+
+    RETURN QUERY SELECT v_now, NULL::UUID, NULL::BOOLEAN;
+    RETURN QUERY SELECT v_now, g.id, FALSE FROM unnest(v_gone) AS g (id);
+    IF v_there IS NOT NULL THEN
+        RETURN QUERY
+        SELECT v_now, e.lock_id, e.action <> 'expired'
+        FROM end_locks(p_repo_id, v_there, v_now, 'released', p_owner_id, NULL, 'lock.released') e;
     END IF;
 END;
 $$;

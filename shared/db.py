@@ -109,19 +109,35 @@ class Database:
         async with self.connection() as connection:
             return await connection.fetchrow(query, *arguments)
 
+    async def statement(self, query: str, *arguments: Any) -> list[Row]:
+        """All rows of one statement that writes; it is repeated after a deadlock."""
+
+        async def work() -> list[Row]:
+            return await self.fetch(query, *arguments)
+
+        return await _repeated(work)
+
     async def transaction(self, work: Work[Result]) -> Result:
         """Runs `work` in a READ COMMITTED transaction; repeats all of it after a deadlock.
 
         `work` may run several times, so it must not have effects outside the database.
         """
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with self.connection() as connection, connection.transaction():
-                    return await work(connection)
-            except _RETRIED as error:
-                log.info("transaction retried", attempt=attempt, cause=type(error).__name__)
-                if attempt < ATTEMPTS:
-                    await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311
-        raise retry_later(
-            Reason.ERROR_REASON_CONTENTION, "too many changes of the same rows at once", 0.5
-        )
+
+        async def attempt() -> Result:
+            async with self.connection() as connection, connection.transaction():
+                return await work(connection)
+
+        return await _repeated(attempt)
+
+
+async def _repeated(work: Callable[[], Awaitable[Result]]) -> Result:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return await work()
+        except _RETRIED as error:
+            log.info("transaction retried", attempt=attempt, cause=type(error).__name__)
+            if attempt < ATTEMPTS:
+                await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311
+    raise retry_later(
+        Reason.ERROR_REASON_CONTENTION, "too many changes of the same rows at once", 0.5
+    )

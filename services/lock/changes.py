@@ -56,20 +56,16 @@ class Changing:
         ids = rules.lock_ids("lock_ids", request.lock_ids)
         repo_id, me = call.repository.id, call.caller.user_id
 
-        async def work(connection: Connection, now: datetime) -> pb.ReleaseLocksResponse:
-            own = await connection.fetch(Q.own_locks, repo_id, ids, me, now)
-            outcomes = {str(row["lock_id"]): pb.RELEASE_OUTCOME_ALREADY_ENDED for row in own}
-            there = [row["lock_id"] for row in own if row["has_row"]]
-            for lock_id in await end(connection, repo_id, there, now, End("lock.released", me)):
-                outcomes[lock_id] = pb.RELEASE_OUTCOME_RELEASED
-            absent = pb.RELEASE_OUTCOME_NOT_FOUND
-            results = [
-                pb.ReleaseResult(lock_id=lock_id, outcome=outcomes.get(lock_id, absent))
-                for lock_id in ids
-            ]
-            return pb.ReleaseLocksResponse(results=results, server_time=messages.moment(now))
-
-        return await self._turns.change(repo_id, work)
+        rows = await self._turns.statement(repo_id, Q.release, repo_id, me, ids)
+        ended, released = pb.RELEASE_OUTCOME_ALREADY_ENDED, pb.RELEASE_OUTCOME_RELEASED
+        outcomes = {str(row["lock_id"]): released if row["released"] else ended for row in rows[1:]}
+        absent = pb.RELEASE_OUTCOME_NOT_FOUND
+        results = [
+            pb.ReleaseResult(lock_id=lock_id, outcome=outcomes.get(lock_id, absent))
+            for lock_id in ids
+        ]
+        now = messages.moment(rows[0]["server_time"])
+        return pb.ReleaseLocksResponse(results=results, server_time=now)
 
 
 async def _settle(
