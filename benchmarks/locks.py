@@ -14,7 +14,7 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -109,16 +109,17 @@ async def sql_pair(connection: Connection, repo: UUID, user_id: UUID, paths: lis
     await connection.fetch(changes.Q.release, repo, user_id, [row["lock_id"] for row in rows])
 
 
-async def acquisition(world: World, count: int) -> float:
-    """Median milliseconds of one call that takes `count` paths."""
-    spans = []
+async def acquisitions(world: World, counts: Sequence[int]) -> dict[int, float]:
+    """Median milliseconds of one call that takes so many paths; the counts take turns."""
+    spans: dict[int, list[float]] = {count: [] for count in counts}
     for turn in range(30):
-        paths = [f"batch/{count}/{turn}/{i // 50}/{i:04}.blend" for i in range(count)]
-        begin = time.perf_counter()
-        ids = await world.acquire(world.repositories[0], paths)
-        spans.append(time.perf_counter() - begin)
-        await world.release(world.repositories[0], ids)
-    return statistics.median(spans) * 1000
+        for count in counts:
+            paths = [f"batch/{count}/{turn}/{i // 50}/{i:04}.blend" for i in range(count)]
+            begin = time.perf_counter()
+            ids = await world.acquire(world.repositories[0], paths)
+            spans[count].append(time.perf_counter() - begin)
+            await world.release(world.repositories[0], ids)
+    return {count: statistics.median(measured) * 1000 for count, measured in spans.items()}
 
 
 async def batches(world: World, seconds: float, theirs: float) -> None:
@@ -133,12 +134,10 @@ async def batches(world: World, seconds: float, theirs: float) -> None:
         calls, _ = await warm_rate(callers, seconds, pair)
         against = f"{calls * count / theirs:.1f} times etcd's {theirs:.0f}"
         print(f"batches of {count}, {callers} callers: {calls * count:,.0f} pairs/s, {against}")
-    one = await acquisition(world, 1)
+    spans = await acquisitions(world, (1, 100, 1000))
     for count in (100, 1000):
-        span = await acquisition(world, count)
-        print(
-            f"taking {count} paths: {span:.1f} ms, {span / one:.1f} times one path ({one:.2f} ms)"
-        )
+        ratio = f"{spans[count] / spans[1]:.1f} times one path ({spans[1]:.2f} ms)"
+        print(f"taking {count} paths: {spans[count]:.1f} ms, {ratio}")
 
 
 async def fill(world: World) -> UUID:

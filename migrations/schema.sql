@@ -39,6 +39,8 @@ $$;
 
 CREATE FUNCTION public.announce_locks(p_type text, p_repo_id uuid, p_actor_id uuid, p_lock_ids uuid[], p_cause text) RETURNS void
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 BEGIN
     PERFORM emit_event(p_type, p_repo_id, NULL, p_actor_id,
@@ -48,13 +50,18 @@ BEGIN
                    'type', l.lock_type, 'owner_id', l.owner_id, 'owner', u.username, 'reason', l.reason,
                    'lock_time', l.locked_at, 'expire_time', l.expires_at, 'base_commit', l.locked_at_commit,
                    'release_on_push', l.release_on_push, 'cause', p_cause) AS alike,
-               jsonb_agg(jsonb_build_object('id', l.id, 'path', l.path, 'fence', l.fence)
-                         ORDER BY l.path, l.fence) AS locks
-        FROM locks l JOIN user_identities u ON u.id = l.owner_id
-        WHERE l.id = ANY (p_lock_ids)
-        GROUP BY l.lock_type, l.owner_id, u.username, l.reason, l.locked_at, l.expires_at,
-                 l.release_on_push, l.locked_at_commit
-        ORDER BY min(l.path), min(l.fence)
+               l.locks
+        FROM (
+            SELECT k.lock_type, k.owner_id, k.reason, k.locked_at, k.expires_at, k.release_on_push, k.locked_at_commit,
+                   jsonb_agg(jsonb_build_object('id', k.id, 'path', k.path, 'fence', k.fence)
+                             ORDER BY k.path, k.fence) AS locks,
+                   min(k.path) AS first_path, min(k.fence) AS first_fence
+            FROM unnest(p_lock_ids) AS named (id)
+            CROSS JOIN LATERAL (SELECT * FROM locks WHERE locks.id = named.id OFFSET 0) k
+            GROUP BY k.lock_type, k.owner_id, k.reason, k.locked_at, k.expires_at, k.release_on_push, k.locked_at_commit
+        ) l
+        CROSS JOIN LATERAL (SELECT username FROM user_identities WHERE user_identities.id = l.owner_id OFFSET 0) u
+        ORDER BY l.first_path, l.first_fence
     ) e;
 END;
 $$;
@@ -136,6 +143,7 @@ $$;
 CREATE FUNCTION public.end_locks(p_repo_id uuid, p_lock_ids uuid[], p_now timestamp with time zone, p_action text, p_actor_id uuid, p_reason text, p_event text) RETURNS TABLE(lock_id uuid, action text)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     v_live UUID[];
@@ -228,6 +236,7 @@ $_$;
 CREATE FUNCTION public.grant_locks(p_repo_id uuid, p_paths text[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_lock_type text, p_owner_id uuid, p_actor_id uuid, p_reason text, p_base_commit text, p_release_on_push boolean, p_warning interval) RETURNS TABLE(lock_id uuid, path text, fence bigint)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     v_expired UUID[] := ARRAY(SELECT l.id FROM locks l WHERE l.repo_id = p_repo_id
@@ -296,21 +305,25 @@ END;
 $$;
 
 CREATE FUNCTION public.judge_locks(p_repo_id uuid, p_paths text[], p_owner_id uuid, p_lock_type text, p_now timestamp with time zone, p_excepted uuid[]) RETURNS TABLE(asked text, already_held boolean, id uuid, path text, owner_id uuid, owner text, lock_type text, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone, release_on_push boolean, locked_at_commit text)
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql STABLE ROWS 10
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 BEGIN
     RETURN QUERY
     WITH near AS (
         SELECT over.path AS asked, l.*
-        FROM locks_over(p_repo_id, p_paths, p_now) over JOIN locks l ON l.id = over.lock_id
+        FROM locks_over(p_repo_id, p_paths, p_now) over
+        CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = over.lock_id OFFSET 0) l
         UNION ALL
         SELECT directory.path, l.*
-        FROM unnest(p_paths) AS directory (path)
-        JOIN locks l ON l.repo_id = p_repo_id AND l.path > directory.path
-                    AND l.path < left(directory.path, -1) || '0'
-        WHERE right(directory.path, 1) = '/' AND l.expires_at > p_now AND l.owner_id <> p_owner_id
+        FROM (SELECT p.path FROM unnest(p_paths) AS p (path) WHERE right(p.path, 1) = '/' OFFSET 0) directory
+        CROSS JOIN LATERAL (
+            SELECT k.* FROM locks k
+            WHERE k.repo_id = p_repo_id AND k.path > directory.path AND k.path < left(directory.path, -1) || '0'
+              AND (k.expires_at > p_now AND k.owner_id <> p_owner_id) IS TRUE OFFSET 0) l
     ), judged AS (
         SELECT n.*, n.path = n.asked AND n.owner_id = p_owner_id AND n.lock_type = p_lock_type AS already_held
         FROM near n
@@ -353,6 +366,7 @@ $$;
 
 CREATE FUNCTION public.lock_conflicts(p_repo_id uuid, p_user_id uuid, p_paths text[]) RETURNS TABLE(path text, lock_id uuid, lock_path text, owner_id uuid, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone)
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     v_now TIMESTAMPTZ := lock_hold(p_repo_id);
@@ -360,7 +374,7 @@ BEGIN
     RETURN QUERY
     SELECT o.path, l.id, l.path, l.owner_id, l.reason, l.fence, l.locked_at, l.expires_at
     FROM locks_over(p_repo_id, p_paths, v_now) o
-    JOIN locks l ON l.id = o.lock_id
+    CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = o.lock_id OFFSET 0) l
     WHERE l.lock_type = 'exclusive' AND l.owner_id <> p_user_id
     ORDER BY o.path COLLATE "C", l.path;
 END;
@@ -398,6 +412,7 @@ $$;
 
 CREATE FUNCTION public.locks_missing(p_repo_id uuid, p_user_id uuid, p_paths text[]) RETURNS text[]
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     v_now TIMESTAMPTZ := lock_hold(p_repo_id);
@@ -407,33 +422,40 @@ BEGIN
         EXCEPT
         SELECT o.path
         FROM locks_over(p_repo_id, p_paths, v_now) o
-        JOIN locks l ON l.id = o.lock_id
+        CROSS JOIN LATERAL (SELECT k.lock_type, k.owner_id FROM locks k WHERE k.id = o.lock_id OFFSET 0) l
         WHERE l.lock_type = 'exclusive' AND l.owner_id = p_user_id
         ORDER BY 1);
 END;
 $$;
 
 CREATE FUNCTION public.locks_over(p_repo_id uuid, p_paths text[], p_now timestamp with time zone) RETURNS TABLE(path text, lock_id uuid)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 10
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
     SELECT asked.path, l.id
     FROM unnest(p_paths) AS asked (path)
-    JOIN locks l ON l.repo_id = p_repo_id AND l.path = asked.path
-    WHERE l.locked_at <= p_now AND l.expires_at > p_now
+    CROSS JOIN LATERAL (
+        SELECT k.id FROM locks k
+        WHERE k.repo_id = p_repo_id AND k.path = asked.path
+          AND (k.locked_at <= p_now AND k.expires_at > p_now) IS TRUE OFFSET 0) l
     UNION ALL
     SELECT asked.path, l.id
     FROM (SELECT lock_parent(p.path) AS directory, array_agg(p.path) AS paths
           FROM unnest(p_paths) AS p (path) GROUP BY 1) AS inside
-    CROSS JOIN lock_ancestry(inside.directory) AS above (path)
-    JOIN locks l ON l.repo_id = p_repo_id AND l.path = above.path
-    CROSS JOIN unnest(inside.paths) AS asked (path)
-    WHERE l.locked_at <= p_now AND l.expires_at > p_now
+    CROSS JOIN LATERAL (SELECT a.path FROM lock_ancestry(inside.directory) AS a (path) OFFSET 0) above
+    CROSS JOIN LATERAL (
+        SELECT k.id FROM locks k
+        WHERE k.repo_id = p_repo_id AND k.path = above.path
+          AND (k.locked_at <= p_now AND k.expires_at > p_now) IS TRUE OFFSET 0) l
+    CROSS JOIN LATERAL unnest(inside.paths) AS asked (path)
 $$;
 
 CREATE FUNCTION public.locks_stale(p_repo_id uuid, p_user_id uuid, p_lock_ids uuid[], p_fences bigint[]) RETURNS uuid[]
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     v_now TIMESTAMPTZ := lock_hold(p_repo_id);
@@ -441,10 +463,9 @@ BEGIN
     RETURN ARRAY(
         SELECT shown.id
         FROM unnest(p_lock_ids, p_fences) AS shown (id, fence)
-        WHERE NOT EXISTS (
-            SELECT FROM locks l
-            WHERE l.id = shown.id AND l.fence = shown.fence AND l.repo_id = p_repo_id
-              AND l.owner_id = p_user_id AND l.locked_at <= v_now AND l.expires_at > v_now)
+        LEFT JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = shown.id OFFSET 0) l ON true
+        WHERE (l.fence = shown.fence AND l.repo_id = p_repo_id AND l.owner_id = p_user_id
+               AND l.locked_at <= v_now AND l.expires_at > v_now) IS NOT TRUE
         ORDER BY shown.id);
 END;
 $$;
@@ -596,16 +617,17 @@ $$;
 CREATE FUNCTION public.release_locks(p_repo_id uuid, p_owner_id uuid, p_lock_ids uuid[]) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, released boolean)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     v_now TIMESTAMPTZ := lock_now(p_repo_id);
     v_there UUID[];
     v_gone UUID[];
 BEGIN
-    -- By id, and not by repository or owner, which the planner may take for more selective.
     SELECT array_agg(h.lock_id) FILTER (WHERE l.id IS NOT NULL), array_agg(h.lock_id) FILTER (WHERE l.id IS NULL)
     INTO v_there, v_gone
-    FROM lock_history h LEFT JOIN locks l ON l.id = h.lock_id
+    FROM lock_history h
+    LEFT JOIN LATERAL (SELECT k.id FROM locks k WHERE k.id = h.lock_id OFFSET 0) l ON true
     WHERE h.lock_id = ANY (p_lock_ids) AND h.action = 'acquired'
       AND (h.repo_id = p_repo_id) IS TRUE AND (h.owner_id = p_owner_id) IS TRUE;
 
@@ -621,23 +643,29 @@ $$;
 
 CREATE FUNCTION public.release_pushed_locks(p_repo_id uuid, p_user_id uuid, p_paths text[]) RETURNS TABLE(lock_id uuid, path text, fence bigint)
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     v_now TIMESTAMPTZ := lock_hold(p_repo_id);
     v_due UUID[];
 BEGIN
     v_due := ARRAY(
-        SELECT l.id FROM locks l
-        WHERE l.id IN (SELECT o.lock_id FROM locks_over(p_repo_id, p_paths, v_now) o)
-          AND l.owner_id = p_user_id AND l.release_on_push
-        ORDER BY l.path, l.id
-        FOR UPDATE);
+        SELECT due.id
+        FROM (SELECT DISTINCT l.path, l.id
+              FROM locks_over(p_repo_id, p_paths, v_now) o
+              CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = o.lock_id OFFSET 0) l
+              WHERE l.owner_id = p_user_id AND l.release_on_push
+              ORDER BY l.path, l.id) due
+        -- Another push may have been faster.
+        CROSS JOIN LATERAL (SELECT FROM locks k WHERE k.id = due.id FOR UPDATE) locked);
     IF v_due = '{}' THEN
         RETURN;
     END IF;
     UPDATE lock_clocks SET high_water = greatest(high_water, v_now) WHERE repo_id = p_repo_id;
     RETURN QUERY
-    SELECT l.id, l.path, l.fence FROM locks l WHERE l.id = ANY (v_due) ORDER BY l.path, l.id;
+    SELECT l.id, l.path, l.fence FROM unnest(v_due) AS due (id)
+    CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = due.id OFFSET 0) l
+    ORDER BY l.path, l.id;
     PERFORM end_locks(p_repo_id, v_due, v_now, 'released', p_user_id, NULL, 'lock.released');
 END;
 $$;
@@ -671,25 +699,25 @@ COMMENT ON COLUMN public.locks.warned_at IS 'when the owner was told that the lo
 CREATE FUNCTION public.renew_locks(p_repo_id uuid, p_owner_id uuid, p_lock_ids uuid[], p_fences bigint[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_warning interval) RETURNS SETOF public.locks
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
-    v_ids UUID[];
+    v_ids UUID[] := ARRAY(
+        SELECT shown.id
+        FROM unnest(p_lock_ids, p_fences) AS shown (id, fence)
+        CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = shown.id OFFSET 0) l
+        WHERE l.repo_id = p_repo_id AND l.owner_id = p_owner_id AND l.fence = shown.fence AND l.expires_at > p_now);
 BEGIN
-    WITH renewed AS (
+    IF v_ids <> '{}' THEN
         UPDATE locks l
         SET expires_at = greatest(l.expires_at, p_expires_at),
             warned_at = CASE WHEN greatest(l.expires_at, p_expires_at) - p_now <= p_warning THEN p_now END
-        FROM unnest(p_lock_ids, p_fences) AS shown (id, fence)
-        WHERE l.id = shown.id AND l.fence = shown.fence AND (l.repo_id = p_repo_id) IS TRUE
-          AND (l.owner_id = p_owner_id) IS TRUE AND l.expires_at > p_now
-        RETURNING l.id
-    )
-    SELECT array_agg(r.id) INTO v_ids FROM renewed r;
-
-    IF v_ids IS NOT NULL THEN
+        WHERE l.id = ANY (v_ids);
         PERFORM announce_locks('lock.renewed', p_repo_id, p_owner_id, v_ids, NULL);
     END IF;
-    RETURN QUERY SELECT * FROM locks l WHERE l.id = ANY (v_ids);
+    RETURN QUERY
+    SELECT l.* FROM unnest(v_ids) AS renewed (id)
+    CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = renewed.id OFFSET 0) l;
 END;
 $$;
 
@@ -765,11 +793,12 @@ $$;
 CREATE FUNCTION public.warn_of_locks(p_repo_id uuid, p_now timestamp with time zone, p_warning interval, p_limit integer) RETURNS SETOF public.locks
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     v_ids UUID[] := ARRAY(
         SELECT l.id FROM locks l
-        WHERE l.repo_id = p_repo_id AND l.expires_at > p_now AND l.expires_at <= p_now + p_warning
+        WHERE (l.repo_id = p_repo_id) IS TRUE AND l.expires_at > p_now AND l.expires_at <= p_now + p_warning
           AND l.warned_at IS NULL
         ORDER BY l.expires_at, l.path LIMIT p_limit);
 BEGIN
@@ -777,7 +806,9 @@ BEGIN
         UPDATE locks SET warned_at = p_now WHERE id = ANY (v_ids);
         PERFORM announce_locks('lock.expiring', p_repo_id, NULL, v_ids, NULL);
     END IF;
-    RETURN QUERY SELECT * FROM locks l WHERE l.id = ANY (v_ids);
+    RETURN QUERY
+    SELECT l.* FROM unnest(v_ids) AS warned (id)
+    CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = warned.id OFFSET 0) l;
 END;
 $$;
 
@@ -1812,8 +1843,6 @@ CREATE INDEX idx_locks_expires ON public.locks USING btree (expires_at);
 CREATE INDEX idx_locks_owner ON public.locks USING btree (owner_id, repo_id, path);
 
 CREATE INDEX idx_locks_path ON public.locks USING btree (repo_id, path);
-
-CREATE INDEX idx_locks_repo_expires ON public.locks USING btree (repo_id, expires_at);
 
 CREATE INDEX idx_login_throttles_window ON public.login_throttles USING btree (window_started_at);
 

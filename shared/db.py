@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -69,13 +69,15 @@ class Database:
         self.pool = pool
 
     @classmethod
-    async def connect(cls, dsn: str, *, service: str, size: int) -> Database:
-        """Opens the pool; the connections are made when first needed."""
+    async def connect(
+        cls, dsn: str, *, service: str, size: int, settings: Mapping[str, str] | None = None
+    ) -> Database:
+        """Opens the pool; the connections are made when first needed, with `settings` besides SESSION."""
         pool = await asyncpg.create_pool(
             dsn,
             min_size=1,
             max_size=size,
-            server_settings={"application_name": f"dits-{service}", **SESSION},
+            server_settings={"application_name": f"dits-{service}", **SESSION, **(settings or {})},
             reset=_keep_session,
         )
         return cls(pool)

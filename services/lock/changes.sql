@@ -2,7 +2,8 @@
 -- Those of the locks ($2) that user $3 holds or held in a repository, and whether one waits at $4 for its
 -- end to be written. By id, and not by repository or owner, which the planner may take for more selective.
 SELECT h.lock_id, coalesce(l.expires_at <= $4, false) AS is_expired
-FROM lock_history h LEFT JOIN locks l ON l.id = h.lock_id
+FROM lock_history h
+LEFT JOIN LATERAL (SELECT k.expires_at FROM locks k WHERE k.id = h.lock_id OFFSET 0) l ON true
 WHERE h.lock_id = ANY ($2::uuid[]) AND h.action = 'acquired'
   AND (h.repo_id = $1) IS TRUE AND (h.owner_id = $3) IS TRUE;
 

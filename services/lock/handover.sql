@@ -3,8 +3,8 @@
 SELECT h.owner_id AS last_owner_id, u.username AS owner, l.*
 FROM lock_history h
 JOIN user_identities u ON u.id = h.owner_id
-LEFT JOIN locks l ON l.id = h.lock_id AND l.expires_at > $3
-WHERE h.lock_id = $2 AND h.action = 'acquired' AND h.repo_id = $1;
+LEFT JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = h.lock_id AND (k.expires_at > $3) IS TRUE OFFSET 0) l ON true
+WHERE h.lock_id = $2 AND h.action = 'acquired' AND (h.repo_id = $1) IS TRUE;
 
 -- name: writer
 -- The active user of this name in lower case, if the user may write to the repository.
@@ -16,7 +16,8 @@ WHERE lower(u.username) = $2 AND u.status = 'active' AND repository_permission(u
 -- What would stand in the way of user $2 on the path $3 in mode $4 at $5 if the lock $6 were gone: another
 -- lock of that user on the path itself, or anybody else's on it, above or below it.
 WITH near AS (
-    SELECT l.* FROM locks_over($1, ARRAY[$3::text], $5) over JOIN locks l ON l.id = over.lock_id
+    SELECT l.* FROM locks_over($1, ARRAY[$3::text], $5) over
+    CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = over.lock_id OFFSET 0) l
     UNION ALL
     SELECT l.* FROM locks l
     WHERE right($3, 1) = '/' AND l.repo_id = $1 AND l.path > $3 AND l.path < left($3, -1) || '0'

@@ -1,10 +1,10 @@
 -- name: lock_time
 -- The time that counts for the locks of a repository, and whether some have expired whose ends have not
--- been written.
-SELECT t.now, coalesce(t.first_end <= t.now, false) AS has_expired
+-- been written. The order makes it look at expired locks only.
+SELECT t.now, (SELECT true FROM locks l WHERE l.expires_at <= t.now AND (l.repo_id = $1) IS TRUE
+               ORDER BY l.expires_at LIMIT 1) IS TRUE AS has_expired
 FROM (
-    SELECT greatest(clock_timestamp(), (SELECT high_water FROM lock_clocks WHERE repo_id = $1)) AS now,
-           (SELECT expires_at FROM locks WHERE repo_id = $1 ORDER BY expires_at LIMIT 1) AS first_end
+    SELECT greatest(clock_timestamp(), (SELECT high_water FROM lock_clocks WHERE repo_id = $1)) AS now
 ) t;
 
 -- name: history
@@ -33,10 +33,16 @@ ORDER BY h.action_at DESC, h.fence DESC, h.action DESC
 LIMIT $5;
 
 -- name: history_of_lock
--- The same, of lock $6; only of path $7 and user $8 unless those are NULL.
+-- The same, of lock $6: at most its beginning and its end, each of which has an index; only of path $7 and
+-- user $8 unless those are NULL.
+WITH of_lock AS (
+    SELECT * FROM lock_history WHERE lock_id = $6 AND action = 'acquired'
+    UNION ALL
+    SELECT * FROM lock_history WHERE lock_id = $6 AND action <> 'acquired'
+)
 SELECT h.*, o.username AS owner, a.username AS actor
-FROM lock_history h JOIN user_identities o ON o.id = h.owner_id LEFT JOIN user_identities a ON a.id = h.action_by
-WHERE h.repo_id = $1 AND (h.action_at, h.fence, h.action) < ($2, $3, $4) AND h.lock_id = $6
+FROM of_lock h JOIN user_identities o ON o.id = h.owner_id LEFT JOIN user_identities a ON a.id = h.action_by
+WHERE h.repo_id = $1 AND (h.action_at, h.fence, h.action) < ($2, $3, $4)
   AND ($7::text IS NULL OR h.path = $7) AND ($8::uuid IS NULL OR h.owner_id = $8)
 ORDER BY h.action_at DESC, h.fence DESC, h.action DESC
 LIMIT $5;

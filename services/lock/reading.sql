@@ -2,7 +2,7 @@
 -- A lock that is live at $3.
 SELECT l.*, u.username AS owner
 FROM locks l JOIN user_identities u ON u.id = l.owner_id
-WHERE l.repo_id = $1 AND l.id = $2 AND l.expires_at > $3;
+WHERE l.id = $2 AND (l.repo_id = $1 AND l.expires_at > $3) IS TRUE;
 
 -- name: list_locks
 -- Locks behind ($3, $4) and before $5 in the order of (path, fence): live at $2, or expired ($7) by then;
@@ -30,7 +30,7 @@ SELECT DISTINCT ON (over.path) over.path AS asked, l.*, u.username AS owner,
        bool_or(l.lock_type = 'exclusive' AND l.owner_id IS DISTINCT FROM $3) OVER asked AS blocked,
        bool_or(l.lock_type = 'exclusive' AND l.owner_id IS NOT DISTINCT FROM $3) OVER asked AS held
 FROM locks_over($1, $2, $4) over
-JOIN locks l ON l.id = over.lock_id
+CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = over.lock_id OFFSET 0) l
 JOIN user_identities u ON u.id = l.owner_id
 WINDOW asked AS (PARTITION BY over.path)
 ORDER BY over.path, array_position('{exclusive,shared,advisory}', l.lock_type),

@@ -32,7 +32,7 @@ PLANTED = {
     "reads do not wait for their turn": (
         "lock_hold", "PERFORM pg_advisory_xact_lock_shared(", "PERFORM abs(",
     ),
-    "directories above do not count": ("locks_over", "l.path = above.path", "l.path = above.path || '?'"),
+    "directories above do not count": ("locks_over", "k.path = above.path", "k.path = above.path || '?'"),
 }  # fmt: skip
 
 
