@@ -26,6 +26,10 @@ log = structlog.get_logger(__name__)
 _REFLECTION_V1ALPHA = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 # A message may exceed the limit of its method by its framing; the chain holds the exact limits.
 _SLACK = 1 << 20
+# Background work that failed in a way that nobody has thought of begins again after this time.
+RESTART_SECONDS = 5.0
+
+Background = Callable[[], Coroutine[Any, Any, None]]
 
 
 class StartError(Exception):
@@ -77,6 +81,16 @@ _OPTIONS = (
 )
 
 
+async def _kept_up(work: Background) -> None:
+    """Runs background work, which does not end by itself, again and again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("a defect")
+        await asyncio.sleep(RESTART_SECONDS)
+
+
 class ServiceServer:
     """One service, listening."""
 
@@ -88,7 +102,7 @@ class ServiceServer:
         resolver: AccessResolver,
         servicers: Sequence[tuple[ServiceDescriptor, object]],
         *,
-        background: Iterable[Callable[[], Coroutine[Any, Any, None]]] = (),
+        background: Iterable[Background] = (),
         channels: Sequence[grpc.aio.Channel] = (),
     ) -> None:
         self.name = name
@@ -132,7 +146,7 @@ class ServiceServer:
                 f"another program has the port; choose one with --{self.name}-port."
             ) from error
         await self._server.start()
-        self._tasks = [asyncio.create_task(work()) for work in self._background]
+        self._tasks = [asyncio.create_task(_kept_up(work)) for work in self._background]
         log.info("listening", service=self.name, host=settings.host, port=self.port)
 
     async def stop(self) -> None:

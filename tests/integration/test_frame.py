@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog
 from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.repo.v1.commit_service_pb2 import PushHeader, PushRequest
 from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest, ListRepositoriesRequest
@@ -17,10 +18,13 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
+import shared.server as server_module
+from services.auth.access import LocalAccess
 from services.suite import Suite
 from shared.config import Settings
+from shared.db import Database
 from shared.policy import POLICY
-from shared.server import Runtime, StartError
+from shared.server import Runtime, ServiceServer, StartError
 from shared.serverkey import ServerKey
 from tests.api import Api, read_error, refused
 
@@ -207,3 +211,30 @@ async def test_a_taken_port_is_one_sentence(api: Api, dsn: str, settings: Settin
     )
     with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{taken}: another program"):
         await suite.start()
+
+
+async def test_background_work_that_fails_is_logged_and_begins_again(
+    dsn: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "RESTART_SECONDS", 0.01)
+    done = asyncio.Event()
+    begun = 0
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            raise KeyError("a defect")
+        done.set()
+        await asyncio.Event().wait()
+
+    database = await Database.connect(dsn, service="test", size=1)
+    runtime = Runtime(settings, dsn, ServerKey(b"k" * 32))
+    server = ServiceServer("auth", runtime, database, LocalAccess(database), [], background=[work])
+    with structlog.testing.capture_logs() as logs:
+        await server.start()
+        await asyncio.wait_for(done.wait(), 10)
+        await server.stop()
+    [entry] = [entry for entry in logs if entry["log_level"] == "error"]
+    assert entry["event"] == "a defect"
+    assert begun == 2
