@@ -98,6 +98,7 @@ def lock_held(path: str, lock: "Lock") -> RemoteError:
     metadata = {
         "path": path,
         "lock_id": lock.id,
+        "lock_path": lock.path,
         "holder": lock.owner,
         "since": lock.lock_time.ToJsonString(),
         "expires": lock.expire_time.ToJsonString(),
@@ -111,7 +112,10 @@ def lock_held(path: str, lock: "Lock") -> RemoteError:
 
 def _lock_held(metadata: Mapping[str, str]) -> str:
     """Say who holds the lock, since when, until when and why."""
-    text = f'"{metadata["path"]}" is locked by {metadata.get("holder") or "someone else"}'
+    path, holder = metadata["path"], metadata.get("holder") or "someone else"
+    text = f'"{path}" is locked by {holder}'
+    if (place := metadata.get("lock_path", path)) != path:
+        text += f', who holds "{place}",'
     for word, key in (("since", "since"), ("until", "expires")):
         if metadata.get(key):
             text += f" {word} {_minute(metadata[key])}"

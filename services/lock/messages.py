@@ -52,6 +52,7 @@ def lock_held(conflicts: Sequence[Conflict]) -> DomainError:
             "count": str(len(conflicts)),
             "path": path,
             "lock_id": first.id,
+            "lock_path": first.path,
             "holder": first.owner,
             "since": time_text(first.lock_time.ToDatetime(UTC)),
             "expires": time_text(first.expire_time.ToDatetime(UTC)),

@@ -143,6 +143,7 @@ def _held(rows: Sequence[Row]) -> DomainError:
             "count": str(len(rows)),
             "path": first["path"],
             "lock_id": str(first["lock_id"]),
+            "lock_path": first["lock_path"],
             "holder": first["holder"],
             "since": time_text(first["locked_at"]),
             "expires": time_text(first["expires_at"]),

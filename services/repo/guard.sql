@@ -1,6 +1,6 @@
 -- name: lock_conflicts
 -- Other people's exclusive locks on paths, with their holders.
-SELECT c.path, c.lock_id, c.reason, c.locked_at, c.expires_at, u.username AS holder
+SELECT c.path, c.lock_id, c.lock_path, c.reason, c.locked_at, c.expires_at, u.username AS holder
 FROM lock_conflicts($1, $2, $3::text[]) c JOIN user_identities u ON u.id = c.owner_id
 ORDER BY c.path;
 

@@ -83,7 +83,8 @@ async def test_a_lock_of_someone_else_is_explained(ada: Person, bob: Person) -> 
     assert caught.value.reason == "LOCK_HELD"
     told = str(caught.value)
     assert re.fullmatch(
-        r'"shots/d/e" is locked by ada since [-0-9]+ [:0-9]+ UTC until [-0-9]+ [:0-9]+ UTC \(grading\)',
+        r'"shots/d/e" is locked by ada, who holds "shots/", since [-0-9]+ [:0-9]+ UTC'
+        r" until [-0-9]+ [:0-9]+ UTC \(grading\)",
         told,
     )
     # Nothing of bob's is left behind.
@@ -231,7 +232,9 @@ async def test_on_another_branch_the_server_decides(ada: Person, bob: Person) ->
     write(bob.home / "two", {"a": b"ada's"})
     assert (await bob.push("two")).branch == "side"
     write(bob.home / "two", {"a": b"bob's own"})
-    with pytest.raises(RemoteError, match='"a" is locked by ada'):
+    with pytest.raises(
+        RemoteError, match=r'^"a" is locked by ada since \S+ \S+ UTC until \S+ \S+ UTC$'
+    ):
         await bob.push("two")
 
 

@@ -120,6 +120,7 @@ async def test_an_atomic_batch_takes_all_or_nothing(studio: Studio) -> None:
         "count": "2",
         "path": "dir/b",
         "lock_id": held.id,
+        "lock_path": held.path,
         "holder": studio.bob.username,
         "since": held.lock_time.ToJsonString(),
         "expires": held.expire_time.ToJsonString(),
@@ -308,4 +309,4 @@ async def test_a_conflict_of_long_texts_still_reaches_the_client(studio: Studio)
     assert told.metadata["count"] == "40"
     assert told.metadata["path"] == paths[0]
     assert told.metadata["reason"] == "ü" * 512
-    assert told.detail(PreconditionFailure).violations[0].subject == paths[0]
+    assert told.metadata["lock_path"] == paths[0]

@@ -88,7 +88,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_LOCK_HELD: _ErrorReason.ValueType  # 75
     """FAILED_PRECONDITION. Someone else holds a lock on a path. Metadata: `count` and, of the first:
-    `path`, `lock_id`, `holder`, `since`, `expires` (RFC 3339), `reason`. PreconditionFailure lists up to 20.
+    `path`, `lock_id`, `lock_path` (a directory above, or what is in the directory that was asked for, or the
+    path itself), `holder`, `since`, `expires` (RFC 3339), `reason`. PreconditionFailure lists up to 20.
     """
     ERROR_REASON_LOCK_REQUIRED: _ErrorReason.ValueType  # 76
     """FAILED_PRECONDITION. The repository wants a lock on every existing file that is changed or deleted,
@@ -188,7 +189,8 @@ repository. Metadata: `kind` (`manifest` or `commit`), `count`, `hashes` (as abo
 """
 ERROR_REASON_LOCK_HELD: ErrorReason.ValueType  # 75
 """FAILED_PRECONDITION. Someone else holds a lock on a path. Metadata: `count` and, of the first:
-`path`, `lock_id`, `holder`, `since`, `expires` (RFC 3339), `reason`. PreconditionFailure lists up to 20.
+`path`, `lock_id`, `lock_path` (a directory above, or what is in the directory that was asked for, or the
+path itself), `holder`, `since`, `expires` (RFC 3339), `reason`. PreconditionFailure lists up to 20.
 """
 ERROR_REASON_LOCK_REQUIRED: ErrorReason.ValueType  # 76
 """FAILED_PRECONDITION. The repository wants a lock on every existing file that is changed or deleted,
