@@ -1,5 +1,6 @@
 """Cutting content into chunks and naming them, in one pass over a buffer that is used again."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,9 +27,12 @@ class Cut:
         return sum(self.sizes)
 
 
+_SMALLEST = [profile.min_file_bytes for profile in PROFILES]
+
+
 def profile_for(size: int) -> Profile:
     """Return the last profile whose smallest file is not above the size."""
-    return next(profile for profile in reversed(PROFILES) if profile.min_file_bytes <= size)
+    return PROFILES[bisect_right(_SMALLEST, size) - 1]
 
 
 class Cutter:

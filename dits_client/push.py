@@ -99,6 +99,8 @@ class _Push:
 
     def _foresee(self, snapshot: Snapshot, held: PushLocks) -> None:
         """Find out before hours of uploading that a lock is in the way; hold what is sure to be needed."""
+        if not held.matters(is_new=self._parent is None):
+            return
         sure = []
         for change, is_sure in snapshot.expected(self._trees.load, self._parent):
             held.keep(change.path)

@@ -82,6 +82,10 @@ class PushLocks:
         held = islice(self._held.values(), MAX_FENCES)
         return [LockFence(lock_id=lock.id, fence=lock.fence) for lock in held]
 
+    def matters(self, *, is_new: bool) -> bool:
+        """Say whether it is of use to know early what will be changed; `is_new`: nothing is there yet."""
+        return bool(self._mine or self._theirs) or (self._required and not is_new)
+
     def keep(self, path: str) -> None:
         """Renew the caller's lock on a path that may be changed, if there is one."""
         lock = self._covering(self._mine, path)

@@ -210,6 +210,8 @@ def recipe_hash(chunk_hashes: bytes, chunk_sizes: Sequence[int]) -> str:
     """Return the hexadecimal BLAKE3 hash of a whole chunk list: each hash, then its size as u32."""
     if len(chunk_hashes) != HASH_BYTES * len(chunk_sizes):
         raise ManifestError("chunk_hashes", "not as many as sizes")
+    if len(chunk_sizes) == 1:
+        return blake3(chunk_hashes + _U32.pack(chunk_sizes[0])).hexdigest()
     sizes = map(_U32.pack, chunk_sizes)
     pairs = zip(split_hashes(chunk_hashes), sizes, strict=True)
     return blake3(b"".join(chain.from_iterable(pairs))).hexdigest()

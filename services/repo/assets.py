@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from posixpath import splitext
 from typing import TypeVar
 from uuid import UUID
 
@@ -38,7 +41,7 @@ class Asset:
 
 
 def collect(manifests: Iterable[Manifest], recipes: Mapping[str, Recipe]) -> dict[str, Asset]:
-    """The contents of new manifests, each with the number of those that contain it."""
+    """The contents of new manifests, each with the number of those that contain it. For a thread."""
     found: dict[str, Asset] = {}
     for manifest in manifests:
         counted: set[str] = set()
@@ -74,7 +77,7 @@ async def _insert(
         (
             name,
             asset.file.size,
-            mimetypes.guess_type(asset.name)[0],
+            _mime_type(asset.name),
             asset.name,
             len(asset.chunks),
             asset.manifests,
@@ -84,6 +87,19 @@ async def _insert(
     ]
     columns = map(list, zip(*rows, strict=True))
     return await connection.fetch(Q.insert_assets, repo_id, *columns)
+
+
+def _mime_type(name: str) -> str | None:
+    """By the ending, or by two if the last only says how it is packed: `.tar.gz`."""
+    ending = splitext(name)[1]
+    if ending in mimetypes.encodings_map:
+        return mimetypes.guess_type(name)[0]
+    return _type_of_ending(ending)
+
+
+@lru_cache(maxsize=1000)
+def _type_of_ending(ending: str) -> str | None:
+    return mimetypes.guess_type(f"a{ending}")[0]
 
 
 async def _count(
@@ -101,14 +117,7 @@ async def _count(
 
 async def _reference(connection: Connection, repo_id: UUID, assets: Sequence[Asset]) -> None:
     """Takes one reference per new content on each of its chunks, recipe chunks included."""
-    counts: Counter[str] = Counter()
-    sizes: dict[str, int] = {}
-    for asset in assets:
-        recipes = {part.hex() for part in split_hashes(asset.file.recipe_hashes)}
-        counts.update(recipes.union(asset.chunks))
-        for chunk, size in zip(asset.chunks, asset.sizes, strict=True):
-            if sizes.setdefault(chunk, size) != size:
-                raise _wrong_size([chunk])
+    counts, sizes = await asyncio.to_thread(_chunks, assets)
     missing: list[str] = []
     for batch in _batches(sorted(counts)):
         taken = [counts[chunk] for chunk in batch]
@@ -120,6 +129,21 @@ async def _reference(connection: Connection, repo_id: UUID, assets: Sequence[Ass
         wrong = await connection.fetchval(Q.chunks_of_other_size, repo_id, batch, claimed)
         if wrong:
             raise _wrong_size(wrong)
+
+
+def _chunks(assets: Sequence[Asset]) -> tuple[Counter[str], dict[str, int]]:
+    """How many of the contents name each chunk, and the sizes that they claim."""
+    counts: Counter[str] = Counter()
+    sizes: dict[str, int] = {}
+    for asset in assets:
+        chunks = set(asset.chunks)
+        if asset.file.recipe_hashes:
+            chunks.update(part.hex() for part in split_hashes(asset.file.recipe_hashes))
+        counts.update(chunks)
+        for chunk, size in zip(asset.chunks, asset.sizes, strict=True):
+            if sizes.setdefault(chunk, size) != size:
+                raise _wrong_size([chunk])
+    return counts, sizes
 
 
 def _asset(file: File, name: str, recipes: Mapping[str, Recipe]) -> Asset:

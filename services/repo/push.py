@@ -97,7 +97,8 @@ class _Transaction:
         trees = Trees(connection, self.repo_id, push.manifests)
         changes = await self._changes(trees)
         new_manifests = await self._insert_manifests(fresh, changes)
-        found = assets.collect((push.manifests[name] for name in new_manifests), self.recipes)
+        fresh_manifests = [push.manifests[name] for name in new_manifests]
+        found = await asyncio.to_thread(assets.collect, fresh_manifests, self.recipes)
         new_assets = await assets.record(connection, self.repo_id, found)
         new_commits = 0
         if push.commits:
@@ -286,7 +287,9 @@ def _common(compared: list[Changes]) -> Changes:
 
 def _chunk_count(file: File, recipes: Mapping[str, Recipe]) -> int:
     """How many chunks a file has, counted as often as they occur."""
-    return len(file.chunk_sizes) + sum(len(part.chunk_sizes) for part in parts(file, recipes))
+    if not file.recipe_hashes:
+        return len(file.chunk_sizes)
+    return sum(len(part.chunk_sizes) for part in parts(file, recipes))
 
 
 def _missing(kind: str, names: set[str]) -> DomainError:

@@ -63,6 +63,8 @@ class RecipeReader:
 
 def parts(file: File, recipes: Mapping[str, Recipe]) -> list[Recipe]:
     """The recipes of one file, in order."""
+    if not file.recipe_hashes:
+        return []
     return [recipes[part.hex()] for part in split_hashes(file.recipe_hashes)]
 
 

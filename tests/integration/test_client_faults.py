@@ -107,6 +107,7 @@ async def test_an_interrupted_clone_is_continued(
     assert len(there) == 10
     assert there.items() <= read(ada.home / "one").items()
     # What a killed client leaves behind is no part of the folder, and goes.
+    (ada.home / "two" / "d1").mkdir(exist_ok=True)
     (ada.home / "two" / "d1" / partial_name()).write_bytes(b"begun")
     (ada.home / "two" / "d8").mkdir()
     (ada.home / "two" / "d8" / partial_name()).write_bytes(b"begun")
