@@ -27,7 +27,7 @@ def lock(arguments: Namespace) -> None:
     """Take locks: all of them or none, up to a thousand paths."""
     workspace = here()
     with connected(workspace.state.server) as (client, _):
-        paths, options = list(_paths(workspace, arguments.paths)), _options(arguments)
+        paths, options = list(_paths(workspace, arguments.paths)), _options(arguments, workspace)
         for response in library.acquire(client, workspace.state.repository, paths, options):
             for result in response.results:
                 _tell(result)
@@ -38,7 +38,8 @@ def steal(arguments: Namespace) -> None:
 
     The token of a login may not do that: the password is asked for again.
     """
-    workspace, options = here(), _options(arguments)
+    workspace = here()
+    options = _options(arguments, workspace)
     repository = workspace.state.repository
     with connected(workspace.state.server) as (client, login), ExitStack() as stack:
         paths = list(_paths(workspace, arguments.paths))
@@ -55,11 +56,19 @@ def steal(arguments: Namespace) -> None:
                 print(f"  taken away: {_described(held)}")
 
 
-def _options(arguments: Namespace) -> library.Options:
+def _options(arguments: Namespace, workspace: Workspace) -> library.Options:
+    """Return how locks are wanted: only on files of which this folder has the newest version."""
     kind = LOCK_TYPE_EXCLUSIVE
     if arguments.shared or arguments.advisory:
         kind = LOCK_TYPE_SHARED if arguments.shared else LOCK_TYPE_ADVISORY
-    return library.Options(kind, arguments.ttl, arguments.reason, arguments.release_on_push)
+    return library.Options(
+        kind,
+        arguments.ttl,
+        arguments.reason,
+        arguments.release_on_push,
+        base_commit="" if arguments.outdated else workspace.state.head,
+        branch=workspace.state.branch,
+    )
 
 
 def _tell(result: AcquireResult) -> None:

@@ -122,6 +122,9 @@ def _locks(commands: Commands) -> None:
         command.add_argument(
             "--release-on-push", action="store_true", help="until your push that changes the file"
         )
+        command.add_argument(
+            "--outdated", action="store_true", help="even if the branch has a newer version"
+        )
     lock.add_argument("--reason", default="", help="shown to others")
     steal.add_argument("--reason", required=True, help="told to those who lose their locks")
     steal.add_argument(

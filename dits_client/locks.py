@@ -39,6 +39,9 @@ class Options:
     release_on_push: bool = False
     # All paths of a call or none; else each for itself.
     atomic: bool = True
+    # Refuse paths that were changed on the branch by a commit that is not in this one; empty = any path.
+    base_commit: str = ""
+    branch: str = ""
 
 
 def acquire(
@@ -60,6 +63,8 @@ def _acquire(
         release_on_push=options.release_on_push,
         mode=BATCH_MODE_ATOMIC if options.atomic else BATCH_MODE_PER_PATH,
         steal_lock_ids=steal,
+        base_commit=options.base_commit,
+        branch=options.branch if options.base_commit else "",
     )
     if options.ttl_seconds is not None:
         request.ttl.CopyFrom(Duration(seconds=options.ttl_seconds))

@@ -80,8 +80,8 @@ def _retry_after(code: str, reason: str, delay: float | None) -> float | None:
 def _sentence(
     code: str, reason: str, metadata: Mapping[str, str], message: str, endpoints: Endpoints
 ) -> str:
-    if reason == "LOCK_HELD" and "path" in metadata:
-        return _lock_held(metadata)
+    if reason in ("LOCK_HELD", "BASE_OUTDATED") and "path" in metadata:
+        return _lock_held(metadata) if reason == "LOCK_HELD" else _outdated(metadata)
     if reason in _SENTENCES:
         return _SENTENCES[reason]
     if not reason and code == "UNAVAILABLE":
@@ -123,6 +123,16 @@ def _lock_held(metadata: Mapping[str, str]) -> str:
         text += f" ({metadata['reason']})"
     others = int(metadata.get("count") or "1") - 1
     return text + (f", and {others} more locks are in the way" if others > 0 else "")
+
+
+def _outdated(metadata: Mapping[str, str]) -> str:
+    """Say which file has a newer version."""
+    others = int(metadata.get("count") or "1") - 1
+    more = f" (and {others} more)" if others > 0 else ""
+    return (
+        f'"{metadata["path"]}"{more} has a newer version on {metadata.get("branch") or "the branch"}, '
+        f"by {metadata.get('newer', '')[:12]}: run `dits pull` first"
+    )
 
 
 def _minute(time: str) -> str:

@@ -184,6 +184,33 @@ async def test_stealing_from_the_command_line(
     assert told == "dits: this needs the permission ADMIN; you have WRITE\n"
 
 
+async def test_what_is_locked_is_the_newest_version(
+    run: Run, ada: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run("repo", "create", "film")
+    write(home / "film", {"a": b"1", "shots/b": b"2", "shots/c": b"3"})
+    monkeypatch.chdir(home / "film")
+    await run("init")
+    assert (await run("lock", "a")).startswith("locked: a")
+    await run("unlock", "a")
+    await run("push")
+    await run("clone", "film", str(home / "old"))
+    write(home / "film", {"a": b"11", "shots/c": b"33"})
+    await run("push")
+    monkeypatch.chdir(home / "old")
+    assert (await run("lock", "shots/b")).startswith("locked: shots/b")
+    told = await run("lock", "a", "shots/c", fails=True)
+    assert re.fullmatch(
+        r'dits: "a" \(and 1 more\) has a newer version on main, by [0-9a-f]{12}: '
+        r"run `dits pull` first\n",
+        told,
+    )
+    assert "newer version" in await run("lock", "shots", fails=True)
+    assert (await run("lock", "a", "--outdated")).startswith("locked: a")
+    await run("pull")
+    assert (await run("lock", "shots")).startswith("locked: shots/")
+
+
 async def test_locks_from_the_command_line(
     run: Run, ada: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
