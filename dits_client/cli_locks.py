@@ -4,7 +4,7 @@ import os
 import unicodedata
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dits.lock.v1.lock_service_pb2 import (
@@ -19,14 +19,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from dits_client import locks as library
 from dits_client.cli_session import connected, here, read_password, session, username
-from dits_client.errors import ClientError
+from dits_client.errors import ClientError, RemoteError
 from dits_client.workspace import Workspace
 
 
 def lock(arguments: Namespace) -> None:
     """Take locks: all of them or none, up to a thousand paths."""
     workspace = here()
-    with connected(workspace.state.server) as (client, _):
+    with connected(workspace.state.server) as (client, _), _branch_needed(workspace):
         paths, options = list(_paths(workspace, arguments.paths)), _options(arguments, workspace)
         for response in library.acquire(client, workspace.state.repository, paths, options):
             for result in response.results:
@@ -41,7 +41,11 @@ def steal(arguments: Namespace) -> None:
     workspace = here()
     options = _options(arguments, workspace)
     repository = workspace.state.repository
-    with connected(workspace.state.server) as (client, login), ExitStack() as stack:
+    with (
+        connected(workspace.state.server) as (client, login),
+        ExitStack() as stack,
+        _branch_needed(workspace),
+    ):
         paths = list(_paths(workspace, arguments.paths))
         ways = library.in_way(client, repository, paths, options.type)
         if not os.environ.get("DITS_TOKEN") and any(
@@ -69,6 +73,21 @@ def _options(arguments: Namespace, workspace: Workspace) -> library.Options:
         base_commit="" if arguments.outdated else workspace.state.head,
         branch=workspace.state.branch,
     )
+
+
+@contextmanager
+def _branch_needed(workspace: Workspace) -> Iterator[None]:
+    """Say what to do if there is no branch any more to compare with."""
+    try:
+        yield
+    except RemoteError as error:
+        if error.reason != "NOT_FOUND" or "revision" not in str(error):
+            raise
+        branch = workspace.state.branch
+        message = (
+            f"{branch} is no longer on the server, so nobody knows what is new: use --outdated"
+        )
+        raise ClientError(message) from None
 
 
 def _tell(result: AcquireResult) -> None:

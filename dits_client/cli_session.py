@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,9 @@ def session(endpoints: Endpoints, username: str, password: str) -> Iterator["Cli
         try:
             yield client
         finally:
-            client.call(client.sessions.Logout, LogoutRequest())
+            # If that fails, it ends by itself.
+            with suppress(ClientError):
+                client.call(client.sessions.Logout, LogoutRequest())
 
 
 def read_password(prompt: str = "Password: ", *, from_stdin: bool = False) -> str:

@@ -205,7 +205,7 @@ class _Push:
         elif error.reason == "HISTORY_MISSING":
             proposal.manifests = list(directories(self._trees.load, proposal.commit.tree, set()))
         elif error.reason in ("LOCK_STALE", "LOCK_REQUIRED"):
-            held.lost()
+            held.lost(error.metadata.get("path", ""))
             self._lock(held)
         else:
             return False

@@ -29,6 +29,7 @@ from dits_client.remote_errors import lock_held
 # mid-push, nobody waits longer than that.
 TTL_SECONDS = 600.0
 TICK_SECONDS = 20.0
+REASON = "being pushed"
 # The most locks that a push may name; whether the others are held is checked all the same.
 MAX_FENCES = 100_000
 
@@ -57,6 +58,8 @@ class PushLocks:
         # Those that the push relies on, by id.
         self._held: dict[str, Lock] = {}
         self._taken: list[str] = []
+        # What was last not to be had.
+        self._refused: dict[str, Lock] = {}
         # When locks end, by the clock of this process; shared with the thread that renews.
         self._ends: dict[str, float] = {}
         self._kept: dict[str, Lock] = {}
@@ -65,7 +68,12 @@ class PushLocks:
         self._thread = threading.Thread(target=self._renew, name="renew locks", daemon=True)
 
     def __enter__(self) -> Self:
-        self._look()
+        try:
+            self._look()
+        except ClientError:
+            # Where no locks are required, a push does without the lock service; the repo service judges.
+            if self._required:
+                raise
         self._thread.start()
         return self
 
@@ -121,10 +129,17 @@ class PushLocks:
         # What keeps us from a directory may be on a file that the push does not touch.
         for place in self._take(folders, atomic=False):
             files += wanted[place]
-        self._take(files, atomic=self._strict)
+        self._refused = self._take(files, atomic=self._strict)
 
-    def lost(self) -> None:
-        """Look again what there is: the server says that a lock is missing."""
+    def lost(self, path: str = "") -> None:
+        """Look again what there is: the server says that locks are missing, on `path` for one.
+
+        If it is known who keeps us from that one, it raises RemoteError and says so.
+        """
+        if path:
+            self._required = True
+        if path in self._refused:
+            raise lock_held(path, self._refused[path])
         self._held.clear()
         self._look()
 
@@ -147,24 +162,23 @@ class PushLocks:
             asked = time.monotonic()
         self._mine, self._theirs = mine, theirs
 
-    def _take(self, paths: Sequence[str], *, atomic: bool) -> list[str]:
-        """Take locks; return the paths that someone else's lock keeps us from."""
+    def _take(self, paths: Sequence[str], *, atomic: bool) -> dict[str, Lock]:
+        """Take locks; return the paths that another lock keeps us from, with that lock."""
         options = Options(
-            ttl_seconds=int(TTL_SECONDS),
-            reason="being pushed",
-            release_on_push=True,
-            atomic=atomic,
+            ttl_seconds=int(TTL_SECONDS), reason=REASON, release_on_push=True, atomic=atomic
         )
-        refused = []
+        refused = {}
         asked = time.monotonic()
         for response in acquire(self._client, self._repository, paths, options):
             for result in response.results:
                 if not result.HasField("lock"):
-                    refused.append(result.path)
+                    refused[result.path] = result.conflict
                     continue
                 lock = result.lock
                 self._mine[lock.path] = self._held[lock.id] = lock
-                if not result.already_held:
+                # None was there before: the answer to the first attempt was lost.
+                is_ours = lock.release_on_push and lock.reason == REASON
+                if not result.already_held or is_ours:
                     self._taken.append(lock.id)
                 self._ends_in(lock, response.server_time, asked)
                 with self._guard:
@@ -190,6 +204,8 @@ class PushLocks:
                 soon = time.monotonic() + TTL_SECONDS / 2
                 due = [lock for lock in self._kept.values() if self._ends[lock.id] < soon]
             for first in range(0, len(due), MAX_PATHS):
+                if self._stop.is_set():
+                    return
                 with suppress(ClientError):
                     self._renew_batch(due[first : first + MAX_PATHS])
 

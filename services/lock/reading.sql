@@ -1,8 +1,8 @@
 -- name: get_lock
 -- A lock that is live at $3.
 SELECT l.*, u.username AS owner
-FROM locks l JOIN user_identities u ON u.id = l.owner_id
-WHERE l.id = $2 AND (l.repo_id = $1 AND l.expires_at > $3) IS TRUE;
+FROM (SELECT k.* FROM locks k WHERE k.id = $2 OFFSET 0) l JOIN user_identities u ON u.id = l.owner_id
+WHERE l.repo_id = $1 AND l.expires_at > $3;
 
 -- name: list_locks
 -- Locks behind ($3, $4) and before $5 in the order of (path, fence): live at $2, or expired ($7) by then;

@@ -185,7 +185,7 @@ async def test_stealing_from_the_command_line(
 
 
 async def test_what_is_locked_is_the_newest_version(
-    run: Run, ada: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    api: Api, run: Run, ada: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await run("repo", "create", "film")
     write(home / "film", {"a": b"1", "shots/b": b"2", "shots/c": b"3"})
@@ -209,6 +209,11 @@ async def test_what_is_locked_is_the_newest_version(
     assert (await run("lock", "a", "--outdated")).startswith("locked: a")
     await run("pull")
     assert (await run("lock", "shots")).startswith("locked: shots/")
+    await run("push", "--branch", "side")
+    await api.fetch("DELETE FROM branches WHERE name = 'side'")
+    told = await run("lock", "new", fails=True)
+    assert told.startswith("dits: side is no longer on the server")
+    assert (await run("lock", "new", "--outdated")).startswith("locked: new")
 
 
 async def test_locks_from_the_command_line(

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dits.lock.v1.lock_service_pb2 import RenewLocksRequest
+from dits.lock.v1.lock_service_pb2 import (
+    LOCK_TYPE_SHARED,
+    AcquireLocksRequest,
+    RenewLocksRequest,
+)
 
 from dits_client import locks, push_locks
-from dits_client.errors import RemoteError
+from dits_client.errors import ClientError, RemoteError
 from dits_client.push_locks import PushLocks
 from dits_client.snapshot import Snapshot
 from tests.api import Api
@@ -237,34 +241,96 @@ async def test_on_another_branch_the_server_decides(ada: Person, bob: Person) ->
         await bob.push("two")
 
 
-async def test_renewing_outlives_failures(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A renewal that fails is tried again; one that comes too late is given up."""
-    await take(ada, "a", "b", ttl_seconds=10)
+async def test_renewing_outlives_failures(
+    api: Api, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal that fails is tried again; of a lock that has ended no more is asked."""
+    await take(ada, "a", "b", "new", ttl_seconds=10)
+    ids = {row["path"]: str(row["id"]) for row in await api.fetch("SELECT id, path FROM locks")}
     monkeypatch.setattr(push_locks, "TICK_SECONDS", 0.05)
-    real = ada.client.call
-    calls: list[str] = []
+    loop, real = asyncio.get_running_loop(), ada.client.call
+    asked: list[set[str]] = []
 
     def call(method: Any, request: Any, timeout: float = 60.0) -> Any:
         if isinstance(request, RenewLocksRequest):
-            calls.append("renewal")
-            if len(calls) == 1:
+            asked.append({lock.lock_id for lock in request.locks})
+            if len(asked) == 1:
                 raise RemoteError("gone", code="UNAVAILABLE")
         return real(method, request, timeout)
 
-    def run() -> dict[str, float]:
+    def run() -> None:
         with PushLocks(ada.client, REPOSITORY, required=True, strict=True) as held:
+            end = api.fetch("DELETE FROM locks WHERE path = 'b'")
+            asyncio.run_coroutine_threadsafe(end, loop).result()
             held.keep("a")
-            while len(calls) < 2:
+            held.keep("b")
+            while not any(ids["b"] in request for request in asked[1:]):
                 time.sleep(0.02)
-        return {
-            lock.path: lock.expire_time.seconds - lock.lock_time.seconds
-            for lock in locks.live(ada.client, REPOSITORY)
-        }
+            held.keep("new")
+            while not any(ids["new"] in request for request in asked):
+                time.sleep(0.02)
 
     monkeypatch.setattr(ada.client, "call", call)
-    spans = await asyncio.to_thread(run)
-    assert spans["a"] >= 600
-    assert spans["b"] == 10
+    await asyncio.to_thread(run)
+    assert asked[-1] == {ids["new"]}
+    query = "SELECT path FROM locks WHERE expires_at > now() + interval '9 min' ORDER BY path"
+    assert [row["path"] for row in await api.fetch(query)] == ["a", "new"]
+
+
+async def test_locks_may_be_required_meanwhile(
+    api: Api, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.fetch("UPDATE repository_settings SET require_lock_for_edit = false")
+    require = "UPDATE repository_settings SET require_lock_for_edit = true"
+    at_the_end_of_reading(monkeypatch, lambda: api.fetch(require))
+    write(bob.home / "two", {"a": b"11"})
+    assert (await bob.push("two")).pushed
+    assert await live(bob) == {}
+
+
+async def test_without_the_lock_service_a_push_that_needs_no_locks_goes_on(
+    api: Api, ada: Person
+) -> None:
+    with Person(api, ada.account, ada.home, lock="127.0.0.1:1") as alone:
+        write(ada.home / "one", {"a": b"11"})
+        with pytest.raises(RemoteError, match="cannot be reached"):
+            await alone.push("one")
+        await api.fetch("UPDATE repository_settings SET require_lock_for_edit = false")
+        assert (await alone.push("one")).pushed
+
+
+async def test_on_another_branch_a_shared_lock_is_explained_too(ada: Person, bob: Person) -> None:
+    """The server only knows that a lock is missing; the client knows why it could not be had."""
+    write(bob.home / "two", {"b": b"bob's"})
+    await bob.push("two", branch="side")
+    await take(ada, "a", type=LOCK_TYPE_SHARED)
+    write(bob.home / "two", {"a": b"bob's own"})
+    with pytest.raises(RemoteError, match='"a" is locked by ada') as caught:
+        await bob.push("two")
+    assert caught.value.reason == "LOCK_HELD"
+    assert await live(bob) == {"a": "ada"}
+
+
+async def test_a_lock_whose_grant_was_not_heard_of_is_released(
+    api: Api, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = bob.client.call
+
+    def call(method: Any, request: Any, timeout: float = 60.0) -> Any:
+        if isinstance(request, AcquireLocksRequest):
+            real(method, request, timeout)
+        return real(method, request, timeout)
+
+    async def fail() -> None:
+        held = await api.fetch("SELECT path FROM locks")
+        raise ClientError(f"stopped, holding {[row['path'] for row in held]}")
+
+    monkeypatch.setattr(bob.client, "call", call)
+    at_the_end_of_reading(monkeypatch, fail)
+    write(bob.home / "two", {"a": b"11"})
+    with pytest.raises(ClientError, match="stopped, holding \\['a'\\]"):
+        await bob.push("two")
+    assert await live(bob) == {}
 
 
 async def test_many_paths_are_locked_in_batches(ada: Person) -> None:
