@@ -81,20 +81,17 @@ class Snapshot:
         A file that has not been read yet is an empty Entry; it is sure to differ if its size does.
         """
         folder, draft = self.directories.get(path), self._drafts.get(path)
-        record = self._index.records.get(path)
-        if (
-            folder is not None
-            and draft is None
-            and record is not None
-            and record.manifest == parent
-        ):
-            return
+        known: dict[str, Entry] = {}
+        if draft is not None:
+            known = draft.entries
+        elif folder is not None:
+            # As in the index, else there would be a draft.
+            manifest = self._index.records[path].manifest
+            if manifest == parent:
+                return
+            known = self._entries(manifest)
         before = entries_of(load(parent)) if parent is not None else {}
-        names, stats = (folder.names, folder.stats) if folder is not None else ([], [])
-        found = dict(zip(names, stats, strict=True))
-        known = (
-            draft.entries if draft is not None else self._entries(record.manifest) if record else {}
-        )
+        found = dict(zip(folder.names, folder.stats, strict=True)) if folder is not None else {}
         for name in sorted(before.keys() | found.keys()):
             old, inner = before.get(name), f"{path}/{name}" if path else name
             new = None

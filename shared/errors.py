@@ -84,11 +84,14 @@ class DomainError(Exception):
 
     def status(self) -> status_pb2.Status:
         """The `google.rpc.Status` for the `grpc-status-details-bin` trailer, at most MAX_STATUS_BYTES."""
-        info, detail = self._info(self.metadata), self.detail
-        if isinstance(detail, error_details_pb2.PreconditionFailure):
-            while detail.violations and self._pack(info, detail).ByteSize() > MAX_STATUS_BYTES:
-                del detail.violations[-1]
-        status = self._pack(info, detail)
+        info = self._info(self.metadata)
+        status = self._pack(info, self.detail)
+        if isinstance(self.detail, error_details_pb2.PreconditionFailure):
+            shortened = error_details_pb2.PreconditionFailure()
+            shortened.CopyFrom(self.detail)
+            while shortened.violations and status.ByteSize() > MAX_STATUS_BYTES:
+                del shortened.violations[-1]
+                status = self._pack(info, shortened)
         if status.ByteSize() > MAX_STATUS_BYTES:
             share = MAX_STATUS_BYTES // 2 // max(len(self.metadata), 1)
             cut = {key: _cut(value, share) for key, value in self.metadata.items()}

@@ -1,7 +1,7 @@
 """Turns: the locks of a repository are changed by one transaction after the other.
 
-The database sees to that, for all processes. The callers of one process queue here before they take a
-connection, so that a repository that everybody wants does not use up the pool.
+The database sees to that, for all processes. The callers of one process queue here before they take one of
+AT_ONCE connections, so that a repository that everybody wants does not use up the pool.
 """
 
 from __future__ import annotations
