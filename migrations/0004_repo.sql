@@ -81,6 +81,13 @@ CREATE INDEX idx_branches_head ON branches (repo_id, head_commit);
 ALTER TABLE commits ADD COLUMN generation BIGINT NOT NULL DEFAULT 0 CHECK (generation >= 0);
 ALTER TABLE commits ALTER COLUMN generation DROP DEFAULT;
 
+-- The time zones of author and committer, in minutes east of UTC. They are part of the commit's hash.
+ALTER TABLE commits
+    ADD COLUMN author_offset_minutes SMALLINT NOT NULL DEFAULT 0
+        CHECK (author_offset_minutes BETWEEN -1439 AND 1439),
+    ADD COLUMN committer_offset_minutes SMALLINT NOT NULL DEFAULT 0
+        CHECK (committer_offset_minutes BETWEEN -1439 AND 1439);
+
 -- parent_hashes @> ARRAY[hash] finds the children. Each parent is an entry of its own, so their number
 -- does not matter. New entries wait in a list that every search reads: kept short, for even pushes.
 DROP INDEX idx_commits_parent;

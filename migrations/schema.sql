@@ -964,6 +964,10 @@ CREATE TABLE public.commits (
     signature_verified boolean,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     generation bigint NOT NULL,
+    author_offset_minutes smallint DEFAULT 0 NOT NULL,
+    committer_offset_minutes smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT commits_author_offset_minutes_check CHECK (((author_offset_minutes >= '-1439'::integer) AND (author_offset_minutes <= 1439))),
+    CONSTRAINT commits_committer_offset_minutes_check CHECK (((committer_offset_minutes >= '-1439'::integer) AND (committer_offset_minutes <= 1439))),
     CONSTRAINT commits_generation_check CHECK ((generation >= 0))
 );
 

@@ -65,6 +65,26 @@ async def test_refs_reach_commits_and_commits_reach_trees(conn: Connection) -> N
     assert await conn.fetchval("SELECT count(*) FROM manifests") == 0
 
 
+async def test_a_commit_may_lack_names_and_have_a_long_message(conn: Connection) -> None:
+    await add_commit(conn, await add_repo(conn), 1)
+    await conn.execute(
+        "UPDATE commits SET author_name = '', author_email = '', committer_name = '',"
+        " committer_email = '', message = repeat('m', 262144)"
+    )
+
+
+@pytest.mark.parametrize("person", ["author", "committer"])
+async def test_offsets_are_less_than_a_day(conn: Connection, person: str) -> None:
+    await add_commit(conn, await add_repo(conn), 1)
+    column = f"{person}_offset_minutes"
+    assert await rows(conn, f"SELECT {column} FROM commits") == [(0,)]
+    for offset in (-1439, 1439):
+        await conn.execute(f"UPDATE commits SET {column} = $1", offset)
+    for offset in (-1440, 1440):
+        with pytest.raises(asyncpg.CheckViolationError, match=f"commits_{column}_check"):
+            await conn.execute(f"UPDATE commits SET {column} = $1", offset)
+
+
 async def test_a_branch_is_made_or_its_commit_is_collected(
     conn: Connection, other: Connection
 ) -> None:
