@@ -101,7 +101,7 @@ def unlock(arguments: Namespace) -> None:
     repository = workspace.state.repository
     with connected(workspace.state.server) as (client, _):
         mine: dict[str, list[str]] = {}
-        for held in library.live(client, repository, owner="me"):
+        for held in library.live(client, repository, holder="me"):
             mine.setdefault(held.path, []).append(held.id)
         paths = list(_paths(workspace, arguments.paths))
         missing = [path for path in paths if path not in mine]
@@ -115,9 +115,9 @@ def unlock(arguments: Namespace) -> None:
 def locks(arguments: Namespace) -> None:
     """List live locks: path, mode, holder, since when, until when, why."""
     workspace = here()
-    owner = "me" if arguments.mine else ""
+    holder = "me" if arguments.mine else ""
     with connected(workspace.state.server) as (client, _):
-        for held in library.live(client, workspace.state.repository, owner=owner):
+        for held in library.live(client, workspace.state.repository, holder=holder):
             print(_described(held))
 
 
@@ -130,7 +130,7 @@ def _described(held: Lock) -> str:
 
 
 def _holder(held: Lock) -> str:
-    return "you" if held.ours else held.owner
+    return "you" if held.ours else held.holder
 
 
 def _paths(workspace: Workspace, given: list[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import uuid
 from argparse import Namespace
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from dits_client.connection import Client
 
 PAGE = 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def create(arguments: Namespace) -> None:
@@ -93,9 +95,11 @@ def log(arguments: Namespace) -> None:
             for commit in page.commits
         )
         for commit in islice(commits, limit):
-            when = commit.author.time.ToDatetime().strftime("%Y-%m-%d %H:%M")
+            when = _EPOCH + timedelta(microseconds=commit.author.time_us)
             title = commit.message.partition("\n")[0]
-            print(f"{commit.hash[:12]}  {when}  {commit.author.name}  {title}".rstrip())
+            print(
+                f"{commit.hash[:12]}  {when:%Y-%m-%d %H:%M}  {commit.author.name}  {title}".rstrip()
+            )
 
 
 def ls(arguments: Namespace) -> None:

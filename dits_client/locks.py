@@ -61,7 +61,7 @@ def _acquire(
         type=options.type,
         reason=options.reason,
         release_on_push=options.release_on_push,
-        mode=BATCH_MODE_ATOMIC if options.atomic else BATCH_MODE_PER_PATH,
+        batch_mode=BATCH_MODE_ATOMIC if options.atomic else BATCH_MODE_PER_PATH,
         steal_lock_ids=steal,
         base_commit=options.base_commit,
         branch=options.branch if options.base_commit else "",
@@ -109,15 +109,15 @@ def release(client: Client, repository: str, ids: Sequence[str]) -> Iterator[Rel
         yield from client.call(client.locks.ReleaseLocks, request).results
 
 
-def live(client: Client, repository: str, *, owner: str = "") -> Iterator[Lock]:
+def live(client: Client, repository: str, *, holder: str = "") -> Iterator[Lock]:
     """List the live locks of a repository; `me` is the caller."""
-    for page in pages(client, repository, owner=owner):
+    for page in pages(client, repository, holder=holder):
         yield from page.locks
 
 
-def pages(client: Client, repository: str, *, owner: str = "") -> Iterator[ListLocksResponse]:
+def pages(client: Client, repository: str, *, holder: str = "") -> Iterator[ListLocksResponse]:
     """List the live locks of a repository in pages, which tell the server's time."""
-    request = ListLocksRequest(repository=repository, owner=owner, page_size=MAX_PATHS)
+    request = ListLocksRequest(repository=repository, holder=holder, page_size=MAX_PATHS)
     return client.pages(client.locks.ListLocks, request)
 
 

@@ -168,7 +168,11 @@ class _Push:
         signer = Signer(name=author.name, email=author.email, time_us=time.time_ns() // 1000)
         parents = [bytes.fromhex(self._state.head)] if self._state.head else []
         commit = CommitContent(
-            tree=tree, parents=parents, author=signer, committer=signer, message=wanted.message
+            tree_hash=tree,
+            parent_hashes=parents,
+            author=signer,
+            committer=signer,
+            message=wanted.message,
         )
         return Proposal(
             repository=self._repository,
@@ -203,7 +207,9 @@ class _Push:
         if error.reason == "CHUNKS_MISSING":
             self._upload_again(error, offer)
         elif error.reason == "HISTORY_MISSING":
-            proposal.manifests = list(directories(self._trees.load, proposal.commit.tree, set()))
+            proposal.manifests = list(
+                directories(self._trees.load, proposal.commit.tree_hash, set())
+            )
         elif error.reason in ("LOCK_STALE", "LOCK_REQUIRED"):
             held.lost(error.metadata.get("path", ""))
             self._lock(held)

@@ -7,15 +7,14 @@ from contextlib import suppress
 from itertools import islice
 from typing import Self
 
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1.lock_service_pb2 import (
     BATCH_MODE_PER_PATH,
     LOCK_TYPE_EXCLUSIVE,
     RENEW_OUTCOME_RENEWED,
-    HeldLock,
     Lock,
     RenewLocksRequest,
 )
-from dits.repo.v1.commit_service_pb2 import LockFence
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -212,9 +211,9 @@ class PushLocks:
     def _renew_batch(self, locks: Sequence[Lock]) -> None:
         request = RenewLocksRequest(
             repository=self._repository,
-            locks=[HeldLock(lock_id=lock.id, fence=lock.fence) for lock in locks],
+            locks=[LockFence(lock_id=lock.id, fence=lock.fence) for lock in locks],
             ttl=Duration(seconds=int(TTL_SECONDS)),
-            mode=BATCH_MODE_PER_PATH,
+            batch_mode=BATCH_MODE_PER_PATH,
         )
         asked = time.monotonic()
         # Soon again, rather than long.

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import grpc
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.repo.v1.commit_service_pb2 import (
-    LockFence,
     PushCommits,
     PushHeader,
     PushManifests,

@@ -99,7 +99,7 @@ def lock_held(path: str, lock: "Lock") -> RemoteError:
         "path": path,
         "lock_id": lock.id,
         "lock_path": lock.path,
-        "holder": lock.owner,
+        "holder": lock.holder,
         "since": lock.lock_time.ToJsonString(),
         "expires": lock.expire_time.ToJsonString(),
         "reason": lock.reason,

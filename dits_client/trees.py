@@ -53,7 +53,9 @@ class Trees:
         from dits_client.connection import STREAM_ATTEMPTS, Backoff
 
         packed = b"".join(list(have)[:MAX_HAVE])
-        request = StreamTreeRequest(repository=self._repository, revision=revision, have=packed)
+        request = StreamTreeRequest(
+            repository=self._repository, revision=revision, have_hashes=packed
+        )
         client, backoff = self._connect(), Backoff(STREAM_ATTEMPTS)
         while True:
             call = client.trees.StreamTree(request, metadata=client.metadata)
@@ -65,8 +67,8 @@ class Trees:
     def _take(self, responses: "Iterable[StreamTreeResponse]") -> tuple[str, bytes]:
         commit, tree = "", b""
         for response in responses:
-            if response.commit:
-                commit, tree = response.commit, bytes.fromhex(response.tree)
+            if response.commit_hash:
+                commit, tree = response.commit_hash, bytes.fromhex(response.tree_hash)
             for content in response.manifests:
                 try:
                     manifests.decode(content)

@@ -134,12 +134,12 @@ class Sender:
     def _acknowledge(self, attempt: Attempt, response: UploadChunksResponse) -> None:
         for failure in response.failures:
             raise _failed(attempt, failure.hash, failure.reason, failure.message)
-        count = response.acknowledged_messages - attempt.acknowledged
-        attempt.acknowledged = response.acknowledged_messages
+        count = response.acknowledged_message_count - attempt.acknowledged
+        attempt.acknowledged = response.acknowledged_message_count
         for group in self._groups.finish(attempt, count):
             self.report.chunks_sent += len(group)
             self._stage.advance(sum(piece.size for piece in group))
-        self.report.chunks_stored += response.stored_chunks
+        self.report.chunks_stored += response.stored_chunk_count
         self.report.bytes_stored += response.stored_bytes
 
 

@@ -116,13 +116,13 @@ def commit_name(commit: CommitContent) -> str:
 
 def check_commit(commit: CommitContent) -> None:
     """Raise ManifestError unless the commit keeps every rule and has no unknown fields."""
-    _check_hash("tree", commit.tree)
-    if len(commit.parents) > MAX_PARENTS:
-        raise ManifestError("parents", _limit("a commit", MAX_PARENTS, "parents"))
-    for parent in commit.parents:
-        _check_hash("parents", parent)
-    if len(set(commit.parents)) != len(commit.parents):
-        raise ManifestError("parents", "a parent is named twice")
+    _check_hash("tree_hash", commit.tree_hash)
+    if len(commit.parent_hashes) > MAX_PARENTS:
+        raise ManifestError("parent_hashes", _limit("a commit", MAX_PARENTS, "parents"))
+    for parent in commit.parent_hashes:
+        _check_hash("parent_hashes", parent)
+    if len(set(commit.parent_hashes)) != len(commit.parent_hashes):
+        raise ManifestError("parent_hashes", "a parent is named twice")
     for role, signer in (("author", commit.author), ("committer", commit.committer)):
         try:
             _check_signer(signer)

@@ -96,7 +96,7 @@ POLICY: Mapping[str, Policy] = MappingProxyType(
         "/dits.repo.v1.CommitService/Push": _REPO_WRITE,
         "/dits.repo.v1.CommitService/GetCommit": _REPO_READ,
         "/dits.repo.v1.CommitService/ListCommits": _REPO_READ,
-        "/dits.repo.v1.CommitService/FindNewerChanges": _REPO_READ,
+        "/dits.repo.v1.CommitService/FindChangesSince": _REPO_READ,
         "/dits.repo.v1.TreeService/GetManifest": _REPO_READ,
         "/dits.repo.v1.TreeService/StreamTree": _REPO_READ,
         "/dits.repo.v1.TreeService/ListDirectory": _REPO_READ,

@@ -90,7 +90,7 @@ class Shelf:
         """Uploads chunks in one message, in which nothing is wrong."""
         (answer,) = await self.upload([chunk(each) for each in data])
         assert not answer.failures
-        assert answer.acknowledged_messages == 1
+        assert answer.acknowledged_message_count == 1
         return answer
 
     async def missing(self, *data: bytes) -> list[bool]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import grpc
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1 import lock_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -68,7 +69,7 @@ def held(lock: pb.Lock) -> Held:
         lock.id,
         lock.path,
         NAMES_OF_MODES[lock.type],
-        lock.owner,
+        lock.holder,
         lock.fence,
         micros(lock.lock_time),
         micros(lock.expire_time),
@@ -147,7 +148,7 @@ class Player:
             paths=paths,
             type=MODES[mode],
             ttl=Duration(seconds=asked.ttl // SECOND),
-            mode=pb.BATCH_MODE_ATOMIC if asked.is_atomic else pb.BATCH_MODE_PER_PATH,
+            batch_mode=pb.BATCH_MODE_ATOMIC if asked.is_atomic else pb.BATCH_MODE_PER_PATH,
             steal_lock_ids=asked.steal,
             reason="a history",
         )
@@ -185,9 +186,9 @@ class Player:
         asked = Renew(self.who.username, lock.id, fence, seconds * SECOND)
         request = pb.RenewLocksRequest(
             repository=self.studio.repo.id,
-            locks=[pb.HeldLock(lock_id=lock.id, fence=fence)],
+            locks=[LockFence(lock_id=lock.id, fence=fence)],
             ttl=Duration(seconds=seconds),
-            mode=pb.BATCH_MODE_PER_PATH,
+            batch_mode=pb.BATCH_MODE_PER_PATH,
         )
         response = await self.stub.RenewLocks(request, metadata=self.who.auth)
         now = micros(response.server_time)
@@ -227,8 +228,8 @@ class Player:
         asked = Transfer(self.who.username, lock.id, lock.fence, heir.username)
         request = pb.TransferLockRequest(
             repository=self.studio.repo.id,
-            lock=pb.HeldLock(lock_id=lock.id, fence=lock.fence),
-            new_owner=heir.username,
+            lock=LockFence(lock_id=lock.id, fence=lock.fence),
+            new_holder=heir.username,
         )
         try:
             response = await self.stub.TransferLock(request, metadata=self.who.auth)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1 import lock_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import Repository
 
@@ -54,7 +55,7 @@ class Studio:
 
     async def renew(self, user: Account, *locks: pb.Lock, **fields: Any) -> pb.RenewLocksResponse:
         """RenewLocks."""
-        held = [pb.HeldLock(lock_id=lock.id, fence=lock.fence) for lock in locks]
+        held = [LockFence(lock_id=lock.id, fence=lock.fence) for lock in locks]
         request = pb.RenewLocksRequest(repository=self.repo.id, locks=held, **fields)
         response: pb.RenewLocksResponse = await self.api.locks.RenewLocks(
             request, metadata=user.auth
@@ -88,8 +89,8 @@ class Studio:
         """TransferLock."""
         request = pb.TransferLockRequest(
             repository=self.repo.id,
-            lock=pb.HeldLock(lock_id=lock.id, fence=lock.fence),
-            new_owner=to.username,
+            lock=LockFence(lock_id=lock.id, fence=lock.fence),
+            new_holder=to.username,
             **fields,
         )
         response: pb.TransferLockResponse = await self.api.locks.TransferLock(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 from dits.chunk.v1 import chunk_service_pb2 as chunk_pb
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.manifest_pb2 import (
     CommitContent,
@@ -86,8 +87,8 @@ def commit(tree: Tree | str, *parents: str, message: str = "change") -> CommitCo
     who = Signer(name="Ada", email="ada@example.com", time_us=next(_times))
     root = tree if isinstance(tree, str) else tree.root
     return CommitContent(
-        tree=bytes.fromhex(root),
-        parents=[bytes.fromhex(parent) for parent in parents],
+        tree_hash=bytes.fromhex(root),
+        parent_hashes=[bytes.fromhex(parent) for parent in parents],
         author=who,
         committer=who,
         message=message,
@@ -135,7 +136,7 @@ async def push(
     trees: Sequence[Tree] = (),
     *,
     request_id: str = "",
-    locks: Sequence[pb.LockFence] = (),
+    locks: Sequence[LockFence] = (),
 ) -> pb.PushResponse:
     """Pushes manifests, commits and refs; the chunks must be there."""
     requests = [

@@ -223,9 +223,9 @@ class _Upload:
     async def _finalize(self, batch: _Batch) -> pb.UploadChunksResponse:
         stored = await self._uploads.packs.finalize(batch.pack, self._repository)
         return pb.UploadChunksResponse(
-            acknowledged_messages=batch.messages,
+            acknowledged_message_count=batch.messages,
             failures=batch.failures,
-            stored_chunks=stored.chunks,
+            stored_chunk_count=stored.chunks,
             stored_bytes=stored.bytes,
         )
 

@@ -50,7 +50,7 @@ class Ask:
             lock_type=rules.lock_type(request.type),
             ttl=rules.ttl(request.ttl, given=request.HasField("ttl")),
             reason=rules.reason(request.reason),
-            is_atomic=rules.is_atomic(request.mode),
+            is_atomic=rules.is_atomic(request.batch_mode),
             release_on_push=request.release_on_push,
             base_commit=validation.digest("base_commit", base) if base else None,
             branch=validation.branch("branch", request.branch) if request.branch else "",
@@ -185,8 +185,8 @@ def _granted(
     """New locks by their paths."""
     common = pb.Lock(
         type=rules.TYPE_VALUES[ask.lock_type],
-        owner_id=str(call.caller.user_id),
-        owner=call.caller.username,
+        holder_id=str(call.caller.user_id),
+        holder=call.caller.username,
         ours=True,
         reason=ask.reason,
         lock_time=messages.moment(now),

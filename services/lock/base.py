@@ -38,14 +38,14 @@ class Bases:
 
     async def check(self, call: Call, base: str, branch: str, paths: list[str]) -> str:
         """The head of the branch, in which none of the paths is newer; else BASE_OUTDATED."""
-        request = commit_service_pb2.FindNewerChangesRequest(
-            repository=str(call.repository.id), revision=branch, base=base, paths=paths
+        request = commit_service_pb2.FindChangesSinceRequest(
+            repository=str(call.repository.id), revision=branch, base_commit=base, paths=paths
         )
         answer = await _ask(
-            self._commits.FindNewerChanges(request, metadata=_identity(call), timeout=FIND_SECONDS),
+            self._commits.FindChangesSince(request, metadata=_identity(call), timeout=FIND_SECONDS),
             base if not branch else f"{branch} or {base}",
         )
-        newer = [(change.path, change.commit) for change in answer.changes]
+        newer = [(change.path, change.commit_hash) for change in answer.changes]
         if newer:
             raise _outdated(branch, base, newer)
         return str(answer.head)

@@ -30,7 +30,7 @@ class Changing:
         ids = rules.lock_ids("locks", [lock.lock_id for lock in request.locks])
         fences = [rules.fence(f"locks[{i}]", lock.fence) for i, lock in enumerate(request.locks)]
         ttl = rules.ttl(request.ttl, given=request.HasField("ttl"))
-        is_atomic = rules.is_atomic(request.mode)
+        is_atomic = rules.is_atomic(request.batch_mode)
         repo_id, me = call.repository.id, call.caller.user_id
 
         async def work(connection: Connection, now: datetime) -> pb.RenewLocksResponse:

@@ -61,7 +61,7 @@ class HandingOver:
         """Gives a lock to somebody else, with the time it has left."""
         lock_id = validation.uuid("lock.lock_id", request.lock.lock_id)
         fence = rules.fence("lock.fence", request.lock.fence)
-        name = validation.username("new_owner", request.new_owner)
+        name = validation.username("new_holder", request.new_holder)
 
         async def work(connection: Connection, now: datetime) -> pb.TransferLockResponse:
             async def transfer() -> pb.TransferLockResponse:
@@ -100,7 +100,7 @@ async def _transfer(
         raise messages.lock_stale([str(lock_id)])
     heir = await connection.fetchrow(Q.writer, repo_id, name.lower())
     if heir is None or heir["id"] == row["owner_id"]:
-        raise invalid("new_owner", "must be somebody else who may write to the repository")
+        raise invalid("new_holder", "must be somebody else who may write to the repository")
     asked = (row["path"], row["lock_type"], now)
     obstacle = await connection.fetchrow(Q.obstacle, repo_id, heir["id"], *asked, lock_id)
     if obstacle is not None:

@@ -40,7 +40,7 @@ class Remembering:
         page = Page(self._key, request, call)
         path = validation.path("path", request.path, directory=True) if request.path else None
         lock_id = validation.uuid("lock_id", request.lock_id) if request.lock_id else None
-        owner = await find_user(self._database, request.owner, call)
+        owner = await find_user(self._database, request.holder, call)
         now = await self._write_ends(call.repository.id)
         at, fence, action = page.after or _FIRST
         query, filters = _query(lock_id, path, owner)
@@ -93,8 +93,8 @@ def _entry(row: Row) -> pb.HistoryEntry:
         path=row["path"],
         type=rules.TYPE_VALUES[row["lock_type"]],
         fence=row["fence"],
-        owner_id=str(row["owner_id"]),
-        owner=row["owner"],
+        holder_id=str(row["owner_id"]),
+        holder=row["owner"],
         action=pb.HistoryAction.Value(f"HISTORY_ACTION_{row['action'].upper()}"),
         time=row["action_at"],
         actor_id=str(row["action_by"] or ""),

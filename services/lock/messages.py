@@ -23,8 +23,8 @@ def lock(row: Row | Mapping[str, Any], caller_id: UUID | None) -> pb.Lock:
         id=str(row["id"]),
         path=row["path"],
         type=TYPE_VALUES[row["lock_type"]],
-        owner_id=str(row["owner_id"]),
-        owner=row["owner"],
+        holder_id=str(row["owner_id"]),
+        holder=row["owner"],
         ours=row["owner_id"] == caller_id,
         reason=row["reason"] or "",
         fence=row["fence"],
@@ -53,7 +53,7 @@ def lock_held(conflicts: Sequence[Conflict]) -> DomainError:
             "path": path,
             "lock_id": first.id,
             "lock_path": first.path,
-            "holder": first.owner,
+            "holder": first.holder,
             "since": time_text(first.lock_time.ToDatetime(UTC)),
             "expires": time_text(first.expire_time.ToDatetime(UTC)),
             "reason": first.reason,
@@ -75,9 +75,9 @@ def lock_stale(lock_ids: Sequence[str]) -> DomainError:
 def _sentence(path: str, held: pb.Lock) -> str:
     where = "" if held.path == path else f" by the lock on {held.path}"
     why = f" ({held.reason})" if held.reason else ""
-    mode = pb.LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
+    lock_type = pb.LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
     since, until = (
         time_text(held.lock_time.ToDatetime(UTC)),
         time_text(held.expire_time.ToDatetime(UTC)),
     )
-    return f"{path} is held{where}: {mode}, by {held.owner} since {since} until {until}{why}"
+    return f"{path} is held{where}: {lock_type}, by {held.holder} since {since} until {until}{why}"

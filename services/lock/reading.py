@@ -83,7 +83,7 @@ class Reading:
                 for row in rows
             }
             statuses = [found.get(path) or pb.PathStatus(path=path) for path in paths]
-            return pb.CheckPathsResponse(paths=statuses, server_time=messages.moment(now))
+            return pb.CheckPathsResponse(statuses=statuses, server_time=messages.moment(now))
 
         return await self._turns.read(call.repository.id, work)
 
@@ -91,7 +91,7 @@ class Reading:
         """The query that answers the request's filters by user, and its user."""
         if request.side not in pb.Side.values():
             raise invalid("side", "is not a side")
-        owner = await find_user(self._database, request.owner, call)
+        owner = await find_user(self._database, request.holder, call)
         if request.side == pb.SIDE_UNSPECIFIED:
             return (Q.list_locks, None) if owner is None else (Q.list_locks_of, owner)
         me = call.caller.user_id
@@ -108,6 +108,6 @@ async def find_user(database: Database, name: str, call: Call) -> UUID | None:
         return None
     if name == "me":
         return call.caller.user_id
-    username = validation.username("owner", name).lower()
+    username = validation.username("holder", name).lower()
     row = await database.fetchrow(Q.user_id, username)
     return row["id"] if row else _NOBODY

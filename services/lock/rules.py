@@ -41,7 +41,7 @@ def lock_type(value: pb.LockType.ValueType) -> str:
 def is_atomic(value: pb.BatchMode.ValueType) -> bool:
     """Whether a batch is all or nothing."""
     if value not in pb.BatchMode.values():
-        raise invalid("mode", "is not a batch mode")
+        raise invalid("batch_mode", "is not a batch mode")
     return value != pb.BATCH_MODE_PER_PATH
 
 

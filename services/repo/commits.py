@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
+from datetime import timedelta
 from uuid import UUID
 
 from dits.repo.v1 import commit_service_pb2 as pb
+from dits.repo.v1.manifest_pb2 import Signer
 
 from services.repo import newer, revisions
+from services.repo.history import EPOCH
 from services.repo.push import Pusher
 from services.repo.push_stream import PushRequests
 from shared import sql, validation
@@ -47,12 +50,12 @@ class CommitService:
             raise not_found("revision", request.revision)
         return pb.GetCommitResponse(commit=_message(row))
 
-    async def FindNewerChanges(
-        self, request: pb.FindNewerChangesRequest, call: Call
-    ) -> pb.FindNewerChangesResponse:
+    async def FindChangesSince(
+        self, request: pb.FindChangesSinceRequest, call: Call
+    ) -> pb.FindChangesSinceResponse:
         """Paths that are newer than in the commit that somebody works from."""
         repo_id = call.repository.id
-        base = validation.digest("base", request.base)
+        base = validation.digest("base_commit", request.base_commit)
         validation.count("paths", request.paths, validation.MAX_PATHS)
         paths = [
             validation.path(f"paths[{i}]", path, directory=True)
@@ -62,8 +65,10 @@ class CommitService:
             head = await revisions.find(connection, repo_id, request.revision)
             old = await revisions.find(connection, repo_id, base)
             found = await newer.changes(connection, repo_id, head, old, paths)
-        changes = [pb.NewerChange(path=path, commit=found[path]) for path in paths if path in found]
-        return pb.FindNewerChangesResponse(head=head.commit, changes=changes)
+        changes = [
+            pb.PathChange(path=path, commit_hash=found[path]) for path in paths if path in found
+        ]
+        return pb.FindChangesSinceResponse(head=head.commit, changes=changes)
 
     async def ListCommits(
         self, request: pb.ListCommitsRequest, call: Call
@@ -115,18 +120,17 @@ def take(known: Mapping[str, Row], frontier: list[str], most: int) -> tuple[list
 
 
 def _message(row: Row) -> pb.Commit:
-    author, committer = (
-        pb.Signature(
-            name=row[f"{role}_name"], email=row[f"{role}_email"], time=row[f"{role}_timestamp"]
-        )
-        for role in ("author", "committer")
-    )
     return pb.Commit(
         hash=row["hash"],
-        parents=row["parent_hashes"],
-        tree=row["tree_hash"],
-        author=author,
-        committer=committer,
+        parent_hashes=row["parent_hashes"],
+        tree_hash=row["tree_hash"],
+        author=_signer(row, "author"),
+        committer=_signer(row, "committer"),
         message=row["message"],
         create_time=row["created_at"],
     )
+
+
+def _signer(row: Row, role: str) -> Signer:
+    time_us = (row[f"{role}_timestamp"] - EPOCH) // timedelta(microseconds=1)
+    return Signer(name=row[f"{role}_name"], email=row[f"{role}_email"], time_us=time_us)

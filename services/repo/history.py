@@ -14,7 +14,7 @@ from shared.db import Connection
 
 Q = sql.load(__file__)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +83,4 @@ def _columns(name: str, content: CommitContent, node: Node) -> tuple[object, ...
 
 
 def _signer(signer: Signer) -> tuple[str, str, datetime]:
-    return signer.name, signer.email, _EPOCH + timedelta(microseconds=signer.time_us)
+    return signer.name, signer.email, EPOCH + timedelta(microseconds=signer.time_us)

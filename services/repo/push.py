@@ -113,9 +113,9 @@ class _Transaction:
         await self._announce(new_commits, len(new_assets), size)
         return pb.PushResponse(
             refs=[pb.RefState(branch=u.branch, head=u.new) for u in push.updates],
-            new_commits=new_commits,
-            new_manifests=len(new_manifests),
-            new_assets=len(new_assets),
+            new_commit_count=new_commits,
+            new_manifest_count=len(new_manifests),
+            new_asset_count=len(new_assets),
             released_lock_ids=released,
         )
 
@@ -152,7 +152,7 @@ class _Transaction:
     async def _build_graph(self) -> None:
         """Places the commits of the push in the graph; their parents and the heads must exist."""
         commits = self.push.commits
-        named = {p.hex() for commit in commits.values() for p in commit.parents}
+        named = {p.hex() for commit in commits.values() for p in commit.parent_hashes}
         named.update(u.new for u in self.push.updates)
         old = {u.expected for u in self.push.updates if u.expected}
         stored = await history.known(self.connection, self.repo_id, named | old | commits.keys())
@@ -160,7 +160,7 @@ class _Transaction:
         if absent:
             raise _missing("commit", absent)
         for name, commit in commits.items():
-            parents = tuple(p.hex() for p in commit.parents)
+            parents = tuple(p.hex() for p in commit.parent_hashes)
             generation = 0
             for parent in parents:
                 node = self.graph.get(parent) or stored.get(parent)
@@ -170,7 +170,7 @@ class _Transaction:
                         f"the commit {name} comes before its parent {parent}",
                     )
                 generation = max(generation, node.generation + 1)
-            self.graph[name] = Node(commit.tree.hex(), parents, generation)
+            self.graph[name] = Node(commit.tree_hash.hex(), parents, generation)
         self.graph = {**stored, **self.graph}
 
     async def _changes(self, trees: Trees) -> Changes:
@@ -255,7 +255,7 @@ class _Transaction:
         """For each manifest of the push the first of its commits that reaches it."""
         bringers: dict[str, str] = {}
         for name, commit in self.push.commits.items():
-            left = [commit.tree.hex()]
+            left = [commit.tree_hash.hex()]
             while left:
                 manifest = left.pop()
                 if manifest in bringers or manifest not in self.push.manifests:

@@ -54,7 +54,7 @@ class Push:
 
     def named_manifests(self) -> set[str]:
         """Every manifest that the push brings or names."""
-        trees = {commit.tree.hex() for commit in self.commits.values()}
+        trees = {commit.tree_hash.hex() for commit in self.commits.values()}
         below = (children(manifest) for manifest in self.manifests.values())
         return trees.union(self.manifests, *below)
 
@@ -165,7 +165,7 @@ def _update(update: pb.RefUpdate) -> Update:
 
 def _refuse_unreachable(push: Push) -> None:
     """Every manifest must be in the tree of a commit of the push: else nothing would ever free it."""
-    reached = {commit.tree.hex() for commit in push.commits.values()}
+    reached = {commit.tree_hash.hex() for commit in push.commits.values()}
     left = list(reached)
     while left:
         manifest = push.manifests.get(left.pop())

@@ -60,7 +60,7 @@ class RefService:
     ) -> pb.ListBranchesResponse:
         """Branches by name."""
         page = Page(self._key, request, call)
-        prefix = validation.text("prefix", request.prefix, most=256)
+        prefix = validation.text("name_prefix", request.name_prefix, most=256)
         (after,) = page.after or (None,)
         found = await self._database.fetch(
             Q.list_branches, call.repository.id, prefix, after, page.size + 1
@@ -132,7 +132,7 @@ def _message(row: Row) -> pb.Branch:
         name=row["name"],
         head=row["head_commit"],
         is_default=row["is_default"],
-        created_by=str(row["created_by"] or ""),
+        creator_id=str(row["created_by"] or ""),
         create_time=row["created_at"],
         update_time=row["updated_at"],
     )

@@ -52,11 +52,11 @@ class TreeService:
         self, request: pb.StreamTreeRequest, call: Call
     ) -> AsyncIterator[pb.StreamTreeResponse]:
         """All manifests of a tree, parents before children."""
-        seen = set(validation.packed_digests("have", request.have))
+        seen = set(validation.packed_digests("have_hashes", request.have_hashes))
         repo_id = call.repository.id
         async with self._database.connection() as connection:
             revision = await revisions.find(connection, repo_id, request.revision)
-        message = pb.StreamTreeResponse(commit=revision.commit, tree=revision.tree)
+        message = pb.StreamTreeResponse(commit_hash=revision.commit, tree_hash=revision.tree)
         size = 0
         level = [revision.tree] if revision.tree not in seen else []
         while level:
@@ -91,7 +91,7 @@ class TreeService:
             shown = await _describe(connection, repo_id, list(entries))
         token = page.token(revision.commit, entries[-1].name) if more else ""
         return pb.ListDirectoryResponse(
-            commit=revision.commit, entries=shown, next_page_token=token
+            commit_hash=revision.commit, entries=shown, next_page_token=token
         )
 
     async def GetEntry(self, request: pb.GetEntryRequest, call: Call) -> pb.GetEntryResponse:
@@ -104,7 +104,7 @@ class TreeService:
             manifest = await _directory(connection, repo_id, revision, parent)
             entry = _child(manifest, name, path)
             shown = await _describe(connection, repo_id, [entry])
-        return pb.GetEntryResponse(commit=revision.commit, entry=shown[0], stored=entry)
+        return pb.GetEntryResponse(commit_hash=revision.commit, entry=shown[0], stored=entry)
 
 
 async def _directory(

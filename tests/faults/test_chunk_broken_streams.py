@@ -30,7 +30,7 @@ async def send_a_pack_and_a_half(shelf: Shelf) -> tuple[Any, bytes, bytes]:
     first, second = some(PACK), some(PACK // 2)
     call = shelf.stream(None)
     await call.write(shelf.requests([[chunk(first)]])[0])
-    assert (await call.read()).acknowledged_messages == 1
+    assert (await call.read()).acknowledged_message_count == 1
     await call.write(pb.UploadChunksRequest(chunks=[chunk(second)]))
     while not await shelf.api.value("SELECT count(*) FROM packs WHERE state = 'open'"):
         pass
@@ -156,7 +156,7 @@ async def test_a_right_that_is_withdrawn_ends_the_stream(api: Api, settings: Set
     await api.grant(shelf.repo, writer, "write")
     call = Shelf(api, writer, shelf.repo).stream(None)
     await call.write(shelf.requests([[]])[0])
-    assert (await call.read()).acknowledged_messages == 1
+    assert (await call.read()).acknowledged_message_count == 1
     await api.fetch("DELETE FROM repository_collaborators")
     with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
         await call.read()

@@ -39,7 +39,7 @@ async def test_a_full_disk(api: Api, settings: Settings) -> None:
     acknowledged = 0
     with refused(StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL") as refusal:
         async for answer in shelf.stream(iter(shelf.requests([[chunk(each)] for each in data]))):
-            acknowledged = answer.acknowledged_messages
+            acknowledged = answer.acknowledged_message_count
     assert refusal.detail(error_details_pb2.RetryInfo).retry_delay.seconds > 0
     assert acknowledged == 6
     assert len(files(settings)) == 2

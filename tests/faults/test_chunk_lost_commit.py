@@ -120,7 +120,7 @@ async def test_a_commit_is_asked_about_again(
     assert [entry["event"] for entry in logs if "finalize" in entry["event"]] == [
         "finalize cut off"
     ]
-    assert (answer.stored_chunks, answer.stored_bytes) == (3, 3000)
+    assert (answer.stored_chunk_count, answer.stored_bytes) == (3, 3000)
     assert await api.value("SELECT count(*) FROM object_deletions") == 0
     await shelf.get(*data)
     await assert_stored(api, settings)
@@ -165,6 +165,6 @@ async def test_a_pack_that_was_not_needed_unheard(
     with refused(StatusCode.ABORTED, "UPLOAD_EXPIRED"):
         await elsewhere.put(data)
     await assert_stored(api, settings)
-    assert (await elsewhere.put(data)).stored_chunks == 0
+    assert (await elsewhere.put(data)).stored_chunk_count == 0
     await elsewhere.get(data)
     await assert_stored(api, settings)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
-from dits.repo.v1 import commit_service_pb2 as repo_pb
 from grpc import StatusCode
 
 from shared import manifests
@@ -33,6 +33,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 HOLDER = """
 import sys, time
 import grpc
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1 import lock_service_pb2 as pb
 from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 from google.protobuf.duration_pb2 import Duration
@@ -45,8 +46,9 @@ with grpc.insecure_channel(address) as channel:
     asked = pb.AcquireLocksRequest(repository=repository, paths=[path], ttl=ten)
     lock = stub.AcquireLocks(asked, metadata=who).results[0].lock
     print(lock.id, lock.fence, flush=True)
-    held = [pb.HeldLock(lock_id=lock.id, fence=lock.fence)]
-    asked = pb.RenewLocksRequest(repository=repository, locks=held, ttl=ten, mode="BATCH_MODE_PER_PATH")
+    held = [LockFence(lock_id=lock.id, fence=lock.fence)]
+    per_path = "BATCH_MODE_PER_PATH"
+    asked = pb.RenewLocksRequest(repository=repository, locks=held, ttl=ten, batch_mode=per_path)
     while True:
         outcome = stub.RenewLocks(asked, metadata=who).results[0].outcome
         print(pb.RenewOutcome.Name(outcome), flush=True)
@@ -146,7 +148,7 @@ async def test_a_holder_that_was_stopped_too_long_has_lost(studio: Studio) -> No
     tree = trees.build({"f": "1"})
     change = trees.commit(tree, base)
     moves = [trees.update("main", base, manifests.commit_name(change))]
-    relied = [repo_pb.LockFence(lock_id=lock_id, fence=int(fence))]
+    relied = [LockFence(lock_id=lock_id, fence=int(fence))]
     with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD"):
         await trees.push(api, bob, studio.repo, [change], moves, [tree], locks=relied)
     await studio.release(studio.cyn, new)

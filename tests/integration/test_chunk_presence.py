@@ -86,7 +86,7 @@ async def test_what_is_uploaded_again_is_kept_for_another_lease(
     data = some()
     await shelf.put(data)
     await age(api, timedelta(hours=13))
-    assert (await shelf.put(data)).stored_chunks == 0
+    assert (await shelf.put(data)).stored_chunk_count == 0
     assert await youngest_claim(api) < timedelta(hours=1)
     await assert_stored(api, settings)
 

@@ -20,9 +20,9 @@ async def test_round_trip(api: Api, settings: Settings) -> None:
     shelf = await Shelf.open(api)
     bare, packed, tiny = some(70_000), b"pressed " * 9000, b"!"
     (answer,) = await shelf.upload([chunk(bare), chunk(packed, zstd=True)], [], [chunk(tiny)])
-    assert answer.acknowledged_messages == 3
+    assert answer.acknowledged_message_count == 3
     assert not answer.failures
-    assert answer.stored_chunks == 3
+    assert answer.stored_chunk_count == 3
     stored = [len(bare), len(chunk(packed, zstd=True).data), 1]
     assert answer.stored_bytes == sum(stored)
     await shelf.get(bare, packed, tiny)
@@ -53,16 +53,16 @@ async def test_chunks_are_stored_once(api: Api, settings: Settings) -> None:
     shelf = await Shelf.open(api)
     data, other = some(), some()
     (answer,) = await shelf.upload([chunk(data), chunk(other), chunk(data)], [chunk(data)])
-    assert (answer.acknowledged_messages, answer.stored_chunks) == (2, 2)
+    assert (answer.acknowledged_message_count, answer.stored_chunk_count) == (2, 2)
     assert answer.stored_bytes == len(data) + len(other)
     # What the repository keeps is not even written.
     again = await shelf.put(data, other)
-    assert (again.stored_chunks, again.stored_bytes) == (0, 0)
+    assert (again.stored_chunk_count, again.stored_bytes) == (0, 0)
     assert len(files(settings)) == 1
     assert await api.value("SELECT count(*) FROM object_deletions") == 0
     # Another repository must send the bytes, but they are not kept twice.
     elsewhere = await Shelf.open(api)
-    assert (await elsewhere.put(data)).stored_chunks == 0
+    assert (await elsewhere.put(data)).stored_chunk_count == 0
     await elsewhere.get(data)
     assert await api.value("SELECT ref_count FROM chunks WHERE hash = $1", digest(data).hex()) == 2
     assert await api.value("SELECT count(*) FROM object_deletions") == 1
@@ -103,8 +103,8 @@ async def test_what_is_wrong_is_reported_and_the_rest_is_stored(
         digest(b""): invalid,
         b"short": invalid,
     }
-    assert answers[-1].acknowledged_messages == 3
-    assert sum(answer.stored_chunks for answer in answers) == 4
+    assert answers[-1].acknowledged_message_count == 3
+    assert sum(answer.stored_chunk_count for answer in answers) == 4
     await shelf.get(*good)
     assert all(await shelf.missing(*texts))
     await assert_stored(api, settings)
@@ -126,9 +126,9 @@ class TestPacks:
         sent = [[chunk(data) for data in message] for message in messages]
         sent[5].append(chunk(wrong, hash=bytes(32)))
         answers = await shelf.upload(*sent)
-        acknowledged = [answer.acknowledged_messages for answer in answers]
+        acknowledged = [answer.acknowledged_message_count for answer in answers]
         assert acknowledged == [3, 6, 9, 12]
-        assert [answer.stored_chunks for answer in answers] == [6, 6, 6, 6]
+        assert [answer.stored_chunk_count for answer in answers] == [6, 6, 6, 6]
         assert [len(answer.failures) for answer in answers] == [0, 1, 0, 0]
         assert len(files(settings)) == 4
         await shelf.get(*[data for message in messages for data in message])
@@ -140,7 +140,7 @@ class TestPacks:
         call = shelf.stream(None)
         await call.write(shelf.requests([[chunk(data)]])[0])
         answer = await call.read()
-        assert answer.acknowledged_messages == 1
+        assert answer.acknowledged_message_count == 1
         await shelf.get(data)
         await call.done_writing()
         assert await call.read() is grpc.aio.EOF
@@ -152,9 +152,9 @@ async def test_a_slow_client_is_acknowledged_too(api: Api) -> None:
     call = shelf.stream(None)
     await call.write(shelf.requests([[chunk(some())]])[0])
     # Neither a full pack nor the end of the stream: only time passes.
-    assert (await call.read()).acknowledged_messages == 1
+    assert (await call.read()).acknowledged_message_count == 1
     await call.write(pb.UploadChunksRequest())
-    assert (await call.read()).acknowledged_messages == 2
+    assert (await call.read()).acknowledged_message_count == 2
     await call.done_writing()
     assert await call.code() == StatusCode.OK
 
@@ -163,8 +163,8 @@ async def test_ten_thousand_chunks_a_message(api: Api, settings: Settings) -> No
     shelf = await Shelf.open(api)
     small = [n.to_bytes(4, "big") for n in range(10_001)]
     answers = await shelf.upload([chunk(data) for data in small[:-1]], [chunk(small[-1])])
-    assert [answer.stored_chunks for answer in answers] == [10_000, 1]
-    assert [answer.acknowledged_messages for answer in answers] == [1, 2]
+    assert [answer.stored_chunk_count for answer in answers] == [10_000, 1]
+    assert [answer.acknowledged_message_count for answer in answers] == [1, 2]
     with refused(StatusCode.RESOURCE_EXHAUSTED, "BATCH_TOO_LARGE") as refusal:
         await shelf.upload([chunk(data) for data in small])
     assert refusal.metadata == {"field": "chunks", "limit": "10000", "count": "10001"}

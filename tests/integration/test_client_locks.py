@@ -52,7 +52,7 @@ async def live(person: Person) -> dict[str, str]:
     """Path and holder of every live lock."""
 
     def run() -> dict[str, str]:
-        return {lock.path: lock.owner for lock in locks.live(person.client, REPOSITORY)}
+        return {lock.path: lock.holder for lock in locks.live(person.client, REPOSITORY)}
 
     return await asyncio.to_thread(run)
 

@@ -27,7 +27,7 @@ async def test_a_lock_says_all_about_itself(studio: Studio) -> None:
     )
     assert [result.path for result in response.results] == ["b.blend", "a/"]
     lock = response.results[0].lock
-    assert (lock.path, lock.type, lock.owner_id, lock.owner, lock.ours, lock.reason) == (
+    assert (lock.path, lock.type, lock.holder_id, lock.holder, lock.ours, lock.reason) == (
         "b.blend",
         EXCLUSIVE,
         str(studio.bob.id),
@@ -54,7 +54,7 @@ async def test_which_locks_agree(
     for held, asked in itertools.product(modes, modes):
         top = f"{held}{asked}/"
         mine = await studio.take(studio.bob, top + first, type=held)
-        response = await studio.acquire(studio.cyn, top + second, type=asked, mode=PER_PATH)
+        response = await studio.acquire(studio.cyn, top + second, type=asked, batch_mode=PER_PATH)
         result = response.results[0]
         with subtests.test(held=held, asked=asked):
             if ADVISORY in (held, asked) or held == asked == SHARED:
@@ -73,7 +73,7 @@ def seen_by_others(lock: pb.Lock) -> pb.Lock:
 async def test_neighbours_do_not_meet(studio: Studio) -> None:
     await studio.acquire(studio.bob, "a/", "b", "c/d", "é/", "f/g/")
     free = ["a", "a.x", "a0", "b/", "bb", "c/", "c/dd", "c/d/", "e", "f/h", "f/g", "f/gg/"]
-    response = await studio.acquire(studio.cyn, *free, mode=PER_PATH)
+    response = await studio.acquire(studio.cyn, *free, batch_mode=PER_PATH)
     refused_paths = {r.path: r.conflict.path for r in response.results if r.HasField("conflict")}
     assert refused_paths == {"c/": "c/d"}
 
@@ -134,7 +134,7 @@ async def test_an_atomic_batch_takes_all_or_nothing(studio: Studio) -> None:
 
 async def test_per_path_takes_what_it_can(studio: Studio) -> None:
     await studio.take(studio.bob, "b")
-    response = await studio.acquire(studio.cyn, "c", "b", "a", mode=PER_PATH)
+    response = await studio.acquire(studio.cyn, "c", "b", "a", batch_mode=PER_PATH)
     outcomes = [(r.path, r.WhichOneof("outcome")) for r in response.results]
     assert outcomes == [("c", "lock"), ("b", "conflict"), ("a", "lock")]
     assert await studio.paths() == ["a", "b", "c"]
@@ -223,7 +223,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
             )
         ),
         ({"type": 9}, "type"),
-        ({"mode": 9}, "mode"),
+        ({"batch_mode": 9}, "batch_mode"),
         ({"reason": "r" * 1025}, "reason"),
         ({"reason": "a\0b"}, "reason"),
         ({"base_commit": "main"}, "base_commit"),

@@ -33,11 +33,11 @@ async def commit(studio: Studio, files: dict[str, str], *parents: str, **fields:
 
 
 async def newer(studio: Studio, base: str, *paths: str, revision: str = "") -> dict[str, str]:
-    request = repo_pb.FindNewerChangesRequest(
-        repository=studio.repo.id, revision=revision, base=base, paths=paths
+    request = repo_pb.FindChangesSinceRequest(
+        repository=studio.repo.id, revision=revision, base_commit=base, paths=paths
     )
-    answer = await studio.api.commits.FindNewerChanges(request, metadata=studio.dan.auth)
-    return {change.path: change.commit for change in answer.changes}
+    answer = await studio.api.commits.FindChangesSince(request, metadata=studio.dan.auth)
+    return {change.path: change.commit_hash for change in answer.changes}
 
 
 async def test_an_outdated_base_gets_no_lock(studio: Studio) -> None:
@@ -45,7 +45,7 @@ async def test_an_outdated_base_gets_no_lock(studio: Studio) -> None:
     second = await commit(studio, {"a": "2", "b": "1", "d/x": "2", "d/y": "1"}, first)
     third = await commit(studio, {"a": "2", "b": "2", "d/x": "2", "d/y": "1"}, second)
     with refused(StatusCode.FAILED_PRECONDITION, "BASE_OUTDATED") as refusal:
-        await studio.acquire(studio.bob, "d/y", "b", "a", base_commit=first, mode=PER_PATH)
+        await studio.acquire(studio.bob, "d/y", "b", "a", base_commit=first, batch_mode=PER_PATH)
     assert refusal.metadata == {
         "count": "2",
         "path": "b",
@@ -114,13 +114,13 @@ async def test_commits_and_branches_that_are_not_there(studio: Studio) -> None:
         await studio.acquire(token, "a", base_commit=known)
     assert refusal.metadata["required"] == "repo:read"
     for fields, field in (
-        ({"base": "x", "paths": ["a"]}, "base"),
-        ({"base": known, "paths": ["/a"]}, "paths[0]"),
-        ({"base": known}, "paths"),
+        ({"base_commit": "x", "paths": ["a"]}, "base_commit"),
+        ({"base_commit": known, "paths": ["/a"]}, "paths[0]"),
+        ({"base_commit": known}, "paths"),
     ):
-        request = repo_pb.FindNewerChangesRequest(repository=studio.repo.id, **fields)
+        request = repo_pb.FindChangesSinceRequest(repository=studio.repo.id, **fields)
         with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as refusal:
-            await studio.api.commits.FindNewerChanges(request, metadata=studio.bob.auth)
+            await studio.api.commits.FindChangesSince(request, metadata=studio.bob.auth)
         assert refusal.detail(BadRequest).field_violations[0].field == field
 
 

@@ -58,7 +58,7 @@ async def test_a_late_renewal_never_revives(studio: Studio) -> None:
     assert refusal.detail(PreconditionFailure).violations[0].subject == late.id
     listed = (await studio.list(studio.bob)).locks
     assert [lock.expire_time for lock in listed] == [live.expire_time]
-    response = await studio.renew(studio.bob, late, live, mode=PER_PATH)
+    response = await studio.renew(studio.bob, late, live, batch_mode=PER_PATH)
     assert outcomes(response) == ["STALE", "RENEWED"]
     assert not response.results[0].HasField("lock")
     assert await studio.story(late) == ["acquired", "expired"]
@@ -70,7 +70,7 @@ async def test_a_stale_fence_renews_nothing(studio: Studio) -> None:
     forged = pb.Lock(id=lock.id, fence=lock.fence + 1)
     with refused(StatusCode.FAILED_PRECONDITION, "LOCK_STALE"):
         await studio.renew(studio.bob, forged)
-    assert outcomes(await studio.renew(studio.bob, forged, mode=PER_PATH)) == ["STALE"]
+    assert outcomes(await studio.renew(studio.bob, forged, batch_mode=PER_PATH)) == ["STALE"]
     assert (await studio.list(studio.bob)).locks == [lock]
 
 
@@ -82,7 +82,7 @@ async def test_whose_locks_can_be_renewed(studio: Studio) -> None:
     for user, other in ((studio.cyn, lock), (studio.ada, foreign), (studio.bob, unknown)):
         with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
             await studio.renew(user, other)
-        assert outcomes(await studio.renew(user, other, mode=PER_PATH)) == ["NOT_FOUND"]
+        assert outcomes(await studio.renew(user, other, batch_mode=PER_PATH)) == ["NOT_FOUND"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ async def test_whose_locks_can_be_renewed(studio: Studio) -> None:
         ([pb.Lock(id=str(uuid4()), fence=0)], {}, "locks[0]"),
         ([pb.Lock(id="0" * 8 + "-0000-0000-0000-" + "0" * 12, fence=1)] * 2, {}, "locks[1]"),
         ([pb.Lock(id=str(uuid4()), fence=1)], {"ttl": Duration(seconds=9)}, "ttl"),
-        ([pb.Lock(id=str(uuid4()), fence=1)], {"mode": 7}, "mode"),
+        ([pb.Lock(id=str(uuid4()), fence=1)], {"batch_mode": 7}, "batch_mode"),
     ],
 )
 async def test_malformed_renewals(
@@ -174,7 +174,7 @@ async def test_a_lock_is_handed_on(studio: Studio) -> None:
     await studio.api.fetch("UPDATE locks SET locked_at_commit = $1", base)
     response = await studio.transfer(studio.bob, lock, studio.cyn)
     new = response.lock
-    assert (new.owner, new.ours, new.path, new.type) == (
+    assert (new.holder, new.ours, new.path, new.type) == (
         studio.cyn.username,
         False,
         "a/",
@@ -230,7 +230,7 @@ async def test_to_whom_a_lock_can_be_handed_on(studio: Studio) -> None:
     for heir in (studio.dan, stranger, studio.bob):
         with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as refusal:
             await studio.transfer(studio.bob, lock, heir)
-        assert refusal.detail(BadRequest).field_violations[0].field == "new_owner"
+        assert refusal.detail(BadRequest).field_violations[0].field == "new_holder"
     await studio.api.fetch("UPDATE users SET status = 'suspended' WHERE id = $1", studio.cyn.id)
     with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
         await studio.transfer(studio.bob, lock, studio.cyn)

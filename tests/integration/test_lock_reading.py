@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import grpc
 import pytest
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1 import lock_service_pb2 as pb
 from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 from dits.repo.v1.repository_service_pb2 import Visibility
@@ -35,7 +36,7 @@ async def get(studio: Studio, user: Account, lock_id: str) -> pb.Lock:
 async def check(studio: Studio, user: Account, *paths: str) -> list[pb.PathStatus]:
     request = pb.CheckPathsRequest(repository=studio.repo.id, paths=paths)
     response = await studio.api.locks.CheckPaths(request, metadata=user.auth)
-    return list(response.paths)
+    return list(response.statuses)
 
 
 async def test_one_lock_is_found_while_it_lives(studio: Studio) -> None:
@@ -63,7 +64,7 @@ async def test_pages_go_through_all_locks_in_the_order_of_bytes(studio: Studio) 
     token = ""
     while True:
         page = await studio.list(studio.dan, page_size=3, page_token=token)
-        seen += [(lock.path, lock.owner) for lock in page.locks]
+        seen += [(lock.path, lock.holder) for lock in page.locks]
         token = page.next_page_token
         if not token:
             break
@@ -117,20 +118,20 @@ async def test_lists_by_holder(studio: Studio) -> None:
     await studio.acquire(studio.cyn, "c")
     bob = studio.bob.username
     for fields, expected in (
-        ({"owner": "me"}, ["a"]),
-        ({"owner": bob}, ["b", "x/b"]),
-        ({"owner": bob.upper()}, ["b", "x/b"]),
-        ({"owner": bob, "path_prefix": "x"}, ["x/b"]),
-        ({"owner": "nobody-there"}, []),
+        ({"holder": "me"}, ["a"]),
+        ({"holder": bob}, ["b", "x/b"]),
+        ({"holder": bob.upper()}, ["b", "x/b"]),
+        ({"holder": bob, "path_prefix": "x"}, ["x/b"]),
+        ({"holder": "nobody-there"}, []),
         ({"side": pb.SIDE_OURS}, ["a"]),
         ({"side": pb.SIDE_THEIRS}, ["b", "c", "x/b"]),
-        ({"side": pb.SIDE_THEIRS, "owner": bob}, ["b", "x/b"]),
-        ({"side": pb.SIDE_OURS, "owner": bob}, []),
-        ({"side": pb.SIDE_THEIRS, "owner": "me"}, []),
-        ({"side": pb.SIDE_OURS, "owner": "me"}, ["a"]),
+        ({"side": pb.SIDE_THEIRS, "holder": bob}, ["b", "x/b"]),
+        ({"side": pb.SIDE_OURS, "holder": bob}, []),
+        ({"side": pb.SIDE_THEIRS, "holder": "me"}, []),
+        ({"side": pb.SIDE_OURS, "holder": "me"}, ["a"]),
     ):
         assert await studio.paths(**fields) == expected, fields
-    for bad, field in (({"owner": "no spaces"}, "owner"), ({"side": 5}, "side")):
+    for bad, field in (({"holder": "no spaces"}, "holder"), ({"side": 5}, "side")):
         with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as refusal:
             await studio.paths(**bad)
         assert refusal.detail(BadRequest).field_violations[0].field == field
@@ -142,7 +143,7 @@ async def test_lists_what_has_expired_but_has_no_end_yet(studio: Studio) -> None
     await studio.pass_time(10)
     assert await studio.paths() == ["live"]
     assert await studio.paths(expired=True) == ["late"]
-    assert await studio.paths(expired=True, owner=studio.cyn.username) == []
+    assert await studio.paths(expired=True, holder=studio.cyn.username) == []
 
 
 async def test_says_of_paths_what_bears_on_them(studio: Studio) -> None:
@@ -185,10 +186,10 @@ async def test_the_anonymous_see_public_repositories_only(studio: Studio) -> Non
     listed = await api.locks.ListLocks(pb.ListLocksRequest(repository=public.id))
     assert [(lock.path, lock.ours) for lock in listed.locks] == [("a", False)]
     checked = await api.locks.CheckPaths(pb.CheckPathsRequest(repository=public.id, paths=["a"]))
-    assert (checked.paths[0].blocked, checked.paths[0].held) == (True, False)
+    assert (checked.statuses[0].blocked, checked.statuses[0].held) == (True, False)
     history = await api.locks.ListHistory(pb.ListHistoryRequest(repository=public.id))
     assert len(history.entries) == 1
-    for fields in ({"side": pb.SIDE_OURS}, {"side": pb.SIDE_THEIRS}, {"owner": "me"}):
+    for fields in ({"side": pb.SIDE_OURS}, {"side": pb.SIDE_THEIRS}, {"holder": "me"}):
         with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
             await api.locks.ListLocks(pb.ListLocksRequest(repository=public.id, **fields))
 
@@ -202,7 +203,7 @@ async def test_the_history_tells_all_and_in_order(studio: Studio) -> None:
     await studio.force(studio.ada, c, "enough")
     # Nobody has touched `a`: the history itself writes down that its time is up.
     entries = (await studio.history(studio.dan)).entries
-    told = [(e.path, pb.HistoryAction.Name(e.action)[15:], e.owner, e.actor) for e in entries]
+    told = [(e.path, pb.HistoryAction.Name(e.action)[15:], e.holder, e.actor) for e in entries]
     ada, bob, cyn = (user.username for user in (studio.ada, studio.bob, studio.cyn))
     assert told == [
         ("c", "FORCE_RELEASED", bob, ada),
@@ -238,16 +239,16 @@ async def test_the_history_is_filtered_and_paged(studio: Studio) -> None:
     bob, lock_id = studio.bob.username, everything[0].lock_id
     assert await paged() == everything
     assert await paged(path="d/") == [e for e in everything if e.path == "d/"]
-    assert await paged(owner=bob) == [e for e in everything if e.owner == bob]
+    assert await paged(holder=bob) == [e for e in everything if e.holder == bob]
     assert await paged(lock_id=lock_id) == [e for e in everything if e.lock_id == lock_id]
-    assert await paged(path="b", owner=bob) == [
-        e for e in everything if (e.path, e.owner) == ("b", bob)
+    assert await paged(path="b", holder=bob) == [
+        e for e in everything if (e.path, e.holder) == ("b", bob)
     ]
     assert await paged(path="nothing", lock_id=lock_id) == []
-    assert await paged(owner="nobody-there", lock_id=lock_id) == []
+    assert await paged(holder="nobody-there", lock_id=lock_id) == []
     elsewhere = await Studio.open(studio.api)
     assert (await elsewhere.history(elsewhere.ada, lock_id=lock_id)).entries == []
-    for bad in ({"path": "/a"}, {"owner": "?"}, {"lock_id": "x"}):
+    for bad in ({"path": "/a"}, {"holder": "?"}, {"lock_id": "x"}):
         with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
             await studio.history(studio.ada, **bad)
 
@@ -283,8 +284,8 @@ async def test_the_largest_answers_fit_into_a_default_message(studio: Studio) ->
         checked = await stub.CheckPaths(
             pb.CheckPathsRequest(paths=paths, repository=repo_id), metadata=auth
         )
-        assert all(status.held for status in checked.paths)
-        held = [pb.HeldLock(lock_id=r.lock.id, fence=r.lock.fence) for r in taken.results]
+        assert all(status.held for status in checked.statuses)
+        held = [LockFence(lock_id=r.lock.id, fence=r.lock.fence) for r in taken.results]
         renewed = await stub.RenewLocks(
             pb.RenewLocksRequest(locks=held, repository=repo_id), metadata=auth
         )

@@ -94,7 +94,7 @@ async def test_per_path_ends_only_what_makes_room(studio: Studio) -> None:
     b = await studio.take(studio.bob, "b")
     other = await studio.take(studio.cyn, "a", type=SHARED)
     response = await studio.acquire(
-        studio.ada, "a", "b", reason="now", steal_lock_ids=[a.id, b.id], mode=PER_PATH
+        studio.ada, "a", "b", reason="now", steal_lock_ids=[a.id, b.id], batch_mode=PER_PATH
     )
     assert response.results[0].conflict.id == other.id
     assert response.results[1].lock.path == "b"

@@ -111,7 +111,7 @@ async def test_a_request_id_gives_the_first_result(api: Api) -> None:
         *(push(api, ada, repository, [made], moves, [tree], request_id=request_id) for _ in "ab")
     )
     assert first == second
-    assert first.new_commits == 1
+    assert first.new_commit_count == 1
     with refused(StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"):
         await push(api, ada, repository, [], [update("other", "", moves[0].new_head)],
                    request_id=request_id)  # fmt: skip
@@ -257,6 +257,7 @@ async def test_the_stream_has_an_order(api: Api, requests: list[pb.PushRequest])
 
 
 NO_HASH = Entry(name="a", directory=Directory())
+TOO_MANY = [bytes([n]) * 32 for n in range(65)]
 
 
 def links(*names: str) -> Manifest:
@@ -280,9 +281,9 @@ def signed(**fields: Any) -> Callable[[CommitContent], None]:
         ("refs.updates.new_head", update("main", "", "AB" * 32)),
         ("refs.updates.expected_head", update("main", "zz", "ab" * 32)),
         ("refs.updates.ref", pb.RefUpdate(new_head="ab" * 32)),
-        ("commits.tree", _bad(lambda c: setattr(c, "tree", b"short"))),
-        ("commits.parents", _bad(lambda c: c.parents.extend([b"p" * 32] * 2))),
-        ("commits.parents", _bad(lambda c: c.parents.extend(bytes([n]) * 32 for n in range(65)))),
+        ("commits.tree_hash", _bad(lambda c: setattr(c, "tree_hash", b"short"))),
+        ("commits.parent_hashes", _bad(lambda c: c.parent_hashes.extend([b"p" * 32] * 2))),
+        ("commits.parent_hashes", _bad(lambda c: c.parent_hashes.extend(TOO_MANY))),
         ("commits.author.name", _bad(signed(name=""))),
         ("commits.author.name", _bad(signed(name="a\0b"))),
         ("commits.author.time_us", _bad(signed(time_us=1 << 62))),

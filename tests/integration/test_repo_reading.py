@@ -333,7 +333,7 @@ async def test_a_commit_reads_back_as_it_was_pushed(api: Api) -> None:
             metadata=ada.auth,
         )
         assert (got.commit.hash, got.commit.message) == (name, "first ☃")
-        assert got.commit.tree == build({"a": b"1"}).root
+        assert got.commit.tree_hash == build({"a": b"1"}).root
         assert got.commit.author.name == "Ada"
     for revision in ("nothing", "12" * 32):
         with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
@@ -365,7 +365,7 @@ async def test_trees(api: Api) -> None:
                 ),
                 metadata=ada.auth,
             )
-            assert page.commit == name
+            assert page.commit_hash == name
             entries += [(e.name, e.kind, e.size, e.target) for e in page.entries]
             token = page.next_page_token
             if not token:
@@ -405,7 +405,7 @@ async def test_a_tree_streams_parents_first_without_what_the_client_has(api: Api
     tree = build(files)
 
     async def streamed(have: bytes = b"") -> list[bytes]:
-        request = tree_pb.StreamTreeRequest(repository=repository.id, have=have)
+        request = tree_pb.StreamTreeRequest(repository=repository.id, have_hashes=have)
         return [
             content
             async for message in api.trees.StreamTree(request, metadata=ada.auth)

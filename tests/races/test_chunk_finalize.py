@@ -107,7 +107,7 @@ async def test_the_upload_comes_first(api: Api, settings: Settings, janitor: Jan
         await blocked(api)
         # It holds its pack and waits for the chunk.
         assert await janitor.sweep() == 0
-    assert (await upload).stored_chunks == 1
+    assert (await upload).stored_chunk_count == 1
     assert await janitor.sweep() == 0
     await elsewhere.get(common, data)
     await assert_stored(api, settings)
@@ -167,7 +167,7 @@ async def test_two_repositories_bring_the_same_chunks(
         await blocked(api, 2)
         await connection.execute("DELETE FROM chunk_refs WHERE repo_id = $1", one.repo.id)
     answers = await asyncio.gather(*uploads)
-    assert [answer.stored_chunks for answer in answers] == [5, 0]
+    assert [answer.stored_chunk_count for answer in answers] == [5, 0]
     counts = await api.fetch("SELECT ref_count, count(*) FROM chunks GROUP BY 1 ORDER BY 1")
     assert [tuple(row) for row in counts] == [(2, 5), (3, 1)]
     await one.get(old, *new)
@@ -183,7 +183,7 @@ async def test_one_repository_brings_the_same_chunks_twice(api: Api, settings: S
     data = [some() for _ in range(50)]
     orders = [random.Random(n).sample(data, 50) for n in range(6)]
     answers = await asyncio.gather(*(shelf.put(*order) for order in orders))
-    assert sorted(answer.stored_chunks for answer in answers) == [0] * 5 + [50]
+    assert sorted(answer.stored_chunk_count for answer in answers) == [0] * 5 + [50]
     assert await api.value("SELECT count(*) FROM chunks WHERE ref_count = 1") == 50
     await shelf.get(*data)
     await assert_stored(api, settings)

@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 import grpc
 import pytest
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1 import lock_service_pb2 as pb
-from dits.repo.v1.commit_service_pb2 import LockFence
 from google.protobuf.duration_pb2 import Duration
 
 from shared import manifests
@@ -52,8 +52,8 @@ async def test_file_or_directory(studio: Studio) -> None:
     for turn in range(ROUNDS):
         results = await at_once(
             turn,
-            studio.acquire(studio.bob, f"d{turn}/", mode=PER_PATH),
-            studio.acquire(studio.cyn, f"d{turn}/a/b", mode=PER_PATH),
+            studio.acquire(studio.bob, f"d{turn}/", batch_mode=PER_PATH),
+            studio.acquire(studio.cyn, f"d{turn}/a/b", batch_mode=PER_PATH),
         )
         assert [r.results[0].WhichOneof("outcome") for r in results].count("lock") == 1
 
@@ -115,7 +115,7 @@ async def test_renewal_against_theft(studio: Studio) -> None:
         lock = await studio.take(studio.bob, "a")
         _, stolen = await at_once(
             turn,
-            studio.renew(studio.bob, lock, ttl=Duration(seconds=86400), mode=PER_PATH),
+            studio.renew(studio.bob, lock, ttl=Duration(seconds=86400), batch_mode=PER_PATH),
             studio.acquire(studio.ada, "a", reason="now", steal_lock_ids=[lock.id]),
         )
         new = stolen.results[0].lock

@@ -6,8 +6,8 @@ import asyncio
 
 import grpc
 import pytest
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1 import lock_service_pb2 as lock_pb
-from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import Repository
 from google.rpc.error_details_pb2 import PreconditionFailure
 from grpc import StatusCode
@@ -105,8 +105,8 @@ async def test_a_stale_fence_never_writes(api: Api) -> None:
     await upload(api, ada, repository, tree.chunks)
     made = commit(tree, first)
     moves = [update("main", first, manifests.commit_name(made))]
-    good = pb.LockFence(lock_id=mine.id, fence=mine.fence)
-    for stale in (pb.LockFence(lock_id=mine.id, fence=mine.fence + 1), good):
+    good = LockFence(lock_id=mine.id, fence=mine.fence)
+    for stale in (LockFence(lock_id=mine.id, fence=mine.fence + 1), good):
         if stale is good:
             await api.fetch("UPDATE locks SET expires_at = locked_at + interval '1 microsecond'")
         with refused(StatusCode.FAILED_PRECONDITION, "LOCK_STALE") as refusal:

@@ -243,7 +243,7 @@ def test_bad_recipes_are_refused(recipe: Recipe) -> None:
 
 def _commit(**fields: object) -> CommitContent:
     signer = Signer(name="Ada", email="ada@example.org", time_us=1_700_000_000_000_001)
-    values = {"tree": ONE, "author": signer, "committer": signer, "message": "m"}
+    values = {"tree_hash": ONE, "author": signer, "committer": signer, "message": "m"}
     return CommitContent(**{**values, **fields})  # type: ignore[arg-type]
 
 
@@ -254,7 +254,7 @@ def _commit(**fields: object) -> CommitContent:
     st.integers(manifests.MIN_TIME_US, manifests.MAX_TIME_US),
 )
 def test_commit_survives_the_round_trip(parents: list[bytes], message: str, time: int) -> None:
-    commit = _commit(parents=parents, message=message, author=Signer(name="A", time_us=time))
+    commit = _commit(parent_hashes=parents, message=message, author=Signer(name="A", time_us=time))
     content = manifests.encode_commit(commit)
     assert manifests.decode_commit(content) == commit
     assert manifests.commit_name(commit) == manifests.name(content)
@@ -263,10 +263,10 @@ def test_commit_survives_the_round_trip(parents: list[bytes], message: str, time
 @pytest.mark.parametrize(
     ("commit", "field"),
     [
-        (_commit(tree=b""), "tree"),
-        (_commit(parents=[b"short"]), "parents"),
-        (_commit(parents=[ONE, ONE]), "parents"),
-        (_commit(parents=[bytes([i]) * 32 for i in range(65)]), "parents"),
+        (_commit(tree_hash=b""), "tree_hash"),
+        (_commit(parent_hashes=[b"short"]), "parent_hashes"),
+        (_commit(parent_hashes=[ONE, ONE]), "parent_hashes"),
+        (_commit(parent_hashes=[bytes([i]) * 32 for i in range(65)]), "parent_hashes"),
         (_commit(author=Signer()), "author.name"),
         (_commit(committer=Signer(name="x" * 256)), "committer.name"),
         (_commit(author=Signer(name="a\0b")), "author.name"),

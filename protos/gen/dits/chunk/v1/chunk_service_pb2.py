@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/chunk/v1/chunk_service.proto\x12\rdits.chunk.v1\"\x18\n\x16GetCapabilitiesRequest\"\xd7\x02\n\x17GetCapabilitiesResponse\x12\x17\n\x0fmax_chunk_bytes\x18\x01 \x01(\x03\x12 \n\x18max_stream_message_bytes\x18\x02 \x01(\x03\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\x03\x12\x12\n\nmax_hashes\x18\x04 \x01(\x05\x12\x11\n\tmax_paths\x18\x05 \x01(\x05\x12&\n\x1epreferred_upload_message_bytes\x18\x06 \x01(\x03\x12\x1b\n\x13\x63laim_lease_seconds\x18\x07 \x01(\x03\x12\x30\n\x08\x63hunking\x18\x08 \x03(\x0b\x32\x1e.dits.chunk.v1.ChunkingProfile\x12\x30\n\x0c\x63ompressions\x18\t \x03(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x16\n\x0eserver_version\x18\n \x01(\t\"f\n\x0f\x43hunkingProfile\x12\x16\n\x0emin_file_bytes\x18\x01 \x01(\x03\x12\x11\n\tmin_bytes\x18\x02 \x01(\x05\x12\x15\n\raverage_bytes\x18\x03 \x01(\x05\x12\x11\n\tmax_bytes\x18\x04 \x01(\x05\">\n\x18\x46indMissingChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\"C\n\x19\x46indMissingChunksResponse\x12\x0f\n\x07missing\x18\x01 \x01(\x0c\x12\x15\n\rmissing_count\x18\x02 \x01(\x05\"W\n\x13UploadChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12,\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x1c.dits.chunk.v1.UploadedChunk\"j\n\rUploadedChunk\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x91\x01\n\x14UploadChunksResponse\x12\x1d\n\x15\x61\x63knowledged_messages\x18\x01 \x01(\x03\x12-\n\x08\x66\x61ilures\x18\x02 \x03(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure\x12\x15\n\rstored_chunks\x18\x03 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x04 \x01(\x03\"=\n\x0c\x43hunkFailure\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"e\n\x15\x44ownloadChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\x12(\n\x06ranges\x18\x03 \x03(\x0b\x32\x18.dits.chunk.v1.ByteRange\"+\n\tByteRange\x12\x0e\n\x06offset\x18\x01 \x01(\r\x12\x0e\n\x06length\x18\x02 \x01(\r\"H\n\x16\x44ownloadChunksResponse\x12.\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1e.dits.chunk.v1.DownloadedChunk\"\x9b\x01\n\x0f\x44ownloadedChunk\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12,\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure*V\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02\x32\x96\x03\n\x0c\x43hunkService\x12`\n\x0fGetCapabilities\x12%.dits.chunk.v1.GetCapabilitiesRequest\x1a&.dits.chunk.v1.GetCapabilitiesResponse\x12\x66\n\x11\x46indMissingChunks\x12\'.dits.chunk.v1.FindMissingChunksRequest\x1a(.dits.chunk.v1.FindMissingChunksResponse\x12[\n\x0cUploadChunks\x12\".dits.chunk.v1.UploadChunksRequest\x1a#.dits.chunk.v1.UploadChunksResponse(\x01\x30\x01\x12_\n\x0e\x44ownloadChunks\x12$.dits.chunk.v1.DownloadChunksRequest\x1a%.dits.chunk.v1.DownloadChunksResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/chunk/v1/chunk_service.proto\x12\rdits.chunk.v1\"\x18\n\x16GetCapabilitiesRequest\"\xd7\x02\n\x17GetCapabilitiesResponse\x12\x17\n\x0fmax_chunk_bytes\x18\x01 \x01(\x03\x12 \n\x18max_stream_message_bytes\x18\x02 \x01(\x03\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\x03\x12\x12\n\nmax_hashes\x18\x04 \x01(\x05\x12\x11\n\tmax_paths\x18\x05 \x01(\x05\x12&\n\x1epreferred_upload_message_bytes\x18\x06 \x01(\x03\x12\x1b\n\x13\x63laim_lease_seconds\x18\x07 \x01(\x03\x12\x30\n\x08\x63hunking\x18\x08 \x03(\x0b\x32\x1e.dits.chunk.v1.ChunkingProfile\x12\x30\n\x0c\x63ompressions\x18\t \x03(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x16\n\x0eserver_version\x18\n \x01(\t\"f\n\x0f\x43hunkingProfile\x12\x16\n\x0emin_file_bytes\x18\x01 \x01(\x03\x12\x11\n\tmin_bytes\x18\x02 \x01(\x05\x12\x15\n\raverage_bytes\x18\x03 \x01(\x05\x12\x11\n\tmax_bytes\x18\x04 \x01(\x05\">\n\x18\x46indMissingChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\"C\n\x19\x46indMissingChunksResponse\x12\x0f\n\x07missing\x18\x01 \x01(\x0c\x12\x15\n\rmissing_count\x18\x02 \x01(\x05\"W\n\x13UploadChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12,\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x1c.dits.chunk.v1.UploadedChunk\"j\n\rUploadedChunk\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x9b\x01\n\x14UploadChunksResponse\x12\"\n\x1a\x61\x63knowledged_message_count\x18\x01 \x01(\x03\x12-\n\x08\x66\x61ilures\x18\x02 \x03(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure\x12\x1a\n\x12stored_chunk_count\x18\x03 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x04 \x01(\x03\"=\n\x0c\x43hunkFailure\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"e\n\x15\x44ownloadChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\x12(\n\x06ranges\x18\x03 \x03(\x0b\x32\x18.dits.chunk.v1.ByteRange\"+\n\tByteRange\x12\x0e\n\x06offset\x18\x01 \x01(\r\x12\x0e\n\x06length\x18\x02 \x01(\r\"H\n\x16\x44ownloadChunksResponse\x12.\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1e.dits.chunk.v1.DownloadedChunk\"\x9b\x01\n\x0f\x44ownloadedChunk\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12,\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure*V\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02\x32\x96\x03\n\x0c\x43hunkService\x12`\n\x0fGetCapabilities\x12%.dits.chunk.v1.GetCapabilitiesRequest\x1a&.dits.chunk.v1.GetCapabilitiesResponse\x12\x66\n\x11\x46indMissingChunks\x12\'.dits.chunk.v1.FindMissingChunksRequest\x1a(.dits.chunk.v1.FindMissingChunksResponse\x12[\n\x0cUploadChunks\x12\".dits.chunk.v1.UploadChunksRequest\x1a#.dits.chunk.v1.UploadChunksResponse(\x01\x30\x01\x12_\n\x0e\x44ownloadChunks\x12$.dits.chunk.v1.DownloadChunksRequest\x1a%.dits.chunk.v1.DownloadChunksResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.chunk.v1.chunk_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPRESSION']._serialized_start=1449
-  _globals['_COMPRESSION']._serialized_end=1535
+  _globals['_COMPRESSION']._serialized_start=1459
+  _globals['_COMPRESSION']._serialized_end=1545
   _globals['_GETCAPABILITIESREQUEST']._serialized_start=52
   _globals['_GETCAPABILITIESREQUEST']._serialized_end=76
   _globals['_GETCAPABILITIESRESPONSE']._serialized_start=79
@@ -48,17 +48,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADEDCHUNK']._serialized_start=750
   _globals['_UPLOADEDCHUNK']._serialized_end=856
   _globals['_UPLOADCHUNKSRESPONSE']._serialized_start=859
-  _globals['_UPLOADCHUNKSRESPONSE']._serialized_end=1004
-  _globals['_CHUNKFAILURE']._serialized_start=1006
-  _globals['_CHUNKFAILURE']._serialized_end=1067
-  _globals['_DOWNLOADCHUNKSREQUEST']._serialized_start=1069
-  _globals['_DOWNLOADCHUNKSREQUEST']._serialized_end=1170
-  _globals['_BYTERANGE']._serialized_start=1172
-  _globals['_BYTERANGE']._serialized_end=1215
-  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_start=1217
-  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_end=1289
-  _globals['_DOWNLOADEDCHUNK']._serialized_start=1292
-  _globals['_DOWNLOADEDCHUNK']._serialized_end=1447
-  _globals['_CHUNKSERVICE']._serialized_start=1538
-  _globals['_CHUNKSERVICE']._serialized_end=1944
+  _globals['_UPLOADCHUNKSRESPONSE']._serialized_end=1014
+  _globals['_CHUNKFAILURE']._serialized_start=1016
+  _globals['_CHUNKFAILURE']._serialized_end=1077
+  _globals['_DOWNLOADCHUNKSREQUEST']._serialized_start=1079
+  _globals['_DOWNLOADCHUNKSREQUEST']._serialized_end=1180
+  _globals['_BYTERANGE']._serialized_start=1182
+  _globals['_BYTERANGE']._serialized_end=1225
+  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_start=1227
+  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_end=1299
+  _globals['_DOWNLOADEDCHUNK']._serialized_start=1302
+  _globals['_DOWNLOADEDCHUNK']._serialized_end=1457
+  _globals['_CHUNKSERVICE']._serialized_start=1548
+  _globals['_CHUNKSERVICE']._serialized_end=1954
 # @@protoc_insertion_point(module_scope)

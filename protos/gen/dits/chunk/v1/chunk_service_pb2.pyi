@@ -282,13 +282,13 @@ class UploadChunksResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ACKNOWLEDGED_MESSAGES_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
     FAILURES_FIELD_NUMBER: _builtins.int
-    STORED_CHUNKS_FIELD_NUMBER: _builtins.int
+    STORED_CHUNK_COUNT_FIELD_NUMBER: _builtins.int
     STORED_BYTES_FIELD_NUMBER: _builtins.int
-    acknowledged_messages: _builtins.int
+    acknowledged_message_count: _builtins.int
     """Every chunk of the first so many messages of this stream is durable or was reported in a failure."""
-    stored_chunks: _builtins.int
+    stored_chunk_count: _builtins.int
     """Chunks stored for the first time on this server, since the acknowledgement before."""
     stored_bytes: _builtins.int
     """Their bytes as stored."""
@@ -299,14 +299,14 @@ class UploadChunksResponse(_message.Message):
     def __init__(
         self,
         *,
-        acknowledged_messages: _builtins.int = ...,
+        acknowledged_message_count: _builtins.int = ...,
         failures: _abc.Iterable[Global___ChunkFailure] | None = ...,
-        stored_chunks: _builtins.int = ...,
+        stored_chunk_count: _builtins.int = ...,
         stored_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_messages", b"acknowledged_messages", "failures", b"failures", "stored_bytes", b"stored_bytes", "stored_chunks", b"stored_chunks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_message_count", b"acknowledged_message_count", "failures", b"failures", "stored_bytes", b"stored_bytes", "stored_chunk_count", b"stored_chunk_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

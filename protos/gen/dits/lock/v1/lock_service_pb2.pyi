@@ -4,6 +4,7 @@ isort:skip_file
 Locks on files that cannot be merged."""
 
 from collections import abc as _abc
+from dits.common.v1 import lock_fence_pb2 as _lock_fence_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -37,7 +38,7 @@ class _LockTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LockType.Val
     """A notice."""
 
 class LockType(_LockType, metaclass=_LockTypeEnumTypeWrapper):
-    """Mode of a lock."""
+    """Lock type: whom a lock keeps out."""
 
 LOCK_TYPE_UNSPECIFIED: LockType.ValueType  # 0
 """In requests: exclusive."""
@@ -242,8 +243,8 @@ class Lock(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
-    OWNER_ID_FIELD_NUMBER: _builtins.int
-    OWNER_FIELD_NUMBER: _builtins.int
+    HOLDER_ID_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
     OURS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     FENCE_FIELD_NUMBER: _builtins.int
@@ -256,10 +257,10 @@ class Lock(_message.Message):
     path: _builtins.str
     """The path, canonical; a directory ends in `/`."""
     type: Global___LockType.ValueType
-    """Mode."""
-    owner_id: _builtins.str
+    """Lock type."""
+    holder_id: _builtins.str
     """UUID text of the holder."""
-    owner: _builtins.str
+    holder: _builtins.str
     """Username of the holder."""
     ours: _builtins.bool
     """Whether the caller is the holder."""
@@ -285,8 +286,8 @@ class Lock(_message.Message):
         id: _builtins.str = ...,
         path: _builtins.str = ...,
         type: Global___LockType.ValueType = ...,
-        owner_id: _builtins.str = ...,
-        owner: _builtins.str = ...,
+        holder_id: _builtins.str = ...,
+        holder: _builtins.str = ...,
         ours: _builtins.bool = ...,
         reason: _builtins.str = ...,
         fence: _builtins.int = ...,
@@ -297,7 +298,7 @@ class Lock(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "lock_time", b"lock_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_commit", b"base_commit", "expire_time", b"expire_time", "fence", b"fence", "id", b"id", "lock_time", b"lock_time", "ours", b"ours", "owner", b"owner", "owner_id", b"owner_id", "path", b"path", "reason", b"reason", "release_on_push", b"release_on_push", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_commit", b"base_commit", "expire_time", b"expire_time", "fence", b"fence", "holder", b"holder", "holder_id", b"holder_id", "id", b"id", "lock_time", b"lock_time", "ours", b"ours", "path", b"path", "reason", b"reason", "release_on_push", b"release_on_push", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -314,7 +315,7 @@ class AcquireLocksRequest(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
-    MODE_FIELD_NUMBER: _builtins.int
+    BATCH_MODE_FIELD_NUMBER: _builtins.int
     RELEASE_ON_PUSH_FIELD_NUMBER: _builtins.int
     BASE_COMMIT_FIELD_NUMBER: _builtins.int
     BRANCH_FIELD_NUMBER: _builtins.int
@@ -327,14 +328,14 @@ class AcquireLocksRequest(_message.Message):
     """At most 1024 bytes, shown to others. Required when somebody else's lock is stolen: the holder is
     told.
     """
-    mode: Global___BatchMode.ValueType
+    batch_mode: Global___BatchMode.ValueType
     """Default: atomic."""
     release_on_push: _builtins.bool
     """Release each lock by the caller's push that changes its path."""
     base_commit: _builtins.str
     """Commit that the caller works from, 64 lower-case hexadecimal digits; kept with the lock. With it, a
     path is refused with BASE_OUTDATED if it was changed on `branch` by a commit that is not in
-    `base_commit`: whoever gets the lock works on the newest version. It fails the call in either mode.
+    `base_commit`: whoever gets the lock works on the newest version. It fails the call in either batch mode.
     """
     branch: _builtins.str
     """The branch that counts for `base_commit`. Empty = the default branch."""
@@ -349,8 +350,8 @@ class AcquireLocksRequest(_message.Message):
     @_builtins.property
     def steal_lock_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Locks whose place shall be taken, at most 100 UUIDs: those of them that are in the way of a path
-        that is granted end in the same moment. One's own may be named, which is how one changes the mode of
-        a lock; other people's only with ADMIN, and the holders are notified. A lock that has ended already is
+        that is granted end in the same moment. One's own may be named, which is how one changes the lock
+        type; other people's only with ADMIN, and the holders are notified. A lock that has ended already is
         as good as stolen; any other lock that stands in the way still does.
         """
 
@@ -362,7 +363,7 @@ class AcquireLocksRequest(_message.Message):
         type: Global___LockType.ValueType = ...,
         ttl: _duration_pb2.Duration | None = ...,
         reason: _builtins.str = ...,
-        mode: Global___BatchMode.ValueType = ...,
+        batch_mode: Global___BatchMode.ValueType = ...,
         release_on_push: _builtins.bool = ...,
         base_commit: _builtins.str = ...,
         branch: _builtins.str = ...,
@@ -370,7 +371,7 @@ class AcquireLocksRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_commit", b"base_commit", "branch", b"branch", "mode", b"mode", "paths", b"paths", "reason", b"reason", "release_on_push", b"release_on_push", "repository", b"repository", "steal_lock_ids", b"steal_lock_ids", "ttl", b"ttl", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_commit", b"base_commit", "batch_mode", b"batch_mode", "branch", b"branch", "paths", b"paths", "reason", b"reason", "release_on_push", b"release_on_push", "repository", b"repository", "steal_lock_ids", b"steal_lock_ids", "ttl", b"ttl", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -447,32 +448,6 @@ class AcquireResult(_message.Message):
 Global___AcquireResult: _TypeAlias = AcquireResult  # noqa: Y015
 
 @_typing.final
-class HeldLock(_message.Message):
-    """A lock that the caller believes to hold."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    LOCK_ID_FIELD_NUMBER: _builtins.int
-    FENCE_FIELD_NUMBER: _builtins.int
-    lock_id: _builtins.str
-    """UUID of the lock."""
-    fence: _builtins.int
-    """Its fence."""
-    def __init__(
-        self,
-        *,
-        lock_id: _builtins.str = ...,
-        fence: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "lock_id", b"lock_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___HeldLock: _TypeAlias = HeldLock  # noqa: Y015
-
-@_typing.final
 class RenewLocksRequest(_message.Message):
     """Request of RenewLocks."""
 
@@ -481,13 +456,13 @@ class RenewLocksRequest(_message.Message):
     REPOSITORY_FIELD_NUMBER: _builtins.int
     LOCKS_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
-    MODE_FIELD_NUMBER: _builtins.int
+    BATCH_MODE_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
-    mode: Global___BatchMode.ValueType
+    batch_mode: Global___BatchMode.ValueType
     """Default: atomic."""
     @_builtins.property
-    def locks(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldLock]:
+    def locks(self) -> _containers.RepeatedCompositeFieldContainer[_lock_fence_pb2.LockFence]:
         """1–1,000 locks, each once."""
 
     @_builtins.property
@@ -498,13 +473,13 @@ class RenewLocksRequest(_message.Message):
         self,
         *,
         repository: _builtins.str = ...,
-        locks: _abc.Iterable[Global___HeldLock] | None = ...,
+        locks: _abc.Iterable[_lock_fence_pb2.LockFence] | None = ...,
         ttl: _duration_pb2.Duration | None = ...,
-        mode: Global___BatchMode.ValueType = ...,
+        batch_mode: Global___BatchMode.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["locks", b"locks", "mode", b"mode", "repository", b"repository", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_mode", b"batch_mode", "locks", b"locks", "repository", b"repository", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -728,29 +703,29 @@ class TransferLockRequest(_message.Message):
 
     REPOSITORY_FIELD_NUMBER: _builtins.int
     LOCK_FIELD_NUMBER: _builtins.int
-    NEW_OWNER_FIELD_NUMBER: _builtins.int
+    NEW_HOLDER_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
-    new_owner: _builtins.str
+    new_holder: _builtins.str
     """Username of the new holder, who needs WRITE."""
     request_id: _builtins.str
     """UUID chosen by the client; a repetition within 24 hours returns the first result. Optional."""
     @_builtins.property
-    def lock(self) -> Global___HeldLock:
+    def lock(self) -> _lock_fence_pb2.LockFence:
         """The lock, with its fence."""
 
     def __init__(
         self,
         *,
         repository: _builtins.str = ...,
-        lock: Global___HeldLock | None = ...,
-        new_owner: _builtins.str = ...,
+        lock: _lock_fence_pb2.LockFence | None = ...,
+        new_holder: _builtins.str = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock", "new_owner", b"new_owner", "repository", b"repository", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lock", b"lock", "new_holder", b"new_holder", "repository", b"repository", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -850,7 +825,7 @@ class ListLocksRequest(_message.Message):
 
     REPOSITORY_FIELD_NUMBER: _builtins.int
     PATH_PREFIX_FIELD_NUMBER: _builtins.int
-    OWNER_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SIDE_FIELD_NUMBER: _builtins.int
@@ -859,7 +834,7 @@ class ListLocksRequest(_message.Message):
     """UUID or `owner/name`."""
     path_prefix: _builtins.str
     """Only paths that begin so."""
-    owner: _builtins.str
+    holder: _builtins.str
     """Only locks of this user; `me` = of the caller."""
     page_size: _builtins.int
     """At most this many; default 50, at most 1000."""
@@ -876,7 +851,7 @@ class ListLocksRequest(_message.Message):
         *,
         repository: _builtins.str = ...,
         path_prefix: _builtins.str = ...,
-        owner: _builtins.str = ...,
+        holder: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         side: Global___Side.ValueType = ...,
@@ -884,7 +859,7 @@ class ListLocksRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expired", b"expired", "owner", b"owner", "page_size", b"page_size", "page_token", b"page_token", "path_prefix", b"path_prefix", "repository", b"repository", "side", b"side"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expired", b"expired", "holder", b"holder", "page_size", b"page_size", "page_token", b"page_token", "path_prefix", b"path_prefix", "repository", b"repository", "side", b"side"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -958,10 +933,10 @@ class CheckPathsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    PATHS_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
     SERVER_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___PathStatus]:
+    def statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___PathStatus]:
         """One status per path, in the order of the request."""
 
     @_builtins.property
@@ -971,12 +946,12 @@ class CheckPathsResponse(_message.Message):
     def __init__(
         self,
         *,
-        paths: _abc.Iterable[Global___PathStatus] | None = ...,
+        statuses: _abc.Iterable[Global___PathStatus] | None = ...,
         server_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["server_time", b"server_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["paths", b"paths", "server_time", b"server_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["server_time", b"server_time", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1002,7 +977,7 @@ class PathStatus(_message.Message):
     held: _builtins.bool
     """The caller holds an exclusive lock on it or above it: it satisfies a repository that requires locks."""
     lock_count: _builtins.int
-    """Live locks on it and above it, of all modes and holders."""
+    """Live locks on it and above it, of all lock types and holders."""
     @_builtins.property
     def lock(self) -> Global___Lock:
         """The one of them that matters most: somebody else's exclusive lock, else one's own, else a shared, else
@@ -1036,8 +1011,8 @@ class HistoryEntry(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     FENCE_FIELD_NUMBER: _builtins.int
-    OWNER_ID_FIELD_NUMBER: _builtins.int
-    OWNER_FIELD_NUMBER: _builtins.int
+    HOLDER_ID_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     ACTOR_ID_FIELD_NUMBER: _builtins.int
@@ -1049,12 +1024,12 @@ class HistoryEntry(_message.Message):
     path: _builtins.str
     """Its path."""
     type: Global___LockType.ValueType
-    """Its mode."""
+    """Its lock type."""
     fence: _builtins.int
     """Its fence."""
-    owner_id: _builtins.str
+    holder_id: _builtins.str
     """UUID text of its holder."""
-    owner: _builtins.str
+    holder: _builtins.str
     """Username of its holder."""
     action: Global___HistoryAction.ValueType
     """What happened."""
@@ -1079,8 +1054,8 @@ class HistoryEntry(_message.Message):
         path: _builtins.str = ...,
         type: Global___LockType.ValueType = ...,
         fence: _builtins.int = ...,
-        owner_id: _builtins.str = ...,
-        owner: _builtins.str = ...,
+        holder_id: _builtins.str = ...,
+        holder: _builtins.str = ...,
         action: Global___HistoryAction.ValueType = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         actor_id: _builtins.str = ...,
@@ -1090,7 +1065,7 @@ class HistoryEntry(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "actor_id", b"actor_id", "expire_time", b"expire_time", "fence", b"fence", "lock_id", b"lock_id", "owner", b"owner", "owner_id", b"owner_id", "path", b"path", "reason", b"reason", "time", b"time", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "actor_id", b"actor_id", "expire_time", b"expire_time", "fence", b"fence", "holder", b"holder", "holder_id", b"holder_id", "lock_id", b"lock_id", "path", b"path", "reason", b"reason", "time", b"time", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1104,7 +1079,7 @@ class ListHistoryRequest(_message.Message):
 
     REPOSITORY_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
-    OWNER_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
     LOCK_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
@@ -1112,7 +1087,7 @@ class ListHistoryRequest(_message.Message):
     """UUID or `owner/name`."""
     path: _builtins.str
     """Only locks on exactly this path."""
-    owner: _builtins.str
+    holder: _builtins.str
     """Only locks of this user; `me` = of the caller."""
     lock_id: _builtins.str
     """Only the lock with this UUID."""
@@ -1125,14 +1100,14 @@ class ListHistoryRequest(_message.Message):
         *,
         repository: _builtins.str = ...,
         path: _builtins.str = ...,
-        owner: _builtins.str = ...,
+        holder: _builtins.str = ...,
         lock_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lock_id", b"lock_id", "owner", b"owner", "page_size", b"page_size", "page_token", b"page_token", "path", b"path", "repository", b"repository"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "lock_id", b"lock_id", "page_size", b"page_size", "page_token", b"page_token", "path", b"path", "repository", b"repository"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -37,8 +37,8 @@ class LockServiceStub:
     - ADVISORY: forbids nothing; others see it.
 
     A lock on a directory is in the way of other people's locks on all that is below it, and the other way
-    round. What somebody holds is never in that person's own way, but for another mode on the same path: see
-    `AcquireLocksRequest.steal_lock_ids` for how to change the mode.
+    round. What somebody holds is never in that person's own way, but for another lock type on the same path: see
+    `AcquireLocksRequest.steal_lock_ids` for how to change the type.
 
     A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
     gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
@@ -65,10 +65,10 @@ class LockServiceStub:
     """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`, and
     `repo:read` too for `base_commit`, `repo:admin` for stealing.
 
-    Acquiring what one holds already, in the same mode, returns the lock unchanged (`already_held`):
+    Acquiring what one holds already, with the same lock type, returns the lock unchanged (`already_held`):
     so the call may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the
     call with LOCK_HELD and nothing is taken; with BATCH_MODE_PER_PATH each path succeeds or fails for
-    itself. Errors: INVALID_FIELD (path, the same path twice, type, mode, ttl, reason, base_commit,
+    itself. Errors: INVALID_FIELD (path, the same path twice, type, batch_mode, ttl, reason, base_commit,
     steal_lock_ids), BATCH_TOO_LARGE, LOCK_HELD, BASE_OUTDATED, NOT_FOUND (branch, base commit, a lock
     to steal), PERMISSION_MISSING and SCOPE_MISSING, REPOSITORY_READ_ONLY, DEPENDENCY_UNAVAILABLE, CONTENTION.
     """
@@ -79,7 +79,7 @@ class LockServiceStub:
     A lock whose time is up, or that was released or taken away, is never revived: with
     BATCH_MODE_ATOMIC, the default, the call fails with LOCK_STALE (with NOT_FOUND if the caller never
     had such a lock here) and renews nothing; with BATCH_MODE_PER_PATH each lock is renewed or not for
-    itself. Errors: INVALID_FIELD (locks, ttl, mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
+    itself. Errors: INVALID_FIELD (locks, ttl, batch_mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
     REPOSITORY_READ_ONLY, CONTENTION.
     """
     ReleaseLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]
@@ -98,7 +98,7 @@ class LockServiceStub:
     the lock ends, and the other has a new one on the same path, with a new id and fence. For the holder,
     who needs WRITE, or anyone with ADMIN; API tokens need `lock:write` or `repo:write`, for other people's
     locks `repo:admin`. The new holder is notified, and the old one unless the call was theirs. Errors:
-    INVALID_FIELD (new_owner), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
+    INVALID_FIELD (new_holder), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
     stands in the new holder's way), NOT_FOUND, PERMISSION_MISSING, SCOPE_MISSING, REQUEST_ID_REUSED,
     REPOSITORY_READ_ONLY, CONTENTION.
     """
@@ -145,8 +145,8 @@ class LockServiceAsyncStub(LockServiceStub):
     - ADVISORY: forbids nothing; others see it.
 
     A lock on a directory is in the way of other people's locks on all that is below it, and the other way
-    round. What somebody holds is never in that person's own way, but for another mode on the same path: see
-    `AcquireLocksRequest.steal_lock_ids` for how to change the mode.
+    round. What somebody holds is never in that person's own way, but for another lock type on the same path: see
+    `AcquireLocksRequest.steal_lock_ids` for how to change the type.
 
     A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
     gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
@@ -170,10 +170,10 @@ class LockServiceAsyncStub(LockServiceStub):
     """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`, and
     `repo:read` too for `base_commit`, `repo:admin` for stealing.
 
-    Acquiring what one holds already, in the same mode, returns the lock unchanged (`already_held`):
+    Acquiring what one holds already, with the same lock type, returns the lock unchanged (`already_held`):
     so the call may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the
     call with LOCK_HELD and nothing is taken; with BATCH_MODE_PER_PATH each path succeeds or fails for
-    itself. Errors: INVALID_FIELD (path, the same path twice, type, mode, ttl, reason, base_commit,
+    itself. Errors: INVALID_FIELD (path, the same path twice, type, batch_mode, ttl, reason, base_commit,
     steal_lock_ids), BATCH_TOO_LARGE, LOCK_HELD, BASE_OUTDATED, NOT_FOUND (branch, base commit, a lock
     to steal), PERMISSION_MISSING and SCOPE_MISSING, REPOSITORY_READ_ONLY, DEPENDENCY_UNAVAILABLE, CONTENTION.
     """
@@ -184,7 +184,7 @@ class LockServiceAsyncStub(LockServiceStub):
     A lock whose time is up, or that was released or taken away, is never revived: with
     BATCH_MODE_ATOMIC, the default, the call fails with LOCK_STALE (with NOT_FOUND if the caller never
     had such a lock here) and renews nothing; with BATCH_MODE_PER_PATH each lock is renewed or not for
-    itself. Errors: INVALID_FIELD (locks, ttl, mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
+    itself. Errors: INVALID_FIELD (locks, ttl, batch_mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
     REPOSITORY_READ_ONLY, CONTENTION.
     """
     ReleaseLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]  # type: ignore[assignment]
@@ -203,7 +203,7 @@ class LockServiceAsyncStub(LockServiceStub):
     the lock ends, and the other has a new one on the same path, with a new id and fence. For the holder,
     who needs WRITE, or anyone with ADMIN; API tokens need `lock:write` or `repo:write`, for other people's
     locks `repo:admin`. The new holder is notified, and the old one unless the call was theirs. Errors:
-    INVALID_FIELD (new_owner), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
+    INVALID_FIELD (new_holder), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
     stands in the new holder's way), NOT_FOUND, PERMISSION_MISSING, SCOPE_MISSING, REQUEST_ID_REUSED,
     REPOSITORY_READ_ONLY, CONTENTION.
     """
@@ -249,8 +249,8 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
     - ADVISORY: forbids nothing; others see it.
 
     A lock on a directory is in the way of other people's locks on all that is below it, and the other way
-    round. What somebody holds is never in that person's own way, but for another mode on the same path: see
-    `AcquireLocksRequest.steal_lock_ids` for how to change the mode.
+    round. What somebody holds is never in that person's own way, but for another lock type on the same path: see
+    `AcquireLocksRequest.steal_lock_ids` for how to change the type.
 
     A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
     gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
@@ -278,10 +278,10 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`, and
         `repo:read` too for `base_commit`, `repo:admin` for stealing.
 
-        Acquiring what one holds already, in the same mode, returns the lock unchanged (`already_held`):
+        Acquiring what one holds already, with the same lock type, returns the lock unchanged (`already_held`):
         so the call may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the
         call with LOCK_HELD and nothing is taken; with BATCH_MODE_PER_PATH each path succeeds or fails for
-        itself. Errors: INVALID_FIELD (path, the same path twice, type, mode, ttl, reason, base_commit,
+        itself. Errors: INVALID_FIELD (path, the same path twice, type, batch_mode, ttl, reason, base_commit,
         steal_lock_ids), BATCH_TOO_LARGE, LOCK_HELD, BASE_OUTDATED, NOT_FOUND (branch, base commit, a lock
         to steal), PERMISSION_MISSING and SCOPE_MISSING, REPOSITORY_READ_ONLY, DEPENDENCY_UNAVAILABLE, CONTENTION.
         """
@@ -298,7 +298,7 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         A lock whose time is up, or that was released or taken away, is never revived: with
         BATCH_MODE_ATOMIC, the default, the call fails with LOCK_STALE (with NOT_FOUND if the caller never
         had such a lock here) and renews nothing; with BATCH_MODE_PER_PATH each lock is renewed or not for
-        itself. Errors: INVALID_FIELD (locks, ttl, mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
+        itself. Errors: INVALID_FIELD (locks, ttl, batch_mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
         REPOSITORY_READ_ONLY, CONTENTION.
         """
 
@@ -335,7 +335,7 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         the lock ends, and the other has a new one on the same path, with a new id and fence. For the holder,
         who needs WRITE, or anyone with ADMIN; API tokens need `lock:write` or `repo:write`, for other people's
         locks `repo:admin`. The new holder is notified, and the old one unless the call was theirs. Errors:
-        INVALID_FIELD (new_owner), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
+        INVALID_FIELD (new_holder), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
         stands in the new holder's way), NOT_FOUND, PERMISSION_MISSING, SCOPE_MISSING, REQUEST_ID_REUSED,
         REPOSITORY_READ_ONLY, CONTENTION.
         """

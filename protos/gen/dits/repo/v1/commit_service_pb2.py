@@ -22,53 +22,50 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from dits.common.v1 import lock_fence_pb2 as dits_dot_common_dot_v1_dot_lock__fence__pb2
 from dits.repo.v1 import manifest_pb2 as dits_dot_repo_dot_v1_dot_manifest__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/repo/v1/commit_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/repo/v1/manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x01\n\x06\x43ommit\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0f\n\x07parents\x18\x02 \x03(\t\x12\x0c\n\x04tree\x18\x03 \x01(\t\x12\'\n\x06\x61uthor\x18\x04 \x01(\x0b\x32\x17.dits.repo.v1.Signature\x12*\n\tcommitter\x18\x05 \x01(\x0b\x32\x17.dits.repo.v1.Signature\x12\x0f\n\x07message\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\tSignature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc9\x01\n\x0bPushRequest\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.PushHeaderH\x00\x12\x30\n\tmanifests\x18\x02 \x01(\x0b\x32\x1b.dits.repo.v1.PushManifestsH\x00\x12,\n\x07\x63ommits\x18\x03 \x01(\x0b\x32\x19.dits.repo.v1.PushCommitsH\x00\x12&\n\x04refs\x18\x04 \x01(\x0b\x32\x16.dits.repo.v1.PushRefsH\x00\x42\x06\n\x04part\"\\\n\nPushHeader\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12&\n\x05locks\x18\x03 \x03(\x0b\x32\x17.dits.repo.v1.LockFence\"+\n\tLockFence\x12\x0f\n\x07lock_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\"\"\n\rPushManifests\x12\x11\n\tmanifests\x18\x01 \x03(\x0c\";\n\x0bPushCommits\x12,\n\x07\x63ommits\x18\x01 \x03(\x0b\x32\x1b.dits.repo.v1.CommitContent\"4\n\x08PushRefs\x12(\n\x07updates\x18\x01 \x03(\x0b\x32\x17.dits.repo.v1.RefUpdate\"\\\n\tRefUpdate\x12\x10\n\x06\x62ranch\x18\x01 \x01(\tH\x00\x12\x15\n\rexpected_head\x18\x02 \x01(\t\x12\x10\n\x08new_head\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x42\x05\n\x03ref\"\x8f\x01\n\x0cPushResponse\x12$\n\x04refs\x18\x01 \x03(\x0b\x32\x16.dits.repo.v1.RefState\x12\x13\n\x0bnew_commits\x18\x02 \x01(\x03\x12\x15\n\rnew_manifests\x18\x03 \x01(\x03\x12\x12\n\nnew_assets\x18\x04 \x01(\x03\x12\x19\n\x11released_lock_ids\x18\x05 \x03(\t\"1\n\x08RefState\x12\x10\n\x06\x62ranch\x18\x01 \x01(\tH\x00\x12\x0c\n\x04head\x18\x02 \x01(\tB\x05\n\x03ref\"8\n\x10GetCommitRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\"9\n\x11GetCommitResponse\x12$\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Commit\"a\n\x12ListCommitsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"U\n\x13ListCommitsResponse\x12%\n\x07\x63ommits\x18\x01 \x03(\x0b\x32\x14.dits.repo.v1.Commit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\\\n\x17\x46indNewerChangesRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\t\x12\r\n\x05paths\x18\x04 \x03(\t\"T\n\x18\x46indNewerChangesResponse\x12\x0c\n\x04head\x18\x01 \x01(\t\x12*\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x19.dits.repo.v1.NewerChange\"+\n\x0bNewerChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t2\xd5\x02\n\rCommitService\x12?\n\x04Push\x12\x19.dits.repo.v1.PushRequest\x1a\x1a.dits.repo.v1.PushResponse(\x01\x12L\n\tGetCommit\x12\x1e.dits.repo.v1.GetCommitRequest\x1a\x1f.dits.repo.v1.GetCommitResponse\x12R\n\x0bListCommits\x12 .dits.repo.v1.ListCommitsRequest\x1a!.dits.repo.v1.ListCommitsResponse\x12\x61\n\x10\x46indNewerChanges\x12%.dits.repo.v1.FindNewerChangesRequest\x1a&.dits.repo.v1.FindNewerChangesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/repo/v1/commit_service.proto\x12\x0c\x64its.repo.v1\x1a\x1f\x64its/common/v1/lock_fence.proto\x1a\x1b\x64its/repo/v1/manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x01\n\x06\x43ommit\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x15\n\rparent_hashes\x18\x02 \x03(\t\x12\x11\n\ttree_hash\x18\x03 \x01(\t\x12$\n\x06\x61uthor\x18\x04 \x01(\x0b\x32\x14.dits.repo.v1.Signer\x12\'\n\tcommitter\x18\x05 \x01(\x0b\x32\x14.dits.repo.v1.Signer\x12\x0f\n\x07message\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc9\x01\n\x0bPushRequest\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.PushHeaderH\x00\x12\x30\n\tmanifests\x18\x02 \x01(\x0b\x32\x1b.dits.repo.v1.PushManifestsH\x00\x12,\n\x07\x63ommits\x18\x03 \x01(\x0b\x32\x19.dits.repo.v1.PushCommitsH\x00\x12&\n\x04refs\x18\x04 \x01(\x0b\x32\x16.dits.repo.v1.PushRefsH\x00\x42\x06\n\x04part\"^\n\nPushHeader\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\x05locks\x18\x03 \x03(\x0b\x32\x19.dits.common.v1.LockFence\"\"\n\rPushManifests\x12\x11\n\tmanifests\x18\x01 \x03(\x0c\";\n\x0bPushCommits\x12,\n\x07\x63ommits\x18\x01 \x03(\x0b\x32\x1b.dits.repo.v1.CommitContent\"4\n\x08PushRefs\x12(\n\x07updates\x18\x01 \x03(\x0b\x32\x17.dits.repo.v1.RefUpdate\"\\\n\tRefUpdate\x12\x10\n\x06\x62ranch\x18\x01 \x01(\tH\x00\x12\x15\n\rexpected_head\x18\x02 \x01(\t\x12\x10\n\x08new_head\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x42\x05\n\x03ref\"\x9e\x01\n\x0cPushResponse\x12$\n\x04refs\x18\x01 \x03(\x0b\x32\x16.dits.repo.v1.RefState\x12\x18\n\x10new_commit_count\x18\x02 \x01(\x03\x12\x1a\n\x12new_manifest_count\x18\x03 \x01(\x03\x12\x17\n\x0fnew_asset_count\x18\x04 \x01(\x03\x12\x19\n\x11released_lock_ids\x18\x05 \x03(\t\"1\n\x08RefState\x12\x10\n\x06\x62ranch\x18\x01 \x01(\tH\x00\x12\x0c\n\x04head\x18\x02 \x01(\tB\x05\n\x03ref\"8\n\x10GetCommitRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\"9\n\x11GetCommitResponse\x12$\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Commit\"a\n\x12ListCommitsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"U\n\x13ListCommitsResponse\x12%\n\x07\x63ommits\x18\x01 \x03(\x0b\x32\x14.dits.repo.v1.Commit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"c\n\x17\x46indChangesSinceRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x13\n\x0b\x62\x61se_commit\x18\x03 \x01(\t\x12\r\n\x05paths\x18\x04 \x03(\t\"S\n\x18\x46indChangesSinceResponse\x12\x0c\n\x04head\x18\x01 \x01(\t\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.dits.repo.v1.PathChange\"/\n\nPathChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0b\x63ommit_hash\x18\x02 \x01(\t2\xd5\x02\n\rCommitService\x12?\n\x04Push\x12\x19.dits.repo.v1.PushRequest\x1a\x1a.dits.repo.v1.PushResponse(\x01\x12L\n\tGetCommit\x12\x1e.dits.repo.v1.GetCommitRequest\x1a\x1f.dits.repo.v1.GetCommitResponse\x12R\n\x0bListCommits\x12 .dits.repo.v1.ListCommitsRequest\x1a!.dits.repo.v1.ListCommitsResponse\x12\x61\n\x10\x46indChangesSince\x12%.dits.repo.v1.FindChangesSinceRequest\x1a&.dits.repo.v1.FindChangesSinceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.repo.v1.commit_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMMIT']._serialized_start=114
-  _globals['_COMMIT']._serialized_end=318
-  _globals['_SIGNATURE']._serialized_start=320
-  _globals['_SIGNATURE']._serialized_end=402
-  _globals['_PUSHREQUEST']._serialized_start=405
-  _globals['_PUSHREQUEST']._serialized_end=606
-  _globals['_PUSHHEADER']._serialized_start=608
-  _globals['_PUSHHEADER']._serialized_end=700
-  _globals['_LOCKFENCE']._serialized_start=702
-  _globals['_LOCKFENCE']._serialized_end=745
-  _globals['_PUSHMANIFESTS']._serialized_start=747
-  _globals['_PUSHMANIFESTS']._serialized_end=781
-  _globals['_PUSHCOMMITS']._serialized_start=783
-  _globals['_PUSHCOMMITS']._serialized_end=842
-  _globals['_PUSHREFS']._serialized_start=844
-  _globals['_PUSHREFS']._serialized_end=896
-  _globals['_REFUPDATE']._serialized_start=898
-  _globals['_REFUPDATE']._serialized_end=990
-  _globals['_PUSHRESPONSE']._serialized_start=993
-  _globals['_PUSHRESPONSE']._serialized_end=1136
-  _globals['_REFSTATE']._serialized_start=1138
-  _globals['_REFSTATE']._serialized_end=1187
-  _globals['_GETCOMMITREQUEST']._serialized_start=1189
-  _globals['_GETCOMMITREQUEST']._serialized_end=1245
-  _globals['_GETCOMMITRESPONSE']._serialized_start=1247
-  _globals['_GETCOMMITRESPONSE']._serialized_end=1304
-  _globals['_LISTCOMMITSREQUEST']._serialized_start=1306
-  _globals['_LISTCOMMITSREQUEST']._serialized_end=1403
-  _globals['_LISTCOMMITSRESPONSE']._serialized_start=1405
-  _globals['_LISTCOMMITSRESPONSE']._serialized_end=1490
-  _globals['_FINDNEWERCHANGESREQUEST']._serialized_start=1492
-  _globals['_FINDNEWERCHANGESREQUEST']._serialized_end=1584
-  _globals['_FINDNEWERCHANGESRESPONSE']._serialized_start=1586
-  _globals['_FINDNEWERCHANGESRESPONSE']._serialized_end=1670
-  _globals['_NEWERCHANGE']._serialized_start=1672
-  _globals['_NEWERCHANGE']._serialized_end=1715
-  _globals['_COMMITSERVICE']._serialized_start=1718
-  _globals['_COMMITSERVICE']._serialized_end=2059
+  _globals['_COMMIT']._serialized_start=147
+  _globals['_COMMIT']._serialized_end=356
+  _globals['_PUSHREQUEST']._serialized_start=359
+  _globals['_PUSHREQUEST']._serialized_end=560
+  _globals['_PUSHHEADER']._serialized_start=562
+  _globals['_PUSHHEADER']._serialized_end=656
+  _globals['_PUSHMANIFESTS']._serialized_start=658
+  _globals['_PUSHMANIFESTS']._serialized_end=692
+  _globals['_PUSHCOMMITS']._serialized_start=694
+  _globals['_PUSHCOMMITS']._serialized_end=753
+  _globals['_PUSHREFS']._serialized_start=755
+  _globals['_PUSHREFS']._serialized_end=807
+  _globals['_REFUPDATE']._serialized_start=809
+  _globals['_REFUPDATE']._serialized_end=901
+  _globals['_PUSHRESPONSE']._serialized_start=904
+  _globals['_PUSHRESPONSE']._serialized_end=1062
+  _globals['_REFSTATE']._serialized_start=1064
+  _globals['_REFSTATE']._serialized_end=1113
+  _globals['_GETCOMMITREQUEST']._serialized_start=1115
+  _globals['_GETCOMMITREQUEST']._serialized_end=1171
+  _globals['_GETCOMMITRESPONSE']._serialized_start=1173
+  _globals['_GETCOMMITRESPONSE']._serialized_end=1230
+  _globals['_LISTCOMMITSREQUEST']._serialized_start=1232
+  _globals['_LISTCOMMITSREQUEST']._serialized_end=1329
+  _globals['_LISTCOMMITSRESPONSE']._serialized_start=1331
+  _globals['_LISTCOMMITSRESPONSE']._serialized_end=1416
+  _globals['_FINDCHANGESSINCEREQUEST']._serialized_start=1418
+  _globals['_FINDCHANGESSINCEREQUEST']._serialized_end=1517
+  _globals['_FINDCHANGESSINCERESPONSE']._serialized_start=1519
+  _globals['_FINDCHANGESSINCERESPONSE']._serialized_end=1602
+  _globals['_PATHCHANGE']._serialized_start=1604
+  _globals['_PATHCHANGE']._serialized_end=1651
+  _globals['_COMMITSERVICE']._serialized_start=1654
+  _globals['_COMMITSERVICE']._serialized_end=1995
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 History: pushing and reading commits."""
 
 from collections import abc as _abc
+from dits.common.v1 import lock_fence_pb2 as _lock_fence_pb2
 from dits.repo.v1 import manifest_pb2 as _manifest_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -27,28 +28,28 @@ class Commit(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HASH_FIELD_NUMBER: _builtins.int
-    PARENTS_FIELD_NUMBER: _builtins.int
-    TREE_FIELD_NUMBER: _builtins.int
+    PARENT_HASHES_FIELD_NUMBER: _builtins.int
+    TREE_HASH_FIELD_NUMBER: _builtins.int
     AUTHOR_FIELD_NUMBER: _builtins.int
     COMMITTER_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
-    """Its name, 64 lower-case hexadecimal digits."""
-    tree: _builtins.str
-    """Name of the manifest of the top directory."""
+    """Its hash, 64 lower-case hexadecimal digits."""
+    tree_hash: _builtins.str
+    """Hash of the manifest of the top directory."""
     message: _builtins.str
     """The message."""
     @_builtins.property
-    def parents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of its parents, in order."""
+    def parent_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Hashes of its parents, in order."""
 
     @_builtins.property
-    def author(self) -> Global___Signature:
+    def author(self) -> _manifest_pb2.Signer:
         """Who made the change."""
 
     @_builtins.property
-    def committer(self) -> Global___Signature:
+    def committer(self) -> _manifest_pb2.Signer:
         """Who made the commit."""
 
     @_builtins.property
@@ -59,52 +60,20 @@ class Commit(_message.Message):
         self,
         *,
         hash: _builtins.str = ...,
-        parents: _abc.Iterable[_builtins.str] | None = ...,
-        tree: _builtins.str = ...,
-        author: Global___Signature | None = ...,
-        committer: Global___Signature | None = ...,
+        parent_hashes: _abc.Iterable[_builtins.str] | None = ...,
+        tree_hash: _builtins.str = ...,
+        author: _manifest_pb2.Signer | None = ...,
+        committer: _manifest_pb2.Signer | None = ...,
         message: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "committer", b"committer", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "committer", b"committer", "create_time", b"create_time", "hash", b"hash", "message", b"message", "parents", b"parents", "tree", b"tree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "committer", b"committer", "create_time", b"create_time", "hash", b"hash", "message", b"message", "parent_hashes", b"parent_hashes", "tree_hash", b"tree_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Commit: _TypeAlias = Commit  # noqa: Y015
-
-@_typing.final
-class Signature(_message.Message):
-    """A person at a moment."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    EMAIL_FIELD_NUMBER: _builtins.int
-    TIME_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """Name."""
-    email: _builtins.str
-    """E-mail address."""
-    @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp:
-        """The moment, exact to the microsecond."""
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        email: _builtins.str = ...,
-        time: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "name", b"name", "time", b"time"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Signature: _TypeAlias = Signature  # noqa: Y015
 
 @_typing.final
 class PushRequest(_message.Message):
@@ -166,7 +135,7 @@ class PushHeader(_message.Message):
     first result. Optional.
     """
     @_builtins.property
-    def locks(self) -> _containers.RepeatedCompositeFieldContainer[Global___LockFence]:
+    def locks(self) -> _containers.RepeatedCompositeFieldContainer[_lock_fence_pb2.LockFence]:
         """Locks that this push relies on, at most 100,000."""
 
     def __init__(
@@ -174,7 +143,7 @@ class PushHeader(_message.Message):
         *,
         repository: _builtins.str = ...,
         request_id: _builtins.str = ...,
-        locks: _abc.Iterable[Global___LockFence] | None = ...,
+        locks: _abc.Iterable[_lock_fence_pb2.LockFence] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -183,32 +152,6 @@ class PushHeader(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PushHeader: _TypeAlias = PushHeader  # noqa: Y015
-
-@_typing.final
-class LockFence(_message.Message):
-    """A lock and the fence it was acquired under."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    LOCK_ID_FIELD_NUMBER: _builtins.int
-    FENCE_FIELD_NUMBER: _builtins.int
-    lock_id: _builtins.str
-    """UUID of the lock."""
-    fence: _builtins.int
-    """Lock.fence of the dits.lock.v1 API."""
-    def __init__(
-        self,
-        *,
-        lock_id: _builtins.str = ...,
-        fence: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "lock_id", b"lock_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___LockFence: _TypeAlias = LockFence  # noqa: Y015
 
 @_typing.final
 class PushManifests(_message.Message):
@@ -325,15 +268,15 @@ class PushResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REFS_FIELD_NUMBER: _builtins.int
-    NEW_COMMITS_FIELD_NUMBER: _builtins.int
-    NEW_MANIFESTS_FIELD_NUMBER: _builtins.int
-    NEW_ASSETS_FIELD_NUMBER: _builtins.int
+    NEW_COMMIT_COUNT_FIELD_NUMBER: _builtins.int
+    NEW_MANIFEST_COUNT_FIELD_NUMBER: _builtins.int
+    NEW_ASSET_COUNT_FIELD_NUMBER: _builtins.int
     RELEASED_LOCK_IDS_FIELD_NUMBER: _builtins.int
-    new_commits: _builtins.int
+    new_commit_count: _builtins.int
     """Commits that were new to the repository."""
-    new_manifests: _builtins.int
+    new_manifest_count: _builtins.int
     """Manifests that were new to the repository."""
-    new_assets: _builtins.int
+    new_asset_count: _builtins.int
     """File contents that were new to the repository."""
     @_builtins.property
     def refs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefState]:
@@ -347,14 +290,14 @@ class PushResponse(_message.Message):
         self,
         *,
         refs: _abc.Iterable[Global___RefState] | None = ...,
-        new_commits: _builtins.int = ...,
-        new_manifests: _builtins.int = ...,
-        new_assets: _builtins.int = ...,
+        new_commit_count: _builtins.int = ...,
+        new_manifest_count: _builtins.int = ...,
+        new_asset_count: _builtins.int = ...,
         released_lock_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_assets", b"new_assets", "new_commits", b"new_commits", "new_manifests", b"new_manifests", "refs", b"refs", "released_lock_ids", b"released_lock_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_asset_count", b"new_asset_count", "new_commit_count", b"new_commit_count", "new_manifest_count", b"new_manifest_count", "refs", b"refs", "released_lock_ids", b"released_lock_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -501,21 +444,21 @@ class ListCommitsResponse(_message.Message):
 Global___ListCommitsResponse: _TypeAlias = ListCommitsResponse  # noqa: Y015
 
 @_typing.final
-class FindNewerChangesRequest(_message.Message):
-    """Request of FindNewerChanges."""
+class FindChangesSinceRequest(_message.Message):
+    """Request of FindChangesSince."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REPOSITORY_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
-    BASE_FIELD_NUMBER: _builtins.int
+    BASE_COMMIT_FIELD_NUMBER: _builtins.int
     PATHS_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
     revision: _builtins.str
     """The history that is looked into, see CommitService."""
-    base: _builtins.str
-    """The commit that somebody works from, 64 lower-case hexadecimal digits."""
+    base_commit: _builtins.str
+    """Hash of the commit that the caller works from, 64 lower-case hexadecimal digits."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1–1,000 paths, each once; that of a directory, which stands for all below it, may end in `/`."""
@@ -525,20 +468,20 @@ class FindNewerChangesRequest(_message.Message):
         *,
         repository: _builtins.str = ...,
         revision: _builtins.str = ...,
-        base: _builtins.str = ...,
+        base_commit: _builtins.str = ...,
         paths: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "paths", b"paths", "repository", b"repository", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_commit", b"base_commit", "paths", b"paths", "repository", b"repository", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___FindNewerChangesRequest: _TypeAlias = FindNewerChangesRequest  # noqa: Y015
+Global___FindChangesSinceRequest: _TypeAlias = FindChangesSinceRequest  # noqa: Y015
 
 @_typing.final
-class FindNewerChangesResponse(_message.Message):
-    """Response of FindNewerChanges."""
+class FindChangesSinceResponse(_message.Message):
+    """Response of FindChangesSince."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -547,14 +490,14 @@ class FindNewerChangesResponse(_message.Message):
     head: _builtins.str
     """Hash of the commit that `revision` was at."""
     @_builtins.property
-    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewerChange]:
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PathChange]:
         """The paths that are newer, in the order of the request."""
 
     def __init__(
         self,
         *,
         head: _builtins.str = ...,
-        changes: _abc.Iterable[Global___NewerChange] | None = ...,
+        changes: _abc.Iterable[Global___PathChange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -562,30 +505,30 @@ class FindNewerChangesResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___FindNewerChangesResponse: _TypeAlias = FindNewerChangesResponse  # noqa: Y015
+Global___FindChangesSinceResponse: _TypeAlias = FindChangesSinceResponse  # noqa: Y015
 
 @_typing.final
-class NewerChange(_message.Message):
-    """A path that is newer than in the base."""
+class PathChange(_message.Message):
+    """A path that is newer than in the base commit."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
-    COMMIT_FIELD_NUMBER: _builtins.int
+    COMMIT_HASH_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """The path in canonical form."""
-    commit: _builtins.str
-    """Hash of a commit that changed it and is not in the base: the nearest to the head."""
+    commit_hash: _builtins.str
+    """Hash of a commit that changed it and is not in the base commit: the nearest to the head."""
     def __init__(
         self,
         *,
         path: _builtins.str = ...,
-        commit: _builtins.str = ...,
+        commit_hash: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_hash", b"commit_hash", "path", b"path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___NewerChange: _TypeAlias = NewerChange  # noqa: Y015
+Global___PathChange: _TypeAlias = PathChange  # noqa: Y015

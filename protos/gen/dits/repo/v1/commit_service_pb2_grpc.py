@@ -53,10 +53,10 @@ class CommitServiceStub:
                 request_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.ListCommitsRequest.SerializeToString,
                 response_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.ListCommitsResponse.FromString,
                 _registered_method=True)
-        self.FindNewerChanges = channel.unary_unary(
-                '/dits.repo.v1.CommitService/FindNewerChanges',
-                request_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesRequest.SerializeToString,
-                response_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesResponse.FromString,
+        self.FindChangesSince = channel.unary_unary(
+                '/dits.repo.v1.CommitService/FindChangesSince',
+                request_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceResponse.FromString,
                 _registered_method=True)
 
 
@@ -108,10 +108,9 @@ class CommitServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def FindNewerChanges(self, request, context):
-        """Finds out which of some paths are newer in one history than in another: changed by commits that are
-        in `revision` and not in `base`, and different in the two. What whoever works from `base` has
-        missed. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
+    def FindChangesSince(self, request, context):
+        """Finds the paths, of those in the request, that are newer in one history than in another: changed by commits that are
+        in `revision` and not in `base_commit`, and different in the two. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
         (either commit).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -136,10 +135,10 @@ def add_CommitServiceServicer_to_server(servicer, server):
                     request_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.ListCommitsRequest.FromString,
                     response_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.ListCommitsResponse.SerializeToString,
             ),
-            'FindNewerChanges': grpc.unary_unary_rpc_method_handler(
-                    servicer.FindNewerChanges,
-                    request_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesRequest.FromString,
-                    response_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesResponse.SerializeToString,
+            'FindChangesSince': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindChangesSince,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -238,7 +237,7 @@ class CommitService:
             _registered_method=True)
 
     @staticmethod
-    def FindNewerChanges(request,
+    def FindChangesSince(request,
             target,
             options=(),
             channel_credentials=None,
@@ -251,9 +250,9 @@ class CommitService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/dits.repo.v1.CommitService/FindNewerChanges',
-            dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesRequest.SerializeToString,
-            dits_dot_repo_dot_v1_dot_commit__service__pb2.FindNewerChangesResponse.FromString,
+            '/dits.repo.v1.CommitService/FindChangesSince',
+            dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -65,10 +65,9 @@ class CommitServiceStub:
     """Lists a commit and its ancestors, children always before their parents. Needs READ; API tokens
     need `repo:read`. Errors: NOT_FOUND (no such revision), INVALID_PAGE_TOKEN.
     """
-    FindNewerChanges: _grpc.UnaryUnaryMultiCallable[_commit_service_pb2.FindNewerChangesRequest, _commit_service_pb2.FindNewerChangesResponse]
-    """Finds out which of some paths are newer in one history than in another: changed by commits that are
-    in `revision` and not in `base`, and different in the two. What whoever works from `base` has
-    missed. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
+    FindChangesSince: _grpc.UnaryUnaryMultiCallable[_commit_service_pb2.FindChangesSinceRequest, _commit_service_pb2.FindChangesSinceResponse]
+    """Finds the paths, of those in the request, that are newer in one history than in another: changed by commits that are
+    in `revision` and not in `base_commit`, and different in the two. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
     (either commit).
     """
 
@@ -109,10 +108,9 @@ class CommitServiceAsyncStub(CommitServiceStub):
     """Lists a commit and its ancestors, children always before their parents. Needs READ; API tokens
     need `repo:read`. Errors: NOT_FOUND (no such revision), INVALID_PAGE_TOKEN.
     """
-    FindNewerChanges: _aio.UnaryUnaryMultiCallable[_commit_service_pb2.FindNewerChangesRequest, _commit_service_pb2.FindNewerChangesResponse]  # type: ignore[assignment]
-    """Finds out which of some paths are newer in one history than in another: changed by commits that are
-    in `revision` and not in `base`, and different in the two. What whoever works from `base` has
-    missed. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
+    FindChangesSince: _aio.UnaryUnaryMultiCallable[_commit_service_pb2.FindChangesSinceRequest, _commit_service_pb2.FindChangesSinceResponse]  # type: ignore[assignment]
+    """Finds the paths, of those in the request, that are newer in one history than in another: changed by commits that are
+    in `revision` and not in `base_commit`, and different in the two. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
     (either commit).
     """
 
@@ -170,14 +168,13 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def FindNewerChanges(
+    def FindChangesSince(
         self,
-        request: _commit_service_pb2.FindNewerChangesRequest,
+        request: _commit_service_pb2.FindChangesSinceRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_commit_service_pb2.FindNewerChangesResponse, _abc.Awaitable[_commit_service_pb2.FindNewerChangesResponse]]:
-        """Finds out which of some paths are newer in one history than in another: changed by commits that are
-        in `revision` and not in `base`, and different in the two. What whoever works from `base` has
-        missed. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
+    ) -> _typing.Union[_commit_service_pb2.FindChangesSinceResponse, _abc.Awaitable[_commit_service_pb2.FindChangesSinceResponse]]:
+        """Finds the paths, of those in the request, that are newer in one history than in another: changed by commits that are
+        in `revision` and not in `base_commit`, and different in the two. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
         (either commit).
         """
 

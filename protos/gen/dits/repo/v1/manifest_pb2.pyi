@@ -225,18 +225,18 @@ class CommitContent(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TREE_FIELD_NUMBER: _builtins.int
-    PARENTS_FIELD_NUMBER: _builtins.int
+    TREE_HASH_FIELD_NUMBER: _builtins.int
+    PARENT_HASHES_FIELD_NUMBER: _builtins.int
     AUTHOR_FIELD_NUMBER: _builtins.int
     COMMITTER_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
-    tree: _builtins.bytes
-    """Name of the manifest of the top directory, 32 bytes."""
+    tree_hash: _builtins.bytes
+    """Hash of the manifest of the top directory, 32 bytes."""
     message: _builtins.str
-    """At most 64 KiB, without NUL."""
+    """At most 256 KiB, without NUL."""
     @_builtins.property
-    def parents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Names of the parents, 32 bytes each, at most 64, each once. None for a first commit."""
+    def parent_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Hashes of the parents, 32 bytes each, at most 64, each once. None for a first commit."""
 
     @_builtins.property
     def author(self) -> Global___Signer:
@@ -249,15 +249,15 @@ class CommitContent(_message.Message):
     def __init__(
         self,
         *,
-        tree: _builtins.bytes = ...,
-        parents: _abc.Iterable[_builtins.bytes] | None = ...,
+        tree_hash: _builtins.bytes = ...,
+        parent_hashes: _abc.Iterable[_builtins.bytes] | None = ...,
         author: Global___Signer | None = ...,
         committer: Global___Signer | None = ...,
         message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "committer", b"committer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "committer", b"committer", "message", b"message", "parents", b"parents", "tree", b"tree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "committer", b"committer", "message", b"message", "parent_hashes", b"parent_hashes", "tree_hash", b"tree_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -272,22 +272,26 @@ class Signer(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     TIME_US_FIELD_NUMBER: _builtins.int
+    OFFSET_MINUTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """1–255 characters."""
+    """At most 255 characters, without NUL. May be empty."""
     email: _builtins.str
-    """At most 254 bytes."""
+    """At most 254 bytes, without NUL. May be empty."""
     time_us: _builtins.int
     """Microseconds since 1970-01-01T00:00:00Z; from the year 1 to the year 9999."""
+    offset_minutes: _builtins.int
+    """Offset of the signer's clock from UTC, minutes, −1,439 to 1,439; part of the commit's name."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         email: _builtins.str = ...,
         time_us: _builtins.int = ...,
+        offset_minutes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "name", b"name", "time_us", b"time_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "name", b"name", "offset_minutes", b"offset_minutes", "time_us", b"time_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

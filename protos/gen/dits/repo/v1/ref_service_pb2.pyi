@@ -28,7 +28,7 @@ class Branch(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
-    CREATED_BY_FIELD_NUMBER: _builtins.int
+    CREATOR_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -37,7 +37,7 @@ class Branch(_message.Message):
     """Hash of the commit it points at."""
     is_default: _builtins.bool
     """Whether it is the repository's default branch."""
-    created_by: _builtins.str
+    creator_id: _builtins.str
     """UUID text of the user who created it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -53,13 +53,13 @@ class Branch(_message.Message):
         name: _builtins.str = ...,
         head: _builtins.str = ...,
         is_default: _builtins.bool = ...,
-        created_by: _builtins.str = ...,
+        creator_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "head", b"head", "is_default", b"is_default", "name", b"name", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator_id", b"creator_id", "head", b"head", "is_default", b"is_default", "name", b"name", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -176,12 +176,12 @@ class ListBranchesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REPOSITORY_FIELD_NUMBER: _builtins.int
-    PREFIX_FIELD_NUMBER: _builtins.int
+    NAME_PREFIX_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
-    prefix: _builtins.str
+    name_prefix: _builtins.str
     """Only names that begin so."""
     page_size: _builtins.int
     """At most this many; default 50, at most 1000."""
@@ -191,13 +191,13 @@ class ListBranchesRequest(_message.Message):
         self,
         *,
         repository: _builtins.str = ...,
-        prefix: _builtins.str = ...,
+        name_prefix: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix", "repository", b"repository"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "repository", b"repository"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -120,12 +120,12 @@ class StreamTreeRequest(_message.Message):
 
     REPOSITORY_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
-    HAVE_FIELD_NUMBER: _builtins.int
+    HAVE_HASHES_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
     revision: _builtins.str
     """Which commit's tree."""
-    have: _builtins.bytes
+    have_hashes: _builtins.bytes
     """Names of manifests that the client has, with all below them: 32 bytes each, concatenated, at most
     10,000.
     """
@@ -134,11 +134,11 @@ class StreamTreeRequest(_message.Message):
         *,
         repository: _builtins.str = ...,
         revision: _builtins.str = ...,
-        have: _builtins.bytes = ...,
+        have_hashes: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["have", b"have", "repository", b"repository", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["have_hashes", b"have_hashes", "repository", b"repository", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -150,12 +150,12 @@ class StreamTreeResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    COMMIT_FIELD_NUMBER: _builtins.int
-    TREE_FIELD_NUMBER: _builtins.int
+    COMMIT_HASH_FIELD_NUMBER: _builtins.int
+    TREE_HASH_FIELD_NUMBER: _builtins.int
     MANIFESTS_FIELD_NUMBER: _builtins.int
-    commit: _builtins.str
+    commit_hash: _builtins.str
     """Hash of the commit; in the first message only."""
-    tree: _builtins.str
+    tree_hash: _builtins.str
     """Hash of the top manifest; in the first message only."""
     @_builtins.property
     def manifests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
@@ -164,13 +164,13 @@ class StreamTreeResponse(_message.Message):
     def __init__(
         self,
         *,
-        commit: _builtins.str = ...,
-        tree: _builtins.str = ...,
+        commit_hash: _builtins.str = ...,
+        tree_hash: _builtins.str = ...,
         manifests: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "manifests", b"manifests", "tree", b"tree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_hash", b"commit_hash", "manifests", b"manifests", "tree_hash", b"tree_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -220,10 +220,10 @@ class ListDirectoryResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    COMMIT_FIELD_NUMBER: _builtins.int
+    COMMIT_HASH_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    commit: _builtins.str
+    commit_hash: _builtins.str
     """Hash of the commit that is listed."""
     next_page_token: _builtins.str
     """Empty on the last page."""
@@ -234,13 +234,13 @@ class ListDirectoryResponse(_message.Message):
     def __init__(
         self,
         *,
-        commit: _builtins.str = ...,
+        commit_hash: _builtins.str = ...,
         entries: _abc.Iterable[Global___DirectoryEntry] | None = ...,
         next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_hash", b"commit_hash", "entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -328,10 +328,10 @@ class GetEntryResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    COMMIT_FIELD_NUMBER: _builtins.int
+    COMMIT_HASH_FIELD_NUMBER: _builtins.int
     ENTRY_FIELD_NUMBER: _builtins.int
     STORED_FIELD_NUMBER: _builtins.int
-    commit: _builtins.str
+    commit_hash: _builtins.str
     """Hash of the commit that was looked into."""
     @_builtins.property
     def entry(self) -> Global___DirectoryEntry:
@@ -344,13 +344,13 @@ class GetEntryResponse(_message.Message):
     def __init__(
         self,
         *,
-        commit: _builtins.str = ...,
+        commit_hash: _builtins.str = ...,
         entry: Global___DirectoryEntry | None = ...,
         stored: _manifest_pb2.Entry | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "stored", b"stored"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "entry", b"entry", "stored", b"stored"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_hash", b"commit_hash", "entry", b"entry", "stored", b"stored"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -78,7 +78,7 @@ class TreeServiceServicer:
 
     def StreamTree(self, request, context):
         """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one
-        call. Sub-trees that the client names in `have` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
+        call. Sub-trees that the client names in `have_hashes` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,7 @@ class TreeServiceStub:
     """Returns one manifest by its name, in its canonical bytes. Errors: INVALID_FIELD, NOT_FOUND."""
     StreamTree: _grpc.UnaryStreamMultiCallable[_tree_service_pb2.StreamTreeRequest, _tree_service_pb2.StreamTreeResponse]
     """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one
-    call. Sub-trees that the client names in `have` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
+    call. Sub-trees that the client names in `have_hashes` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
     """
     ListDirectory: _grpc.UnaryUnaryMultiCallable[_tree_service_pb2.ListDirectoryRequest, _tree_service_pb2.ListDirectoryResponse]
     """Lists a directory by name, for people and browsers. Errors: NOT_FOUND (revision or path; also when
@@ -67,7 +67,7 @@ class TreeServiceAsyncStub(TreeServiceStub):
     """Returns one manifest by its name, in its canonical bytes. Errors: INVALID_FIELD, NOT_FOUND."""
     StreamTree: _aio.UnaryStreamMultiCallable[_tree_service_pb2.StreamTreeRequest, _tree_service_pb2.StreamTreeResponse]  # type: ignore[assignment]
     """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one
-    call. Sub-trees that the client names in `have` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
+    call. Sub-trees that the client names in `have_hashes` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
     """
     ListDirectory: _aio.UnaryUnaryMultiCallable[_tree_service_pb2.ListDirectoryRequest, _tree_service_pb2.ListDirectoryResponse]  # type: ignore[assignment]
     """Lists a directory by name, for people and browsers. Errors: NOT_FOUND (revision or path; also when
@@ -101,7 +101,7 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tree_service_pb2.StreamTreeResponse], _abc.AsyncIterator[_tree_service_pb2.StreamTreeResponse]]:
         """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one
-        call. Sub-trees that the client names in `have` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
+        call. Sub-trees that the client names in `have_hashes` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
         """
 
     @_abc_1.abstractmethod
