@@ -20,8 +20,8 @@ import asyncpg
 from dits.lock.v1 import lock_service_pb2 as pb
 
 from migrations.runner import migrate
-from shared import credentials
-from shared.embedded_postgres import EmbeddedPostgres
+from shared.formats import credentials
+from shared.postgres.embedded import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from dits.lock.v1.lock_service_pb2_grpc import LockServiceAsyncStub as LockStub

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.config import SERVICES
+from shared.runtime.config import SERVICES
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from shared.profiles import PROFILES, Profile
+from shared.formats.profiles import PROFILES, Profile
 
 HASH_BYTES = 32
 # Several of the largest chunks; small enough for the processor's caches to be of use.

@@ -20,7 +20,7 @@ from dits_client.remote import Remote, head_of
 from dits_client.snapshot import Snapshot
 from dits_client.trees import Trees
 from dits_client.workspace import State, Workspace
-from shared.manifests import split_hashes
+from shared.formats.manifests import split_hashes
 
 # Of the files in the way, so many are named.
 LISTED = 20

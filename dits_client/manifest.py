@@ -8,7 +8,7 @@ from dits.repo.v1.manifest_pb2 import Entry, File, Manifest, Recipe
 
 from dits_client.chunking import HASH_BYTES, Cut
 from dits_client.errors import ClientError
-from shared import manifests
+from shared.formats import manifests
 
 # Returns the bytes of a manifest by its name.
 Load = Callable[[bytes], bytes]

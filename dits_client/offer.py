@@ -11,7 +11,7 @@ from dits_client.errors import os_error
 from dits_client.manifest import Change, file_chunks, file_entry
 from dits_client.objects import Objects
 from dits_client.sources import Piece, Source, changed
-from shared import manifests
+from shared.formats import manifests
 
 
 def pieces(source: Source, cut: Cut, recipes: Iterable[bytes]) -> Iterator[Piece]:

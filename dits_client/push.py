@@ -23,7 +23,7 @@ from dits_client.snapshot import Snapshot
 from dits_client.trees import Trees
 from dits_client.upload import Uploader
 from dits_client.workspace import Workspace
-from shared.manifests import commit_name
+from shared.formats.manifests import commit_name
 
 # How often a refusal that the client can mend is mended.
 MENDS = 3

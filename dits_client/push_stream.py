@@ -20,7 +20,7 @@ from dits.repo.v1.manifest_pb2 import CommitContent
 from dits_client.connection import STREAM_ATTEMPTS, Backoff, Client
 from dits_client.manifest import Load
 from dits_client.remote_errors import translate
-from shared.manifests import commit_name
+from shared.formats.manifests import commit_name
 
 # Manifests are collected into messages of about this size.
 MESSAGE_BYTES = 4 << 20

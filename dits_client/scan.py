@@ -12,7 +12,7 @@ from pathlib import Path
 from dits_client.errors import ClientError, os_error
 from dits_client.ignore import IGNORE_FILE, Ignore
 from dits_client.index import DIRECTORY, Record, stat_of
-from shared import manifests
+from shared.formats import manifests
 
 # The client's own directory. It is never part of a tree, whatever the case of its letters and wherever
 # it is: what a tree brought there would be taken for the state of a folder.

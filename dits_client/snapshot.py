@@ -18,7 +18,7 @@ from dits_client.objects import MANIFEST, RECIPE
 from dits_client.progress import Progress
 from dits_client.read_files import Read, Unread, read_files
 from dits_client.scan import Folder, scan
-from shared.manifests import MAX_TARGET_BYTES
+from shared.formats.manifests import MAX_TARGET_BYTES
 
 
 @dataclass(slots=True)

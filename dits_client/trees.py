@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from dits_client.errors import ClientError, RemoteError
 from dits_client.manifest import directories
 from dits_client.objects import MANIFEST, Objects
-from shared import manifests
+from shared.formats import manifests
 
 if TYPE_CHECKING:
     from dits.repo.v1.tree_service_pb2 import StreamTreeResponse

@@ -18,7 +18,7 @@ from dits_client.manifest import file_chunks
 from dits_client.places import Places
 from dits_client.progress import Stage
 from dits_client.scan import partial_name
-from shared.manifests import ManifestError, split_hashes
+from shared.formats.manifests import ManifestError, split_hashes
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

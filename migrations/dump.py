@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from migrations import runner
-from shared.embedded_postgres import EmbeddedPostgres
+from shared.postgres.embedded import EmbeddedPostgres
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 CHECKSUMS = Path(__file__).with_name("SHA256SUMS")

@@ -15,13 +15,13 @@ import uvloop
 from migrations import runner
 from services import up
 from services.suite import BUILDERS, addresses
-from shared import config, logs
-from shared.config import ConfigError, Settings
-from shared.db import UNREACHABLE
-from shared.embedded_postgres import EmbeddedPostgresError
-from shared.process import serve_until_signal
-from shared.server import Runtime, StartError
-from shared.serverkey import ServerKey
+from shared.db.pool import UNREACHABLE
+from shared.postgres.embedded import EmbeddedPostgresError
+from shared.rpc.server import Runtime, StartError
+from shared.runtime import config, logs
+from shared.runtime.config import ConfigError, Settings
+from shared.runtime.process import serve_until_signal
+from shared.runtime.server_key import ServerKey
 
 _EXPECTED = (ConfigError, StartError, EmbeddedPostgresError, runner.MigrationError)
 

@@ -9,8 +9,8 @@ import services.auth.server
 import services.chunk.server
 import services.lock.server
 import services.repo.server
-from shared.config import Settings
-from shared.server import Runtime, ServiceServer
+from shared.rpc.server import Runtime, ServiceServer
+from shared.runtime.config import Settings
 
 Build = Callable[[Runtime], Awaitable[ServiceServer]]
 

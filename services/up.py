@@ -18,13 +18,13 @@ from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
 
 from migrations import runner
 from services.suite import Suite
-from shared import validation
-from shared.config import SERVICES, Settings
-from shared.embedded_postgres import EmbeddedPostgres
 from shared.errors import DomainError
-from shared.process import serve_until_signal
-from shared.server import Runtime, StartError, channel
-from shared.serverkey import ServerKey
+from shared.postgres.embedded import EmbeddedPostgres
+from shared.rpc import validation
+from shared.rpc.server import Runtime, StartError, channel
+from shared.runtime.config import SERVICES, Settings
+from shared.runtime.process import serve_until_signal
+from shared.runtime.server_key import ServerKey
 
 log = structlog.get_logger(__name__)
 

@@ -32,7 +32,7 @@ from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
 from google.rpc import error_details_pb2, status_pb2
 
 from services.suite import Suite
-from shared import credentials
+from shared.formats import credentials
 
 Metadata = tuple[tuple[str, str], ...]
 _numbers = itertools.count(1)

@@ -16,7 +16,7 @@ from blake3 import blake3
 from dits.chunk.v1 import chunk_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import Repository
 
-from shared.config import Settings
+from shared.runtime.config import Settings
 from tests.api import Account, Api
 from tests.counters import assert_counters
 

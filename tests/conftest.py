@@ -14,10 +14,10 @@ import uvloop
 
 from migrations.runner import migrate
 from services.suite import Suite
-from shared.config import Settings
-from shared.embedded_postgres import EmbeddedPostgres
-from shared.server import Runtime
-from shared.serverkey import ServerKey
+from shared.postgres.embedded import EmbeddedPostgres
+from shared.rpc.server import Runtime
+from shared.runtime.config import Settings
+from shared.runtime.server_key import ServerKey
 from tests.api import Api
 from tests.embedded import scratch_folder
 

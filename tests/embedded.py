@@ -17,11 +17,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared import postgres_cluster
+from shared.postgres import cluster
 
 ROOT = Path(__file__).parent.parent
 AS_ROOT = os.geteuid() == 0
-BIN, _ = postgres_cluster.find_programs(None)
+BIN, _ = cluster.find_programs(None)
 
 
 def closed_above(path: Path) -> Path | None:

@@ -22,7 +22,7 @@ from dits.repo.v1.manifest_pb2 import (
 )
 from dits.repo.v1.repository_service_pb2 import Repository
 
-from shared import manifests
+from shared.formats import manifests
 from tests.api import Account, Api
 
 _times = itertools.count(1_700_000_000_000_000, 1_000_000)

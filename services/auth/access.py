@@ -9,11 +9,13 @@ import asyncpg
 import structlog
 from dits.auth.v1 import access_service_pb2 as pb
 
-from shared import credentials, sql, validation
-from shared.call import Access, Call, Caller, RepositoryAccess
-from shared.db import UNREACHABLE, Connection, Database
+from shared.db import sql
+from shared.db.pool import UNREACHABLE, Connection, Database
 from shared.errors import DomainError, not_found, unauthenticated
-from shared.policy import Permission
+from shared.formats import credentials
+from shared.rpc import validation
+from shared.rpc.call import Access, Call, Caller, RepositoryAccess
+from shared.rpc.policy import Permission
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)

@@ -8,13 +8,14 @@ import asyncpg
 from dits.auth.v1 import account_service_pb2 as pb
 
 from services.auth import passwords
-from shared import sql, validation
-from shared.audit import audit
-from shared.call import Call
-from shared.db import Connection, Database, Row
+from shared.db import sql
+from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid, name_taken, not_found, permission_missing
-from shared.idempotency import once
-from shared.serverkey import ServerKey
+from shared.records.audit import audit
+from shared.records.idempotency import once
+from shared.rpc import validation
+from shared.rpc.call import Call
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

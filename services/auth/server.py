@@ -16,9 +16,9 @@ from services.auth.accounts import AccountService
 from services.auth.passwords import Hasher
 from services.auth.sessions import SessionService
 from services.auth.tokens import TokenService
-from shared.db import Database
-from shared.idempotency import expire
-from shared.server import Runtime, ServiceServer
+from shared.db.pool import Database
+from shared.records.idempotency import expire
+from shared.rpc.server import Runtime, ServiceServer
 
 
 async def build(runtime: Runtime) -> ServiceServer:

@@ -7,11 +7,13 @@ import ipaddress
 from dits.auth.v1 import session_service_pb2 as pb
 
 from services.auth.passwords import MOST_BYTES, Hasher, salt_of
-from shared import credentials, sql, validation
-from shared.audit import audit
-from shared.call import Access, Call, Caller
-from shared.db import Connection, Database, Row
+from shared.db import sql
+from shared.db.pool import Connection, Database, Row
 from shared.errors import DomainError, Reason, invalid, retry_later, unauthenticated
+from shared.formats import credentials
+from shared.records.audit import audit
+from shared.rpc import validation
+from shared.rpc.call import Access, Call, Caller
 
 Q = sql.load(__file__)
 

@@ -8,15 +8,17 @@ from uuid import UUID
 from dits.auth.v1 import token_service_pb2 as pb
 
 from services.auth.access import LocalAccess
-from shared import credentials, sql, validation
-from shared.audit import audit
-from shared.call import Call, Caller
-from shared.db import Connection, Database, Row
+from shared.db import sql
+from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid, not_found
-from shared.idempotency import once
-from shared.paging import Page
-from shared.policy import SCOPES
-from shared.serverkey import ServerKey
+from shared.formats import credentials
+from shared.records.audit import audit
+from shared.records.idempotency import once
+from shared.rpc import validation
+from shared.rpc.call import Call, Caller
+from shared.rpc.paging import Page
+from shared.rpc.policy import SCOPES
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

@@ -11,7 +11,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from services.chunk.content import COMPRESSIONS, Chunk, Mismatch, Opener
 from services.chunk.threads import in_thread
 from shared.errors import Reason
-from shared.validation import DIGEST_BYTES, MAX_CHUNK_BYTES
+from shared.rpc.validation import DIGEST_BYTES, MAX_CHUNK_BYTES
 
 # Uncompressed bytes that a thread verifies in one go; then other streams have their turn.
 _TURN_BYTES = 16 << 20

@@ -12,12 +12,12 @@ from services.chunk.download import Downloads
 from services.chunk.encoding import EncodedResponse
 from services.chunk.presence import Presence
 from services.chunk.upload import Uploads
-from shared import validation
-from shared.call import Call
-from shared.chain import MAX_MESSAGE_BYTES, MAX_STREAM_MESSAGE_BYTES
-from shared.config import Settings
 from shared.errors import invalid
-from shared.profiles import PROFILES
+from shared.formats.profiles import PROFILES
+from shared.rpc import validation
+from shared.rpc.call import Call
+from shared.rpc.chain import MAX_MESSAGE_BYTES, MAX_STREAM_MESSAGE_BYTES
+from shared.runtime.config import Settings
 
 _MESSAGE_BYTES = 1 << 20
 

@@ -10,8 +10,8 @@ import asyncpg
 import structlog
 
 from services.chunk.store import BlobStore
-from shared import sql
-from shared.db import UNREACHABLE, Connection, Database
+from shared.db import sql
+from shared.db.pool import UNREACHABLE, Connection, Database
 from shared.errors import DomainError
 
 Q = sql.load(__file__)

@@ -15,10 +15,10 @@ import structlog
 from services.chunk.content import Chunk
 from services.chunk.presence import Presence, joined
 from services.chunk.store import BlobStore, BlobWriter
-from shared import sql
-from shared.db import UNREACHABLE, Connection, Database
+from shared.db import sql
+from shared.db.pool import UNREACHABLE, Connection, Database
 from shared.errors import DomainError, Reason, not_found
-from shared.validation import MAX_HASHES
+from shared.rpc.validation import MAX_HASHES
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)

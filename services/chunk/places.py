@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
-from shared import sql
-from shared.db import Database
+from shared.db import sql
+from shared.db.pool import Database
 
 Q = sql.load(__file__)
 

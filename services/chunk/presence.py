@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from shared import sql
-from shared.db import Connection, Database
-from shared.validation import DIGEST_BYTES
+from shared.db import sql
+from shared.db.pool import Connection, Database
+from shared.rpc.validation import DIGEST_BYTES
 
 Q = sql.load(__file__)
 

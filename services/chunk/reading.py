@@ -16,7 +16,7 @@ from services.chunk.content import COMPRESSIONS, Chunk, Mismatch, Opener
 from services.chunk.encoding import EncodedResponse, encoded
 from services.chunk.places import Place, Places
 from services.chunk.store import BlobMissing, BlobStore
-from shared.db import unavailable
+from shared.db.pool import unavailable
 from shared.errors import Reason
 
 log = structlog.get_logger(__name__)

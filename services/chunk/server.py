@@ -19,9 +19,9 @@ from services.chunk.store import LocalStore
 from services.chunk.threads import cpu_threads
 from services.chunk.touches import Touches
 from services.chunk.upload import Uploads
-from shared.access import RemoteAccess
-from shared.db import Database
-from shared.server import Runtime, ServiceServer, channel
+from shared.db.pool import Database
+from shared.rpc.access import RemoteAccess
+from shared.rpc.server import Runtime, ServiceServer, channel
 
 
 async def build(runtime: Runtime) -> ServiceServer:

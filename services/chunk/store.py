@@ -13,7 +13,7 @@ from typing import ParamSpec, Protocol, TypeVar
 import structlog
 
 from services.chunk.threads import disk_threads, in_thread
-from shared.db import unavailable
+from shared.db.pool import unavailable
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -9,10 +9,10 @@ from itertools import islice
 import asyncpg
 import structlog
 
-from shared import sql
-from shared.db import UNREACHABLE, Connection, Database
+from shared.db import sql
+from shared.db.pool import UNREACHABLE, Connection, Database
 from shared.errors import DomainError
-from shared.validation import MAX_HASHES
+from shared.rpc.validation import MAX_HASHES
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)

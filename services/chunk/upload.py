@@ -29,7 +29,7 @@ from services.chunk.checking import Checked, check
 from services.chunk.packs import MAX_CHUNKS, Pack, Packs
 from services.chunk.presence import Presence
 from shared.errors import invalid
-from shared.validation import count
+from shared.rpc.validation import count
 
 # Messages verified or being verified, ahead of the pack that is being written.
 _MESSAGES_AHEAD = 2

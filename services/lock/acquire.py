@@ -16,10 +16,11 @@ from services.lock import messages, rules, steal
 from services.lock.base import Bases
 from services.lock.steal import Target
 from services.lock.turns import Turns
-from shared import sql, validation
-from shared.call import Call
-from shared.db import Connection, Row
+from shared.db import sql
+from shared.db.pool import Connection, Row
 from shared.errors import Reason, retry_later
+from shared.rpc import validation
+from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 

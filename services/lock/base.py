@@ -16,9 +16,9 @@ from dits.repo.v1 import commit_service_pb2, ref_service_pb2
 from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
 from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
 
-from shared.call import Call
-from shared.db import unavailable
+from shared.db.pool import unavailable
 from shared.errors import DomainError, Reason, not_found, precondition, scope_missing
+from shared.rpc.call import Call
 
 log = structlog.get_logger(__name__)
 

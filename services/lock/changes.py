@@ -11,10 +11,10 @@ from dits.lock.v1 import lock_service_pb2 as pb
 from services.lock import messages, rules
 from services.lock.ends import End, end
 from services.lock.turns import Turns
-from shared import sql
-from shared.call import Call
-from shared.db import Connection, Row
+from shared.db import sql
+from shared.db.pool import Connection, Row
 from shared.errors import not_found
+from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared import sql
-from shared.db import Connection
+from shared.db import sql
+from shared.db.pool import Connection
 
 Q = sql.load(__file__)
 

@@ -14,8 +14,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from shared import sql
-from shared.db import UNREACHABLE, Database
+from shared.db import sql
+from shared.db.pool import UNREACHABLE, Database
 from shared.errors import DomainError
 
 Q = sql.load(__file__)

@@ -11,13 +11,14 @@ from services.lock import messages, notices, rules
 from services.lock.ends import End, end
 from services.lock.steal import require_admin
 from services.lock.turns import Turns
-from shared import sql, validation
-from shared.audit import audit
-from shared.call import Call
-from shared.db import Connection, Row
+from shared.db import sql
+from shared.db.pool import Connection, Row
 from shared.errors import invalid, not_found
-from shared.idempotency import once
-from shared.serverkey import ServerKey
+from shared.records.audit import audit
+from shared.records.idempotency import once
+from shared.rpc import validation
+from shared.rpc.call import Call
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

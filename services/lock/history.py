@@ -13,11 +13,12 @@ from services.lock import messages, rules
 from services.lock.ends import BATCH, end_expired
 from services.lock.reading import find_user
 from services.lock.turns import Turns
-from shared import sql, validation
-from shared.call import Call
-from shared.db import Connection, Database, Row
-from shared.paging import Page
-from shared.serverkey import ServerKey
+from shared.db import sql
+from shared.db.pool import Connection, Database, Row
+from shared.rpc import validation
+from shared.rpc.call import Call
+from shared.rpc.paging import Page
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

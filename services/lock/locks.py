@@ -11,8 +11,8 @@ from services.lock.history import Remembering
 from services.lock.reading import Reading
 from services.lock.turns import Turns
 from services.lock.watch import Watching
-from shared.db import Database
-from shared.serverkey import ServerKey
+from shared.db.pool import Database
+from shared.runtime.server_key import ServerKey
 
 
 class LockService:

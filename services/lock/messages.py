@@ -11,7 +11,7 @@ from dits.lock.v1 import lock_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.lock.rules import TYPE_VALUES
-from shared.db import Row
+from shared.db.pool import Row
 from shared.errors import DomainError, Reason, precondition, time_text
 
 Conflict = tuple[str, pb.Lock]

@@ -9,12 +9,13 @@ from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock import messages, rules
 from services.lock.turns import Turns
-from shared import sql, validation
-from shared.call import Call
-from shared.db import Connection, Database
+from shared.db import sql
+from shared.db.pool import Connection, Database
 from shared.errors import invalid, not_found
-from shared.paging import Page
-from shared.serverkey import ServerKey
+from shared.rpc import validation
+from shared.rpc.call import Call
+from shared.rpc.paging import Page
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

@@ -19,8 +19,8 @@ import structlog
 from services.lock import notices, rules
 from services.lock.ends import BATCH, end_expired
 from services.lock.turns import Turns
-from shared import sql
-from shared.db import UNREACHABLE, Connection, Database
+from shared.db import sql
+from shared.db.pool import UNREACHABLE, Connection, Database
 from shared.errors import DomainError
 
 Q = sql.load(__file__)

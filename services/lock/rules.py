@@ -9,8 +9,8 @@ from datetime import timedelta
 from dits.lock.v1 import lock_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
-from shared import validation
 from shared.errors import invalid
+from shared.rpc import validation
 
 MIN_TTL = timedelta(seconds=10)
 MAX_TTL = timedelta(days=7)

@@ -9,9 +9,9 @@ from services.lock.feed import Feed
 from services.lock.locks import LockService
 from services.lock.reaper import Reaper
 from services.lock.turns import Turns
-from shared.access import RemoteAccess
-from shared.db import Database
-from shared.server import Runtime, ServiceServer, channel
+from shared.db.pool import Database
+from shared.rpc.access import RemoteAccess
+from shared.rpc.server import Runtime, ServiceServer, channel
 
 # An index answers every question about locks, row by row. The planner, left alone, reads everything where
 # statistics are missing or old, and they are old every morning: all locks of the day before are gone.

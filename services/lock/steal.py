@@ -11,12 +11,12 @@ from uuid import UUID
 
 from services.lock import notices, rules
 from services.lock.ends import End, end
-from shared import sql
-from shared.audit import audit
-from shared.call import Call
-from shared.db import Connection
+from shared.db import sql
+from shared.db.pool import Connection
 from shared.errors import invalid, not_found
-from shared.policy import Permission
+from shared.records.audit import audit
+from shared.rpc.call import Call
+from shared.rpc.policy import Permission
 
 Q = sql.load(__file__)
 

@@ -14,8 +14,8 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from services.lock.feed import Feed
-from shared import sql
-from shared.db import Connection, Database, Row
+from shared.db import sql
+from shared.db.pool import Connection, Database, Row
 
 Q = sql.load(__file__)
 

@@ -20,11 +20,11 @@ from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock import messages
 from services.lock.feed import Feed
-from shared import sql
-from shared.call import Call
-from shared.db import Database, Row
+from shared.db import sql
+from shared.db.pool import Database, Row
 from shared.errors import DomainError, Reason, invalid
-from shared.serverkey import ServerKey
+from shared.rpc.call import Call
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

@@ -15,10 +15,10 @@ from uuid import UUID
 from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
 
 from services.repo.recipes import parts
-from shared import sql
-from shared.db import Connection, Row
+from shared.db import sql
+from shared.db.pool import Connection, Row
 from shared.errors import DomainError, Reason, hashes_missing
-from shared.manifests import ManifestError, file_chunks, recipe_hash, split_hashes
+from shared.formats.manifests import ManifestError, file_chunks, recipe_hash, split_hashes
 
 Q = sql.load(__file__)
 

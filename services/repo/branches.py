@@ -9,11 +9,11 @@ from uuid import UUID
 from services.repo import history
 from services.repo.history import Node
 from services.repo.push_stream import Update
-from shared import sql
-from shared.call import RepositoryAccess
-from shared.db import Connection, Row
+from shared.db import sql
+from shared.db.pool import Connection, Row
 from shared.errors import DomainError, Reason, precondition
-from shared.policy import Permission
+from shared.rpc.call import RepositoryAccess
+from shared.rpc.policy import Permission
 
 Q = sql.load(__file__)
 

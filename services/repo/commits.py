@@ -14,12 +14,13 @@ from services.repo import newer, revisions
 from services.repo.history import EPOCH
 from services.repo.push import Pusher
 from services.repo.push_stream import PushRequests
-from shared import sql, validation
-from shared.call import Call
-from shared.db import Connection, Database, Row
+from shared.db import sql
+from shared.db.pool import Connection, Database, Row
 from shared.errors import not_found
-from shared.paging import Page
-from shared.serverkey import ServerKey
+from shared.rpc import validation
+from shared.rpc.call import Call
+from shared.rpc.paging import Page
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

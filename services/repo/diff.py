@@ -9,7 +9,7 @@ from uuid import UUID
 from dits.repo.v1.manifest_pb2 import Entry, Manifest
 
 from services.repo import manifests
-from shared.db import Connection
+from shared.db.pool import Connection
 from shared.errors import Reason, retry_later
 
 BATCH = 500

@@ -10,8 +10,8 @@ from uuid import UUID
 from dits.repo.v1.manifest_pb2 import Entry
 
 from services.repo.diff import Changes, Trees
-from shared import sql
-from shared.db import Connection, Row
+from shared.db import sql
+from shared.db.pool import Connection, Row
 from shared.errors import DomainError, Reason, precondition, time_text
 
 Q = sql.load(__file__)

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import CommitContent, Signer
 
-from shared import sql
-from shared.db import Connection
+from shared.db import sql
+from shared.db.pool import Connection
 
 Q = sql.load(__file__)
 

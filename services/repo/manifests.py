@@ -11,9 +11,9 @@ from uuid import UUID
 import zstandard
 from dits.repo.v1.manifest_pb2 import Manifest
 
-from shared import sql
-from shared.db import Connection
-from shared.manifests import MAX_MANIFEST_BYTES
+from shared.db import sql
+from shared.db.pool import Connection
+from shared.formats.manifests import MAX_MANIFEST_BYTES
 
 Q = sql.load(__file__)
 

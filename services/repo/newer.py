@@ -11,8 +11,8 @@ from dits.repo.v1.manifest_pb2 import Entry
 from services.repo import manifests
 from services.repo.history import Node
 from services.repo.revisions import Revision
-from shared import sql
-from shared.db import Connection
+from shared.db import sql
+from shared.db.pool import Connection
 
 Q = sql.load(__file__)
 

@@ -17,12 +17,12 @@ from services.repo.guard import Rules
 from services.repo.history import Node
 from services.repo.push_stream import Push, PushRequests, Update, receive
 from services.repo.recipes import RecipeReader, parts
-from shared import sql
-from shared.call import Call
-from shared.db import Connection, Database
+from shared.db import sql
+from shared.db.pool import Connection, Database
 from shared.errors import DomainError, Reason, hashes_missing, not_found, precondition
-from shared.idempotency import once
-from shared.serverkey import ServerKey
+from shared.records.idempotency import once
+from shared.rpc.call import Call
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

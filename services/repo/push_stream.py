@@ -11,9 +11,10 @@ from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.manifest_pb2 import CommitContent, Manifest
 
 from services.repo.manifests import children
-from shared import manifests, validation
 from shared.errors import DomainError, Reason, batch_too_large, invalid
-from shared.manifests import ManifestError
+from shared.formats import manifests
+from shared.formats.manifests import ManifestError
+from shared.rpc import validation
 
 PushRequests = AsyncIterator[pb.PushRequest]
 

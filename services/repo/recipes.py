@@ -10,11 +10,11 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
 
-from shared import manifests
-from shared.call import Call
-from shared.db import unavailable
+from shared.db.pool import unavailable
 from shared.errors import DomainError, Reason, hashes_missing
-from shared.manifests import MAX_CHUNK_BYTES, ManifestError, split_hashes
+from shared.formats import manifests
+from shared.formats.manifests import MAX_CHUNK_BYTES, ManifestError, split_hashes
+from shared.rpc.call import Call
 
 BATCH = 1_000
 READ_SECONDS = 60.0

@@ -9,12 +9,13 @@ from dits.repo.v1 import ref_service_pb2 as pb
 from services.repo import branches, history
 from services.repo.push import apply
 from services.repo.push_stream import Push, Update
-from shared import sql, validation
-from shared.call import Call
-from shared.db import Connection, Database, Row
+from shared.db import sql
+from shared.db.pool import Connection, Database, Row
 from shared.errors import Reason, name_taken, not_found, precondition
-from shared.paging import Page
-from shared.serverkey import ServerKey
+from shared.rpc import validation
+from shared.rpc.call import Call
+from shared.rpc.paging import Page
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

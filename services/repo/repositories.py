@@ -8,16 +8,17 @@ from uuid import UUID
 import asyncpg
 from dits.repo.v1 import repository_service_pb2 as pb
 
-from shared import sql, validation
-from shared.audit import audit
-from shared.call import Call
-from shared.config import Settings
-from shared.db import Connection, Database, Row
+from shared.db import sql
+from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid, name_taken, not_found, permission_missing
-from shared.idempotency import once
-from shared.paging import Page
-from shared.policy import Permission
-from shared.serverkey import ServerKey
+from shared.records.audit import audit
+from shared.records.idempotency import once
+from shared.rpc import validation
+from shared.rpc.call import Call
+from shared.rpc.paging import Page
+from shared.rpc.policy import Permission
+from shared.runtime.config import Settings
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

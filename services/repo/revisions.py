@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared import sql, validation
-from shared.db import Connection
+from shared.db import sql
+from shared.db.pool import Connection
 from shared.errors import not_found
+from shared.rpc import validation
 
 Q = sql.load(__file__)
 

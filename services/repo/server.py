@@ -17,9 +17,9 @@ from services.repo.recipes import RecipeReader
 from services.repo.refs import RefService
 from services.repo.repositories import RepositoryService
 from services.repo.trees import TreeService
-from shared.access import RemoteAccess
-from shared.db import Database
-from shared.server import Runtime, ServiceServer, channel
+from shared.db.pool import Database
+from shared.rpc.access import RemoteAccess
+from shared.rpc.server import Runtime, ServiceServer, channel
 
 
 async def build(runtime: Runtime) -> ServiceServer:

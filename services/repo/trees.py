@@ -12,12 +12,13 @@ from dits.repo.v1.manifest_pb2 import Entry, Manifest
 
 from services.repo import manifests, revisions
 from services.repo.revisions import Revision
-from shared import sql, validation
-from shared.call import Call
-from shared.db import Connection, Database
+from shared.db import sql
+from shared.db.pool import Connection, Database
 from shared.errors import not_found
-from shared.paging import Page
-from shared.serverkey import ServerKey
+from shared.rpc import validation
+from shared.rpc.call import Call
+from shared.rpc.paging import Page
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

@@ -11,9 +11,9 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from grpc import StatusCode
 
 from services.suite import Suite
-from shared.config import Settings
-from shared.server import Runtime
-from shared.serverkey import ServerKey
+from shared.rpc.server import Runtime
+from shared.runtime.config import Settings
+from shared.runtime.server_key import ServerKey
 from tests.api import Api, refused
 from tests.chunks import Shelf, assert_stored, chunk, digest, running, some, transaction
 

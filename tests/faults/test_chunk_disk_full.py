@@ -11,7 +11,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 
-from shared.config import Settings
+from shared.runtime.config import Settings
 from tests.api import Api, refused
 from tests.chunks import Shelf, assert_stored, chunk, files, some
 

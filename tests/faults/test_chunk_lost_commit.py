@@ -12,7 +12,7 @@ from grpc import StatusCode
 from structlog.testing import capture_logs
 
 from services.chunk import packs
-from shared.config import Settings
+from shared.runtime.config import Settings
 from tests.api import Api, refused
 from tests.chunks import Shelf, assert_stored, some
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from shared.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tests.embedded import (
     AS_ROOT,
     BIN,

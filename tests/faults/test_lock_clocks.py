@@ -19,7 +19,7 @@ from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 from grpc import StatusCode
 
-from shared import manifests
+from shared.formats import manifests
 from tests import linearizability_history as histories
 from tests import trees
 from tests.api import Api, refused

@@ -20,7 +20,7 @@ from dits.repo.v1.repository_service_pb2 import ListRepositoriesRequest
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from grpc import StatusCode
 
-from shared import credentials
+from shared.formats import credentials
 from tests.api import Account, Api, refused
 
 PASSWORD = "a long enough secret"

@@ -13,8 +13,8 @@ from grpc import StatusCode
 from structlog.testing import capture_logs
 
 from services.chunk.touches import Touches
-from shared.config import Settings
-from shared.db import Database
+from shared.db.pool import Database
+from shared.runtime.config import Settings
 from tests.api import Api, refused
 from tests.chunks import Shelf, chunk, digest, files, plain, reason, running, some
 

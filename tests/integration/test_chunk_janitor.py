@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from services.chunk.janitor import Janitor
 from services.chunk.store import LocalStore
-from shared.config import Settings
-from shared.db import Database
+from shared.db.pool import Database
+from shared.runtime.config import Settings
 from tests.api import Api
 from tests.chunks import Shelf, assert_stored, files, some, unsealed
 

@@ -11,7 +11,7 @@ import zstandard
 from dits.chunk.v1 import chunk_service_pb2 as pb
 from grpc import StatusCode
 
-from shared.config import Settings
+from shared.runtime.config import Settings
 from tests.api import Api, refused
 from tests.chunks import Shelf, assert_stored, chunk, digest, files, plain, reasons, some
 

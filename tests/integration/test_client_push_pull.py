@@ -15,7 +15,7 @@ from dits_client.offer import Offer
 from dits_client.sources import Piece
 from dits_client.upload import Uploader
 from dits_client.workspace import Workspace
-from shared.profiles import Profile
+from shared.formats.profiles import Profile
 from tests.api import Api
 from tests.integration.test_client_support import NOISE, Files, Person, read, write
 

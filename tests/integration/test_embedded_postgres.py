@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from shared.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from shared.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tests.embedded import (
     AS_ROOT,
     BIN,

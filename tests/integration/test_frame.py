@@ -18,14 +18,14 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-import shared.server as server_module
+import shared.rpc.server as server_module
 from services.auth.access import LocalAccess
 from services.suite import Suite
-from shared.config import Settings
-from shared.db import Database
-from shared.policy import POLICY
-from shared.server import Runtime, ServiceServer, StartError
-from shared.serverkey import ServerKey
+from shared.db.pool import Database
+from shared.rpc.policy import POLICY
+from shared.rpc.server import Runtime, ServiceServer, StartError
+from shared.runtime.config import Settings
+from shared.runtime.server_key import ServerKey
 from tests.api import Api, read_error, refused
 
 STREAMING = {

@@ -10,7 +10,7 @@ from dits.repo.v1 import commit_service_pb2 as repo_pb
 from google.rpc.error_details_pb2 import BadRequest, PreconditionFailure
 from grpc import StatusCode
 
-from shared import manifests
+from shared.formats import manifests
 from tests import trees
 from tests.api import Api, refused
 from tests.locking import PER_PATH, Studio

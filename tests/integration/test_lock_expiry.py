@@ -12,7 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from services.lock.feed import Feed
 from services.lock.reaper import Reaper
 from services.lock.turns import Turns
-from shared.db import Database
+from shared.db.pool import Database
 from tests.api import Api
 from tests.locking import ADVISORY, Studio
 

@@ -9,7 +9,7 @@ import pytest
 from dits.repo.v1.repository_service_pb2 import Repository
 from grpc import StatusCode
 
-from shared import manifests
+from shared.formats import manifests
 from tests import trees
 from tests.api import Account, Api, refused
 from tests.locking import ADVISORY, SHARED, Studio

@@ -22,9 +22,9 @@ from services.lock import watch
 from services.lock.feed import Feed
 from services.lock.reaper import Reaper
 from services.lock.turns import Turns
-from shared.call import Access, Call, RepositoryAccess
-from shared.db import Database
-from shared.policy import Permission
+from shared.db.pool import Database
+from shared.rpc.call import Access, Call, RepositoryAccess
+from shared.rpc.policy import Permission
 from tests.api import Account, Api, refused
 from tests.locking import SHARED, Studio
 

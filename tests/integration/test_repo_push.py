@@ -15,7 +15,7 @@ from dits.repo.v1.ref_service_pb2 import GetBranchRequest
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from shared import manifests
+from shared.formats import manifests
 from tests import trees
 from tests.api import Api, refused
 from tests.counters import assert_counters

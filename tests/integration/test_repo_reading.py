@@ -16,7 +16,7 @@ from dits.repo.v1.manifest_pb2 import Manifest
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from shared import manifests
+from shared.formats import manifests
 from tests.api import Api, refused
 from tests.trees import build, commit, push, save, update, upload
 

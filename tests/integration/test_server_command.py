@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import Settings
+from shared.runtime.config import Settings
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -20,8 +20,8 @@ from services.chunk.places import Places
 from services.chunk.presence import Presence
 from services.chunk.reading import Piece, Reader
 from services.chunk.store import LocalStore
-from shared.config import Settings
-from shared.db import Database
+from shared.db.pool import Database
+from shared.runtime.config import Settings
 from tests.api import Api, refused
 from tests.chunks import (
     Shelf,

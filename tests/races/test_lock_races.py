@@ -13,7 +13,7 @@ from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1 import lock_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
-from shared import manifests
+from shared.formats import manifests
 from tests import trees
 from tests.api import Api, read_error
 from tests.locking import PER_PATH, SHARED, Studio

@@ -12,7 +12,7 @@ from dits.repo.v1.repository_service_pb2 import Repository
 from google.rpc.error_details_pb2 import PreconditionFailure
 from grpc import StatusCode
 
-from shared import manifests
+from shared.formats import manifests
 from tests.api import Account, Api, read_error, refused
 from tests.trees import build, commit, push, push_commit, save, update, upload
 

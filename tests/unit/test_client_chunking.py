@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pyfastcdc import FastCDC
 
 from dits_client.chunking import HASH_BYTES, WINDOW_BYTES, Cut, Cutter, profile_for
-from shared.manifests import split_hashes
-from shared.profiles import PROFILES
+from shared.formats.manifests import split_hashes
+from shared.formats.profiles import PROFILES
 
 KIB, MIB = 1 << 10, 1 << 20
 

@@ -19,7 +19,7 @@ from dits_client.manifest import diff, directories
 from dits_client.read_files import Read, is_racy
 from dits_client.scan import scan
 from dits_client.snapshot import Snapshot
-from shared import manifests
+from shared.formats import manifests
 
 OLD = 1_600_000_000_000_000_001
 

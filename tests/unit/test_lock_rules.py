@@ -42,7 +42,7 @@ def test_paths_that_overlap(path: str, other: str) -> None:
 
 def test_the_service_reads_no_clock_of_its_own() -> None:
     forbidden = {"now", "utcnow", "today", "time", "time_ns", "localtime", "gmtime"}
-    for source in sorted((ROOT / "services/lock").glob("*.py")):
+    for source in sorted((ROOT / "services/lock").rglob("*.py")):
         for node in ast.walk(ast.parse(source.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 assert node.func.attr not in forbidden, f"{source.name}:{node.lineno}"

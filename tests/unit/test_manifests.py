@@ -18,8 +18,8 @@ from dits.repo.v1.manifest_pb2 import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import manifests
-from shared.manifests import ManifestError
+from shared.formats import manifests
+from shared.formats.manifests import ManifestError
 
 digests = st.binary(min_size=32, max_size=32)
 names = (

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from shared.postgres_cluster import EmbeddedPostgresError
+from shared.postgres.cluster import EmbeddedPostgresError
 
 POLL = 0.01  # seconds, as all limits are
 SHUTDOWN_LIMIT = 30

@@ -11,10 +11,10 @@ import asyncpg
 import grpc
 import structlog
 
-from shared.call import Call
-from shared.db import UNREACHABLE, unavailable
+from shared.db.pool import UNREACHABLE, unavailable
 from shared.errors import DomainError, Reason, retry_later
-from shared.policy import Policy
+from shared.rpc.call import Call
+from shared.rpc.policy import Policy
 
 log = structlog.get_logger(__name__)
 

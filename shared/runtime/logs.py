@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from shared.config import Settings
+from shared.runtime.config import Settings
 
 # Without local variables: those are passwords, tokens, and the contents of files.
 _TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)

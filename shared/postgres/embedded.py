@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shared import postgres_cluster, postgres_launcher, postgres_processes
-from shared.postgres_cluster import EmbeddedPostgresError
+from shared.postgres import cluster, launcher, processes
+from shared.postgres.cluster import EmbeddedPostgresError
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
 
@@ -68,8 +68,8 @@ class EmbeddedPostgres:
         if self._port is None:
             raise EmbeddedPostgresError("The embedded PostgreSQL has not been started.")
         # Without sslmode every connection would begin by asking for TLS, in vain.
-        where = f"127.0.0.1:{self._port}/{postgres_cluster.DATABASE}?sslmode=disable"
-        return f"postgresql://{postgres_cluster.SUPERUSER}:{self._password}@{where}"
+        where = f"127.0.0.1:{self._port}/{cluster.DATABASE}?sslmode=disable"
+        return f"postgresql://{cluster.SUPERUSER}:{self._password}@{where}"
 
     @property
     def pid(self) -> int | None:
@@ -112,8 +112,8 @@ class EmbeddedPostgres:
         """Shut down: disconnect everyone and checkpoint, or abort if that takes too long."""
         if self._server is not None:
             for how, patience in (
-                (signal.SIGINT, postgres_processes.SHUTDOWN_LIMIT),
-                (signal.SIGQUIT, postgres_processes.ABORT_LIMIT),
+                (signal.SIGINT, processes.SHUTDOWN_LIMIT),
+                (signal.SIGQUIT, processes.ABORT_LIMIT),
                 (signal.SIGKILL, None),
             ):
                 self._server.send_signal(how)
@@ -140,15 +140,15 @@ class EmbeddedPostgres:
         self.stop()
 
     def _start(self) -> None:
-        bin_dir, major = postgres_cluster.find_programs(self._bin_dir)
+        bin_dir, major = cluster.find_programs(self._bin_dir)
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._lock is None:
             self._take_lock()
-        postgres_processes.await_predecessor(self._name)
-        postgres_processes.forget_predecessor(self._cluster)
-        postgres_cluster.remove_unfinished(self._folder)
+        processes.await_predecessor(self._name)
+        processes.forget_predecessor(self._cluster)
+        cluster.remove_unfinished(self._folder)
         if not self._cluster.exists():
-            postgres_cluster.create(self._folder, bin_dir, major, durable=self._durable)
+            cluster.create(self._folder, bin_dir, major, durable=self._durable)
         made_by = (self._cluster / "PG_VERSION").read_text().strip()
         if made_by != str(major):
             raise EmbeddedPostgresError(
@@ -191,7 +191,7 @@ class EmbeddedPostgres:
                 break
             self._port = None
         full = not said and shutil.disk_usage(self._folder).free < 1 << 20
-        why = "the disk is full" if full else postgres_cluster.reason(said or "")
+        why = "the disk is full" if full else cluster.reason(said or "")
         raise EmbeddedPostgresError(f"The database in {self._folder} did not start: {why}.")
 
     def _serve(self, command: list[str]) -> str | None:
@@ -210,25 +210,25 @@ class EmbeddedPostgres:
             )
             give_up = time.monotonic() + _RECOVERY_LIMIT
             while self._server.poll() is None and time.monotonic() < give_up:
-                status = postgres_processes.read_status(self._cluster)
+                status = processes.read_status(self._cluster)
                 if status[:1] == [b"%d" % self._server.pid] and status[7:] == [b"ready"]:
                     return None
-                time.sleep(postgres_processes.POLL)
+                time.sleep(processes.POLL)
             log.seek(end)
             return log.read().decode(errors="replace")
 
     def _command(self, postgres: Path, port: int) -> list[str]:
-        user, group = postgres_cluster.server_user()
+        user, group = cluster.server_user()
         settings = {
-            **postgres_cluster.default_settings(durable=self._durable),
+            **cluster.default_settings(durable=self._durable),
             **self._settings,
             "cluster_name": self._name,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "port": str(port),
         }
-        arguments = ["-D", str(self._cluster), *postgres_cluster.as_arguments(settings)]
-        return postgres_launcher.command(user, group, self._cluster, postgres, *arguments)
+        arguments = ["-D", str(self._cluster), *cluster.as_arguments(settings)]
+        return launcher.command(user, group, self._cluster, postgres, *arguments)
 
 
 def _free_port() -> int:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from shared import postgres_launcher
+from shared.postgres import launcher
 
 DATABASE = "dits"
 SUPERUSER = "dits"
@@ -131,7 +131,7 @@ def create(folder: Path, bin_dir: Path, major: int, *, durable: bool) -> None:
 
 def _initialise(cluster: Path, password: Path, bin_dir: Path, major: int) -> None:
     """Fill an empty folder with a cluster in which the database exists."""
-    as_server = partial(postgres_launcher.command, *server_user(), cluster)
+    as_server = partial(launcher.command, *server_user(), cluster)
     options = [
         f"--pgdata={cluster}",
         f"--username={SUPERUSER}",
@@ -191,6 +191,6 @@ def _sync(folder: Path) -> None:
     """Put all of a folder's file system on disk: 40 ms, against a second for 1,000 fsyncs."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        postgres_launcher.libc_call("syncfs", descriptor)
+        launcher.libc_call("syncfs", descriptor)
     finally:
         os.close(descriptor)

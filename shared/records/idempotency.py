@@ -11,11 +11,12 @@ import asyncpg
 import structlog
 from google.protobuf.message import Message
 
-from shared import sql, validation
-from shared.call import Call
-from shared.db import UNREACHABLE, Connection, Database
+from shared.db import sql
+from shared.db.pool import UNREACHABLE, Connection, Database
 from shared.errors import DomainError, Reason
-from shared.serverkey import ServerKey
+from shared.rpc import validation
+from shared.rpc.call import Call
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from shared.errors import permission_missing, scope_missing, unauthenticated
-from shared.policy import Permission, expand
+from shared.rpc.policy import Permission, expand
 
 
 @dataclass(frozen=True, slots=True)

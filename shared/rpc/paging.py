@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from shared.call import Call
 from shared.errors import DomainError, Reason, invalid
-from shared.serverkey import ServerKey
+from shared.rpc.call import Call
+from shared.runtime.server_key import ServerKey
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000

@@ -13,13 +13,13 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from shared.call import AccessResolver
-from shared.chain import MAX_STREAM_MESSAGE_BYTES, Chain
-from shared.config import Settings
-from shared.db import Database
-from shared.health import Health
-from shared.reflection import Reflection
-from shared.serverkey import ServerKey
+from shared.db.pool import Database
+from shared.rpc.call import AccessResolver
+from shared.rpc.chain import MAX_STREAM_MESSAGE_BYTES, Chain
+from shared.rpc.health import Health
+from shared.rpc.reflection import Reflection
+from shared.runtime.config import Settings
+from shared.runtime.server_key import ServerKey
 
 log = structlog.get_logger(__name__)
 

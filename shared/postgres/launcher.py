@@ -5,7 +5,7 @@ here, between fork and exec, in a small program of its own rather than in a `pre
 run Python in a fork of a process with threads (gRPC's, uvloop's), where any lock that one of them
 held stays locked for ever.
 
-Run by path and isolated (`python -I -S postgres_launcher.py …`): it needs neither the checkout on
+Run by path and isolated (`python -I -S launcher.py …`): it needs neither the checkout on
 the path nor any package, and starts in some 20 ms.
 """
 

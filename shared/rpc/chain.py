@@ -5,7 +5,7 @@
 3. error boundary  only here an exception becomes a status; no driver text or traceback leaves
 4. parse         the raw bytes become a message: what cannot be parsed is INVALID_ARGUMENT
 5. authenticate  credential and repository become `Call.access`, with one check
-6. policy        scope, permission, read-only (shared/policy.py)
+6. policy        scope, permission, read-only (shared/rpc/policy.py)
 7. handler
 
 It wraps the handlers themselves instead of being a gRPC interceptor: an interceptor cannot catch
@@ -26,8 +26,6 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from shared import boundary, credentials
-from shared.call import AccessResolver, Call
 from shared.errors import (
     DomainError,
     Reason,
@@ -36,7 +34,10 @@ from shared.errors import (
     precondition,
     unauthenticated,
 )
-from shared.policy import POLICY, Permission, Policy
+from shared.formats import credentials
+from shared.rpc import boundary
+from shared.rpc.call import AccessResolver, Call
+from shared.rpc.policy import POLICY, Permission, Policy
 
 log = structlog.get_logger(__name__)
 

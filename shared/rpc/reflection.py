@@ -18,7 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
-from shared.call import Call
+from shared.rpc.call import Call
 
 # Not of our protos, but on the wire: the health service, and the details of errors.
 _OTHERS = (

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterable
 
 from grpc_health.v1 import health_pb2 as pb
 
-from shared.call import Call
 from shared.errors import not_found
+from shared.rpc.call import Call
 
 
 class Health:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from uuid import UUID
 
-from shared import sql
-from shared.call import Call
-from shared.db import Connection
+from shared.db import sql
+from shared.db.pool import Connection
+from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 

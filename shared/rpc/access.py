@@ -18,10 +18,10 @@ import structlog
 from dits.auth.v1 import access_service_pb2 as pb
 from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
 
-from shared.call import Access, Caller, RepositoryAccess
-from shared.db import UNREACHABLE, unavailable
+from shared.db.pool import UNREACHABLE, unavailable
 from shared.errors import invalid, not_found, unauthenticated
-from shared.policy import Permission
+from shared.rpc.call import Access, Caller, RepositoryAccess
+from shared.rpc.policy import Permission
 
 log = structlog.get_logger(__name__)
 

@@ -1,0 +1,1 @@
+"""The database: the pool, and named queries."""

@@ -1,0 +1,1 @@
+"""Rows that every service writes in the transaction of its change."""

@@ -1,0 +1,1 @@
+"""What surrounds every handler: the request chain, access, pages, the server."""

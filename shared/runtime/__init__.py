@@ -1,0 +1,1 @@
+"""The process: settings, logs, the server's key, its life."""
