@@ -2,6 +2,6 @@
 
 import sys
 
-from dits_client.cli import main
+from dits_client.cli.main import main
 
 sys.exit(main())

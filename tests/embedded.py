@@ -33,7 +33,7 @@ def closed_above(path: Path) -> Path | None:
 SERVE = """
 import sys
 from pathlib import Path
-from shared.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from shared.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 
 server = EmbeddedPostgres(Path(sys.argv[1]), bin_dir=Path(sys.argv[2]))
 try:

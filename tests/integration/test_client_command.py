@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest
 
-from dits_client.cli import main
-from dits_client.config import Credentials
+from dits_client.cli.main import main
+from dits_client.server.config import Credentials
 from tests.api import Api
 from tests.integration.test_client_support import NOISE, write
 

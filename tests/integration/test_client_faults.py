@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dits_client.download import Downloader
+from dits_client.checkout.write_files import FileWriter
 from dits_client.errors import ClientError, ConflictError, RemoteError
-from dits_client.scan import partial_name
-from dits_client.write_files import FileWriter
+from dits_client.transfer.download import Downloader
+from dits_client.workspace.scan import partial_name
 from tests import trees
 from tests.api import Api
 from tests.integration.test_client_support import NOISE, Person, Proxy, read, write

@@ -16,10 +16,11 @@ from dits.lock.v1.lock_service_pb2 import (
     RenewLocksRequest,
 )
 
-from dits_client import locks, push_locks
 from dits_client.errors import ClientError, RemoteError
-from dits_client.push_locks import PushLocks
-from dits_client.snapshot import Snapshot
+from dits_client.push import locks as push_locks
+from dits_client.push.locks import PushLocks
+from dits_client.server import locks
+from dits_client.workspace.snapshot import Snapshot
 from tests.api import Api
 from tests.integration.test_client_support import NOISE, Person, write
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from dits_client import chunking
+from dits_client.content import chunking
 from dits_client.errors import ClientError, ConflictError, RemoteError
-from dits_client.offer import Offer
-from dits_client.sources import Piece
-from dits_client.upload import Uploader
-from dits_client.workspace import Workspace
+from dits_client.push.offer import Offer
+from dits_client.transfer.sources import Piece
+from dits_client.transfer.upload import Uploader
+from dits_client.workspace.workspace import Workspace
 from shared.formats.profiles import Profile
 from tests.api import Api
 from tests.integration.test_client_support import NOISE, Files, Person, read, write

@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from dits_client.clone import CheckoutReport, clone, pull
-from dits_client.config import Endpoints
-from dits_client.connection import Client
-from dits_client.push import push
-from dits_client.push_report import PushReport
-from dits_client.status import status
+from dits_client.checkout.clone import CheckoutReport, clone, pull
+from dits_client.push.push import push
+from dits_client.push.report import PushReport
+from dits_client.server.config import Endpoints
+from dits_client.server.connection import Client
+from dits_client.workspace.status import status
 from tests.api import Account, Api
 
 Files = Mapping[str, bytes | str | None]

@@ -11,14 +11,14 @@ from dits.repo.v1.manifest_pb2 import Directory, Entry, File, Manifest, Symlink
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dits_client.checkout import in_order, jobs
-from dits_client.checkout_plan import ancestors, plan
-from dits_client.download import BATCH_BYTES, BATCH_CHUNKS, Wanted, batches
+from dits_client.checkout.checkout import in_order, jobs
+from dits_client.checkout.local_chunks import LocalChunks
+from dits_client.checkout.plan import ancestors, plan
+from dits_client.checkout.write_files import Target
+from dits_client.content.manifest import Change, diff
 from dits_client.errors import ClientError
-from dits_client.local_chunks import LocalChunks
-from dits_client.manifest import Change, diff
-from dits_client.places import BlockedError, Places
-from dits_client.write_files import Target
+from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Wanted, batches
+from dits_client.workspace.safe_paths import BlockedError, Places
 
 Tree = Mapping[str, str]
 

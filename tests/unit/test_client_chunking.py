@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyfastcdc import FastCDC
 
-from dits_client.chunking import HASH_BYTES, WINDOW_BYTES, Cut, Cutter, profile_for
+from dits_client.content.chunking import HASH_BYTES, WINDOW_BYTES, Cut, Cutter, profile_for
 from shared.formats.manifests import split_hashes
 from shared.formats.profiles import PROFILES
 

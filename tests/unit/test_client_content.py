@@ -16,13 +16,13 @@ from dits.chunk.v1.chunk_service_pb2 import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dits_client import wire
-from dits_client.compression import RETRY_EVERY, Compressor, Decompressor, Shrinking
+from dits_client.content.compression import RETRY_EVERY, Compressor, Decompressor, Shrinking
 from dits_client.errors import ClientError
-from dits_client.groups import Groups, Stopped, Taker
-from dits_client.sources import Piece, Reader, Source
-from dits_client.upload import grouped
-from dits_client.upload_stream import MESSAGE_BYTES, MESSAGE_CHUNKS
+from dits_client.transfer import wire
+from dits_client.transfer.sources import Piece, Reader, Source
+from dits_client.transfer.upload import grouped
+from dits_client.transfer.upload_stream import MESSAGE_BYTES, MESSAGE_CHUNKS
+from dits_client.transfer.work_queue import Groups, Stopped, Taker
 
 NOISE = random.Random(5).randbytes(1 << 20)
 

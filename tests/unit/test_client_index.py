@@ -8,8 +8,16 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dits_client.index import DIRECTORY, STAT_BYTES, UNKNOWN, Index, Record, stat_of, to_keep
-from dits_client.objects import MANIFEST, RECIPE, Objects
+from dits_client.workspace.index import (
+    DIRECTORY,
+    STAT_BYTES,
+    UNKNOWN,
+    Index,
+    Record,
+    stat_of,
+    to_keep,
+)
+from dits_client.workspace.objects import MANIFEST, RECIPE, Objects
 
 stats = st.binary(min_size=STAT_BYTES, max_size=STAT_BYTES)
 names = st.text(st.characters(exclude_characters="\0/", codec="utf-8"), min_size=1, max_size=20)

@@ -12,13 +12,13 @@ import pytest
 from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import Entry
 
+from dits_client.content.manifest import diff, directories
 from dits_client.errors import ClientError
-from dits_client.ignore import Ignore
-from dits_client.index import DIRECTORY, Index
-from dits_client.manifest import diff, directories
-from dits_client.read_files import Read, is_racy
-from dits_client.scan import scan
-from dits_client.snapshot import Snapshot
+from dits_client.workspace.ignore import Ignore
+from dits_client.workspace.index import DIRECTORY, Index
+from dits_client.workspace.read_files import Read, is_racy
+from dits_client.workspace.scan import scan
+from dits_client.workspace.snapshot import Snapshot
 from shared.formats import manifests
 
 OLD = 1_600_000_000_000_000_001

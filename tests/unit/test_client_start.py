@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from dits_client.cli import main
-from dits_client.cli_folder import amount
-from dits_client.cli_parser import make_parser
-from dits_client.config import Credentials, Endpoints, Login, write_atomically
+from dits_client.cli.folder import amount
+from dits_client.cli.main import main
+from dits_client.cli.parser import make_parser
 from dits_client.errors import ClientError
-from dits_client.workspace import State, Workspace
+from dits_client.server.config import Credentials, Endpoints, Login, write_atomically
+from dits_client.workspace.workspace import State, Workspace
 
 
 @pytest.fixture(autouse=True)

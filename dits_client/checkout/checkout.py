@@ -1,0 +1,163 @@
+"""Bringing a folder to a tree: files are fetched, checked, and only then take their place.
+
+Each file is written under another name, checked against its hash, and renamed: its path has the
+old or the new content, never a part of one. Contents are not synchronised to the disk file by file,
+as with Git and rsync: the server has them, and the state of the folder, which is synchronised, moves
+last. After a power failure in between, or a broken-off checkout, the same command is simply repeated.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from dits_client.checkout.local_chunks import LocalChunks
+from dits_client.checkout.plan import Plan
+from dits_client.checkout.write_files import FileWriter, Guard, Target
+from dits_client.progress import Progress
+from dits_client.server.connection import Client
+from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
+from dits_client.transfer.threads import run_all
+from dits_client.transfer.work_queue import Stopped
+from dits_client.workspace.safe_paths import Places
+from dits_client.workspace.workspace import Workspace
+
+# Two keep a small server and the disk busy; more only add to the memory that is needed.
+THREADS = 2
+
+
+@dataclass(slots=True)
+class Written:
+    """What a checkout wrote, with the stats of the files for the index."""
+
+    stats: dict[str, bytes] = field(default_factory=dict)
+    bytes: int = 0
+    chunks: int = 0
+    chunks_received: int = 0
+    # As encoded.
+    bytes_received: int = 0
+
+
+@dataclass(slots=True)
+class Site:
+    """Where a checkout happens and what it may use."""
+
+    workspace: Workspace
+    client: Client
+    local: LocalChunks
+    # Stats of the files that were there.
+    found: Mapping[str, bytes]
+    force: bool
+    progress: Progress
+
+
+def check_out(site: Site, plan: Plan) -> Written:
+    """Carry out a plan; on a failure what is done stays done, and repeating it does the rest."""
+    first = plan.first_removals()
+    _remove(site, first)
+    written = _Crew(site, plan).run()
+    done = set(first)
+    _remove(site, [path for path in plan.removals if path not in done])
+    return written
+
+
+def _remove(site: Site, paths: list[str]) -> None:
+    if not paths:
+        return
+    guard = Guard(site.found, force=site.force)
+    with closing(Places(site.workspace.root)) as places:
+        for path in paths:
+            if places.find(path) is not None:
+                guard.check(places, path)
+                places.remove(path)
+
+
+class _Crew:
+    """Several threads that write the files of a plan."""
+
+    def __init__(self, site: Site, plan: Plan) -> None:
+        self.written = Written()
+        self._site = site
+        files = in_order(
+            Target(path, entry.file)
+            for path, entry in plan.writes.items()
+            if entry.HasField("file")
+        )
+        self.written.bytes = sum(target.file.size for target in files)
+        self._stage = site.progress.stage("Writing", self.written.bytes)
+        self._links = [
+            (path, entry.symlink.target)
+            for path, entry in plan.writes.items()
+            if entry.HasField("symlink")
+        ]
+        self._jobs = jobs(files)
+        self._downloaders: list[Downloader] = []
+        self._lock = threading.Lock()
+        self._failed = threading.Event()
+
+    def run(self) -> Written:
+        """Write everything; raise the first error."""
+        run_all(THREADS, self._work, self._stop)
+        return self.written
+
+    def _stop(self) -> None:
+        self._failed.set()
+        for downloader in self._downloaders:
+            downloader.cancel()
+
+    def _work(self, _: int) -> None:
+        site = self._site
+        repository = site.workspace.state.repository
+        downloader = Downloader(site.client, repository, site.local.find)
+        self._downloaders.append(downloader)
+        guard = Guard(site.found, force=site.force)
+        writer = FileWriter(site.workspace.root, downloader, guard, self._stage)
+        with closing(writer):
+            try:
+                while not self._failed.is_set() and self._one(writer):
+                    pass
+            except Stopped:
+                # The error of another thread is the one to tell.
+                return
+        with self._lock:
+            self.written.stats |= writer.stats
+            self.written.chunks += writer.chunks
+            self.written.chunks_received += downloader.report.chunks
+            self.written.bytes_received += downloader.report.bytes
+
+    def _one(self, writer: FileWriter) -> bool:
+        """Do one job; False = there is none."""
+        with self._lock:
+            links, self._links = self._links, []
+            job = next(self._jobs, None)
+        for path, target in links:
+            writer.link(path, target)
+        if job is not None:
+            writer.write(job)
+        return job is not None
+
+
+def in_order(files: Iterable[Target]) -> list[Target]:
+    """Sort files by path, equal ones behind each other: what a request names twice is sent once."""
+    ordered = sorted(files, key=lambda target: target.path)
+    first: dict[bytes, int] = {}
+    for at, target in enumerate(ordered):
+        first.setdefault(target.file.hash, at)
+    return sorted(ordered, key=lambda target: first[target.file.hash])
+
+
+def jobs(files: Iterable[Target]) -> Iterator[list[Target]]:
+    """Split files into parts that are fetched together: many small ones, or one that is large."""
+    job: list[Target] = []
+    size = chunks = 0
+    for target in files:
+        # At least, for one whose chunks are listed elsewhere; it is large enough to stand alone.
+        count = len(target.file.chunk_sizes)
+        if job and (size + target.file.size > BATCH_BYTES or chunks + count > BATCH_CHUNKS):
+            yield job
+            job, size, chunks = [], 0, 0
+        job.append(target)
+        size += target.file.size
+        chunks += count
+    if job:
+        yield job

@@ -1,0 +1,241 @@
+"""Clone and pull: the state of a branch becomes the state of the folder."""
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from dits_client.checkout.checkout import Site, Written, check_out
+from dits_client.checkout.local_chunks import LocalChunks
+from dits_client.checkout.plan import Plan, ancestors, plan
+from dits_client.content.manifest import Change, diff, directories, entries_of, file_chunks
+from dits_client.errors import ClientError, ConflictError, os_error
+from dits_client.progress import Progress
+from dits_client.server.connection import Client
+from dits_client.transfer.download import Downloader
+from dits_client.workspace.index import DIRECTORY, UNKNOWN, Index, Record
+from dits_client.workspace.remote import Remote, head_of
+from dits_client.workspace.safe_paths import Places
+from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.trees import Trees
+from dits_client.workspace.workspace import State, Workspace
+from shared.formats.manifests import split_hashes
+
+# Of the files in the way, so many are named.
+LISTED = 20
+
+
+@dataclass(slots=True)
+class CheckoutReport:
+    """What a clone or pull came to."""
+
+    # The commit that the folder is at now, hexadecimal; empty = the repository has none yet.
+    commit: str
+    branch: str
+    # Files and links written, and paths removed.
+    files: int
+    removed: int
+    # Of the files written: bytes, and chunks.
+    bytes: int
+    chunks: int
+    # Over the wire; the other chunks were in the folder.
+    chunks_received: int
+    # As encoded.
+    bytes_received: int
+    seconds: float
+
+
+def clone(
+    client: Client,
+    repository: str,
+    folder: Path,
+    *,
+    revision: str = "",
+    progress: Progress | None = None,
+) -> CheckoutReport:
+    """Fetch a revision, by default the default branch, into a new folder that follows its branch.
+
+    A clone that was broken off is continued.
+    """
+    started = time.monotonic()
+    remote = Remote.get(client, repository)
+    is_branch = len(revision) != 64
+    branch = revision if revision and is_branch else remote.default_branch
+    commit = head_of(client, remote.name, branch) if is_branch else revision
+    if revision and not commit:
+        raise ClientError(f"{remote.name} has no branch {revision}")
+    workspace = _new_workspace(folder, State(client.endpoints.name, remote.name, branch))
+    with workspace.locked(), closing(_Checkout(workspace, client, progress)) as work:
+        report = work.run(commit, force=False)
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+def pull(
+    folder: Path, client: Client, *, force: bool = False, progress: Progress | None = None
+) -> CheckoutReport:
+    """Bring the folder to the head of its branch.
+
+    Local changes stay, unless the same paths changed on the branch: then it raises ConflictError and
+    does nothing, or with `force` overwrites them.
+    """
+    started = time.monotonic()
+    workspace = Workspace.find(folder)
+    with workspace.locked():
+        state = workspace.state
+        commit = head_of(client, state.repository, state.branch)
+        if not commit:
+            # Says so if it is the repository that is not there.
+            Remote.get(client, state.repository)
+            if state.head:
+                raise ClientError(f"{state.repository} has no branch {state.branch} any more")
+        with closing(_Checkout(workspace, client, progress)) as work:
+            report = work.run(commit, force=force)
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+def _new_workspace(folder: Path, state: State) -> Workspace:
+    """Make a folder for a clone; one whose clone was broken off is taken up again."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            workspace = Workspace.create(folder, state)
+            workspace.marker.touch()
+            return workspace
+    except OSError as error:
+        raise os_error(error, "make folder", str(folder)) from error
+    started = Workspace.at(folder)
+    if started is not None and started.marker.exists() and started.state == state:
+        return started
+    raise ClientError(f'"{folder}" is not empty')
+
+
+class _Checkout:
+    """One clone or pull, step by step."""
+
+    def __init__(self, workspace: Workspace, client: Client, progress: Progress | None) -> None:
+        self._workspace = workspace
+        self._state = workspace.state
+        self._client = client
+        self._progress = progress or Progress()
+        self._index = workspace.load_index()
+        self._trees = Trees(
+            self._index.objects, lambda: client, self._state.repository, self._state.head
+        )
+
+    def close(self) -> None:
+        """Close the index."""
+        self._index.close()
+
+    def run(self, commit: str, *, force: bool) -> CheckoutReport:
+        """Do it all; the state moves last."""
+        again = self._workspace.marker.exists()
+        if not commit or (commit == self._state.head and not again):
+            self._workspace.marker.unlink(missing_ok=True)
+            return self._report(Plan(), Written())
+        base = bytes.fromhex(self._state.tree) or None
+        snapshot = Snapshot(self._workspace.root, self._index, self._progress.warn)
+        snapshot.complete(progress=self._progress)
+        found = _stats(self._index)
+        have = list(directories(self._trees.load, base, set()))[::-1] if base else []
+        _, tree = self._trees.fetch(commit, have)
+        upstream = list(diff(self._trees.load, base, tree))
+        local = list(diff(self._trees.load, base, snapshot.tree))
+        todo = plan(upstream, local, force=force, again=again)
+        if todo.conflicts:
+            raise _conflict(todo.conflicts)
+        _check_spelling(snapshot, todo)
+        self._workspace.marker.touch()
+        self._clean(snapshot)
+        site = Site(
+            self._workspace, self._client, self._local(upstream), found, force, self._progress
+        )
+        written = check_out(site, todo)
+        changed = {change.path for change in local} - todo.same
+        known = {path: stat for path, stat in found.items() if path not in changed}
+        self._settle(commit, tree, known | written.stats)
+        return self._report(todo, written)
+
+    def _clean(self, snapshot: Snapshot) -> None:
+        """Remove what a checkout that was killed had begun to write."""
+        with closing(Places(self._workspace.root)) as places:
+            for path in snapshot.folders[0].partial:
+                places.remove(path)
+
+    def _local(self, upstream: list[Change]) -> LocalChunks:
+        """Return the chunks of what changed: most of a changed file is often as before."""
+        local = LocalChunks(self._workspace.root)
+        downloader = Downloader(self._client, self._state.repository, lambda _: None)
+        for path, old, _ in upstream:
+            if old is not None and old.HasField("file"):
+                recipes = downloader.fetch_checked(split_hashes(old.file.recipe_hashes))
+                local.add(path, *file_chunks(old.file, recipes))
+        return local
+
+    def _settle(self, commit: str, tree: bytes, stats: Mapping[str, bytes]) -> None:
+        """Follow the new commit; `stats` are those of the files that are as in its tree."""
+        self._index.records = _records(self._trees, tree, stats)
+        self._workspace.save_index(self._index, set(), recipes=False)
+        self._state.head, self._state.tree = commit, tree.hex()
+        self._workspace.save()
+        self._workspace.marker.unlink(missing_ok=True)
+
+    def _report(self, todo: Plan, written: Written) -> CheckoutReport:
+        return CheckoutReport(
+            commit=self._state.head,
+            branch=self._state.branch,
+            files=len(todo.writes),
+            removed=len(todo.removals),
+            bytes=written.bytes,
+            chunks=written.chunks,
+            chunks_received=written.chunks_received,
+            bytes_received=written.bytes_received,
+            seconds=0.0,
+        )
+
+
+def _records(trees: Trees, tree: bytes, stats: Mapping[str, bytes]) -> dict[str, Record]:
+    """Return the index of a tree; what has no stat will be read."""
+    records: dict[str, Record] = {}
+    todo = [("", tree)]
+    for path, manifest in todo:
+        entries = entries_of(trees.load(manifest))
+        prefix = f"{path}/" if path else ""
+        found = []
+        for name, entry in entries.items():
+            if entry.HasField("directory"):
+                todo.append((prefix + name, entry.directory.manifest_hash))
+                found.append(DIRECTORY)
+            else:
+                found.append(stats.get(prefix + name, UNKNOWN))
+        records[path] = Record(manifest, "\0".join(entries), b"".join(found))
+    return records
+
+
+def _stats(index: Index) -> dict[str, bytes]:
+    """Return the stats of all files and links of the index by their paths."""
+    return {
+        f"{path}/{name}" if path else name: stat
+        for path, record in index.records.items()
+        for name, stat in record.entries()
+        if stat != DIRECTORY
+    }
+
+
+def _check_spelling(snapshot: Snapshot, todo: Plan) -> None:
+    """Refuse to write beside a name that is the same in NFC but spelled otherwise on the disk."""
+    spelled = {folder.inner(name) for folder in snapshot.folders for name in folder.spelled}
+    if not spelled:
+        return
+    for path in (*todo.writes, *todo.removals):
+        for place in (path, *ancestors(path)):
+            if place in spelled:
+                raise ClientError(f"{place!a} is not spelled in NFC on the disk: rename it first")
+
+
+def _conflict(paths: list[str]) -> ConflictError:
+    listed = "".join(f"\n  {path}" for path in paths[:LISTED])
+    more = f"\n  and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
+    return ConflictError(f"local changes would be overwritten:{listed}{more}", paths)

@@ -1,0 +1,145 @@
+"""Writing the files of a checkout, each as a whole or not at all."""
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from blake3 import blake3
+from dits.repo.v1.manifest_pb2 import File
+
+from dits_client.content.manifest import file_chunks
+from dits_client.errors import ClientError, ConflictError, os_error
+from dits_client.progress import Stage
+from dits_client.transfer.download import Downloader, Wanted, wanted_chunks
+from dits_client.workspace.index import UNKNOWN, stat_of
+from dits_client.workspace.safe_paths import Places
+from dits_client.workspace.scan import partial_name
+from shared.formats.manifests import ManifestError, split_hashes
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Target(NamedTuple):
+    """A file to write."""
+
+    path: str
+    file: File
+
+
+class Guard:
+    """Knows what was found at each path, so that nothing newer is overwritten unseen."""
+
+    def __init__(self, found: Mapping[str, bytes], *, force: bool) -> None:
+        """Take the stats of the files that were there; what is not in it was not there."""
+        self._found = found
+        self._force = force
+
+    def check(self, places: Places, path: str) -> None:
+        """Raise ConflictError if something else is at the path now."""
+        if self._force:
+            return
+        known = self._found.get(path)
+        if known == UNKNOWN:
+            return
+        if places.find(path) != known:
+            message = f'"{path}" was changed in the meantime, or is ignored: move it away'
+            raise ConflictError(message, [path])
+
+
+class FileWriter:
+    """Fetches and writes files; not to be shared between threads."""
+
+    def __init__(self, root: Path, downloader: Downloader, guard: Guard, stage: Stage) -> None:
+        self.stats: dict[str, bytes] = {}
+        self.chunks = 0
+        self._downloader = downloader
+        self._guard = guard
+        self._stage = stage
+        self._places = Places(root)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._places.close()
+
+    def write(self, targets: Sequence[Target]) -> None:
+        """Write files; their chunks are fetched together."""
+        lists = [self._chunks(target.file) for target in targets]
+        self.chunks += sum(map(len, lists))
+        contents = self._downloader.fetch([chunk for chunks in lists for chunk in chunks])
+        for target, chunks in zip(targets, lists, strict=True):
+            self._write(target, islice(contents, len(chunks)))
+
+    def link(self, path: str, target: str) -> None:
+        """Write a symbolic link; it is not followed."""
+        name = partial_name()
+        above, _, last = path.rpartition("/")
+        try:
+            directory = self._places.directory(above, create=True)
+            os.symlink(target, name, dir_fd=directory)
+            try:
+                self._place(name, path)
+            except BaseException:
+                self._discard(name, above)
+                raise
+            found = os.stat(last, dir_fd=directory, follow_symlinks=False)
+        except OSError as error:
+            raise os_error(error, "write", path) from error
+        self.stats[path] = stat_of(found)
+
+    def _chunks(self, file: File) -> list[Wanted]:
+        """Return the chunks of a file; the recipes of a large one are fetched."""
+        recipes = self._downloader.fetch_checked(split_hashes(file.recipe_hashes))
+        try:
+            return wanted_chunks(*file_chunks(file, recipes))
+        except ManifestError as error:
+            raise ClientError(f"the server sent a recipe that breaks a rule: {error}") from None
+
+    def _write(self, target: Target, contents: Iterable[bytes]) -> None:
+        """Write one file under a temporary name, check it, put it in its place."""
+        name = partial_name()
+        above = target.path.rpartition("/")[0]
+        try:
+            directory = self._places.directory(above, create=True)
+            descriptor = os.open(name, _NEW, 0o600, dir_fd=directory)
+            try:
+                self._fill(descriptor, target, contents)
+                self._place(name, target.path)
+                self.stats[target.path] = stat_of(os.fstat(descriptor))
+            except BaseException:
+                self._discard(name, above)
+                raise
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise os_error(error, "write", target.path) from error
+
+    def _fill(self, descriptor: int, target: Target, contents: Iterable[bytes]) -> None:
+        whole = blake3()
+        for content in contents:
+            whole.update(content)
+            view = memoryview(content)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            self._stage.advance(len(content))
+        if whole.digest() != target.file.hash:
+            raise ClientError(f'"{target.path}" was damaged on its way: try again')
+        os.fchmod(descriptor, target.file.mode)
+        # The system stamps files with a clock that ticks: a change within the same tick would leave the
+        # time, and so the index, as it is. This time is between two ticks.
+        now = time.time_ns()
+        os.utime(descriptor, ns=(now, now))
+
+    def _place(self, name: str, path: str) -> None:
+        """Rename what was written; nothing but what was known to be there is replaced."""
+        self._guard.check(self._places, path)
+        above, _, last = path.rpartition("/")
+        directory = self._places.directory(above)
+        os.rename(name, last, src_dir_fd=directory, dst_dir_fd=directory)
+
+    def _discard(self, name: str, above: str) -> None:
+        with suppress(OSError, ClientError):
+            os.unlink(name, dir_fd=self._places.directory(above))

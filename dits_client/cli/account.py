@@ -1,0 +1,117 @@
+"""`dits login`, `logout` and `whoami`."""
+
+import os
+import socket
+import sys
+import uuid
+from argparse import Namespace
+from dataclasses import replace
+
+from dits.auth.v1.access_service_pb2 import CheckAccessRequest
+from dits.auth.v1.account_service_pb2 import GetMeRequest, RegisterRequest
+from dits.auth.v1.token_service_pb2 import CreateTokenRequest, RevokeTokenRequest
+
+from dits_client.cli.session import current_login, read_password, read_secret, session
+from dits_client.errors import ClientError, RemoteError
+from dits_client.server.config import Credentials, Endpoints, Login
+from dits_client.server.connection import Client
+
+SCOPES = ("lock:write", "repo:write", "user:read")
+
+
+def login(arguments: Namespace) -> None:
+    """Log in with a password, or keep an API token."""
+    given = {f"DITS_{name.upper()}": getattr(arguments, name) or "" for name in _SERVICES}
+    endpoints = Endpoints.parse(arguments.server, os.environ).overridden(given)
+    if arguments.token:
+        token, token_id = os.environ.get("DITS_TOKEN") or read_secret("API token: "), ""
+    else:
+        token, token_id = _new_token(endpoints, arguments)
+    with Client(endpoints, token) as client:
+        found = _identify(client, token, token_id)
+    Credentials().put(found)
+    print(f"Logged in to {endpoints.name} as {found.username}.")
+
+
+_SERVICES = ("auth", "repo", "chunk", "lock")
+
+
+def _new_token(endpoints: Endpoints, arguments: Namespace) -> tuple[str, str]:
+    """Open a session, make an API token with it, close it: a long push outlives a session."""
+    name = arguments.username or _ask("Username: ")
+    password = read_password(from_stdin=arguments.password_stdin)
+    if arguments.register:
+        with Client(endpoints) as client:
+            _register(client, name, password, arguments.email or _ask("E-mail: "))
+    with session(endpoints, name, password) as client:
+        device = socket.gethostname() or "unknown"
+        wanted = CreateTokenRequest(
+            request_id=str(uuid.uuid4()), name=f"dits on {device}"[:255], scopes=SCOPES
+        )
+        made = client.call(client.tokens.CreateToken, wanted)
+    return made.secret, made.token.id
+
+
+def _register(client: Client, name: str, password: str, email: str) -> None:
+    request = RegisterRequest(
+        request_id=str(uuid.uuid4()), username=name, email=email, password=password
+    )
+    client.call(client.accounts.Register, request)
+
+
+def _identify(client: Client, token: str, token_id: str) -> Login:
+    """Ask whose token it is; the name for commits needs a scope that a token may lack."""
+    caller = client.call(client.access.CheckAccess, CheckAccessRequest()).caller
+    found = Login(client.endpoints, token, token_id, caller.username, caller.username, "")
+    try:
+        user = client.call(client.accounts.GetMe, GetMeRequest()).user
+    except RemoteError as error:
+        if error.reason == "SCOPE_MISSING":
+            return found
+        raise
+    return replace(found, name=user.name or user.username, email=user.email)
+
+
+def logout(arguments: Namespace) -> None:
+    """Revoke the token that `dits login` made, and forget it."""
+    credentials = Credentials()
+    server = credentials.current
+    if arguments.server:
+        server = Endpoints.parse(arguments.server, os.environ).name
+    found = credentials.get(server)
+    if found is None:
+        raise ClientError("not logged in")
+    problem = _revoke(found)
+    credentials.remove(server)
+    print(f"Logged out of {server}.")
+    if problem:
+        print(f"dits: the token could not be revoked: {problem}", file=sys.stderr)
+
+
+def _revoke(login: Login) -> str:
+    """Revoke a login's own token; return why that failed, if it did."""
+    if not login.token_id:
+        return ""
+    with Client(login.endpoints, login.token) as client:
+        try:
+            request = RevokeTokenRequest(token_id=login.token_id)
+            client.call(client.tokens.RevokeToken, request)
+        except RemoteError as error:
+            # A token that is not good any more needs no revoking.
+            return "" if error.reason == "UNAUTHENTICATED" else str(error)
+    return ""
+
+
+def whoami(_: Namespace) -> None:
+    """Show the account and the server."""
+    login = current_login()
+    with Client(login.endpoints, login.token) as client:
+        caller = client.call(client.access.CheckAccess, CheckAccessRequest()).caller
+    print(f"{caller.username} on {login.endpoints.name}")
+
+
+def _ask(prompt: str) -> str:
+    if not sys.stdin.isatty():
+        name = prompt.rstrip(": ").lower()
+        raise ClientError(f"no {name} was given, and there is nobody to ask")
+    return input(prompt).strip()

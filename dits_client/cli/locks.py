@@ -1,0 +1,157 @@
+"""`dits lock`, `unlock`, `steal` and `locks`."""
+
+import os
+import unicodedata
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from dits.lock.v1.lock_service_pb2 import (
+    LOCK_TYPE_ADVISORY,
+    LOCK_TYPE_EXCLUSIVE,
+    LOCK_TYPE_SHARED,
+    AcquireResult,
+    Lock,
+    LockType,
+)
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from dits_client.cli.session import connected, here, read_password, session, username
+from dits_client.errors import ClientError, RemoteError
+from dits_client.server import locks as library
+from dits_client.workspace.workspace import Workspace
+
+
+def lock(arguments: Namespace) -> None:
+    """Take locks: all of them or none, up to a thousand paths."""
+    workspace = here()
+    with connected(workspace.state.server) as (client, _), _branch_needed(workspace):
+        paths, options = list(_paths(workspace, arguments.paths)), _options(arguments, workspace)
+        for response in library.acquire(client, workspace.state.repository, paths, options):
+            for result in response.results:
+                _tell(result)
+
+
+def steal(arguments: Namespace) -> None:
+    """Take locks from whoever holds them; the holders are told.
+
+    The token of a login may not do that: the password is asked for again.
+    """
+    workspace = here()
+    options = _options(arguments, workspace)
+    repository = workspace.state.repository
+    with (
+        connected(workspace.state.server) as (client, login),
+        ExitStack() as stack,
+        _branch_needed(workspace),
+    ):
+        paths = list(_paths(workspace, arguments.paths))
+        ways = library.in_way(client, repository, paths, options.type)
+        if not os.environ.get("DITS_TOKEN") and any(
+            not one.ours for way in ways.values() for one in way
+        ):
+            name = username(client, login)
+            password = read_password(f"Password of {name}: ", from_stdin=arguments.password_stdin)
+            client = stack.enter_context(session(login.endpoints, name, password))
+        for path, taken in ways.items():
+            _tell(library.steal(client, repository, path, taken, options))
+            for held in taken:
+                print(f"  taken away: {_described(held)}")
+
+
+def _options(arguments: Namespace, workspace: Workspace) -> library.Options:
+    """Return how locks are wanted: only on files of which this folder has the newest version."""
+    kind = LOCK_TYPE_EXCLUSIVE
+    if arguments.shared or arguments.advisory:
+        kind = LOCK_TYPE_SHARED if arguments.shared else LOCK_TYPE_ADVISORY
+    return library.Options(
+        kind,
+        arguments.ttl,
+        arguments.reason,
+        arguments.release_on_push,
+        base_commit="" if arguments.outdated else workspace.state.head,
+        branch=workspace.state.branch,
+    )
+
+
+@contextmanager
+def _branch_needed(workspace: Workspace) -> Iterator[None]:
+    """Say what to do if there is no branch any more to compare with."""
+    try:
+        yield
+    except RemoteError as error:
+        if error.reason != "NOT_FOUND" or "revision" not in str(error):
+            raise
+        branch = workspace.state.branch
+        message = (
+            f"{branch} is no longer on the server, so nobody knows what is new: use --outdated"
+        )
+        raise ClientError(message) from None
+
+
+def _tell(result: AcquireResult) -> None:
+    word = "yours already" if result.already_held else "locked"
+    print(f"{word}: {result.path} until {_time(result.lock.expire_time)}")
+
+
+def unlock(arguments: Namespace) -> None:
+    """Release locks by their paths."""
+    workspace = here()
+    repository = workspace.state.repository
+    with connected(workspace.state.server) as (client, _):
+        mine: dict[str, list[str]] = {}
+        for held in library.live(client, repository, holder="me"):
+            mine.setdefault(held.path, []).append(held.id)
+        paths = list(_paths(workspace, arguments.paths))
+        missing = [path for path in paths if path not in mine]
+        if missing:
+            raise ClientError(f"you hold no lock on {', '.join(missing)}")
+        list(library.release(client, repository, [id_ for path in paths for id_ in mine[path]]))
+    for path in paths:
+        print(f"released: {path}")
+
+
+def locks(arguments: Namespace) -> None:
+    """List live locks: path, mode, holder, since when, until when, why."""
+    workspace = here()
+    holder = "me" if arguments.mine else ""
+    with connected(workspace.state.server) as (client, _):
+        for held in library.live(client, workspace.state.repository, holder=holder):
+            print(_described(held))
+
+
+def _described(held: Lock) -> str:
+    """Say what is locked how, by whom, since when, until when and why."""
+    kind = LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
+    reason = f"  ({held.reason})" if held.reason else ""
+    since, until = _time(held.lock_time), _time(held.expire_time)
+    return f"{held.path}  {kind}  {_holder(held)}  since {since}  until {until}{reason}"
+
+
+def _holder(held: Lock) -> str:
+    return "you" if held.ours else held.holder
+
+
+def _paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
+    """Yield the repository's names of paths as the user typed them, each once."""
+    seen = set()
+    for text in given:
+        # Not resolved: a link can be locked, what it points at may be elsewhere.
+        full = Path(os.path.abspath(text))  # noqa: PTH100
+        try:
+            path = full.relative_to(workspace.root).as_posix()
+        except ValueError:
+            raise ClientError(f'"{text}" is not in "{workspace.root}"') from None
+        if path == ".":
+            raise ClientError("the whole folder cannot be locked: name what is in it")
+        if text.endswith("/") or (full.is_dir() and not full.is_symlink()):
+            path += "/"
+        path = unicodedata.normalize("NFC", path)
+        if path not in seen:
+            seen.add(path)
+            yield path
+
+
+def _time(moment: Timestamp) -> str:
+    return moment.ToDatetime().strftime("%Y-%m-%d %H:%M UTC")

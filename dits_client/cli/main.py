@@ -1,0 +1,47 @@
+"""The `dits` command: runs what was asked for, and says what went wrong in one sentence."""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from dits_client.cli.parser import make_parser
+from dits_client.errors import ClientError
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code: 0 = done, 1 = failed, 2 = not understood."""
+    parsed = make_parser().parse_args(arguments)
+    try:
+        _handler(parsed.handler)(parsed)
+        sys.stdout.flush()
+    except ClientError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough; nothing more can be written, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        place = f' "{error.filename}"' if error.filename else ""
+        return _fail(f"{(error.strerror or str(error)).lower()}{place}")
+    return 0
+
+
+def _handler(name: str) -> Callable[[Namespace], None]:
+    """Load a handler, `module:function`: nothing that a command does not need."""
+    module, function = name.split(":")
+    handler: Callable[[Namespace], None] = getattr(
+        import_module(f"dits_client.cli.{module}"), function
+    )
+    return handler
+
+
+def _fail(message: str) -> int:
+    print(f"dits: {message}", file=sys.stderr)
+    return 1

@@ -1,0 +1,144 @@
+"""The arguments of the `dits` command."""
+
+import re
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    RawDescriptionHelpFormatter,
+    _SubParsersAction,
+)
+from typing import TypeAlias
+
+# Not subscriptable when the program runs.
+Commands: TypeAlias = "_SubParsersAction[ArgumentParser]"
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_EPILOG = """\
+environment:
+  DITS_TOKEN             API token to use instead of a login
+  DITS_SERVER            server to use outside of a dits folder
+  DITS_PASSWORD          password for `dits login` and `dits steal`
+  DITS_AUTH, DITS_REPO, DITS_CHUNK, DITS_LOCK
+                         host:port of a service that is not at its usual port
+  DITS_CONFIG_DIR        folder for the credentials
+"""
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser; `handler` of its result says what to run."""
+    parser = ArgumentParser(
+        prog="dits",
+        description="Version control for large media: push, pull, lock.",
+        epilog=_EPILOG,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _account(commands)
+    _repositories(commands)
+    _transfers(commands)
+    _history(commands)
+    _locks(commands)
+    return parser
+
+
+def _add(commands: Commands, name: str, handler: str, text: str) -> ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(handler=handler)
+    return command
+
+
+def _account(commands: Commands) -> None:
+    login = _add(commands, "login", "account:login", "Log in to a server.")
+    login.add_argument("server", nargs="?", default="localhost", help="host, http://host[:port], …")
+    login.add_argument("-u", "--username", help="username or e-mail address")
+    login.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
+    login.add_argument("--register", action="store_true", help="create the account first")
+    login.add_argument("--email", help="e-mail address of the new account")
+    login.add_argument("--token", action="store_true", help="store an API token read from stdin")
+    for service in ("auth", "repo", "chunk", "lock"):
+        login.add_argument(f"--{service}", metavar="HOST:PORT", help=f"the {service} service")
+    logout = _add(commands, "logout", "account:logout", "Forget the login and its token.")
+    logout.add_argument("server", nargs="?", help="default: the current one")
+    _add(commands, "whoami", "account:whoami", "Show who is logged in, and where.")
+
+
+def _repositories(commands: Commands) -> None:
+    text = "Create and list repositories."
+    group = commands.add_parser("repo", help=text, description=text)
+    inner = group.add_subparsers(metavar="COMMAND", required=True)
+    create = _add(inner, "create", "repository:create", "Create a repository.")
+    create.add_argument("name", help="name, or owner/name")
+    create.add_argument("--description", default="")
+    create.add_argument("--visibility", choices=("private", "internal", "public"))
+    create.add_argument("--default-branch", default="", help="default: main")
+    create.add_argument(
+        "--no-require-lock", action="store_true", help="let files be changed without a lock"
+    )
+    listing = _add(inner, "list", "repository:list_all", "List the repositories you may use.")
+    listing.add_argument("--owner", default="", help="only those of this user or organisation")
+    init = _add(commands, "init", "repository:init", "Make a folder follow a repository.")
+    init.add_argument("folder", nargs="?", default=".")
+    init.add_argument("--repository", help="owner/name; default: your own with the folder's name")
+    init.add_argument("--branch", default="", help="default: the repository's default branch")
+
+
+def _transfers(commands: Commands) -> None:
+    clone = _add(commands, "clone", "folder:clone", "Fetch a repository into a new folder.")
+    clone.add_argument("repository", help="owner/name")
+    clone.add_argument("folder", nargs="?", help="default: the repository's name")
+    clone.add_argument("--revision", default="", help="a branch, or the hash of a commit")
+    push = _add(commands, "push", "folder:push", "Commit the folder's state and push it.")
+    push.add_argument("-m", "--message", default="")
+    push.add_argument("--branch", default="", help="push to, and follow, this branch")
+    push.add_argument("--force", action="store_true", help="leave other people's commits behind")
+    pull = _add(commands, "pull", "folder:pull", "Bring the folder to its branch's state.")
+    pull.add_argument("--force", action="store_true", help="overwrite local changes")
+    status = _add(commands, "status", "folder:status", "Show what changed in the folder.")
+    for command in (clone, push, pull, status):
+        command.add_argument("--json", action="store_true", help="print a summary as JSON")
+        command.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+
+
+def _history(commands: Commands) -> None:
+    log = _add(commands, "log", "repository:log", "List commits, newest first.")
+    log.add_argument("-n", "--limit", type=int, default=20, help="at most so many; default 20")
+    ls = _add(commands, "ls", "repository:ls", "List a directory on the server.")
+    ls.add_argument("path", nargs="?", default="", help="as in the repository")
+    for command in (log, ls):
+        command.add_argument("--revision", default="", help="a branch, or the hash of a commit")
+        command.add_argument("--repository", help="default: the one that the folder follows")
+
+
+def _locks(commands: Commands) -> None:
+    lock = _add(commands, "lock", "locks:lock", "Lock files, or folders with all below.")
+    text = "Take locks away from whoever holds them, for oneself; for administrators."
+    steal = _add(commands, "steal", "locks:steal", text)
+    for command in (lock, steal):
+        command.add_argument("paths", nargs="+", metavar="PATH")
+        kind = command.add_mutually_exclusive_group()
+        kind.add_argument("--shared", action="store_true", help="several people may hold it")
+        kind.add_argument("--advisory", action="store_true", help="forbids nothing, tells others")
+        command.add_argument("--ttl", type=_duration, help="for how long: 30m, 8h, 2d; default 8h")
+        command.add_argument(
+            "--release-on-push", action="store_true", help="until your push that changes the file"
+        )
+        command.add_argument(
+            "--outdated", action="store_true", help="even if the branch has a newer version"
+        )
+    lock.add_argument("--reason", default="", help="shown to others")
+    steal.add_argument("--reason", required=True, help="told to those who lose their locks")
+    steal.add_argument(
+        "--password-stdin", action="store_true", help="read your password from stdin"
+    )
+    unlock = _add(commands, "unlock", "locks:unlock", "Release your locks.")
+    unlock.add_argument("paths", nargs="+", metavar="PATH")
+    locks = _add(commands, "locks", "locks:locks", "List the locks of the repository.")
+    locks.add_argument("--mine", action="store_true", help="only your own")
+
+
+def _duration(text: str) -> int:
+    """Return seconds for `90`, `30m`, `8h`, `2d`."""
+    match = re.fullmatch(r"(\d{1,9})([smhd]?)", text)
+    if match is None:
+        raise ArgumentTypeError(f'"{text}" is not a duration such as 30m, 8h or 2d')
+    return int(match[1]) * _UNITS[match[2] or "s"]

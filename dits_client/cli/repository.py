@@ -1,0 +1,142 @@
+"""`dits repo`, `init`, `log` and `ls`."""
+
+import uuid
+from argparse import Namespace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dits.repo.v1.commit_service_pb2 import ListCommitsRequest
+from dits.repo.v1.repository_service_pb2 import (
+    CreateRepositoryRequest,
+    ListRepositoriesRequest,
+    Visibility,
+)
+from dits.repo.v1.tree_service_pb2 import (
+    ENTRY_KIND_DIRECTORY,
+    ENTRY_KIND_SYMLINK,
+    DirectoryEntry,
+    GetEntryRequest,
+    ListDirectoryRequest,
+)
+
+from dits_client.cli.session import connected, full_name, here
+from dits_client.errors import ClientError, RemoteError
+from dits_client.workspace.remote import Remote
+from dits_client.workspace.workspace import State, Workspace
+
+if TYPE_CHECKING:
+    from dits_client.server.connection import Client
+
+PAGE = 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def create(arguments: Namespace) -> None:
+    """Create a repository."""
+    owner, _, name = arguments.name.rpartition("/")
+    request = CreateRepositoryRequest(
+        request_id=str(uuid.uuid4()),
+        owner=owner,
+        name=name,
+        description=arguments.description,
+        default_branch=arguments.default_branch,
+    )
+    if arguments.visibility:
+        request.visibility = Visibility.Value(f"VISIBILITY_{arguments.visibility.upper()}")
+    if arguments.no_require_lock:
+        request.settings.require_lock_for_edit = False
+    with connected() as (client, _login):
+        made = client.call(client.repositories.CreateRepository, request).repository
+    print(f"Created {made.owner}/{made.name}.")
+
+
+def list_all(arguments: Namespace) -> None:
+    """List repositories with their visibility."""
+    request = ListRepositoriesRequest(owner=arguments.owner, page_size=PAGE)
+    with connected() as (client, _):
+        for page in client.pages(client.repositories.ListRepositories, request):
+            for found in page.repositories:
+                visibility = Visibility.Name(found.visibility).removeprefix("VISIBILITY_").lower()
+                print(f"{visibility:9} {found.owner}/{found.name}")
+
+
+def init(arguments: Namespace) -> None:
+    """Make a folder follow a repository; nothing is fetched."""
+    folder = Path(arguments.folder)
+    if not folder.is_dir():
+        raise ClientError(f'the folder "{folder}" does not exist')
+    with connected() as (client, login):
+        repository = full_name(arguments.repository or folder.resolve().name, client, login)
+        try:
+            remote = Remote.get(client, repository)
+        except RemoteError as error:
+            if error.reason == "NOT_FOUND":
+                message = f"there is no repository {repository}: run `dits repo create`"
+                raise ClientError(message) from None
+            raise
+        branch = arguments.branch or remote.default_branch
+        workspace = Workspace.create(folder, State(client.endpoints.name, remote.name, branch))
+    print(f"{workspace.root} follows {branch} of {remote.name}.")
+
+
+def log(arguments: Namespace) -> None:
+    """List commits, newest first."""
+    server, repository, revision = _place(arguments)
+    limit = max(arguments.limit, 0)
+    request = ListCommitsRequest(
+        repository=repository, revision=revision, page_size=min(max(limit, 1), PAGE)
+    )
+    with connected(server) as (client, _):
+        commits = (
+            commit
+            for page in client.pages(client.commits.ListCommits, request)
+            for commit in page.commits
+        )
+        for commit in islice(commits, limit):
+            when = _EPOCH + timedelta(microseconds=commit.author.time_us)
+            title = commit.message.partition("\n")[0]
+            print(
+                f"{commit.hash[:12]}  {when:%Y-%m-%d %H:%M}  {commit.author.name}  {title}".rstrip()
+            )
+
+
+def ls(arguments: Namespace) -> None:
+    """List a directory, or show one file."""
+    server, repository, revision = _place(arguments)
+    path = arguments.path.strip("/")
+    request = ListDirectoryRequest(
+        repository=repository, revision=revision, path=path, page_size=PAGE
+    )
+    with connected(server) as (client, _):
+        try:
+            for page in client.pages(client.trees.ListDirectory, request):
+                for entry in page.entries:
+                    _show(entry)
+        except RemoteError as error:
+            if error.reason != "NOT_FOUND" or not path:
+                raise
+            _show(_entry(client, repository, revision, path))
+
+
+def _entry(client: "Client", repository: str, revision: str, path: str) -> DirectoryEntry:
+    request = GetEntryRequest(repository=repository, revision=revision, path=path)
+    return client.call(client.trees.GetEntry, request).entry
+
+
+def _place(arguments: Namespace) -> tuple[str, str, str]:
+    """Return server, repository and revision: as given, else those of the folder."""
+    if arguments.repository:
+        return "", arguments.repository, arguments.revision
+    state = here().state
+    return state.server, state.repository, arguments.revision or state.branch
+
+
+def _show(entry: DirectoryEntry) -> None:
+    if entry.kind == ENTRY_KIND_SYMLINK:
+        print(f"link  {entry.size:>14}  {entry.name} -> {entry.target}")
+    elif entry.kind == ENTRY_KIND_DIRECTORY:
+        print(f"dir   {entry.size:>14}  {entry.name}/")
+    else:
+        print(f"{entry.mode:04o}  {entry.size:>14}  {entry.name}")

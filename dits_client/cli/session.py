@@ -1,0 +1,110 @@
+"""Which server a command talks to, and as whom."""
+
+import getpass
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dits_client.errors import ClientError, RemoteError
+from dits_client.server.config import Credentials, Endpoints, Login
+from dits_client.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dits_client.server.connection import Client
+
+
+def current_login(server: str = "") -> Login:
+    """Return the login for a server, by default the current one, as the environment changes it."""
+    server = server or os.environ.get("DITS_SERVER", "")
+    token = os.environ.get("DITS_TOKEN", "")
+    credentials = Credentials()
+    endpoints = Endpoints.parse(server or "localhost", os.environ)
+    found = credentials.get(server) or (credentials.get(endpoints.name) if server else None)
+    if found is None and token:
+        return Login(endpoints, token, token_id="", username="", name="", email="")
+    if found is None:
+        where = f" to {endpoints.name}" if server else ""
+        raise ClientError(f"not logged in{where}: run `dits login`")
+    return Login(
+        endpoints=found.endpoints.overridden(os.environ),
+        token=token or found.token,
+        token_id=found.token_id,
+        username=found.username,
+        name=found.name,
+        email=found.email,
+    )
+
+
+@contextmanager
+def connected(server: str = "") -> Iterator[tuple["Client", Login]]:
+    """Connect to a server with the user's login."""
+    from dits_client.server.connection import Client
+
+    login = current_login(server)
+    with Client(login.endpoints, login.token) as client:
+        yield client, login
+
+
+@contextmanager
+def session(endpoints: Endpoints, username: str, password: str) -> Iterator["Client"]:
+    """Open a session, which may do whatever the user may; it ends with the context."""
+    from dits.auth.v1.session_service_pb2 import LoginRequest, LogoutRequest
+
+    from dits_client.server.connection import Client
+
+    device = socket.gethostname() or "unknown"
+    with Client(endpoints) as client:
+        try:
+            request = LoginRequest(login=username, password=password, device_name=device[:255])
+            outcome = client.call(client.sessions.Login, request)
+        except RemoteError as error:
+            if error.reason == "UNAUTHENTICATED":
+                raise ClientError("wrong username or password") from None
+            raise
+    if outcome.WhichOneof("outcome") != "session":
+        raise ClientError("the server asks for a second factor, which this client does not know")
+    with Client(endpoints, outcome.session.token) as client:
+        try:
+            yield client
+        finally:
+            # If that fails, it ends by itself.
+            with suppress(ClientError):
+                client.call(client.sessions.Logout, LogoutRequest())
+
+
+def read_password(prompt: str = "Password: ", *, from_stdin: bool = False) -> str:
+    """Read a password from the environment or from the user."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return os.environ.get("DITS_PASSWORD") or read_secret(prompt)
+
+
+def read_secret(prompt: str) -> str:
+    """Read a line that is not shown; from a pipe, just a line."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    return getpass.getpass(prompt)
+
+
+def here() -> Workspace:
+    """Return the dits folder that the user is in."""
+    return Workspace.find(Path.cwd())
+
+
+def username(client: "Client", login: Login) -> str:
+    """Return the user's name on the server."""
+    if login.username:
+        return login.username
+    from dits.auth.v1.access_service_pb2 import CheckAccessRequest
+
+    caller = client.call(client.access.CheckAccess, CheckAccessRequest()).caller
+    return caller.username
+
+
+def full_name(repository: str, client: "Client", login: Login) -> str:
+    """Return `owner/name`; a name alone is one of the user's own."""
+    return repository if "/" in repository else f"{username(client, login)}/{repository}"

@@ -1,0 +1,1 @@
+"""Bytes and names: cutting into chunks, compressing, building manifests."""

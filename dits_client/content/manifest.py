@@ -1,0 +1,100 @@
+"""Building and comparing trees of manifests."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from blake3 import blake3
+from dits.repo.v1.manifest_pb2 import Entry, File, Manifest, Recipe
+
+from dits_client.content.chunking import HASH_BYTES, Cut
+from dits_client.errors import ClientError
+from shared.formats import manifests
+
+# Returns the bytes of a manifest by its name.
+Load = Callable[[bytes], bytes]
+
+
+class Change(NamedTuple):
+    """A file or link that differs between two trees; None = not there."""
+
+    path: str
+    old: Entry | None
+    new: Entry | None
+
+
+def file_entry(mode: int, cut: Cut) -> tuple[File, list[bytes]]:
+    """Return the entry of a file, and the recipes to be stored as chunks if its list is long."""
+    file = File(mode=mode & manifests.MAX_MODE, size=cut.size, hash=cut.digest)
+    if len(cut.sizes) <= manifests.MAX_INLINE_CHUNKS:
+        file.chunk_hashes = cut.hashes
+        file.chunk_sizes.extend(cut.sizes)
+        return file, []
+    recipes = list(_recipes(cut.hashes, cut.sizes))
+    file.recipe_hashes = b"".join(blake3(recipe).digest() for recipe in recipes)
+    return file, recipes
+
+
+def _recipes(hashes: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
+    for first in range(0, len(sizes), manifests.RECIPE_CHUNKS):
+        last = first + manifests.RECIPE_CHUNKS
+        part = hashes[first * HASH_BYTES : last * HASH_BYTES]
+        yield manifests.encode_recipe(Recipe(chunk_hashes=part, chunk_sizes=sizes[first:last]))
+
+
+def file_chunks(file: File, recipes: Iterable[bytes] = ()) -> tuple[bytes, list[int]]:
+    """Return all chunks of a file, hashes and sizes; `recipes` are the bytes of its recipes."""
+    return manifests.file_chunks(file, map(manifests.decode_recipe, recipes))
+
+
+def encode_directory(path: str, entries: Sequence[Entry]) -> bytes:
+    """Return the manifest of a directory whose entries are sorted."""
+    try:
+        return manifests.encode(Manifest(entries=entries))
+    except manifests.ManifestError:
+        raise ClientError(f'the folder "{path or "."}" has too many entries: divide it') from None
+
+
+def entries_of(content: bytes) -> dict[str, Entry]:
+    """Return the entries of a manifest that is known to be valid, by name."""
+    return {entry.name: entry for entry in Manifest.FromString(content).entries}
+
+
+def diff(load: Load, old: bytes | None, new: bytes | None, path: str = "") -> Iterator[Change]:
+    """Yield the files and links that differ between two directories; equal names are not looked into."""
+    if old == new:
+        return
+    before = entries_of(load(old)) if old is not None else {}
+    after = entries_of(load(new)) if new is not None else {}
+    for name in sorted(before.keys() | after.keys()):
+        one, two = before.get(name), after.get(name)
+        if one == two:
+            continue
+        inner = f"{path}/{name}" if path else name
+        one_tree, two_tree = subtree(one), subtree(two)
+        leaves = (one if one_tree is None else None, two if two_tree is None else None)
+        if leaves != (None, None):
+            yield Change(inner, *leaves)
+        if one_tree is not None or two_tree is not None:
+            yield from diff(load, one_tree, two_tree, inner)
+
+
+def directories(load: Load, tree: bytes, seen: set[bytes]) -> Iterator[bytes]:
+    """Yield the names of a tree's manifests, children first, each once.
+
+    Those in `seen` are left out, with all below them; the others are added to it.
+    """
+    if tree in seen:
+        return
+    seen.add(tree)
+    for entry in Manifest.FromString(load(tree)).entries:
+        inner = subtree(entry)
+        if inner is not None:
+            yield from directories(load, inner, seen)
+    yield tree
+
+
+def subtree(entry: Entry | None) -> bytes | None:
+    """Return the name of the manifest of a directory; None if the entry is none."""
+    if entry is None or not entry.HasField("directory"):
+        return None
+    return entry.directory.manifest_hash

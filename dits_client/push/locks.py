@@ -1,0 +1,242 @@
+"""The locks that a push relies on: found or taken as early as possible, and renewed until it ends."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Self
+
+from dits.common.v1.lock_fence_pb2 import LockFence
+from dits.lock.v1.lock_service_pb2 import (
+    BATCH_MODE_PER_PATH,
+    LOCK_TYPE_EXCLUSIVE,
+    RENEW_OUTCOME_RENEWED,
+    Lock,
+    RenewLocksRequest,
+)
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from dits_client.content.manifest import Change
+from dits_client.errors import ClientError
+from dits_client.server.connection import Client
+from dits_client.server.locks import MAX_PATHS, Options, acquire, covering, pages, release
+from dits_client.server.remote_errors import lock_held
+
+# What is taken lasts so long, and what has less than half of it left is renewed: if the machine fails in
+# mid-push, nobody waits longer than that.
+TTL_SECONDS = 600.0
+TICK_SECONDS = 20.0
+REASON = "being pushed"
+# The most locks that a push may name; whether the others are held is checked all the same.
+MAX_FENCES = 100_000
+
+IsThere = Callable[[str], bool]
+
+
+class PushLocks:
+    """Locks of the caller on what a push changes; leaving the context releases what was taken for it.
+
+    A file needs a lock if it is in the parent and the repository requires locks. Of a directory that is
+    gone one lock on the directory is taken, not one on each file.
+    """
+
+    def __init__(self, client: Client, repository: str, *, required: bool, strict: bool) -> None:
+        """`strict`: a lock of someone else ends the push; without it the server decides later.
+
+        On a branch other than the default one, a file may become what it is there: that needs no lock.
+        """
+        self._client = client
+        self._repository = repository
+        self._required = required
+        self._strict = strict
+        # Exclusive locks of the caller by path.
+        self._mine: dict[str, Lock] = {}
+        self._theirs: dict[str, Lock] = {}
+        # Those that the push relies on, by id.
+        self._held: dict[str, Lock] = {}
+        self._taken: list[str] = []
+        # What was last not to be had.
+        self._refused: dict[str, Lock] = {}
+        # When locks end, by the clock of this process; shared with the thread that renews.
+        self._ends: dict[str, float] = {}
+        self._kept: dict[str, Lock] = {}
+        self._guard = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="renew locks", daemon=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self._look()
+        except ClientError:
+            # Where no locks are required, a push does without the lock service; the repo service judges.
+            if self._required:
+                raise
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        # If that fails, they end by themselves.
+        with suppress(ClientError):
+            list(release(self._client, self._repository, self._taken))
+
+    @property
+    def fences(self) -> list[LockFence]:
+        """What the push tells the server to rely on."""
+        held = islice(self._held.values(), MAX_FENCES)
+        return [LockFence(lock_id=lock.id, fence=lock.fence) for lock in held]
+
+    def matters(self, *, is_new: bool) -> bool:
+        """Say whether it is of use to know early what will be changed; `is_new`: nothing is there yet."""
+        return bool(self._mine or self._theirs) or (self._required and not is_new)
+
+    def keep(self, path: str) -> None:
+        """Renew the caller's lock on a path that may be changed, if there is one."""
+        lock = self._covering(self._mine, path)
+        if lock is not None:
+            with self._guard:
+                self._kept[lock.id] = lock
+
+    def expect(self, change: Change) -> None:
+        """Raise RemoteError if someone else's lock forbids a change that is sure to come."""
+        lock = self._covering(self._theirs, change.path)
+        if lock is not None and self._strict:
+            raise lock_held(change.path, lock)
+
+    def need(self, changes: Iterable[Change], is_there: IsThere) -> None:
+        """Hold a lock on every file of the parent that is changed, if locks are required.
+
+        `is_there` tells whether a directory, named without a slash, will be in the new tree.
+        """
+        if not self._required:
+            return
+        wanted: dict[str, list[str]] = {}
+        for change in changes:
+            if change.old is None:
+                continue
+            self.keep(change.path)
+            lock = self._covering(self._mine, change.path)
+            if lock is None:
+                wanted.setdefault(_place(change, is_there), []).append(change.path)
+            else:
+                self._held[lock.id] = lock
+        folders = [place for place in wanted if place.endswith("/")]
+        files = [path for place in wanted if not place.endswith("/") for path in wanted[place]]
+        # What keeps us from a directory may be on a file that the push does not touch.
+        for place in self._take(folders, atomic=False):
+            files += wanted[place]
+        self._refused = self._take(files, atomic=self._strict)
+
+    def lost(self, path: str = "") -> None:
+        """Look again what there is: the server says that locks are missing, on `path` for one.
+
+        If it is known who keeps us from that one, it raises RemoteError and says so.
+        """
+        if path:
+            self._required = True
+        if path in self._refused:
+            raise lock_held(path, self._refused[path])
+        self._held.clear()
+        self._look()
+
+    def released(self, ids: Iterable[str]) -> None:
+        """Forget locks that the push has ended."""
+        gone = set(ids)
+        self._taken = [lock_id for lock_id in self._taken if lock_id not in gone]
+
+    def _look(self) -> None:
+        """List the locks of the repository."""
+        mine: dict[str, Lock] = {}
+        theirs: dict[str, Lock] = {}
+        asked = time.monotonic()
+        for page in pages(self._client, self._repository):
+            for lock in page.locks:
+                if lock.type == LOCK_TYPE_EXCLUSIVE:
+                    (mine if lock.ours else theirs)[lock.path] = lock
+                    if lock.ours:
+                        self._ends_in(lock, page.server_time, asked)
+            asked = time.monotonic()
+        self._mine, self._theirs = mine, theirs
+
+    def _take(self, paths: Sequence[str], *, atomic: bool) -> dict[str, Lock]:
+        """Take locks; return the paths that another lock keeps us from, with that lock."""
+        options = Options(
+            ttl_seconds=int(TTL_SECONDS), reason=REASON, release_on_push=True, atomic=atomic
+        )
+        refused = {}
+        asked = time.monotonic()
+        for response in acquire(self._client, self._repository, paths, options):
+            for result in response.results:
+                if not result.HasField("lock"):
+                    refused[result.path] = result.conflict
+                    continue
+                lock = result.lock
+                self._mine[lock.path] = self._held[lock.id] = lock
+                # None was there before: the answer to the first attempt was lost.
+                is_ours = lock.release_on_push and lock.reason == REASON
+                if not result.already_held or is_ours:
+                    self._taken.append(lock.id)
+                self._ends_in(lock, response.server_time, asked)
+                with self._guard:
+                    self._kept[lock.id] = lock
+            asked = time.monotonic()
+        return refused
+
+    def _covering(self, locks: dict[str, Lock], path: str) -> Lock | None:
+        return next((locks[place] for place in covering(path) if place in locks), None)
+
+    def _ends_in(self, lock: Lock, server_time: Timestamp, asked: float) -> None:
+        left = (lock.expire_time.ToNanoseconds() - server_time.ToNanoseconds()) / 1e9
+        with self._guard:
+            self._ends[lock.id] = asked + left
+
+    def _renew(self) -> None:
+        """Renew what is about to end, until the push is over.
+
+        What cannot be renewed is left alone: the server judges in the end, and the push takes it again.
+        """
+        while not self._stop.wait(TICK_SECONDS):
+            with self._guard:
+                soon = time.monotonic() + TTL_SECONDS / 2
+                due = [lock for lock in self._kept.values() if self._ends[lock.id] < soon]
+            for first in range(0, len(due), MAX_PATHS):
+                if self._stop.is_set():
+                    return
+                with suppress(ClientError):
+                    self._renew_batch(due[first : first + MAX_PATHS])
+
+    def _renew_batch(self, locks: Sequence[Lock]) -> None:
+        request = RenewLocksRequest(
+            repository=self._repository,
+            locks=[LockFence(lock_id=lock.id, fence=lock.fence) for lock in locks],
+            ttl=Duration(seconds=int(TTL_SECONDS)),
+            batch_mode=BATCH_MODE_PER_PATH,
+        )
+        asked = time.monotonic()
+        # Soon again, rather than long.
+        call = self._client.locks.RenewLocks
+        response = self._client.call(call, request, timeout=TICK_SECONDS)
+        for result in response.results:
+            if result.outcome == RENEW_OUTCOME_RENEWED:
+                self._ends_in(result.lock, response.server_time, asked)
+            else:
+                with self._guard:
+                    del self._kept[result.lock_id]
+
+
+def _place(change: Change, is_there: IsThere) -> str:
+    """Return what to lock for a change: the topmost directory that goes with the file, or the file."""
+    if change.new is None:
+        for directory in reversed([*_above(change.path)]):
+            if not is_there(directory):
+                return directory + "/"
+    return change.path
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the directories above a path, the nearest first, without slashes."""
+    while path := path.rpartition("/")[0]:
+        yield path

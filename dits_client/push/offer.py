@@ -1,0 +1,76 @@
+"""Which chunks a push has to offer to the server, and where their bytes are."""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from blake3 import blake3
+from dits.repo.v1.manifest_pb2 import File
+
+from dits_client.content.chunking import HASH_BYTES, Cut, Cutter
+from dits_client.content.manifest import Change, file_chunks, file_entry
+from dits_client.errors import os_error
+from dits_client.transfer.sources import Piece, Source, changed
+from dits_client.workspace.objects import Objects
+from shared.formats import manifests
+
+
+def pieces(source: Source, cut: Cut, recipes: Iterable[bytes]) -> Iterator[Piece]:
+    """Yield the chunks of a file, then its recipes, which are chunks too."""
+    offset = 0
+    for at, size in enumerate(cut.sizes):
+        digest = cut.hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES]
+        yield Piece(source, offset, size, digest)
+        offset += size
+    for recipe in recipes:
+        digest = blake3(recipe).digest()
+        yield Piece(Source(source.label, content=recipe), 0, len(recipe), digest)
+
+
+class Offer:
+    """Finds the pieces of files whose entries are known already."""
+
+    def __init__(self, objects: Objects, place_of: Callable[[str], str]) -> None:
+        self._objects = objects
+        self._place_of = place_of
+
+    def unread(self, changes: Sequence[Change], read: Container[str]) -> Iterator[Iterator[Piece]]:
+        """Yield the pieces of the changed files that were not read, and offered, in this run.
+
+        Left out are those whose content the parent has under another path: its chunks are there.
+        """
+        there = {change.old.file.hash for change in changes if change.old is not None}
+        for path, file in _new_files(changes):
+            if path not in read and file.hash not in there:
+                yield self._pieces(path, file)
+
+    def every(self, changes: Sequence[Change], only: Container[bytes]) -> Iterator[list[Piece]]:
+        """Yield the pieces of all changed files; with `only`, those that have these hashes."""
+        for path, file in _new_files(changes):
+            found = self._pieces(path, file)
+            yield [piece for piece in found if not only or piece.digest in only]
+
+    def _pieces(self, path: str, file: File) -> Iterator[Piece]:
+        source = Source(path, self._place_of(path))
+        names = manifests.split_hashes(file.recipe_hashes)
+        recipes = [content for content in map(self._objects.get, names) if content is not None]
+        if len(recipes) < len(names):
+            return self._cut_again(source, file)
+        hashes, sizes = file_chunks(file, recipes)
+        return pieces(source, Cut(file.hash, hashes, sizes), recipes)
+
+    def _cut_again(self, source: Source, file: File) -> Iterator[Piece]:
+        """Find the chunks of a large file whose recipes are not kept here."""
+        try:
+            with Path(source.path).open("rb", buffering=0) as content:
+                cut = Cutter().cut(content.readinto, file.size)
+        except OSError as error:
+            raise os_error(error, "read", source.label) from error
+        if cut.digest != file.hash:
+            raise changed(source.label)
+        return pieces(source, cut, file_entry(file.mode, cut)[1])
+
+
+def _new_files(changes: Iterable[Change]) -> Iterator[tuple[str, File]]:
+    for path, _, new in changes:
+        if new is not None and new.HasField("file"):
+            yield path, new.file

@@ -1,0 +1,240 @@
+"""Pushing: the state of the folder becomes a commit on the server."""
+
+import time
+from pathlib import Path
+
+from dits.auth.v1.account_service_pb2 import GetMeRequest
+from dits.repo.v1.commit_service_pb2 import PushResponse
+from dits.repo.v1.manifest_pb2 import CommitContent, Signer
+from dits.repo.v1.ref_service_pb2 import CreateBranchRequest, UpdateBranchRequest
+
+from dits_client.content.manifest import Change, diff, directories
+from dits_client.errors import RemoteError
+from dits_client.progress import Progress
+from dits_client.push.locks import PushLocks
+from dits_client.push.offer import Offer, pieces
+from dits_client.push.report import Author, PushReport, Uploaded, Wanted, make_report
+from dits_client.push.stream import Proposal, send
+from dits_client.server.connection import Client
+from dits_client.transfer.upload import Uploader
+from dits_client.workspace.index import Index
+from dits_client.workspace.read_files import Read
+from dits_client.workspace.remote import Remote, head_of, open_workspace
+from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.trees import Trees
+from dits_client.workspace.workspace import Workspace
+from shared.formats.manifests import commit_name
+
+# How often a refusal that the client can mend is mended.
+MENDS = 3
+
+
+def push(
+    folder: Path,
+    client: Client,
+    repository: str = "",
+    *,
+    message: str = "",
+    branch: str = "",
+    force: bool = False,
+    author: Author | None = None,
+    progress: Progress | None = None,
+) -> PushReport:
+    """Commit the folder's state and push it.
+
+    A folder that follows no repository yet begins to follow `repository`. `branch` makes it follow
+    another branch, which may be new. With `force` commits of others are left behind.
+    """
+    started = time.monotonic()
+    workspace = open_workspace(folder, client, repository)
+    with workspace.locked():
+        wanted = Wanted(message, branch or workspace.state.branch, force, author)
+        work = _Push(workspace, client, progress or Progress())
+        try:
+            report = work.run(wanted)
+        finally:
+            work.index.close()
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+class _Push:
+    """One push, step by step."""
+
+    def __init__(self, workspace: Workspace, client: Client, progress: Progress) -> None:
+        self.index: Index = workspace.load_index()
+        self._workspace = workspace
+        self._state = workspace.state
+        self._client = client
+        self._progress = progress
+        self._repository = workspace.state.repository
+        self._trees = Trees(self.index.objects, lambda: client, self._repository, self._state.head)
+        self._parent = bytes.fromhex(self._state.tree) or None
+        self._changes: list[Change] = []
+
+    def run(self, wanted: Wanted) -> PushReport:
+        """Do it all; locks that are taken for it are released in the end."""
+        snapshot = Snapshot(self._workspace.root, self.index, self._progress.warn)
+        head = head_of(self._client, self._repository, wanted.branch)
+        if not snapshot.changed and snapshot.tree == self._parent:
+            return self._unchanged(snapshot, wanted, head)
+        self._check_head(wanted, head)
+        remote = Remote.get(self._client, self._repository)
+        with PushLocks(
+            self._client,
+            self._repository,
+            required=remote.lock_required,
+            strict=wanted.branch == remote.default_branch,
+        ) as held:
+            self._foresee(snapshot, held)
+            uploaded = self._transfer(snapshot, held)
+            if not self._changes:
+                return self._unchanged(snapshot, wanted, head)
+            proposal = self._proposal(wanted, head, snapshot.tree)
+            offer = Offer(self.index.objects, snapshot.place_of)
+            response = self._propose(proposal, offer, held)
+            held.released(response.released_lock_ids)
+            self._finish(proposal, snapshot.tree)
+        return make_report(snapshot, self._state, len(self._changes), uploaded)
+
+    def _foresee(self, snapshot: Snapshot, held: PushLocks) -> None:
+        """Find out before hours of uploading that a lock is in the way; hold what is sure to be needed."""
+        if not held.matters(is_new=self._parent is None):
+            return
+        sure = []
+        for change, is_sure in snapshot.expected(self._trees.load, self._parent):
+            held.keep(change.path)
+            if is_sure:
+                held.expect(change)
+                sure.append(change)
+        held.need(sure, snapshot.directories.__contains__)
+
+    def _check_head(self, wanted: Wanted, head: str) -> None:
+        """Find out before hours of uploading that the branch has moved."""
+        if wanted.force or head in ("", self._state.head):
+            return
+        message = f"{wanted.branch} has other commits on the server: run `dits pull` first"
+        raise RemoteError(message, code="ABORTED", reason="HEAD_MOVED")
+
+    def _unchanged(self, snapshot: Snapshot, wanted: Wanted, head: str) -> PushReport:
+        """There is nothing to commit: at most the branch is made, or moved by force."""
+        state = self._state
+        behind = head not in ("", state.head)
+        if state.head and not head:
+            create = CreateBranchRequest(
+                repository=self._repository, name=wanted.branch, head=state.head
+            )
+            self._client.call(self._client.refs.CreateBranch, create)
+        elif state.head and behind and wanted.force:
+            update = UpdateBranchRequest(
+                repository=self._repository,
+                name=wanted.branch,
+                expected_head=head,
+                new_head=state.head,
+                force=True,
+            )
+            self._client.call(self._client.refs.UpdateBranch, update)
+            behind = False
+        if wanted.branch != state.branch:
+            state.branch = wanted.branch
+            self._workspace.save()
+        return make_report(snapshot, state, behind=behind)
+
+    def _transfer(self, snapshot: Snapshot, held: PushLocks) -> Uploaded:
+        """Read what changed, upload it meanwhile, take the locks; return what was sent."""
+        read: set[str] = set()
+        with Uploader(self._client, self._repository, progress=self._progress) as uploader:
+
+            def on_file(item: Read) -> None:
+                read.add(item.source.label)
+                uploader.offer(pieces(item.source, item.cut, item.recipes))
+
+            snapshot.complete(on_file, self._progress, uploader.stop)
+            self._changes = list(diff(self._trees.load, self._parent, snapshot.tree))
+            # Now, so that what was read need not be read again if the rest fails.
+            self._save_index(recipes=True)
+            offer = Offer(self.index.objects, snapshot.place_of)
+            for found in offer.unread(self._changes, read):
+                uploader.offer(found)
+            self._lock(held)
+            return Uploaded(uploader.finish(), uploader.pieces)
+
+    def _lock(self, held: PushLocks) -> None:
+        """Hold a lock on every existing file that is changed or deleted."""
+        held.need(self._changes, self.index.records.__contains__)
+
+    def _proposal(self, wanted: Wanted, head: str, tree: bytes) -> Proposal:
+        author = wanted.author or self._me()
+        signer = Signer(name=author.name, email=author.email, time_us=time.time_ns() // 1000)
+        parents = [bytes.fromhex(self._state.head)] if self._state.head else []
+        commit = CommitContent(
+            tree_hash=tree,
+            parent_hashes=parents,
+            author=signer,
+            committer=signer,
+            message=wanted.message,
+        )
+        return Proposal(
+            repository=self._repository,
+            branch=wanted.branch,
+            expected_head=head,
+            commit=commit,
+            manifests=list(directories(self._trees.load, tree, self._parents_manifests())),
+            force=wanted.force,
+        )
+
+    def _parents_manifests(self) -> set[bytes]:
+        return self._trees.names(self._parent) if self._parent else set()
+
+    def _me(self) -> Author:
+        user = self._client.call(self._client.accounts.GetMe, GetMeRequest()).user
+        return Author(user.name or user.username, user.email)
+
+    def _propose(self, proposal: Proposal, offer: Offer, held: PushLocks) -> PushResponse:
+        """Push; mend what the server finds missing."""
+        for _ in range(MENDS):
+            proposal.locks = held.fences
+            try:
+                return send(self._client, proposal, self._trees.load)
+            except RemoteError as error:
+                if not self._mend(error, proposal, offer, held):
+                    raise
+        proposal.locks = held.fences
+        return send(self._client, proposal, self._trees.load)
+
+    def _mend(self, error: RemoteError, proposal: Proposal, offer: Offer, held: PushLocks) -> bool:
+        """Do what a refusal asks for; False = it asks for nothing that can be done here."""
+        if error.reason == "CHUNKS_MISSING":
+            self._upload_again(error, offer)
+        elif error.reason == "HISTORY_MISSING":
+            proposal.manifests = list(
+                directories(self._trees.load, proposal.commit.tree_hash, set())
+            )
+        elif error.reason in ("LOCK_STALE", "LOCK_REQUIRED"):
+            held.lost(error.metadata.get("path", ""))
+            self._lock(held)
+        else:
+            return False
+        return True
+
+    def _upload_again(self, error: RemoteError, offer: Offer) -> None:
+        """Send chunks without asking: the server knows better now than when it was asked."""
+        listed = [bytes.fromhex(name) for name in error.metadata.get("hashes", "").split(",")]
+        complete = error.metadata.get("count") == str(len(listed))
+        only = frozenset(listed) if complete else frozenset()
+        with Uploader(self._client, self._repository, ask=False) as uploader:
+            for found in offer.every(self._changes, only):
+                uploader.offer(found)
+            uploader.finish()
+
+    def _finish(self, proposal: Proposal, tree: bytes) -> None:
+        """Follow the new commit."""
+        state = self._state
+        state.head, state.tree = commit_name(proposal.commit), tree.hex()
+        state.branch = proposal.branch
+        self._workspace.save()
+        self._parent = tree
+        self._save_index(recipes=False)
+
+    def _save_index(self, *, recipes: bool) -> None:
+        self._workspace.save_index(self.index, self._parents_manifests(), recipes=recipes)

@@ -1,0 +1,85 @@
+"""What a push is asked for, and what it came to."""
+
+from dataclasses import dataclass
+
+from dits_client.transfer.upload_stream import UploadReport
+from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.workspace import State
+
+
+@dataclass(slots=True)
+class PushReport:
+    """What a push came to."""
+
+    # The commit that the branch is at now, hexadecimal; empty = nothing was ever pushed.
+    commit: str
+    branch: str
+    # False = there was nothing to push.
+    pushed: bool
+    # The branch has commits on the server that the folder does not have.
+    behind: bool
+    # Files in the folder; files and links that differ from the parent.
+    files: int
+    changed: int
+    # Of the files that were read: bytes, and chunks with recipes.
+    bytes: int
+    chunks: int
+    chunks_sent: int
+    # As encoded.
+    bytes_sent: int
+    # New on the server, as stored there.
+    bytes_stored: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who commits."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user asked for."""
+
+    message: str
+    branch: str
+    force: bool
+    # None = whoever is logged in.
+    author: Author | None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What was sent, and how many chunks were offered."""
+
+    sent: UploadReport
+    offered: int
+
+
+def make_report(
+    snapshot: Snapshot,
+    state: State,
+    changes: int = 0,
+    uploaded: Uploaded | None = None,
+    *,
+    behind: bool = False,
+) -> PushReport:
+    """Return the report of a push; the caller knows the time it took."""
+    sent = uploaded.sent if uploaded else UploadReport()
+    return PushReport(
+        commit=state.head,
+        branch=state.branch,
+        pushed=changes > 0,
+        behind=behind,
+        files=snapshot.files,
+        changed=changes,
+        bytes=snapshot.bytes_read,
+        chunks=uploaded.offered if uploaded else 0,
+        chunks_sent=sent.chunks_sent,
+        bytes_sent=sent.bytes_sent,
+        bytes_stored=sent.bytes_stored,
+        seconds=0.0,
+    )

@@ -1,0 +1,86 @@
+"""The Push call: header, manifests, commit, the move of the branch."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import grpc
+from dits.common.v1.lock_fence_pb2 import LockFence
+from dits.repo.v1.commit_service_pb2 import (
+    PushCommits,
+    PushHeader,
+    PushManifests,
+    PushRefs,
+    PushRequest,
+    PushResponse,
+    RefUpdate,
+)
+from dits.repo.v1.manifest_pb2 import CommitContent
+
+from dits_client.content.manifest import Load
+from dits_client.server.connection import STREAM_ATTEMPTS, Backoff, Client
+from dits_client.server.remote_errors import translate
+from shared.formats.manifests import commit_name
+
+# Manifests are collected into messages of about this size.
+MESSAGE_BYTES = 4 << 20
+# The server checks every entry and writes all of it in one transaction: large pushes take a while.
+TIMEOUT = 1800.0
+
+
+@dataclass(slots=True)
+class Proposal:
+    """What a push wants to happen."""
+
+    repository: str
+    branch: str
+    # Hexadecimal; empty = the branch shall be new.
+    expected_head: str
+    commit: CommitContent
+    # Names of the manifests to send, children first.
+    manifests: list[bytes]
+    force: bool = False
+    locks: list[LockFence] = field(default_factory=list)
+
+
+def send(client: Client, proposal: Proposal, load: Load) -> PushResponse:
+    """Push; a passing failure is repeated, which is safe: the request has an id."""
+    request_id = str(uuid.uuid4())
+    backoff = Backoff(STREAM_ATTEMPTS)
+    while True:
+        messages = _messages(proposal, request_id, load)
+        try:
+            return client.commits.Push(messages, timeout=TIMEOUT, metadata=client.metadata)
+        except grpc.RpcError as error:
+            backoff.wait(translate(error, client.endpoints))
+
+
+def _messages(proposal: Proposal, request_id: str, load: Load) -> Iterator[PushRequest]:
+    yield PushRequest(
+        header=PushHeader(
+            repository=proposal.repository, request_id=request_id, locks=proposal.locks
+        )
+    )
+    for batch in _batches(map(load, proposal.manifests)):
+        yield PushRequest(manifests=PushManifests(manifests=batch))
+    yield PushRequest(commits=PushCommits(commits=[proposal.commit]))
+    update = RefUpdate(
+        branch=proposal.branch,
+        expected_head=proposal.expected_head,
+        new_head=commit_name(proposal.commit),
+        force=proposal.force,
+    )
+    yield PushRequest(refs=PushRefs(updates=[update]))
+
+
+def _batches(contents: Iterable[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for content in contents:
+        if batch and size + len(content) > MESSAGE_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(content)
+        size += len(content)
+    if batch:
+        yield batch

@@ -1,0 +1,67 @@
+"""Where the bytes of a chunk can be read, again if need be: nothing is held in memory meanwhile."""
+
+import os
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from dits_client.content.compression import Shrinking
+from dits_client.errors import ClientError, os_error
+
+
+@dataclass(slots=True, eq=False)
+class Source:
+    """A file below the folder, or some bytes."""
+
+    # How the user knows it.
+    label: str
+    path: str = ""
+    content: bytes | None = None
+    shrinking: Shrinking = field(default_factory=Shrinking)
+
+
+class Piece(NamedTuple):
+    """A chunk and where it is."""
+
+    source: Source
+    offset: int
+    size: int
+    digest: bytes
+
+
+def changed(label: str) -> ClientError:
+    """Return the error for a file that is not what it was a moment ago."""
+    return ClientError(f'"{label}" was changed while it was being read: try again')
+
+
+class Reader:
+    """Reads pieces, keeping the last file open; not to be shared between threads."""
+
+    def __init__(self) -> None:
+        self._source: Source | None = None
+        self._descriptor = -1
+
+    def read_into(self, view: memoryview, piece: Piece) -> None:
+        """Fill the view, which is as long as the piece."""
+        source = piece.source
+        if source.content is not None:
+            view[:] = source.content[piece.offset : piece.offset + piece.size]
+            return
+        try:
+            if source is not self._source:
+                self.close()
+                self._descriptor = os.open(source.path, os.O_RDONLY | os.O_NOFOLLOW)
+                self._source = source
+            done = 0
+            while done < piece.size:
+                count = os.preadv(self._descriptor, [view[done:]], piece.offset + done)
+                if count == 0:
+                    raise changed(source.label)
+                done += count
+        except OSError as error:
+            raise os_error(error, "read", source.label) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._source is not None:
+            os.close(self._descriptor)
+            self._source = None

@@ -1,0 +1,183 @@
+"""Sending chunks: ask which the repository lacks, send those, again after a break.
+
+Pieces go through stages with bounded queues between them: `offer` collects them, one thread asks with
+FindMissingChunks, a few send. Only names and places wait in the queues; the bytes are read, most often
+from the page cache, when their message is written. So a message that was not acknowledged when its
+stream broke is simply written again.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+from dits.chunk.v1.chunk_service_pb2 import FindMissingChunksRequest
+
+from dits_client.errors import ClientError
+from dits_client.progress import Progress
+from dits_client.server.connection import Client
+from dits_client.transfer.sources import Piece
+from dits_client.transfer.upload_stream import (
+    MESSAGE_BYTES,
+    MESSAGE_CHUNKS,
+    Group,
+    Sender,
+    UploadReport,
+)
+from dits_client.transfer.work_queue import Groups, Stopped, Taker
+
+# Ask about so many chunks, or so many bytes of them, at once.
+ASK_CHUNKS = 4000
+ASK_BYTES = 64 << 20
+# Two: while one message is on its way, the next is read and compressed.
+STREAMS = 2
+# Names of so many chunks are remembered, so as not to offer one twice.
+REMEMBERED = 1 << 20
+
+
+class Uploader:
+    """Takes pieces from any thread, and has them all acknowledged when `finish` returns."""
+
+    def __init__(
+        self,
+        client: Client,
+        repository: str,
+        *,
+        ask: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        """Prepare; with `ask` false everything is sent, whatever the server says it has."""
+        self.pieces = 0
+        self._client = client
+        self._repository = repository
+        self._ask = ask
+        self._stage = (progress or Progress()).stage("Uploading")
+        self._lock = threading.Lock()
+        self._remembered: set[bytes] = set()
+        self._waiting: list[Piece] = []
+        self._waiting_bytes = 0
+        self._batches: Groups[Group] = Groups(2)
+        self._groups: Groups[Group] = Groups(64)
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._senders = [
+            Sender(client, repository, self._groups, self._stop, self._stage)
+            for _ in range(STREAMS)
+        ]
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work,), daemon=True)
+            for work in (self._ask_all, *(sender.run for sender in self._senders))
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        for thread in self._threads:
+            thread.join()
+
+    def offer(self, pieces: Iterable[Piece]) -> None:
+        """Take pieces to send if they are missing; waits while too much is under way."""
+        with self._lock:
+            for piece in pieces:
+                self.pieces += 1
+                if piece.digest not in self._remembered:
+                    self._remembered.add(piece.digest)
+                    self._waiting.append(piece)
+                    self._waiting_bytes += piece.size
+            if len(self._remembered) > REMEMBERED:
+                self._remembered.clear()
+            full = len(self._waiting) >= ASK_CHUNKS or self._waiting_bytes >= ASK_BYTES
+            batch = self._collected() if full else []
+        self._put(batch)
+
+    def finish(self) -> UploadReport:
+        """Wait until everything offered is durable on the server; return what was sent."""
+        with self._lock:
+            batch = self._collected()
+        self._put(batch)
+        self._batches.end()
+        for thread in self._threads:
+            thread.join()
+        self._check()
+        total = UploadReport()
+        for sender in self._senders:
+            total.add(sender.report)
+        return total
+
+    def _collected(self) -> list[Piece]:
+        batch, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        return batch
+
+    def _put(self, batch: list[Piece]) -> None:
+        try:
+            for at in range(0, len(batch), ASK_CHUNKS):
+                self._batches.put(batch[at : at + ASK_CHUNKS])
+        except Stopped:
+            self._check()
+            raise
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Run a thread's work; the first error stops all and is what the caller gets."""
+        try:
+            work()
+        except Stopped:
+            return
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            with self._lock:
+                self._error = self._error or error
+            self.stop()
+
+    def stop(self) -> None:
+        """Give up: end every stream, and let nobody wait any more."""
+        self._stop.set()
+        self._batches.stop()
+        self._groups.stop()
+        for sender in self._senders:
+            sender.cancel()
+
+    def _ask_all(self) -> None:
+        """Ask about every batch, and pass on what is missing in groups of a message each."""
+        taker: Taker[Group] = Taker()
+        while (batch := self._batches.take(taker)) is not None:
+            missing = self._missing(batch) if self._ask else batch
+            self._stage.grow(sum(piece.size for piece in missing))
+            for group in grouped(missing):
+                self._groups.put(group)
+            self._batches.finish(taker, 1)
+        self._groups.end()
+
+    def _missing(self, batch: Group) -> Group:
+        hashes = b"".join(piece.digest for piece in batch)
+        request = FindMissingChunksRequest(repository=self._repository, hashes=hashes)
+        response = self._client.call(self._client.chunks.FindMissingChunks, request)
+        bits = response.missing
+        if len(bits) != (len(batch) + 7) // 8:
+            raise ClientError("the server answered for another number of chunks than was asked")
+        return [piece for at, piece in enumerate(batch) if bits[at >> 3] >> (at & 7) & 1]
+
+
+def grouped(pieces: Iterable[Piece]) -> Iterator[Group]:
+    """Split pieces into groups, each for one message."""
+    group: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        if group and (size + piece.size > MESSAGE_BYTES or len(group) == MESSAGE_CHUNKS):
+            yield group
+            group, size = [], 0
+        group.append(piece)
+        size += piece.size
+    if group:
+        yield group

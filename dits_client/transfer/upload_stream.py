@@ -1,0 +1,187 @@
+"""One sender of chunks: opens a stream, writes groups of pieces, and again after a break."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import grpc
+from dits.chunk.v1.chunk_service_pb2 import UploadChunksResponse
+
+from dits_client.content.compression import Compressor
+from dits_client.errors import ClientError, RemoteError
+from dits_client.progress import Stage
+from dits_client.server.connection import STREAM_ATTEMPTS, Backoff, Client
+from dits_client.transfer import wire
+from dits_client.transfer.sources import Piece, Reader, changed
+from dits_client.transfer.work_queue import Groups, Stopped, Taker
+
+# What one message carries before compression.
+MESSAGE_BYTES = 1 << 20
+MESSAGE_CHUNKS = 4000
+_METHOD = "/dits.chunk.v1.ChunkService/UploadChunks"
+
+Group = Sequence[Piece]
+
+
+@dataclass(slots=True)
+class UploadReport:
+    """What an upload came to."""
+
+    chunks_sent: int = 0
+    # As encoded, resent ones included.
+    bytes_sent: int = 0
+    # New to the server.
+    chunks_stored: int = 0
+    bytes_stored: int = 0
+
+    def add(self, other: "UploadReport") -> None:
+        """Add what another sender did."""
+        self.chunks_sent += other.chunks_sent
+        self.bytes_sent += other.bytes_sent
+        self.chunks_stored += other.chunks_stored
+        self.bytes_stored += other.bytes_stored
+
+
+class Attempt(Taker[Group]):
+    """One stream: what it has taken, and why its writing side ended early."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acknowledged = 0
+        self.error: ClientError | None = None
+
+
+class Sender:
+    """Sends groups until there are no more; runs in a thread of its own."""
+
+    def __init__(
+        self,
+        client: Client,
+        repository: str,
+        groups: Groups[Group],
+        stop: threading.Event,
+        stage: Stage,
+    ) -> None:
+        self.report = UploadReport()
+        self._client = client
+        self._repository = repository
+        self._groups = groups
+        self._stop = stop
+        self._stage = stage
+        # Without a serialiser: the messages are bytes already.
+        self._method: grpc.StreamStreamMultiCallable[bytes, UploadChunksResponse] = client.channel(
+            "chunk"
+        ).stream_stream(_METHOD, response_deserializer=UploadChunksResponse.FromString)
+        self._call: grpc.Call | None = None
+
+    def run(self) -> None:
+        """Send; raise ClientError if that cannot be done."""
+        backoff = Backoff(STREAM_ATTEMPTS)
+        while True:
+            attempt = Attempt()
+            first = self._groups.take(attempt)
+            if first is None:
+                return
+            try:
+                self._send(attempt, first, backoff)
+            except RemoteError as error:
+                self._groups.withdraw(attempt)
+                if attempt.error is not None:
+                    raise attempt.error from None
+                backoff.wait(error, self._stop)
+
+    def cancel(self) -> None:
+        """End the stream that is under way."""
+        if self._call is not None:
+            self._call.cancel()
+
+    def _send(self, attempt: Attempt, first: Group, backoff: Backoff) -> None:
+        """Open a stream and keep it until there is nothing more to send, or it breaks."""
+        call = self._method(self._messages(attempt, first), metadata=self._client.metadata)
+        self._call = call
+        try:
+            for response in self._client.stream(call):
+                self._acknowledge(attempt, response)
+                backoff.succeeded()
+        finally:
+            # Of use only if something else than the stream failed.
+            call.cancel()
+        if attempt.error is not None:
+            raise attempt.error
+        if attempt.unfinished:
+            message = "the server ended an upload before it had everything"
+            raise RemoteError(message, code="UNAVAILABLE", retry_after=0.1)
+
+    def _messages(self, attempt: Attempt, first: Group) -> Iterator[bytes]:
+        """Write the messages of one stream. It runs in a thread of gRPC's, which must see no error."""
+        writer = _Writer()
+        opening = wire.repository_field(self._repository)
+        group: Group | None = first
+        try:
+            while group is not None and not self._stop.is_set():
+                message = writer.message(opening, group)
+                self.report.bytes_sent += len(message)
+                yield message
+                opening = b""
+                group = self._groups.take(attempt)
+        except ClientError as error:
+            attempt.error = error
+        except Stopped:
+            return
+        finally:
+            writer.close()
+
+    def _acknowledge(self, attempt: Attempt, response: UploadChunksResponse) -> None:
+        for failure in response.failures:
+            raise _failed(attempt, failure.hash, failure.reason, failure.message)
+        count = response.acknowledged_message_count - attempt.acknowledged
+        attempt.acknowledged = response.acknowledged_message_count
+        for group in self._groups.finish(attempt, count):
+            self.report.chunks_sent += len(group)
+            self._stage.advance(sum(piece.size for piece in group))
+        self.report.chunks_stored += response.stored_chunk_count
+        self.report.bytes_stored += response.stored_bytes
+
+
+class _Writer:
+    """Reads, compresses and encodes; not to be shared between threads."""
+
+    def __init__(self) -> None:
+        self._reader = Reader()
+        self._compressor = Compressor()
+        self._buffer = memoryview(bytearray(MESSAGE_BYTES))
+
+    def message(self, opening: bytes, group: Group) -> bytes:
+        """Return the bytes of one UploadChunksRequest."""
+        total = sum(piece.size for piece in group)
+        if total > len(self._buffer):
+            self._buffer = memoryview(bytearray(total))
+        parts: list[bytes | memoryview] = [opening]
+        end = 0
+        for piece in group:
+            start, end = end, end + piece.size
+            view = self._buffer[start:end]
+            self._reader.read_into(view, piece)
+            frame = self._compressor.shrink(view, piece.source.shrinking)
+            kind = wire.NONE if frame is None else wire.ZSTD
+            data = view if frame is None else frame
+            parts += (wire.chunk_field(piece.digest, piece.size, kind, len(data)), data)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _failed(attempt: Attempt, digest: bytes, reason: str, message: str) -> ClientError:
+    """Return the error for a chunk that the server did not take."""
+    labels = [
+        piece.source.label
+        for group in attempt.unfinished
+        for piece in group
+        if piece.digest == digest
+    ]
+    label = labels[0] if labels else digest.hex()
+    # The server hashed other bytes than we did: somebody wrote into the file in between.
+    if reason.endswith("CONTENT_MISMATCH"):
+        return changed(label)
+    return ClientError(f'the server did not take a part of "{label}": {message}')

@@ -1,0 +1,1 @@
+"""The folder: what is in it, what it followed last, its index."""

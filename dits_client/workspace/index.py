@@ -1,0 +1,161 @@
+"""The index: what every file of the folder looked like when it was last read.
+
+A file whose times, size, inode and mode are still the same is not read again. The index is a cache: one
+that is missing, damaged or of another version is made anew.
+
+Layout: magic, BLAKE3 hash and length of the head, the head, the objects' bytes. In memory as in the
+file, a directory is two strings, the names and the stats of its entries one after the other: so loading
+and comparing costs a few calls for each directory, not for each file.
+"""
+
+import os
+import stat
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from blake3 import blake3
+
+from dits_client.workspace.objects import MANIFEST, RECIPE, Objects, Place
+
+_MAGIC = b"ditsidx1"
+_START = struct.Struct("<8s32sQ")
+_COUNTS = struct.Struct("<II")
+_DIRECTORY = struct.Struct("<32sIII")
+_STAT = struct.Struct("<QQQQI")
+_OBJECT = struct.Struct("<32sBQI")
+
+STAT_BYTES = _STAT.size
+# Of an entry that has to be read again; no file is found like this.
+UNKNOWN = bytes(STAT_BYTES)
+# Of a file whose stat cannot be kept, a time before 1970 for instance; it is never stored.
+_BEYOND = b"\xff" * STAT_BYTES
+# A directory is known by what is in it.
+DIRECTORY = _STAT.pack(0, 0, 0, 0, stat.S_IFDIR)
+
+
+def stat_of(found: os.stat_result) -> bytes:
+    """Return what tells that a file was changed: times, inode, size and mode."""
+    try:
+        return _STAT.pack(
+            found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size, found.st_mode
+        )
+    except struct.error:
+        return _BEYOND
+
+
+def to_keep(found: bytes) -> bytes:
+    """Return the stat to store for an entry that was found like this."""
+    return UNKNOWN if found == _BEYOND else found
+
+
+def size_and_mode(found: bytes) -> tuple[int, int]:
+    """Return two parts of a stat."""
+    _, _, _, size, mode = _STAT.unpack(found)
+    return size, mode
+
+
+@dataclass(slots=True)
+class Record:
+    """A directory: the name of its manifest; its entries' names, joined with NUL, and their stats."""
+
+    manifest: bytes
+    names: str
+    stats: bytes
+
+    def entries(self) -> Iterator[tuple[str, bytes]]:
+        """Yield name and stat of each entry."""
+        for at, name in enumerate(self.names.split("\0") if self.names else ()):
+            yield name, self.stats[at * STAT_BYTES : (at + 1) * STAT_BYTES]
+
+
+@dataclass(slots=True)
+class Index:
+    """The records of all directories by path (the top one is ""), and the objects they name."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    objects: Objects = field(default_factory=Objects)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read an index; an empty one if there is none that can be used."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return cls()
+        try:
+            return cls(*_read(descriptor))
+        except (OSError, ValueError, struct.error):
+            os.close(descriptor)
+            return cls()
+
+    def save(self, path: Path, keep: Iterable[bytes] = (), *, recipes: bool) -> None:
+        """Replace the file: the records, their manifests and those in `keep`, and the recipes if wanted.
+
+        It is not synchronised to the disk: whatever a crash leaves is recognised by its hash.
+        """
+        names = {record.manifest for record in self.records.values()}.union(keep)
+        wanted = dict.fromkeys(names, MANIFEST)
+        if recipes:
+            wanted |= dict.fromkeys(self.objects.recipes(), RECIPE)
+        objects = []
+        for name, kind in sorted(wanted.items()):
+            content = self.objects.get(name)
+            if content is not None:
+                objects.append((name, kind, content))
+        temporary = path.with_name(f"{path.name}.new")
+        with temporary.open("wb") as file:
+            head = _head(self.records, [(name, kind, len(body)) for name, kind, body in objects])
+            file.write(_START.pack(_MAGIC, blake3(head).digest(), len(head)) + head)
+            file.writelines(body for _, _, body in objects)
+        temporary.replace(path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.objects.close()
+
+
+def _head(records: dict[str, Record], objects: list[tuple[bytes, int, int]]) -> bytes:
+    directories: list[bytes] = []
+    strings: list[bytes] = []
+    for path, record in records.items():
+        place, names = path.encode(), record.names.encode()
+        count = len(record.stats) // STAT_BYTES
+        directories.append(_DIRECTORY.pack(record.manifest, len(place), len(names), count))
+        strings += (place, names, record.stats)
+    places, offset = [], 0
+    for name, kind, length in objects:
+        places.append(_OBJECT.pack(name, kind, offset, length))
+        offset += length
+    counts = _COUNTS.pack(len(directories), len(places))
+    return b"".join((counts, *directories, *places, *strings))
+
+
+def _read(descriptor: int) -> tuple[dict[str, Record], Objects]:
+    start = os.pread(descriptor, _START.size, 0)
+    magic, digest, length = _START.unpack(start)
+    if magic != _MAGIC or length > os.fstat(descriptor).st_size:
+        raise ValueError("not an index of this version")
+    head = os.pread(descriptor, length, _START.size)
+    if len(head) != length or blake3(head).digest() != digest:
+        raise ValueError("the index is damaged")
+    directories, objects = _COUNTS.unpack_from(head)
+    view = memoryview(head)
+    table = _COUNTS.size + directories * _DIRECTORY.size
+    at = table + objects * _OBJECT.size
+    records = {}
+    for manifest, place, names, count in _DIRECTORY.iter_unpack(view[_COUNTS.size : table]):
+        middle, last = at + place, at + place + names
+        path, joined = head[at:middle].decode(), head[middle:last].decode()
+        at = last + count * STAT_BYTES
+        records[path] = Record(manifest, joined, head[last:at])
+    base = _START.size + length
+    places = {
+        name: Place(kind, base + offset, size)
+        for name, kind, offset, size in _OBJECT.iter_unpack(
+            view[table : table + objects * _OBJECT.size]
+        )
+    }
+    return records, Objects(descriptor, places)

@@ -1,0 +1,128 @@
+"""Reading the files that the index does not know, on every core."""
+
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dits.repo.v1.manifest_pb2 import Entry
+
+from dits_client.content.chunking import Cut, Cutter
+from dits_client.content.manifest import file_entry
+from dits_client.errors import ClientError, os_error
+from dits_client.progress import Stage
+from dits_client.transfer.sources import Source
+from dits_client.transfer.threads import run_all
+from dits_client.workspace.index import UNKNOWN, stat_of
+
+# Beyond that, memory and disks are the limit, not the cores.
+MOST_THREADS = 8
+# Reading a smaller file is mostly work for the interpreter, which runs one thread at a time.
+SMALL_BYTES = 32 << 10
+# A file is given up if it was changed during so many attempts to read it.
+READ_ATTEMPTS = 3
+# The clock that stamps files ticks every 10 ms at worst; whole seconds are the mark of file systems that
+# count in steps of two.
+TICK_NS = 20_000_000
+COARSE_TICK_NS = 2_000_000_000
+
+
+class Unread(NamedTuple):
+    """A file to be read, and its size when it was found."""
+
+    path: str
+    place: str
+    size: int
+
+
+@dataclass(slots=True)
+class Read:
+    """A file that was read."""
+
+    entry: Entry
+    # As at the time of reading; UNKNOWN if a later change might leave it the same.
+    stat: bytes
+    source: Source
+    cut: Cut
+    recipes: list[bytes]
+
+
+def read_files(
+    unread: Iterable[Unread],
+    started_ns: int,
+    use: Callable[[Unread, Read | None], None],
+    stage: Stage,
+    on_error: Callable[[], None],
+) -> None:
+    """Read files in several threads and hand over each, None for one that is gone.
+
+    `started_ns` is the time before the files were looked at. The first error ends the reading;
+    `on_error` has to end what `use` may wait for.
+    """
+    lock, failed = threading.Lock(), threading.Event()
+    unread = list(unread)
+    small = iter([item for item in unread if item.size < SMALL_BYTES])
+    large = iter([item for item in unread if item.size >= SMALL_BYTES])
+
+    def work(queues: Sequence[Iterator[Unread]]) -> None:
+        cutter = Cutter()
+        for queue in queues:
+            while not failed.is_set():
+                with lock:
+                    item = next(queue, None)
+                if item is None:
+                    break
+                use(item, _read(item, cutter, started_ns))
+                stage.advance(item.size)
+
+    threads = min(os.cpu_count() or 1, MOST_THREADS)
+
+    def stop() -> None:
+        failed.set()
+        on_error()
+
+    run_all(threads, lambda number: work([large] if number else [small, large]), stop)
+
+
+def _read(item: Unread, cutter: Cutter, started_ns: int) -> Read | None:
+    for _ in range(READ_ATTEMPTS):
+        try:
+            # Not waiting: by now it may be a pipe.
+            descriptor = os.open(item.place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise os_error(error, "read", item.path) from error
+        try:
+            found = _cut(descriptor, item, cutter, started_ns)
+        except OSError as error:
+            raise os_error(error, "read", item.path) from error
+        finally:
+            os.close(descriptor)
+        if found is not None:
+            return found
+    raise ClientError(f'"{item.path}" keeps changing: close the program that writes it')
+
+
+def _cut(descriptor: int, item: Unread, cutter: Cutter, started_ns: int) -> Read | None:
+    """Read an open file; None = it was changed meanwhile."""
+    before = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode):
+        raise ClientError(f'"{item.path}" is not a file any more: try again')
+    cut = cutter.cut(lambda view: os.readv(descriptor, [view]), before.st_size)
+    found = stat_of(os.fstat(descriptor))
+    if found != stat_of(before) or cut.size != before.st_size:
+        return None
+    if is_racy(before.st_mtime_ns, started_ns):
+        found = UNKNOWN
+    file, recipes = file_entry(before.st_mode, cut)
+    source = Source(item.path, item.place)
+    return Read(Entry(file=file), found, source, cut, recipes)
+
+
+def is_racy(mtime_ns: int, started_ns: int) -> bool:
+    """Say whether a change after `started_ns` could leave a file with this very time."""
+    tick = TICK_NS if mtime_ns % 1_000_000_000 else COARSE_TICK_NS
+    return mtime_ns >= started_ns - tick

@@ -1,0 +1,57 @@
+"""What changed in the folder since the commit that it follows; the server is not asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dits_client.content.manifest import diff
+from dits_client.progress import Progress
+from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.trees import Trees
+from dits_client.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dits_client.server.connection import Client
+
+
+@dataclass(slots=True)
+class StatusReport:
+    """The paths that differ."""
+
+    repository: str
+    branch: str
+    # Hexadecimal; empty = nothing was pushed or pulled yet.
+    commit: str
+    new: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+
+
+def status(
+    folder: Path, connect: "Callable[[], Client]", progress: Progress | None = None
+) -> StatusReport:
+    """Compare the folder with its commit; `connect` is used only if the index was lost."""
+    progress = progress or Progress()
+    workspace = Workspace.find(folder)
+    with workspace.locked():
+        state, index = workspace.state, workspace.load_index()
+        trees = Trees(index.objects, connect, state.repository, state.head)
+        base = bytes.fromhex(state.tree) or None
+        report = StatusReport(state.repository, state.branch, state.head)
+        try:
+            snapshot = Snapshot(workspace.root, index, progress.warn)
+            snapshot.complete(progress=progress)
+            for change in diff(trees.load, base, snapshot.tree):
+                paths = report.changed
+                if change.old is None:
+                    paths = report.new
+                elif change.new is None:
+                    paths = report.deleted
+                paths.append(change.path)
+            if snapshot.changed:
+                keep = trees.names(base) if base else set()
+                workspace.save_index(index, keep, recipes=True)
+        finally:
+            index.close()
+    return report

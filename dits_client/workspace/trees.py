@@ -1,0 +1,81 @@
+"""Trees of the repository: from the objects kept here, else from the server."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from dits_client.content.manifest import directories
+from dits_client.errors import ClientError, RemoteError
+from dits_client.workspace.objects import MANIFEST, Objects
+from shared.formats import manifests
+
+if TYPE_CHECKING:
+    from dits.repo.v1.tree_service_pb2 import StreamTreeResponse
+
+    from dits_client.server.connection import Client
+
+# The most names that a StreamTree takes.
+MAX_HAVE = 10_000
+
+
+class Trees:
+    """The manifests of one repository; without need of the server it is not even connected to."""
+
+    def __init__(
+        self, objects: Objects, connect: "Callable[[], Client]", repository: str, head: str
+    ) -> None:
+        self._objects = objects
+        self._connect = connect
+        self._repository = repository
+        # A commit whose whole tree can be fetched, once, if a manifest is missing here.
+        self._head = head
+
+    def load(self, digest: bytes) -> bytes:
+        """Return a manifest; raise ClientError if it is nowhere."""
+        content = self._objects.get(digest)
+        if content is None and digest == manifests.EMPTY_HASH:
+            return b""
+        if content is None and self._head:
+            revision, self._head = self._head, ""
+            self.fetch(revision)
+            content = self._objects.get(digest)
+        if content is None:
+            raise ClientError(f"the directory {digest.hex()} of the tree is missing on the server")
+        return content
+
+    def names(self, tree: bytes) -> set[bytes]:
+        """Return the names of all manifests of a tree."""
+        return set(directories(self.load, tree, set()))
+
+    def fetch(self, revision: str, have: Iterable[bytes] = ()) -> tuple[str, bytes]:
+        """Fetch the tree of a revision without the sub-trees in `have`; return commit and tree."""
+        from dits.repo.v1.tree_service_pb2 import StreamTreeRequest
+
+        from dits_client.server.connection import STREAM_ATTEMPTS, Backoff
+
+        packed = b"".join(list(have)[:MAX_HAVE])
+        request = StreamTreeRequest(
+            repository=self._repository, revision=revision, have_hashes=packed
+        )
+        client, backoff = self._connect(), Backoff(STREAM_ATTEMPTS)
+        while True:
+            call = client.trees.StreamTree(request, metadata=client.metadata)
+            try:
+                return self._take(client.stream(call))
+            except RemoteError as error:
+                backoff.wait(error)
+
+    def _take(self, responses: "Iterable[StreamTreeResponse]") -> tuple[str, bytes]:
+        commit, tree = "", b""
+        for response in responses:
+            if response.commit_hash:
+                commit, tree = response.commit_hash, bytes.fromhex(response.tree_hash)
+            for content in response.manifests:
+                try:
+                    manifests.decode(content)
+                except manifests.ManifestError as error:
+                    message = f"the server sent a tree that breaks a rule: {error}"
+                    raise ClientError(message) from None
+                self._objects.add(MANIFEST, content)
+        if not commit:
+            raise ClientError("the server sent no tree")
+        return commit, tree
