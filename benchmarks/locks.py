@@ -26,7 +26,8 @@ from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 
 from benchmarks import etcd
 from benchmarks.lock_world import World, populate, running
-from services.lock import acquire, changes, history, reading, reaper, rules
+from services.lock.locks import acquire, changes, history, reading, rules
+from services.lock.background import expiry
 
 if TYPE_CHECKING:
     from dits.lock.v1.lock_service_pb2_grpc import LockServiceAsyncStub as LockStub
@@ -203,7 +204,7 @@ async def listings(world: World) -> None:
             history.Q.history,
             (repo, now, 0, "", 51),
         ),
-        ("repositories to reap", reaper.Q.due, (rules.WARNING,)),
+        ("repositories to reap", expiry.Q.due, (rules.WARNING,)),
         ("expired but not ended?", history.Q.lock_time, (repo,)),
         ("what bears on 20 paths", "SELECT * FROM locks_over($1, $2, $3)", (repo, some, now)),
     ]

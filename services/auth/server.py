@@ -11,11 +11,11 @@ from dits.auth.v1 import (
     token_service_pb2,
 )
 
-from services.auth.access import AccessService, LocalAccess
-from services.auth.accounts import AccountService
-from services.auth.passwords import Hasher
-from services.auth.sessions import SessionService
-from services.auth.tokens import TokenService
+from services.auth.access.decisions import AccessService, LocalAccess
+from services.auth.rpc.account_service import AccountService
+from services.auth.credentials.passwords import Hasher
+from services.auth.rpc.session_service import SessionService
+from services.auth.rpc.token_service import TokenService
 from shared.db.pool import Database
 from shared.records.idempotency import expire
 from shared.rpc.server import Runtime, ServiceServer

@@ -11,12 +11,12 @@ from dits.repo.v1 import (
     tree_service_pb2,
 )
 
-from services.repo.commits import CommitService
-from services.repo.push import Pusher
-from services.repo.recipes import RecipeReader
-from services.repo.refs import RefService
-from services.repo.repositories import RepositoryService
-from services.repo.trees import TreeService
+from services.repo.rpc.commit_service import CommitService
+from services.repo.push.push import Pusher
+from services.repo.push.recipes import RecipeReader
+from services.repo.rpc.ref_service import RefService
+from services.repo.rpc.repository_service import RepositoryService
+from services.repo.rpc.tree_service import TreeService
 from shared.db.pool import Database
 from shared.rpc.access import RemoteAccess
 from shared.rpc.server import Runtime, ServiceServer, channel

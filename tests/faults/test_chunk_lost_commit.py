@@ -11,7 +11,7 @@ import pytest
 from grpc import StatusCode
 from structlog.testing import capture_logs
 
-from services.chunk import packs
+from services.chunk.packs import packs
 from shared.runtime.config import Settings
 from tests.api import Api, refused
 from tests.chunks import Shelf, assert_stored, some

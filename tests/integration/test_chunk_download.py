@@ -12,7 +12,7 @@ from dits.repo.v1.repository_service_pb2 import Visibility
 from grpc import StatusCode
 from structlog.testing import capture_logs
 
-from services.chunk.touches import Touches
+from services.chunk.background.access_times import Touches
 from shared.db.pool import Database
 from shared.runtime.config import Settings
 from tests.api import Api, refused

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from services.chunk.janitor import Janitor
-from services.chunk.store import LocalStore
+from services.chunk.background.janitor import Janitor
+from services.chunk.stores.local import LocalStore
 from shared.db.pool import Database
 from shared.runtime.config import Settings
 from tests.api import Api

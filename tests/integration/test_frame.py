@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 import shared.rpc.server as server_module
-from services.auth.access import LocalAccess
+from services.auth.access.decisions import LocalAccess
 from services.suite import Suite
 from shared.db.pool import Database
 from shared.rpc.policy import POLICY

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from services.lock.feed import Feed
-from services.lock.reaper import Reaper
-from services.lock.turns import Turns
+from services.lock.locks.change_signal import Feed
+from services.lock.background.expiry import Reaper
+from services.lock.locks.mutex import Turns
 from shared.db.pool import Database
 from tests.api import Api
 from tests.locking import ADVISORY, Studio

@@ -18,10 +18,10 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from services.lock import watch
-from services.lock.feed import Feed
-from services.lock.reaper import Reaper
-from services.lock.turns import Turns
+from services.lock.locks import watch
+from services.lock.locks.change_signal import Feed
+from services.lock.background.expiry import Reaper
+from services.lock.locks.mutex import Turns
 from shared.db.pool import Database
 from shared.rpc.call import Access, Call, RepositoryAccess
 from shared.rpc.policy import Permission

@@ -12,14 +12,14 @@ import pytest
 from dits.chunk.v1 import chunk_service_pb2 as pb
 from grpc import StatusCode
 
-from services.chunk import janitor as janitor_module
-from services.chunk.content import Chunk
-from services.chunk.janitor import Janitor
-from services.chunk.packs import Packs
-from services.chunk.places import Places
-from services.chunk.presence import Presence
-from services.chunk.reading import Piece, Reader
-from services.chunk.store import LocalStore
+from services.chunk.background import janitor as janitor_module
+from services.chunk.packs.content import Chunk
+from services.chunk.background.janitor import Janitor
+from services.chunk.packs.packs import Packs
+from services.chunk.catalog.extents import Places
+from services.chunk.catalog.presence import Presence
+from services.chunk.packs.reader import Piece, Reader
+from services.chunk.stores.local import LocalStore
 from shared.db.pool import Database
 from shared.runtime.config import Settings
 from tests.api import Api, refused

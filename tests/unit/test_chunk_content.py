@@ -8,8 +8,8 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chunk.content import Chunk, Mismatch, Opener
-from services.chunk.encoding import EncodedResponse, encoded
+from services.chunk.packs.content import Chunk, Mismatch, Opener
+from services.chunk.packs.response_encoder import EncodedResponse, encoded
 from tests.chunks import digest
 
 SKIPPABLE = b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"

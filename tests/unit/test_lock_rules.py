@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.lock import messages, notices, rules
+from services.lock.locks import messages, notifications, rules
 from shared.errors import DomainError
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def test_the_service_reads_no_clock_of_its_own() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 10, 11, 1000])
 def test_notices_list_ten_paths_at_most(count: int) -> None:
-    listed = notices._listed([f"p{i}" for i in range(count)]).splitlines()
+    listed = notifications._listed([f"p{i}" for i in range(count)]).splitlines()
     assert listed[: min(count, 10)] == [f"p{i}" for i in range(min(count, 10))]
     assert listed[10:] == ([f"and {count - 10} more"] if count > 10 else [])
 

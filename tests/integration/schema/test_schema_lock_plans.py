@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from services.lock import changes, ends, handover, history, reading, reaper, steal
-from services.lock.rules import prefix_end
+from services.lock.locks import changes, ends, handover, history, reading, steal
+from services.lock.background import expiry
+from services.lock.locks.rules import prefix_end
 from services.lock.server import PLANNER
 from tests.integration.schema.rows import Connection, add_lock, add_repo, add_user, new_id
 
@@ -59,8 +60,8 @@ QUESTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("repo", "now", "path", "fence", "end", "page", "expired", "user"),
     ),
     "expired": (ends.Q.end_expired, ("repo", "now", "page")),
-    "due": (reaper.Q.due, ("warning",)),
-    "warned of": (reaper.Q.warn, ("repo", "now", "warning", "page")),
+    "due": (expiry.Q.due, ("warning",)),
+    "warned of": (expiry.Q.warn, ("repo", "now", "warning", "page")),
     "time": (history.Q.lock_time, ("repo",)),
     "history": (history.Q.history, ("repo", "later", "fence", "action", "page")),
     "history of a path": (

@@ -1,0 +1,1 @@
+"""Who a credential belongs to, and what it may do."""

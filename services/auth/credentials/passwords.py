@@ -1,0 +1,86 @@
+"""Passwords: what is accepted, and Argon2id off the event loop with a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import argon2
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from services.auth.credentials.common_passwords import COMMON
+from shared.errors import Reason, invalid, retry_later
+
+Result = TypeVar("Result")
+
+LEAST_BYTES = 12
+MOST_BYTES = 1024
+ALGORITHM = "argon2id"
+# A login waits behind at most this many others per slot; more is refused, not queued.
+QUEUE_PER_SLOT = 16
+# Verified when there is no such user, so that the answer takes as long. Same parameters as the Hasher.
+_NOBODY = (
+    "$argon2id$v=19$m=65536,t=3,p=1$tAzPA/8Mjmvk7eraY/hTpQ$"
+    "DnpQ7wHsPg2TvW8cKxyqvHFxrGmevhJxtOmwdq1Vhaw"
+)
+
+
+def acceptable(password: str, username: str, email: str) -> str:
+    """A new password, held against the rules."""
+    if not LEAST_BYTES <= len(password.encode()) <= MOST_BYTES:
+        raise invalid("password", f"must have {LEAST_BYTES} to {MOST_BYTES} bytes")
+    folded = password.lower()
+    if folded in COMMON or folded in (username.lower(), email.lower()):
+        raise invalid("password", "is too easy to guess")
+    return password
+
+
+def salt_of(phc: str) -> str:
+    """The salt inside a PHC string, `$argon2id$v=19$m=…,t=…,p=…$salt$hash`."""
+    return phc.split("$")[4]
+
+
+class Hasher:
+    """Argon2id, 64 MiB, three passes, one lane."""
+
+    def __init__(self, slots: int) -> None:
+        self._argon = argon2.PasswordHasher(time_cost=3, memory_cost=64 << 10, parallelism=1)
+        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="argon2")
+        self._most_waiting = slots * (1 + QUEUE_PER_SLOT)
+        self._waiting = 0
+
+    async def hash(self, password: str) -> str:
+        """The PHC string of a password."""
+        return await self._run(lambda: self._argon.hash(password))
+
+    async def verify(self, phc: str | None, password: str) -> bool:
+        """Whether the password fits; for None the same work and False."""
+
+        def check() -> bool:
+            try:
+                return self._argon.verify(phc or _NOBODY, password) and phc is not None
+            except (VerificationError, InvalidHashError):
+                return False
+
+        return await self._run(check)
+
+    def outdated(self, phc: str) -> bool:
+        """Whether a PHC string was made with other parameters than today's."""
+        return self._argon.check_needs_rehash(phc)
+
+    def close(self) -> None:
+        """Lets the threads end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        if self._waiting >= self._most_waiting:
+            raise retry_later(
+                Reason.ERROR_REASON_SERVER_BUSY, "too many passwords are being checked", 2.0
+            )
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1

@@ -1,0 +1,1 @@
+"""What the chunk service does without being asked."""

@@ -1,0 +1,1 @@
+"""Packs: chunks on their way in and out."""

@@ -1,0 +1,88 @@
+"""The RPCs of dits.chunk.v1.ChunkService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+from dits.chunk.v1 import chunk_service_pb2 as pb
+
+from services.chunk.packs.content import COMPRESSIONS
+from services.chunk.packs.download import Downloads
+from services.chunk.packs.response_encoder import EncodedResponse
+from services.chunk.catalog.presence import Presence
+from services.chunk.packs.upload import Uploads
+from shared.errors import invalid
+from shared.formats.profiles import PROFILES
+from shared.rpc import validation
+from shared.rpc.call import Call
+from shared.rpc.chain import MAX_MESSAGE_BYTES, MAX_STREAM_MESSAGE_BYTES
+from shared.runtime.config import Settings
+
+_MESSAGE_BYTES = 1 << 20
+
+
+class ChunkService:
+    """Stores and returns chunks."""
+
+    def __init__(
+        self, settings: Settings, presence: Presence, uploads: Uploads, downloads: Downloads
+    ) -> None:
+        self._presence = presence
+        self._uploads = uploads
+        self._downloads = downloads
+        self._capabilities = _capabilities(settings)
+
+    async def GetCapabilities(
+        self, request: pb.GetCapabilitiesRequest, call: Call
+    ) -> pb.GetCapabilitiesResponse:
+        """What this server takes and recommends."""
+        del request, call
+        return self._capabilities
+
+    async def FindMissingChunks(
+        self, request: pb.FindMissingChunksRequest, call: Call
+    ) -> pb.FindMissingChunksResponse:
+        """Which chunks the repository lacks."""
+        digests = validation.raw_digests("hashes", request.hashes)
+        missing, count = await self._presence.missing(call.repository.id, digests)
+        return pb.FindMissingChunksResponse(missing=missing, missing_count=count)
+
+    def UploadChunks(
+        self, requests: AsyncIterator[pb.UploadChunksRequest], call: Call
+    ) -> AsyncIterator[pb.UploadChunksResponse]:
+        """Stores chunks, and acknowledges what is durable."""
+        return self._uploads.stream(call.repository.id, requests)
+
+    def DownloadChunks(
+        self, request: pb.DownloadChunksRequest, call: Call
+    ) -> AsyncIterator[pb.DownloadChunksResponse | EncodedResponse]:
+        """Sends chunks, verified."""
+        digests = validation.raw_digests("hashes", request.hashes)
+        if request.ranges and len(request.ranges) != len(digests):
+            raise invalid("ranges", "must be as many as hashes, or none")
+        return self._downloads.stream(call.repository.id, digests, request.ranges)
+
+
+def _capabilities(settings: Settings) -> pb.GetCapabilitiesResponse:
+    """What never changes while the server runs."""
+    return pb.GetCapabilitiesResponse(
+        max_chunk_bytes=validation.MAX_CHUNK_BYTES,
+        max_stream_message_bytes=MAX_STREAM_MESSAGE_BYTES,
+        max_message_bytes=MAX_MESSAGE_BYTES,
+        max_hashes=validation.MAX_HASHES,
+        max_paths=validation.MAX_PATHS,
+        preferred_upload_message_bytes=_MESSAGE_BYTES,
+        claim_lease_seconds=settings.claim_lease_seconds,
+        chunking=[
+            pb.ChunkingProfile(
+                min_file_bytes=profile.min_file_bytes,
+                min_bytes=profile.min_bytes,
+                average_bytes=profile.average_bytes,
+                max_bytes=profile.max_bytes,
+            )
+            for profile in PROFILES
+        ],
+        compressions=list(COMPRESSIONS),
+        server_version=version("dits-server"),
+    )

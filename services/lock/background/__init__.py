@@ -1,0 +1,1 @@
+"""What the lock service does without being asked."""

@@ -1,0 +1,89 @@
+"""Writes down the ends of expired locks and warns of those to come.
+
+Nothing depends on it: an expired lock is as good as gone whether or not its end has been written, and who
+touches it first writes it. Any number of replicas may do this at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from services.lock.locks import notifications, rules
+from services.lock.locks.ends import BATCH, end_expired
+from services.lock.locks.mutex import Turns
+from shared.db import sql
+from shared.db.pool import UNREACHABLE, Connection, Database
+from shared.errors import DomainError
+
+Q = sql.load(__file__)
+log = structlog.get_logger(__name__)
+
+INTERVAL_SECONDS = 10.0
+PURGE_SECONDS = 3600.0
+PURGE_BATCH = 10_000
+# How long watchers and webhooks can come back to where they were.
+EVENTS_KEPT = timedelta(days=30)
+
+
+class Reaper:
+    """The background work of the lock service."""
+
+    def __init__(
+        self, database: Database, turns: Turns, interval_seconds: float = INTERVAL_SECONDS
+    ) -> None:
+        self._database = database
+        self._turns = turns
+        self._interval_seconds = interval_seconds
+
+    async def run(self) -> None:
+        """Works for ever."""
+        purged_at = float("-inf")
+        while True:
+            try:
+                await self.reap()
+                if time.monotonic() - purged_at > PURGE_SECONDS:
+                    purged_at = time.monotonic()
+                    await self.purge()
+            except (*UNREACHABLE, asyncpg.PostgresError, DomainError) as error:
+                log.warning("locks not reaped", cause=type(error).__name__)
+            await asyncio.sleep(self._interval_seconds)
+
+    async def reap(self) -> None:
+        """Ends what has expired and warns of what is about to, in every repository."""
+        for row in await self._database.fetch(Q.due, rules.WARNING):
+            try:
+                while await self._reap(row["repo_id"]):
+                    pass
+            except DomainError as error:
+                # Others keep it busy; its turn comes again.
+                log.info("locks not reaped", repository=str(row["repo_id"]), cause=error.message)
+
+    async def purge(self, keep: timedelta = EVENTS_KEPT) -> None:
+        """Throws old events away."""
+        count = PURGE_BATCH
+        while count == PURGE_BATCH:
+            row = await self._database.fetchrow(Q.purge_events, keep, PURGE_BATCH)
+            count = row["count"] if row else 0
+
+    async def _reap(self, repo_id: UUID) -> bool:
+        """One batch of one repository; whether there was anything to do."""
+
+        async def work(connection: Connection, now: datetime) -> bool:
+            ended = await end_expired(connection, repo_id, now)
+            warned = await connection.fetch(Q.warn, repo_id, now, rules.WARNING, BATCH)
+            for owner_id, group in groupby(warned, key=itemgetter("owner_id")):
+                locks = list(group)
+                first_end = min(lock["expires_at"] for lock in locks)
+                paths = [lock["path"] for lock in locks]
+                await notifications.expiring(connection, repo_id, owner_id, paths, first_end)
+            return bool(ended or warned)
+
+        return await self._turns.change(repo_id, work)

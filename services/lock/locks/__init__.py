@@ -1,0 +1,1 @@
+"""Locks: rules, changes, questions."""

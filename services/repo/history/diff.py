@@ -1,0 +1,143 @@
+"""What changed between two trees, by walking only the directories whose names differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from dits.repo.v1.manifest_pb2 import Entry, Manifest
+
+from services.repo.history import manifests
+from shared.db.pool import Connection
+from shared.errors import Reason, retry_later
+
+BATCH = 500
+
+
+@dataclass(slots=True)
+class Changes:
+    """Files and symbolic links that differ, by path.
+
+    Attributes:
+        written: paths that are new or different, with the new entry.
+        existing: paths that were there before and are different or gone.
+        predecessors: new directories, by name, with the name of the same directory before.
+    """
+
+    written: dict[str, Entry] = field(default_factory=dict)
+    existing: set[str] = field(default_factory=set)
+    predecessors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> set[str]:
+        """Every path that changed."""
+        return self.existing | self.written.keys()
+
+    def add(self, other: Changes) -> None:
+        """Joins the changes of another pair of trees."""
+        self.written.update(other.written)
+        self.existing |= other.existing
+        self.predecessors.update(other.predecessors)
+
+
+class Trees:
+    """Manifests by name: those that a push brings, and those in the database."""
+
+    def __init__(
+        self, connection: Connection, repo_id: UUID, pushed: Mapping[str, Manifest]
+    ) -> None:
+        self._connection = connection
+        self._repo_id = repo_id
+        self._pushed = pushed
+
+    async def load(self, names: set[str]) -> dict[str, Manifest]:
+        """Some manifests; one that vanished means that its history was collected meanwhile."""
+        found = {name: self._pushed[name] for name in names if name in self._pushed}
+        stored = names - found.keys()
+        if stored:
+            loaded = await manifests.load(self._connection, self._repo_id, stored)
+            found |= {name: manifest for name, (_, manifest) in loaded.items()}
+        if len(found) < len(names):
+            raise retry_later(
+                Reason.ERROR_REASON_CONTENTION, "the history changed while it was compared", 0.5
+            )
+        return found
+
+    async def compare(self, old: str | None, new: str | None) -> Changes:
+        """What changed from one tree to another; None is the empty tree."""
+        changes = Changes()
+        pairs = [("", old, new)]
+        while pairs:
+            batch, pairs = pairs[:BATCH], pairs[BATCH:]
+            names = {name for _, *both in batch for name in both if name is not None}
+            known = await self.load(names)
+            for prefix, before, after in batch:
+                if before is not None and after is not None:
+                    changes.predecessors[after] = before
+                pairs += _compare(
+                    changes,
+                    prefix,
+                    known[before] if before else Manifest(),
+                    known[after] if after else Manifest(),
+                )
+        return changes
+
+    async def entries(self, tree: str, paths: set[str]) -> dict[str, Entry]:
+        """The files and links at some paths of a tree; those that are there."""
+        found: dict[str, Entry] = {}
+        level: list[tuple[str, str, set[str]]] = [("", tree, paths)]
+        while level:
+            known = await self.load({name for _, name, _ in level})
+            below: list[tuple[str, str, set[str]]] = []
+            for prefix, name, wanted in level:
+                here = {e.name: e for e in known[name].entries}
+                deeper: dict[str, set[str]] = {}
+                for path in wanted:
+                    first, slash, rest = path.partition("/")
+                    entry = here.get(first)
+                    if entry is None or entry.HasField("directory") != bool(slash):
+                        continue
+                    if slash:
+                        deeper.setdefault(first, set()).add(rest)
+                    else:
+                        found[prefix + path] = entry
+                for first, rests in deeper.items():
+                    child = here[first].directory.manifest_hash.hex()
+                    below.append((f"{prefix}{first}/", child, rests))
+            level = below
+        return found
+
+
+def _compare(
+    changes: Changes, prefix: str, old: Manifest, new: Manifest
+) -> list[tuple[str, str | None, str | None]]:
+    """Notes the differences of one directory; returns the pairs of sub-directories to compare."""
+    before = {entry.name: entry for entry in old.entries}
+    deeper: list[tuple[str, str | None, str | None]] = []
+    for entry in new.entries:
+        was = before.pop(entry.name, None)
+        if was == entry:
+            continue
+        path = prefix + entry.name
+        old_child, new_child = _child(was), _child(entry)
+        if was is not None and old_child is None:
+            changes.existing.add(path)
+        if new_child is None:
+            changes.written[path] = entry
+        if old_child is not None or new_child is not None:
+            deeper.append((path + "/", old_child, new_child))
+    for entry in before.values():
+        path = prefix + entry.name
+        if (gone := _child(entry)) is not None:
+            deeper.append((path + "/", gone, None))
+        else:
+            changes.existing.add(path)
+    return deeper
+
+
+def _child(entry: Entry | None) -> str | None:
+    """Name of the manifest of a directory entry."""
+    if entry is None or not entry.HasField("directory"):
+        return None
+    return entry.directory.manifest_hash.hex()

@@ -1,0 +1,177 @@
+"""File contents: counted per repository, and through them their chunks."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from posixpath import splitext
+from typing import TypeVar
+from uuid import UUID
+
+from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
+
+from services.repo.push.recipes import parts
+from shared.db import sql
+from shared.db.pool import Connection, Row
+from shared.errors import DomainError, Reason, hashes_missing
+from shared.formats.manifests import ManifestError, file_chunks, recipe_hash, split_hashes
+
+Q = sql.load(__file__)
+
+# At most so many rows change in one statement.
+BATCH = 10_000
+
+Item = TypeVar("Item")
+
+
+@dataclass(slots=True)
+class Asset:
+    """A file content that the new manifests of a push name."""
+
+    file: File
+    name: str
+    chunks: list[str]
+    sizes: list[int]
+    recipe: str
+    manifests: int = 1
+
+
+def collect(manifests: Iterable[Manifest], recipes: Mapping[str, Recipe]) -> dict[str, Asset]:
+    """The contents of new manifests, each with the number of those that contain it. For a thread."""
+    found: dict[str, Asset] = {}
+    for manifest in manifests:
+        counted: set[str] = set()
+        for entry in manifest.entries:
+            if not entry.HasField("file"):
+                continue
+            asset = _asset(entry.file, entry.name, recipes)
+            name = entry.file.hash.hex()
+            before = found.setdefault(name, asset)
+            if before.recipe != asset.recipe:
+                raise _two_recipes(name)
+            if before is not asset and name not in counted:
+                before.manifests += 1
+            counted.add(name)
+    return found
+
+
+async def record(connection: Connection, repo_id: UUID, assets: Mapping[str, Asset]) -> list[str]:
+    """Counts the contents, and the chunks of those that are new; returns the names of the new."""
+    new: set[str] = set()
+    for batch in _batches(sorted(assets)):
+        added = {row["hash"] for row in await _insert(connection, repo_id, batch, assets)}
+        await _count(connection, repo_id, [name for name in batch if name not in added], assets)
+        new |= added
+    await _reference(connection, repo_id, [assets[name] for name in sorted(new)])
+    return sorted(new)
+
+
+async def _insert(
+    connection: Connection, repo_id: UUID, names: Sequence[str], assets: Mapping[str, Asset]
+) -> list[Row]:
+    rows = [
+        (
+            name,
+            asset.file.size,
+            _mime_type(asset.name),
+            asset.name,
+            len(asset.chunks),
+            asset.manifests,
+            asset.recipe,
+        )
+        for name, asset in ((name, assets[name]) for name in names)
+    ]
+    columns = map(list, zip(*rows, strict=True))
+    return await connection.fetch(Q.insert_assets, repo_id, *columns)
+
+
+def _mime_type(name: str) -> str | None:
+    """By the ending, or by two if the last only says how it is packed: `.tar.gz`."""
+    ending = splitext(name)[1]
+    if ending in mimetypes.encodings_map:
+        return mimetypes.guess_type(name)[0]
+    return _type_of_ending(ending)
+
+
+@lru_cache(maxsize=1000)
+def _type_of_ending(ending: str) -> str | None:
+    return mimetypes.guess_type(f"a{ending}")[0]
+
+
+async def _count(
+    connection: Connection, repo_id: UUID, names: Sequence[str], assets: Mapping[str, Asset]
+) -> None:
+    if not names:
+        return
+    counts = [assets[name].manifests for name in names]
+    labels = [assets[name].name for name in names]
+    rows = await connection.fetch(Q.count_assets, repo_id, names, counts, labels)
+    for row in rows:
+        if row["recipe_hash"] != assets[row["hash"]].recipe:
+            raise _two_recipes(row["hash"])
+
+
+async def _reference(connection: Connection, repo_id: UUID, assets: Sequence[Asset]) -> None:
+    """Takes one reference per new content on each of its chunks, recipe chunks included."""
+    counts, sizes = await asyncio.to_thread(_chunks, assets)
+    missing: list[str] = []
+    for batch in _batches(sorted(counts)):
+        taken = [counts[chunk] for chunk in batch]
+        missing += await connection.fetchval(Q.reference_chunks, repo_id, batch, taken)
+    if missing:
+        raise hashes_missing(Reason.ERROR_REASON_CHUNKS_MISSING, "chunk", missing)
+    for batch in _batches(sorted(sizes)):
+        claimed = [sizes[chunk] for chunk in batch]
+        wrong = await connection.fetchval(Q.chunks_of_other_size, repo_id, batch, claimed)
+        if wrong:
+            raise _wrong_size(wrong)
+
+
+def _chunks(assets: Sequence[Asset]) -> tuple[Counter[str], dict[str, int]]:
+    """How many of the contents name each chunk, and the sizes that they claim."""
+    counts: Counter[str] = Counter()
+    sizes: dict[str, int] = {}
+    for asset in assets:
+        chunks = set(asset.chunks)
+        if asset.file.recipe_hashes:
+            chunks.update(part.hex() for part in split_hashes(asset.file.recipe_hashes))
+        counts.update(chunks)
+        for chunk, size in zip(asset.chunks, asset.sizes, strict=True):
+            if sizes.setdefault(chunk, size) != size:
+                raise _wrong_size([chunk])
+    return counts, sizes
+
+
+def _asset(file: File, name: str, recipes: Mapping[str, Recipe]) -> Asset:
+    try:
+        hashes, sizes = file_chunks(file, parts(file, recipes))
+    except ManifestError as error:
+        raise DomainError(
+            Reason.ERROR_REASON_CONTENT_MISMATCH, f"{name}: {error}", metadata={}
+        ) from None
+    chunks = [part.hex() for part in split_hashes(hashes)]
+    return Asset(file, name, chunks, sizes, recipe_hash(hashes, sizes))
+
+
+def _two_recipes(name: str) -> DomainError:
+    return DomainError(
+        Reason.ERROR_REASON_CONTENT_MISMATCH,
+        f"the content {name} is in this repository with another list of chunks",
+        metadata={"expected": name},
+    )
+
+
+def _wrong_size(chunks: Sequence[str]) -> DomainError:
+    return DomainError(
+        Reason.ERROR_REASON_CONTENT_MISMATCH,
+        f"{len(chunks)} chunk(s) do not have the size that a file claims, {chunks[0]} for one",
+        metadata={"expected": chunks[0]},
+    )
+
+
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[at : at + BATCH] for at in range(0, len(items), BATCH))

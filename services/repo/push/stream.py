@@ -1,0 +1,179 @@
+"""The stream of a push: read, checked and named before the database hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from dits.repo.v1 import commit_service_pb2 as pb
+from dits.repo.v1.manifest_pb2 import CommitContent, Manifest
+
+from services.repo.history.manifests import children
+from shared.errors import DomainError, Reason, batch_too_large, invalid
+from shared.formats import manifests
+from shared.formats.manifests import ManifestError
+from shared.rpc import validation
+
+PushRequests = AsyncIterator[pb.PushRequest]
+
+MAX_MANIFESTS = 1_000_000
+MAX_MANIFEST_BYTES = 1 << 30
+MAX_COMMITS = 100_000
+MAX_LOCKS = 100_000
+MAX_UPDATES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The move of one branch; "" stands for "does not exist"."""
+
+    branch: str
+    expected: str
+    new: str
+    force: bool
+
+
+@dataclass(slots=True)
+class Push:
+    """Everything that a push brought, each thing under its true name."""
+
+    request_id: str = ""
+    locks: list[tuple[UUID, int]] = field(default_factory=list)
+    contents: dict[str, bytes] = field(default_factory=dict)
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    commits: dict[str, CommitContent] = field(default_factory=dict)
+    updates: list[Update] = field(default_factory=list)
+    size: int = 0
+
+    def fingerprint(self) -> bytes:
+        """What makes two pushes the same: commits name trees, trees name everything."""
+        moves = (f"{u.branch}\0{u.expected}\0{u.new}\0{u.force}" for u in self.updates)
+        locks = (f"{lock}\0{fence}" for lock, fence in self.locks)
+        return "\n".join((*moves, "", *self.commits, "", *locks)).encode()
+
+    def named_manifests(self) -> set[str]:
+        """Every manifest that the push brings or names."""
+        trees = {commit.tree_hash.hex() for commit in self.commits.values()}
+        below = (children(manifest) for manifest in self.manifests.values())
+        return trees.union(self.manifests, *below)
+
+
+async def receive(requests: PushRequests) -> Push:
+    """Reads a push to its end. Raises what is wrong with it, whatever the database holds."""
+    push = Push()
+    stage = 0
+    async for request in requests:
+        part = request.WhichOneof("part")
+        order = {"header": 0, "manifests": 1, "commits": 2, "refs": 3}.get(part or "", -1)
+        if order < stage or (part == "header") != (stage == 0) or push.updates:
+            raise _out_of_order(part)
+        if part == "header":
+            _header(push, request.header)
+            stage = 1
+            continue
+        stage = order
+        if part == "manifests":
+            await asyncio.to_thread(_manifests, push, request.manifests.manifests)
+        elif part == "commits":
+            _commits(push, request.commits.commits)
+        else:
+            push.updates = _updates(request.refs.updates)
+    if not push.updates:
+        raise _out_of_order(None)
+    _refuse_unreachable(push)
+    return push
+
+
+def _out_of_order(part: str | None) -> DomainError:
+    return DomainError(
+        Reason.ERROR_REASON_STREAM_ORDER,
+        f"{part or 'the end'}: a push is a header, manifests, commits, and refs in one last message",
+    )
+
+
+def _header(push: Push, header: pb.PushHeader) -> None:
+    if header.request_id:
+        validation.uuid("header.request_id", header.request_id)
+    push.request_id = header.request_id
+    validation.count("header.locks", header.locks, MAX_LOCKS, least=0)
+    push.locks = [
+        (validation.uuid("header.locks.lock_id", lock.lock_id), lock.fence) for lock in header.locks
+    ]
+
+
+def _manifests(push: Push, contents: Iterable[bytes]) -> None:
+    """Decodes and names some manifests. Runs in a thread: a large directory takes a while."""
+    for content in contents:
+        push.size += len(content)
+        if push.size > MAX_MANIFEST_BYTES:
+            raise batch_too_large("manifests", MAX_MANIFEST_BYTES, push.size)
+        name = manifests.name(content)
+        if name in push.manifests:
+            continue
+        try:
+            push.manifests[name] = manifests.decode(content)
+        except ManifestError as error:
+            raise _mismatch("manifests", error, name) from None
+        push.contents[name] = content
+    if len(push.manifests) > MAX_MANIFESTS:
+        raise batch_too_large("manifests", MAX_MANIFESTS, len(push.manifests))
+
+
+def _commits(push: Push, commits: Iterable[CommitContent]) -> None:
+    for commit in commits:
+        try:
+            push.commits[manifests.commit_name(commit)] = commit
+        except ManifestError as error:
+            raise _mismatch("commits", error, "") from None
+    if len(push.commits) > MAX_COMMITS:
+        raise batch_too_large("commits", MAX_COMMITS, len(push.commits))
+
+
+def _mismatch(part: str, error: ManifestError, name: str) -> DomainError:
+    """A broken rule is a bad field; a form that is not canonical has no name."""
+    if error.field in ("manifest", "commit"):
+        return DomainError(
+            Reason.ERROR_REASON_CONTENT_MISMATCH,
+            f"{part}: {error}",
+            metadata={"actual": name} if name else {},
+        )
+    return invalid(f"{part}.{error.field}", error.description)
+
+
+def _updates(updates: Iterable[pb.RefUpdate]) -> list[Update]:
+    moves = [_update(update) for update in updates]
+    validation.count("refs.updates", moves, MAX_UPDATES)
+    if len({move.branch for move in moves}) < len(moves):
+        raise invalid("refs.updates", "must name each ref once")
+    return sorted(moves, key=lambda move: move.branch.encode())
+
+
+def _update(update: pb.RefUpdate) -> Update:
+    if update.WhichOneof("ref") != "branch":
+        raise invalid("refs.updates.ref", "must be set")
+    expected = update.expected_head
+    if expected:
+        validation.digest("refs.updates.expected_head", expected)
+    return Update(
+        validation.branch("refs.updates.branch", update.branch),
+        expected,
+        validation.digest("refs.updates.new_head", update.new_head),
+        update.force,
+    )
+
+
+def _refuse_unreachable(push: Push) -> None:
+    """Every manifest must be in the tree of a commit of the push: else nothing would ever free it."""
+    reached = {commit.tree_hash.hex() for commit in push.commits.values()}
+    left = list(reached)
+    while left:
+        manifest = push.manifests.get(left.pop())
+        if manifest is not None:
+            below = set(children(manifest)) - reached
+            reached |= below
+            left += below
+    stray = push.manifests.keys() - reached
+    if stray:
+        raise invalid("manifests", f"{min(stray)} is in the tree of no commit of this push")
