@@ -26,8 +26,8 @@ from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 
 from benchmarks import etcd
 from benchmarks.lock_world import World, populate, running
-from services.lock.locks import acquire, changes, history, reading, rules
 from services.lock.background import expiry
+from services.lock.locks import acquire, changes, history, reading, rules
 
 if TYPE_CHECKING:
     from dits.lock.v1.lock_service_pb2_grpc import LockServiceAsyncStub as LockStub

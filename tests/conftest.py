@@ -18,8 +18,8 @@ from shared.postgres.embedded import EmbeddedPostgres
 from shared.rpc.server import Runtime
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
-from tests.api import Api
-from tests.embedded import scratch_folder
+from tests.support.api import Api
+from tests.support.embedded_postgres import scratch_folder
 
 _numbers = itertools.count(1)
 

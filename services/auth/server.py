@@ -12,8 +12,8 @@ from dits.auth.v1 import (
 )
 
 from services.auth.access.decisions import AccessService, LocalAccess
-from services.auth.rpc.account_service import AccountService
 from services.auth.credentials.passwords import Hasher
+from services.auth.rpc.account_service import AccountService
 from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.token_service import TokenService
 from shared.db.pool import Database

@@ -7,18 +7,18 @@ from functools import partial
 
 from dits.chunk.v1 import chunk_service_pb2
 
-from services.chunk.rpc.chunk_service import ChunkService
-from services.chunk.packs.download import Downloads
+from services.chunk.background.access_times import Touches
 from services.chunk.background.janitor import Janitor
-from services.chunk.stores.memory import keep_freed_memory
-from services.chunk.packs.packs import Packs
 from services.chunk.catalog.extents import Places
 from services.chunk.catalog.presence import Presence
+from services.chunk.packs.download import Downloads
+from services.chunk.packs.packs import Packs
 from services.chunk.packs.reader import Reader
-from services.chunk.stores.local import LocalStore
-from services.chunk.stores.threads import cpu_threads
-from services.chunk.background.access_times import Touches
 from services.chunk.packs.upload import Uploads
+from services.chunk.rpc.chunk_service import ChunkService
+from services.chunk.stores.local import LocalStore
+from services.chunk.stores.memory import keep_freed_memory
+from services.chunk.stores.threads import cpu_threads
 from shared.db.pool import Database
 from shared.rpc.access import RemoteAccess
 from shared.rpc.server import Runtime, ServiceServer, channel

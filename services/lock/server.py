@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dits.lock.v1 import lock_service_pb2 as pb
 
+from services.lock.background.expiry import Reaper
 from services.lock.locks.base_commit import Bases
 from services.lock.locks.change_signal import Feed
-from services.lock.rpc.lock_service import LockService
-from services.lock.background.expiry import Reaper
 from services.lock.locks.mutex import Turns
+from services.lock.rpc.lock_service import LockService
 from shared.db.pool import Database
 from shared.rpc.access import RemoteAccess
 from shared.rpc.server import Runtime, ServiceServer, channel

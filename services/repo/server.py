@@ -11,9 +11,9 @@ from dits.repo.v1 import (
     tree_service_pb2,
 )
 
-from services.repo.rpc.commit_service import CommitService
 from services.repo.push.push import Pusher
 from services.repo.push.recipes import RecipeReader
+from services.repo.rpc.commit_service import CommitService
 from services.repo.rpc.ref_service import RefService
 from services.repo.rpc.repository_service import RepositoryService
 from services.repo.rpc.tree_service import TreeService

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.linearizability import Operation, check, partition
-from tests.linearizability_locks import (
+from tests.linearizability.checker import Operation, check, partition
+from tests.linearizability.lock_model import (
     EXCLUSIVE,
     SHARED,
     Acquire,

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
-from services.chunk.packs.read_ahead import Ahead
-from services.chunk.packs.response_encoder import EncodedResponse
-from services.chunk.catalog.extents import Place, Places
-from services.chunk.packs.reader import Piece, Reader, failed
 from services.chunk.background.access_times import Touches
+from services.chunk.catalog.extents import Place, Places
+from services.chunk.packs.read_ahead import Ahead
+from services.chunk.packs.reader import Piece, Reader, failed
+from services.chunk.packs.response_encoder import EncodedResponse
 from shared.errors import Reason
 
 # Chunks that are looked up, and sorted, at a time: while they are sent, the next ones are looked up.

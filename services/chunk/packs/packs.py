@@ -12,8 +12,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from services.chunk.packs.content import Chunk
 from services.chunk.catalog.presence import Presence, joined
+from services.chunk.packs.content import Chunk
 from services.chunk.stores.local import BlobStore, BlobWriter
 from shared.db import sql
 from shared.db.pool import UNREACHABLE, Connection, Database

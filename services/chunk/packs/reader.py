@@ -12,9 +12,9 @@ from uuid import UUID
 import structlog
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
+from services.chunk.catalog.extents import Place, Places
 from services.chunk.packs.content import COMPRESSIONS, Chunk, Mismatch, Opener
 from services.chunk.packs.response_encoder import EncodedResponse, encoded
-from services.chunk.catalog.extents import Place, Places
 from services.chunk.stores.local import BlobMissing, BlobStore
 from shared.db.pool import unavailable
 from shared.errors import Reason

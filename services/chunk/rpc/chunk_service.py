@@ -7,10 +7,10 @@ from importlib.metadata import version
 
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
+from services.chunk.catalog.presence import Presence
 from services.chunk.packs.content import COMPRESSIONS
 from services.chunk.packs.download import Downloads
 from services.chunk.packs.response_encoder import EncodedResponse
-from services.chunk.catalog.presence import Presence
 from services.chunk.packs.upload import Uploads
 from shared.errors import invalid
 from shared.formats.profiles import PROFILES

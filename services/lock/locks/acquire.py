@@ -14,8 +14,8 @@ from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock.locks import messages, rules, steal
 from services.lock.locks.base_commit import Bases
-from services.lock.locks.steal import Target
 from services.lock.locks.mutex import Turns
+from services.lock.locks.steal import Target
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import Reason, retry_later

@@ -9,8 +9,8 @@ from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock.locks import messages, notifications, rules
 from services.lock.locks.ends import End, end
-from services.lock.locks.steal import require_admin
 from services.lock.locks.mutex import Turns
+from services.lock.locks.steal import require_admin
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import invalid, not_found

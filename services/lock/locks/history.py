@@ -11,8 +11,8 @@ from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock.locks import messages, rules
 from services.lock.locks.ends import BATCH, end_expired
-from services.lock.locks.reading import find_user
 from services.lock.locks.mutex import Turns
+from services.lock.locks.reading import find_user
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.rpc import validation

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from services.lock.locks.acquire import Acquiring
 from services.lock.locks.base_commit import Bases
-from services.lock.locks.changes import Changing
 from services.lock.locks.change_signal import Feed
+from services.lock.locks.changes import Changing
 from services.lock.locks.handover import HandingOver
 from services.lock.locks.history import Remembering
-from services.lock.locks.reading import Reading
 from services.lock.locks.mutex import Turns
+from services.lock.locks.reading import Reading
 from services.lock.locks.watch import Watching
 from shared.db.pool import Database
 from shared.runtime.server_key import ServerKey

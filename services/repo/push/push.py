@@ -11,13 +11,13 @@ from uuid import UUID
 from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
 
-from services.repo.push import assets, guard
-from services.repo.history import branches, ancestry, manifests
-from services.repo.history.diff import Changes, Trees
-from services.repo.push.guard import Rules
+from services.repo.history import ancestry, branches, manifests
 from services.repo.history.ancestry import Node
-from services.repo.push.stream import Push, PushRequests, Update, receive
+from services.repo.history.diff import Changes, Trees
+from services.repo.push import assets, guard
+from services.repo.push.guard import Rules
 from services.repo.push.recipes import RecipeReader, parts
+from services.repo.push.stream import Push, PushRequests, Update, receive
 from shared.db import sql
 from shared.db.pool import Connection, Database
 from shared.errors import DomainError, Reason, hashes_missing, not_found, precondition

@@ -6,7 +6,7 @@ import json
 
 from dits.repo.v1 import ref_service_pb2 as pb
 
-from services.repo.history import branches, ancestry
+from services.repo.history import ancestry, branches
 from services.repo.push.push import apply
 from services.repo.push.stream import Push, Update
 from shared.db import sql

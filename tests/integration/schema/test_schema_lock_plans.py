@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.lock.locks import changes, ends, handover, history, reading, steal
 from services.lock.background import expiry
+from services.lock.locks import changes, ends, handover, history, reading, steal
 from services.lock.locks.rules import prefix_end
 from services.lock.server import PLANNER
 from tests.integration.schema.rows import Connection, add_lock, add_repo, add_user, new_id

@@ -1,0 +1,140 @@
+"""What happens as the end of a lock comes near, and when it has come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from services.lock.background.expiry import Reaper
+from services.lock.locks.change_signal import Feed
+from services.lock.locks.mutex import Turns
+from shared.db.pool import Database
+from tests.support.api import Api
+from tests.support.locks import ADVISORY, Studio
+
+MINUTE = 60
+HOUR = 3600
+
+
+@pytest.fixture
+async def studio(api: Api) -> Studio:
+    return await Studio.open(api)
+
+
+@pytest.fixture
+async def reaper(api: Api) -> AsyncIterator[Reaper]:
+    """A replica's background work, when the test wants it."""
+    database = await Database.connect(api.dsn, service="test", size=2)
+    yield Reaper(database, Turns(database, Feed(database)))
+    await database.close()
+
+
+async def test_the_reaper_writes_the_ends(studio: Studio, reaper: Reaper) -> None:
+    a = await studio.take(studio.bob, "a", ttl=Duration(seconds=HOUR))
+    b = await studio.take(studio.cyn, "b", ttl=Duration(seconds=HOUR), type=ADVISORY)
+    c = await studio.take(studio.bob, "c", ttl=Duration(seconds=3 * HOUR))
+    await studio.grow_old(2 * HOUR)
+    await reaper.reap()
+    assert await studio.api.value("SELECT count(*) FROM locks") == 1
+    assert [await studio.story(lock) for lock in (a, b, c)] == [
+        ["acquired", "expired"],
+        ["acquired", "expired"],
+        ["acquired"],
+    ]
+    assert (await studio.events())[-2:] == [("lock.expired", ["a"]), ("lock.expired", ["b"])]
+
+
+async def test_owners_are_warned_once_before_the_end(studio: Studio, reaper: Reaper) -> None:
+    await studio.acquire(studio.bob, "a", "b", ttl=Duration(seconds=HOUR))
+    await studio.take(studio.cyn, "c", ttl=Duration(seconds=HOUR))
+    await studio.take(studio.cyn, "long")
+    await reaper.reap()
+    assert await studio.notices(studio.bob) == []
+    await studio.grow_old(46 * MINUTE)
+    await reaper.reap()
+    await reaper.reap()
+    [(kind, title)] = await studio.notices(studio.bob)
+    assert kind == "lock.expiring"
+    assert "2 locks" in title
+    [(_, title)] = await studio.notices(studio.cyn)
+    assert "lock on c" in title
+    assert f"{studio.ada.username}/{studio.repo.name}" in title
+    warnings = [paths for kind, paths in await studio.events() if kind == "lock.expiring"]
+    assert warnings == [["a", "b"], ["c"]]
+
+
+async def test_a_renewal_is_warned_about_anew(studio: Studio, reaper: Reaper) -> None:
+    lock = await studio.take(studio.bob, "a", ttl=Duration(seconds=HOUR))
+    await studio.grow_old(50 * MINUTE)
+    await reaper.reap()
+    await studio.renew(studio.bob, lock, ttl=Duration(seconds=HOUR))
+    await reaper.reap()
+    assert len(await studio.notices(studio.bob)) == 1
+    await studio.grow_old(50 * MINUTE)
+    await reaper.reap()
+    assert len(await studio.notices(studio.bob)) == 2
+
+
+async def test_short_locks_are_not_warned_about(studio: Studio, reaper: Reaper) -> None:
+    short = await studio.take(studio.bob, "a", ttl=Duration(seconds=15 * MINUTE))
+    await reaper.reap()
+    # Nor is who renews every few minutes, however long the lock has lasted.
+    long = await studio.take(studio.bob, "b", ttl=Duration(seconds=HOUR))
+    await studio.grow_old(HOUR - 20 * MINUTE)
+    await studio.renew(studio.bob, long, ttl=Duration(seconds=10 * MINUTE))
+    assert await studio.story(short) == ["acquired", "expired"]
+    await reaper.reap()
+    titles = [title for _, title in await studio.notices(studio.bob)]
+    assert titles == []
+
+
+async def test_two_reapers_do_everything_once(studio: Studio, reaper: Reaper, api: Api) -> None:
+    others = [await Studio.open(api) for _ in range(4)]
+    for each in (studio, *others):
+        await each.acquire(each.bob, *(f"p{i}" for i in range(20)), ttl=Duration(seconds=HOUR))
+        await each.take(each.cyn, "late", ttl=Duration(seconds=30 * MINUTE))
+        await each.grow_old(50 * MINUTE)
+    await asyncio.gather(*(reaper.reap() for _ in range(4)))
+    for each in (studio, *others):
+        kinds = [kind for kind, _ in await each.events()]
+        assert sorted(kinds) == sorted(
+            ["lock.acquired", "lock.acquired", "lock.expired", "lock.expiring"]
+        )
+        assert len(await each.notices(each.bob)) == 1
+    assert await api.value("SELECT count(*) FROM lock_history WHERE action = 'expired'") == 5
+
+
+async def test_without_a_reaper_everything_is_right(studio: Studio) -> None:
+    lock = await studio.take(studio.bob, "a", ttl=Duration(seconds=10))
+    held = await studio.take(studio.bob, "d/", ttl=Duration(seconds=10))
+    await studio.pass_time(10)
+    assert await studio.paths() == []
+    assert await studio.release(studio.bob, lock) == ["ALREADY_ENDED"]
+    await studio.acquire(studio.cyn, "a", "d/x")
+    conflicts = "SELECT path FROM lock_conflicts($1::uuid, $2, ARRAY['a', 'd/x', 'd/y'])"
+    in_way = await studio.api.fetch(conflicts, studio.repo.id, studio.bob.id)
+    assert [row["path"] for row in in_way] == ["a", "d/x"]
+    assert await studio.story(held) == ["acquired", "expired"]
+
+
+async def test_the_reaper_goes_on_by_itself_and_wakes_watchers(studio: Studio) -> None:
+    database = await Database.connect(studio.api.dsn, service="test", size=2)
+    feed = Feed(database)
+    running = asyncio.create_task(
+        Reaper(database, Turns(database, feed), interval_seconds=0.01).run()
+    )
+    try:
+        with feed.watching(UUID(studio.repo.id)) as signal:
+            for _ in range(3):
+                await studio.take(studio.bob, "a", ttl=Duration(seconds=HOUR))
+                await studio.grow_old(2 * HOUR)
+                await asyncio.wait_for(signal.wait(), 10)
+                signal.clear()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await database.close()

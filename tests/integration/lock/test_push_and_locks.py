@@ -1,0 +1,163 @@
+"""What locks mean for a push, and the SQL functions by which it asks."""
+
+from __future__ import annotations
+
+import random
+
+import asyncpg
+import pytest
+from dits.repo.v1.repository_service_pb2 import Repository
+from grpc import StatusCode
+
+from shared.formats import manifests
+from tests.support import trees
+from tests.support.api import Account, Api, refused
+from tests.support.locks import ADVISORY, SHARED, Studio
+
+
+@pytest.fixture
+async def studio(api: Api) -> Studio:
+    return await Studio.open(api)
+
+
+class Pusher:
+    """Pushes one change after the other to main."""
+
+    def __init__(self, studio: Studio, repository: Repository | None = None) -> None:
+        self.studio = studio
+        self.repository = repository or studio.repo
+        self.files: dict[str, bytes | str] = {}
+        self.head = ""
+
+    async def push(self, who: Account, **changes: str | None) -> list[str]:
+        """Changes symbolic links (None deletes one); returns the ids of released locks."""
+        files = {**self.files, **{path: to for path, to in changes.items() if to is not None}}
+        for path, to in changes.items():
+            if to is None:
+                del files[path]
+        tree = trees.build(files)
+        made = trees.commit(tree, *([self.head] if self.head else []))
+        response = await trees.push_commit(
+            self.studio.api, who, self.repository, made, tree, expected=self.head
+        )
+        self.files, self.head = files, manifests.commit_name(made)
+        return list(response.released_lock_ids)
+
+
+async def test_what_a_push_may_not_change(studio: Studio) -> None:
+    pusher = Pusher(studio)
+    await pusher.push(studio.bob, **{"a": "0", "d/x": "0", "s": "0", "n": "0"})
+    file = await studio.take(studio.bob, "a", reason="mine")
+    folder = await studio.take(studio.bob, "d/")
+    await studio.take(studio.bob, "s", type=SHARED)
+    await studio.take(studio.bob, "n", type=ADVISORY)
+    for change, lock in (
+        ({"a": "1"}, file),
+        ({"a": None}, file),
+        ({"d/x": "1"}, folder),
+        ({"d/new": "1"}, folder),
+    ):
+        with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD") as refusal:
+            await pusher.push(studio.cyn, **change)
+        assert refusal.metadata["lock_id"] == lock.id
+        assert refusal.metadata["holder"] == studio.bob.username
+    await pusher.push(studio.cyn, **{"s": "1", "n": "1", "free": "1"})
+    await pusher.push(studio.bob, **{"a": "1", "d/x": "1"})
+    await studio.release(studio.bob, file)
+    await pusher.push(studio.cyn, a="2")
+    await studio.pass_time(9 * 3600)
+    await pusher.push(studio.cyn, **{"d/x": "2"})
+
+
+async def test_a_repository_may_require_locks(studio: Studio) -> None:
+    repository = await studio.api.repository(studio.ada, must_lock=True)
+    for user in (studio.bob, studio.cyn):
+        await studio.api.grant(repository, user, "write")
+    strict = Studio(studio.api, repository, studio.ada, studio.bob, studio.cyn, studio.dan)
+    pusher = Pusher(strict)
+    await pusher.push(strict.bob, **{"a": "0", "d/x": "0"})
+    with refused(StatusCode.FAILED_PRECONDITION, "LOCK_REQUIRED") as refusal:
+        await pusher.push(strict.bob, a="1")
+    assert refusal.metadata["path"] == "a"
+    await strict.take(strict.bob, "a", type=SHARED)
+    with refused(StatusCode.FAILED_PRECONDITION, "LOCK_REQUIRED"):
+        await pusher.push(strict.bob, a="1")
+    await strict.take(strict.bob, "d/")
+    await pusher.push(strict.bob, **{"d/x": "1", "d/y": "new"})
+
+
+async def test_a_push_releases_what_waits_for_it(studio: Studio) -> None:
+    pusher = Pusher(studio)
+    file = await studio.take(studio.bob, "a", release_on_push=True)
+    folder = await studio.take(studio.bob, "d/", release_on_push=True)
+    kept = await studio.take(studio.bob, "b")
+    other = await studio.take(studio.bob, "c", release_on_push=True)
+    released = await pusher.push(studio.bob, **{"a": "1", "b": "1", "d/x": "1"})
+    assert sorted(released) == sorted([file.id, folder.id])
+    assert await studio.paths() == ["b", "c"]
+    for lock in (file, folder):
+        assert await studio.story(lock) == ["acquired", "released"]
+    for lock in (kept, other):
+        assert await studio.story(lock) == ["acquired"]
+    assert (await studio.events())[-2:] == [("lock.released", ["a"]), ("lock.released", ["d/"])]
+    # The next lock begins no earlier than this one ended.
+    new = await studio.take(studio.cyn, "a")
+    end = (await studio.history(studio.ada, lock_id=file.id)).entries[0]
+    assert new.lock_time.ToDatetime() >= end.time.ToDatetime()
+
+
+async def test_a_push_that_fails_releases_nothing(studio: Studio) -> None:
+    pusher = Pusher(studio)
+    await studio.take(studio.bob, "a", release_on_push=True)
+    await studio.take(studio.cyn, "b")
+    with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD"):
+        await pusher.push(studio.bob, a="1", b="1")
+    assert await studio.paths() == ["a", "b"]
+
+
+async def test_parents_and_ancestors_of_paths(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        for path, parent in (
+            ("a", ""),
+            ("a/", ""),
+            ("a/b", "a/"),
+            ("a/b/", "a/"),
+            ("é/日本/x", "é/日本/"),
+            ("é/日本/", "é/"),
+        ):
+            assert await connection.fetchval("SELECT lock_parent($1)", path) == parent
+        for directory, ancestry in (
+            ("", []),
+            ("a/", ["a/"]),
+            ("é/日本/b/", ["é/", "é/日本/", "é/日本/b/"]),
+        ):
+            rows = await connection.fetch("SELECT lock_ancestry($1)", directory)
+            assert [row[0] for row in rows] == ancestry
+    finally:
+        await connection.close()
+
+
+async def test_locks_over_paths_are_those_that_begin_them(studio: Studio) -> None:
+    chosen = random.Random(5)
+    names = ["a", "b", "ab", "é"]
+
+    def path(depth: int) -> str:
+        return "/".join(chosen.choice(names) for _ in range(chosen.randint(1, depth)))
+
+    locked = sorted({path(4) + chosen.choice(("", "/", "/")) for _ in range(60)})
+    await studio.acquire(studio.bob, *locked)
+    asked = sorted({path(6) + chosen.choice(("", "", "/")) for _ in range(300)})
+    rows = await studio.api.fetch(
+        """SELECT o.path, l.path AS lock FROM locks_over($1::uuid, $2, clock_timestamp()) o
+           JOIN locks l ON l.id = o.lock_id""",
+        studio.repo.id,
+        asked,
+    )
+    expected = [
+        (each, lock)
+        for each in asked
+        for lock in locked
+        if each == lock or (lock.endswith("/") and each.startswith(lock))
+    ]
+    assert sorted((row["path"], row["lock"]) for row in rows) == sorted(expected)

@@ -1,0 +1,249 @@
+"""Finalizing packs against each other and against the sweeper, in every order that locks allow."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from dits.chunk.v1 import chunk_service_pb2 as pb
+from grpc import StatusCode
+
+from services.chunk.background import janitor as janitor_module
+from services.chunk.background.janitor import Janitor
+from services.chunk.catalog.extents import Places
+from services.chunk.catalog.presence import Presence
+from services.chunk.packs.content import Chunk
+from services.chunk.packs.packs import Packs
+from services.chunk.packs.reader import Piece, Reader
+from services.chunk.stores.local import LocalStore
+from shared.db.pool import Database
+from shared.runtime.config import Settings
+from tests.support.api import Api, refused
+from tests.support.chunks import (
+    Shelf,
+    assert_stored,
+    blocked,
+    chunk,
+    digest,
+    files,
+    reason,
+    some,
+    transaction,
+)
+
+
+@pytest.fixture
+def store(settings: Settings) -> LocalStore:
+    """The store of the running service, a second time."""
+    root = settings.data_dir / "chunks" / settings.region
+    return LocalStore(root, settings.region, settings.region)
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    database = await Database.connect(dsn, service="chunk", size=2)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def janitor(database: Database, store: LocalStore) -> Janitor:
+    """A janitor to whom every open pack is old."""
+    return Janitor(database, {store.bucket: store}, open_pack_age=timedelta(0))
+
+
+async def test_the_sweeper_comes_first(api: Api, settings: Settings, janitor: Janitor) -> None:
+    shelf = await Shelf.open(api)
+    data = some()
+    async with transaction(api) as connection:
+        await connection.execute("SELECT FROM repositories FOR UPDATE")
+        upload = asyncio.create_task(shelf.put(data))
+        await blocked(api)
+        assert await janitor.sweep() == 1
+        assert await janitor.reap() == 1
+    with refused(StatusCode.ABORTED, "UPLOAD_EXPIRED"):
+        await upload
+    # For all that the upload knows, its object came after the reaper: it is queued once more.
+    assert await shelf.missing(data) == [True]
+    await assert_stored(api, settings)
+    await janitor.reap()
+    assert files(settings) == {}
+    await shelf.put(data)
+    await shelf.get(data)
+
+
+async def test_the_sweeper_is_about_to_commit(
+    api: Api, settings: Settings, janitor: Janitor
+) -> None:
+    shelf = await Shelf.open(api)
+    data = some()
+    async with transaction(api) as sweeping:
+        async with transaction(api) as connection:
+            await connection.execute("SELECT FROM repositories FOR UPDATE")
+            upload = asyncio.create_task(shelf.put(data))
+            await blocked(api)
+            keys = await sweeping.fetch(janitor_module.Q.hold_stale_packs, timedelta(0))
+            assert len(keys) == 1
+        # The upload has the repository now, and waits for its own pack.
+        await blocked(api)
+        await sweeping.execute(janitor_module.Q.drop_packs, [keys[0]["key"]])
+    with refused(StatusCode.ABORTED, "UPLOAD_EXPIRED"):
+        await upload
+    assert await api.value("SELECT count(*) FROM chunks") == 0
+    await assert_stored(api, settings)
+
+
+async def test_the_upload_comes_first(api: Api, settings: Settings, janitor: Janitor) -> None:
+    shelf, elsewhere = await Shelf.open(api), await Shelf.open(api)
+    common, data = some(), some()
+    await shelf.put(common)
+    async with transaction(api) as connection:
+        await connection.execute("SELECT FROM chunks FOR UPDATE")
+        upload = asyncio.create_task(elsewhere.put(common, data))
+        await blocked(api)
+        # It holds its pack and waits for the chunk.
+        assert await janitor.sweep() == 0
+    assert (await upload).stored_chunk_count == 1
+    assert await janitor.sweep() == 0
+    await elsewhere.get(common, data)
+    await assert_stored(api, settings)
+
+
+async def test_chunks_that_are_there_are_locked_in_order(api: Api, settings: Settings) -> None:
+    """Against the collector, who takes what nobody has locked, and against deadlocks."""
+    shelf, elsewhere = await Shelf.open(api), await Shelf.open(api)
+    low, middle, high = sorted((some() for _ in range(3)), key=digest)
+    await shelf.put(low, middle, high)
+    async with transaction(api) as connection:
+        lock = "SELECT FROM chunks WHERE hash = $1 FOR UPDATE"
+        await connection.execute(lock, digest(middle).hex())
+        upload = asyncio.create_task(elsewhere.put(high, middle, low))
+        await blocked(api)
+        async with transaction(api) as collector:
+            free = await collector.fetch("SELECT hash FROM chunks FOR UPDATE SKIP LOCKED")
+    assert [row["hash"] for row in free] == [digest(high).hex()]
+    await upload
+    await assert_stored(api, settings)
+
+
+async def test_what_is_finalized_cannot_be_abandoned(
+    api: Api, settings: Settings, store: LocalStore, database: Database
+) -> None:
+    shelf = await Shelf.open(api)
+    data = some()
+    packs = Packs(database, store, Presence(database, timedelta(days=1)))
+    pack = packs.begin()
+    await packs.append(pack, [Chunk(digest(data), len(data), "none", data)])
+    await packs.finalize(pack, UUID(shelf.repo.id))
+    # The caller may never have heard of its success.
+    await packs.abandon(pack)
+    assert await api.value("SELECT count(*) FROM object_deletions") == 0
+    await shelf.get(data)
+    await assert_stored(api, settings)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_two_repositories_bring_the_same_chunks(
+    api: Api, settings: Settings, first: int
+) -> None:
+    shelves = [await Shelf.open(api), await Shelf.open(api)]
+    one, other = shelves[first], shelves[1 - first]
+    old, new = some(), [some() for _ in range(5)]
+    await (await Shelf.open(api)).put(old)
+    async with transaction(api) as connection:
+        # A claim that is not committed yet stops the first upload between its chunks and its claims.
+        await connection.execute(
+            "INSERT INTO chunk_refs (repo_id, chunk_hash) VALUES ($1, $2)",
+            one.repo.id,
+            digest(old).hex(),
+        )
+        uploads = [asyncio.create_task(one.put(old, *new))]
+        await blocked(api, 1)
+        uploads.append(asyncio.create_task(other.put(*reversed(new), old)))
+        await blocked(api, 2)
+        await connection.execute("DELETE FROM chunk_refs WHERE repo_id = $1", one.repo.id)
+    answers = await asyncio.gather(*uploads)
+    assert [answer.stored_chunk_count for answer in answers] == [5, 0]
+    counts = await api.fetch("SELECT ref_count, count(*) FROM chunks GROUP BY 1 ORDER BY 1")
+    assert [tuple(row) for row in counts] == [(2, 5), (3, 1)]
+    await one.get(old, *new)
+    await other.get(old, *new)
+    # The pack of the second one was not needed.
+    assert await api.value("SELECT count(*) FROM packs") == 2
+    assert await api.value("SELECT count(*) FROM object_deletions") == 1
+    await assert_stored(api, settings)
+
+
+async def test_one_repository_brings_the_same_chunks_twice(api: Api, settings: Settings) -> None:
+    shelf = await Shelf.open(api)
+    data = [some() for _ in range(50)]
+    orders = [random.Random(n).sample(data, 50) for n in range(6)]
+    answers = await asyncio.gather(*(shelf.put(*order) for order in orders))
+    assert sorted(answer.stored_chunk_count for answer in answers) == [0] * 5 + [50]
+    assert await api.value("SELECT count(*) FROM chunks WHERE ref_count = 1") == 50
+    await shelf.get(*data)
+    await assert_stored(api, settings)
+
+
+async def test_a_crowd_with_much_in_common(api: Api, settings: Settings, janitor: Janitor) -> None:
+    shelves = [await Shelf.open(api) for _ in range(4)]
+    pool = [some(200) for _ in range(60)]
+    rng = random.Random(3)
+    held: list[set[bytes]] = [set() for _ in shelves]
+
+    async def work(shelf: Shelf, mine: set[bytes]) -> None:
+        for _ in range(8):
+            data = rng.sample(pool, 20)
+            (answer,) = await shelf.upload([chunk(each, zstd=rng.random() < 0.5) for each in data])
+            assert not answer.failures
+            mine.update(data)
+
+    async def sweep() -> None:
+        for _ in range(20):
+            await janitor.reap()
+
+    work_all = [work(shelf, mine) for shelf, mine in zip(shelves, held, strict=True)]
+    await asyncio.gather(*work_all, sweep())
+    for shelf, mine in zip(shelves, held, strict=True):
+        await shelf.get(*mine)
+        assert await shelf.missing(*pool) == [data not in mine for data in pool]
+    await assert_stored(api, settings)
+
+
+async def test_a_chunk_that_moves_between_lookup_and_reading(
+    api: Api, settings: Settings, store: LocalStore, database: Database
+) -> None:
+    shelf = await Shelf.open(api)
+    data = some()
+    await shelf.put(data)
+    repository = UUID(shelf.repo.id)
+    places = Places(database)
+    (place,) = (await places.locate(repository, [digest(data)])).values()
+    # What compaction does: the bytes move to another pack, and the old object goes.
+    ((old, path),) = files(settings).items()
+    writer = store.writer("fresh")
+    await writer.write([b"before", path.read_bytes()])
+    await writer.seal()
+    async with transaction(api) as connection:
+        await connection.execute(
+            """INSERT INTO packs (key, bucket, region, state, live, bytes)
+               SELECT 'fresh', bucket, region, 'sealed', 1, bytes + 6 FROM packs"""
+        )
+        await connection.execute("UPDATE chunks SET storage_key = 'fresh@6+1000'")
+        await connection.execute("DELETE FROM packs WHERE key = $1", old)
+    await store.delete(old)
+    reader = Reader({store.bucket: store}, places)
+    loaded = await reader.load(repository, [Piece(place, 0, None)])
+    message = pb.DownloadChunksResponse.FromString(loaded.SerializeToString())
+    assert [item.data for item in message.chunks] == [data]
+    await shelf.get(data)
+    await assert_stored(api, settings)
+    # The repository loses the chunk, and then the object goes.
+    await api.fetch("DELETE FROM chunk_refs")
+    loaded = await reader.load(repository, [Piece(place, 7, None)])
+    message = pb.DownloadChunksResponse.FromString(loaded.SerializeToString())
+    assert [(item.index, reason(item)) for item in message.chunks] == [(7, "NOT_FOUND")]

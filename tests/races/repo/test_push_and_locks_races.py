@@ -1,0 +1,161 @@
+"""Push and locks: judged in one transaction, in both orders."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+from dits.common.v1.lock_fence_pb2 import LockFence
+from dits.lock.v1 import lock_service_pb2 as lock_pb
+from dits.repo.v1.repository_service_pb2 import Repository
+from google.rpc.error_details_pb2 import PreconditionFailure
+from grpc import StatusCode
+
+from shared.formats import manifests
+from tests.support.api import Account, Api, read_error, refused
+from tests.support.trees import build, commit, push, push_commit, save, update, upload
+
+
+async def acquire(
+    api: Api, who: Account, repository: Repository, *paths: str, on_push: bool = False
+) -> list[lock_pb.Lock]:
+    request = lock_pb.AcquireLocksRequest(
+        repository=repository.id, paths=paths, release_on_push=on_push, reason="mine"
+    )
+    answer = await api.locks.AcquireLocks(request, metadata=who.auth)
+    return [result.lock for result in answer.results]
+
+
+async def people(api: Api, *, must_lock: bool = False) -> tuple[Account, Account, Repository]:
+    ada, bob = await api.account("ada"), await api.account("bob")
+    repository = await api.repository(ada, must_lock=must_lock)
+    await api.grant(repository, bob, "write")
+    return ada, bob, repository
+
+
+FILES: dict[str, bytes | str] = {"a.blend": b"1", "shots/1.exr": b"2", "shots/2.exr": b"3"}
+
+
+@pytest.mark.parametrize(
+    ("lock", "change"),
+    [
+        ("a.blend", {"a.blend": b"new"}),
+        ("a.blend", {"a.blend": None}),
+        ("shots/", {"shots/1.exr": b"new"}),
+        ("shots/", {"shots/3.exr": b"added"}),
+        ("new.blend", {"new.blend": b"added"}),
+    ],
+)
+async def test_someone_elses_lock_stands_in_the_way(
+    api: Api, lock: str, change: dict[str, bytes | None]
+) -> None:
+    ada, bob, repository = await people(api)
+    first = await save(api, ada, repository, FILES)
+    (held,) = await acquire(api, bob, repository, lock)
+    changed = {k: v for k, v in {**FILES, **change}.items() if v is not None}
+    with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD") as refusal:
+        await save(api, ada, repository, changed, parent=first)
+    assert refusal.metadata["holder"] == "bob"
+    assert refusal.metadata["lock_id"] == held.id
+    assert refusal.metadata["reason"] == "mine"
+    (violation,) = refusal.detail(PreconditionFailure).violations
+    assert violation.subject == next(iter(change))
+    # The holder may, and so may anyone when the lock is gone.
+    second = await save(api, bob, repository, changed, parent=first)
+    await api.locks.ReleaseLocks(
+        lock_pb.ReleaseLocksRequest(repository=repository.id, lock_ids=[held.id]), metadata=bob.auth
+    )
+    await save(api, ada, repository, FILES, parent=second)
+
+
+async def test_existing_files_must_be_locked_where_the_repository_says_so(api: Api) -> None:
+    ada, _, repository = await people(api, must_lock=True)
+    first = await save(api, ada, repository, FILES)
+    for change in ({"a.blend": b"new"}, {"shots/1.exr": None}):
+        changed = {k: v for k, v in {**FILES, **change}.items() if v is not None}
+        with refused(StatusCode.FAILED_PRECONDITION, "LOCK_REQUIRED") as refusal:
+            await save(api, ada, repository, changed, parent=first)
+        assert refusal.metadata == {"count": "1", "path": next(iter(change))}
+    second = await save(api, ada, repository, {**FILES, "new": b"1"}, parent=first)
+    await acquire(api, ada, repository, "a.blend", "shots/")
+    changed = {"a.blend": b"new", "shots/1.exr": b"new", "new": b"1"}
+    await save(api, ada, repository, changed, parent=second)
+
+
+async def test_locks_taken_until_the_push_are_released_by_it(api: Api) -> None:
+    ada, _, repository = await people(api)
+    first = await save(api, ada, repository, FILES)
+    mine, other = await acquire(api, ada, repository, "a.blend", "shots/1.exr", on_push=True)
+    tree = build({**FILES, "a.blend": b"new"})
+    await upload(api, ada, repository, tree.chunks)
+    answer = await push_commit(api, ada, repository, commit(tree, first), tree, expected=first)
+    assert list(answer.released_lock_ids) == [mine.id]
+    left = await api.locks.ListLocks(
+        lock_pb.ListLocksRequest(repository=repository.id), metadata=ada.auth
+    )
+    assert [lock.id for lock in left.locks] == [other.id]
+
+
+async def test_a_stale_fence_never_writes(api: Api) -> None:
+    ada, _, repository = await people(api)
+    first = await save(api, ada, repository, FILES)
+    (mine,) = await acquire(api, ada, repository, "a.blend")
+    tree = build({**FILES, "a.blend": b"new"})
+    await upload(api, ada, repository, tree.chunks)
+    made = commit(tree, first)
+    moves = [update("main", first, manifests.commit_name(made))]
+    good = LockFence(lock_id=mine.id, fence=mine.fence)
+    for stale in (LockFence(lock_id=mine.id, fence=mine.fence + 1), good):
+        if stale is good:
+            await api.fetch("UPDATE locks SET expires_at = locked_at + interval '1 microsecond'")
+        with refused(StatusCode.FAILED_PRECONDITION, "LOCK_STALE") as refusal:
+            await push(api, ada, repository, [made], moves, [tree], locks=[stale])
+        assert refusal.metadata == {"lock_id": mine.id}
+
+
+async def test_bringing_a_branch_up_to_date_needs_no_locks(api: Api) -> None:
+    ada, bob, repository = await people(api, must_lock=True)
+    base = await save(api, ada, repository, FILES)
+    side = await save(api, ada, repository, {**FILES, "mine": b"1"}, parent=base, branch="main")
+    await push(api, ada, repository, [], [update("side", "", base)])
+    await acquire(api, bob, repository, "a.blend")
+    main = await save(
+        api, bob, repository, {**FILES, "mine": b"1", "a.blend": b"bobs"}, parent=side
+    )
+    # bob still holds a.blend; ada takes over what is on main, and nothing else.
+    await push(api, ada, repository, [], [update("side", base, main)])
+    # But undoing bob's change on main is an edit of his file.
+    with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD"):
+        await push(api, ada, repository, [], [update("main", main, base, force=True)])
+
+
+async def test_a_lock_and_a_push_at_once_never_both_win(api: Api) -> None:
+    """Whoever comes first: a push that succeeded after the lock was granted would be lost work."""
+    ada, bob, repository = await people(api)
+    head = await save(api, ada, repository, FILES)
+    for round_number in range(6):
+        tree = build({**FILES, "a.blend": b"round %d" % round_number})
+        await upload(api, ada, repository, tree.chunks)
+        made = commit(tree, head)
+        pushing = push_commit(api, ada, repository, made, tree, expected=head)
+        locking = acquire(api, bob, repository, "a.blend")
+        pair = (pushing, locking) if round_number % 2 else (locking, pushing)
+        results = await asyncio.gather(*pair, return_exceptions=True)
+        pushed, locked = results if round_number % 2 else results[::-1]
+        assert isinstance(locked, list), "a push takes no lock away"
+        if isinstance(pushed, grpc.aio.AioRpcError):
+            assert read_error(pushed).reason == "LOCK_HELD"
+        else:
+            head = manifests.commit_name(made)
+            moved = await api.value("SELECT pushed_at FROM repositories")
+            assert moved is not None
+            # The push was judged before the lock was granted.
+            granted = locked[0].lock_time.ToDatetime(moved.tzinfo)
+            assert await api.value(
+                "SELECT created_at < $1 FROM commits WHERE hash = $2", granted, head
+            )
+        await api.locks.ReleaseLocks(
+            lock_pb.ReleaseLocksRequest(repository=repository.id, lock_ids=[locked[0].id]),
+            metadata=bob.auth,
+        )

@@ -1,0 +1,145 @@
+"""What the tests of the client share: people with folders, and a proxy that breaks connections."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from dits_client.checkout.clone import CheckoutReport, clone, pull
+from dits_client.push.push import push
+from dits_client.push.report import PushReport
+from dits_client.server.config import Endpoints
+from dits_client.server.connection import Client
+from dits_client.workspace.status import status
+from tests.support.api import Account, Api
+
+Files = Mapping[str, bytes | str | None]
+NOISE = random.Random(11).randbytes(4_000_000)
+
+
+def write(root: Path, files: Files) -> None:
+    """Make files (bytes) and links (str), remove what is None."""
+    for name, content in files.items():
+        path = root / name
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        if content is None:
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            path.symlink_to(content)
+        else:
+            path.write_bytes(content)
+
+
+def read(root: Path) -> dict[str, tuple[int, bytes] | str]:
+    """What is in a folder: mode and content of files, targets of links."""
+    found: dict[str, tuple[int, bytes] | str] = {}
+    for folder, folders, names in os.walk(root):
+        if Path(folder) == root:
+            folders.remove(".dits")
+        for name in [*names, *(n for n in folders if (Path(folder) / n).is_symlink())]:
+            path = Path(folder) / name
+            key = str(path.relative_to(root))
+            if path.is_symlink():
+                found[key] = str(path.readlink())
+            else:
+                found[key] = (path.stat().st_mode & 0o777, path.read_bytes())
+    return found
+
+
+class Person:
+    """Someone with a client; calls run in a thread, because the services run on this loop."""
+
+    def __init__(self, api: Api, account: Account, home: Path, **elsewhere: str) -> None:
+        self.account = account
+        self.home = home
+        home.mkdir(exist_ok=True)
+        at = api.addresses | elsewhere
+        endpoints = Endpoints(at["auth"], at["repo"], at["chunk"], at["lock"])
+        self.client = Client(endpoints, account.token)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    async def push(self, folder: str, repository: str = "", **options: Any) -> PushReport:
+        """Push a folder, which is made if need be."""
+        path = self.home / folder
+        path.mkdir(exist_ok=True)
+        return await asyncio.to_thread(push, path, self.client, repository, **options)
+
+    async def clone(self, repository: str, folder: str, **options: Any) -> CheckoutReport:
+        """Clone into a folder."""
+        path = self.home / folder
+        return await asyncio.to_thread(clone, self.client, repository, path, **options)
+
+    async def pull(self, folder: str, **options: Any) -> CheckoutReport:
+        """Pull into a folder."""
+        return await asyncio.to_thread(pull, self.home / folder, self.client, **options)
+
+    async def changes(self, folder: str) -> list[str]:
+        """The paths that `dits status` lists."""
+        report = await asyncio.to_thread(status, self.home / folder, lambda: self.client)
+        return sorted([*report.new, *report.changed, *report.deleted])
+
+
+class Proxy:
+    """Passes TCP connections on, and breaks them when `budget` bytes have passed."""
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        # None = never break; after a break the next connection has the next budget.
+        self.budgets: list[int] = []
+        self.breaks = 0
+        self._lock = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+                for one, other in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
+
+    def _pass(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(1 << 16):
+                if self._spend(len(data)):
+                    break
+                other.sendall(data)
+        for end in (one, other):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+                end.close()
+
+    def _spend(self, count: int) -> bool:
+        """Whether the connection breaks now."""
+        with self._lock:
+            if not self.budgets:
+                return False
+            self.budgets[0] -= count
+            if self.budgets[0] > 0:
+                return False
+            self.budgets.pop(0)
+            self.breaks += 1
+            return True

@@ -1,0 +1,61 @@
+"""Rules of locks that need no database."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.lock.locks import messages, notifications, rules
+from shared.errors import DomainError
+
+ROOT = Path(__file__).parents[3]
+parts = st.text("ab/\ud7ff\ue000\U0010ffff", min_size=1, max_size=6)
+paths = st.builds("/".join, st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4))
+anything = st.one_of(paths, paths.map(lambda path: f"{path}/"))
+
+
+@given(parts, parts)
+def test_the_end_of_a_prefix_is_behind_all_that_begins_so_and_nothing_else(
+    prefix: str, path: str
+) -> None:
+    is_inside = prefix.encode() <= path.encode() < rules.prefix_end(prefix).encode()
+    assert is_inside == path.startswith(prefix)
+
+
+@given(st.text("a\U0010ffff", max_size=256))
+def test_the_end_of_no_prefix_is_behind_everything(path: str) -> None:
+    assert path.encode() < rules.prefix_end("").encode()
+
+
+@given(anything, anything)
+def test_paths_that_overlap(path: str, other: str) -> None:
+    def below(top: str, name: str) -> bool:
+        return top.endswith("/") and PurePosixPath(top) in PurePosixPath(name).parents
+
+    expected = path == other or below(path, other) or below(other, path)
+    assert rules.overlap(path, other) == rules.overlap(other, path) == expected
+
+
+def test_the_service_reads_no_clock_of_its_own() -> None:
+    forbidden = {"now", "utcnow", "today", "time", "time_ns", "localtime", "gmtime"}
+    for source in sorted((ROOT / "services/lock").rglob("*.py")):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                assert node.func.attr not in forbidden, f"{source.name}:{node.lineno}"
+
+
+@pytest.mark.parametrize("count", [1, 2, 10, 11, 1000])
+def test_notices_list_ten_paths_at_most(count: int) -> None:
+    listed = notifications._listed([f"p{i}" for i in range(count)]).splitlines()
+    assert listed[: min(count, 10)] == [f"p{i}" for i in range(min(count, 10))]
+    assert listed[10:] == ([f"and {count - 10} more"] if count > 10 else [])
+
+
+def test_stale_locks_are_listed() -> None:
+    error = messages.lock_stale(["a", "b"])
+    assert isinstance(error, DomainError)
+    assert error.metadata == {"count": "2", "lock_id": "a"}
