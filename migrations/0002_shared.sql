@@ -5,18 +5,19 @@
 --     and could reach the dead letters twice;
 --   * the index for claiming a job did not know priorities;
 --   * events had nowhere to live: a webhook row is gone by the time "the repository was deleted" is sent;
+--   * functions could be changed only by a further step, which scattered the text of each over several;
 --   * audit_log and usage_metrics grew for ever, and the audit log could be rewritten.
+
+-- Which text of the files in functions/ this database has: the program applies them after the last step.
+CREATE TABLE schema_functions (
+    path TEXT COLLATE "C" PRIMARY KEY,
+    checksum TEXT NOT NULL,
+    applied_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
+);
 
 -- Equality on uuid, text and bigint inside an exclusion constraint (the locks need it). A trusted
 -- extension: the owner of the database may create it.
 CREATE EXTENSION IF NOT EXISTS btree_gist;
-
--- One number space for all transaction-scoped advisory locks: a kind and a name. Two names that collide
--- cost a wait and nothing else.
-CREATE FUNCTION advisory_key(p_kind TEXT, p_name TEXT)
-RETURNS BIGINT
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$ SELECT hashtextextended(p_kind || ':' || p_name, 0) $$;
 
 -- -----------------------------------------------------------------------------
 -- Jobs
@@ -55,34 +56,6 @@ CREATE INDEX idx_jobs_finished ON jobs (completed_at)
 -- Poison is buried once, however many workers notice that it is dead.
 ALTER TABLE dead_letter_jobs
     ADD CONSTRAINT dead_letter_jobs_original_job_id_key UNIQUE (original_job_id);
-
--- Puts a job on its queue, inside the caller's transaction, and returns its id. With a dedup key, a job of
--- this type and key that nobody has claimed yet is returned instead, made no later and no less urgent.
--- Locking that row is intended: it cannot start before this transaction, whose work it must see, ends.
--- No NOTIFY here: it holds a global lock during commit. The job library sends its hints afterwards.
-CREATE FUNCTION enqueue_job(
-    p_queue TEXT,
-    p_job_type TEXT,
-    p_payload JSONB,
-    p_priority INT DEFAULT 0,
-    p_delay INTERVAL DEFAULT INTERVAL '0',
-    p_max_attempts INT DEFAULT 3,
-    p_repo_id UUID DEFAULT NULL,
-    p_requested_by UUID DEFAULT NULL,
-    p_dedup_key TEXT DEFAULT NULL
-)
-RETURNS UUID
-LANGUAGE sql
-AS $$
-    INSERT INTO jobs AS waiting (queue, job_type, payload, priority, scheduled_at, max_attempts,
-                                 repo_id, requested_by, dedup_key)
-    VALUES (p_queue, p_job_type, p_payload, p_priority, clock_timestamp() + p_delay, p_max_attempts,
-            p_repo_id, p_requested_by, p_dedup_key)
-    ON CONFLICT (job_type, dedup_key) WHERE status = 'pending' AND dedup_key IS NOT NULL
-    DO UPDATE SET priority = greatest(waiting.priority, excluded.priority),
-                  scheduled_at = least(waiting.scheduled_at, excluded.scheduled_at)
-    RETURNING id
-$$;
 
 -- -----------------------------------------------------------------------------
 -- Events (outbox)
@@ -124,21 +97,14 @@ CREATE TABLE event_cursors (
     updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
 );
 
--- Records an event in the caller's transaction and returns its id.
-CREATE FUNCTION emit_event(
-    p_type TEXT,
-    p_repo_id UUID,
-    p_org_id UUID,
-    p_actor_id UUID,
-    p_payload JSONB
-)
-RETURNS BIGINT
-LANGUAGE sql
-AS $$
-    INSERT INTO events (type, repo_id, org_id, actor_id, payload)
-    VALUES (p_type, p_repo_id, p_org_id, p_actor_id, coalesce(p_payload, '{}'))
-    RETURNING id
-$$;
+-- Up to where events have been thrown away: a reader who comes back with an older position has missed
+-- some. Where the events of a restored dump are emptied, xid and id are set to 0 as well.
+CREATE TABLE event_horizon (
+    singleton BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (singleton),
+    xid XID8 NOT NULL DEFAULT '0',
+    id BIGINT NOT NULL DEFAULT 0
+);
+INSERT INTO event_horizon DEFAULT VALUES;
 
 -- -----------------------------------------------------------------------------
 -- Idempotency keys
@@ -192,84 +158,6 @@ ALTER TABLE usage_metrics
     ADD CONSTRAINT usage_metrics_pkey PRIMARY KEY (id, metric_date),
     ADD CONSTRAINT usage_metrics_entity_key UNIQUE (entity_type, entity_id, metric_date);
 
--- Makes the partitions of this month and of the p_months_ahead following ones, and of every earlier month
--- that still has rows in the default partition, which move to their place. Returns the names of the new
--- ones; running it again changes nothing. Months are UTC.
---
--- ATTACH does not stop writers of other months, CREATE ... PARTITION OF would. Whoever waits too long for
--- the default partition gives up: better a late partition than a queue of writers behind the wait.
-CREATE FUNCTION ensure_month_partitions(p_months_ahead INT)
-RETURNS TEXT[]
-LANGUAGE plpgsql
-SET timezone = 'UTC'
-SET lock_timeout = '5s'
-AS $$
-DECLARE
-    v_last TIMESTAMPTZ := date_trunc('month', now()) + make_interval(months => p_months_ahead);
-    v_table TEXT;
-    v_column TEXT;
-    v_months TIMESTAMPTZ[];
-    v_month TIMESTAMPTZ;
-    v_partition TEXT;
-    v_made TEXT[] := '{}';
-BEGIN
-    PERFORM pg_advisory_xact_lock(advisory_key('partitions', 'months'));
-    FOR v_table, v_column IN VALUES ('audit_log', 'timestamp'), ('usage_metrics', 'metric_date') LOOP
-        EXECUTE format(
-            'SELECT ARRAY(SELECT generate_series(date_trunc(''month'', now()), $1, interval ''1 month'')'
-            ' UNION SELECT date_trunc(''month'', %1$I) FROM %2$I WHERE %1$I < $1 + interval ''1 month'''
-            ' ORDER BY 1)', v_column, v_table || '_default') INTO v_months USING v_last;
-        FOREACH v_month IN ARRAY v_months LOOP
-            v_partition := v_table || to_char(v_month, '_YYYY_MM');
-            CONTINUE WHEN to_regclass(v_partition) IS NOT NULL;
-            EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', v_table || '_default');
-            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', v_partition, v_table);
-            -- The triggers that keep the audit log append-only would take the move for a deletion.
-            EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', v_table || '_default');
-            EXECUTE format(
-                'WITH moved AS (DELETE FROM %1$I WHERE %2$I >= $1 AND %2$I < $1 + interval ''1 month'''
-                ' RETURNING *) INSERT INTO %3$I SELECT * FROM moved',
-                v_table || '_default', v_column, v_partition) USING v_month;
-            EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', v_table || '_default');
-            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-                           v_table, v_partition, v_month, v_month + interval '1 month');
-            v_made := v_made || v_partition;
-        END LOOP;
-    END LOOP;
-    RETURN v_made;
-END;
-$$;
-
--- Drops the monthly partitions of audit_log or usage_metrics that ended on or before p_older_than, and
--- returns their names. This is the only way out of the audit log.
-CREATE FUNCTION drop_month_partitions(p_table TEXT, p_older_than DATE)
-RETURNS TEXT[]
-LANGUAGE plpgsql
-SET lock_timeout = '5s'
-AS $$
-DECLARE
-    v_partition TEXT;
-    v_dropped TEXT[] := '{}';
-BEGIN
-    IF p_table NOT IN ('audit_log', 'usage_metrics') THEN
-        RAISE EXCEPTION 'table % has no monthly partitions', p_table
-            USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    FOR v_partition IN
-        SELECT child.relname
-        FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
-        WHERE inhparent = p_table::regclass
-          AND child.relname ~ '_\d{4}_\d{2}$'
-          AND to_date(right(child.relname, 7), 'YYYY_MM') + interval '1 month' <= p_older_than
-        ORDER BY child.relname
-    LOOP
-        EXECUTE format('DROP TABLE %I', v_partition);
-        v_dropped := v_dropped || v_partition;
-    END LOOP;
-    RETURN v_dropped;
-END;
-$$;
-
 -- -----------------------------------------------------------------------------
 -- Audit log
 -- -----------------------------------------------------------------------------
@@ -291,26 +179,3 @@ CREATE TRIGGER audit_log_no_truncate
     BEFORE TRUNCATE ON audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
 
--- Writes one audit row in the caller's transaction and returns its id.
--- p_actor_type is 'user', 'system' or 'api_token'; p_actor_id is NULL for the system and for strangers.
-CREATE FUNCTION audit(
-    p_actor_id UUID,
-    p_actor_type TEXT,
-    p_action TEXT,
-    p_resource_type TEXT,
-    p_resource_id TEXT,
-    p_resource_name TEXT,
-    p_details JSONB,
-    p_ip INET,
-    p_user_agent TEXT,
-    p_request_id TEXT
-)
-RETURNS UUID
-LANGUAGE sql
-AS $$
-    INSERT INTO audit_log ("timestamp", actor_id, actor_type, action, resource_type, resource_id,
-                           resource_name, details, ip_address, user_agent, request_id)
-    VALUES (clock_timestamp(), p_actor_id, p_actor_type, p_action, p_resource_type, p_resource_id,
-            p_resource_name, p_details, p_ip, p_user_agent, p_request_id)
-    RETURNING id
-$$;

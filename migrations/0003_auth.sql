@@ -168,6 +168,36 @@ CREATE UNIQUE INDEX organization_invitations_open_key ON organization_invitation
 CREATE INDEX idx_team_members_user ON team_members (user_id);
 
 -- -----------------------------------------------------------------------------
+-- Changes of rights
+-- -----------------------------------------------------------------------------
+
+-- Every service keeps answers of the access check for up to five seconds. These triggers tell it to
+-- forget those about one user or repository at once. A hint, sent at commit; losing one loses nothing.
+-- Argument: the column that holds the id.
+CREATE FUNCTION announce_access_change()
+RETURNS TRIGGER
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_row JSONB := to_jsonb(coalesce(NEW, OLD));
+BEGIN
+    PERFORM pg_notify('dits_access', v_row ->> TG_ARGV[0]);
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER sessions_announce AFTER UPDATE OF revoked_at OR DELETE ON sessions
+    FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
+CREATE TRIGGER api_tokens_announce AFTER UPDATE OF revoked_at, scopes, repository_ids OR DELETE ON api_tokens
+    FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
+CREATE TRIGGER users_announce AFTER UPDATE OF status, username ON users
+    FOR EACH ROW EXECUTE FUNCTION announce_access_change('id');
+CREATE TRIGGER organization_members_announce AFTER INSERT OR UPDATE OR DELETE ON organization_members
+    FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
+CREATE TRIGGER team_members_announce AFTER INSERT OR UPDATE OR DELETE ON team_members
+    FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
+
+-- -----------------------------------------------------------------------------
 -- Published for the other services
 -- -----------------------------------------------------------------------------
 
@@ -207,12 +237,6 @@ SELECT o.id AS org_id,
         WHERE m.org_id = o.id AND u.last_active_at > now() - INTERVAL '30 days') AS active_user_count
 FROM organizations o;
 
--- Puts a notification into a user's inbox, in the caller's transaction, and returns its id.
-CREATE FUNCTION notify_user(p_user_id UUID, p_type TEXT, p_title TEXT, p_message TEXT, p_link TEXT)
-RETURNS UUID
-LANGUAGE sql
-AS $$
-    INSERT INTO notifications (user_id, type, title, message, link)
-    VALUES (p_user_id, p_type, p_title, p_message, p_link)
-    RETURNING id
-$$;
+-- The only repositories that an API token opens (NULL: all that its user can open), for listings.
+CREATE VIEW token_reach AS
+SELECT id AS token_id, repository_ids FROM api_tokens;

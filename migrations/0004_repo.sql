@@ -7,7 +7,6 @@
 --   * manifests.commit_hash looked as if a tree belonged to one commit; assets were not counted;
 --   * webhook deliveries had no pending state, no attempts and no job;
 --   * updated_at stood still on branches and webhooks, and moved with every push on repositories;
---   * update_repo_stats filled three columns of ten and could undo a push that ran beside it;
 --   * "children of this commit" had an index that cannot answer it and breaks at some forty parents;
 --     idx_repos_owner repeated a key; team_repositories had none by repository.
 --
@@ -159,72 +158,17 @@ COMMENT ON COLUMN repository_stats.logical_bytes IS 'bytes of those contents, ea
 COMMENT ON COLUMN repository_stats.storage_bytes IS 'stored bytes of the distinct chunks they are made of';
 COMMENT ON COLUMN repository_stats.dedup_ratio IS 'logical_bytes / storage_bytes; 1 when nothing is stored';
 
--- Recounts one repository from its rows. Pushes add their differences to the same row, so it is locked
--- first and counted in the next statement, which sees all that the lock had to wait for.
-CREATE OR REPLACE FUNCTION update_repo_stats(p_repo_id UUID)
-RETURNS VOID
-LANGUAGE plpgsql
-AS $$
-DECLARE
-    v_logical BIGINT;
-    v_chunks BIGINT;
-    v_stored BIGINT;
-BEGIN
-    INSERT INTO repository_stats (repo_id) VALUES (p_repo_id) ON CONFLICT (repo_id) DO NOTHING;
-    PERFORM FROM repository_stats WHERE repo_id = p_repo_id FOR UPDATE;
+-- -----------------------------------------------------------------------------
+-- Changes of rights
+-- -----------------------------------------------------------------------------
 
-    SELECT coalesce(sum(size), 0) INTO v_logical FROM assets WHERE repo_id = p_repo_id;
-    -- Published by the chunk service's migration, which follows this one.
-    SELECT chunk_count, storage_bytes INTO v_chunks, v_stored FROM repository_chunk_totals(p_repo_id);
-
-    UPDATE repository_stats
-    SET commit_count = (SELECT count(*) FROM commits WHERE repo_id = p_repo_id),
-        branch_count = (SELECT count(*) FROM branches WHERE repo_id = p_repo_id),
-        tag_count = (SELECT count(*) FROM tags WHERE repo_id = p_repo_id),
-        contributor_count = (
-            SELECT count(DISTINCT lower(author_email)) FROM commits WHERE repo_id = p_repo_id),
-        file_count = (SELECT count(*) FROM assets WHERE repo_id = p_repo_id),
-        chunk_count = v_chunks,
-        storage_bytes = v_stored,
-        logical_bytes = v_logical,
-        dedup_ratio = CASE WHEN v_stored > 0 THEN v_logical::FLOAT / v_stored ELSE 1.0 END,
-        last_activity_at = (
-            SELECT greatest(r.pushed_at,
-                            (SELECT max(created_at) FROM commits WHERE repo_id = p_repo_id),
-                            (SELECT max(updated_at) FROM branches WHERE repo_id = p_repo_id),
-                            (SELECT max(created_at) FROM tags WHERE repo_id = p_repo_id))
-            FROM repositories r WHERE r.id = p_repo_id),
-        calculated_at = clock_timestamp()
-    WHERE repo_id = p_repo_id;
-END;
-$$;
-
--- Adds what was used to today's row (UTC) of each entity. Services collect in memory and write every few
--- seconds, hence arrays, of one element per entity and of equal length. Ids must be distinct.
-CREATE FUNCTION record_usage(
-    p_entity_type TEXT,
-    p_entity_ids UUID[],
-    p_bandwidth_bytes BIGINT[],
-    p_api_requests INT[],
-    p_push_counts INT[],
-    p_pull_counts INT[]
-)
-RETURNS VOID
-LANGUAGE sql
-AS $$
-    INSERT INTO usage_metrics AS u (entity_type, entity_id, metric_date, bandwidth_bytes, api_requests,
-                                    push_count, pull_count)
-    SELECT p_entity_type, d.entity_id, (clock_timestamp() AT TIME ZONE 'UTC')::DATE,
-           d.bandwidth_bytes, d.api_requests, d.push_count, d.pull_count
-    FROM unnest(p_entity_ids, p_bandwidth_bytes, p_api_requests, p_push_counts, p_pull_counts)
-        AS d (entity_id, bandwidth_bytes, api_requests, push_count, pull_count)
-    ORDER BY d.entity_id
-    ON CONFLICT (entity_type, entity_id, metric_date) DO UPDATE
-    SET bandwidth_bytes = u.bandwidth_bytes + excluded.bandwidth_bytes,
-        api_requests = u.api_requests + excluded.api_requests,
-        push_count = u.push_count + excluded.push_count,
-        pull_count = u.pull_count + excluded.pull_count
-$$;
+CREATE TRIGGER repository_collaborators_announce AFTER INSERT OR UPDATE OR DELETE ON repository_collaborators
+    FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
+CREATE TRIGGER team_repositories_announce AFTER INSERT OR UPDATE OR DELETE ON team_repositories
+    FOR EACH ROW EXECUTE FUNCTION announce_access_change('repo_id');
+CREATE TRIGGER repositories_announce
+    AFTER UPDATE OF name, visibility, archived, disabled, owner_type, owner_id, deleted_at ON repositories
+    FOR EACH ROW EXECUTE FUNCTION announce_access_change('id');
 
 -- -----------------------------------------------------------------------------
 -- Published for the other services

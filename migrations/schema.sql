@@ -756,7 +756,6 @@ BEGIN
     PERFORM FROM repository_stats WHERE repo_id = p_repo_id FOR UPDATE;
 
     SELECT coalesce(sum(size), 0) INTO v_logical FROM assets WHERE repo_id = p_repo_id;
-    -- Published by the chunk service's migration, which follows this one.
     SELECT chunk_count, storage_bytes INTO v_chunks, v_stored FROM repository_chunk_totals(p_repo_id);
 
     UPDATE repository_stats
@@ -1390,6 +1389,12 @@ COMMENT ON COLUMN public.repository_stats.logical_bytes IS 'bytes of those conte
 
 COMMENT ON COLUMN public.repository_stats.dedup_ratio IS 'logical_bytes / storage_bytes; 1 when nothing is stored';
 
+CREATE TABLE public.schema_functions (
+    path text NOT NULL COLLATE pg_catalog."C",
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.schema_migrations (
     version bigint NOT NULL,
     description text NOT NULL,
@@ -1712,6 +1717,9 @@ ALTER TABLE ONLY public.repository_settings
 
 ALTER TABLE ONLY public.repository_stats
     ADD CONSTRAINT repository_stats_pkey PRIMARY KEY (repo_id);
+
+ALTER TABLE ONLY public.schema_functions
+    ADD CONSTRAINT schema_functions_pkey PRIMARY KEY (path);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);

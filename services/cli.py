@@ -12,7 +12,8 @@ from typing import Any
 import asyncpg
 import uvloop
 
-from migrations import runner
+from migrations import runner, status
+from migrations.files import MigrationError
 from services import up
 from services.suite import BUILDERS, addresses
 from shared.db.pool import UNREACHABLE
@@ -23,7 +24,7 @@ from shared.runtime.config import ConfigError, Settings
 from shared.runtime.process import serve_until_signal
 from shared.runtime.server_key import ServerKey
 
-_EXPECTED = (ConfigError, StartError, EmbeddedPostgresError, runner.MigrationError)
+_EXPECTED = (ConfigError, StartError, EmbeddedPostgresError, MigrationError)
 
 
 def main() -> None:
@@ -90,13 +91,13 @@ async def _serve_one(settings: Settings, name: str) -> None:
 def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
     with up.database(settings) as (dsn, _postgres):
         if arguments.status:
-            for row in asyncio.run(runner.status(dsn)):
+            for row in asyncio.run(status.read_status(dsn)):
                 when = f"{row.applied_at:%Y-%m-%d %H:%M}" if row.applied_at else ""
-                print(f"{row.version:>6}  {row.state:<8}  {when:<16}  {row.description}")
+                print(f"{row.version or '':>6}  {row.state:<8}  {when:<16}  {row.description}")
             return
         applied = asyncio.run(runner.migrate(dsn))
-        for step in applied:
-            print(f"applied {step.name}")
+        for file in applied:
+            print(f"applied {file.name}")
         print("the database is up to date")
 
 

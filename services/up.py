@@ -16,7 +16,8 @@ import structlog
 from dits.auth.v1.account_service_pb2 import RegisterRequest
 from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
 
-from migrations import runner
+from migrations.runner import migrate
+from migrations.status import check_compatible
 from services.suite import Suite
 from shared.errors import DomainError
 from shared.postgres.embedded import EmbeddedPostgres
@@ -48,14 +49,14 @@ async def check_schema(dsn: str) -> None:
     """Refuses a schema that this program does not fit. Raises MigrationError."""
     connection = await asyncpg.connect(dsn)
     try:
-        await runner.check_compatible(connection)
+        await check_compatible(connection)
     finally:
         await connection.close()
 
 
 async def serve(settings: Settings, dsn: str, postgres: EmbeddedPostgres | None) -> None:
     """Migrates, starts the four services, says what to do next, and serves until told to stop."""
-    await runner.migrate(dsn)
+    await migrate(dsn)
     key = ServerKey.load(settings.server_key, settings.data_dir)
     suite = Suite(Runtime(settings, dsn, key))
     await suite.start()

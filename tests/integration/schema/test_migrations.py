@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from migrations import dump, runner
-from migrations.runner import Migration, MigrationError, Patience, State
+from migrations import dump
+from migrations.files import Files, MigrationError, Step, discover
+from migrations.runner import Patience, migrate
+from migrations.status import State, StatusRow, check_compatible, read_status
 from tests.integration.schema.rows import (
     Connection,
     add_org,
@@ -21,6 +23,7 @@ from tests.integration.schema.rows import (
     until_blocked,
 )
 
+FILES = discover()
 HURRIED = Patience(lock_timeout=0.05, attempts=3, pause=0.01)
 
 # Rows as the first schema allowed them: counters that are wrong, a worker's claim without a token.
@@ -51,6 +54,25 @@ IN_USE = """
 """
 
 
+def first(count: int) -> Files:
+    """The first steps, without the functions, which fit the schema after the last one."""
+    return Files(FILES.steps[:count])
+
+
+def edited(version: int) -> Files:
+    """All files, of which one step has another text than databases know."""
+    steps = list(FILES.steps)
+    steps[version - 1] = replace(steps[version - 1], checksum="sha256:other")
+    return replace(FILES, steps=tuple(steps))
+
+
+def next_step(sql: str) -> Files:
+    """All files and one step more."""
+    number = len(FILES.steps) + 1
+    step = Step.parse(f"{number:04}_next.sql", f"-- Next\n{sql}")
+    return replace(FILES, steps=(*FILES.steps, step))
+
+
 async def columns(conn: Connection) -> set[tuple[str, ...]]:
     query = """
         SELECT table_name, column_name, data_type FROM information_schema.columns
@@ -73,22 +95,22 @@ async def test_the_schema_is_the_one_on_file(dsn: str, conn: Connection) -> None
 
 
 async def test_nothing_of_the_specification_is_lost(empty_database: str) -> None:
-    await runner.migrate(empty_database, runner.discover()[:1])
+    await migrate(empty_database, first(1))
     async with connected(empty_database) as conn:
         specified = await columns(conn)
         assert len({table for table, _, _ in specified}) == 36
-        await runner.migrate(empty_database)
+        await migrate(empty_database)
         assert specified <= await columns(conn)
 
 
 async def test_a_database_in_use_is_carried_over(empty_database: str) -> None:
-    await runner.migrate(empty_database, runner.discover()[:1])
+    await migrate(empty_database, first(1))
     async with connected(empty_database) as conn:
         ada, org = await add_user(conn, "Ada"), await add_org(conn, "Pixar")
         await add_repo(conn, ada)
         await conn.execute(IN_USE)
 
-        await runner.migrate(empty_database)
+        await migrate(empty_database)
 
         names = await rows(conn, "SELECT name_key, owner_id FROM namespaces ORDER BY name_key")
         assert names == [("ada", ada), ("pixar", org)]
@@ -107,67 +129,63 @@ async def test_a_database_in_use_is_carried_over(empty_database: str) -> None:
 
 
 async def test_eight_that_migrate_at_once_apply_each_step_once(empty_database: str) -> None:
-    done = await asyncio.gather(*(runner.migrate(empty_database) for _ in range(8)))
-    assert sorted(step.version for steps in done for step in steps) == [
-        step.version for step in runner.discover()
-    ]
-    assert await runner.migrate(empty_database) == []
+    done = await asyncio.gather(*(migrate(empty_database) for _ in range(8)))
+    names = sorted(file.name for files in done for file in files)
+    assert names == sorted(
+        [*(step.name for step in FILES.steps), *(file.name for file in FILES.functions)]
+    )
+    assert await migrate(empty_database) == []
 
 
 async def test_an_edited_file_is_refused(dsn: str) -> None:
-    steps = runner.discover()
-    steps[1] = replace(steps[1], checksum="sha256:other")
     with pytest.raises(
         MigrationError, match=r"^0002_shared.sql was edited after it had been applied"
     ):
-        await runner.migrate(dsn, steps)
+        await migrate(dsn, edited(2))
 
 
 async def test_a_newer_database_is_refused(dsn: str) -> None:
     with pytest.raises(MigrationError, match=r"has step 2 .* which this program does not know"):
-        await runner.migrate(dsn, runner.discover()[:1])
+        await migrate(dsn, first(1))
 
 
 async def test_a_database_with_a_gap_is_refused(dsn: str, conn: Connection) -> None:
     await conn.execute("DELETE FROM schema_migrations WHERE version = 2")
     with pytest.raises(MigrationError, match="has step 3 but not step 2"):
-        await runner.migrate(dsn)
-
-
-def next_step(sql: str) -> list[Migration]:
-    steps = runner.discover()
-    return [*steps, Migration.parse(f"{len(steps) + 1:04}_next.sql", f"-- Next\n{sql}")]
+        await migrate(dsn)
 
 
 async def test_a_failing_step_leaves_nothing(dsn: str, conn: Connection) -> None:
     before = await dump.dump(dsn)
-    steps = next_step("CREATE TABLE extra (id INT); INSERT INTO extra VALUES (1); SELECT 1 / 0;")
+    files = next_step("CREATE TABLE extra (id INT); INSERT INTO extra VALUES (1); SELECT 1 / 0;")
     with pytest.raises(MigrationError) as failure:
-        await runner.migrate(dsn, steps)
-    assert str(failure.value) == f"{steps[-1].name} failed and changed nothing: division by zero."
+        await migrate(dsn, files)
+    name = files.steps[-1].name
+    assert str(failure.value) == f"{name} failed and changed nothing: division by zero."
     assert await dump.dump(dsn) == before
-    assert (await runner.status(dsn, steps))[-1].state is State.PENDING
+    assert (await read_status(dsn, files))[len(FILES.steps)].state is State.PENDING
 
 
 async def test_a_syntax_error_is_shown(dsn: str) -> None:
-    steps = next_step("SELECT 1;\nSELEC 2;")
+    files = next_step("SELECT 1;\nSELEC 2;")
     with pytest.raises(MigrationError) as failure:
-        await runner.migrate(dsn, steps)
+        await migrate(dsn, files)
     assert str(failure.value) == (
-        f'{steps[-1].name}, line 3, failed and changed nothing: syntax error at or near "SELEC".'
+        f"{files.steps[-1].name}, line 3, failed and changed nothing:"
+        ' syntax error at or near "SELEC".'
     )
 
 
 async def test_a_step_gives_up_on_a_locked_table(
     dsn: str, conn: Connection, other: Connection
 ) -> None:
-    steps = next_step("CREATE TABLE extra (id INT); ALTER TABLE users ADD COLUMN extra INT;")
+    files = next_step("CREATE TABLE extra (id INT); ALTER TABLE users ADD COLUMN extra INT;")
     async with conn.transaction():
         await conn.execute("LOCK TABLE users IN ACCESS SHARE MODE")
         with pytest.raises(
             MigrationError, match="found its tables locked in 3 attempts"
         ) as failure:
-            await runner.migrate(dsn, steps, HURRIED)
+            await migrate(dsn, files, HURRIED)
     assert str(failure.value).endswith("canceling statement due to lock timeout.")
     assert "extra" not in await tables(other)
 
@@ -175,37 +193,35 @@ async def test_a_step_gives_up_on_a_locked_table(
 async def test_a_step_tries_again_until_the_table_is_free(
     dsn: str, conn: Connection, other: Connection
 ) -> None:
-    steps = next_step("ALTER TABLE users ADD COLUMN extra INT;")
+    files = next_step("ALTER TABLE users ADD COLUMN extra INT;")
     async with conn.transaction():
         await conn.execute("LOCK TABLE users IN ACCESS SHARE MODE")
-        migrating = asyncio.create_task(
-            runner.migrate(dsn, steps, replace(HURRIED, attempts=10_000))
-        )
+        migrating = asyncio.create_task(migrate(dsn, files, replace(HURRIED, attempts=10_000)))
         await until_blocked(other, times=2)
-    assert await migrating == steps[-1:]
+    assert await migrating == [files.steps[-1]]
 
 
 async def test_waiting_for_ones_turn_is_not_limited(dsn: str, conn: Connection) -> None:
     """Another process may keep the turn for longer than a step may wait for a table."""
-    steps = next_step("CREATE TABLE extra (id INT);")
-    slow = replace(steps[-1], sql=f"SELECT pg_sleep({HURRIED.lock_timeout * 20}); {steps[-1].sql}")
-    first = asyncio.create_task(runner.migrate(dsn, [*steps[:-1], slow], HURRIED))
+    files = next_step("CREATE TABLE extra (id INT);")
+    last = files.steps[-1]
+    slow = replace(last, sql=f"SELECT pg_sleep({HURRIED.lock_timeout * 20}); {last.sql}")
+    sleeper = asyncio.create_task(migrate(dsn, replace(files, steps=(*FILES.steps, slow)), HURRIED))
     await until(
         conn,
         "SELECT EXISTS (SELECT FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event = 'PgSleep')",
     )
-    assert await runner.migrate(dsn, steps, HURRIED) == []
-    assert await first == [slow]
+    assert await migrate(dsn, files, HURRIED) == []
+    assert await sleeper == [slow]
 
 
-async def test_status_tells_the_four_states(empty_database: str) -> None:
-    steps = runner.discover()
-    assert {row.state for row in await runner.status(empty_database)} == {State.PENDING}
+async def test_status_tells_the_states_of_steps(empty_database: str) -> None:
+    steps = FILES.steps
+    assert {row.state for row in await read_status(empty_database)} == {State.PENDING}
 
-    await runner.migrate(empty_database, steps[:3])
-    edited = replace(steps[1], checksum="sha256:other")
-    rows = await runner.status(empty_database, [steps[0], edited])
+    await migrate(empty_database, first(3))
+    rows = await read_status(empty_database, Files(edited(2).steps[:2]))
     assert [(row.version, row.state) for row in rows] == [
         (1, State.APPLIED),
         (2, State.EDITED),
@@ -213,7 +229,7 @@ async def test_status_tells_the_four_states(empty_database: str) -> None:
     ]
     assert [row.description for row in rows] == [step.description for step in steps[:3]]
     assert all(row.applied_at for row in rows)
-    assert (await runner.status(empty_database))[3] == runner.StatusRow(
+    assert (await read_status(empty_database))[3] == StatusRow(
         4, steps[3].description, State.PENDING, None
     )
 
@@ -231,14 +247,13 @@ async def test_status_tells_the_four_states(empty_database: str) -> None:
 async def test_a_service_serves_its_own_schema_and_the_one_before(
     empty_database: str, applied: int, known: int, sentence: str | None
 ) -> None:
-    steps = runner.discover()
-    await runner.migrate(empty_database, steps[:applied])
+    await migrate(empty_database, first(applied))
     async with connected(empty_database) as conn:
         if sentence is None:
-            await runner.check_compatible(conn, steps[:known])
+            await check_compatible(conn, first(known))
             return
         with pytest.raises(MigrationError, match=f"The database is at step {applied}, {sentence}"):
-            await runner.check_compatible(conn, steps[:known])
+            await check_compatible(conn, first(known))
 
 
 async def test_no_index_repeats_another(conn: Connection) -> None:

@@ -1,8 +1,8 @@
--- Who may do what, in one place: the access check of every service and the listings agree by asking the
--- same functions. Owned by auth.
+-- Who may do what, in one place: the access check of every service and the listings agree, because they
+-- ask the same functions.
 
 -- A granted level as a number: 1 read, 2 write, 3 admin. Equal to dits.common.v1.Permission.
-CREATE FUNCTION permission_level(p_permission TEXT)
+CREATE OR REPLACE FUNCTION permission_level(p_permission TEXT)
 RETURNS INT
 LANGUAGE sql IMMUTABLE
 AS $$
@@ -12,7 +12,7 @@ $$;
 -- What follows from a membership: owners and administrators of an organisation administer its
 -- repositories, members have what the organisation's settings say (read unless they say otherwise),
 -- people who only see bills have nothing.
-CREATE FUNCTION membership_level(p_role TEXT, p_settings JSONB)
+CREATE OR REPLACE FUNCTION membership_level(p_role TEXT, p_settings JSONB)
 RETURNS INT
 LANGUAGE sql IMMUTABLE
 AS $$
@@ -25,7 +25,7 @@ $$;
 
 -- Every right that a user was given: by owning, by membership, by name or through a team. A repository
 -- can occur several times; the highest level counts. Deleted repositories are left out.
-CREATE FUNCTION granted_permissions(p_user_id UUID)
+CREATE OR REPLACE FUNCTION granted_permissions(p_user_id UUID)
 RETURNS TABLE (repo_id UUID, level INT)
 LANGUAGE sql STABLE
 AS $$
@@ -51,7 +51,7 @@ AS $$
 $$;
 
 -- The right of one user (NULL = anonymous) on one repository, visibility included. 0 = it looks absent.
-CREATE FUNCTION repository_permission(p_user_id UUID, p_repo_id UUID)
+CREATE OR REPLACE FUNCTION repository_permission(p_user_id UUID, p_repo_id UUID)
 RETURNS INT
 LANGUAGE sql STABLE
 AS $$
@@ -67,7 +67,7 @@ AS $$
 $$;
 
 -- What an account may do to the repositories of an owner: 3 = create, rename, delete them. 0 = nothing.
-CREATE FUNCTION owner_permission(p_user_id UUID, p_owner_type TEXT, p_owner_id UUID)
+CREATE OR REPLACE FUNCTION owner_permission(p_user_id UUID, p_owner_type TEXT, p_owner_id UUID)
 RETURNS INT
 LANGUAGE sql STABLE
 AS $$
@@ -78,40 +78,3 @@ AS $$
                        WHERE m.org_id = p_owner_id AND m.user_id = p_user_id), 0)
     END
 $$;
-
--- Every service keeps answers of the access check for up to five seconds. These triggers tell it to
--- forget those about one user or repository at once. A hint, sent at commit; losing one loses nothing.
--- Argument: the column that holds the id.
-CREATE FUNCTION announce_access_change()
-RETURNS TRIGGER
-LANGUAGE plpgsql
-AS $$
-DECLARE
-    v_row JSONB := to_jsonb(coalesce(NEW, OLD));
-BEGIN
-    PERFORM pg_notify('dits_access', v_row ->> TG_ARGV[0]);
-    RETURN NULL;
-END;
-$$;
-
-CREATE TRIGGER sessions_announce AFTER UPDATE OF revoked_at OR DELETE ON sessions
-    FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
-CREATE TRIGGER api_tokens_announce AFTER UPDATE OF revoked_at, scopes, repository_ids OR DELETE ON api_tokens
-    FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
-CREATE TRIGGER users_announce AFTER UPDATE OF status, username ON users
-    FOR EACH ROW EXECUTE FUNCTION announce_access_change('id');
-CREATE TRIGGER organization_members_announce AFTER INSERT OR UPDATE OR DELETE ON organization_members
-    FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
-CREATE TRIGGER team_members_announce AFTER INSERT OR UPDATE OR DELETE ON team_members
-    FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
-CREATE TRIGGER repository_collaborators_announce AFTER INSERT OR UPDATE OR DELETE ON repository_collaborators
-    FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
-CREATE TRIGGER team_repositories_announce AFTER INSERT OR UPDATE OR DELETE ON team_repositories
-    FOR EACH ROW EXECUTE FUNCTION announce_access_change('repo_id');
-CREATE TRIGGER repositories_announce
-    AFTER UPDATE OF name, visibility, archived, disabled, owner_type, owner_id, deleted_at ON repositories
-    FOR EACH ROW EXECUTE FUNCTION announce_access_change('id');
-
--- The only repositories that an API token opens (NULL: all that its user can open), for listings.
-CREATE VIEW token_reach AS
-SELECT id AS token_id, repository_ids FROM api_tokens;

@@ -1,0 +1,57 @@
+-- Which locks cover which paths. The lock on a directory, `dir/`, covers everything below it.
+--
+-- Here and in the other files on locks, functions say how they are executed: LATERAL (... OFFSET 0) is
+-- looked up row by row, in the order written; there is no other way to join, and a table is read through
+-- an index. `(...) IS TRUE` is no condition for an index. Where statistics are missing or old (all locks
+-- of yesterday are gone), or a plan was kept from a time with few locks, the planner would read all locks
+-- of the repository, once per path at worst. For one lock, planning takes longer than everything else,
+-- and the plan that serves any number of locks is the right one: hence force_generic_plan.
+
+-- The directory that contains a file or directory: 'a/b/' for 'a/b/c' and 'a/b/c/', '' at the top.
+CREATE OR REPLACE FUNCTION lock_parent(p_path TEXT)
+RETURNS TEXT
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT CASE strpos(rtrim(p_path, '/'), '/') WHEN 0 THEN '' ELSE
+        left(rtrim(p_path, '/'), 1 - strpos(reverse(rtrim(p_path, '/')), '/')) END
+$$;
+
+-- A directory and all directories above it: 'a/', 'a/b/' and 'a/b/c/' for 'a/b/c/'.
+CREATE OR REPLACE FUNCTION lock_ancestry(p_directory TEXT)
+RETURNS SETOF TEXT
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 5
+AS $$
+DECLARE
+    v_parts TEXT[] := string_to_array(rtrim(p_directory, '/'), '/');
+BEGIN
+    RETURN QUERY SELECT array_to_string(v_parts[1:n], '/') || '/' FROM generate_series(1, cardinality(v_parts)) n;
+END;
+$$;
+
+-- The live locks that bear on any of the paths: on the path itself, or on a directory above it. One index
+-- lookup per path and per directory above, each directory once.
+CREATE OR REPLACE FUNCTION locks_over(p_repo_id UUID, p_paths TEXT[], p_now TIMESTAMPTZ)
+RETURNS TABLE (path TEXT, lock_id UUID)
+LANGUAGE sql STABLE ROWS 10
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = 'off'
+SET enable_hashjoin = 'off'
+SET enable_mergejoin = 'off'
+AS $$
+    SELECT asked.path, l.id
+    FROM unnest(p_paths) AS asked (path)
+    CROSS JOIN LATERAL (
+        SELECT k.id FROM locks k
+        WHERE k.repo_id = p_repo_id AND k.path = asked.path
+          AND (k.locked_at <= p_now AND k.expires_at > p_now) IS TRUE OFFSET 0) l
+    UNION ALL
+    SELECT asked.path, l.id
+    FROM (SELECT lock_parent(p.path) AS directory, array_agg(p.path) AS paths
+          FROM unnest(p_paths) AS p (path) GROUP BY 1) AS inside
+    CROSS JOIN LATERAL (SELECT a.path FROM lock_ancestry(inside.directory) AS a (path) OFFSET 0) above
+    CROSS JOIN LATERAL (
+        SELECT k.id FROM locks k
+        WHERE k.repo_id = p_repo_id AND k.path = above.path
+          AND (k.locked_at <= p_now AND k.expires_at > p_now) IS TRUE OFFSET 0) l
+    CROSS JOIN LATERAL unnest(inside.paths) AS asked (path)
+$$;

@@ -1,0 +1,34 @@
+-- Events about locks.
+
+-- Emits events about some locks that have a row: one for all that are alike in everything but id, path and
+-- fence, as those are that were taken together. p_cause: why it happened, NULL if nobody said.
+CREATE OR REPLACE FUNCTION announce_locks(p_type TEXT, p_repo_id UUID, p_actor_id UUID, p_lock_ids UUID[],
+                                          p_cause TEXT)
+RETURNS VOID
+LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = 'off'
+AS $$
+BEGIN
+    PERFORM emit_event(p_type, p_repo_id, NULL, p_actor_id,
+                       jsonb_strip_nulls(e.alike) || jsonb_build_object('locks', e.locks))
+    FROM (
+        SELECT jsonb_build_object(
+                   'type', l.lock_type, 'owner_id', l.owner_id, 'owner', u.username, 'reason', l.reason,
+                   'lock_time', l.locked_at, 'expire_time', l.expires_at, 'base_commit', l.locked_at_commit,
+                   'release_on_push', l.release_on_push, 'cause', p_cause) AS alike,
+               l.locks
+        FROM (
+            SELECT k.lock_type, k.owner_id, k.reason, k.locked_at, k.expires_at, k.release_on_push, k.locked_at_commit,
+                   jsonb_agg(jsonb_build_object('id', k.id, 'path', k.path, 'fence', k.fence)
+                             ORDER BY k.path, k.fence) AS locks,
+                   min(k.path) AS first_path, min(k.fence) AS first_fence
+            FROM unnest(p_lock_ids) AS named (id)
+            CROSS JOIN LATERAL (SELECT * FROM locks WHERE locks.id = named.id OFFSET 0) k
+            GROUP BY k.lock_type, k.owner_id, k.reason, k.locked_at, k.expires_at, k.release_on_push, k.locked_at_commit
+        ) l
+        CROSS JOIN LATERAL (SELECT username FROM user_identities WHERE user_identities.id = l.owner_id OFFSET 0) u
+        ORDER BY l.first_path, l.first_fence
+    ) e;
+END;
+$$;
