@@ -26,9 +26,8 @@ if _version_not_supported:
 
 
 class AccessServiceStub:
-    """Answers questions about the credential that the call itself carries, and about no other: so one
-    service can ask on behalf of a caller by passing the caller's credential on, and no secret between
-    services exists.
+    """Answers about the credential of the call itself, and about no other. A service asks on behalf of a caller by
+    passing the caller's credential on, so the services share no secret.
     """
 
     def __init__(self, channel):
@@ -45,18 +44,17 @@ class AccessServiceStub:
 
 
 class AccessServiceServicer:
-    """Answers questions about the credential that the call itself carries, and about no other: so one
-    service can ask on behalf of a caller by passing the caller's credential on, and no secret between
-    services exists.
+    """Answers about the credential of the call itself, and about no other. A service asks on behalf of a caller by
+    passing the caller's credential on, so the services share no secret.
     """
 
     def CheckAccess(self, request, context):
-        """Tells who the caller is and what the caller may do with one repository.
+        """Tells who the caller is and what the caller may do with one repository. Needs no credential: without one it
+        answers for the anonymous caller, who may read public repositories.
 
-        Without a credential it answers for the anonymous caller, who may read public repositories.
-        The answer may be kept for at most 5 seconds. Errors: UNAUTHENTICATED (a credential was sent and is
-        not good; or none was sent and the repository is not public), NOT_FOUND (no such repository, or none
-        that the caller may see).
+        The answer may be kept for at most 5 seconds.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,9 +77,8 @@ def add_AccessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccessService:
-    """Answers questions about the credential that the call itself carries, and about no other: so one
-    service can ask on behalf of a caller by passing the caller's credential on, and no secret between
-    services exists.
+    """Answers about the credential of the call itself, and about no other. A service asks on behalf of a caller by
+    passing the caller's credential on, so the services share no secret.
     """
 
     @staticmethod

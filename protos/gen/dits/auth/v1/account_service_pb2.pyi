@@ -29,9 +29,9 @@ class _UserStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UserStatus
     USER_STATUS_ACTIVE: _UserStatus.ValueType  # 1
     """May log in."""
     USER_STATUS_PENDING_VERIFICATION: _UserStatus.ValueType  # 2
-    """Registered; the server wants the e-mail address verified before the first login."""
+    """Registered. The server wants the e-mail address verified before the first login."""
     USER_STATUS_SUSPENDED: _UserStatus.ValueType  # 3
-    """Barred by an administrator; every credential is refused."""
+    """Barred by an administrator. Every credential is refused."""
 
 class UserStatus(_UserStatus, metaclass=_UserStatusEnumTypeWrapper):
     """State of an account."""
@@ -41,9 +41,9 @@ USER_STATUS_UNSPECIFIED: UserStatus.ValueType  # 0
 USER_STATUS_ACTIVE: UserStatus.ValueType  # 1
 """May log in."""
 USER_STATUS_PENDING_VERIFICATION: UserStatus.ValueType  # 2
-"""Registered; the server wants the e-mail address verified before the first login."""
+"""Registered. The server wants the e-mail address verified before the first login."""
 USER_STATUS_SUSPENDED: UserStatus.ValueType  # 3
-"""Barred by an administrator; every credential is refused."""
+"""Barred by an administrator. Every credential is refused."""
 Global___UserStatus: _TypeAlias = UserStatus  # noqa: Y015
 
 @_typing.final
@@ -60,13 +60,11 @@ class User(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUID text."""
+    """UUID of the account."""
     username: _builtins.str
-    """3–39 of letters, digits and hyphens; starts with a letter or digit; no `--`, no hyphen at the
-    end. Unique without regard to case, among users and organisations together.
-    """
+    """Username. Unique among users and organisations, without regard to case."""
     email: _builtins.str
-    """Unique without regard to case."""
+    """E-mail address. Unique without regard to case."""
     email_verified: _builtins.bool
     """Whether the owner has shown that the address is theirs."""
     name: _builtins.str
@@ -108,15 +106,13 @@ class RegisterRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """UUID chosen by the client; a repetition with the same body within 24 hours returns the first
-    result. Optional.
-    """
+    """UUID that makes a repetition return the first result. Optional."""
     username: _builtins.str
-    """See User.username. Reserved: admin, administrator, root, system, dits, api, www, help, support."""
+    """Username of the new account."""
     email: _builtins.str
     """An address of at most 254 bytes with one `@`."""
     password: _builtins.str
-    """12–1024 bytes of UTF-8; not one of the commonest passwords. Nothing else is asked of it."""
+    """12–1024 bytes of UTF-8, not one of the commonest passwords, not the username or the email."""
     name: _builtins.str
     """Name to show, at most 255 characters. Default: the username."""
     def __init__(
@@ -145,7 +141,7 @@ class RegisterResponse(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> Global___User:
-        """The new account. Log in with SessionService.Login."""
+        """The new account. SessionService.Login opens its first session."""
 
     def __init__(
         self,

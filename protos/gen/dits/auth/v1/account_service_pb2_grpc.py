@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AccountServiceStub:
-    """Creates and reads accounts. Errors are described in dits/common/v1/error_reason.proto.
+    """Creates and reads accounts.
     """
 
     def __init__(self, channel):
@@ -48,23 +48,26 @@ class AccountServiceStub:
 
 
 class AccountServiceServicer:
-    """Creates and reads accounts. Errors are described in dits/common/v1/error_reason.proto.
+    """Creates and reads accounts.
     """
 
     def Register(self, request, context):
-        """Creates an account. Anyone may call it unless the operator closed registration
-        (PERMISSION_MISSING then).
+        """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
+        PERMISSION_MISSING.
 
-        Errors: INVALID_FIELD (username, email, password or name breaks its rule), NAME_TAKEN (a user or an
-        organisation has that username, or an account that email), SERVER_BUSY (too many passwords being
-        hashed at once), REQUEST_ID_REUSED.
+        Errors:
+        - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
+        - REQUEST_ID_REUSED
+        - SERVER_BUSY: the server is hashing as many passwords as it can.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetMe(self, request, context):
-        """Returns the account of the caller. Needs any valid credential; API tokens need `user:read`.
+        """Returns the account of the caller. Needs a credential; an API token needs `user:read`.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,7 +95,7 @@ def add_AccountServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccountService:
-    """Creates and reads accounts. Errors are described in dits/common/v1/error_reason.proto.
+    """Creates and reads accounts.
     """
 
     @staticmethod

@@ -27,41 +27,49 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccountServiceStub:
-    """Creates and reads accounts. Errors are described in dits/common/v1/error_reason.proto."""
+    """Creates and reads accounts."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
     Register: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RegisterRequest, _account_service_pb2.RegisterResponse]
-    """Creates an account. Anyone may call it unless the operator closed registration
-    (PERMISSION_MISSING then).
+    """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
+    PERMISSION_MISSING.
 
-    Errors: INVALID_FIELD (username, email, password or name breaks its rule), NAME_TAKEN (a user or an
-    organisation has that username, or an account that email), SERVER_BUSY (too many passwords being
-    hashed at once), REQUEST_ID_REUSED.
+    Errors:
+    - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
+    - REQUEST_ID_REUSED
+    - SERVER_BUSY: the server is hashing as many passwords as it can.
     """
     GetMe: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetMeRequest, _account_service_pb2.GetMeResponse]
-    """Returns the account of the caller. Needs any valid credential; API tokens need `user:read`."""
+    """Returns the account of the caller. Needs a credential; an API token needs `user:read`.
+
+    Errors: none beyond the common ones.
+    """
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
-    """Creates and reads accounts. Errors are described in dits/common/v1/error_reason.proto."""
+    """Creates and reads accounts."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RegisterRequest, _account_service_pb2.RegisterResponse]  # type: ignore[assignment]
-    """Creates an account. Anyone may call it unless the operator closed registration
-    (PERMISSION_MISSING then).
+    """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
+    PERMISSION_MISSING.
 
-    Errors: INVALID_FIELD (username, email, password or name breaks its rule), NAME_TAKEN (a user or an
-    organisation has that username, or an account that email), SERVER_BUSY (too many passwords being
-    hashed at once), REQUEST_ID_REUSED.
+    Errors:
+    - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
+    - REQUEST_ID_REUSED
+    - SERVER_BUSY: the server is hashing as many passwords as it can.
     """
     GetMe: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetMeRequest, _account_service_pb2.GetMeResponse]  # type: ignore[assignment]
-    """Returns the account of the caller. Needs any valid credential; API tokens need `user:read`."""
+    """Returns the account of the caller. Needs a credential; an API token needs `user:read`.
+
+    Errors: none beyond the common ones.
+    """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Creates and reads accounts. Errors are described in dits/common/v1/error_reason.proto."""
+    """Creates and reads accounts."""
 
     @_abc_1.abstractmethod
     def Register(
@@ -69,12 +77,13 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.RegisterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.RegisterResponse, _abc.Awaitable[_account_service_pb2.RegisterResponse]]:
-        """Creates an account. Anyone may call it unless the operator closed registration
-        (PERMISSION_MISSING then).
+        """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
+        PERMISSION_MISSING.
 
-        Errors: INVALID_FIELD (username, email, password or name breaks its rule), NAME_TAKEN (a user or an
-        organisation has that username, or an account that email), SERVER_BUSY (too many passwords being
-        hashed at once), REQUEST_ID_REUSED.
+        Errors:
+        - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
+        - REQUEST_ID_REUSED
+        - SERVER_BUSY: the server is hashing as many passwords as it can.
         """
 
     @_abc_1.abstractmethod
@@ -83,6 +92,9 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.GetMeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.GetMeResponse, _abc.Awaitable[_account_service_pb2.GetMeResponse]]:
-        """Returns the account of the caller. Needs any valid credential; API tokens need `user:read`."""
+        """Returns the account of the caller. Needs a credential; an API token needs `user:read`.
+
+        Errors: none beyond the common ones.
+        """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

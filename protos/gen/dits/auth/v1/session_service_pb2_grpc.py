@@ -28,10 +28,9 @@ if _version_not_supported:
 class SessionServiceStub:
     """Opens and closes sessions.
 
-    A session's token goes into the metadata of every call, on every service, as
-    `authorization: Bearer <token>`. It ends 24 hours after login, or 30 minutes after its last use,
-    or when it is revoked. A user has at most five sessions; a sixth login ends the least recently
-    used. For machines and scripts make an API token instead (TokenService).
+    A session ends 24 hours after login, or 30 minutes after its last use, or when it is revoked, whichever comes
+    first. A user has at most five sessions; a sixth login ends the least recently used one. Machines and scripts
+    use an API token instead (TokenService).
     """
 
     def __init__(self, channel):
@@ -55,30 +54,32 @@ class SessionServiceStub:
 class SessionServiceServicer:
     """Opens and closes sessions.
 
-    A session's token goes into the metadata of every call, on every service, as
-    `authorization: Bearer <token>`. It ends 24 hours after login, or 30 minutes after its last use,
-    or when it is revoked. A user has at most five sessions; a sixth login ends the least recently
-    used. For machines and scripts make an API token instead (TokenService).
+    A session ends 24 hours after login, or 30 minutes after its last use, or when it is revoked, whichever comes
+    first. A user has at most five sessions; a sixth login ends the least recently used one. Machines and scripts
+    use an API token instead (TokenService).
     """
 
     def Login(self, request, context):
-        """Exchanges a username or e-mail address and a password for a session.
+        """Exchanges a username or e-mail address and a password for a session. Needs no credential.
 
-        Unknown user, wrong password and suspended account give the same UNAUTHENTICATED after the same
-        work. After ten failures within 15 minutes for a login from one network, further attempts from
-        that network give RATE_LIMITED with a RetryInfo, for a time that doubles; live sessions are never
-        affected. Errors: INVALID_FIELD, UNAUTHENTICATED, RATE_LIMITED, SERVER_BUSY.
+        An unknown user, a wrong password and a suspended account give the same UNAUTHENTICATED after the same work.
+        After ten failures within 15 minutes for a login from one network, further attempts from that network give
+        RATE_LIMITED for a time that doubles. Live sessions are not affected. Repeating the call opens another
+        session; an unused one ends by itself.
 
-        Repeating the call opens another session; an unused one ends by itself.
+        Errors:
+        - RATE_LIMITED: too many attempts failed; RetryInfo says how long to wait.
+        - SERVER_BUSY: the server is hashing as many passwords as it can.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Logout(self, request, context):
-        """Ends the session that the call is made with; other credentials are refused with
-        INVALID_FIELD (API tokens are revoked with TokenService.RevokeToken). All services refuse the
-        token at most 5 seconds later. A repetition gives UNAUTHENTICATED: the session is gone.
+        """Ends the session that carries the call. Needs a credential, which must be a session: an API token gets
+        INVALID_FIELD, because TokenService.RevokeToken ends it. A repetition gives UNAUTHENTICATED.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,10 +109,9 @@ def add_SessionServiceServicer_to_server(servicer, server):
 class SessionService:
     """Opens and closes sessions.
 
-    A session's token goes into the metadata of every call, on every service, as
-    `authorization: Bearer <token>`. It ends 24 hours after login, or 30 minutes after its last use,
-    or when it is revoked. A user has at most five sessions; a sixth login ends the least recently
-    used. For machines and scripts make an API token instead (TokenService).
+    A session ends 24 hours after login, or 30 minutes after its last use, or when it is revoked, whichever comes
+    first. A user has at most five sessions; a sixth login ends the least recently used one. Machines and scripts
+    use an API token instead (TokenService).
     """
 
     @staticmethod

@@ -33,7 +33,7 @@ class ApiToken(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     LAST_USE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUID text."""
+    """UUID of the token."""
     name: _builtins.str
     """Name given by the owner."""
     @_builtins.property
@@ -42,7 +42,7 @@ class ApiToken(_message.Message):
 
     @_builtins.property
     def repository_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """UUID text of the only repositories the token reaches; empty = all that the owner reaches."""
+        """UUIDs of the only repositories that the token reaches. Empty = all that the owner reaches."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -54,7 +54,7 @@ class ApiToken(_message.Message):
 
     @_builtins.property
     def last_use_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was last used, to within some minutes; absent = never."""
+        """When it was last used, to within some minutes. Absent = never."""
 
     def __init__(
         self,
@@ -87,14 +87,12 @@ class CreateTokenRequest(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REPOSITORIES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """UUID chosen by the client; a repetition with the same body within 24 hours returns the first
-    result, secret included. Optional.
-    """
+    """UUID that makes a repetition return the first result, secret included. Optional."""
     name: _builtins.str
     """1–255 characters."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At least one scope, see TokenService."""
+        """At least one scope of the closed list."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
@@ -102,7 +100,9 @@ class CreateTokenRequest(_message.Message):
 
     @_builtins.property
     def repositories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """UUIDs or `owner/name` of the only repositories that the token shall reach, at most 100. Empty = all."""
+        """UUIDs or `owner/name` of the only repositories that the token reaches, at most 100. Empty = all that the caller
+        reaches with the calling credential.
+        """
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class CreateTokenResponse(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     secret: _builtins.str
-    """The bearer token, `dits_pat_…`. Shown only here; the server keeps a hash."""
+    """The bearer token, `dits_pat_…`. Sent only here; the server keeps a hash."""
     @_builtins.property
     def token(self) -> Global___ApiToken:
         """The token."""

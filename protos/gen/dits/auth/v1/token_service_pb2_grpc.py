@@ -26,15 +26,7 @@ if _version_not_supported:
 
 
 class TokenServiceStub:
-    """Creates, lists and revokes the caller's own API tokens. Every call needs a session, or an API
-    token with the scope `user:write` (`user:read` for listing).
-
-    A token can do what its scopes allow and its owner may do at that moment: effective right = scope ∩
-    owner's current right. A token never creates a token with broader scopes than its own.
-
-    Scopes (a closed list): `repo:read` `repo:write` `repo:admin` `repo:delete` `user:read` `user:write`
-    `org:read` `org:write` `org:admin` `webhook:read` `webhook:write` `key:read` `key:write`
-    `lock:write`. Admin includes write, write includes read; `repo:write` includes `lock:write`.
+    """Creates, lists and revokes the caller's own API tokens.
     """
 
     def __init__(self, channel):
@@ -61,39 +53,37 @@ class TokenServiceStub:
 
 
 class TokenServiceServicer:
-    """Creates, lists and revokes the caller's own API tokens. Every call needs a session, or an API
-    token with the scope `user:write` (`user:read` for listing).
-
-    A token can do what its scopes allow and its owner may do at that moment: effective right = scope ∩
-    owner's current right. A token never creates a token with broader scopes than its own.
-
-    Scopes (a closed list): `repo:read` `repo:write` `repo:admin` `repo:delete` `user:read` `user:write`
-    `org:read` `org:write` `org:admin` `webhook:read` `webhook:write` `key:read` `key:write`
-    `lock:write`. Admin includes write, write includes read; `repo:write` includes `lock:write`.
+    """Creates, lists and revokes the caller's own API tokens.
     """
 
     def CreateToken(self, request, context):
-        """Creates a token and shows its secret, this once.
+        """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
+        gets SCOPE_MISSING for a scope that it does not have itself. A token that is limited to repositories creates
+        tokens with the same limit or a narrower one.
 
-        Errors: INVALID_FIELD (unknown scope, no scope, expiry in the past or over a year ahead),
-        SCOPE_MISSING (a scope that the calling token lacks), NOT_FOUND (a repository the caller does not
-        see), REQUEST_ID_REUSED.
+        Errors:
+        - REQUEST_ID_REUSED
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTokens(self, request, context):
-        """Lists the caller's tokens that are neither revoked nor expired, newest first.
+        """Lists the caller's tokens that are neither revoked nor expired, newest first. Needs a credential; an API token
+        needs `user:read`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeToken(self, request, context):
-        """Revokes one of the caller's tokens. All services refuse it at most 5 seconds later. Revoking a
-        revoked token succeeds. A token may revoke itself whatever its scopes. Errors: NOT_FOUND (no such
-        token of the caller), SCOPE_MISSING.
+        """Revokes one of the caller's tokens. Needs a credential; to revoke another token than itself, an API token needs
+        `user:write`. Revoking a revoked token succeeds.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,15 +116,7 @@ def add_TokenServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TokenService:
-    """Creates, lists and revokes the caller's own API tokens. Every call needs a session, or an API
-    token with the scope `user:write` (`user:read` for listing).
-
-    A token can do what its scopes allow and its owner may do at that moment: effective right = scope ∩
-    owner's current right. A token never creates a token with broader scopes than its own.
-
-    Scopes (a closed list): `repo:read` `repo:write` `repo:admin` `repo:delete` `user:read` `user:write`
-    `org:read` `org:write` `org:admin` `webhook:read` `webhook:write` `key:read` `key:write`
-    `lock:write`. Admin includes write, write includes read; `repo:write` includes `lock:write`.
+    """Creates, lists and revokes the caller's own API tokens.
     """
 
     @staticmethod

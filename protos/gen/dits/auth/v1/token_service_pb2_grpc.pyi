@@ -27,76 +27,63 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TokenServiceStub:
-    """Creates, lists and revokes the caller's own API tokens. Every call needs a session, or an API
-    token with the scope `user:write` (`user:read` for listing).
-
-    A token can do what its scopes allow and its owner may do at that moment: effective right = scope ∩
-    owner's current right. A token never creates a token with broader scopes than its own.
-
-    Scopes (a closed list): `repo:read` `repo:write` `repo:admin` `repo:delete` `user:read` `user:write`
-    `org:read` `org:write` `org:admin` `webhook:read` `webhook:write` `key:read` `key:write`
-    `lock:write`. Admin includes write, write includes read; `repo:write` includes `lock:write`.
-    """
+    """Creates, lists and revokes the caller's own API tokens."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TokenServiceAsyncStub: ...
     CreateToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.CreateTokenRequest, _token_service_pb2.CreateTokenResponse]
-    """Creates a token and shows its secret, this once.
+    """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
+    gets SCOPE_MISSING for a scope that it does not have itself. A token that is limited to repositories creates
+    tokens with the same limit or a narrower one.
 
-    Errors: INVALID_FIELD (unknown scope, no scope, expiry in the past or over a year ahead),
-    SCOPE_MISSING (a scope that the calling token lacks), NOT_FOUND (a repository the caller does not
-    see), REQUEST_ID_REUSED.
+    Errors:
+    - REQUEST_ID_REUSED
     """
     ListTokens: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.ListTokensRequest, _token_service_pb2.ListTokensResponse]
-    """Lists the caller's tokens that are neither revoked nor expired, newest first."""
+    """Lists the caller's tokens that are neither revoked nor expired, newest first. Needs a credential; an API token
+    needs `user:read`.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
+    """
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]
-    """Revokes one of the caller's tokens. All services refuse it at most 5 seconds later. Revoking a
-    revoked token succeeds. A token may revoke itself whatever its scopes. Errors: NOT_FOUND (no such
-    token of the caller), SCOPE_MISSING.
+    """Revokes one of the caller's tokens. Needs a credential; to revoke another token than itself, an API token needs
+    `user:write`. Revoking a revoked token succeeds.
+
+    Errors: none beyond the common ones.
     """
 
 @_typing.type_check_only
 class TokenServiceAsyncStub(TokenServiceStub):
-    """Creates, lists and revokes the caller's own API tokens. Every call needs a session, or an API
-    token with the scope `user:write` (`user:read` for listing).
-
-    A token can do what its scopes allow and its owner may do at that moment: effective right = scope ∩
-    owner's current right. A token never creates a token with broader scopes than its own.
-
-    Scopes (a closed list): `repo:read` `repo:write` `repo:admin` `repo:delete` `user:read` `user:write`
-    `org:read` `org:write` `org:admin` `webhook:read` `webhook:write` `key:read` `key:write`
-    `lock:write`. Admin includes write, write includes read; `repo:write` includes `lock:write`.
-    """
+    """Creates, lists and revokes the caller's own API tokens."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.CreateTokenRequest, _token_service_pb2.CreateTokenResponse]  # type: ignore[assignment]
-    """Creates a token and shows its secret, this once.
+    """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
+    gets SCOPE_MISSING for a scope that it does not have itself. A token that is limited to repositories creates
+    tokens with the same limit or a narrower one.
 
-    Errors: INVALID_FIELD (unknown scope, no scope, expiry in the past or over a year ahead),
-    SCOPE_MISSING (a scope that the calling token lacks), NOT_FOUND (a repository the caller does not
-    see), REQUEST_ID_REUSED.
+    Errors:
+    - REQUEST_ID_REUSED
     """
     ListTokens: _aio.UnaryUnaryMultiCallable[_token_service_pb2.ListTokensRequest, _token_service_pb2.ListTokensResponse]  # type: ignore[assignment]
-    """Lists the caller's tokens that are neither revoked nor expired, newest first."""
+    """Lists the caller's tokens that are neither revoked nor expired, newest first. Needs a credential; an API token
+    needs `user:read`.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
+    """
     RevokeToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]  # type: ignore[assignment]
-    """Revokes one of the caller's tokens. All services refuse it at most 5 seconds later. Revoking a
-    revoked token succeeds. A token may revoke itself whatever its scopes. Errors: NOT_FOUND (no such
-    token of the caller), SCOPE_MISSING.
+    """Revokes one of the caller's tokens. Needs a credential; to revoke another token than itself, an API token needs
+    `user:write`. Revoking a revoked token succeeds.
+
+    Errors: none beyond the common ones.
     """
 
 class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Creates, lists and revokes the caller's own API tokens. Every call needs a session, or an API
-    token with the scope `user:write` (`user:read` for listing).
-
-    A token can do what its scopes allow and its owner may do at that moment: effective right = scope ∩
-    owner's current right. A token never creates a token with broader scopes than its own.
-
-    Scopes (a closed list): `repo:read` `repo:write` `repo:admin` `repo:delete` `user:read` `user:write`
-    `org:read` `org:write` `org:admin` `webhook:read` `webhook:write` `key:read` `key:write`
-    `lock:write`. Admin includes write, write includes read; `repo:write` includes `lock:write`.
-    """
+    """Creates, lists and revokes the caller's own API tokens."""
 
     @_abc_1.abstractmethod
     def CreateToken(
@@ -104,11 +91,12 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_service_pb2.CreateTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.CreateTokenResponse, _abc.Awaitable[_token_service_pb2.CreateTokenResponse]]:
-        """Creates a token and shows its secret, this once.
+        """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
+        gets SCOPE_MISSING for a scope that it does not have itself. A token that is limited to repositories creates
+        tokens with the same limit or a narrower one.
 
-        Errors: INVALID_FIELD (unknown scope, no scope, expiry in the past or over a year ahead),
-        SCOPE_MISSING (a scope that the calling token lacks), NOT_FOUND (a repository the caller does not
-        see), REQUEST_ID_REUSED.
+        Errors:
+        - REQUEST_ID_REUSED
         """
 
     @_abc_1.abstractmethod
@@ -117,7 +105,12 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_service_pb2.ListTokensRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.ListTokensResponse, _abc.Awaitable[_token_service_pb2.ListTokensResponse]]:
-        """Lists the caller's tokens that are neither revoked nor expired, newest first."""
+        """Lists the caller's tokens that are neither revoked nor expired, newest first. Needs a credential; an API token
+        needs `user:read`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN
+        """
 
     @_abc_1.abstractmethod
     def RevokeToken(
@@ -125,9 +118,10 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_service_pb2.RevokeTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.RevokeTokenResponse, _abc.Awaitable[_token_service_pb2.RevokeTokenResponse]]:
-        """Revokes one of the caller's tokens. All services refuse it at most 5 seconds later. Revoking a
-        revoked token succeeds. A token may revoke itself whatever its scopes. Errors: NOT_FOUND (no such
-        token of the caller), SCOPE_MISSING.
+        """Revokes one of the caller's tokens. Needs a credential; to revoke another token than itself, an API token needs
+        `user:write`. Revoking a revoked token succeeds.
+
+        Errors: none beyond the common ones.
         """
 
 def add_TokenServiceServicer_to_server(servicer: TokenServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

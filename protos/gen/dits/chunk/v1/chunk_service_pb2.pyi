@@ -94,13 +94,13 @@ class GetCapabilitiesResponse(_message.Message):
     """Version of the server."""
     @_builtins.property
     def chunking(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChunkingProfile]:
-        """How clients should cut files, smallest file size first: the last profile whose `min_file_bytes` does
-        not exceed the file's size applies.
+        """How clients should cut files, smallest file size first. The last profile whose `min_file_bytes` does not exceed
+        the file's size applies.
         """
 
     @_builtins.property
     def compressions(self) -> _containers.RepeatedScalarFieldContainer[Global___Compression.ValueType]:
-        """Encodings that the server takes."""
+        """Encodings that the server accepts."""
 
     def __init__(
         self,
@@ -223,10 +223,10 @@ class UploadChunksRequest(_message.Message):
     REPOSITORY_FIELD_NUMBER: _builtins.int
     CHUNKS_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
-    """UUID or `owner/name`; in the first message, and in no other."""
+    """UUID or `owner/name`, in the first message and in no other."""
     @_builtins.property
     def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___UploadedChunk]:
-        """At most 10,000 chunks and, as a message, 17 MiB: one chunk of the largest size fits. May be empty."""
+        """At most 10,000 chunks. The message has at most 17 MiB: one chunk of the largest size fits. May be empty."""
 
     def __init__(
         self,
@@ -287,14 +287,16 @@ class UploadChunksResponse(_message.Message):
     STORED_CHUNK_COUNT_FIELD_NUMBER: _builtins.int
     STORED_BYTES_FIELD_NUMBER: _builtins.int
     acknowledged_message_count: _builtins.int
-    """Every chunk of the first so many messages of this stream is durable or was reported in a failure."""
+    """Number of messages, counted from the first of the stream, of which every chunk is durable or was reported in a
+    failure.
+    """
     stored_chunk_count: _builtins.int
     """Chunks stored for the first time on this server, since the acknowledgement before."""
     stored_bytes: _builtins.int
     """Their bytes as stored."""
     @_builtins.property
     def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChunkFailure]:
-        """Chunks that were not taken, since the acknowledgement before."""
+        """Chunks that the server did not take, since the acknowledgement before."""
 
     def __init__(
         self,
@@ -324,8 +326,8 @@ class ChunkFailure(_message.Message):
     hash: _builtins.bytes
     """Its hash, 32 bytes, as given."""
     reason: _builtins.str
-    """Name of an ErrorReason: ERROR_REASON_CONTENT_MISMATCH (the bytes do not hash to the name, do not
-    decompress, or have another size), ERROR_REASON_INVALID_FIELD (hash, size or compression),
+    """Name of a dits.common.v1.ErrorReason. Of an upload: ERROR_REASON_CONTENT_MISMATCH (the bytes do not decompress, or
+    have another hash or size) or ERROR_REASON_INVALID_FIELD (hash, size or compression). Of a download:
     ERROR_REASON_NOT_FOUND, ERROR_REASON_RANGE_BEYOND_END or ERROR_REASON_CHUNK_CORRUPT.
     """
     message: _builtins.str
@@ -360,7 +362,7 @@ class DownloadChunksRequest(_message.Message):
     """Up to 10,000 hashes, 32 bytes each, concatenated."""
     @_builtins.property
     def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___ByteRange]:
-        """Which part of each chunk to send: as many as hashes, or none = all of every chunk."""
+        """Which part of each chunk to send: as many as hashes. Empty = the whole of every chunk."""
 
     def __init__(
         self,
@@ -388,7 +390,7 @@ class ByteRange(_message.Message):
     offset: _builtins.int
     """First byte, counted from 0."""
     length: _builtins.int
-    """How many. 0 = to the end; a range that reaches beyond the end is cut there."""
+    """Number of bytes. 0 = to the end. A range that reaches beyond the end is cut there."""
     def __init__(
         self,
         *,
@@ -405,9 +407,7 @@ Global___ByteRange: _TypeAlias = ByteRange  # noqa: Y015
 
 @_typing.final
 class DownloadChunksResponse(_message.Message):
-    """A message of DownloadChunks, about 1 MiB; with one large chunk up to 17 MiB, so clients must raise
-    gRPC's usual limit of 4 MiB.
-    """
+    """A message of DownloadChunks: about 1 MiB; with one large chunk up to 17 MiB."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -445,12 +445,12 @@ class DownloadedChunk(_message.Message):
     size: _builtins.int
     """Uncompressed size of the whole chunk."""
     compression: Global___Compression.ValueType
-    """How `data` is encoded; always COMPRESSION_NONE where a range was asked for."""
+    """How `data` is encoded. COMPRESSION_NONE if the request has a range for it."""
     data: _builtins.bytes
     """The bytes."""
     @_builtins.property
     def failure(self) -> Global___ChunkFailure:
-        """Set if the chunk could not be sent; `data` is empty then."""
+        """Set if the chunk cannot be sent; `data` is empty then."""
 
     def __init__(
         self,

@@ -26,15 +26,13 @@ if _version_not_supported:
 
 
 class ChunkServiceStub:
-    """Stores and returns chunks. A chunk is 1 byte to 16 MiB, named by the BLAKE3 hash of its
-    uncompressed bytes. Where a file is cut is the client's choice; GetCapabilities recommends sizes so
-    that clients find the same cuts.
+    """Stores and returns chunks. A chunk has 1 byte to 16 MiB. Its hash, the BLAKE3 of its uncompressed bytes,
+    names it. The client chooses where to cut a file; GetCapabilities recommends sizes, so that clients find the
+    same cuts.
 
-    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. A chunk
-    that is uploaded but not named by a push within the lease is collected; FindMissingChunks and repeated
-    uploads renew the lease. Nothing that a commit names is ever collected.
-
-    Batches of hashes travel as raw bytes: 32 bytes each, concatenated in one field.
+    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. The server collects a
+    chunk that was uploaded and that no push names within the lease; FindMissingChunks and repeated uploads renew the
+    lease. The server never collects what a commit names.
     """
 
     def __init__(self, channel):
@@ -66,59 +64,64 @@ class ChunkServiceStub:
 
 
 class ChunkServiceServicer:
-    """Stores and returns chunks. A chunk is 1 byte to 16 MiB, named by the BLAKE3 hash of its
-    uncompressed bytes. Where a file is cut is the client's choice; GetCapabilities recommends sizes so
-    that clients find the same cuts.
+    """Stores and returns chunks. A chunk has 1 byte to 16 MiB. Its hash, the BLAKE3 of its uncompressed bytes,
+    names it. The client chooses where to cut a file; GetCapabilities recommends sizes, so that clients find the
+    same cuts.
 
-    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. A chunk
-    that is uploaded but not named by a push within the lease is collected; FindMissingChunks and repeated
-    uploads renew the lease. Nothing that a commit names is ever collected.
-
-    Batches of hashes travel as raw bytes: 32 bytes each, concatenated in one field.
+    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. The server collects a
+    chunk that was uploaded and that no push names within the lease; FindMissingChunks and repeated uploads renew the
+    lease. The server never collects what a commit names.
     """
 
     def GetCapabilities(self, request, context):
-        """Returns the limits and recommendations of this server. Anyone may call it.
+        """Returns the limits and recommendations of this server. Needs no credential.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FindMissingChunks(self, request, context):
-        """Tells which of up to 10,000 chunks the repository lacks, and renews the lease of the others. A
-        hint: what it calls present is present for at least half a lease, and Push has the last word. Needs
-        WRITE; API tokens need `repo:write`. Safe to repeat. Errors: INVALID_FIELD (length not a multiple
-        of 32), BATCH_TOO_LARGE, NOT_FOUND.
+        """Tells which of up to 10,000 chunks the repository lacks, and renews the lease of the others. Needs WRITE; an API
+        token needs `repo:write`.
+
+        The answer is a hint: what it calls present is present for at least half a lease, and Push decides. Safe to
+        repeat.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UploadChunks(self, request_iterator, context):
-        """Stores chunks. Needs WRITE; API tokens need `repo:write`.
+        """Stores chunks. Needs WRITE; an API token needs `repo:write`.
 
-        Send messages of about 1 MiB, several chunks in each, without waiting for answers; the first names
-        the repository. The server verifies every chunk, writes many into one immutable object, makes it
-        durable, and only then acknowledges, by the number of messages done: UploadChunksResponse.
-        A chunk that cannot be taken is reported in `failures` and the stream goes on. When the stream ends
-        in an error, every message beyond the last acknowledgement must be sent again. Closing the sending
-        side makes the server finish and acknowledge the rest; the call then ends with OK.
+        Send messages of about 1 MiB, several chunks in each, without waiting for answers; the first names the
+        repository. The server verifies every chunk, writes many into one immutable object, makes it durable, and only
+        then acknowledges the messages. A chunk that it cannot take is reported in `failures`, and the stream goes on.
+        When the stream ends with an error, send every message beyond the last acknowledgement again. When the client
+        closes its side, the server acknowledges the rest and ends the call with OK.
 
-        Storing a chunk that is there already is cheap and succeeds. Errors that end the stream:
-        INVALID_FIELD (first message without repository), STREAM_ORDER (no message), UNDECODABLE_MESSAGE,
-        BATCH_TOO_LARGE, NOT_FOUND, REPOSITORY_READ_ONLY, UPLOAD_EXPIRED, STORAGE_FULL,
-        DEPENDENCY_UNAVAILABLE.
+        Storing a chunk that the repository has already is cheap and succeeds.
+
+        Errors:
+        - STREAM_ORDER: the stream ended before its first message.
+        - UPLOAD_EXPIRED: the server gave up the unfinished pack.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DownloadChunks(self, request, context):
-        """Sends chunks, each verified against its name before it leaves the server. Needs READ; API tokens
-        need `repo:read`. Chunks come in the order that is cheapest to read; `index` says which is which. A
-        chunk that cannot be sent is reported in its place and the stream goes on.
-        Errors that end the stream: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND (the repository),
-        DEPENDENCY_UNAVAILABLE.
+        """Sends chunks, each verified against its hash before it leaves the server. Needs READ; an API token needs
+        `repo:read`.
+
+        Chunks come in the order that is cheapest to read; `index` tells which is which. A chunk that cannot be sent is
+        reported in its place, and the stream goes on.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,15 +159,13 @@ def add_ChunkServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ChunkService:
-    """Stores and returns chunks. A chunk is 1 byte to 16 MiB, named by the BLAKE3 hash of its
-    uncompressed bytes. Where a file is cut is the client's choice; GetCapabilities recommends sizes so
-    that clients find the same cuts.
+    """Stores and returns chunks. A chunk has 1 byte to 16 MiB. Its hash, the BLAKE3 of its uncompressed bytes,
+    names it. The client chooses where to cut a file; GetCapabilities recommends sizes, so that clients find the
+    same cuts.
 
-    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. A chunk
-    that is uploaded but not named by a push within the lease is collected; FindMissingChunks and repeated
-    uploads renew the lease. Nothing that a commit names is ever collected.
-
-    Batches of hashes travel as raw bytes: 32 bytes each, concatenated in one field.
+    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. The server collects a
+    chunk that was uploaded and that no push names within the lease; FindMissingChunks and repeated uploads renew the
+    lease. The server never collects what a commit names.
     """
 
     @staticmethod

@@ -3,15 +3,9 @@
 isort:skip_file
 Why a call failed, in words that programs can rely on.
 
-Every error of every dits service carries, in the `grpc-status-details-bin` trailer, a
-`google.rpc.Status` whose first detail is a `google.rpc.ErrorInfo` with `domain` = "dits" and
-`reason` = the name of one of the values below, exactly as written here. Where it helps, one more
-typed detail follows: `BadRequest` (which field, why), `ResourceInfo` (what was not found),
-`PreconditionFailure` (what stands in the way), `QuotaFailure` (which limit) or `RetryInfo` (when
-to try again). The human-readable message may change at any time; the reasons may not.
-
-Whatever the reason: an error means that nothing happened. Only UNAVAILABLE, DEADLINE_EXCEEDED and
-CANCELLED leave the outcome unknown; every call of this API may be repeated safely.
+`google.rpc.ErrorInfo.reason` is the name of one of these values, exactly as written here. Reasons keep their
+meaning; the message beside them is for people and may change. See protos/dits/README.md for the details that
+accompany a reason, and for the reasons that every RPC has in common.
 """
 
 from google.protobuf import descriptor as _descriptor
@@ -36,197 +30,319 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT. A field is malformed or out of range; a BadRequest detail names each field."""
+    """INVALID_ARGUMENT. A field is malformed or out of range. A BadRequest detail names it.
+    Metadata: none.
+    """
     ERROR_REASON_UNDECODABLE_MESSAGE: _ErrorReason.ValueType  # 2
-    """INVALID_ARGUMENT. The bytes are not a message of the type that the method takes."""
+    """INVALID_ARGUMENT. The bytes are not a message of the type that the RPC takes.
+    Metadata: none.
+    """
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT. The page token was not issued by this server for this caller and these filters."""
+    """INVALID_ARGUMENT. This server did not issue the page token for this caller and these filters.
+    Metadata: none.
+    """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 4
-    """INVALID_ARGUMENT. The `request_id` was used before with another body."""
+    """INVALID_ARGUMENT. The `request_id` was used before with another body.
+    Metadata: none.
+    """
     ERROR_REASON_CONTENT_MISMATCH: _ErrorReason.ValueType  # 5
-    """INVALID_ARGUMENT. Content does not hash to the name it was sent under, or is not in its canonical
-    form. Metadata: `expected`, `actual` (hex) where both are known.
+    """INVALID_ARGUMENT. Content is not in its canonical form, or does not match the hash, the size or the list of
+    chunks that it was sent under. `expected` and `actual` are hashes.
+    Metadata: expected?, actual?.
     """
     ERROR_REASON_STREAM_ORDER: _ErrorReason.ValueType  # 6
-    """INVALID_ARGUMENT. The stream's messages came in an order that the method does not allow."""
+    """INVALID_ARGUMENT. The messages of the stream came in an order that the RPC does not allow.
+    Metadata: none.
+    """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 20
-    """UNAUTHENTICATED. No credential, or one that is wrong, expired or revoked: the same answer for
-    all. Also sent when a name/password pair does not fit.
+    """UNAUTHENTICATED. No credential, or one that is wrong, expired or revoked: the answer is the same for all. Also
+    sent when login and password do not belong together.
+    Metadata: none.
     """
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 30
-    """PERMISSION_DENIED. The caller sees the resource but lacks the right. Metadata: `required`, `held`."""
+    """PERMISSION_DENIED. The caller sees the resource but lacks the right. `required` and `held` name the permissions;
+    `held` is `none` where the right is not one on a repository.
+    Metadata: required, held.
+    """
     ERROR_REASON_SCOPE_MISSING: _ErrorReason.ValueType  # 31
-    """PERMISSION_DENIED. The API token lacks a scope. Metadata: `required`."""
+    """PERMISSION_DENIED. The API token lacks the scope `required`.
+    Metadata: required.
+    """
     ERROR_REASON_NOT_FOUND: _ErrorReason.ValueType  # 40
-    """NOT_FOUND. Absent, or not visible to the caller: the two cannot be told apart. ResourceInfo names it."""
+    """NOT_FOUND. Absent, or not visible to the caller: the answer is the same. A ResourceInfo detail names it.
+    Metadata: none.
+    """
     ERROR_REASON_NAME_TAKEN: _ErrorReason.ValueType  # 50
-    """ALREADY_EXISTS. The name is taken (user and organisation names share one namespace). ResourceInfo."""
+    """ALREADY_EXISTS. The name is taken. A ResourceInfo detail names it.
+    Metadata: none.
+    """
     ERROR_REASON_HEAD_MOVED: _ErrorReason.ValueType  # 60
-    """ABORTED. A compare-and-swap lost: the branch is not where the caller expected it.
-    Metadata: `branch`, `expected`, `current` (hex; empty = the branch does not exist).
+    """ABORTED. A compare-and-swap lost: the branch is not at `expected` but at `current`. Both are hashes; empty = the
+    branch does not exist. `current` is `unknown` if the branch was created at the same moment.
+    Metadata: branch, expected, current.
     """
     ERROR_REASON_UPLOAD_EXPIRED: _ErrorReason.ValueType  # 61
-    """ABORTED. The server gave up the upload's unfinished pack; what is not acknowledged must be sent again."""
+    """ABORTED. The server gave up the upload's unfinished pack. Send again what is not acknowledged.
+    Metadata: none.
+    """
     ERROR_REASON_CONTENTION: _ErrorReason.ValueType  # 62
-    """ABORTED. Too much contention on the same rows; nothing was changed; try again. RetryInfo."""
+    """ABORTED. The same rows changed too often at once. Nothing was changed; RetryInfo says when to try again.
+    Metadata: none.
+    """
     ERROR_REASON_REPOSITORY_READ_ONLY: _ErrorReason.ValueType  # 70
-    """FAILED_PRECONDITION. The repository is archived or disabled: it can be read but not changed."""
+    """FAILED_PRECONDITION. The repository is archived or disabled: it can be read but not changed.
+    Metadata: none.
+    """
     ERROR_REASON_BRANCH_PROTECTED: _ErrorReason.ValueType  # 71
-    """FAILED_PRECONDITION. The branch is protected against this update. Metadata: `branch`, `rule`."""
+    """FAILED_PRECONDITION. The branch is protected against this update. `rule` is `forward_only` or `admins_only`.
+    Metadata: branch, rule.
+    """
     ERROR_REASON_NOT_FAST_FORWARD: _ErrorReason.ValueType  # 72
-    """FAILED_PRECONDITION. The new head does not descend from the current one and `force` is not set.
-    Metadata: `branch`, `current`, `new`.
+    """FAILED_PRECONDITION. The commit `new` does not descend from the commit `current`, where the branch is, and
+    `force` is not set.
+    Metadata: branch, current, new.
     """
     ERROR_REASON_CHUNKS_MISSING: _ErrorReason.ValueType  # 73
-    """FAILED_PRECONDITION. Chunks that the push needs are not in the repository: upload them, whatever an
-    earlier FindMissingChunks said, and push again. Metadata: `count`, `hashes` (the first 50, hex,
-    comma-separated).
+    """FAILED_PRECONDITION. The push needs chunks that are not in the repository. Upload them, whatever an earlier
+    FindMissingChunks said, and push again. `kind` is `chunk`, `count` their number, `hashes` the first 50,
+    separated by commas.
+    Metadata: kind, count, hashes.
     """
     ERROR_REASON_HISTORY_MISSING: _ErrorReason.ValueType  # 74
-    """FAILED_PRECONDITION. Manifests or commits that the push names are neither in it nor in the
-    repository. Metadata: `kind` (`manifest` or `commit`), `count`, `hashes` (as above).
+    """FAILED_PRECONDITION. The push names manifests or commits that are neither in it nor in the repository. `kind` is
+    `manifest` or `commit`; `count` and `hashes` as in CHUNKS_MISSING.
+    Metadata: kind, count, hashes.
     """
     ERROR_REASON_LOCK_HELD: _ErrorReason.ValueType  # 75
-    """FAILED_PRECONDITION. Someone else holds a lock on a path. Metadata: `count` and, of the first:
-    `path`, `lock_id`, `lock_path` (a directory above, or what is in the directory that was asked for, or the
-    path itself), `holder`, `since`, `expires` (RFC 3339), `reason`. PreconditionFailure lists up to 20.
+    """FAILED_PRECONDITION. Another user's lock covers a path. `count` is the number of such paths; the other keys
+    describe the first: its `path`, and of the lock `lock_id`, `lock_path` (the path itself, a directory above it, or
+    a path below it), `holder` (a username), `since`, `expires` (RFC 3339) and `reason`. PreconditionFailure lists up
+    to 20 paths.
+    Metadata: count, path, lock_id, lock_path, holder, since, expires, reason.
     """
     ERROR_REASON_LOCK_REQUIRED: _ErrorReason.ValueType  # 76
-    """FAILED_PRECONDITION. The repository wants a lock on every existing file that is changed or deleted,
-    and the caller holds none on some. Metadata: `count`, `path`. PreconditionFailure lists up to 20.
+    """FAILED_PRECONDITION. The repository demands a lock on every existing file that is changed or deleted, and the
+    caller lacks one on `count` files, `path` being the first. PreconditionFailure lists up to 20.
+    Metadata: count, path.
     """
     ERROR_REASON_LOCK_STALE: _ErrorReason.ValueType  # 77
-    """FAILED_PRECONDITION. A lock named in the request is no longer held under that fence. Metadata:
-    `lock_id`, of the first. PreconditionFailure lists up to 20.
+    """FAILED_PRECONDITION. The caller no longer holds a lock under the fence that the request names. `lock_id` is the
+    first such lock. PreconditionFailure lists up to 20.
+    Metadata: count?, lock_id.
     """
     ERROR_REASON_FILE_REFUSED: _ErrorReason.ValueType  # 78
-    """FAILED_PRECONDITION. The repository's settings refuse a file. Metadata: `path`, `rule`, `limit`."""
+    """FAILED_PRECONDITION. The repository's settings refuse a file. `rule` is the name of the setting, `limit` its value.
+    Metadata: path, rule, limit.
+    """
     ERROR_REASON_DEFAULT_BRANCH: _ErrorReason.ValueType  # 79
-    """FAILED_PRECONDITION. The default branch cannot be deleted. Metadata: `branch`."""
+    """FAILED_PRECONDITION. The default branch cannot be deleted.
+    Metadata: branch.
+    """
     ERROR_REASON_BASE_OUTDATED: _ErrorReason.ValueType  # 80
-    """FAILED_PRECONDITION. A path was changed on the branch since the commit that the caller works from: get
-    the newer commit first. Metadata: `count` and, of the first: `path`, `branch`, `base` and `newer`
-    (hex), a commit of the branch that has the change. PreconditionFailure lists up to 20.
+    """FAILED_PRECONDITION. A path was changed on the branch since the commit that the caller works from: get the newer
+    commit first. `count` is the number of such paths, `path` the first, `branch` the branch of the request (empty =
+    the default branch), `base` the base commit, `newer` a commit of the branch that has the change.
+    PreconditionFailure lists up to 20 paths.
+    Metadata: count, path, branch, base, newer.
     """
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 90
-    """RESOURCE_EXHAUSTED. More items than one call may carry. Metadata: `field`, `limit`, `count`."""
+    """RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.
+    Metadata: field, limit, count.
+    """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 91
-    """RESOURCE_EXHAUSTED. Too many attempts; RetryInfo says when to come back."""
+    """RESOURCE_EXHAUSTED. Too many attempts failed. RetryInfo says when to try again.
+    Metadata: none.
+    """
     ERROR_REASON_SERVER_BUSY: _ErrorReason.ValueType  # 92
-    """RESOURCE_EXHAUSTED. The server is at its limit of concurrent work of this kind. RetryInfo."""
+    """RESOURCE_EXHAUSTED. The server is at its limit of concurrent work of this kind. RetryInfo says when to try again.
+    Metadata: none.
+    """
     ERROR_REASON_STORAGE_FULL: _ErrorReason.ValueType  # 93
-    """RESOURCE_EXHAUSTED. The object store has no room left. Nothing of the unacknowledged part was kept."""
+    """RESOURCE_EXHAUSTED. The database or the object store has no room left. What is not acknowledged was not kept.
+    Metadata: none.
+    """
     ERROR_REASON_RANGE_BEYOND_END: _ErrorReason.ValueType  # 100
-    """OUT_OF_RANGE. A byte range begins beyond the end of its chunk. Metadata: `size`."""
+    """OUT_OF_RANGE. A byte range begins at or beyond the end of its chunk. Sent only inside a stream, in a ChunkFailure.
+    Metadata: none.
+    """
     ERROR_REASON_CURSOR_TOO_OLD: _ErrorReason.ValueType  # 101
-    """OUT_OF_RANGE. Events that followed the cursor have been thrown away: read the present state, then
-    watch without a cursor.
+    """OUT_OF_RANGE. The server no longer keeps the events that followed the cursor. Read the present state, then watch
+    without a cursor.
+    Metadata: none.
     """
     ERROR_REASON_CHUNK_CORRUPT: _ErrorReason.ValueType  # 110
-    """DATA_LOSS. The stored bytes do not match their name and no good copy is left. Metadata: `hash`."""
+    """DATA_LOSS. The stored bytes do not match the hash, and no good copy is left.
+    Metadata: hash.
+    """
     ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 120
-    """UNAVAILABLE. The database, the object store or another dits service did not answer. RetryInfo."""
+    """UNAVAILABLE. The database, the object store or another dits service did not answer; `dependency` names it.
+    RetryInfo says when to try again.
+    Metadata: dependency.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 130
-    """INTERNAL. A defect of the server; the `x-request-id` trailer finds it in the server's log."""
+    """INTERNAL. A defect of the server. The `x-request-id` trailer finds it in the server's log.
+    Metadata: none.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """The closed list of reasons. The comment of each names the status code it comes with and the keys
-    of `ErrorInfo.metadata`.
+    """The closed list of reasons. Each comment begins with the status code and ends with the keys of
+    `ErrorInfo.metadata`; `key?` is not always sent.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT. A field is malformed or out of range; a BadRequest detail names each field."""
+"""INVALID_ARGUMENT. A field is malformed or out of range. A BadRequest detail names it.
+Metadata: none.
+"""
 ERROR_REASON_UNDECODABLE_MESSAGE: ErrorReason.ValueType  # 2
-"""INVALID_ARGUMENT. The bytes are not a message of the type that the method takes."""
+"""INVALID_ARGUMENT. The bytes are not a message of the type that the RPC takes.
+Metadata: none.
+"""
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT. The page token was not issued by this server for this caller and these filters."""
+"""INVALID_ARGUMENT. This server did not issue the page token for this caller and these filters.
+Metadata: none.
+"""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 4
-"""INVALID_ARGUMENT. The `request_id` was used before with another body."""
+"""INVALID_ARGUMENT. The `request_id` was used before with another body.
+Metadata: none.
+"""
 ERROR_REASON_CONTENT_MISMATCH: ErrorReason.ValueType  # 5
-"""INVALID_ARGUMENT. Content does not hash to the name it was sent under, or is not in its canonical
-form. Metadata: `expected`, `actual` (hex) where both are known.
+"""INVALID_ARGUMENT. Content is not in its canonical form, or does not match the hash, the size or the list of
+chunks that it was sent under. `expected` and `actual` are hashes.
+Metadata: expected?, actual?.
 """
 ERROR_REASON_STREAM_ORDER: ErrorReason.ValueType  # 6
-"""INVALID_ARGUMENT. The stream's messages came in an order that the method does not allow."""
+"""INVALID_ARGUMENT. The messages of the stream came in an order that the RPC does not allow.
+Metadata: none.
+"""
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 20
-"""UNAUTHENTICATED. No credential, or one that is wrong, expired or revoked: the same answer for
-all. Also sent when a name/password pair does not fit.
+"""UNAUTHENTICATED. No credential, or one that is wrong, expired or revoked: the answer is the same for all. Also
+sent when login and password do not belong together.
+Metadata: none.
 """
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 30
-"""PERMISSION_DENIED. The caller sees the resource but lacks the right. Metadata: `required`, `held`."""
+"""PERMISSION_DENIED. The caller sees the resource but lacks the right. `required` and `held` name the permissions;
+`held` is `none` where the right is not one on a repository.
+Metadata: required, held.
+"""
 ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 31
-"""PERMISSION_DENIED. The API token lacks a scope. Metadata: `required`."""
+"""PERMISSION_DENIED. The API token lacks the scope `required`.
+Metadata: required.
+"""
 ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 40
-"""NOT_FOUND. Absent, or not visible to the caller: the two cannot be told apart. ResourceInfo names it."""
+"""NOT_FOUND. Absent, or not visible to the caller: the answer is the same. A ResourceInfo detail names it.
+Metadata: none.
+"""
 ERROR_REASON_NAME_TAKEN: ErrorReason.ValueType  # 50
-"""ALREADY_EXISTS. The name is taken (user and organisation names share one namespace). ResourceInfo."""
+"""ALREADY_EXISTS. The name is taken. A ResourceInfo detail names it.
+Metadata: none.
+"""
 ERROR_REASON_HEAD_MOVED: ErrorReason.ValueType  # 60
-"""ABORTED. A compare-and-swap lost: the branch is not where the caller expected it.
-Metadata: `branch`, `expected`, `current` (hex; empty = the branch does not exist).
+"""ABORTED. A compare-and-swap lost: the branch is not at `expected` but at `current`. Both are hashes; empty = the
+branch does not exist. `current` is `unknown` if the branch was created at the same moment.
+Metadata: branch, expected, current.
 """
 ERROR_REASON_UPLOAD_EXPIRED: ErrorReason.ValueType  # 61
-"""ABORTED. The server gave up the upload's unfinished pack; what is not acknowledged must be sent again."""
+"""ABORTED. The server gave up the upload's unfinished pack. Send again what is not acknowledged.
+Metadata: none.
+"""
 ERROR_REASON_CONTENTION: ErrorReason.ValueType  # 62
-"""ABORTED. Too much contention on the same rows; nothing was changed; try again. RetryInfo."""
+"""ABORTED. The same rows changed too often at once. Nothing was changed; RetryInfo says when to try again.
+Metadata: none.
+"""
 ERROR_REASON_REPOSITORY_READ_ONLY: ErrorReason.ValueType  # 70
-"""FAILED_PRECONDITION. The repository is archived or disabled: it can be read but not changed."""
+"""FAILED_PRECONDITION. The repository is archived or disabled: it can be read but not changed.
+Metadata: none.
+"""
 ERROR_REASON_BRANCH_PROTECTED: ErrorReason.ValueType  # 71
-"""FAILED_PRECONDITION. The branch is protected against this update. Metadata: `branch`, `rule`."""
+"""FAILED_PRECONDITION. The branch is protected against this update. `rule` is `forward_only` or `admins_only`.
+Metadata: branch, rule.
+"""
 ERROR_REASON_NOT_FAST_FORWARD: ErrorReason.ValueType  # 72
-"""FAILED_PRECONDITION. The new head does not descend from the current one and `force` is not set.
-Metadata: `branch`, `current`, `new`.
+"""FAILED_PRECONDITION. The commit `new` does not descend from the commit `current`, where the branch is, and
+`force` is not set.
+Metadata: branch, current, new.
 """
 ERROR_REASON_CHUNKS_MISSING: ErrorReason.ValueType  # 73
-"""FAILED_PRECONDITION. Chunks that the push needs are not in the repository: upload them, whatever an
-earlier FindMissingChunks said, and push again. Metadata: `count`, `hashes` (the first 50, hex,
-comma-separated).
+"""FAILED_PRECONDITION. The push needs chunks that are not in the repository. Upload them, whatever an earlier
+FindMissingChunks said, and push again. `kind` is `chunk`, `count` their number, `hashes` the first 50,
+separated by commas.
+Metadata: kind, count, hashes.
 """
 ERROR_REASON_HISTORY_MISSING: ErrorReason.ValueType  # 74
-"""FAILED_PRECONDITION. Manifests or commits that the push names are neither in it nor in the
-repository. Metadata: `kind` (`manifest` or `commit`), `count`, `hashes` (as above).
+"""FAILED_PRECONDITION. The push names manifests or commits that are neither in it nor in the repository. `kind` is
+`manifest` or `commit`; `count` and `hashes` as in CHUNKS_MISSING.
+Metadata: kind, count, hashes.
 """
 ERROR_REASON_LOCK_HELD: ErrorReason.ValueType  # 75
-"""FAILED_PRECONDITION. Someone else holds a lock on a path. Metadata: `count` and, of the first:
-`path`, `lock_id`, `lock_path` (a directory above, or what is in the directory that was asked for, or the
-path itself), `holder`, `since`, `expires` (RFC 3339), `reason`. PreconditionFailure lists up to 20.
+"""FAILED_PRECONDITION. Another user's lock covers a path. `count` is the number of such paths; the other keys
+describe the first: its `path`, and of the lock `lock_id`, `lock_path` (the path itself, a directory above it, or
+a path below it), `holder` (a username), `since`, `expires` (RFC 3339) and `reason`. PreconditionFailure lists up
+to 20 paths.
+Metadata: count, path, lock_id, lock_path, holder, since, expires, reason.
 """
 ERROR_REASON_LOCK_REQUIRED: ErrorReason.ValueType  # 76
-"""FAILED_PRECONDITION. The repository wants a lock on every existing file that is changed or deleted,
-and the caller holds none on some. Metadata: `count`, `path`. PreconditionFailure lists up to 20.
+"""FAILED_PRECONDITION. The repository demands a lock on every existing file that is changed or deleted, and the
+caller lacks one on `count` files, `path` being the first. PreconditionFailure lists up to 20.
+Metadata: count, path.
 """
 ERROR_REASON_LOCK_STALE: ErrorReason.ValueType  # 77
-"""FAILED_PRECONDITION. A lock named in the request is no longer held under that fence. Metadata:
-`lock_id`, of the first. PreconditionFailure lists up to 20.
+"""FAILED_PRECONDITION. The caller no longer holds a lock under the fence that the request names. `lock_id` is the
+first such lock. PreconditionFailure lists up to 20.
+Metadata: count?, lock_id.
 """
 ERROR_REASON_FILE_REFUSED: ErrorReason.ValueType  # 78
-"""FAILED_PRECONDITION. The repository's settings refuse a file. Metadata: `path`, `rule`, `limit`."""
+"""FAILED_PRECONDITION. The repository's settings refuse a file. `rule` is the name of the setting, `limit` its value.
+Metadata: path, rule, limit.
+"""
 ERROR_REASON_DEFAULT_BRANCH: ErrorReason.ValueType  # 79
-"""FAILED_PRECONDITION. The default branch cannot be deleted. Metadata: `branch`."""
+"""FAILED_PRECONDITION. The default branch cannot be deleted.
+Metadata: branch.
+"""
 ERROR_REASON_BASE_OUTDATED: ErrorReason.ValueType  # 80
-"""FAILED_PRECONDITION. A path was changed on the branch since the commit that the caller works from: get
-the newer commit first. Metadata: `count` and, of the first: `path`, `branch`, `base` and `newer`
-(hex), a commit of the branch that has the change. PreconditionFailure lists up to 20.
+"""FAILED_PRECONDITION. A path was changed on the branch since the commit that the caller works from: get the newer
+commit first. `count` is the number of such paths, `path` the first, `branch` the branch of the request (empty =
+the default branch), `base` the base commit, `newer` a commit of the branch that has the change.
+PreconditionFailure lists up to 20 paths.
+Metadata: count, path, branch, base, newer.
 """
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 90
-"""RESOURCE_EXHAUSTED. More items than one call may carry. Metadata: `field`, `limit`, `count`."""
+"""RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.
+Metadata: field, limit, count.
+"""
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 91
-"""RESOURCE_EXHAUSTED. Too many attempts; RetryInfo says when to come back."""
+"""RESOURCE_EXHAUSTED. Too many attempts failed. RetryInfo says when to try again.
+Metadata: none.
+"""
 ERROR_REASON_SERVER_BUSY: ErrorReason.ValueType  # 92
-"""RESOURCE_EXHAUSTED. The server is at its limit of concurrent work of this kind. RetryInfo."""
+"""RESOURCE_EXHAUSTED. The server is at its limit of concurrent work of this kind. RetryInfo says when to try again.
+Metadata: none.
+"""
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 93
-"""RESOURCE_EXHAUSTED. The object store has no room left. Nothing of the unacknowledged part was kept."""
+"""RESOURCE_EXHAUSTED. The database or the object store has no room left. What is not acknowledged was not kept.
+Metadata: none.
+"""
 ERROR_REASON_RANGE_BEYOND_END: ErrorReason.ValueType  # 100
-"""OUT_OF_RANGE. A byte range begins beyond the end of its chunk. Metadata: `size`."""
+"""OUT_OF_RANGE. A byte range begins at or beyond the end of its chunk. Sent only inside a stream, in a ChunkFailure.
+Metadata: none.
+"""
 ERROR_REASON_CURSOR_TOO_OLD: ErrorReason.ValueType  # 101
-"""OUT_OF_RANGE. Events that followed the cursor have been thrown away: read the present state, then
-watch without a cursor.
+"""OUT_OF_RANGE. The server no longer keeps the events that followed the cursor. Read the present state, then watch
+without a cursor.
+Metadata: none.
 """
 ERROR_REASON_CHUNK_CORRUPT: ErrorReason.ValueType  # 110
-"""DATA_LOSS. The stored bytes do not match their name and no good copy is left. Metadata: `hash`."""
+"""DATA_LOSS. The stored bytes do not match the hash, and no good copy is left.
+Metadata: hash.
+"""
 ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 120
-"""UNAVAILABLE. The database, the object store or another dits service did not answer. RetryInfo."""
+"""UNAVAILABLE. The database, the object store or another dits service did not answer; `dependency` names it.
+RetryInfo says when to try again.
+Metadata: dependency.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 130
-"""INTERNAL. A defect of the server; the `x-request-id` trailer finds it in the server's log."""
+"""INTERNAL. A defect of the server. The `x-request-id` trailer finds it in the server's log.
+Metadata: none.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

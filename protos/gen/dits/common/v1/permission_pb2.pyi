@@ -23,23 +23,23 @@ class _Permission:
 class _PermissionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Permission.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PERMISSION_UNSPECIFIED: _Permission.ValueType  # 0
-    """None: the repository looks absent."""
+    """No right: the repository looks absent."""
     PERMISSION_READ: _Permission.ValueType  # 1
     """See and download everything; list locks."""
     PERMISSION_WRITE: _Permission.ValueType  # 2
-    """Upload, push, create and move branches, take locks and release one's own."""
+    """Upload, push, create and move branches; acquire locks, and release the caller's own."""
     PERMISSION_ADMIN: _Permission.ValueType  # 3
-    """Settings, grants, protection, deletion, other people's locks."""
+    """Settings, grants, protection, deletion, and the locks of other users."""
 
 class Permission(_Permission, metaclass=_PermissionEnumTypeWrapper):
-    """Each level includes the ones before it."""
+    """Right on a repository. Each level includes the ones before it."""
 
 PERMISSION_UNSPECIFIED: Permission.ValueType  # 0
-"""None: the repository looks absent."""
+"""No right: the repository looks absent."""
 PERMISSION_READ: Permission.ValueType  # 1
 """See and download everything; list locks."""
 PERMISSION_WRITE: Permission.ValueType  # 2
-"""Upload, push, create and move branches, take locks and release one's own."""
+"""Upload, push, create and move branches; acquire locks, and release the caller's own."""
 PERMISSION_ADMIN: Permission.ValueType  # 3
-"""Settings, grants, protection, deletion, other people's locks."""
+"""Settings, grants, protection, deletion, and the locks of other users."""
 Global___Permission: _TypeAlias = Permission  # noqa: Y015

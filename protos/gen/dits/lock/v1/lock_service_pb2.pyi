@@ -31,23 +31,23 @@ class _LockTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LockType.Val
     LOCK_TYPE_UNSPECIFIED: _LockType.ValueType  # 0
     """In requests: exclusive."""
     LOCK_TYPE_EXCLUSIVE: _LockType.ValueType  # 1
-    """One holder."""
+    """One holder, who alone may push changes."""
     LOCK_TYPE_SHARED: _LockType.ValueType  # 2
     """Many holders, no exclusive one."""
     LOCK_TYPE_ADVISORY: _LockType.ValueType  # 3
-    """A notice."""
+    """Forbids nothing."""
 
 class LockType(_LockType, metaclass=_LockTypeEnumTypeWrapper):
-    """Lock type: whom a lock keeps out."""
+    """Lock type: what a lock forbids to other users."""
 
 LOCK_TYPE_UNSPECIFIED: LockType.ValueType  # 0
 """In requests: exclusive."""
 LOCK_TYPE_EXCLUSIVE: LockType.ValueType  # 1
-"""One holder."""
+"""One holder, who alone may push changes."""
 LOCK_TYPE_SHARED: LockType.ValueType  # 2
 """Many holders, no exclusive one."""
 LOCK_TYPE_ADVISORY: LockType.ValueType  # 3
-"""A notice."""
+"""Forbids nothing."""
 Global___LockType: _TypeAlias = LockType  # noqa: Y015
 
 class _BatchMode:
@@ -61,7 +61,7 @@ class _BatchModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BatchMode.V
     BATCH_MODE_ATOMIC: _BatchMode.ValueType  # 1
     """All or none."""
     BATCH_MODE_PER_PATH: _BatchMode.ValueType  # 2
-    """Each path, or lock, for itself."""
+    """Each path, or lock, by itself."""
 
 class BatchMode(_BatchMode, metaclass=_BatchModeEnumTypeWrapper):
     """What a failure of one item does to the rest of a batch."""
@@ -71,7 +71,7 @@ BATCH_MODE_UNSPECIFIED: BatchMode.ValueType  # 0
 BATCH_MODE_ATOMIC: BatchMode.ValueType  # 1
 """All or none."""
 BATCH_MODE_PER_PATH: BatchMode.ValueType  # 2
-"""Each path, or lock, for itself."""
+"""Each path, or lock, by itself."""
 Global___BatchMode: _TypeAlias = BatchMode  # noqa: Y015
 
 class _RenewOutcome:
@@ -83,11 +83,11 @@ class _RenewOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RenewOut
     RENEW_OUTCOME_UNSPECIFIED: _RenewOutcome.ValueType  # 0
     """Never sent."""
     RENEW_OUTCOME_RENEWED: _RenewOutcome.ValueType  # 1
-    """It lasts longer now."""
+    """It lasts until the new `expire_time`."""
     RENEW_OUTCOME_STALE: _RenewOutcome.ValueType  # 2
-    """The caller held it, and holds it no longer, or holds it under another fence."""
+    """The caller held it and no longer does, or holds it under another fence."""
     RENEW_OUTCOME_NOT_FOUND: _RenewOutcome.ValueType  # 3
-    """The repository has, and had, no such lock of the caller."""
+    """The caller never had such a lock in this repository."""
 
 class RenewOutcome(_RenewOutcome, metaclass=_RenewOutcomeEnumTypeWrapper):
     """How the renewal of one lock ended."""
@@ -95,11 +95,11 @@ class RenewOutcome(_RenewOutcome, metaclass=_RenewOutcomeEnumTypeWrapper):
 RENEW_OUTCOME_UNSPECIFIED: RenewOutcome.ValueType  # 0
 """Never sent."""
 RENEW_OUTCOME_RENEWED: RenewOutcome.ValueType  # 1
-"""It lasts longer now."""
+"""It lasts until the new `expire_time`."""
 RENEW_OUTCOME_STALE: RenewOutcome.ValueType  # 2
-"""The caller held it, and holds it no longer, or holds it under another fence."""
+"""The caller held it and no longer does, or holds it under another fence."""
 RENEW_OUTCOME_NOT_FOUND: RenewOutcome.ValueType  # 3
-"""The repository has, and had, no such lock of the caller."""
+"""The caller never had such a lock in this repository."""
 Global___RenewOutcome: _TypeAlias = RenewOutcome  # noqa: Y015
 
 class _ReleaseOutcome:
@@ -111,11 +111,11 @@ class _ReleaseOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Releas
     RELEASE_OUTCOME_UNSPECIFIED: _ReleaseOutcome.ValueType  # 0
     """Never sent."""
     RELEASE_OUTCOME_RELEASED: _ReleaseOutcome.ValueType  # 1
-    """It was held and is free now."""
+    """The caller held it, and released it."""
     RELEASE_OUTCOME_ALREADY_ENDED: _ReleaseOutcome.ValueType  # 2
-    """It had been released or taken away, or its time was up, before."""
+    """It had ended before."""
     RELEASE_OUTCOME_NOT_FOUND: _ReleaseOutcome.ValueType  # 3
-    """The repository has, and had, no such lock of the caller."""
+    """The caller never had such a lock in this repository."""
 
 class ReleaseOutcome(_ReleaseOutcome, metaclass=_ReleaseOutcomeEnumTypeWrapper):
     """How the release of one lock ended."""
@@ -123,11 +123,11 @@ class ReleaseOutcome(_ReleaseOutcome, metaclass=_ReleaseOutcomeEnumTypeWrapper):
 RELEASE_OUTCOME_UNSPECIFIED: ReleaseOutcome.ValueType  # 0
 """Never sent."""
 RELEASE_OUTCOME_RELEASED: ReleaseOutcome.ValueType  # 1
-"""It was held and is free now."""
+"""The caller held it, and released it."""
 RELEASE_OUTCOME_ALREADY_ENDED: ReleaseOutcome.ValueType  # 2
-"""It had been released or taken away, or its time was up, before."""
+"""It had ended before."""
 RELEASE_OUTCOME_NOT_FOUND: ReleaseOutcome.ValueType  # 3
-"""The repository has, and had, no such lock of the caller."""
+"""The caller never had such a lock in this repository."""
 Global___ReleaseOutcome: _TypeAlias = ReleaseOutcome  # noqa: Y015
 
 class _Side:
@@ -137,7 +137,7 @@ class _Side:
 class _SideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Side.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SIDE_UNSPECIFIED: _Side.ValueType  # 0
-    """Everybody's."""
+    """All locks."""
     SIDE_OURS: _Side.ValueType  # 1
     """The caller's."""
     SIDE_THEIRS: _Side.ValueType  # 2
@@ -147,7 +147,7 @@ class Side(_Side, metaclass=_SideEnumTypeWrapper):
     """Whose locks to list."""
 
 SIDE_UNSPECIFIED: Side.ValueType  # 0
-"""Everybody's."""
+"""All locks."""
 SIDE_OURS: Side.ValueType  # 1
 """The caller's."""
 SIDE_THEIRS: Side.ValueType  # 2
@@ -167,9 +167,9 @@ class _HistoryActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_History
     HISTORY_ACTION_RELEASED: _HistoryAction.ValueType  # 2
     """Its holder ended it: by a release, a push, or a transfer."""
     HISTORY_ACTION_EXPIRED: _HistoryAction.ValueType  # 3
-    """Its time was up."""
+    """It expired."""
     HISTORY_ACTION_FORCE_RELEASED: _HistoryAction.ValueType  # 4
-    """An administrator ended it: by a forced release, a theft, or a transfer."""
+    """An administrator ended it: by a forced release, by stealing it, or by a transfer."""
 
 class HistoryAction(_HistoryAction, metaclass=_HistoryActionEnumTypeWrapper):
     """What happened to a lock."""
@@ -181,9 +181,9 @@ HISTORY_ACTION_ACQUIRED: HistoryAction.ValueType  # 1
 HISTORY_ACTION_RELEASED: HistoryAction.ValueType  # 2
 """Its holder ended it: by a release, a push, or a transfer."""
 HISTORY_ACTION_EXPIRED: HistoryAction.ValueType  # 3
-"""Its time was up."""
+"""It expired."""
 HISTORY_ACTION_FORCE_RELEASED: HistoryAction.ValueType  # 4
-"""An administrator ended it: by a forced release, a theft, or a transfer."""
+"""An administrator ended it: by a forced release, by stealing it, or by a transfer."""
 Global___HistoryAction: _TypeAlias = HistoryAction  # noqa: Y015
 
 class _LockEventType:
@@ -205,11 +205,11 @@ class _LockEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LockEve
     LOCK_EVENT_TYPE_STOLEN: _LockEventType.ValueType  # 5
     """The locks ended: stolen. An ACQUIRED of the new holder's locks follows."""
     LOCK_EVENT_TYPE_TRANSFERRED: _LockEventType.ValueType  # 6
-    """The lock ended: handed on. An ACQUIRED of the new holder's lock follows."""
+    """The lock ended: transferred. An ACQUIRED of the new holder's lock follows."""
     LOCK_EVENT_TYPE_EXPIRING: _LockEventType.ValueType  # 7
     """The locks end in 15 minutes unless they are renewed."""
     LOCK_EVENT_TYPE_EXPIRED: _LockEventType.ValueType  # 8
-    """The locks ended: their time was up, at the `expire_time` of each."""
+    """The locks ended: they expired, each at its `expire_time`."""
 
 class LockEventType(_LockEventType, metaclass=_LockEventTypeEnumTypeWrapper):
     """Kind of an event. Webhooks know it as `lock.` and the name in lower case."""
@@ -227,11 +227,11 @@ LOCK_EVENT_TYPE_FORCE_RELEASED: LockEventType.ValueType  # 4
 LOCK_EVENT_TYPE_STOLEN: LockEventType.ValueType  # 5
 """The locks ended: stolen. An ACQUIRED of the new holder's locks follows."""
 LOCK_EVENT_TYPE_TRANSFERRED: LockEventType.ValueType  # 6
-"""The lock ended: handed on. An ACQUIRED of the new holder's lock follows."""
+"""The lock ended: transferred. An ACQUIRED of the new holder's lock follows."""
 LOCK_EVENT_TYPE_EXPIRING: LockEventType.ValueType  # 7
 """The locks end in 15 minutes unless they are renewed."""
 LOCK_EVENT_TYPE_EXPIRED: LockEventType.ValueType  # 8
-"""The locks ended: their time was up, at the `expire_time` of each."""
+"""The locks ended: they expired, each at its `expire_time`."""
 Global___LockEventType: _TypeAlias = LockEventType  # noqa: Y015
 
 @_typing.final
@@ -253,32 +253,32 @@ class Lock(_message.Message):
     RELEASE_ON_PUSH_FIELD_NUMBER: _builtins.int
     BASE_COMMIT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUID text."""
+    """UUID of the lock."""
     path: _builtins.str
-    """The path, canonical; a directory ends in `/`."""
+    """Its path in canonical form; a directory ends in `/`."""
     type: Global___LockType.ValueType
     """Lock type."""
     holder_id: _builtins.str
-    """UUID text of the holder."""
+    """UUID of the holder."""
     holder: _builtins.str
     """Username of the holder."""
     ours: _builtins.bool
     """Whether the caller is the holder."""
     reason: _builtins.str
-    """Why it was taken, for people."""
+    """Why it was acquired, for people."""
     fence: _builtins.int
     """Grows with every acquisition in the repository."""
     release_on_push: _builtins.bool
-    """Released by the holder's push that changes the path."""
+    """Whether the holder's push that changes the path releases it."""
     base_commit: _builtins.str
-    """Commit that the holder worked from, 64 lower-case hexadecimal digits; empty = not said."""
+    """Hash of the commit that the holder works from. Empty = not given."""
     @_builtins.property
     def lock_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was taken."""
+        """When it was acquired."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends unless it is renewed."""
+        """When it ends, unless it is renewed."""
 
     def __init__(
         self,
@@ -325,34 +325,32 @@ class AcquireLocksRequest(_message.Message):
     type: Global___LockType.ValueType
     """Default: exclusive."""
     reason: _builtins.str
-    """At most 1024 bytes, shown to others. Required when somebody else's lock is stolen: the holder is
-    told.
-    """
+    """Why, at most 1024 bytes, shown to other users. Required to steal a lock of another user, who is told."""
     batch_mode: Global___BatchMode.ValueType
     """Default: atomic."""
     release_on_push: _builtins.bool
-    """Release each lock by the caller's push that changes its path."""
+    """Whether the caller's push that changes a path releases its lock."""
     base_commit: _builtins.str
-    """Commit that the caller works from, 64 lower-case hexadecimal digits; kept with the lock. With it, a
-    path is refused with BASE_OUTDATED if it was changed on `branch` by a commit that is not in
-    `base_commit`: whoever gets the lock works on the newest version. It fails the call in either batch mode.
+    """Hash of the commit that the caller works from; kept with the lock. With it the call fails, in either batch mode,
+    with BASE_OUTDATED if a commit of `branch` that is not in `base_commit` changed a path: a holder then works on the
+    newest version.
     """
     branch: _builtins.str
-    """The branch that counts for `base_commit`. Empty = the default branch."""
+    """Name of the branch to compare `base_commit` with. Empty = the default branch."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1–1,000 paths, each once."""
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """How long, 10 seconds to 7 days. Default: 8 hours."""
+        """How long the locks last, 10 seconds to 7 days. Default: 8 hours."""
 
     @_builtins.property
     def steal_lock_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Locks whose place shall be taken, at most 100 UUIDs: those of them that are in the way of a path
-        that is granted end in the same moment. One's own may be named, which is how one changes the lock
-        type; other people's only with ADMIN, and the holders are notified. A lock that has ended already is
-        as good as stolen; any other lock that stands in the way still does.
+        """UUIDs of locks to steal, at most 100. Those that conflict with a granted lock end at the same moment. A caller
+        changes the lock type of an own lock by naming it; locks of other users need ADMIN, and their holders are notified.
+        A named lock that has ended is ignored; a named lock that conflicts with none of the paths gives INVALID_FIELD.
+        Locks that are not named still conflict.
         """
 
     def __init__(
@@ -409,7 +407,7 @@ Global___AcquireLocksResponse: _TypeAlias = AcquireLocksResponse  # noqa: Y015
 
 @_typing.final
 class AcquireResult(_message.Message):
-    """What became of one path."""
+    """The outcome for one path."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -420,14 +418,14 @@ class AcquireResult(_message.Message):
     path: _builtins.str
     """The path in canonical form."""
     already_held: _builtins.bool
-    """The caller held this lock before; it is unchanged."""
+    """True if the caller held this lock before; it is unchanged."""
     @_builtins.property
     def lock(self) -> Global___Lock:
         """The lock that the caller now holds."""
 
     @_builtins.property
     def conflict(self) -> Global___Lock:
-        """The lock that is in the way; of several, the first by path and fence."""
+        """The lock that conflicts; of several, the first by path and fence."""
 
     def __init__(
         self,
@@ -467,7 +465,7 @@ class RenewLocksRequest(_message.Message):
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """How long from now, 10 seconds to 7 days. Default: 8 hours."""
+        """How long the locks last from now, 10 seconds to 7 days. Default: 8 hours."""
 
     def __init__(
         self,
@@ -517,7 +515,7 @@ Global___RenewLocksResponse: _TypeAlias = RenewLocksResponse  # noqa: Y015
 
 @_typing.final
 class RenewResult(_message.Message):
-    """What became of one lock."""
+    """The outcome for one lock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -525,7 +523,7 @@ class RenewResult(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     LOCK_FIELD_NUMBER: _builtins.int
     lock_id: _builtins.str
-    """UUID text."""
+    """UUID of the lock."""
     outcome: Global___RenewOutcome.ValueType
     """How it ended."""
     @_builtins.property
@@ -607,14 +605,14 @@ Global___ReleaseLocksResponse: _TypeAlias = ReleaseLocksResponse  # noqa: Y015
 
 @_typing.final
 class ReleaseResult(_message.Message):
-    """What became of one lock."""
+    """The outcome for one lock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LOCK_ID_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     lock_id: _builtins.str
-    """UUID text."""
+    """UUID of the lock."""
     outcome: Global___ReleaseOutcome.ValueType
     """How it ended."""
     def __init__(
@@ -671,7 +669,7 @@ class ForceReleaseLockResponse(_message.Message):
     ALREADY_ENDED_FIELD_NUMBER: _builtins.int
     SERVER_TIME_FIELD_NUMBER: _builtins.int
     already_ended: _builtins.bool
-    """It had been released or taken away, or its time was up, before; nothing was changed."""
+    """True if it had ended before; nothing was changed."""
     @_builtins.property
     def lock(self) -> Global___Lock:
         """The lock as it was. Absent if it had ended before."""
@@ -710,7 +708,7 @@ class TransferLockRequest(_message.Message):
     new_holder: _builtins.str
     """Username of the new holder, who needs WRITE."""
     request_id: _builtins.str
-    """UUID chosen by the client; a repetition within 24 hours returns the first result. Optional."""
+    """UUID that makes a repetition return the first result. Optional."""
     @_builtins.property
     def lock(self) -> _lock_fence_pb2.LockFence:
         """The lock, with its fence."""
@@ -819,7 +817,7 @@ Global___GetLockResponse: _TypeAlias = GetLockResponse  # noqa: Y015
 
 @_typing.final
 class ListLocksRequest(_message.Message):
-    """Request of ListLocks. Filters add up."""
+    """Request of ListLocks. A lock must pass all filters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -833,18 +831,18 @@ class ListLocksRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     path_prefix: _builtins.str
-    """Only paths that begin so."""
+    """Only paths with this prefix."""
     holder: _builtins.str
-    """Only locks of this user; `me` = of the caller."""
+    """Only locks of the user with this username; `me` = of the caller."""
     page_size: _builtins.int
     """At most this many; default 50, at most 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     side: Global___Side.ValueType
-    """Default: everybody's."""
+    """Default: all locks."""
     expired: _builtins.bool
-    """Instead of the live locks those whose time is up but whose end is not in the history yet; the
-    service writes it within seconds, or when somebody next touches the path.
+    """Instead of the live locks, those that have expired and whose end is not in the history yet. The service writes it
+    within seconds, or at the next change of a lock on the path.
     """
     def __init__(
         self,
@@ -911,7 +909,7 @@ class CheckPathsRequest(_message.Message):
     """UUID or `owner/name`."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """1–1,000 paths, each once; of a directory only the locks on itself and above it bear on it."""
+        """1–1,000 paths, each once. A directory, with `/` at its end, is covered by the locks on itself and above it only."""
 
     def __init__(
         self,
@@ -959,7 +957,7 @@ Global___CheckPathsResponse: _TypeAlias = CheckPathsResponse  # noqa: Y015
 
 @_typing.final
 class PathStatus(_message.Message):
-    """What bears on one path."""
+    """The locks that cover one path."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -971,17 +969,17 @@ class PathStatus(_message.Message):
     path: _builtins.str
     """The path in canonical form."""
     blocked: _builtins.bool
-    """Somebody else holds an exclusive lock on it or above it: a push of the caller that changes it is
-    refused with LOCK_HELD.
+    """True if another user holds an exclusive lock on it or above it: a push of the caller that changes it fails with
+    LOCK_HELD.
     """
     held: _builtins.bool
-    """The caller holds an exclusive lock on it or above it: it satisfies a repository that requires locks."""
+    """True if the caller holds an exclusive lock on it or above it: that satisfies a repository that requires locks."""
     lock_count: _builtins.int
-    """Live locks on it and above it, of all lock types and holders."""
+    """Number of live locks on it and above it, of all lock types and holders."""
     @_builtins.property
     def lock(self) -> Global___Lock:
-        """The one of them that matters most: somebody else's exclusive lock, else one's own, else a shared, else
-        an advisory one. Absent if there is none.
+        """The strongest of them: an exclusive lock of another user, else one of the caller, else a shared, else an advisory
+        one. Absent if there is none.
         """
 
     def __init__(
@@ -1003,7 +1001,7 @@ Global___PathStatus: _TypeAlias = PathStatus  # noqa: Y015
 
 @_typing.final
 class HistoryEntry(_message.Message):
-    """Beginning or end of a lock."""
+    """The beginning or end of a lock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1020,7 +1018,7 @@ class HistoryEntry(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     lock_id: _builtins.str
-    """UUID text of the lock."""
+    """UUID of the lock."""
     path: _builtins.str
     """Its path."""
     type: Global___LockType.ValueType
@@ -1028,24 +1026,24 @@ class HistoryEntry(_message.Message):
     fence: _builtins.int
     """Its fence."""
     holder_id: _builtins.str
-    """UUID text of its holder."""
+    """UUID of its holder."""
     holder: _builtins.str
     """Username of its holder."""
     action: Global___HistoryAction.ValueType
     """What happened."""
     actor_id: _builtins.str
-    """UUID text of who did it; empty if its time was up."""
+    """UUID of the user who did it. Empty if it expired."""
     actor: _builtins.str
-    """Username of who did it; empty if its time was up."""
+    """Username of the user who did it. Empty if it expired."""
     reason: _builtins.str
-    """Why it was taken, or taken away."""
+    """Why it was acquired, or why it was ended."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was to end, as known at that moment."""
+        """Its `expire_time` at that moment."""
 
     def __init__(
         self,
@@ -1073,7 +1071,7 @@ Global___HistoryEntry: _TypeAlias = HistoryEntry  # noqa: Y015
 
 @_typing.final
 class ListHistoryRequest(_message.Message):
-    """Request of ListHistory. Filters add up."""
+    """Request of ListHistory. An entry must pass all filters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1088,7 +1086,7 @@ class ListHistoryRequest(_message.Message):
     path: _builtins.str
     """Only locks on exactly this path."""
     holder: _builtins.str
-    """Only locks of this user; `me` = of the caller."""
+    """Only locks of the user with this username; `me` = of the caller."""
     lock_id: _builtins.str
     """Only the lock with this UUID."""
     page_size: _builtins.int
@@ -1158,7 +1156,7 @@ class WatchRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     cursor: _builtins.str
-    """`WatchResponse.cursor` of the last message that was dealt with. Empty = from now on."""
+    """`WatchResponse.cursor` of the last message that the client has processed. Empty = from now on."""
     def __init__(
         self,
         *,
@@ -1175,7 +1173,7 @@ Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
 
 @_typing.final
 class WatchResponse(_message.Message):
-    """Response of Watch: an event, or a sign of life."""
+    """Response of Watch: an event, or a sign that the stream is alive."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1183,14 +1181,14 @@ class WatchResponse(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     SERVER_TIME_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Where to go on behind this message."""
+    """Position after this message."""
     @_builtins.property
     def event(self) -> Global___LockEvent:
         """What happened. Absent = nothing since the message before."""
 
     @_builtins.property
     def server_time(self) -> _timestamp_pb2.Timestamp:
-        """The database's time when the message was made."""
+        """The database's time when the message was written."""
 
     def __init__(
         self,
@@ -1209,8 +1207,8 @@ Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
 
 @_typing.final
 class LockEvent(_message.Message):
-    """Something that happened at once to some locks that were taken together. What happens to several such
-    groups at once comes as several events.
+    """What happened at one moment to locks that were acquired together. What happens to several such groups at one
+    moment comes as several events.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1221,18 +1219,18 @@ class LockEvent(_message.Message):
     LOCKS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     type: Global___LockEventType.ValueType
-    """What."""
+    """Kind of the event."""
     actor_id: _builtins.str
-    """UUID text of who did it; empty if nobody did."""
+    """UUID of the user who did it. Empty if no user did."""
     reason: _builtins.str
-    """Why, if a reason for it was given."""
+    """Why, if the user gave a reason."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When."""
 
     @_builtins.property
     def locks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lock]:
-        """The locks, by path, as they were when it happened: 1–1,000."""
+        """The locks, by path, as they were at that moment: 1–1,000."""
 
     def __init__(
         self,

@@ -27,34 +27,29 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class LockServiceStub:
-    """Takes, keeps, hands on and ends locks, and tells who holds what, who held it and what happens.
+    """Acquires, renews, transfers and ends locks, and tells who holds which lock, who held it, and what happens.
 
-    A lock names a path in a repository: of a file, `shots/010.blend`, or of a directory and all below it,
-    `shots/` (with the slash). The path need not exist. It belongs to the whole repository, not to a branch.
+    A lock covers a path of a repository: a file, `shots/010.blend`, or a directory with all below it, `shots/` (with
+    the slash). The path need not exist. A lock belongs to the whole repository, not to a branch.
 
-    - EXCLUSIVE: nobody else may push a change of the path, nor hold an exclusive or shared lock on it.
-    - SHARED: several people may hold it side by side; nobody may hold an exclusive one.
-    - ADVISORY: forbids nothing; others see it.
+    - EXCLUSIVE: no other user may push a change of the path, or hold an exclusive or shared lock on it.
+    - SHARED: several users may hold it side by side; no other user may hold an exclusive lock.
+    - ADVISORY: it forbids nothing; other users see it.
 
-    A lock on a directory is in the way of other people's locks on all that is below it, and the other way
-    round. What somebody holds is never in that person's own way, but for another lock type on the same path: see
-    `AcquireLocksRequest.steal_lock_ids` for how to change the type.
+    A lock on a directory conflicts with the locks of other users on all that is below it, and the other way round. A
+    user's own locks conflict only if they have another lock type and the same path:
+    `AcquireLocksRequest.steal_lock_ids` changes the type.
 
-    A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
-    gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
-    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a
-    fence, a number that only grows: a push may name the locks it relies on with their fences and fails if
-    one is no longer held.
+    A lock ends when it is released, stolen or transferred, or at its `expire_time`, whichever comes first. An ended lock
+    is never revived. The database's clock counts, and every response carries its time: a lock lasts
+    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a fence, a number
+    that only grows. A push may name the locks it relies on with their fences, and fails if the caller no longer
+    holds one of them.
 
-    A holder is warned 15 minutes before a lock ends, by a notification and an event, unless the lock was
-    taken or renewed for no longer than that.
+    The service warns a holder 15 minutes before a lock ends, by a notification and an event, unless the lock was
+    acquired or renewed for no longer than that.
 
-    Changes of a repository's locks happen one after the other, and every answer is true of one moment in
-    that order. Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or
-    backslash. A path that is not in NFC is taken in its NFC form, which the response carries.
-
-    Every method names a repository, and gives NOT_FOUND for one that is absent or not visible to the
-    caller, and for a lock that is not of this repository.
+    Changes of a repository's locks happen one after the other, and every response is true of one moment in that order.
     """
 
     @_typing.overload
@@ -62,211 +57,237 @@ class LockServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LockServiceAsyncStub: ...
     AcquireLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.AcquireLocksRequest, _lock_service_pb2.AcquireLocksResponse]
-    """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`, and
-    `repo:read` too for `base_commit`, `repo:admin` for stealing.
+    """Acquires locks on up to 1,000 paths. Needs WRITE; an API token needs `lock:write`, for `base_commit` also
+    `repo:read`, and to steal locks of other users `repo:admin`. Stealing from other users needs ADMIN.
 
-    Acquiring what one holds already, with the same lock type, returns the lock unchanged (`already_held`):
-    so the call may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the
-    call with LOCK_HELD and nothing is taken; with BATCH_MODE_PER_PATH each path succeeds or fails for
-    itself. Errors: INVALID_FIELD (path, the same path twice, type, batch_mode, ttl, reason, base_commit,
-    steal_lock_ids), BATCH_TOO_LARGE, LOCK_HELD, BASE_OUTDATED, NOT_FOUND (branch, base commit, a lock
-    to steal), PERMISSION_MISSING and SCOPE_MISSING, REPOSITORY_READ_ONLY, DEPENDENCY_UNAVAILABLE, CONTENTION.
+    A lock that the caller holds already, with the same lock type, is returned unchanged (`already_held`), so the call
+    may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the call with LOCK_HELD; with
+    BATCH_MODE_PER_PATH each path succeeds or fails by itself.
+
+    Errors:
+    - BASE_OUTDATED: a path was changed on the branch by a commit that is not in `base_commit`.
+    - LOCK_HELD: another lock conflicts, and the batch mode is atomic.
     """
     RenewLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.RenewLocksRequest, _lock_service_pb2.RenewLocksResponse]
-    """Makes up to 1,000 of one's own locks last longer. Needs WRITE; API tokens need `lock:write` or
-    `repo:write`. May be repeated: a lock never becomes shorter by it.
+    """Makes up to 1,000 of the caller's locks last longer. Needs WRITE; an API token needs `lock:write`. May be
+    repeated: a renewal never makes a lock shorter.
 
-    A lock whose time is up, or that was released or taken away, is never revived: with
-    BATCH_MODE_ATOMIC, the default, the call fails with LOCK_STALE (with NOT_FOUND if the caller never
-    had such a lock here) and renews nothing; with BATCH_MODE_PER_PATH each lock is renewed or not for
-    itself. Errors: INVALID_FIELD (locks, ttl, batch_mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
-    REPOSITORY_READ_ONLY, CONTENTION.
+    With BATCH_MODE_ATOMIC, the default, a lock that has ended fails the call, and no lock is renewed: with LOCK_STALE,
+    or with NOT_FOUND if the caller never had such a lock in this repository. With BATCH_MODE_PER_PATH each lock is
+    renewed or not by itself.
+
+    Errors:
+    - LOCK_STALE: the caller no longer holds a lock under its fence, and the batch mode is atomic.
     """
     ReleaseLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]
-    """Releases up to 1,000 of one's own locks; a lock that is gone is reported, not an error, so the call
-    may be repeated. Needs WRITE, also while the repository is read-only; API tokens need `lock:write` or
-    `repo:write`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, CONTENTION.
+    """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs WRITE; an API token needs
+    `lock:write`. May be repeated: a lock that has ended is reported, and is no error.
+
+    Errors: none beyond the common ones.
     """
     ForceReleaseLock: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ForceReleaseLockRequest, _lock_service_pb2.ForceReleaseLockResponse]
-    """Ends somebody else's lock. Needs ADMIN, also while the repository is read-only; API tokens need
-    `repo:admin`. The holder is notified, with the reason, and an audit record is written. May be
-    repeated: a lock that is gone already is reported. To take the path at once, see
-    `AcquireLocksRequest.steal_lock_ids`. Errors: INVALID_FIELD (reason), NOT_FOUND, CONTENTION.
+    """Ends a lock of any user, also while the repository is read-only. Needs ADMIN; an API token needs `repo:admin`. May
+    be repeated: a lock that has ended is reported, and is no error.
+
+    The holder is notified, with the reason, and an audit record is written. To end a lock and acquire the path in one
+    call, use `AcquireLocksRequest.steal_lock_ids`.
+
+    Errors: none beyond the common ones.
     """
     TransferLock: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.TransferLockRequest, _lock_service_pb2.TransferLockResponse]
-    """Hands a lock on to somebody who may write to the repository, at once and with the time it has left:
-    the lock ends, and the other has a new one on the same path, with a new id and fence. For the holder,
-    who needs WRITE, or anyone with ADMIN; API tokens need `lock:write` or `repo:write`, for other people's
-    locks `repo:admin`. The new holder is notified, and the old one unless the call was theirs. Errors:
-    INVALID_FIELD (new_holder), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
-    stands in the new holder's way), NOT_FOUND, PERMISSION_MISSING, SCOPE_MISSING, REQUEST_ID_REUSED,
-    REPOSITORY_READ_ONLY, CONTENTION.
+    """Gives a lock to another user with WRITE, for the time it has left. Needs WRITE; an API token needs `lock:write`.
+    The lock of another user needs ADMIN, and with an API token `repo:admin`.
+
+    The lock ends, and the new holder has a new one on the same path, with a new id and fence. The new holder is
+    notified; so is the old one, unless they made the call.
+
+    Errors:
+    - LOCK_HELD: another lock conflicts with the new holder's.
+    - LOCK_STALE: the lock has ended, or has another fence.
+    - REQUEST_ID_REUSED
     """
     GetLock: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.GetLockRequest, _lock_service_pb2.GetLockResponse]
-    """Returns a live lock. Needs READ; API tokens need `repo:read`. What became of a lock that has ended is
-    in ListHistory. Errors: INVALID_FIELD, NOT_FOUND (also when the lock has ended).
+    """Returns a live lock. Needs READ; an API token needs `repo:read`. A lock that has ended gives NOT_FOUND;
+    ListHistory tells how it ended.
+
+    Errors: none beyond the common ones.
     """
     ListLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ListLocksRequest, _lock_service_pb2.ListLocksResponse]
-    """Lists the locks of a repository by path. Needs READ; API tokens need `repo:read`.
-    Errors: INVALID_FIELD, INVALID_PAGE_TOKEN, UNAUTHENTICATED (anonymous, and a filter about oneself).
+    """Lists the locks of a repository by path. Needs READ; an API token needs `repo:read`. Filters about the caller need
+    a credential.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
     """
     CheckPaths: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.CheckPathsRequest, _lock_service_pb2.CheckPathsResponse]
-    """Says of up to 1,000 paths what bears on them and whether the caller could push a change of each. Needs
-    READ; API tokens need `repo:read`. Errors: INVALID_FIELD (path, the same path twice),
-    BATCH_TOO_LARGE.
+    """Tells which locks cover each of up to 1,000 paths, and whether the caller could push a change of it. Needs READ; an
+    API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
     """
     ListHistory: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ListHistoryRequest, _lock_service_pb2.ListHistoryResponse]
-    """Lists beginnings and ends of locks, newest first: each lock has one `acquired`, and one end once it
-    has ended. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, INVALID_PAGE_TOKEN,
-    UNAUTHENTICATED (anonymous, and `me`).
+    """Lists beginnings and ends of locks, newest first: each lock has one `acquired`, and one end after it has ended.
+    Needs READ; an API token needs `repo:read`. Filters about the caller need a credential.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
     """
     Watch: _grpc.UnaryStreamMultiCallable[_lock_service_pb2.WatchRequest, _lock_service_pb2.WatchResponse]
-    """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the
-    call. Needs READ; API tokens need `repo:read`; the right is checked again every few seconds.
+    """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the call. Needs
+    READ; an API token needs `repo:read`.
 
-    Every message carries a cursor: a call that begins with it goes on behind that message. The first
-    message comes at once, and one at least every 15 seconds, without an event if nothing has happened.
-    To keep a copy of the locks: call Watch without a cursor, wait for the first message, ListLocks, then
-    apply the events by lock id and fence; events that the list knows already change nothing.
-    Events are kept for 30 days: after a loss of the connection, go on from the last cursor; after
-    CURSOR_TOO_OLD begin anew. Errors: INVALID_FIELD (cursor: not issued by this server for this
-    repository), CURSOR_TOO_OLD.
+    Every message carries a cursor: a call with that cursor continues after that message. The first message comes at
+    once, and at least one every 15 seconds, without an event if nothing has happened. To keep a copy of the locks:
+    call Watch without a cursor, wait for the first message, call ListLocks, then apply the events by lock id and
+    fence; events that the list includes already change nothing. The server keeps events for 30 days: after a lost
+    connection continue from the last cursor, after CURSOR_TOO_OLD start again with a new copy.
+
+    Errors:
+    - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor.
     """
 
 @_typing.type_check_only
 class LockServiceAsyncStub(LockServiceStub):
-    """Takes, keeps, hands on and ends locks, and tells who holds what, who held it and what happens.
+    """Acquires, renews, transfers and ends locks, and tells who holds which lock, who held it, and what happens.
 
-    A lock names a path in a repository: of a file, `shots/010.blend`, or of a directory and all below it,
-    `shots/` (with the slash). The path need not exist. It belongs to the whole repository, not to a branch.
+    A lock covers a path of a repository: a file, `shots/010.blend`, or a directory with all below it, `shots/` (with
+    the slash). The path need not exist. A lock belongs to the whole repository, not to a branch.
 
-    - EXCLUSIVE: nobody else may push a change of the path, nor hold an exclusive or shared lock on it.
-    - SHARED: several people may hold it side by side; nobody may hold an exclusive one.
-    - ADVISORY: forbids nothing; others see it.
+    - EXCLUSIVE: no other user may push a change of the path, or hold an exclusive or shared lock on it.
+    - SHARED: several users may hold it side by side; no other user may hold an exclusive lock.
+    - ADVISORY: it forbids nothing; other users see it.
 
-    A lock on a directory is in the way of other people's locks on all that is below it, and the other way
-    round. What somebody holds is never in that person's own way, but for another lock type on the same path: see
-    `AcquireLocksRequest.steal_lock_ids` for how to change the type.
+    A lock on a directory conflicts with the locks of other users on all that is below it, and the other way round. A
+    user's own locks conflict only if they have another lock type and the same path:
+    `AcquireLocksRequest.steal_lock_ids` changes the type.
 
-    A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
-    gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
-    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a
-    fence, a number that only grows: a push may name the locks it relies on with their fences and fails if
-    one is no longer held.
+    A lock ends when it is released, stolen or transferred, or at its `expire_time`, whichever comes first. An ended lock
+    is never revived. The database's clock counts, and every response carries its time: a lock lasts
+    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a fence, a number
+    that only grows. A push may name the locks it relies on with their fences, and fails if the caller no longer
+    holds one of them.
 
-    A holder is warned 15 minutes before a lock ends, by a notification and an event, unless the lock was
-    taken or renewed for no longer than that.
+    The service warns a holder 15 minutes before a lock ends, by a notification and an event, unless the lock was
+    acquired or renewed for no longer than that.
 
-    Changes of a repository's locks happen one after the other, and every answer is true of one moment in
-    that order. Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or
-    backslash. A path that is not in NFC is taken in its NFC form, which the response carries.
-
-    Every method names a repository, and gives NOT_FOUND for one that is absent or not visible to the
-    caller, and for a lock that is not of this repository.
+    Changes of a repository's locks happen one after the other, and every response is true of one moment in that order.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AcquireLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.AcquireLocksRequest, _lock_service_pb2.AcquireLocksResponse]  # type: ignore[assignment]
-    """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`, and
-    `repo:read` too for `base_commit`, `repo:admin` for stealing.
+    """Acquires locks on up to 1,000 paths. Needs WRITE; an API token needs `lock:write`, for `base_commit` also
+    `repo:read`, and to steal locks of other users `repo:admin`. Stealing from other users needs ADMIN.
 
-    Acquiring what one holds already, with the same lock type, returns the lock unchanged (`already_held`):
-    so the call may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the
-    call with LOCK_HELD and nothing is taken; with BATCH_MODE_PER_PATH each path succeeds or fails for
-    itself. Errors: INVALID_FIELD (path, the same path twice, type, batch_mode, ttl, reason, base_commit,
-    steal_lock_ids), BATCH_TOO_LARGE, LOCK_HELD, BASE_OUTDATED, NOT_FOUND (branch, base commit, a lock
-    to steal), PERMISSION_MISSING and SCOPE_MISSING, REPOSITORY_READ_ONLY, DEPENDENCY_UNAVAILABLE, CONTENTION.
+    A lock that the caller holds already, with the same lock type, is returned unchanged (`already_held`), so the call
+    may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the call with LOCK_HELD; with
+    BATCH_MODE_PER_PATH each path succeeds or fails by itself.
+
+    Errors:
+    - BASE_OUTDATED: a path was changed on the branch by a commit that is not in `base_commit`.
+    - LOCK_HELD: another lock conflicts, and the batch mode is atomic.
     """
     RenewLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.RenewLocksRequest, _lock_service_pb2.RenewLocksResponse]  # type: ignore[assignment]
-    """Makes up to 1,000 of one's own locks last longer. Needs WRITE; API tokens need `lock:write` or
-    `repo:write`. May be repeated: a lock never becomes shorter by it.
+    """Makes up to 1,000 of the caller's locks last longer. Needs WRITE; an API token needs `lock:write`. May be
+    repeated: a renewal never makes a lock shorter.
 
-    A lock whose time is up, or that was released or taken away, is never revived: with
-    BATCH_MODE_ATOMIC, the default, the call fails with LOCK_STALE (with NOT_FOUND if the caller never
-    had such a lock here) and renews nothing; with BATCH_MODE_PER_PATH each lock is renewed or not for
-    itself. Errors: INVALID_FIELD (locks, ttl, batch_mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
-    REPOSITORY_READ_ONLY, CONTENTION.
+    With BATCH_MODE_ATOMIC, the default, a lock that has ended fails the call, and no lock is renewed: with LOCK_STALE,
+    or with NOT_FOUND if the caller never had such a lock in this repository. With BATCH_MODE_PER_PATH each lock is
+    renewed or not by itself.
+
+    Errors:
+    - LOCK_STALE: the caller no longer holds a lock under its fence, and the batch mode is atomic.
     """
     ReleaseLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]  # type: ignore[assignment]
-    """Releases up to 1,000 of one's own locks; a lock that is gone is reported, not an error, so the call
-    may be repeated. Needs WRITE, also while the repository is read-only; API tokens need `lock:write` or
-    `repo:write`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, CONTENTION.
+    """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs WRITE; an API token needs
+    `lock:write`. May be repeated: a lock that has ended is reported, and is no error.
+
+    Errors: none beyond the common ones.
     """
     ForceReleaseLock: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ForceReleaseLockRequest, _lock_service_pb2.ForceReleaseLockResponse]  # type: ignore[assignment]
-    """Ends somebody else's lock. Needs ADMIN, also while the repository is read-only; API tokens need
-    `repo:admin`. The holder is notified, with the reason, and an audit record is written. May be
-    repeated: a lock that is gone already is reported. To take the path at once, see
-    `AcquireLocksRequest.steal_lock_ids`. Errors: INVALID_FIELD (reason), NOT_FOUND, CONTENTION.
+    """Ends a lock of any user, also while the repository is read-only. Needs ADMIN; an API token needs `repo:admin`. May
+    be repeated: a lock that has ended is reported, and is no error.
+
+    The holder is notified, with the reason, and an audit record is written. To end a lock and acquire the path in one
+    call, use `AcquireLocksRequest.steal_lock_ids`.
+
+    Errors: none beyond the common ones.
     """
     TransferLock: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.TransferLockRequest, _lock_service_pb2.TransferLockResponse]  # type: ignore[assignment]
-    """Hands a lock on to somebody who may write to the repository, at once and with the time it has left:
-    the lock ends, and the other has a new one on the same path, with a new id and fence. For the holder,
-    who needs WRITE, or anyone with ADMIN; API tokens need `lock:write` or `repo:write`, for other people's
-    locks `repo:admin`. The new holder is notified, and the old one unless the call was theirs. Errors:
-    INVALID_FIELD (new_holder), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
-    stands in the new holder's way), NOT_FOUND, PERMISSION_MISSING, SCOPE_MISSING, REQUEST_ID_REUSED,
-    REPOSITORY_READ_ONLY, CONTENTION.
+    """Gives a lock to another user with WRITE, for the time it has left. Needs WRITE; an API token needs `lock:write`.
+    The lock of another user needs ADMIN, and with an API token `repo:admin`.
+
+    The lock ends, and the new holder has a new one on the same path, with a new id and fence. The new holder is
+    notified; so is the old one, unless they made the call.
+
+    Errors:
+    - LOCK_HELD: another lock conflicts with the new holder's.
+    - LOCK_STALE: the lock has ended, or has another fence.
+    - REQUEST_ID_REUSED
     """
     GetLock: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.GetLockRequest, _lock_service_pb2.GetLockResponse]  # type: ignore[assignment]
-    """Returns a live lock. Needs READ; API tokens need `repo:read`. What became of a lock that has ended is
-    in ListHistory. Errors: INVALID_FIELD, NOT_FOUND (also when the lock has ended).
+    """Returns a live lock. Needs READ; an API token needs `repo:read`. A lock that has ended gives NOT_FOUND;
+    ListHistory tells how it ended.
+
+    Errors: none beyond the common ones.
     """
     ListLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ListLocksRequest, _lock_service_pb2.ListLocksResponse]  # type: ignore[assignment]
-    """Lists the locks of a repository by path. Needs READ; API tokens need `repo:read`.
-    Errors: INVALID_FIELD, INVALID_PAGE_TOKEN, UNAUTHENTICATED (anonymous, and a filter about oneself).
+    """Lists the locks of a repository by path. Needs READ; an API token needs `repo:read`. Filters about the caller need
+    a credential.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
     """
     CheckPaths: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.CheckPathsRequest, _lock_service_pb2.CheckPathsResponse]  # type: ignore[assignment]
-    """Says of up to 1,000 paths what bears on them and whether the caller could push a change of each. Needs
-    READ; API tokens need `repo:read`. Errors: INVALID_FIELD (path, the same path twice),
-    BATCH_TOO_LARGE.
+    """Tells which locks cover each of up to 1,000 paths, and whether the caller could push a change of it. Needs READ; an
+    API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
     """
     ListHistory: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ListHistoryRequest, _lock_service_pb2.ListHistoryResponse]  # type: ignore[assignment]
-    """Lists beginnings and ends of locks, newest first: each lock has one `acquired`, and one end once it
-    has ended. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, INVALID_PAGE_TOKEN,
-    UNAUTHENTICATED (anonymous, and `me`).
+    """Lists beginnings and ends of locks, newest first: each lock has one `acquired`, and one end after it has ended.
+    Needs READ; an API token needs `repo:read`. Filters about the caller need a credential.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
     """
     Watch: _aio.UnaryStreamMultiCallable[_lock_service_pb2.WatchRequest, _lock_service_pb2.WatchResponse]  # type: ignore[assignment]
-    """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the
-    call. Needs READ; API tokens need `repo:read`; the right is checked again every few seconds.
+    """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the call. Needs
+    READ; an API token needs `repo:read`.
 
-    Every message carries a cursor: a call that begins with it goes on behind that message. The first
-    message comes at once, and one at least every 15 seconds, without an event if nothing has happened.
-    To keep a copy of the locks: call Watch without a cursor, wait for the first message, ListLocks, then
-    apply the events by lock id and fence; events that the list knows already change nothing.
-    Events are kept for 30 days: after a loss of the connection, go on from the last cursor; after
-    CURSOR_TOO_OLD begin anew. Errors: INVALID_FIELD (cursor: not issued by this server for this
-    repository), CURSOR_TOO_OLD.
+    Every message carries a cursor: a call with that cursor continues after that message. The first message comes at
+    once, and at least one every 15 seconds, without an event if nothing has happened. To keep a copy of the locks:
+    call Watch without a cursor, wait for the first message, call ListLocks, then apply the events by lock id and
+    fence; events that the list includes already change nothing. The server keeps events for 30 days: after a lost
+    connection continue from the last cursor, after CURSOR_TOO_OLD start again with a new copy.
+
+    Errors:
+    - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor.
     """
 
 class LockServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes, keeps, hands on and ends locks, and tells who holds what, who held it and what happens.
+    """Acquires, renews, transfers and ends locks, and tells who holds which lock, who held it, and what happens.
 
-    A lock names a path in a repository: of a file, `shots/010.blend`, or of a directory and all below it,
-    `shots/` (with the slash). The path need not exist. It belongs to the whole repository, not to a branch.
+    A lock covers a path of a repository: a file, `shots/010.blend`, or a directory with all below it, `shots/` (with
+    the slash). The path need not exist. A lock belongs to the whole repository, not to a branch.
 
-    - EXCLUSIVE: nobody else may push a change of the path, nor hold an exclusive or shared lock on it.
-    - SHARED: several people may hold it side by side; nobody may hold an exclusive one.
-    - ADVISORY: forbids nothing; others see it.
+    - EXCLUSIVE: no other user may push a change of the path, or hold an exclusive or shared lock on it.
+    - SHARED: several users may hold it side by side; no other user may hold an exclusive lock.
+    - ADVISORY: it forbids nothing; other users see it.
 
-    A lock on a directory is in the way of other people's locks on all that is below it, and the other way
-    round. What somebody holds is never in that person's own way, but for another lock type on the same path: see
-    `AcquireLocksRequest.steal_lock_ids` for how to change the type.
+    A lock on a directory conflicts with the locks of other users on all that is below it, and the other way round. A
+    user's own locks conflict only if they have another lock type and the same path:
+    `AcquireLocksRequest.steal_lock_ids` changes the type.
 
-    A lock ends when it is released or taken away, or when its time is up, whichever comes first; then it is
-    gone, and nothing revives it. Time is the database's, and every response carries it: what counts is
-    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a
-    fence, a number that only grows: a push may name the locks it relies on with their fences and fails if
-    one is no longer held.
+    A lock ends when it is released, stolen or transferred, or at its `expire_time`, whichever comes first. An ended lock
+    is never revived. The database's clock counts, and every response carries its time: a lock lasts
+    `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a fence, a number
+    that only grows. A push may name the locks it relies on with their fences, and fails if the caller no longer
+    holds one of them.
 
-    A holder is warned 15 minutes before a lock ends, by a notification and an event, unless the lock was
-    taken or renewed for no longer than that.
+    The service warns a holder 15 minutes before a lock ends, by a notification and an event, unless the lock was
+    acquired or renewed for no longer than that.
 
-    Changes of a repository's locks happen one after the other, and every answer is true of one moment in
-    that order. Paths are relative, `/`-separated, 1–1024 bytes, without empty, `.` or `..` parts, NUL or
-    backslash. A path that is not in NFC is taken in its NFC form, which the response carries.
-
-    Every method names a repository, and gives NOT_FOUND for one that is absent or not visible to the
-    caller, and for a lock that is not of this repository.
+    Changes of a repository's locks happen one after the other, and every response is true of one moment in that order.
     """
 
     @_abc_1.abstractmethod
@@ -275,15 +296,16 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.AcquireLocksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.AcquireLocksResponse, _abc.Awaitable[_lock_service_pb2.AcquireLocksResponse]]:
-        """Takes locks on up to 1,000 paths. Needs WRITE; API tokens need `lock:write` or `repo:write`, and
-        `repo:read` too for `base_commit`, `repo:admin` for stealing.
+        """Acquires locks on up to 1,000 paths. Needs WRITE; an API token needs `lock:write`, for `base_commit` also
+        `repo:read`, and to steal locks of other users `repo:admin`. Stealing from other users needs ADMIN.
 
-        Acquiring what one holds already, with the same lock type, returns the lock unchanged (`already_held`):
-        so the call may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the
-        call with LOCK_HELD and nothing is taken; with BATCH_MODE_PER_PATH each path succeeds or fails for
-        itself. Errors: INVALID_FIELD (path, the same path twice, type, batch_mode, ttl, reason, base_commit,
-        steal_lock_ids), BATCH_TOO_LARGE, LOCK_HELD, BASE_OUTDATED, NOT_FOUND (branch, base commit, a lock
-        to steal), PERMISSION_MISSING and SCOPE_MISSING, REPOSITORY_READ_ONLY, DEPENDENCY_UNAVAILABLE, CONTENTION.
+        A lock that the caller holds already, with the same lock type, is returned unchanged (`already_held`), so the call
+        may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the call with LOCK_HELD; with
+        BATCH_MODE_PER_PATH each path succeeds or fails by itself.
+
+        Errors:
+        - BASE_OUTDATED: a path was changed on the branch by a commit that is not in `base_commit`.
+        - LOCK_HELD: another lock conflicts, and the batch mode is atomic.
         """
 
     @_abc_1.abstractmethod
@@ -292,14 +314,15 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.RenewLocksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.RenewLocksResponse, _abc.Awaitable[_lock_service_pb2.RenewLocksResponse]]:
-        """Makes up to 1,000 of one's own locks last longer. Needs WRITE; API tokens need `lock:write` or
-        `repo:write`. May be repeated: a lock never becomes shorter by it.
+        """Makes up to 1,000 of the caller's locks last longer. Needs WRITE; an API token needs `lock:write`. May be
+        repeated: a renewal never makes a lock shorter.
 
-        A lock whose time is up, or that was released or taken away, is never revived: with
-        BATCH_MODE_ATOMIC, the default, the call fails with LOCK_STALE (with NOT_FOUND if the caller never
-        had such a lock here) and renews nothing; with BATCH_MODE_PER_PATH each lock is renewed or not for
-        itself. Errors: INVALID_FIELD (locks, ttl, batch_mode), BATCH_TOO_LARGE, LOCK_STALE, NOT_FOUND,
-        REPOSITORY_READ_ONLY, CONTENTION.
+        With BATCH_MODE_ATOMIC, the default, a lock that has ended fails the call, and no lock is renewed: with LOCK_STALE,
+        or with NOT_FOUND if the caller never had such a lock in this repository. With BATCH_MODE_PER_PATH each lock is
+        renewed or not by itself.
+
+        Errors:
+        - LOCK_STALE: the caller no longer holds a lock under its fence, and the batch mode is atomic.
         """
 
     @_abc_1.abstractmethod
@@ -308,9 +331,10 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.ReleaseLocksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.ReleaseLocksResponse, _abc.Awaitable[_lock_service_pb2.ReleaseLocksResponse]]:
-        """Releases up to 1,000 of one's own locks; a lock that is gone is reported, not an error, so the call
-        may be repeated. Needs WRITE, also while the repository is read-only; API tokens need `lock:write` or
-        `repo:write`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, CONTENTION.
+        """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs WRITE; an API token needs
+        `lock:write`. May be repeated: a lock that has ended is reported, and is no error.
+
+        Errors: none beyond the common ones.
         """
 
     @_abc_1.abstractmethod
@@ -319,10 +343,13 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.ForceReleaseLockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.ForceReleaseLockResponse, _abc.Awaitable[_lock_service_pb2.ForceReleaseLockResponse]]:
-        """Ends somebody else's lock. Needs ADMIN, also while the repository is read-only; API tokens need
-        `repo:admin`. The holder is notified, with the reason, and an audit record is written. May be
-        repeated: a lock that is gone already is reported. To take the path at once, see
-        `AcquireLocksRequest.steal_lock_ids`. Errors: INVALID_FIELD (reason), NOT_FOUND, CONTENTION.
+        """Ends a lock of any user, also while the repository is read-only. Needs ADMIN; an API token needs `repo:admin`. May
+        be repeated: a lock that has ended is reported, and is no error.
+
+        The holder is notified, with the reason, and an audit record is written. To end a lock and acquire the path in one
+        call, use `AcquireLocksRequest.steal_lock_ids`.
+
+        Errors: none beyond the common ones.
         """
 
     @_abc_1.abstractmethod
@@ -331,13 +358,16 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.TransferLockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.TransferLockResponse, _abc.Awaitable[_lock_service_pb2.TransferLockResponse]]:
-        """Hands a lock on to somebody who may write to the repository, at once and with the time it has left:
-        the lock ends, and the other has a new one on the same path, with a new id and fence. For the holder,
-        who needs WRITE, or anyone with ADMIN; API tokens need `lock:write` or `repo:write`, for other people's
-        locks `repo:admin`. The new holder is notified, and the old one unless the call was theirs. Errors:
-        INVALID_FIELD (new_holder), LOCK_STALE (the lock has ended or has another fence), LOCK_HELD (something
-        stands in the new holder's way), NOT_FOUND, PERMISSION_MISSING, SCOPE_MISSING, REQUEST_ID_REUSED,
-        REPOSITORY_READ_ONLY, CONTENTION.
+        """Gives a lock to another user with WRITE, for the time it has left. Needs WRITE; an API token needs `lock:write`.
+        The lock of another user needs ADMIN, and with an API token `repo:admin`.
+
+        The lock ends, and the new holder has a new one on the same path, with a new id and fence. The new holder is
+        notified; so is the old one, unless they made the call.
+
+        Errors:
+        - LOCK_HELD: another lock conflicts with the new holder's.
+        - LOCK_STALE: the lock has ended, or has another fence.
+        - REQUEST_ID_REUSED
         """
 
     @_abc_1.abstractmethod
@@ -346,8 +376,10 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.GetLockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.GetLockResponse, _abc.Awaitable[_lock_service_pb2.GetLockResponse]]:
-        """Returns a live lock. Needs READ; API tokens need `repo:read`. What became of a lock that has ended is
-        in ListHistory. Errors: INVALID_FIELD, NOT_FOUND (also when the lock has ended).
+        """Returns a live lock. Needs READ; an API token needs `repo:read`. A lock that has ended gives NOT_FOUND;
+        ListHistory tells how it ended.
+
+        Errors: none beyond the common ones.
         """
 
     @_abc_1.abstractmethod
@@ -356,8 +388,11 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.ListLocksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.ListLocksResponse, _abc.Awaitable[_lock_service_pb2.ListLocksResponse]]:
-        """Lists the locks of a repository by path. Needs READ; API tokens need `repo:read`.
-        Errors: INVALID_FIELD, INVALID_PAGE_TOKEN, UNAUTHENTICATED (anonymous, and a filter about oneself).
+        """Lists the locks of a repository by path. Needs READ; an API token needs `repo:read`. Filters about the caller need
+        a credential.
+
+        Errors:
+        - INVALID_PAGE_TOKEN
         """
 
     @_abc_1.abstractmethod
@@ -366,9 +401,10 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.CheckPathsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.CheckPathsResponse, _abc.Awaitable[_lock_service_pb2.CheckPathsResponse]]:
-        """Says of up to 1,000 paths what bears on them and whether the caller could push a change of each. Needs
-        READ; API tokens need `repo:read`. Errors: INVALID_FIELD (path, the same path twice),
-        BATCH_TOO_LARGE.
+        """Tells which locks cover each of up to 1,000 paths, and whether the caller could push a change of it. Needs READ; an
+        API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
         """
 
     @_abc_1.abstractmethod
@@ -377,9 +413,11 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.ListHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.ListHistoryResponse, _abc.Awaitable[_lock_service_pb2.ListHistoryResponse]]:
-        """Lists beginnings and ends of locks, newest first: each lock has one `acquired`, and one end once it
-        has ended. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, INVALID_PAGE_TOKEN,
-        UNAUTHENTICATED (anonymous, and `me`).
+        """Lists beginnings and ends of locks, newest first: each lock has one `acquired`, and one end after it has ended.
+        Needs READ; an API token needs `repo:read`. Filters about the caller need a credential.
+
+        Errors:
+        - INVALID_PAGE_TOKEN
         """
 
     @_abc_1.abstractmethod
@@ -388,16 +426,17 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_lock_service_pb2.WatchResponse], _abc.AsyncIterator[_lock_service_pb2.WatchResponse]]:
-        """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the
-        call. Needs READ; API tokens need `repo:read`; the right is checked again every few seconds.
+        """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the call. Needs
+        READ; an API token needs `repo:read`.
 
-        Every message carries a cursor: a call that begins with it goes on behind that message. The first
-        message comes at once, and one at least every 15 seconds, without an event if nothing has happened.
-        To keep a copy of the locks: call Watch without a cursor, wait for the first message, ListLocks, then
-        apply the events by lock id and fence; events that the list knows already change nothing.
-        Events are kept for 30 days: after a loss of the connection, go on from the last cursor; after
-        CURSOR_TOO_OLD begin anew. Errors: INVALID_FIELD (cursor: not issued by this server for this
-        repository), CURSOR_TOO_OLD.
+        Every message carries a cursor: a call with that cursor continues after that message. The first message comes at
+        once, and at least one every 15 seconds, without an event if nothing has happened. To keep a copy of the locks:
+        call Watch without a cursor, wait for the first message, call ListLocks, then apply the events by lock id and
+        fence; events that the list includes already change nothing. The server keeps events for 30 days: after a lost
+        connection continue from the last cursor, after CURSOR_TOO_OLD start again with a new copy.
+
+        Errors:
+        - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor.
         """
 
 def add_LockServiceServicer_to_server(servicer: LockServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

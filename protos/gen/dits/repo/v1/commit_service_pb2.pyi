@@ -35,7 +35,7 @@ class Commit(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
-    """Its hash, 64 lower-case hexadecimal digits."""
+    """Its hash."""
     tree_hash: _builtins.str
     """Hash of the manifest of the top directory."""
     message: _builtins.str
@@ -131,12 +131,10 @@ class PushHeader(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     request_id: _builtins.str
-    """UUID chosen by the client; a repetition with the same refs and commits within 24 hours returns the
-    first result. Optional.
-    """
+    """UUID that makes a repetition with the same refs, commits and locks return the first result. Optional."""
     @_builtins.property
     def locks(self) -> _containers.RepeatedCompositeFieldContainer[_lock_fence_pb2.LockFence]:
-        """Locks that this push relies on, at most 100,000."""
+        """Locks that the push relies on, at most 100,000."""
 
     def __init__(
         self,
@@ -155,7 +153,7 @@ Global___PushHeader: _TypeAlias = PushHeader  # noqa: Y015
 
 @_typing.final
 class PushManifests(_message.Message):
-    """Some directories; as many messages as needed, each at most 17 MiB."""
+    """Some directories: as many messages as needed, of at most 17 MiB each."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -238,11 +236,11 @@ class RefUpdate(_message.Message):
     branch: _builtins.str
     """Name of a branch."""
     expected_head: _builtins.str
-    """Hash of the commit it is believed to be at. Empty = it does not exist yet."""
+    """Hash of the commit where the caller expects it. Empty = it does not exist yet."""
     new_head: _builtins.str
-    """Hash of the commit it shall be at."""
+    """Hash of the commit to move it to."""
     force: _builtins.bool
-    """Also allow a move that leaves commits behind (not a fast-forward)."""
+    """Also allow a move that leaves commits behind (no fast-forward)."""
     def __init__(
         self,
         *,
@@ -342,7 +340,7 @@ class GetCommitRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     revision: _builtins.str
-    """A revision, see CommitService."""
+    """Revision of the commit."""
     def __init__(
         self,
         *,
@@ -394,7 +392,7 @@ class ListCommitsRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     revision: _builtins.str
-    """The revision to begin with, see CommitService."""
+    """Revision to begin with."""
     page_size: _builtins.int
     """At most this many; default 50, at most 1000."""
     page_token: _builtins.str
@@ -456,12 +454,12 @@ class FindChangesSinceRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     revision: _builtins.str
-    """The history that is looked into, see CommitService."""
+    """Revision whose history is searched."""
     base_commit: _builtins.str
-    """Hash of the commit that the caller works from, 64 lower-case hexadecimal digits."""
+    """Hash of the commit that the caller works from."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """1–1,000 paths, each once; that of a directory, which stands for all below it, may end in `/`."""
+        """1–1,000 paths. The path of a directory stands for all below it, and may end in `/`."""
 
     def __init__(
         self,

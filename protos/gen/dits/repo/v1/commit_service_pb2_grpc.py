@@ -27,9 +27,6 @@ if _version_not_supported:
 
 class CommitServiceStub:
     """Writes and reads commits.
-
-    A revision, wherever a request takes one, is a branch name or the 64 lower-case hexadecimal digits of
-    a commit; empty = the default branch.
     """
 
     def __init__(self, channel):
@@ -62,56 +59,69 @@ class CommitServiceStub:
 
 class CommitServiceServicer:
     """Writes and reads commits.
-
-    A revision, wherever a request takes one, is a branch name or the 64 lower-case hexadecimal digits of
-    a commit; empty = the default branch.
     """
 
     def Push(self, request_iterator, context):
-        """Adds manifests and commits and moves refs, all in one transaction: everything happens or nothing.
-        Needs WRITE; API tokens need `repo:write`.
+        """Adds manifests and commits and moves refs in one transaction: all of it happens, or nothing. Needs WRITE; an API
+        token needs `repo:write`.
 
-        Order of work for a client: cut the files into chunks; FindMissingChunks; UploadChunks until all
-        are acknowledged; then Push. The stream: one `header`; `manifests`, children before parents;
-        `commits`, parents before children; `refs` in one last message. Manifests and commits that the
-        server has already may be left out or sent again.
+        A client cuts its files into chunks, calls FindMissingChunks, calls UploadChunks until all are acknowledged, and
+        then pushes. The stream carries one `header`; `manifests`, children before parents; `commits`, parents before
+        children; `refs` in one last message. Manifests and commits that the server has may be left out or sent again.
+        Every manifest in the push must be in the tree of a commit in the push.
 
-        The server re-computes every name, checks every entry, and then, in one transaction: the repository
-        is not read-only; every chunk named by a new file is in this repository (else CHUNKS_MISSING);
-        files obey the repository's settings (FILE_REFUSED); no path that changed on a branch is locked by
-        someone else (LOCK_HELD); with require_lock_for_edit the caller holds a live lock on each
-        existing path that is changed or deleted (LOCK_REQUIRED); the locks named in the header are still
-        held under their fences (LOCK_STALE); each ref is where the caller expected (HEAD_MOVED) and moves
-        forward (NOT_FAST_FORWARD) unless forced. Locks marked release_on_push on the changed paths are
-        released.
+        The server computes every hash, checks every entry, and holds the change against the repository's settings,
+        locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
+        `release_on_push` on the changed paths end.
 
         Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved.
-        Further errors: STREAM_ORDER, CONTENT_MISMATCH, INVALID_FIELD, HISTORY_MISSING, BATCH_TOO_LARGE,
-        REQUEST_ID_REUSED, CONTENTION.
+
+        Errors:
+        - BRANCH_PROTECTED: a branch's protection forbids its move.
+        - CHUNKS_MISSING: the repository lacks chunks that a new file names.
+        - CHUNK_CORRUPT: the stored recipe of a new file is damaged.
+        - CONTENT_MISMATCH: a manifest, recipe or commit is not in its canonical form, or a file contradicts the chunks
+        or the list of chunks that the server knows.
+        - FILE_REFUSED: the repository's settings refuse a file.
+        - HEAD_MOVED: a ref is not at its `expected_head`.
+        - HISTORY_MISSING: the push names manifests or commits that are neither in it nor in the repository.
+        - LOCK_HELD: another user holds a lock on a changed path.
+        - LOCK_REQUIRED: the repository demands locks, and the caller lacks one on an existing file that is changed or
+        deleted.
+        - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
+        - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
+        - REQUEST_ID_REUSED
+        - STREAM_ORDER: the messages are not in the order above, a parent comes after its child, or the stream is empty.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCommit(self, request, context):
-        """Returns one commit. Needs READ; API tokens need `repo:read`. Errors: NOT_FOUND.
+        """Returns one commit. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCommits(self, request, context):
-        """Lists a commit and its ancestors, children always before their parents. Needs READ; API tokens
-        need `repo:read`. Errors: NOT_FOUND (no such revision), INVALID_PAGE_TOKEN.
+        """Lists a commit and its ancestors, children before their parents. Needs READ; an API token needs `repo:read`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FindChangesSince(self, request, context):
-        """Finds the paths, of those in the request, that are newer in one history than in another: changed by commits that are
-        in `revision` and not in `base_commit`, and different in the two. Needs READ; API tokens need `repo:read`. Errors: INVALID_FIELD, BATCH_TOO_LARGE, NOT_FOUND
-        (either commit).
+        """Finds the paths, of those in the request, that are newer in a revision than in a base commit: commits that are in
+        `revision` and not in `base_commit` changed them, and they differ between the two. Needs READ; an API token needs
+        `repo:read`.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,9 +160,6 @@ def add_CommitServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CommitService:
     """Writes and reads commits.
-
-    A revision, wherever a request takes one, is a branch name or the 64 lower-case hexadecimal digits of
-    a commit; empty = the default branch.
     """
 
     @staticmethod

@@ -38,7 +38,7 @@ class Branch(_message.Message):
     is_default: _builtins.bool
     """Whether it is the repository's default branch."""
     creator_id: _builtins.str
-    """UUID text of the user who created it."""
+    """UUID of the user who created it. Empty if the account is gone."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -79,7 +79,7 @@ class CreateBranchRequest(_message.Message):
     name: _builtins.str
     """Name of the new branch."""
     head: _builtins.str
-    """Hash of the commit, 64 lower-case hexadecimal digits."""
+    """Hash of the commit."""
     def __init__(
         self,
         *,
@@ -247,11 +247,11 @@ class UpdateBranchRequest(_message.Message):
     name: _builtins.str
     """Name of the branch."""
     expected_head: _builtins.str
-    """Hash of the commit the branch is believed to be at."""
+    """Hash of the commit where the caller expects the branch."""
     new_head: _builtins.str
-    """Hash of the commit it shall be at."""
+    """Hash of the commit to move it to."""
     force: _builtins.bool
-    """Also allow a move that leaves commits behind (not a fast-forward)."""
+    """Also allow a move that leaves commits behind (no fast-forward)."""
     def __init__(
         self,
         *,
@@ -307,7 +307,7 @@ class DeleteBranchRequest(_message.Message):
     name: _builtins.str
     """Name of the branch."""
     expected_head: _builtins.str
-    """Hash of the commit the branch is believed to be at."""
+    """Hash of the commit where the caller expects the branch."""
     def __init__(
         self,
         *,

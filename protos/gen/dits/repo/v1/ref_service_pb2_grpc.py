@@ -26,12 +26,9 @@ if _version_not_supported:
 
 
 class RefServiceStub:
-    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where it believes
-    the branch to be, and loses if that is no longer so. Pushing new commits moves branches in the same
-    transaction (CommitService.Push); this service moves them to commits that are already there.
-
-    Branch names follow Git's rules for refs, at most 256 bytes; HEAD, FETCH_HEAD, ORIG_HEAD, MERGE_HEAD
-    and names of 64 hexadecimal digits are refused.
+    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where the branch is, and fails if it
+    is elsewhere. CommitService.Push moves branches in the transaction that brings the commits; this service moves them
+    to commits that are in the repository.
     """
 
     def __init__(self, channel):
@@ -68,51 +65,70 @@ class RefServiceStub:
 
 
 class RefServiceServicer:
-    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where it believes
-    the branch to be, and loses if that is no longer so. Pushing new commits moves branches in the same
-    transaction (CommitService.Push); this service moves them to commits that are already there.
-
-    Branch names follow Git's rules for refs, at most 256 bytes; HEAD, FETCH_HEAD, ORIG_HEAD, MERGE_HEAD
-    and names of 64 hexadecimal digits are refused.
+    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where the branch is, and fails if it
+    is elsewhere. CommitService.Push moves branches in the transaction that brings the commits; this service moves them
+    to commits that are in the repository.
     """
 
     def CreateBranch(self, request, context):
-        """Creates a branch at an existing commit. Needs WRITE; API tokens need `repo:write`.
-        Repeating it succeeds while the branch is where it was created. Errors: INVALID_FIELD, NAME_TAKEN
-        (it exists elsewhere), NOT_FOUND (no such commit), REPOSITORY_READ_ONLY.
+        """Creates a branch at an existing commit. Needs WRITE; an API token needs `repo:write`.
+
+        A repetition succeeds while the branch is where it was created.
+
+        Errors:
+        - HEAD_MOVED: another call created the branch at the same moment.
+        - NAME_TAKEN: the branch exists at another commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBranch(self, request, context):
-        """Returns a branch. Needs READ; API tokens need `repo:read`.
+        """Returns a branch. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListBranches(self, request, context):
-        """Lists the branches of a repository by name. Needs READ; API tokens need `repo:read`.
+        """Lists the branches of a repository by name. Needs READ; an API token needs `repo:read`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateBranch(self, request, context):
-        """Moves a branch from `expected_head` to `new_head`. Needs WRITE; API tokens need `repo:write`. It
-        succeeds without change if the branch is at `new_head` already, so it may be repeated.
-        Errors: HEAD_MOVED, NOT_FAST_FORWARD, LOCK_HELD and LOCK_REQUIRED (as for a push that brings the
-        same change), BRANCH_PROTECTED, NOT_FOUND (branch or commit), REPOSITORY_READ_ONLY.
+        """Moves a branch from `expected_head` to `new_head`. Needs WRITE; an API token needs `repo:write`.
+
+        It succeeds without change if the branch is at `new_head` already. Files and locks are checked as in a push that
+        brings the same change.
+
+        Errors:
+        - BRANCH_PROTECTED: the branch's protection forbids the move.
+        - FILE_REFUSED: the repository's settings refuse a file that the move brings.
+        - HEAD_MOVED: the branch is not at `expected_head`.
+        - LOCK_HELD: another user holds a lock on a path that the move changes.
+        - LOCK_REQUIRED: the caller lacks a lock on a file that the move changes or deletes.
+        - NOT_FAST_FORWARD: `new_head` does not descend from `expected_head`, and `force` is not set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteBranch(self, request, context):
-        """Deletes a branch that is at `expected_head`. Needs WRITE; API tokens need `repo:write`. Deleting an
-        absent branch gives NOT_FOUND. Errors: HEAD_MOVED, DEFAULT_BRANCH, BRANCH_PROTECTED, NOT_FOUND,
-        REPOSITORY_READ_ONLY.
+        """Deletes a branch that is at `expected_head`. Needs WRITE; an API token needs `repo:write`.
+
+        A repetition gives NOT_FOUND.
+
+        Errors:
+        - BRANCH_PROTECTED: the branch's protection forbids it.
+        - DEFAULT_BRANCH: it is the default branch of the repository.
+        - HEAD_MOVED: the branch is not at `expected_head`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,12 +171,9 @@ def add_RefServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RefService:
-    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where it believes
-    the branch to be, and loses if that is no longer so. Pushing new commits moves branches in the same
-    transaction (CommitService.Push); this service moves them to commits that are already there.
-
-    Branch names follow Git's rules for refs, at most 256 bytes; HEAD, FETCH_HEAD, ORIG_HEAD, MERGE_HEAD
-    and names of 64 hexadecimal digits are refused.
+    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where the branch is, and fails if it
+    is elsewhere. CommitService.Push moves branches in the transaction that brings the commits; this service moves them
+    to commits that are in the repository.
     """
 
     @staticmethod

@@ -27,12 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RefServiceStub:
-    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where it believes
-    the branch to be, and loses if that is no longer so. Pushing new commits moves branches in the same
-    transaction (CommitService.Push); this service moves them to commits that are already there.
-
-    Branch names follow Git's rules for refs, at most 256 bytes; HEAD, FETCH_HEAD, ORIG_HEAD, MERGE_HEAD
-    and names of 64 hexadecimal digits are refused.
+    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where the branch is, and fails if it
+    is elsewhere. CommitService.Push moves branches in the transaction that brings the commits; this service moves them
+    to commits that are in the repository.
     """
 
     @_typing.overload
@@ -40,65 +37,107 @@ class RefServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RefServiceAsyncStub: ...
     CreateBranch: _grpc.UnaryUnaryMultiCallable[_ref_service_pb2.CreateBranchRequest, _ref_service_pb2.CreateBranchResponse]
-    """Creates a branch at an existing commit. Needs WRITE; API tokens need `repo:write`.
-    Repeating it succeeds while the branch is where it was created. Errors: INVALID_FIELD, NAME_TAKEN
-    (it exists elsewhere), NOT_FOUND (no such commit), REPOSITORY_READ_ONLY.
+    """Creates a branch at an existing commit. Needs WRITE; an API token needs `repo:write`.
+
+    A repetition succeeds while the branch is where it was created.
+
+    Errors:
+    - HEAD_MOVED: another call created the branch at the same moment.
+    - NAME_TAKEN: the branch exists at another commit.
     """
     GetBranch: _grpc.UnaryUnaryMultiCallable[_ref_service_pb2.GetBranchRequest, _ref_service_pb2.GetBranchResponse]
-    """Returns a branch. Needs READ; API tokens need `repo:read`."""
+    """Returns a branch. Needs READ; an API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
+    """
     ListBranches: _grpc.UnaryUnaryMultiCallable[_ref_service_pb2.ListBranchesRequest, _ref_service_pb2.ListBranchesResponse]
-    """Lists the branches of a repository by name. Needs READ; API tokens need `repo:read`."""
+    """Lists the branches of a repository by name. Needs READ; an API token needs `repo:read`.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
+    """
     UpdateBranch: _grpc.UnaryUnaryMultiCallable[_ref_service_pb2.UpdateBranchRequest, _ref_service_pb2.UpdateBranchResponse]
-    """Moves a branch from `expected_head` to `new_head`. Needs WRITE; API tokens need `repo:write`. It
-    succeeds without change if the branch is at `new_head` already, so it may be repeated.
-    Errors: HEAD_MOVED, NOT_FAST_FORWARD, LOCK_HELD and LOCK_REQUIRED (as for a push that brings the
-    same change), BRANCH_PROTECTED, NOT_FOUND (branch or commit), REPOSITORY_READ_ONLY.
+    """Moves a branch from `expected_head` to `new_head`. Needs WRITE; an API token needs `repo:write`.
+
+    It succeeds without change if the branch is at `new_head` already. Files and locks are checked as in a push that
+    brings the same change.
+
+    Errors:
+    - BRANCH_PROTECTED: the branch's protection forbids the move.
+    - FILE_REFUSED: the repository's settings refuse a file that the move brings.
+    - HEAD_MOVED: the branch is not at `expected_head`.
+    - LOCK_HELD: another user holds a lock on a path that the move changes.
+    - LOCK_REQUIRED: the caller lacks a lock on a file that the move changes or deletes.
+    - NOT_FAST_FORWARD: `new_head` does not descend from `expected_head`, and `force` is not set.
     """
     DeleteBranch: _grpc.UnaryUnaryMultiCallable[_ref_service_pb2.DeleteBranchRequest, _ref_service_pb2.DeleteBranchResponse]
-    """Deletes a branch that is at `expected_head`. Needs WRITE; API tokens need `repo:write`. Deleting an
-    absent branch gives NOT_FOUND. Errors: HEAD_MOVED, DEFAULT_BRANCH, BRANCH_PROTECTED, NOT_FOUND,
-    REPOSITORY_READ_ONLY.
+    """Deletes a branch that is at `expected_head`. Needs WRITE; an API token needs `repo:write`.
+
+    A repetition gives NOT_FOUND.
+
+    Errors:
+    - BRANCH_PROTECTED: the branch's protection forbids it.
+    - DEFAULT_BRANCH: it is the default branch of the repository.
+    - HEAD_MOVED: the branch is not at `expected_head`.
     """
 
 @_typing.type_check_only
 class RefServiceAsyncStub(RefServiceStub):
-    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where it believes
-    the branch to be, and loses if that is no longer so. Pushing new commits moves branches in the same
-    transaction (CommitService.Push); this service moves them to commits that are already there.
-
-    Branch names follow Git's rules for refs, at most 256 bytes; HEAD, FETCH_HEAD, ORIG_HEAD, MERGE_HEAD
-    and names of 64 hexadecimal digits are refused.
+    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where the branch is, and fails if it
+    is elsewhere. CommitService.Push moves branches in the transaction that brings the commits; this service moves them
+    to commits that are in the repository.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateBranch: _aio.UnaryUnaryMultiCallable[_ref_service_pb2.CreateBranchRequest, _ref_service_pb2.CreateBranchResponse]  # type: ignore[assignment]
-    """Creates a branch at an existing commit. Needs WRITE; API tokens need `repo:write`.
-    Repeating it succeeds while the branch is where it was created. Errors: INVALID_FIELD, NAME_TAKEN
-    (it exists elsewhere), NOT_FOUND (no such commit), REPOSITORY_READ_ONLY.
+    """Creates a branch at an existing commit. Needs WRITE; an API token needs `repo:write`.
+
+    A repetition succeeds while the branch is where it was created.
+
+    Errors:
+    - HEAD_MOVED: another call created the branch at the same moment.
+    - NAME_TAKEN: the branch exists at another commit.
     """
     GetBranch: _aio.UnaryUnaryMultiCallable[_ref_service_pb2.GetBranchRequest, _ref_service_pb2.GetBranchResponse]  # type: ignore[assignment]
-    """Returns a branch. Needs READ; API tokens need `repo:read`."""
+    """Returns a branch. Needs READ; an API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
+    """
     ListBranches: _aio.UnaryUnaryMultiCallable[_ref_service_pb2.ListBranchesRequest, _ref_service_pb2.ListBranchesResponse]  # type: ignore[assignment]
-    """Lists the branches of a repository by name. Needs READ; API tokens need `repo:read`."""
+    """Lists the branches of a repository by name. Needs READ; an API token needs `repo:read`.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
+    """
     UpdateBranch: _aio.UnaryUnaryMultiCallable[_ref_service_pb2.UpdateBranchRequest, _ref_service_pb2.UpdateBranchResponse]  # type: ignore[assignment]
-    """Moves a branch from `expected_head` to `new_head`. Needs WRITE; API tokens need `repo:write`. It
-    succeeds without change if the branch is at `new_head` already, so it may be repeated.
-    Errors: HEAD_MOVED, NOT_FAST_FORWARD, LOCK_HELD and LOCK_REQUIRED (as for a push that brings the
-    same change), BRANCH_PROTECTED, NOT_FOUND (branch or commit), REPOSITORY_READ_ONLY.
+    """Moves a branch from `expected_head` to `new_head`. Needs WRITE; an API token needs `repo:write`.
+
+    It succeeds without change if the branch is at `new_head` already. Files and locks are checked as in a push that
+    brings the same change.
+
+    Errors:
+    - BRANCH_PROTECTED: the branch's protection forbids the move.
+    - FILE_REFUSED: the repository's settings refuse a file that the move brings.
+    - HEAD_MOVED: the branch is not at `expected_head`.
+    - LOCK_HELD: another user holds a lock on a path that the move changes.
+    - LOCK_REQUIRED: the caller lacks a lock on a file that the move changes or deletes.
+    - NOT_FAST_FORWARD: `new_head` does not descend from `expected_head`, and `force` is not set.
     """
     DeleteBranch: _aio.UnaryUnaryMultiCallable[_ref_service_pb2.DeleteBranchRequest, _ref_service_pb2.DeleteBranchResponse]  # type: ignore[assignment]
-    """Deletes a branch that is at `expected_head`. Needs WRITE; API tokens need `repo:write`. Deleting an
-    absent branch gives NOT_FOUND. Errors: HEAD_MOVED, DEFAULT_BRANCH, BRANCH_PROTECTED, NOT_FOUND,
-    REPOSITORY_READ_ONLY.
+    """Deletes a branch that is at `expected_head`. Needs WRITE; an API token needs `repo:write`.
+
+    A repetition gives NOT_FOUND.
+
+    Errors:
+    - BRANCH_PROTECTED: the branch's protection forbids it.
+    - DEFAULT_BRANCH: it is the default branch of the repository.
+    - HEAD_MOVED: the branch is not at `expected_head`.
     """
 
 class RefServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where it believes
-    the branch to be, and loses if that is no longer so. Pushing new commits moves branches in the same
-    transaction (CommitService.Push); this service moves them to commits that are already there.
-
-    Branch names follow Git's rules for refs, at most 256 bytes; HEAD, FETCH_HEAD, ORIG_HEAD, MERGE_HEAD
-    and names of 64 hexadecimal digits are refused.
+    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where the branch is, and fails if it
+    is elsewhere. CommitService.Push moves branches in the transaction that brings the commits; this service moves them
+    to commits that are in the repository.
     """
 
     @_abc_1.abstractmethod
@@ -107,9 +146,13 @@ class RefServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ref_service_pb2.CreateBranchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ref_service_pb2.CreateBranchResponse, _abc.Awaitable[_ref_service_pb2.CreateBranchResponse]]:
-        """Creates a branch at an existing commit. Needs WRITE; API tokens need `repo:write`.
-        Repeating it succeeds while the branch is where it was created. Errors: INVALID_FIELD, NAME_TAKEN
-        (it exists elsewhere), NOT_FOUND (no such commit), REPOSITORY_READ_ONLY.
+        """Creates a branch at an existing commit. Needs WRITE; an API token needs `repo:write`.
+
+        A repetition succeeds while the branch is where it was created.
+
+        Errors:
+        - HEAD_MOVED: another call created the branch at the same moment.
+        - NAME_TAKEN: the branch exists at another commit.
         """
 
     @_abc_1.abstractmethod
@@ -118,7 +161,10 @@ class RefServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ref_service_pb2.GetBranchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ref_service_pb2.GetBranchResponse, _abc.Awaitable[_ref_service_pb2.GetBranchResponse]]:
-        """Returns a branch. Needs READ; API tokens need `repo:read`."""
+        """Returns a branch. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
+        """
 
     @_abc_1.abstractmethod
     def ListBranches(
@@ -126,7 +172,11 @@ class RefServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ref_service_pb2.ListBranchesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ref_service_pb2.ListBranchesResponse, _abc.Awaitable[_ref_service_pb2.ListBranchesResponse]]:
-        """Lists the branches of a repository by name. Needs READ; API tokens need `repo:read`."""
+        """Lists the branches of a repository by name. Needs READ; an API token needs `repo:read`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN
+        """
 
     @_abc_1.abstractmethod
     def UpdateBranch(
@@ -134,10 +184,18 @@ class RefServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ref_service_pb2.UpdateBranchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ref_service_pb2.UpdateBranchResponse, _abc.Awaitable[_ref_service_pb2.UpdateBranchResponse]]:
-        """Moves a branch from `expected_head` to `new_head`. Needs WRITE; API tokens need `repo:write`. It
-        succeeds without change if the branch is at `new_head` already, so it may be repeated.
-        Errors: HEAD_MOVED, NOT_FAST_FORWARD, LOCK_HELD and LOCK_REQUIRED (as for a push that brings the
-        same change), BRANCH_PROTECTED, NOT_FOUND (branch or commit), REPOSITORY_READ_ONLY.
+        """Moves a branch from `expected_head` to `new_head`. Needs WRITE; an API token needs `repo:write`.
+
+        It succeeds without change if the branch is at `new_head` already. Files and locks are checked as in a push that
+        brings the same change.
+
+        Errors:
+        - BRANCH_PROTECTED: the branch's protection forbids the move.
+        - FILE_REFUSED: the repository's settings refuse a file that the move brings.
+        - HEAD_MOVED: the branch is not at `expected_head`.
+        - LOCK_HELD: another user holds a lock on a path that the move changes.
+        - LOCK_REQUIRED: the caller lacks a lock on a file that the move changes or deletes.
+        - NOT_FAST_FORWARD: `new_head` does not descend from `expected_head`, and `force` is not set.
         """
 
     @_abc_1.abstractmethod
@@ -146,9 +204,14 @@ class RefServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ref_service_pb2.DeleteBranchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ref_service_pb2.DeleteBranchResponse, _abc.Awaitable[_ref_service_pb2.DeleteBranchResponse]]:
-        """Deletes a branch that is at `expected_head`. Needs WRITE; API tokens need `repo:write`. Deleting an
-        absent branch gives NOT_FOUND. Errors: HEAD_MOVED, DEFAULT_BRANCH, BRANCH_PROTECTED, NOT_FOUND,
-        REPOSITORY_READ_ONLY.
+        """Deletes a branch that is at `expected_head`. Needs WRITE; an API token needs `repo:write`.
+
+        A repetition gives NOT_FOUND.
+
+        Errors:
+        - BRANCH_PROTECTED: the branch's protection forbids it.
+        - DEFAULT_BRANCH: it is the default branch of the repository.
+        - HEAD_MOVED: the branch is not at `expected_head`.
         """
 
 def add_RefServiceServicer_to_server(servicer: RefServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,23 +30,23 @@ class _VisibilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Visibility
     VISIBILITY_UNSPECIFIED: _Visibility.ValueType  # 0
     """Not said: private."""
     VISIBILITY_PRIVATE: _Visibility.ValueType  # 1
-    """Nobody."""
+    """No other user."""
     VISIBILITY_INTERNAL: _Visibility.ValueType  # 2
-    """Every account of this server may read."""
+    """Every account of this server may read it."""
     VISIBILITY_PUBLIC: _Visibility.ValueType  # 3
-    """Everyone may read, without an account."""
+    """Everyone may read it, without an account."""
 
 class Visibility(_Visibility, metaclass=_VisibilityEnumTypeWrapper):
-    """Who may see a repository without having been given a right on it."""
+    """Who may see a repository without a right on it."""
 
 VISIBILITY_UNSPECIFIED: Visibility.ValueType  # 0
 """Not said: private."""
 VISIBILITY_PRIVATE: Visibility.ValueType  # 1
-"""Nobody."""
+"""No other user."""
 VISIBILITY_INTERNAL: Visibility.ValueType  # 2
-"""Every account of this server may read."""
+"""Every account of this server may read it."""
 VISIBILITY_PUBLIC: Visibility.ValueType  # 3
-"""Everyone may read, without an account."""
+"""Everyone may read it, without an account."""
 Global___Visibility: _TypeAlias = Visibility  # noqa: Y015
 
 @_typing.final
@@ -68,13 +68,11 @@ class Repository(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     PUSH_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUID text; never changes."""
+    """UUID of the repository. It never changes."""
     owner: _builtins.str
     """Name of the user or organisation that owns it."""
     name: _builtins.str
-    """1–100 of `[A-Za-z0-9._-]`, not `.` or `..`, not ending in `.git`. Unique per owner without regard
-    to case.
-    """
+    """Name, unique per owner without regard to case."""
     description: _builtins.str
     """At most 4096 bytes."""
     visibility: Global___Visibility.ValueType
@@ -82,7 +80,7 @@ class Repository(_message.Message):
     default_branch: _builtins.str
     """The branch that clients check out. It may not exist yet."""
     archived: _builtins.bool
-    """True = read-only by its owner's wish."""
+    """True while its owner keeps it read-only."""
     permission: _permission_pb2.Permission.ValueType
     """What the caller may do with it."""
     @_builtins.property
@@ -135,12 +133,12 @@ class RepositorySettings(_message.Message):
     MAX_FILE_SIZE_BYTES_FIELD_NUMBER: _builtins.int
     ALLOWED_EXTENSIONS_FIELD_NUMBER: _builtins.int
     require_lock_for_edit: _builtins.bool
-    """Whoever changes or deletes an existing file must hold a lock on it. Default: true."""
+    """A user who changes or deletes an existing file must hold a lock on it. Default: true."""
     max_file_size_bytes: _builtins.int
     """Largest file, in bytes. 0 = any."""
     @_builtins.property
     def allowed_extensions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """File name endings that may be pushed, without the dot, compared without regard to case, at most 100.
+        """File name endings that a push may write, without the dot, compared without regard to case, at most 100.
         Empty = all.
         """
 
@@ -175,9 +173,7 @@ class CreateRepositoryRequest(_message.Message):
     DEFAULT_BRANCH_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """UUID chosen by the client; a repetition with the same body within 24 hours returns the first
-    result. Optional.
-    """
+    """UUID that makes a repetition return the first result. Optional."""
     owner: _builtins.str
     """User or organisation. Default: the caller."""
     name: _builtins.str
@@ -291,7 +287,7 @@ class ListRepositoriesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
-    """Only those of this user or organisation. Empty = all the caller was given a right on."""
+    """Only those of this user or organisation. Empty = all that the caller has a right on."""
     page_size: _builtins.int
     """At most this many; default 50, at most 1000."""
     page_token: _builtins.str

@@ -27,9 +27,6 @@ if _version_not_supported:
 
 class RepositoryServiceStub:
     """Creates and finds repositories.
-
-    Wherever a request names a repository it takes the UUID or `owner/name`. A repository that the
-    caller may not see gives NOT_FOUND, exactly as one that does not exist.
     """
 
     def __init__(self, channel):
@@ -57,33 +54,39 @@ class RepositoryServiceStub:
 
 class RepositoryServiceServicer:
     """Creates and finds repositories.
-
-    Wherever a request names a repository it takes the UUID or `owner/name`. A repository that the
-    caller may not see gives NOT_FOUND, exactly as one that does not exist.
     """
 
     def CreateRepository(self, request, context):
-        """Creates a repository, empty, under the caller's own name or an organisation that the caller
-        owns or administers. API tokens need `repo:write`.
+        """Creates an empty repository. Needs a credential; an API token needs `repo:write`.
 
-        Errors: INVALID_FIELD (name, description, default branch), NOT_FOUND (no such owner visible to the
-        caller), PERMISSION_MISSING (not the caller's to create under), NAME_TAKEN, REQUEST_ID_REUSED.
+        The owner is the caller, or an organisation that the caller owns or administers: another owner that the caller
+        sees gives PERMISSION_MISSING.
+
+        Errors:
+        - NAME_TAKEN: the owner has a repository of that name.
+        - REQUEST_ID_REUSED
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetRepository(self, request, context):
-        """Returns one repository. Needs READ; API tokens need `repo:read`.
+        """Returns one repository. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRepositories(self, request, context):
-        """Lists the repositories that the caller was given a right on (owned, shared, through a team or an
-        organisation), or those of one owner that the caller may see; by owner and name. API tokens need
-        `repo:read`. Errors: INVALID_FIELD, INVALID_PAGE_TOKEN.
+        """Lists repositories by owner and name: those that the caller has a right on by ownership, grant, team or
+        organisation, or those of one owner that the caller may see. Needs a credential; an API token needs `repo:read`.
+
+        A page may be shorter than `page_size` although it is not the last.
+
+        Errors:
+        - INVALID_PAGE_TOKEN
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,9 +120,6 @@ def add_RepositoryServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class RepositoryService:
     """Creates and finds repositories.
-
-    Wherever a request names a repository it takes the UUID or `owner/name`. A repository that the
-    caller may not see gives NOT_FOUND, exactly as one that does not exist.
     """
 
     @staticmethod

@@ -27,61 +27,69 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RepositoryServiceStub:
-    """Creates and finds repositories.
-
-    Wherever a request names a repository it takes the UUID or `owner/name`. A repository that the
-    caller may not see gives NOT_FOUND, exactly as one that does not exist.
-    """
+    """Creates and finds repositories."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RepositoryServiceAsyncStub: ...
     CreateRepository: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.CreateRepositoryRequest, _repository_service_pb2.CreateRepositoryResponse]
-    """Creates a repository, empty, under the caller's own name or an organisation that the caller
-    owns or administers. API tokens need `repo:write`.
+    """Creates an empty repository. Needs a credential; an API token needs `repo:write`.
 
-    Errors: INVALID_FIELD (name, description, default branch), NOT_FOUND (no such owner visible to the
-    caller), PERMISSION_MISSING (not the caller's to create under), NAME_TAKEN, REQUEST_ID_REUSED.
+    The owner is the caller, or an organisation that the caller owns or administers: another owner that the caller
+    sees gives PERMISSION_MISSING.
+
+    Errors:
+    - NAME_TAKEN: the owner has a repository of that name.
+    - REQUEST_ID_REUSED
     """
     GetRepository: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.GetRepositoryRequest, _repository_service_pb2.GetRepositoryResponse]
-    """Returns one repository. Needs READ; API tokens need `repo:read`."""
+    """Returns one repository. Needs READ; an API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
+    """
     ListRepositories: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.ListRepositoriesRequest, _repository_service_pb2.ListRepositoriesResponse]
-    """Lists the repositories that the caller was given a right on (owned, shared, through a team or an
-    organisation), or those of one owner that the caller may see; by owner and name. API tokens need
-    `repo:read`. Errors: INVALID_FIELD, INVALID_PAGE_TOKEN.
+    """Lists repositories by owner and name: those that the caller has a right on by ownership, grant, team or
+    organisation, or those of one owner that the caller may see. Needs a credential; an API token needs `repo:read`.
+
+    A page may be shorter than `page_size` although it is not the last.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
     """
 
 @_typing.type_check_only
 class RepositoryServiceAsyncStub(RepositoryServiceStub):
-    """Creates and finds repositories.
-
-    Wherever a request names a repository it takes the UUID or `owner/name`. A repository that the
-    caller may not see gives NOT_FOUND, exactly as one that does not exist.
-    """
+    """Creates and finds repositories."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRepository: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.CreateRepositoryRequest, _repository_service_pb2.CreateRepositoryResponse]  # type: ignore[assignment]
-    """Creates a repository, empty, under the caller's own name or an organisation that the caller
-    owns or administers. API tokens need `repo:write`.
+    """Creates an empty repository. Needs a credential; an API token needs `repo:write`.
 
-    Errors: INVALID_FIELD (name, description, default branch), NOT_FOUND (no such owner visible to the
-    caller), PERMISSION_MISSING (not the caller's to create under), NAME_TAKEN, REQUEST_ID_REUSED.
+    The owner is the caller, or an organisation that the caller owns or administers: another owner that the caller
+    sees gives PERMISSION_MISSING.
+
+    Errors:
+    - NAME_TAKEN: the owner has a repository of that name.
+    - REQUEST_ID_REUSED
     """
     GetRepository: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.GetRepositoryRequest, _repository_service_pb2.GetRepositoryResponse]  # type: ignore[assignment]
-    """Returns one repository. Needs READ; API tokens need `repo:read`."""
+    """Returns one repository. Needs READ; an API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
+    """
     ListRepositories: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.ListRepositoriesRequest, _repository_service_pb2.ListRepositoriesResponse]  # type: ignore[assignment]
-    """Lists the repositories that the caller was given a right on (owned, shared, through a team or an
-    organisation), or those of one owner that the caller may see; by owner and name. API tokens need
-    `repo:read`. Errors: INVALID_FIELD, INVALID_PAGE_TOKEN.
+    """Lists repositories by owner and name: those that the caller has a right on by ownership, grant, team or
+    organisation, or those of one owner that the caller may see. Needs a credential; an API token needs `repo:read`.
+
+    A page may be shorter than `page_size` although it is not the last.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
     """
 
 class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Creates and finds repositories.
-
-    Wherever a request names a repository it takes the UUID or `owner/name`. A repository that the
-    caller may not see gives NOT_FOUND, exactly as one that does not exist.
-    """
+    """Creates and finds repositories."""
 
     @_abc_1.abstractmethod
     def CreateRepository(
@@ -89,11 +97,14 @@ class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _repository_service_pb2.CreateRepositoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_repository_service_pb2.CreateRepositoryResponse, _abc.Awaitable[_repository_service_pb2.CreateRepositoryResponse]]:
-        """Creates a repository, empty, under the caller's own name or an organisation that the caller
-        owns or administers. API tokens need `repo:write`.
+        """Creates an empty repository. Needs a credential; an API token needs `repo:write`.
 
-        Errors: INVALID_FIELD (name, description, default branch), NOT_FOUND (no such owner visible to the
-        caller), PERMISSION_MISSING (not the caller's to create under), NAME_TAKEN, REQUEST_ID_REUSED.
+        The owner is the caller, or an organisation that the caller owns or administers: another owner that the caller
+        sees gives PERMISSION_MISSING.
+
+        Errors:
+        - NAME_TAKEN: the owner has a repository of that name.
+        - REQUEST_ID_REUSED
         """
 
     @_abc_1.abstractmethod
@@ -102,7 +113,10 @@ class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _repository_service_pb2.GetRepositoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_repository_service_pb2.GetRepositoryResponse, _abc.Awaitable[_repository_service_pb2.GetRepositoryResponse]]:
-        """Returns one repository. Needs READ; API tokens need `repo:read`."""
+        """Returns one repository. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
+        """
 
     @_abc_1.abstractmethod
     def ListRepositories(
@@ -110,9 +124,13 @@ class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _repository_service_pb2.ListRepositoriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_repository_service_pb2.ListRepositoriesResponse, _abc.Awaitable[_repository_service_pb2.ListRepositoriesResponse]]:
-        """Lists the repositories that the caller was given a right on (owned, shared, through a team or an
-        organisation), or those of one owner that the caller may see; by owner and name. API tokens need
-        `repo:read`. Errors: INVALID_FIELD, INVALID_PAGE_TOKEN.
+        """Lists repositories by owner and name: those that the caller has a right on by ownership, grant, team or
+        organisation, or those of one owner that the caller may see. Needs a credential; an API token needs `repo:read`.
+
+        A page may be shorter than `page_size` although it is not the last.
+
+        Errors:
+        - INVALID_PAGE_TOKEN
         """
 
 def add_RepositoryServiceServicer_to_server(servicer: RepositoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

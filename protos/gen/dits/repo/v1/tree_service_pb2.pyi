@@ -59,7 +59,7 @@ class GetManifestRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     hash: _builtins.str
-    """Name of the manifest, 64 lower-case hexadecimal digits."""
+    """Hash of the manifest."""
     def __init__(
         self,
         *,
@@ -86,7 +86,7 @@ class GetManifestResponse(_message.Message):
     TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     CHUNK_COUNT_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
-    """Its name."""
+    """Its hash."""
     content: _builtins.bytes
     """Canonical bytes of a Manifest; they hash to `hash`."""
     entry_count: _builtins.int
@@ -124,11 +124,9 @@ class StreamTreeRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     revision: _builtins.str
-    """Which commit's tree."""
+    """Revision whose tree to send."""
     have_hashes: _builtins.bytes
-    """Names of manifests that the client has, with all below them: 32 bytes each, concatenated, at most
-    10,000.
-    """
+    """Hashes of manifests that the client has, with all below them: 32 bytes each, concatenated, at most 10,000."""
     def __init__(
         self,
         *,
@@ -159,7 +157,7 @@ class StreamTreeResponse(_message.Message):
     """Hash of the top manifest; in the first message only."""
     @_builtins.property
     def manifests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Canonical bytes of a Manifest each. Hash them: the name is not sent."""
+        """Canonical bytes of a Manifest each. Their hashes are not sent: compute them."""
 
     def __init__(
         self,
@@ -190,9 +188,9 @@ class ListDirectoryRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     revision: _builtins.str
-    """Which commit."""
+    """Revision to read."""
     path: _builtins.str
-    """Which directory."""
+    """Path of the directory. Empty = the top directory."""
     page_size: _builtins.int
     """At most this many; default 50, at most 1000."""
     page_token: _builtins.str
@@ -260,7 +258,7 @@ class DirectoryEntry(_message.Message):
     CHUNK_COUNT_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Path component."""
+    """Its name, one path component."""
     kind: Global___EntryKind.ValueType
     """What it is."""
     size: _builtins.int
@@ -268,7 +266,7 @@ class DirectoryEntry(_message.Message):
     mode: _builtins.int
     """POSIX permission bits of a file."""
     hash: _builtins.str
-    """Hash of the file's content or of the directory's manifest, 64 lower-case hexadecimal digits."""
+    """Hash of the file's content or of the directory's manifest."""
     chunk_count: _builtins.int
     """Chunks of the file, or of all files below the directory."""
     target: _builtins.str
@@ -304,9 +302,9 @@ class GetEntryRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     revision: _builtins.str
-    """Which commit."""
+    """Revision to read."""
     path: _builtins.str
-    """Which path; not empty."""
+    """Path of the entry; not empty."""
     def __init__(
         self,
         *,
@@ -332,7 +330,7 @@ class GetEntryResponse(_message.Message):
     ENTRY_FIELD_NUMBER: _builtins.int
     STORED_FIELD_NUMBER: _builtins.int
     commit_hash: _builtins.str
-    """Hash of the commit that was looked into."""
+    """Hash of the commit that was read."""
     @_builtins.property
     def entry(self) -> Global___DirectoryEntry:
         """The entry as shown to people."""

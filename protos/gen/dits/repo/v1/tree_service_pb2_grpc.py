@@ -26,11 +26,7 @@ if _version_not_supported:
 
 
 class TreeServiceStub:
-    """Reads directories and files of a commit. Every method needs READ; API tokens need `repo:read`.
-
-    A revision is a branch name or the 64 lower-case hexadecimal digits of a commit; empty = the default
-    branch. A path is relative, NFC, `/`-separated, at most 1024 bytes, without empty, `.` or `..` parts;
-    empty = the top directory.
+    """Reads directories and files of a commit.
     """
 
     def __init__(self, channel):
@@ -62,39 +58,47 @@ class TreeServiceStub:
 
 
 class TreeServiceServicer:
-    """Reads directories and files of a commit. Every method needs READ; API tokens need `repo:read`.
-
-    A revision is a branch name or the 64 lower-case hexadecimal digits of a commit; empty = the default
-    branch. A path is relative, NFC, `/`-separated, at most 1024 bytes, without empty, `.` or `..` parts;
-    empty = the top directory.
+    """Reads directories and files of a commit.
     """
 
     def GetManifest(self, request, context):
-        """Returns one manifest by its name, in its canonical bytes. Errors: INVALID_FIELD, NOT_FOUND.
+        """Returns one manifest by its hash, in its canonical bytes. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamTree(self, request, context):
-        """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one
-        call. Sub-trees that the client names in `have_hashes` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
+        """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
+        an API token needs `repo:read`.
+
+        Manifests that the client names in `have_hashes` are left out, with all below them.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDirectory(self, request, context):
-        """Lists a directory by name, for people and browsers. Errors: NOT_FOUND (revision or path; also when
-        the path is not a directory), INVALID_FIELD, INVALID_PAGE_TOKEN.
+        """Lists a directory by name, for people and browsers. Needs READ; an API token needs `repo:read`.
+
+        A path that is not a directory gives NOT_FOUND.
+
+        Errors:
+        - INVALID_PAGE_TOKEN
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEntry(self, request, context):
-        """Finds a path and returns what is there; for a file with its chunks, so that it can be fetched with
-        ChunkService.DownloadChunks. Errors: NOT_FOUND, INVALID_FIELD.
+        """Returns what is at a path; for a file with its chunks, as ChunkService.DownloadChunks takes them. Needs READ; an
+        API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,11 +136,7 @@ def add_TreeServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TreeService:
-    """Reads directories and files of a commit. Every method needs READ; API tokens need `repo:read`.
-
-    A revision is a branch name or the 64 lower-case hexadecimal digits of a commit; empty = the default
-    branch. A path is relative, NFC, `/`-separated, at most 1024 bytes, without empty, `.` or `..` parts;
-    empty = the top directory.
+    """Reads directories and files of a commit.
     """
 
     @staticmethod

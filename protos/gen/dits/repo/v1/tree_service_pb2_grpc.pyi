@@ -27,64 +27,75 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TreeServiceStub:
-    """Reads directories and files of a commit. Every method needs READ; API tokens need `repo:read`.
-
-    A revision is a branch name or the 64 lower-case hexadecimal digits of a commit; empty = the default
-    branch. A path is relative, NFC, `/`-separated, at most 1024 bytes, without empty, `.` or `..` parts;
-    empty = the top directory.
-    """
+    """Reads directories and files of a commit."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TreeServiceAsyncStub: ...
     GetManifest: _grpc.UnaryUnaryMultiCallable[_tree_service_pb2.GetManifestRequest, _tree_service_pb2.GetManifestResponse]
-    """Returns one manifest by its name, in its canonical bytes. Errors: INVALID_FIELD, NOT_FOUND."""
+    """Returns one manifest by its hash, in its canonical bytes. Needs READ; an API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
+    """
     StreamTree: _grpc.UnaryStreamMultiCallable[_tree_service_pb2.StreamTreeRequest, _tree_service_pb2.StreamTreeResponse]
-    """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one
-    call. Sub-trees that the client names in `have_hashes` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
+    """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
+    an API token needs `repo:read`.
+
+    Manifests that the client names in `have_hashes` are left out, with all below them.
+
+    Errors: none beyond the common ones.
     """
     ListDirectory: _grpc.UnaryUnaryMultiCallable[_tree_service_pb2.ListDirectoryRequest, _tree_service_pb2.ListDirectoryResponse]
-    """Lists a directory by name, for people and browsers. Errors: NOT_FOUND (revision or path; also when
-    the path is not a directory), INVALID_FIELD, INVALID_PAGE_TOKEN.
+    """Lists a directory by name, for people and browsers. Needs READ; an API token needs `repo:read`.
+
+    A path that is not a directory gives NOT_FOUND.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
     """
     GetEntry: _grpc.UnaryUnaryMultiCallable[_tree_service_pb2.GetEntryRequest, _tree_service_pb2.GetEntryResponse]
-    """Finds a path and returns what is there; for a file with its chunks, so that it can be fetched with
-    ChunkService.DownloadChunks. Errors: NOT_FOUND, INVALID_FIELD.
+    """Returns what is at a path; for a file with its chunks, as ChunkService.DownloadChunks takes them. Needs READ; an
+    API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
     """
 
 @_typing.type_check_only
 class TreeServiceAsyncStub(TreeServiceStub):
-    """Reads directories and files of a commit. Every method needs READ; API tokens need `repo:read`.
-
-    A revision is a branch name or the 64 lower-case hexadecimal digits of a commit; empty = the default
-    branch. A path is relative, NFC, `/`-separated, at most 1024 bytes, without empty, `.` or `..` parts;
-    empty = the top directory.
-    """
+    """Reads directories and files of a commit."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetManifest: _aio.UnaryUnaryMultiCallable[_tree_service_pb2.GetManifestRequest, _tree_service_pb2.GetManifestResponse]  # type: ignore[assignment]
-    """Returns one manifest by its name, in its canonical bytes. Errors: INVALID_FIELD, NOT_FOUND."""
+    """Returns one manifest by its hash, in its canonical bytes. Needs READ; an API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
+    """
     StreamTree: _aio.UnaryStreamMultiCallable[_tree_service_pb2.StreamTreeRequest, _tree_service_pb2.StreamTreeResponse]  # type: ignore[assignment]
-    """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one
-    call. Sub-trees that the client names in `have_hashes` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
+    """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
+    an API token needs `repo:read`.
+
+    Manifests that the client names in `have_hashes` are left out, with all below them.
+
+    Errors: none beyond the common ones.
     """
     ListDirectory: _aio.UnaryUnaryMultiCallable[_tree_service_pb2.ListDirectoryRequest, _tree_service_pb2.ListDirectoryResponse]  # type: ignore[assignment]
-    """Lists a directory by name, for people and browsers. Errors: NOT_FOUND (revision or path; also when
-    the path is not a directory), INVALID_FIELD, INVALID_PAGE_TOKEN.
+    """Lists a directory by name, for people and browsers. Needs READ; an API token needs `repo:read`.
+
+    A path that is not a directory gives NOT_FOUND.
+
+    Errors:
+    - INVALID_PAGE_TOKEN
     """
     GetEntry: _aio.UnaryUnaryMultiCallable[_tree_service_pb2.GetEntryRequest, _tree_service_pb2.GetEntryResponse]  # type: ignore[assignment]
-    """Finds a path and returns what is there; for a file with its chunks, so that it can be fetched with
-    ChunkService.DownloadChunks. Errors: NOT_FOUND, INVALID_FIELD.
+    """Returns what is at a path; for a file with its chunks, as ChunkService.DownloadChunks takes them. Needs READ; an
+    API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
     """
 
 class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Reads directories and files of a commit. Every method needs READ; API tokens need `repo:read`.
-
-    A revision is a branch name or the 64 lower-case hexadecimal digits of a commit; empty = the default
-    branch. A path is relative, NFC, `/`-separated, at most 1024 bytes, without empty, `.` or `..` parts;
-    empty = the top directory.
-    """
+    """Reads directories and files of a commit."""
 
     @_abc_1.abstractmethod
     def GetManifest(
@@ -92,7 +103,10 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tree_service_pb2.GetManifestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tree_service_pb2.GetManifestResponse, _abc.Awaitable[_tree_service_pb2.GetManifestResponse]]:
-        """Returns one manifest by its name, in its canonical bytes. Errors: INVALID_FIELD, NOT_FOUND."""
+        """Returns one manifest by its hash, in its canonical bytes. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
+        """
 
     @_abc_1.abstractmethod
     def StreamTree(
@@ -100,8 +114,12 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tree_service_pb2.StreamTreeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tree_service_pb2.StreamTreeResponse], _abc.AsyncIterator[_tree_service_pb2.StreamTreeResponse]]:
-        """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one
-        call. Sub-trees that the client names in `have_hashes` are left out. Errors: NOT_FOUND, BATCH_TOO_LARGE.
+        """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
+        an API token needs `repo:read`.
+
+        Manifests that the client names in `have_hashes` are left out, with all below them.
+
+        Errors: none beyond the common ones.
         """
 
     @_abc_1.abstractmethod
@@ -110,8 +128,12 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tree_service_pb2.ListDirectoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tree_service_pb2.ListDirectoryResponse, _abc.Awaitable[_tree_service_pb2.ListDirectoryResponse]]:
-        """Lists a directory by name, for people and browsers. Errors: NOT_FOUND (revision or path; also when
-        the path is not a directory), INVALID_FIELD, INVALID_PAGE_TOKEN.
+        """Lists a directory by name, for people and browsers. Needs READ; an API token needs `repo:read`.
+
+        A path that is not a directory gives NOT_FOUND.
+
+        Errors:
+        - INVALID_PAGE_TOKEN
         """
 
     @_abc_1.abstractmethod
@@ -120,8 +142,10 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tree_service_pb2.GetEntryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tree_service_pb2.GetEntryResponse, _abc.Awaitable[_tree_service_pb2.GetEntryResponse]]:
-        """Finds a path and returns what is there; for a file with its chunks, so that it can be fetched with
-        ChunkService.DownloadChunks. Errors: NOT_FOUND, INVALID_FIELD.
+        """Returns what is at a path; for a file with its chunks, as ChunkService.DownloadChunks takes them. Needs READ; an
+        API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
         """
 
 def add_TreeServiceServicer_to_server(servicer: TreeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
