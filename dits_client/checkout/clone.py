@@ -6,16 +6,17 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from dits_client.checkout.checkout import Site, Written, check_out
+from dits_client.checkout.apply_plan import Site, Written, check_out
 from dits_client.checkout.local_chunks import LocalChunks
-from dits_client.checkout.plan import Plan, ancestors, plan
+from dits_client.checkout.plan import Plan, plan
 from dits_client.content.manifest import Change, diff, directories, entries_of, file_chunks
+from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError, ConflictError, os_error
 from dits_client.progress import Progress
 from dits_client.server.connection import Client
+from dits_client.server.repository import Remote, head_of
 from dits_client.transfer.download import Downloader
 from dits_client.workspace.index import DIRECTORY, UNKNOWN, Index, Record
-from dits_client.workspace.remote import Remote, head_of
 from dits_client.workspace.safe_paths import Places
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
@@ -230,7 +231,7 @@ def _check_spelling(snapshot: Snapshot, todo: Plan) -> None:
     if not spelled:
         return
     for path in (*todo.writes, *todo.removals):
-        for place in (path, *ancestors(path)):
+        for place in (path, *iterate_parents(path)):
             if place in spelled:
                 raise ClientError(f"{place!a} is not spelled in NFC on the disk: rename it first")
 

@@ -1,11 +1,12 @@
 """What a checkout has to do, and what local changes stand in its way. Pure: trees in, steps out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.content.manifest import Change
+from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
 from dits_client.workspace.scan import OWN
 
@@ -22,19 +23,12 @@ class Plan:
 
     def first_removals(self) -> list[str]:
         """Return what has to go before anything is written: a file becomes a directory, or reverse."""
-        needed = {above for path in self.writes for above in ancestors(path)}
+        needed = {above for path in self.writes for above in iterate_parents(path)}
         return [
             path
             for path in self.removals
-            if path in needed or any(above in self.writes for above in ancestors(path))
+            if path in needed or any(above in self.writes for above in iterate_parents(path))
         ]
-
-
-def ancestors(path: str) -> Iterator[str]:
-    """Yield the directories above a path, nearest first, without the top."""
-    while (at := path.rfind("/")) >= 0:
-        path = path[:at]
-        yield path
 
 
 def plan(
@@ -67,9 +61,11 @@ def plan(
 def _clear_the_way(result: Plan, here: dict[str, Entry | None], force: bool) -> None:
     """Find local files where a directory is needed, and below paths where a file is."""
     kept = {path for path, entry in here.items() if entry is not None and path not in result.writes}
-    in_the_way = {above for path in result.writes for above in ancestors(path) if above in kept}
+    in_the_way = {
+        above for path in result.writes for above in iterate_parents(path) if above in kept
+    }
     in_the_way |= {
-        path for path in kept if any(above in result.writes for above in ancestors(path))
+        path for path in kept if any(above in result.writes for above in iterate_parents(path))
     }
     in_the_way -= set(result.removals)
     (result.removals if force else result.conflicts).extend(sorted(in_the_way))

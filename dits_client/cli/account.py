@@ -11,10 +11,11 @@ from dits.auth.v1.access_service_pb2 import CheckAccessRequest
 from dits.auth.v1.account_service_pb2 import GetMeRequest, RegisterRequest
 from dits.auth.v1.token_service_pb2 import CreateTokenRequest, RevokeTokenRequest
 
+from dits_client.cli.credentials import Credentials, Login
 from dits_client.cli.session import current_login, read_password, read_secret, session
 from dits_client.errors import ClientError, RemoteError
-from dits_client.server.config import Credentials, Endpoints, Login
 from dits_client.server.connection import Client
+from dits_client.server.endpoints import Endpoints
 
 SCOPES = ("lock:write", "repo:write", "user:read")
 

@@ -32,7 +32,7 @@ def clone(arguments: Namespace) -> None:
 
 def push(arguments: Namespace) -> None:
     """Commit the folder's state and push it."""
-    from dits_client.push.push import push as run
+    from dits_client.push.push_folder import push as run
     from dits_client.push.report import Author
 
     keep_freed_memory()

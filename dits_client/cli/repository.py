@@ -23,7 +23,7 @@ from dits.repo.v1.tree_service_pb2 import (
 
 from dits_client.cli.session import connected, full_name, here
 from dits_client.errors import ClientError, RemoteError
-from dits_client.workspace.remote import Remote
+from dits_client.server.repository import Remote
 from dits_client.workspace.workspace import State, Workspace
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dits_client.cli.credentials import Credentials, Login
 from dits_client.errors import ClientError, RemoteError
-from dits_client.server.config import Credentials, Endpoints, Login
+from dits_client.server.endpoints import Endpoints
 from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

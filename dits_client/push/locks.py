@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Self
@@ -19,6 +19,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dits_client.content.manifest import Change
+from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
 from dits_client.server.connection import Client
 from dits_client.server.locks import MAX_PATHS, Options, acquire, covering, pages, release
@@ -230,13 +231,7 @@ class PushLocks:
 def _place(change: Change, is_there: IsThere) -> str:
     """Return what to lock for a change: the topmost directory that goes with the file, or the file."""
     if change.new is None:
-        for directory in reversed([*_above(change.path)]):
+        for directory in reversed([*iterate_parents(change.path)]):
             if not is_there(directory):
                 return directory + "/"
     return change.path
-
-
-def _above(path: str) -> Iterator[str]:
-    """Yield the directories above a path, the nearest first, without slashes."""
-    while path := path.rpartition("/")[0]:
-        yield path

@@ -8,8 +8,8 @@ from dits.repo.v1.manifest_pb2 import File
 
 from dits_client.content.chunking import HASH_BYTES, Cut, Cutter
 from dits_client.content.manifest import Change, file_chunks, file_entry
+from dits_client.content.sources import Piece, Source, changed
 from dits_client.errors import os_error
-from dits_client.transfer.sources import Piece, Source, changed
 from dits_client.workspace.objects import Objects
 from shared.formats import manifests
 

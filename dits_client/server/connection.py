@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import grpc
 
 from dits_client.errors import RemoteError
-from dits_client.server.config import Endpoints
+from dits_client.server.endpoints import Endpoints
 from dits_client.server.remote_errors import translate
 
 if TYPE_CHECKING:

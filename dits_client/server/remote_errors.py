@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from dits_client.errors import RemoteError
-from dits_client.server.config import Endpoints
+from dits_client.server.endpoints import Endpoints
 
 if TYPE_CHECKING:
     from dits.lock.v1.lock_service_pb2 import Lock

@@ -13,10 +13,10 @@ from typing import Self
 
 from dits.chunk.v1.chunk_service_pb2 import FindMissingChunksRequest
 
+from dits_client.content.sources import Piece
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.server.connection import Client
-from dits_client.transfer.sources import Piece
 from dits_client.transfer.upload_stream import (
     MESSAGE_BYTES,
     MESSAGE_CHUNKS,

@@ -8,11 +8,11 @@ import grpc
 from dits.chunk.v1.chunk_service_pb2 import UploadChunksResponse
 
 from dits_client.content.compression import Compressor
+from dits_client.content.sources import Piece, Reader, changed
 from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Stage
 from dits_client.server.connection import STREAM_ATTEMPTS, Backoff, Client
 from dits_client.transfer import wire
-from dits_client.transfer.sources import Piece, Reader, changed
 from dits_client.transfer.work_queue import Groups, Stopped, Taker
 
 # What one message carries before compression.

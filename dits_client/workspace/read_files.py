@@ -11,10 +11,10 @@ from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.content.chunking import Cut, Cutter
 from dits_client.content.manifest import file_entry
+from dits_client.content.sources import Source
 from dits_client.errors import ClientError, os_error
 from dits_client.progress import Stage
-from dits_client.transfer.sources import Source
-from dits_client.transfer.threads import run_all
+from dits_client.threads import run_all
 from dits_client.workspace.index import UNKNOWN, stat_of
 
 # Beyond that, memory and disks are the limit, not the cores.

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from dits_client.atomic_file import write_atomically
 from dits_client.errors import ClientError, os_error
-from dits_client.server.config import write_atomically
 from dits_client.workspace.index import Index
 from dits_client.workspace.scan import OWN
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest
 
+from dits_client.cli.credentials import Credentials
 from dits_client.cli.main import main
-from dits_client.server.config import Credentials
 from tests.support.api import Api
 from tests.support.client import NOISE, write
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from dits_client.content import chunking
+from dits_client.content.sources import Piece
 from dits_client.errors import ClientError, ConflictError, RemoteError
 from dits_client.push.offer import Offer
-from dits_client.transfer.sources import Piece
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.workspace import Workspace
 from shared.formats.profiles import Profile

@@ -11,11 +11,12 @@ from dits.repo.v1.manifest_pb2 import Directory, Entry, File, Manifest, Symlink
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dits_client.checkout.checkout import in_order, jobs
+from dits_client.checkout.apply_plan import in_order, jobs
 from dits_client.checkout.local_chunks import LocalChunks
-from dits_client.checkout.plan import ancestors, plan
+from dits_client.checkout.plan import plan
 from dits_client.checkout.write_files import Target
 from dits_client.content.manifest import Change, diff
+from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
 from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Wanted, batches
 from dits_client.workspace.safe_paths import BlockedError, Places
@@ -37,7 +38,7 @@ def changes(old: Tree, new: Tree) -> list[Change]:
 
 
 def possible(tree: Tree) -> bool:
-    return not any(above in tree for path in tree for above in ancestors(path))
+    return not any(above in tree for path in tree for above in iterate_parents(path))
 
 
 trees = st.dictionaries(

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dits_client.content.compression import RETRY_EVERY, Compressor, Decompressor, Shrinking
+from dits_client.content.sources import Piece, Reader, Source
 from dits_client.errors import ClientError
 from dits_client.transfer import wire
-from dits_client.transfer.sources import Piece, Reader, Source
 from dits_client.transfer.upload import grouped
 from dits_client.transfer.upload_stream import MESSAGE_BYTES, MESSAGE_CHUNKS
 from dits_client.transfer.work_queue import Groups, Stopped, Taker

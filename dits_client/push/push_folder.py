@@ -9,20 +9,21 @@ from dits.repo.v1.manifest_pb2 import CommitContent, Signer
 from dits.repo.v1.ref_service_pb2 import CreateBranchRequest, UpdateBranchRequest
 
 from dits_client.content.manifest import Change, diff, directories
-from dits_client.errors import RemoteError
+from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Progress
 from dits_client.push.locks import PushLocks
 from dits_client.push.offer import Offer, pieces
+from dits_client.push.repair import PushRepair
 from dits_client.push.report import Author, PushReport, Uploaded, Wanted, make_report
 from dits_client.push.stream import Proposal, send
 from dits_client.server.connection import Client
+from dits_client.server.repository import Remote, head_of
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.index import Index
 from dits_client.workspace.read_files import Read
-from dits_client.workspace.remote import Remote, head_of, open_workspace
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
-from dits_client.workspace.workspace import Workspace
+from dits_client.workspace.workspace import State, Workspace
 from shared.formats.manifests import commit_name
 
 # How often a refusal that the client can mend is mended.
@@ -46,7 +47,7 @@ def push(
     another branch, which may be new. With `force` commits of others are left behind.
     """
     started = time.monotonic()
-    workspace = open_workspace(folder, client, repository)
+    workspace = _open_workspace(folder, client, repository)
     with workspace.locked():
         wanted = Wanted(message, branch or workspace.state.branch, force, author)
         work = _Push(workspace, client, progress or Progress())
@@ -56,6 +57,22 @@ def push(
             work.index.close()
     report.seconds = round(time.monotonic() - started, 3)
     return report
+
+
+def _open_workspace(folder: Path, client: Client, repository: str = "") -> Workspace:
+    """Return the folder's workspace, or make it one for the repository if that is given."""
+    try:
+        workspace = Workspace.find(folder)
+    except ClientError:
+        if not repository:
+            raise
+        remote = Remote.get(client, repository)
+        state = State(client.endpoints.name, remote.name, remote.default_branch)
+        return Workspace.create(folder, state)
+    if repository and workspace.state.repository.lower() != repository.lower():
+        followed = workspace.state.repository
+        raise ClientError(f'"{workspace.root}" follows {followed}, not {repository}')
+    return workspace
 
 
 class _Push:
@@ -156,12 +173,9 @@ class _Push:
             offer = Offer(self.index.objects, snapshot.place_of)
             for found in offer.unread(self._changes, read):
                 uploader.offer(found)
-            self._lock(held)
+            # Every existing file that is changed or deleted.
+            held.need(self._changes, self.index.records.__contains__)
             return Uploaded(uploader.finish(), uploader.pieces)
-
-    def _lock(self, held: PushLocks) -> None:
-        """Hold a lock on every existing file that is changed or deleted."""
-        held.need(self._changes, self.index.records.__contains__)
 
     def _proposal(self, wanted: Wanted, head: str, tree: bytes) -> Proposal:
         author = wanted.author or self._me()
@@ -192,40 +206,16 @@ class _Push:
 
     def _propose(self, proposal: Proposal, offer: Offer, held: PushLocks) -> PushResponse:
         """Push; mend what the server finds missing."""
+        repair = PushRepair(self._client, self._trees, self.index, self._changes, offer, held)
         for _ in range(MENDS):
             proposal.locks = held.fences
             try:
                 return send(self._client, proposal, self._trees.load)
             except RemoteError as error:
-                if not self._mend(error, proposal, offer, held):
+                if not repair.apply(error, proposal):
                     raise
         proposal.locks = held.fences
         return send(self._client, proposal, self._trees.load)
-
-    def _mend(self, error: RemoteError, proposal: Proposal, offer: Offer, held: PushLocks) -> bool:
-        """Do what a refusal asks for; False = it asks for nothing that can be done here."""
-        if error.reason == "CHUNKS_MISSING":
-            self._upload_again(error, offer)
-        elif error.reason == "HISTORY_MISSING":
-            proposal.manifests = list(
-                directories(self._trees.load, proposal.commit.tree_hash, set())
-            )
-        elif error.reason in ("LOCK_STALE", "LOCK_REQUIRED"):
-            held.lost(error.metadata.get("path", ""))
-            self._lock(held)
-        else:
-            return False
-        return True
-
-    def _upload_again(self, error: RemoteError, offer: Offer) -> None:
-        """Send chunks without asking: the server knows better now than when it was asked."""
-        listed = [bytes.fromhex(name) for name in error.metadata.get("hashes", "").split(",")]
-        complete = error.metadata.get("count") == str(len(listed))
-        only = frozenset(listed) if complete else frozenset()
-        with Uploader(self._client, self._repository, ask=False) as uploader:
-            for found in offer.every(self._changes, only):
-                uploader.offer(found)
-            uploader.finish()
 
     def _finish(self, proposal: Proposal, tree: bytes) -> None:
         """Follow the new commit."""

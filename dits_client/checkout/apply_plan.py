@@ -16,8 +16,8 @@ from dits_client.checkout.plan import Plan
 from dits_client.checkout.write_files import FileWriter, Guard, Target
 from dits_client.progress import Progress
 from dits_client.server.connection import Client
+from dits_client.threads import run_all
 from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
-from dits_client.transfer.threads import run_all
 from dits_client.transfer.work_queue import Stopped
 from dits_client.workspace.safe_paths import Places
 from dits_client.workspace.workspace import Workspace

@@ -1,15 +1,13 @@
 """What a client wants to know of a repository before it works with it."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from dits.repo.v1.ref_service_pb2 import GetBranchRequest
 from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 
-from dits_client.errors import ClientError, RemoteError
+from dits_client.errors import RemoteError
 from dits_client.server.connection import Client
-from dits_client.workspace.workspace import State, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +40,3 @@ def head_of(client: Client, repository: str, branch: str) -> str:
         if error.reason == "NOT_FOUND":
             return ""
         raise
-
-
-def open_workspace(folder: Path, client: Client, repository: str = "") -> Workspace:
-    """Return the folder's workspace, or make it one for the repository if that is given."""
-    try:
-        workspace = Workspace.find(folder)
-    except ClientError:
-        if not repository:
-            raise
-        remote = Remote.get(client, repository)
-        state = State(client.endpoints.name, remote.name, remote.default_branch)
-        return Workspace.create(folder, state)
-    if repository and workspace.state.repository.lower() != repository.lower():
-        followed = workspace.state.repository
-        raise ClientError(f'"{workspace.root}" follows {followed}, not {repository}')
-    return workspace

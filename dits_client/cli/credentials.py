@@ -1,0 +1,86 @@
+"""The logins that the `dits` command keeps for the user."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dits_client.atomic_file import write_atomically
+from dits_client.errors import ClientError, os_error
+from dits_client.server.endpoints import Endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One server, and who the user is there."""
+
+    endpoints: Endpoints
+    token: str
+    # UUID of the API token, to revoke it at logout; empty = it was not made by `dits login`.
+    token_id: str
+    username: str
+    # Name and address that go into commits.
+    name: str
+    email: str
+
+
+class Credentials:
+    """The user's logins, in one file that only the user may read."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.path = (folder or config_folder()) / "credentials.json"
+        self.current = ""
+        self.logins: dict[str, Login] = {}
+        self._load()
+
+    def get(self, server: str = "") -> Login | None:
+        """Return the login for a server, or the current one; None = not logged in."""
+        return self.logins.get(server or self.current)
+
+    def put(self, login: Login) -> None:
+        """Keep a login and make it the current one."""
+        self.current = login.endpoints.name
+        self.logins[self.current] = login
+        self._save()
+
+    def remove(self, server: str) -> None:
+        """Forget a login."""
+        self.logins.pop(server, None)
+        if self.current == server:
+            self.current = next(iter(self.logins), "")
+        self._save()
+
+    def _load(self) -> None:
+        try:
+            stored = json.loads(self.path.read_text())
+            self.current = stored["current"]
+            self.logins = {name: _login(value) for name, value in stored["logins"].items()}
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise os_error(error, "read", str(self.path)) from error
+        except (ValueError, KeyError, TypeError) as error:
+            message = f'"{self.path}" is damaged: delete it and run `dits login`'
+            raise ClientError(message) from error
+
+    def _save(self) -> None:
+        logins = {name: asdict(login) for name, login in self.logins.items()}
+        text = json.dumps({"current": self.current, "logins": logins}, indent=2)
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(self.path, text.encode())
+        except OSError as error:
+            raise os_error(error, "write", str(self.path)) from error
+
+
+def _login(stored: dict[str, Any]) -> Login:
+    return Login(**{**stored, "endpoints": Endpoints(**stored["endpoints"])})
+
+
+def config_folder() -> Path:
+    """Return $DITS_CONFIG_DIR, or `dits` in the user's configuration folder."""
+    if given := os.environ.get("DITS_CONFIG_DIR"):
+        return Path(given)
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "dits"

@@ -1,0 +1,50 @@
+"""What a push does when the server refuses it for something that the client can supply."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dits_client.content.manifest import Change, directories
+from dits_client.errors import RemoteError
+from dits_client.push.locks import PushLocks
+from dits_client.push.offer import Offer
+from dits_client.push.stream import Proposal
+from dits_client.server.connection import Client
+from dits_client.transfer.upload import Uploader
+from dits_client.workspace.index import Index
+from dits_client.workspace.trees import Trees
+
+
+@dataclass(slots=True)
+class PushRepair:
+    """Supplies the chunks, manifests and locks that the server finds missing."""
+
+    client: Client
+    trees: Trees
+    index: Index
+    changes: Sequence[Change]
+    offer: Offer
+    held: PushLocks
+
+    def apply(self, error: RemoteError, proposal: Proposal) -> bool:
+        """Do what a refusal asks for; False = it asks for nothing that can be done here."""
+        if error.reason == "CHUNKS_MISSING":
+            self._upload_again(error, proposal.repository)
+        elif error.reason == "HISTORY_MISSING":
+            tree = proposal.commit.tree_hash
+            proposal.manifests = list(directories(self.trees.load, tree, set()))
+        elif error.reason in ("LOCK_STALE", "LOCK_REQUIRED"):
+            self.held.lost(error.metadata.get("path", ""))
+            self.held.need(self.changes, self.index.records.__contains__)
+        else:
+            return False
+        return True
+
+    def _upload_again(self, error: RemoteError, repository: str) -> None:
+        """Send chunks without asking: the server knows better now than when it was asked."""
+        listed = [bytes.fromhex(name) for name in error.metadata.get("hashes", "").split(",")]
+        complete = error.metadata.get("count") == str(len(listed))
+        only = frozenset(listed) if complete else frozenset()
+        with Uploader(self.client, repository, ask=False) as uploader:
+            for found in self.offer.every(self.changes, only):
+                uploader.offer(found)
+            uploader.finish()

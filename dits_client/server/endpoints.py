@@ -1,0 +1,70 @@
+"""The addresses of the services."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+from dits_client.errors import ClientError
+
+BASE_PORT = 50051
+SERVICES = ("auth", "repo", "chunk", "lock")
+_LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The addresses of the four services, each `host:port`."""
+
+    auth: str
+    repo: str
+    chunk: str
+    lock: str
+    tls: bool = False
+
+    @classmethod
+    def parse(cls, server: str, environ: Mapping[str, str] | None = None) -> Self:
+        """Read `[http://|https://]host[:port]`; the services are at port … port + 3.
+
+        DITS_AUTH, DITS_REPO, DITS_CHUNK and DITS_LOCK in `environ` say otherwise.
+        """
+        scheme, found, rest = server.partition("://")
+        if not found:
+            scheme, rest = "", server
+        if scheme not in ("", "http", "https"):
+            raise ClientError(f'"{server}" is not a server address: use http:// or https://')
+        host, port = _split(rest.rstrip("/"), server)
+        # A name without a scheme is trusted to be plain only on this machine.
+        tls = scheme == "https" or (not scheme and host not in _LOCAL_HOSTS)
+        shown = f"[{host}]" if ":" in host else host
+        auth, repo, chunk, lock = (f"{shown}:{port + offset}" for offset in range(len(SERVICES)))
+        return cls(auth, repo, chunk, lock, tls).overridden(environ or {})
+
+    def overridden(self, environ: Mapping[str, str]) -> Self:
+        """Return these addresses with those that DITS_AUTH and so on name."""
+        return replace(
+            self,
+            auth=environ.get("DITS_AUTH") or self.auth,
+            repo=environ.get("DITS_REPO") or self.repo,
+            chunk=environ.get("DITS_CHUNK") or self.chunk,
+            lock=environ.get("DITS_LOCK") or self.lock,
+        )
+
+    @property
+    def name(self) -> str:
+        """How the user and the credentials file call this server."""
+        return f"{'https' if self.tls else 'http'}://{self.auth}"
+
+
+def _split(address: str, given: str) -> tuple[str, int]:
+    """Return host and port of `host`, `host:port`, `[v6]` or `[v6]:port`."""
+    if address.startswith("["):
+        host, _, rest = address[1:].partition("]")
+        port = rest.removeprefix(":")
+    else:
+        host, _, port = address.partition(":")
+    if not host or any(mark in host for mark in "/@ ") or (port and not port.isdigit()):
+        raise ClientError(f'"{given}" is not a server address: use host or host:port')
+    number = int(port or BASE_PORT)
+    if not 1 <= number <= 65535 - len(SERVICES):
+        raise ClientError(f'"{given}" has no such port')
+    return host, number
