@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import asyncpg
 import structlog
 
-from shared.errors import DomainError, Reason, retry_later
+from shared.errors import contention, dependency_unavailable
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -51,13 +51,6 @@ UNREACHABLE = (
 )
 
 
-def unavailable(what: str) -> DomainError:
-    """UNAVAILABLE, with a second to wait."""
-    return retry_later(
-        Reason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, f"{what} does not answer", 1.0, dependency=what
-    )
-
-
 async def _keep_session(_connection: object) -> None:
     """Resets nothing: our statements leave no state in a session, and asking costs a round trip."""
 
@@ -95,7 +88,7 @@ class Database:
         try:
             connection = await self.pool.acquire(timeout=ACQUIRE_SECONDS)
         except TimeoutError as error:
-            raise unavailable("database") from error
+            raise dependency_unavailable("database") from error
         try:
             yield connection
         finally:
@@ -140,6 +133,4 @@ async def _repeated(work: Callable[[], Awaitable[Result]]) -> Result:
             log.info("transaction retried", attempt=attempt, cause=type(error).__name__)
             if attempt < ATTEMPTS:
                 await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311
-    raise retry_later(
-        Reason.ERROR_REASON_CONTENTION, "too many changes of the same rows at once", 0.5
-    )
+    raise contention()

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from shared.db import sql
 from shared.db.pool import UNREACHABLE, Connection, Database
-from shared.errors import DomainError, Reason
+from shared.errors import DomainError, request_id_reused
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
@@ -68,10 +68,7 @@ async def _replay(
     sealed = row["response"] if row and row["fingerprint"] == fingerprint else None
     plain = key.unseal(sealed, context) if sealed is not None else None
     if plain is None:
-        raise DomainError(
-            Reason.ERROR_REASON_REQUEST_ID_REUSED,
-            "request_id: it was used before with another body",
-        )
+        raise request_id_reused()
     return response_type.FromString(plain)
 
 

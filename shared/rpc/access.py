@@ -18,8 +18,8 @@ import structlog
 from dits.auth.v1 import access_service_pb2 as pb
 from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
 
-from shared.db.pool import UNREACHABLE, unavailable
-from shared.errors import invalid, not_found, unauthenticated
+from shared.db.pool import UNREACHABLE
+from shared.errors import dependency_unavailable, invalid_field, not_found, unauthenticated
 from shared.rpc.call import Access, Caller, RepositoryAccess
 from shared.rpc.policy import Permission
 
@@ -81,9 +81,9 @@ class RemoteAccess:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 raise not_found("repository", repository) from None
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
-                raise invalid("repository", "must be a UUID or owner/name") from None
+                raise invalid_field("repository", "must be a UUID or owner/name") from None
             log.warning("access check failed", code=error.code().name, details=error.details())
-            raise unavailable("auth") from error
+            raise dependency_unavailable("auth") from error
         return _access(answer)
 
     async def listen(self, dsn: str) -> None:

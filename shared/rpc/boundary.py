@@ -11,8 +11,8 @@ import asyncpg
 import grpc
 import structlog
 
-from shared.db.pool import UNREACHABLE, unavailable
-from shared.errors import DomainError, Reason, retry_later
+from shared.db.pool import UNREACHABLE
+from shared.errors import DomainError, dependency_unavailable, internal, storage_full
 from shared.rpc.call import Call
 from shared.rpc.policy import Policy
 
@@ -28,15 +28,13 @@ def translate(error: Exception) -> DomainError:
         isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     ):
         log.error("storage full", exc_info=error)
-        return retry_later(Reason.ERROR_REASON_STORAGE_FULL, "the server's storage is full", 60.0)
+        return storage_full()
     # asyncpg's DataError (a wrong argument) is an InterfaceError too, but a defect of ours.
     if isinstance(error, UNREACHABLE) and not isinstance(error, asyncpg.DataError):
         log.warning("dependency failed", exc_info=error)
-        return unavailable("database")
+        return dependency_unavailable("database")
     log.error("a defect", exc_info=error)
-    return DomainError(
-        Reason.ERROR_REASON_INTERNAL, "a defect of the server; the request id finds it in the log"
-    )
+    return internal()
 
 
 async def abort(

@@ -28,11 +28,12 @@ from google.protobuf.message_factory import GetMessageClass
 
 from shared.errors import (
     DomainError,
-    Reason,
     batch_too_large,
-    invalid,
-    precondition,
+    invalid_field,
+    repository_read_only,
+    stream_order,
     unauthenticated,
+    undecodable_message,
 )
 from shared.formats import credentials
 from shared.rpc import boundary
@@ -141,10 +142,7 @@ class _Rpc:
         try:
             return self.request_type.FromString(data)
         except DecodeError as error:
-            raise DomainError(
-                Reason.ERROR_REASON_UNDECODABLE_MESSAGE,
-                f"the bytes are not a {self.request_type.DESCRIPTOR.full_name}",
-            ) from error
+            raise undecodable_message(self.request_type.DESCRIPTOR.full_name) from error
 
     async def _begin(
         self, call: Call, data: AsyncIterator[bytes]
@@ -155,9 +153,7 @@ class _Rpc:
             first = self._parse(raw)
             break
         if first is None:
-            raise DomainError(
-                Reason.ERROR_REASON_STREAM_ORDER, "the stream ended before its first message"
-            )
+            raise stream_order("the stream ended before its first message")
         await self._admit(call, first)
         begun = first
 
@@ -177,7 +173,7 @@ class _Rpc:
             holder = cast(Any, request).header
         name = str(cast(Any, holder).repository)
         if not name:
-            raise invalid("repository", "must name a repository: a UUID or owner/name")
+            raise invalid_field("repository", "must name a repository: a UUID or owner/name")
         return name
 
     async def _admit(self, call: Call, request: Message, max_age: float = CACHE_SECONDS) -> None:
@@ -198,9 +194,7 @@ class _Rpc:
         if repository:
             call.repository.require(policy.permission)
             if policy.mutates and call.repository.read_only:
-                raise precondition(
-                    Reason.ERROR_REASON_REPOSITORY_READ_ONLY, "the repository is read-only", {}
-                )
+                raise repository_read_only()
 
     @asynccontextmanager
     async def _watched(self, call: Call, request: Message) -> AsyncIterator[None]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from shared.errors import DomainError, Reason, invalid
+from shared.errors import invalid_field, invalid_page_token
 from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
 
@@ -37,7 +37,7 @@ class Page:
     def __init__(self, key: ServerKey, request: Message, call: Call) -> None:
         asked: Any = request
         if asked.page_size < 0:
-            raise invalid("page_size", "must not be negative")
+            raise invalid_field("page_size", "must not be negative")
         self.size = min(asked.page_size or DEFAULT_SIZE, MAX_SIZE)
         self._key = key
         self._binding = _binding(request, call)
@@ -57,10 +57,10 @@ class Page:
         try:
             raw = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
         except (binascii.Error, UnicodeEncodeError):
-            raise _bad_token() from None
+            raise invalid_page_token() from None
         mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if mac != self._key.mac(b"page", self._binding, payload):
-            raise _bad_token()
+            raise invalid_page_token()
         position: list[Any] = json.loads(payload)
         return position
 
@@ -73,10 +73,3 @@ def _binding(request: Message, call: Call) -> bytes:
     filters.page_size = 0
     text: bytes = filters.SerializeToString(deterministic=True)
     return b"\0".join((call.method.encode(), str(call.caller_id).encode(), text))
-
-
-def _bad_token() -> DomainError:
-    return DomainError(
-        Reason.ERROR_REASON_INVALID_PAGE_TOKEN,
-        "page_token: not issued by this server for this request",
-    )

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.errors import batch_too_large, invalid
+from shared.errors import batch_too_large, invalid_field
 
 MAX_HASHES = 10_000
 MAX_PATHS = 1_000
@@ -29,14 +29,14 @@ RESERVED_NAMES = frozenset(
 def uuid(field: str, value: str) -> UUID:
     """A UUID in its usual text form."""
     if not _UUID.fullmatch(value.lower()):
-        raise invalid(field, "must be a UUID")
+        raise invalid_field(field, "must be a UUID")
     return UUID(value)
 
 
 def digest(field: str, value: str) -> str:
     """A hash as 64 lower-case hexadecimal digits."""
     if not _HASH.fullmatch(value):
-        raise invalid(field, "must be 64 lower-case hexadecimal digits")
+        raise invalid_field(field, "must be 64 lower-case hexadecimal digits")
     return value
 
 
@@ -49,7 +49,7 @@ def packed_digests(field: str, value: bytes) -> list[str]:
 def raw_digests(field: str, value: bytes) -> list[bytes]:
     """As packed_digests, but returned as they came, 32 bytes each."""
     if len(value) % DIGEST_BYTES:
-        raise invalid(field, f"its length must be a multiple of {DIGEST_BYTES} bytes")
+        raise invalid_field(field, f"its length must be a multiple of {DIGEST_BYTES} bytes")
     count = len(value) // DIGEST_BYTES
     if count > MAX_HASHES:
         raise batch_too_large(field, MAX_HASHES, count)
@@ -59,31 +59,31 @@ def raw_digests(field: str, value: bytes) -> list[bytes]:
 def text(field: str, value: str, *, most: int, least: int = 0) -> str:
     """Free text with a length in characters, without NUL (PostgreSQL cannot hold it)."""
     if "\0" in value:
-        raise invalid(field, "must not contain NUL")
+        raise invalid_field(field, "must not contain NUL")
     if not least <= len(value) <= most:
-        raise invalid(field, f"must have {least} to {most} characters")
+        raise invalid_field(field, f"must have {least} to {most} characters")
     return value
 
 
 def username(field: str, value: str) -> str:
     """Name of a user or organisation."""
     if len(value) > 39 or not _USERNAME.fullmatch(value):
-        raise invalid(
+        raise invalid_field(
             field,
             "must have 3 to 39 letters, digits or single hyphens, and start and end with a letter "
             "or digit",
         )
     if value.lower() in RESERVED_NAMES:
-        raise invalid(field, "is a reserved name")
+        raise invalid_field(field, "is a reserved name")
     return value
 
 
 def repository_name(field: str, value: str) -> str:
     """Name of a repository, without its owner."""
     if not _REPOSITORY.fullmatch(value) or value in (".", ".."):
-        raise invalid(field, "must have 1 to 100 of the characters A-Z a-z 0-9 . _ -")
+        raise invalid_field(field, "must have 1 to 100 of the characters A-Z a-z 0-9 . _ -")
     if value.lower().endswith(".git"):
-        raise invalid(field, "must not end in .git")
+        raise invalid_field(field, "must not end in .git")
     return value
 
 
@@ -93,18 +93,18 @@ def repository_address(field: str, value: str) -> UUID | tuple[str, str]:
         return UUID(value)
     owner, slash, name = value.partition("/")
     if not slash or not _USERNAME.fullmatch(owner) or not _REPOSITORY.fullmatch(name):
-        raise invalid(field, "must be a UUID or owner/name")
+        raise invalid_field(field, "must be a UUID or owner/name")
     return owner.lower(), name.lower()
 
 
 def branch(field: str, value: str) -> str:
     """Name of a branch, by Git's rules for refs."""
     if not 1 <= len(value.encode()) <= 256:
-        raise invalid(field, "must have 1 to 256 bytes")
+        raise invalid_field(field, "must have 1 to 256 bytes")
     if _REF_FORBIDDEN.search(value) or value in _REF_RESERVED:
-        raise invalid(field, "is not a valid name for a branch")
+        raise invalid_field(field, "is not a valid name for a branch")
     if _HASH.fullmatch(value):
-        raise invalid(field, "must not look like a commit")
+        raise invalid_field(field, "must not look like a commit")
     return value
 
 
@@ -112,12 +112,12 @@ def path(field: str, value: str, *, directory: bool = False) -> str:
     """A relative path in canonical form (NFC); with `directory` it may end in `/`."""
     canonical = unicodedata.normalize("NFC", value)
     if not 1 <= len(canonical.encode()) <= MAX_PATH_BYTES:
-        raise invalid(field, f"must have 1 to {MAX_PATH_BYTES} bytes")
+        raise invalid_field(field, f"must have 1 to {MAX_PATH_BYTES} bytes")
     if "\0" in canonical or "\\" in canonical:
-        raise invalid(field, "must not contain NUL or a backslash")
+        raise invalid_field(field, "must not contain NUL or a backslash")
     parts = canonical.removesuffix("/") if directory else canonical
     if any(part in ("", ".", "..") for part in parts.split("/")):
-        raise invalid(field, "must be relative, without empty, `.` or `..` parts")
+        raise invalid_field(field, "must be relative, without empty, `.` or `..` parts")
     return canonical
 
 
@@ -126,4 +126,4 @@ def count(field: str, values: Sequence[object], most: int, least: int = 1) -> No
     if len(values) > most:
         raise batch_too_large(field, most, len(values))
     if len(values) < least:
-        raise invalid(field, f"must have at least {least} items")
+        raise invalid_field(field, f"must have at least {least} items")

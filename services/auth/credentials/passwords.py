@@ -11,7 +11,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from services.auth.credentials.common_passwords import COMMON
-from shared.errors import Reason, invalid, retry_later
+from shared.errors import invalid_field, server_busy
 
 Result = TypeVar("Result")
 
@@ -30,10 +30,10 @@ _NOBODY = (
 def acceptable(password: str, username: str, email: str) -> str:
     """A new password, held against the rules."""
     if not LEAST_BYTES <= len(password.encode()) <= MOST_BYTES:
-        raise invalid("password", f"must have {LEAST_BYTES} to {MOST_BYTES} bytes")
+        raise invalid_field("password", f"must have {LEAST_BYTES} to {MOST_BYTES} bytes")
     folded = password.lower()
     if folded in COMMON or folded in (username.lower(), email.lower()):
-        raise invalid("password", "is too easy to guess")
+        raise invalid_field("password", "is too easy to guess")
     return password
 
 
@@ -76,9 +76,7 @@ class Hasher:
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         if self._waiting >= self._most_waiting:
-            raise retry_later(
-                Reason.ERROR_REASON_SERVER_BUSY, "too many passwords are being checked", 2.0
-            )
+            raise server_busy("too many passwords are being checked", 2.0)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -10,7 +10,7 @@ from dits.auth.v1 import account_service_pb2 as pb
 from services.auth.credentials import passwords
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.errors import invalid, name_taken, not_found, permission_missing
+from shared.errors import invalid_field, name_taken, not_found, permission_missing
 from shared.records.audit import audit
 from shared.records.idempotency import once
 from shared.rpc import validation
@@ -92,7 +92,7 @@ def _validate(request: pb.RegisterRequest) -> None:
     validation.username("username", request.username)
     validation.text("name", request.name, most=255)
     if len(request.email.encode()) > 254 or not _EMAIL.fullmatch(request.email):
-        raise invalid("email", "must be an address of at most 254 bytes with one @")
+        raise invalid_field("email", "must be an address of at most 254 bytes with one @")
     passwords.acceptable(request.password, request.username, request.email)
 
 

@@ -9,7 +9,7 @@ from dits.auth.v1 import session_service_pb2 as pb
 from services.auth.credentials.passwords import MOST_BYTES, Hasher, salt_of
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.errors import DomainError, Reason, invalid, retry_later, unauthenticated
+from shared.errors import invalid_field, rate_limited, unauthenticated
 from shared.formats import credentials
 from shared.records.audit import audit
 from shared.rpc import validation
@@ -36,7 +36,7 @@ class SessionService:
         login = validation.text("login", request.login, least=1, most=254).lower()
         validation.text("device_name", request.device_name, most=255)
         if not 1 <= len(request.password.encode()) <= MOST_BYTES:
-            raise invalid("password", f"must have 1 to {MOST_BYTES} bytes")
+            raise invalid_field("password", f"must have 1 to {MOST_BYTES} bytes")
         buckets = _buckets(login, call.peer_ip)
         await self._refuse_throttled(buckets)
         row = await self._database.fetchrow(Q.login_row, login)
@@ -52,7 +52,7 @@ class SessionService:
         del request
         caller = call.caller
         if not caller.is_session:
-            raise invalid("authorization", "an API token cannot log out; revoke it instead")
+            raise invalid_field("authorization", "an API token cannot log out; revoke it instead")
 
         async def work(connection: Connection) -> None:
             if await connection.fetchval(Q.revoke_session, caller.credential_id, caller.user_id):
@@ -65,7 +65,7 @@ class SessionService:
         row = await self._database.fetchrow(Q.throttle_wait, buckets)
         wait = row[0] if row else None
         if wait is not None and wait > 0:
-            raise _rate_limited(wait)
+            raise rate_limited(wait)
 
     async def _failed(self, buckets: list[str], row: Row | None) -> None:
         """Counts a failed attempt."""
@@ -131,9 +131,3 @@ def _buckets(login: str, address: str | None) -> list[str]:
     bits = 24 if ":" not in address else 64
     network = ipaddress.ip_network(f"{address}/{bits}", strict=False)
     return [f"login {login} from {network}", f"address {address}"]
-
-
-def _rate_limited(seconds: float) -> DomainError:
-    return retry_later(
-        Reason.ERROR_REASON_RATE_LIMITED, "too many failed attempts; try again later", seconds
-    )

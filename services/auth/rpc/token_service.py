@@ -10,7 +10,7 @@ from dits.auth.v1 import token_service_pb2 as pb
 from services.auth.access.decisions import LocalAccess
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.errors import invalid, not_found
+from shared.errors import invalid_field, not_found
 from shared.formats import credentials
 from shared.records.audit import audit
 from shared.records.idempotency import once
@@ -120,7 +120,7 @@ class TokenService:
         for name in names:
             found = await self._access.resolve(call.token, name, 0)
             if found.repository is None:
-                raise invalid("repositories", "must not contain an empty name")
+                raise invalid_field("repositories", "must not contain an empty name")
             ids.add(found.repository.id)
         return sorted(ids) or None
 
@@ -128,10 +128,10 @@ class TokenService:
 def _scopes(asked: list[str], caller: Caller) -> list[str]:
     """The scopes of a new token, sorted, none broader than the caller's."""
     if not asked:
-        raise invalid("scopes", "must name at least one scope")
+        raise invalid_field("scopes", "must name at least one scope")
     for scope in asked:
         if scope not in SCOPES or scope in _UNMINTABLE:
-            raise invalid("scopes", f"{scope[:64]!r} is not a scope")
+            raise invalid_field("scopes", f"{scope[:64]!r} is not a scope")
         caller.require_scope(scope)
     return sorted(set(asked))
 
@@ -144,9 +144,9 @@ def _expiry(request: pb.CreateTokenRequest) -> datetime:
     try:
         asked = request.expire_time.ToDatetime(UTC)
     except ValueError:
-        raise invalid("expire_time", "is not a time") from None
+        raise invalid_field("expire_time", "is not a time") from None
     if not now < asked <= now + LONGEST_LIFE:
-        raise invalid("expire_time", "must be in the future and at most a year ahead")
+        raise invalid_field("expire_time", "must be in the future and at most a year ahead")
     return asked
 
 

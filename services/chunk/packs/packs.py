@@ -17,7 +17,7 @@ from services.chunk.packs.content import Chunk
 from services.chunk.stores.local import BlobStore, BlobWriter
 from shared.db import sql
 from shared.db.pool import UNREACHABLE, Connection, Database
-from shared.errors import DomainError, Reason, not_found
+from shared.errors import DomainError, not_found, upload_expired
 from shared.rpc.validation import MAX_HASHES
 
 Q = sql.load(__file__)
@@ -160,10 +160,7 @@ class _Finalize:
         if state == "sealed":
             return self._stored
         if state is None:
-            raise DomainError(
-                Reason.ERROR_REASON_UPLOAD_EXPIRED,
-                "the server gave up the pack: send again what was not acknowledged",
-            )
+            raise upload_expired()
         self._stored = await self._count(connection)
         if self._stored.chunks:
             await connection.execute(Q.seal_pack, key, self._stored.chunks, self._pack.length)

@@ -16,8 +16,7 @@ from services.chunk.catalog.extents import Place, Places
 from services.chunk.packs.content import COMPRESSIONS, Chunk, Mismatch, Opener
 from services.chunk.packs.response_encoder import EncodedResponse, encoded
 from services.chunk.stores.local import BlobMissing, BlobStore
-from shared.db.pool import unavailable
-from shared.errors import Reason
+from shared.errors import Reason, dependency_unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +58,7 @@ class Reader:
         store = self._stores.get(bucket)
         if store is None:
             log.error("no such bucket", bucket=bucket)
-            raise unavailable("object store")
+            raise dependency_unavailable("object store")
         ranges = [(piece.place.offset, piece.place.length) for piece in run]
         try:
             message, damaged = await store.read(pack, ranges, partial(_verified, run))

@@ -28,7 +28,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from services.chunk.catalog.presence import Presence
 from services.chunk.packs.packs import MAX_CHUNKS, Pack, Packs
 from services.chunk.packs.verification import Checked, check
-from shared.errors import invalid
+from shared.errors import invalid_field
 from shared.rpc.validation import count
 
 # Messages verified or being verified, ahead of the pack that is being written.
@@ -162,7 +162,7 @@ class _Upload:
         number = 0
         async for request in requests:
             if number and request.repository:
-                raise invalid("repository", "belongs into the first message and no other")
+                raise invalid_field("repository", "belongs into the first message and no other")
             count("chunks", request.chunks, MAX_CHUNKS, least=0)
             await self._checks.put(self._run(self._check(request, number)))
             number += 1

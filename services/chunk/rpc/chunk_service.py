@@ -12,7 +12,7 @@ from services.chunk.packs.content import COMPRESSIONS
 from services.chunk.packs.download import Downloads
 from services.chunk.packs.response_encoder import EncodedResponse
 from services.chunk.packs.upload import Uploads
-from shared.errors import invalid
+from shared.errors import invalid_field
 from shared.formats.profiles import PROFILES
 from shared.rpc import validation
 from shared.rpc.call import Call
@@ -60,7 +60,7 @@ class ChunkService:
         """Sends chunks, verified."""
         digests = validation.raw_digests("hashes", request.hashes)
         if request.ranges and len(request.ranges) != len(digests):
-            raise invalid("ranges", "must be as many as hashes, or none")
+            raise invalid_field("ranges", "must be as many as hashes, or none")
         return self._downloads.stream(call.repository.id, digests, request.ranges)
 
 

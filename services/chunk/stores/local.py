@@ -13,7 +13,7 @@ from typing import ParamSpec, Protocol, TypeVar
 import structlog
 
 from services.chunk.stores.threads import disk_threads, in_thread
-from shared.db.pool import unavailable
+from shared.errors import dependency_unavailable
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -116,7 +116,7 @@ class LocalStore:
             if error.errno in _FULL:
                 raise
             log.exception("object store failed", bucket=self.bucket)
-            raise unavailable("object store") from error
+            raise dependency_unavailable("object store") from error
 
 
 class LocalWriter:

@@ -18,7 +18,7 @@ from services.lock.locks.mutex import Turns
 from services.lock.locks.steal import Target
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import Reason, retry_later
+from shared.errors import contention, lock_held
 from shared.rpc import validation
 from shared.rpc.call import Call
 
@@ -82,7 +82,7 @@ class Acquiring:
             response = await self._acquire(call, ask, head)
             if response is not None:
                 return response
-        raise retry_later(Reason.ERROR_REASON_CONTENTION, "the branch moves all the time", 0.5)
+        raise contention("the branch moves all the time")
 
     async def _acquire_free(self, call: Call, ask: Ask) -> pb.AcquireLocksResponse | None:
         """None if something bears on one of the paths."""
@@ -136,9 +136,13 @@ class _Turn:
         stolen = await steal.targets(connection, call, ask.steal, ask.reason, now)
         steal.check_in_way(stolen, ask.paths, ask.lock_type, me)
         results = await self._judge(stolen)
-        conflicts = [(path, r.conflict) for path, r in results.items() if r.HasField("conflict")]
+        conflicts = [
+            messages.lock_conflict(path, result.conflict)
+            for path, result in results.items()
+            if result.HasField("conflict")
+        ]
         if conflicts and ask.is_atomic:
-            raise messages.lock_held(conflicts)
+            raise lock_held(conflicts)
         free = [path for path in ask.paths if path not in results]
         if free:
             taken = steal.in_way(stolen, free, ask.lock_type, me)

@@ -16,8 +16,7 @@ from dits.repo.v1 import commit_service_pb2, ref_service_pb2
 from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
 from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
 
-from shared.db.pool import unavailable
-from shared.errors import DomainError, Reason, not_found, precondition, scope_missing
+from shared.errors import base_outdated, dependency_unavailable, not_found, scope_missing
 from shared.rpc.call import Call
 
 log = structlog.get_logger(__name__)
@@ -47,7 +46,7 @@ class Bases:
         )
         newer = [(change.path, change.commit_hash) for change in answer.changes]
         if newer:
-            raise _outdated(branch, base, newer)
+            raise base_outdated(branch, base, newer)
         return str(answer.head)
 
     async def head(self, call: Call, branch: str) -> str:
@@ -73,21 +72,4 @@ async def _ask(question: Awaitable[Answer], revision: str) -> Answer:
         if error.code() is grpc.StatusCode.PERMISSION_DENIED:
             raise scope_missing("repo:read") from None
         log.warning("repo not asked", code=error.code().name, details=error.details())
-        raise unavailable("repo") from error
-
-
-def _outdated(branch: str, base: str, newer: list[tuple[str, str]]) -> DomainError:
-    path, commit = newer[0]
-    where = branch or "the default branch"
-    return precondition(
-        Reason.ERROR_REASON_BASE_OUTDATED,
-        f"{path} was changed on {where} by {commit}, which is not in {base}: get it first",
-        {
-            "count": str(len(newer)),
-            "path": path,
-            "branch": branch,
-            "base": base,
-            "newer": commit,
-        },
-        [(changed, f"changed by {by}") for changed, by in newer],
-    )
+        raise dependency_unavailable("repo") from error

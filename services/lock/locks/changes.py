@@ -13,7 +13,7 @@ from services.lock.locks.ends import End, end
 from services.lock.locks.mutex import Turns
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import not_found
+from shared.errors import lock_stale, not_found
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)
@@ -43,7 +43,7 @@ class Changing:
             stale = {str(row["lock_id"]) for row in own}
             if left and is_atomic:
                 unknown = [lock_id for lock_id in left if lock_id not in stale]
-                raise not_found("lock", unknown[0]) if unknown else messages.lock_stale(left)
+                raise not_found("lock", unknown[0]) if unknown else lock_stale(left)
             results = [_renewal(lock_id, renewed.get(lock_id), stale, me) for lock_id in ids]
             return pb.RenewLocksResponse(results=results, server_time=messages.moment(now))
 

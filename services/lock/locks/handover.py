@@ -13,7 +13,7 @@ from services.lock.locks.mutex import Turns
 from services.lock.locks.steal import require_admin
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import invalid, not_found
+from shared.errors import invalid_field, lock_held, lock_stale, not_found
 from shared.records.audit import audit
 from shared.records.idempotency import once
 from shared.rpc import validation
@@ -98,14 +98,14 @@ async def _transfer(
     if not is_mine:
         require_admin(call)
     if row["id"] is None or row["fence"] != fence:
-        raise messages.lock_stale([str(lock_id)])
+        raise lock_stale([str(lock_id)])
     heir = await connection.fetchrow(Q.writer, repo_id, name.lower())
     if heir is None or heir["id"] == row["owner_id"]:
-        raise invalid("new_holder", "must be somebody else who may write to the repository")
+        raise invalid_field("new_holder", "must be somebody else who may write to the repository")
     asked = (row["path"], row["lock_type"], now)
     obstacle = await connection.fetchrow(Q.obstacle, repo_id, heir["id"], *asked, lock_id)
     if obstacle is not None:
-        raise messages.lock_held([(row["path"], messages.lock(obstacle, me))])
+        raise lock_held([messages.lock_conflict(row["path"], messages.lock(obstacle, me))])
     action = "released" if is_mine else "force_released"
     how = End("lock.transferred", me, action, f"handed on to {heir['username']}")
     await end(connection, repo_id, [lock_id], now, how)

@@ -1,8 +1,8 @@
-"""Rows as messages, and locks as errors."""
+"""Rows as messages, and locks as conflicts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,9 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.lock.locks.rules import TYPE_VALUES
 from shared.db.pool import Row
-from shared.errors import DomainError, Reason, precondition, time_text
-
-Conflict = tuple[str, pb.Lock]
+from shared.errors import LockConflict
 
 
 def lock(row: Row | Mapping[str, Any], caller_id: UUID | None) -> pb.Lock:
@@ -42,42 +40,15 @@ def moment(at: datetime) -> Timestamp:
     return stamp
 
 
-def lock_held(conflicts: Sequence[Conflict]) -> DomainError:
-    """LOCK_HELD for (path, the lock that is in its way)."""
-    path, first = conflicts[0]
-    return precondition(
-        Reason.ERROR_REASON_LOCK_HELD,
-        _sentence(path, first),
-        {
-            "count": str(len(conflicts)),
-            "path": path,
-            "lock_id": first.id,
-            "lock_path": first.path,
-            "holder": first.holder,
-            "since": time_text(first.lock_time.ToDatetime(UTC)),
-            "expires": time_text(first.expire_time.ToDatetime(UTC)),
-            "reason": first.reason,
-        },
-        [(asked, _sentence(asked, held)) for asked, held in conflicts],
+def lock_conflict(path: str, held: pb.Lock) -> LockConflict:
+    """Returns what LOCK_HELD tells of a lock that is in the way of a path."""
+    return LockConflict(
+        path,
+        held.id,
+        held.path,
+        pb.LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower(),
+        held.holder,
+        held.lock_time.ToDatetime(UTC),
+        held.expire_time.ToDatetime(UTC),
+        held.reason,
     )
-
-
-def lock_stale(lock_ids: Sequence[str]) -> DomainError:
-    """LOCK_STALE for locks that the caller held and holds no longer, or not under that fence."""
-    return precondition(
-        Reason.ERROR_REASON_LOCK_STALE,
-        f"the lock {lock_ids[0]} is no longer yours, or its fence is another",
-        {"count": str(len(lock_ids)), "lock_id": lock_ids[0]},
-        [(lock_id, "no longer held under this fence") for lock_id in lock_ids],
-    )
-
-
-def _sentence(path: str, held: pb.Lock) -> str:
-    where = "" if held.path == path else f" by the lock on {held.path}"
-    why = f" ({held.reason})" if held.reason else ""
-    lock_type = pb.LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
-    since, until = (
-        time_text(held.lock_time.ToDatetime(UTC)),
-        time_text(held.expire_time.ToDatetime(UTC)),
-    )
-    return f"{path} is held{where}: {lock_type}, by {held.holder} since {since} until {until}{why}"

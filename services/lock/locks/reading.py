@@ -11,7 +11,7 @@ from services.lock.locks import messages, rules
 from services.lock.locks.mutex import Turns
 from shared.db import sql
 from shared.db.pool import Connection, Database
-from shared.errors import invalid, not_found
+from shared.errors import invalid_field, not_found
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.rpc.paging import Page
@@ -91,7 +91,7 @@ class Reading:
     async def _whose(self, request: pb.ListLocksRequest, call: Call) -> tuple[str, UUID | None]:
         """The query that answers the request's filters by user, and its user."""
         if request.side not in pb.Side.values():
-            raise invalid("side", "is not a side")
+            raise invalid_field("side", "is not a side")
         owner = await find_user(self._database, request.holder, call)
         if request.side == pb.SIDE_UNSPECIFIED:
             return (Q.list_locks, None) if owner is None else (Q.list_locks_of, owner)

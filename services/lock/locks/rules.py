@@ -9,7 +9,7 @@ from datetime import timedelta
 from dits.lock.v1 import lock_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
-from shared.errors import invalid
+from shared.errors import invalid_field
 from shared.rpc import validation
 
 MIN_TTL = timedelta(seconds=10)
@@ -34,14 +34,14 @@ TYPE_VALUES = {name: value for value, name in _TYPES.items()}
 def lock_type(value: pb.LockType.ValueType) -> str:
     """The mode as the database names it."""
     if value not in _TYPES:
-        raise invalid("type", "is not a lock type")
+        raise invalid_field("type", "is not a lock type")
     return _TYPES[value]
 
 
 def is_atomic(value: pb.BatchMode.ValueType) -> bool:
     """Whether a batch is all or nothing."""
     if value not in pb.BatchMode.values():
-        raise invalid("batch_mode", "is not a batch mode")
+        raise invalid_field("batch_mode", "is not a batch mode")
     return value != pb.BATCH_MODE_PER_PATH
 
 
@@ -82,7 +82,7 @@ def lock_ids(
 def fence(field: str, value: int) -> int:
     """The fence of a lock."""
     if value < 1:
-        raise invalid(field, "must be the fence that the lock came with")
+        raise invalid_field(field, "must be the fence that the lock came with")
     return value
 
 
@@ -94,17 +94,17 @@ def ttl(value: Duration, *, given: bool) -> timedelta:
         asked = timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
         if MIN_TTL <= asked <= MAX_TTL:
             return asked
-    raise invalid("ttl", "must be 10 seconds to 7 days")
+    raise invalid_field("ttl", "must be 10 seconds to 7 days")
 
 
 def reason(value: str, *, required: bool = False) -> str:
     """Why, in words for people."""
     if "\0" in value:
-        raise invalid("reason", "must not contain NUL")
+        raise invalid_field("reason", "must not contain NUL")
     if len(value.encode()) > MAX_REASON_BYTES:
-        raise invalid("reason", f"must have at most {MAX_REASON_BYTES} bytes")
+        raise invalid_field("reason", f"must have at most {MAX_REASON_BYTES} bytes")
     if required and not value.strip():
-        raise invalid("reason", "must say why")
+        raise invalid_field("reason", "must say why")
     return value
 
 
@@ -112,7 +112,7 @@ def _each_once(field: str, values: Sequence[str]) -> None:
     seen: set[str] = set()
     for i, value in enumerate(values):
         if value in seen:
-            raise invalid(f"{field}[{i}]", "stands there twice")
+            raise invalid_field(f"{field}[{i}]", "stands there twice")
         seen.add(value)
 
 
@@ -123,10 +123,10 @@ _END = "\U0010ffff" * 257
 def prefix(field: str, value: str) -> str:
     """The beginning of a path in canonical form; may be empty."""
     if "\0" in value:
-        raise invalid(field, "must not contain NUL")
+        raise invalid_field(field, "must not contain NUL")
     canonical = unicodedata.normalize("NFC", value)
     if len(canonical.encode()) > validation.MAX_PATH_BYTES:
-        raise invalid(field, f"must have at most {validation.MAX_PATH_BYTES} bytes")
+        raise invalid_field(field, f"must have at most {validation.MAX_PATH_BYTES} bytes")
     return canonical
 
 

@@ -13,7 +13,7 @@ from services.lock.locks import notifications, rules
 from services.lock.locks.ends import End, end
 from shared.db import sql
 from shared.db.pool import Connection
-from shared.errors import invalid, not_found
+from shared.errors import invalid_field, not_found
 from shared.records.audit import audit
 from shared.rpc.call import Call
 from shared.rpc.policy import Permission
@@ -69,7 +69,9 @@ def check_in_way(
     ways = {target.id for target in in_way(live, paths, lock_type, user_id)}
     for target in live:
         if target.id not in ways:
-            raise invalid("steal_lock_ids", f"{target.id} is not in the way of any of the paths")
+            raise invalid_field(
+                "steal_lock_ids", f"{target.id} is not in the way of any of the paths"
+            )
 
 
 def in_way(

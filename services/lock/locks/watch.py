@@ -22,7 +22,7 @@ from services.lock.locks import messages
 from services.lock.locks.change_signal import Feed
 from shared.db import sql
 from shared.db.pool import Database, Row
-from shared.errors import DomainError, Reason, invalid
+from shared.errors import DomainError, cursor_too_old, invalid_field
 from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
 
@@ -68,7 +68,7 @@ class Watching:
                     Q.lock_events, repo_id, *(position or (None, None))
                 )
                 if rows[0]["is_lost"]:
-                    raise _too_old()
+                    raise cursor_too_old()
                 events = [row for row in rows if row["id"] is not None]
                 for row in events:
                     position = (row["xid"], row["id"])
@@ -134,11 +134,4 @@ def _event(row: Row, caller_id: UUID | None) -> pb.LockEvent:
 
 
 def _bad_cursor() -> DomainError:
-    return invalid("cursor", "was not issued by this server for this repository")
-
-
-def _too_old() -> DomainError:
-    return DomainError(
-        Reason.ERROR_REASON_CURSOR_TOO_OLD,
-        "events behind the cursor are no longer kept: read the present state, then watch anew",
-    )
+    return invalid_field("cursor", "was not issued by this server for this repository")

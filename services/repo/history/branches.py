@@ -11,7 +11,7 @@ from services.repo.history.ancestry import Node
 from services.repo.push.stream import Update
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import DomainError, Reason, precondition
+from shared.errors import branch_protected, head_moved, not_fast_forward
 from shared.rpc.call import RepositoryAccess
 from shared.rpc.policy import Permission
 
@@ -51,11 +51,7 @@ async def move(
         is_forward = await ancestry.descends(connection, repository.id, pushed, update.new, at)
         _refuse_protected(row, repository, is_forward=is_forward)
         if not is_forward and not update.force:
-            raise precondition(
-                Reason.ERROR_REASON_NOT_FAST_FORWARD,
-                f"the new head of {update.branch} does not descend from the current one",
-                {"branch": update.branch, "current": at, "new": update.new},
-            )
+            raise not_fast_forward(update.branch, at, update.new)
         await connection.execute(Q.move_branch, repository.id, update.branch, update.new)
     if created:
         await connection.execute(Q.count_branches, repository.id, created)
@@ -77,15 +73,6 @@ async def delete(
     return True
 
 
-def head_moved(branch: str, expected: str, current: str) -> DomainError:
-    """The compare-and-swap lost."""
-    return DomainError(
-        Reason.ERROR_REASON_HEAD_MOVED,
-        f"the branch {branch} is not where it was expected",
-        metadata={"branch": branch, "expected": expected, "current": current},
-    )
-
-
 def _refuse_protected(row: Row, repository: RepositoryAccess, *, is_forward: bool) -> None:
     """A protected branch only moves forward; some only by the hand of an administrator."""
     if row["protection"] is None:
@@ -99,8 +86,4 @@ def _refuse_protected(row: Row, repository: RepositoryAccess, *, is_forward: boo
     ):
         rule = "admins_only"
     if rule is not None:
-        raise precondition(
-            Reason.ERROR_REASON_BRANCH_PROTECTED,
-            f"the branch {row['name']} is protected: {rule}",
-            {"branch": row["name"], "rule": rule},
-        )
+        raise branch_protected(row["name"], rule)

@@ -10,7 +10,7 @@ from dits.repo.v1.manifest_pb2 import Entry, Manifest
 
 from services.repo.history import manifests
 from shared.db.pool import Connection
-from shared.errors import Reason, retry_later
+from shared.errors import contention
 
 BATCH = 500
 
@@ -59,9 +59,7 @@ class Trees:
             loaded = await manifests.load(self._connection, self._repo_id, stored)
             found |= {name: manifest for name, (_, manifest) in loaded.items()}
         if len(found) < len(names):
-            raise retry_later(
-                Reason.ERROR_REASON_CONTENTION, "the history changed while it was compared", 0.5
-            )
+            raise contention("the history changed while it was compared")
         return found
 
     async def compare(self, old: str | None, new: str | None) -> Changes:

@@ -17,7 +17,7 @@ from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
 from services.repo.push.recipes import parts
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import DomainError, Reason, hashes_missing
+from shared.errors import DomainError, chunks_missing, content_mismatch
 from shared.formats.manifests import ManifestError, file_chunks, recipe_hash, split_hashes
 
 Q = sql.load(__file__)
@@ -123,7 +123,7 @@ async def _reference(connection: Connection, repo_id: UUID, assets: Sequence[Ass
         taken = [counts[chunk] for chunk in batch]
         missing += await connection.fetchval(Q.reference_chunks, repo_id, batch, taken)
     if missing:
-        raise hashes_missing(Reason.ERROR_REASON_CHUNKS_MISSING, "chunk", missing)
+        raise chunks_missing(missing)
     for batch in _batches(sorted(sizes)):
         claimed = [sizes[chunk] for chunk in batch]
         wrong = await connection.fetchval(Q.chunks_of_other_size, repo_id, batch, claimed)
@@ -150,26 +150,21 @@ def _asset(file: File, name: str, recipes: Mapping[str, Recipe]) -> Asset:
     try:
         hashes, sizes = file_chunks(file, parts(file, recipes))
     except ManifestError as error:
-        raise DomainError(
-            Reason.ERROR_REASON_CONTENT_MISMATCH, f"{name}: {error}", metadata={}
-        ) from None
+        raise content_mismatch(f"{name}: {error}") from None
     chunks = [part.hex() for part in split_hashes(hashes)]
     return Asset(file, name, chunks, sizes, recipe_hash(hashes, sizes))
 
 
 def _two_recipes(name: str) -> DomainError:
-    return DomainError(
-        Reason.ERROR_REASON_CONTENT_MISMATCH,
-        f"the content {name} is in this repository with another list of chunks",
-        metadata={"expected": name},
+    return content_mismatch(
+        f"the content {name} is in this repository with another list of chunks", expected=name
     )
 
 
 def _wrong_size(chunks: Sequence[str]) -> DomainError:
-    return DomainError(
-        Reason.ERROR_REASON_CONTENT_MISMATCH,
+    return content_mismatch(
         f"{len(chunks)} chunk(s) do not have the size that a file claims, {chunks[0]} for one",
-        metadata={"expected": chunks[0]},
+        expected=chunks[0],
     )
 
 

@@ -12,7 +12,7 @@ from dits.repo.v1.manifest_pb2 import Entry
 from services.repo.history.diff import Changes, Trees
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import DomainError, Reason, precondition, time_text
+from shared.errors import LockConflict, file_refused, lock_held, lock_required, lock_stale
 
 Q = sql.load(__file__)
 
@@ -66,14 +66,9 @@ async def enforce(
     held = [row for row in held if row["path"] not in caught_up]
     missing = [path for path in missing if path not in caught_up]
     if held:
-        raise _held(held)
+        raise lock_held([_conflict(row) for row in held])
     if missing:
-        raise precondition(
-            Reason.ERROR_REASON_LOCK_REQUIRED,
-            f"{len(missing)} changed file(s) must be locked first, {missing[0]} for one",
-            {"count": str(len(missing)), "path": missing[0]},
-            [(path, "must be locked by who changes it") for path in missing],
-        )
+        raise lock_required(missing)
 
 
 async def require_fences(
@@ -85,12 +80,7 @@ async def require_fences(
         ids, fences = map(list, zip(*batch, strict=True))
         stale += await connection.fetchval(Q.locks_stale, repo_id, user_id, ids, fences)
     if stale:
-        raise precondition(
-            Reason.ERROR_REASON_LOCK_STALE,
-            f"{len(stale)} lock(s) are no longer held, {stale[0]} for one",
-            {"lock_id": str(stale[0])},
-            [(str(lock), "is no longer held under this fence") for lock in stale],
-        )
+        raise lock_stale([str(lock_id) for lock_id in stale])
 
 
 async def release(
@@ -118,38 +108,25 @@ def _refuse_files(rules: Rules, written: Mapping[str, Entry]) -> None:
             continue
         if 0 < rules.max_file_bytes < entry.file.size:
             limit = str(rules.max_file_bytes)
-            raise _refused(path, "max_file_size_bytes", limit, f"is larger than {limit} bytes")
+            raise file_refused(path, "max_file_size_bytes", limit, f"is larger than {limit} bytes")
         extension = entry.name.rpartition(".")[2].lower() if "." in entry.name else ""
         if rules.extensions and extension not in rules.extensions:
             allowed = ",".join(sorted(rules.extensions))
-            raise _refused(path, "allowed_extensions", allowed, "has an ending that is not allowed")
+            raise file_refused(
+                path, "allowed_extensions", allowed, "has an ending that is not allowed"
+            )
 
 
-def _refused(path: str, rule: str, limit: str, description: str) -> DomainError:
-    return precondition(
-        Reason.ERROR_REASON_FILE_REFUSED,
-        f"{path} {description}",
-        {"path": path, "rule": rule, "limit": limit},
-        [(path, description)],
-    )
-
-
-def _held(rows: Sequence[Row]) -> DomainError:
-    first = rows[0]
-    return precondition(
-        Reason.ERROR_REASON_LOCK_HELD,
-        f"{first['path']} is locked by {first['holder']}",
-        {
-            "count": str(len(rows)),
-            "path": first["path"],
-            "lock_id": str(first["lock_id"]),
-            "lock_path": first["lock_path"],
-            "holder": first["holder"],
-            "since": time_text(first["locked_at"]),
-            "expires": time_text(first["expires_at"]),
-            "reason": first["reason"] or "",
-        },
-        [(row["path"], f"locked by {row['holder']}") for row in rows],
+def _conflict(row: Row) -> LockConflict:
+    return LockConflict(
+        row["path"],
+        str(row["lock_id"]),
+        row["lock_path"],
+        "exclusive",
+        row["holder"],
+        row["locked_at"],
+        row["expires_at"],
+        row["reason"] or "",
     )
 
 

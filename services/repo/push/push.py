@@ -20,7 +20,13 @@ from services.repo.push.recipes import RecipeReader, parts
 from services.repo.push.stream import Push, PushRequests, Update, receive
 from shared.db import sql
 from shared.db.pool import Connection, Database
-from shared.errors import DomainError, Reason, hashes_missing, not_found, precondition
+from shared.errors import (
+    DomainError,
+    history_missing,
+    not_found,
+    repository_read_only,
+    stream_order,
+)
 from shared.records.idempotency import once
 from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
@@ -125,9 +131,7 @@ class _Transaction:
         if row is None:
             raise not_found("repository", str(self.repo_id))
         if row["read_only"]:
-            raise precondition(
-                Reason.ERROR_REASON_REPOSITORY_READ_ONLY, "the repository is read-only", {}
-            )
+            raise repository_read_only()
         return Rules(
             row["require_lock_for_edit"],
             row["max_file_size_bytes"] or 0,
@@ -166,10 +170,7 @@ class _Transaction:
             for parent in parents:
                 node = self.graph.get(parent) or stored.get(parent)
                 if node is None:
-                    raise DomainError(
-                        Reason.ERROR_REASON_STREAM_ORDER,
-                        f"the commit {name} comes before its parent {parent}",
-                    )
+                    raise stream_order(f"the commit {name} comes before its parent {parent}")
                 generation = max(generation, node.generation + 1)
             self.graph[name] = Node(commit.tree_hash.hex(), parents, generation)
         self.graph = {**stored, **self.graph}
@@ -243,10 +244,7 @@ class _Transaction:
                 name = entry.directory.manifest_hash.hex()
                 below = self.counts.get(name)
                 if below is None:
-                    raise DomainError(
-                        Reason.ERROR_REASON_STREAM_ORDER,
-                        f"the manifest {name} comes after a manifest that names it",
-                    )
+                    raise stream_order(f"the manifest {name} comes after one that names it")
                 entries += below.entries
                 size += below.size
                 chunks += below.chunks
@@ -294,4 +292,4 @@ def _chunk_count(file: File, recipes: Mapping[str, Recipe]) -> int:
 
 
 def _missing(kind: str, names: set[str]) -> DomainError:
-    return hashes_missing(Reason.ERROR_REASON_HISTORY_MISSING, kind, sorted(names))
+    return history_missing(kind, sorted(names))

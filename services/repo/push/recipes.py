@@ -10,8 +10,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
 
-from shared.db.pool import unavailable
-from shared.errors import DomainError, Reason, hashes_missing
+from shared.errors import chunk_corrupt, chunks_missing, content_mismatch, dependency_unavailable
 from shared.formats import manifests
 from shared.formats.manifests import MAX_CHUNK_BYTES, ManifestError, split_hashes
 from shared.rpc.call import Call
@@ -40,7 +39,7 @@ class RecipeReader:
                 else:
                     recipes[name] = _decode(name, content)
         if missing:
-            raise hashes_missing(Reason.ERROR_REASON_CHUNKS_MISSING, "chunk", missing)
+            raise chunks_missing(missing)
         return recipes
 
     async def _download(
@@ -58,7 +57,7 @@ class RecipeReader:
                 for chunk in message.chunks:
                     yield chunk.index, _plain(chunk)
         except grpc.aio.AioRpcError as error:
-            raise unavailable("chunk") from error
+            raise dependency_unavailable("chunk") from error
 
 
 def parts(file: File, recipes: Mapping[str, Recipe]) -> list[Recipe]:
@@ -79,11 +78,7 @@ def _plain(chunk: pb.DownloadedChunk) -> bytes | None:
     if chunk.HasField("failure"):
         if chunk.failure.reason == "ERROR_REASON_NOT_FOUND":
             return None
-        raise DomainError(
-            Reason.ERROR_REASON_CHUNK_CORRUPT,
-            "a recipe cannot be read",
-            metadata={"hash": chunk.failure.hash.hex()},
-        )
+        raise chunk_corrupt(chunk.failure.hash.hex(), "a recipe cannot be read")
     if chunk.compression == pb.COMPRESSION_ZSTD:
         decompressor = zstandard.ZstdDecompressor()
         return decompressor.decompress(chunk.data, max_output_size=MAX_CHUNK_BYTES)
@@ -94,8 +89,4 @@ def _decode(name: str, content: bytes) -> Recipe:
     try:
         return manifests.decode_recipe(content)
     except ManifestError as error:
-        raise DomainError(
-            Reason.ERROR_REASON_CONTENT_MISMATCH,
-            f"the recipe {name}: {error}",
-            metadata={"actual": name},
-        ) from None
+        raise content_mismatch(f"the recipe {name}: {error}", actual=name) from None

@@ -11,7 +11,13 @@ from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.manifest_pb2 import CommitContent, Manifest
 
 from services.repo.history.manifests import children
-from shared.errors import DomainError, Reason, batch_too_large, invalid
+from shared.errors import (
+    DomainError,
+    batch_too_large,
+    content_mismatch,
+    invalid_field,
+    stream_order,
+)
 from shared.formats import manifests
 from shared.formats.manifests import ManifestError
 from shared.rpc import validation
@@ -87,9 +93,8 @@ async def receive(requests: PushRequests) -> Push:
 
 
 def _out_of_order(part: str | None) -> DomainError:
-    return DomainError(
-        Reason.ERROR_REASON_STREAM_ORDER,
-        f"{part or 'the end'}: a push is a header, manifests, commits, and refs in one last message",
+    return stream_order(
+        f"{part or 'the end'}: a push is a header, manifests, commits, and refs in one last message"
     )
 
 
@@ -134,25 +139,21 @@ def _commits(push: Push, commits: Iterable[CommitContent]) -> None:
 def _mismatch(part: str, error: ManifestError, name: str) -> DomainError:
     """A broken rule is a bad field; a form that is not canonical has no name."""
     if error.field in ("manifest", "commit"):
-        return DomainError(
-            Reason.ERROR_REASON_CONTENT_MISMATCH,
-            f"{part}: {error}",
-            metadata={"actual": name} if name else {},
-        )
-    return invalid(f"{part}.{error.field}", error.description)
+        return content_mismatch(f"{part}: {error}", actual=name)
+    return invalid_field(f"{part}.{error.field}", error.description)
 
 
 def _updates(updates: Iterable[pb.RefUpdate]) -> list[Update]:
     moves = [_update(update) for update in updates]
     validation.count("refs.updates", moves, MAX_UPDATES)
     if len({move.branch for move in moves}) < len(moves):
-        raise invalid("refs.updates", "must name each ref once")
+        raise invalid_field("refs.updates", "must name each ref once")
     return sorted(moves, key=lambda move: move.branch.encode())
 
 
 def _update(update: pb.RefUpdate) -> Update:
     if update.WhichOneof("ref") != "branch":
-        raise invalid("refs.updates.ref", "must be set")
+        raise invalid_field("refs.updates.ref", "must be set")
     expected = update.expected_head
     if expected:
         validation.digest("refs.updates.expected_head", expected)
@@ -176,4 +177,4 @@ def _refuse_unreachable(push: Push) -> None:
             left += below
     stray = push.manifests.keys() - reached
     if stray:
-        raise invalid("manifests", f"{min(stray)} is in the tree of no commit of this push")
+        raise invalid_field("manifests", f"{min(stray)} is in the tree of no commit of this push")

@@ -11,7 +11,7 @@ from services.repo.push.push import apply
 from services.repo.push.stream import Push, Update
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.errors import Reason, name_taken, not_found, precondition
+from shared.errors import default_branch, name_taken, not_found
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.rpc.paging import Page
@@ -99,11 +99,7 @@ class RefService:
 
         async def work(connection: Connection) -> None:
             if await connection.fetchval(Q.default_branch, call.repository.id) == name:
-                raise precondition(
-                    Reason.ERROR_REASON_DEFAULT_BRANCH,
-                    "the default branch cannot be deleted",
-                    {"branch": name},
-                )
+                raise default_branch(name)
             if not await branches.delete(connection, call.repository, name, expected):
                 raise not_found("branch", name)
             await _emit(connection, call, "branch.deleted", name, expected, "")

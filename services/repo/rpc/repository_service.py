@@ -10,7 +10,7 @@ from dits.repo.v1 import repository_service_pb2 as pb
 
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.errors import invalid, name_taken, not_found, permission_missing
+from shared.errors import invalid_field, name_taken, not_found, permission_missing
 from shared.records.audit import audit
 from shared.records.idempotency import once
 from shared.rpc import validation
@@ -155,21 +155,21 @@ def _validate(request: pb.CreateRepositoryRequest) -> None:
         validation.text("owner", request.owner, most=39)
     validation.repository_name("name", request.name)
     if len(request.description.encode()) > MAX_DESCRIPTION or "\0" in request.description:
-        raise invalid("description", f"must have at most {MAX_DESCRIPTION} bytes and no NUL")
+        raise invalid_field("description", f"must have at most {MAX_DESCRIPTION} bytes and no NUL")
     if request.visibility not in _VISIBILITIES:
-        raise invalid("visibility", "is not a known value")
+        raise invalid_field("visibility", "is not a known value")
     if request.default_branch:
         validation.branch("default_branch", request.default_branch)
     settings = request.settings
     if settings.max_file_size_bytes < 0:
-        raise invalid("settings.max_file_size_bytes", "must not be negative")
+        raise invalid_field("settings.max_file_size_bytes", "must not be negative")
     validation.count(
         "settings.allowed_extensions", settings.allowed_extensions, MAX_EXTENSIONS, least=0
     )
     for extension in settings.allowed_extensions:
         validation.text("settings.allowed_extensions", extension, least=1, most=32)
         if extension.startswith(".") or "/" in extension:
-            raise invalid("settings.allowed_extensions", "are written without dot and slash")
+            raise invalid_field("settings.allowed_extensions", "are written without dot and slash")
 
 
 def _message(row: Row) -> pb.Repository:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.lock.locks import messages, notifications, rules
-from shared.errors import DomainError
+from services.lock.locks import notifications, rules
+from shared.errors import DomainError, lock_stale
 
 ROOT = Path(__file__).parents[3]
 parts = st.text("ab/\ud7ff\ue000\U0010ffff", min_size=1, max_size=6)
@@ -56,6 +56,6 @@ def test_notices_list_ten_paths_at_most(count: int) -> None:
 
 
 def test_stale_locks_are_listed() -> None:
-    error = messages.lock_stale(["a", "b"])
+    error = lock_stale(["a", "b"])
     assert isinstance(error, DomainError)
     assert error.metadata == {"count": "2", "lock_id": "a"}

@@ -1,0 +1,71 @@
+"""Errors of the service: its limits, its store, its dependencies, its defects."""
+
+from __future__ import annotations
+
+from google.protobuf import duration_pb2
+from google.rpc import error_details_pb2 as details
+
+from shared.errors.catalog import DomainError, ErrorReason, Reason
+
+
+def upload_expired() -> DomainError:
+    """The server gave up the unfinished pack of an upload."""
+    return DomainError(
+        Reason.ERROR_REASON_UPLOAD_EXPIRED,
+        "the server gave up the pack: send again what was not acknowledged",
+    )
+
+
+def contention(message: str = "too many changes of the same rows at once") -> DomainError:
+    """The same rows changed too often; nothing was done."""
+    return _passing(Reason.ERROR_REASON_CONTENTION, message, 0.5)
+
+
+def rate_limited(seconds: float) -> DomainError:
+    """Too many attempts; the caller may come back in `seconds`."""
+    return _passing(
+        Reason.ERROR_REASON_RATE_LIMITED, "too many failed attempts; try again later", seconds
+    )
+
+
+def server_busy(message: str, seconds: float) -> DomainError:
+    """The server is at its limit of concurrent work of this kind."""
+    return _passing(Reason.ERROR_REASON_SERVER_BUSY, message, seconds)
+
+
+def storage_full() -> DomainError:
+    """The object store or the database has no room left."""
+    return _passing(Reason.ERROR_REASON_STORAGE_FULL, "the server's storage is full", 60.0)
+
+
+def chunk_corrupt(digest: str, message: str = "the stored bytes are damaged") -> DomainError:
+    """The stored bytes do not hash to their name (hex) and no good copy is left."""
+    return DomainError(Reason.ERROR_REASON_CHUNK_CORRUPT, message, metadata={"hash": digest})
+
+
+def dependency_unavailable(dependency: str) -> DomainError:
+    """The database, the object store or another service does not answer."""
+    return _passing(
+        Reason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
+        f"{dependency} does not answer",
+        1.0,
+        dependency=dependency,
+    )
+
+
+def internal() -> DomainError:
+    """The server has a defect; the log has more under the request id."""
+    return DomainError(
+        Reason.ERROR_REASON_INTERNAL, "a defect of the server; the request id finds it in the log"
+    )
+
+
+def _passing(
+    reason: ErrorReason.ValueType, message: str, seconds: float, **metadata: str
+) -> DomainError:
+    """An error that passes: RetryInfo says when to try again."""
+    delay = duration_pb2.Duration()
+    delay.FromMilliseconds(int(seconds * 1000))
+    return DomainError(
+        reason, message, metadata=metadata, detail=details.RetryInfo(retry_delay=delay)
+    )
