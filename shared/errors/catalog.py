@@ -117,13 +117,15 @@ def cut(text: str, most: int) -> str:
     return text if len(encoded) <= most else encoded[: most - 3].decode(errors="ignore") + "…"
 
 
-def violations(reason: ErrorReason.ValueType, violations: Sequence[tuple[str, str]]) -> Message:
-    """The first MAX_VIOLATIONS (subject, description) pairs as a detail."""
+def violations(
+    reason: ErrorReason.ValueType, pairs: Sequence[tuple[str, str]]
+) -> error_details_pb2.PreconditionFailure:
+    """Returns the first MAX_VIOLATIONS (subject, description) pairs as a detail."""
     kind = ErrorReason.Name(reason)
     listed = [
         error_details_pb2.PreconditionFailure.Violation(
             type=kind, subject=subject, description=cut(text, MAX_MESSAGE_BYTES // 2)
         )
-        for subject, text in violations[:MAX_VIOLATIONS]
+        for subject, text in pairs[:MAX_VIOLATIONS]
     ]
     return error_details_pb2.PreconditionFailure(violations=listed)

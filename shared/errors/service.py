@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dits.common.v1.error_reason_pb2 import ErrorReason
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2 as details
 
-from shared.errors.catalog import DomainError, ErrorReason, Reason
+from shared.errors.catalog import DomainError, Reason
 
 
 def upload_expired() -> DomainError:

@@ -1,4 +1,4 @@
-"""The error reasons: the enum, the catalog, the constructors and what the proto says of them are one list."""
+"""The error reasons: enum, catalog, constructors and the comments of the proto agree."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from services.chunk.catalog.extents import Place, Places
 from services.chunk.packs.read_ahead import Ahead
 from services.chunk.packs.reader import Piece, Reader, failed
 from services.chunk.packs.response_encoder import EncodedResponse
-from shared.errors import Reason
+from shared.errors import not_found, range_beyond_end
 
 # Chunks that are looked up, and sorted, at a time: while they are sent, the next ones are looked up.
 _WINDOW = 2000
@@ -68,13 +68,11 @@ def _resolve(
         digest = digests[position]
         place = places.get(digest)
         if place is None:
-            reason, cause = Reason.ERROR_REASON_NOT_FOUND, "no such chunk"
-            failures.append(failed(position, digest, reason, cause))
+            failures.append(failed(position, digest, not_found("chunk", digest.hex())))
         elif not ranges:
             pieces.append(Piece(place, position, None))
         elif ranges[position].offset >= place.size:
-            reason, cause = Reason.ERROR_REASON_RANGE_BEYOND_END, f"it has {place.size} bytes"
-            failures.append(failed(position, digest, reason, cause))
+            failures.append(failed(position, digest, range_beyond_end(place.size)))
         else:
             first, length = ranges[position].offset, ranges[position].length
             pieces.append(Piece(place, position, slice(first, first + length if length else None)))

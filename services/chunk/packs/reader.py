@@ -16,7 +16,7 @@ from services.chunk.catalog.extents import Place, Places
 from services.chunk.packs.content import COMPRESSIONS, Chunk, Mismatch, Opener
 from services.chunk.packs.response_encoder import EncodedResponse, encoded
 from services.chunk.stores.local import BlobMissing, BlobStore
-from shared.errors import Reason, dependency_unavailable
+from shared.errors import DomainError, Reason, chunk_corrupt, dependency_unavailable, not_found
 
 log = structlog.get_logger(__name__)
 
@@ -31,11 +31,10 @@ class Piece(NamedTuple):
     part: slice | None
 
 
-def failed(
-    position: int, digest: bytes, reason: Reason.ValueType, message: str
-) -> pb.DownloadedChunk:
-    """What is sent in place of a chunk."""
-    failure = pb.ChunkFailure(hash=digest, reason=Reason.Name(reason), message=message)
+def failed(position: int, digest: bytes, error: DomainError) -> pb.DownloadedChunk:
+    """Returns what is sent in place of a chunk."""
+    reason = Reason.Name(error.reason)
+    failure = pb.ChunkFailure(hash=digest, reason=reason, message=error.message)
     return pb.DownloadedChunk(index=position, failure=failure)
 
 
@@ -76,8 +75,7 @@ class Reader:
             position, digest = piece.position, piece.place.digest
             place = places.get(digest)
             if place is None:
-                reason, cause = Reason.ERROR_REASON_NOT_FOUND, "no such chunk"
-                parts += encoded(failed(position, digest, reason, cause))
+                parts += encoded(failed(position, digest, not_found("chunk", digest.hex())))
             elif place == piece.place:
                 _raise_alarm(place, "the object is missing")
                 parts += encoded(_corrupt(piece))
@@ -112,8 +110,8 @@ def _verified(
 
 
 def _corrupt(piece: Piece) -> pb.DownloadedChunk:
-    reason = Reason.ERROR_REASON_CHUNK_CORRUPT
-    return failed(piece.position, piece.place.digest, reason, "the stored bytes are damaged")
+    digest = piece.place.digest
+    return failed(piece.position, digest, chunk_corrupt(digest.hex()))
 
 
 def _raise_alarm(place: Place, cause: str) -> None:

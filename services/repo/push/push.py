@@ -22,6 +22,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Database
 from shared.errors import (
     DomainError,
+    head_moved,
     history_missing,
     not_found,
     repository_read_only,
@@ -186,7 +187,7 @@ class _Transaction:
             if at == update.new:
                 continue
             if at != update.expected:
-                raise branches.head_moved(update.branch, update.expected, at)
+                raise head_moved(update.branch, update.expected, at)
             if at:
                 changes.add(await trees.compare(self.graph[at].tree, self.graph[update.new].tree))
             else:

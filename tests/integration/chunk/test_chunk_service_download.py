@@ -66,7 +66,10 @@ async def test_what_is_not_there_is_reported_in_its_place(api: Api) -> None:
     # To know a hash grants nothing: a chunk of another repository is as absent as any.
     assert [reason(sent[0]), reason(sent[2])] == ["NOT_FOUND", "NOT_FOUND"]
     assert sent[0].failure.hash == digest(there)
-    assert sent[0].failure.message == sent[2].failure.message
+    alike = {
+        each.failure.message.replace(each.failure.hash.hex(), "") for each in (sent[0], sent[2])
+    }
+    assert len(alike) == 1
     assert sent[1].data == here
     assert await shelf.missing(there, here, nowhere) == [True, False, True]
 

@@ -104,9 +104,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CHUNKS_MISSING: _ErrorReason.ValueType  # 73
     """FAILED_PRECONDITION. The push needs chunks that are not in the repository. Upload them, whatever an earlier
-    FindMissingChunks said, and push again. `kind` is `chunk`, `count` their number, `hashes` the first 50,
-    separated by commas.
-    Metadata: kind, count, hashes.
+    FindMissingChunks said, and push again. `count` is their number, `hashes` the first 50, separated by commas.
+    Metadata: count, hashes.
     """
     ERROR_REASON_HISTORY_MISSING: _ErrorReason.ValueType  # 74
     """FAILED_PRECONDITION. The push names manifests or commits that are neither in it nor in the repository. `kind` is
@@ -266,9 +265,8 @@ Metadata: branch, current, new.
 """
 ERROR_REASON_CHUNKS_MISSING: ErrorReason.ValueType  # 73
 """FAILED_PRECONDITION. The push needs chunks that are not in the repository. Upload them, whatever an earlier
-FindMissingChunks said, and push again. `kind` is `chunk`, `count` their number, `hashes` the first 50,
-separated by commas.
-Metadata: kind, count, hashes.
+FindMissingChunks said, and push again. `count` is their number, `hashes` the first 50, separated by commas.
+Metadata: count, hashes.
 """
 ERROR_REASON_HISTORY_MISSING: ErrorReason.ValueType  # 74
 """FAILED_PRECONDITION. The push names manifests or commits that are neither in it nor in the repository. `kind` is
