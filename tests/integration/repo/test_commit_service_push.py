@@ -127,7 +127,7 @@ async def test_missing_chunks_are_listed_and_nothing_happens(api: Api) -> None:
     before = await counts(api)
     with refused(StatusCode.FAILED_PRECONDITION, "CHUNKS_MISSING") as refusal:
         await push_commit(api, ada, repository, made, tree)
-    assert refusal.metadata == {"kind": "chunk", "count": "1", "hashes": absent.hex()}
+    assert refusal.metadata == {"count": "1", "hashes": absent.hex()}
     assert await counts(api) == before
 
 

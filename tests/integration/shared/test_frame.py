@@ -191,7 +191,7 @@ async def test_reflection_carries_the_comments(api: Api, version: str) -> None:
     comments = "".join(
         location.leading_comments for file in files for location in file.source_code_info.location
     )
-    assert "Adds manifests and commits and moves refs, all in one transaction" in comments
+    assert "Adds manifests and commits and moves refs in one transaction" in comments
 
 
 async def test_reflection_knows_the_details_of_errors(api: Api) -> None:

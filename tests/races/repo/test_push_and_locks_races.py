@@ -111,7 +111,7 @@ async def test_a_stale_fence_never_writes(api: Api) -> None:
             await api.fetch("UPDATE locks SET expires_at = locked_at + interval '1 microsecond'")
         with refused(StatusCode.FAILED_PRECONDITION, "LOCK_STALE") as refusal:
             await push(api, ada, repository, [made], moves, [tree], locks=[stale])
-        assert refusal.metadata == {"lock_id": mine.id}
+        assert refusal.metadata == {"count": "1", "lock_id": mine.id}
 
 
 async def test_bringing_a_branch_up_to_date_needs_no_locks(api: Api) -> None:
