@@ -21,7 +21,7 @@ from dits_client.workspace.safe_paths import Places
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import State, Workspace
-from shared.formats.manifests import split_hashes
+from shared.formats.canonical import split_hashes
 
 # Of the files in the way, so many are named.
 LISTED = 20

@@ -18,7 +18,7 @@ from dits_client.transfer.download import Downloader, Wanted, wanted_chunks
 from dits_client.workspace.index import UNKNOWN, stat_of
 from dits_client.workspace.safe_paths import Places
 from dits_client.workspace.scan import partial_name
-from shared.formats.manifests import ManifestError, split_hashes
+from shared.formats.canonical import FormatError, split_hashes
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -95,7 +95,7 @@ class FileWriter:
         recipes = self._downloader.fetch_checked(split_hashes(file.recipe_hashes))
         try:
             return wanted_chunks(*file_chunks(file, recipes))
-        except ManifestError as error:
+        except FormatError as error:
             raise ClientError(f"the server sent a recipe that breaks a rule: {error}") from None
 
     def _write(self, target: Target, contents: Iterable[bytes]) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from blake3 import blake3
-from dits.repo.v1.manifest_pb2 import Entry, File, Manifest, Recipe
+from dits.repo.v1.manifest_pb2 import Entry, File, Manifest
 
-from dits_client.content.chunking import HASH_BYTES, Cut
+from dits_client.content.chunking import Cut
 from dits_client.errors import ClientError
-from shared.formats import manifests
+from shared.formats import manifests, recipes
+from shared.formats.canonical import FormatError
 
 # Returns the bytes of a manifest by its name.
 Load = Callable[[bytes], bytes]
@@ -25,32 +26,25 @@ class Change(NamedTuple):
 def file_entry(mode: int, cut: Cut) -> tuple[File, list[bytes]]:
     """Return the entry of a file, and the recipes to be stored as chunks if its list is long."""
     file = File(mode=mode & manifests.MAX_MODE, size=cut.size, hash=cut.digest)
-    if len(cut.sizes) <= manifests.MAX_INLINE_CHUNKS:
+    parts = list(recipes.encode_list(cut.hashes, cut.sizes))
+    if parts:
+        file.recipe_hashes = b"".join(blake3(part).digest() for part in parts)
+    else:
         file.chunk_hashes = cut.hashes
         file.chunk_sizes.extend(cut.sizes)
-        return file, []
-    recipes = list(_recipes(cut.hashes, cut.sizes))
-    file.recipe_hashes = b"".join(blake3(recipe).digest() for recipe in recipes)
-    return file, recipes
+    return file, parts
 
 
-def _recipes(hashes: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
-    for first in range(0, len(sizes), manifests.RECIPE_CHUNKS):
-        last = first + manifests.RECIPE_CHUNKS
-        part = hashes[first * HASH_BYTES : last * HASH_BYTES]
-        yield manifests.encode_recipe(Recipe(chunk_hashes=part, chunk_sizes=sizes[first:last]))
-
-
-def file_chunks(file: File, recipes: Iterable[bytes] = ()) -> tuple[bytes, list[int]]:
-    """Return all chunks of a file, hashes and sizes; `recipes` are the bytes of its recipes."""
-    return manifests.file_chunks(file, map(manifests.decode_recipe, recipes))
+def file_chunks(file: File, contents: Iterable[bytes] = ()) -> tuple[bytes, list[int]]:
+    """Return all chunks of a file, hashes and sizes; `contents` are the bytes of its recipes."""
+    return recipes.file_chunks(file, map(recipes.decode_recipe, contents))
 
 
 def encode_directory(path: str, entries: Sequence[Entry]) -> bytes:
     """Return the manifest of a directory whose entries are sorted."""
     try:
-        return manifests.encode(Manifest(entries=entries))
-    except manifests.ManifestError:
+        return manifests.encode_manifest(Manifest(entries=entries))
+    except FormatError:
         raise ClientError(f'the folder "{path or "."}" has too many entries: divide it') from None
 
 

@@ -11,7 +11,7 @@ from dits_client.content.manifest import Change, file_chunks, file_entry
 from dits_client.content.sources import Piece, Source, changed
 from dits_client.errors import os_error
 from dits_client.workspace.objects import Objects
-from shared.formats import manifests
+from shared.formats.canonical import split_hashes
 
 
 def pieces(source: Source, cut: Cut, recipes: Iterable[bytes]) -> Iterator[Piece]:
@@ -51,7 +51,7 @@ class Offer:
 
     def _pieces(self, path: str, file: File) -> Iterator[Piece]:
         source = Source(path, self._place_of(path))
-        names = manifests.split_hashes(file.recipe_hashes)
+        names = split_hashes(file.recipe_hashes)
         recipes = [content for content in map(self._objects.get, names) if content is not None]
         if len(recipes) < len(names):
             return self._cut_again(source, file)

@@ -24,7 +24,7 @@ from dits_client.workspace.read_files import Read
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import State, Workspace
-from shared.formats.manifests import commit_name
+from shared.formats.commits import commit_hash
 
 # How often a refusal that the client can mend is mended.
 MENDS = 3
@@ -220,7 +220,7 @@ class _Push:
     def _finish(self, proposal: Proposal, tree: bytes) -> None:
         """Follow the new commit."""
         state = self._state
-        state.head, state.tree = commit_name(proposal.commit), tree.hex()
+        state.head, state.tree = commit_hash(proposal.commit), tree.hex()
         state.branch = proposal.branch
         self._workspace.save()
         self._parent = tree

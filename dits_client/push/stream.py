@@ -20,7 +20,7 @@ from dits.repo.v1.manifest_pb2 import CommitContent
 from dits_client.content.manifest import Load
 from dits_client.server.connection import STREAM_ATTEMPTS, Backoff, Client
 from dits_client.server.remote_errors import translate
-from shared.formats.manifests import commit_name
+from shared.formats.commits import commit_hash
 
 # Manifests are collected into messages of about this size.
 MESSAGE_BYTES = 4 << 20
@@ -67,7 +67,7 @@ def _messages(proposal: Proposal, request_id: str, load: Load) -> Iterator[PushR
     update = RefUpdate(
         branch=proposal.branch,
         expected_head=proposal.expected_head,
-        new_head=commit_name(proposal.commit),
+        new_head=commit_hash(proposal.commit),
         force=proposal.force,
     )
     yield PushRequest(refs=PushRefs(updates=[update]))

@@ -19,7 +19,7 @@ from dits_client.content.compression import Decompressor
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.connection import STREAM_ATTEMPTS, Backoff, Client
 from dits_client.transfer.work_queue import Stopped
-from shared.formats.manifests import MAX_CHUNK_BYTES
+from shared.formats.recipes import MAX_CHUNK_BYTES
 
 # What one request asks for at most: all of it may have to wait in memory for one late chunk.
 BATCH_BYTES = 32 << 20

@@ -13,6 +13,7 @@ from dits_client.errors import ClientError, os_error
 from dits_client.workspace.ignore import IGNORE_FILE, Ignore
 from dits_client.workspace.index import DIRECTORY, Record, stat_of
 from shared.formats import manifests
+from shared.formats.canonical import FormatError
 
 # The client's own directory. It is never part of a tree, whatever the case of its letters and wherever
 # it is: what a tree brought there would be taken for the state of a folder.
@@ -146,7 +147,7 @@ def _checked(folder: Folder, spelled: str) -> str:
         too_long = len(folder.inner(name).encode()) > manifests.MAX_PATH_BYTES
     except UnicodeEncodeError:
         raise ClientError(f"the name {shown} is not UTF-8: rename it") from None
-    except manifests.ManifestError as error:
+    except FormatError as error:
         raise ClientError(f"the name {shown} {error.description}: rename it") from None
     if too_long:
         raise ClientError(f"the path {shown} is longer than {manifests.MAX_PATH_BYTES} bytes")

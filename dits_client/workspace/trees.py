@@ -7,6 +7,7 @@ from dits_client.content.manifest import directories
 from dits_client.errors import ClientError, RemoteError
 from dits_client.workspace.objects import MANIFEST, Objects
 from shared.formats import manifests
+from shared.formats.canonical import EMPTY_HASH, FormatError
 
 if TYPE_CHECKING:
     from dits.repo.v1.tree_service_pb2 import StreamTreeResponse
@@ -32,7 +33,7 @@ class Trees:
     def load(self, digest: bytes) -> bytes:
         """Return a manifest; raise ClientError if it is nowhere."""
         content = self._objects.get(digest)
-        if content is None and digest == manifests.EMPTY_HASH:
+        if content is None and digest == EMPTY_HASH:
             return b""
         if content is None and self._head:
             revision, self._head = self._head, ""
@@ -71,8 +72,8 @@ class Trees:
                 commit, tree = response.commit_hash, bytes.fromhex(response.tree_hash)
             for content in response.manifests:
                 try:
-                    manifests.decode(content)
-                except manifests.ManifestError as error:
+                    manifests.decode_manifest(content)
+                except FormatError as error:
                     message = f"the server sent a tree that breaks a rule: {error}"
                     raise ClientError(message) from None
                 self._objects.add(MANIFEST, content)

@@ -16,13 +16,15 @@ from dits.repo.v1.manifest_pb2 import (
     Entry,
     File,
     Manifest,
-    Recipe,
     Signer,
     Symlink,
 )
 from dits.repo.v1.repository_service_pb2 import Repository
 
 from shared.formats import manifests
+from shared.formats.canonical import content_hash
+from shared.formats.commits import commit_hash
+from shared.formats.recipes import encode_list
 from tests.support.api import Account, Api
 
 _times = itertools.count(1_700_000_000_000_000, 1_000_000)
@@ -44,16 +46,14 @@ def file_entry(name: str, data: bytes, chunks: dict[bytes, bytes], *, mode: int 
     hashes = [blake3(piece).digest() for piece in pieces]
     chunks.update(zip(hashes, pieces, strict=True))
     file = File(mode=mode, size=len(data), hash=blake3(data).digest())
-    if len(pieces) <= manifests.MAX_INLINE_CHUNKS:
+    recipes = list(encode_list(b"".join(hashes), list(map(len, pieces))))
+    if recipes:
+        names = [blake3(recipe).digest() for recipe in recipes]
+        chunks.update(zip(names, recipes, strict=True))
+        file.recipe_hashes = b"".join(names)
+    else:
         file.chunk_hashes = b"".join(hashes)
         file.chunk_sizes.extend(map(len, pieces))
-        return Entry(name=name, file=file)
-    for at in range(0, len(pieces), manifests.RECIPE_CHUNKS):
-        part = slice(at, at + manifests.RECIPE_CHUNKS)
-        recipe = Recipe(chunk_hashes=b"".join(hashes[part]), chunk_sizes=map(len, pieces[part]))
-        content = manifests.encode_recipe(recipe)
-        chunks[blake3(content).digest()] = content
-        file.recipe_hashes += blake3(content).digest()
     return Entry(name=name, file=file)
 
 
@@ -77,9 +77,9 @@ def _directory(tree: Tree, names: set[str], prefix: str, files: Mapping[str, byt
             entries.append(Entry(name=name, symlink=Symlink(target=content)))
         else:
             entries.append(file_entry(name, content, tree.chunks))
-    content = manifests.encode(Manifest(entries=entries))
-    tree.manifests[manifests.name(content)] = content
-    return manifests.name(content)
+    content = manifests.encode_manifest(Manifest(entries=entries))
+    tree.manifests[content_hash(content)] = content
+    return content_hash(content)
 
 
 def commit(tree: Tree | str, *parents: str, message: str = "change") -> CommitContent:
@@ -162,7 +162,7 @@ async def push_commit(
     expected: str = "",
 ) -> pb.PushResponse:
     """Pushes one commit to main."""
-    moves = [update("main", expected, manifests.commit_name(made))]
+    moves = [update("main", expected, commit_hash(made))]
     return await push(api, who, repository, [made], moves, parts)
 
 
@@ -187,6 +187,6 @@ async def save(
     tree = build(files)
     await upload(api, who, repository, tree.chunks)
     made = commit(tree, *([parent] if parent else []), message=message)
-    name = manifests.commit_name(made)
+    name = commit_hash(made)
     await push(api, who, repository, [made], [update(branch, parent, name)], [tree])
     return name

@@ -18,7 +18,8 @@ from services.repo.push.recipes import parts
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import DomainError, chunks_missing, content_mismatch
-from shared.formats.manifests import ManifestError, file_chunks, recipe_hash, split_hashes
+from shared.formats.canonical import FormatError, split_hashes
+from shared.formats.recipes import file_chunks, recipe_hash
 
 Q = sql.load(__file__)
 
@@ -149,7 +150,7 @@ def _chunks(assets: Sequence[Asset]) -> tuple[Counter[str], dict[str, int]]:
 def _asset(file: File, name: str, recipes: Mapping[str, Recipe]) -> Asset:
     try:
         hashes, sizes = file_chunks(file, parts(file, recipes))
-    except ManifestError as error:
+    except FormatError as error:
         raise content_mismatch(f"{name}: {error}") from None
     chunks = [part.hex() for part in split_hashes(hashes)]
     return Asset(file, name, chunks, sizes, recipe_hash(hashes, sizes))

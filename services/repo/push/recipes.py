@@ -11,8 +11,8 @@ from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
 
 from shared.errors import chunk_corrupt, chunks_missing, content_mismatch, dependency_unavailable
-from shared.formats import manifests
-from shared.formats.manifests import MAX_CHUNK_BYTES, ManifestError, split_hashes
+from shared.formats.canonical import FormatError, split_hashes
+from shared.formats.recipes import MAX_CHUNK_BYTES, decode_recipe
 from shared.rpc.call import Call
 
 BATCH = 1_000
@@ -87,6 +87,6 @@ def _plain(chunk: pb.DownloadedChunk) -> bytes | None:
 
 def _decode(name: str, content: bytes) -> Recipe:
     try:
-        return manifests.decode_recipe(content)
-    except ManifestError as error:
+        return decode_recipe(content)
+    except FormatError as error:
         raise content_mismatch(f"the recipe {name}: {error}", actual=name) from None

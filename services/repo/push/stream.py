@@ -19,7 +19,8 @@ from shared.errors import (
     stream_order,
 )
 from shared.formats import manifests
-from shared.formats.manifests import ManifestError
+from shared.formats.canonical import FormatError, content_hash
+from shared.formats.commits import commit_hash
 from shared.rpc import validation
 
 PushRequests = AsyncIterator[pb.PushRequest]
@@ -114,12 +115,12 @@ def _manifests(push: Push, contents: Iterable[bytes]) -> None:
         push.size += len(content)
         if push.size > MAX_MANIFEST_BYTES:
             raise batch_too_large("manifests", MAX_MANIFEST_BYTES, push.size)
-        name = manifests.name(content)
+        name = content_hash(content)
         if name in push.manifests:
             continue
         try:
-            push.manifests[name] = manifests.decode(content)
-        except ManifestError as error:
+            push.manifests[name] = manifests.decode_manifest(content)
+        except FormatError as error:
             raise _mismatch("manifests", error, name) from None
         push.contents[name] = content
     if len(push.manifests) > MAX_MANIFESTS:
@@ -129,14 +130,14 @@ def _manifests(push: Push, contents: Iterable[bytes]) -> None:
 def _commits(push: Push, commits: Iterable[CommitContent]) -> None:
     for commit in commits:
         try:
-            push.commits[manifests.commit_name(commit)] = commit
-        except ManifestError as error:
+            push.commits[commit_hash(commit)] = commit
+        except FormatError as error:
             raise _mismatch("commits", error, "") from None
     if len(push.commits) > MAX_COMMITS:
         raise batch_too_large("commits", MAX_COMMITS, len(push.commits))
 
 
-def _mismatch(part: str, error: ManifestError, name: str) -> DomainError:
+def _mismatch(part: str, error: FormatError, name: str) -> DomainError:
     """A broken rule is a bad field; a form that is not canonical has no name."""
     if error.field in ("manifest", "commit"):
         return content_mismatch(f"{part}: {error}", actual=name)

@@ -19,7 +19,7 @@ from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 from grpc import StatusCode
 
-from shared.formats import manifests
+from shared.formats.commits import commit_hash
 from tests.linearizability import history as histories
 from tests.support import trees
 from tests.support.api import Api, refused
@@ -126,7 +126,7 @@ async def test_a_holder_that_was_stopped_too_long_has_lost(studio: Studio) -> No
     api, bob = studio.api, studio.bob
     first = trees.build({"f": "0"})
     made = trees.commit(first)
-    base = manifests.commit_name(made)
+    base = commit_hash(made)
     await trees.push_commit(api, studio.ada, studio.repo, made, first)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", HOLDER, api.addresses["lock"], bob.token, studio.repo.id, "f"),
@@ -147,7 +147,7 @@ async def test_a_holder_that_was_stopped_too_long_has_lost(studio: Studio) -> No
     # Nor does its push go through on the strength of what it held, and not after the other has let go.
     tree = trees.build({"f": "1"})
     change = trees.commit(tree, base)
-    moves = [trees.update("main", base, manifests.commit_name(change))]
+    moves = [trees.update("main", base, commit_hash(change))]
     relied = [LockFence(lock_id=lock_id, fence=int(fence))]
     with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD"):
         await trees.push(api, bob, studio.repo, [change], moves, [tree], locks=relied)

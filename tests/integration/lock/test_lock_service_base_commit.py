@@ -10,7 +10,7 @@ from dits.repo.v1 import commit_service_pb2 as repo_pb
 from google.rpc.error_details_pb2 import BadRequest, PreconditionFailure
 from grpc import StatusCode
 
-from shared.formats import manifests
+from shared.formats.commits import commit_hash
 from tests.support import trees
 from tests.support.api import Api, refused
 from tests.support.locks import PER_PATH, Studio
@@ -25,7 +25,7 @@ async def commit(studio: Studio, files: dict[str, str], *parents: str, **fields:
     """Pushes a commit of symbolic links; moves the branch `to` (default main) from `at` (its parent)."""
     tree = trees.build(files)
     made = trees.commit(tree, *parents)
-    name = manifests.commit_name(made)
+    name = commit_hash(made)
     at = fields.get("at", parents[0] if parents else "")
     moves = [trees.update(fields.get("to", "main"), at, name, force=True)]
     await trees.push(studio.api, studio.ada, studio.repo, [made], moves, [tree])
@@ -129,7 +129,7 @@ async def test_a_push_and_a_lock_at_once_never_leave_an_outdated_holder(studio: 
     for i in range(12):
         tree = trees.build({"a": str(i + 1)})
         made = trees.commit(tree, base)
-        name = manifests.commit_name(made)
+        name = commit_hash(made)
         moves = [trees.update("main", base, name)]
         pushing = trees.push(studio.api, studio.ada, studio.repo, [made], moves, [tree])
         locking = studio.acquire(studio.bob, "a", base_commit=base)

@@ -9,7 +9,7 @@ import pytest
 from dits.repo.v1.repository_service_pb2 import Repository
 from grpc import StatusCode
 
-from shared.formats import manifests
+from shared.formats.commits import commit_hash
 from tests.support import trees
 from tests.support.api import Account, Api, refused
 from tests.support.locks import ADVISORY, SHARED, Studio
@@ -40,7 +40,7 @@ class Pusher:
         response = await trees.push_commit(
             self.studio.api, who, self.repository, made, tree, expected=self.head
         )
-        self.files, self.head = files, manifests.commit_name(made)
+        self.files, self.head = files, commit_hash(made)
         return list(response.released_lock_ids)
 
 

@@ -16,6 +16,8 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
 from shared.formats import manifests
+from shared.formats.canonical import content_hash
+from shared.formats.commits import commit_hash
 from tests.support import trees
 from tests.support.api import Api, refused
 from tests.support.counters import assert_counters
@@ -91,7 +93,7 @@ async def test_a_push_can_be_repeated(api: Api) -> None:
     tree = build(FILES)
     await upload(api, ada, repository, tree.chunks)
     made = commit(tree)
-    name = manifests.commit_name(made)
+    name = commit_hash(made)
     moves = [update("main", "", name)]
     for request_id in ("", str(uuid.uuid4())):
         for _ in range(2):
@@ -106,7 +108,7 @@ async def test_a_request_id_gives_the_first_result(api: Api) -> None:
     tree, request_id = build(FILES), str(uuid.uuid4())
     await upload(api, ada, repository, tree.chunks)
     made = commit(tree)
-    moves = [update("main", "", manifests.commit_name(made))]
+    moves = [update("main", "", commit_hash(made))]
     first, second = await asyncio.gather(
         *(push(api, ada, repository, [made], moves, [tree], request_id=request_id) for _ in "ab")
     )
@@ -165,7 +167,7 @@ async def test_all_refs_move_or_none(api: Api) -> None:
     tree = build({"a": b"1"})
     await upload(api, ada, repository, tree.chunks)
     made = commit(tree, first)
-    name = manifests.commit_name(made)
+    name = commit_hash(made)
     moves = [update("main", first, name), update("side", first, name)]
     with refused(StatusCode.ABORTED, "HEAD_MOVED") as refusal:
         await push(api, ada, repository, [made], moves, [tree])
@@ -215,8 +217,8 @@ async def test_a_merge_takes_over_what_colleagues_did(api: Api) -> None:
     merged = build({"a": b"2", "b": b"2"})
     await upload(api, ada, repository, {**tree.chunks, **merged.chunks})
     side = commit(tree, base)
-    merge = commit(merged, manifests.commit_name(side), main)
-    name = manifests.commit_name(merge)
+    merge = commit(merged, commit_hash(side), main)
+    name = commit_hash(merge)
     await push(api, ada, repository, [side, merge], [update("main", main, name)], [tree, merged])
     assert await api.value("SELECT generation FROM commits WHERE hash = $1", name) == 2
 
@@ -376,8 +378,8 @@ async def test_one_content_has_one_recipe(api: Api) -> None:
     entry.file.chunk_hashes = b"".join(blake3(piece).digest() for piece in pieces)
     entry.file.chunk_sizes[:] = map(len, pieces)
     await upload(api, ada, repository, {blake3(piece).digest(): piece for piece in pieces})
-    content = manifests.encode(Manifest(entries=[entry]))
-    tree = trees.Tree(manifests.name(content), {manifests.name(content): content})
+    content = manifests.encode_manifest(Manifest(entries=[entry]))
+    tree = trees.Tree(content_hash(content), {content_hash(content): content})
     made = commit(tree, first)
     with refused(StatusCode.INVALID_ARGUMENT, "CONTENT_MISMATCH"):
         await push_commit(api, ada, repository, made, tree, expected=first)
@@ -390,8 +392,8 @@ async def test_chunks_have_the_size_that_the_file_says(api: Api) -> None:
     entry = trees.file_entry("a", b"x" * 1000 + b"y" * 500, chunks)
     entry.file.chunk_sizes[:] = [900, 600]
     await upload(api, ada, repository, chunks)
-    content = manifests.encode(Manifest(entries=[entry]))
-    tree = trees.Tree(manifests.name(content), {manifests.name(content): content})
+    content = manifests.encode_manifest(Manifest(entries=[entry]))
+    tree = trees.Tree(content_hash(content), {content_hash(content): content})
     made = commit(tree)
     with refused(StatusCode.INVALID_ARGUMENT, "CONTENT_MISMATCH"):
         await push_commit(api, ada, repository, made, tree)

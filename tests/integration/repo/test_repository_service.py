@@ -16,7 +16,8 @@ from dits.repo.v1.manifest_pb2 import Manifest
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from shared.formats import manifests
+from shared.formats.canonical import content_hash
+from shared.formats.commits import commit_hash
 from tests.support.api import Api, refused
 from tests.support.trees import build, commit, push, save, update, upload
 
@@ -261,7 +262,7 @@ async def test_of_two_moves_of_a_branch_one_wins(api: Api) -> None:
     tree = build({"a": b"2"})
     await upload(api, ada, repository, tree.chunks)
     commits = [commit(tree, first) for _ in range(3)]
-    names = [manifests.commit_name(c) for c in commits]
+    names = [commit_hash(c) for c in commits]
     await push(
         api, ada, repository, commits, [update(f"b{i}", "", n) for i, n in enumerate(names)], [tree]
     )
@@ -302,12 +303,12 @@ async def test_commits_come_children_first_and_each_once(api: Api) -> None:
     tree = build({"a": b"1"})
     await upload(api, ada, repository, tree.chunks)
     made = [commit(tree, message="root")]
-    names = [manifests.commit_name(made[0])]
+    names = [commit_hash(made[0])]
     # A ladder of merges: every rung joins the two before it.
     for n in range(30):
         parents = [names[-1]] if n == 0 else [names[-1], names[-2]]
         made.append(commit(tree, *parents, message=str(n)))
-        names.append(manifests.commit_name(made[-1]))
+        names.append(commit_hash(made[-1]))
     await push(api, ada, repository, made, [update("main", "", names[-1])], [tree])
     seen: list[str] = []
     token = ""
@@ -414,12 +415,12 @@ async def test_a_tree_streams_parents_first_without_what_the_client_has(api: Api
 
     contents = await streamed()
     assert sorted(contents) == sorted(tree.manifests.values())
-    placed = {manifests.name(content): n for n, content in enumerate(contents)}
+    placed = {content_hash(content): n for n, content in enumerate(contents)}
     for content in contents:
         for entry in Manifest.FromString(content).entries:
             if entry.HasField("directory"):
                 child = entry.directory.manifest_hash.hex()
-                assert placed[manifests.name(content)] < placed[child]
+                assert placed[content_hash(content)] < placed[child]
     assert await streamed(bytes.fromhex(tree.root)) == []
     (deep,) = {n for n, c in tree.manifests.items() if b"deep" in c}
     assert len(await streamed(bytes.fromhex(deep))) == len(contents) - 1

@@ -13,7 +13,7 @@ from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1 import lock_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
-from shared.formats import manifests
+from shared.formats.commits import commit_hash
 from tests.support import trees
 from tests.support.api import Api, read_error
 from tests.support.locks import PER_PATH, SHARED, Studio
@@ -184,7 +184,7 @@ async def test_a_push_or_somebody_elses_lock(studio: Studio) -> None:
         if pushed == "LOCK_HELD":
             assert (branch or "") == head
         else:
-            head = manifests.commit_name(made)
+            head = commit_hash(made)
             assert branch == head
         assert await studio.release(studio.cyn, lock) == ["RELEASED"]
 
@@ -195,7 +195,7 @@ async def test_a_push_or_ones_own_release(studio: Studio) -> None:
     for turn in range(ROUNDS):
         tree = trees.build({"f": str(turn)})
         made = trees.commit(tree, *([head] if head else []))
-        name = manifests.commit_name(made)
+        name = commit_hash(made)
         lock = await studio.take(studio.bob, "f")
         fences = [LockFence(lock_id=lock.id, fence=lock.fence)]
         moves = [trees.update("main", head, name)]

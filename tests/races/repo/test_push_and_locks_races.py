@@ -12,7 +12,7 @@ from dits.repo.v1.repository_service_pb2 import Repository
 from google.rpc.error_details_pb2 import PreconditionFailure
 from grpc import StatusCode
 
-from shared.formats import manifests
+from shared.formats.commits import commit_hash
 from tests.support.api import Account, Api, read_error, refused
 from tests.support.trees import build, commit, push, push_commit, save, update, upload
 
@@ -104,7 +104,7 @@ async def test_a_stale_fence_never_writes(api: Api) -> None:
     tree = build({**FILES, "a.blend": b"new"})
     await upload(api, ada, repository, tree.chunks)
     made = commit(tree, first)
-    moves = [update("main", first, manifests.commit_name(made))]
+    moves = [update("main", first, commit_hash(made))]
     good = LockFence(lock_id=mine.id, fence=mine.fence)
     for stale in (LockFence(lock_id=mine.id, fence=mine.fence + 1), good):
         if stale is good:
@@ -147,7 +147,7 @@ async def test_a_lock_and_a_push_at_once_never_both_win(api: Api) -> None:
         if isinstance(pushed, grpc.aio.AioRpcError):
             assert read_error(pushed).reason == "LOCK_HELD"
         else:
-            head = manifests.commit_name(made)
+            head = commit_hash(made)
             moved = await api.value("SELECT pushed_at FROM repositories")
             assert moved is not None
             # The push was judged before the lock was granted.

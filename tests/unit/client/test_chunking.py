@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyfastcdc import FastCDC
 
 from dits_client.content.chunking import HASH_BYTES, WINDOW_BYTES, Cut, Cutter, profile_for
-from shared.formats.manifests import split_hashes
+from shared.formats.canonical import split_hashes
 from shared.formats.profiles import PROFILES
 
 KIB, MIB = 1 << 10, 1 << 20

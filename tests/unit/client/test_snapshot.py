@@ -19,7 +19,9 @@ from dits_client.workspace.index import DIRECTORY, Index
 from dits_client.workspace.read_files import Read, is_racy
 from dits_client.workspace.scan import scan
 from dits_client.workspace.snapshot import Snapshot
-from shared.formats import manifests
+from shared.formats import manifests, recipes
+from shared.formats.canonical import EMPTY_HASH
+from shared.formats.recipes import decode_recipe
 
 OLD = 1_600_000_000_000_000_001
 
@@ -71,11 +73,11 @@ def test_a_tree_is_canonical_and_complete(tmp_path: Path) -> None:
     assert names[-1] == snapshot.tree
     for name in names:
         content = load(index, name)
-        assert manifests.encode(manifests.decode(content)) == content
+        assert manifests.encode_manifest(manifests.decode_manifest(content)) == content
 
 
 def test_an_empty_folder_has_the_empty_tree(tmp_path: Path) -> None:
-    assert take(tmp_path, Index()).tree == manifests.EMPTY_HASH
+    assert take(tmp_path, Index()).tree == EMPTY_HASH
 
 
 def test_unchanged_files_are_not_read_again(tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_a_file_that_goes_while_the_folder_is_read_is_left_out(tmp_path: Path) -
 
 
 def test_recipes_of_large_files_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifests, "MAX_INLINE_CHUNKS", 2)
+    monkeypatch.setattr(recipes, "MAX_INLINE_CHUNKS", 2)
     write(tmp_path, {"a": os.urandom(2_000_000)})
     index = Index()
     read: list[Read] = []
@@ -212,7 +214,7 @@ def test_recipes_of_large_files_are_kept(tmp_path: Path, monkeypatch: pytest.Mon
     file = leaves(index, snapshot.tree)["a"].file
     assert not file.chunk_sizes
     assert file.recipe_hashes == blake3(read[0].recipes[0]).digest()
-    recipe = manifests.decode_recipe(load(index, file.recipe_hashes))
+    recipe = decode_recipe(load(index, file.recipe_hashes))
     assert list(recipe.chunk_sizes) == read[0].cut.sizes
     assert sum(recipe.chunk_sizes) == file.size == 2_000_000
 

@@ -1,0 +1,85 @@
+"""Chunk lists of files: inline in the manifest if they are short, else in recipe chunks.
+
+Pure. A list has exactly one encoding, so equal files have equal entries.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+from blake3 import blake3
+from dits.repo.v1.manifest_pb2 import File, Recipe
+
+from shared.formats.canonical import HASH_BYTES, FormatError, parse_canonical, split_hashes
+
+MAX_CHUNK_BYTES = 16 << 20
+MAX_INLINE_CHUNKS = 1024
+RECIPE_CHUNKS = 16_384
+
+_U32 = struct.Struct(">I")
+
+
+def encode_recipe(recipe: Recipe) -> bytes:
+    """Return the canonical bytes of a recipe, which are stored as a chunk."""
+    return recipe.SerializeToString(deterministic=True)
+
+
+def decode_recipe(content: bytes) -> Recipe:
+    """Return the recipe that these canonical bytes hold."""
+    recipe = Recipe()
+    parse_canonical(recipe, content, "recipe")
+    count = len(recipe.chunk_sizes)
+    if not 1 <= count <= RECIPE_CHUNKS:
+        raise FormatError("chunk_sizes", f"a recipe has 1 to {RECIPE_CHUNKS} chunks")
+    check_chunks(recipe.chunk_hashes, recipe.chunk_sizes[:])
+    return recipe
+
+
+def encode_list(chunk_hashes: bytes, chunk_sizes: Sequence[int]) -> Iterator[bytes]:
+    """Yield the recipes of a chunk list that is too long to stand inline; none for a shorter one."""
+    if len(chunk_sizes) <= MAX_INLINE_CHUNKS:
+        return
+    for first in range(0, len(chunk_sizes), RECIPE_CHUNKS):
+        last = first + RECIPE_CHUNKS
+        part = chunk_hashes[first * HASH_BYTES : last * HASH_BYTES]
+        yield encode_recipe(Recipe(chunk_hashes=part, chunk_sizes=chunk_sizes[first:last]))
+
+
+def file_chunks(file: File, recipes: Iterable[Recipe] = ()) -> tuple[bytes, list[int]]:
+    """Return the whole chunk list of a file: packed hashes and sizes.
+
+    `recipes` are the decoded recipes of a file that has any, in the order of `recipe_hashes`.
+    """
+    if not file.recipe_hashes:
+        return file.chunk_hashes, file.chunk_sizes[:]
+    parts = list(recipes)
+    if len(parts) * HASH_BYTES != len(file.recipe_hashes):
+        raise FormatError("recipe_hashes", "not as many as recipes")
+    if any(len(part.chunk_sizes) != RECIPE_CHUNKS for part in parts[:-1]):
+        raise FormatError("chunk_sizes", f"all but the last recipe have {RECIPE_CHUNKS} chunks")
+    sizes = list(chain.from_iterable(part.chunk_sizes for part in parts))
+    if len(sizes) <= MAX_INLINE_CHUNKS:
+        raise FormatError("recipe_hashes", f"up to {MAX_INLINE_CHUNKS} chunks stand inline")
+    if sum(sizes) != file.size:
+        raise FormatError("size", "is not the sum of the chunks' sizes")
+    return b"".join(part.chunk_hashes for part in parts), sizes
+
+
+def recipe_hash(chunk_hashes: bytes, chunk_sizes: Sequence[int]) -> str:
+    """Return the hexadecimal BLAKE3 hash of a whole chunk list: each hash, then its size as u32."""
+    if len(chunk_hashes) != HASH_BYTES * len(chunk_sizes):
+        raise FormatError("chunk_hashes", "not as many as sizes")
+    if len(chunk_sizes) == 1:
+        return blake3(chunk_hashes + _U32.pack(chunk_sizes[0])).hexdigest()
+    sizes = map(_U32.pack, chunk_sizes)
+    pairs = zip(split_hashes(chunk_hashes), sizes, strict=True)
+    return blake3(b"".join(chain.from_iterable(pairs))).hexdigest()
+
+
+def check_chunks(hashes: bytes, sizes: list[int], prefix: str = "") -> None:
+    """Raise FormatError unless there is a hash for each size and each size is allowed."""
+    if len(hashes) != HASH_BYTES * len(sizes):
+        description = f"is not {HASH_BYTES} bytes for each size"
+        raise FormatError(prefix + "chunk_hashes", description)
+    if sizes and not (min(sizes) >= 1 and max(sizes) <= MAX_CHUNK_BYTES):
+        raise FormatError(prefix + "chunk_sizes", f"a chunk has 1 to {MAX_CHUNK_BYTES} bytes")
