@@ -44,10 +44,12 @@ CREATE TABLE namespaces (
     name_key TEXT COLLATE "C" PRIMARY KEY,
     owner_type TEXT NOT NULL CHECK (owner_type IN ('user', 'organization')),
     owner_id UUID NOT NULL,
+    cell SMALLINT NOT NULL DEFAULT 0 CHECK (cell >= 0),
     CONSTRAINT namespaces_owner_key UNIQUE (owner_type, owner_id)
 );
 
 COMMENT ON TABLE namespaces IS 'kept by triggers on users and organizations; write those';
+COMMENT ON COLUMN namespaces.cell IS 'which database holds the repositories of the owner, and all that is in them';
 
 -- Arguments: the owner type, and the column that holds the name.
 CREATE FUNCTION keep_namespace()
@@ -55,10 +57,6 @@ RETURNS TRIGGER
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    IF TG_OP = 'DELETE' THEN
-        DELETE FROM namespaces WHERE owner_type = TG_ARGV[0] AND owner_id = OLD.id;
-        RETURN NULL;
-    END IF;
     INSERT INTO namespaces (name_key, owner_type, owner_id)
     VALUES (lower((to_jsonb(NEW) ->> TG_ARGV[1]) COLLATE "C"), TG_ARGV[0], NEW.id)
     ON CONFLICT (owner_type, owner_id) DO UPDATE SET name_key = excluded.name_key;
@@ -70,20 +68,32 @@ $$;
 CREATE TRIGGER users_claim_namespace
     BEFORE INSERT OR UPDATE OF username ON users
     FOR EACH ROW EXECUTE FUNCTION keep_namespace('user', 'username');
-CREATE TRIGGER users_free_namespace
-    AFTER DELETE ON users
-    FOR EACH ROW EXECUTE FUNCTION keep_namespace('user', 'username');
 CREATE TRIGGER organizations_claim_namespace
     BEFORE INSERT OR UPDATE OF name ON organizations
-    FOR EACH ROW EXECUTE FUNCTION keep_namespace('organization', 'name');
-CREATE TRIGGER organizations_free_namespace
-    AFTER DELETE ON organizations
     FOR EACH ROW EXECUTE FUNCTION keep_namespace('organization', 'name');
 
 INSERT INTO namespaces (name_key, owner_type, owner_id)
 SELECT lower(username), 'user', id FROM users
 UNION ALL
 SELECT lower(name), 'organization', id FROM organizations;
+
+-- These rows are copied into other databases, whose rows refer to them, and replication checks no
+-- references. An account that is deleted keeps its row, under a name that frees its own.
+CREATE FUNCTION refuse_deletion()
+RETURNS TRIGGER
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of % are never deleted', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END;
+$$;
+
+CREATE TRIGGER users_stay BEFORE DELETE OR TRUNCATE ON users
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_deletion();
+CREATE TRIGGER organizations_stay BEFORE DELETE OR TRUNCATE ON organizations
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_deletion();
+CREATE TRIGGER namespaces_stay BEFORE DELETE OR TRUNCATE ON namespaces
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_deletion();
 
 -- -----------------------------------------------------------------------------
 -- Users and credentials
@@ -173,6 +183,7 @@ CREATE INDEX idx_team_members_user ON team_members (user_id);
 
 -- Every service keeps answers of the access check for up to five seconds. These triggers tell it to
 -- forget those about one user or repository at once. A hint, sent at commit; losing one loses nothing.
+-- ALWAYS: changes that arrive by replication are announced in the database in which they arrive.
 -- Argument: the column that holds the id.
 CREATE FUNCTION announce_access_change()
 RETURNS TRIGGER
@@ -197,6 +208,12 @@ CREATE TRIGGER organization_members_announce AFTER INSERT OR UPDATE OR DELETE ON
 CREATE TRIGGER team_members_announce AFTER INSERT OR UPDATE OR DELETE ON team_members
     FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
 
+ALTER TABLE sessions ENABLE ALWAYS TRIGGER sessions_announce;
+ALTER TABLE api_tokens ENABLE ALWAYS TRIGGER api_tokens_announce;
+ALTER TABLE users ENABLE ALWAYS TRIGGER users_announce;
+ALTER TABLE organization_members ENABLE ALWAYS TRIGGER organization_members_announce;
+ALTER TABLE team_members ENABLE ALWAYS TRIGGER team_members_announce;
+
 -- -----------------------------------------------------------------------------
 -- Published for the other services
 -- -----------------------------------------------------------------------------
@@ -208,7 +225,8 @@ SELECT n.name_key,
        n.owner_id,
        coalesce(u.username, o.name) AS name,
        coalesce(u.name, o.display_name) AS display_name,
-       coalesce(u.status = 'active', TRUE) AS active
+       coalesce(u.status = 'active', TRUE) AS active,
+       n.cell
 FROM namespaces n
 LEFT JOIN users u ON n.owner_type = 'user' AND u.id = n.owner_id
 LEFT JOIN organizations o ON n.owner_type = 'organization' AND o.id = n.owner_id;

@@ -170,6 +170,10 @@ CREATE TRIGGER repositories_announce
     AFTER UPDATE OF name, visibility, archived, disabled, owner_type, owner_id, deleted_at ON repositories
     FOR EACH ROW EXECUTE FUNCTION announce_access_change('id');
 
+ALTER TABLE repository_collaborators ENABLE ALWAYS TRIGGER repository_collaborators_announce;
+ALTER TABLE team_repositories ENABLE ALWAYS TRIGGER team_repositories_announce;
+ALTER TABLE repositories ENABLE ALWAYS TRIGGER repositories_announce;
+
 -- -----------------------------------------------------------------------------
 -- Published for the other services
 -- -----------------------------------------------------------------------------

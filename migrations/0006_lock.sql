@@ -12,17 +12,38 @@
 -- Locks
 -- -----------------------------------------------------------------------------
 
-CREATE SEQUENCE lock_fence_seq AS BIGINT;
+-- What belongs to a repository's locks as a whole, written only in its turn: the latest time that lock_now()
+-- has given out, and the highest fence.
+CREATE TABLE lock_clocks (
+    repo_id UUID PRIMARY KEY REFERENCES repositories (id) ON DELETE CASCADE,
+    high_water TIMESTAMPTZ NOT NULL,
+    fence BIGINT NOT NULL DEFAULT 0 CHECK (fence >= 0)
+);
+
+-- Locks from before the fences are numbered by age.
+ALTER TABLE locks ADD COLUMN fence BIGINT;
+UPDATE locks l
+SET fence = n.fence
+FROM (SELECT id, row_number() OVER (PARTITION BY repo_id ORDER BY locked_at, id) AS fence FROM locks) n
+WHERE l.id = n.id;
+INSERT INTO lock_clocks (repo_id, high_water, fence)
+SELECT repo_id, max(locked_at), max(fence) FROM locks GROUP BY repo_id;
 
 -- fence: rises with every lock granted in a repository; a writer shows it to prove that it still holds.
 -- excl_key: what makes two locks incompatible is that it differs, so shared locks (0) agree with each
 -- other, and an exclusive one (its fence) with nothing. path_key: a number for a path of a repository.
 -- locked_at has no default: only lock_now() knows the time.
+--
+-- A lock is named within its repository. The key begins with id: with repo_id first, it is as good as the
+-- index on (repo_id, path) to a planner that knows no locks, and questions about a path read all locks of
+-- the repository by it.
 ALTER TABLE locks
+    DROP CONSTRAINT locks_pkey,
+    ADD CONSTRAINT locks_pkey PRIMARY KEY (id, repo_id),
     DROP CONSTRAINT locks_repo_id_path_key,
     ALTER COLUMN path TYPE TEXT COLLATE "C",
     ALTER COLUMN locked_at DROP DEFAULT,
-    ADD COLUMN fence BIGINT NOT NULL DEFAULT nextval('lock_fence_seq'),
+    ALTER COLUMN fence SET NOT NULL,
     ADD COLUMN release_on_push BOOLEAN NOT NULL DEFAULT FALSE,
     ADD COLUMN warned_at TIMESTAMPTZ,
     ADD COLUMN excl_key BIGINT
@@ -31,7 +52,6 @@ ALTER TABLE locks
         GENERATED ALWAYS AS (hashtextextended(path, uuid_hash_extended(repo_id, 0))) STORED,
     ADD CONSTRAINT locks_path_check CHECK (octet_length(path) BETWEEN 1 AND 1024),
     ADD CONSTRAINT locks_expires_at_check CHECK (expires_at > locked_at);
-ALTER SEQUENCE lock_fence_seq OWNED BY locks.fence;
 
 COMMENT ON COLUMN locks.warned_at IS 'when the owner was told that the lock is about to expire';
 
@@ -58,19 +78,15 @@ CREATE INDEX idx_locks_path ON locks (repo_id, path);
 DROP INDEX idx_locks_owner;
 CREATE INDEX idx_locks_owner ON locks (owner_id, repo_id, path);
 
--- The latest time that lock_now() has given out per repository.
-CREATE TABLE lock_clocks (
-    repo_id UUID PRIMARY KEY REFERENCES repositories (id) ON DELETE CASCADE,
-    high_water TIMESTAMPTZ NOT NULL
-);
-
 -- -----------------------------------------------------------------------------
 -- History
 -- -----------------------------------------------------------------------------
 
 -- No reference to repositories: what happened stays known when they are gone. Each lock begins once and
--- ends once, whoever notices its end first.
+-- ends once, whoever notices its end first. Keys begin as that of locks does.
 ALTER TABLE lock_history
+    DROP CONSTRAINT lock_history_pkey,
+    ADD CONSTRAINT lock_history_pkey PRIMARY KEY (id, repo_id),
     ALTER COLUMN path TYPE TEXT COLLATE "C",
     ALTER COLUMN action_at DROP DEFAULT,
     ADD COLUMN fence BIGINT NOT NULL DEFAULT 0,
@@ -82,8 +98,8 @@ ALTER TABLE lock_history
     ALTER COLUMN fence DROP DEFAULT,
     ALTER COLUMN lock_type DROP DEFAULT;
 
-CREATE UNIQUE INDEX lock_history_one_start ON lock_history (lock_id) WHERE action = 'acquired';
-CREATE UNIQUE INDEX lock_history_one_end ON lock_history (lock_id) WHERE action <> 'acquired';
+CREATE UNIQUE INDEX lock_history_one_start ON lock_history (lock_id, repo_id) WHERE action = 'acquired';
+CREATE UNIQUE INDEX lock_history_one_end ON lock_history (lock_id, repo_id) WHERE action <> 'acquired';
 
 -- The history in its order, which fence and action complete: of a repository, of a path, of a user. A lock
 -- begins and ends at most once, and 'acquired' sorts before all that ends it.

@@ -86,6 +86,14 @@ CREATE FUNCTION public.chunks_of_other_size(p_repo_id uuid, p_hashes text[], p_s
     WHERE c.size <> d.size
 $$;
 
+CREATE FUNCTION public.database_id() RETURNS uuid
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT md5(c.system_identifier || '/' || d.oid)::UUID
+    FROM pg_control_system() c, pg_database d
+    WHERE d.datname = current_database()
+$$;
+
 CREATE FUNCTION public.decrement_chunk_ref(p_hash text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -102,6 +110,17 @@ BEGIN
     SET ref_count = v_count - 1,
         delete_after = CASE WHEN v_count = 1 THEN clock_timestamp() + INTERVAL '30 days' END
     WHERE hash = p_hash;
+END;
+$$;
+
+CREATE FUNCTION public.draw_fences(p_repo_id uuid, p_count integer) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_fence BIGINT;
+BEGIN
+    UPDATE lock_clocks SET fence = fence + p_count WHERE repo_id = p_repo_id RETURNING fence INTO STRICT v_fence;
+    RETURN v_fence - p_count;
 END;
 $$;
 
@@ -244,6 +263,7 @@ DECLARE
     -- One random number for all: each costs a system call.
     v_seed TEXT := gen_random_uuid()::text;
     v_ids UUID[] := ARRAY(SELECT md5(v_seed || n)::uuid FROM generate_series(1, cardinality(p_paths)) n);
+    v_fence BIGINT := draw_fences(p_repo_id, cardinality(p_paths));
 BEGIN
     IF v_expired <> '{}' THEN
         PERFORM end_locks(p_repo_id, v_expired, p_now, 'expired', NULL, NULL, 'lock.expired');
@@ -251,9 +271,10 @@ BEGIN
     RETURN QUERY
     WITH granted AS (
         INSERT INTO locks AS l (id, repo_id, path, owner_id, lock_type, reason, locked_at_commit, locked_at,
-                                expires_at, release_on_push, warned_at)
+                                expires_at, fence, release_on_push, warned_at)
         SELECT asked.id, p_repo_id, asked.path, p_owner_id, p_lock_type, p_reason, p_base_commit, p_now,
-               p_expires_at, p_release_on_push, CASE WHEN p_expires_at - p_now <= p_warning THEN p_now END
+               p_expires_at, v_fence + row_number() OVER (ORDER BY asked.path COLLATE "C"),
+               p_release_on_push, CASE WHEN p_expires_at - p_now <= p_warning THEN p_now END
         FROM unnest(v_ids, p_paths) AS asked (id, path)
         ORDER BY asked.path COLLATE "C"
         RETURNING l.id, l.path, l.fence
@@ -343,10 +364,6 @@ CREATE FUNCTION public.keep_namespace() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF TG_OP = 'DELETE' THEN
-        DELETE FROM namespaces WHERE owner_type = TG_ARGV[0] AND owner_id = OLD.id;
-        RETURN NULL;
-    END IF;
     INSERT INTO namespaces (name_key, owner_type, owner_id)
     VALUES (lower((to_jsonb(NEW) ->> TG_ARGV[1]) COLLATE "C"), TG_ARGV[0], NEW.id)
     ON CONFLICT (owner_type, owner_id) DO UPDATE SET name_key = excluded.name_key;
@@ -586,6 +603,14 @@ CREATE FUNCTION public.refuse_audit_change() RETURNS trigger
     AS $$
 BEGIN
     RAISE EXCEPTION 'audit_log is append-only' USING ERRCODE = 'insufficient_privilege';
+END;
+$$;
+
+CREATE FUNCTION public.refuse_deletion() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of % are never deleted', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
 END;
 $$;
 
@@ -1058,17 +1083,10 @@ COMMENT ON COLUMN public.jobs.result IS 'progress while the job runs, its outcom
 
 CREATE TABLE public.lock_clocks (
     repo_id uuid NOT NULL,
-    high_water timestamp with time zone NOT NULL
+    high_water timestamp with time zone NOT NULL,
+    fence bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT lock_clocks_fence_check CHECK ((fence >= 0))
 );
-
-CREATE SEQUENCE public.lock_fence_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
-
-ALTER SEQUENCE public.lock_fence_seq OWNED BY public.locks.fence;
 
 CREATE TABLE public.lock_history (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1117,10 +1135,14 @@ CREATE TABLE public.namespaces (
     name_key text NOT NULL COLLATE pg_catalog."C",
     owner_type text NOT NULL,
     owner_id uuid NOT NULL,
+    cell smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT namespaces_cell_check CHECK ((cell >= 0)),
     CONSTRAINT namespaces_owner_type_check CHECK ((owner_type = ANY (ARRAY['user'::text, 'organization'::text])))
 );
 
 COMMENT ON TABLE public.namespaces IS 'kept by triggers on users and organizations; write those';
+
+COMMENT ON COLUMN public.namespaces.cell IS 'which database holds the repositories of the owner, and all that is in them';
 
 CREATE TABLE public.notification_preferences (
     user_id uuid NOT NULL,
@@ -1252,7 +1274,8 @@ CREATE VIEW public.owner_identities AS
     n.owner_id,
     COALESCE(u.username, o.name) AS name,
     COALESCE(u.name, o.display_name) AS display_name,
-    COALESCE((u.status = 'active'::text), true) AS active
+    COALESCE((u.status = 'active'::text), true) AS active,
+    n.cell
    FROM ((public.namespaces n
      LEFT JOIN public.users u ON (((n.owner_type = 'user'::text) AND (u.id = n.owner_id))))
      LEFT JOIN public.organizations o ON (((n.owner_type = 'organization'::text) AND (o.id = n.owner_id))));
@@ -1593,8 +1616,6 @@ ALTER TABLE ONLY public.audit_log ATTACH PARTITION public.audit_log_default DEFA
 
 ALTER TABLE ONLY public.usage_metrics ATTACH PARTITION public.usage_metrics_default DEFAULT;
 
-ALTER TABLE ONLY public.locks ALTER COLUMN fence SET DEFAULT nextval('public.lock_fence_seq'::regclass);
-
 ALTER TABLE ONLY public.api_tokens
     ADD CONSTRAINT api_tokens_pkey PRIMARY KEY (id);
 
@@ -1656,13 +1677,13 @@ ALTER TABLE ONLY public.lock_clocks
     ADD CONSTRAINT lock_clocks_pkey PRIMARY KEY (repo_id);
 
 ALTER TABLE ONLY public.lock_history
-    ADD CONSTRAINT lock_history_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT lock_history_pkey PRIMARY KEY (id, repo_id);
 
 ALTER TABLE ONLY public.locks
     ADD CONSTRAINT locks_no_overlap EXCLUDE USING gist (path_key WITH =, excl_key WITH <>, tstzrange(locked_at, expires_at) WITH &&, repo_id WITH =, path WITH =) WHERE ((lock_type <> 'advisory'::text));
 
 ALTER TABLE ONLY public.locks
-    ADD CONSTRAINT locks_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT locks_pkey PRIMARY KEY (id, repo_id);
 
 ALTER TABLE ONLY public.login_throttles
     ADD CONSTRAINT login_throttles_pkey PRIMARY KEY (bucket);
@@ -1904,9 +1925,9 @@ CREATE INDEX idx_webhooks_repo ON public.webhooks USING btree (repo_id) WHERE ac
 
 CREATE UNIQUE INDEX jobs_dedup_key ON public.jobs USING btree (job_type, dedup_key) WHERE ((status = 'pending'::text) AND (dedup_key IS NOT NULL));
 
-CREATE UNIQUE INDEX lock_history_one_end ON public.lock_history USING btree (lock_id) WHERE (action <> 'acquired'::text);
+CREATE UNIQUE INDEX lock_history_one_end ON public.lock_history USING btree (lock_id, repo_id) WHERE (action <> 'acquired'::text);
 
-CREATE UNIQUE INDEX lock_history_one_start ON public.lock_history USING btree (lock_id) WHERE (action = 'acquired'::text);
+CREATE UNIQUE INDEX lock_history_one_start ON public.lock_history USING btree (lock_id, repo_id) WHERE (action = 'acquired'::text);
 
 CREATE UNIQUE INDEX organization_invitations_open_key ON public.organization_invitations USING btree (org_id, lower(email)) WHERE ((accepted_at IS NULL) AND (revoked_at IS NULL));
 
@@ -1934,25 +1955,41 @@ ALTER INDEX public.usage_metrics_pkey ATTACH PARTITION public.usage_metrics_defa
 
 CREATE TRIGGER api_tokens_announce AFTER DELETE OR UPDATE OF revoked_at, scopes, repository_ids ON public.api_tokens FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
 
+ALTER TABLE public.api_tokens ENABLE ALWAYS TRIGGER api_tokens_announce;
+
 CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION public.refuse_audit_change();
 
 CREATE TRIGGER audit_log_no_truncate BEFORE TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_audit_change();
 
+CREATE TRIGGER namespaces_stay BEFORE DELETE OR TRUNCATE ON public.namespaces FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_deletion();
+
 CREATE TRIGGER organization_members_announce AFTER INSERT OR DELETE OR UPDATE ON public.organization_members FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
+
+ALTER TABLE public.organization_members ENABLE ALWAYS TRIGGER organization_members_announce;
 
 CREATE TRIGGER organizations_claim_namespace BEFORE INSERT OR UPDATE OF name ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('organization', 'name');
 
-CREATE TRIGGER organizations_free_namespace AFTER DELETE ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('organization', 'name');
+CREATE TRIGGER organizations_stay BEFORE DELETE OR TRUNCATE ON public.organizations FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_deletion();
 
 CREATE TRIGGER repositories_announce AFTER UPDATE OF name, visibility, archived, disabled, owner_type, owner_id, deleted_at ON public.repositories FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('id');
 
+ALTER TABLE public.repositories ENABLE ALWAYS TRIGGER repositories_announce;
+
 CREATE TRIGGER repository_collaborators_announce AFTER INSERT OR DELETE OR UPDATE ON public.repository_collaborators FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
+
+ALTER TABLE public.repository_collaborators ENABLE ALWAYS TRIGGER repository_collaborators_announce;
 
 CREATE TRIGGER sessions_announce AFTER DELETE OR UPDATE OF revoked_at ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
 
+ALTER TABLE public.sessions ENABLE ALWAYS TRIGGER sessions_announce;
+
 CREATE TRIGGER team_members_announce AFTER INSERT OR DELETE OR UPDATE ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
 
+ALTER TABLE public.team_members ENABLE ALWAYS TRIGGER team_members_announce;
+
 CREATE TRIGGER team_repositories_announce AFTER INSERT OR DELETE OR UPDATE ON public.team_repositories FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('repo_id');
+
+ALTER TABLE public.team_repositories ENABLE ALWAYS TRIGGER team_repositories_announce;
 
 CREATE TRIGGER update_branches_updated_at BEFORE UPDATE ON public.branches FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
@@ -1966,9 +2003,11 @@ CREATE TRIGGER update_webhooks_updated_at BEFORE UPDATE ON public.webhooks FOR E
 
 CREATE TRIGGER users_announce AFTER UPDATE OF status, username ON public.users FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('id');
 
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_announce;
+
 CREATE TRIGGER users_claim_namespace BEFORE INSERT OR UPDATE OF username ON public.users FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('user', 'username');
 
-CREATE TRIGGER users_free_namespace AFTER DELETE ON public.users FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('user', 'username');
+CREATE TRIGGER users_stay BEFORE DELETE OR TRUNCATE ON public.users FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_deletion();
 
 ALTER TABLE ONLY public.api_tokens
     ADD CONSTRAINT api_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -62,6 +62,7 @@ DECLARE
     -- One random number for all: each costs a system call.
     v_seed TEXT := gen_random_uuid()::text;
     v_ids UUID[] := ARRAY(SELECT md5(v_seed || n)::uuid FROM generate_series(1, cardinality(p_paths)) n);
+    v_fence BIGINT := draw_fences(p_repo_id, cardinality(p_paths));
 BEGIN
     IF v_expired <> '{}' THEN
         PERFORM end_locks(p_repo_id, v_expired, p_now, 'expired', NULL, NULL, 'lock.expired');
@@ -69,9 +70,10 @@ BEGIN
     RETURN QUERY
     WITH granted AS (
         INSERT INTO locks AS l (id, repo_id, path, owner_id, lock_type, reason, locked_at_commit, locked_at,
-                                expires_at, release_on_push, warned_at)
+                                expires_at, fence, release_on_push, warned_at)
         SELECT asked.id, p_repo_id, asked.path, p_owner_id, p_lock_type, p_reason, p_base_commit, p_now,
-               p_expires_at, p_release_on_push, CASE WHEN p_expires_at - p_now <= p_warning THEN p_now END
+               p_expires_at, v_fence + row_number() OVER (ORDER BY asked.path COLLATE "C"),
+               p_release_on_push, CASE WHEN p_expires_at - p_now <= p_warning THEN p_now END
         FROM unnest(v_ids, p_paths) AS asked (id, path)
         ORDER BY asked.path COLLATE "C"
         RETURNING l.id, l.path, l.fence

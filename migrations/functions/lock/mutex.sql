@@ -1,4 +1,4 @@
--- The turn to change the locks of a repository, and the time that belongs to it. Who changes locks calls
+-- The turn to change the locks of a repository, the time that belongs to it, and its fences. Who changes locks calls
 -- lock_now() first, alone in its statement, and uses the time it returns for everything that follows.
 -- Pushes and reads share the turn by lock_hold(): they do not wait for each other, and until they end no
 -- lock of the repository is granted, renewed or ended.
@@ -28,5 +28,18 @@ AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(advisory_key('locks', p_repo_id::TEXT));
     RETURN greatest(clock_timestamp(), (SELECT high_water FROM lock_clocks WHERE repo_id = p_repo_id));
+END;
+$$;
+
+-- Draws fences for p_count locks in the turn that lock_now() took, and returns the one before the first.
+CREATE OR REPLACE FUNCTION draw_fences(p_repo_id UUID, p_count INT)
+RETURNS BIGINT
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    v_fence BIGINT;
+BEGIN
+    UPDATE lock_clocks SET fence = fence + p_count WHERE repo_id = p_repo_id RETURNING fence INTO STRICT v_fence;
+    RETURN v_fence - p_count;
 END;
 $$;

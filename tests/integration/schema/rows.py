@@ -163,11 +163,13 @@ async def add_lock(
     release_on_push: bool = False,
 ) -> asyncpg.Record:
     """The id and fence of a lock of one hour, which begins now or ended an hour ago."""
+    now = await conn.fetchval("SELECT lock_now($1)", repo)
     lock = await conn.fetchrow(
         """
-        INSERT INTO locks (repo_id, owner_id, path, lock_type, release_on_push, locked_at, expires_at)
-        SELECT $1, $2, $3, $4, $5, start, start + $7
-        FROM (SELECT lock_now($1) + $6 AS start) AS t
+        INSERT INTO locks (repo_id, owner_id, path, lock_type, release_on_push, fence,
+                           locked_at, expires_at)
+        SELECT $1, $2, $3, $4, $5, draw_fences($1, 1) + 1, start, start + $7
+        FROM (SELECT $8::timestamptz + $6 AS start) AS t
         RETURNING id, fence
         """,
         repo,
@@ -177,6 +179,7 @@ async def add_lock(
         release_on_push,
         -2 * HOUR if expired else 0 * HOUR,
         HOUR,
+        now,
     )
     assert lock is not None
     return lock

@@ -124,6 +124,9 @@ async def test_a_database_in_use_is_carried_over(empty_database: str) -> None:
         assert await conn.fetchval("SELECT status FROM jobs") == "pending"
         assert await conn.fetchval("SELECT state FROM webhook_deliveries") == "succeeded"
         assert await conn.fetchval("SELECT excl_key = fence FROM locks")
+        assert await rows(conn, "SELECT repo_id, fence FROM lock_clocks") == await rows(
+            conn, "SELECT repo_id, fence FROM locks"
+        )
         for partitioned in ("audit_log", "usage_metrics"):
             assert await conn.fetchval(f"SELECT count(*) FROM {partitioned}") == 1
 
@@ -268,6 +271,20 @@ async def test_no_index_repeats_another(conn: Connection) -> None:
         """,
     )
     assert repeated == []
+
+
+async def test_keys_stand_before_generated_columns(conn: Connection) -> None:
+    """A tool that copies rows by their key can then read it without computing the rest."""
+    late = await rows(
+        conn,
+        """
+        SELECT a.attrelid::regclass::text, a.attname
+        FROM pg_attribute a
+        JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)
+        JOIN pg_attribute g ON g.attrelid = a.attrelid AND g.attgenerated <> '' AND g.attnum < a.attnum
+        """,
+    )
+    assert late == []
 
 
 async def test_hashes_are_compared_by_bytes(conn: Connection) -> None:

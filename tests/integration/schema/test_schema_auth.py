@@ -41,9 +41,44 @@ async def test_users_and_organisations_share_one_namespace_whatever_the_case(
     await conn.execute("UPDATE users SET username = 'Lovelace' WHERE id = $1", ada)
     assert await names(conn) == ["lovelace", "pixar"]
     await add_org(conn, "ada")
-    await conn.execute("DELETE FROM users WHERE id = $1", ada)
-    await conn.execute("DELETE FROM organizations WHERE id = $1", pixar)
-    assert await names(conn) == ["ada"]
+    assert await names(conn) == ["ada", "lovelace", "pixar"]
+
+
+@pytest.mark.parametrize("table", ["users", "organizations", "namespaces"])
+async def test_rows_that_other_databases_refer_to_are_never_deleted(
+    conn: Connection, table: str
+) -> None:
+    await add_user(conn, "ada")
+    await add_org(conn, "pixar")
+    for command in (f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
+        with pytest.raises(
+            asyncpg.RestrictViolationError, match=f"rows of {table} are never deleted"
+        ):
+            await conn.execute(command)
+
+
+async def test_an_owner_stays_in_a_cell_under_another_name(conn: Connection) -> None:
+    await add_user(conn, "ada")
+    await conn.execute("UPDATE namespaces SET cell = 7")
+    await conn.execute("UPDATE users SET username = 'lovelace'")
+    cells = "SELECT name_key, cell FROM owner_identities ORDER BY name_key"
+    assert await rows(conn, cells) == [("lovelace", 7)]
+    await add_org(conn, "pixar")
+    assert await rows(conn, cells) == [("lovelace", 7), ("pixar", 0)]
+
+
+async def test_changes_of_rights_are_announced_where_replication_brings_them(
+    conn: Connection,
+) -> None:
+    announcing = await rows(
+        conn,
+        """
+        SELECT tgrelid::regclass::text, tgenabled FROM pg_trigger
+        WHERE tgfoid = 'announce_access_change'::regproc ORDER BY 1
+        """,
+    )
+    assert len(announcing) == 8
+    assert {enabled for _, enabled in announcing} == {b"A"}
 
 
 async def test_of_two_who_claim_a_name_one_gets_it(conn: Connection, other: Connection) -> None:
@@ -135,8 +170,8 @@ async def test_auth_publishes_owners_users_keys_and_plans(conn: Connection) -> N
         ada,
     )
     assert await rows(conn, "SELECT * FROM owner_identities ORDER BY name_key") == [
-        ("ada", "user", ada, "Ada", "Ada", False),
-        ("pixar", "organization", org, "pixar", "pixar", True),
+        ("ada", "user", ada, "Ada", "Ada", False, 0),
+        ("pixar", "organization", org, "pixar", "pixar", True, 0),
     ]
     assert await conn.fetchval("SELECT username FROM user_identities WHERE id = $1", ada) == "Ada"
     assert await rows(conn, "SELECT member_count, active_user_count FROM organization_plans") == [

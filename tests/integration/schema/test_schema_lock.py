@@ -45,6 +45,30 @@ async def test_an_expired_lock_is_in_nobodys_way(conn: Connection) -> None:
         await conn.execute("UPDATE locks SET expires_at = now() WHERE id = $1", old["id"])
 
 
+GRANT = """
+    SELECT path, fence FROM grant_locks($1, $2, lock_now($1), lock_now($1) + interval '1 h', 'exclusive',
+                                        $3, $3, NULL, NULL, FALSE, '15 min') ORDER BY fence
+"""
+
+
+async def test_each_repository_counts_its_fences(conn: Connection) -> None:
+    ada = await add_user(conn)
+    film, game = await add_repo(conn, ada, "film"), await add_repo(conn, ada, "game")
+    assert await rows(conn, GRANT, film, ["b", "c", "a"], ada) == [("a", 1), ("b", 2), ("c", 3)]
+    assert await rows(conn, GRANT, game, ["a"], ada) == [("a", 1)]
+    await conn.execute("DELETE FROM locks")
+    assert await rows(conn, GRANT, film, ["a"], ada) == [("a", 4)]
+    assert await rows(conn, "SELECT repo_id, fence FROM lock_clocks ORDER BY fence") == [
+        (game, 1),
+        (film, 4),
+    ]
+
+
+async def test_fences_are_drawn_in_the_turn_of_a_repository(conn: Connection) -> None:
+    with pytest.raises(asyncpg.NoDataFoundError):
+        await conn.fetchval("SELECT draw_fences($1, 1)", await add_repo(conn))
+
+
 @pytest.mark.parametrize(
     ("path", "fits"), [("ä" * 512, True), ("ä" * 512 + "a", False), ("", False)]
 )
@@ -115,6 +139,16 @@ async def test_a_lock_begins_once_and_ends_once(conn: Connection) -> None:
         await conn.execute(note, NOBODY, ada, "acquired")
     with pytest.raises(asyncpg.UniqueViolationError, match="lock_history_one_end"):
         await conn.execute(note, NOBODY, ada, "released")
+
+
+async def test_a_lock_is_named_within_its_repository(conn: Connection) -> None:
+    ada = await add_user(conn)
+    film, game = await add_repo(conn, ada, "film"), await add_repo(conn, ada, "game")
+    lock = await add_lock(conn, film, ada, "a")
+    other = await add_lock(conn, game, ada, "a")
+    await conn.execute("UPDATE locks SET id = $1 WHERE id = $2", lock["id"], other["id"])
+    with pytest.raises(asyncpg.UniqueViolationError, match="locks_pkey"):
+        await conn.execute("UPDATE locks SET repo_id = $1", film)
 
 
 async def test_what_stands_in_the_way_of_a_push(conn: Connection) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import asyncpg
 import pytest
 
+from migrations.runner import migrate
 from tests.integration.schema.rows import (
     NOBODY,
     Connection,
@@ -207,3 +208,14 @@ async def test_old_months_are_dropped(conn: Connection) -> None:
     assert await homes(conn) == {"audit_log_2020_03": 1}
     with pytest.raises(asyncpg.InvalidParameterValueError, match="users has no monthly partitions"):
         await conn.fetchval(drop, "users", date(2020, 3, 1))
+
+
+async def test_every_database_has_an_identity_that_everybody_may_know(
+    conn: Connection, empty_database: str
+) -> None:
+    identity = await conn.fetchval("SELECT database_id()")
+    await conn.execute("SET ROLE pg_signal_backend")
+    assert await conn.fetchval("SELECT database_id()") == identity
+    await migrate(empty_database)
+    async with connected(empty_database) as elsewhere:
+        assert await elsewhere.fetchval("SELECT database_id()") != identity
