@@ -1,6 +1,11 @@
-"""What can go wrong, each as one sentence for people and a reason for programs."""
+"""What can go wrong: one sentence for people, and for programs a reason with typed details."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from dits.common.v1.error_reason_pb2 import ErrorReason
 
 
 class ClientError(Exception):
@@ -15,23 +20,63 @@ class ConflictError(ClientError):
         self.paths = paths
 
 
+class Violation(NamedTuple):
+    """One thing that is wrong: a field, a path, a lock, a limit; and what is wrong with it."""
+
+    subject: str
+    description: str
+
+
+class Resource(NamedTuple):
+    """What was not found, or which name is taken."""
+
+    type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetails:
+    """The typed details of an error; what the server did not send is empty."""
+
+    # Seconds to wait before the next attempt (RetryInfo).
+    retry_delay: float | None = None
+    # Fields of the request (BadRequest).
+    fields: tuple[Violation, ...] = ()
+    # What stands in the way (PreconditionFailure); the server lists the first 20.
+    preconditions: tuple[Violation, ...] = ()
+    # Limits that were exceeded (QuotaFailure).
+    quotas: tuple[Violation, ...] = ()
+    # ResourceInfo.
+    resource: Resource | None = None
+
+
+NO_DETAILS = ErrorDetails()
+
+
 class RemoteError(ClientError):
-    """An answer of the server that is an error."""
+    """An answer of the server that is an error, or the lack of an answer.
+
+    Programs decide by `reason`, `metadata` and `details`; the sentence is for people and may change.
+    """
 
     def __init__(
         self,
         message: str,
         *,
         code: str,
-        reason: str = "",
+        reason: "ErrorReason.ValueType | None" = None,
         metadata: Mapping[str, str] | None = None,
+        details: ErrorDetails = NO_DETAILS,
         retry_after: float | None = None,
     ) -> None:
-        """Take the message, the status code's name, and the ErrorInfo's reason without its prefix."""
         super().__init__(message)
+        # Name of the gRPC status code.
         self.code = code
+        # None = no dits service answered; ERROR_REASON_UNSPECIFIED = this client does not know the reason.
         self.reason = reason
+        # The reason's metadata; error_reason.proto lists the keys.
         self.metadata = dict(metadata or {})
+        self.details = details
         # Seconds; None = repeating the call is of no use.
         self.retry_after = retry_after
 

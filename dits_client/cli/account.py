@@ -10,6 +10,7 @@ from dataclasses import replace
 from dits.auth.v1.access_service_pb2 import CheckAccessRequest
 from dits.auth.v1.account_service_pb2 import GetMeRequest, RegisterRequest
 from dits.auth.v1.token_service_pb2 import CreateTokenRequest, RevokeTokenRequest
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING, ERROR_REASON_UNAUTHENTICATED
 
 from dits_client.cli.credentials import Credentials, Login
 from dits_client.cli.session import current_login, read_password, read_secret, session
@@ -67,7 +68,7 @@ def _identify(client: Client, token: str, token_id: str) -> Login:
     try:
         user = client.call(client.accounts.GetMe, GetMeRequest()).user
     except RemoteError as error:
-        if error.reason == "SCOPE_MISSING":
+        if error.reason == ERROR_REASON_SCOPE_MISSING:
             return found
         raise
     return replace(found, name=user.name or user.username, email=user.email)
@@ -99,7 +100,7 @@ def _revoke(login: Login) -> str:
             client.call(client.tokens.RevokeToken, request)
         except RemoteError as error:
             # A token that is not good any more needs no revoking.
-            return "" if error.reason == "UNAUTHENTICATED" else str(error)
+            return "" if error.reason == ERROR_REASON_UNAUTHENTICATED else str(error)
     return ""
 
 

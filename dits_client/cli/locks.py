@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 from dits.lock.v1.lock_service_pb2 import (
     LOCK_TYPE_ADVISORY,
     LOCK_TYPE_EXCLUSIVE,
@@ -81,7 +82,8 @@ def _branch_needed(workspace: Workspace) -> Iterator[None]:
     try:
         yield
     except RemoteError as error:
-        if error.reason != "NOT_FOUND" or "revision" not in str(error):
+        missing = error.details.resource
+        if error.reason != ERROR_REASON_NOT_FOUND or missing is None or missing.type != "revision":
             raise
         branch = workspace.state.branch
         message = (

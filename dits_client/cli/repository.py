@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 from dits.repo.v1.commit_service_pb2 import ListCommitsRequest
 from dits.repo.v1.repository_service_pb2 import (
     CreateRepositoryRequest,
@@ -72,7 +73,7 @@ def init(arguments: Namespace) -> None:
         try:
             remote = Remote.get(client, repository)
         except RemoteError as error:
-            if error.reason == "NOT_FOUND":
+            if error.reason == ERROR_REASON_NOT_FOUND:
                 message = f"there is no repository {repository}: run `dits repo create`"
                 raise ClientError(message) from None
             raise
@@ -115,7 +116,7 @@ def ls(arguments: Namespace) -> None:
                 for entry in page.entries:
                     _show(entry)
         except RemoteError as error:
-            if error.reason != "NOT_FOUND" or not path:
+            if error.reason != ERROR_REASON_NOT_FOUND or not path:
                 raise
             _show(_entry(client, repository, revision, path))
 

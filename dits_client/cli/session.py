@@ -54,6 +54,7 @@ def connected(server: str = "") -> Iterator[tuple["Client", Login]]:
 def session(endpoints: Endpoints, username: str, password: str) -> Iterator["Client"]:
     """Open a session, which may do whatever the user may; it ends with the context."""
     from dits.auth.v1.session_service_pb2 import LoginRequest, LogoutRequest
+    from dits.common.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED
 
     from dits_client.server.connection import Client
 
@@ -63,7 +64,7 @@ def session(endpoints: Endpoints, username: str, password: str) -> Iterator["Cli
             request = LoginRequest(login=username, password=password, device_name=device[:255])
             outcome = client.call(client.sessions.Login, request)
         except RemoteError as error:
-            if error.reason == "UNAUTHENTICATED":
+            if error.reason == ERROR_REASON_UNAUTHENTICATED:
                 raise ClientError("wrong username or password") from None
             raise
     if outcome.WhichOneof("outcome") != "session":

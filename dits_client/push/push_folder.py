@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from dits.auth.v1.account_service_pb2 import GetMeRequest
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_HEAD_MOVED
 from dits.repo.v1.commit_service_pb2 import PushResponse
 from dits.repo.v1.manifest_pb2 import CommitContent, Signer
 from dits.repo.v1.ref_service_pb2 import CreateBranchRequest, UpdateBranchRequest
@@ -131,7 +132,7 @@ class _Push:
         if wanted.force or head in ("", self._state.head):
             return
         message = f"{wanted.branch} has other commits on the server: run `dits pull` first"
-        raise RemoteError(message, code="ABORTED", reason="HEAD_MOVED")
+        raise RemoteError(message, code="ABORTED", reason=ERROR_REASON_HEAD_MOVED)
 
     def _unchanged(self, snapshot: Snapshot, wanted: Wanted, head: str) -> PushReport:
         """There is nothing to commit: at most the branch is made, or moved by force."""

@@ -3,6 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dits.common.v1.error_reason_pb2 import (
+    ERROR_REASON_CHUNKS_MISSING,
+    ERROR_REASON_HISTORY_MISSING,
+    ERROR_REASON_LOCK_REQUIRED,
+    ERROR_REASON_LOCK_STALE,
+)
+
 from dits_client.content.manifest import Change, directories
 from dits_client.errors import RemoteError
 from dits_client.push.locks import PushLocks
@@ -27,12 +34,12 @@ class PushRepair:
 
     def apply(self, error: RemoteError, proposal: Proposal) -> bool:
         """Do what a refusal asks for; False = it asks for nothing that can be done here."""
-        if error.reason == "CHUNKS_MISSING":
+        if error.reason == ERROR_REASON_CHUNKS_MISSING:
             self._upload_again(error, proposal.repository)
-        elif error.reason == "HISTORY_MISSING":
+        elif error.reason == ERROR_REASON_HISTORY_MISSING:
             tree = proposal.commit.tree_hash
             proposal.manifests = list(directories(self.trees.load, tree, set()))
-        elif error.reason in ("LOCK_STALE", "LOCK_REQUIRED"):
+        elif error.reason in (ERROR_REASON_LOCK_STALE, ERROR_REASON_LOCK_REQUIRED):
             self.held.lost(error.metadata.get("path", ""))
             self.held.need(self.changes, self.index.records.__contains__)
         else:
@@ -41,7 +48,8 @@ class PushRepair:
 
     def _upload_again(self, error: RemoteError, repository: str) -> None:
         """Send chunks without asking: the server knows better now than when it was asked."""
-        listed = [bytes.fromhex(name) for name in error.metadata.get("hashes", "").split(",")]
+        hashes = error.metadata.get("hashes", "")
+        listed = [bytes.fromhex(text) for text in hashes.split(",") if text]
         complete = error.metadata.get("count") == str(len(listed))
         only = frozenset(listed) if complete else frozenset()
         with Uploader(self.client, repository, ask=False) as uploader:

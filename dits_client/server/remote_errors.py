@@ -1,96 +1,76 @@
-"""From a failed call to one clear sentence."""
+"""From a failed call to a RemoteError: its reason, its metadata, its details, when to repeat it."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import grpc
-from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
+from dits.common.v1.error_reason_pb2 import (
+    ERROR_REASON_CONTENTION,
+    ERROR_REASON_DEPENDENCY_UNAVAILABLE,
+    ERROR_REASON_LOCK_HELD,
+    ERROR_REASON_SERVER_BUSY,
+    ERROR_REASON_UNSPECIFIED,
+    ERROR_REASON_UPLOAD_EXPIRED,
+    ErrorReason,
+)
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import DecodeError, Message
+from google.rpc.error_details_pb2 import (
+    BadRequest,
+    ErrorInfo,
+    PreconditionFailure,
+    QuotaFailure,
+    ResourceInfo,
+    RetryInfo,
+)
+from google.rpc.status_pb2 import Status
 
-from dits_client.errors import RemoteError
+from dits_client.errors import ErrorDetails, RemoteError, Resource, Violation
 from dits_client.server.endpoints import Endpoints
+from dits_client.server.error_sentences import Failure, describe_failure, describe_lock_held
 
 if TYPE_CHECKING:
     from dits.lock.v1.lock_service_pb2 import Lock
 
-_DETAILS = "grpc-status-details-bin"
-_PREFIX = "ERROR_REASON_"
-# Reasons that pass by themselves, with seconds to wait at least.
+_DETAILS_KEY = "grpc-status-details-bin"
+_DOMAIN = "dits"
+# Reasons that pass by themselves, with the least seconds to wait where the server names none.
 _PASSING = {
-    "CONTENTION": 0.05,
-    "UPLOAD_EXPIRED": 0.05,
-    "SERVER_BUSY": 0.5,
-    "DEPENDENCY_UNAVAILABLE": 0.2,
+    ERROR_REASON_CONTENTION: 0.05,
+    ERROR_REASON_UPLOAD_EXPIRED: 0.05,
+    ERROR_REASON_SERVER_BUSY: 0.5,
+    ERROR_REASON_DEPENDENCY_UNAVAILABLE: 0.2,
 }
-# What the client knows to say better than the server.
-_SENTENCES = {
-    "UNAUTHENTICATED": "not logged in, or the login has ended: run `dits login`",
-    "HEAD_MOVED": "the branch has moved on the server: run `dits pull` first",
-    "NOT_FAST_FORWARD": "the branch has other commits on the server: run `dits pull` first",
-    "STORAGE_FULL": "the server's storage is full",
-    "REPOSITORY_READ_ONLY": "the repository is archived: it can be read but not changed",
-}
+_RECONNECT_SECONDS = 0.1
+
+Detail = TypeVar("Detail", bound=Message)
 
 
 def translate(error: grpc.RpcError, endpoints: Endpoints) -> RemoteError:
-    """Return what a failed call says: its reason, its metadata, one sentence, when to repeat it."""
+    """Return what a failed call says."""
     # Every error that a call raises is the call itself; the types do not say so.
     call = cast("grpc.Call", error)
-    code, text, status = call.code().name, call.details() or "", _status(call)
-    reason, metadata, delay = "", {}, None
-    for detail in status.details:
-        info = error_details_pb2.ErrorInfo()
-        retry = error_details_pb2.RetryInfo()
-        if detail.Unpack(info):
-            reason, metadata = info.reason.removeprefix(_PREFIX), dict(info.metadata)
-        elif detail.Unpack(retry):
-            delay = retry.retry_delay.ToTimedelta().total_seconds()
-    sentence = _sentence(code, reason, metadata, status.message or text, endpoints)
+    code, status = call.code().name, _status(call)
+    info = _unpack(status.details, ErrorInfo)
+    # A proxy on the way may answer with reasons of its own.
+    reason = parse_reason(info.reason) if info.domain == _DOMAIN else None
+    metadata = dict(info.metadata) if info.domain == _DOMAIN else {}
+    details = _details(status.details)
+    text = status.message or call.details() or ""
     return RemoteError(
-        sentence,
+        describe_failure(Failure(code, reason, metadata, text), endpoints),
         code=code,
         reason=reason,
         metadata=metadata,
-        retry_after=_retry_after(code, reason, delay),
+        details=details,
+        retry_after=_retry_after(code, reason, details.retry_delay),
     )
 
 
-def _status(call: grpc.Call) -> status_pb2.Status:
-    """Return the google.rpc.Status that came with the error; an empty one if none did."""
-    status = status_pb2.Status()
-    for key, value in call.trailing_metadata() or ():
-        if key == _DETAILS and isinstance(value, bytes):
-            try:
-                status.ParseFromString(value)
-            except DecodeError:
-                return status_pb2.Status()
-    return status
-
-
-def _retry_after(code: str, reason: str, delay: float | None) -> float | None:
-    if reason in _PASSING:
-        return delay if delay is not None else _PASSING[reason]
-    # Without a reason it was not the service that answered: a connection broke, or none came about.
-    if not reason and code == "UNAVAILABLE":
-        return 0.1
-    # Known to pass, but after a time that only the user can decide to wait.
-    return delay
-
-
-def _sentence(
-    code: str, reason: str, metadata: Mapping[str, str], message: str, endpoints: Endpoints
-) -> str:
-    if reason in ("LOCK_HELD", "BASE_OUTDATED") and "path" in metadata:
-        return _lock_held(metadata) if reason == "LOCK_HELD" else _outdated(metadata)
-    if reason in _SENTENCES:
-        return _SENTENCES[reason]
-    if not reason and code == "UNAVAILABLE":
-        return f"the server {endpoints.name} cannot be reached ({_first_line(message)})"
-    if not reason and code == "DEADLINE_EXCEEDED":
-        return f"the server {endpoints.name} did not answer in time"
-    if not reason and code == "UNIMPLEMENTED":
-        return f"the server {endpoints.name} does not offer this: {_first_line(message)}"
-    return _first_line(message) or f"the server answered {code}"
+def parse_reason(name: str) -> ErrorReason.ValueType:
+    """Return the reason of this name; ERROR_REASON_UNSPECIFIED if a newer server has one more."""
+    return ErrorReason.Value(name) if name in ErrorReason.keys() else ERROR_REASON_UNSPECIFIED  # noqa: SIM118
 
 
 def lock_held(path: str, lock: "Lock") -> RemoteError:
@@ -105,40 +85,66 @@ def lock_held(path: str, lock: "Lock") -> RemoteError:
         "reason": lock.reason,
         "count": "1",
     }
+    sentence = describe_lock_held(metadata)
     return RemoteError(
-        _lock_held(metadata), code="FAILED_PRECONDITION", reason="LOCK_HELD", metadata=metadata
+        sentence,
+        code="FAILED_PRECONDITION",
+        reason=ERROR_REASON_LOCK_HELD,
+        metadata=metadata,
+        details=ErrorDetails(preconditions=(Violation(path, sentence),)),
     )
 
 
-def _lock_held(metadata: Mapping[str, str]) -> str:
-    """Say who holds the lock, since when, until when and why."""
-    path, holder = metadata["path"], metadata.get("holder") or "someone else"
-    text = f'"{path}" is locked by {holder}'
-    if (place := metadata.get("lock_path", path)) != path:
-        text += f', who holds "{place}",'
-    for word, key in (("since", "since"), ("until", "expires")):
-        if metadata.get(key):
-            text += f" {word} {_minute(metadata[key])}"
-    if metadata.get("reason"):
-        text += f" ({metadata['reason']})"
-    others = int(metadata.get("count") or "1") - 1
-    return text + (f", and {others} more locks are in the way" if others > 0 else "")
+def _status(call: grpc.Call) -> Status:
+    """Return the google.rpc.Status that came with the error; an empty one if none did."""
+    for key, value in call.trailing_metadata() or ():
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            try:
+                return Status.FromString(value)
+            except DecodeError:
+                break
+    return Status()
 
 
-def _outdated(metadata: Mapping[str, str]) -> str:
-    """Say which file has a newer version."""
-    others = int(metadata.get("count") or "1") - 1
-    more = f" (and {others} more)" if others > 0 else ""
-    return (
-        f'"{metadata["path"]}"{more} has a newer version on {metadata.get("branch") or "the branch"}, '
-        f"by {metadata.get('newer', '')[:12]}: run `dits pull` first"
+def _details(boxes: Sequence[Any]) -> ErrorDetails:
+    retry, resource = _unpack(boxes, RetryInfo), _unpack(boxes, ResourceInfo)
+    return ErrorDetails(
+        retry_delay=retry.retry_delay.ToNanoseconds() / 1e9
+        if retry.HasField("retry_delay")
+        else None,
+        fields=tuple(
+            Violation(found.field, found.description)
+            for found in _unpack(boxes, BadRequest).field_violations
+        ),
+        preconditions=_violations(_unpack(boxes, PreconditionFailure)),
+        quotas=_violations(_unpack(boxes, QuotaFailure)),
+        resource=Resource(resource.resource_type, resource.resource_name)
+        if resource.resource_type
+        else None,
     )
 
 
-def _minute(time: str) -> str:
-    """Shorten an RFC 3339 time in UTC."""
-    return f"{time[:10]} {time[11:16]} UTC" if time.endswith("Z") else time
+def _violations(detail: PreconditionFailure | QuotaFailure) -> tuple[Violation, ...]:
+    return tuple(Violation(found.subject, found.description) for found in detail.violations)
 
 
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0][:500]
+def _unpack(boxes: Sequence[Any], kind: type[Detail]) -> Detail:
+    """Return the first detail of a type; an empty one if there is none that can be read."""
+    detail = kind()
+    with suppress(DecodeError):
+        for box in boxes:
+            if box.Unpack(detail):
+                return detail
+    return kind()
+
+
+def _retry_after(
+    code: str, reason: ErrorReason.ValueType | None, delay: float | None
+) -> float | None:
+    """Return the seconds to wait before the next attempt; None = repeating the call is of no use."""
+    if reason in _PASSING:
+        return delay if delay is not None else _PASSING[reason]
+    # No service answered: a connection broke, or none came about.
+    if reason is None and code == "UNAVAILABLE":
+        return _RECONNECT_SECONDS
+    return delay

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 from dits.repo.v1.ref_service_pb2 import GetBranchRequest
 from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 
@@ -37,6 +38,6 @@ def head_of(client: Client, repository: str, branch: str) -> str:
         return client.call(client.refs.GetBranch, request).branch.head
     except RemoteError as error:
         # A repository that is not there looks the same; the next call tells.
-        if error.reason == "NOT_FOUND":
+        if error.reason == ERROR_REASON_NOT_FOUND:
             return ""
         raise

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import grpc
 from dits.chunk.v1.chunk_service_pb2 import UploadChunksResponse
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_CONTENT_MISMATCH
 
 from dits_client.content.compression import Compressor
 from dits_client.content.sources import Piece, Reader, changed
 from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Stage
 from dits_client.server.connection import STREAM_ATTEMPTS, Backoff, Client
+from dits_client.server.remote_errors import parse_reason
 from dits_client.transfer import wire
 from dits_client.transfer.work_queue import Groups, Stopped, Taker
 
@@ -182,6 +184,6 @@ def _failed(attempt: Attempt, digest: bytes, reason: str, message: str) -> Clien
     ]
     label = labels[0] if labels else digest.hex()
     # The server hashed other bytes than we did: somebody wrote into the file in between.
-    if reason.endswith("CONTENT_MISMATCH"):
+    if parse_reason(reason) == ERROR_REASON_CONTENT_MISMATCH:
         return changed(label)
     return ClientError(f'the server did not take a part of "{label}": {message}')

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING
 
 from dits_client.checkout.write_files import FileWriter
 from dits_client.errors import ClientError, ConflictError, RemoteError
@@ -234,7 +235,7 @@ async def test_a_token_that_is_not_good_is_one_sentence(api: Api, ada: Person, f
         await reader.clone(film, "two")
         with pytest.raises(RemoteError) as caught:
             await reader.push("one")
-        assert caught.value.reason == "SCOPE_MISSING"
+        assert caught.value.reason == ERROR_REASON_SCOPE_MISSING
     nobody = Person(api, ada.account, ada.home)
     nobody.client.metadata = (("authorization", "Bearer nonsense"),)
     with nobody, pytest.raises(RemoteError, match="run `dits login`"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_LOCK_HELD
 from dits.lock.v1.lock_service_pb2 import (
     LOCK_TYPE_SHARED,
     AcquireLocksRequest,
@@ -85,7 +86,7 @@ async def test_a_lock_of_someone_else_is_explained(ada: Person, bob: Person) -> 
     write(bob.home / "two", {"a": b"11", "shots/d/e": b"mine"})
     with pytest.raises(RemoteError) as caught:
         await bob.push("two")
-    assert caught.value.reason == "LOCK_HELD"
+    assert caught.value.reason == ERROR_REASON_LOCK_HELD
     told = str(caught.value)
     assert re.fullmatch(
         r'"shots/d/e" is locked by ada, who holds "shots/", since [-0-9]+ [:0-9]+ UTC'
@@ -108,7 +109,7 @@ async def test_a_failed_push_releases_its_locks(ada: Person, bob: Person) -> Non
     write(bob.home / "two", {"new": b"5"})
     with pytest.raises(RemoteError) as caught:
         await bob.push("two")
-    assert caught.value.reason == "LOCK_HELD"
+    assert caught.value.reason == ERROR_REASON_LOCK_HELD
     assert await live(bob) == {"new": "ada"}
 
 
@@ -191,7 +192,7 @@ async def test_a_lock_in_the_way_is_found_before_anything_is_uploaded(
     write(bob.home / "two", {"shots/new": NOISE})
     with pytest.raises(RemoteError) as caught:
         await bob.push("two")
-    assert caught.value.reason == "LOCK_HELD"
+    assert caught.value.reason == ERROR_REASON_LOCK_HELD
     assert caught.value.metadata["path"] == "shots/new"
     assert await api.value("SELECT count(*) FROM chunks") == chunks
 
@@ -308,7 +309,7 @@ async def test_on_another_branch_a_shared_lock_is_explained_too(ada: Person, bob
     write(bob.home / "two", {"a": b"bob's own"})
     with pytest.raises(RemoteError, match='"a" is locked by ada') as caught:
         await bob.push("two")
-    assert caught.value.reason == "LOCK_HELD"
+    assert caught.value.reason == ERROR_REASON_LOCK_HELD
     assert await live(bob) == {"a": "ada"}
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_HEAD_MOVED, ERROR_REASON_NOT_FOUND
 
 from dits_client.content import chunking
 from dits_client.content.sources import Piece
@@ -178,7 +179,7 @@ async def test_a_branch_that_moved_wants_a_pull_first(ada: Person, film: str) ->
     write(ada.home / "two", {"c": b"1"})
     with pytest.raises(RemoteError, match=r"run `dits pull` first") as caught:
         await ada.push("two")
-    assert caught.value.reason == "HEAD_MOVED"
+    assert caught.value.reason == ERROR_REASON_HEAD_MOVED
     await ada.pull("two")
     assert (await ada.push("two")).pushed
     await ada.pull("one")
@@ -200,7 +201,7 @@ async def test_of_two_pushes_at_once_one_wins(ada: Person, film: str) -> None:
         write(ada.home / folder, {folder: os.urandom(100)})
     outcomes = await asyncio.gather(ada.push("one"), ada.push("two"), return_exceptions=True)
     failed = [outcome for outcome in outcomes if isinstance(outcome, RemoteError)]
-    assert [error.reason for error in failed] == ["HEAD_MOVED"]
+    assert [error.reason for error in failed] == [ERROR_REASON_HEAD_MOVED]
 
 
 async def test_other_branches(ada: Person, film: str) -> None:
@@ -353,7 +354,7 @@ async def test_a_folder_follows_one_repository(ada: Person, api: Api, film: str)
         await ada.clone(film, "one")
     with pytest.raises(RemoteError) as caught:
         await ada.clone("ada/none", "two")
-    assert caught.value.reason == "NOT_FOUND"
+    assert caught.value.reason == ERROR_REASON_NOT_FOUND
 
 
 async def test_offers_leave_out_nothing_that_is_asked_for(

@@ -1,0 +1,106 @@
+"""What a failed call says to people, in one sentence."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from dits.common.v1.error_reason_pb2 import (
+    ERROR_REASON_BASE_OUTDATED,
+    ERROR_REASON_HEAD_MOVED,
+    ERROR_REASON_LOCK_HELD,
+    ERROR_REASON_NOT_FAST_FORWARD,
+    ERROR_REASON_REPOSITORY_READ_ONLY,
+    ERROR_REASON_STORAGE_FULL,
+    ERROR_REASON_UNAUTHENTICATED,
+    ErrorReason,
+)
+
+from dits_client.server.endpoints import Endpoints
+
+# What the client knows to say better than the server.
+_SENTENCES = {
+    ERROR_REASON_UNAUTHENTICATED: "not logged in, or the login has ended: run `dits login`",
+    ERROR_REASON_HEAD_MOVED: "the branch has moved on the server: run `dits pull` first",
+    ERROR_REASON_NOT_FAST_FORWARD: (
+        "the branch has other commits on the server: run `dits pull` first"
+    ),
+    ERROR_REASON_STORAGE_FULL: "the server's storage is full",
+    ERROR_REASON_REPOSITORY_READ_ONLY: (
+        "the repository is archived: it can be read but not changed"
+    ),
+}
+
+
+class Failure(NamedTuple):
+    """What came with a failed call."""
+
+    # Name of the gRPC status code.
+    code: str
+    # None = no dits service answered.
+    reason: ErrorReason.ValueType | None
+    metadata: Mapping[str, str]
+    # The server's own sentence.
+    text: str
+
+
+def describe_failure(failure: Failure, endpoints: Endpoints) -> str:
+    """Return the sentence for a failed call."""
+    if failure.reason is None:
+        return _describe_no_answer(failure, endpoints)
+    if "path" in failure.metadata:
+        if failure.reason == ERROR_REASON_LOCK_HELD:
+            return describe_lock_held(failure.metadata)
+        if failure.reason == ERROR_REASON_BASE_OUTDATED:
+            return _describe_outdated(failure.metadata)
+    return _SENTENCES.get(failure.reason) or _first_line(failure)
+
+
+def _describe_no_answer(failure: Failure, endpoints: Endpoints) -> str:
+    """Return the sentence for a call that no dits service answered."""
+    if failure.code == "UNAVAILABLE":
+        return f"the server {endpoints.name} cannot be reached ({_first_line(failure)})"
+    if failure.code == "DEADLINE_EXCEEDED":
+        return f"the server {endpoints.name} did not answer in time"
+    if failure.code == "UNIMPLEMENTED":
+        return f"the server {endpoints.name} does not offer this: {_first_line(failure)}"
+    return _first_line(failure)
+
+
+def describe_lock_held(metadata: Mapping[str, str]) -> str:
+    """Say who holds the lock, since when, until when and why."""
+    path, holder = metadata["path"], metadata.get("holder") or "someone else"
+    text = f'"{path}" is locked by {holder}'
+    if (place := metadata.get("lock_path", path)) != path:
+        text += f', who holds "{place}",'
+    for word, key in (("since", "since"), ("until", "expires")):
+        if metadata.get(key):
+            text += f" {word} {_minute(metadata[key])}"
+    if metadata.get("reason"):
+        text += f" ({metadata['reason']})"
+    others = _count_others(metadata)
+    return text + (f", and {others} more locks are in the way" if others else "")
+
+
+def _describe_outdated(metadata: Mapping[str, str]) -> str:
+    """Say which file has a newer version."""
+    others = _count_others(metadata)
+    more = f" (and {others} more)" if others else ""
+    return (
+        f'"{metadata["path"]}"{more} has a newer version on {metadata.get("branch") or "the branch"}, '
+        f"by {metadata.get('newer', '')[:12]}: run `dits pull` first"
+    )
+
+
+def _count_others(metadata: Mapping[str, str]) -> int:
+    """Return how many there are beside the one that the metadata describes."""
+    count = metadata.get("count", "")
+    return max(int(count) - 1, 0) if count.isdecimal() else 0
+
+
+def _minute(time: str) -> str:
+    """Shorten an RFC 3339 time in UTC."""
+    return f"{time[:10]} {time[11:16]} UTC" if time.endswith("Z") else time
+
+
+def _first_line(failure: Failure) -> str:
+    line = failure.text.strip().partition("\n")[0][:500]
+    return line or f"the server answered {failure.code}"
