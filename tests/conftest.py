@@ -94,7 +94,7 @@ def settings(tmp_path: Path) -> Settings:
 async def api(dsn: str, settings: Settings) -> AsyncIterator[Api]:
     """All four services on free ports over a fresh database, with stubs."""
     key = ServerKey.load(settings.server_key, settings.data_dir)
-    suite = Suite(Runtime(settings, dsn, key))
+    suite = Suite(Runtime(settings, dsn, key, strict=True))
     await suite.start()
     running = Api(suite, dsn)
     try:

@@ -23,7 +23,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def translate(error: Exception) -> DomainError:
-    """What an exception that is no DomainError means to the caller."""
+    """What an exception means to the caller."""
+    if isinstance(error, DomainError):
+        return error
     if isinstance(error, asyncpg.DiskFullError) or (
         isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     ):

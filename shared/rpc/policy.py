@@ -1,11 +1,14 @@
-"""Who may call what: one line per RPC. A test holds the table against the protos."""
+"""Who may call what, and how it may fail: permissions, scopes, and the option of each RPC."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from types import MappingProxyType
+
+from dits.common.v1 import access_pb2
+from dits.common.v1.error_reason_pb2 import ErrorReason
+from google.protobuf.descriptor import MethodDescriptor
 
 
 class Permission(IntEnum):
@@ -50,79 +53,67 @@ def expand(scopes: frozenset[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+# What the chain and every handler may raise; an RPC's option declares the others.
+COMMON_REASONS = frozenset(
+    {
+        ErrorReason.ERROR_REASON_INVALID_FIELD,
+        ErrorReason.ERROR_REASON_UNDECODABLE_MESSAGE,
+        ErrorReason.ERROR_REASON_BATCH_TOO_LARGE,
+        ErrorReason.ERROR_REASON_UNAUTHENTICATED,
+        ErrorReason.ERROR_REASON_PERMISSION_MISSING,
+        ErrorReason.ERROR_REASON_SCOPE_MISSING,
+        ErrorReason.ERROR_REASON_NOT_FOUND,
+        ErrorReason.ERROR_REASON_REPOSITORY_READ_ONLY,
+        ErrorReason.ERROR_REASON_CONTENTION,
+        ErrorReason.ERROR_REASON_STORAGE_FULL,
+        ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
+        ErrorReason.ERROR_REASON_INTERNAL,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the request chain demands before a handler runs.
+    """What the request chain demands before a handler runs, and what the handler may raise.
 
     Attributes:
         anonymous: also callers without a credential (for a repository: if it is public).
         scope: what an API token needs; sessions are not limited by scopes.
         permission: least right on the repository that the request names; NONE = it names none.
+        repository_field: path of the field that names the repository, in the first message.
         mutates: refused while that repository is read-only.
-        quiet: called by machines all the time; logged at debug level.
+        quiet: machines call it all the time: logged at debug level, and the handler authenticates.
+        large_messages: takes messages of the size of the largest chunk.
+        reasons: of the errors that it may end with.
     """
 
     anonymous: bool = False
     scope: str | None = None
     permission: Permission = Permission.NONE
+    repository_field: str = ""
     mutates: bool = False
     quiet: bool = False
+    large_messages: bool = False
+    reasons: frozenset[ErrorReason.ValueType] = COMMON_REASONS
+
+    @classmethod
+    def of(cls, method: MethodDescriptor) -> Policy:
+        """Returns what the method's option says. Raises ValueError if it has none."""
+        options = method.GetOptions()
+        if not options.HasExtension(access_pb2.access):
+            raise ValueError(f"{method.full_name} has no option (dits.common.v1.access)")
+        option = options.Extensions[access_pb2.access]
+        return cls(
+            anonymous=option.anonymous,
+            scope=option.scope or None,
+            permission=Permission(option.permission),
+            repository_field=option.repository_field,
+            mutates=option.mutates,
+            quiet=option.quiet,
+            large_messages=option.large_messages,
+            reasons=COMMON_REASONS.union(option.reasons),
+        )
 
 
-_ANYONE = Policy(anonymous=True)
-_QUIET = Policy(anonymous=True, quiet=True)
-_REPO_READ = Policy(anonymous=True, scope="repo:read", permission=Permission.READ)
-_REPO_WRITE = Policy(scope="repo:write", permission=Permission.WRITE, mutates=True)
-_LOCK_WRITE = Policy(scope="lock:write", permission=Permission.WRITE, mutates=True)
-
-POLICY: Mapping[str, Policy] = MappingProxyType(
-    {
-        "/dits.auth.v1.AccountService/Register": _ANYONE,
-        "/dits.auth.v1.AccountService/GetMe": Policy(scope="user:read"),
-        "/dits.auth.v1.SessionService/Login": _ANYONE,
-        "/dits.auth.v1.SessionService/Logout": Policy(),
-        "/dits.auth.v1.TokenService/CreateToken": Policy(scope="user:write"),
-        "/dits.auth.v1.TokenService/ListTokens": Policy(scope="user:read"),
-        "/dits.auth.v1.TokenService/RevokeToken": Policy(),  # the handler looks at the scope
-        "/dits.auth.v1.AccessService/CheckAccess": _QUIET,
-        "/dits.repo.v1.RepositoryService/CreateRepository": Policy(scope="repo:write"),
-        "/dits.repo.v1.RepositoryService/GetRepository": _REPO_READ,
-        "/dits.repo.v1.RepositoryService/ListRepositories": Policy(scope="repo:read"),
-        "/dits.repo.v1.RefService/CreateBranch": _REPO_WRITE,
-        "/dits.repo.v1.RefService/GetBranch": _REPO_READ,
-        "/dits.repo.v1.RefService/ListBranches": _REPO_READ,
-        "/dits.repo.v1.RefService/UpdateBranch": _REPO_WRITE,
-        "/dits.repo.v1.RefService/DeleteBranch": _REPO_WRITE,
-        "/dits.repo.v1.CommitService/Push": _REPO_WRITE,
-        "/dits.repo.v1.CommitService/GetCommit": _REPO_READ,
-        "/dits.repo.v1.CommitService/ListCommits": _REPO_READ,
-        "/dits.repo.v1.CommitService/FindChangesSince": _REPO_READ,
-        "/dits.repo.v1.TreeService/GetManifest": _REPO_READ,
-        "/dits.repo.v1.TreeService/StreamTree": _REPO_READ,
-        "/dits.repo.v1.TreeService/ListDirectory": _REPO_READ,
-        "/dits.repo.v1.TreeService/GetEntry": _REPO_READ,
-        "/dits.chunk.v1.ChunkService/GetCapabilities": _ANYONE,
-        "/dits.chunk.v1.ChunkService/FindMissingChunks": _REPO_WRITE,
-        "/dits.chunk.v1.ChunkService/UploadChunks": _REPO_WRITE,
-        "/dits.chunk.v1.ChunkService/DownloadChunks": _REPO_READ,
-        "/dits.lock.v1.LockService/AcquireLocks": _LOCK_WRITE,
-        "/dits.lock.v1.LockService/RenewLocks": _LOCK_WRITE,
-        "/dits.lock.v1.LockService/ReleaseLocks": Policy(
-            scope="lock:write", permission=Permission.WRITE
-        ),
-        "/dits.lock.v1.LockService/ForceReleaseLock": Policy(
-            scope="repo:admin", permission=Permission.ADMIN
-        ),
-        "/dits.lock.v1.LockService/TransferLock": _LOCK_WRITE,
-        "/dits.lock.v1.LockService/GetLock": _REPO_READ,
-        "/dits.lock.v1.LockService/ListLocks": _REPO_READ,
-        "/dits.lock.v1.LockService/CheckPaths": _REPO_READ,
-        "/dits.lock.v1.LockService/ListHistory": _REPO_READ,
-        "/dits.lock.v1.LockService/Watch": _REPO_READ,
-        "/grpc.health.v1.Health/Check": _QUIET,
-        "/grpc.health.v1.Health/List": _QUIET,
-        "/grpc.health.v1.Health/Watch": _QUIET,
-        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": _QUIET,
-        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _QUIET,
-    }
-)
+# Health and reflection, whose protos are not ours.
+INFRASTRUCTURE = Policy(anonymous=True, quiet=True)

@@ -40,6 +40,11 @@ class Reflection:
         self._services = sorted(services)
         self._files = {file.name: file for file in (*map(_proto, _OTHERS), *described.file)}
         self._homes = {s: file for file in self._files.values() for s in _symbols(file)}
+        self._extensions = {
+            (extension.extendee.lstrip("."), extension.number): file
+            for file in self._files.values()
+            for extension in file.extension
+        }
 
     async def ServerReflectionInfo(
         self, requests: AsyncIterator[pb.ServerReflectionRequest], _call: Call
@@ -62,16 +67,29 @@ class Reflection:
                 return self._file(self._files.get(request.file_by_filename))
             case "file_containing_symbol":
                 return self._file(self._homes.get(request.file_containing_symbol))
+            case "file_containing_extension":
+                asked = request.file_containing_extension
+                home = self._extensions.get((asked.containing_type, asked.extension_number))
+                return self._file(home)
+            case "all_extension_numbers_of_type":
+                return self._extension_numbers(request.all_extension_numbers_of_type)
             case _:
-                return self._file(None)  # the protos have no extensions
+                return _not_found()
+
+    def _extension_numbers(self, extended: str) -> pb.ServerReflectionResponse:
+        numbers = sorted(number for kind, number in self._extensions if kind == extended)
+        if not numbers and extended not in self._homes:
+            return _not_found()
+        return pb.ServerReflectionResponse(
+            all_extension_numbers_response=pb.ExtensionNumberResponse(
+                base_type_name=extended, extension_number=numbers
+            )
+        )
 
     def _file(self, file: FileDescriptorProto | None) -> pb.ServerReflectionResponse:
         """A file and all that it imports, or NOT_FOUND inside the stream."""
         if file is None:
-            code = grpc.StatusCode.NOT_FOUND.value[0]
-            return pb.ServerReflectionResponse(
-                error_response=pb.ErrorResponse(error_code=code, error_message="not found")
-            )
+            return _not_found()
         wanted, left = {file.name: file}, list(file.dependency)
         while left:
             name = left.pop()
@@ -85,6 +103,13 @@ class Reflection:
         )
 
 
+def _not_found() -> pb.ServerReflectionResponse:
+    code = grpc.StatusCode.NOT_FOUND.value[0]
+    return pb.ServerReflectionResponse(
+        error_response=pb.ErrorResponse(error_code=code, error_message="not found")
+    )
+
+
 def _proto(descriptor: FileDescriptor) -> FileDescriptorProto:
     file = FileDescriptorProto()
     descriptor.CopyToProto(file)
@@ -96,6 +121,8 @@ def _symbols(file: FileDescriptorProto) -> Iterable[str]:
     package = f"{file.package}." if file.package else ""
     for enum in file.enum_type:
         yield package + enum.name
+    for extension in file.extension:
+        yield package + extension.name
     for service in file.service:
         yield package + service.name
         for method in service.method:

@@ -17,6 +17,7 @@ from shared.db.pool import Database
 from shared.rpc.call import AccessResolver
 from shared.rpc.chain import MAX_STREAM_MESSAGE_BYTES, Chain
 from shared.rpc.health import Health
+from shared.rpc.policy import INFRASTRUCTURE
 from shared.rpc.reflection import Reflection
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
@@ -45,12 +46,14 @@ class Runtime:
         dsn: of the database.
         key: the server's key.
         addresses: host:port of the services that others call ("auth", "chunk").
+        strict: for tests: an error whose reason the RPC does not declare is a defect.
     """
 
     settings: Settings
     dsn: str
     key: ServerKey
     addresses: dict[str, str] = field(default_factory=dict)
+    strict: bool = False
 
 
 def channel(address: str) -> grpc.aio.Channel:
@@ -120,16 +123,19 @@ class ServiceServer:
             options=_OPTIONS,
             maximum_concurrent_rpcs=runtime.settings.max_concurrent_rpcs,
         )
-        chain = Chain(resolver)
+        chain = Chain(resolver, strict=runtime.strict)
         reflection = Reflection([*listed, "grpc.reflection.v1.ServerReflection"])
         self._server.add_generic_rpc_handlers(
             (
                 *(chain.handlers(descriptor, servicer) for descriptor, servicer in servicers),
-                chain.handlers(health_descriptor, self._health),
-                chain.handlers(_REFLECTION_V1ALPHA, reflection),
+                chain.handlers(health_descriptor, self._health, policy=INFRASTRUCTURE),
+                chain.handlers(_REFLECTION_V1ALPHA, reflection, policy=INFRASTRUCTURE),
                 # The same messages under the name that newer clients ask for first.
                 chain.handlers(
-                    _REFLECTION_V1ALPHA, reflection, name="grpc.reflection.v1.ServerReflection"
+                    _REFLECTION_V1ALPHA,
+                    reflection,
+                    name="grpc.reflection.v1.ServerReflection",
+                    policy=INFRASTRUCTURE,
                 ),
             )
         )

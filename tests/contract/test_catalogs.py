@@ -1,4 +1,4 @@
-"""Closed lists are complete: policies, error reasons, queries, ownership of tables."""
+"""Closed lists are complete: queries, ownership of tables."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from migrations.files import FunctionFile, Step, discover
 from shared.db.sql import Queries
-from shared.rpc.policy import POLICY, SCOPES, Permission
 from tests.support.sql_text import shaped_tables, without_comments, written_tables
 
 ROOT = Path(__file__).parents[2]
@@ -35,33 +33,6 @@ OWNERS = {
     "shared": """schema_migrations schema_functions jobs dead_letter_jobs events event_cursors event_horizon
                  idempotency_keys""",
 }
-
-
-def described() -> FileDescriptorSet:
-    return FileDescriptorSet.FromString((ROOT / "protos/gen/dits/descriptors.binpb").read_bytes())
-
-
-def test_every_rpc_has_a_policy_and_every_policy_an_rpc() -> None:
-    rpcs = {
-        f"/{file.package}.{service.name}/{method.name}"
-        for file in described().file
-        for service in file.service
-        for method in service.method
-    }
-    ours = {path for path in POLICY if path.startswith("/dits.")}
-    assert rpcs == ours
-
-
-def test_policies_use_known_scopes() -> None:
-    assert {p.scope for p in POLICY.values()} - {None} <= SCOPES
-
-
-def test_permissions_equal_the_proto() -> None:
-    from dits.common.v1.permission_pb2 import Permission as ProtoPermission
-
-    for permission in Permission:
-        name = "UNSPECIFIED" if permission is Permission.NONE else permission.name
-        assert int(ProtoPermission.Value(f"PERMISSION_{name}")) == permission
 
 
 @pytest.mark.parametrize("path", SQL_FILES, ids=lambda p: str(p.relative_to(ROOT)))

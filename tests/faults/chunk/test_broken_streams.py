@@ -120,7 +120,7 @@ async def test_a_message_that_is_not_one(api: Api, settings: Settings) -> None:
 
 async def test_a_server_that_stops(dsn: str, settings: Settings) -> None:
     key = ServerKey.load(settings.server_key, settings.data_dir)
-    suite = Suite(Runtime(settings, dsn, key))
+    suite = Suite(Runtime(settings, dsn, key, strict=True))
     await suite.start()
     api = Api(suite, dsn)
     shelf = await Shelf.open(api)

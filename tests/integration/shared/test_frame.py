@@ -10,7 +10,10 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+from dits.auth.v1 import session_service_pb2
 from dits.auth.v1.account_service_pb2 import GetMeRequest
+from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
+from dits.common.v1 import access_pb2
 from dits.repo.v1.commit_service_pb2 import PushHeader, PushRequest
 from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest, ListRepositoriesRequest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
@@ -22,12 +25,21 @@ import shared.rpc.server as server_module
 from services.auth.access.decisions import LocalAccess
 from services.suite import Suite
 from shared.db.pool import Database
-from shared.rpc.policy import POLICY
+from shared.errors import name_taken
 from shared.rpc.server import Runtime, ServiceServer, StartError
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from tests.support.api import Api, read_error, refused
+from tests.support.rpcs import rpcs
 
+RPCS = rpcs()
+INFRASTRUCTURE = [
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/List",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+]
 STREAMING = {
     "/dits.repo.v1.CommitService/Push": (True, False),
     "/dits.chunk.v1.ChunkService/UploadChunks": (True, True),
@@ -57,7 +69,7 @@ async def call_raw(api: Api, path: str, data: bytes, metadata: Any = ()) -> byte
     return b""
 
 
-@pytest.mark.parametrize("path", sorted(POLICY))
+@pytest.mark.parametrize("path", [rpc.path for rpc in RPCS] + INFRASTRUCTURE)
 async def test_no_bytes_make_a_method_fail_inside(api: Api, path: str) -> None:
     """Garbage, truncated fields, wrong types, invalid UTF-8: never UNKNOWN, never INTERNAL."""
     ada = await api.account()
@@ -72,7 +84,7 @@ async def test_no_bytes_make_a_method_fail_inside(api: Api, path: str) -> None:
             assert read_error(error).reason, (data, error)
 
 
-@pytest.mark.parametrize("path", sorted(p for p, policy in POLICY.items() if not policy.anonymous))
+@pytest.mark.parametrize("path", [rpc.path for rpc in RPCS if not rpc.access.anonymous])
 async def test_methods_want_a_credential(api: Api, path: str) -> None:
     data = b"\x0a\x03a/b"  # field 1, mostly the repository
     if path.endswith("/Push"):
@@ -192,6 +204,37 @@ async def test_reflection_carries_the_comments(api: Api, version: str) -> None:
         location.leading_comments for file in files for location in file.source_code_info.location
     )
     assert "Adds manifests and commits and moves refs in one transaction" in comments
+    [push] = [
+        method
+        for file in files
+        for service in file.service
+        for method in service.method
+        if method.name == "Push"
+    ]
+    assert push.options.Extensions[access_pb2.access].repository_field == "header.repository"
+    assert "dits/common/v1/access.proto" in {file.name for file in files}
+
+
+async def test_reflection_knows_the_option_of_methods(api: Api) -> None:
+    """By number, as clients ask that do not follow the imports."""
+    path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+    options = "google.protobuf.MethodOptions"
+    number = access_pb2.access.number
+    asked = reflection_pb2.ServerReflectionRequest(all_extension_numbers_of_type=options)
+    answer = reflection_pb2.ServerReflectionResponse.FromString(
+        await call_raw(api, path, asked.SerializeToString())
+    )
+    assert list(answer.all_extension_numbers_response.extension_number) == [number]
+    asked = reflection_pb2.ServerReflectionRequest(
+        file_containing_extension=reflection_pb2.ExtensionRequest(
+            containing_type=options, extension_number=number
+        )
+    )
+    answer = reflection_pb2.ServerReflectionResponse.FromString(
+        await call_raw(api, path, asked.SerializeToString())
+    )
+    first = answer.file_descriptor_response.file_descriptor_proto[0]
+    assert FileDescriptorProto.FromString(first).name == "dits/common/v1/access.proto"
 
 
 async def test_reflection_knows_the_details_of_errors(api: Api) -> None:
@@ -238,3 +281,31 @@ async def test_background_work_that_fails_is_logged_and_begins_again(
     [entry] = [entry for entry in logs if entry["log_level"] == "error"]
     assert entry["event"] == "a defect"
     assert begun == 2
+
+
+class Undeclared:
+    """Raises a reason that no RPC of sessions declares."""
+
+    async def Login(self, _request: object, _call: object) -> None:
+        raise name_taken("user", "ada")
+
+    Logout = Login
+
+
+@pytest.mark.parametrize(("strict", "code"), [(True, "INTERNAL"), (False, "ALREADY_EXISTS")])
+async def test_an_undeclared_reason_is_a_defect(
+    dsn: str, settings: Settings, strict: bool, code: str
+) -> None:
+    """Only in tests: there, every error must be one that the RPC's option declares."""
+    database = await Database.connect(dsn, service="test", size=1)
+    runtime = Runtime(settings, dsn, ServerKey(b"k" * 32), strict=strict)
+    descriptor = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
+    server = ServiceServer(
+        "auth", runtime, database, LocalAccess(database), [(descriptor, Undeclared())]
+    )
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await SessionServiceStub(channel).Login(session_service_pb2.LoginRequest())
+    await server.stop()
+    assert caught.value.code() is StatusCode[code]

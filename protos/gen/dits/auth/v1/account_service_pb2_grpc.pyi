@@ -39,7 +39,7 @@ class AccountServiceStub:
 
     Errors:
     - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
-    - REQUEST_ID_REUSED
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
     - SERVER_BUSY: the server is hashing as many passwords as it can.
     """
     GetMe: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetMeRequest, _account_service_pb2.GetMeResponse]
@@ -59,7 +59,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     Errors:
     - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
-    - REQUEST_ID_REUSED
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
     - SERVER_BUSY: the server is hashing as many passwords as it can.
     """
     GetMe: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetMeRequest, _account_service_pb2.GetMeResponse]  # type: ignore[assignment]
@@ -82,7 +82,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
         - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
-        - REQUEST_ID_REUSED
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
         - SERVER_BUSY: the server is hashing as many passwords as it can.
         """
 

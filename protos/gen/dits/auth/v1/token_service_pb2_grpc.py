@@ -62,7 +62,7 @@ class TokenServiceServicer:
         tokens with the same limit or a narrower one.
 
         Errors:
-        - REQUEST_ID_REUSED
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,7 +73,7 @@ class TokenServiceServicer:
         needs `user:read`.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,14 +39,14 @@ class TokenServiceStub:
     tokens with the same limit or a narrower one.
 
     Errors:
-    - REQUEST_ID_REUSED
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     ListTokens: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.ListTokensRequest, _token_service_pb2.ListTokensResponse]
     """Lists the caller's tokens that are neither revoked nor expired, newest first. Needs a credential; an API token
     needs `user:read`.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]
     """Revokes one of the caller's tokens. Needs a credential; to revoke another token than itself, an API token needs
@@ -66,14 +66,14 @@ class TokenServiceAsyncStub(TokenServiceStub):
     tokens with the same limit or a narrower one.
 
     Errors:
-    - REQUEST_ID_REUSED
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     ListTokens: _aio.UnaryUnaryMultiCallable[_token_service_pb2.ListTokensRequest, _token_service_pb2.ListTokensResponse]  # type: ignore[assignment]
     """Lists the caller's tokens that are neither revoked nor expired, newest first. Needs a credential; an API token
     needs `user:read`.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     RevokeToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]  # type: ignore[assignment]
     """Revokes one of the caller's tokens. Needs a credential; to revoke another token than itself, an API token needs
@@ -96,7 +96,7 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         tokens with the same limit or a narrower one.
 
         Errors:
-        - REQUEST_ID_REUSED
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
 
     @_abc_1.abstractmethod
@@ -109,7 +109,7 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         needs `user:read`.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
 
     @_abc_1.abstractmethod

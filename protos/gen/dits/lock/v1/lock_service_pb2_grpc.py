@@ -199,7 +199,7 @@ class LockServiceServicer:
         Errors:
         - LOCK_HELD: another lock conflicts with the new holder's.
         - LOCK_STALE: the lock has ended, or has another fence.
-        - REQUEST_ID_REUSED
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,7 +220,7 @@ class LockServiceServicer:
         a credential.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -241,7 +241,7 @@ class LockServiceServicer:
         Needs READ; an API token needs `repo:read`. Filters about the caller need a credential.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

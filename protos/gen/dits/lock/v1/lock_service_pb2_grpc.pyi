@@ -104,7 +104,7 @@ class LockServiceStub:
     Errors:
     - LOCK_HELD: another lock conflicts with the new holder's.
     - LOCK_STALE: the lock has ended, or has another fence.
-    - REQUEST_ID_REUSED
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     GetLock: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.GetLockRequest, _lock_service_pb2.GetLockResponse]
     """Returns a live lock. Needs READ; an API token needs `repo:read`. A lock that has ended gives NOT_FOUND;
@@ -117,7 +117,7 @@ class LockServiceStub:
     a credential.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     CheckPaths: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.CheckPathsRequest, _lock_service_pb2.CheckPathsResponse]
     """Tells which locks cover each of up to 1,000 paths, and whether the caller could push a change of it. Needs READ; an
@@ -130,7 +130,7 @@ class LockServiceStub:
     Needs READ; an API token needs `repo:read`. Filters about the caller need a credential.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     Watch: _grpc.UnaryStreamMultiCallable[_lock_service_pb2.WatchRequest, _lock_service_pb2.WatchResponse]
     """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the call. Needs
@@ -222,7 +222,7 @@ class LockServiceAsyncStub(LockServiceStub):
     Errors:
     - LOCK_HELD: another lock conflicts with the new holder's.
     - LOCK_STALE: the lock has ended, or has another fence.
-    - REQUEST_ID_REUSED
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     GetLock: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.GetLockRequest, _lock_service_pb2.GetLockResponse]  # type: ignore[assignment]
     """Returns a live lock. Needs READ; an API token needs `repo:read`. A lock that has ended gives NOT_FOUND;
@@ -235,7 +235,7 @@ class LockServiceAsyncStub(LockServiceStub):
     a credential.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     CheckPaths: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.CheckPathsRequest, _lock_service_pb2.CheckPathsResponse]  # type: ignore[assignment]
     """Tells which locks cover each of up to 1,000 paths, and whether the caller could push a change of it. Needs READ; an
@@ -248,7 +248,7 @@ class LockServiceAsyncStub(LockServiceStub):
     Needs READ; an API token needs `repo:read`. Filters about the caller need a credential.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     Watch: _aio.UnaryStreamMultiCallable[_lock_service_pb2.WatchRequest, _lock_service_pb2.WatchResponse]  # type: ignore[assignment]
     """Sends what happens to the locks of a repository, in order and without gaps, until the client ends the call. Needs
@@ -367,7 +367,7 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         - LOCK_HELD: another lock conflicts with the new holder's.
         - LOCK_STALE: the lock has ended, or has another fence.
-        - REQUEST_ID_REUSED
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
 
     @_abc_1.abstractmethod
@@ -392,7 +392,7 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         a credential.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
 
     @_abc_1.abstractmethod
@@ -417,7 +417,7 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         Needs READ; an API token needs `repo:read`. Filters about the caller need a credential.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
 
     @_abc_1.abstractmethod

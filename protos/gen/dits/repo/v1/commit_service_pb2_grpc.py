@@ -90,7 +90,7 @@ class CommitServiceServicer:
         deleted.
         - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
         - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
-        - REQUEST_ID_REUSED
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
         - STREAM_ORDER: the messages are not in the order above, a parent comes after its child, or the stream is empty.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -110,7 +110,7 @@ class CommitServiceServicer:
         """Lists a commit and its ancestors, children before their parents. Needs READ; an API token needs `repo:read`.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -62,7 +62,7 @@ class CommitServiceStub:
       deleted.
     - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
     - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
-    - REQUEST_ID_REUSED
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
     - STREAM_ORDER: the messages are not in the order above, a parent comes after its child, or the stream is empty.
     """
     GetCommit: _grpc.UnaryUnaryMultiCallable[_commit_service_pb2.GetCommitRequest, _commit_service_pb2.GetCommitResponse]
@@ -74,7 +74,7 @@ class CommitServiceStub:
     """Lists a commit and its ancestors, children before their parents. Needs READ; an API token needs `repo:read`.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     FindChangesSince: _grpc.UnaryUnaryMultiCallable[_commit_service_pb2.FindChangesSinceRequest, _commit_service_pb2.FindChangesSinceResponse]
     """Finds the paths, of those in the request, that are newer in a revision than in a base commit: commits that are in
@@ -118,7 +118,7 @@ class CommitServiceAsyncStub(CommitServiceStub):
       deleted.
     - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
     - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
-    - REQUEST_ID_REUSED
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
     - STREAM_ORDER: the messages are not in the order above, a parent comes after its child, or the stream is empty.
     """
     GetCommit: _aio.UnaryUnaryMultiCallable[_commit_service_pb2.GetCommitRequest, _commit_service_pb2.GetCommitResponse]  # type: ignore[assignment]
@@ -130,7 +130,7 @@ class CommitServiceAsyncStub(CommitServiceStub):
     """Lists a commit and its ancestors, children before their parents. Needs READ; an API token needs `repo:read`.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     FindChangesSince: _aio.UnaryUnaryMultiCallable[_commit_service_pb2.FindChangesSinceRequest, _commit_service_pb2.FindChangesSinceResponse]  # type: ignore[assignment]
     """Finds the paths, of those in the request, that are newer in a revision than in a base commit: commits that are in
@@ -177,7 +177,7 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
           deleted.
         - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
         - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
-        - REQUEST_ID_REUSED
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
         - STREAM_ORDER: the messages are not in the order above, a parent comes after its child, or the stream is empty.
         """
 
@@ -201,7 +201,7 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists a commit and its ancestors, children before their parents. Needs READ; an API token needs `repo:read`.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
 
     @_abc_1.abstractmethod

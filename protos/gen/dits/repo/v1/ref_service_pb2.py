@@ -22,38 +22,49 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64its/repo/v1/ref_service.proto\x12\x0c\x64its.repo.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x01\n\x06\x42ranch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04head\x18\x02 \x01(\t\x12\x12\n\nis_default\x18\x03 \x01(\x08\x12\x12\n\ncreator_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x13\x43reateBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04head\x18\x03 \x01(\t\"<\n\x14\x43reateBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"4\n\x10GetBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"9\n\x11GetBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"e\n\x13ListBranchesRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x13\n\x0bname_prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"W\n\x14ListBranchesResponse\x12&\n\x08\x62ranches\x18\x01 \x03(\x0b\x32\x14.dits.repo.v1.Branch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"o\n\x13UpdateBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rexpected_head\x18\x03 \x01(\t\x12\x10\n\x08new_head\x18\x04 \x01(\t\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\"<\n\x14UpdateBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"N\n\x13\x44\x65leteBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rexpected_head\x18\x03 \x01(\t\"\x16\n\x14\x44\x65leteBranchResponse2\xb6\x03\n\nRefService\x12U\n\x0c\x43reateBranch\x12!.dits.repo.v1.CreateBranchRequest\x1a\".dits.repo.v1.CreateBranchResponse\x12L\n\tGetBranch\x12\x1e.dits.repo.v1.GetBranchRequest\x1a\x1f.dits.repo.v1.GetBranchResponse\x12U\n\x0cListBranches\x12!.dits.repo.v1.ListBranchesRequest\x1a\".dits.repo.v1.ListBranchesResponse\x12U\n\x0cUpdateBranch\x12!.dits.repo.v1.UpdateBranchRequest\x1a\".dits.repo.v1.UpdateBranchResponse\x12U\n\x0c\x44\x65leteBranch\x12!.dits.repo.v1.DeleteBranchRequest\x1a\".dits.repo.v1.DeleteBranchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64its/repo/v1/ref_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x01\n\x06\x42ranch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04head\x18\x02 \x01(\t\x12\x12\n\nis_default\x18\x03 \x01(\x08\x12\x12\n\ncreator_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x13\x43reateBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04head\x18\x03 \x01(\t\"<\n\x14\x43reateBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"4\n\x10GetBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"9\n\x11GetBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"e\n\x13ListBranchesRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x13\n\x0bname_prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"W\n\x14ListBranchesResponse\x12&\n\x08\x62ranches\x18\x01 \x03(\x0b\x32\x14.dits.repo.v1.Branch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"o\n\x13UpdateBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rexpected_head\x18\x03 \x01(\t\x12\x10\n\x08new_head\x18\x04 \x01(\t\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\"<\n\x14UpdateBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"N\n\x13\x44\x65leteBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rexpected_head\x18\x03 \x01(\t\"\x16\n\x14\x44\x65leteBranchResponse2\xf2\x04\n\nRefService\x12{\n\x0c\x43reateBranch\x12!.dits.repo.v1.CreateBranchRequest\x1a\".dits.repo.v1.CreateBranchResponse\"$\xa2\xbb\x18 \n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x02<2\x12m\n\tGetBranch\x12\x1e.dits.repo.v1.GetBranchRequest\x1a\x1f.dits.repo.v1.GetBranchResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12y\n\x0cListBranches\x12!.dits.repo.v1.ListBranchesRequest\x1a\".dits.repo.v1.ListBranchesResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x12\x7f\n\x0cUpdateBranch\x12!.dits.repo.v1.UpdateBranchRequest\x1a\".dits.repo.v1.UpdateBranchResponse\"(\xa2\xbb\x18$\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x06GN<KLH\x12|\n\x0c\x44\x65leteBranch\x12!.dits.repo.v1.DeleteBranchRequest\x1a\".dits.repo.v1.DeleteBranchResponse\"%\xa2\xbb\x18!\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x03GO<b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.repo.v1.ref_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BRANCH']._serialized_start=82
-  _globals['_BRANCH']._serialized_end=256
-  _globals['_CREATEBRANCHREQUEST']._serialized_start=258
-  _globals['_CREATEBRANCHREQUEST']._serialized_end=327
-  _globals['_CREATEBRANCHRESPONSE']._serialized_start=329
-  _globals['_CREATEBRANCHRESPONSE']._serialized_end=389
-  _globals['_GETBRANCHREQUEST']._serialized_start=391
-  _globals['_GETBRANCHREQUEST']._serialized_end=443
-  _globals['_GETBRANCHRESPONSE']._serialized_start=445
-  _globals['_GETBRANCHRESPONSE']._serialized_end=502
-  _globals['_LISTBRANCHESREQUEST']._serialized_start=504
-  _globals['_LISTBRANCHESREQUEST']._serialized_end=605
-  _globals['_LISTBRANCHESRESPONSE']._serialized_start=607
-  _globals['_LISTBRANCHESRESPONSE']._serialized_end=694
-  _globals['_UPDATEBRANCHREQUEST']._serialized_start=696
-  _globals['_UPDATEBRANCHREQUEST']._serialized_end=807
-  _globals['_UPDATEBRANCHRESPONSE']._serialized_start=809
-  _globals['_UPDATEBRANCHRESPONSE']._serialized_end=869
-  _globals['_DELETEBRANCHREQUEST']._serialized_start=871
-  _globals['_DELETEBRANCHREQUEST']._serialized_end=949
-  _globals['_DELETEBRANCHRESPONSE']._serialized_start=951
-  _globals['_DELETEBRANCHRESPONSE']._serialized_end=973
-  _globals['_REFSERVICE']._serialized_start=976
-  _globals['_REFSERVICE']._serialized_end=1414
+  _globals['_REFSERVICE'].methods_by_name['CreateBranch']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['CreateBranch']._serialized_options = b'\242\273\030 \n\nrepo:write\020\002\032\nrepository(\001J\002<2'
+  _globals['_REFSERVICE'].methods_by_name['GetBranch']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['GetBranch']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_REFSERVICE'].methods_by_name['ListBranches']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['ListBranches']._serialized_options = b'\242\273\030\036\n\trepo:read\020\001\032\nrepository0\001J\001\003'
+  _globals['_REFSERVICE'].methods_by_name['UpdateBranch']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['UpdateBranch']._serialized_options = b'\242\273\030$\n\nrepo:write\020\002\032\nrepository(\001J\006GN<KLH'
+  _globals['_REFSERVICE'].methods_by_name['DeleteBranch']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['DeleteBranch']._serialized_options = b'\242\273\030!\n\nrepo:write\020\002\032\nrepository(\001J\003GO<'
+  _globals['_BRANCH']._serialized_start=111
+  _globals['_BRANCH']._serialized_end=285
+  _globals['_CREATEBRANCHREQUEST']._serialized_start=287
+  _globals['_CREATEBRANCHREQUEST']._serialized_end=356
+  _globals['_CREATEBRANCHRESPONSE']._serialized_start=358
+  _globals['_CREATEBRANCHRESPONSE']._serialized_end=418
+  _globals['_GETBRANCHREQUEST']._serialized_start=420
+  _globals['_GETBRANCHREQUEST']._serialized_end=472
+  _globals['_GETBRANCHRESPONSE']._serialized_start=474
+  _globals['_GETBRANCHRESPONSE']._serialized_end=531
+  _globals['_LISTBRANCHESREQUEST']._serialized_start=533
+  _globals['_LISTBRANCHESREQUEST']._serialized_end=634
+  _globals['_LISTBRANCHESRESPONSE']._serialized_start=636
+  _globals['_LISTBRANCHESRESPONSE']._serialized_end=723
+  _globals['_UPDATEBRANCHREQUEST']._serialized_start=725
+  _globals['_UPDATEBRANCHREQUEST']._serialized_end=836
+  _globals['_UPDATEBRANCHRESPONSE']._serialized_start=838
+  _globals['_UPDATEBRANCHRESPONSE']._serialized_end=898
+  _globals['_DELETEBRANCHREQUEST']._serialized_start=900
+  _globals['_DELETEBRANCHREQUEST']._serialized_end=978
+  _globals['_DELETEBRANCHRESPONSE']._serialized_start=980
+  _globals['_DELETEBRANCHRESPONSE']._serialized_end=1002
+  _globals['_REFSERVICE']._serialized_start=1005
+  _globals['_REFSERVICE']._serialized_end=1631
 # @@protoc_insertion_point(module_scope)

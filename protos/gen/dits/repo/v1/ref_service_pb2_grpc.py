@@ -96,7 +96,7 @@ class RefServiceServicer:
         """Lists the branches of a repository by name. Needs READ; an API token needs `repo:read`.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

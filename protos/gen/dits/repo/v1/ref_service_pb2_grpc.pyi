@@ -54,7 +54,7 @@ class RefServiceStub:
     """Lists the branches of a repository by name. Needs READ; an API token needs `repo:read`.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     UpdateBranch: _grpc.UnaryUnaryMultiCallable[_ref_service_pb2.UpdateBranchRequest, _ref_service_pb2.UpdateBranchResponse]
     """Moves a branch from `expected_head` to `new_head`. Needs WRITE; an API token needs `repo:write`.
@@ -107,7 +107,7 @@ class RefServiceAsyncStub(RefServiceStub):
     """Lists the branches of a repository by name. Needs READ; an API token needs `repo:read`.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     UpdateBranch: _aio.UnaryUnaryMultiCallable[_ref_service_pb2.UpdateBranchRequest, _ref_service_pb2.UpdateBranchResponse]  # type: ignore[assignment]
     """Moves a branch from `expected_head` to `new_head`. Needs WRITE; an API token needs `repo:write`.
@@ -175,7 +175,7 @@ class RefServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the branches of a repository by name. Needs READ; an API token needs `repo:read`.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
 
     @_abc_1.abstractmethod

@@ -41,7 +41,7 @@ class RepositoryServiceStub:
 
     Errors:
     - NAME_TAKEN: the owner has a repository of that name.
-    - REQUEST_ID_REUSED
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     GetRepository: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.GetRepositoryRequest, _repository_service_pb2.GetRepositoryResponse]
     """Returns one repository. Needs READ; an API token needs `repo:read`.
@@ -55,7 +55,7 @@ class RepositoryServiceStub:
     A page may be shorter than `page_size` although it is not the last.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
 
 @_typing.type_check_only
@@ -71,7 +71,7 @@ class RepositoryServiceAsyncStub(RepositoryServiceStub):
 
     Errors:
     - NAME_TAKEN: the owner has a repository of that name.
-    - REQUEST_ID_REUSED
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     GetRepository: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.GetRepositoryRequest, _repository_service_pb2.GetRepositoryResponse]  # type: ignore[assignment]
     """Returns one repository. Needs READ; an API token needs `repo:read`.
@@ -85,7 +85,7 @@ class RepositoryServiceAsyncStub(RepositoryServiceStub):
     A page may be shorter than `page_size` although it is not the last.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
 
 class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -104,7 +104,7 @@ class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
         - NAME_TAKEN: the owner has a repository of that name.
-        - REQUEST_ID_REUSED
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
 
     @_abc_1.abstractmethod
@@ -130,7 +130,7 @@ class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
         A page may be shorter than `page_size` although it is not the last.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
 
 def add_RepositoryServiceServicer_to_server(servicer: RepositoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,36 +22,45 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from dits.repo.v1 import manifest_pb2 as dits_dot_repo_dot_v1_dot_manifest__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64its/repo/v1/tree_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/repo/v1/manifest.proto\"6\n\x12GetManifestRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\"r\n\x13GetManifestResponse\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x13\n\x0b\x65ntry_count\x18\x03 \x01(\x03\x12\x12\n\ntotal_size\x18\x04 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x05 \x01(\x03\"N\n\x11StreamTreeRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x13\n\x0bhave_hashes\x18\x03 \x01(\x0c\"O\n\x12StreamTreeResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12\x11\n\ttree_hash\x18\x02 \x01(\t\x12\x11\n\tmanifests\x18\x03 \x03(\x0c\"q\n\x14ListDirectoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"t\n\x15ListDirectoryResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12-\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1c.dits.repo.v1.DirectoryEntry\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x94\x01\n\x0e\x44irectoryEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.dits.repo.v1.EntryKind\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04mode\x18\x04 \x01(\r\x12\x0c\n\x04hash\x18\x05 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x06 \x01(\x03\x12\x0e\n\x06target\x18\x07 \x01(\t\"E\n\x0fGetEntryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\"y\n\x10GetEntryResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12+\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x1c.dits.repo.v1.DirectoryEntry\x12#\n\x06stored\x18\x03 \x01(\x0b\x32\x13.dits.repo.v1.Entry*n\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_KIND_FILE\x10\x01\x12\x18\n\x14\x45NTRY_KIND_DIRECTORY\x10\x02\x12\x16\n\x12\x45NTRY_KIND_SYMLINK\x10\x03\x32\xd9\x02\n\x0bTreeService\x12R\n\x0bGetManifest\x12 .dits.repo.v1.GetManifestRequest\x1a!.dits.repo.v1.GetManifestResponse\x12Q\n\nStreamTree\x12\x1f.dits.repo.v1.StreamTreeRequest\x1a .dits.repo.v1.StreamTreeResponse0\x01\x12X\n\rListDirectory\x12\".dits.repo.v1.ListDirectoryRequest\x1a#.dits.repo.v1.ListDirectoryResponse\x12I\n\x08GetEntry\x12\x1d.dits.repo.v1.GetEntryRequest\x1a\x1e.dits.repo.v1.GetEntryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64its/repo/v1/tree_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1b\x64its/repo/v1/manifest.proto\"6\n\x12GetManifestRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\"r\n\x13GetManifestResponse\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x13\n\x0b\x65ntry_count\x18\x03 \x01(\x03\x12\x12\n\ntotal_size\x18\x04 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x05 \x01(\x03\"N\n\x11StreamTreeRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x13\n\x0bhave_hashes\x18\x03 \x01(\x0c\"O\n\x12StreamTreeResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12\x11\n\ttree_hash\x18\x02 \x01(\t\x12\x11\n\tmanifests\x18\x03 \x03(\x0c\"q\n\x14ListDirectoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"t\n\x15ListDirectoryResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12-\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1c.dits.repo.v1.DirectoryEntry\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x94\x01\n\x0e\x44irectoryEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.dits.repo.v1.EntryKind\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04mode\x18\x04 \x01(\r\x12\x0c\n\x04hash\x18\x05 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x06 \x01(\x03\x12\x0e\n\x06target\x18\x07 \x01(\t\"E\n\x0fGetEntryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\"y\n\x10GetEntryResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12+\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x1c.dits.repo.v1.DirectoryEntry\x12#\n\x06stored\x18\x03 \x01(\x0b\x32\x13.dits.repo.v1.Entry*n\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_KIND_FILE\x10\x01\x12\x18\n\x14\x45NTRY_KIND_DIRECTORY\x10\x02\x12\x16\n\x12\x45NTRY_KIND_SYMLINK\x10\x03\x32\xe0\x03\n\x0bTreeService\x12s\n\x0bGetManifest\x12 .dits.repo.v1.GetManifestRequest\x1a!.dits.repo.v1.GetManifestResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12r\n\nStreamTree\x12\x1f.dits.repo.v1.StreamTreeRequest\x1a .dits.repo.v1.StreamTreeResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x30\x01\x12|\n\rListDirectory\x12\".dits.repo.v1.ListDirectoryRequest\x1a#.dits.repo.v1.ListDirectoryResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x12j\n\x08GetEntry\x12\x1d.dits.repo.v1.GetEntryRequest\x1a\x1e.dits.repo.v1.GetEntryResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.repo.v1.tree_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTRYKIND']._serialized_start=989
-  _globals['_ENTRYKIND']._serialized_end=1099
-  _globals['_GETMANIFESTREQUEST']._serialized_start=78
-  _globals['_GETMANIFESTREQUEST']._serialized_end=132
-  _globals['_GETMANIFESTRESPONSE']._serialized_start=134
-  _globals['_GETMANIFESTRESPONSE']._serialized_end=248
-  _globals['_STREAMTREEREQUEST']._serialized_start=250
-  _globals['_STREAMTREEREQUEST']._serialized_end=328
-  _globals['_STREAMTREERESPONSE']._serialized_start=330
-  _globals['_STREAMTREERESPONSE']._serialized_end=409
-  _globals['_LISTDIRECTORYREQUEST']._serialized_start=411
-  _globals['_LISTDIRECTORYREQUEST']._serialized_end=524
-  _globals['_LISTDIRECTORYRESPONSE']._serialized_start=526
-  _globals['_LISTDIRECTORYRESPONSE']._serialized_end=642
-  _globals['_DIRECTORYENTRY']._serialized_start=645
-  _globals['_DIRECTORYENTRY']._serialized_end=793
-  _globals['_GETENTRYREQUEST']._serialized_start=795
-  _globals['_GETENTRYREQUEST']._serialized_end=864
-  _globals['_GETENTRYRESPONSE']._serialized_start=866
-  _globals['_GETENTRYRESPONSE']._serialized_end=987
-  _globals['_TREESERVICE']._serialized_start=1102
-  _globals['_TREESERVICE']._serialized_end=1447
+  _globals['_TREESERVICE'].methods_by_name['GetManifest']._loaded_options = None
+  _globals['_TREESERVICE'].methods_by_name['GetManifest']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_TREESERVICE'].methods_by_name['StreamTree']._loaded_options = None
+  _globals['_TREESERVICE'].methods_by_name['StreamTree']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_TREESERVICE'].methods_by_name['ListDirectory']._loaded_options = None
+  _globals['_TREESERVICE'].methods_by_name['ListDirectory']._serialized_options = b'\242\273\030\036\n\trepo:read\020\001\032\nrepository0\001J\001\003'
+  _globals['_TREESERVICE'].methods_by_name['GetEntry']._loaded_options = None
+  _globals['_TREESERVICE'].methods_by_name['GetEntry']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_ENTRYKIND']._serialized_start=1018
+  _globals['_ENTRYKIND']._serialized_end=1128
+  _globals['_GETMANIFESTREQUEST']._serialized_start=107
+  _globals['_GETMANIFESTREQUEST']._serialized_end=161
+  _globals['_GETMANIFESTRESPONSE']._serialized_start=163
+  _globals['_GETMANIFESTRESPONSE']._serialized_end=277
+  _globals['_STREAMTREEREQUEST']._serialized_start=279
+  _globals['_STREAMTREEREQUEST']._serialized_end=357
+  _globals['_STREAMTREERESPONSE']._serialized_start=359
+  _globals['_STREAMTREERESPONSE']._serialized_end=438
+  _globals['_LISTDIRECTORYREQUEST']._serialized_start=440
+  _globals['_LISTDIRECTORYREQUEST']._serialized_end=553
+  _globals['_LISTDIRECTORYRESPONSE']._serialized_start=555
+  _globals['_LISTDIRECTORYRESPONSE']._serialized_end=671
+  _globals['_DIRECTORYENTRY']._serialized_start=674
+  _globals['_DIRECTORYENTRY']._serialized_end=822
+  _globals['_GETENTRYREQUEST']._serialized_start=824
+  _globals['_GETENTRYREQUEST']._serialized_end=893
+  _globals['_GETENTRYRESPONSE']._serialized_start=895
+  _globals['_GETENTRYRESPONSE']._serialized_end=1016
+  _globals['_TREESERVICE']._serialized_start=1131
+  _globals['_TREESERVICE']._serialized_end=1611
 # @@protoc_insertion_point(module_scope)

@@ -88,7 +88,7 @@ class TreeServiceServicer:
         A path that is not a directory gives NOT_FOUND.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,7 @@ class TreeServiceStub:
     A path that is not a directory gives NOT_FOUND.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     GetEntry: _grpc.UnaryUnaryMultiCallable[_tree_service_pb2.GetEntryRequest, _tree_service_pb2.GetEntryResponse]
     """Returns what is at a path; for a file with its chunks, as ChunkService.DownloadChunks takes them. Needs READ; an
@@ -85,7 +85,7 @@ class TreeServiceAsyncStub(TreeServiceStub):
     A path that is not a directory gives NOT_FOUND.
 
     Errors:
-    - INVALID_PAGE_TOKEN
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     GetEntry: _aio.UnaryUnaryMultiCallable[_tree_service_pb2.GetEntryRequest, _tree_service_pb2.GetEntryResponse]  # type: ignore[assignment]
     """Returns what is at a path; for a file with its chunks, as ChunkService.DownloadChunks takes them. Needs READ; an
@@ -133,7 +133,7 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
         A path that is not a directory gives NOT_FOUND.
 
         Errors:
-        - INVALID_PAGE_TOKEN
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,88 @@
+"""Steps 5 and 6 of the chain: who calls, and whether the RPC's policy lets the call in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from operator import attrgetter
+from typing import Any, cast
+
+from google.protobuf.message import Message
+
+from shared.errors import DomainError, invalid_field, repository_read_only, unauthenticated
+from shared.formats import credentials
+from shared.rpc.call import AccessResolver, Call
+from shared.rpc.policy import Policy
+
+# Open streams are checked again so that nothing outlives a revocation by more than five seconds.
+CACHE_SECONDS = 5.0
+STREAM_CHECK_SECONDS = 2.5
+
+
+class Admission:
+    """Lets the calls of one RPC in."""
+
+    def __init__(self, resolver: AccessResolver, policy: Policy) -> None:
+        self._resolver = resolver
+        self._policy = policy
+
+    async def admit(self, call: Call, request: Message, max_age: float = CACHE_SECONDS) -> None:
+        """Authenticates the caller and holds the call against its policy."""
+        policy = self._policy
+        if policy.quiet:
+            return
+        repository = self._repository(request)
+        if call.token is None and not policy.anonymous:
+            raise unauthenticated()
+        if call.token is not None and not credentials.well_formed(call.token):
+            raise unauthenticated()
+        if call.token is None and not repository:
+            return
+        call.access = await self._resolver.resolve(call.token, repository, max_age)
+        if call.access.caller is not None:
+            call.access.caller.require_scope(policy.scope)
+        if repository:
+            call.repository.require(policy.permission)
+            if policy.mutates and call.repository.read_only:
+                raise repository_read_only()
+
+    @asynccontextmanager
+    async def watched(self, call: Call, request: Message) -> AsyncIterator[None]:
+        """Checks an open stream's right again and again; ends it when the right is gone."""
+        if self._policy.quiet:
+            yield
+            return
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        refused: list[DomainError] = []
+
+        async def watch() -> None:
+            while True:
+                await asyncio.sleep(STREAM_CHECK_SECONDS)
+                try:
+                    await self.admit(call, request, max_age=STREAM_CHECK_SECONDS / 2)
+                except DomainError as error:
+                    refused.append(error)
+                    task.cancel()
+                    return
+
+        watcher = asyncio.create_task(watch())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not refused:
+                raise
+            task.uncancel()
+            raise refused[0] from None
+        finally:
+            watcher.cancel()
+
+    def _repository(self, request: Message) -> str:
+        """The repository that a request names."""
+        field = self._policy.repository_field
+        if not field:
+            return ""
+        name = str(attrgetter(field)(request))
+        if not name:
+            raise invalid_field(field, "must name a repository: a UUID or owner/name")
+        return name
