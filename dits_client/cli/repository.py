@@ -2,13 +2,15 @@
 
 import uuid
 from argparse import Namespace
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 from dits.repo.v1.commit_service_pb2 import ListCommitsRequest
+from dits.repo.v1.manifest_pb2 import Signer
 from dits.repo.v1.repository_service_pb2 import (
     CreateRepositoryRequest,
     ListRepositoriesRequest,
@@ -96,11 +98,18 @@ def log(arguments: Namespace) -> None:
             for commit in page.commits
         )
         for commit in islice(commits, limit):
-            when = _EPOCH + timedelta(microseconds=commit.author.time_us)
             title = commit.message.partition("\n")[0]
-            print(
-                f"{commit.hash[:12]}  {when:%Y-%m-%d %H:%M}  {commit.author.name}  {title}".rstrip()
-            )
+            when = time_of(commit.author)
+            print(f"{commit.hash[:12]}  {when}  {commit.author.name}  {title}".rstrip())
+
+
+def time_of(signer: Signer) -> str:
+    """Return when someone signed, by their own clock, with its offset from UTC."""
+    moment = _EPOCH + timedelta(microseconds=signer.time_us)
+    # In the first and last hours of time, other zones are in years that cannot be written.
+    with suppress(OverflowError):
+        moment = moment.astimezone(timezone(timedelta(minutes=signer.offset_minutes)))
+    return f"{moment:%Y-%m-%d %H:%M %z}"
 
 
 def ls(arguments: Namespace) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_HEAD_MOVED
 from dits.repo.v1.commit_service_pb2 import PushResponse
-from dits.repo.v1.manifest_pb2 import CommitContent, Signer
+from dits.repo.v1.manifest_pb2 import CommitContent
 from dits.repo.v1.ref_service_pb2 import CreateBranchRequest, UpdateBranchRequest
 
 from dits_client.content.manifest import Change, diff, directories
@@ -25,7 +25,8 @@ from dits_client.workspace.read_files import Read
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import State, Workspace
-from shared.formats.commits import commit_hash
+from shared.formats.canonical import FormatError
+from shared.formats.commits import check_message, commit_hash
 
 # How often a refusal that the client can mend is mended.
 MENDS = 3
@@ -48,6 +49,10 @@ def push(
     another branch, which may be new. With `force` commits of others are left behind.
     """
     started = time.monotonic()
+    try:
+        check_message(message)
+    except FormatError as error:
+        raise ClientError(f"the commit cannot be made: {error.description}") from None
     workspace = _open_workspace(folder, client, repository)
     with workspace.locked():
         wanted = Wanted(message, branch or workspace.state.branch, force, author)
@@ -179,8 +184,7 @@ class _Push:
             return Uploaded(uploader.finish(), uploader.pieces)
 
     def _proposal(self, wanted: Wanted, head: str, tree: bytes) -> Proposal:
-        author = wanted.author or self._me()
-        signer = Signer(name=author.name, email=author.email, time_us=time.time_ns() // 1000)
+        signer = (wanted.author or self._me()).sign()
         parents = [bytes.fromhex(self._state.head)] if self._state.head else []
         commit = CommitContent(
             tree_hash=tree,

@@ -1,6 +1,9 @@
 """What a push is asked for, and what it came to."""
 
+import time
 from dataclasses import dataclass
+
+from dits.repo.v1.manifest_pb2 import Signer
 
 from dits_client.transfer.upload_stream import UploadReport
 from dits_client.workspace.snapshot import Snapshot
@@ -38,6 +41,14 @@ class Author:
 
     name: str
     email: str
+
+    def sign(self) -> Signer:
+        """Return the author at this moment, in the time zone of this machine."""
+        now = time.time_ns()
+        offset = time.localtime(now // 1_000_000_000).tm_gmtoff
+        return Signer(
+            name=self.name, email=self.email, time_us=now // 1000, offset_minutes=offset // 60
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from shared.formats.canonical import (
 )
 
 MAX_PARENTS = 64
-MAX_MESSAGE_BYTES = 64 << 10
+MAX_MESSAGE_BYTES = 256 << 10
 MAX_SIGNER_NAME = 255
 MAX_EMAIL_BYTES = 254
+MAX_OFFSET_MINUTES = 24 * 60 - 1
 # The range of google.protobuf.Timestamp, years 1 to 9999, in microseconds.
 MIN_TIME_US = -62_135_596_800_000_000
 MAX_TIME_US = 253_402_300_799_999_999
@@ -53,21 +54,28 @@ def check_commit(commit: CommitContent) -> None:
             _check_signer(signer)
         except FormatError as error:
             raise error.under(role) from None
-    check_text("message", commit.message)
-    if len(commit.message.encode()) > MAX_MESSAGE_BYTES:
-        raise FormatError("message", at_most("a message", MAX_MESSAGE_BYTES, "bytes"))
+    check_message(commit.message)
     known = CommitContent.FromString(commit.SerializeToString(deterministic=True))
     known.DiscardUnknownFields()
     if known.ByteSize() != commit.ByteSize():
         raise FormatError("commit", "has unknown fields")
 
 
+def check_message(message: str) -> None:
+    """Raise FormatError unless the text may be the message of a commit."""
+    check_text("message", message)
+    if len(message.encode()) > MAX_MESSAGE_BYTES:
+        raise FormatError("message", at_most("a message", MAX_MESSAGE_BYTES, "bytes"))
+
+
 def _check_signer(signer: Signer) -> None:
     check_text("name", signer.name)
-    if not 1 <= len(signer.name) <= MAX_SIGNER_NAME:
-        raise FormatError("name", f"has 1 to {MAX_SIGNER_NAME} characters")
+    if len(signer.name) > MAX_SIGNER_NAME:
+        raise FormatError("name", at_most("a name", MAX_SIGNER_NAME, "characters"))
     check_text("email", signer.email)
     if len(signer.email.encode()) > MAX_EMAIL_BYTES:
         raise FormatError("email", at_most("an address", MAX_EMAIL_BYTES, "bytes"))
     if not MIN_TIME_US <= signer.time_us <= MAX_TIME_US:
         raise FormatError("time_us", "is not between the years 1 and 9999")
+    if not -MAX_OFFSET_MINUTES <= signer.offset_minutes <= MAX_OFFSET_MINUTES:
+        raise FormatError("offset_minutes", f"is not within {MAX_OFFSET_MINUTES} minutes of UTC")

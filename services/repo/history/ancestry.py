@@ -82,5 +82,6 @@ def _columns(name: str, content: CommitContent, node: Node) -> tuple[object, ...
     )
 
 
-def _signer(signer: Signer) -> tuple[str, str, datetime]:
-    return signer.name, signer.email, EPOCH + timedelta(microseconds=signer.time_us)
+def _signer(signer: Signer) -> tuple[str, str, datetime, int]:
+    time = EPOCH + timedelta(microseconds=signer.time_us)
+    return signer.name, signer.email, time, signer.offset_minutes

@@ -19,14 +19,18 @@ SELECT EXISTS (SELECT FROM reached WHERE hash = $3);
 
 -- name: insert_commits
 -- Adds commits, parents first; those that are there stay as they are. $4 lists parents with commas.
-INSERT INTO commits (repo_id, hash, parent_hashes, tree_hash, generation, author_name, author_email,
-                     author_timestamp, committer_name, committer_email, committer_timestamp, message)
+INSERT INTO commits (repo_id, hash, parent_hashes, tree_hash, generation,
+                     author_name, author_email, author_timestamp, author_offset_minutes,
+                     committer_name, committer_email, committer_timestamp, committer_offset_minutes,
+                     message)
 SELECT $1, d.hash, coalesce(string_to_array(nullif(d.parents, ''), ','), '{}'), d.tree, d.generation,
-       d.author, d.author_email, d.authored, d.committer, d.committer_email, d.committed, d.message
-FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::timestamptz[],
-            $9::text[], $10::text[], $11::timestamptz[], $12::text[])
-     AS d (hash, tree, parents, generation, author, author_email, authored,
-           committer, committer_email, committed, message)
+       d.author, d.author_email, d.authored, d.author_offset,
+       d.committer, d.committer_email, d.committed, d.committer_offset, d.message
+FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[],
+            $6::text[], $7::text[], $8::timestamptz[], $9::smallint[],
+            $10::text[], $11::text[], $12::timestamptz[], $13::smallint[], $14::text[])
+     AS d (hash, tree, parents, generation, author, author_email, authored, author_offset,
+           committer, committer_email, committed, committer_offset, message)
 ORDER BY d.hash
 ON CONFLICT (repo_id, hash) DO NOTHING
 RETURNING hash;

@@ -28,6 +28,7 @@ PushRequests = AsyncIterator[pb.PushRequest]
 MAX_MANIFESTS = 1_000_000
 MAX_MANIFEST_BYTES = 1 << 30
 MAX_COMMITS = 100_000
+MAX_COMMIT_BYTES = 256 << 20
 MAX_LOCKS = 100_000
 MAX_UPDATES = 100
 
@@ -52,7 +53,8 @@ class Push:
     manifests: dict[str, Manifest] = field(default_factory=dict)
     commits: dict[str, CommitContent] = field(default_factory=dict)
     updates: list[Update] = field(default_factory=list)
-    size: int = 0
+    manifest_bytes: int = 0
+    commit_bytes: int = 0
 
     def fingerprint(self) -> bytes:
         """What makes two pushes the same: commits name trees, trees name everything."""
@@ -112,9 +114,9 @@ def _header(push: Push, header: pb.PushHeader) -> None:
 def _manifests(push: Push, contents: Iterable[bytes]) -> None:
     """Decodes and names some manifests. Runs in a thread: a large directory takes a while."""
     for content in contents:
-        push.size += len(content)
-        if push.size > MAX_MANIFEST_BYTES:
-            raise batch_too_large("manifests", MAX_MANIFEST_BYTES, push.size)
+        push.manifest_bytes += len(content)
+        if push.manifest_bytes > MAX_MANIFEST_BYTES:
+            raise batch_too_large("manifests", MAX_MANIFEST_BYTES, push.manifest_bytes)
         name = content_hash(content)
         if name in push.manifests:
             continue
@@ -129,6 +131,9 @@ def _manifests(push: Push, contents: Iterable[bytes]) -> None:
 
 def _commits(push: Push, commits: Iterable[CommitContent]) -> None:
     for commit in commits:
+        push.commit_bytes += commit.ByteSize()
+        if push.commit_bytes > MAX_COMMIT_BYTES:
+            raise batch_too_large("commits", MAX_COMMIT_BYTES, push.commit_bytes)
         try:
             push.commits[commit_hash(commit)] = commit
         except FormatError as error:

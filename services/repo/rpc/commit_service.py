@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, timedelta
 from uuid import UUID
 
 from dits.repo.v1 import commit_service_pb2 as pb
@@ -27,6 +27,8 @@ Q = sql.load(__file__)
 # A page token carries the commits that the next page begins at; a wider history is cut into
 # shorter pages by never walking further than this many commits at once.
 STEP = 100
+# What the commits of one page come to at most; the rest of a message of 4 MiB is the page token's.
+PAGE_BYTES = 3 << 20
 
 
 class CommitService:
@@ -46,10 +48,10 @@ class CommitService:
         repo_id = call.repository.id
         async with self._database.connection() as connection:
             revision = await revisions.find(connection, repo_id, request.revision)
-            row = await connection.fetchrow(Q.get_commit, repo_id, revision.commit)
-        if row is None:
+            commits = await _load(connection, repo_id, [revision.commit])
+        if not commits:
             raise not_found("revision", request.revision)
-        return pb.GetCommitResponse(commit=_message(row))
+        return pb.GetCommitResponse(commit=commits[0])
 
     async def FindChangesSince(
         self, request: pb.FindChangesSinceRequest, call: Call
@@ -74,7 +76,7 @@ class CommitService:
     async def ListCommits(
         self, request: pb.ListCommitsRequest, call: Call
     ) -> pb.ListCommitsResponse:
-        """A commit and its ancestors, children first."""
+        """A commit and its ancestors, children first; as many as a message can hold."""
         page = Page(self._key, request, call)
         repo_id = call.repository.id
         async with self._database.connection() as connection:
@@ -82,25 +84,37 @@ class CommitService:
             if frontier is None:
                 revision = await revisions.find(connection, repo_id, request.revision)
                 frontier = [revision.commit]
-            rows: list[Row] = []
-            while frontier and len(rows) < page.size:
-                most = min(STEP, page.size - len(rows))
+            commits: list[pb.Commit] = []
+            room, full = PAGE_BYTES, False
+            while frontier and len(commits) < page.size and not full:
+                most = min(STEP, page.size - len(commits))
                 known = await _walk(connection, repo_id, frontier, most)
-                taken, frontier = take(known, frontier, most)
-                rows += [known[name] for name in taken]
+                names, frontier = next_commits(known, frontier, most, room)
+                commits += await _load(connection, repo_id, names)
+                room -= sum(known[name]["bytes"] for name in names)
+                full = len(names) < most
         token = page.token(*frontier) if frontier else ""
-        return pb.ListCommitsResponse(commits=map(_message, rows), next_page_token=token)
+        return pb.ListCommitsResponse(commits=commits, next_page_token=token)
+
+
+async def _load(connection: Connection, repo_id: UUID, names: list[str]) -> list[pb.Commit]:
+    """Returns some commits in this order, without those that do not exist."""
+    rows = {row["hash"]: row for row in await connection.fetch(Q.commits, repo_id, names)}
+    return [_message(rows[name]) for name in names if name in rows]
 
 
 async def _walk(
     connection: Connection, repo_id: UUID, frontier: list[str], depth: int
 ) -> dict[str, Row]:
+    """Returns generation, parents and size of all commits that a page from the frontier can need."""
     rows = await connection.fetch(Q.walk, repo_id, frontier, depth + 1)
     return {row["hash"]: row for row in rows}
 
 
-def take(known: Mapping[str, Row], frontier: list[str], most: int) -> tuple[list[str], list[str]]:
-    """Takes up to `most` commits, highest generation first, and returns them and what comes next.
+def next_commits(
+    known: Mapping[str, Row], frontier: list[str], most: int, room: int
+) -> tuple[list[str], list[str]]:
+    """Returns up to `most` commits of `room` bytes, highest generation first, and the next frontier.
 
     A commit's generation is higher than that of all its ancestors, so every child of a commit is
     taken before the commit itself, and each commit once.
@@ -110,7 +124,11 @@ def take(known: Mapping[str, Row], frontier: list[str], most: int) -> tuple[list
     waiting = set(frontier)
     taken: list[str] = []
     while heap and len(taken) < most:
-        _, name = heapq.heappop(heap)
+        _, name = heap[0]
+        room -= known[name]["bytes"]
+        if room < 0:
+            break
+        heapq.heappop(heap)
         waiting.discard(name)
         taken.append(name)
         for parent in known[name]["parent_hashes"]:
@@ -133,5 +151,11 @@ def _message(row: Row) -> pb.Commit:
 
 
 def _signer(row: Row, role: str) -> Signer:
-    time_us = (row[f"{role}_timestamp"] - EPOCH) // timedelta(microseconds=1)
-    return Signer(name=row[f"{role}_name"], email=row[f"{role}_email"], time_us=time_us)
+    # The first and the last time of all come back without a zone: the driver stores them as infinity.
+    time = row[f"{role}_timestamp"].replace(tzinfo=UTC)
+    return Signer(
+        name=row[f"{role}_name"],
+        email=row[f"{role}_email"],
+        time_us=(time - EPOCH) // timedelta(microseconds=1),
+        offset_minutes=row[f"{role}_offset_minutes"],
+    )

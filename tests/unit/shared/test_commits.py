@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from shared.formats.canonical import FormatError, content_hash
 from shared.formats.commits import (
+    MAX_MESSAGE_BYTES,
+    MAX_OFFSET_MINUTES,
     MAX_TIME_US,
     MIN_TIME_US,
     check_commit,
@@ -30,10 +32,15 @@ def _commit(**fields: object) -> CommitContent:
 @given(
     st.lists(digests, unique=True, max_size=4),
     st.text(st.characters(exclude_characters="\0", codec="utf-8")),
-    st.integers(MIN_TIME_US, MAX_TIME_US),
+    st.builds(
+        Signer,
+        name=st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=9),
+        time_us=st.integers(MIN_TIME_US, MAX_TIME_US),
+        offset_minutes=st.integers(-MAX_OFFSET_MINUTES, MAX_OFFSET_MINUTES),
+    ),
 )
-def test_commit_survives_the_round_trip(parents: list[bytes], message: str, time: int) -> None:
-    commit = _commit(parent_hashes=parents, message=message, author=Signer(name="A", time_us=time))
+def test_commit_survives_the_round_trip(parents: list[bytes], message: str, author: Signer) -> None:
+    commit = _commit(parent_hashes=parents, message=message, author=author)
     content = encode_commit(commit)
     assert decode_commit(content) == commit
     assert commit_hash(commit) == content_hash(content)
@@ -46,12 +53,14 @@ def test_commit_survives_the_round_trip(parents: list[bytes], message: str, time
         (_commit(parent_hashes=[b"short"]), "parent_hashes"),
         (_commit(parent_hashes=[ONE, ONE]), "parent_hashes"),
         (_commit(parent_hashes=[bytes([i]) * 32 for i in range(65)]), "parent_hashes"),
-        (_commit(author=Signer()), "author.name"),
         (_commit(committer=Signer(name="x" * 256)), "committer.name"),
         (_commit(author=Signer(name="a\0b")), "author.name"),
         (_commit(author=Signer(name="a", email="x" * 255)), "author.email"),
         (_commit(author=Signer(name="a", time_us=1 << 62)), "author.time_us"),
-        (_commit(message="x" * 65537), "message"),
+        (_commit(author=Signer(offset_minutes=1440)), "author.offset_minutes"),
+        (_commit(committer=Signer(offset_minutes=-1440)), "committer.offset_minutes"),
+        (_commit(message="x" * (MAX_MESSAGE_BYTES + 1)), "message"),
+        (_commit(message="\u00e9" * (MAX_MESSAGE_BYTES // 2) + "x"), "message"),
         (_commit(message="\0"), "message"),
         (CommitContent.FromString(_commit().SerializeToString() + b"\x40\x01"), "commit"),
     ],
@@ -60,3 +69,15 @@ def test_bad_commits_are_refused(commit: CommitContent, field: str) -> None:
     with pytest.raises(FormatError) as caught:
         check_commit(commit)
     assert caught.value.field == field
+
+
+def test_the_offset_is_part_of_the_hash() -> None:
+    hashes = {
+        commit_hash(_commit(author=Signer(name="a", offset_minutes=offset)))
+        for offset in (-MAX_OFFSET_MINUTES, -60, 0, 60, MAX_OFFSET_MINUTES)
+    }
+    assert len(hashes) == 5
+
+
+def test_names_may_be_empty_and_messages_long() -> None:
+    check_commit(_commit(author=Signer(), committer=Signer(), message="x" * MAX_MESSAGE_BYTES))
