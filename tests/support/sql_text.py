@@ -8,6 +8,7 @@ from collections.abc import Iterable
 _FUNCTION = re.compile(
     r"^CREATE (?:OR REPLACE )?FUNCTION (\w+)\(.*?\bAS \$\$(.*?)\$\$", re.MULTILINE | re.DOTALL
 )
+_VIEW = re.compile(r"^CREATE VIEW (\w+) AS\n(.*?);$", re.MULTILINE | re.DOTALL)
 _WRITE = re.compile(
     r"\b(?:INSERT\s+INTO|MERGE\s+INTO|DELETE\s+FROM|TRUNCATE"
     r"|(?<!FOR NO KEY )(?<!FOR )(?<!DO )UPDATE)\s+(\w+)",
@@ -28,6 +29,18 @@ def without_comments(sql: str) -> str:
 def defined_functions(sql: str) -> list[tuple[str, str]]:
     """Names and bodies of the functions that a file creates."""
     return [(match[1], match[2]) for match in _FUNCTION.finditer(sql)]
+
+
+def defined_views(sql: str) -> list[tuple[str, str]]:
+    """Names and queries of the views that a file creates."""
+    return [(match[1], match[2]) for match in _VIEW.finditer(sql)]
+
+
+def named_relations(sql: str, names: Iterable[str]) -> set[str]:
+    """Those of the tables or views that a text names anywhere but in strings and behind a dot."""
+    code = re.sub(r"'[^']*'", "''", without_comments(sql))
+    words = set(re.findall(r"(?<![.\w])\w+", code))
+    return words.intersection(names)
 
 
 def called_functions(sql: str, names: Iterable[str]) -> set[str]:
