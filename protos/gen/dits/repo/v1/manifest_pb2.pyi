@@ -3,9 +3,9 @@
 isort:skip_file
 The stored formats: manifests, recipes and commits, and their hashes.
 
-Each is stored and named in its canonical form: protobuf wire format with the fields in ascending
-order of their numbers, default values left out, repeated integers packed, and nothing unknown. The
-server refuses any other encoding with CONTENT_MISMATCH. The hash is the BLAKE3 of those bytes.
+Each is stored in its canonical form: protobuf wire format with the fields in ascending order of their
+numbers, default values left out, repeated integers packed, and nothing unknown. The server refuses any
+other encoding with CONTENT_MISMATCH. The hash is the BLAKE3 of those bytes.
 """
 
 from collections import abc as _abc
