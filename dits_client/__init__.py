@@ -2,7 +2,7 @@
 
     from dits_client.checkout.clone import clone, pull
     from dits_client.server.endpoints import Endpoints
-    from dits_client.server.connection import Client
+    from dits_client.server.client import Client
     from dits_client.push.push_folder import push
 
     with Client(Endpoints.parse("localhost"), token) as client:

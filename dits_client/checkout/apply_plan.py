@@ -10,17 +10,17 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.plan import Plan
 from dits_client.checkout.write_files import FileWriter, Guard, Target
 from dits_client.progress import Progress
-from dits_client.server.connection import Client
+from dits_client.server.repository import RepositoryClient
 from dits_client.threads import run_all
 from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
 from dits_client.transfer.work_queue import Stopped
 from dits_client.workspace.safe_paths import Places
-from dits_client.workspace.workspace import Workspace
 
 # Two keep a small server and the disk busy; more only add to the memory that is needed.
 THREADS = 2
@@ -42,8 +42,8 @@ class Written:
 class Site:
     """Where a checkout happens and what it may use."""
 
-    workspace: Workspace
-    client: Client
+    root: Path
+    repository: RepositoryClient
     local: LocalChunks
     # Stats of the files that were there.
     found: Mapping[str, bytes]
@@ -65,7 +65,7 @@ def _remove(site: Site, paths: list[str]) -> None:
     if not paths:
         return
     guard = Guard(site.found, force=site.force)
-    with closing(Places(site.workspace.root)) as places:
+    with closing(Places(site.root)) as places:
         for path in paths:
             if places.find(path) is not None:
                 guard.check(places, path)
@@ -107,11 +107,10 @@ class _Crew:
 
     def _work(self, _: int) -> None:
         site = self._site
-        repository = site.workspace.state.repository
-        downloader = Downloader(site.client, repository, site.local.find)
+        downloader = Downloader(site.repository, site.local.find)
         self._downloaders.append(downloader)
         guard = Guard(site.found, force=site.force)
-        writer = FileWriter(site.workspace.root, downloader, guard, self._stage)
+        writer = FileWriter(site.root, downloader, guard, self._stage)
         with closing(writer):
             try:
                 while not self._failed.is_set() and self._one(writer):

@@ -13,8 +13,8 @@ from dits_client.content.manifest import Change, diff, directories, entries_of, 
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError, ConflictError, os_error
 from dits_client.progress import Progress
-from dits_client.server.connection import Client
-from dits_client.server.repository import Remote, head_of
+from dits_client.server.client import Client
+from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.download import Downloader
 from dits_client.workspace.index import DIRECTORY, UNKNOWN, Index, Record
 from dits_client.workspace.safe_paths import Places
@@ -60,13 +60,14 @@ def clone(
     A clone that was broken off is continued.
     """
     started = time.monotonic()
-    remote = Remote.get(client, repository)
+    remote = RepositoryClient(client, repository)
+    info = remote.get_info()
     is_branch = len(revision) != 64
-    branch = revision if revision and is_branch else remote.default_branch
-    commit = head_of(client, remote.name, branch) if is_branch else revision
+    branch = revision if revision and is_branch else info.default_branch
+    commit = remote.get_head(branch) if is_branch else revision
     if revision and not commit:
-        raise ClientError(f"{remote.name} has no branch {revision}")
-    workspace = _new_workspace(folder, State(client.endpoints.name, remote.name, branch))
+        raise ClientError(f"{info.name} has no branch {revision}")
+    workspace = _new_workspace(folder, State(client.endpoints.name, info.name, branch))
     with workspace.locked(), closing(_Checkout(workspace, client, progress)) as work:
         report = work.run(commit, force=False)
     report.seconds = round(time.monotonic() - started, 3)
@@ -85,10 +86,11 @@ def pull(
     workspace = Workspace.find(folder)
     with workspace.locked():
         state = workspace.state
-        commit = head_of(client, state.repository, state.branch)
+        remote = RepositoryClient(client, state.repository)
+        commit = remote.get_head(state.branch)
         if not commit:
             # Says so if it is the repository that is not there.
-            Remote.get(client, state.repository)
+            remote.get_info()
             if state.head:
                 raise ClientError(f"{state.repository} has no branch {state.branch} any more")
         with closing(_Checkout(workspace, client, progress)) as work:
@@ -119,12 +121,11 @@ class _Checkout:
     def __init__(self, workspace: Workspace, client: Client, progress: Progress | None) -> None:
         self._workspace = workspace
         self._state = workspace.state
-        self._client = client
         self._progress = progress or Progress()
         self._index = workspace.load_index()
-        self._trees = Trees(
-            self._index.objects, lambda: client, self._state.repository, self._state.head
-        )
+        repository = RepositoryClient(client, self._state.repository)
+        self._repository = repository
+        self._trees = Trees(self._index.objects, lambda: repository, self._state.head)
 
     def close(self) -> None:
         """Close the index."""
@@ -151,7 +152,12 @@ class _Checkout:
         self._workspace.marker.touch()
         self._clean(snapshot)
         site = Site(
-            self._workspace, self._client, self._local(upstream), found, force, self._progress
+            self._workspace.root,
+            self._repository,
+            self._local(upstream),
+            found,
+            force,
+            self._progress,
         )
         written = check_out(site, todo)
         changed = {change.path for change in local} - todo.same
@@ -168,7 +174,7 @@ class _Checkout:
     def _local(self, upstream: list[Change]) -> LocalChunks:
         """Return the chunks of what changed: most of a changed file is often as before."""
         local = LocalChunks(self._workspace.root)
-        downloader = Downloader(self._client, self._state.repository, lambda _: None)
+        downloader = Downloader(self._repository, lambda _: None)
         for path, old, _ in upstream:
             if old is not None and old.HasField("file"):
                 recipes = downloader.fetch_checked(split_hashes(old.file.recipe_hashes))

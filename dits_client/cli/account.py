@@ -15,7 +15,7 @@ from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING, ERROR_RE
 from dits_client.cli.credentials import Credentials, Login
 from dits_client.cli.session import current_login, read_password, read_secret, session
 from dits_client.errors import ClientError, RemoteError
-from dits_client.server.connection import Client
+from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
 
 SCOPES = ("lock:write", "repo:write", "user:read")

@@ -12,7 +12,7 @@ from dits_client.transfer.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from dits_client.checkout.clone import CheckoutReport
-    from dits_client.server.connection import Client
+    from dits_client.server.client import Client
 
 
 def clone(arguments: Namespace) -> None:
@@ -84,7 +84,7 @@ def status(arguments: Namespace) -> None:
     workspace = here()
 
     def connect() -> "Client":
-        from dits_client.server.connection import Client
+        from dits_client.server.client import Client
 
         login = current_login(workspace.state.server)
         return Client(login.endpoints, login.token)

@@ -18,18 +18,26 @@ from dits.lock.v1.lock_service_pb2 import (
 )
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from dits_client.cli.session import connected, here, read_password, session, username
+from dits_client.cli.session import connected_to, here, read_password, session, username
 from dits_client.errors import ClientError, RemoteError
-from dits_client.server import locks as library
+from dits_client.server.locks import (
+    LockOptions,
+    acquire_locks,
+    find_conflicts,
+    list_locks,
+    release_locks,
+    steal_lock,
+)
+from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.workspace import Workspace
 
 
 def lock(arguments: Namespace) -> None:
     """Take locks: all of them or none, up to a thousand paths."""
     workspace = here()
-    with connected(workspace.state.server) as (client, _), _branch_needed(workspace):
+    with connected_to(workspace) as (repository, _), _branch_needed(workspace):
         paths, options = list(_paths(workspace, arguments.paths)), _options(arguments, workspace)
-        for response in library.acquire(client, workspace.state.repository, paths, options):
+        for response in acquire_locks(repository, paths, options):
             for result in response.results:
                 _tell(result)
 
@@ -41,32 +49,32 @@ def steal(arguments: Namespace) -> None:
     """
     workspace = here()
     options = _options(arguments, workspace)
-    repository = workspace.state.repository
     with (
-        connected(workspace.state.server) as (client, login),
+        connected_to(workspace) as (repository, login),
         ExitStack() as stack,
         _branch_needed(workspace),
     ):
         paths = list(_paths(workspace, arguments.paths))
-        ways = library.in_way(client, repository, paths, options.type)
+        conflicts = find_conflicts(repository, paths, options.type)
         if not os.environ.get("DITS_TOKEN") and any(
-            not one.ours for way in ways.values() for one in way
+            not held.ours for locks in conflicts.values() for held in locks
         ):
-            name = username(client, login)
+            name = username(repository.client, login)
             password = read_password(f"Password of {name}: ", from_stdin=arguments.password_stdin)
             client = stack.enter_context(session(login.endpoints, name, password))
-        for path, taken in ways.items():
-            _tell(library.steal(client, repository, path, taken, options))
+            repository = RepositoryClient(client, repository.name)
+        for path, taken in conflicts.items():
+            _tell(steal_lock(repository, path, taken, options))
             for held in taken:
                 print(f"  taken away: {_described(held)}")
 
 
-def _options(arguments: Namespace, workspace: Workspace) -> library.Options:
+def _options(arguments: Namespace, workspace: Workspace) -> LockOptions:
     """Return how locks are wanted: only on files of which this folder has the newest version."""
     kind = LOCK_TYPE_EXCLUSIVE
     if arguments.shared or arguments.advisory:
         kind = LOCK_TYPE_SHARED if arguments.shared else LOCK_TYPE_ADVISORY
-    return library.Options(
+    return LockOptions(
         kind,
         arguments.ttl,
         arguments.reason,
@@ -100,26 +108,24 @@ def _tell(result: AcquireResult) -> None:
 def unlock(arguments: Namespace) -> None:
     """Release locks by their paths."""
     workspace = here()
-    repository = workspace.state.repository
-    with connected(workspace.state.server) as (client, _):
+    with connected_to(workspace) as (repository, _):
         mine: dict[str, list[str]] = {}
-        for held in library.live(client, repository, holder="me"):
+        for held in list_locks(repository, holder="me"):
             mine.setdefault(held.path, []).append(held.id)
         paths = list(_paths(workspace, arguments.paths))
         missing = [path for path in paths if path not in mine]
         if missing:
             raise ClientError(f"you hold no lock on {', '.join(missing)}")
-        list(library.release(client, repository, [id_ for path in paths for id_ in mine[path]]))
+        release_locks(repository, [lock_id for path in paths for lock_id in mine[path]])
     for path in paths:
         print(f"released: {path}")
 
 
 def locks(arguments: Namespace) -> None:
-    """List live locks: path, mode, holder, since when, until when, why."""
-    workspace = here()
+    """List live locks: path, type, holder, since when, until when, why."""
     holder = "me" if arguments.mine else ""
-    with connected(workspace.state.server) as (client, _):
-        for held in library.live(client, workspace.state.repository, holder=holder):
+    with connected_to(here()) as (repository, _):
+        for held in list_locks(repository, holder=holder):
             print(_described(held))
 
 

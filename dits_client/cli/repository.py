@@ -2,11 +2,11 @@
 
 import uuid
 from argparse import Namespace
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 from dits.repo.v1.commit_service_pb2 import ListCommitsRequest
@@ -26,11 +26,8 @@ from dits.repo.v1.tree_service_pb2 import (
 
 from dits_client.cli.session import connected, full_name, here
 from dits_client.errors import ClientError, RemoteError
-from dits_client.server.repository import Remote
+from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.workspace import State, Workspace
-
-if TYPE_CHECKING:
-    from dits_client.server.connection import Client
 
 PAGE = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,31 +70,26 @@ def init(arguments: Namespace) -> None:
     with connected() as (client, login):
         repository = full_name(arguments.repository or folder.resolve().name, client, login)
         try:
-            remote = Remote.get(client, repository)
+            info = RepositoryClient(client, repository).get_info()
         except RemoteError as error:
             if error.reason == ERROR_REASON_NOT_FOUND:
                 message = f"there is no repository {repository}: run `dits repo create`"
                 raise ClientError(message) from None
             raise
-        branch = arguments.branch or remote.default_branch
-        workspace = Workspace.create(folder, State(client.endpoints.name, remote.name, branch))
-    print(f"{workspace.root} follows {branch} of {remote.name}.")
+        branch = arguments.branch or info.default_branch
+        workspace = Workspace.create(folder, State(client.endpoints.name, info.name, branch))
+    print(f"{workspace.root} follows {branch} of {info.name}.")
 
 
 def log(arguments: Namespace) -> None:
     """List commits, newest first."""
-    server, repository, revision = _place(arguments)
     limit = max(arguments.limit, 0)
-    request = ListCommitsRequest(
-        repository=repository, revision=revision, page_size=min(max(limit, 1), PAGE)
-    )
-    with connected(server) as (client, _):
-        commits = (
-            commit
-            for page in client.pages(client.commits.ListCommits, request)
-            for commit in page.commits
+    with _revision(arguments) as (repository, revision):
+        request = ListCommitsRequest(
+            repository=repository.name, revision=revision, page_size=min(max(limit, 1), PAGE)
         )
-        for commit in islice(commits, limit):
+        pages = repository.pages(repository.commits.ListCommits, request)
+        for commit in islice((commit for page in pages for commit in page.commits), limit):
             title = commit.message.partition("\n")[0]
             when = time_of(commit.author)
             print(f"{commit.hash[:12]}  {when}  {commit.author.name}  {title}".rstrip())
@@ -114,33 +106,35 @@ def time_of(signer: Signer) -> str:
 
 def ls(arguments: Namespace) -> None:
     """List a directory, or show one file."""
-    server, repository, revision = _place(arguments)
     path = arguments.path.strip("/")
-    request = ListDirectoryRequest(
-        repository=repository, revision=revision, path=path, page_size=PAGE
-    )
-    with connected(server) as (client, _):
+    with _revision(arguments) as (repository, revision):
+        request = ListDirectoryRequest(
+            repository=repository.name, revision=revision, path=path, page_size=PAGE
+        )
         try:
-            for page in client.pages(client.trees.ListDirectory, request):
+            for page in repository.pages(repository.trees.ListDirectory, request):
                 for entry in page.entries:
                     _show(entry)
         except RemoteError as error:
             if error.reason != ERROR_REASON_NOT_FOUND or not path:
                 raise
-            _show(_entry(client, repository, revision, path))
+            _show(_get_entry(repository, revision, path))
 
 
-def _entry(client: "Client", repository: str, revision: str, path: str) -> DirectoryEntry:
-    request = GetEntryRequest(repository=repository, revision=revision, path=path)
-    return client.call(client.trees.GetEntry, request).entry
+@contextmanager
+def _revision(arguments: Namespace) -> Iterator[tuple[RepositoryClient, str]]:
+    """Connect to a repository; yield it and the revision: as given, else those of the folder."""
+    server, name, revision = "", arguments.repository, arguments.revision
+    if not name:
+        state = here().state
+        server, name, revision = state.server, state.repository, revision or state.branch
+    with connected(server) as (client, _):
+        yield RepositoryClient(client, name), revision
 
 
-def _place(arguments: Namespace) -> tuple[str, str, str]:
-    """Return server, repository and revision: as given, else those of the folder."""
-    if arguments.repository:
-        return "", arguments.repository, arguments.revision
-    state = here().state
-    return state.server, state.repository, arguments.revision or state.branch
+def _get_entry(repository: RepositoryClient, revision: str, path: str) -> DirectoryEntry:
+    request = GetEntryRequest(repository=repository.name, revision=revision, path=path)
+    return repository.call(repository.trees.GetEntry, request).entry
 
 
 def _show(entry: DirectoryEntry) -> None:

@@ -15,7 +15,8 @@ from dits_client.server.endpoints import Endpoints
 from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dits_client.server.connection import Client
+    from dits_client.server.client import Client
+    from dits_client.server.repository import RepositoryClient
 
 
 def current_login(server: str = "") -> Login:
@@ -43,11 +44,20 @@ def current_login(server: str = "") -> Login:
 @contextmanager
 def connected(server: str = "") -> Iterator[tuple["Client", Login]]:
     """Connect to a server with the user's login."""
-    from dits_client.server.connection import Client
+    from dits_client.server.client import Client
 
     login = current_login(server)
     with Client(login.endpoints, login.token) as client:
         yield client, login
+
+
+@contextmanager
+def connected_to(workspace: Workspace) -> Iterator[tuple["RepositoryClient", Login]]:
+    """Connect to the repository that a folder follows."""
+    from dits_client.server.repository import RepositoryClient
+
+    with connected(workspace.state.server) as (client, login):
+        yield RepositoryClient(client, workspace.state.repository), login
 
 
 @contextmanager
@@ -56,7 +66,7 @@ def session(endpoints: Endpoints, username: str, password: str) -> Iterator["Cli
     from dits.auth.v1.session_service_pb2 import LoginRequest, LogoutRequest
     from dits.common.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED
 
-    from dits_client.server.connection import Client
+    from dits_client.server.client import Client
 
     device = socket.gethostname() or "unknown"
     with Client(endpoints) as client:

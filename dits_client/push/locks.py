@@ -21,9 +21,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from dits_client.content.manifest import Change
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
-from dits_client.server.connection import Client
-from dits_client.server.locks import MAX_PATHS, Options, acquire, covering, pages, release
+from dits_client.server.locks import (
+    MAX_PATHS,
+    LockOptions,
+    acquire_locks,
+    covering_paths,
+    list_lock_pages,
+    release_locks,
+)
 from dits_client.server.remote_errors import lock_held
+from dits_client.server.repository import RepositoryClient
 
 # What is taken lasts so long, and what has less than half of it left is renewed: if the machine fails in
 # mid-push, nobody waits longer than that.
@@ -43,12 +50,11 @@ class PushLocks:
     gone one lock on the directory is taken, not one on each file.
     """
 
-    def __init__(self, client: Client, repository: str, *, required: bool, strict: bool) -> None:
+    def __init__(self, repository: RepositoryClient, *, required: bool, strict: bool) -> None:
         """`strict`: a lock of someone else ends the push; without it the server decides later.
 
         On a branch other than the default one, a file may become what it is there: that needs no lock.
         """
-        self._client = client
         self._repository = repository
         self._required = required
         self._strict = strict
@@ -82,7 +88,7 @@ class PushLocks:
         self._thread.join()
         # If that fails, they end by themselves.
         with suppress(ClientError):
-            list(release(self._client, self._repository, self._taken))
+            release_locks(self._repository, self._taken)
 
     @property
     def fences(self) -> list[LockFence]:
@@ -153,7 +159,7 @@ class PushLocks:
         mine: dict[str, Lock] = {}
         theirs: dict[str, Lock] = {}
         asked = time.monotonic()
-        for page in pages(self._client, self._repository):
+        for page in list_lock_pages(self._repository):
             for lock in page.locks:
                 if lock.type == LOCK_TYPE_EXCLUSIVE:
                     (mine if lock.ours else theirs)[lock.path] = lock
@@ -164,12 +170,12 @@ class PushLocks:
 
     def _take(self, paths: Sequence[str], *, atomic: bool) -> dict[str, Lock]:
         """Take locks; return the paths that another lock keeps us from, with that lock."""
-        options = Options(
+        options = LockOptions(
             ttl_seconds=int(TTL_SECONDS), reason=REASON, release_on_push=True, atomic=atomic
         )
         refused = {}
         asked = time.monotonic()
-        for response in acquire(self._client, self._repository, paths, options):
+        for response in acquire_locks(self._repository, paths, options):
             for result in response.results:
                 if not result.HasField("lock"):
                     refused[result.path] = result.conflict
@@ -187,7 +193,7 @@ class PushLocks:
         return refused
 
     def _covering(self, locks: dict[str, Lock], path: str) -> Lock | None:
-        return next((locks[place] for place in covering(path) if place in locks), None)
+        return next((locks[place] for place in covering_paths(path) if place in locks), None)
 
     def _ends_in(self, lock: Lock, server_time: Timestamp, asked: float) -> None:
         left = (lock.expire_time.ToNanoseconds() - server_time.ToNanoseconds()) / 1e9
@@ -211,15 +217,15 @@ class PushLocks:
 
     def _renew_batch(self, locks: Sequence[Lock]) -> None:
         request = RenewLocksRequest(
-            repository=self._repository,
+            repository=self._repository.name,
             locks=[LockFence(lock_id=lock.id, fence=lock.fence) for lock in locks],
             ttl=Duration(seconds=int(TTL_SECONDS)),
             batch_mode=BATCH_MODE_PER_PATH,
         )
         asked = time.monotonic()
         # Soon again, rather than long.
-        call = self._client.locks.RenewLocks
-        response = self._client.call(call, request, timeout=TICK_SECONDS)
+        call = self._repository.locks.RenewLocks
+        response = self._repository.call(call, request, timeout=TICK_SECONDS)
         for result in response.results:
             if result.outcome == RENEW_OUTCOME_RENEWED:
                 self._ends_in(result.lock, response.server_time, asked)

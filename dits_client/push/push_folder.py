@@ -17,8 +17,8 @@ from dits_client.push.offer import Offer, pieces
 from dits_client.push.repair import PushRepair
 from dits_client.push.report import Author, PushReport, Uploaded, Wanted, make_report
 from dits_client.push.stream import Proposal, send
-from dits_client.server.connection import Client
-from dits_client.server.repository import Remote, head_of
+from dits_client.server.client import Client
+from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.index import Index
 from dits_client.workspace.read_files import Read
@@ -72,8 +72,8 @@ def _open_workspace(folder: Path, client: Client, repository: str = "") -> Works
     except ClientError:
         if not repository:
             raise
-        remote = Remote.get(client, repository)
-        state = State(client.endpoints.name, remote.name, remote.default_branch)
+        info = RepositoryClient(client, repository).get_info()
+        state = State(client.endpoints.name, info.name, info.default_branch)
         return Workspace.create(folder, state)
     if repository and workspace.state.repository.lower() != repository.lower():
         followed = workspace.state.repository
@@ -88,26 +88,25 @@ class _Push:
         self.index: Index = workspace.load_index()
         self._workspace = workspace
         self._state = workspace.state
-        self._client = client
         self._progress = progress
-        self._repository = workspace.state.repository
-        self._trees = Trees(self.index.objects, lambda: client, self._repository, self._state.head)
+        repository = RepositoryClient(client, workspace.state.repository)
+        self._repository = repository
+        self._trees = Trees(self.index.objects, lambda: repository, self._state.head)
         self._parent = bytes.fromhex(self._state.tree) or None
         self._changes: list[Change] = []
 
     def run(self, wanted: Wanted) -> PushReport:
         """Do it all; locks that are taken for it are released in the end."""
         snapshot = Snapshot(self._workspace.root, self.index, self._progress.warn)
-        head = head_of(self._client, self._repository, wanted.branch)
+        head = self._repository.get_head(wanted.branch)
         if not snapshot.changed and snapshot.tree == self._parent:
             return self._unchanged(snapshot, wanted, head)
         self._check_head(wanted, head)
-        remote = Remote.get(self._client, self._repository)
+        info = self._repository.get_info()
         with PushLocks(
-            self._client,
             self._repository,
-            required=remote.lock_required,
-            strict=wanted.branch == remote.default_branch,
+            required=info.lock_required,
+            strict=wanted.branch == info.default_branch,
         ) as held:
             self._foresee(snapshot, held)
             uploaded = self._transfer(snapshot, held)
@@ -145,18 +144,18 @@ class _Push:
         behind = head not in ("", state.head)
         if state.head and not head:
             create = CreateBranchRequest(
-                repository=self._repository, name=wanted.branch, head=state.head
+                repository=self._repository.name, name=wanted.branch, head=state.head
             )
-            self._client.call(self._client.refs.CreateBranch, create)
+            self._repository.call(self._repository.refs.CreateBranch, create)
         elif state.head and behind and wanted.force:
             update = UpdateBranchRequest(
-                repository=self._repository,
+                repository=self._repository.name,
                 name=wanted.branch,
                 expected_head=head,
                 new_head=state.head,
                 force=True,
             )
-            self._client.call(self._client.refs.UpdateBranch, update)
+            self._repository.call(self._repository.refs.UpdateBranch, update)
             behind = False
         if wanted.branch != state.branch:
             state.branch = wanted.branch
@@ -166,7 +165,7 @@ class _Push:
     def _transfer(self, snapshot: Snapshot, held: PushLocks) -> Uploaded:
         """Read what changed, upload it meanwhile, take the locks; return what was sent."""
         read: set[str] = set()
-        with Uploader(self._client, self._repository, progress=self._progress) as uploader:
+        with Uploader(self._repository, progress=self._progress) as uploader:
 
             def on_file(item: Read) -> None:
                 read.add(item.source.label)
@@ -194,7 +193,6 @@ class _Push:
             message=wanted.message,
         )
         return Proposal(
-            repository=self._repository,
             branch=wanted.branch,
             expected_head=head,
             commit=commit,
@@ -206,21 +204,22 @@ class _Push:
         return self._trees.names(self._parent) if self._parent else set()
 
     def _me(self) -> Author:
-        user = self._client.call(self._client.accounts.GetMe, GetMeRequest()).user
+        client = self._repository.client
+        user = client.call(client.accounts.GetMe, GetMeRequest()).user
         return Author(user.name or user.username, user.email)
 
     def _propose(self, proposal: Proposal, offer: Offer, held: PushLocks) -> PushResponse:
         """Push; mend what the server finds missing."""
-        repair = PushRepair(self._client, self._trees, self.index, self._changes, offer, held)
+        repair = PushRepair(self._repository, self._trees, self.index, self._changes, offer, held)
         for _ in range(MENDS):
             proposal.locks = held.fences
             try:
-                return send(self._client, proposal, self._trees.load)
+                return send(self._repository, proposal, self._trees.load)
             except RemoteError as error:
                 if not repair.apply(error, proposal):
                     raise
         proposal.locks = held.fences
-        return send(self._client, proposal, self._trees.load)
+        return send(self._repository, proposal, self._trees.load)
 
     def _finish(self, proposal: Proposal, tree: bytes) -> None:
         """Follow the new commit."""

@@ -15,7 +15,7 @@ from dits_client.errors import RemoteError
 from dits_client.push.locks import PushLocks
 from dits_client.push.offer import Offer
 from dits_client.push.stream import Proposal
-from dits_client.server.connection import Client
+from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.index import Index
 from dits_client.workspace.trees import Trees
@@ -25,7 +25,7 @@ from dits_client.workspace.trees import Trees
 class PushRepair:
     """Supplies the chunks, manifests and locks that the server finds missing."""
 
-    client: Client
+    repository: RepositoryClient
     trees: Trees
     index: Index
     changes: Sequence[Change]
@@ -35,7 +35,7 @@ class PushRepair:
     def apply(self, error: RemoteError, proposal: Proposal) -> bool:
         """Do what a refusal asks for; False = it asks for nothing that can be done here."""
         if error.reason == ERROR_REASON_CHUNKS_MISSING:
-            self._upload_again(error, proposal.repository)
+            self._upload_again(error)
         elif error.reason == ERROR_REASON_HISTORY_MISSING:
             tree = proposal.commit.tree_hash
             proposal.manifests = list(directories(self.trees.load, tree, set()))
@@ -46,13 +46,13 @@ class PushRepair:
             return False
         return True
 
-    def _upload_again(self, error: RemoteError, repository: str) -> None:
+    def _upload_again(self, error: RemoteError) -> None:
         """Send chunks without asking: the server knows better now than when it was asked."""
         hashes = error.metadata.get("hashes", "")
         listed = [bytes.fromhex(text) for text in hashes.split(",") if text]
         complete = error.metadata.get("count") == str(len(listed))
         only = frozenset(listed) if complete else frozenset()
-        with Uploader(self.client, repository, ask=False) as uploader:
+        with Uploader(self.repository, ask=False) as uploader:
             for found in self.offer.every(self.changes, only):
                 uploader.offer(found)
             uploader.finish()

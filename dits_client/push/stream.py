@@ -18,8 +18,9 @@ from dits.repo.v1.commit_service_pb2 import (
 from dits.repo.v1.manifest_pb2 import CommitContent
 
 from dits_client.content.manifest import Load
-from dits_client.server.connection import STREAM_ATTEMPTS, Backoff, Client
-from dits_client.server.remote_errors import translate
+from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
+from dits_client.server.remote_errors import translate_error
+from dits_client.server.repository import RepositoryClient
 from shared.formats.commits import commit_hash
 
 # Manifests are collected into messages of about this size.
@@ -32,7 +33,6 @@ TIMEOUT = 1800.0
 class Proposal:
     """What a push wants to happen."""
 
-    repository: str
     branch: str
     # Hexadecimal; empty = the branch shall be new.
     expected_head: str
@@ -43,23 +43,23 @@ class Proposal:
     locks: list[LockFence] = field(default_factory=list)
 
 
-def send(client: Client, proposal: Proposal, load: Load) -> PushResponse:
+def send(repository: RepositoryClient, proposal: Proposal, load: Load) -> PushResponse:
     """Push; a passing failure is repeated, which is safe: the request has an id."""
     request_id = str(uuid.uuid4())
     backoff = Backoff(STREAM_ATTEMPTS)
     while True:
-        messages = _messages(proposal, request_id, load)
+        messages = _messages(repository.name, proposal, request_id, load)
         try:
-            return client.commits.Push(messages, timeout=TIMEOUT, metadata=client.metadata)
+            return repository.commits.Push(messages, timeout=TIMEOUT, metadata=repository.metadata)
         except grpc.RpcError as error:
-            backoff.wait(translate(error, client.endpoints))
+            backoff.wait(translate_error(error, repository.client.endpoints))
 
 
-def _messages(proposal: Proposal, request_id: str, load: Load) -> Iterator[PushRequest]:
+def _messages(
+    repository: str, proposal: Proposal, request_id: str, load: Load
+) -> Iterator[PushRequest]:
     yield PushRequest(
-        header=PushHeader(
-            repository=proposal.repository, request_id=request_id, locks=proposal.locks
-        )
+        header=PushHeader(repository=repository, request_id=request_id, locks=proposal.locks)
     )
     for batch in _batches(map(load, proposal.manifests)):
         yield PushRequest(manifests=PushManifests(manifests=batch))

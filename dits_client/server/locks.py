@@ -22,14 +22,14 @@ from dits.lock.v1.lock_service_pb2 import (
 from google.protobuf.duration_pb2 import Duration
 
 from dits_client.errors import ClientError
-from dits_client.server.connection import Client
+from dits_client.server.repository import RepositoryClient
 
 MAX_PATHS = 1000
 MAX_STOLEN = 100
 
 
 @dataclass(slots=True)
-class Options:
+class LockOptions:
     """How locks are taken."""
 
     type: LockType.ValueType = LOCK_TYPE_EXCLUSIVE
@@ -44,19 +44,32 @@ class Options:
     branch: str = ""
 
 
-def acquire(
-    client: Client, repository: str, paths: Sequence[str], options: Options
+def acquire_locks(
+    repository: RepositoryClient, paths: Sequence[str], options: LockOptions
 ) -> Iterator[AcquireLocksResponse]:
-    """Take locks in batches, a call each."""
+    """Yield the response of each call that takes a batch of the paths."""
     for first in range(0, len(paths), MAX_PATHS):
-        yield _acquire(client, repository, paths[first : first + MAX_PATHS], options, [])
+        yield _acquire(repository, paths[first : first + MAX_PATHS], options, [])
+
+
+def steal_lock(
+    repository: RepositoryClient, path: str, taken: Sequence[Lock], options: LockOptions
+) -> AcquireResult:
+    """Return the lock on a path that takes the place of others."""
+    if len(taken) > MAX_STOLEN:
+        raise ClientError(
+            f"{len(taken)} locks are in the way of {path}, more than {MAX_STOLEN}: "
+            "name what is in it"
+        )
+    ids = [lock.id for lock in taken]
+    return _acquire(repository, [path], options, ids).results[0]
 
 
 def _acquire(
-    client: Client, repository: str, paths: Sequence[str], options: Options, steal: Sequence[str]
+    repository: RepositoryClient, paths: Sequence[str], options: LockOptions, steal: Sequence[str]
 ) -> AcquireLocksResponse:
     request = AcquireLocksRequest(
-        repository=repository,
+        repository=repository.name,
         paths=paths,
         type=options.type,
         reason=options.reason,
@@ -68,60 +81,51 @@ def _acquire(
     )
     if options.ttl_seconds is not None:
         request.ttl.CopyFrom(Duration(seconds=options.ttl_seconds))
-    return client.call(client.locks.AcquireLocks, request)
+    return repository.call(repository.locks.AcquireLocks, request)
 
 
-def in_way(
-    client: Client, repository: str, paths: Sequence[str], kind: LockType.ValueType
+def find_conflicts(
+    repository: RepositoryClient, paths: Sequence[str], lock_type: LockType.ValueType
 ) -> dict[str, list[Lock]]:
-    """Return for each path the locks that keep the caller from one of this kind."""
-    found = list(live(client, repository))
-    return {path: [lock for lock in found if _in_way(lock, path, kind)] for path in paths}
+    """Return for each path the locks that keep the caller from one of this type."""
+    found = list(list_locks(repository))
+    return {path: [lock for lock in found if _conflicts(lock, path, lock_type)] for path in paths}
 
 
-def steal(
-    client: Client, repository: str, path: str, taken: Sequence[Lock], options: Options
-) -> AcquireResult:
-    """Take a lock in the place of others."""
-    if len(taken) > MAX_STOLEN:
-        raise ClientError(
-            f"{len(taken)} locks are in the way of {path}, more than {MAX_STOLEN}: "
-            "name what is in it"
-        )
-    ids = [lock.id for lock in taken]
-    return _acquire(client, repository, [path], options, ids).results[0]
-
-
-def _in_way(lock: Lock, path: str, kind: LockType.ValueType) -> bool:
-    """Say whether a lock keeps the caller from one of this kind on the path."""
-    if LOCK_TYPE_ADVISORY in (kind, lock.type) or kind == lock.type == LOCK_TYPE_SHARED:
+def _conflicts(lock: Lock, path: str, lock_type: LockType.ValueType) -> bool:
+    """Say whether a lock keeps the caller from one of this type on the path."""
+    if LOCK_TYPE_ADVISORY in (lock_type, lock.type) or lock_type == lock.type == LOCK_TYPE_SHARED:
         return False
     if lock.ours:
-        return lock.path == path and lock.type != kind
-    return lock.path in covering(path) or (path.endswith("/") and lock.path.startswith(path))
+        return lock.path == path and lock.type != lock_type
+    return lock.path in covering_paths(path) or (path.endswith("/") and lock.path.startswith(path))
 
 
-def release(client: Client, repository: str, ids: Sequence[str]) -> Iterator[ReleaseResult]:
-    """Release locks by their ids."""
+def release_locks(repository: RepositoryClient, ids: Sequence[str]) -> list[ReleaseResult]:
+    """Release locks by their ids, in batches; return what became of each."""
+    results: list[ReleaseResult] = []
     for first in range(0, len(ids), MAX_PATHS):
         batch = ids[first : first + MAX_PATHS]
-        request = ReleaseLocksRequest(repository=repository, lock_ids=batch)
-        yield from client.call(client.locks.ReleaseLocks, request).results
+        request = ReleaseLocksRequest(repository=repository.name, lock_ids=batch)
+        results += repository.call(repository.locks.ReleaseLocks, request).results
+    return results
 
 
-def live(client: Client, repository: str, *, holder: str = "") -> Iterator[Lock]:
-    """List the live locks of a repository; `me` is the caller."""
-    for page in pages(client, repository, holder=holder):
+def list_locks(repository: RepositoryClient, *, holder: str = "") -> Iterator[Lock]:
+    """Yield the live locks of a repository; the holder `me` is the caller, empty = everyone."""
+    for page in list_lock_pages(repository, holder=holder):
         yield from page.locks
 
 
-def pages(client: Client, repository: str, *, holder: str = "") -> Iterator[ListLocksResponse]:
-    """List the live locks of a repository in pages, which tell the server's time."""
-    request = ListLocksRequest(repository=repository, holder=holder, page_size=MAX_PATHS)
-    return client.pages(client.locks.ListLocks, request)
+def list_lock_pages(
+    repository: RepositoryClient, *, holder: str = ""
+) -> Iterator[ListLocksResponse]:
+    """Yield the live locks of a repository in pages, which tell the server's time."""
+    request = ListLocksRequest(repository=repository.name, holder=holder, page_size=MAX_PATHS)
+    return repository.pages(repository.locks.ListLocks, request)
 
 
-def covering(path: str) -> Iterator[str]:
+def covering_paths(path: str) -> Iterator[str]:
     """Yield the path and the directories above it, as locks name them."""
     yield path
     at = len(path) - path.endswith("/")

@@ -47,7 +47,7 @@ _RECONNECT_SECONDS = 0.1
 Detail = TypeVar("Detail", bound=Message)
 
 
-def translate(error: grpc.RpcError, endpoints: Endpoints) -> RemoteError:
+def translate_error(error: grpc.RpcError, endpoints: Endpoints) -> RemoteError:
     """Return what a failed call says."""
     # Every error that a call raises is the call itself; the types do not say so.
     call = cast("grpc.Call", error)

@@ -1,43 +1,135 @@
-"""What a client wants to know of a repository before it works with it."""
+"""Calls about one repository, at the addresses of the services that hold it."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 from dits.repo.v1.ref_service_pb2 import GetBranchRequest
 from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 
 from dits_client.errors import RemoteError
-from dits_client.server.connection import Client
+from dits_client.server.client import TIMEOUT, Client
+from dits_client.server.endpoints import Endpoints
+
+if TYPE_CHECKING:
+    from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
+    from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
+    from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
+    from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
+    from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
+    from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
+    from grpc import Channel
+
+Response = TypeVar("Response")
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
-    """A repository."""
+class RepositoryInfo:
+    """What a client wants to know of a repository before it works with it."""
 
     # `owner/name`, in its own spelling.
     name: str
     default_branch: str
     lock_required: bool
 
-    @classmethod
-    def get(cls, client: Client, repository: str) -> Self:
-        """Ask for a repository by `owner/name` or UUID."""
-        request = GetRepositoryRequest(repository=repository)
-        found = client.call(client.repositories.GetRepository, request).repository
+
+class RepositoryClient:
+    """A repository, called with the credential of a client."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        """Take `owner/name` or a UUID; nothing is asked yet."""
+        self.client = client
+        self.name = name
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        """The addresses of the services that hold the repository."""
+        return self.client.locate_repository(self.name)
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The credential, as calls carry it."""
+        return self.client.metadata
+
+    @property
+    def chunk_channel(self) -> "Channel":
+        """The channel to the chunk service, for messages that are bytes already."""
+        return self.client.channels.get(self.endpoints.chunk)
+
+    def call(
+        self, method: Callable[..., Response], request: object, timeout: float = TIMEOUT
+    ) -> Response:
+        """Return the response of a unary call; every call of this API may be repeated."""
+        return self.client.call(method, request, timeout)
+
+    def stream(self, responses: Iterable[Response]) -> Iterator[Response]:
+        """Yield the responses of a streaming call; raise RemoteError if it fails."""
+        return self.client.stream(responses)
+
+    def pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+        """Yield every page of a list call."""
+        return self.client.pages(method, request)
+
+    def get_info(self) -> RepositoryInfo:
+        """Return the repository's name, default branch and rule for locks."""
+        request = GetRepositoryRequest(repository=self.name)
+        found = self.call(self.repositories.GetRepository, request).repository
         settings = found.settings
         # Not said means the default, which is to require locks.
         required = settings.require_lock_for_edit or not settings.HasField("require_lock_for_edit")
-        return cls(f"{found.owner}/{found.name}", found.default_branch, required)
+        return RepositoryInfo(f"{found.owner}/{found.name}", found.default_branch, required)
 
+    def get_head(self, branch: str) -> str:
+        """Return the commit that a branch is at, in hexadecimal; empty = there is no such branch."""
+        request = GetBranchRequest(repository=self.name, name=branch)
+        try:
+            return self.call(self.refs.GetBranch, request).branch.head
+        except RemoteError as error:
+            # A repository that is not there looks the same; the next call tells.
+            if error.reason == ERROR_REASON_NOT_FOUND:
+                return ""
+            raise
 
-def head_of(client: Client, repository: str, branch: str) -> str:
-    """Return the commit that a branch is at, in hexadecimal; empty = there is no such branch."""
-    request = GetBranchRequest(repository=repository, name=branch)
-    try:
-        return client.call(client.refs.GetBranch, request).branch.head
-    except RemoteError as error:
-        # A repository that is not there looks the same; the next call tells.
-        if error.reason == ERROR_REASON_NOT_FOUND:
-            return ""
-        raise
+    @cached_property
+    def repositories(self) -> "RepositoryServiceStub":
+        """The repository itself."""
+        from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
+
+        return RepositoryServiceStub(self.client.channels.get(self.endpoints.repo))
+
+    @cached_property
+    def refs(self) -> "RefServiceStub":
+        """Branches."""
+        from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
+
+        return RefServiceStub(self.client.channels.get(self.endpoints.repo))
+
+    @cached_property
+    def commits(self) -> "CommitServiceStub":
+        """History."""
+        from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
+
+        return CommitServiceStub(self.client.channels.get(self.endpoints.repo))
+
+    @cached_property
+    def trees(self) -> "TreeServiceStub":
+        """Directories and files of commits."""
+        from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
+
+        return TreeServiceStub(self.client.channels.get(self.endpoints.repo))
+
+    @cached_property
+    def chunks(self) -> "ChunkServiceStub":
+        """Chunks."""
+        from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
+
+        return ChunkServiceStub(self.chunk_channel)
+
+    @cached_property
+    def locks(self) -> "LockServiceStub":
+        """Locks."""
+        from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
+
+        return LockServiceStub(self.client.channels.get(self.endpoints.lock))

@@ -17,7 +17,8 @@ from dits.chunk.v1.chunk_service_pb2 import (
 from dits_client.content.chunking import HASH_BYTES
 from dits_client.content.compression import Decompressor
 from dits_client.errors import ClientError, RemoteError
-from dits_client.server.connection import STREAM_ATTEMPTS, Backoff, Client
+from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
+from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.work_queue import Stopped
 from shared.formats.recipes import MAX_CHUNK_BYTES
 
@@ -49,10 +50,9 @@ class Downloader:
     """
 
     def __init__(
-        self, client: Client, repository: str, find: Callable[[Wanted], bytes | None]
+        self, repository: RepositoryClient, find: Callable[[Wanted], bytes | None]
     ) -> None:
         self.report = DownloadReport()
-        self._client = client
         self._repository = repository
         self._find = find
         self._decompressor = Decompressor()
@@ -94,10 +94,10 @@ class Downloader:
 
     def open(self, hashes: Sequence[bytes]) -> tuple[grpc.Call, Iterator[DownloadChunksResponse]]:
         """Ask for chunks; return the call and its responses."""
-        request = DownloadChunksRequest(repository=self._repository, hashes=b"".join(hashes))
-        call = self._client.chunks.DownloadChunks(request, metadata=self._client.metadata)
+        request = DownloadChunksRequest(repository=self._repository.name, hashes=b"".join(hashes))
+        call = self._repository.chunks.DownloadChunks(request, metadata=self._repository.metadata)
         self._calls.append(call)
-        return call, self._client.stream(call)
+        return call, self._repository.stream(call)
 
     def find(self, wanted: Wanted) -> bytes | None:
         """Return a chunk that need not be asked for."""
@@ -175,7 +175,7 @@ class _Batch:
             return
         if response is None:
             raise ClientError("the server left out a chunk")
-        self._backoff.succeeded()
+        self._backoff.reset()
         for chunk in response.chunks:
             digest = self._asked[chunk.index] if chunk.index < len(self._asked) else b""
             size = self._missing.pop(digest, None)

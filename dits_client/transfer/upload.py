@@ -16,7 +16,7 @@ from dits.chunk.v1.chunk_service_pb2 import FindMissingChunksRequest
 from dits_client.content.sources import Piece
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
-from dits_client.server.connection import Client
+from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload_stream import (
     MESSAGE_BYTES,
     MESSAGE_CHUNKS,
@@ -40,15 +40,13 @@ class Uploader:
 
     def __init__(
         self,
-        client: Client,
-        repository: str,
+        repository: RepositoryClient,
         *,
         ask: bool = True,
         progress: Progress | None = None,
     ) -> None:
         """Prepare; with `ask` false everything is sent, whatever the server says it has."""
         self.pieces = 0
-        self._client = client
         self._repository = repository
         self._ask = ask
         self._stage = (progress or Progress()).stage("Uploading")
@@ -61,8 +59,7 @@ class Uploader:
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._senders = [
-            Sender(client, repository, self._groups, self._stop, self._stage)
-            for _ in range(STREAMS)
+            Sender(repository, self._groups, self._stop, self._stage) for _ in range(STREAMS)
         ]
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), daemon=True)
@@ -161,8 +158,8 @@ class Uploader:
 
     def _missing(self, batch: Group) -> Group:
         hashes = b"".join(piece.digest for piece in batch)
-        request = FindMissingChunksRequest(repository=self._repository, hashes=hashes)
-        response = self._client.call(self._client.chunks.FindMissingChunks, request)
+        request = FindMissingChunksRequest(repository=self._repository.name, hashes=hashes)
+        response = self._repository.call(self._repository.chunks.FindMissingChunks, request)
         bits = response.missing
         if len(bits) != (len(batch) + 7) // 8:
             raise ClientError("the server answered for another number of chunks than was asked")

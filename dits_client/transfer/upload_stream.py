@@ -12,8 +12,9 @@ from dits_client.content.compression import Compressor
 from dits_client.content.sources import Piece, Reader, changed
 from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Stage
-from dits_client.server.connection import STREAM_ATTEMPTS, Backoff, Client
+from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.server.remote_errors import parse_reason
+from dits_client.server.repository import RepositoryClient
 from dits_client.transfer import wire
 from dits_client.transfer.work_queue import Groups, Stopped, Taker
 
@@ -58,22 +59,22 @@ class Sender:
 
     def __init__(
         self,
-        client: Client,
-        repository: str,
+        repository: RepositoryClient,
         groups: Groups[Group],
         stop: threading.Event,
         stage: Stage,
     ) -> None:
         self.report = UploadReport()
-        self._client = client
         self._repository = repository
         self._groups = groups
         self._stop = stop
         self._stage = stage
         # Without a serialiser: the messages are bytes already.
-        self._method: grpc.StreamStreamMultiCallable[bytes, UploadChunksResponse] = client.channel(
-            "chunk"
-        ).stream_stream(_METHOD, response_deserializer=UploadChunksResponse.FromString)
+        self._method: grpc.StreamStreamMultiCallable[bytes, UploadChunksResponse] = (
+            repository.chunk_channel.stream_stream(
+                _METHOD, response_deserializer=UploadChunksResponse.FromString
+            )
+        )
         self._call: grpc.Call | None = None
 
     def run(self) -> None:
@@ -99,12 +100,12 @@ class Sender:
 
     def _send(self, attempt: Attempt, first: Group, backoff: Backoff) -> None:
         """Open a stream and keep it until there is nothing more to send, or it breaks."""
-        call = self._method(self._messages(attempt, first), metadata=self._client.metadata)
+        call = self._method(self._messages(attempt, first), metadata=self._repository.metadata)
         self._call = call
         try:
-            for response in self._client.stream(call):
+            for response in self._repository.stream(call):
                 self._acknowledge(attempt, response)
-                backoff.succeeded()
+                backoff.reset()
         finally:
             # Of use only if something else than the stream failed.
             call.cancel()
@@ -117,7 +118,7 @@ class Sender:
     def _messages(self, attempt: Attempt, first: Group) -> Iterator[bytes]:
         """Write the messages of one stream. It runs in a thread of gRPC's, which must see no error."""
         writer = _Writer()
-        opening = wire.repository_field(self._repository)
+        opening = wire.repository_field(self._repository.name)
         group: Group | None = first
         try:
             while group is not None and not self._stop.is_set():

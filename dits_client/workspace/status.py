@@ -9,10 +9,11 @@ from dits_client.content.manifest import diff
 from dits_client.progress import Progress
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
-from dits_client.workspace.workspace import Workspace
+from dits_client.workspace.workspace import State, Workspace
 
 if TYPE_CHECKING:
-    from dits_client.server.connection import Client
+    from dits_client.server.client import Client
+    from dits_client.server.repository import RepositoryClient
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ def status(
     workspace = Workspace.find(folder)
     with workspace.locked():
         state, index = workspace.state, workspace.load_index()
-        trees = Trees(index.objects, connect, state.repository, state.head)
+        trees = Trees(index.objects, lambda: _repository(connect, state), state.head)
         base = bytes.fromhex(state.tree) or None
         report = StatusReport(state.repository, state.branch, state.head)
         try:
@@ -55,3 +56,10 @@ def status(
         finally:
             index.close()
     return report
+
+
+def _repository(connect: "Callable[[], Client]", state: State) -> "RepositoryClient":
+    # Loaded only if the server is needed.
+    from dits_client.server.repository import RepositoryClient
+
+    return RepositoryClient(connect(), state.repository)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from dits_client.content.manifest import directories
 from dits_client.errors import ClientError, RemoteError
+from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.workspace.objects import MANIFEST, Objects
 from shared.formats import manifests
 from shared.formats.canonical import EMPTY_HASH, FormatError
@@ -12,7 +13,7 @@ from shared.formats.canonical import EMPTY_HASH, FormatError
 if TYPE_CHECKING:
     from dits.repo.v1.tree_service_pb2 import StreamTreeResponse
 
-    from dits_client.server.connection import Client
+    from dits_client.server.repository import RepositoryClient
 
 # The most names that a StreamTree takes.
 MAX_HAVE = 10_000
@@ -22,11 +23,10 @@ class Trees:
     """The manifests of one repository; without need of the server it is not even connected to."""
 
     def __init__(
-        self, objects: Objects, connect: "Callable[[], Client]", repository: str, head: str
+        self, objects: Objects, connect: "Callable[[], RepositoryClient]", head: str
     ) -> None:
         self._objects = objects
         self._connect = connect
-        self._repository = repository
         # A commit whose whole tree can be fetched, once, if a manifest is missing here.
         self._head = head
 
@@ -51,17 +51,15 @@ class Trees:
         """Fetch the tree of a revision without the sub-trees in `have`; return commit and tree."""
         from dits.repo.v1.tree_service_pb2 import StreamTreeRequest
 
-        from dits_client.server.connection import STREAM_ATTEMPTS, Backoff
-
         packed = b"".join(list(have)[:MAX_HAVE])
+        repository, backoff = self._connect(), Backoff(STREAM_ATTEMPTS)
         request = StreamTreeRequest(
-            repository=self._repository, revision=revision, have_hashes=packed
+            repository=repository.name, revision=revision, have_hashes=packed
         )
-        client, backoff = self._connect(), Backoff(STREAM_ATTEMPTS)
         while True:
-            call = client.trees.StreamTree(request, metadata=client.metadata)
+            call = repository.trees.StreamTree(request, metadata=repository.metadata)
             try:
-                return self._take(client.stream(call))
+                return self._take(repository.stream(call))
             except RemoteError as error:
                 backoff.wait(error)
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 from dits_client.checkout.clone import CheckoutReport, clone, pull
 from dits_client.push.push_folder import push
 from dits_client.push.report import PushReport
-from dits_client.server.connection import Client
+from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
 from dits_client.workspace.status import status
 from tests.support.api import Account, Api

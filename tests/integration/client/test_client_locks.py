@@ -21,6 +21,7 @@ from dits_client.errors import ClientError, RemoteError
 from dits_client.push import locks as push_locks
 from dits_client.push.locks import PushLocks
 from dits_client.server import locks
+from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.snapshot import Snapshot
 from tests.support.api import Api
 from tests.support.client import NOISE, Person, write
@@ -50,19 +51,23 @@ async def film(api: Api, ada: Person, bob: Person) -> None:
     await bob.clone(REPOSITORY, "two")
 
 
+def remote(person: Person) -> RepositoryClient:
+    return RepositoryClient(person.client, REPOSITORY)
+
+
 async def live(person: Person) -> dict[str, str]:
     """Path and holder of every live lock."""
 
     def run() -> dict[str, str]:
-        return {lock.path: lock.holder for lock in locks.live(person.client, REPOSITORY)}
+        return {lock.path: lock.holder for lock in locks.list_locks(remote(person))}
 
     return await asyncio.to_thread(run)
 
 
 async def take(person: Person, *paths: str, **options: object) -> None:
     def run() -> None:
-        made = locks.Options(**options)  # type: ignore[arg-type]
-        list(locks.acquire(person.client, REPOSITORY, paths, made))
+        made = locks.LockOptions(**options)  # type: ignore[arg-type]
+        list(locks.acquire_locks(remote(person), paths, made))
 
     await asyncio.to_thread(run)
 
@@ -179,7 +184,7 @@ async def test_locks_are_renewed_while_a_push_runs(
 
 async def fences(person: Person) -> dict[str, int]:
     def run() -> dict[str, int]:
-        return {lock.path: lock.fence for lock in locks.live(person.client, REPOSITORY)}
+        return {lock.path: lock.fence for lock in locks.list_locks(remote(person))}
 
     return await asyncio.to_thread(run)
 
@@ -261,7 +266,7 @@ async def test_renewing_outlives_failures(
         return real(method, request, timeout)
 
     def run() -> None:
-        with PushLocks(ada.client, REPOSITORY, required=True, strict=True) as held:
+        with PushLocks(remote(ada), required=True, strict=True) as held:
             end = api.fetch("DELETE FROM locks WHERE path = 'b'")
             asyncio.run_coroutine_threadsafe(end, loop).result()
             held.keep("a")

@@ -33,7 +33,7 @@ from google.rpc.status_pb2 import Status
 
 from dits_client.errors import ErrorDetails, RemoteError, Resource, Violation
 from dits_client.server.endpoints import Endpoints
-from dits_client.server.remote_errors import lock_held, parse_reason, translate
+from dits_client.server.remote_errors import lock_held, parse_reason, translate_error
 
 DETAILS_KEY = "grpc-status-details-bin"
 ENDPOINTS = Endpoints.parse("localhost")
@@ -79,7 +79,7 @@ def failed(
 def refused(*details: Message, code: str = "FAILED_PRECONDITION", text: str = "no") -> RemoteError:
     status = Status(message=text, details=map(pack, details))
     call = FailedCall(grpc.StatusCode[code], text, status.SerializeToString())
-    return translate(call, ENDPOINTS)
+    return translate_error(call, ENDPOINTS)
 
 
 @pytest.mark.parametrize("name", ErrorReason.keys())
@@ -135,7 +135,7 @@ def test_every_detail_is_typed() -> None:
 
 @pytest.mark.parametrize("trailer", [None, b"", b"\xff\xff rubbish"])
 def test_without_details_there_is_no_reason(trailer: bytes | None) -> None:
-    error = translate(FailedCall(grpc.StatusCode.INTERNAL, "broken", trailer), ENDPOINTS)
+    error = translate_error(FailedCall(grpc.StatusCode.INTERNAL, "broken", trailer), ENDPOINTS)
     assert (error.reason, error.metadata, error.details) == (None, {}, ErrorDetails())
     assert (error.code, str(error), error.retry_after) == ("INTERNAL", "broken", None)
 
@@ -159,7 +159,7 @@ def test_details_of_unknown_types_are_passed_over() -> None:
         ],
     )
     call = FailedCall(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", status.SerializeToString())
-    error = translate(call, ENDPOINTS)
+    error = translate_error(call, ENDPOINTS)
     assert error.reason == ERROR_REASON_SERVER_BUSY
     assert error.details == ErrorDetails(retry_delay=3.0)
     assert error.retry_after == 3.0
@@ -169,7 +169,7 @@ def test_a_damaged_detail_counts_as_absent() -> None:
     bad = any_pb2.Any(type_url="type.googleapis.com/google.rpc.RetryInfo", value=b"\xff")
     info = pack(ErrorInfo(domain="dits", reason="ERROR_REASON_CONTENTION"))
     trailer = Status(details=[info, bad]).SerializeToString()
-    error = translate(FailedCall(grpc.StatusCode.ABORTED, "again", trailer), ENDPOINTS)
+    error = translate_error(FailedCall(grpc.StatusCode.ABORTED, "again", trailer), ENDPOINTS)
     assert (error.reason, error.details) == (ERROR_REASON_CONTENTION, ErrorDetails())
     # Known to pass: the client has a pause of its own.
     assert error.retry_after == 0.05

