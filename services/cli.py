@@ -15,7 +15,8 @@ import uvloop
 from migrations import runner, status
 from migrations.files import MigrationError
 from services import up
-from services.suite import BUILDERS, addresses
+from services.suite import SERVICES, addresses
+from shared.db.listen import Listener
 from shared.db.pool import UNREACHABLE
 from shared.postgres.embedded import EmbeddedPostgresError
 from shared.rpc.server import Runtime, StartError
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add("up", _up, "Run all four services, on an embedded PostgreSQL unless one is configured.")
     serve = add("serve", _serve, "Run one service; it needs --database-url.")
-    serve.add_argument("service", choices=sorted(BUILDERS), help="which one")
+    serve.add_argument("service", choices=sorted(SERVICES), help="which one")
     migrate = add("migrate", _migrate, "Bring the database up to date.")
     migrate.add_argument("--status", action="store_true", help="only tell what is applied")
     return parser
@@ -83,7 +84,9 @@ async def _serve_one(settings: Settings, name: str) -> None:
     dsn = _configured_database(settings)
     key = ServerKey.load(settings.server_key, settings.data_dir)
     await up.check_schema(dsn)
-    server = await BUILDERS[name](Runtime(settings, dsn, key, addresses(settings)))
+    service = SERVICES[name]
+    where = addresses(settings, service.NEEDS)
+    server = await service.build(Runtime(settings, dsn, key, Listener(dsn), where))
     await server.start()
     await serve_until_signal(server.stop)
 

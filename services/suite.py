@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
+from typing import Protocol
 
 import services.auth.server
 import services.chunk.server
@@ -12,23 +13,32 @@ import services.repo.server
 from shared.rpc.server import Runtime, ServiceServer
 from shared.runtime.config import Settings
 
-Build = Callable[[Runtime], Awaitable[ServiceServer]]
+
+class ServiceModule(Protocol):
+    """What `services/<name>/server.py` offers."""
+
+    @property
+    def NEEDS(self) -> tuple[str, ...]:
+        """The services that it calls."""
+
+    async def build(self, runtime: Runtime) -> ServiceServer:
+        """Returns the server, ready to start."""
+
 
 # In the order in which they need each other.
-BUILDERS: dict[str, Build] = {
-    "auth": services.auth.server.build,
-    "chunk": services.chunk.server.build,
-    "repo": services.repo.server.build,
-    "lock": services.lock.server.build,
+SERVICES: dict[str, ServiceModule] = {
+    "auth": services.auth.server,
+    "chunk": services.chunk.server,
+    "repo": services.repo.server,
+    "lock": services.lock.server,
 }
 
 
-def addresses(settings: Settings) -> dict[str, str]:
-    """Where services reach each other when each runs for itself."""
+def addresses(settings: Settings, needs: Iterable[str]) -> dict[str, str]:
+    """Returns where a service that runs for itself reaches the services that it needs."""
     return {
-        "auth": settings.auth_address or f"{settings.host}:{settings.auth_port}",
-        "repo": settings.repo_address or f"{settings.host}:{settings.repo_port}",
-        "chunk": settings.chunk_address or f"{settings.host}:{settings.chunk_port}",
+        name: getattr(settings, f"{name}_address") or f"{settings.host}:{settings.port(name)}"
+        for name in needs
     }
 
 
@@ -48,9 +58,9 @@ class Suite:
     async def start(self) -> None:
         """Starts all of them or none. Raises StartError."""
         try:
-            for name, build in BUILDERS.items():
+            for name, service in SERVICES.items():
                 runtime = dataclasses.replace(self._runtime, addresses=self.addresses)
-                server = await build(runtime)
+                server = await service.build(runtime)
                 self._servers[name] = server
                 await server.start()
         except BaseException:

@@ -19,10 +19,12 @@ from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
 from migrations.runner import migrate
 from migrations.status import check_compatible
 from services.suite import Suite
+from shared.db.listen import Listener
 from shared.errors import DomainError
 from shared.postgres.embedded import EmbeddedPostgres
 from shared.rpc import validation
-from shared.rpc.server import Runtime, StartError, channel
+from shared.rpc.peers import connect
+from shared.rpc.server import Runtime, StartError
 from shared.runtime.config import SERVICES, Settings
 from shared.runtime.process import serve_until_signal
 from shared.runtime.server_key import ServerKey
@@ -58,7 +60,7 @@ async def serve(settings: Settings, dsn: str, postgres: EmbeddedPostgres | None)
     """Migrates, starts the four services, says what to do next, and serves until told to stop."""
     await migrate(dsn)
     key = ServerKey.load(settings.server_key, settings.data_dir)
-    suite = Suite(Runtime(settings, dsn, key))
+    suite = Suite(Runtime(settings, dsn, key, Listener(dsn)))
     await suite.start()
     account = await _first_account(settings, suite, dsn)
     _greet(settings, suite, account)
@@ -107,7 +109,7 @@ async def _first_account(settings: Settings, suite: Suite, dsn: str) -> tuple[st
     request = RegisterRequest(
         username=username, email=f"{username}@localhost", password=password, name=username
     )
-    async with channel(suite.addresses["auth"]) as auth:
+    async with connect(suite.addresses["auth"]) as auth:
         await AccountServiceStub(auth).Register(request)
     return username, file
 

@@ -14,6 +14,7 @@ import uvloop
 
 from migrations.runner import migrate
 from services.suite import Suite
+from shared.db.listen import Listener
 from shared.postgres.embedded import EmbeddedPostgres
 from shared.rpc.server import Runtime
 from shared.runtime.config import Settings
@@ -94,7 +95,7 @@ def settings(tmp_path: Path) -> Settings:
 async def api(dsn: str, settings: Settings) -> AsyncIterator[Api]:
     """All four services on free ports over a fresh database, with stubs."""
     key = ServerKey.load(settings.server_key, settings.data_dir)
-    suite = Suite(Runtime(settings, dsn, key, strict=True))
+    suite = Suite(Runtime(settings, dsn, key, Listener(dsn), strict=True))
     await suite.start()
     running = Api(suite, dsn)
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from dits.auth.v1 import (
     access_service_pb2,
     account_service_pb2,
@@ -11,14 +9,17 @@ from dits.auth.v1 import (
     token_service_pb2,
 )
 
-from services.auth.access.decisions import AccessService, LocalAccess
+from services.auth.access.decisions import FLUSH_SECONDS, AccessService, LocalAccess
 from services.auth.credentials.passwords import Hasher
 from services.auth.rpc.account_service import AccountService
 from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.token_service import TokenService
 from shared.db.pool import Database
-from shared.records.idempotency import expire
+from shared.records.idempotency import EXPIRE_SECONDS, IdempotentWrites
 from shared.rpc.server import Runtime, ServiceServer
+from shared.runtime.background import BackgroundTask
+
+NEEDS: tuple[str, ...] = ()
 
 
 async def build(runtime: Runtime) -> ServiceServer:
@@ -27,11 +28,12 @@ async def build(runtime: Runtime) -> ServiceServer:
     database = await Database.connect(runtime.dsn, service="auth", size=settings.pool_size)
     access = LocalAccess(database)
     hasher = Hasher(settings.hashing_slots)
-    accounts = AccountService(database, runtime.key, hasher, is_open=settings.registration_open)
+    writes = IdempotentWrites(database, runtime.key)
+    accounts = AccountService(database, writes, hasher, is_open=settings.registration_open)
     files = {
         "AccountService": (account_service_pb2, accounts),
         "SessionService": (session_service_pb2, SessionService(database, hasher)),
-        "TokenService": (token_service_pb2, TokenService(database, runtime.key, access)),
+        "TokenService": (token_service_pb2, TokenService(database, writes, runtime.key, access)),
         "AccessService": (access_service_pb2, AccessService(access)),
     }
     servicers = [
@@ -44,5 +46,8 @@ async def build(runtime: Runtime) -> ServiceServer:
         database,
         access,
         servicers,
-        background=[access.flush, partial(expire, database)],
+        background=[
+            BackgroundTask("flush uses of credentials", access.flush, FLUSH_SECONDS),
+            BackgroundTask("expire request ids", writes.expire, EXPIRE_SECONDS),
+        ],
     )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 
 from dits.chunk.v1 import chunk_service_pb2
 
-from services.chunk.background.access_times import Touches
-from services.chunk.background.janitor import Janitor
+from services.chunk.background.access_times import FLUSH_SECONDS, Touches
+from services.chunk.background.janitor import ROUND_SECONDS, Janitor
 from services.chunk.catalog.extents import Places
 from services.chunk.catalog.presence import Presence
 from services.chunk.packs.download import Downloads
@@ -21,7 +20,11 @@ from services.chunk.stores.memory import keep_freed_memory
 from services.chunk.stores.threads import cpu_threads
 from shared.db.pool import Database
 from shared.rpc.access import RemoteAccess
-from shared.rpc.server import Runtime, ServiceServer, channel
+from shared.rpc.peers import Peers
+from shared.rpc.server import Runtime, ServiceServer
+from shared.runtime.background import BackgroundTask
+
+NEEDS = ("auth",)
 
 
 async def build(runtime: Runtime) -> ServiceServer:
@@ -29,8 +32,9 @@ async def build(runtime: Runtime) -> ServiceServer:
     keep_freed_memory()
     settings = runtime.settings
     database = await Database.connect(runtime.dsn, service="chunk", size=settings.pool_size)
-    auth = channel(runtime.addresses["auth"])
-    access = RemoteAccess(auth)
+    peers = Peers(runtime.addresses, NEEDS)
+    access = RemoteAccess(peers.channel("auth"))
+    access.listen(runtime.listener)
     store = LocalStore(
         settings.data_dir / "chunks" / settings.region, settings.region, settings.region
     )
@@ -49,10 +53,11 @@ async def build(runtime: Runtime) -> ServiceServer:
         access,
         [(chunk_service_pb2.DESCRIPTOR.services_by_name["ChunkService"], service)],
         background=[
-            partial(access.listen, runtime.dsn),
-            touches.run,
-            uploads.linger,
-            Janitor(database, stores).run,
+            BackgroundTask("flush access times", touches.flush, FLUSH_SECONDS),
+            BackgroundTask(
+                "clear up after uploads", Janitor(database, stores).clear, ROUND_SECONDS
+            ),
         ],
-        channels=[auth],
+        peers=peers,
+        await_ends=[uploads.linger],
     )

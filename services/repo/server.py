@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from dits.repo.v1 import (
     commit_service_pb2,
     ref_service_pb2,
@@ -18,19 +16,28 @@ from services.repo.rpc.ref_service import RefService
 from services.repo.rpc.repository_service import RepositoryService
 from services.repo.rpc.tree_service import TreeService
 from shared.db.pool import Database
+from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
-from shared.rpc.server import Runtime, ServiceServer, channel
+from shared.rpc.peers import Peer, Peers
+from shared.rpc.server import Runtime, ServiceServer
+
+NEEDS = ("auth", "chunk")
 
 
 async def build(runtime: Runtime) -> ServiceServer:
     """The repo service, ready to start."""
     settings, key = runtime.settings, runtime.key
     database = await Database.connect(runtime.dsn, service="repo", size=settings.pool_size)
-    auth, chunk = channel(runtime.addresses["auth"]), channel(runtime.addresses["chunk"])
-    access = RemoteAccess(auth)
-    pusher = Pusher(database, key, RecipeReader(chunk))
+    peers = Peers(runtime.addresses, NEEDS)
+    access = RemoteAccess(peers.channel("auth"))
+    access.listen(runtime.listener)
+    writes = IdempotentWrites(database, key)
+    pusher = Pusher(database, writes, RecipeReader(Peer(peers, "chunk")))
     files = {
-        "RepositoryService": (repository_service_pb2, RepositoryService(database, key, settings)),
+        "RepositoryService": (
+            repository_service_pb2,
+            RepositoryService(database, writes, key, settings),
+        ),
         "RefService": (ref_service_pb2, RefService(database, key)),
         "CommitService": (commit_service_pb2, CommitService(database, key, pusher)),
         "TreeService": (tree_service_pb2, TreeService(database, key)),
@@ -45,6 +52,5 @@ async def build(runtime: Runtime) -> ServiceServer:
         database,
         access,
         servicers,
-        background=[partial(access.listen, runtime.dsn)],
-        channels=[auth, chunk],
+        peers=peers,
     )

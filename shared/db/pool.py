@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -123,6 +124,26 @@ class Database:
                 return await work(connection)
 
         return await _repeated(attempt)
+
+
+class Databases:
+    """The databases that hold repositories. Today there is one; with cells, one for each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, repository_id: UUID) -> Database:
+        """Returns the database that holds a repository and everything that belongs to it."""
+        del repository_id
+        return self._database
+
+    def every(self) -> Sequence[Database]:
+        """Returns all of them, for background work."""
+        return (self._database,)
+
+    async def close(self) -> None:
+        """Closes their pools."""
+        await self._database.close()
 
 
 async def _repeated(work: Callable[[], Awaitable[Result]]) -> Result:

@@ -2,82 +2,109 @@
 
 from __future__ import annotations
 
-import asyncio
+import hmac
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-import asyncpg
-import structlog
 from google.protobuf.message import Message
 
 from shared.db import sql
-from shared.db.pool import UNREACHABLE, Connection, Database
-from shared.errors import DomainError, request_id_reused
+from shared.db.pool import Connection, Database
+from shared.errors import request_id_reused
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 
-log = structlog.get_logger(__name__)
-
 EXPIRE_SECONDS = 3600.0
 
 Response = TypeVar("Response", bound=Message)
 
 
-async def once(
-    connection: Connection,
-    key: ServerKey,
-    call: Call,
-    request_id: str,
-    body: bytes,
-    response_type: type[Response],
-    work: Callable[[], Awaitable[Response]],
-) -> Response:
-    """Runs `work` in the caller's transaction, unless this request id has run before.
+class Repeatable(NamedTuple):
+    """What makes two calls the same: the id that the client chose, and what it sent under it."""
 
-    The first result is kept sealed, because it may hold a secret, beside a keyed fingerprint of the
-    body. A concurrent repetition waits for the first call's transaction. An empty id just runs.
-    """
-    if not request_id:
-        return await work()
-    identity = validation.uuid("request_id", request_id)
-    subject = str(call.caller_id or "")
-    fingerprint = key.mac(b"request", body)
-    row_key = (call.method, subject, identity)
-    context = "\0".join((call.method, subject, str(identity))).encode()
-    if await connection.fetchval(Q.claim, *row_key, fingerprint) is None:
-        return await _replay(connection, key, row_key, fingerprint, context, response_type)
-    response = await work()
-    await connection.execute(Q.keep, *row_key, key.seal(response.SerializeToString(), context))
-    return response
+    request_id: str
+    body: bytes
+
+    @classmethod
+    def of(cls, request: Any) -> Repeatable:
+        """Describes a unary request with a field `request_id`."""
+        return cls(request.request_id, request.SerializeToString(deterministic=True))
 
 
-async def _replay(
-    connection: Connection,
-    key: ServerKey,
-    row_key: tuple[str, str, UUID],
-    fingerprint: bytes,
-    context: bytes,
-    response_type: type[Response],
-) -> Response:
-    """The first result, if the body is the same."""
-    row = await connection.fetchrow(Q.first_result, *row_key)
-    sealed = row["response"] if row and row["fingerprint"] == fingerprint else None
-    plain = key.unseal(sealed, context) if sealed is not None else None
-    if plain is None:
-        raise request_id_reused()
-    return response_type.FromString(plain)
+class IdempotentWrites:
+    """Transactions that take effect once for each request id."""
 
+    def __init__(self, database: Database, key: ServerKey) -> None:
+        self._database = database
+        self._key = key
 
-async def expire(database: Database) -> None:
-    """Forgets old request ids, every hour and for ever."""
-    while True:
-        await asyncio.sleep(EXPIRE_SECONDS)
-        try:
-            async with database.connection() as connection:
-                await connection.execute(Q.expire)
-        except (*UNREACHABLE, asyncpg.PostgresError, DomainError) as error:
-            log.warning("old request ids stay for now", cause=type(error).__name__)
+    async def once(
+        self,
+        call: Call,
+        request: Repeatable,
+        response_type: type[Response],
+        work: Callable[[Connection], Awaitable[Response]],
+    ) -> Response:
+        """Runs `work` in a transaction, unless this request id has run before: see `once_in`.
+
+        `work` may run several times (see Database.transaction), but takes effect once.
+        """
+
+        async def transaction(connection: Connection) -> Response:
+            return await self.once_in(connection, call, request, response_type, work)
+
+        return await self._database.transaction(transaction)
+
+    async def once_in(
+        self,
+        connection: Connection,
+        call: Call,
+        request: Repeatable,
+        response_type: type[Response],
+        work: Callable[[Connection], Awaitable[Response]],
+    ) -> Response:
+        """Runs `work` in the caller's transaction, unless this request id has run before.
+
+        The first result is kept sealed, because it may hold a secret, beside a keyed fingerprint of
+        the body. A concurrent repetition waits for the first call's transaction. An empty id just
+        runs. Raises REQUEST_ID_REUSED if the body is another.
+        """
+        if not request.request_id:
+            return await work(connection)
+        identity = validation.uuid("request_id", request.request_id)
+        subject = str(call.caller_id or "")
+        fingerprint = self._key.mac(b"request", request.body)
+        row_key = (call.method, subject, identity)
+        context = "\0".join((call.method, subject, str(identity))).encode()
+        if await connection.fetchval(Q.claim, *row_key, fingerprint) is None:
+            plain = await self._first_result(connection, row_key, fingerprint, context)
+            return response_type.FromString(plain)
+        response = await work(connection)
+        sealed = self._key.seal(response.SerializeToString(), context)
+        await connection.execute(Q.keep, *row_key, sealed)
+        return response
+
+    async def _first_result(
+        self,
+        connection: Connection,
+        row_key: tuple[str, str, UUID],
+        fingerprint: bytes,
+        context: bytes,
+    ) -> bytes:
+        """The first result, if the body is the same."""
+        row = await connection.fetchrow(Q.first_result, *row_key)
+        is_same = row is not None and hmac.compare_digest(row["fingerprint"], fingerprint)
+        sealed = row["response"] if row is not None and is_same else None
+        plain = self._key.unseal(sealed, context) if sealed is not None else None
+        if plain is None:
+            raise request_id_reused()
+        return plain
+
+    async def expire(self) -> None:
+        """Forgets the request ids of yesterday."""
+        async with self._database.connection() as connection:
+            await connection.execute(Q.expire)

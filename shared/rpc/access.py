@@ -6,29 +6,23 @@ where it does not arrive (a broken connection, a pooler in between) the bound st
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from uuid import UUID
 
-import asyncpg
 import grpc
-import structlog
 from dits.auth.v1 import access_service_pb2 as pb
 from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
 
-from shared.db.pool import UNREACHABLE
-from shared.errors import dependency_unavailable, invalid_field, not_found, unauthenticated
+from shared.db.listen import Listener
 from shared.rpc.call import Access, Caller, RepositoryAccess
+from shared.rpc.peers import understand
 from shared.rpc.policy import Permission
-
-log = structlog.get_logger(__name__)
 
 # Payload of a notification: the UUID of the user or repository whose answers are out of date.
 CHANNEL = "dits_access"
 CHECK_SECONDS = 5.0
-RECONNECT_SECONDS = 2.0
 MAX_ENTRIES = 20_000
 
 _Key = tuple[str | None, str]
@@ -76,40 +70,17 @@ class RemoteAccess:
                 timeout=CHECK_SECONDS,
             )
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-                raise unauthenticated() from None
-            if error.code() is grpc.StatusCode.NOT_FOUND:
-                raise not_found("repository", repository) from None
-            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
-                raise invalid_field("repository", "must be a UUID or owner/name") from None
-            log.warning("access check failed", code=error.code().name, details=error.details())
-            raise dependency_unavailable("auth") from error
+            raise understand(error, "auth") from None
         return _access(answer)
 
-    async def listen(self, dsn: str) -> None:
-        """Drops answers as notifications come, for ever; after a lost connection drops all."""
-        while True:
-            try:
-                await self._listen_once(dsn)
-            except UNREACHABLE as error:
-                log.info("no notifications", cause=type(error).__name__)
-            self.forget(None)
-            await asyncio.sleep(RECONNECT_SECONDS)
+    def listen(self, listener: Listener) -> None:
+        """Drops answers as notifications come, and all of them where some may have been missed."""
+        listener.subscribe(CHANNEL, self._notified)
+        listener.subscribe_gaps(lambda: self.forget(None))
 
-    async def _listen_once(self, dsn: str) -> None:
-        """Listens until the connection breaks."""
-        closed = asyncio.Event()
-        connection = await asyncpg.connect(dsn)
-        connection.add_termination_listener(lambda _: closed.set())
+    def _notified(self, payload: str) -> None:
         try:
-            await connection.add_listener(CHANNEL, self._notified)
-            await closed.wait()
-        finally:
-            await connection.close(timeout=1)
-
-    def _notified(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        try:
-            self.forget(UUID(str(payload)))
+            self.forget(UUID(payload))
         except ValueError:
             self.forget(None)
 

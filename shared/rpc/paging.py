@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -43,12 +44,18 @@ class Page:
         self._binding = _binding(request, call)
         self.after = self._open(asked.page_token) if asked.page_token else None
 
-    def cut(self, rows: Sequence[Item]) -> tuple[Sequence[Item], bool]:
-        """The rows of this page, out of up to `size + 1`, and whether there are more."""
-        return rows[: self.size], len(rows) > self.size
+    def answer(
+        self, rows: Sequence[Item], position: Callable[[Item], tuple[str | int, ...]]
+    ) -> tuple[Sequence[Item], str]:
+        """Returns the rows of this page, out of up to `size + 1`, and the token of the next.
+
+        `position` is the sort key of a row. The token is empty after the last page.
+        """
+        shown = rows[: self.size]
+        return shown, self.token(*position(shown[-1])) if len(rows) > self.size else ""
 
     def token(self, *position: str | int) -> str:
-        """The token of the page after `position`, the sort key of the last row."""
+        """Returns the token of the page after `position`, the sort key of the last row."""
         payload = json.dumps(position, separators=(",", ":")).encode()
         mac = self._key.mac(b"page", self._binding, payload)
         return base64.urlsafe_b64encode(mac + payload).decode()
@@ -59,7 +66,7 @@ class Page:
         except (binascii.Error, UnicodeEncodeError):
             raise invalid_page_token() from None
         mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-        if mac != self._key.mac(b"page", self._binding, payload):
+        if not hmac.compare_digest(mac, self._key.mac(b"page", self._binding, payload)):
             raise invalid_page_token()
         position: list[Any] = json.loads(payload)
         return position

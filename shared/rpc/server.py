@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import grpc
 import structlog
@@ -13,12 +12,15 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from shared.db.listen import Listener
 from shared.db.pool import Database
 from shared.rpc.call import AccessResolver
 from shared.rpc.chain import MAX_STREAM_MESSAGE_BYTES, Chain
 from shared.rpc.health import Health
 from shared.rpc.policy import INFRASTRUCTURE
+from shared.rpc.peers import Peers
 from shared.rpc.reflection import Reflection
+from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 
@@ -27,10 +29,6 @@ log = structlog.get_logger(__name__)
 _REFLECTION_V1ALPHA = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 # A message may exceed the limit of its method by its framing; the chain holds the exact limits.
 _SLACK = 1 << 20
-# Background work that failed in a way that nobody has thought of begins again after this time.
-RESTART_SECONDS = 5.0
-
-Background = Callable[[], Coroutine[Any, Any, None]]
 
 
 class StartError(Exception):
@@ -45,26 +43,17 @@ class Runtime:
         settings: the operator's settings.
         dsn: of the database.
         key: the server's key.
-        addresses: host:port of the services that others call ("auth", "chunk").
+        listener: takes the notifications of the database, for all servers of the process.
+        addresses: host:port of the services that others call, by name.
         strict: for tests: an error whose reason the RPC does not declare is a defect.
     """
 
     settings: Settings
     dsn: str
     key: ServerKey
+    listener: Listener
     addresses: dict[str, str] = field(default_factory=dict)
     strict: bool = False
-
-
-def channel(address: str) -> grpc.aio.Channel:
-    """A channel to another dits service."""
-    return grpc.aio.insecure_channel(
-        address,
-        options=[
-            ("grpc.max_receive_message_length", MAX_STREAM_MESSAGE_BYTES + _SLACK),
-            ("grpc.max_reconnect_backoff_ms", 2_000),
-        ],
-    )
 
 
 # Limits that keep one bad client from hurting the others.
@@ -84,16 +73,6 @@ _OPTIONS = (
 )
 
 
-async def _kept_up(work: Background) -> None:
-    """Runs background work, which does not end by itself, again and again."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            log.exception("a defect")
-        await asyncio.sleep(RESTART_SECONDS)
-
-
 class ServiceServer:
     """One service, listening."""
 
@@ -105,16 +84,19 @@ class ServiceServer:
         resolver: AccessResolver,
         servicers: Sequence[tuple[ServiceDescriptor, object]],
         *,
-        background: Iterable[Background] = (),
-        channels: Sequence[grpc.aio.Channel] = (),
+        background: Sequence[BackgroundTask] = (),
+        peers: Peers | None = None,
+        await_ends: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self.name = name
         self.port = 0
         self._runtime = runtime
         self._database = database
-        self._background = list(background)
-        self._channels = channels
+        self._background = background
+        self._peers = peers
+        self._await_ends = await_ends
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_listening = False
         names = [descriptor.full_name for descriptor, _ in servicers]
         health_descriptor = health_pb2.DESCRIPTOR.services_by_name["Health"]
         self._health = Health(names)
@@ -152,16 +134,22 @@ class ServiceServer:
                 f"another program has the port; choose one with --{self.name}-port."
             ) from error
         await self._server.start()
-        self._tasks = [asyncio.create_task(_kept_up(work)) for work in self._background]
+        self._tasks = [asyncio.create_task(task.run()) for task in self._background]
+        self._runtime.listener.start()
+        self._is_listening = True
         log.info("listening", service=self.name, host=settings.host, port=self.port)
 
     async def stop(self) -> None:
         """Lets running calls finish for `drain_seconds`, then ends everything."""
         self._health.drain()
         await self._server.stop(self._runtime.settings.drain_seconds)
+        for await_end in self._await_ends:
+            await await_end()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for open_channel in self._channels:
-            await open_channel.close()
+        if self._is_listening:
+            await self._runtime.listener.stop()
+        if self._peers is not None:
+            await self._peers.close()
         await self._database.close()

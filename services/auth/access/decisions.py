@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from uuid import UUID
 
-import asyncpg
-import structlog
 from dits.auth.v1 import access_service_pb2 as pb
 
 from shared.db import sql
-from shared.db.pool import UNREACHABLE, Connection, Database
-from shared.errors import DomainError, not_found, unauthenticated
+from shared.db.pool import Connection, Database
+from shared.errors import not_found, unauthenticated
 from shared.formats import credentials
 from shared.rpc import validation
 from shared.rpc.call import Access, Call, Caller, RepositoryAccess
 from shared.rpc.policy import Permission
 
 Q = sql.load(__file__)
-log = structlog.get_logger(__name__)
-
 FLUSH_SECONDS = 5.0
 
 
@@ -80,19 +75,14 @@ class LocalAccess:
         )
 
     async def flush(self) -> None:
-        """Writes down, every few seconds and for ever, which credentials were used."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            sessions, self._used_sessions = self._used_sessions, set()
-            tokens, self._used_tokens = self._used_tokens, set()
-            try:
-                async with self._database.connection() as connection:
-                    if sessions:
-                        await connection.execute(Q.touch_sessions, list(sessions))
-                    if tokens:
-                        await connection.execute(Q.touch_tokens, list(tokens))
-            except (*UNREACHABLE, asyncpg.PostgresError, DomainError) as error:
-                log.warning("uses of credentials not written", cause=type(error).__name__)
+        """Writes down which credentials were used since the last flush."""
+        sessions, self._used_sessions = self._used_sessions, set()
+        tokens, self._used_tokens = self._used_tokens, set()
+        async with self._database.connection() as connection:
+            if sessions:
+                await connection.execute(Q.touch_sessions, list(sessions))
+            if tokens:
+                await connection.execute(Q.touch_tokens, list(tokens))
 
 
 class AccessService:

@@ -12,10 +12,9 @@ from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid_field, name_taken, not_found, permission_missing
 from shared.records.audit import audit
-from shared.records.idempotency import once
+from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
-from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 
@@ -31,10 +30,15 @@ class AccountService:
     """The RPCs of dits.auth.v1.AccountService."""
 
     def __init__(
-        self, database: Database, key: ServerKey, hasher: passwords.Hasher, *, is_open: bool
+        self,
+        database: Database,
+        writes: IdempotentWrites,
+        hasher: passwords.Hasher,
+        *,
+        is_open: bool,
     ) -> None:
         self._database = database
-        self._key = key
+        self._writes = writes
         self._hasher = hasher
         self._is_open = is_open
 
@@ -46,22 +50,11 @@ class AccountService:
         phc = await self._hasher.hash(request.password)
 
         async def work(connection: Connection) -> pb.RegisterResponse:
-            async def register() -> pb.RegisterResponse:
-                row = await _create(connection, request, phc)
-                await audit(connection, call, "user.registered", "user", row["id"], row["username"])
-                return pb.RegisterResponse(user=user_message(row))
+            row = await _create(connection, request, phc)
+            await audit(connection, call, "user.registered", "user", row["id"], row["username"])
+            return pb.RegisterResponse(user=user_message(row))
 
-            return await once(
-                connection,
-                self._key,
-                call,
-                request.request_id,
-                request.SerializeToString(deterministic=True),
-                pb.RegisterResponse,
-                register,
-            )
-
-        return await self._database.transaction(work)
+        return await self._writes.once(call, Repeatable.of(request), pb.RegisterResponse, work)
 
     async def GetMe(self, request: pb.GetMeRequest, call: Call) -> pb.GetMeResponse:
         """The caller's own account."""

@@ -13,7 +13,7 @@ from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid_field, not_found
 from shared.formats import credentials
 from shared.records.audit import audit
-from shared.records.idempotency import once
+from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call, Caller
 from shared.rpc.paging import Page
@@ -31,8 +31,11 @@ _UNMINTABLE = frozenset({"site:admin"})
 class TokenService:
     """The RPCs of dits.auth.v1.TokenService."""
 
-    def __init__(self, database: Database, key: ServerKey, access: LocalAccess) -> None:
+    def __init__(
+        self, database: Database, writes: IdempotentWrites, key: ServerKey, access: LocalAccess
+    ) -> None:
         self._database = database
+        self._writes = writes
         self._key = key
         self._access = access
 
@@ -46,35 +49,24 @@ class TokenService:
         repositories = await self._repositories(list(request.repositories), call)
 
         async def work(connection: Connection) -> pb.CreateTokenResponse:
-            async def create() -> pb.CreateTokenResponse:
-                secret = credentials.mint(credentials.Kind.API_TOKEN)
-                row = await connection.fetchrow(
-                    Q.create_token,
-                    call.caller.user_id,
-                    request.name,
-                    credentials.token_hash(secret),
-                    scopes,
-                    expires,
-                    repositories,
-                )
-                assert row is not None  # noqa: S101  RETURNING of an INSERT
-                await audit(
-                    connection, call, "token.created", "api_token", row["id"], row["name"],
-                    scopes=scopes,
-                )  # fmt: skip
-                return pb.CreateTokenResponse(token=_message(row), secret=secret)
-
-            return await once(
-                connection,
-                self._key,
-                call,
-                request.request_id,
-                request.SerializeToString(deterministic=True),
-                pb.CreateTokenResponse,
-                create,
+            secret = credentials.mint(credentials.Kind.API_TOKEN)
+            row = await connection.fetchrow(
+                Q.create_token,
+                call.caller.user_id,
+                request.name,
+                credentials.token_hash(secret),
+                scopes,
+                expires,
+                repositories,
             )
+            assert row is not None  # noqa: S101  RETURNING of an INSERT
+            await audit(
+                connection, call, "token.created", "api_token", row["id"], row["name"],
+                scopes=scopes,
+            )  # fmt: skip
+            return pb.CreateTokenResponse(token=_message(row), secret=secret)
 
-        return await self._database.transaction(work)
+        return await self._writes.once(call, Repeatable.of(request), pb.CreateTokenResponse, work)
 
     async def ListTokens(self, request: pb.ListTokensRequest, call: Call) -> pb.ListTokensResponse:
         """The caller's live tokens, newest first."""
@@ -84,9 +76,7 @@ class TokenService:
         found = await self._database.fetch(
             Q.list_tokens, call.caller.user_id, since, after[1], page.size + 1
         )
-        rows, more = page.cut(found)
-        last = rows[-1] if more else None
-        token = page.token(last["created_at"].isoformat(), str(last["id"])) if last else ""
+        rows, token = page.answer(found, _position)
         return pb.ListTokensResponse(tokens=map(_message, rows), next_page_token=token)
 
     async def RevokeToken(
@@ -148,6 +138,10 @@ def _expiry(request: pb.CreateTokenRequest) -> datetime:
     if not now < asked <= now + LONGEST_LIFE:
         raise invalid_field("expire_time", "must be in the future and at most a year ahead")
     return asked
+
+
+def _position(row: Row) -> tuple[str, str]:
+    return row["created_at"].isoformat(), str(row["id"])
 
 
 def _message(row: Row) -> pb.ApiToken:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from itertools import islice
 
-import asyncpg
-import structlog
-
 from shared.db import sql
-from shared.db.pool import UNREACHABLE, Connection, Database
-from shared.errors import DomainError
+from shared.db.pool import Connection, Database
 from shared.rpc.validation import MAX_HASHES
 
 Q = sql.load(__file__)
-log = structlog.get_logger(__name__)
 
-_FLUSH_SECONDS = 30.0
+FLUSH_SECONDS = 30.0
 # What is read beyond this between two flushes goes unnoticed; 32 bytes each.
 _MOST = 500_000
 
@@ -44,12 +38,3 @@ class Touches:
                 await connection.execute(Q.touch, packed)
 
             await self._database.transaction(work)
-
-    async def run(self) -> None:
-        """Flushes for ever."""
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            try:
-                await self.flush()
-            except (*UNREACHABLE, asyncpg.PostgresError, DomainError) as error:
-                log.info("access times lost", cause=repr(error))

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
-import asyncpg
 import structlog
 
 from services.chunk.stores.local import BlobStore
 from shared.db import sql
-from shared.db.pool import UNREACHABLE, Connection, Database
-from shared.errors import DomainError
+from shared.db.pool import Connection, Database
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
 # No upload keeps a pack open for longer than seconds; a stopped process may come back, though.
 OPEN_PACK_AGE = timedelta(hours=24)
-_ROUND_SECONDS = 60.0
+ROUND_SECONDS = 60.0
 
 
 class Janitor:
@@ -66,13 +63,8 @@ class Janitor:
             deleted += len(gone)
         return deleted
 
-    async def run(self) -> None:
-        """Sweeps and reaps for ever."""
-        while True:
-            try:
-                await self.sweep()
-                while await self.reap():
-                    pass
-            except (*UNREACHABLE, asyncpg.PostgresError, DomainError) as error:
-                log.warning("clearing away put off", cause=repr(error))
-            await asyncio.sleep(_ROUND_SECONDS)
+    async def clear(self) -> None:
+        """Sweeps, and reaps until nothing is due."""
+        await self.sweep()
+        while await self.reap():
+            pass

@@ -108,12 +108,9 @@ class Uploads:
             self._idle.set()
 
     async def linger(self) -> None:
-        """Waits to be cancelled, when the server stops, and then for the calls to end."""
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), _LINGER_SECONDS)
+        """Waits, when the server stops, until the calls have cleared up."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), _LINGER_SECONDS)
 
 
 class _Upload:

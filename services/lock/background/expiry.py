@@ -6,21 +6,18 @@ touches it first writes it. Any number of replicas may do this at once.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from services.lock.locks import notifications, rules
 from services.lock.locks.ends import BATCH, end_expired
 from services.lock.locks.mutex import Turns
 from shared.db import sql
-from shared.db.pool import UNREACHABLE, Connection, Database
+from shared.db.pool import Connection, Database
 from shared.errors import DomainError
 
 Q = sql.load(__file__)
@@ -36,25 +33,9 @@ EVENTS_KEPT = timedelta(days=30)
 class Reaper:
     """The background work of the lock service."""
 
-    def __init__(
-        self, database: Database, turns: Turns, interval_seconds: float = INTERVAL_SECONDS
-    ) -> None:
+    def __init__(self, database: Database, turns: Turns) -> None:
         self._database = database
         self._turns = turns
-        self._interval_seconds = interval_seconds
-
-    async def run(self) -> None:
-        """Works for ever."""
-        purged_at = float("-inf")
-        while True:
-            try:
-                await self.reap()
-                if time.monotonic() - purged_at > PURGE_SECONDS:
-                    purged_at = time.monotonic()
-                    await self.purge()
-            except (*UNREACHABLE, asyncpg.PostgresError, DomainError) as error:
-                log.warning("locks not reaped", cause=type(error).__name__)
-            await asyncio.sleep(self._interval_seconds)
 
     async def reap(self) -> None:
         """Ends what has expired and warns of what is about to, in every repository."""

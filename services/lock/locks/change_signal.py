@@ -11,19 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from shared.db import sql
-from shared.db.pool import UNREACHABLE, Database
-from shared.errors import DomainError
+from shared.db.listen import Listener
+from shared.db.pool import Database
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
 CHANNEL = "dits_lock_events"
 POLL_SECONDS = 1.0
-RECONNECT_SECONDS = 2.0
 # Changes within this time share a notification: each NOTIFY takes a lock of the whole database.
 GATHER_SECONDS = 0.02
 
@@ -37,6 +35,7 @@ class Feed:
         self._changed: set[UUID] = set()
         self._has_changes = asyncio.Event()
         self._has_watchers = asyncio.Event()
+        self._settled: str | None = None
 
     def changed(self, repo_id: UUID) -> None:
         """The locks of a repository were changed here: wakes its watchers everywhere."""
@@ -60,61 +59,34 @@ class Feed:
                 self._has_watchers.clear()
 
     async def tell(self) -> None:
-        """Sends the hints of this process, for ever."""
-        while True:
-            await self._has_changes.wait()
-            await asyncio.sleep(GATHER_SECONDS)
-            gathered, self._changed = self._changed, set()
-            self._has_changes.clear()
-            try:
-                await self._database.fetch(Q.hint, list(gathered))
-            except (*UNREACHABLE, DomainError) as error:
-                log.info("no hint sent", cause=type(error).__name__)
+        """Waits for changes and sends the hints of this process."""
+        await self._has_changes.wait()
+        await asyncio.sleep(GATHER_SECONDS)
+        gathered, self._changed = self._changed, set()
+        self._has_changes.clear()
+        await self._database.fetch(Q.hint, list(gathered))
 
-    async def listen(self, dsn: str) -> None:
-        """Takes the hints of all processes, for ever."""
-        while True:
-            try:
-                await self._listen_once(dsn)
-            except UNREACHABLE as error:
-                log.info("no notifications", cause=type(error).__name__)
-            await asyncio.sleep(RECONNECT_SECONDS)
+    def listen(self, listener: Listener) -> None:
+        """Takes the hints of all processes."""
+        listener.subscribe(CHANNEL, self._notified)
 
     async def poll(self) -> None:
-        """Looks into the outbox while somebody watches, for ever."""
-        settled: str | None = None
-        while True:
-            if not self._signals:
-                await self._has_watchers.wait()
-                settled = None
-            try:
-                settled = await self._poll_once(settled)
-            except (*UNREACHABLE, DomainError) as error:
-                log.info("outbox not read", cause=type(error).__name__)
-            await asyncio.sleep(POLL_SECONDS)
+        """Waits until a call watches; then wakes the watchers of what has settled since the last look.
 
-    async def _poll_once(self, settled: str | None) -> str:
-        """Wakes the watchers of what has settled since the last look; at the first look, all."""
-        row = await self._database.fetchrow(Q.changed_repositories, settled)
+        At the first look it wakes all of them.
+        """
+        if not self._signals:
+            await self._has_watchers.wait()
+            self._settled = None
+        row = await self._database.fetchrow(Q.changed_repositories, self._settled)
         assert row is not None  # noqa: S101  a SELECT without FROM
-        for repo_id in row["repositories"] if settled is not None else list(self._signals):
+        for repo_id in row["repositories"] if self._settled is not None else list(self._signals):
             self._wake(repo_id)
-        return str(row["settled"])
+        self._settled = str(row["settled"])
 
-    async def _listen_once(self, dsn: str) -> None:
-        """Listens until the connection breaks."""
-        closed = asyncio.Event()
-        connection = await asyncpg.connect(dsn)
-        connection.add_termination_listener(lambda _: closed.set())
+    def _notified(self, payload: str) -> None:
         try:
-            await connection.add_listener(CHANNEL, self._notified)
-            await closed.wait()
-        finally:
-            await connection.close(timeout=1)
-
-    def _notified(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        try:
-            self._wake(UUID(str(payload)))
+            self._wake(UUID(payload))
         except ValueError:
             log.info("a notification without a repository")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from dits.lock.v1 import lock_service_pb2 as pb
@@ -15,10 +16,9 @@ from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import invalid_field, lock_held, lock_stale, not_found
 from shared.records.audit import audit
-from shared.records.idempotency import once
+from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
-from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 
@@ -26,9 +26,9 @@ Q = sql.load(__file__)
 class HandingOver:
     """Hands locks on and takes them away."""
 
-    def __init__(self, turns: Turns, key: ServerKey) -> None:
+    def __init__(self, turns: Turns, writes: IdempotentWrites) -> None:
         self._turns = turns
-        self._key = key
+        self._writes = writes
 
     async def ForceReleaseLock(
         self, request: pb.ForceReleaseLockRequest, call: Call
@@ -65,17 +65,11 @@ class HandingOver:
         name = validation.username("new_holder", request.new_holder)
 
         async def work(connection: Connection, now: datetime) -> pb.TransferLockResponse:
-            async def transfer() -> pb.TransferLockResponse:
-                return await _transfer(connection, call, lock_id, fence, name, now)
-
-            return await once(
-                connection,
-                self._key,
-                call,
-                request.request_id,
-                request.SerializeToString(deterministic=True),
-                pb.TransferLockResponse,
-                transfer,
+            transfer = partial(
+                _transfer, call=call, lock_id=lock_id, fence=fence, name=name, now=now
+            )
+            return await self._writes.once_in(
+                connection, call, Repeatable.of(request), pb.TransferLockResponse, transfer
             )
 
         return await self._turns.change(call.repository.id, work)

@@ -49,10 +49,10 @@ class Remembering:
         found = await self._database.fetch(
             query, call.repository.id, *position, page.size + 1, *filters
         )
-        rows, more = page.cut(found)
+        rows, token = page.answer(found, _position)
         return pb.ListHistoryResponse(
             entries=[_entry(row) for row in rows],
-            next_page_token=page.token(*_position(rows[-1])) if more else "",
+            next_page_token=token,
             server_time=messages.moment(now),
         )
 

@@ -57,10 +57,10 @@ class Reading:
             found = await connection.fetch(
                 query, call.repository.id, now, *bounds, request.expired, user_id
             )
-            rows, more = page.cut(found)
+            rows, token = page.answer(found, lambda row: (row["path"], row["fence"]))
             return pb.ListLocksResponse(
                 locks=[messages.lock(row, call.caller_id) for row in rows],
-                next_page_token=page.token(rows[-1]["path"], rows[-1]["fence"]) if more else "",
+                next_page_token=token,
                 server_time=messages.moment(now),
             )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hmac
 import json
 import time
 from collections.abc import AsyncGenerator
@@ -100,7 +101,7 @@ class Watching:
         except binascii.Error:
             raise _bad_cursor() from None
         mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-        if mac != self._key.mac(b"watch", repo_id.bytes, payload):
+        if not hmac.compare_digest(mac, self._key.mac(b"watch", repo_id.bytes, payload)):
             raise _bad_cursor()
         xid, event_id = json.loads(payload)
         return xid, event_id

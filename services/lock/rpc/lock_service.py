@@ -12,6 +12,7 @@ from services.lock.locks.mutex import Turns
 from services.lock.locks.reading import Reading
 from services.lock.locks.watch import Watching
 from shared.db.pool import Database
+from shared.records.idempotency import IdempotentWrites
 from shared.runtime.server_key import ServerKey
 
 
@@ -19,10 +20,16 @@ class LockService:
     """A handler per RPC."""
 
     def __init__(
-        self, database: Database, turns: Turns, key: ServerKey, bases: Bases, feed: Feed
+        self,
+        database: Database,
+        turns: Turns,
+        writes: IdempotentWrites,
+        key: ServerKey,
+        bases: Bases,
+        feed: Feed,
     ) -> None:
         changing = Changing(turns)
-        handing_over = HandingOver(turns, key)
+        handing_over = HandingOver(turns, writes)
         reading = Reading(database, turns, key)
         self.AcquireLocks = Acquiring(turns, bases).AcquireLocks
         self.RenewLocks = changing.RenewLocks

@@ -28,9 +28,8 @@ from shared.errors import (
     repository_read_only,
     stream_order,
 )
-from shared.records.idempotency import once
+from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc.call import Call
-from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 
@@ -47,9 +46,9 @@ class Counts:
 class Pusher:
     """Takes pushes."""
 
-    def __init__(self, database: Database, key: ServerKey, recipes: RecipeReader) -> None:
+    def __init__(self, database: Database, writes: IdempotentWrites, recipes: RecipeReader) -> None:
         self._database = database
-        self._key = key
+        self._writes = writes
         self._recipes = recipes
 
     async def push(self, requests: PushRequests, call: Call) -> pb.PushResponse:
@@ -62,17 +61,11 @@ class Pusher:
         )
 
         async def work(connection: Connection) -> pb.PushResponse:
-            return await once(
-                connection,
-                self._key,
-                call,
-                push.request_id,
-                str(call.repository.id).encode() + push.fingerprint(),
-                pb.PushResponse,
-                _Transaction(connection, call, push, stored, recipes).apply,
-            )
+            return await _Transaction(connection, call, push, stored, recipes).apply()
 
-        return await self._database.transaction(work)
+        body = str(call.repository.id).encode() + push.fingerprint()
+        repeatable = Repeatable(push.request_id, body)
+        return await self._writes.once(call, repeatable, pb.PushResponse, work)
 
 
 async def apply(connection: Connection, call: Call, push: Push) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 
-import grpc
 import zstandard
 from dits.chunk.v1 import chunk_service_pb2 as pb
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
 
-from shared.errors import chunk_corrupt, chunks_missing, content_mismatch, dependency_unavailable
+from shared.errors import chunk_corrupt, chunks_missing, content_mismatch
 from shared.formats.canonical import FormatError, split_hashes
 from shared.formats.recipes import MAX_CHUNK_BYTES, decode_recipe
 from shared.rpc.call import Call
+from shared.rpc.peers import Peer
 
 BATCH = 1_000
 READ_SECONDS = 60.0
@@ -22,8 +22,9 @@ READ_SECONDS = 60.0
 class RecipeReader:
     """Reads recipes with the caller's own credential."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._stub = ChunkServiceStub(channel)
+    def __init__(self, chunk: Peer) -> None:
+        self._chunk = chunk
+        self._stub = ChunkServiceStub(chunk.channel)
 
     async def read(self, trees: Iterable[Manifest], call: Call) -> dict[str, Recipe]:
         """Every recipe that the manifests name, by name. Raises CHUNKS_MISSING."""
@@ -49,15 +50,10 @@ class RecipeReader:
         request = pb.DownloadChunksRequest(
             repository=str(call.repository.id), hashes=b"".join(hashes)
         )
-        metadata = (("authorization", f"Bearer {call.token}"), ("x-request-id", call.request_id))
-        try:
-            async for message in self._stub.DownloadChunks(
-                request, metadata=metadata, timeout=READ_SECONDS
-            ):
-                for chunk in message.chunks:
-                    yield chunk.index, _plain(chunk)
-        except grpc.aio.AioRpcError as error:
-            raise dependency_unavailable("chunk") from error
+        messages = self._chunk.stream(self._stub.DownloadChunks, request, call, READ_SECONDS)
+        async for message in messages:
+            for chunk in message.chunks:
+                yield chunk.index, _plain(chunk)
 
 
 def parts(file: File, recipes: Mapping[str, Recipe]) -> list[Recipe]:

@@ -66,8 +66,7 @@ class RefService:
         found = await self._database.fetch(
             Q.list_branches, call.repository.id, prefix, after, page.size + 1
         )
-        rows, more = page.cut(found)
-        token = page.token(rows[-1]["name"]) if more else ""
+        rows, token = page.answer(found, lambda row: (row["name"],))
         return pb.ListBranchesResponse(branches=map(_message, rows), next_page_token=token)
 
     async def UpdateBranch(

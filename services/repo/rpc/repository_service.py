@@ -12,7 +12,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid_field, name_taken, not_found, permission_missing
 from shared.records.audit import audit
-from shared.records.idempotency import once
+from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.rpc.paging import Page
@@ -36,8 +36,11 @@ _VISIBILITY_NUMBERS = {text: number for number, text in _VISIBILITIES.items()}
 class RepositoryService:
     """The RPCs of dits.repo.v1.RepositoryService."""
 
-    def __init__(self, database: Database, key: ServerKey, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, writes: IdempotentWrites, key: ServerKey, settings: Settings
+    ) -> None:
         self._database = database
+        self._writes = writes
         self._key = key
         self._settings = settings
 
@@ -48,17 +51,10 @@ class RepositoryService:
         _validate(request)
 
         async def work(connection: Connection) -> pb.CreateRepositoryResponse:
-            return await once(
-                connection,
-                self._key,
-                call,
-                request.request_id,
-                request.SerializeToString(deterministic=True),
-                pb.CreateRepositoryResponse,
-                lambda: self._create(connection, request, call),
-            )
+            return await self._create(connection, request, call)
 
-        return await self._database.transaction(work)
+        repeatable = Repeatable.of(request)
+        return await self._writes.once(call, repeatable, pb.CreateRepositoryResponse, work)
 
     async def GetRepository(
         self, request: pb.GetRepositoryRequest, call: Call
@@ -87,8 +83,7 @@ class RepositoryService:
             reach = None
             if not call.caller.is_session:
                 reach = await connection.fetchval(Q.token_reach, call.caller.credential_id)
-        rows, more = page.cut(found)
-        token = page.token(rows[-1]["owner"].lower(), rows[-1]["name"].lower()) if more else ""
+        rows, token = page.answer(found, _position)
         shown = [_message(row) for row in rows if reach is None or row["id"] in reach]
         return pb.ListRepositoriesResponse(repositories=shown, next_page_token=token)
 
@@ -170,6 +165,10 @@ def _validate(request: pb.CreateRepositoryRequest) -> None:
         validation.text("settings.allowed_extensions", extension, least=1, most=32)
         if extension.startswith(".") or "/" in extension:
             raise invalid_field("settings.allowed_extensions", "are written without dot and slash")
+
+
+def _position(row: Row) -> tuple[str, str]:
+    return row["owner"].lower(), row["name"].lower()
 
 
 def _message(row: Row) -> pb.Repository:

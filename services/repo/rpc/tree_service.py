@@ -88,9 +88,11 @@ class TreeService:
             manifest = await _directory(connection, repo_id, revision, request.path)
             names = [entry.name for entry in manifest.entries]
             start = bisect_right(names, after) if after is not None else 0
-            entries, more = page.cut(manifest.entries[start : start + page.size + 1])
+            entries, token = page.answer(
+                manifest.entries[start : start + page.size + 1],
+                lambda entry: (revision.commit, entry.name),
+            )
             shown = await _describe(connection, repo_id, list(entries))
-        token = page.token(revision.commit, entries[-1].name) if more else ""
         return pb.ListDirectoryResponse(
             commit_hash=revision.commit, entries=shown, next_page_token=token
         )

@@ -11,6 +11,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from grpc import StatusCode
 
 from services.suite import Suite
+from shared.db.listen import Listener
 from shared.rpc.server import Runtime
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
@@ -120,7 +121,7 @@ async def test_a_message_that_is_not_one(api: Api, settings: Settings) -> None:
 
 async def test_a_server_that_stops(dsn: str, settings: Settings) -> None:
     key = ServerKey.load(settings.server_key, settings.data_dir)
-    suite = Suite(Runtime(settings, dsn, key, strict=True))
+    suite = Suite(Runtime(settings, dsn, key, Listener(dsn), strict=True))
     await suite.start()
     api = Api(suite, dsn)
     shelf = await Shelf.open(api)

@@ -13,6 +13,7 @@ from services.lock.background.expiry import Reaper
 from services.lock.locks.change_signal import Feed
 from services.lock.locks.mutex import Turns
 from shared.db.pool import Database
+from shared.runtime.background import BackgroundTask
 from tests.support.api import Api
 from tests.support.locks import ADVISORY, Studio
 
@@ -124,9 +125,8 @@ async def test_without_a_reaper_everything_is_right(studio: Studio) -> None:
 async def test_the_reaper_goes_on_by_itself_and_wakes_watchers(studio: Studio) -> None:
     database = await Database.connect(studio.api.dsn, service="test", size=2)
     feed = Feed(database)
-    running = asyncio.create_task(
-        Reaper(database, Turns(database, feed), interval_seconds=0.01).run()
-    )
+    reaper = Reaper(database, Turns(database, feed))
+    running = asyncio.create_task(BackgroundTask("test", reaper.reap, 0.01).run())
     try:
         with feed.watching(UUID(studio.repo.id)) as signal:
             for _ in range(3):

@@ -22,6 +22,7 @@ from services.lock.background.expiry import Reaper
 from services.lock.locks import watch
 from services.lock.locks.change_signal import Feed
 from services.lock.locks.mutex import Turns
+from shared.db.listen import Listener
 from shared.db.pool import Database
 from shared.rpc.call import Access, Call, RepositoryAccess
 from shared.rpc.policy import Permission
@@ -189,7 +190,9 @@ async def test_a_lock_that_a_push_releases_is_seen_without_a_hint(studio: Studio
 async def test_a_hint_wakes_watchers_of_other_replicas(studio: Studio) -> None:
     database = await Database.connect(studio.api.dsn, service="test", size=2)
     feed = Feed(database)
-    listening = asyncio.create_task(feed.listen(studio.api.dsn))
+    listener = Listener(studio.api.dsn)
+    feed.listen(listener)
+    listener.start()
     try:
         with feed.watching(UUID(studio.repo.id)) as signal:
             # Listening begins at some moment; every change after it is told.
@@ -199,8 +202,7 @@ async def test_a_hint_wakes_watchers_of_other_replicas(studio: Studio) -> None:
                     break
             await asyncio.wait_for(signal.wait(), 10)
     finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        await listener.stop()
         await database.close()
 
 

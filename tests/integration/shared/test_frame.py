@@ -21,12 +21,14 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-import shared.rpc.server as server_module
 from services.auth.access.decisions import LocalAccess
 from services.suite import Suite
+from shared.db.listen import Listener
 from shared.db.pool import Database
 from shared.errors import name_taken
 from shared.rpc.server import Runtime, ServiceServer, StartError
+from shared.runtime import background
+from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from tests.support.api import Api, read_error, refused
@@ -175,7 +177,9 @@ async def test_every_server_is_healthy(api: Api, service: str) -> None:
 
 
 async def test_health_tells_of_the_drain(dsn: str, settings: Settings) -> None:
-    suite = Suite(Runtime(settings, dsn, ServerKey.load(settings.server_key, Path())))
+    suite = Suite(
+        Runtime(settings, dsn, ServerKey.load(settings.server_key, Path()), Listener(dsn))
+    )
     await suite.start()
     async with grpc.aio.insecure_channel(suite.addresses["auth"]) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
@@ -250,7 +254,12 @@ async def test_reflection_knows_the_details_of_errors(api: Api) -> None:
 async def test_a_taken_port_is_one_sentence(api: Api, dsn: str, settings: Settings) -> None:
     taken = int(api.addresses["auth"].rpartition(":")[2])
     suite = Suite(
-        Runtime(settings.model_copy(update={"auth_port": taken}), dsn, ServerKey(b"k" * 32))
+        Runtime(
+            settings.model_copy(update={"auth_port": taken}),
+            dsn,
+            ServerKey(b"k" * 32),
+            Listener(dsn),
+        )
     )
     with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{taken}: another program"):
         await suite.start()
@@ -259,7 +268,7 @@ async def test_a_taken_port_is_one_sentence(api: Api, dsn: str, settings: Settin
 async def test_background_work_that_fails_is_logged_and_begins_again(
     dsn: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "RESTART_SECONDS", 0.01)
+    monkeypatch.setattr(background, "FAILURE_PAUSE_SECONDS", 0.01)
     done = asyncio.Event()
     begun = 0
 
@@ -272,8 +281,15 @@ async def test_background_work_that_fails_is_logged_and_begins_again(
         await asyncio.Event().wait()
 
     database = await Database.connect(dsn, service="test", size=1)
-    runtime = Runtime(settings, dsn, ServerKey(b"k" * 32))
-    server = ServiceServer("auth", runtime, database, LocalAccess(database), [], background=[work])
+    runtime = Runtime(settings, dsn, ServerKey(b"k" * 32), Listener(dsn))
+    server = ServiceServer(
+        "auth",
+        runtime,
+        database,
+        LocalAccess(database),
+        [],
+        background=[BackgroundTask("test", work, 0)],
+    )
     with structlog.testing.capture_logs() as logs:
         await server.start()
         await asyncio.wait_for(done.wait(), 10)
