@@ -17,8 +17,8 @@ from shared.db.pool import Database
 from shared.rpc.call import AccessResolver
 from shared.rpc.chain import MAX_STREAM_MESSAGE_BYTES, Chain
 from shared.rpc.health import Health
-from shared.rpc.policy import INFRASTRUCTURE
 from shared.rpc.peers import Peers
+from shared.rpc.policy import INFRASTRUCTURE
 from shared.rpc.reflection import Reflection
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings

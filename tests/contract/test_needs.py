@@ -1,4 +1,4 @@
-"""Which service calls which: the code, the order of start, the settings, the compose file and README agree."""
+"""Which service calls which: code, order of start, settings, compose file and README agree."""
 
 from __future__ import annotations
 
