@@ -314,7 +314,7 @@ async def test_an_undeclared_reason_is_a_defect(
 ) -> None:
     """Only in tests: there, every error must be one that the RPC's option declares."""
     database = await Database.connect(dsn, service="test", size=1)
-    runtime = Runtime(settings, dsn, ServerKey(b"k" * 32), strict=strict)
+    runtime = Runtime(settings, dsn, ServerKey(b"k" * 32), Listener(dsn), strict=strict)
     descriptor = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
     server = ServiceServer(
         "auth", runtime, database, LocalAccess(database), [(descriptor, Undeclared())]
