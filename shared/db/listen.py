@@ -28,13 +28,16 @@ class Listener:
         self._gap_receivers: list[Callable[[], None]] = []
         self._holders = 0
         self._task: asyncio.Task[None] | None = None
+        # There is a new channel, or the connection broke.
+        self._wake = asyncio.Event()
 
     def subscribe(self, channel: str, receive: Callable[[str], None]) -> None:
-        """Calls `receive` with the payload of each notification; to be called before `start`."""
+        """Calls `receive` with the payload of each notification on the channel, from soon on."""
         self._receivers[channel].append(receive)
+        self._wake.set()
 
     def subscribe_gaps(self, receive: Callable[[], None]) -> None:
-        """Calls `receive` whenever notifications may have been missed: after each connection."""
+        """Calls `receive` whenever notifications may have been missed, on whichever channel."""
         self._gap_receivers.append(receive)
 
     def start(self) -> None:
@@ -64,14 +67,17 @@ class Listener:
 
     async def _listen(self) -> None:
         """Listens until the connection breaks."""
-        closed = asyncio.Event()
         connection = await asyncpg.connect(self._dsn)
-        connection.add_termination_listener(lambda _: closed.set())
+        connection.add_termination_listener(lambda _: self._wake.set())
+        listening: set[str] = set()
         try:
-            for channel in tuple(self._receivers):
-                await connection.add_listener(channel, self._received)
-            self._tell_of_gap()
-            await closed.wait()
+            while not connection.is_closed():
+                self._wake.clear()
+                for channel in self._receivers.keys() - listening:
+                    await connection.add_listener(channel, self._received)
+                    listening.add(channel)
+                    self._tell_of_gap()
+                await self._wake.wait()
         finally:
             self._tell_of_gap()
             await connection.close(timeout=1)
