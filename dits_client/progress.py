@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 # Shorter work is over before a bar could be read.
-WORTH_SHOWING = 8 << 20
+MIN_SHOWN_BYTES = 8 << 20
 
 
 class Stage:
@@ -37,7 +37,7 @@ class Progress:
     ) -> None:
         return None
 
-    def stage(self, label: str, total: int = 0) -> Stage:  # noqa: ARG002 - see Bars
+    def start_stage(self, label: str, total: int = 0) -> Stage:  # noqa: ARG002 - see Bars
         """Begin a part of the work."""
         return Stage()
 
@@ -70,15 +70,15 @@ class Bars(Warnings):
             self._bars.stop()
             self._bars = None
 
-    def stage(self, label: str, total: int = 0) -> Stage:
+    def start_stage(self, label: str, total: int = 0) -> Stage:
         """Begin a part of the work."""
         return _Bar(self, label, total)
 
-    def bars(self) -> "RichProgress":
+    def get_bars(self) -> "RichProgress":
         """Return the bars of rich, started."""
         with self._lock:
             if self._bars is None:
-                self._bars = _start()
+                self._bars = _start_bars()
             return self._bars
 
 
@@ -104,15 +104,15 @@ class _Bar(Stage):
             self._show()
 
     def _show(self) -> None:
-        if self._total < WORTH_SHOWING:
+        if self._total < MIN_SHOWN_BYTES:
             return
-        bars = self._owner.bars()
+        bars = self._owner.get_bars()
         if self._task is None:
             self._task = bars.add_task(self._label)
         bars.update(self._task, total=self._total, completed=self._done)
 
 
-def _start() -> "RichProgress":
+def _start_bars() -> "RichProgress":
     # Loading rich takes longer than an unchanged push.
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
@@ -130,6 +130,6 @@ def _start() -> "RichProgress":
     return bars
 
 
-def for_user(quiet: bool) -> Progress:
+def make_progress(quiet: bool) -> Progress:
     """Return bars if a person is watching."""
     return Warnings() if quiet or not sys.stderr.isatty() else Bars()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 
-def run_all(threads: int, work: Callable[[int], None], stop: Callable[[], None]) -> None:
+def run_in_threads(threads: int, work: Callable[[int], None], stop: Callable[[], None]) -> None:
     """Run `work` with the numbers from 0 on, each in a thread; raise the first error.
 
     On an error, and when the user interrupts, `stop` is called, which has to end whatever the threads may

@@ -17,10 +17,10 @@ from dits_client.checkout.plan import Plan
 from dits_client.checkout.write_files import FileWriter, Guard, Target
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
-from dits_client.threads import run_all
+from dits_client.threads import run_in_threads
 from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
 from dits_client.transfer.work_queue import Stopped
-from dits_client.workspace.safe_paths import Places
+from dits_client.workspace.safe_paths import SafePaths
 
 # Two keep a small server and the disk busy; more only add to the memory that is needed.
 THREADS = 2
@@ -65,11 +65,11 @@ def _remove(site: Site, paths: list[str]) -> None:
     if not paths:
         return
     guard = Guard(site.found, force=site.force)
-    with closing(Places(site.root)) as places:
+    with closing(SafePaths(site.root)) as places:
         for path in paths:
-            if places.find(path) is not None:
+            if places.get_stat(path) is not None:
                 guard.check(places, path)
-                places.remove(path)
+                places.remove_file(path)
 
 
 class _Crew:
@@ -84,7 +84,7 @@ class _Crew:
             if entry.HasField("file")
         )
         self.written.bytes = sum(target.file.size for target in files)
-        self._stage = site.progress.stage("Writing", self.written.bytes)
+        self._stage = site.progress.start_stage("Writing", self.written.bytes)
         self._links = [
             (path, entry.symlink.target)
             for path, entry in plan.writes.items()
@@ -97,7 +97,7 @@ class _Crew:
 
     def run(self) -> Written:
         """Write everything; raise the first error."""
-        run_all(THREADS, self._work, self._stop)
+        run_in_threads(THREADS, self._work, self._stop)
         return self.written
 
     def _stop(self) -> None:

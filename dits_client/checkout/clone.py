@@ -9,18 +9,24 @@ from pathlib import Path
 from dits_client.checkout.apply_plan import Site, Written, check_out
 from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.plan import Plan, plan
-from dits_client.content.manifest import Change, diff, directories, entries_of, file_chunks
+from dits_client.content.manifest import (
+    Change,
+    compare_trees,
+    file_chunks,
+    iterate_manifests,
+    parse_entries,
+)
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError, ConflictError, os_error
 from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.download import Downloader
-from dits_client.workspace.index import DIRECTORY, UNKNOWN, Index, Record
-from dits_client.workspace.safe_paths import Places
+from dits_client.workspace.index import DIRECTORY_STAT, UNKNOWN_STAT, DirectoryRecord, Index
+from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
-from dits_client.workspace.workspace import State, Workspace
+from dits_client.workspace.workspace import Workspace, WorkspaceState
 from shared.formats.canonical import split_hashes
 
 # Of the files in the way, so many are named.
@@ -67,8 +73,8 @@ def clone(
     commit = remote.get_head(branch) if is_branch else revision
     if revision and not commit:
         raise ClientError(f"{info.name} has no branch {revision}")
-    workspace = _new_workspace(folder, State(client.endpoints.name, info.name, branch))
-    with workspace.locked(), closing(_Checkout(workspace, client, progress)) as work:
+    workspace = _new_workspace(folder, WorkspaceState(client.endpoints.name, info.name, branch))
+    with workspace.lock(), closing(_Checkout(workspace, client, progress)) as work:
         report = work.run(commit, force=False)
     report.seconds = round(time.monotonic() - started, 3)
     return report
@@ -83,8 +89,8 @@ def pull(
     does nothing, or with `force` overwrites them.
     """
     started = time.monotonic()
-    workspace = Workspace.find(folder)
-    with workspace.locked():
+    workspace = Workspace.locate(folder)
+    with workspace.lock():
         state = workspace.state
         remote = RepositoryClient(client, state.repository)
         commit = remote.get_head(state.branch)
@@ -99,18 +105,18 @@ def pull(
     return report
 
 
-def _new_workspace(folder: Path, state: State) -> Workspace:
+def _new_workspace(folder: Path, state: WorkspaceState) -> Workspace:
     """Make a folder for a clone; one whose clone was broken off is taken up again."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not any(folder.iterdir()):
             workspace = Workspace.create(folder, state)
-            workspace.marker.touch()
+            workspace.checkout_marker.touch()
             return workspace
     except OSError as error:
         raise os_error(error, "make folder", str(folder)) from error
-    started = Workspace.at(folder)
-    if started is not None and started.marker.exists() and started.state == state:
+    started = Workspace.open(folder)
+    if started is not None and started.checkout_marker.exists() and started.state == state:
         return started
     raise ClientError(f'"{folder}" is not empty')
 
@@ -133,23 +139,23 @@ class _Checkout:
 
     def run(self, commit: str, *, force: bool) -> CheckoutReport:
         """Do it all; the state moves last."""
-        again = self._workspace.marker.exists()
+        again = self._workspace.checkout_marker.exists()
         if not commit or (commit == self._state.head and not again):
-            self._workspace.marker.unlink(missing_ok=True)
+            self._workspace.checkout_marker.unlink(missing_ok=True)
             return self._report(Plan(), Written())
         base = bytes.fromhex(self._state.tree) or None
         snapshot = Snapshot(self._workspace.root, self._index, self._progress.warn)
         snapshot.complete(progress=self._progress)
         found = _stats(self._index)
-        have = list(directories(self._trees.load, base, set()))[::-1] if base else []
-        _, tree = self._trees.fetch(commit, have)
-        upstream = list(diff(self._trees.load, base, tree))
-        local = list(diff(self._trees.load, base, snapshot.tree))
+        have = list(iterate_manifests(self._trees.load_manifest, base, set()))[::-1] if base else []
+        _, tree = self._trees.fetch_tree(commit, have)
+        upstream = list(compare_trees(self._trees.load_manifest, base, tree))
+        local = list(compare_trees(self._trees.load_manifest, base, snapshot.tree))
         todo = plan(upstream, local, force=force, again=again)
         if todo.conflicts:
             raise _conflict(todo.conflicts)
         _check_spelling(snapshot, todo)
-        self._workspace.marker.touch()
+        self._workspace.checkout_marker.touch()
         self._clean(snapshot)
         site = Site(
             self._workspace.root,
@@ -167,9 +173,9 @@ class _Checkout:
 
     def _clean(self, snapshot: Snapshot) -> None:
         """Remove what a checkout that was killed had begun to write."""
-        with closing(Places(self._workspace.root)) as places:
-            for path in snapshot.folders[0].partial:
-                places.remove(path)
+        with closing(SafePaths(self._workspace.root)) as places:
+            for path in snapshot.directories[0].partial_files:
+                places.remove_file(path)
 
     def _local(self, upstream: list[Change]) -> LocalChunks:
         """Return the chunks of what changed: most of a changed file is often as before."""
@@ -187,7 +193,7 @@ class _Checkout:
         self._workspace.save_index(self._index, set(), recipes=False)
         self._state.head, self._state.tree = commit, tree.hex()
         self._workspace.save()
-        self._workspace.marker.unlink(missing_ok=True)
+        self._workspace.checkout_marker.unlink(missing_ok=True)
 
     def _report(self, todo: Plan, written: Written) -> CheckoutReport:
         return CheckoutReport(
@@ -203,21 +209,21 @@ class _Checkout:
         )
 
 
-def _records(trees: Trees, tree: bytes, stats: Mapping[str, bytes]) -> dict[str, Record]:
+def _records(trees: Trees, tree: bytes, stats: Mapping[str, bytes]) -> dict[str, DirectoryRecord]:
     """Return the index of a tree; what has no stat will be read."""
-    records: dict[str, Record] = {}
+    records: dict[str, DirectoryRecord] = {}
     todo = [("", tree)]
     for path, manifest in todo:
-        entries = entries_of(trees.load(manifest))
+        entries = parse_entries(trees.load_manifest(manifest))
         prefix = f"{path}/" if path else ""
         found = []
         for name, entry in entries.items():
             if entry.HasField("directory"):
                 todo.append((prefix + name, entry.directory.manifest_hash))
-                found.append(DIRECTORY)
+                found.append(DIRECTORY_STAT)
             else:
-                found.append(stats.get(prefix + name, UNKNOWN))
-        records[path] = Record(manifest, "\0".join(entries), b"".join(found))
+                found.append(stats.get(prefix + name, UNKNOWN_STAT))
+        records[path] = DirectoryRecord(manifest, "\0".join(entries), b"".join(found))
     return records
 
 
@@ -226,14 +232,16 @@ def _stats(index: Index) -> dict[str, bytes]:
     return {
         f"{path}/{name}" if path else name: stat
         for path, record in index.records.items()
-        for name, stat in record.entries()
-        if stat != DIRECTORY
+        for name, stat in record.iterate_entries()
+        if stat != DIRECTORY_STAT
     }
 
 
 def _check_spelling(snapshot: Snapshot, todo: Plan) -> None:
     """Refuse to write beside a name that is the same in NFC but spelled otherwise on the disk."""
-    spelled = {folder.inner(name) for folder in snapshot.folders for name in folder.spelled}
+    spelled = {
+        folder.join_path(name) for folder in snapshot.directories for name in folder.disk_names
+    }
     if not spelled:
         return
     for path in (*todo.writes, *todo.removals):

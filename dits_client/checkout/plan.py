@@ -8,7 +8,7 @@ from dits.repo.v1.manifest_pb2 import Entry
 from dits_client.content.manifest import Change
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
-from dits_client.workspace.scan import OWN
+from dits_client.workspace.scan import OWN_DIRECTORY
 
 
 @dataclass(slots=True)
@@ -73,5 +73,5 @@ def _clear_the_way(result: Plan, here: dict[str, Entry | None], force: bool) -> 
 
 def _check(path: str) -> None:
     """Refuse a path that would be taken for the client's own."""
-    if any(part.lower() == OWN for part in path.split("/")):
+    if any(part.lower() == OWN_DIRECTORY for part in path.split("/")):
         raise ClientError(f'the tree brings "{path}", a name that is reserved for the client')

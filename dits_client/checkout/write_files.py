@@ -15,9 +15,9 @@ from dits_client.content.manifest import file_chunks
 from dits_client.errors import ClientError, ConflictError, os_error
 from dits_client.progress import Stage
 from dits_client.transfer.download import Downloader, Wanted, wanted_chunks
-from dits_client.workspace.index import UNKNOWN, stat_of
-from dits_client.workspace.safe_paths import Places
-from dits_client.workspace.scan import partial_name
+from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
+from dits_client.workspace.safe_paths import SafePaths
+from dits_client.workspace.scan import make_partial_name
 from shared.formats.canonical import FormatError, split_hashes
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -38,14 +38,14 @@ class Guard:
         self._found = found
         self._force = force
 
-    def check(self, places: Places, path: str) -> None:
+    def check(self, places: SafePaths, path: str) -> None:
         """Raise ConflictError if something else is at the path now."""
         if self._force:
             return
         known = self._found.get(path)
-        if known == UNKNOWN:
+        if known == UNKNOWN_STAT:
             return
-        if places.find(path) != known:
+        if places.get_stat(path) != known:
             message = f'"{path}" was changed in the meantime, or is ignored: move it away'
             raise ConflictError(message, [path])
 
@@ -59,7 +59,7 @@ class FileWriter:
         self._downloader = downloader
         self._guard = guard
         self._stage = stage
-        self._places = Places(root)
+        self._places = SafePaths(root)
 
     def close(self) -> None:
         """Close what is open."""
@@ -75,10 +75,10 @@ class FileWriter:
 
     def link(self, path: str, target: str) -> None:
         """Write a symbolic link; it is not followed."""
-        name = partial_name()
+        name = make_partial_name()
         above, _, last = path.rpartition("/")
         try:
-            directory = self._places.directory(above, create=True)
+            directory = self._places.open_directory(above, create=True)
             os.symlink(target, name, dir_fd=directory)
             try:
                 self._place(name, path)
@@ -88,7 +88,7 @@ class FileWriter:
             found = os.stat(last, dir_fd=directory, follow_symlinks=False)
         except OSError as error:
             raise os_error(error, "write", path) from error
-        self.stats[path] = stat_of(found)
+        self.stats[path] = pack_stat(found)
 
     def _chunks(self, file: File) -> list[Wanted]:
         """Return the chunks of a file; the recipes of a large one are fetched."""
@@ -100,15 +100,15 @@ class FileWriter:
 
     def _write(self, target: Target, contents: Iterable[bytes]) -> None:
         """Write one file under a temporary name, check it, put it in its place."""
-        name = partial_name()
+        name = make_partial_name()
         above = target.path.rpartition("/")[0]
         try:
-            directory = self._places.directory(above, create=True)
+            directory = self._places.open_directory(above, create=True)
             descriptor = os.open(name, _NEW, 0o600, dir_fd=directory)
             try:
                 self._fill(descriptor, target, contents)
                 self._place(name, target.path)
-                self.stats[target.path] = stat_of(os.fstat(descriptor))
+                self.stats[target.path] = pack_stat(os.fstat(descriptor))
             except BaseException:
                 self._discard(name, above)
                 raise
@@ -137,9 +137,9 @@ class FileWriter:
         """Rename what was written; nothing but what was known to be there is replaced."""
         self._guard.check(self._places, path)
         above, _, last = path.rpartition("/")
-        directory = self._places.directory(above)
+        directory = self._places.open_directory(above)
         os.rename(name, last, src_dir_fd=directory, dst_dir_fd=directory)
 
     def _discard(self, name: str, above: str) -> None:
         with suppress(OSError, ClientError):
-            os.unlink(name, dir_fd=self._places.directory(above))
+            os.unlink(name, dir_fd=self._places.open_directory(above))

@@ -24,7 +24,7 @@ SCOPES = ("lock:write", "repo:write", "user:read")
 def login(arguments: Namespace) -> None:
     """Log in with a password, or keep an API token."""
     given = {f"DITS_{name.upper()}": getattr(arguments, name) or "" for name in _SERVICES}
-    endpoints = Endpoints.parse(arguments.server, os.environ).overridden(given)
+    endpoints = Endpoints.parse(arguments.server, os.environ).override(given)
     if arguments.token:
         token, token_id = os.environ.get("DITS_TOKEN") or read_secret("API token: "), ""
     else:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dits_client.atomic_file import write_atomically
+from dits_client.atomic_file import replace_file
 from dits_client.errors import ClientError, os_error
 from dits_client.server.endpoints import Endpoints
 
@@ -69,7 +69,7 @@ class Credentials:
         text = json.dumps({"current": self.current, "logins": logins}, indent=2)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(self.path, text.encode())
+            replace_file(self.path, text.encode())
         except OSError as error:
             raise os_error(error, "write", str(self.path)) from error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dits_client.cli.session import connected, current_login, full_name, here
-from dits_client.progress import for_user
+from dits_client.progress import make_progress
 from dits_client.transfer.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def clone(arguments: Namespace) -> None:
     from dits_client.checkout.clone import clone as run
 
     keep_freed_memory()
-    with connected() as (client, login), for_user(arguments.quiet) as progress:
+    with connected() as (client, login), make_progress(arguments.quiet) as progress:
         repository = full_name(arguments.repository, client, login)
         folder = Path(arguments.folder or repository.rpartition("/")[2])
         report = run(client, repository, folder, revision=arguments.revision, progress=progress)
@@ -39,7 +39,7 @@ def push(arguments: Namespace) -> None:
     workspace = here()
     with connected(workspace.state.server) as (client, login):
         author = Author(login.name, login.email) if login.name else None
-        with for_user(arguments.quiet) as progress:
+        with make_progress(arguments.quiet) as progress:
             report = run(
                 workspace.root,
                 client,
@@ -68,7 +68,10 @@ def pull(arguments: Namespace) -> None:
 
     keep_freed_memory()
     workspace = here()
-    with connected(workspace.state.server) as (client, _), for_user(arguments.quiet) as progress:
+    with (
+        connected(workspace.state.server) as (client, _),
+        make_progress(arguments.quiet) as progress,
+    ):
         report = run(workspace.root, client, force=arguments.force, progress=progress)
     if report.files or report.removed:
         text = f"{report.branch} is at {report.commit[:12]}: {_received(report)}."
@@ -79,7 +82,7 @@ def pull(arguments: Namespace) -> None:
 
 def status(arguments: Namespace) -> None:
     """Show what changed in the folder."""
-    from dits_client.workspace.status import status as run
+    from dits_client.workspace.status import compare_folder as run
 
     workspace = here()
 
@@ -89,7 +92,7 @@ def status(arguments: Namespace) -> None:
         login = current_login(workspace.state.server)
         return Client(login.endpoints, login.token)
 
-    with for_user(arguments.quiet) as progress:
+    with make_progress(arguments.quiet) as progress:
         report = run(workspace.root, connect, progress)
     lines = [f"{report.repository}, {report.branch} at {report.commit[:12] or 'no commit'}"]
     for word, paths in (

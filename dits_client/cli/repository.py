@@ -27,7 +27,7 @@ from dits.repo.v1.tree_service_pb2 import (
 from dits_client.cli.session import connected, full_name, here
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.repository import RepositoryClient
-from dits_client.workspace.workspace import State, Workspace
+from dits_client.workspace.workspace import Workspace, WorkspaceState
 
 PAGE = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,7 +56,7 @@ def list_all(arguments: Namespace) -> None:
     """List repositories with their visibility."""
     request = ListRepositoriesRequest(owner=arguments.owner, page_size=PAGE)
     with connected() as (client, _):
-        for page in client.pages(client.repositories.ListRepositories, request):
+        for page in client.list_pages(client.repositories.ListRepositories, request):
             for found in page.repositories:
                 visibility = Visibility.Name(found.visibility).removeprefix("VISIBILITY_").lower()
                 print(f"{visibility:9} {found.owner}/{found.name}")
@@ -77,7 +77,9 @@ def init(arguments: Namespace) -> None:
                 raise ClientError(message) from None
             raise
         branch = arguments.branch or info.default_branch
-        workspace = Workspace.create(folder, State(client.endpoints.name, info.name, branch))
+        workspace = Workspace.create(
+            folder, WorkspaceState(client.endpoints.name, info.name, branch)
+        )
     print(f"{workspace.root} follows {branch} of {info.name}.")
 
 
@@ -88,7 +90,7 @@ def log(arguments: Namespace) -> None:
         request = ListCommitsRequest(
             repository=repository.name, revision=revision, page_size=min(max(limit, 1), PAGE)
         )
-        pages = repository.pages(repository.commits.ListCommits, request)
+        pages = repository.list_pages(repository.commits.ListCommits, request)
         for commit in islice((commit for page in pages for commit in page.commits), limit):
             title = commit.message.partition("\n")[0]
             when = time_of(commit.author)
@@ -112,7 +114,7 @@ def ls(arguments: Namespace) -> None:
             repository=repository.name, revision=revision, path=path, page_size=PAGE
         )
         try:
-            for page in repository.pages(repository.trees.ListDirectory, request):
+            for page in repository.list_pages(repository.trees.ListDirectory, request):
                 for entry in page.entries:
                     _show(entry)
         except RemoteError as error:

@@ -32,7 +32,7 @@ def current_login(server: str = "") -> Login:
         where = f" to {endpoints.name}" if server else ""
         raise ClientError(f"not logged in{where}: run `dits login`")
     return Login(
-        endpoints=found.endpoints.overridden(os.environ),
+        endpoints=found.endpoints.override(os.environ),
         token=token or found.token,
         token_id=found.token_id,
         username=found.username,
@@ -104,7 +104,7 @@ def read_secret(prompt: str) -> str:
 
 def here() -> Workspace:
     """Return the dits folder that the user is in."""
-    return Workspace.find(Path.cwd())
+    return Workspace.locate(Path.cwd())
 
 
 def username(client: "Client", login: Login) -> str:

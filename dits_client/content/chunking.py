@@ -17,7 +17,7 @@ WINDOW_BYTES = 4 << 20
 class Cut:
     """The chunks of some content: 32-byte hashes, concatenated, and sizes; the hash of the whole."""
 
-    digest: bytes
+    content_hash: bytes
     hashes: bytes
     sizes: list[int]
 
@@ -30,7 +30,7 @@ class Cut:
 _SMALLEST = [profile.min_file_bytes for profile in PROFILES]
 
 
-def profile_for(size: int) -> Profile:
+def choose_profile(size: int) -> Profile:
     """Return the last profile whose smallest file is not above the size."""
     return PROFILES[bisect_right(_SMALLEST, size) - 1]
 
@@ -60,7 +60,7 @@ class Cutter:
 
         `size` chooses the profile and ends the reading; a shorter content ends earlier.
         """
-        profile = profile_for(size)
+        profile = choose_profile(size)
         cutter, window = self._cutters[profile], self._window
         whole, hashes, sizes = blake3(), [], list[int]()
         filled = total = 0

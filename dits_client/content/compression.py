@@ -2,12 +2,12 @@
 
 LEVEL = 3
 # A chunk is sent compressed if that saves at least this part of it.
-WORTHWHILE = 0.03
+MIN_SAVING = 0.03
 # Of a file that did not shrink, every so many chunks one is tried again.
 RETRY_EVERY = 16
 
 
-class Shrinking:
+class CompressionHistory:
     """What is known about how well one file compresses; chunks come in about their order."""
 
     __slots__ = ("_skip",)
@@ -15,14 +15,14 @@ class Shrinking:
     def __init__(self) -> None:
         self._skip = 0
 
-    def worth_trying(self) -> bool:
+    def should_try(self) -> bool:
         """Say whether the next chunk shall be tried."""
         if self._skip:
             self._skip -= 1
             return False
         return True
 
-    def tried(self, shrank: bool) -> None:
+    def add_result(self, shrank: bool) -> None:
         """Learn from a chunk that was tried."""
         self._skip = 0 if shrank else RETRY_EVERY - 1
 
@@ -36,13 +36,13 @@ class Compressor:
 
         self._compressor = zstandard.ZstdCompressor(level=LEVEL)
 
-    def shrink(self, data: memoryview, known: Shrinking) -> bytes | None:
+    def compress(self, data: memoryview, known: CompressionHistory) -> bytes | None:
         """Return one zstd frame that states its size, or None if the bytes had better stay as they are."""
-        if not known.worth_trying():
+        if not known.should_try():
             return None
         frame = self._compressor.compress(data)
-        shrank = len(frame) <= len(data) * (1 - WORTHWHILE)
-        known.tried(shrank)
+        shrank = len(frame) <= len(data) * (1 - MIN_SAVING)
+        known.add_result(shrank)
         return frame if shrank else None
 
 
@@ -56,7 +56,7 @@ class Decompressor:
         self._size_of = zstandard.frame_content_size
         self._error = zstandard.ZstdError
 
-    def expand(self, frame: bytes | memoryview, size: int) -> bytes:
+    def decompress(self, frame: bytes | memoryview, size: int) -> bytes:
         """Return the `size` bytes of a frame; raise ValueError if it holds anything else."""
         try:
             # Asked first: a frame may claim to hold any number of gigabytes.

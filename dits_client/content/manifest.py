@@ -12,7 +12,7 @@ from shared.formats import manifests, recipes
 from shared.formats.canonical import FormatError
 
 # Returns the bytes of a manifest by its name.
-Load = Callable[[bytes], bytes]
+ManifestLoader = Callable[[bytes], bytes]
 
 
 class Change(NamedTuple):
@@ -23,9 +23,9 @@ class Change(NamedTuple):
     new: Entry | None
 
 
-def file_entry(mode: int, cut: Cut) -> tuple[File, list[bytes]]:
+def make_file_entry(mode: int, cut: Cut) -> tuple[File, list[bytes]]:
     """Return the entry of a file, and the recipes to be stored as chunks if its list is long."""
-    file = File(mode=mode & manifests.MAX_MODE, size=cut.size, hash=cut.digest)
+    file = File(mode=mode & manifests.MAX_MODE, size=cut.size, hash=cut.content_hash)
     parts = list(recipes.encode_list(cut.hashes, cut.sizes))
     if parts:
         file.recipe_hashes = b"".join(blake3(part).digest() for part in parts)
@@ -48,31 +48,33 @@ def encode_directory(path: str, entries: Sequence[Entry]) -> bytes:
         raise ClientError(f'the folder "{path or "."}" has too many entries: divide it') from None
 
 
-def entries_of(content: bytes) -> dict[str, Entry]:
+def parse_entries(content: bytes) -> dict[str, Entry]:
     """Return the entries of a manifest that is known to be valid, by name."""
     return {entry.name: entry for entry in Manifest.FromString(content).entries}
 
 
-def diff(load: Load, old: bytes | None, new: bytes | None, path: str = "") -> Iterator[Change]:
+def compare_trees(
+    load: ManifestLoader, old: bytes | None, new: bytes | None, path: str = ""
+) -> Iterator[Change]:
     """Yield the files and links that differ between two directories; equal names are not looked into."""
     if old == new:
         return
-    before = entries_of(load(old)) if old is not None else {}
-    after = entries_of(load(new)) if new is not None else {}
+    before = parse_entries(load(old)) if old is not None else {}
+    after = parse_entries(load(new)) if new is not None else {}
     for name in sorted(before.keys() | after.keys()):
         one, two = before.get(name), after.get(name)
         if one == two:
             continue
         inner = f"{path}/{name}" if path else name
-        one_tree, two_tree = subtree(one), subtree(two)
+        one_tree, two_tree = get_manifest_hash(one), get_manifest_hash(two)
         leaves = (one if one_tree is None else None, two if two_tree is None else None)
         if leaves != (None, None):
             yield Change(inner, *leaves)
         if one_tree is not None or two_tree is not None:
-            yield from diff(load, one_tree, two_tree, inner)
+            yield from compare_trees(load, one_tree, two_tree, inner)
 
 
-def directories(load: Load, tree: bytes, seen: set[bytes]) -> Iterator[bytes]:
+def iterate_manifests(load: ManifestLoader, tree: bytes, seen: set[bytes]) -> Iterator[bytes]:
     """Yield the names of a tree's manifests, children first, each once.
 
     Those in `seen` are left out, with all below them; the others are added to it.
@@ -81,13 +83,13 @@ def directories(load: Load, tree: bytes, seen: set[bytes]) -> Iterator[bytes]:
         return
     seen.add(tree)
     for entry in Manifest.FromString(load(tree)).entries:
-        inner = subtree(entry)
+        inner = get_manifest_hash(entry)
         if inner is not None:
-            yield from directories(load, inner, seen)
+            yield from iterate_manifests(load, inner, seen)
     yield tree
 
 
-def subtree(entry: Entry | None) -> bytes | None:
+def get_manifest_hash(entry: Entry | None) -> bytes | None:
     """Return the name of the manifest of a directory; None if the entry is none."""
     if entry is None or not entry.HasField("directory"):
         return None

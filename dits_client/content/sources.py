@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dits_client.content.compression import Shrinking
+from dits_client.content.compression import CompressionHistory
 from dits_client.errors import ClientError, os_error
 
 
@@ -16,7 +16,7 @@ class Source:
     label: str
     path: str = ""
     content: bytes | None = None
-    shrinking: Shrinking = field(default_factory=Shrinking)
+    history: CompressionHistory = field(default_factory=CompressionHistory)
 
 
 class Piece(NamedTuple):
@@ -25,15 +25,15 @@ class Piece(NamedTuple):
     source: Source
     offset: int
     size: int
-    digest: bytes
+    hash: bytes
 
 
-def changed(label: str) -> ClientError:
+def changed_file_error(label: str) -> ClientError:
     """Return the error for a file that is not what it was a moment ago."""
     return ClientError(f'"{label}" was changed while it was being read: try again')
 
 
-class Reader:
+class PieceReader:
     """Reads pieces, keeping the last file open; not to be shared between threads."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Reader:
             while done < piece.size:
                 count = os.preadv(self._descriptor, [view[done:]], piece.offset + done)
                 if count == 0:
-                    raise changed(source.label)
+                    raise changed_file_error(source.label)
                 done += count
         except OSError as error:
             raise os_error(error, "read", source.label) from error

@@ -25,7 +25,7 @@ from dits_client.server.locks import (
     MAX_PATHS,
     LockOptions,
     acquire_locks,
-    covering_paths,
+    iterate_covering_paths,
     list_lock_pages,
     release_locks,
 )
@@ -193,7 +193,9 @@ class PushLocks:
         return refused
 
     def _covering(self, locks: dict[str, Lock], path: str) -> Lock | None:
-        return next((locks[place] for place in covering_paths(path) if place in locks), None)
+        return next(
+            (locks[place] for place in iterate_covering_paths(path) if place in locks), None
+        )
 
     def _ends_in(self, lock: Lock, server_time: Timestamp, asked: float) -> None:
         left = (lock.expire_time.ToNanoseconds() - server_time.ToNanoseconds()) / 1e9

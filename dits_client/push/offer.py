@@ -7,8 +7,8 @@ from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import File
 
 from dits_client.content.chunking import HASH_BYTES, Cut, Cutter
-from dits_client.content.manifest import Change, file_chunks, file_entry
-from dits_client.content.sources import Piece, Source, changed
+from dits_client.content.manifest import Change, file_chunks, make_file_entry
+from dits_client.content.sources import Piece, Source, changed_file_error
 from dits_client.errors import os_error
 from dits_client.workspace.objects import Objects
 from shared.formats.canonical import split_hashes
@@ -47,7 +47,7 @@ class Offer:
         """Yield the pieces of all changed files; with `only`, those that have these hashes."""
         for path, file in _new_files(changes):
             found = self._pieces(path, file)
-            yield [piece for piece in found if not only or piece.digest in only]
+            yield [piece for piece in found if not only or piece.hash in only]
 
     def _pieces(self, path: str, file: File) -> Iterator[Piece]:
         source = Source(path, self._place_of(path))
@@ -65,9 +65,9 @@ class Offer:
                 cut = Cutter().cut(content.readinto, file.size)
         except OSError as error:
             raise os_error(error, "read", source.label) from error
-        if cut.digest != file.hash:
-            raise changed(source.label)
-        return pieces(source, cut, file_entry(file.mode, cut)[1])
+        if cut.content_hash != file.hash:
+            raise changed_file_error(source.label)
+        return pieces(source, cut, make_file_entry(file.mode, cut)[1])
 
 
 def _new_files(changes: Iterable[Change]) -> Iterator[tuple[str, File]]:

@@ -9,7 +9,7 @@ from dits.repo.v1.commit_service_pb2 import PushResponse
 from dits.repo.v1.manifest_pb2 import CommitContent
 from dits.repo.v1.ref_service_pb2 import CreateBranchRequest, UpdateBranchRequest
 
-from dits_client.content.manifest import Change, diff, directories
+from dits_client.content.manifest import Change, compare_trees, iterate_manifests
 from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Progress
 from dits_client.push.locks import PushLocks
@@ -21,10 +21,10 @@ from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.index import Index
-from dits_client.workspace.read_files import Read
+from dits_client.workspace.read_files import ReadResult
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
-from dits_client.workspace.workspace import State, Workspace
+from dits_client.workspace.workspace import Workspace, WorkspaceState
 from shared.formats.canonical import FormatError
 from shared.formats.commits import check_message, commit_hash
 
@@ -54,7 +54,7 @@ def push(
     except FormatError as error:
         raise ClientError(f"the commit cannot be made: {error.description}") from None
     workspace = _open_workspace(folder, client, repository)
-    with workspace.locked():
+    with workspace.lock():
         wanted = Wanted(message, branch or workspace.state.branch, force, author)
         work = _Push(workspace, client, progress or Progress())
         try:
@@ -68,12 +68,12 @@ def push(
 def _open_workspace(folder: Path, client: Client, repository: str = "") -> Workspace:
     """Return the folder's workspace, or make it one for the repository if that is given."""
     try:
-        workspace = Workspace.find(folder)
+        workspace = Workspace.locate(folder)
     except ClientError:
         if not repository:
             raise
         info = RepositoryClient(client, repository).get_info()
-        state = State(client.endpoints.name, info.name, info.default_branch)
+        state = WorkspaceState(client.endpoints.name, info.name, info.default_branch)
         return Workspace.create(folder, state)
     if repository and workspace.state.repository.lower() != repository.lower():
         followed = workspace.state.repository
@@ -113,7 +113,7 @@ class _Push:
             if not self._changes:
                 return self._unchanged(snapshot, wanted, head)
             proposal = self._proposal(wanted, head, snapshot.tree)
-            offer = Offer(self.index.objects, snapshot.place_of)
+            offer = Offer(self.index.objects, snapshot.get_os_path)
             response = self._propose(proposal, offer, held)
             held.released(response.released_lock_ids)
             self._finish(proposal, snapshot.tree)
@@ -124,7 +124,7 @@ class _Push:
         if not held.matters(is_new=self._parent is None):
             return
         sure = []
-        for change, is_sure in snapshot.expected(self._trees.load, self._parent):
+        for change, is_sure in snapshot.predict_changes(self._trees.load_manifest, self._parent):
             held.keep(change.path)
             if is_sure:
                 held.expect(change)
@@ -167,15 +167,17 @@ class _Push:
         read: set[str] = set()
         with Uploader(self._repository, progress=self._progress) as uploader:
 
-            def on_file(item: Read) -> None:
+            def on_file(item: ReadResult) -> None:
                 read.add(item.source.label)
                 uploader.offer(pieces(item.source, item.cut, item.recipes))
 
             snapshot.complete(on_file, self._progress, uploader.stop)
-            self._changes = list(diff(self._trees.load, self._parent, snapshot.tree))
+            self._changes = list(
+                compare_trees(self._trees.load_manifest, self._parent, snapshot.tree)
+            )
             # Now, so that what was read need not be read again if the rest fails.
             self._save_index(recipes=True)
-            offer = Offer(self.index.objects, snapshot.place_of)
+            offer = Offer(self.index.objects, snapshot.get_os_path)
             for found in offer.unread(self._changes, read):
                 uploader.offer(found)
             # Every existing file that is changed or deleted.
@@ -196,12 +198,14 @@ class _Push:
             branch=wanted.branch,
             expected_head=head,
             commit=commit,
-            manifests=list(directories(self._trees.load, tree, self._parents_manifests())),
+            manifests=list(
+                iterate_manifests(self._trees.load_manifest, tree, self._parents_manifests())
+            ),
             force=wanted.force,
         )
 
     def _parents_manifests(self) -> set[bytes]:
-        return self._trees.names(self._parent) if self._parent else set()
+        return self._trees.list_manifests(self._parent) if self._parent else set()
 
     def _me(self) -> Author:
         client = self._repository.client
@@ -214,12 +218,12 @@ class _Push:
         for _ in range(MENDS):
             proposal.locks = held.fences
             try:
-                return send(self._repository, proposal, self._trees.load)
+                return send(self._repository, proposal, self._trees.load_manifest)
             except RemoteError as error:
                 if not repair.apply(error, proposal):
                     raise
         proposal.locks = held.fences
-        return send(self._repository, proposal, self._trees.load)
+        return send(self._repository, proposal, self._trees.load_manifest)
 
     def _finish(self, proposal: Proposal, tree: bytes) -> None:
         """Follow the new commit."""

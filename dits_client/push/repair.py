@@ -10,7 +10,7 @@ from dits.common.v1.error_reason_pb2 import (
     ERROR_REASON_LOCK_STALE,
 )
 
-from dits_client.content.manifest import Change, directories
+from dits_client.content.manifest import Change, iterate_manifests
 from dits_client.errors import RemoteError
 from dits_client.push.locks import PushLocks
 from dits_client.push.offer import Offer
@@ -38,7 +38,7 @@ class PushRepair:
             self._upload_again(error)
         elif error.reason == ERROR_REASON_HISTORY_MISSING:
             tree = proposal.commit.tree_hash
-            proposal.manifests = list(directories(self.trees.load, tree, set()))
+            proposal.manifests = list(iterate_manifests(self.trees.load_manifest, tree, set()))
         elif error.reason in (ERROR_REASON_LOCK_STALE, ERROR_REASON_LOCK_REQUIRED):
             self.held.lost(error.metadata.get("path", ""))
             self.held.need(self.changes, self.index.records.__contains__)

@@ -7,7 +7,7 @@ from dits.repo.v1.manifest_pb2 import Signer
 
 from dits_client.transfer.upload_stream import UploadReport
 from dits_client.workspace.snapshot import Snapshot
-from dits_client.workspace.workspace import State
+from dits_client.workspace.workspace import WorkspaceState
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Uploaded:
 
 def make_report(
     snapshot: Snapshot,
-    state: State,
+    state: WorkspaceState,
     changes: int = 0,
     uploaded: Uploaded | None = None,
     *,

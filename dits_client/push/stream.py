@@ -17,7 +17,7 @@ from dits.repo.v1.commit_service_pb2 import (
 )
 from dits.repo.v1.manifest_pb2 import CommitContent
 
-from dits_client.content.manifest import Load
+from dits_client.content.manifest import ManifestLoader
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.server.remote_errors import translate_error
 from dits_client.server.repository import RepositoryClient
@@ -43,7 +43,7 @@ class Proposal:
     locks: list[LockFence] = field(default_factory=list)
 
 
-def send(repository: RepositoryClient, proposal: Proposal, load: Load) -> PushResponse:
+def send(repository: RepositoryClient, proposal: Proposal, load: ManifestLoader) -> PushResponse:
     """Push; a passing failure is repeated, which is safe: the request has an id."""
     request_id = str(uuid.uuid4())
     backoff = Backoff(STREAM_ATTEMPTS)
@@ -56,7 +56,7 @@ def send(repository: RepositoryClient, proposal: Proposal, load: Load) -> PushRe
 
 
 def _messages(
-    repository: str, proposal: Proposal, request_id: str, load: Load
+    repository: str, proposal: Proposal, request_id: str, load: ManifestLoader
 ) -> Iterator[PushRequest]:
     yield PushRequest(
         header=PushHeader(repository=repository, request_id=request_id, locks=proposal.locks)

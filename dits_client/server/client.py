@@ -61,14 +61,14 @@ class Client:
             except grpc.RpcError as error:
                 backoff.wait(translate_error(error, self.endpoints))
 
-    def stream(self, responses: Iterable[Response]) -> Iterator[Response]:
+    def read_stream(self, responses: Iterable[Response]) -> Iterator[Response]:
         """Yield the responses of a streaming call; raise RemoteError if it fails."""
         try:
             yield from responses
         except grpc.RpcError as error:
             raise translate_error(error, self.endpoints) from None
 
-    def pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+    def list_pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         """Yield every page of a list call."""
         while True:
             response = self.call(method, request)

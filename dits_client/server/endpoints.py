@@ -37,9 +37,9 @@ class Endpoints:
         tls = scheme == "https" or (not scheme and host not in _LOCAL_HOSTS)
         shown = f"[{host}]" if ":" in host else host
         auth, repo, chunk, lock = (f"{shown}:{port + offset}" for offset in range(len(SERVICES)))
-        return cls(auth, repo, chunk, lock, tls).overridden(environ or {})
+        return cls(auth, repo, chunk, lock, tls).override(environ or {})
 
-    def overridden(self, environ: Mapping[str, str]) -> Self:
+    def override(self, environ: Mapping[str, str]) -> Self:
         """Return these addresses with those that DITS_AUTH and so on name."""
         return replace(
             self,

@@ -98,7 +98,9 @@ def _conflicts(lock: Lock, path: str, lock_type: LockType.ValueType) -> bool:
         return False
     if lock.ours:
         return lock.path == path and lock.type != lock_type
-    return lock.path in covering_paths(path) or (path.endswith("/") and lock.path.startswith(path))
+    return lock.path in iterate_covering_paths(path) or (
+        path.endswith("/") and lock.path.startswith(path)
+    )
 
 
 def release_locks(repository: RepositoryClient, ids: Sequence[str]) -> list[ReleaseResult]:
@@ -122,10 +124,10 @@ def list_lock_pages(
 ) -> Iterator[ListLocksResponse]:
     """Yield the live locks of a repository in pages, which tell the server's time."""
     request = ListLocksRequest(repository=repository.name, holder=holder, page_size=MAX_PATHS)
-    return repository.pages(repository.locks.ListLocks, request)
+    return repository.list_pages(repository.locks.ListLocks, request)
 
 
-def covering_paths(path: str) -> Iterator[str]:
+def iterate_covering_paths(path: str) -> Iterator[str]:
     """Yield the path and the directories above it, as locks name them."""
     yield path
     at = len(path) - path.endswith("/")

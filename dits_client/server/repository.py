@@ -64,13 +64,13 @@ class RepositoryClient:
         """Return the response of a unary call; every call of this API may be repeated."""
         return self.client.call(method, request, timeout)
 
-    def stream(self, responses: Iterable[Response]) -> Iterator[Response]:
+    def read_stream(self, responses: Iterable[Response]) -> Iterator[Response]:
         """Yield the responses of a streaming call; raise RemoteError if it fails."""
-        return self.client.stream(responses)
+        return self.client.read_stream(responses)
 
-    def pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+    def list_pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         """Yield every page of a list call."""
-        return self.client.pages(method, request)
+        return self.client.list_pages(method, request)
 
     def get_info(self) -> RepositoryInfo:
         """Return the repository's name, default branch and rule for locks."""

@@ -97,7 +97,7 @@ class Downloader:
         request = DownloadChunksRequest(repository=self._repository.name, hashes=b"".join(hashes))
         call = self._repository.chunks.DownloadChunks(request, metadata=self._repository.metadata)
         self._calls.append(call)
-        return call, self._repository.stream(call)
+        return call, self._repository.read_stream(call)
 
     def find(self, wanted: Wanted) -> bytes | None:
         """Return a chunk that need not be asked for."""
@@ -113,7 +113,7 @@ class Downloader:
         self.report.bytes += len(data)
         try:
             if chunk.compression == COMPRESSION_ZSTD:
-                data = self._decompressor.expand(data, size)
+                data = self._decompressor.decompress(data, size)
         except ValueError as error:
             raise ClientError(f"a chunk was damaged on its way: {error}") from None
         if len(data) != size:

@@ -49,7 +49,7 @@ class Uploader:
         self.pieces = 0
         self._repository = repository
         self._ask = ask
-        self._stage = (progress or Progress()).stage("Uploading")
+        self._stage = (progress or Progress()).start_stage("Uploading")
         self._lock = threading.Lock()
         self._remembered: set[bytes] = set()
         self._waiting: list[Piece] = []
@@ -86,8 +86,8 @@ class Uploader:
         with self._lock:
             for piece in pieces:
                 self.pieces += 1
-                if piece.digest not in self._remembered:
-                    self._remembered.add(piece.digest)
+                if piece.hash not in self._remembered:
+                    self._remembered.add(piece.hash)
                     self._waiting.append(piece)
                     self._waiting_bytes += piece.size
             if len(self._remembered) > REMEMBERED:
@@ -157,7 +157,7 @@ class Uploader:
         self._groups.end()
 
     def _missing(self, batch: Group) -> Group:
-        hashes = b"".join(piece.digest for piece in batch)
+        hashes = b"".join(piece.hash for piece in batch)
         request = FindMissingChunksRequest(repository=self._repository.name, hashes=hashes)
         response = self._repository.call(self._repository.chunks.FindMissingChunks, request)
         bits = response.missing

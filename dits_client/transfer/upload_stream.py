@@ -9,7 +9,7 @@ from dits.chunk.v1.chunk_service_pb2 import UploadChunksResponse
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_CONTENT_MISMATCH
 
 from dits_client.content.compression import Compressor
-from dits_client.content.sources import Piece, Reader, changed
+from dits_client.content.sources import Piece, PieceReader, changed_file_error
 from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Stage
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
@@ -103,7 +103,7 @@ class Sender:
         call = self._method(self._messages(attempt, first), metadata=self._repository.metadata)
         self._call = call
         try:
-            for response in self._repository.stream(call):
+            for response in self._repository.read_stream(call):
                 self._acknowledge(attempt, response)
                 backoff.reset()
         finally:
@@ -150,7 +150,7 @@ class _Writer:
     """Reads, compresses and encodes; not to be shared between threads."""
 
     def __init__(self) -> None:
-        self._reader = Reader()
+        self._reader = PieceReader()
         self._compressor = Compressor()
         self._buffer = memoryview(bytearray(MESSAGE_BYTES))
 
@@ -165,10 +165,10 @@ class _Writer:
             start, end = end, end + piece.size
             view = self._buffer[start:end]
             self._reader.read_into(view, piece)
-            frame = self._compressor.shrink(view, piece.source.shrinking)
+            frame = self._compressor.compress(view, piece.source.history)
             kind = wire.NONE if frame is None else wire.ZSTD
             data = view if frame is None else frame
-            parts += (wire.chunk_field(piece.digest, piece.size, kind, len(data)), data)
+            parts += (wire.chunk_field(piece.hash, piece.size, kind, len(data)), data)
         return b"".join(parts)
 
     def close(self) -> None:
@@ -181,10 +181,10 @@ def _failed(attempt: Attempt, digest: bytes, reason: str, message: str) -> Clien
         piece.source.label
         for group in attempt.unfinished
         for piece in group
-        if piece.digest == digest
+        if piece.hash == digest
     ]
     label = labels[0] if labels else digest.hex()
     # The server hashed other bytes than we did: somebody wrote into the file in between.
     if parse_reason(reason) == ERROR_REASON_CONTENT_MISMATCH:
-        return changed(label)
+        return changed_file_error(label)
     return ClientError(f'the server did not take a part of "{label}": {message}')

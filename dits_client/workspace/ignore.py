@@ -11,11 +11,11 @@ from fnmatch import translate
 IGNORE_FILE = ".ditsignore"
 
 
-class Ignore:
+class IgnoreRules:
     """The patterns of one file; the last one that matches decides."""
 
     def __init__(self, text: str) -> None:
-        self._rules = [_rule(line.rstrip()) for line in text.splitlines() if _counts(line)]
+        self._rules = [_parse_rule(line.rstrip()) for line in text.splitlines() if _is_rule(line)]
 
     def __bool__(self) -> bool:
         return bool(self._rules)
@@ -32,11 +32,11 @@ class Ignore:
         return ignored
 
 
-def _counts(line: str) -> bool:
+def _is_rule(line: str) -> bool:
     return bool(line.strip()) and not line.startswith("#")
 
 
-def _rule(line: str) -> tuple[re.Pattern[str], bool, bool, bool]:
+def _parse_rule(line: str) -> tuple[re.Pattern[str], bool, bool, bool]:
     negated = line.startswith("!")
     pattern = line.removeprefix("!")
     directories_only = pattern.endswith("/")

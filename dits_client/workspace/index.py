@@ -18,7 +18,7 @@ from typing import Self
 
 from blake3 import blake3
 
-from dits_client.workspace.objects import MANIFEST, RECIPE, Objects, Place
+from dits_client.workspace.objects import MANIFEST, RECIPE, Extent, Objects
 
 _MAGIC = b"ditsidx1"
 _START = struct.Struct("<8s32sQ")
@@ -29,43 +29,43 @@ _OBJECT = struct.Struct("<32sBQI")
 
 STAT_BYTES = _STAT.size
 # Of an entry that has to be read again; no file is found like this.
-UNKNOWN = bytes(STAT_BYTES)
+UNKNOWN_STAT = bytes(STAT_BYTES)
 # Of a file whose stat cannot be kept, a time before 1970 for instance; it is never stored.
-_BEYOND = b"\xff" * STAT_BYTES
+_BEYOND_STAT = b"\xff" * STAT_BYTES
 # A directory is known by what is in it.
-DIRECTORY = _STAT.pack(0, 0, 0, 0, stat.S_IFDIR)
+DIRECTORY_STAT = _STAT.pack(0, 0, 0, 0, stat.S_IFDIR)
 
 
-def stat_of(found: os.stat_result) -> bytes:
+def pack_stat(found: os.stat_result) -> bytes:
     """Return what tells that a file was changed: times, inode, size and mode."""
     try:
         return _STAT.pack(
             found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size, found.st_mode
         )
     except struct.error:
-        return _BEYOND
+        return _BEYOND_STAT
 
 
-def to_keep(found: bytes) -> bytes:
+def to_stored_stat(found: bytes) -> bytes:
     """Return the stat to store for an entry that was found like this."""
-    return UNKNOWN if found == _BEYOND else found
+    return UNKNOWN_STAT if found == _BEYOND_STAT else found
 
 
-def size_and_mode(found: bytes) -> tuple[int, int]:
+def unpack_size_and_mode(found: bytes) -> tuple[int, int]:
     """Return two parts of a stat."""
     _, _, _, size, mode = _STAT.unpack(found)
     return size, mode
 
 
 @dataclass(slots=True)
-class Record:
+class DirectoryRecord:
     """A directory: the name of its manifest; its entries' names, joined with NUL, and their stats."""
 
     manifest: bytes
     names: str
     stats: bytes
 
-    def entries(self) -> Iterator[tuple[str, bytes]]:
+    def iterate_entries(self) -> Iterator[tuple[str, bytes]]:
         """Yield name and stat of each entry."""
         for at, name in enumerate(self.names.split("\0") if self.names else ()):
             yield name, self.stats[at * STAT_BYTES : (at + 1) * STAT_BYTES]
@@ -75,18 +75,18 @@ class Record:
 class Index:
     """The records of all directories by path (the top one is ""), and the objects they name."""
 
-    records: dict[str, Record] = field(default_factory=dict)
+    records: dict[str, DirectoryRecord] = field(default_factory=dict)
     objects: Objects = field(default_factory=Objects)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def open(cls, path: Path) -> Self:
         """Read an index; an empty one if there is none that can be used."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return cls()
         try:
-            return cls(*_read(descriptor))
+            return cls(*_decode_file(descriptor))
         except (OSError, ValueError, struct.error):
             os.close(descriptor)
             return cls()
@@ -99,7 +99,7 @@ class Index:
         names = {record.manifest for record in self.records.values()}.union(keep)
         wanted = dict.fromkeys(names, MANIFEST)
         if recipes:
-            wanted |= dict.fromkeys(self.objects.recipes(), RECIPE)
+            wanted |= dict.fromkeys(self.objects.list_recipes(), RECIPE)
         objects = []
         for name, kind in sorted(wanted.items()):
             content = self.objects.get(name)
@@ -107,7 +107,9 @@ class Index:
                 objects.append((name, kind, content))
         temporary = path.with_name(f"{path.name}.new")
         with temporary.open("wb") as file:
-            head = _head(self.records, [(name, kind, len(body)) for name, kind, body in objects])
+            head = _encode_head(
+                self.records, [(name, kind, len(body)) for name, kind, body in objects]
+            )
             file.write(_START.pack(_MAGIC, blake3(head).digest(), len(head)) + head)
             file.writelines(body for _, _, body in objects)
         temporary.replace(path)
@@ -117,7 +119,9 @@ class Index:
         self.objects.close()
 
 
-def _head(records: dict[str, Record], objects: list[tuple[bytes, int, int]]) -> bytes:
+def _encode_head(
+    records: dict[str, DirectoryRecord], objects: list[tuple[bytes, int, int]]
+) -> bytes:
     directories: list[bytes] = []
     strings: list[bytes] = []
     for path, record in records.items():
@@ -133,7 +137,7 @@ def _head(records: dict[str, Record], objects: list[tuple[bytes, int, int]]) -> 
     return b"".join((counts, *directories, *places, *strings))
 
 
-def _read(descriptor: int) -> tuple[dict[str, Record], Objects]:
+def _decode_file(descriptor: int) -> tuple[dict[str, DirectoryRecord], Objects]:
     start = os.pread(descriptor, _START.size, 0)
     magic, digest, length = _START.unpack(start)
     if magic != _MAGIC or length > os.fstat(descriptor).st_size:
@@ -150,10 +154,10 @@ def _read(descriptor: int) -> tuple[dict[str, Record], Objects]:
         middle, last = at + place, at + place + names
         path, joined = head[at:middle].decode(), head[middle:last].decode()
         at = last + count * STAT_BYTES
-        records[path] = Record(manifest, joined, head[last:at])
+        records[path] = DirectoryRecord(manifest, joined, head[last:at])
     base = _START.size + length
     places = {
-        name: Place(kind, base + offset, size)
+        name: Extent(kind, base + offset, size)
         for name, kind, offset, size in _OBJECT.iter_unpack(
             view[table : table + objects * _OBJECT.size]
         )

@@ -9,7 +9,7 @@ from blake3 import blake3
 MANIFEST, RECIPE = 0, 1
 
 
-class Place(NamedTuple):
+class Extent(NamedTuple):
     """Where an object is in the index file."""
 
     kind: int
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 class Objects:
     """Objects by their names: those of the index file, read when they are wanted, and new ones."""
 
-    def __init__(self, descriptor: int = -1, places: dict[bytes, Place] | None = None) -> None:
+    def __init__(self, descriptor: int = -1, places: dict[bytes, Extent] | None = None) -> None:
         self._descriptor = descriptor
         self._places = places or {}
         self._new: dict[bytes, tuple[int, bytes]] = {}
@@ -44,7 +44,7 @@ class Objects:
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._new or digest in self._places
 
-    def recipes(self) -> Iterator[bytes]:
+    def list_recipes(self) -> Iterator[bytes]:
         """Yield the names of the recipes."""
         yield from (digest for digest, (kind, _) in self._new.items() if kind == RECIPE)
         yield from (digest for digest, place in self._places.items() if place.kind == RECIPE)

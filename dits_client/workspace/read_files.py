@@ -10,12 +10,12 @@ from typing import NamedTuple
 from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.content.chunking import Cut, Cutter
-from dits_client.content.manifest import file_entry
+from dits_client.content.manifest import make_file_entry
 from dits_client.content.sources import Source
 from dits_client.errors import ClientError, os_error
 from dits_client.progress import Stage
-from dits_client.threads import run_all
-from dits_client.workspace.index import UNKNOWN, stat_of
+from dits_client.threads import run_in_threads
+from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
 
 # Beyond that, memory and disks are the limit, not the cores.
 MOST_THREADS = 8
@@ -29,16 +29,16 @@ TICK_NS = 20_000_000
 COARSE_TICK_NS = 2_000_000_000
 
 
-class Unread(NamedTuple):
+class UnreadFile(NamedTuple):
     """A file to be read, and its size when it was found."""
 
     path: str
-    place: str
+    os_path: str
     size: int
 
 
 @dataclass(slots=True)
-class Read:
+class ReadResult:
     """A file that was read."""
 
     entry: Entry
@@ -50,9 +50,9 @@ class Read:
 
 
 def read_files(
-    unread: Iterable[Unread],
+    unread: Iterable[UnreadFile],
     started_ns: int,
-    use: Callable[[Unread, Read | None], None],
+    use: Callable[[UnreadFile, ReadResult | None], None],
     stage: Stage,
     on_error: Callable[[], None],
 ) -> None:
@@ -66,7 +66,7 @@ def read_files(
     small = iter([item for item in unread if item.size < SMALL_BYTES])
     large = iter([item for item in unread if item.size >= SMALL_BYTES])
 
-    def work(queues: Sequence[Iterator[Unread]]) -> None:
+    def work(queues: Sequence[Iterator[UnreadFile]]) -> None:
         cutter = Cutter()
         for queue in queues:
             while not failed.is_set():
@@ -74,7 +74,7 @@ def read_files(
                     item = next(queue, None)
                 if item is None:
                     break
-                use(item, _read(item, cutter, started_ns))
+                use(item, _read_file(item, cutter, started_ns))
                 stage.advance(item.size)
 
     threads = min(os.cpu_count() or 1, MOST_THREADS)
@@ -83,20 +83,20 @@ def read_files(
         failed.set()
         on_error()
 
-    run_all(threads, lambda number: work([large] if number else [small, large]), stop)
+    run_in_threads(threads, lambda number: work([large] if number else [small, large]), stop)
 
 
-def _read(item: Unread, cutter: Cutter, started_ns: int) -> Read | None:
+def _read_file(item: UnreadFile, cutter: Cutter, started_ns: int) -> ReadResult | None:
     for _ in range(READ_ATTEMPTS):
         try:
             # Not waiting: by now it may be a pipe.
-            descriptor = os.open(item.place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            descriptor = os.open(item.os_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise os_error(error, "read", item.path) from error
         try:
-            found = _cut(descriptor, item, cutter, started_ns)
+            found = _cut_file(descriptor, item, cutter, started_ns)
         except OSError as error:
             raise os_error(error, "read", item.path) from error
         finally:
@@ -106,20 +106,22 @@ def _read(item: Unread, cutter: Cutter, started_ns: int) -> Read | None:
     raise ClientError(f'"{item.path}" keeps changing: close the program that writes it')
 
 
-def _cut(descriptor: int, item: Unread, cutter: Cutter, started_ns: int) -> Read | None:
+def _cut_file(
+    descriptor: int, item: UnreadFile, cutter: Cutter, started_ns: int
+) -> ReadResult | None:
     """Read an open file; None = it was changed meanwhile."""
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         raise ClientError(f'"{item.path}" is not a file any more: try again')
     cut = cutter.cut(lambda view: os.readv(descriptor, [view]), before.st_size)
-    found = stat_of(os.fstat(descriptor))
-    if found != stat_of(before) or cut.size != before.st_size:
+    found = pack_stat(os.fstat(descriptor))
+    if found != pack_stat(before) or cut.size != before.st_size:
         return None
     if is_racy(before.st_mtime_ns, started_ns):
-        found = UNKNOWN
-    file, recipes = file_entry(before.st_mode, cut)
-    source = Source(item.path, item.place)
-    return Read(Entry(file=file), found, source, cut, recipes)
+        found = UNKNOWN_STAT
+    file, recipes = make_file_entry(before.st_mode, cut)
+    source = Source(item.path, item.os_path)
+    return ReadResult(Entry(file=file), found, source, cut, recipes)
 
 
 def is_racy(mtime_ns: int, started_ns: int) -> bool:

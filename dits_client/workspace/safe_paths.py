@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dits_client.errors import ClientError, os_error
-from dits_client.workspace.index import stat_of
+from dits_client.workspace.index import pack_stat
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Directories kept open; a deep tree has no more levels that matter.
@@ -27,7 +27,7 @@ class BlockedError(ClientError):
         self.path = path
 
 
-class Places:
+class SafePaths:
     """The directories below a folder; not to be shared between threads."""
 
     def __init__(self, root: Path) -> None:
@@ -40,7 +40,7 @@ class Places:
             os.close(descriptor)
         self._open.clear()
 
-    def directory(self, path: str, *, create: bool = False) -> int:
+    def open_directory(self, path: str, *, create: bool = False) -> int:
         """Return an open directory, valid until the next call; "" is the top.
 
         Raises FileNotFoundError if it is not there and not to be made, BlockedError if it is none.
@@ -51,9 +51,9 @@ class Places:
             self._open.move_to_end(path)
             return self._open[path]
         parent, _, name = path.rpartition("/")
-        above = self.directory(parent, create=create)
+        above = self.open_directory(parent, create=create)
         try:
-            descriptor = self._enter(above, name, create)
+            descriptor = self._enter_directory(above, name, create)
         except FileNotFoundError:
             raise
         except NotADirectoryError:
@@ -68,20 +68,20 @@ class Places:
             os.close(self._open.popitem(last=False)[1])
         return descriptor
 
-    def find(self, path: str) -> bytes | None:
+    def get_stat(self, path: str) -> bytes | None:
         """Return the stat of a path; None = there is nothing."""
         parent, _, name = path.rpartition("/")
         try:
-            above = self.directory(parent)
-            return stat_of(os.stat(name, dir_fd=above, follow_symlinks=False))
+            above = self.open_directory(parent)
+            return pack_stat(os.stat(name, dir_fd=above, follow_symlinks=False))
         except (FileNotFoundError, BlockedError):
             return None
 
-    def remove(self, path: str) -> None:
+    def remove_file(self, path: str) -> None:
         """Remove a file or link, and the directories above that are empty then."""
         parent, _, name = path.rpartition("/")
         try:
-            os.unlink(name, dir_fd=self.directory(parent))
+            os.unlink(name, dir_fd=self.open_directory(parent))
         except (FileNotFoundError, BlockedError):
             return
         except OSError as error:
@@ -91,13 +91,13 @@ class Places:
             if (descriptor := self._open.pop(parent, None)) is not None:
                 os.close(descriptor)
             try:
-                os.rmdir(name, dir_fd=self.directory(above))
+                os.rmdir(name, dir_fd=self.open_directory(above))
             except OSError:
                 return
             parent = above
 
     @staticmethod
-    def _enter(above: int, name: str, create: bool) -> int:
+    def _enter_directory(above: int, name: str, create: bool) -> int:
         try:
             return os.open(name, _OPEN, dir_fd=above)
         except FileNotFoundError:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dits_client.content.manifest import diff
+from dits_client.content.manifest import compare_trees
 from dits_client.progress import Progress
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
-from dits_client.workspace.workspace import State, Workspace
+from dits_client.workspace.workspace import Workspace, WorkspaceState
 
 if TYPE_CHECKING:
     from dits_client.server.client import Client
@@ -29,21 +29,21 @@ class StatusReport:
     deleted: list[str] = field(default_factory=list)
 
 
-def status(
+def compare_folder(
     folder: Path, connect: "Callable[[], Client]", progress: Progress | None = None
 ) -> StatusReport:
     """Compare the folder with its commit; `connect` is used only if the index was lost."""
     progress = progress or Progress()
-    workspace = Workspace.find(folder)
-    with workspace.locked():
+    workspace = Workspace.locate(folder)
+    with workspace.lock():
         state, index = workspace.state, workspace.load_index()
-        trees = Trees(index.objects, lambda: _repository(connect, state), state.head)
+        trees = Trees(index.objects, lambda: _open_repository(connect, state), state.head)
         base = bytes.fromhex(state.tree) or None
         report = StatusReport(state.repository, state.branch, state.head)
         try:
             snapshot = Snapshot(workspace.root, index, progress.warn)
             snapshot.complete(progress=progress)
-            for change in diff(trees.load, base, snapshot.tree):
+            for change in compare_trees(trees.load_manifest, base, snapshot.tree):
                 paths = report.changed
                 if change.old is None:
                     paths = report.new
@@ -51,14 +51,14 @@ def status(
                     paths = report.deleted
                 paths.append(change.path)
             if snapshot.changed:
-                keep = trees.names(base) if base else set()
+                keep = trees.list_manifests(base) if base else set()
                 workspace.save_index(index, keep, recipes=True)
         finally:
             index.close()
     return report
 
 
-def _repository(connect: "Callable[[], Client]", state: State) -> "RepositoryClient":
+def _open_repository(connect: "Callable[[], Client]", state: WorkspaceState) -> "RepositoryClient":
     # Loaded only if the server is needed.
     from dits_client.server.repository import RepositoryClient
 

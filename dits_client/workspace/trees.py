@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from dits_client.content.manifest import directories
+from dits_client.content.manifest import iterate_manifests
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.workspace.objects import MANIFEST, Objects
@@ -30,24 +30,24 @@ class Trees:
         # A commit whose whole tree can be fetched, once, if a manifest is missing here.
         self._head = head
 
-    def load(self, digest: bytes) -> bytes:
+    def load_manifest(self, digest: bytes) -> bytes:
         """Return a manifest; raise ClientError if it is nowhere."""
         content = self._objects.get(digest)
         if content is None and digest == EMPTY_HASH:
             return b""
         if content is None and self._head:
             revision, self._head = self._head, ""
-            self.fetch(revision)
+            self.fetch_tree(revision)
             content = self._objects.get(digest)
         if content is None:
             raise ClientError(f"the directory {digest.hex()} of the tree is missing on the server")
         return content
 
-    def names(self, tree: bytes) -> set[bytes]:
+    def list_manifests(self, tree: bytes) -> set[bytes]:
         """Return the names of all manifests of a tree."""
-        return set(directories(self.load, tree, set()))
+        return set(iterate_manifests(self.load_manifest, tree, set()))
 
-    def fetch(self, revision: str, have: Iterable[bytes] = ()) -> tuple[str, bytes]:
+    def fetch_tree(self, revision: str, have: Iterable[bytes] = ()) -> tuple[str, bytes]:
         """Fetch the tree of a revision without the sub-trees in `have`; return commit and tree."""
         from dits.repo.v1.tree_service_pb2 import StreamTreeRequest
 
@@ -59,11 +59,11 @@ class Trees:
         while True:
             call = repository.trees.StreamTree(request, metadata=repository.metadata)
             try:
-                return self._take(repository.stream(call))
+                return self._add_manifests(repository.read_stream(call))
             except RemoteError as error:
                 backoff.wait(error)
 
-    def _take(self, responses: "Iterable[StreamTreeResponse]") -> tuple[str, bytes]:
+    def _add_manifests(self, responses: "Iterable[StreamTreeResponse]") -> tuple[str, bytes]:
         commit, tree = "", b""
         for response in responses:
             if response.commit_hash:

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from dits_client.atomic_file import write_atomically
+from dits_client.atomic_file import replace_file
 from dits_client.errors import ClientError, os_error
 from dits_client.workspace.index import Index
-from dits_client.workspace.scan import OWN
+from dits_client.workspace.scan import OWN_DIRECTORY
 
 
 @dataclass(slots=True)
-class State:
+class WorkspaceState:
     """What the folder follows; hashes are hexadecimal, empty = nothing was pushed or pulled yet."""
 
     # Name of the server, as in the credentials.
@@ -32,64 +32,66 @@ class State:
 class Workspace:
     """A folder that follows a branch of a repository."""
 
-    def __init__(self, root: Path, state: State) -> None:
+    def __init__(self, root: Path, state: WorkspaceState) -> None:
         self.root = root
-        self.own = root / OWN
+        self.own_directory = root / OWN_DIRECTORY
         self.state = state
 
     @classmethod
-    def find(cls, start: Path) -> Self:
+    def locate(cls, start: Path) -> Self:
         """Return the workspace that the directory is in; raise ClientError if it is in none."""
         try:
             start = start.resolve(strict=True)
         except OSError as error:
             raise os_error(error, "open folder", str(start)) from error
         for root in (start, *start.parents):
-            if (found := cls.at(root)) is not None:
+            if (found := cls.open(root)) is not None:
                 return found
         message = f'"{start}" is not a dits folder: run `dits init` in it, or `dits clone`'
         raise ClientError(message)
 
     @classmethod
-    def at(cls, root: Path) -> Self | None:
+    def open(cls, root: Path) -> Self | None:
         """Return the workspace with this top directory, None if it is none."""
-        path = root / OWN / "state.json"
+        path = root / OWN_DIRECTORY / "state.json"
         return cls(root, _load_state(path)) if path.is_file() else None
 
     @classmethod
-    def create(cls, root: Path, state: State) -> Self:
+    def create(cls, root: Path, state: WorkspaceState) -> Self:
         """Make a folder a workspace; it must not be one already, nor be inside one."""
         if not root.is_dir():
             raise ClientError(f'the folder "{root}" does not exist')
         root = root.resolve()
         for parent in (root, *root.parents):
-            if (parent / OWN / "state.json").exists():
+            if (parent / OWN_DIRECTORY / "state.json").exists():
                 raise ClientError(f'"{parent}" is a dits folder already')
         workspace = cls(root, state)
         try:
-            workspace.own.mkdir(exist_ok=True)
+            workspace.own_directory.mkdir(exist_ok=True)
             workspace.save()
         except OSError as error:
-            raise os_error(error, "write", str(workspace.own)) from error
+            raise os_error(error, "write", str(workspace.own_directory)) from error
         return workspace
 
     @property
     def index_path(self) -> Path:
         """Where the index is."""
-        return self.own / "index"
+        return self.own_directory / "index"
 
     @property
-    def marker(self) -> Path:
+    def checkout_marker(self) -> Path:
         """A file that is there while a checkout is under way, or was broken off."""
-        return self.own / "checkout"
+        return self.own_directory / "checkout"
 
     def save(self) -> None:
         """Write the state, durably and at once."""
-        write_atomically(self.own / "state.json", json.dumps(asdict(self.state), indent=2).encode())
+        replace_file(
+            self.own_directory / "state.json", json.dumps(asdict(self.state), indent=2).encode()
+        )
 
     def load_index(self) -> Index:
         """Read the index."""
-        return Index.load(self.index_path)
+        return Index.open(self.index_path)
 
     def save_index(self, index: Index, keep: set[bytes], *, recipes: bool) -> None:
         """Write the index; it is a cache, so that a failure is none of the user's concern."""
@@ -97,30 +99,32 @@ class Workspace:
             index.save(self.index_path, keep, recipes=recipes)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep other commands out of the folder meanwhile."""
         try:
-            descriptor = os.open(self.own / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(
+                self.own_directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
         except OSError as error:
-            raise os_error(error, "write", str(self.own)) from error
+            raise os_error(error, "write", str(self.own_directory)) from error
         try:
-            self._lock(descriptor)
+            self._acquire_lock(descriptor)
             # Another command may have moved the state while this one was starting.
-            self.state = _load_state(self.own / "state.json")
+            self.state = _load_state(self.own_directory / "state.json")
             yield
         finally:
             os.close(descriptor)
 
-    def _lock(self, descriptor: int) -> None:
+    def _acquire_lock(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ClientError(f'another dits command is at work in "{self.root}"') from None
 
 
-def _load_state(path: Path) -> State:
+def _load_state(path: Path) -> WorkspaceState:
     try:
-        return State(**json.loads(path.read_text()))
+        return WorkspaceState(**json.loads(path.read_text()))
     except OSError as error:
         raise os_error(error, "read", str(path)) from error
     except (ValueError, TypeError) as error:

@@ -17,7 +17,7 @@ from dits_client.push.push_folder import push
 from dits_client.push.report import PushReport
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
-from dits_client.workspace.status import status
+from dits_client.workspace.status import compare_folder
 from tests.support.api import Account, Api
 
 Files = Mapping[str, bytes | str | None]
@@ -89,7 +89,7 @@ class Person:
 
     async def changes(self, folder: str) -> list[str]:
         """The paths that `dits status` lists."""
-        report = await asyncio.to_thread(status, self.home / folder, lambda: self.client)
+        report = await asyncio.to_thread(compare_folder, self.home / folder, lambda: self.client)
         return sorted([*report.new, *report.changed, *report.deleted])
 
 

@@ -12,7 +12,7 @@ from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING
 from dits_client.checkout.write_files import FileWriter
 from dits_client.errors import ClientError, ConflictError, RemoteError
 from dits_client.transfer.download import Downloader
-from dits_client.workspace.scan import partial_name
+from dits_client.workspace.scan import make_partial_name
 from tests.support import trees
 from tests.support.api import Api
 from tests.support.client import NOISE, Person, Proxy, read, write
@@ -109,9 +109,9 @@ async def test_an_interrupted_clone_is_continued(
     assert there.items() <= read(ada.home / "one").items()
     # What a killed client leaves behind is no part of the folder, and goes.
     (ada.home / "two" / "d1").mkdir(exist_ok=True)
-    (ada.home / "two" / "d1" / partial_name()).write_bytes(b"begun")
+    (ada.home / "two" / "d1" / make_partial_name()).write_bytes(b"begun")
     (ada.home / "two" / "d8").mkdir()
-    (ada.home / "two" / "d8" / partial_name()).write_bytes(b"begun")
+    (ada.home / "two" / "d8" / make_partial_name()).write_bytes(b"begun")
     report = await ada.clone(film, "two")
     assert report.files == 15
     assert read(ada.home / "two") == read(ada.home / "one")

@@ -211,7 +211,7 @@ async def test_other_branches(ada: Person, film: str) -> None:
     assert (same.pushed, same.commit) == (False, base.commit)
     write(ada.home / "one", {"a": b"2"})
     topic = await ada.push("one", branch="topic")
-    assert Workspace.find(ada.home / "one").state.branch == "topic"
+    assert Workspace.locate(ada.home / "one").state.branch == "topic"
     await ada.clone(film, "main")
     await ada.clone(film, "topic", revision="topic")
     await ada.clone(film, "commit", revision=topic.commit)
@@ -316,9 +316,9 @@ async def test_a_file_changed_behind_the_clients_back_is_an_error(
 async def test_the_index_may_be_lost(ada: Person, film: str) -> None:
     write(ada.home / "one", {"a/b": b"1", "c": b"2"})
     await ada.push("one", film)
-    Workspace.find(ada.home / "one").index_path.unlink()
+    Workspace.locate(ada.home / "one").index_path.unlink()
     assert not (await ada.push("one")).pushed
-    Workspace.find(ada.home / "one").index_path.write_bytes(b"rubbish")
+    Workspace.locate(ada.home / "one").index_path.write_bytes(b"rubbish")
     write(ada.home / "one", {"c": b"3"})
     assert await ada.changes("one") == ["c"]
     assert (await ada.push("one")).changed == 1
@@ -331,10 +331,10 @@ async def test_a_push_whose_answer_was_lost_is_found_by_the_next_pull(
 ) -> None:
     write(ada.home / "one", {"a": b"1"})
     await ada.push("one", film)
-    before = Workspace.find(ada.home / "one").state
+    before = Workspace.locate(ada.home / "one").state
     write(ada.home / "one", {"a": b"2"})
     head = (await ada.push("one")).commit
-    workspace = Workspace.find(ada.home / "one")
+    workspace = Workspace.locate(ada.home / "one")
     workspace.state = before
     workspace.save()
     with pytest.raises(RemoteError):

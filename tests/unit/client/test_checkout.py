@@ -15,11 +15,11 @@ from dits_client.checkout.apply_plan import in_order, jobs
 from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.plan import plan
 from dits_client.checkout.write_files import Target
-from dits_client.content.manifest import Change, diff
+from dits_client.content.manifest import Change, compare_trees
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
 from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Wanted, batches
-from dits_client.workspace.safe_paths import BlockedError, Places
+from dits_client.workspace.safe_paths import BlockedError, SafePaths
 
 Tree = Mapping[str, str]
 
@@ -140,7 +140,7 @@ def test_diff_looks_only_into_what_differs() -> None:
     old = put(inner("a", same), inner("b", put(link("y", "1"))), link("c", "1"))
     new = put(inner("a", same), link("b", "2"), inner("c", put(link("z", "1"))))
     del store[same]
-    found = list(diff(store.__getitem__, old, new))
+    found = list(compare_trees(store.__getitem__, old, new))
     assert [(c.path, c.old is not None, c.new is not None) for c in found] == [
         ("b", False, True),
         ("b/y", True, False),
@@ -150,44 +150,44 @@ def test_diff_looks_only_into_what_differs() -> None:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Iterator[Places]:
+def places(tmp_path: Path) -> Iterator[SafePaths]:
     (tmp_path / "root").mkdir()
     (tmp_path / "outside").mkdir()
-    with closing(Places(tmp_path / "root")) as found:
+    with closing(SafePaths(tmp_path / "root")) as found:
         yield found
 
 
-def test_directories_are_made_and_pruned(tmp_path: Path, places: Places) -> None:
-    inner = places.directory("a/b/c", create=True)
+def test_directories_are_made_and_pruned(tmp_path: Path, places: SafePaths) -> None:
+    inner = places.open_directory("a/b/c", create=True)
     os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=inner))
     (tmp_path / "root" / "a" / "other").touch()
-    assert places.find("a/b/c/f") is not None
-    assert places.find("a/b/c/none") is None
-    assert places.find("none/at/all") is None
-    places.remove("a/b/c/f")
+    assert places.get_stat("a/b/c/f") is not None
+    assert places.get_stat("a/b/c/none") is None
+    assert places.get_stat("none/at/all") is None
+    places.remove_file("a/b/c/f")
     assert not (tmp_path / "root" / "a" / "b").exists()
-    places.remove("a/b/c/f")
-    places.directory("a/b", create=True)
+    places.remove_file("a/b/c/f")
+    places.open_directory("a/b", create=True)
     assert (tmp_path / "root" / "a" / "b").is_dir()
 
 
 @pytest.mark.parametrize("path", ["way", "way/on", "way/on/further"])
-def test_links_are_no_way_out(tmp_path: Path, places: Places, path: str) -> None:
+def test_links_are_no_way_out(tmp_path: Path, places: SafePaths, path: str) -> None:
     (tmp_path / "outside" / "on").mkdir()
     (tmp_path / "outside" / "file").touch()
     (tmp_path / "root" / "way").symlink_to(tmp_path / "outside")
     with pytest.raises(BlockedError, match='"way" is not a folder'):
-        places.directory(path, create=True)
-    assert places.find("way/file") is None
-    places.remove("way/file")
+        places.open_directory(path, create=True)
+    assert places.get_stat("way/file") is None
+    places.remove_file("way/file")
     assert (tmp_path / "outside" / "file").exists()
     assert not (tmp_path / "outside" / "on" / "further").exists()
 
 
 def test_a_link_that_takes_the_place_of_an_open_directory_leads_nowhere(
-    tmp_path: Path, places: Places
+    tmp_path: Path, places: SafePaths
 ) -> None:
-    descriptor = places.directory("a/b", create=True)
+    descriptor = places.open_directory("a/b", create=True)
     (tmp_path / "root" / "a").rename(tmp_path / "root" / "moved")
     (tmp_path / "root" / "a").symlink_to(tmp_path / "outside")
     os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
@@ -195,10 +195,10 @@ def test_a_link_that_takes_the_place_of_an_open_directory_leads_nowhere(
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-def test_many_directories_need_few_descriptors(places: Places) -> None:
+def test_many_directories_need_few_descriptors(places: SafePaths) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for number in range(300):
-        places.directory(f"d{number}/inner", create=True)
+        places.open_directory(f"d{number}/inner", create=True)
     assert len(os.listdir("/proc/self/fd")) < before + 80  # noqa: PTH208
 
 

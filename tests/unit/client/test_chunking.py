@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyfastcdc import FastCDC
 
-from dits_client.content.chunking import HASH_BYTES, WINDOW_BYTES, Cut, Cutter, profile_for
+from dits_client.content.chunking import HASH_BYTES, WINDOW_BYTES, Cut, Cutter, choose_profile
 from shared.formats.canonical import split_hashes
 from shared.formats.profiles import PROFILES
 
@@ -30,7 +30,7 @@ def reader(content: bytes, most: int = 1 << 30) -> Callable[[memoryview], int]:
 
 
 def reference(content: bytes) -> Cut:
-    profile = profile_for(len(content))
+    profile = choose_profile(len(content))
     cutter = FastCDC(
         profile.average_bytes,
         min_size=profile.min_bytes,
@@ -92,10 +92,10 @@ def test_cut_points_are_those_that_all_clients_find() -> None:
 
 
 def test_profiles_grow_with_the_file() -> None:
-    assert profile_for(0) is PROFILES[0]
-    assert profile_for(64 * MIB - 1) is PROFILES[0]
-    assert profile_for(64 * MIB) is PROFILES[1]
-    assert profile_for(1 << 60) is PROFILES[-1]
+    assert choose_profile(0) is PROFILES[0]
+    assert choose_profile(64 * MIB - 1) is PROFILES[0]
+    assert choose_profile(64 * MIB) is PROFILES[1]
+    assert choose_profile(1 << 60) is PROFILES[-1]
 
 
 KNOWN_SIZES = [26408, 54590, 83806, 66383, 121068, 47745]

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from dits_client.atomic_file import write_atomically
+from dits_client.atomic_file import replace_file
 from dits_client.cli.credentials import Credentials, Login
 from dits_client.cli.folder import amount
 from dits_client.cli.main import main
 from dits_client.cli.parser import make_parser
 from dits_client.errors import ClientError
 from dits_client.server.endpoints import Endpoints
-from dits_client.workspace.workspace import State, Workspace
+from dits_client.workspace.workspace import Workspace, WorkspaceState
 
 
 @pytest.fixture(autouse=True)
@@ -90,46 +90,46 @@ def test_damaged_credentials_are_one_sentence(config: Path) -> None:
 
 def test_files_are_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a"
-    write_atomically(path, b"old")
+    replace_file(path, b"old")
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"new")
+        replace_file(path, b"new")
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
-STATE = State("http://localhost:50051", "ada/film", "main")
+STATE = WorkspaceState("http://localhost:50051", "ada/film", "main")
 
 
 def test_a_folder_is_found_from_below(tmp_path: Path) -> None:
     made = Workspace.create(tmp_path, STATE)
     (tmp_path / "a" / "b").mkdir(parents=True)
-    found = Workspace.find(tmp_path / "a" / "b")
+    found = Workspace.locate(tmp_path / "a" / "b")
     assert (found.root, found.state) == (made.root, STATE)
     with pytest.raises(ClientError, match="is a dits folder already"):
         Workspace.create(tmp_path / "a", STATE)
 
 
 def test_one_command_at_a_time(tmp_path: Path) -> None:
-    first, second = Workspace.create(tmp_path, STATE), Workspace.find(tmp_path)
-    with first.locked():
+    first, second = Workspace.create(tmp_path, STATE), Workspace.locate(tmp_path)
+    with first.lock():
         first.state.head = "ab" * 32
         first.save()
-        with pytest.raises(ClientError, match="another dits command is at work"), second.locked():
+        with pytest.raises(ClientError, match="another dits command is at work"), second.lock():
             pass
-    with second.locked():
+    with second.lock():
         assert second.state.head == "ab" * 32
 
 
 def test_a_damaged_state_is_one_sentence(tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path, STATE)
-    (workspace.own / "state.json").write_text('{"unknown": 1}')
+    (workspace.own_directory / "state.json").write_text('{"unknown": 1}')
     with pytest.raises(ClientError, match="is damaged"):
-        Workspace.find(tmp_path)
+        Workspace.locate(tmp_path)
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:

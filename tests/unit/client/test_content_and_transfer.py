@@ -16,8 +16,13 @@ from dits.chunk.v1.chunk_service_pb2 import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dits_client.content.compression import RETRY_EVERY, Compressor, Decompressor, Shrinking
-from dits_client.content.sources import Piece, Reader, Source
+from dits_client.content.compression import (
+    RETRY_EVERY,
+    CompressionHistory,
+    Compressor,
+    Decompressor,
+)
+from dits_client.content.sources import Piece, PieceReader, Source
 from dits_client.errors import ClientError
 from dits_client.transfer import wire
 from dits_client.transfer.upload import grouped
@@ -57,28 +62,28 @@ def test_messages_are_those_of_protobuf(
 
 def test_what_shrinks_is_compressed_and_comes_back() -> None:
     content = b"all work and no play " * 3000
-    frame = Compressor().shrink(memoryview(content), Shrinking())
+    frame = Compressor().compress(memoryview(content), CompressionHistory())
     assert frame is not None
     assert len(frame) < len(content) / 10
     assert zstandard.frame_content_size(frame) == len(content)
-    assert Decompressor().expand(frame, len(content)) == content
+    assert Decompressor().decompress(frame, len(content)) == content
 
 
 def test_media_is_sent_as_it_is_and_tried_again_now_and_then() -> None:
-    known = Shrinking()
-    assert Compressor().shrink(memoryview(NOISE), known) is None
+    known = CompressionHistory()
+    assert Compressor().compress(memoryview(NOISE), known) is None
     for _ in range(3):
-        assert [known.worth_trying() for _ in range(RETRY_EVERY)] == [False] * (RETRY_EVERY - 1) + [
+        assert [known.should_try() for _ in range(RETRY_EVERY)] == [False] * (RETRY_EVERY - 1) + [
             True
         ]
-        known.tried(shrank=False)
+        known.add_result(shrank=False)
 
 
 def test_a_file_that_begins_to_shrink_is_noticed() -> None:
-    compressor, known = Compressor(), Shrinking()
+    compressor, known = Compressor(), CompressionHistory()
     text = memoryview(b"words " * 10_000)
-    assert compressor.shrink(memoryview(NOISE), known) is None
-    results = [compressor.shrink(text, known) is not None for _ in range(RETRY_EVERY + 2)]
+    assert compressor.compress(memoryview(NOISE), known) is None
+    results = [compressor.compress(text, known) is not None for _ in range(RETRY_EVERY + 2)]
     assert results == [False] * (RETRY_EVERY - 1) + [True] * 3
 
 
@@ -94,7 +99,7 @@ def test_a_file_that_begins_to_shrink_is_noticed() -> None:
 )
 def test_frames_of_another_size_are_refused(frame: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        Decompressor().expand(frame, 1000)
+        Decompressor().decompress(frame, 1000)
 
 
 def test_pieces_are_read_from_files_and_from_memory(tmp_path: Path) -> None:
@@ -103,7 +108,7 @@ def test_pieces_are_read_from_files_and_from_memory(tmp_path: Path) -> None:
     one = Source("one", str(tmp_path / "one"))
     two = Source("two", str(tmp_path / "two"))
     held = Source("held", content=b"0123456789")
-    reader = Reader()
+    reader = PieceReader()
     buffer = memoryview(bytearray(3))
     for source, offset, expected in (
         (one, 3, b"one"),
@@ -123,13 +128,13 @@ def test_a_file_that_shrank_or_went_is_an_error(tmp_path: Path) -> None:
     source = Source("dir/a", str(path))
     buffer = memoryview(bytearray(3))
     with pytest.raises(ClientError, match=r'"dir/a" was changed'):
-        Reader().read_into(buffer, Piece(source, 0, 3, b""))
+        PieceReader().read_into(buffer, Piece(source, 0, 3, b""))
     path.unlink()
     with pytest.raises(ClientError, match=r'cannot read "dir/a": no such file'):
-        Reader().read_into(buffer, Piece(source, 0, 3, b""))
+        PieceReader().read_into(buffer, Piece(source, 0, 3, b""))
     path.symlink_to("/etc/passwd")
     with pytest.raises(ClientError, match="cannot read"):
-        Reader().read_into(buffer, Piece(source, 0, 3, b""))
+        PieceReader().read_into(buffer, Piece(source, 0, 3, b""))
 
 
 @given(st.lists(st.integers(1, 2 * MESSAGE_BYTES), max_size=50))

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dits_client.workspace.index import (
-    DIRECTORY,
+    DIRECTORY_STAT,
     STAT_BYTES,
-    UNKNOWN,
+    UNKNOWN_STAT,
+    DirectoryRecord,
     Index,
-    Record,
-    stat_of,
-    to_keep,
+    pack_stat,
+    to_stored_stat,
 )
 from dits_client.workspace.objects import MANIFEST, RECIPE, Objects
 
@@ -24,8 +24,8 @@ names = st.text(st.characters(exclude_characters="\0/", codec="utf-8"), min_size
 directories = st.dictionaries(names, stats, max_size=6)
 
 
-def record(entries: dict[str, bytes], manifest: bytes = b"m" * 32) -> Record:
-    return Record(manifest, "\0".join(entries), b"".join(entries.values()))
+def record(entries: dict[str, bytes], manifest: bytes = b"m" * 32) -> DirectoryRecord:
+    return DirectoryRecord(manifest, "\0".join(entries), b"".join(entries.values()))
 
 
 @given(st.dictionaries(names | st.just(""), directories, max_size=5))
@@ -34,10 +34,10 @@ def test_records_survive_saving(tmp_path_factory: pytest.TempPathFactory, tree: 
     path = tmp_path_factory.mktemp("index") / "index"
     index = Index({place: record(entries) for place, entries in tree.items()})
     index.save(path, recipes=False)
-    loaded = Index.load(path)
+    loaded = Index.open(path)
     assert loaded.records == index.records
     for place, entries in tree.items():
-        assert dict(loaded.records[place].entries()) == entries
+        assert dict(loaded.records[place].iterate_entries()) == entries
     loaded.close()
 
 
@@ -48,16 +48,16 @@ def test_objects_are_kept_as_asked(tmp_path: Path) -> None:
     kept = index.objects.add(MANIFEST, b"of the parent")
     recipe = index.objects.add(RECIPE, b"a recipe")
     other = index.objects.add(MANIFEST, b"of nothing")
-    index.records[""] = Record(named, "", b"")
+    index.records[""] = DirectoryRecord(named, "", b"")
     index.save(path, [kept], recipes=True)
-    loaded = Index.load(path)
+    loaded = Index.open(path)
     assert loaded.objects.get(named) == b"of a record"
     assert loaded.objects.get(kept) == b"of the parent"
     assert loaded.objects.get(recipe) == b"a recipe"
-    assert list(loaded.objects.recipes()) == [recipe]
+    assert list(loaded.objects.list_recipes()) == [recipe]
     assert loaded.objects.get(other) is None
     loaded.save(path, recipes=False)
-    again = Index.load(path)
+    again = Index.open(path)
     assert again.objects.get(named) == b"of a record"
     assert kept not in again.objects
     assert recipe not in again.objects
@@ -73,7 +73,7 @@ def test_a_damaged_object_is_as_good_as_none(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    loaded = Index.load(path)
+    loaded = Index.open(path)
     assert name in loaded.objects
     assert loaded.objects.get(name) is None
     loaded.close()
@@ -92,30 +92,30 @@ def test_any_damage_to_the_head_gives_an_empty_index(saved: Path) -> None:
         content = bytearray(good)
         content[at] ^= 0x41
         saved.write_bytes(content)
-        assert Index.load(saved).records == {}
+        assert Index.open(saved).records == {}
         saved.write_bytes(good[:at])
-        assert Index.load(saved).records == {}
+        assert Index.open(saved).records == {}
 
 
 def test_a_missing_index_is_empty(tmp_path: Path) -> None:
-    assert Index.load(tmp_path / "none").records == {}
+    assert Index.open(tmp_path / "none").records == {}
 
 
 def test_stat_tells_what_a_change_changes(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"one")
-    before = stat_of(path.stat())
-    assert before == stat_of(path.stat())
-    assert before not in (UNKNOWN, DIRECTORY)
+    before = pack_stat(path.stat())
+    assert before == pack_stat(path.stat())
+    assert before not in (UNKNOWN_STAT, DIRECTORY_STAT)
     path.chmod(0o600)
-    assert stat_of(path.stat()) != before
+    assert pack_stat(path.stat()) != before
     os.utime(path, ns=(0, 0))
-    zero = stat_of(path.stat())
+    zero = pack_stat(path.stat())
     os.utime(path, ns=(-(10**9), -(10**9)))
-    negative = stat_of(path.stat())
+    negative = pack_stat(path.stat())
     assert negative != zero
-    assert to_keep(negative) == UNKNOWN
-    assert to_keep(zero) == zero
+    assert to_stored_stat(negative) == UNKNOWN_STAT
+    assert to_stored_stat(zero) == zero
 
 
 def test_new_objects_are_found_by_their_hash() -> None:

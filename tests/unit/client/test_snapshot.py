@@ -12,12 +12,12 @@ import pytest
 from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import Entry
 
-from dits_client.content.manifest import diff, directories
+from dits_client.content.manifest import compare_trees, iterate_manifests
 from dits_client.errors import ClientError
-from dits_client.workspace.ignore import Ignore
-from dits_client.workspace.index import DIRECTORY, Index
-from dits_client.workspace.read_files import Read, is_racy
-from dits_client.workspace.scan import scan
+from dits_client.workspace.ignore import IgnoreRules
+from dits_client.workspace.index import DIRECTORY_STAT, Index
+from dits_client.workspace.read_files import ReadResult, is_racy
+from dits_client.workspace.scan import scan_directory
 from dits_client.workspace.snapshot import Snapshot
 from shared.formats import manifests, recipes
 from shared.formats.canonical import EMPTY_HASH
@@ -52,7 +52,7 @@ def load(index: Index, name: bytes) -> bytes:
 
 
 def leaves(index: Index, tree: bytes) -> dict[str, Entry]:
-    found = diff(lambda name: load(index, name), None, tree)
+    found = compare_trees(lambda name: load(index, name), None, tree)
     return {change.path: change.new for change in found if change.new is not None}
 
 
@@ -69,7 +69,7 @@ def test_a_tree_is_canonical_and_complete(tmp_path: Path) -> None:
     assert entries["b/x"].file.mode == 0o751
     assert entries["a/c/big"].file.hash == blake3(big).digest()
     assert entries["a/l"].symlink.target == "../b/x"
-    names = list(directories(lambda name: load(index, name), snapshot.tree, set()))
+    names = list(iterate_manifests(lambda name: load(index, name), snapshot.tree, set()))
     assert names[-1] == snapshot.tree
     for name in names:
         content = load(index, name)
@@ -86,7 +86,7 @@ def test_unchanged_files_are_not_read_again(tmp_path: Path) -> None:
     index = Index()
     first = take(root, index)
     index.save(path, recipes=False)
-    again = Index.load(path)
+    again = Index.open(path)
     second = take(root, again)
     assert (second.changed, second.files_read, second.tree) == (False, 0, first.tree)
     again.close()
@@ -208,7 +208,7 @@ def test_recipes_of_large_files_are_kept(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(recipes, "MAX_INLINE_CHUNKS", 2)
     write(tmp_path, {"a": os.urandom(2_000_000)})
     index = Index()
-    read: list[Read] = []
+    read: list[ReadResult] = []
     snapshot = Snapshot(tmp_path, index)
     snapshot.complete(read.append)
     file = leaves(index, snapshot.tree)["a"].file
@@ -229,7 +229,7 @@ def test_a_damaged_index_costs_time_only(tmp_path: Path) -> None:
     content[-1] ^= 1  # in a manifest
     path.write_bytes(content)
     write(root, {"a/one": b"changed", "three": b"3"})
-    damaged = Index.load(path)
+    damaged = Index.open(path)
     second = take(root, damaged)
     assert second.tree != first.tree
     assert second.tree == take(root, Index()).tree
@@ -265,11 +265,11 @@ def test_own_and_ignored_files_are_left_out(tmp_path: Path) -> None:
 
 
 def test_the_last_pattern_decides() -> None:
-    ignore = Ignore("*.png\n!a*.png\nab*.png\n\n  \n")
+    ignore = IgnoreRules("*.png\n!a*.png\nab*.png\n\n  \n")
     assert ignore.matches("x/b.png", is_directory=False)
     assert not ignore.matches("x/a.png", is_directory=False)
     assert ignore.matches("abc.png", is_directory=False)
-    assert not Ignore("# nothing\n\n")
+    assert not IgnoreRules("# nothing\n\n")
 
 
 def test_special_files_are_skipped_with_a_warning(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_special_files_are_skipped_with_a_warning(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         warnings: list[str] = []
-        folders = scan(tmp_path, warnings.append)
+        folders = scan_directory(tmp_path, warnings.append)
     assert folders[0].names == ["a"]
     assert len(warnings) == 2
     assert all("skipped" in warning for warning in warnings)
@@ -297,7 +297,7 @@ def test_names_that_cannot_be_stored_are_one_clear_error(tmp_path: Path, name: b
     with open(os.path.join(os.fsencode(tmp_path), name), "wb"):  # noqa: PTH123, PTH118
         pass
     with pytest.raises(ClientError, match=r"the name '.*: rename it"):
-        scan(tmp_path)
+        scan_directory(tmp_path)
 
 
 def test_names_are_stored_in_nfc(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_names_are_stored_in_nfc(tmp_path: Path) -> None:
     index = Index()
     snapshot = take(tmp_path, index)
     assert sorted(leaves(index, snapshot.tree)) == ["caf\u00e9.txt", "caf\u00e9/x"]
-    assert snapshot.place_of("caf\u00e9.txt") == str(tmp_path / f"{spelled}.txt")
+    assert snapshot.get_os_path("caf\u00e9.txt") == str(tmp_path / f"{spelled}.txt")
     assert take(tmp_path, index).files_read == 0
 
 
@@ -318,7 +318,7 @@ def test_names_that_are_the_same_in_nfc_are_an_error(
         path = tmp_path / unicodedata.normalize(form, "\u00e9")  # type: ignore[arg-type]
         write(path, {"x": b""}) if kind == "dir" else path.write_bytes(b"")
     with pytest.raises(ClientError, match="the same in Unicode's NFC"):
-        scan(tmp_path)
+        scan_directory(tmp_path)
 
 
 def test_paths_beyond_the_limit_are_an_error(tmp_path: Path) -> None:
@@ -327,22 +327,22 @@ def test_paths_beyond_the_limit_are_an_error(tmp_path: Path) -> None:
     assert take(tmp_path, Index()).files == 1
     write(tmp_path, {f"{deep}/{'y' * 20}": b""})
     with pytest.raises(ClientError, match="is longer than 1024 bytes"):
-        scan(tmp_path)
+        scan_directory(tmp_path)
 
 
 def test_missing_and_unreadable_folders_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ClientError, match="no such file"):
-        scan(tmp_path / "none")
+        scan_directory(tmp_path / "none")
     write(tmp_path, {"a": b"1"})
     with pytest.raises(ClientError, match="not a directory"):
-        scan(tmp_path / "a")
+        scan_directory(tmp_path / "a")
 
 
 def test_stats_and_names_are_sorted_together(tmp_path: Path) -> None:
     write(tmp_path, {"b": b"1", "a/x": b"", "c": b"", "a.b": b""})
-    (top, inner) = scan(tmp_path)
+    (top, inner) = scan_directory(tmp_path)
     assert top.names == ["a", "a.b", "b", "c"]
-    assert top.stats[0] == DIRECTORY
+    assert top.stats[0] == DIRECTORY_STAT
     assert inner.path == "a"
     assert stat.S_ISREG((tmp_path / "b").stat().st_mode)
     assert time.time_ns() > OLD
