@@ -81,7 +81,7 @@ def _demo(given: Path, scratch: Path) -> None:
     work, clone = scratch / "work", scratch / "clone"
     console = Console()
     console.print(f"Copying {given} to {work} …")
-    folders.copy(given, work)
+    folders.copy_folder(given, work)
     rows: list[tuple[str, dict[str, Any]]] = []
     with running(scratch / "data") as server:
         dits = Dits(server, scratch / "home")
@@ -89,14 +89,14 @@ def _demo(given: Path, scratch: Path) -> None:
         dits.run(["init", "--repository", f"{server.username}/demo"], cwd=work)
         rows.append(("push", dits.timed(["push", "-m", "first version"], work)))
         rows.append(("push, unchanged", dits.timed(["push", "-m", "nothing"], work)))
-        folders.edit(work)
+        folders.edit_folder(work)
         rows.append(("push, edited", dits.timed(["push", "-m", "second version"], work)))
         rows.append(("clone", dits.timed(["clone", f"{server.username}/demo", str(clone)])))
-        different = folders.differences(work, clone)
+        different = folders.compare_folders(work, clone)
     console.print(_table(rows))
     if different:
         raise SystemExit(f"demo: {len(different)} paths differ, {different[0]} for one")
-    count = sum(1 for _ in folders.files(clone))
+    count = sum(1 for _ in folders.iterate_files(clone))
     console.print(f"The clone equals the edited copy: {count:,} files, every byte compared.")
 
 

@@ -13,7 +13,7 @@ EDITED = 20
 INSERTED = 1024
 
 
-def files(folder: Path) -> Iterator[Path]:
+def iterate_files(folder: Path) -> Iterator[Path]:
     """Every regular file below a folder; symbolic links are not followed."""
     for place, directories, names in os.walk(folder):
         directories[:] = sorted(d for d in directories if d != ".dits")
@@ -23,12 +23,12 @@ def files(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def size(folder: Path) -> int:
+def measure_folder(folder: Path) -> int:
     """Bytes of all regular files below a folder."""
-    return sum(path.stat().st_size for path in files(folder))
+    return sum(path.stat().st_size for path in iterate_files(folder))
 
 
-def copy(source: Path, target: Path) -> None:
+def copy_folder(source: Path, target: Path) -> None:
     """Copies a folder with its modes, times and links."""
 
     def skipped(place: str, names: list[str]) -> set[str]:
@@ -43,10 +43,10 @@ def _ordinary(path: Path) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
 
 
-def edit(folder: Path, seed: int = 1) -> None:
+def edit_folder(folder: Path, seed: int = 1) -> None:
     """Makes a second version: insertions, replaced and longer files, renamed folders, a file less."""
     rng = random.Random(seed)  # noqa: S311  the same edits every time
-    ordered = sorted(files(folder), key=lambda path: (-path.stat().st_size, path))
+    ordered = sorted(iterate_files(folder), key=lambda path: (-path.stat().st_size, path))
     for path in ordered[:EDITED]:
         data = path.read_bytes()
         at = min(4096, len(data))
@@ -63,7 +63,7 @@ def edit(folder: Path, seed: int = 1) -> None:
         rest[-1].unlink(missing_ok=True)
 
 
-def differences(one: Path, other: Path) -> list[str]:
+def compare_folders(one: Path, other: Path) -> list[str]:
     """Paths that are not the same in two folders: kind, permission bits, bytes or link target."""
     left, right = _described(one), _described(other)
     different = [

@@ -75,9 +75,9 @@ def main() -> None:
     results: dict[str, list[dict[str, Step]]] = {name: [] for name in makers}
     with tempfile.TemporaryDirectory(prefix="dits-bench-", dir=os.environ.get("BENCH_DIR")) as base:
         second = Path(base, "second")
-        folders.copy(arguments.second or arguments.folder, second)
+        folders.copy_folder(arguments.second or arguments.folder, second)
         if arguments.second is None:
-            folders.edit(second)
+            folders.edit_folder(second)
         for run in range(arguments.runs):
             for name, maker in makers.items():
                 scratch = Path(base, f"{name}-{run}")
@@ -91,7 +91,7 @@ def main() -> None:
 def _measure(tool: Tool, first: Path, second: Path, scratch: Path) -> dict[str, Step]:
     """The four steps with one tool."""
     work, restored = scratch / "work", scratch / "restored"
-    folders.copy(first, work)
+    folders.copy_folder(first, work)
     _prepare(tool, work)
     steps = {}
     for step in STEPS[:2]:
@@ -103,7 +103,7 @@ def _measure(tool: Tool, first: Path, second: Path, scratch: Path) -> dict[str, 
     restored.mkdir()
     os.sync()
     steps[STEPS[3]] = _run(tool, tool.restore(restored), restored)
-    different = folders.differences(second, restored)
+    different = folders.compare_folders(second, restored)
     if different:
         raise SystemExit(
             f"{tool.name} restored {different[0]} wrongly, and {len(different)} in all"
@@ -150,7 +150,7 @@ def _run(tool: Tool, command: Sequence[str], cwd: Path) -> Step:
     memory = usage.ru_maxrss * 1024
     if tool.server is not None:
         memory += _peak(tool.server.pid)
-    return Step(seconds, memory, folders.size(tool.store), sent)
+    return Step(seconds, memory, folders.measure_folder(tool.store), sent)
 
 
 def _peak(pid: int) -> int:
@@ -236,8 +236,8 @@ def _table(
     results: dict[str, list[dict[str, Step]]], first: Path, second: Path, runs: int
 ) -> Table:
     title = (
-        f"{first}: {folders.size(first) / MB:,.0f} MB, second version "
-        f"{folders.size(second) / MB:,.0f} MB; medians of {runs}; seconds (ratio to the fastest)"
+        f"{first}: {folders.measure_folder(first) / MB:,.0f} MB, second version "
+        f"{folders.measure_folder(second) / MB:,.0f} MB; medians of {runs}; seconds (ratio to the fastest)"
     )
     table = Table("tool", *STEPS, "stored MB", "+ second MB", "sent MB", "peak MB", title=title)
     best = {

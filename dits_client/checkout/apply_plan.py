@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dits_client.checkout.local_chunks import LocalChunks
-from dits_client.checkout.plan import Plan
-from dits_client.checkout.write_files import FileWriter, Guard, Target
+from dits_client.checkout.plan import CheckoutPlan
+from dits_client.checkout.write_files import FileTarget, FileWriter, OverwriteGuard
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
 from dits_client.threads import run_in_threads
 from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
-from dits_client.transfer.work_queue import Stopped
+from dits_client.transfer.work_queue import WorkStopped
 from dits_client.workspace.safe_paths import SafePaths
 
 # Two keep a small server and the disk busy; more only add to the memory that is needed.
@@ -27,7 +27,7 @@ THREADS = 2
 
 
 @dataclass(slots=True)
-class Written:
+class WriteResult:
     """What a checkout wrote, with the stats of the files for the index."""
 
     stats: dict[str, bytes] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Written:
 
 
 @dataclass(slots=True)
-class Site:
+class CheckoutSite:
     """Where a checkout happens and what it may use."""
 
     root: Path
@@ -51,20 +51,20 @@ class Site:
     progress: Progress
 
 
-def check_out(site: Site, plan: Plan) -> Written:
+def apply_plan(site: CheckoutSite, plan: CheckoutPlan) -> WriteResult:
     """Carry out a plan; on a failure what is done stays done, and repeating it does the rest."""
-    first = plan.first_removals()
-    _remove(site, first)
-    written = _Crew(site, plan).run()
+    first = plan.list_first_removals()
+    _remove_files(site, first)
+    written = _WriterPool(site, plan).write_all()
     done = set(first)
-    _remove(site, [path for path in plan.removals if path not in done])
+    _remove_files(site, [path for path in plan.removals if path not in done])
     return written
 
 
-def _remove(site: Site, paths: list[str]) -> None:
+def _remove_files(site: CheckoutSite, paths: list[str]) -> None:
     if not paths:
         return
-    guard = Guard(site.found, force=site.force)
+    guard = OverwriteGuard(site.found, force=site.force)
     with closing(SafePaths(site.root)) as places:
         for path in paths:
             if places.get_stat(path) is not None:
@@ -72,14 +72,14 @@ def _remove(site: Site, paths: list[str]) -> None:
                 places.remove_file(path)
 
 
-class _Crew:
+class _WriterPool:
     """Several threads that write the files of a plan."""
 
-    def __init__(self, site: Site, plan: Plan) -> None:
-        self.written = Written()
+    def __init__(self, site: CheckoutSite, plan: CheckoutPlan) -> None:
+        self.written = WriteResult()
         self._site = site
-        files = in_order(
-            Target(path, entry.file)
+        files = sort_targets(
+            FileTarget(path, entry.file)
             for path, entry in plan.writes.items()
             if entry.HasField("file")
         )
@@ -90,12 +90,12 @@ class _Crew:
             for path, entry in plan.writes.items()
             if entry.HasField("symlink")
         ]
-        self._jobs = jobs(files)
+        self._jobs = split_into_jobs(files)
         self._downloaders: list[Downloader] = []
         self._lock = threading.Lock()
         self._failed = threading.Event()
 
-    def run(self) -> Written:
+    def write_all(self) -> WriteResult:
         """Write everything; raise the first error."""
         run_in_threads(THREADS, self._work, self._stop)
         return self.written
@@ -107,15 +107,15 @@ class _Crew:
 
     def _work(self, _: int) -> None:
         site = self._site
-        downloader = Downloader(site.repository, site.local.find)
+        downloader = Downloader(site.repository, site.local.find_chunk)
         self._downloaders.append(downloader)
-        guard = Guard(site.found, force=site.force)
+        guard = OverwriteGuard(site.found, force=site.force)
         writer = FileWriter(site.root, downloader, guard, self._stage)
         with closing(writer):
             try:
-                while not self._failed.is_set() and self._one(writer):
+                while not self._failed.is_set() and self._do_job(writer):
                     pass
-            except Stopped:
+            except WorkStopped:
                 # The error of another thread is the one to tell.
                 return
         with self._lock:
@@ -124,19 +124,19 @@ class _Crew:
             self.written.chunks_received += downloader.report.chunks
             self.written.bytes_received += downloader.report.bytes
 
-    def _one(self, writer: FileWriter) -> bool:
+    def _do_job(self, writer: FileWriter) -> bool:
         """Do one job; False = there is none."""
         with self._lock:
             links, self._links = self._links, []
             job = next(self._jobs, None)
         for path, target in links:
-            writer.link(path, target)
+            writer.write_link(path, target)
         if job is not None:
-            writer.write(job)
+            writer.write_files(job)
         return job is not None
 
 
-def in_order(files: Iterable[Target]) -> list[Target]:
+def sort_targets(files: Iterable[FileTarget]) -> list[FileTarget]:
     """Sort files by path, equal ones behind each other: what a request names twice is sent once."""
     ordered = sorted(files, key=lambda target: target.path)
     first: dict[bytes, int] = {}
@@ -145,9 +145,9 @@ def in_order(files: Iterable[Target]) -> list[Target]:
     return sorted(ordered, key=lambda target: first[target.file.hash])
 
 
-def jobs(files: Iterable[Target]) -> Iterator[list[Target]]:
+def split_into_jobs(files: Iterable[FileTarget]) -> Iterator[list[FileTarget]]:
     """Split files into parts that are fetched together: many small ones, or one that is large."""
-    job: list[Target] = []
+    job: list[FileTarget] = []
     size = chunks = 0
     for target in files:
         # At least, for one whose chunks are listed elsewhere; it is large enough to stand alone.

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from dits_client.content.chunking import HASH_BYTES
-from dits_client.transfer.download import Wanted
+from dits_client.transfer.download import ChunkRef
 
 
-class Spot(NamedTuple):
+class ChunkLocation(NamedTuple):
     """Where a chunk was when the folder was last read."""
 
     path: str
@@ -24,19 +24,19 @@ class LocalChunks:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._spots: dict[bytes, Spot] = {}
+        self._spots: dict[bytes, ChunkLocation] = {}
 
-    def add(self, path: str, hashes: bytes, sizes: Iterable[int]) -> None:
+    def add_file(self, path: str, hashes: bytes, sizes: Iterable[int]) -> None:
         """Add the chunks of a file."""
         offset = 0
         for at, size in enumerate(sizes):
             digest = hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES]
-            self._spots.setdefault(digest, Spot(path, offset))
+            self._spots.setdefault(digest, ChunkLocation(path, offset))
             offset += size
 
-    def find(self, wanted: Wanted) -> bytes | None:
+    def find_chunk(self, wanted: ChunkRef) -> bytes | None:
         """Return a chunk if it is still there."""
-        spot = self._spots.get(wanted.digest)
+        spot = self._spots.get(wanted.hash)
         if spot is None:
             return None
         with suppress(OSError):
@@ -46,6 +46,6 @@ class LocalChunks:
                 content = os.pread(descriptor, wanted.size, spot.offset)
             finally:
                 os.close(descriptor)
-            if blake3(content).digest() == wanted.digest:
+            if blake3(content).digest() == wanted.hash:
                 return content
         return None

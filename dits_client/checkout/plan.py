@@ -12,7 +12,7 @@ from dits_client.workspace.scan import OWN_DIRECTORY
 
 
 @dataclass(slots=True)
-class Plan:
+class CheckoutPlan:
     """Paths to write and to remove; paths whose local changes would be lost."""
 
     writes: dict[str, Entry] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class Plan:
     # Changed here in the same way as upstream.
     same: set[str] = field(default_factory=set)
 
-    def first_removals(self) -> list[str]:
+    def list_first_removals(self) -> list[str]:
         """Return what has to go before anything is written: a file becomes a directory, or reverse."""
         needed = {above for path in self.writes for above in iterate_parents(path)}
         return [
@@ -31,16 +31,16 @@ class Plan:
         ]
 
 
-def plan(
+def make_plan(
     upstream: Iterable[Change], local: Iterable[Change], *, force: bool, again: bool = False
-) -> Plan:
+) -> CheckoutPlan:
     """Combine what changed upstream and what changed here, both since the same tree.
 
     What is here already is not written again. With `force` local changes are overwritten; with `again`
     a checkout was broken off, and files missing here are no changes of the user's.
     """
     here = {change.path: change.new for change in local}
-    result = Plan()
+    result = CheckoutPlan()
     for path, old, new in upstream:
         is_here = here.get(path, old)
         if is_here == new:
@@ -51,14 +51,14 @@ def plan(
         elif new is None:
             result.removals.append(path)
         else:
-            _check(path)
+            _check_reserved(path)
             result.writes[path] = new
-    _clear_the_way(result, here, force)
+    _find_obstacles(result, here, force)
     result.conflicts = sorted(set(result.conflicts))
     return result
 
 
-def _clear_the_way(result: Plan, here: dict[str, Entry | None], force: bool) -> None:
+def _find_obstacles(result: CheckoutPlan, here: dict[str, Entry | None], force: bool) -> None:
     """Find local files where a directory is needed, and below paths where a file is."""
     kept = {path for path, entry in here.items() if entry is not None and path not in result.writes}
     in_the_way = {
@@ -71,7 +71,7 @@ def _clear_the_way(result: Plan, here: dict[str, Entry | None], force: bool) -> 
     (result.removals if force else result.conflicts).extend(sorted(in_the_way))
 
 
-def _check(path: str) -> None:
+def _check_reserved(path: str) -> None:
     """Refuse a path that would be taken for the client's own."""
     if any(part.lower() == OWN_DIRECTORY for part in path.split("/")):
         raise ClientError(f'the tree brings "{path}", a name that is reserved for the client')

@@ -14,7 +14,7 @@ from dits.repo.v1.manifest_pb2 import File
 from dits_client.content.manifest import file_chunks
 from dits_client.errors import ClientError, ConflictError, os_error
 from dits_client.progress import Stage
-from dits_client.transfer.download import Downloader, Wanted, wanted_chunks
+from dits_client.transfer.download import ChunkRef, Downloader, list_chunk_refs
 from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
 from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.scan import make_partial_name
@@ -23,14 +23,14 @@ from shared.formats.canonical import FormatError, split_hashes
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Target(NamedTuple):
+class FileTarget(NamedTuple):
     """A file to write."""
 
     path: str
     file: File
 
 
-class Guard:
+class OverwriteGuard:
     """Knows what was found at each path, so that nothing newer is overwritten unseen."""
 
     def __init__(self, found: Mapping[str, bytes], *, force: bool) -> None:
@@ -53,7 +53,9 @@ class Guard:
 class FileWriter:
     """Fetches and writes files; not to be shared between threads."""
 
-    def __init__(self, root: Path, downloader: Downloader, guard: Guard, stage: Stage) -> None:
+    def __init__(
+        self, root: Path, downloader: Downloader, guard: OverwriteGuard, stage: Stage
+    ) -> None:
         self.stats: dict[str, bytes] = {}
         self.chunks = 0
         self._downloader = downloader
@@ -65,15 +67,15 @@ class FileWriter:
         """Close what is open."""
         self._places.close()
 
-    def write(self, targets: Sequence[Target]) -> None:
+    def write_files(self, targets: Sequence[FileTarget]) -> None:
         """Write files; their chunks are fetched together."""
-        lists = [self._chunks(target.file) for target in targets]
+        lists = [self._list_chunks(target.file) for target in targets]
         self.chunks += sum(map(len, lists))
-        contents = self._downloader.fetch([chunk for chunks in lists for chunk in chunks])
+        contents = self._downloader.fetch_chunks([chunk for chunks in lists for chunk in chunks])
         for target, chunks in zip(targets, lists, strict=True):
-            self._write(target, islice(contents, len(chunks)))
+            self._write_file(target, islice(contents, len(chunks)))
 
-    def link(self, path: str, target: str) -> None:
+    def write_link(self, path: str, target: str) -> None:
         """Write a symbolic link; it is not followed."""
         name = make_partial_name()
         above, _, last = path.rpartition("/")
@@ -81,7 +83,7 @@ class FileWriter:
             directory = self._places.open_directory(above, create=True)
             os.symlink(target, name, dir_fd=directory)
             try:
-                self._place(name, path)
+                self._rename_into_place(name, path)
             except BaseException:
                 self._discard(name, above)
                 raise
@@ -90,15 +92,15 @@ class FileWriter:
             raise os_error(error, "write", path) from error
         self.stats[path] = pack_stat(found)
 
-    def _chunks(self, file: File) -> list[Wanted]:
+    def _list_chunks(self, file: File) -> list[ChunkRef]:
         """Return the chunks of a file; the recipes of a large one are fetched."""
-        recipes = self._downloader.fetch_checked(split_hashes(file.recipe_hashes))
+        recipes = self._downloader.fetch_recipes(split_hashes(file.recipe_hashes))
         try:
-            return wanted_chunks(*file_chunks(file, recipes))
+            return list_chunk_refs(*file_chunks(file, recipes))
         except FormatError as error:
             raise ClientError(f"the server sent a recipe that breaks a rule: {error}") from None
 
-    def _write(self, target: Target, contents: Iterable[bytes]) -> None:
+    def _write_file(self, target: FileTarget, contents: Iterable[bytes]) -> None:
         """Write one file under a temporary name, check it, put it in its place."""
         name = make_partial_name()
         above = target.path.rpartition("/")[0]
@@ -106,8 +108,8 @@ class FileWriter:
             directory = self._places.open_directory(above, create=True)
             descriptor = os.open(name, _NEW, 0o600, dir_fd=directory)
             try:
-                self._fill(descriptor, target, contents)
-                self._place(name, target.path)
+                self._write_content(descriptor, target, contents)
+                self._rename_into_place(name, target.path)
                 self.stats[target.path] = pack_stat(os.fstat(descriptor))
             except BaseException:
                 self._discard(name, above)
@@ -117,7 +119,9 @@ class FileWriter:
         except OSError as error:
             raise os_error(error, "write", target.path) from error
 
-    def _fill(self, descriptor: int, target: Target, contents: Iterable[bytes]) -> None:
+    def _write_content(
+        self, descriptor: int, target: FileTarget, contents: Iterable[bytes]
+    ) -> None:
         whole = blake3()
         for content in contents:
             whole.update(content)
@@ -133,7 +137,7 @@ class FileWriter:
         now = time.time_ns()
         os.utime(descriptor, ns=(now, now))
 
-    def _place(self, name: str, path: str) -> None:
+    def _rename_into_place(self, name: str, path: str) -> None:
         """Rename what was written; nothing but what was known to be there is replaced."""
         self._guard.check(self._places, path)
         above, _, last = path.rpartition("/")

@@ -13,7 +13,7 @@ from dits.auth.v1.token_service_pb2 import CreateTokenRequest, RevokeTokenReques
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING, ERROR_REASON_UNAUTHENTICATED
 
 from dits_client.cli.credentials import Credentials, Login
-from dits_client.cli.session import current_login, read_password, read_secret, session
+from dits_client.cli.session import get_login, open_session, read_password, read_secret
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
@@ -21,7 +21,7 @@ from dits_client.server.endpoints import Endpoints
 SCOPES = ("lock:write", "repo:write", "user:read")
 
 
-def login(arguments: Namespace) -> None:
+def handle_login(arguments: Namespace) -> None:
     """Log in with a password, or keep an API token."""
     given = {f"DITS_{name.upper()}": getattr(arguments, name) or "" for name in _SERVICES}
     endpoints = Endpoints.parse(arguments.server, os.environ).override(given)
@@ -45,7 +45,7 @@ def _new_token(endpoints: Endpoints, arguments: Namespace) -> tuple[str, str]:
     if arguments.register:
         with Client(endpoints) as client:
             _register(client, name, password, arguments.email or _ask("E-mail: "))
-    with session(endpoints, name, password) as client:
+    with open_session(endpoints, name, password) as client:
         device = socket.gethostname() or "unknown"
         wanted = CreateTokenRequest(
             request_id=str(uuid.uuid4()), name=f"dits on {device}"[:255], scopes=SCOPES
@@ -74,7 +74,7 @@ def _identify(client: Client, token: str, token_id: str) -> Login:
     return replace(found, name=user.name or user.username, email=user.email)
 
 
-def logout(arguments: Namespace) -> None:
+def handle_logout(arguments: Namespace) -> None:
     """Revoke the token that `dits login` made, and forget it."""
     credentials = Credentials()
     server = credentials.current
@@ -104,9 +104,9 @@ def _revoke(login: Login) -> str:
     return ""
 
 
-def whoami(_: Namespace) -> None:
+def handle_whoami(_: Namespace) -> None:
     """Show the account and the server."""
-    login = current_login()
+    login = get_login()
     with Client(login.endpoints, login.token) as client:
         caller = client.call(client.access.CheckAccess, CheckAccessRequest()).caller
     print(f"{caller.username} on {login.endpoints.name}")

@@ -29,7 +29,7 @@ class Credentials:
     """The user's logins, in one file that only the user may read."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.path = (folder or config_folder()) / "credentials.json"
+        self.path = (folder or config_directory()) / "credentials.json"
         self.current = ""
         self.logins: dict[str, Login] = {}
         self._load()
@@ -55,7 +55,7 @@ class Credentials:
         try:
             stored = json.loads(self.path.read_text())
             self.current = stored["current"]
-            self.logins = {name: _login(value) for name, value in stored["logins"].items()}
+            self.logins = {name: _parse_login(value) for name, value in stored["logins"].items()}
         except FileNotFoundError:
             return
         except OSError as error:
@@ -74,11 +74,11 @@ class Credentials:
             raise os_error(error, "write", str(self.path)) from error
 
 
-def _login(stored: dict[str, Any]) -> Login:
+def _parse_login(stored: dict[str, Any]) -> Login:
     return Login(**{**stored, "endpoints": Endpoints(**stored["endpoints"])})
 
 
-def config_folder() -> Path:
+def config_directory() -> Path:
     """Return $DITS_CONFIG_DIR, or `dits` in the user's configuration folder."""
     if given := os.environ.get("DITS_CONFIG_DIR"):
         return Path(given)

@@ -18,7 +18,13 @@ from dits.lock.v1.lock_service_pb2 import (
 )
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from dits_client.cli.session import connected_to, here, read_password, session, username
+from dits_client.cli.session import (
+    connect_to,
+    get_username,
+    open_session,
+    open_workspace,
+    read_password,
+)
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.locks import (
     LockOptions,
@@ -32,44 +38,47 @@ from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.workspace import Workspace
 
 
-def lock(arguments: Namespace) -> None:
+def handle_lock(arguments: Namespace) -> None:
     """Take locks: all of them or none, up to a thousand paths."""
-    workspace = here()
-    with connected_to(workspace) as (repository, _), _branch_needed(workspace):
-        paths, options = list(_paths(workspace, arguments.paths)), _options(arguments, workspace)
+    workspace = open_workspace()
+    with connect_to(workspace) as (repository, _), _explain_missing_branch(workspace):
+        paths, options = (
+            list(_parse_paths(workspace, arguments.paths)),
+            _make_options(arguments, workspace),
+        )
         for response in acquire_locks(repository, paths, options):
             for result in response.results:
-                _tell(result)
+                _print_result(result)
 
 
-def steal(arguments: Namespace) -> None:
+def handle_steal(arguments: Namespace) -> None:
     """Take locks from whoever holds them; the holders are told.
 
     The token of a login may not do that: the password is asked for again.
     """
-    workspace = here()
-    options = _options(arguments, workspace)
+    workspace = open_workspace()
+    options = _make_options(arguments, workspace)
     with (
-        connected_to(workspace) as (repository, login),
+        connect_to(workspace) as (repository, login),
         ExitStack() as stack,
-        _branch_needed(workspace),
+        _explain_missing_branch(workspace),
     ):
-        paths = list(_paths(workspace, arguments.paths))
+        paths = list(_parse_paths(workspace, arguments.paths))
         conflicts = find_conflicts(repository, paths, options.type)
         if not os.environ.get("DITS_TOKEN") and any(
             not held.ours for locks in conflicts.values() for held in locks
         ):
-            name = username(repository.client, login)
+            name = get_username(repository.client, login)
             password = read_password(f"Password of {name}: ", from_stdin=arguments.password_stdin)
-            client = stack.enter_context(session(login.endpoints, name, password))
+            client = stack.enter_context(open_session(login.endpoints, name, password))
             repository = RepositoryClient(client, repository.name)
         for path, taken in conflicts.items():
-            _tell(steal_lock(repository, path, taken, options))
+            _print_result(steal_lock(repository, path, taken, options))
             for held in taken:
-                print(f"  taken away: {_described(held)}")
+                print(f"  taken away: {_describe_lock(held)}")
 
 
-def _options(arguments: Namespace, workspace: Workspace) -> LockOptions:
+def _make_options(arguments: Namespace, workspace: Workspace) -> LockOptions:
     """Return how locks are wanted: only on files of which this folder has the newest version."""
     kind = LOCK_TYPE_EXCLUSIVE
     if arguments.shared or arguments.advisory:
@@ -85,7 +94,7 @@ def _options(arguments: Namespace, workspace: Workspace) -> LockOptions:
 
 
 @contextmanager
-def _branch_needed(workspace: Workspace) -> Iterator[None]:
+def _explain_missing_branch(workspace: Workspace) -> Iterator[None]:
     """Say what to do if there is no branch any more to compare with."""
     try:
         yield
@@ -100,19 +109,19 @@ def _branch_needed(workspace: Workspace) -> Iterator[None]:
         raise ClientError(message) from None
 
 
-def _tell(result: AcquireResult) -> None:
+def _print_result(result: AcquireResult) -> None:
     word = "yours already" if result.already_held else "locked"
-    print(f"{word}: {result.path} until {_time(result.lock.expire_time)}")
+    print(f"{word}: {result.path} until {_format_time(result.lock.expire_time)}")
 
 
-def unlock(arguments: Namespace) -> None:
+def handle_unlock(arguments: Namespace) -> None:
     """Release locks by their paths."""
-    workspace = here()
-    with connected_to(workspace) as (repository, _):
+    workspace = open_workspace()
+    with connect_to(workspace) as (repository, _):
         mine: dict[str, list[str]] = {}
         for held in list_locks(repository, holder="me"):
             mine.setdefault(held.path, []).append(held.id)
-        paths = list(_paths(workspace, arguments.paths))
+        paths = list(_parse_paths(workspace, arguments.paths))
         missing = [path for path in paths if path not in mine]
         if missing:
             raise ClientError(f"you hold no lock on {', '.join(missing)}")
@@ -121,27 +130,27 @@ def unlock(arguments: Namespace) -> None:
         print(f"released: {path}")
 
 
-def locks(arguments: Namespace) -> None:
+def handle_locks(arguments: Namespace) -> None:
     """List live locks: path, type, holder, since when, until when, why."""
     holder = "me" if arguments.mine else ""
-    with connected_to(here()) as (repository, _):
+    with connect_to(open_workspace()) as (repository, _):
         for held in list_locks(repository, holder=holder):
-            print(_described(held))
+            print(_describe_lock(held))
 
 
-def _described(held: Lock) -> str:
+def _describe_lock(held: Lock) -> str:
     """Say what is locked how, by whom, since when, until when and why."""
     kind = LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
     reason = f"  ({held.reason})" if held.reason else ""
-    since, until = _time(held.lock_time), _time(held.expire_time)
-    return f"{held.path}  {kind}  {_holder(held)}  since {since}  until {until}{reason}"
+    since, until = _format_time(held.lock_time), _format_time(held.expire_time)
+    return f"{held.path}  {kind}  {_name_holder(held)}  since {since}  until {until}{reason}"
 
 
-def _holder(held: Lock) -> str:
+def _name_holder(held: Lock) -> str:
     return "you" if held.ours else held.holder
 
 
-def _paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
+def _parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
     """Yield the repository's names of paths as the user typed them, each once."""
     seen = set()
     for text in given:
@@ -161,5 +170,5 @@ def _paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
             yield path
 
 
-def _time(moment: Timestamp) -> str:
+def _format_time(moment: Timestamp) -> str:
     return moment.ToDatetime().strftime("%Y-%m-%d %H:%M UTC")

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 = done, 1 = failed, 2 = not understood."""
     parsed = make_parser().parse_args(arguments)
     try:
-        _handler(parsed.handler)(parsed)
+        _load_handler(parsed.module, parsed.function)(parsed)
         sys.stdout.flush()
     except ClientError as error:
         return _fail(str(error))
@@ -33,9 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _handler(name: str) -> Callable[[Namespace], None]:
-    """Load a handler, `module:function`: nothing that a command does not need."""
-    module, function = name.split(":")
+def _load_handler(module: str, function: str) -> Callable[[Namespace], None]:
+    """Return a handler; only the modules that its command needs are loaded."""
     handler: Callable[[Namespace], None] = getattr(
         import_module(f"dits_client.cli.{module}"), function
     )

@@ -25,7 +25,7 @@ environment:
 
 
 def make_parser() -> ArgumentParser:
-    """Return the parser; `handler` of its result says what to run."""
+    """Return the parser; `module` and `function` of its result name the handler."""
     parser = ArgumentParser(
         prog="dits",
         description="Version control for large media: push, pull, lock.",
@@ -33,22 +33,23 @@ def make_parser() -> ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _account(commands)
-    _repositories(commands)
-    _transfers(commands)
-    _history(commands)
-    _locks(commands)
+    _add_account_commands(commands)
+    _add_repository_commands(commands)
+    _add_folder_commands(commands)
+    _add_history_commands(commands)
+    _add_lock_commands(commands)
     return parser
 
 
-def _add(commands: Commands, name: str, handler: str, text: str) -> ArgumentParser:
+def _add_command(commands: Commands, name: str, module: str, text: str) -> ArgumentParser:
+    """Add a command whose handler is the function `handle_<name>` of a module of this package."""
     command = commands.add_parser(name, help=text, description=text)
-    command.set_defaults(handler=handler)
+    command.set_defaults(module=module, function=f"handle_{name}")
     return command
 
 
-def _account(commands: Commands) -> None:
-    login = _add(commands, "login", "account:login", "Log in to a server.")
+def _add_account_commands(commands: Commands) -> None:
+    login = _add_command(commands, "login", "account", "Log in to a server.")
     login.add_argument("server", nargs="?", default="localhost", help="host, http://host[:port], …")
     login.add_argument("-u", "--username", help="username or e-mail address")
     login.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
@@ -57,16 +58,16 @@ def _account(commands: Commands) -> None:
     login.add_argument("--token", action="store_true", help="store an API token read from stdin")
     for service in ("auth", "repo", "chunk", "lock"):
         login.add_argument(f"--{service}", metavar="HOST:PORT", help=f"the {service} service")
-    logout = _add(commands, "logout", "account:logout", "Forget the login and its token.")
+    logout = _add_command(commands, "logout", "account", "Forget the login and its token.")
     logout.add_argument("server", nargs="?", help="default: the current one")
-    _add(commands, "whoami", "account:whoami", "Show who is logged in, and where.")
+    _add_command(commands, "whoami", "account", "Show who is logged in, and where.")
 
 
-def _repositories(commands: Commands) -> None:
+def _add_repository_commands(commands: Commands) -> None:
     text = "Create and list repositories."
     group = commands.add_parser("repo", help=text, description=text)
     inner = group.add_subparsers(metavar="COMMAND", required=True)
-    create = _add(inner, "create", "repository:create", "Create a repository.")
+    create = _add_command(inner, "create", "repository", "Create a repository.")
     create.add_argument("name", help="name, or owner/name")
     create.add_argument("--description", default="")
     create.add_argument("--visibility", choices=("private", "internal", "public"))
@@ -74,51 +75,53 @@ def _repositories(commands: Commands) -> None:
     create.add_argument(
         "--no-require-lock", action="store_true", help="let files be changed without a lock"
     )
-    listing = _add(inner, "list", "repository:list_all", "List the repositories you may use.")
+    listing = _add_command(inner, "list", "repository", "List the repositories you may use.")
     listing.add_argument("--owner", default="", help="only those of this user or organisation")
-    init = _add(commands, "init", "repository:init", "Make a folder follow a repository.")
+    init = _add_command(commands, "init", "repository", "Make a folder follow a repository.")
     init.add_argument("folder", nargs="?", default=".")
     init.add_argument("--repository", help="owner/name; default: your own with the folder's name")
     init.add_argument("--branch", default="", help="default: the repository's default branch")
 
 
-def _transfers(commands: Commands) -> None:
-    clone = _add(commands, "clone", "folder:clone", "Fetch a repository into a new folder.")
+def _add_folder_commands(commands: Commands) -> None:
+    clone = _add_command(commands, "clone", "folder", "Fetch a repository into a new folder.")
     clone.add_argument("repository", help="owner/name")
     clone.add_argument("folder", nargs="?", help="default: the repository's name")
     clone.add_argument("--revision", default="", help="a branch, or the hash of a commit")
-    push = _add(commands, "push", "folder:push", "Commit the folder's state and push it.")
+    push = _add_command(commands, "push", "folder", "Commit the folder's state and push it.")
     push.add_argument("-m", "--message", default="")
     push.add_argument("--branch", default="", help="push to, and follow, this branch")
     push.add_argument("--force", action="store_true", help="leave other people's commits behind")
-    pull = _add(commands, "pull", "folder:pull", "Bring the folder to its branch's state.")
+    pull = _add_command(commands, "pull", "folder", "Bring the folder to its branch's state.")
     pull.add_argument("--force", action="store_true", help="overwrite local changes")
-    status = _add(commands, "status", "folder:status", "Show what changed in the folder.")
+    status = _add_command(commands, "status", "folder", "Show what changed in the folder.")
     for command in (clone, push, pull, status):
         command.add_argument("--json", action="store_true", help="print a summary as JSON")
         command.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
-def _history(commands: Commands) -> None:
-    log = _add(commands, "log", "repository:log", "List commits, newest first.")
+def _add_history_commands(commands: Commands) -> None:
+    log = _add_command(commands, "log", "repository", "List commits, newest first.")
     log.add_argument("-n", "--limit", type=int, default=20, help="at most so many; default 20")
-    ls = _add(commands, "ls", "repository:ls", "List a directory on the server.")
+    ls = _add_command(commands, "ls", "repository", "List a directory on the server.")
     ls.add_argument("path", nargs="?", default="", help="as in the repository")
     for command in (log, ls):
         command.add_argument("--revision", default="", help="a branch, or the hash of a commit")
         command.add_argument("--repository", help="default: the one that the folder follows")
 
 
-def _locks(commands: Commands) -> None:
-    lock = _add(commands, "lock", "locks:lock", "Lock files, or folders with all below.")
+def _add_lock_commands(commands: Commands) -> None:
+    lock = _add_command(commands, "lock", "locks", "Lock files, or folders with all below.")
     text = "Take locks away from whoever holds them, for oneself; for administrators."
-    steal = _add(commands, "steal", "locks:steal", text)
+    steal = _add_command(commands, "steal", "locks", text)
     for command in (lock, steal):
         command.add_argument("paths", nargs="+", metavar="PATH")
         kind = command.add_mutually_exclusive_group()
         kind.add_argument("--shared", action="store_true", help="several people may hold it")
         kind.add_argument("--advisory", action="store_true", help="forbids nothing, tells others")
-        command.add_argument("--ttl", type=_duration, help="for how long: 30m, 8h, 2d; default 8h")
+        command.add_argument(
+            "--ttl", type=_parse_duration, help="for how long: 30m, 8h, 2d; default 8h"
+        )
         command.add_argument(
             "--release-on-push", action="store_true", help="until your push that changes the file"
         )
@@ -130,13 +133,13 @@ def _locks(commands: Commands) -> None:
     steal.add_argument(
         "--password-stdin", action="store_true", help="read your password from stdin"
     )
-    unlock = _add(commands, "unlock", "locks:unlock", "Release your locks.")
+    unlock = _add_command(commands, "unlock", "locks", "Release your locks.")
     unlock.add_argument("paths", nargs="+", metavar="PATH")
-    locks = _add(commands, "locks", "locks:locks", "List the locks of the repository.")
+    locks = _add_command(commands, "locks", "locks", "List the locks of the repository.")
     locks.add_argument("--mine", action="store_true", help="only your own")
 
 
-def _duration(text: str) -> int:
+def _parse_duration(text: str) -> int:
     """Return seconds for `90`, `30m`, `8h`, `2d`."""
     match = re.fullmatch(r"(\d{1,9})([smhd]?)", text)
     if match is None:

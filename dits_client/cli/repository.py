@@ -24,7 +24,7 @@ from dits.repo.v1.tree_service_pb2 import (
     ListDirectoryRequest,
 )
 
-from dits_client.cli.session import connected, full_name, here
+from dits_client.cli.session import complete_name, connect, open_workspace
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.workspace import Workspace, WorkspaceState
@@ -33,7 +33,7 @@ PAGE = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def create(arguments: Namespace) -> None:
+def handle_create(arguments: Namespace) -> None:
     """Create a repository."""
     owner, _, name = arguments.name.rpartition("/")
     request = CreateRepositoryRequest(
@@ -47,28 +47,28 @@ def create(arguments: Namespace) -> None:
         request.visibility = Visibility.Value(f"VISIBILITY_{arguments.visibility.upper()}")
     if arguments.no_require_lock:
         request.settings.require_lock_for_edit = False
-    with connected() as (client, _login):
+    with connect() as (client, _login):
         made = client.call(client.repositories.CreateRepository, request).repository
     print(f"Created {made.owner}/{made.name}.")
 
 
-def list_all(arguments: Namespace) -> None:
+def handle_list(arguments: Namespace) -> None:
     """List repositories with their visibility."""
     request = ListRepositoriesRequest(owner=arguments.owner, page_size=PAGE)
-    with connected() as (client, _):
+    with connect() as (client, _):
         for page in client.list_pages(client.repositories.ListRepositories, request):
             for found in page.repositories:
                 visibility = Visibility.Name(found.visibility).removeprefix("VISIBILITY_").lower()
                 print(f"{visibility:9} {found.owner}/{found.name}")
 
 
-def init(arguments: Namespace) -> None:
+def handle_init(arguments: Namespace) -> None:
     """Make a folder follow a repository; nothing is fetched."""
     folder = Path(arguments.folder)
     if not folder.is_dir():
         raise ClientError(f'the folder "{folder}" does not exist')
-    with connected() as (client, login):
-        repository = full_name(arguments.repository or folder.resolve().name, client, login)
+    with connect() as (client, login):
+        repository = complete_name(arguments.repository or folder.resolve().name, client, login)
         try:
             info = RepositoryClient(client, repository).get_info()
         except RemoteError as error:
@@ -83,21 +83,21 @@ def init(arguments: Namespace) -> None:
     print(f"{workspace.root} follows {branch} of {info.name}.")
 
 
-def log(arguments: Namespace) -> None:
+def handle_log(arguments: Namespace) -> None:
     """List commits, newest first."""
     limit = max(arguments.limit, 0)
-    with _revision(arguments) as (repository, revision):
+    with _connect_to_revision(arguments) as (repository, revision):
         request = ListCommitsRequest(
             repository=repository.name, revision=revision, page_size=min(max(limit, 1), PAGE)
         )
         pages = repository.list_pages(repository.commits.ListCommits, request)
         for commit in islice((commit for page in pages for commit in page.commits), limit):
             title = commit.message.partition("\n")[0]
-            when = time_of(commit.author)
+            when = format_time(commit.author)
             print(f"{commit.hash[:12]}  {when}  {commit.author.name}  {title}".rstrip())
 
 
-def time_of(signer: Signer) -> str:
+def format_time(signer: Signer) -> str:
     """Return when someone signed, by their own clock, with its offset from UTC."""
     moment = _EPOCH + timedelta(microseconds=signer.time_us)
     # In the first and last hours of time, other zones are in years that cannot be written.
@@ -106,31 +106,31 @@ def time_of(signer: Signer) -> str:
     return f"{moment:%Y-%m-%d %H:%M %z}"
 
 
-def ls(arguments: Namespace) -> None:
+def handle_ls(arguments: Namespace) -> None:
     """List a directory, or show one file."""
     path = arguments.path.strip("/")
-    with _revision(arguments) as (repository, revision):
+    with _connect_to_revision(arguments) as (repository, revision):
         request = ListDirectoryRequest(
             repository=repository.name, revision=revision, path=path, page_size=PAGE
         )
         try:
             for page in repository.list_pages(repository.trees.ListDirectory, request):
                 for entry in page.entries:
-                    _show(entry)
+                    _print_entry(entry)
         except RemoteError as error:
             if error.reason != ERROR_REASON_NOT_FOUND or not path:
                 raise
-            _show(_get_entry(repository, revision, path))
+            _print_entry(_get_entry(repository, revision, path))
 
 
 @contextmanager
-def _revision(arguments: Namespace) -> Iterator[tuple[RepositoryClient, str]]:
+def _connect_to_revision(arguments: Namespace) -> Iterator[tuple[RepositoryClient, str]]:
     """Connect to a repository; yield it and the revision: as given, else those of the folder."""
     server, name, revision = "", arguments.repository, arguments.revision
     if not name:
-        state = here().state
+        state = open_workspace().state
         server, name, revision = state.server, state.repository, revision or state.branch
-    with connected(server) as (client, _):
+    with connect(server) as (client, _):
         yield RepositoryClient(client, name), revision
 
 
@@ -139,7 +139,7 @@ def _get_entry(repository: RepositoryClient, revision: str, path: str) -> Direct
     return repository.call(repository.trees.GetEntry, request).entry
 
 
-def _show(entry: DirectoryEntry) -> None:
+def _print_entry(entry: DirectoryEntry) -> None:
     if entry.kind == ENTRY_KIND_SYMLINK:
         print(f"link  {entry.size:>14}  {entry.name} -> {entry.target}")
     elif entry.kind == ENTRY_KIND_DIRECTORY:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dits_client.server.repository import RepositoryClient
 
 
-def current_login(server: str = "") -> Login:
+def get_login(server: str = "") -> Login:
     """Return the login for a server, by default the current one, as the environment changes it."""
     server = server or os.environ.get("DITS_SERVER", "")
     token = os.environ.get("DITS_TOKEN", "")
@@ -42,26 +42,26 @@ def current_login(server: str = "") -> Login:
 
 
 @contextmanager
-def connected(server: str = "") -> Iterator[tuple["Client", Login]]:
+def connect(server: str = "") -> Iterator[tuple["Client", Login]]:
     """Connect to a server with the user's login."""
     from dits_client.server.client import Client
 
-    login = current_login(server)
+    login = get_login(server)
     with Client(login.endpoints, login.token) as client:
         yield client, login
 
 
 @contextmanager
-def connected_to(workspace: Workspace) -> Iterator[tuple["RepositoryClient", Login]]:
+def connect_to(workspace: Workspace) -> Iterator[tuple["RepositoryClient", Login]]:
     """Connect to the repository that a folder follows."""
     from dits_client.server.repository import RepositoryClient
 
-    with connected(workspace.state.server) as (client, login):
+    with connect(workspace.state.server) as (client, login):
         yield RepositoryClient(client, workspace.state.repository), login
 
 
 @contextmanager
-def session(endpoints: Endpoints, username: str, password: str) -> Iterator["Client"]:
+def open_session(endpoints: Endpoints, username: str, password: str) -> Iterator["Client"]:
     """Open a session, which may do whatever the user may; it ends with the context."""
     from dits.auth.v1.session_service_pb2 import LoginRequest, LogoutRequest
     from dits.common.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED
@@ -102,12 +102,12 @@ def read_secret(prompt: str) -> str:
     return getpass.getpass(prompt)
 
 
-def here() -> Workspace:
+def open_workspace() -> Workspace:
     """Return the dits folder that the user is in."""
     return Workspace.locate(Path.cwd())
 
 
-def username(client: "Client", login: Login) -> str:
+def get_username(client: "Client", login: Login) -> str:
     """Return the user's name on the server."""
     if login.username:
         return login.username
@@ -117,6 +117,6 @@ def username(client: "Client", login: Login) -> str:
     return caller.username
 
 
-def full_name(repository: str, client: "Client", login: Login) -> str:
+def complete_name(repository: str, client: "Client", login: Login) -> str:
     """Return `owner/name`; a name alone is one of the user's own."""
-    return repository if "/" in repository else f"{username(client, login)}/{repository}"
+    return repository if "/" in repository else f"{get_username(client, login)}/{repository}"

@@ -40,7 +40,7 @@ REASON = "being pushed"
 # The most locks that a push may name; whether the others are held is checked all the same.
 MAX_FENCES = 100_000
 
-IsThere = Callable[[str], bool]
+DirectoryTest = Callable[[str], bool]
 
 
 class PushLocks:
@@ -75,7 +75,7 @@ class PushLocks:
 
     def __enter__(self) -> Self:
         try:
-            self._look()
+            self._list_locks()
         except ClientError:
             # Where no locks are required, a push does without the lock service; the repo service judges.
             if self._required:
@@ -96,24 +96,24 @@ class PushLocks:
         held = islice(self._held.values(), MAX_FENCES)
         return [LockFence(lock_id=lock.id, fence=lock.fence) for lock in held]
 
-    def matters(self, *, is_new: bool) -> bool:
+    def are_relevant(self, *, is_new: bool) -> bool:
         """Say whether it is of use to know early what will be changed; `is_new`: nothing is there yet."""
         return bool(self._mine or self._theirs) or (self._required and not is_new)
 
-    def keep(self, path: str) -> None:
+    def keep_lock(self, path: str) -> None:
         """Renew the caller's lock on a path that may be changed, if there is one."""
-        lock = self._covering(self._mine, path)
+        lock = self._find_covering(self._mine, path)
         if lock is not None:
             with self._guard:
                 self._kept[lock.id] = lock
 
-    def expect(self, change: Change) -> None:
+    def check_change(self, change: Change) -> None:
         """Raise RemoteError if someone else's lock forbids a change that is sure to come."""
-        lock = self._covering(self._theirs, change.path)
+        lock = self._find_covering(self._theirs, change.path)
         if lock is not None and self._strict:
             raise lock_held(change.path, lock)
 
-    def need(self, changes: Iterable[Change], is_there: IsThere) -> None:
+    def hold_locks(self, changes: Iterable[Change], is_there: DirectoryTest) -> None:
         """Hold a lock on every file of the parent that is changed, if locks are required.
 
         `is_there` tells whether a directory, named without a slash, will be in the new tree.
@@ -124,20 +124,20 @@ class PushLocks:
         for change in changes:
             if change.old is None:
                 continue
-            self.keep(change.path)
-            lock = self._covering(self._mine, change.path)
+            self.keep_lock(change.path)
+            lock = self._find_covering(self._mine, change.path)
             if lock is None:
-                wanted.setdefault(_place(change, is_there), []).append(change.path)
+                wanted.setdefault(_choose_lock_path(change, is_there), []).append(change.path)
             else:
                 self._held[lock.id] = lock
         folders = [place for place in wanted if place.endswith("/")]
         files = [path for place in wanted if not place.endswith("/") for path in wanted[place]]
         # What keeps us from a directory may be on a file that the push does not touch.
-        for place in self._take(folders, atomic=False):
+        for place in self._acquire(folders, atomic=False):
             files += wanted[place]
-        self._refused = self._take(files, atomic=self._strict)
+        self._refused = self._acquire(files, atomic=self._strict)
 
-    def lost(self, path: str = "") -> None:
+    def reload(self, path: str = "") -> None:
         """Look again what there is: the server says that locks are missing, on `path` for one.
 
         If it is known who keeps us from that one, it raises RemoteError and says so.
@@ -147,14 +147,14 @@ class PushLocks:
         if path in self._refused:
             raise lock_held(path, self._refused[path])
         self._held.clear()
-        self._look()
+        self._list_locks()
 
-    def released(self, ids: Iterable[str]) -> None:
+    def forget(self, ids: Iterable[str]) -> None:
         """Forget locks that the push has ended."""
         gone = set(ids)
         self._taken = [lock_id for lock_id in self._taken if lock_id not in gone]
 
-    def _look(self) -> None:
+    def _list_locks(self) -> None:
         """List the locks of the repository."""
         mine: dict[str, Lock] = {}
         theirs: dict[str, Lock] = {}
@@ -164,11 +164,11 @@ class PushLocks:
                 if lock.type == LOCK_TYPE_EXCLUSIVE:
                     (mine if lock.ours else theirs)[lock.path] = lock
                     if lock.ours:
-                        self._ends_in(lock, page.server_time, asked)
+                        self._note_end(lock, page.server_time, asked)
             asked = time.monotonic()
         self._mine, self._theirs = mine, theirs
 
-    def _take(self, paths: Sequence[str], *, atomic: bool) -> dict[str, Lock]:
+    def _acquire(self, paths: Sequence[str], *, atomic: bool) -> dict[str, Lock]:
         """Take locks; return the paths that another lock keeps us from, with that lock."""
         options = LockOptions(
             ttl_seconds=int(TTL_SECONDS), reason=REASON, release_on_push=True, atomic=atomic
@@ -186,18 +186,18 @@ class PushLocks:
                 is_ours = lock.release_on_push and lock.reason == REASON
                 if not result.already_held or is_ours:
                     self._taken.append(lock.id)
-                self._ends_in(lock, response.server_time, asked)
+                self._note_end(lock, response.server_time, asked)
                 with self._guard:
                     self._kept[lock.id] = lock
             asked = time.monotonic()
         return refused
 
-    def _covering(self, locks: dict[str, Lock], path: str) -> Lock | None:
+    def _find_covering(self, locks: dict[str, Lock], path: str) -> Lock | None:
         return next(
             (locks[place] for place in iterate_covering_paths(path) if place in locks), None
         )
 
-    def _ends_in(self, lock: Lock, server_time: Timestamp, asked: float) -> None:
+    def _note_end(self, lock: Lock, server_time: Timestamp, asked: float) -> None:
         left = (lock.expire_time.ToNanoseconds() - server_time.ToNanoseconds()) / 1e9
         with self._guard:
             self._ends[lock.id] = asked + left
@@ -230,13 +230,13 @@ class PushLocks:
         response = self._repository.call(call, request, timeout=TICK_SECONDS)
         for result in response.results:
             if result.outcome == RENEW_OUTCOME_RENEWED:
-                self._ends_in(result.lock, response.server_time, asked)
+                self._note_end(result.lock, response.server_time, asked)
             else:
                 with self._guard:
                     del self._kept[result.lock_id]
 
 
-def _place(change: Change, is_there: IsThere) -> str:
+def _choose_lock_path(change: Change, is_there: DirectoryTest) -> str:
     """Return what to lock for a change: the topmost directory that goes with the file, or the file."""
     if change.new is None:
         for directory in reversed([*iterate_parents(change.path)]):

@@ -14,7 +14,7 @@ from dits_client.workspace.objects import Objects
 from shared.formats.canonical import split_hashes
 
 
-def pieces(source: Source, cut: Cut, recipes: Iterable[bytes]) -> Iterator[Piece]:
+def make_pieces(source: Source, cut: Cut, recipes: Iterable[bytes]) -> Iterator[Piece]:
     """Yield the chunks of a file, then its recipes, which are chunks too."""
     offset = 0
     for at, size in enumerate(cut.sizes):
@@ -33,19 +33,23 @@ class Offer:
         self._objects = objects
         self._place_of = place_of
 
-    def unread(self, changes: Sequence[Change], read: Container[str]) -> Iterator[Iterator[Piece]]:
+    def iterate_unread(
+        self, changes: Sequence[Change], read: Container[str]
+    ) -> Iterator[Iterator[Piece]]:
         """Yield the pieces of the changed files that were not read, and offered, in this run.
 
         Left out are those whose content the parent has under another path: its chunks are there.
         """
         there = {change.old.file.hash for change in changes if change.old is not None}
-        for path, file in _new_files(changes):
+        for path, file in _iterate_new_files(changes):
             if path not in read and file.hash not in there:
                 yield self._pieces(path, file)
 
-    def every(self, changes: Sequence[Change], only: Container[bytes]) -> Iterator[list[Piece]]:
+    def iterate_all(
+        self, changes: Sequence[Change], only: Container[bytes]
+    ) -> Iterator[list[Piece]]:
         """Yield the pieces of all changed files; with `only`, those that have these hashes."""
-        for path, file in _new_files(changes):
+        for path, file in _iterate_new_files(changes):
             found = self._pieces(path, file)
             yield [piece for piece in found if not only or piece.hash in only]
 
@@ -56,7 +60,7 @@ class Offer:
         if len(recipes) < len(names):
             return self._cut_again(source, file)
         hashes, sizes = file_chunks(file, recipes)
-        return pieces(source, Cut(file.hash, hashes, sizes), recipes)
+        return make_pieces(source, Cut(file.hash, hashes, sizes), recipes)
 
     def _cut_again(self, source: Source, file: File) -> Iterator[Piece]:
         """Find the chunks of a large file whose recipes are not kept here."""
@@ -67,10 +71,10 @@ class Offer:
             raise os_error(error, "read", source.label) from error
         if cut.content_hash != file.hash:
             raise changed_file_error(source.label)
-        return pieces(source, cut, make_file_entry(file.mode, cut)[1])
+        return make_pieces(source, cut, make_file_entry(file.mode, cut)[1])
 
 
-def _new_files(changes: Iterable[Change]) -> Iterator[tuple[str, File]]:
+def _iterate_new_files(changes: Iterable[Change]) -> Iterator[tuple[str, File]]:
     for path, _, new in changes:
         if new is not None and new.HasField("file"):
             yield path, new.file

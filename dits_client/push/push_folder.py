@@ -13,10 +13,10 @@ from dits_client.content.manifest import Change, compare_trees, iterate_manifest
 from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Progress
 from dits_client.push.locks import PushLocks
-from dits_client.push.offer import Offer, pieces
+from dits_client.push.offer import Offer, make_pieces
 from dits_client.push.repair import PushRepair
-from dits_client.push.report import Author, PushReport, Uploaded, Wanted, make_report
-from dits_client.push.stream import Proposal, send
+from dits_client.push.report import Author, PushOptions, PushReport, UploadResult, make_report
+from dits_client.push.stream import Proposal, send_push
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload import Uploader
@@ -29,10 +29,10 @@ from shared.formats.canonical import FormatError
 from shared.formats.commits import check_message, commit_hash
 
 # How often a refusal that the client can mend is mended.
-MENDS = 3
+MAX_REPAIRS = 3
 
 
-def push(
+def push_folder(
     folder: Path,
     client: Client,
     repository: str = "",
@@ -55,10 +55,10 @@ def push(
         raise ClientError(f"the commit cannot be made: {error.description}") from None
     workspace = _open_workspace(folder, client, repository)
     with workspace.lock():
-        wanted = Wanted(message, branch or workspace.state.branch, force, author)
+        wanted = PushOptions(message, branch or workspace.state.branch, force, author)
         work = _Push(workspace, client, progress or Progress())
         try:
-            report = work.run(wanted)
+            report = work.push(wanted)
         finally:
             work.index.close()
     report.seconds = round(time.monotonic() - started, 3)
@@ -95,12 +95,12 @@ class _Push:
         self._parent = bytes.fromhex(self._state.tree) or None
         self._changes: list[Change] = []
 
-    def run(self, wanted: Wanted) -> PushReport:
+    def push(self, wanted: PushOptions) -> PushReport:
         """Do it all; locks that are taken for it are released in the end."""
         snapshot = Snapshot(self._workspace.root, self.index, self._progress.warn)
         head = self._repository.get_head(wanted.branch)
         if not snapshot.changed and snapshot.tree == self._parent:
-            return self._unchanged(snapshot, wanted, head)
+            return self._finish_unchanged(snapshot, wanted, head)
         self._check_head(wanted, head)
         info = self._repository.get_info()
         with PushLocks(
@@ -108,37 +108,37 @@ class _Push:
             required=info.lock_required,
             strict=wanted.branch == info.default_branch,
         ) as held:
-            self._foresee(snapshot, held)
-            uploaded = self._transfer(snapshot, held)
+            self._check_locks_early(snapshot, held)
+            uploaded = self._upload_changes(snapshot, held)
             if not self._changes:
-                return self._unchanged(snapshot, wanted, head)
-            proposal = self._proposal(wanted, head, snapshot.tree)
+                return self._finish_unchanged(snapshot, wanted, head)
+            proposal = self._make_proposal(wanted, head, snapshot.tree)
             offer = Offer(self.index.objects, snapshot.get_os_path)
             response = self._propose(proposal, offer, held)
-            held.released(response.released_lock_ids)
-            self._finish(proposal, snapshot.tree)
+            held.forget(response.released_lock_ids)
+            self._follow_commit(proposal, snapshot.tree)
         return make_report(snapshot, self._state, len(self._changes), uploaded)
 
-    def _foresee(self, snapshot: Snapshot, held: PushLocks) -> None:
+    def _check_locks_early(self, snapshot: Snapshot, held: PushLocks) -> None:
         """Find out before hours of uploading that a lock is in the way; hold what is sure to be needed."""
-        if not held.matters(is_new=self._parent is None):
+        if not held.are_relevant(is_new=self._parent is None):
             return
         sure = []
         for change, is_sure in snapshot.predict_changes(self._trees.load_manifest, self._parent):
-            held.keep(change.path)
+            held.keep_lock(change.path)
             if is_sure:
-                held.expect(change)
+                held.check_change(change)
                 sure.append(change)
-        held.need(sure, snapshot.directories.__contains__)
+        held.hold_locks(sure, snapshot.directories.__contains__)
 
-    def _check_head(self, wanted: Wanted, head: str) -> None:
+    def _check_head(self, wanted: PushOptions, head: str) -> None:
         """Find out before hours of uploading that the branch has moved."""
         if wanted.force or head in ("", self._state.head):
             return
         message = f"{wanted.branch} has other commits on the server: run `dits pull` first"
         raise RemoteError(message, code="ABORTED", reason=ERROR_REASON_HEAD_MOVED)
 
-    def _unchanged(self, snapshot: Snapshot, wanted: Wanted, head: str) -> PushReport:
+    def _finish_unchanged(self, snapshot: Snapshot, wanted: PushOptions, head: str) -> PushReport:
         """There is nothing to commit: at most the branch is made, or moved by force."""
         state = self._state
         behind = head not in ("", state.head)
@@ -162,14 +162,14 @@ class _Push:
             self._workspace.save()
         return make_report(snapshot, state, behind=behind)
 
-    def _transfer(self, snapshot: Snapshot, held: PushLocks) -> Uploaded:
+    def _upload_changes(self, snapshot: Snapshot, held: PushLocks) -> UploadResult:
         """Read what changed, upload it meanwhile, take the locks; return what was sent."""
         read: set[str] = set()
         with Uploader(self._repository, progress=self._progress) as uploader:
 
             def on_file(item: ReadResult) -> None:
                 read.add(item.source.label)
-                uploader.offer(pieces(item.source, item.cut, item.recipes))
+                uploader.offer_pieces(make_pieces(item.source, item.cut, item.recipes))
 
             snapshot.complete(on_file, self._progress, uploader.stop)
             self._changes = list(
@@ -178,14 +178,14 @@ class _Push:
             # Now, so that what was read need not be read again if the rest fails.
             self._save_index(recipes=True)
             offer = Offer(self.index.objects, snapshot.get_os_path)
-            for found in offer.unread(self._changes, read):
-                uploader.offer(found)
+            for found in offer.iterate_unread(self._changes, read):
+                uploader.offer_pieces(found)
             # Every existing file that is changed or deleted.
-            held.need(self._changes, self.index.records.__contains__)
-            return Uploaded(uploader.finish(), uploader.pieces)
+            held.hold_locks(self._changes, self.index.records.__contains__)
+            return UploadResult(uploader.finish(), uploader.pieces)
 
-    def _proposal(self, wanted: Wanted, head: str, tree: bytes) -> Proposal:
-        signer = (wanted.author or self._me()).sign()
+    def _make_proposal(self, wanted: PushOptions, head: str, tree: bytes) -> Proposal:
+        signer = (wanted.author or self._get_author()).sign()
         parents = [bytes.fromhex(self._state.head)] if self._state.head else []
         commit = CommitContent(
             tree_hash=tree,
@@ -199,15 +199,15 @@ class _Push:
             expected_head=head,
             commit=commit,
             manifests=list(
-                iterate_manifests(self._trees.load_manifest, tree, self._parents_manifests())
+                iterate_manifests(self._trees.load_manifest, tree, self._list_parent_manifests())
             ),
             force=wanted.force,
         )
 
-    def _parents_manifests(self) -> set[bytes]:
+    def _list_parent_manifests(self) -> set[bytes]:
         return self._trees.list_manifests(self._parent) if self._parent else set()
 
-    def _me(self) -> Author:
+    def _get_author(self) -> Author:
         client = self._repository.client
         user = client.call(client.accounts.GetMe, GetMeRequest()).user
         return Author(user.name or user.username, user.email)
@@ -215,17 +215,17 @@ class _Push:
     def _propose(self, proposal: Proposal, offer: Offer, held: PushLocks) -> PushResponse:
         """Push; mend what the server finds missing."""
         repair = PushRepair(self._repository, self._trees, self.index, self._changes, offer, held)
-        for _ in range(MENDS):
+        for _ in range(MAX_REPAIRS):
             proposal.locks = held.fences
             try:
-                return send(self._repository, proposal, self._trees.load_manifest)
+                return send_push(self._repository, proposal, self._trees.load_manifest)
             except RemoteError as error:
                 if not repair.apply(error, proposal):
                     raise
         proposal.locks = held.fences
-        return send(self._repository, proposal, self._trees.load_manifest)
+        return send_push(self._repository, proposal, self._trees.load_manifest)
 
-    def _finish(self, proposal: Proposal, tree: bytes) -> None:
+    def _follow_commit(self, proposal: Proposal, tree: bytes) -> None:
         """Follow the new commit."""
         state = self._state
         state.head, state.tree = commit_hash(proposal.commit), tree.hex()
@@ -235,4 +235,4 @@ class _Push:
         self._save_index(recipes=False)
 
     def _save_index(self, *, recipes: bool) -> None:
-        self._workspace.save_index(self.index, self._parents_manifests(), recipes=recipes)
+        self._workspace.save_index(self.index, self._list_parent_manifests(), recipes=recipes)

@@ -40,8 +40,8 @@ class PushRepair:
             tree = proposal.commit.tree_hash
             proposal.manifests = list(iterate_manifests(self.trees.load_manifest, tree, set()))
         elif error.reason in (ERROR_REASON_LOCK_STALE, ERROR_REASON_LOCK_REQUIRED):
-            self.held.lost(error.metadata.get("path", ""))
-            self.held.need(self.changes, self.index.records.__contains__)
+            self.held.reload(error.metadata.get("path", ""))
+            self.held.hold_locks(self.changes, self.index.records.__contains__)
         else:
             return False
         return True
@@ -53,6 +53,6 @@ class PushRepair:
         complete = error.metadata.get("count") == str(len(listed))
         only = frozenset(listed) if complete else frozenset()
         with Uploader(self.repository, ask=False) as uploader:
-            for found in self.offer.every(self.changes, only):
-                uploader.offer(found)
+            for found in self.offer.iterate_all(self.changes, only):
+                uploader.offer_pieces(found)
             uploader.finish()

@@ -52,7 +52,7 @@ class Author:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PushOptions:
     """What the user asked for."""
 
     message: str
@@ -63,7 +63,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Uploaded:
+class UploadResult:
     """What was sent, and how many chunks were offered."""
 
     sent: UploadReport
@@ -74,7 +74,7 @@ def make_report(
     snapshot: Snapshot,
     state: WorkspaceState,
     changes: int = 0,
-    uploaded: Uploaded | None = None,
+    uploaded: UploadResult | None = None,
     *,
     behind: bool = False,
 ) -> PushReport:

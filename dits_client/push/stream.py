@@ -43,7 +43,9 @@ class Proposal:
     locks: list[LockFence] = field(default_factory=list)
 
 
-def send(repository: RepositoryClient, proposal: Proposal, load: ManifestLoader) -> PushResponse:
+def send_push(
+    repository: RepositoryClient, proposal: Proposal, load: ManifestLoader
+) -> PushResponse:
     """Push; a passing failure is repeated, which is safe: the request has an id."""
     request_id = str(uuid.uuid4())
     backoff = Backoff(STREAM_ATTEMPTS)
@@ -61,7 +63,7 @@ def _messages(
     yield PushRequest(
         header=PushHeader(repository=repository, request_id=request_id, locks=proposal.locks)
     )
-    for batch in _batches(map(load, proposal.manifests)):
+    for batch in _split_into_batches(map(load, proposal.manifests)):
         yield PushRequest(manifests=PushManifests(manifests=batch))
     yield PushRequest(commits=PushCommits(commits=[proposal.commit]))
     update = RefUpdate(
@@ -73,7 +75,7 @@ def _messages(
     yield PushRequest(refs=PushRefs(updates=[update]))
 
 
-def _batches(contents: Iterable[bytes]) -> Iterator[list[bytes]]:
+def _split_into_batches(contents: Iterable[bytes]) -> Iterator[list[bytes]]:
     batch: list[bytes] = []
     size = 0
     for content in contents:

@@ -19,7 +19,7 @@ from dits_client.content.compression import Decompressor
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.server.repository import RepositoryClient
-from dits_client.transfer.work_queue import Stopped
+from dits_client.transfer.work_queue import WorkStopped
 from shared.formats.recipes import MAX_CHUNK_BYTES
 
 # What one request asks for at most: all of it may have to wait in memory for one late chunk.
@@ -28,10 +28,10 @@ BATCH_CHUNKS = 4000
 UNKNOWN_SIZE = -1
 
 
-class Wanted(NamedTuple):
+class ChunkRef(NamedTuple):
     """A chunk that is needed, and its size."""
 
-    digest: bytes
+    hash: bytes
     size: int
 
 
@@ -50,7 +50,7 @@ class Downloader:
     """
 
     def __init__(
-        self, repository: RepositoryClient, find: Callable[[Wanted], bytes | None]
+        self, repository: RepositoryClient, find: Callable[[ChunkRef], bytes | None]
     ) -> None:
         self.report = DownloadReport()
         self._repository = repository
@@ -66,44 +66,46 @@ class Downloader:
         for call in list(self._calls):
             call.cancel()
 
-    def fetch(self, wanted: Sequence[Wanted]) -> Iterator[bytes]:
+    def fetch_chunks(self, wanted: Sequence[ChunkRef]) -> Iterator[bytes]:
         """Yield the contents of chunks, in their order, which may name one several times.
 
         Their sizes are checked, not their hashes: the caller knows the hash of the whole.
         """
         ahead: _Batch | None = None
         try:
-            for part in batches(wanted):
+            for part in split_into_batches(wanted):
                 current, ahead = ahead, _Batch(self, part)
                 # The next request is on its way while this one's answer is used.
                 if current is not None:
-                    yield from current.contents()
+                    yield from current.iterate_contents()
             if ahead is not None:
-                yield from ahead.contents()
+                yield from ahead.iterate_contents()
         finally:
             if ahead is not None:
                 ahead.cancel()
 
-    def fetch_checked(self, digests: Sequence[bytes]) -> Iterator[bytes]:
+    def fetch_recipes(self, digests: Sequence[bytes]) -> Iterator[bytes]:
         """Yield chunks of unknown size, recipes for instance, each checked against its name."""
-        contents = self.fetch([Wanted(digest, UNKNOWN_SIZE) for digest in digests])
+        contents = self.fetch_chunks([ChunkRef(digest, UNKNOWN_SIZE) for digest in digests])
         for digest, content in zip(digests, contents, strict=True):
             if blake3(content).digest() != digest:
                 raise ClientError(f"the chunk {digest.hex()} was damaged on its way")
             yield content
 
-    def open(self, hashes: Sequence[bytes]) -> tuple[grpc.Call, Iterator[DownloadChunksResponse]]:
+    def open_stream(
+        self, hashes: Sequence[bytes]
+    ) -> tuple[grpc.Call, Iterator[DownloadChunksResponse]]:
         """Ask for chunks; return the call and its responses."""
         request = DownloadChunksRequest(repository=self._repository.name, hashes=b"".join(hashes))
         call = self._repository.chunks.DownloadChunks(request, metadata=self._repository.metadata)
         self._calls.append(call)
         return call, self._repository.read_stream(call)
 
-    def find(self, wanted: Wanted) -> bytes | None:
+    def find_local(self, wanted: ChunkRef) -> bytes | None:
         """Return a chunk that need not be asked for."""
         return self._find(wanted)
 
-    def decode(self, chunk: DownloadedChunk, size: int) -> bytes:
+    def decode_chunk(self, chunk: DownloadedChunk, size: int) -> bytes:
         """Return the content of a chunk, which has the given size."""
         size = min(chunk.size, MAX_CHUNK_BYTES) if size == UNKNOWN_SIZE else size
         if chunk.HasField("failure"):
@@ -124,19 +126,19 @@ class Downloader:
 class _Batch:
     """One request, and what has arrived of it."""
 
-    def __init__(self, owner: Downloader, wanted: Sequence[Wanted]) -> None:
+    def __init__(self, owner: Downloader, wanted: Sequence[ChunkRef]) -> None:
         self._owner = owner
         self._wanted = wanted
-        self._uses = Counter(chunk.digest for chunk in wanted)
+        self._uses = Counter(chunk.hash for chunk in wanted)
         self._ready: dict[bytes, bytes] = {}
         # Sizes of those to come, in the order of the request.
         self._missing: dict[bytes, int] = {}
         for chunk in dict.fromkeys(wanted):
-            content = owner.find(chunk)
+            content = owner.find_local(chunk)
             if content is None:
-                self._missing[chunk.digest] = chunk.size
+                self._missing[chunk.hash] = chunk.size
             else:
-                self._ready[chunk.digest] = content
+                self._ready[chunk.hash] = content
         self._backoff = Backoff(STREAM_ATTEMPTS)
         self._ask()
 
@@ -145,22 +147,22 @@ class _Batch:
         self._call: grpc.Call | None = None
         self._responses: Iterator[DownloadChunksResponse] = iter(())
         if self._asked:
-            self._call, self._responses = self._owner.open(self._asked)
+            self._call, self._responses = self._owner.open_stream(self._asked)
 
     def cancel(self) -> None:
         if self._call is not None:
             self._call.cancel()
 
-    def contents(self) -> Iterator[bytes]:
+    def iterate_contents(self) -> Iterator[bytes]:
         for chunk in self._wanted:
             if self._owner.cancelled:
-                raise Stopped
-            while chunk.digest not in self._ready:
+                raise WorkStopped
+            while chunk.hash not in self._ready:
                 self._receive()
-            content = self._ready[chunk.digest]
-            self._uses[chunk.digest] -= 1
-            if not self._uses[chunk.digest]:
-                del self._ready[chunk.digest]
+            content = self._ready[chunk.hash]
+            self._uses[chunk.hash] -= 1
+            if not self._uses[chunk.hash]:
+                del self._ready[chunk.hash]
             yield content
 
     def _receive(self) -> None:
@@ -169,7 +171,7 @@ class _Batch:
             response = next(self._responses, None)
         except RemoteError as error:
             if self._owner.cancelled:
-                raise Stopped from None
+                raise WorkStopped from None
             self._backoff.wait(error)
             self._ask()
             return
@@ -181,10 +183,10 @@ class _Batch:
             size = self._missing.pop(digest, None)
             if size is None:
                 raise ClientError("the server sent a chunk that was not asked for")
-            self._ready[digest] = self._owner.decode(chunk, size)
+            self._ready[digest] = self._owner.decode_chunk(chunk, size)
 
 
-def batches(wanted: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
+def split_into_batches(wanted: Sequence[ChunkRef]) -> Iterator[Sequence[ChunkRef]]:
     """Split a list into parts, each for one request."""
     first = size = 0
     for at, chunk in enumerate(wanted):
@@ -196,9 +198,9 @@ def batches(wanted: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
         yield wanted[first:]
 
 
-def wanted_chunks(hashes: bytes, sizes: Sequence[int]) -> list[Wanted]:
+def list_chunk_refs(hashes: bytes, sizes: Sequence[int]) -> list[ChunkRef]:
     """Return the chunks of a packed list."""
     return [
-        Wanted(hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES], size)
+        ChunkRef(hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES], size)
         for at, size in enumerate(sizes)
     ]

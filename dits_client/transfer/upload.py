@@ -20,11 +20,11 @@ from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload_stream import (
     MESSAGE_BYTES,
     MESSAGE_CHUNKS,
-    Group,
+    PieceGroup,
     Sender,
     UploadReport,
 )
-from dits_client.transfer.work_queue import Groups, Stopped, Taker
+from dits_client.transfer.work_queue import Taker, WorkQueue, WorkStopped
 
 # Ask about so many chunks, or so many bytes of them, at once.
 ASK_CHUNKS = 4000
@@ -32,7 +32,7 @@ ASK_BYTES = 64 << 20
 # Two: while one message is on its way, the next is read and compressed.
 STREAMS = 2
 # Names of so many chunks are remembered, so as not to offer one twice.
-REMEMBERED = 1 << 20
+MAX_REMEMBERED = 1 << 20
 
 
 class Uploader:
@@ -54,16 +54,16 @@ class Uploader:
         self._remembered: set[bytes] = set()
         self._waiting: list[Piece] = []
         self._waiting_bytes = 0
-        self._batches: Groups[Group] = Groups(2)
-        self._groups: Groups[Group] = Groups(64)
+        self._batches: WorkQueue[PieceGroup] = WorkQueue(2)
+        self._groups: WorkQueue[PieceGroup] = WorkQueue(64)
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._senders = [
             Sender(repository, self._groups, self._stop, self._stage) for _ in range(STREAMS)
         ]
         self._threads = [
-            threading.Thread(target=self._guarded, args=(work,), daemon=True)
-            for work in (self._ask_all, *(sender.run for sender in self._senders))
+            threading.Thread(target=self._run_guarded, args=(work,), daemon=True)
+            for work in (self._ask_all, *(sender.send_all for sender in self._senders))
         ]
 
     def __enter__(self) -> Self:
@@ -81,7 +81,7 @@ class Uploader:
         for thread in self._threads:
             thread.join()
 
-    def offer(self, pieces: Iterable[Piece]) -> None:
+    def offer_pieces(self, pieces: Iterable[Piece]) -> None:
         """Take pieces to send if they are missing; waits while too much is under way."""
         with self._lock:
             for piece in pieces:
@@ -90,18 +90,18 @@ class Uploader:
                     self._remembered.add(piece.hash)
                     self._waiting.append(piece)
                     self._waiting_bytes += piece.size
-            if len(self._remembered) > REMEMBERED:
+            if len(self._remembered) > MAX_REMEMBERED:
                 self._remembered.clear()
             full = len(self._waiting) >= ASK_CHUNKS or self._waiting_bytes >= ASK_BYTES
-            batch = self._collected() if full else []
+            batch = self._pop_waiting() if full else []
         self._put(batch)
 
     def finish(self) -> UploadReport:
         """Wait until everything offered is durable on the server; return what was sent."""
         with self._lock:
-            batch = self._collected()
+            batch = self._pop_waiting()
         self._put(batch)
-        self._batches.end()
+        self._batches.close()
         for thread in self._threads:
             thread.join()
         self._check()
@@ -110,15 +110,15 @@ class Uploader:
             total.add(sender.report)
         return total
 
-    def _collected(self) -> list[Piece]:
+    def _pop_waiting(self) -> list[Piece]:
         batch, self._waiting, self._waiting_bytes = self._waiting, [], 0
         return batch
 
     def _put(self, batch: list[Piece]) -> None:
         try:
             for at in range(0, len(batch), ASK_CHUNKS):
-                self._batches.put(batch[at : at + ASK_CHUNKS])
-        except Stopped:
+                self._batches.put_item(batch[at : at + ASK_CHUNKS])
+        except WorkStopped:
             self._check()
             raise
 
@@ -126,11 +126,11 @@ class Uploader:
         if self._error is not None:
             raise self._error
 
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _run_guarded(self, work: Callable[[], None]) -> None:
         """Run a thread's work; the first error stops all and is what the caller gets."""
         try:
             work()
-        except Stopped:
+        except WorkStopped:
             return
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             with self._lock:
@@ -147,16 +147,16 @@ class Uploader:
 
     def _ask_all(self) -> None:
         """Ask about every batch, and pass on what is missing in groups of a message each."""
-        taker: Taker[Group] = Taker()
-        while (batch := self._batches.take(taker)) is not None:
-            missing = self._missing(batch) if self._ask else batch
+        taker: Taker[PieceGroup] = Taker()
+        while (batch := self._batches.take_item(taker)) is not None:
+            missing = self._select_missing(batch) if self._ask else batch
             self._stage.grow(sum(piece.size for piece in missing))
-            for group in grouped(missing):
-                self._groups.put(group)
-            self._batches.finish(taker, 1)
-        self._groups.end()
+            for group in group_pieces(missing):
+                self._groups.put_item(group)
+            self._batches.finish_items(taker, 1)
+        self._groups.close()
 
-    def _missing(self, batch: Group) -> Group:
+    def _select_missing(self, batch: PieceGroup) -> PieceGroup:
         hashes = b"".join(piece.hash for piece in batch)
         request = FindMissingChunksRequest(repository=self._repository.name, hashes=hashes)
         response = self._repository.call(self._repository.chunks.FindMissingChunks, request)
@@ -166,7 +166,7 @@ class Uploader:
         return [piece for at, piece in enumerate(batch) if bits[at >> 3] >> (at & 7) & 1]
 
 
-def grouped(pieces: Iterable[Piece]) -> Iterator[Group]:
+def group_pieces(pieces: Iterable[Piece]) -> Iterator[PieceGroup]:
     """Split pieces into groups, each for one message."""
     group: list[Piece] = []
     size = 0

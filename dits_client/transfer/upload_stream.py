@@ -16,14 +16,14 @@ from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.server.remote_errors import parse_reason
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer import wire
-from dits_client.transfer.work_queue import Groups, Stopped, Taker
+from dits_client.transfer.work_queue import Taker, WorkQueue, WorkStopped
 
 # What one message carries before compression.
 MESSAGE_BYTES = 1 << 20
 MESSAGE_CHUNKS = 4000
 _METHOD = "/dits.chunk.v1.ChunkService/UploadChunks"
 
-Group = Sequence[Piece]
+PieceGroup = Sequence[Piece]
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class UploadReport:
         self.bytes_stored += other.bytes_stored
 
 
-class Attempt(Taker[Group]):
+class Attempt(Taker[PieceGroup]):
     """One stream: what it has taken, and why its writing side ended early."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Sender:
     def __init__(
         self,
         repository: RepositoryClient,
-        groups: Groups[Group],
+        groups: WorkQueue[PieceGroup],
         stop: threading.Event,
         stage: Stage,
     ) -> None:
@@ -77,12 +77,12 @@ class Sender:
         )
         self._call: grpc.Call | None = None
 
-    def run(self) -> None:
+    def send_all(self) -> None:
         """Send; raise ClientError if that cannot be done."""
         backoff = Backoff(STREAM_ATTEMPTS)
         while True:
             attempt = Attempt()
-            first = self._groups.take(attempt)
+            first = self._groups.take_item(attempt)
             if first is None:
                 return
             try:
@@ -98,7 +98,7 @@ class Sender:
         if self._call is not None:
             self._call.cancel()
 
-    def _send(self, attempt: Attempt, first: Group, backoff: Backoff) -> None:
+    def _send(self, attempt: Attempt, first: PieceGroup, backoff: Backoff) -> None:
         """Open a stream and keep it until there is nothing more to send, or it breaks."""
         call = self._method(self._messages(attempt, first), metadata=self._repository.metadata)
         self._call = call
@@ -115,38 +115,38 @@ class Sender:
             message = "the server ended an upload before it had everything"
             raise RemoteError(message, code="UNAVAILABLE", retry_after=0.1)
 
-    def _messages(self, attempt: Attempt, first: Group) -> Iterator[bytes]:
+    def _messages(self, attempt: Attempt, first: PieceGroup) -> Iterator[bytes]:
         """Write the messages of one stream. It runs in a thread of gRPC's, which must see no error."""
-        writer = _Writer()
-        opening = wire.repository_field(self._repository.name)
-        group: Group | None = first
+        writer = _MessageWriter()
+        opening = wire.encode_repository(self._repository.name)
+        group: PieceGroup | None = first
         try:
             while group is not None and not self._stop.is_set():
-                message = writer.message(opening, group)
+                message = writer.write_message(opening, group)
                 self.report.bytes_sent += len(message)
                 yield message
                 opening = b""
-                group = self._groups.take(attempt)
+                group = self._groups.take_item(attempt)
         except ClientError as error:
             attempt.error = error
-        except Stopped:
+        except WorkStopped:
             return
         finally:
             writer.close()
 
     def _acknowledge(self, attempt: Attempt, response: UploadChunksResponse) -> None:
         for failure in response.failures:
-            raise _failed(attempt, failure.hash, failure.reason, failure.message)
+            raise _refused_chunk_error(attempt, failure.hash, failure.reason, failure.message)
         count = response.acknowledged_message_count - attempt.acknowledged
         attempt.acknowledged = response.acknowledged_message_count
-        for group in self._groups.finish(attempt, count):
+        for group in self._groups.finish_items(attempt, count):
             self.report.chunks_sent += len(group)
             self._stage.advance(sum(piece.size for piece in group))
         self.report.chunks_stored += response.stored_chunk_count
         self.report.bytes_stored += response.stored_bytes
 
 
-class _Writer:
+class _MessageWriter:
     """Reads, compresses and encodes; not to be shared between threads."""
 
     def __init__(self) -> None:
@@ -154,7 +154,7 @@ class _Writer:
         self._compressor = Compressor()
         self._buffer = memoryview(bytearray(MESSAGE_BYTES))
 
-    def message(self, opening: bytes, group: Group) -> bytes:
+    def write_message(self, opening: bytes, group: PieceGroup) -> bytes:
         """Return the bytes of one UploadChunksRequest."""
         total = sum(piece.size for piece in group)
         if total > len(self._buffer):
@@ -168,14 +168,14 @@ class _Writer:
             frame = self._compressor.compress(view, piece.source.history)
             kind = wire.NONE if frame is None else wire.ZSTD
             data = view if frame is None else frame
-            parts += (wire.chunk_field(piece.hash, piece.size, kind, len(data)), data)
+            parts += (wire.encode_chunk_header(piece.hash, piece.size, kind, len(data)), data)
         return b"".join(parts)
 
     def close(self) -> None:
         self._reader.close()
 
 
-def _failed(attempt: Attempt, digest: bytes, reason: str, message: str) -> ClientError:
+def _refused_chunk_error(attempt: Attempt, digest: bytes, reason: str, message: str) -> ClientError:
     """Return the error for a chunk that the server did not take."""
     labels = [
         piece.source.label

@@ -9,7 +9,7 @@ _HASH = b"\x0a\x20"
 _CHUNK, _REPOSITORY = b"\x12", b"\x0a"
 
 
-def varint(number: int) -> bytes:
+def encode_varint(number: int) -> bytes:
     """Encode a non-negative number."""
     if number < 0x80:
         return bytes((number,))
@@ -21,24 +21,24 @@ def varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def repository_field(repository: str) -> bytes:
+def encode_repository(repository: str) -> bytes:
     """Begin the first UploadChunksRequest of a stream."""
     encoded = repository.encode()
-    return _REPOSITORY + varint(len(encoded)) + encoded
+    return _REPOSITORY + encode_varint(len(encoded)) + encoded
 
 
-def chunk_field(digest: bytes, size: int, compression: int, length: int) -> bytes:
+def encode_chunk_header(digest: bytes, size: int, compression: int, length: int) -> bytes:
     """Return what stands before the `length` bytes of data of one chunk in an UploadChunksRequest."""
     inner = b"".join(
         (
             _HASH,
             digest,
             b"\x10",
-            varint(size),
+            encode_varint(size),
             b"\x18",
-            varint(compression),
+            encode_varint(compression),
             b"\x22",
-            varint(length),
+            encode_varint(length),
         )
     )
-    return b"".join((_CHUNK, varint(len(inner) + length), inner))
+    return b"".join((_CHUNK, encode_varint(len(inner) + length), inner))

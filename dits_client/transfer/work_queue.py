@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-class Stopped(Exception):  # noqa: N818 - it is a signal between threads
+class WorkStopped(Exception):  # noqa: N818 - it is a signal between threads
     """The work was given up: nobody shall put or take any more."""
 
 
@@ -19,7 +19,7 @@ class Taker(Generic[Item]):
         self.withdrawn = False
 
 
-class Groups(Generic[Item]):
+class WorkQueue(Generic[Item]):
     """Items go in at one end, wait for room, and come out at the other."""
 
     def __init__(self, limit: int) -> None:
@@ -29,23 +29,23 @@ class Groups(Generic[Item]):
         self._ended = False
         self._stopped = False
 
-    def put(self, item: Item) -> None:
+    def put_item(self, item: Item) -> None:
         """Add an item, waiting while the queue is full."""
         with self._changed:
             while len(self._items) >= self._limit and not self._stopped:
                 self._changed.wait()
             if self._stopped:
-                raise Stopped
+                raise WorkStopped
             self._items.append(item)
             self._changed.notify_all()
 
-    def take(self, taker: Taker[Item]) -> Item | None:
+    def take_item(self, taker: Taker[Item]) -> Item | None:
         """Remove the next item; None = there will be none, or the taker has withdrawn."""
         with self._changed:
             while not (self._items or self._ended or self._stopped or taker.withdrawn):
                 self._changed.wait()
             if self._stopped:
-                raise Stopped
+                raise WorkStopped
             if taker.withdrawn or not self._items:
                 return None
             item = self._items.popleft()
@@ -53,7 +53,7 @@ class Groups(Generic[Item]):
             self._changed.notify_all()
             return item
 
-    def finish(self, taker: Taker[Item], count: int) -> list[Item]:
+    def finish_items(self, taker: Taker[Item], count: int) -> list[Item]:
         """Note that the taker's oldest items are done; return them."""
         with self._changed:
             return [taker.unfinished.popleft() for _ in range(count)]
@@ -66,7 +66,7 @@ class Groups(Generic[Item]):
             taker.unfinished.clear()
             self._changed.notify_all()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Say that no more items will be put."""
         with self._changed:
             self._ended = True

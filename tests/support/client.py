@@ -12,8 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from dits_client.checkout.clone import CheckoutReport, clone, pull
-from dits_client.push.push_folder import push
+from dits_client.checkout.clone import clone_repository
+from dits_client.checkout.pull import pull_folder
+from dits_client.checkout.report import CheckoutReport
+from dits_client.push.push_folder import push_folder
 from dits_client.push.report import PushReport
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
@@ -76,16 +78,16 @@ class Person:
         """Push a folder, which is made if need be."""
         path = self.home / folder
         path.mkdir(exist_ok=True)
-        return await asyncio.to_thread(push, path, self.client, repository, **options)
+        return await asyncio.to_thread(push_folder, path, self.client, repository, **options)
 
     async def clone(self, repository: str, folder: str, **options: Any) -> CheckoutReport:
         """Clone into a folder."""
         path = self.home / folder
-        return await asyncio.to_thread(clone, self.client, repository, path, **options)
+        return await asyncio.to_thread(clone_repository, self.client, repository, path, **options)
 
     async def pull(self, folder: str, **options: Any) -> CheckoutReport:
         """Pull into a folder."""
-        return await asyncio.to_thread(pull, self.home / folder, self.client, **options)
+        return await asyncio.to_thread(pull_folder, self.home / folder, self.client, **options)
 
     async def changes(self, folder: str) -> list[str]:
         """The paths that `dits status` lists."""

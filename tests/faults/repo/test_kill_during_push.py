@@ -84,5 +84,5 @@ def test_kill_during_a_push(tmp_path: Path, victim: str) -> None:
         report = dits.timed(["push", "-m", "first"], work)
         assert report["files"] == 60
         dits.run(["clone", f"{server.username}/film", str(tmp_path / "clone")])
-        assert folders.differences(work, tmp_path / "clone") == []
+        assert folders.compare_folders(work, tmp_path / "clone") == []
         asyncio.run(assert_counters(dsn(again)))

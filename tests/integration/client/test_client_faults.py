@@ -93,7 +93,7 @@ async def test_an_interrupted_clone_is_continued(
     write(ada.home / "one", {f"d{n % 7}/f{n}": os.urandom(3_000_000) for n in range(25)})
     await ada.push("one", film)
     # Several threads write: an iterator gives each number once.
-    real, left = FileWriter._place, iter(range(10))
+    real, left = FileWriter._rename_into_place, iter(range(10))
 
     def place(self: FileWriter, name: str, path: str) -> None:
         if next(left, None) is None:
@@ -101,7 +101,7 @@ async def test_an_interrupted_clone_is_continued(
         real(self, name, path)
 
     with monkeypatch.context() as full:
-        full.setattr(FileWriter, "_place", place)
+        full.setattr(FileWriter, "_rename_into_place", place)
         with pytest.raises(ClientError, match=r'cannot write "d\d/f\d+": no space left'):
             await ada.clone(film, "two")
     there = read(ada.home / "two")
@@ -130,7 +130,7 @@ async def test_an_interrupted_pull_is_continued(
     write(ada.home / "one", {"a": None, "b/c": b"22", "d": b"33", "gone": None, "e": b"5"})
     write(ada.home / "one", {"a/now": b"a folder"})
     head = (await ada.push("one")).commit
-    real = FileWriter._place
+    real = FileWriter._rename_into_place
     for allowed in (0, 1, 1, 1):
         left = [allowed]
 
@@ -141,7 +141,7 @@ async def test_an_interrupted_pull_is_continued(
             real(self, name, path)
 
         with monkeypatch.context() as full:
-            full.setattr(FileWriter, "_place", place)
+            full.setattr(FileWriter, "_rename_into_place", place)
             with pytest.raises(ClientError, match="no space left"):
                 await ada.pull("two")
     assert (await ada.pull("two")).commit == head
@@ -154,7 +154,7 @@ async def test_damaged_content_never_takes_its_place(
 ) -> None:
     write(ada.home / "one", {"a": NOISE[:300_000]})
     await ada.push("one", film)
-    real = Downloader.decode
+    real = Downloader.decode_chunk
 
     def flip(self: Downloader, chunk: object, size: int) -> bytes:
         content = bytearray(real(self, chunk, size))  # type: ignore[arg-type]
@@ -162,7 +162,7 @@ async def test_damaged_content_never_takes_its_place(
         return bytes(content)
 
     with monkeypatch.context() as bad:
-        bad.setattr(Downloader, "decode", flip)
+        bad.setattr(Downloader, "decode_chunk", flip)
         with pytest.raises(ClientError, match='"a" was damaged on its way'):
             await ada.clone(film, "two")
     assert read(ada.home / "two") == {}

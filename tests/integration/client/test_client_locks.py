@@ -269,11 +269,11 @@ async def test_renewing_outlives_failures(
         with PushLocks(remote(ada), required=True, strict=True) as held:
             end = api.fetch("DELETE FROM locks WHERE path = 'b'")
             asyncio.run_coroutine_threadsafe(end, loop).result()
-            held.keep("a")
-            held.keep("b")
+            held.keep_lock("a")
+            held.keep_lock("b")
             while not any(ids["b"] in request for request in asked[1:]):
                 time.sleep(0.02)
-            held.keep("new")
+            held.keep_lock("new")
             while not any(ids["new"] in request for request in asked):
                 time.sleep(0.02)
 

@@ -276,7 +276,7 @@ async def test_what_the_server_turns_out_to_lack_is_sent(
     write(ada.home / "one", {"a": NOISE[:300_000], "b": b"b", "c/d": b"d"})
     with monkeypatch.context() as lie:
         # As if what the server called present were gone a moment later.
-        lie.setattr(Uploader, "_missing", nothing)
+        lie.setattr(Uploader, "_select_missing", nothing)
         report = await ada.push("one", film)
     assert report.pushed
     await ada.clone(film, "two")
@@ -288,7 +288,7 @@ async def test_many_missing_chunks_are_all_sent(
 ) -> None:
     write(ada.home / "one", {f"f{n}": os.urandom(100) for n in range(80)})
     with monkeypatch.context() as lie:
-        lie.setattr(Uploader, "_missing", nothing)
+        lie.setattr(Uploader, "_select_missing", nothing)
         assert (await ada.push("one", film)).pushed
     assert (await ada.clone(film, "two")).files == 80
 
@@ -297,14 +297,14 @@ async def test_a_file_changed_behind_the_clients_back_is_an_error(
     ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(ada.home / "one", {"a": NOISE[:300_000]})
-    real = Uploader._missing
+    real = Uploader._select_missing
 
     def change(self: Uploader, batch: object) -> object:
         write(ada.home / "one", {"a": NOISE[300_000:600_000]})
         return real(self, batch)  # type: ignore[arg-type]
 
     with monkeypatch.context() as late:
-        late.setattr(Uploader, "_missing", change)
+        late.setattr(Uploader, "_select_missing", change)
         with pytest.raises(ClientError, match='"a" was changed while it was being read'):
             await ada.push("one", film)
     assert (await ada.clone(film, "none")).commit == ""
@@ -374,7 +374,7 @@ async def test_offers_leave_out_nothing_that_is_asked_for(
 
     monkeypatch.setattr(Offer, "_cut_again", cut_again)
     with monkeypatch.context() as lie:
-        lie.setattr(Uploader, "_missing", nothing)
+        lie.setattr(Uploader, "_select_missing", nothing)
         report = await ada.push("one")
     # Nothing was read: the parent has the same content under the old name.
     assert (report.changed, report.bytes, report.chunks, offered) == (2, 0, 0, [])

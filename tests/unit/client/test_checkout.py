@@ -11,14 +11,14 @@ from dits.repo.v1.manifest_pb2 import Directory, Entry, File, Manifest, Symlink
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dits_client.checkout.apply_plan import in_order, jobs
+from dits_client.checkout.apply_plan import sort_targets, split_into_jobs
 from dits_client.checkout.local_chunks import LocalChunks
-from dits_client.checkout.plan import plan
-from dits_client.checkout.write_files import Target
+from dits_client.checkout.plan import make_plan
+from dits_client.checkout.write_files import FileTarget
 from dits_client.content.manifest import Change, compare_trees
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
-from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Wanted, batches
+from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, ChunkRef, split_into_batches
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
 
 Tree = Mapping[str, str]
@@ -51,7 +51,7 @@ trees = st.dictionaries(
 @given(trees, trees, trees)
 def test_a_plan_loses_nothing_and_reaches_the_target(base: Tree, here: Tree, there: Tree) -> None:
     upstream, local = changes(base, there), changes(base, here)
-    result = plan(upstream, local, force=False)
+    result = make_plan(upstream, local, force=False)
     if result.conflicts:
         # A conflict is a path that changed here, on or around one that changed there.
         assert set(result.conflicts) <= {change.path for change in local}
@@ -71,7 +71,7 @@ def test_force_reaches_the_target_on_every_path_that_changed(
     base: Tree, here: Tree, there: Tree
 ) -> None:
     upstream, local = changes(base, there), changes(base, here)
-    result = plan(upstream, local, force=True)
+    result = make_plan(upstream, local, force=True)
     assert not result.conflicts
     after = {path: text for path, text in here.items() if path not in result.removals}
     after |= {path: written.symlink.target for path, written in result.writes.items()}
@@ -82,7 +82,7 @@ def test_force_reaches_the_target_on_every_path_that_changed(
 
 @given(trees, trees)
 def test_without_local_changes_there_are_no_conflicts(base: Tree, there: Tree) -> None:
-    result = plan(changes(base, there), [], force=False)
+    result = make_plan(changes(base, there), [], force=False)
     assert not result.conflicts
     assert set(result.writes) == {path for path, text in there.items() if base.get(path) != text}
     assert set(result.removals) == base.keys() - there.keys()
@@ -90,9 +90,9 @@ def test_without_local_changes_there_are_no_conflicts(base: Tree, there: Tree) -
 
 @given(trees, trees, st.integers(0, 5))
 def test_a_broken_off_checkout_can_be_repeated(base: Tree, there: Tree, done: int) -> None:
-    todo = plan(changes(base, there), [], force=False)
+    todo = make_plan(changes(base, there), [], force=False)
     here = dict(base)
-    first = todo.first_removals()
+    first = todo.list_first_removals()
     steps: list[tuple[str, str | None]] = [(path, None) for path in first]
     steps += [(path, one.symlink.target) for path, one in todo.writes.items()]
     steps += [(path, None) for path in todo.removals if path not in first]
@@ -101,7 +101,7 @@ def test_a_broken_off_checkout_can_be_repeated(base: Tree, there: Tree, done: in
         if text is not None:
             here[path] = text
         assume(possible(here))
-    again = plan(changes(base, there), changes(base, here), force=False, again=True)
+    again = make_plan(changes(base, there), changes(base, here), force=False, again=True)
     assert not again.conflicts
     for path in again.removals:
         del here[path]
@@ -111,14 +111,14 @@ def test_a_broken_off_checkout_can_be_repeated(base: Tree, there: Tree, done: in
 
 def test_a_local_deletion_is_a_change_of_the_users() -> None:
     upstream, local = changes({"a": "1"}, {"a": "2"}), changes({"a": "1"}, {})
-    assert plan(upstream, local, force=False).conflicts == ["a"]
-    assert list(plan(upstream, local, force=False, again=True).writes) == ["a"]
+    assert make_plan(upstream, local, force=False).conflicts == ["a"]
+    assert list(make_plan(upstream, local, force=False, again=True).writes) == ["a"]
 
 
 @pytest.mark.parametrize("path", [".dits", ".DITS/x", "a/.dits/state.json"])
 def test_trees_may_not_bring_the_clients_own_files(path: str) -> None:
     with pytest.raises(ClientError, match="reserved for the client"):
-        plan(changes({}, {path: "x"}), [], force=True)
+        make_plan(changes({}, {path: "x"}), [], force=True)
 
 
 def test_diff_looks_only_into_what_differs() -> None:
@@ -206,20 +206,20 @@ def test_local_chunks_are_checked(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"onetwo")
     local = LocalChunks(tmp_path)
     one, two = (blake3(part).digest() for part in (b"one", b"two"))
-    local.add("a", one + two, [3, 3])
-    local.add("gone", blake3(b"x").digest(), [1])
-    assert local.find(Wanted(two, 3)) == b"two"
+    local.add_file("a", one + two, [3, 3])
+    local.add_file("gone", blake3(b"x").digest(), [1])
+    assert local.find_chunk(ChunkRef(two, 3)) == b"two"
     (tmp_path / "a").write_bytes(b"oneTWO")
-    assert local.find(Wanted(one, 3)) == b"one"
-    assert local.find(Wanted(two, 3)) is None
-    assert local.find(Wanted(blake3(b"x").digest(), 1)) is None
-    assert local.find(Wanted(b"?" * 32, 1)) is None
+    assert local.find_chunk(ChunkRef(one, 3)) == b"one"
+    assert local.find_chunk(ChunkRef(two, 3)) is None
+    assert local.find_chunk(ChunkRef(blake3(b"x").digest(), 1)) is None
+    assert local.find_chunk(ChunkRef(b"?" * 32, 1)) is None
 
 
 @given(st.lists(st.integers(1, BATCH_BYTES), max_size=30))
 def test_batches_are_bounded_and_complete(sizes: list[int]) -> None:
-    wanted = [Wanted(at.to_bytes(32, "big"), size) for at, size in enumerate(sizes)]
-    parts = list(batches(wanted))
+    wanted = [ChunkRef(at.to_bytes(32, "big"), size) for at, size in enumerate(sizes)]
+    parts = list(split_into_batches(wanted))
     assert [chunk for part in parts for chunk in part] == wanted
     for part in parts:
         assert 1 <= len(part) <= BATCH_CHUNKS
@@ -228,13 +228,15 @@ def test_batches_are_bounded_and_complete(sizes: list[int]) -> None:
 
 @given(st.lists(st.integers(0, 2 * BATCH_BYTES), max_size=30))
 def test_jobs_are_many_small_files_or_one_large(sizes: list[int]) -> None:
-    files = [Target(str(at), File(size=size)) for at, size in enumerate(sizes)]
-    parts = list(jobs(files))
+    files = [FileTarget(str(at), File(size=size)) for at, size in enumerate(sizes)]
+    parts = list(split_into_jobs(files))
     assert [target for part in parts for target in part] == files
     for part in parts:
         assert len(part) == 1 or sum(target.file.size for target in part) <= BATCH_BYTES
 
 
 def test_equal_files_are_fetched_together() -> None:
-    files = [Target(path, File(hash=path[-1].encode())) for path in ("d/x", "a/x", "c/y", "b/y")]
-    assert [target.path for target in in_order(files)] == ["a/x", "d/x", "b/y", "c/y"]
+    files = [
+        FileTarget(path, File(hash=path[-1].encode())) for path in ("d/x", "a/x", "c/y", "b/y")
+    ]
+    assert [target.path for target in sort_targets(files)] == ["a/x", "d/x", "b/y", "c/y"]

@@ -12,7 +12,7 @@ import pytest
 
 from dits_client.atomic_file import replace_file
 from dits_client.cli.credentials import Credentials, Login
-from dits_client.cli.folder import amount
+from dits_client.cli.folder import format_bytes
 from dits_client.cli.main import main
 from dits_client.cli.parser import make_parser
 from dits_client.errors import ClientError
@@ -193,7 +193,7 @@ def test_durations() -> None:
 
 
 def test_amounts_for_people() -> None:
-    assert [amount(count) for count in (0, 999, 1500, 2.5e6, 3e9, 4e12)] == [
+    assert [format_bytes(count) for count in (0, 999, 1500, 2.5e6, 3e9, 4e12)] == [
         "0 B",
         "999 B",
         "1.5 kB",

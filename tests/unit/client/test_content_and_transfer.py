@@ -25,9 +25,9 @@ from dits_client.content.compression import (
 from dits_client.content.sources import Piece, PieceReader, Source
 from dits_client.errors import ClientError
 from dits_client.transfer import wire
-from dits_client.transfer.upload import grouped
+from dits_client.transfer.upload import group_pieces
 from dits_client.transfer.upload_stream import MESSAGE_BYTES, MESSAGE_CHUNKS
-from dits_client.transfer.work_queue import Groups, Stopped, Taker
+from dits_client.transfer.work_queue import Taker, WorkQueue, WorkStopped
 
 NOISE = random.Random(5).randbytes(1 << 20)
 
@@ -35,7 +35,7 @@ NOISE = random.Random(5).randbytes(1 << 20)
 @given(st.integers(0, 1 << 64))
 def test_varints_are_those_of_protobuf(number: int) -> None:
     value = 0
-    for at, byte in enumerate(wire.varint(number)):
+    for at, byte in enumerate(wire.encode_varint(number)):
         value |= (byte & 0x7F) << (7 * at)
     assert value == number
 
@@ -51,12 +51,12 @@ def test_messages_are_those_of_protobuf(
     repository: str, chunks: list[tuple[bytes, int, bool]]
 ) -> None:
     expected = UploadChunksRequest(repository=repository)
-    parts = [wire.repository_field(repository)]
+    parts = [wire.encode_repository(repository)]
     for data, size, shrunk in chunks:
         digest = blake3(data).digest()
         kind = COMPRESSION_ZSTD if shrunk else COMPRESSION_NONE
         expected.chunks.append(UploadedChunk(hash=digest, size=size, compression=kind, data=data))
-        parts += [wire.chunk_field(digest, size, kind, len(data)), data]
+        parts += [wire.encode_chunk_header(digest, size, kind, len(data)), data]
     assert b"".join(parts) == expected.SerializeToString()
 
 
@@ -141,7 +141,7 @@ def test_a_file_that_shrank_or_went_is_an_error(tmp_path: Path) -> None:
 def test_groups_fit_into_messages(sizes: list[int]) -> None:
     source = Source("a")
     pieces = [Piece(source, at, size, b"") for at, size in enumerate(sizes)]
-    groups = list(grouped(pieces))
+    groups = list(group_pieces(pieces))
     assert [piece for group in groups for piece in group] == pieces
     for group in groups:
         assert len(group) == 1 or sum(piece.size for piece in group) <= MESSAGE_BYTES
@@ -149,31 +149,31 @@ def test_groups_fit_into_messages(sizes: list[int]) -> None:
 
 def test_groups_of_tiny_pieces_are_limited_in_number() -> None:
     pieces = [Piece(Source("a"), at, 1, b"") for at in range(MESSAGE_CHUNKS + 1)]
-    assert [len(group) for group in grouped(pieces)] == [MESSAGE_CHUNKS, 1]
+    assert [len(group) for group in group_pieces(pieces)] == [MESSAGE_CHUNKS, 1]
 
 
 def test_unfinished_items_go_back_in_their_order() -> None:
-    groups: Groups[int] = Groups(10)
+    groups: WorkQueue[int] = WorkQueue(10)
     for item in range(5):
-        groups.put(item)
+        groups.put_item(item)
     taker, other = Taker[int](), Taker[int]()
-    assert [groups.take(taker) for _ in range(3)] == [0, 1, 2]
-    assert groups.finish(taker, 1) == [0]
+    assert [groups.take_item(taker) for _ in range(3)] == [0, 1, 2]
+    assert groups.finish_items(taker, 1) == [0]
     groups.withdraw(taker)
-    assert groups.take(taker) is None
-    groups.end()
-    assert [groups.take(other) for _ in range(5)] == [1, 2, 3, 4, None]
+    assert groups.take_item(taker) is None
+    groups.close()
+    assert [groups.take_item(other) for _ in range(5)] == [1, 2, 3, 4, None]
 
 
 def test_putting_waits_for_room_and_stopping_ends_the_wait() -> None:
-    groups: Groups[int] = Groups(1)
-    groups.put(1)
+    groups: WorkQueue[int] = WorkQueue(1)
+    groups.put_item(1)
     outcome: list[str] = []
 
     def put() -> None:
         try:
-            groups.put(2)
-        except Stopped:
+            groups.put_item(2)
+        except WorkStopped:
             outcome.append("stopped")
 
     thread = threading.Thread(target=put)
@@ -183,5 +183,5 @@ def test_putting_waits_for_room_and_stopping_ends_the_wait() -> None:
     groups.stop()
     thread.join(5)
     assert outcome == ["stopped"]
-    with pytest.raises(Stopped):
-        groups.take(Taker())
+    with pytest.raises(WorkStopped):
+        groups.take_item(Taker())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from dits.repo.v1.manifest_pb2 import Signer
 
-from dits_client.cli.repository import time_of
+from dits_client.cli.repository import format_time
 from dits_client.push.report import Author
 from shared.formats.commits import MAX_TIME_US, MIN_TIME_US
 
@@ -41,9 +41,9 @@ def test_an_author_signs_with_the_offset_of_the_machine(zone: int) -> None:
     ],
 )
 def test_a_time_is_shown_by_the_signers_clock(signer: Signer, shown: str) -> None:
-    assert time_of(signer) == shown
+    assert format_time(signer) == shown
 
 
 def test_every_time_that_a_commit_may_have_can_be_shown() -> None:
     for offset in (-1439, 0, 1439):
-        assert time_of(Signer(time_us=MIN_TIME_US, offset_minutes=offset))
+        assert format_time(Signer(time_us=MIN_TIME_US, offset_minutes=offset))

@@ -1,0 +1,166 @@
+"""The steps that clone and pull have in common: from what the folder holds to what a commit holds."""
+
+from collections.abc import Mapping
+from contextlib import closing
+
+from dits_client.checkout.apply_plan import CheckoutSite, WriteResult, apply_plan
+from dits_client.checkout.local_chunks import LocalChunks
+from dits_client.checkout.plan import CheckoutPlan, make_plan
+from dits_client.checkout.report import CheckoutReport
+from dits_client.content.manifest import (
+    Change,
+    compare_trees,
+    file_chunks,
+    iterate_manifests,
+    parse_entries,
+)
+from dits_client.content.paths import iterate_parents
+from dits_client.errors import ClientError, ConflictError
+from dits_client.progress import Progress
+from dits_client.server.client import Client
+from dits_client.server.repository import RepositoryClient
+from dits_client.transfer.download import Downloader
+from dits_client.workspace.index import DIRECTORY_STAT, UNKNOWN_STAT, DirectoryRecord, Index
+from dits_client.workspace.safe_paths import SafePaths
+from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.trees import Trees
+from dits_client.workspace.workspace import Workspace
+from shared.formats.canonical import split_hashes
+
+# Of the files in the way, so many are named.
+LISTED = 20
+
+
+class FolderUpdate:
+    """One clone or pull, step by step."""
+
+    def __init__(self, workspace: Workspace, client: Client, progress: Progress | None) -> None:
+        self._workspace = workspace
+        self._state = workspace.state
+        self._progress = progress or Progress()
+        self._index = workspace.load_index()
+        repository = RepositoryClient(client, self._state.repository)
+        self._repository = repository
+        self._trees = Trees(self._index.objects, lambda: repository, self._state.head)
+
+    def close(self) -> None:
+        """Close the index."""
+        self._index.close()
+
+    def apply(self, commit: str, *, force: bool) -> CheckoutReport:
+        """Bring the folder to a commit; the state moves last."""
+        again = self._workspace.checkout_marker.exists()
+        if not commit or (commit == self._state.head and not again):
+            self._workspace.checkout_marker.unlink(missing_ok=True)
+            return self._report(CheckoutPlan(), WriteResult())
+        base = bytes.fromhex(self._state.tree) or None
+        snapshot = Snapshot(self._workspace.root, self._index, self._progress.warn)
+        snapshot.complete(progress=self._progress)
+        found = _stats(self._index)
+        have = list(iterate_manifests(self._trees.load_manifest, base, set()))[::-1] if base else []
+        _, tree = self._trees.fetch_tree(commit, have)
+        upstream = list(compare_trees(self._trees.load_manifest, base, tree))
+        local = list(compare_trees(self._trees.load_manifest, base, snapshot.tree))
+        todo = make_plan(upstream, local, force=force, again=again)
+        if todo.conflicts:
+            raise _conflict(todo.conflicts)
+        _check_spelling(snapshot, todo)
+        self._workspace.checkout_marker.touch()
+        self._clean(snapshot)
+        site = CheckoutSite(
+            self._workspace.root,
+            self._repository,
+            self._local(upstream),
+            found,
+            force,
+            self._progress,
+        )
+        written = apply_plan(site, todo)
+        changed = {change.path for change in local} - todo.same
+        known = {path: stat for path, stat in found.items() if path not in changed}
+        self._settle(commit, tree, known | written.stats)
+        return self._report(todo, written)
+
+    def _clean(self, snapshot: Snapshot) -> None:
+        """Remove what a checkout that was killed had begun to write."""
+        with closing(SafePaths(self._workspace.root)) as places:
+            for path in snapshot.directories[0].partial_files:
+                places.remove_file(path)
+
+    def _local(self, upstream: list[Change]) -> LocalChunks:
+        """Return the chunks of what changed: most of a changed file is often as before."""
+        local = LocalChunks(self._workspace.root)
+        downloader = Downloader(self._repository, lambda _: None)
+        for path, old, _ in upstream:
+            if old is not None and old.HasField("file"):
+                recipes = downloader.fetch_recipes(split_hashes(old.file.recipe_hashes))
+                local.add_file(path, *file_chunks(old.file, recipes))
+        return local
+
+    def _settle(self, commit: str, tree: bytes, stats: Mapping[str, bytes]) -> None:
+        """Follow the new commit; `stats` are those of the files that are as in its tree."""
+        self._index.records = _records(self._trees, tree, stats)
+        self._workspace.save_index(self._index, set(), recipes=False)
+        self._state.head, self._state.tree = commit, tree.hex()
+        self._workspace.save()
+        self._workspace.checkout_marker.unlink(missing_ok=True)
+
+    def _report(self, todo: CheckoutPlan, written: WriteResult) -> CheckoutReport:
+        return CheckoutReport(
+            commit=self._state.head,
+            branch=self._state.branch,
+            files=len(todo.writes),
+            removed=len(todo.removals),
+            bytes=written.bytes,
+            chunks=written.chunks,
+            chunks_received=written.chunks_received,
+            bytes_received=written.bytes_received,
+            seconds=0.0,
+        )
+
+
+def _records(trees: Trees, tree: bytes, stats: Mapping[str, bytes]) -> dict[str, DirectoryRecord]:
+    """Return the index of a tree; what has no stat will be read."""
+    records: dict[str, DirectoryRecord] = {}
+    todo = [("", tree)]
+    for path, manifest in todo:
+        entries = parse_entries(trees.load_manifest(manifest))
+        prefix = f"{path}/" if path else ""
+        found = []
+        for name, entry in entries.items():
+            if entry.HasField("directory"):
+                todo.append((prefix + name, entry.directory.manifest_hash))
+                found.append(DIRECTORY_STAT)
+            else:
+                found.append(stats.get(prefix + name, UNKNOWN_STAT))
+        records[path] = DirectoryRecord(manifest, "\0".join(entries), b"".join(found))
+    return records
+
+
+def _stats(index: Index) -> dict[str, bytes]:
+    """Return the stats of all files and links of the index by their paths."""
+    return {
+        f"{path}/{name}" if path else name: stat
+        for path, record in index.records.items()
+        for name, stat in record.iterate_entries()
+        if stat != DIRECTORY_STAT
+    }
+
+
+def _check_spelling(snapshot: Snapshot, todo: CheckoutPlan) -> None:
+    """Refuse to write beside a name that is the same in NFC but spelled otherwise on the disk."""
+    spelled = {
+        folder.join_path(name) for folder in snapshot.directories for name in folder.disk_names
+    }
+    if not spelled:
+        return
+    for path in (*todo.writes, *todo.removals):
+        for place in (path, *iterate_parents(path)):
+            if place in spelled:
+                raise ClientError(f"{place!a} is not spelled in NFC on the disk: rename it first")
+
+
+def _conflict(paths: list[str]) -> ConflictError:
+    listed = "".join(f"\n  {path}" for path in paths[:LISTED])
+    more = f"\n  and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
+    return ConflictError(f"local changes would be overwritten:{listed}{more}", paths)
