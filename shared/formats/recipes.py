@@ -3,20 +3,16 @@
 Pure. A list has exactly one encoding, so equal files have equal entries.
 """
 
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import File, Recipe
 
-from shared.formats.canonical import HASH_BYTES, FormatError, parse_canonical, split_hashes
+from shared.formats.canonical import HASH_BYTES, FormatError, content_hash, parse_canonical
 
 MAX_CHUNK_BYTES = 16 << 20
 MAX_INLINE_CHUNKS = 1024
 RECIPE_CHUNKS = 16_384
-
-_U32 = struct.Struct(">I")
 
 
 def encode_recipe(recipe: Recipe) -> bytes:
@@ -65,15 +61,18 @@ def file_chunks(file: File, recipes: Iterable[Recipe] = ()) -> tuple[bytes, list
     return b"".join(part.chunk_hashes for part in parts), sizes
 
 
-def recipe_hash(chunk_hashes: bytes, chunk_sizes: Sequence[int]) -> str:
-    """Return the hexadecimal BLAKE3 hash of a whole chunk list: each hash, then its size as u32."""
-    if len(chunk_hashes) != HASH_BYTES * len(chunk_sizes):
-        raise FormatError("chunk_hashes", "not as many as sizes")
-    if len(chunk_sizes) == 1:
-        return blake3(chunk_hashes + _U32.pack(chunk_sizes[0])).hexdigest()
-    sizes = map(_U32.pack, chunk_sizes)
-    pairs = zip(split_hashes(chunk_hashes), sizes, strict=True)
-    return blake3(b"".join(chain.from_iterable(pairs))).hexdigest()
+def list_hash(file: File) -> str:
+    """Return the hexadecimal hash of a file's size and chunk list, as the manifest has them.
+
+    Equal hashes mean equal lists: a list has one encoding.
+    """
+    parts = File(
+        size=file.size,
+        chunk_hashes=file.chunk_hashes,
+        chunk_sizes=file.chunk_sizes,
+        recipe_hashes=file.recipe_hashes,
+    )
+    return content_hash(parts.SerializeToString(deterministic=True))
 
 
 def check_chunks(hashes: bytes, sizes: list[int], prefix: str = "") -> None:

@@ -12,14 +12,14 @@ from posixpath import splitext
 from typing import TypeVar
 from uuid import UUID
 
-from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
+from dits.repo.v1.manifest_pb2 import File, Manifest
 
-from services.repo.push.recipes import parts
+from services.repo.push.chunk_lists import ChunkLists
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import DomainError, chunks_missing, content_mismatch
-from shared.formats.canonical import FormatError, split_hashes
-from shared.formats.recipes import file_chunks, recipe_hash
+from shared.errors import DomainError, chunks_missing, content_mismatch, contention
+from shared.formats.canonical import split_hashes
+from shared.formats.recipes import list_hash
 
 Q = sql.load(__file__)
 
@@ -35,13 +35,12 @@ class Asset:
 
     file: File
     name: str
-    chunks: list[str]
-    sizes: list[int]
+    chunk_count: int
     recipe: str
     manifests: int = 1
 
 
-def collect(manifests: Iterable[Manifest], recipes: Mapping[str, Recipe]) -> dict[str, Asset]:
+def collect(manifests: Iterable[Manifest], lists: ChunkLists) -> dict[str, Asset]:
     """The contents of new manifests, each with the number of those that contain it. For a thread."""
     found: dict[str, Asset] = {}
     for manifest in manifests:
@@ -49,8 +48,9 @@ def collect(manifests: Iterable[Manifest], recipes: Mapping[str, Recipe]) -> dic
         for entry in manifest.entries:
             if not entry.HasField("file"):
                 continue
-            asset = _asset(entry.file, entry.name, recipes)
-            name = entry.file.hash.hex()
+            file = entry.file
+            asset = Asset(file, entry.name, lists.count(file), list_hash(file))
+            name = file.hash.hex()
             before = found.setdefault(name, asset)
             if before.recipe != asset.recipe:
                 raise _two_recipes(name)
@@ -60,14 +60,16 @@ def collect(manifests: Iterable[Manifest], recipes: Mapping[str, Recipe]) -> dic
     return found
 
 
-async def record(connection: Connection, repo_id: UUID, assets: Mapping[str, Asset]) -> list[str]:
+async def record(
+    connection: Connection, repo_id: UUID, assets: Mapping[str, Asset], lists: ChunkLists
+) -> list[str]:
     """Counts the contents, and the chunks of those that are new; returns the names of the new."""
     new: set[str] = set()
     for batch in _batches(sorted(assets)):
         added = {row["hash"] for row in await _insert(connection, repo_id, batch, assets)}
         await _count(connection, repo_id, [name for name in batch if name not in added], assets)
         new |= added
-    await _reference(connection, repo_id, [assets[name] for name in sorted(new)])
+    await _reference(connection, repo_id, [assets[name].file for name in sorted(new)], lists)
     return sorted(new)
 
 
@@ -80,7 +82,7 @@ async def _insert(
             asset.file.size,
             _mime_type(asset.name),
             asset.name,
-            len(asset.chunks),
+            asset.chunk_count,
             asset.manifests,
             asset.recipe,
         )
@@ -116,44 +118,40 @@ async def _count(
             raise _two_recipes(row["hash"])
 
 
-async def _reference(connection: Connection, repo_id: UUID, assets: Sequence[Asset]) -> None:
+async def _reference(
+    connection: Connection, repo_id: UUID, files: Sequence[File], lists: ChunkLists
+) -> None:
     """Takes one reference per new content on each of its chunks, recipe chunks included."""
-    counts, sizes = await asyncio.to_thread(_chunks, assets)
+    counts, sizes = await asyncio.to_thread(_chunks, files, lists)
     missing: list[str] = []
     for batch in _batches(sorted(counts)):
         taken = [counts[chunk] for chunk in batch]
-        missing += await connection.fetchval(Q.reference_chunks, repo_id, batch, taken)
+        hashes = [chunk.hex() for chunk in batch]
+        missing += await connection.fetchval(Q.reference_chunks, repo_id, hashes, taken)
     if missing:
         raise chunks_missing(missing)
     for batch in _batches(sorted(sizes)):
         claimed = [sizes[chunk] for chunk in batch]
-        wrong = await connection.fetchval(Q.chunks_of_other_size, repo_id, batch, claimed)
+        hashes = [chunk.hex() for chunk in batch]
+        wrong = await connection.fetchval(Q.chunks_of_other_size, repo_id, hashes, claimed)
         if wrong:
             raise _wrong_size(wrong)
 
 
-def _chunks(assets: Sequence[Asset]) -> tuple[Counter[str], dict[str, int]]:
+def _chunks(files: Sequence[File], lists: ChunkLists) -> tuple[Counter[bytes], dict[bytes, int]]:
     """How many of the contents name each chunk, and the sizes that they claim."""
-    counts: Counter[str] = Counter()
-    sizes: dict[str, int] = {}
-    for asset in assets:
-        chunks = set(asset.chunks)
-        if asset.file.recipe_hashes:
-            chunks.update(part.hex() for part in split_hashes(asset.file.recipe_hashes))
-        counts.update(chunks)
-        for chunk, size in zip(asset.chunks, asset.sizes, strict=True):
+    counts: Counter[bytes] = Counter()
+    sizes: dict[bytes, int] = {}
+    for file in files:
+        found = lists.get(file)
+        if found is None:
+            raise contention("a content of the push was deleted meanwhile")
+        chunks = split_hashes(found.hashes)
+        counts.update({*chunks, *split_hashes(file.recipe_hashes)})
+        for chunk, size in zip(chunks, found.sizes, strict=True):
             if sizes.setdefault(chunk, size) != size:
-                raise _wrong_size([chunk])
+                raise _wrong_size([chunk.hex()])
     return counts, sizes
-
-
-def _asset(file: File, name: str, recipes: Mapping[str, Recipe]) -> Asset:
-    try:
-        hashes, sizes = file_chunks(file, parts(file, recipes))
-    except FormatError as error:
-        raise content_mismatch(f"{name}: {error}") from None
-    chunks = [part.hex() for part in split_hashes(hashes)]
-    return Asset(file, name, chunks, sizes, recipe_hash(hashes, sizes))
 
 
 def _two_recipes(name: str) -> DomainError:

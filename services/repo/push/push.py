@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from dits.repo.v1 import commit_service_pb2 as pb
-from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
+from dits.repo.v1.manifest_pb2 import Manifest
 
 from services.repo.history import ancestry, branches, manifests
 from services.repo.history.ancestry import Node
 from services.repo.history.diff import Changes, Trees
 from services.repo.push import assets, guard
+from services.repo.push.chunk_lists import ChunkLists, read_lists
 from services.repo.push.guard import Rules
-from services.repo.push.recipes import RecipeReader, parts
+from services.repo.push.recipes import RecipeReader
 from services.repo.push.stream import Push, PushRequests, Update, receive
 from shared.db import sql
 from shared.db.pool import Connection, Database
@@ -54,14 +55,14 @@ class Pusher:
     async def push(self, requests: PushRequests, call: Call) -> pb.PushResponse:
         """Reads the stream, fetches the recipes of large files, and applies it all or not at all."""
         push = await receive(requests)
-        recipes = await self._recipes.read(push.manifests.values(), call)
+        lists = await read_lists(self._database, self._recipes, push.manifests.values(), call)
         # The slow part that needs no database: outside the transaction, off the loop.
         stored = await asyncio.to_thread(
             lambda: {name: manifests.compress(data) for name, data in push.contents.items()}
         )
 
         async def work(connection: Connection) -> pb.PushResponse:
-            return await _Transaction(connection, call, push, stored, recipes).apply()
+            return await _Transaction(connection, call, push, stored, lists).apply()
 
         body = str(call.repository.id).encode() + push.fingerprint()
         repeatable = Repeatable(push.request_id, body)
@@ -70,7 +71,7 @@ class Pusher:
 
 async def apply(connection: Connection, call: Call, push: Push) -> None:
     """Applies a push that brings nothing new: refs move between commits that are there."""
-    await _Transaction(connection, call, push, {}, {}).apply()
+    await _Transaction(connection, call, push, {}, ChunkLists()).apply()
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class _Transaction:
     call: Call
     push: Push
     stored: Mapping[str, bytes]
-    recipes: Mapping[str, Recipe]
+    lists: ChunkLists
     graph: dict[str, Node] = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=dict)
 
@@ -99,8 +100,8 @@ class _Transaction:
         changes = await self._changes(trees)
         new_manifests = await self._insert_manifests(fresh, changes)
         fresh_manifests = [push.manifests[name] for name in new_manifests]
-        found = await asyncio.to_thread(assets.collect, fresh_manifests, self.recipes)
-        new_assets = await assets.record(connection, self.repo_id, found)
+        found = await asyncio.to_thread(assets.collect, fresh_manifests, self.lists)
+        new_assets = await assets.record(connection, self.repo_id, found, self.lists)
         new_commits = 0
         if push.commits:
             new_commits = await ancestry.insert(
@@ -233,7 +234,7 @@ class _Transaction:
         for entry in manifest.entries:
             if entry.HasField("file"):
                 size += entry.file.size
-                chunks += _chunk_count(entry.file, self.recipes)
+                chunks += self.lists.count(entry.file)
             elif entry.HasField("directory"):
                 name = entry.directory.manifest_hash.hex()
                 below = self.counts.get(name)
@@ -276,13 +277,6 @@ def _common(compared: list[Changes]) -> Changes:
         first.written = {p: e for p, e in first.written.items() if p in other.paths}
         first.existing = {p for p in first.existing if p in other.paths}
     return first
-
-
-def _chunk_count(file: File, recipes: Mapping[str, Recipe]) -> int:
-    """How many chunks a file has, counted as often as they occur."""
-    if not file.recipe_hashes:
-        return len(file.chunk_sizes)
-    return sum(len(part.chunk_sizes) for part in parts(file, recipes))
 
 
 def _missing(kind: str, names: set[str]) -> DomainError:

@@ -1,22 +1,31 @@
-"""Recipes: the chunk lists of large files, which are themselves chunks of the chunk service."""
+"""Recipes: the chunk lists of larger files, which are themselves chunks of the chunk service."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Sequence
 
 import zstandard
 from dits.chunk.v1 import chunk_service_pb2 as pb
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
-from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
+from dits.repo.v1.manifest_pb2 import Recipe
 
-from shared.errors import chunk_corrupt, chunks_missing, content_mismatch
-from shared.formats.canonical import FormatError, split_hashes
+from shared.errors import (
+    batch_too_large,
+    chunk_corrupt,
+    chunks_missing,
+    content_mismatch,
+)
+from shared.formats.canonical import FormatError
 from shared.formats.recipes import MAX_CHUNK_BYTES, decode_recipe
 from shared.rpc.call import Call
 from shared.rpc.peers import Peer
 
-BATCH = 1_000
+# Recipes that one call asks for: as many as the chunk service looks up at once.
+BATCH = 2_000
 READ_SECONDS = 60.0
+# What the new files of one push may list: some 28 million chunks, which wait in memory.
+MAX_RECIPE_BYTES = 1 << 30
 
 
 class RecipeReader:
@@ -26,63 +35,58 @@ class RecipeReader:
         self._chunk = chunk
         self._stub = ChunkServiceStub(chunk.channel)
 
-    async def read(self, trees: Iterable[Manifest], call: Call) -> dict[str, Recipe]:
-        """Every recipe that the manifests name, by name. Raises CHUNKS_MISSING."""
-        wanted = sorted({part for manifest in trees for part in _named(manifest)})
-        recipes: dict[str, Recipe] = {}
-        missing: list[str] = []
+    async def read(self, hashes: Iterable[bytes], call: Call) -> dict[bytes, Recipe]:
+        """Returns recipes by their hashes. Raises CHUNKS_MISSING, BATCH_TOO_LARGE."""
+        wanted = sorted(set(hashes))
+        recipes: dict[bytes, Recipe] = {}
+        size = 0
         for at in range(0, len(wanted), BATCH):
-            batch = wanted[at : at + BATCH]
-            async for index, content in self._download(batch, call):
-                name = batch[index].hex()
-                if content is None:
-                    missing.append(name)
-                else:
-                    recipes[name] = _decode(name, content)
+            size += await self._read_batch(wanted[at : at + BATCH], recipes, call)
+            if size > MAX_RECIPE_BYTES:
+                raise batch_too_large("manifests.recipes", MAX_RECIPE_BYTES, size)
+        missing = [digest.hex() for digest in wanted if digest not in recipes]
         if missing:
             raise chunks_missing(missing)
         return recipes
 
-    async def _download(
-        self, hashes: list[bytes], call: Call
-    ) -> AsyncIterator[tuple[int, bytes | None]]:
-        """The chunks with their positions; None for one that the repository does not have."""
+    async def _read_batch(
+        self, batch: Sequence[bytes], recipes: dict[bytes, Recipe], call: Call
+    ) -> int:
+        """Adds the recipes that the repository has; returns their bytes."""
         request = pb.DownloadChunksRequest(
-            repository=str(call.repository.id), hashes=b"".join(hashes)
+            repository=str(call.repository.id), hashes=b"".join(batch)
         )
         messages = self._chunk.stream(self._stub.DownloadChunks, request, call, READ_SECONDS)
+        size = 0
         async for message in messages:
-            for chunk in message.chunks:
-                yield chunk.index, _plain(chunk)
+            size += sum(chunk.size for chunk in message.chunks)
+            recipes |= await asyncio.to_thread(_decode, batch, message)
+        return size
 
 
-def parts(file: File, recipes: Mapping[str, Recipe]) -> list[Recipe]:
-    """The recipes of one file, in order."""
-    if not file.recipe_hashes:
-        return []
-    return [recipes[part.hex()] for part in split_hashes(file.recipe_hashes)]
+def _decode(batch: Sequence[bytes], message: pb.DownloadChunksResponse) -> dict[bytes, Recipe]:
+    """Returns the recipes of one message, without those that the repository does not have."""
+    opener = zstandard.ZstdDecompressor()
+    recipes = {}
+    for chunk in message.chunks:
+        content = _open(opener, chunk)
+        if content is None:
+            continue
+        digest = batch[chunk.index]
+        try:
+            recipes[digest] = decode_recipe(content)
+        except FormatError as error:
+            name = digest.hex()
+            raise content_mismatch(f"the recipe {name}: {error}", actual=name) from None
+    return recipes
 
 
-def _named(manifest: Manifest) -> Iterable[bytes]:
-    for entry in manifest.entries:
-        if entry.file.recipe_hashes:
-            yield from split_hashes(entry.file.recipe_hashes)
-
-
-def _plain(chunk: pb.DownloadedChunk) -> bytes | None:
-    """The bytes of a chunk; the chunk service has verified them."""
+def _open(opener: zstandard.ZstdDecompressor, chunk: pb.DownloadedChunk) -> bytes | None:
+    """Returns the bytes of a chunk, which the chunk service has verified; None = it is not there."""
     if chunk.HasField("failure"):
         if chunk.failure.reason == "ERROR_REASON_NOT_FOUND":
             return None
         raise chunk_corrupt(chunk.failure.hash.hex(), "a recipe cannot be read")
     if chunk.compression == pb.COMPRESSION_ZSTD:
-        decompressor = zstandard.ZstdDecompressor()
-        return decompressor.decompress(chunk.data, max_output_size=MAX_CHUNK_BYTES)
+        return opener.decompress(chunk.data, max_output_size=MAX_CHUNK_BYTES)
     return chunk.data
-
-
-def _decode(name: str, content: bytes) -> Recipe:
-    try:
-        return decode_recipe(content)
-    except FormatError as error:
-        raise content_mismatch(f"the recipe {name}: {error}", actual=name) from None

@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 
 from shared.formats.canonical import FormatError, split_hashes
 from shared.formats.recipes import (
-    MAX_CHUNK_BYTES,
     RECIPE_CHUNKS,
     decode_recipe,
     encode_recipe,
     file_chunks,
-    recipe_hash,
+    list_hash,
 )
 
 ONE = blake3(b"x").digest()
@@ -21,12 +20,25 @@ TWO = blake3(b"y").digest()
 digests = st.binary(min_size=32, max_size=32)
 
 
-@given(st.lists(st.tuples(digests, st.integers(1, MAX_CHUNK_BYTES)), max_size=20))
-def test_recipe_hash_is_the_hash_of_pairs(chunks: list[tuple[bytes, int]]) -> None:
-    expected = blake3(b"".join(digest + size.to_bytes(4, "big") for digest, size in chunks))
-    packed = b"".join(digest for digest, _ in chunks)
-    assert recipe_hash(packed, [size for _, size in chunks]) == expected.hexdigest()
-    assert split_hashes(packed) == [digest for digest, _ in chunks]
+@given(st.lists(digests, max_size=20))
+def test_packed_hashes_can_be_split(hashes: list[bytes]) -> None:
+    assert split_hashes(b"".join(hashes)) == hashes
+
+
+def test_list_hash_tells_lists_apart_and_nothing_else() -> None:
+    file = File(size=3, hash=ONE, chunk_hashes=ONE + TWO, chunk_sizes=[1, 2])
+    others = [
+        File(size=3, hash=ONE, chunk_hashes=TWO + ONE, chunk_sizes=[1, 2]),
+        File(size=3, hash=ONE, chunk_hashes=ONE + TWO, chunk_sizes=[2, 1]),
+        File(size=4, hash=ONE, chunk_hashes=ONE + TWO, chunk_sizes=[1, 2]),
+        File(size=3, hash=ONE, recipe_hashes=ONE + TWO),
+        File(size=3, hash=ONE, recipe_hashes=ONE),
+        File(),
+    ]
+    assert len({list_hash(file), *map(list_hash, others)}) == 7
+    file.mode, file.hash = 0o755, TWO
+    same = File(size=3, hash=ONE, chunk_hashes=ONE + TWO, chunk_sizes=[1, 2])
+    assert list_hash(file) == list_hash(same)
 
 
 def test_file_chunks_joins_recipes() -> None:

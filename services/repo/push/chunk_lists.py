@@ -1,0 +1,124 @@
+"""The chunk lists of a push: inline, in recipes, or known because their contents are stored already."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+from uuid import UUID
+
+from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
+
+from services.repo.push.recipes import RecipeReader
+from shared.db import sql
+from shared.db.pool import Database
+from shared.errors import content_mismatch
+from shared.formats.canonical import FormatError, split_hashes
+from shared.formats.recipes import file_chunks, list_hash
+from shared.rpc.call import Call
+
+Q = sql.load(__file__)
+
+# Contents that are looked up in one statement.
+BATCH = 10_000
+
+
+class ChunkList(NamedTuple):
+    """The chunks of a file: packed hashes, and sizes in bytes."""
+
+    hashes: bytes
+    sizes: array[int]
+
+
+class ChunkLists:
+    """The chunk lists of files; of contents that the repository has, only their lengths."""
+
+    def __init__(self) -> None:
+        self._lists: dict[tuple[bytes, int], ChunkList] = {}
+        self._counts: dict[tuple[bytes, int], int] = {}
+
+    def count(self, file: File) -> int:
+        """Returns how many chunks a file has, counted as often as they occur."""
+        if not file.recipe_hashes:
+            return len(file.chunk_sizes)
+        return self._counts[file.recipe_hashes, file.size]
+
+    def get(self, file: File) -> ChunkList | None:
+        """Returns the list of a file; None if the repository had the content before the push."""
+        if not file.recipe_hashes:
+            return ChunkList(file.chunk_hashes, array("I", file.chunk_sizes))
+        return self._lists.get((file.recipe_hashes, file.size))
+
+    def add_count(self, file: File, count: int) -> None:
+        """Adds a file whose content the repository has with this very list."""
+        self._counts[file.recipe_hashes, file.size] = count
+
+    def add(self, name: str, file: File, recipes: Mapping[bytes, Recipe]) -> None:
+        """Adds the list of a file. Raises CONTENT_MISMATCH if it breaks a rule."""
+        key = file.recipe_hashes, file.size
+        if key in self._lists:
+            return
+        try:
+            parts = (recipes[digest] for digest in split_hashes(file.recipe_hashes))
+            hashes, sizes = file_chunks(file, parts)
+        except FormatError as error:
+            raise content_mismatch(f"{name}: {error}") from None
+        self._lists[key] = ChunkList(hashes, array("I", sizes))
+        self._counts[key] = len(sizes)
+
+
+async def read_lists(
+    database: Database, reader: RecipeReader, trees: Iterable[Manifest], call: Call
+) -> ChunkLists:
+    """Returns the chunk lists of all files of some manifests; reads the recipes of new contents.
+
+    Recipes of a content that the repository has are not read: equal lists have equal recipes.
+    Raises CHUNKS_MISSING, CONTENT_MISMATCH and what reading raises.
+    """
+    lists = ChunkLists()
+    files = await asyncio.to_thread(_large_files, trees)
+    if not files:
+        return lists
+    known = await _known(database, call.repository.id, {file.hash.hex() for _, file in files})
+    fresh = []
+    for name, file in files:
+        recipe_hash, count = known.get(file.hash.hex(), ("", 0))
+        if recipe_hash == list_hash(file):
+            lists.add_count(file, count)
+        else:
+            fresh.append((name, file))
+    wanted = (digest for _, file in fresh for digest in split_hashes(file.recipe_hashes))
+    recipes = await reader.read(wanted, call)
+    await asyncio.to_thread(_add_all, lists, fresh, recipes)
+    return lists
+
+
+def _large_files(trees: Iterable[Manifest]) -> list[tuple[str, File]]:
+    """Returns the files that have recipes, each content and list once, with a name."""
+    found: dict[tuple[bytes, int, bytes], tuple[str, File]] = {}
+    for manifest in trees:
+        for entry in manifest.entries:
+            file = entry.file
+            if file.recipe_hashes:
+                found[file.hash, file.size, file.recipe_hashes] = entry.name, file
+    return list(found.values())
+
+
+async def _known(
+    database: Database, repo_id: UUID, contents: Iterable[str]
+) -> dict[str, tuple[str, int]]:
+    """Returns hash and length of the chunk lists of those contents that the repository has."""
+    ordered = sorted(contents)
+    known = {}
+    for at in range(0, len(ordered), BATCH):
+        for row in await database.fetch(Q.known_lists, repo_id, ordered[at : at + BATCH]):
+            known[row["hash"]] = row["recipe_hash"], row["chunk_count"]
+    return known
+
+
+def _add_all(
+    lists: ChunkLists, files: Iterable[tuple[str, File]], recipes: Mapping[bytes, Recipe]
+) -> None:
+    for name, file in files:
+        lists.add(name, file, recipes)
