@@ -150,7 +150,7 @@ def split_into_jobs(files: Iterable[FileTarget]) -> Iterator[list[FileTarget]]:
     job: list[FileTarget] = []
     size = chunks = 0
     for target in files:
-        # At least, for one whose chunks are listed elsewhere; it is large enough to stand alone.
+        # 0 for one whose chunks are listed in recipes: they are large enough for its size to count.
         count = len(target.file.chunk_sizes)
         if job and (size + target.file.size > BATCH_BYTES or chunks + count > BATCH_CHUNKS):
             yield job

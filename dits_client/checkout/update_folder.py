@@ -10,7 +10,6 @@ from dits_client.checkout.report import CheckoutReport
 from dits_client.content.manifest import (
     Change,
     compare_trees,
-    file_chunks,
     iterate_manifests,
     parse_entries,
 )
@@ -25,7 +24,6 @@ from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import Workspace
-from shared.formats.canonical import split_hashes
 
 # Of the files in the way, so many are named.
 LISTED = 20
@@ -91,10 +89,12 @@ class FolderUpdate:
         """Return the chunks of what changed: most of a changed file is often as before."""
         local = LocalChunks(self._workspace.root)
         downloader = Downloader(self._repository, lambda _: None)
-        for path, old, _ in upstream:
-            if old is not None and old.HasField("file"):
-                recipes = downloader.fetch_recipes(split_hashes(old.file.recipe_hashes))
-                local.add_file(path, *file_chunks(old.file, recipes))
+        known = {
+            path: old.file for path, old, _ in upstream if old is not None and old.HasField("file")
+        }
+        lists = downloader.fetch_chunk_lists(list(known.values()))
+        for path, chunks in zip(known, lists, strict=True):
+            local.add_file(path, *chunks)
         return local
 
     def _settle(self, commit: str, tree: bytes, stats: Mapping[str, bytes]) -> None:

@@ -11,14 +11,12 @@ from typing import NamedTuple
 from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import File
 
-from dits_client.content.manifest import file_chunks
 from dits_client.errors import ClientError, ConflictError, os_error
 from dits_client.progress import Stage
-from dits_client.transfer.download import ChunkRef, Downloader, list_chunk_refs
+from dits_client.transfer.download import Downloader, list_chunk_refs
 from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
 from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.scan import make_partial_name
-from shared.formats.canonical import FormatError, split_hashes
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -69,7 +67,8 @@ class FileWriter:
 
     def write_files(self, targets: Sequence[FileTarget]) -> None:
         """Write files; their chunks are fetched together."""
-        lists = [self._list_chunks(target.file) for target in targets]
+        files = [target.file for target in targets]
+        lists = [list_chunk_refs(*chunks) for chunks in self._downloader.fetch_chunk_lists(files)]
         self.chunks += sum(map(len, lists))
         contents = self._downloader.fetch_chunks([chunk for chunks in lists for chunk in chunks])
         for target, chunks in zip(targets, lists, strict=True):
@@ -91,14 +90,6 @@ class FileWriter:
         except OSError as error:
             raise os_error(error, "write", path) from error
         self.stats[path] = pack_stat(found)
-
-    def _list_chunks(self, file: File) -> list[ChunkRef]:
-        """Return the chunks of a file; the recipes of a large one are fetched."""
-        recipes = self._downloader.fetch_recipes(split_hashes(file.recipe_hashes))
-        try:
-            return list_chunk_refs(*file_chunks(file, recipes))
-        except FormatError as error:
-            raise ClientError(f"the server sent a recipe that breaks a rule: {error}") from None
 
     def _write_file(self, target: FileTarget, contents: Iterable[bytes]) -> None:
         """Write one file under a temporary name, check it, put it in its place."""

@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import NamedTuple
 
 import grpc
@@ -13,19 +14,24 @@ from dits.chunk.v1.chunk_service_pb2 import (
     DownloadChunksResponse,
     DownloadedChunk,
 )
+from dits.repo.v1.manifest_pb2 import File
 
 from dits_client.content.chunking import HASH_BYTES
 from dits_client.content.compression import Decompressor
+from dits_client.content.manifest import file_chunks
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.work_queue import WorkStopped
+from shared.formats.canonical import FormatError, split_hashes
 from shared.formats.recipes import MAX_CHUNK_BYTES
 
 # What one request asks for at most: all of it may have to wait in memory for one late chunk.
 BATCH_BYTES = 32 << 20
 BATCH_CHUNKS = 4000
 UNKNOWN_SIZE = -1
+# What a recipe, whose size is not known, is taken for: one of a thousand chunks, which few files exceed.
+ASSUMED_BYTES = 32 << 10
 
 
 class ChunkRef(NamedTuple):
@@ -85,12 +91,22 @@ class Downloader:
                 ahead.cancel()
 
     def fetch_recipes(self, digests: Sequence[bytes]) -> Iterator[bytes]:
-        """Yield chunks of unknown size, recipes for instance, each checked against its name."""
+        """Yield chunks of unknown size, each checked against its name."""
         contents = self.fetch_chunks([ChunkRef(digest, UNKNOWN_SIZE) for digest in digests])
         for digest, content in zip(digests, contents, strict=True):
             if blake3(content).digest() != digest:
                 raise ClientError(f"the chunk {digest.hex()} was damaged on its way")
             yield content
+
+    def fetch_chunk_lists(self, files: Sequence[File]) -> Iterator[tuple[bytes, list[int]]]:
+        """Yield the chunk list of each file, hashes and sizes; recipes are fetched many at a time."""
+        names = [split_hashes(file.recipe_hashes) for file in files]
+        contents = self.fetch_recipes(list(chain.from_iterable(names)))
+        try:
+            for file, recipes in zip(files, names, strict=True):
+                yield file_chunks(file, islice(contents, len(recipes)))
+        except FormatError as error:
+            raise ClientError(f"the server sent a recipe that breaks a rule: {error}") from None
 
     def open_stream(
         self, hashes: Sequence[bytes]
@@ -190,10 +206,11 @@ def split_into_batches(wanted: Sequence[ChunkRef]) -> Iterator[Sequence[ChunkRef
     """Split a list into parts, each for one request."""
     first = size = 0
     for at, chunk in enumerate(wanted):
-        if at > first and (size + chunk.size > BATCH_BYTES or at - first == BATCH_CHUNKS):
+        added = ASSUMED_BYTES if chunk.size == UNKNOWN_SIZE else chunk.size
+        if at > first and (size + added > BATCH_BYTES or at - first == BATCH_CHUNKS):
             yield wanted[first:at]
             first, size = at, 0
-        size += chunk.size
+        size += added
     if first < len(wanted):
         yield wanted[first:]
 
