@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ DITS = (sys.executable, "-P", "-m", "dits_client")  # -P: what lies in the folde
 class Dits:
     """The `dits` command against one server."""
 
-    def __init__(self, server: Server, home: Path) -> None:
+    def __init__(self, server: Server, home: Path, program: Sequence[str] = DITS) -> None:
+        self._program = program
         self.environment = {
             **os.environ,
             "DITS_CONFIG_DIR": str(home),
@@ -42,7 +44,7 @@ class Dits:
 
     def run(self, arguments: list[str], cwd: Path | None = None, given: str = "") -> str:
         """Runs one command and returns what it printed; a failure ends the program."""
-        command = [*DITS, *arguments]
+        command = [*self._program, *arguments]
         result = subprocess.run(
             command,
             cwd=cwd,

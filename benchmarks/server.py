@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +34,17 @@ class Server:
 
 
 @contextmanager
-def running(data: Path, addresses: Mapping[str, str] | None = None) -> Iterator[Server]:
+def running(
+    data: Path,
+    addresses: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", "services.cli"),
+) -> Iterator[Server]:
     """Runs `dits-server up` with its data in `data`, and stops it.
 
-    It listens on free ports, or where a server listened before: `addresses`.
+    It listens on free ports, or where a server listened before: `addresses`. `program` is what Python
+    is given to run.
     """
-    command = [sys.executable, "-m", "services.cli", "up", "--data-dir", str(data)]
+    command = [sys.executable, *program, "up", "--data-dir", str(data)]
     for service in SERVICES:
         port = (addresses or {}).get(service, ":0").rpartition(":")[2]
         command += [f"--{service}-port", port]

@@ -93,8 +93,8 @@ DROP INDEX idx_commits_parent;
 CREATE INDEX idx_commits_parent ON commits USING gin (parent_hashes) WITH (gin_pending_list_limit = 256);
 
 -- ref_count: live manifests of the repository that contain the asset; at 0 the row goes, and gives its
--- chunks back. recipe_hash: BLAKE3 of the ordered chunk list, so that one content cannot be counted under
--- two recipes. Room on each page keeps the counting in place (HOT).
+-- chunks back. recipe_hash: of size and chunk list as a manifest has them, so that one content cannot be
+-- counted under two lists. Room on each page keeps the counting in place (HOT).
 ALTER TABLE assets
     ALTER COLUMN hash TYPE TEXT COLLATE "C",
     ADD COLUMN ref_count INT NOT NULL DEFAULT 0 CHECK (ref_count >= 0),

@@ -13,7 +13,7 @@ class CheckoutReport:
     # Files and links written, and paths removed.
     files: int
     removed: int
-    # Of the files written: bytes, and chunks.
+    # Of the files written: bytes, and chunks with recipes.
     bytes: int
     chunks: int
     # Over the wire; the other chunks were in the folder.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import File
 
+from dits_client.content.chunking import HASH_BYTES
 from dits_client.errors import ClientError, ConflictError, os_error
 from dits_client.progress import Stage
 from dits_client.transfer.download import Downloader, list_chunk_refs
@@ -70,6 +71,7 @@ class FileWriter:
         files = [target.file for target in targets]
         lists = [list_chunk_refs(*chunks) for chunks in self._downloader.fetch_chunk_lists(files)]
         self.chunks += sum(map(len, lists))
+        self.chunks += sum(len(file.recipe_hashes) // HASH_BYTES for file in files)
         contents = self._downloader.fetch_chunks([chunk for chunks in lists for chunk in chunks])
         for target, chunks in zip(targets, lists, strict=True):
             self._write_file(target, islice(contents, len(chunks)))

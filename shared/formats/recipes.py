@@ -11,7 +11,7 @@ from dits.repo.v1.manifest_pb2 import File, Recipe
 from shared.formats.canonical import HASH_BYTES, FormatError, content_hash, parse_canonical
 
 MAX_CHUNK_BYTES = 16 << 20
-MAX_INLINE_CHUNKS = 1024
+MAX_INLINE_CHUNKS = 8
 RECIPE_CHUNKS = 16_384
 
 

@@ -48,7 +48,7 @@ async def _assert_assets(connection: asyncpg.Connection[asyncpg.Record]) -> None
         for name, file in files.items():
             key = row["repo_id"], name
             expected[key] = expected.get(key, 0) + 1
-            packed = file.chunk_hashes
+            packed = file.chunk_hashes or file.recipe_hashes
             has_recipes |= bool(file.recipe_hashes)
             chunks[key] = {packed[i : i + 32].hex() for i in range(0, len(packed), 32)}
     rows = await connection.fetch("SELECT repo_id::text, hash, ref_count FROM assets")

@@ -19,7 +19,7 @@ from dits_client.workspace.index import DIRECTORY_STAT, Index
 from dits_client.workspace.read_files import ReadResult, is_racy
 from dits_client.workspace.scan import scan_directory
 from dits_client.workspace.snapshot import Snapshot
-from shared.formats import manifests, recipes
+from shared.formats import manifests
 from shared.formats.canonical import EMPTY_HASH
 from shared.formats.recipes import decode_recipe
 
@@ -204,8 +204,7 @@ def test_a_file_that_goes_while_the_folder_is_read_is_left_out(tmp_path: Path) -
     assert list(leaves(index, snapshot.tree)) == ["stays"]
 
 
-def test_recipes_of_large_files_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipes, "MAX_INLINE_CHUNKS", 2)
+def test_recipes_of_large_files_are_kept(tmp_path: Path) -> None:
     write(tmp_path, {"a": os.urandom(2_000_000)})
     index = Index()
     read: list[ReadResult] = []

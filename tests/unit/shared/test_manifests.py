@@ -118,6 +118,7 @@ def test_bad_names_are_refused(name: str) -> None:
 
 ONE = blake3(b"x").digest()
 TWO = blake3(b"y").digest()
+MANY = MAX_INLINE_CHUNKS + 1
 
 
 def _file(**fields: object) -> Entry:
@@ -137,13 +138,13 @@ def _file(**fields: object) -> Entry:
         (_file(chunk_sizes=[0], size=0), "file.chunk_sizes"),
         (_file(chunk_sizes=[(16 << 20) + 1], size=(16 << 20) + 1), "file.chunk_sizes"),
         (_file(chunk_hashes=b"", chunk_sizes=[], size=0), "file.hash"),
-        (_file(chunk_hashes=ONE * 1025, chunk_sizes=[1] * 1025, size=1025), "file.chunk_sizes"),
+        (_file(chunk_hashes=ONE * MANY, chunk_sizes=[1] * MANY, size=MANY), "file.chunk_sizes"),
         (_file(recipe_hashes=ONE), "file.recipe_hashes"),
         (
             _file(recipe_hashes=ONE[:5], chunk_hashes=b"", chunk_sizes=[], size=2000),
             "file.recipe_hashes",
         ),
-        (_file(recipe_hashes=ONE, chunk_hashes=b"", chunk_sizes=[], size=1024), "file.size"),
+        (_file(recipe_hashes=ONE, chunk_hashes=b"", chunk_sizes=[], size=MANY - 1), "file.size"),
         (_file(recipe_hashes=ONE, chunk_hashes=b"", chunk_sizes=[], size=1 << 39), "file.size"),
         (Entry(name="a"), "kind"),
         (Entry(name="a", directory=Directory()), "directory.manifest_hash"),

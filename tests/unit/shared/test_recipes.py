@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from shared.formats.canonical import FormatError, split_hashes
 from shared.formats.recipes import (
+    MAX_INLINE_CHUNKS,
     RECIPE_CHUNKS,
     decode_recipe,
+    encode_list,
     encode_recipe,
     file_chunks,
     list_hash,
@@ -57,10 +59,36 @@ def test_file_chunks_joins_recipes() -> None:
         file_chunks(file, [full, rest])
 
 
-def test_a_short_list_may_not_hide_in_a_recipe() -> None:
-    short = Recipe(chunk_hashes=ONE * 1024, chunk_sizes=[2] * 1024)
-    with pytest.raises(FormatError):
-        file_chunks(File(size=2048, hash=ONE, recipe_hashes=TWO), [short])
+def _chunks(count: int) -> tuple[bytes, list[int]]:
+    return b"".join(blake3(b"%d" % n).digest() for n in range(count)), list(range(1, count + 1))
+
+
+def test_a_list_has_one_encoding() -> None:
+    inline = _chunks(MAX_INLINE_CHUNKS)
+    assert list(encode_list(*inline)) == []
+    hidden = Recipe(chunk_hashes=inline[0], chunk_sizes=inline[1])
+    with pytest.raises(FormatError) as caught:
+        file_chunks(File(size=sum(inline[1]), hash=ONE, recipe_hashes=TWO), [hidden])
+    assert caught.value.field == "recipe_hashes"
+
+
+@pytest.mark.parametrize(
+    ("count", "lengths"),
+    [
+        (MAX_INLINE_CHUNKS + 1, [MAX_INLINE_CHUNKS + 1]),
+        (RECIPE_CHUNKS, [RECIPE_CHUNKS]),
+        (RECIPE_CHUNKS + 1, [RECIPE_CHUNKS, 1]),
+        (2 * RECIPE_CHUNKS, [RECIPE_CHUNKS, RECIPE_CHUNKS]),
+    ],
+)
+def test_a_long_list_is_cut_into_recipes(count: int, lengths: list[int]) -> None:
+    hashes, sizes = _chunks(count)
+    contents = list(encode_list(hashes, sizes))
+    recipes = [decode_recipe(content) for content in contents]
+    assert [len(recipe.chunk_sizes) for recipe in recipes] == lengths
+    names = b"".join(blake3(content).digest() for content in contents)
+    file = File(size=sum(sizes), hash=ONE, recipe_hashes=names)
+    assert file_chunks(file, recipes) == (hashes, sizes)
 
 
 @pytest.mark.parametrize(

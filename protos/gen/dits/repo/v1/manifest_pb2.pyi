@@ -98,8 +98,8 @@ Global___Entry: _TypeAlias = Entry  # noqa: Y015
 
 @_typing.final
 class File(_message.Message):
-    """The content of a regular file as a list of chunks: inline in `chunk_hashes` and `chunk_sizes` up to
-    1024 chunks, in recipe chunks above that. An empty file has neither.
+    """The content of a regular file as a list of chunks. A list of up to 8 chunks stands inline, in `chunk_hashes`
+    and `chunk_sizes`; a longer one stands in recipe chunks, and only there. An empty file has neither.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -146,8 +146,8 @@ Global___File: _TypeAlias = File  # noqa: Y015
 
 @_typing.final
 class Recipe(_message.Message):
-    """A part of the chunk list of a large file, stored as a chunk. All but the last of a file hold exactly
-    16,384 chunks.
+    """The chunk list of a file of more than 8 chunks, or a part of it, stored as a chunk. All recipes of a file but the
+    last hold exactly 16,384 chunks; the last holds at least one.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
