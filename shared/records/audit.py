@@ -25,15 +25,16 @@ async def audit(
     caller = call.access.caller
     actor_type = "user" if caller is None or caller.is_session else "api_token"
     await connection.execute(
-        Q.audit,
-        caller.user_id if caller else None,
-        actor_type,
-        action,
-        resource_type,
-        str(resource_id),
-        resource_name,
-        json.dumps(details) if details else None,
-        call.peer_ip,
-        call.user_agent,
-        call.request_id,
+        *Q.bind.audit(
+            actor_id=caller.user_id if caller else None,
+            actor_type=actor_type,
+            action=action,
+            resource_type=resource_type,
+            resource_id=str(resource_id),
+            resource_name=resource_name,
+            details=json.dumps(details) if details else None,
+            peer_ip=call.peer_ip,
+            user_agent=call.user_agent,
+            request_id=call.request_id,
+        )
     )

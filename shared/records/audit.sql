@@ -1,3 +1,4 @@
 -- name: audit
 -- Adds one entry to the append-only audit log, in the caller's transaction.
-SELECT audit($1, $2, $3, $4, $5, $6, $7::jsonb, $8::inet, $9, $10);
+SELECT audit(:actor_id, :actor_type, :action, :resource_type, :resource_id, :resource_name,
+             :details::jsonb, :peer_ip::inet, :user_agent, :request_id);

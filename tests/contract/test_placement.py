@@ -103,7 +103,7 @@ def test_queries_stay_on_their_side() -> None:
         name = str(path.relative_to(ROOT))
         owner = name.split("/")[1] if name.startswith("services/") else "shared"
         for query, statement in Queries(path).statements.items():
-            found |= {(name, query, table) for table in strangers(statement, SIDE[owner])}
+            found |= {(name, query, table) for table in strangers(statement.text, SIDE[owner])}
     assert found == BREACHES
 
 

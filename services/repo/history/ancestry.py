@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import CommitContent, Signer
@@ -65,23 +66,29 @@ async def insert(
     graph: Mapping[str, Node],
 ) -> int:
     """Adds commits with their nodes; returns how many were new."""
-    columns = zip(*(_columns(name, content, graph[name]) for name, content in commits), strict=True)
-    rows = await connection.fetch(Q.insert_commits, repo_id, *map(list, columns))
+    names = [name for name, _ in commits]
+    nodes = [graph[name] for name in names]
+    contents = [content for _, content in commits]
+    rows = await connection.fetch(
+        *Q.bind.insert_commits(
+            repository_id=repo_id,
+            hashes=names,
+            trees=[node.tree for node in nodes],
+            parents=[",".join(node.parents) for node in nodes],
+            generations=[node.generation for node in nodes],
+            messages=[content.message for content in contents],
+            **_signers("author", [content.author for content in contents]),
+            **_signers("committer", [content.committer for content in contents]),
+        )
+    )
     return len(rows)
 
 
-def _columns(name: str, content: CommitContent, node: Node) -> tuple[object, ...]:
-    return (
-        name,
-        node.tree,
-        ",".join(node.parents),
-        node.generation,
-        *_signer(content.author),
-        *_signer(content.committer),
-        content.message,
-    )
-
-
-def _signer(signer: Signer) -> tuple[str, str, datetime, int]:
-    time = EPOCH + timedelta(microseconds=signer.time_us)
-    return signer.name, signer.email, time, signer.offset_minutes
+def _signers(role: str, signers: Sequence[Signer]) -> dict[str, list[Any]]:
+    """Returns the columns of the authors or committers of some commits."""
+    return {
+        f"{role}_names": [signer.name for signer in signers],
+        f"{role}_emails": [signer.email for signer in signers],
+        f"{role}_timestamps": [EPOCH + timedelta(microseconds=s.time_us) for s in signers],
+        f"{role}_offsets": [signer.offset_minutes for signer in signers],
+    }

@@ -18,17 +18,19 @@ WITH RECURSIVE reached AS (
 SELECT EXISTS (SELECT FROM reached WHERE hash = $3);
 
 -- name: insert_commits
--- Adds commits, parents first; those that are there stay as they are. $4 lists parents with commas.
+-- Adds commits, parents first; those that are there stay as they are. Each of :parents is a list with commas.
 INSERT INTO commits (repo_id, hash, parent_hashes, tree_hash, generation,
                      author_name, author_email, author_timestamp, author_offset_minutes,
                      committer_name, committer_email, committer_timestamp, committer_offset_minutes,
                      message)
-SELECT $1, d.hash, coalesce(string_to_array(nullif(d.parents, ''), ','), '{}'), d.tree, d.generation,
+SELECT :repository_id, d.hash, coalesce(string_to_array(nullif(d.parents, ''), ','), '{}'), d.tree, d.generation,
        d.author, d.author_email, d.authored, d.author_offset,
        d.committer, d.committer_email, d.committed, d.committer_offset, d.message
-FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[],
-            $6::text[], $7::text[], $8::timestamptz[], $9::smallint[],
-            $10::text[], $11::text[], $12::timestamptz[], $13::smallint[], $14::text[])
+FROM unnest(:hashes::text[], :trees::text[], :parents::text[], :generations::bigint[],
+            :author_names::text[], :author_emails::text[],
+            :author_timestamps::timestamptz[], :author_offsets::smallint[],
+            :committer_names::text[], :committer_emails::text[],
+            :committer_timestamps::timestamptz[], :committer_offsets::smallint[], :messages::text[])
      AS d (hash, tree, parents, generation, author, author_email, authored, author_offset,
            committer, committer_email, committed, committer_offset, message)
 ORDER BY d.hash

@@ -76,20 +76,19 @@ async def record(
 async def _insert(
     connection: Connection, repo_id: UUID, names: Sequence[str], assets: Mapping[str, Asset]
 ) -> list[Row]:
-    rows = [
-        (
-            name,
-            asset.file.size,
-            _mime_type(asset.name),
-            asset.name,
-            asset.chunk_count,
-            asset.manifests,
-            asset.recipe,
+    rows = [assets[name] for name in names]
+    return await connection.fetch(
+        *Q.bind.insert_assets(
+            repository_id=repo_id,
+            hashes=names,
+            sizes=[asset.file.size for asset in rows],
+            mime_types=[_mime_type(asset.name) for asset in rows],
+            file_names=[asset.name for asset in rows],
+            chunk_counts=[asset.chunk_count for asset in rows],
+            ref_counts=[asset.manifests for asset in rows],
+            recipe_hashes=[asset.recipe for asset in rows],
         )
-        for name, asset in ((name, assets[name]) for name in names)
-    ]
-    columns = map(list, zip(*rows, strict=True))
-    return await connection.fetch(Q.insert_assets, repo_id, *columns)
+    )
 
 
 def _mime_type(name: str) -> str | None:

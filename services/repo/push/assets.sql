@@ -1,8 +1,9 @@
 -- name: insert_assets
 -- Adds the file contents that are new; those that are there are locked and left as they are.
 INSERT INTO assets (repo_id, hash, size, mime_type, file_name, chunk_count, ref_count, recipe_hash)
-SELECT $1, d.hash, d.size, d.mime, d.name, d.chunks, d.n, d.recipe
-FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[])
+SELECT :repository_id, d.hash, d.size, d.mime, d.name, d.chunks, d.n, d.recipe
+FROM unnest(:hashes::text[], :sizes::bigint[], :mime_types::text[], :file_names::text[],
+            :chunk_counts::int[], :ref_counts::int[], :recipe_hashes::text[])
      AS d (hash, size, mime, name, chunks, n, recipe)
 ORDER BY d.hash
 ON CONFLICT (repo_id, hash) DO UPDATE SET ref_count = assets.ref_count WHERE false

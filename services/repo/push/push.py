@@ -211,20 +211,20 @@ class _Transaction:
         bringers = self._bringers()
         for name in fresh:  # children first, as they came
             self.counts[name] = self._count(self.push.manifests[name])
-        rows = [
-            (
-                name,
-                bringers[name],
-                changes.predecessors.get(name),
-                self.counts[name].entries,
-                self.counts[name].size,
-                self.counts[name].chunks,
-                self.stored[name],
+        names = sorted(fresh)
+        counts = [self.counts[name] for name in names]
+        inserted = await self.connection.fetch(
+            *Q.bind.insert_manifests(
+                repository_id=self.repo_id,
+                hashes=names,
+                commit_hashes=[bringers[name] for name in names],
+                parent_hashes=[changes.predecessors.get(name) for name in names],
+                entry_counts=[count.entries for count in counts],
+                total_sizes=[count.size for count in counts],
+                chunk_counts=[count.chunks for count in counts],
+                contents=[self.stored[name] for name in names],
             )
-            for name in sorted(fresh)
-        ]
-        columns = map(list, zip(*rows, strict=True))
-        inserted = await self.connection.fetch(Q.insert_manifests, self.repo_id, *columns)
+        )
         return [row["hash"] for row in inserted]
 
     def _count(self, manifest: Manifest) -> Counts:

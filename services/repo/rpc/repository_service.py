@@ -76,7 +76,13 @@ class RepositoryService:
             if request.owner:
                 owner = await _owner(connection, request.owner, user_id)
                 found = await connection.fetch(
-                    Q.list_of_owner, user_id, *after, page.size + 1, owner[0], owner[1]
+                    *Q.bind.list_of_owner(
+                        user_id=user_id,
+                        owner_type=owner[0],
+                        owner_id=owner[1],
+                        after=after[1],
+                        count=page.size + 1,
+                    )
                 )
             else:
                 found = await connection.fetch(Q.list_granted, user_id, *after, page.size + 1)
@@ -119,15 +125,16 @@ class RepositoryService:
     ) -> UUID:
         try:
             created: UUID = await connection.fetchval(
-                Q.create_repository,
-                request.name,
-                request.description or None,
-                owner_type,
-                owner_id,
-                _VISIBILITIES[request.visibility],
-                request.default_branch or "main",
-                self._settings.region,
-                self._settings.region,
+                *Q.bind.create_repository(
+                    name=request.name,
+                    description=request.description or None,
+                    owner_type=owner_type,
+                    owner_id=owner_id,
+                    visibility=_VISIBILITIES[request.visibility],
+                    default_branch=request.default_branch or "main",
+                    storage_bucket=self._settings.region,
+                    storage_region=self._settings.region,
+                )
             )
         except asyncpg.UniqueViolationError:
             raise name_taken("repository", request.name) from None

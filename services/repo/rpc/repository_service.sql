@@ -7,7 +7,8 @@ FROM owner_identities WHERE name_key = $1 AND active;
 -- A new repository; repositories_owner_name_key means that the name is taken.
 INSERT INTO repositories (name, description, owner_type, owner_id, visibility, default_branch,
                           storage_bucket, storage_region)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+VALUES (:name, :description, :owner_type, :owner_id, :visibility, :default_branch,
+        :storage_bucket, :storage_region)
 RETURNING id;
 
 -- name: create_settings
@@ -45,19 +46,19 @@ ORDER BY o.name_key, lower(r.name)
 LIMIT $4;
 
 -- name: list_of_owner
--- Repositories of one owner ($5, $6) that user $1 may see, by name, after $3.
+-- Repositories of one owner that a user may see, by name, after one name; :after NULL = from the beginning.
 SELECT r.id, o.name AS owner, r.name, r.description, r.visibility, r.default_branch, r.archived,
        r.created_at, r.updated_at, r.pushed_at,
        s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions,
-       repository_permission($1, r.id) AS permission
+       repository_permission(:user_id, r.id) AS permission
 FROM repositories r
 JOIN repository_settings s ON s.repo_id = r.id
 JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
-WHERE r.owner_type = $5 AND r.owner_id = $6 AND r.deleted_at IS NULL
-  AND repository_permission($1, r.id) > 0
-  AND ($2::text IS NULL OR lower(r.name) > $3::text COLLATE "C")
+WHERE r.owner_type = :owner_type AND r.owner_id = :owner_id AND r.deleted_at IS NULL
+  AND repository_permission(:user_id, r.id) > 0
+  AND (:after::text IS NULL OR lower(r.name) > :after COLLATE "C")
 ORDER BY lower(r.name)
-LIMIT $4;
+LIMIT :count;
 
 -- name: token_reach
 -- The only repositories that an API token reaches; NULL = all that its owner reaches.
