@@ -9,8 +9,10 @@ from dits.auth.v1 import (
     token_service_pb2,
 )
 
-from services.auth.access.decisions import FLUSH_SECONDS, AccessService, LocalAccess
+from services.auth.access.decisions import LocalAccess
+from services.auth.background.credential_uses import STORE_SECONDS, CredentialUseStore
 from services.auth.credentials.passwords import Hasher
+from services.auth.rpc.access_service import AccessService
 from services.auth.rpc.account_service import AccountService
 from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.token_service import TokenService
@@ -27,6 +29,7 @@ async def build(runtime: Runtime) -> ServiceServer:
     settings = runtime.settings
     database = await Database.connect(runtime.dsn, service="auth", size=settings.pool_size)
     access = LocalAccess(database)
+    uses = CredentialUseStore(database, access.uses)
     hasher = Hasher(settings.hashing_slots)
     writes = IdempotentWrites(database, runtime.key)
     accounts = AccountService(database, writes, hasher, is_open=settings.registration_open)
@@ -47,7 +50,7 @@ async def build(runtime: Runtime) -> ServiceServer:
         access,
         servicers,
         background=[
-            BackgroundTask("flush uses of credentials", access.flush, FLUSH_SECONDS),
+            BackgroundTask("store uses of credentials", uses.store, STORE_SECONDS),
             BackgroundTask("expire request ids", writes.expire, EXPIRE_SECONDS),
         ],
     )

@@ -24,21 +24,3 @@ WHERE r.deleted_at IS NULL AND r.id = coalesce(
     $2, (SELECT n.id FROM repository_identities n
          JOIN owner_identities no ON no.owner_type = n.owner_type AND no.owner_id = n.owner_id
          WHERE no.name_key = $3 AND lower(n.name) = $4 AND n.deleted_at IS NULL));
-
--- name: touch_sessions
--- Notes that sessions are in use, and their users active. The rows of the sessions are taken in order.
-WITH used AS (
-    SELECT id FROM sessions WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
-), touched AS (
-    UPDATE sessions s SET last_active_at = now() FROM used WHERE s.id = used.id RETURNING s.user_id
-)
-UPDATE users u SET last_active_at = now()
-WHERE u.id IN (SELECT t.user_id FROM touched t)
-  AND coalesce(u.last_active_at < now() - interval '1 minute', true);
-
--- name: touch_tokens
--- Notes that API tokens are in use.
-WITH used AS (
-    SELECT id FROM api_tokens WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
-)
-UPDATE api_tokens t SET last_used_at = now() FROM used WHERE t.id = used.id;

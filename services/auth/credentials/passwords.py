@@ -1,4 +1,4 @@
-"""Passwords: what is accepted, and Argon2id off the event loop with a bounded queue."""
+"""Passwords: the rules for new ones, and Argon2id in threads with a bounded queue."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Result = TypeVar("Result")
 LEAST_BYTES = 12
 MOST_BYTES = 1024
 ALGORITHM = "argon2id"
-# A login waits behind at most this many others per slot; more is refused, not queued.
+# At most this many logins wait for each slot; the next is refused.
 QUEUE_PER_SLOT = 16
 # Verified when there is no such user, so that the answer takes as long. Same parameters as the Hasher.
-_NOBODY = (
+_NO_USER = (
     "$argon2id$v=19$m=65536,t=3,p=1$tAzPA/8Mjmvk7eraY/hTpQ$"
     "DnpQ7wHsPg2TvW8cKxyqvHFxrGmevhJxtOmwdq1Vhaw"
 )
 
 
-def acceptable(password: str, username: str, email: str) -> str:
-    """A new password, held against the rules."""
+def require_strong(password: str, username: str, email: str) -> str:
+    """Returns a new password. Raises INVALID_FIELD if it is too short, too long or easy to guess."""
     if not LEAST_BYTES <= len(password.encode()) <= MOST_BYTES:
         raise invalid_field("password", f"must have {LEAST_BYTES} to {MOST_BYTES} bytes")
     folded = password.lower()
@@ -37,8 +37,8 @@ def acceptable(password: str, username: str, email: str) -> str:
     return password
 
 
-def salt_of(phc: str) -> str:
-    """The salt inside a PHC string, `$argon2id$v=19$m=…,t=…,p=…$salt$hash`."""
+def read_salt(phc: str) -> str:
+    """Returns the salt inside a PHC string, `$argon2id$v=19$m=…,t=…,p=…$salt$hash`."""
     return phc.split("$")[4]
 
 
@@ -52,29 +52,25 @@ class Hasher:
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
-        """The PHC string of a password."""
-        return await self._run(lambda: self._argon.hash(password))
+        """Returns the PHC string of a password. Raises SERVER_BUSY."""
+        return await self._hash_in_thread(lambda: self._argon.hash(password))
 
     async def verify(self, phc: str | None, password: str) -> bool:
-        """Whether the password fits; for None the same work and False."""
+        """Returns whether the password fits; for None, False after the same work. Raises SERVER_BUSY."""
 
         def check() -> bool:
             try:
-                return self._argon.verify(phc or _NOBODY, password) and phc is not None
+                return self._argon.verify(phc or _NO_USER, password) and phc is not None
             except (VerificationError, InvalidHashError):
                 return False
 
-        return await self._run(check)
+        return await self._hash_in_thread(check)
 
-    def outdated(self, phc: str) -> bool:
-        """Whether a PHC string was made with other parameters than today's."""
+    def is_outdated(self, phc: str) -> bool:
+        """Returns whether a PHC string was made with other parameters than today's."""
         return self._argon.check_needs_rehash(phc)
 
-    def close(self) -> None:
-        """Lets the threads end."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _run(self, work: Callable[[], Result]) -> Result:
+    async def _hash_in_thread(self, work: Callable[[], Result]) -> Result:
         if self._waiting >= self._most_waiting:
             raise server_busy("too many passwords are being checked", 2.0)
         self._waiting += 1

@@ -1,8 +1,10 @@
-"""Accounts: registering and reading them."""
+"""Accounts: creating and reading them."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
+from typing import Self
 
 import asyncpg
 from dits.auth.v1 import account_service_pb2 as pb
@@ -26,6 +28,33 @@ _STATUS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A new account that obeys the rules.
+
+    Attributes:
+        name: to show to people; the username unless the request says otherwise.
+    """
+
+    username: str
+    email: str
+    password: str = field(repr=False)
+    name: str
+
+    @classmethod
+    def parse(cls, request: pb.RegisterRequest) -> Self:
+        """Returns the account that a request describes. Raises INVALID_FIELD."""
+        if request.request_id:
+            validation.uuid("request_id", request.request_id)
+        username = validation.username("username", request.username)
+        name = validation.text("name", request.name, most=255) or username
+        email = request.email
+        if len(email.encode()) > 254 or not _EMAIL.fullmatch(email):
+            raise invalid_field("email", "must be an address of at most 254 bytes with one @")
+        password = passwords.require_strong(request.password, username, email)
+        return cls(username, email, password, name)
+
+
 class AccountService:
     """The RPCs of dits.auth.v1.AccountService."""
 
@@ -37,35 +66,53 @@ class AccountService:
         *,
         is_open: bool,
     ) -> None:
+        """`is_open`: everyone may create an account."""
         self._database = database
         self._writes = writes
         self._hasher = hasher
         self._is_open = is_open
 
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
-        """Opens an account with a password."""
+        """Creates an account with a password."""
         if not self._is_open:
             raise permission_missing("open registration")
-        _validate(request)
-        phc = await self._hasher.hash(request.password)
+        registration = Registration.parse(request)
+        phc = await self._hasher.hash(registration.password)
 
-        async def work(connection: Connection) -> pb.RegisterResponse:
-            row = await _create(connection, request, phc)
+        async def create(connection: Connection) -> pb.RegisterResponse:
+            row = await _create_account(connection, registration, phc)
             await audit(connection, call, "user.registered", "user", row["id"], row["username"])
-            return pb.RegisterResponse(user=user_message(row))
+            return pb.RegisterResponse(user=_message(row))
 
-        return await self._writes.once(call, Repeatable.of(request), pb.RegisterResponse, work)
+        return await self._writes.once(call, Repeatable.of(request), pb.RegisterResponse, create)
 
     async def GetMe(self, request: pb.GetMeRequest, call: Call) -> pb.GetMeResponse:
-        """The caller's own account."""
+        """Returns the caller's own account."""
         del request
         row = await self._database.fetchrow(Q.user_by_id, call.caller.user_id)
         if row is None:
             raise not_found("user", str(call.caller.user_id))
-        return pb.GetMeResponse(user=user_message(row))
+        return pb.GetMeResponse(user=_message(row))
 
 
-def user_message(row: Row) -> pb.User:
+async def _create_account(connection: Connection, registration: Registration, phc: str) -> Row:
+    """Inserts the rows of a new account and returns that of users. Raises NAME_TAKEN."""
+    try:
+        row = await connection.fetchrow(
+            Q.create_user, registration.username, registration.email, registration.name
+        )
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name == "users_email_key":
+            raise name_taken("email", registration.email) from None
+        raise name_taken("username", registration.username) from None
+    assert row is not None  # noqa: S101  RETURNING of an INSERT
+    await connection.execute(
+        Q.create_credentials, row["id"], phc, passwords.read_salt(phc), passwords.ALGORITHM
+    )
+    return row
+
+
+def _message(row: Row) -> pb.User:
     """A row of users as its owner sees it."""
     return pb.User(
         id=str(row["id"]),
@@ -76,31 +123,3 @@ def user_message(row: Row) -> pb.User:
         status=_STATUS[row["status"]],
         create_time=row["created_at"],
     )
-
-
-def _validate(request: pb.RegisterRequest) -> None:
-    """Holds a new account against the rules."""
-    if request.request_id:
-        validation.uuid("request_id", request.request_id)
-    validation.username("username", request.username)
-    validation.text("name", request.name, most=255)
-    if len(request.email.encode()) > 254 or not _EMAIL.fullmatch(request.email):
-        raise invalid_field("email", "must be an address of at most 254 bytes with one @")
-    passwords.acceptable(request.password, request.username, request.email)
-
-
-async def _create(connection: Connection, request: pb.RegisterRequest, phc: str) -> Row:
-    """The rows of a new account."""
-    try:
-        row = await connection.fetchrow(
-            Q.create_user, request.username, request.email, request.name or request.username
-        )
-    except asyncpg.UniqueViolationError as error:
-        if error.constraint_name == "users_email_key":
-            raise name_taken("email", request.email) from None
-        raise name_taken("username", request.username) from None
-    assert row is not None  # noqa: S101  RETURNING of an INSERT
-    await connection.execute(
-        Q.create_credentials, row["id"], phc, passwords.salt_of(phc), passwords.ALGORITHM
-    )
-    return row

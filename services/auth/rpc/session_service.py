@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
+from dataclasses import dataclass, field
+from typing import Self
 
 from dits.auth.v1 import session_service_pb2 as pb
 
-from services.auth.credentials.passwords import MOST_BYTES, Hasher, salt_of
+from services.auth.credentials import login_throttles
+from services.auth.credentials.passwords import MOST_BYTES, Hasher, read_salt
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.errors import invalid_field, rate_limited, unauthenticated
+from shared.errors import invalid_field, unauthenticated
 from shared.formats import credentials
 from shared.records.audit import audit
 from shared.rpc import validation
@@ -17,11 +19,34 @@ from shared.rpc.call import Access, Call, Caller
 
 Q = sql.load(__file__)
 
-# Failures within 15 minutes after which a bucket is closed. A whole studio may share an address.
-LOGIN_LIMIT = 10
-ADDRESS_LIMIT = 100
-# Whatever is wrong: the same words.
+# The same words for every failure.
 WRONG = "this login and password do not belong together"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginAttempt:
+    """A login and what is said to be its password.
+
+    Attributes:
+        login: username or e-mail address, in lower case.
+        device_name: may be empty.
+        buckets: where a failure is counted.
+    """
+
+    login: str
+    password: str = field(repr=False)
+    device_name: str
+    buckets: list[str]
+
+    @classmethod
+    def parse(cls, request: pb.LoginRequest, call: Call) -> Self:
+        """Returns the attempt that a request makes. Raises INVALID_FIELD."""
+        login = validation.text("login", request.login, least=1, most=254).lower()
+        device_name = validation.text("device_name", request.device_name, most=255)
+        if not 1 <= len(request.password.encode()) <= MOST_BYTES:
+            raise invalid_field("password", f"must have 1 to {MOST_BYTES} bytes")
+        buckets = login_throttles.list_buckets(login, call.peer_ip)
+        return cls(login, request.password, device_name, buckets)
 
 
 class SessionService:
@@ -32,20 +57,24 @@ class SessionService:
         self._hasher = hasher
 
     async def Login(self, request: pb.LoginRequest, call: Call) -> pb.LoginResponse:
-        """Opens a session for a username or address and its password."""
-        login = validation.text("login", request.login, least=1, most=254).lower()
-        validation.text("device_name", request.device_name, most=255)
-        if not 1 <= len(request.password.encode()) <= MOST_BYTES:
-            raise invalid_field("password", f"must have 1 to {MOST_BYTES} bytes")
-        buckets = _buckets(login, call.peer_ip)
-        await self._refuse_throttled(buckets)
-        row = await self._database.fetchrow(Q.login_row, login)
-        fits = await self._hasher.verify(row["password_hash"] if row else None, request.password)
-        if row is None or not fits or row["status"] != "active":
-            await self._failed(buckets, row)
-            raise unauthenticated(WRONG)
-        await self._refresh_hash(row, request.password)
-        return await self._open(row, request.device_name, call, buckets[0])
+        """Opens a session for a username or e-mail address and its password."""
+        attempt = LoginAttempt.parse(request, call)
+        await login_throttles.require_open(self._database, attempt.buckets)
+        user = await self._authenticate(attempt)
+        token = credentials.mint(credentials.Kind.SESSION)
+
+        async def open_session(connection: Connection) -> Row:
+            return await _open_session(connection, call, user, attempt, token)
+
+        session = await self._database.transaction(open_session)
+        issued = pb.IssuedSession(
+            id=str(session["id"]),
+            token=token,
+            expire_time=session["expires_at"],
+            user_id=str(user["id"]),
+            username=user["username"],
+        )
+        return pb.LoginResponse(session=issued)
 
     async def Logout(self, request: pb.LogoutRequest, call: Call) -> pb.LogoutResponse:
         """Ends the session that the call came with."""
@@ -54,80 +83,61 @@ class SessionService:
         if not caller.is_session:
             raise invalid_field("authorization", "an API token cannot log out; revoke it instead")
 
-        async def work(connection: Connection) -> None:
+        async def end_session(connection: Connection) -> None:
             if await connection.fetchval(Q.revoke_session, caller.credential_id, caller.user_id):
                 await audit(connection, call, "session.ended", "session", caller.credential_id, "")
 
-        await self._database.transaction(work)
+        await self._database.transaction(end_session)
         return pb.LogoutResponse()
 
-    async def _refuse_throttled(self, buckets: list[str]) -> None:
-        row = await self._database.fetchrow(Q.throttle_wait, buckets)
-        wait = row[0] if row else None
-        if wait is not None and wait > 0:
-            raise rate_limited(wait)
+    async def _authenticate(self, attempt: LoginAttempt) -> Row:
+        """Returns the account. If the password is wrong, counts a failure and raises UNAUTHENTICATED."""
+        user = await self._database.fetchrow(Q.login_row, attempt.login)
+        phc = user["password_hash"] if user else None
+        fits = await self._hasher.verify(phc, attempt.password)
+        if user is None or not fits or user["status"] != "active":
+            await self._count_failure(attempt, user)
+            raise unauthenticated(WRONG)
+        await self._refresh_hash(user, attempt.password)
+        return user
 
-    async def _failed(self, buckets: list[str], row: Row | None) -> None:
-        """Counts a failed attempt."""
-        limits = [LOGIN_LIMIT, ADDRESS_LIMIT][: len(buckets)]
+    async def _count_failure(self, attempt: LoginAttempt, user: Row | None) -> None:
+        async def count(connection: Connection) -> None:
+            await login_throttles.count_failure(connection, attempt.buckets)
+            if user is not None:
+                await connection.execute(Q.note_failure, user["id"])
 
-        async def work(connection: Connection) -> None:
-            await connection.execute(Q.record_failure, buckets, limits)
-            if row is not None:
-                await connection.execute(Q.note_failure, row["id"])
+        await self._database.transaction(count)
 
-        await self._database.transaction(work)
-
-    async def _refresh_hash(self, row: Row, password: str) -> None:
-        """Brings an old hash up to today's parameters, now that the password is at hand."""
-        if not self._hasher.outdated(row["password_hash"]):
+    async def _refresh_hash(self, user: Row, password: str) -> None:
+        """Replaces a hash that was made with older parameters, while the password is at hand."""
+        if not self._hasher.is_outdated(user["password_hash"]):
             return
         phc = await self._hasher.hash(password)
         async with self._database.connection() as connection:
             await connection.execute(
-                Q.store_password_hash, row["id"], row["password_hash"], phc, salt_of(phc)
+                Q.store_password_hash, user["id"], user["password_hash"], phc, read_salt(phc)
             )
 
-    async def _open(self, user: Row, device_name: str, call: Call, bucket: str) -> pb.LoginResponse:
-        """The session row and its token."""
-        token = credentials.mint(credentials.Kind.SESSION)
 
-        async def work(connection: Connection) -> Row:
-            if await connection.fetchval(Q.lock_account, user["id"]) != "active":
-                raise unauthenticated(WRONG)
-            await connection.execute(Q.evict_sessions, user["id"])
-            session = await connection.fetchrow(
-                Q.create_session,
-                user["id"],
-                credentials.token_hash(token),
-                call.peer_ip,
-                call.user_agent,
-                device_name or None,
-            )
-            assert session is not None  # noqa: S101  RETURNING of an INSERT
-            await connection.execute(Q.forgive, bucket)
-            await connection.execute(Q.note_success, user["id"])
-            caller = Caller.of(user["id"], user["username"], session["id"], None)
-            call.access = Access(caller, None)
-            await audit(connection, call, "session.opened", "session", session["id"], device_name)
-            return session
-
-        session = await self._database.transaction(work)
-        return pb.LoginResponse(
-            session=pb.IssuedSession(
-                id=str(session["id"]),
-                token=token,
-                expire_time=session["expires_at"],
-                user_id=str(user["id"]),
-                username=user["username"],
-            )
-        )
-
-
-def _buckets(login: str, address: str | None) -> list[str]:
-    """Where failures are counted: the login from its network, and the address alone."""
-    if address is None:
-        return [f"login {login}"]
-    bits = 24 if ":" not in address else 64
-    network = ipaddress.ip_network(f"{address}/{bits}", strict=False)
-    return [f"login {login} from {network}", f"address {address}"]
+async def _open_session(
+    connection: Connection, call: Call, user: Row, attempt: LoginAttempt, token: str
+) -> Row:
+    """Inserts a session and makes it the credential of the call. Returns its id and when it ends."""
+    if await connection.fetchval(Q.lock_account, user["id"]) != "active":
+        raise unauthenticated(WRONG)
+    await connection.execute(Q.evict_sessions, user["id"])
+    session = await connection.fetchrow(
+        Q.create_session,
+        user["id"],
+        credentials.token_hash(token),
+        call.peer_ip,
+        call.user_agent,
+        attempt.device_name or None,
+    )
+    assert session is not None  # noqa: S101  RETURNING of an INSERT
+    await login_throttles.forget_failures(connection, attempt.buckets)
+    await connection.execute(Q.note_success, user["id"])
+    call.access = Access(Caller.of(user["id"], user["username"], session["id"], None), None)
+    await audit(connection, call, "session.opened", "session", session["id"], attempt.device_name)
+    return session

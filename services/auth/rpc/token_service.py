@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Self
 from uuid import UUID
 
 from dits.auth.v1 import token_service_pb2 as pb
@@ -28,6 +30,27 @@ MAX_REPOSITORIES = 100
 _UNMINTABLE = frozenset({"site:admin"})
 
 
+@dataclass(frozen=True, slots=True)
+class TokenGrant:
+    """What a new token may do.
+
+    Attributes:
+        name: what its owner calls it.
+        scopes: sorted; none is broader than those of the calling credential.
+        expires: when it ends.
+    """
+
+    name: str
+    scopes: list[str]
+    expires: datetime
+
+    @classmethod
+    def parse(cls, request: pb.CreateTokenRequest, caller: Caller) -> Self:
+        """Returns what a request asks for. Raises INVALID_FIELD or SCOPE_MISSING."""
+        name = validation.text("name", request.name, least=1, most=255)
+        return cls(name, _scopes(list(request.scopes), caller), _expiry(request))
+
+
 class TokenService:
     """The RPCs of dits.auth.v1.TokenService."""
 
@@ -42,39 +65,22 @@ class TokenService:
     async def CreateToken(
         self, request: pb.CreateTokenRequest, call: Call
     ) -> pb.CreateTokenResponse:
-        """Mints a token that can do no more than the calling credential."""
-        validation.text("name", request.name, least=1, most=255)
-        scopes = _scopes(list(request.scopes), call.caller)
-        expires = _expiry(request)
+        """Creates a token that can do no more than the calling credential."""
+        grant = TokenGrant.parse(request, call.caller)
         repositories = await self._repositories(list(request.repositories), call)
 
-        async def work(connection: Connection) -> pb.CreateTokenResponse:
-            secret = credentials.mint(credentials.Kind.API_TOKEN)
-            row = await connection.fetchrow(
-                Q.create_token,
-                call.caller.user_id,
-                request.name,
-                credentials.token_hash(secret),
-                scopes,
-                expires,
-                repositories,
-            )
-            assert row is not None  # noqa: S101  RETURNING of an INSERT
-            await audit(
-                connection, call, "token.created", "api_token", row["id"], row["name"],
-                scopes=scopes,
-            )  # fmt: skip
-            return pb.CreateTokenResponse(token=_message(row), secret=secret)
+        async def create(connection: Connection) -> pb.CreateTokenResponse:
+            return await _create_token(connection, call, grant, repositories)
 
-        return await self._writes.once(call, Repeatable.of(request), pb.CreateTokenResponse, work)
+        return await self._writes.once(call, Repeatable.of(request), pb.CreateTokenResponse, create)
 
     async def ListTokens(self, request: pb.ListTokensRequest, call: Call) -> pb.ListTokensResponse:
-        """The caller's live tokens, newest first."""
+        """Returns the caller's live tokens, newest first."""
         page = Page(self._key, request, call)
-        after = page.after or (None, None)
-        since = datetime.fromisoformat(after[0]) if after[0] else None
+        created, last_id = page.after or (None, None)
+        after = datetime.fromisoformat(created) if created else None
         found = await self._database.fetch(
-            Q.list_tokens, call.caller.user_id, since, after[1], page.size + 1
+            Q.list_tokens, call.caller.user_id, after, last_id, page.size + 1
         )
         rows, token = page.answer(found, _position)
         return pb.ListTokensResponse(tokens=map(_message, rows), next_page_token=token)
@@ -87,20 +93,20 @@ class TokenService:
         if token_id != call.caller.credential_id:
             call.caller.require_scope("user:write")
 
-        async def work(connection: Connection) -> None:
+        async def revoke(connection: Connection) -> None:
             row = await connection.fetchrow(Q.revoke_token, token_id, call.caller.user_id)
             if row is None:
                 raise not_found("api_token", request.token_id)
             if row["ended_now"]:
                 await audit(connection, call, "token.revoked", "api_token", token_id, row["name"])
 
-        await self._database.transaction(work)
+        await self._database.transaction(revoke)
         return pb.RevokeTokenResponse()
 
     async def _repositories(self, names: list[str], call: Call) -> list[UUID] | None:
-        """The ids of the repositories that a token is limited to; None = not limited.
+        """Returns the ids of the repositories that a token is limited to; None = not limited.
 
-        Made with a token that is limited itself, it reaches no others, and by default the same.
+        A token that is made with a limited token reaches no other repositories, and by default the same.
         """
         validation.count("repositories", names, MAX_REPOSITORIES, least=0)
         if not names and not call.caller.is_session:
@@ -115,8 +121,29 @@ class TokenService:
         return sorted(ids) or None
 
 
+async def _create_token(
+    connection: Connection, call: Call, grant: TokenGrant, repositories: list[UUID] | None
+) -> pb.CreateTokenResponse:
+    """Inserts a token and returns it with its secret."""
+    secret = credentials.mint(credentials.Kind.API_TOKEN)
+    row = await connection.fetchrow(
+        Q.create_token,
+        call.caller.user_id,
+        grant.name,
+        credentials.token_hash(secret),
+        grant.scopes,
+        grant.expires,
+        repositories,
+    )
+    assert row is not None  # noqa: S101  RETURNING of an INSERT
+    await audit(
+        connection, call, "token.created", "api_token", row["id"], row["name"], scopes=grant.scopes
+    )
+    return pb.CreateTokenResponse(token=_message(row), secret=secret)
+
+
 def _scopes(asked: list[str], caller: Caller) -> list[str]:
-    """The scopes of a new token, sorted, none broader than the caller's."""
+    """Returns the scopes of a new token, sorted. Raises SCOPE_MISSING if the caller lacks one."""
     if not asked:
         raise invalid_field("scopes", "must name at least one scope")
     for scope in asked:
@@ -127,7 +154,7 @@ def _scopes(asked: list[str], caller: Caller) -> list[str]:
 
 
 def _expiry(request: pb.CreateTokenRequest) -> datetime:
-    """When a new token ends."""
+    """Returns when a new token ends."""
     now = datetime.now(UTC)
     if not request.HasField("expire_time"):
         return now + DEFAULT_LIFE
