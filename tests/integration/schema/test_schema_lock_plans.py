@@ -119,18 +119,12 @@ def literal(value: object) -> str:
     return f"'{value}'"
 
 
-@pytest.mark.parametrize("statistics", ["none", "old", "right"])
-async def test_no_question_reads_all_locks(
-    conn: Connection, statistics: str, subtests: pytest.Subtests
-) -> None:
-    """The plan was made when there were hardly any locks, or all were deleted, or it knows the truth."""
-    for table in ("locks", "lock_history"):
-        await conn.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
-    ada, bob = await add_user(conn, "ada"), await add_user(conn, "bob")
+def asked_of(repo: Any, user: Any) -> Asked:
+    """What a user asks about a repository; the paths, and the lock, come with each question."""
     now = datetime.now(UTC)
-    asked: Asked = {
-        "repo": await add_repo(conn, ada),
-        "user": ada,
+    return {
+        "repo": repo,
+        "user": user,
         "nobody": None,
         "nothing": None,
         "now": now,
@@ -144,18 +138,39 @@ async def test_no_question_reads_all_locks(
         "end": prefix_end(""),
         "fence": 0,
     }
-    if statistics == "old":
-        await fill(conn, asked, bob)
-        await conn.execute("DELETE FROM locks")
-        await conn.execute("VACUUM (ANALYZE, TRUNCATE false) locks, lock_history")
-        assert await conn.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'locks'") == 0
-    await add_lock(conn, asked["repo"], bob, "shots/")
+
+
+async def delete_many(conn: Connection) -> None:
+    """Deletes all locks; the statistics then say that there are none, of many pages."""
+    await conn.execute("DELETE FROM locks")
+    await conn.execute("VACUUM (ANALYZE, TRUNCATE false) locks, lock_history")
+    assert await conn.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'locks'") == 0
+
+
+async def prepare_questions(conn: Connection, asked: Asked) -> None:
+    """Prepares the questions, and asks each so often that its plan is kept."""
     none = await new_id(conn, "SELECT gen_random_uuid()")
     for index, (question, (query, _)) in enumerate(QUESTIONS.items()):
         await conn.execute(f"PREPARE question_{index} AS {query}")
         for number in range(8):
             paths = [f"shots/{number}/a", f"props/{number}"]
             await buffers(conn, question, {**asked, "paths": paths, "lock": none, "locks": [none]})
+
+
+@pytest.mark.parametrize("statistics", ["none", "old", "right"])
+async def test_no_question_reads_all_locks(
+    conn: Connection, statistics: str, subtests: pytest.Subtests
+) -> None:
+    """The plan was made when there were hardly any locks, or all were deleted, or it knows the truth."""
+    for table in ("locks", "lock_history"):
+        await conn.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+    ada, bob = await add_user(conn, "ada"), await add_user(conn, "bob")
+    asked = asked_of(await add_repo(conn, ada), ada)
+    if statistics == "old":
+        await fill(conn, asked, bob)
+        await delete_many(conn)
+    await add_lock(conn, asked["repo"], bob, "shots/")
+    await prepare_questions(conn, asked)
     await fill(conn, asked, bob)
     if statistics == "right":
         await conn.execute("VACUUM ANALYZE")

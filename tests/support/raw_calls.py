@@ -1,0 +1,35 @@
+"""Calls with any bytes, as no generated stub makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.api import Api
+
+STREAMING = {
+    "/dits.repo.v1.CommitService/Push": (True, False),
+    "/dits.chunk.v1.ChunkService/UploadChunks": (True, True),
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": (True, True),
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": (True, True),
+    "/dits.chunk.v1.ChunkService/DownloadChunks": (False, True),
+    "/dits.repo.v1.TreeService/StreamTree": (False, True),
+    "/dits.lock.v1.LockService/Watch": (False, True),
+    "/grpc.health.v1.Health/Watch": (False, True),
+}
+
+
+async def call_raw(api: Api, path: str, data: bytes, metadata: Any = ()) -> bytes:
+    """Calls any method with any bytes; returns the first response."""
+    service = path.split(".")[1] if path.startswith("/dits.") else "auth"
+    channel: Any = api.channels[service]
+    sends_many, gets_many = STREAMING.get(path, (False, False))
+    kind = f"{'stream' if sends_many else 'unary'}_{'stream' if gets_many else 'unary'}"
+    call = getattr(channel, kind)(path)(
+        iter([data]) if sends_many else data, metadata=metadata, timeout=10
+    )
+    if not gets_many:
+        return bytes(await call)
+    async for response in call:
+        call.cancel()
+        return bytes(response)
+    return b""
