@@ -70,13 +70,14 @@ class IdempotentWrites:
         """Runs `work` in the caller's transaction, unless this request id has run before.
 
         The first result is kept sealed, because it may hold a secret, beside a keyed fingerprint of
-        the body. A concurrent repetition waits for the first call's transaction. An empty id just
-        runs. Raises REQUEST_ID_REUSED if the body is another.
+        the body. Request ids are the session user's or the token's own: see `_subject`. A concurrent
+        repetition waits for the first call's transaction. With an empty id, `work` just runs.
+        Raises REQUEST_ID_REUSED if the body is another.
         """
         if not request.request_id:
             return await work(connection)
         identity = validation.uuid("request_id", request.request_id)
-        subject = str(call.caller_id or "")
+        subject = _subject(call)
         fingerprint = self._key.mac(b"request", request.body)
         row_key = (call.method, subject, identity)
         context = "\0".join((call.method, subject, str(identity))).encode()
@@ -108,3 +109,15 @@ class IdempotentWrites:
         """Forgets the request ids of yesterday."""
         async with self._database.connection() as connection:
             await connection.execute(Q.expire)
+
+
+def _subject(call: Call) -> str:
+    """Returns whose the request ids of a call are; empty for an anonymous call.
+
+    A user's sessions share them, so that a repetition after a new login is one. A token has its own,
+    because it must not get a result that was made for a credential that can do more.
+    """
+    caller = call.access.caller
+    if caller is None:
+        return ""
+    return f"user {caller.user_id}" if caller.is_session else f"token {caller.credential_id}"
