@@ -531,7 +531,9 @@ DECLARE
     v_count INT;
 BEGIN
     -- One at a time: the horizon only rises.
-    PERFORM FROM event_horizon FOR UPDATE;
+    IF NOT pg_try_advisory_xact_lock(advisory_key('retention', 'events')) THEN
+        RETURN 0;
+    END IF;
     WITH gone AS (
         DELETE FROM events WHERE id IN (
             SELECT e.id FROM settled_events e
@@ -546,6 +548,25 @@ BEGIN
 
     UPDATE event_horizon h SET xid = v_xid, id = v_id WHERE (h.xid, h.id) < (v_xid, v_id);
     RETURN coalesce(v_count, 0);
+END;
+$$;
+
+CREATE FUNCTION public.purge_idempotency_keys(p_keep interval, p_limit integer) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_count INT;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(advisory_key('retention', 'idempotency_keys')) THEN
+        RETURN 0;
+    END IF;
+    DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+        SELECT k.ctid FROM idempotency_keys k
+        WHERE k.created_at < clock_timestamp() - p_keep
+        ORDER BY k.created_at LIMIT p_limit
+        FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    RETURN v_count;
 END;
 $$;
 

@@ -17,7 +17,7 @@ from services.auth.rpc.account_service import AccountService
 from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.token_service import TokenService
 from shared.db.pool import Database
-from shared.records.idempotency import EXPIRE_SECONDS, IdempotentWrites
+from shared.records.idempotency import IdempotentWrites
 from shared.rpc.server import Runtime, ServiceServer
 from shared.runtime.background import BackgroundTask
 
@@ -49,8 +49,5 @@ async def build(runtime: Runtime) -> ServiceServer:
         database,
         access,
         servicers,
-        background=[
-            BackgroundTask("store uses of credentials", uses.store, STORE_SECONDS),
-            BackgroundTask("expire request ids", writes.expire, EXPIRE_SECONDS),
-        ],
+        background=[BackgroundTask("store uses of credentials", uses.store, STORE_SECONDS)],
     )

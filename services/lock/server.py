@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dits.lock.v1 import lock_service_pb2 as pb
 
-from services.lock.background.expiry import INTERVAL_SECONDS, PURGE_SECONDS, Reaper
+from services.lock.background.expiry import INTERVAL_SECONDS, Reaper
 from services.lock.locks.base_commit import Bases
 from services.lock.locks.change_signal import POLL_SECONDS, Feed
 from services.lock.locks.mutex import Turns
@@ -53,7 +53,6 @@ async def build(runtime: Runtime) -> ServiceServer:
             BackgroundTask("poll lock events", feed.poll, POLL_SECONDS),
             BackgroundTask("hint at lock changes", feed.tell, 0),
             BackgroundTask("end expired locks", reaper.reap, INTERVAL_SECONDS),
-            BackgroundTask("purge events", reaper.purge, PURGE_SECONDS),
         ],
         peers=peers,
     )

@@ -18,8 +18,6 @@ from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 
-EXPIRE_SECONDS = 3600.0
-
 Response = TypeVar("Response", bound=Message)
 
 
@@ -104,11 +102,6 @@ class IdempotentWrites:
         if plain is None:
             raise request_id_reused()
         return plain
-
-    async def expire(self) -> None:
-        """Forgets the request ids of yesterday."""
-        async with self._database.connection() as connection:
-            await connection.execute(Q.expire)
 
 
 def _subject(call: Call) -> str:

@@ -14,7 +14,3 @@ UPDATE idempotency_keys SET response = $4 WHERE method = $1 AND subject = $2 AND
 -- The first result of a request id.
 SELECT fingerprint, response FROM idempotency_keys
 WHERE method = $1 AND subject = $2 AND request_id = $3;
-
--- name: expire
--- Forgets the request ids of yesterday.
-DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours';

@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from shared.db.listen import Listener
 from shared.db.pool import Database
+from shared.records.retention import Retention
 from shared.rpc.call import AccessResolver
 from shared.rpc.chain import MAX_STREAM_MESSAGE_BYTES, Chain
 from shared.rpc.health import Health
@@ -92,7 +93,7 @@ class ServiceServer:
         self.port = 0
         self._runtime = runtime
         self._database = database
-        self._background = background
+        self._background = [*background, Retention(database).task()]
         self._peers = peers
         self._await_ends = await_ends
         self._tasks: list[asyncio.Task[None]] = []

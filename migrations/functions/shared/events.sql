@@ -1,4 +1,4 @@
--- The outbox: events are recorded in the transaction in which they happen, and thrown away when they are old.
+-- The outbox: events are written in the transaction in which they happen, and deleted when they are old.
 
 -- Records an event in the caller's transaction and returns its id.
 CREATE OR REPLACE FUNCTION emit_event(
@@ -16,8 +16,8 @@ AS $$
     RETURNING id
 $$;
 
--- Throws away up to p_limit events, the oldest first, that are older than p_keep and that every background
--- consumer is done with; returns how many.
+-- Deletes up to p_limit events, the oldest first, that are older than p_keep and that every background
+-- consumer is done with, and returns how many: 0 while another transaction is at it.
 CREATE OR REPLACE FUNCTION purge_events(p_keep INTERVAL, p_limit INT)
 RETURNS INT
 LANGUAGE plpgsql
@@ -28,7 +28,9 @@ DECLARE
     v_count INT;
 BEGIN
     -- One at a time: the horizon only rises.
-    PERFORM FROM event_horizon FOR UPDATE;
+    IF NOT pg_try_advisory_xact_lock(advisory_key('retention', 'events')) THEN
+        RETURN 0;
+    END IF;
     WITH gone AS (
         DELETE FROM events WHERE id IN (
             SELECT e.id FROM settled_events e

@@ -6,7 +6,7 @@ touches it first writes it. Any number of replicas may do this at once.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from uuid import UUID
@@ -24,10 +24,6 @@ Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS = 10.0
-PURGE_SECONDS = 3600.0
-PURGE_BATCH = 10_000
-# How long watchers and webhooks can come back to where they were.
-EVENTS_KEPT = timedelta(days=30)
 
 
 class Reaper:
@@ -46,13 +42,6 @@ class Reaper:
             except DomainError as error:
                 # Others keep it busy; its turn comes again.
                 log.info("locks not reaped", repository=str(row["repo_id"]), cause=error.message)
-
-    async def purge(self, keep: timedelta = EVENTS_KEPT) -> None:
-        """Throws old events away."""
-        count = PURGE_BATCH
-        while count == PURGE_BATCH:
-            row = await self._database.fetchrow(Q.purge_events, keep, PURGE_BATCH)
-            count = row["count"] if row else 0
 
     async def _reap(self, repo_id: UUID) -> bool:
         """One batch of one repository; whether there was anything to do."""

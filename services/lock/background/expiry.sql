@@ -11,7 +11,3 @@ SELECT DISTINCT repo_id FROM due;
 -- name: warn
 -- Marks up to $4 locks that end within $3, and returns them by owner.
 SELECT owner_id, path, expires_at FROM warn_of_locks($1, $2, $3, $4) ORDER BY owner_id, path;
-
--- name: purge_events
--- Throws away up to $2 old events.
-SELECT purge_events($1, $2) AS count;

@@ -7,7 +7,6 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
@@ -18,12 +17,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from services.lock.background.expiry import Reaper
 from services.lock.locks import watch
 from services.lock.locks.change_signal import Feed
-from services.lock.locks.mutex import Turns
 from shared.db.listen import Listener
 from shared.db.pool import Database
+from shared.records.retention import Retention
 from shared.rpc.call import Access, Call, RepositoryAccess
 from shared.rpc.policy import Permission
 from tests.support.api import Account, Api, refused
@@ -230,16 +228,17 @@ async def test_a_cursor_that_is_too_old_is_refused(studio: Studio) -> None:
         seen = watcher.cursor
     database = await Database.connect(studio.api.dsn, service="test", size=2)
     try:
-        reaper = Reaper(database, Turns(database, Feed(database)))
-        await reaper.purge()
+        retention = Retention(database)
+        await retention.purge_tables()
         async with watching(studio, studio.bob, start) as watcher:
             assert await watcher.event() == ("ACQUIRED", ["a"])
         # A consumer that has not read them yet keeps events in place.
+        await studio.api.fetch("UPDATE events SET created_at = created_at - interval '31 days'")
         await studio.api.fetch("INSERT INTO event_cursors (consumer) VALUES ('webhooks')")
-        await reaper.purge(timedelta(0))
+        await retention.purge_tables()
         assert await studio.events() != []
         await studio.api.fetch("DELETE FROM event_cursors")
-        await reaper.purge(timedelta(0))
+        await retention.purge_tables()
         assert await studio.events() == []
     finally:
         await database.close()

@@ -1,0 +1,161 @@
+"""Old rows of the shared tables go: in every process, one at a time, and none that a consumer needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+
+from services.suite import SERVICES
+from shared.db.listen import Listener
+from shared.db.pool import Database
+from shared.records.retention import Retention
+from shared.rpc.server import Runtime
+from shared.runtime.config import Settings
+from shared.runtime.server_key import ServerKey
+from tests.integration.schema.rows import Connection, connected, until
+
+ADD_EVENTS = """
+    SELECT emit_event('push', NULL, NULL, NULL, '{}') FROM generate_series(1, $1::int)
+"""
+AGE_EVENTS = "UPDATE events SET created_at = created_at - interval '30 days 1 second'"
+ADD_KEY = """
+    INSERT INTO idempotency_keys (method, subject, request_id, fingerprint, created_at)
+    VALUES ('m', 's', $1, '', clock_timestamp() - $2::text::interval)
+"""
+SETTLED = "SELECT (SELECT count(*) FROM settled_events) = (SELECT count(*) FROM events)"
+
+
+@pytest.fixture
+async def conn(dsn: str) -> AsyncIterator[Connection]:
+    async with connected(dsn) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    database = await Database.connect(dsn, service="test", size=4)
+    yield database
+    await database.close()
+
+
+async def count(conn: Connection, table: str) -> int:
+    found: int = await conn.fetchval(f"SELECT count(*) FROM {table}")
+    return found
+
+
+async def add_old_events(conn: Connection, number: int) -> None:
+    """Events from before 30 days that consumers may read."""
+    await conn.execute(ADD_EVENTS, number)
+    await conn.execute(AGE_EVENTS)
+    await until(conn, SETTLED)
+
+
+async def test_events_go_after_thirty_days_however_many(
+    conn: Connection, database: Database
+) -> None:
+    await add_old_events(conn, 25)
+    await conn.execute(ADD_EVENTS, 5)
+    await until(conn, SETTLED)
+    await Retention(database, batch=10).purge_tables()
+    assert await count(conn, "events") == 5
+    last = await conn.fetchrow("SELECT xid, id FROM event_horizon")
+    first = await conn.fetchrow("SELECT xid, id FROM events ORDER BY xid, id LIMIT 1")
+    assert last is not None
+    assert first is not None
+    assert last["id"] == first["id"] - 1
+
+
+async def test_no_event_goes_that_a_consumer_has_yet_to_read(
+    conn: Connection, database: Database
+) -> None:
+    await add_old_events(conn, 20)
+    retention = Retention(database, batch=4)
+    await conn.execute("INSERT INTO event_cursors (consumer) VALUES ('slow')")
+    await conn.execute(
+        "INSERT INTO event_cursors (consumer, xid, id) SELECT 'quick', xid, id FROM events WHERE id = 15"
+    )
+    await retention.purge_tables()
+    assert await count(conn, "events") == 20
+    await conn.execute(
+        """UPDATE event_cursors SET (xid, id) = (SELECT xid, id FROM events WHERE id = 7)
+           WHERE consumer = 'slow'"""
+    )
+    await retention.purge_tables()
+    assert await conn.fetchval("SELECT min(id) FROM events") == 8
+    assert await conn.fetchval("SELECT id FROM event_horizon") == 7
+    await conn.execute("DELETE FROM event_cursors")
+    await retention.purge_tables()
+    assert await count(conn, "events") == 0
+
+
+async def test_request_ids_go_after_a_day_however_many(
+    conn: Connection, database: Database
+) -> None:
+    for _ in range(25):
+        await conn.execute(ADD_KEY, uuid4(), "24 hours 1 second")
+    await conn.execute(ADD_KEY, uuid4(), "23 hours 59 minutes")
+    await Retention(database, batch=10).purge_tables()
+    assert await count(conn, "idempotency_keys") == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "purge"),
+    [("events", "purge_events"), ("idempotency_keys", "purge_idempotency_keys")],
+)
+async def test_one_statement_deletes_a_batch(conn: Connection, table: str, purge: str) -> None:
+    await add_old_events(conn, 5)
+    for _ in range(5):
+        await conn.execute(ADD_KEY, uuid4(), "2 days")
+    assert await conn.fetchval(f"SELECT {purge}(interval '1 hour', 3)") == 3
+    assert await count(conn, table) == 2
+    assert await conn.fetchval(f"SELECT {purge}(interval '1 hour', 3)") == 2
+    assert await conn.fetchval(f"SELECT {purge}(interval '1 hour', 3)") == 0
+
+
+@pytest.mark.parametrize("table", ["events", "idempotency_keys"])
+async def test_one_process_purges_a_table_at_a_time(
+    conn: Connection, database: Database, table: str
+) -> None:
+    await add_old_events(conn, 1)
+    await conn.execute(ADD_KEY, uuid4(), "2 days")
+    other = {"events", "idempotency_keys"} - {table}
+    turn = conn.transaction()
+    await turn.start()
+    await conn.execute("SELECT pg_advisory_xact_lock(advisory_key('retention', $1))", table)
+    await Retention(database).purge_tables()
+    assert await count(conn, table) == 1
+    assert await count(conn, other.pop()) == 0
+    await turn.rollback()
+    await Retention(database).purge_tables()
+    assert await count(conn, table) == 0
+
+
+async def test_many_processes_do_not_disturb_each_other(
+    conn: Connection, database: Database
+) -> None:
+    await add_old_events(conn, 40)
+    for _ in range(40):
+        await conn.execute(ADD_KEY, uuid4(), "2 days")
+    await asyncio.gather(*(Retention(database, batch=3).purge_tables() for _ in range(4)))
+    await Retention(database).purge_tables()
+    assert [await count(conn, table) for table in ("events", "idempotency_keys")] == [0, 0]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_every_service_does_it(
+    conn: Connection, dsn: str, settings: Settings, name: str
+) -> None:
+    await add_old_events(conn, 1)
+    await conn.execute(ADD_KEY, uuid4(), "2 days")
+    key = ServerKey.load(settings.server_key, settings.data_dir)
+    nowhere = dict.fromkeys(SERVICES, "127.0.0.1:1")
+    service = await SERVICES[name].build(Runtime(settings, dsn, key, Listener(dsn), nowhere))
+    await service.start()
+    try:
+        await until(conn, "SELECT NOT EXISTS (SELECT FROM events)")
+        await until(conn, "SELECT NOT EXISTS (SELECT FROM idempotency_keys)")
+    finally:
+        await service.stop()
