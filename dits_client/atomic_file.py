@@ -1,4 +1,4 @@
-"""Replacing a file as a whole."""
+"""Files that are replaced as a whole."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file by a new one with mode 0600; it holds the old or the new bytes, never a mix."""
+    """Replace a file by one with this content and mode 0600; readers see the old or the new content."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 class ClientError(Exception):
-    """A failure that the user is told about in one sentence."""
+    """A failure, described to the user in one sentence."""
 
 
 class ConflictError(ClientError):
-    """Local changes stand in the way; `paths` lists them."""
+    """Local changes would be lost; `paths` lists them."""
 
     def __init__(self, message: str, paths: list[str]) -> None:
         super().__init__(message)
@@ -21,7 +21,7 @@ class ConflictError(ClientError):
 
 
 class Violation(NamedTuple):
-    """One thing that is wrong: a field, a path, a lock, a limit; and what is wrong with it."""
+    """One thing that is wrong (a field, a path, a lock, a limit), and how."""
 
     subject: str
     description: str
@@ -42,7 +42,7 @@ class ErrorDetails:
     retry_delay: float | None = None
     # Fields of the request (BadRequest).
     fields: tuple[Violation, ...] = ()
-    # What stands in the way (PreconditionFailure); the server lists the first 20.
+    # Paths and locks that prevent the call (PreconditionFailure); the server lists the first 20.
     preconditions: tuple[Violation, ...] = ()
     # Limits that were exceeded (QuotaFailure).
     quotas: tuple[Violation, ...] = ()
@@ -54,7 +54,7 @@ NO_DETAILS = ErrorDetails()
 
 
 class RemoteError(ClientError):
-    """An answer of the server that is an error, or the lack of an answer.
+    """A call failed: the server refused it, or did not answer.
 
     Programs decide by `reason`, `metadata` and `details`; the sentence is for people and may change.
     """

@@ -1,4 +1,4 @@
-"""Telling the user how far the work is, on the terminal and only there."""
+"""The progress of the work, shown on a terminal."""
 
 import sys
 import threading
@@ -9,22 +9,22 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-# Shorter work is over before a bar could be read.
+# Bytes; shorter work ends before a user could read a bar.
 MIN_SHOWN_BYTES = 8 << 20
 
 
 class Stage:
-    """A part of the work, counted in bytes; this one says nothing."""
+    """A part of the work, counted in bytes; this class shows nothing."""
 
     def grow(self, count: int) -> None:
-        """There are more bytes to do."""
+        """Add bytes that have to be done."""
 
     def advance(self, count: int) -> None:
-        """Bytes are done."""
+        """Count bytes as done."""
 
 
 class Progress:
-    """Says nothing: the default of the library."""
+    """Shows nothing: the default of the library."""
 
     def __enter__(self) -> Self:
         return self
@@ -38,23 +38,23 @@ class Progress:
         return None
 
     def start_stage(self, label: str, total: int = 0) -> Stage:  # noqa: ARG002 - see Bars
-        """Begin a part of the work."""
+        """Return a new part of the work with so many bytes."""
         return Stage()
 
     def warn(self, text: str) -> None:
-        """Tell the user something that does not stop the work."""
+        """Show a warning; the work goes on."""
 
 
 class Warnings(Progress):
-    """Writes warnings, and nothing else, to stderr."""
+    """Writes warnings to stderr and shows nothing else."""
 
     def warn(self, text: str) -> None:
-        """Write a line."""
+        """Write the warning as one line."""
         sys.stderr.write(f"dits: {text}\n")
 
 
 class Bars(Warnings):
-    """Bars on stderr, that appear when there is something to wait for."""
+    """Shows a bar on stderr for each longer part of the work."""
 
     def __init__(self) -> None:
         self._bars: RichProgress | None = None
@@ -71,11 +71,11 @@ class Bars(Warnings):
             self._bars = None
 
     def start_stage(self, label: str, total: int = 0) -> Stage:
-        """Begin a part of the work."""
+        """Return a new part of the work with so many bytes."""
         return _Bar(self, label, total)
 
     def get_bars(self) -> "RichProgress":
-        """Return the bars of rich, started."""
+        """Return the display of all bars, which runs from the first call on."""
         with self._lock:
             if self._bars is None:
                 self._bars = _start_bars()
@@ -92,13 +92,13 @@ class _Bar(Stage):
         self._lock = threading.Lock()
 
     def grow(self, count: int) -> None:
-        """Make the bar longer."""
+        """Add bytes that have to be done."""
         with self._lock:
             self._total += count
             self._show()
 
     def advance(self, count: int) -> None:
-        """Fill a part of the bar."""
+        """Count bytes as done."""
         with self._lock:
             self._done += count
             self._show()
@@ -131,5 +131,5 @@ def _start_bars() -> "RichProgress":
 
 
 def make_progress(quiet: bool) -> Progress:
-    """Return bars if a person is watching."""
+    """Return bars if stderr is a terminal and the user did not ask for quiet, else warnings only."""
     return Warnings() if quiet or not sys.stderr.isatty() else Bars()

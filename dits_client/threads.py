@@ -1,14 +1,14 @@
-"""Running the same work in several threads, and ending it early."""
+"""The same work in several threads."""
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 
 def run_in_threads(threads: int, work: Callable[[int], None], stop: Callable[[], None]) -> None:
-    """Run `work` with the numbers from 0 on, each in a thread; raise the first error.
+    """Call `work` in each of several threads, with its number from 0 on; raise the first error.
 
-    On an error, and when the user interrupts, `stop` is called, which has to end whatever the threads may
-    wait for; when this function raises, none of them is at work any more.
+    After an error or an interrupt by the user it calls `stop`, which must end what the threads wait for.
+    All threads have ended when this function returns or raises.
     """
     pool = ThreadPoolExecutor(threads)
     try:

@@ -1,1 +1,1 @@
-"""From the server to the folder."""
+"""Clone and pull: from the server to the folder."""

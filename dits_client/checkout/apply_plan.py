@@ -1,9 +1,9 @@
-"""Bringing a folder to a tree: files are fetched, checked, and only then take their place.
+"""A checkout plan is carried out: files are fetched, checked, and then renamed to their paths.
 
-Each file is written under another name, checked against its hash, and renamed: its path has the
-old or the new content, never a part of one. Contents are not synchronised to the disk file by file,
-as with Git and rsync: the server has them, and the state of the folder, which is synchronised, moves
-last. After a power failure in between, or a broken-off checkout, the same command is simply repeated.
+Each file is written under another name, checked against its hash, and renamed: its path has the old or the
+new content, never a part of one. As in Git and rsync, files are not synchronised to the disk one by one:
+the server has their content, and the state of the folder, which is synchronised, moves last. After a power
+failure or an interrupted checkout, the same command completes the work.
 """
 
 import threading
@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dits_client.batches import split_into_batches
 from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.plan import CheckoutPlan
 from dits_client.checkout.write_files import FileTarget, FileWriter, OverwriteGuard
@@ -22,13 +23,13 @@ from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
 from dits_client.transfer.work_queue import WorkStopped
 from dits_client.workspace.safe_paths import SafePaths
 
-# Two keep a small server and the disk busy; more only add to the memory that is needed.
+# Two keep a small server and the disk busy; more threads only need more memory.
 THREADS = 2
 
 
 @dataclass(slots=True)
 class WriteResult:
-    """What a checkout wrote, with the stats of the files for the index."""
+    """What a checkout wrote, and the stats of the files for the index."""
 
     stats: dict[str, bytes] = field(default_factory=dict)
     bytes: int = 0
@@ -40,19 +41,19 @@ class WriteResult:
 
 @dataclass(slots=True)
 class CheckoutSite:
-    """Where a checkout happens and what it may use."""
+    """The folder of a checkout, and what the checkout uses."""
 
     root: Path
     repository: RepositoryClient
     local: LocalChunks
-    # Stats of the files that were there.
+    # Stats of the files of the folder, by path.
     found: Mapping[str, bytes]
     force: bool
     progress: Progress
 
 
 def apply_plan(site: CheckoutSite, plan: CheckoutPlan) -> WriteResult:
-    """Carry out a plan; on a failure what is done stays done, and repeating it does the rest."""
+    """Carry out a plan; after a failure, a repetition does what is left."""
     first = plan.list_first_removals()
     _remove_files(site, first)
     written = _WriterPool(site, plan).write_all()
@@ -65,11 +66,11 @@ def _remove_files(site: CheckoutSite, paths: list[str]) -> None:
     if not paths:
         return
     guard = OverwriteGuard(site.found, force=site.force)
-    with closing(SafePaths(site.root)) as places:
+    with closing(SafePaths(site.root)) as safe_paths:
         for path in paths:
-            if places.get_stat(path) is not None:
-                guard.check(places, path)
-                places.remove_file(path)
+            if safe_paths.get_stat(path) is not None:
+                guard.check(safe_paths, path)
+                safe_paths.remove_file(path)
 
 
 class _WriterPool:
@@ -96,7 +97,7 @@ class _WriterPool:
         self._failed = threading.Event()
 
     def write_all(self) -> WriteResult:
-        """Write everything; raise the first error."""
+        """Write all files and links; raise the first error."""
         run_in_threads(THREADS, self._work, self._stop)
         return self.written
 
@@ -116,7 +117,7 @@ class _WriterPool:
                 while not self._failed.is_set() and self._do_job(writer):
                     pass
             except WorkStopped:
-                # The error of another thread is the one to tell.
+                # Another thread raises its error.
                 return
         with self._lock:
             self.written.stats |= writer.stats
@@ -125,7 +126,7 @@ class _WriterPool:
             self.written.bytes_received += downloader.report.bytes
 
     def _do_job(self, writer: FileWriter) -> bool:
-        """Do one job; False = there is none."""
+        """Do one job; False = there are no more."""
         with self._lock:
             links, self._links = self._links, []
             job = next(self._jobs, None)
@@ -137,7 +138,7 @@ class _WriterPool:
 
 
 def sort_targets(files: Iterable[FileTarget]) -> list[FileTarget]:
-    """Sort files by path, equal ones behind each other: what a request names twice is sent once."""
+    """Return the files by path, equal ones in a row: the server sends a chunk once for each request."""
     ordered = sorted(files, key=lambda target: target.path)
     first: dict[bytes, int] = {}
     for at, target in enumerate(ordered):
@@ -146,17 +147,12 @@ def sort_targets(files: Iterable[FileTarget]) -> list[FileTarget]:
 
 
 def split_into_jobs(files: Iterable[FileTarget]) -> Iterator[list[FileTarget]]:
-    """Split files into parts that are fetched together: many small ones, or one that is large."""
-    job: list[FileTarget] = []
-    size = chunks = 0
-    for target in files:
-        # 0 for one whose chunks are listed in recipes: they are large enough for its size to count.
-        count = len(target.file.chunk_sizes)
-        if job and (size + target.file.size > BATCH_BYTES or chunks + count > BATCH_CHUNKS):
-            yield job
-            job, size, chunks = [], 0, 0
-        job.append(target)
-        size += target.file.size
-        chunks += count
-    if job:
-        yield job
+    """Yield lists of files that are fetched together: many small ones, or one that is large."""
+    return split_into_batches(
+        files,
+        max_count=BATCH_CHUNKS,
+        max_bytes=BATCH_BYTES,
+        measure=lambda target: target.file.size,
+        # A file whose chunks are listed in recipes counts for none; it is large enough to be alone.
+        count=lambda target: len(target.file.chunk_sizes),
+    )

@@ -21,9 +21,9 @@ def clone_repository(
     revision: str = "",
     progress: Progress | None = None,
 ) -> CheckoutReport:
-    """Fetch a revision, by default the default branch, into a new folder that follows its branch.
+    """Fetch a revision, or else the default branch, into a new folder that follows the branch.
 
-    A clone that was broken off is continued.
+    An interrupted clone is continued. Raises ClientError if the folder has other content.
     """
     started = time.monotonic()
     remote = RepositoryClient(client, repository)
@@ -41,7 +41,7 @@ def clone_repository(
 
 
 def _new_workspace(folder: Path, state: WorkspaceState) -> Workspace:
-    """Make a folder for a clone; one whose clone was broken off is taken up again."""
+    """Return a new workspace, or the one of an interrupted clone."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not any(folder.iterdir()):

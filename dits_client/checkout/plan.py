@@ -1,4 +1,4 @@
-"""What a checkout has to do, and what local changes stand in its way. Pure: trees in, steps out."""
+"""The steps of a checkout, and the local changes that prevent it. Pure: changes in, steps out."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ class CheckoutPlan:
     writes: dict[str, Entry] = field(default_factory=dict)
     removals: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
-    # Changed here in the same way as upstream.
+    # Paths with the same change in the folder and upstream.
     same: set[str] = field(default_factory=set)
 
     def list_first_removals(self) -> list[str]:
-        """Return what has to go before anything is written: a file becomes a directory, or reverse."""
+        """Return what to remove before anything is written: a file becomes a directory, or the reverse."""
         needed = {above for path in self.writes for above in iterate_parents(path)}
         return [
             path
@@ -34,10 +34,10 @@ class CheckoutPlan:
 def make_plan(
     upstream: Iterable[Change], local: Iterable[Change], *, force: bool, again: bool = False
 ) -> CheckoutPlan:
-    """Combine what changed upstream and what changed here, both since the same tree.
+    """Return the plan for changes upstream and in the folder, both since the same tree.
 
-    What is here already is not written again. With `force` local changes are overwritten; with `again`
-    a checkout was broken off, and files missing here are no changes of the user's.
+    Paths that are up to date are not written. With `force` local changes are overwritten. With `again` the
+    last checkout was interrupted, so that missing files are not changes by the user.
     """
     here = {change.path: change.new for change in local}
     result = CheckoutPlan()
@@ -59,7 +59,7 @@ def make_plan(
 
 
 def _find_obstacles(result: CheckoutPlan, here: dict[str, Entry | None], force: bool) -> None:
-    """Find local files where a directory is needed, and below paths where a file is."""
+    """Add local files where a directory is needed, and files below paths where a file is needed."""
     kept = {path for path, entry in here.items() if entry is not None and path not in result.writes}
     in_the_way = {
         above for path in result.writes for above in iterate_parents(path) if above in kept
@@ -72,6 +72,6 @@ def _find_obstacles(result: CheckoutPlan, here: dict[str, Entry | None], force: 
 
 
 def _check_reserved(path: str) -> None:
-    """Refuse a path that would be taken for the client's own."""
+    """Raise ClientError for a path that is reserved for the client."""
     if any(part.lower() == OWN_DIRECTORY for part in path.split("/")):
         raise ClientError(f'the tree brings "{path}", a name that is reserved for the client')

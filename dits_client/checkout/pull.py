@@ -18,8 +18,8 @@ def pull_folder(
 ) -> CheckoutReport:
     """Bring the folder to the head of its branch.
 
-    Local changes stay, unless the same paths changed on the branch: then it raises ConflictError and
-    does nothing, or with `force` overwrites them.
+    Local changes stay. Raises ConflictError, and changes nothing, if the same paths changed on the branch;
+    with `force` these local changes are overwritten.
     """
     started = time.monotonic()
     workspace = Workspace.locate(folder)
@@ -28,7 +28,7 @@ def pull_folder(
         remote = RepositoryClient(client, state.repository)
         commit = remote.get_head(state.branch)
         if not commit:
-            # Says so if it is the repository that is not there.
+            # Raises if the repository does not exist.
             remote.get_info()
             if state.head:
                 raise ClientError(f"{state.repository} has no branch {state.branch} any more")

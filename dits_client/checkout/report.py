@@ -1,13 +1,13 @@
-"""What a clone or pull came to."""
+"""The result of a clone or pull."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class CheckoutReport:
-    """What a clone or pull came to."""
+    """The result of a clone or pull."""
 
-    # The commit that the folder is at now, hexadecimal; empty = the repository has none yet.
+    # The commit that the folder follows now, hexadecimal; empty = the repository has none yet.
     commit: str
     branch: str
     # Files and links written, and paths removed.
@@ -16,8 +16,8 @@ class CheckoutReport:
     # Of the files written: bytes, and chunks with recipes.
     bytes: int
     chunks: int
-    # Over the wire; the other chunks were in the folder.
+    # Chunks that the server sent; the others were in the folder.
     chunks_received: int
-    # As encoded.
+    # Bytes of these chunks as the server sent them.
     bytes_received: int
     seconds: float

@@ -1,4 +1,4 @@
-"""The steps that clone and pull have in common: from what the folder holds to what a commit holds."""
+"""The steps of clone and pull: they bring a folder from one commit to another."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -25,12 +25,12 @@ from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import Workspace
 
-# Of the files in the way, so many are named.
+# The most paths that the sentence of a conflict names.
 LISTED = 20
 
 
 class FolderUpdate:
-    """One clone or pull, step by step."""
+    """One clone or pull."""
 
     def __init__(self, workspace: Workspace, client: Client, progress: Progress | None) -> None:
         self._workspace = workspace
@@ -80,13 +80,13 @@ class FolderUpdate:
         return self._report(todo, written)
 
     def _clean(self, snapshot: Snapshot) -> None:
-        """Remove what a checkout that was killed had begun to write."""
-        with closing(SafePaths(self._workspace.root)) as places:
+        """Remove files that a killed checkout did not finish."""
+        with closing(SafePaths(self._workspace.root)) as safe_paths:
             for path in snapshot.directories[0].partial_files:
-                places.remove_file(path)
+                safe_paths.remove_file(path)
 
     def _local(self, upstream: list[Change]) -> LocalChunks:
-        """Return the chunks of what changed: most of a changed file is often as before."""
+        """Return the chunks of the changed files: often most of a file is unchanged."""
         local = LocalChunks(self._workspace.root)
         downloader = Downloader(self._repository, lambda _: None)
         known = {
@@ -94,11 +94,11 @@ class FolderUpdate:
         }
         lists = downloader.fetch_chunk_lists(list(known.values()))
         for path, chunks in zip(known, lists, strict=True):
-            local.add_file(path, *chunks)
+            local.add_file(path, chunks)
         return local
 
     def _settle(self, commit: str, tree: bytes, stats: Mapping[str, bytes]) -> None:
-        """Follow the new commit; `stats` are those of the files that are as in its tree."""
+        """Follow the new commit; `stats` belong to the files that are as in its tree."""
         self._index.records = _records(self._trees, tree, stats)
         self._workspace.save_index(self._index, set(), recipes=False)
         self._state.head, self._state.tree = commit, tree.hex()
@@ -120,7 +120,7 @@ class FolderUpdate:
 
 
 def _records(trees: Trees, tree: bytes, stats: Mapping[str, bytes]) -> dict[str, DirectoryRecord]:
-    """Return the index of a tree; what has no stat will be read."""
+    """Return the records of a tree; files without a stat are read again later."""
     records: dict[str, DirectoryRecord] = {}
     todo = [("", tree)]
     for path, manifest in todo:
@@ -148,7 +148,7 @@ def _stats(index: Index) -> dict[str, bytes]:
 
 
 def _check_spelling(snapshot: Snapshot, todo: CheckoutPlan) -> None:
-    """Refuse to write beside a name that is the same in NFC but spelled otherwise on the disk."""
+    """Raise ClientError for a path that is on the disk under a name that is not in NFC."""
     spelled = {
         folder.join_path(name) for folder in snapshot.directories for name in folder.disk_names
     }

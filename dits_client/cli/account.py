@@ -22,7 +22,7 @@ SCOPES = ("lock:write", "repo:write", "user:read")
 
 
 def handle_login(arguments: Namespace) -> None:
-    """Log in with a password, or keep an API token."""
+    """Log in with a password, or store an API token."""
     given = {f"DITS_{name.upper()}": getattr(arguments, name) or "" for name in _SERVICES}
     endpoints = Endpoints.parse(arguments.server, os.environ).override(given)
     if arguments.token:
@@ -39,7 +39,7 @@ _SERVICES = ("auth", "repo", "chunk", "lock")
 
 
 def _new_token(endpoints: Endpoints, arguments: Namespace) -> tuple[str, str]:
-    """Open a session, make an API token with it, close it: a long push outlives a session."""
+    """Return a new API token and its id. A session would end before a long push does."""
     name = arguments.username or _ask("Username: ")
     password = read_password(from_stdin=arguments.password_stdin)
     if arguments.register:
@@ -62,7 +62,7 @@ def _register(client: Client, name: str, password: str, email: str) -> None:
 
 
 def _identify(client: Client, token: str, token_id: str) -> Login:
-    """Ask whose token it is; the name for commits needs a scope that a token may lack."""
+    """Return the login for a token. It has no name for commits if the token lacks the scope user:read."""
     caller = client.call(client.access.CheckAccess, CheckAccessRequest()).caller
     found = Login(client.endpoints, token, token_id, caller.username, caller.username, "")
     try:
@@ -75,7 +75,7 @@ def _identify(client: Client, token: str, token_id: str) -> Login:
 
 
 def handle_logout(arguments: Namespace) -> None:
-    """Revoke the token that `dits login` made, and forget it."""
+    """Revoke the token that `dits login` made, and remove the login."""
     credentials = Credentials()
     server = credentials.current
     if arguments.server:
@@ -91,7 +91,7 @@ def handle_logout(arguments: Namespace) -> None:
 
 
 def _revoke(login: Login) -> str:
-    """Revoke a login's own token; return why that failed, if it did."""
+    """Revoke the token that `dits login` made; return why that failed, or an empty string."""
     if not login.token_id:
         return ""
     with Client(login.endpoints, login.token) as client:
@@ -99,7 +99,7 @@ def _revoke(login: Login) -> str:
             request = RevokeTokenRequest(token_id=login.token_id)
             client.call(client.tokens.RevokeToken, request)
         except RemoteError as error:
-            # A token that is not good any more needs no revoking.
+            # A token that is no longer valid need not be revoked.
             return "" if error.reason == ERROR_REASON_UNAUTHENTICATED else str(error)
     return ""
 
@@ -115,5 +115,5 @@ def handle_whoami(_: Namespace) -> None:
 def _ask(prompt: str) -> str:
     if not sys.stdin.isatty():
         name = prompt.rstrip(": ").lower()
-        raise ClientError(f"no {name} was given, and there is nobody to ask")
+        raise ClientError(f"no {name} was given, and stdin is not a terminal")
     return input(prompt).strip()

@@ -1,4 +1,4 @@
-"""The logins that the `dits` command keeps for the user."""
+"""The logins of the user, which the `dits` command stores."""
 
 import json
 import os
@@ -13,39 +13,39 @@ from dits_client.server.endpoints import Endpoints
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """One server, and who the user is there."""
+    """A server and the user's account on it."""
 
     endpoints: Endpoints
     token: str
-    # UUID of the API token, to revoke it at logout; empty = it was not made by `dits login`.
+    # UUID of the API token, to revoke it at logout; empty = `dits login` did not make it.
     token_id: str
     username: str
-    # Name and address that go into commits.
+    # Name and e-mail address for commits.
     name: str
     email: str
 
 
 class Credentials:
-    """The user's logins, in one file that only the user may read."""
+    """The user's logins, in one file that only the user can read."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.path = (folder or config_directory()) / "credentials.json"
+    def __init__(self, directory: Path | None = None) -> None:
+        self.path = (directory or config_directory()) / "credentials.json"
         self.current = ""
         self.logins: dict[str, Login] = {}
         self._load()
 
     def get(self, server: str = "") -> Login | None:
-        """Return the login for a server, or the current one; None = not logged in."""
+        """Return the login for a server, by default the current one; None = not logged in."""
         return self.logins.get(server or self.current)
 
     def put(self, login: Login) -> None:
-        """Keep a login and make it the current one."""
+        """Store a login and make it the current one."""
         self.current = login.endpoints.name
         self.logins[self.current] = login
         self._save()
 
     def remove(self, server: str) -> None:
-        """Forget a login."""
+        """Remove a login."""
         self.logins.pop(server, None)
         if self.current == server:
             self.current = next(iter(self.logins), "")
@@ -79,7 +79,7 @@ def _parse_login(stored: dict[str, Any]) -> Login:
 
 
 def config_directory() -> Path:
-    """Return $DITS_CONFIG_DIR, or `dits` in the user's configuration folder."""
+    """Return $DITS_CONFIG_DIR, or `dits` in the user's configuration directory."""
     if given := os.environ.get("DITS_CONFIG_DIR"):
         return Path(given)
     base = os.environ.get("XDG_CONFIG_HOME")

@@ -60,7 +60,7 @@ def handle_push(arguments: Namespace) -> None:
             f"{report.seconds:.1f} s."
         )
     else:
-        text = f"Nothing to push: the folder is as {report.branch} at {report.commit[:12]}."
+        text = f"Nothing to push: the folder equals {report.branch} at {report.commit[:12]}."
         if report.behind:
             text += f"\n{report.branch} has other commits on the server: run `dits pull`."
     _print_report(arguments, report, text)
@@ -126,7 +126,7 @@ def _print_report(arguments: Namespace, report: Any, text: str) -> None:
 
 
 def format_bytes(count: float) -> str:
-    """Return bytes for people: `1.5 MB`."""
+    """Return a number of bytes for people: `1.5 MB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"

@@ -52,9 +52,9 @@ def handle_lock(arguments: Namespace) -> None:
 
 
 def handle_steal(arguments: Namespace) -> None:
-    """Take locks from whoever holds them; the holders are told.
+    """Take over locks of other holders, who are notified.
 
-    The token of a login may not do that: the password is asked for again.
+    The token of a login may not do that, so the user enters the password again.
     """
     workspace = open_workspace()
     options = _make_options(arguments, workspace)
@@ -79,7 +79,7 @@ def handle_steal(arguments: Namespace) -> None:
 
 
 def _make_options(arguments: Namespace, workspace: Workspace) -> LockOptions:
-    """Return how locks are wanted: only on files of which this folder has the newest version."""
+    """Return the options for new locks: only on files of which the folder has the newest version."""
     kind = LOCK_TYPE_EXCLUSIVE
     if arguments.shared or arguments.advisory:
         kind = LOCK_TYPE_SHARED if arguments.shared else LOCK_TYPE_ADVISORY
@@ -95,7 +95,7 @@ def _make_options(arguments: Namespace, workspace: Workspace) -> LockOptions:
 
 @contextmanager
 def _explain_missing_branch(workspace: Workspace) -> Iterator[None]:
-    """Say what to do if there is no branch any more to compare with."""
+    """Tell the user what to do if the branch to compare with no longer exists."""
     try:
         yield
     except RemoteError as error:
@@ -103,9 +103,7 @@ def _explain_missing_branch(workspace: Workspace) -> Iterator[None]:
         if error.reason != ERROR_REASON_NOT_FOUND or missing is None or missing.type != "revision":
             raise
         branch = workspace.state.branch
-        message = (
-            f"{branch} is no longer on the server, so nobody knows what is new: use --outdated"
-        )
+        message = f"{branch} is no longer on the server, so its newest versions are unknown: use --outdated"
         raise ClientError(message) from None
 
 
@@ -131,7 +129,7 @@ def handle_unlock(arguments: Namespace) -> None:
 
 
 def handle_locks(arguments: Namespace) -> None:
-    """List live locks: path, type, holder, since when, until when, why."""
+    """List live locks: path, type, holder, times and reason."""
     holder = "me" if arguments.mine else ""
     with connect_to(open_workspace()) as (repository, _):
         for held in list_locks(repository, holder=holder):
@@ -139,7 +137,7 @@ def handle_locks(arguments: Namespace) -> None:
 
 
 def _describe_lock(held: Lock) -> str:
-    """Say what is locked how, by whom, since when, until when and why."""
+    """Return a line with path, type, holder, times and reason of a lock."""
     kind = LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
     reason = f"  ({held.reason})" if held.reason else ""
     since, until = _format_time(held.lock_time), _format_time(held.expire_time)
@@ -151,10 +149,10 @@ def _name_holder(held: Lock) -> str:
 
 
 def _parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
-    """Yield the repository's names of paths as the user typed them, each once."""
+    """Yield the repository paths of the paths that the user typed, each once."""
     seen = set()
     for text in given:
-        # Not resolved: a link can be locked, what it points at may be elsewhere.
+        # Not resolved: the link itself is locked, and its target may be outside of the folder.
         full = Path(os.path.abspath(text))  # noqa: PTH100
         try:
             path = full.relative_to(workspace.root).as_posix()

@@ -1,4 +1,4 @@
-"""The `dits` command: runs what was asked for, and says what went wrong in one sentence."""
+"""The `dits` command: it runs a subcommand and reports a failure in one sentence."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code: 0 = done, 1 = failed, 2 = not understood."""
+    """Return the exit code of one command: 0 = done, 1 = failed, 2 = not understood."""
     parsed = make_parser().parse_args(arguments)
     try:
         _load_handler(parsed.module, parsed.function)(parsed)
@@ -24,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _fail("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has had enough; nothing more can be written, at exit neither.
+        # The reader of the output has gone: nothing more can be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        place = f' "{error.filename}"' if error.filename else ""
-        return _fail(f"{(error.strerror or str(error)).lower()}{place}")
+        where = f' "{error.filename}"' if error.filename else ""
+        return _fail(f"{(error.strerror or str(error)).lower()}{where}")
     return 0
 
 

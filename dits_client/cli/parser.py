@@ -58,9 +58,11 @@ def _add_account_commands(commands: Commands) -> None:
     login.add_argument("--token", action="store_true", help="store an API token read from stdin")
     for service in ("auth", "repo", "chunk", "lock"):
         login.add_argument(f"--{service}", metavar="HOST:PORT", help=f"the {service} service")
-    logout = _add_command(commands, "logout", "account", "Forget the login and its token.")
+    logout = _add_command(
+        commands, "logout", "account", "Revoke the login's token and remove the login."
+    )
     logout.add_argument("server", nargs="?", help="default: the current one")
-    _add_command(commands, "whoami", "account", "Show who is logged in, and where.")
+    _add_command(commands, "whoami", "account", "Show the current account and server.")
 
 
 def _add_repository_commands(commands: Commands) -> None:
@@ -73,7 +75,7 @@ def _add_repository_commands(commands: Commands) -> None:
     create.add_argument("--visibility", choices=("private", "internal", "public"))
     create.add_argument("--default-branch", default="", help="default: main")
     create.add_argument(
-        "--no-require-lock", action="store_true", help="let files be changed without a lock"
+        "--no-require-lock", action="store_true", help="allow changes of files without a lock"
     )
     listing = _add_command(inner, "list", "repository", "List the repositories you may use.")
     listing.add_argument("--owner", default="", help="only those of this user or organisation")
@@ -88,11 +90,13 @@ def _add_folder_commands(commands: Commands) -> None:
     clone.add_argument("repository", help="owner/name")
     clone.add_argument("folder", nargs="?", help="default: the repository's name")
     clone.add_argument("--revision", default="", help="a branch, or the hash of a commit")
-    push = _add_command(commands, "push", "folder", "Commit the folder's state and push it.")
+    push = _add_command(commands, "push", "folder", "Commit the state of the folder and push it.")
     push.add_argument("-m", "--message", default="")
-    push.add_argument("--branch", default="", help="push to, and follow, this branch")
-    push.add_argument("--force", action="store_true", help="leave other people's commits behind")
-    pull = _add_command(commands, "pull", "folder", "Bring the folder to its branch's state.")
+    push.add_argument("--branch", default="", help="push to this branch and follow it")
+    push.add_argument(
+        "--force", action="store_true", help="remove other people's commits from the branch"
+    )
+    pull = _add_command(commands, "pull", "folder", "Bring the folder to the state of its branch.")
     pull.add_argument("--force", action="store_true", help="overwrite local changes")
     status = _add_command(commands, "status", "folder", "Show what changed in the folder.")
     for command in (clone, push, pull, status):
@@ -102,41 +106,49 @@ def _add_folder_commands(commands: Commands) -> None:
 
 def _add_history_commands(commands: Commands) -> None:
     log = _add_command(commands, "log", "repository", "List commits, newest first.")
-    log.add_argument("-n", "--limit", type=int, default=20, help="at most so many; default 20")
+    log.add_argument(
+        "-n", "--limit", type=int, default=20, help="the most commits to list; default 20"
+    )
     ls = _add_command(commands, "ls", "repository", "List a directory on the server.")
-    ls.add_argument("path", nargs="?", default="", help="as in the repository")
+    ls.add_argument("path", nargs="?", default="", help="path in the repository")
     for command in (log, ls):
         command.add_argument("--revision", default="", help="a branch, or the hash of a commit")
-        command.add_argument("--repository", help="default: the one that the folder follows")
+        command.add_argument("--repository", help="default: the repository that the folder follows")
 
 
 def _add_lock_commands(commands: Commands) -> None:
-    lock = _add_command(commands, "lock", "locks", "Lock files, or folders with all below.")
-    text = "Take locks away from whoever holds them, for oneself; for administrators."
+    lock = _add_command(
+        commands, "lock", "locks", "Lock files, or folders with everything in them."
+    )
+    text = "Take over locks of other holders; for administrators."
     steal = _add_command(commands, "steal", "locks", text)
     for command in (lock, steal):
         command.add_argument("paths", nargs="+", metavar="PATH")
         kind = command.add_mutually_exclusive_group()
-        kind.add_argument("--shared", action="store_true", help="several people may hold it")
-        kind.add_argument("--advisory", action="store_true", help="forbids nothing, tells others")
-        command.add_argument(
-            "--ttl", type=_parse_duration, help="for how long: 30m, 8h, 2d; default 8h"
+        kind.add_argument("--shared", action="store_true", help="other people may hold one too")
+        kind.add_argument(
+            "--advisory", action="store_true", help="prevents nothing, only informs others"
         )
         command.add_argument(
-            "--release-on-push", action="store_true", help="until your push that changes the file"
+            "--ttl", type=_parse_duration, help="duration: 30m, 8h, 2d; default 8h"
         )
         command.add_argument(
-            "--outdated", action="store_true", help="even if the branch has a newer version"
+            "--release-on-push",
+            action="store_true",
+            help="release it when you push a change of the file",
+        )
+        command.add_argument(
+            "--outdated", action="store_true", help="allow it if the branch has a newer version"
         )
     lock.add_argument("--reason", default="", help="shown to others")
-    steal.add_argument("--reason", required=True, help="told to those who lose their locks")
+    steal.add_argument("--reason", required=True, help="shown to those who lose their locks")
     steal.add_argument(
         "--password-stdin", action="store_true", help="read your password from stdin"
     )
     unlock = _add_command(commands, "unlock", "locks", "Release your locks.")
     unlock.add_argument("paths", nargs="+", metavar="PATH")
     locks = _add_command(commands, "locks", "locks", "List the locks of the repository.")
-    locks.add_argument("--mine", action="store_true", help="only your own")
+    locks.add_argument("--mine", action="store_true", help="only your own locks")
 
 
 def _parse_duration(text: str) -> int:

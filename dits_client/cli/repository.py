@@ -63,7 +63,7 @@ def handle_list(arguments: Namespace) -> None:
 
 
 def handle_init(arguments: Namespace) -> None:
-    """Make a folder follow a repository; nothing is fetched."""
+    """Make a folder follow a repository, without fetching anything."""
     folder = Path(arguments.folder)
     if not folder.is_dir():
         raise ClientError(f'the folder "{folder}" does not exist')
@@ -98,9 +98,9 @@ def handle_log(arguments: Namespace) -> None:
 
 
 def format_time(signer: Signer) -> str:
-    """Return when someone signed, by their own clock, with its offset from UTC."""
+    """Return the time of a signature by the signer's clock, with the offset from UTC."""
     moment = _EPOCH + timedelta(microseconds=signer.time_us)
-    # In the first and last hours of time, other zones are in years that cannot be written.
+    # Close to the first and last year, the local time can be outside of the range.
     with suppress(OverflowError):
         moment = moment.astimezone(timezone(timedelta(minutes=signer.offset_minutes)))
     return f"{moment:%Y-%m-%d %H:%M %z}"
@@ -125,7 +125,7 @@ def handle_ls(arguments: Namespace) -> None:
 
 @contextmanager
 def _connect_to_revision(arguments: Namespace) -> Iterator[tuple[RepositoryClient, str]]:
-    """Connect to a repository; yield it and the revision: as given, else those of the folder."""
+    """Connect to a repository; yield it and the revision. The defaults are those of the folder."""
     server, name, revision = "", arguments.repository, arguments.revision
     if not name:
         state = open_workspace().state

@@ -1,4 +1,4 @@
-"""Which server a command talks to, and as whom."""
+"""The server that a command calls, and the account with which it calls."""
 
 import getpass
 import os
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def get_login(server: str = "") -> Login:
-    """Return the login for a server, by default the current one, as the environment changes it."""
+    """Return the login for a server, by default the current one, with the changes of the environment.
+
+    Raises ClientError if the user is not logged in.
+    """
     server = server or os.environ.get("DITS_SERVER", "")
     token = os.environ.get("DITS_TOKEN", "")
     credentials = Credentials()
@@ -62,7 +65,7 @@ def connect_to(workspace: Workspace) -> Iterator[tuple["RepositoryClient", Login
 
 @contextmanager
 def open_session(endpoints: Endpoints, username: str, password: str) -> Iterator["Client"]:
-    """Open a session, which may do whatever the user may; it ends with the context."""
+    """Open a session, which has all rights of the user, until the end of the context."""
     from dits.auth.v1.session_service_pb2 import LoginRequest, LogoutRequest
     from dits.common.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED
 
@@ -83,27 +86,27 @@ def open_session(endpoints: Endpoints, username: str, password: str) -> Iterator
         try:
             yield client
         finally:
-            # If that fails, it ends by itself.
+            # After a failure the session ends by itself.
             with suppress(ClientError):
                 client.call(client.sessions.Logout, LogoutRequest())
 
 
 def read_password(prompt: str = "Password: ", *, from_stdin: bool = False) -> str:
-    """Read a password from the environment or from the user."""
+    """Return a password from stdin, the environment or a prompt."""
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     return os.environ.get("DITS_PASSWORD") or read_secret(prompt)
 
 
 def read_secret(prompt: str) -> str:
-    """Read a line that is not shown; from a pipe, just a line."""
+    """Return a line that the user types without seeing it; from a pipe, a line."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().strip()
     return getpass.getpass(prompt)
 
 
 def open_workspace() -> Workspace:
-    """Return the dits folder that the user is in."""
+    """Return the dits folder of the current directory."""
     return Workspace.locate(Path.cwd())
 
 
@@ -118,5 +121,5 @@ def get_username(client: "Client", login: Login) -> str:
 
 
 def complete_name(repository: str, client: "Client", login: Login) -> str:
-    """Return `owner/name`; a name alone is one of the user's own."""
+    """Return `owner/name`; the user is the owner if only a name is given."""
     return repository if "/" in repository else f"{get_username(client, login)}/{repository}"

@@ -1,1 +1,1 @@
-"""Bytes and names: cutting into chunks, compressing, building manifests."""
+"""Bytes and their hashes: chunks, compression, manifests."""

@@ -1,21 +1,29 @@
-"""Cutting content into chunks and naming them, in one pass over a buffer that is used again."""
+"""Content is cut into chunks and hashed in one pass, over a buffer that is used again."""
 
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from blake3 import blake3
 
+from shared.formats.canonical import split_hashes
 from shared.formats.profiles import PROFILES, Profile
 
-HASH_BYTES = 32
-# Several of the largest chunks; small enough for the processor's caches to be of use.
+# Room for several of the largest chunks, and small enough for the processor's caches.
 WINDOW_BYTES = 4 << 20
+
+
+class ChunkRef(NamedTuple):
+    """A chunk: its hash, 32 bytes, and the number of its bytes."""
+
+    hash: bytes
+    size: int
 
 
 @dataclass(slots=True)
 class Cut:
-    """The chunks of some content: 32-byte hashes, concatenated, and sizes; the hash of the whole."""
+    """The chunks of some content: their hashes, concatenated, their sizes, and the hash of the whole."""
 
     content_hash: bytes
     hashes: bytes
@@ -26,20 +34,24 @@ class Cut:
         """Bytes of the content."""
         return sum(self.sizes)
 
+    def list_chunks(self) -> list[ChunkRef]:
+        """Return the chunks in their order."""
+        return list(map(ChunkRef, split_hashes(self.hashes), self.sizes))
+
 
 _SMALLEST = [profile.min_file_bytes for profile in PROFILES]
 
 
 def choose_profile(size: int) -> Profile:
-    """Return the last profile whose smallest file is not above the size."""
+    """Return the profile for files of this size, in bytes."""
     return PROFILES[bisect_right(_SMALLEST, size) - 1]
 
 
 class Cutter:
-    """Cuts one file after the other; not to be shared between threads."""
+    """Cuts files, one at a time; each thread needs its own."""
 
     def __init__(self) -> None:
-        # Loading it takes as long as scanning a thousand files: only for those who cut.
+        # Imported here: this takes as long as a scan of a thousand files.
         from pyfastcdc import FastCDC
 
         self._cutters: dict[Profile, FastCDC] = {
@@ -52,13 +64,14 @@ class Cutter:
             )
             for profile in PROFILES
         }
-        # A fresh buffer for every file would cost more in page faults than the hashing.
+        # Page faults of a new buffer for each file would cost more than the hashing.
         self._window = memoryview(bytearray(WINDOW_BYTES))
 
     def cut(self, read_into: Callable[[memoryview], int], size: int) -> Cut:
-        """Cut the content that `read_into` delivers: it fills a part of a view, 0 bytes at the end.
+        """Return the cut of a file whose size, in bytes, is given.
 
-        `size` chooses the profile and ends the reading; a shorter content ends earlier.
+        `read_into` fills a part of a view and returns the number of bytes, 0 at the end of the file. A file
+        that has become shorter is cut as it is; of one that has become longer, the first `size` bytes.
         """
         profile = choose_profile(size)
         cutter, window = self._cutters[profile], self._window
@@ -75,7 +88,7 @@ class Cutter:
             at_end = total >= size
             done = 0
             for chunk in cutter.cut_buf(window[:filled]) if filled > profile.min_bytes else ():
-                # What reaches the end of the window would go on behind it.
+                # A chunk that reaches the end of the window may be longer.
                 if chunk.offset + chunk.length == filled and not at_end:
                     break
                 hashes.append(blake3(chunk.data).digest())

@@ -1,14 +1,14 @@
-"""zstd where it pays: most media is compressed already, and trying costs as much as hashing thrice."""
+"""zstd for chunks that shrink: most media does not, and each attempt costs as much as three hashes."""
 
 LEVEL = 3
-# A chunk is sent compressed if that saves at least this part of it.
+# A chunk is sent compressed if that saves at least this part of its size.
 MIN_SAVING = 0.03
-# Of a file that did not shrink, every so many chunks one is tried again.
+# In a file whose chunks do not shrink, one chunk in this many is tried again.
 RETRY_EVERY = 16
 
 
 class CompressionHistory:
-    """What is known about how well one file compresses; chunks come in about their order."""
+    """How well the last chunks of one file shrank."""
 
     __slots__ = ("_skip",)
 
@@ -16,38 +16,38 @@ class CompressionHistory:
         self._skip = 0
 
     def should_try(self) -> bool:
-        """Say whether the next chunk shall be tried."""
+        """Return whether to compress the next chunk."""
         if self._skip:
             self._skip -= 1
             return False
         return True
 
     def add_result(self, shrank: bool) -> None:
-        """Learn from a chunk that was tried."""
+        """Note whether a chunk shrank."""
         self._skip = 0 if shrank else RETRY_EVERY - 1
 
 
 class Compressor:
-    """Compresses chunks; not to be shared between threads."""
+    """Compresses chunks; each thread needs its own."""
 
     def __init__(self) -> None:
-        # Loaded when there is something to send, not at every start.
+        # Imported here: most commands do not need it.
         import zstandard
 
         self._compressor = zstandard.ZstdCompressor(level=LEVEL)
 
-    def compress(self, data: memoryview, known: CompressionHistory) -> bytes | None:
-        """Return one zstd frame that states its size, or None if the bytes had better stay as they are."""
-        if not known.should_try():
+    def compress(self, data: memoryview, history: CompressionHistory) -> bytes | None:
+        """Return one zstd frame that states its size; None if the chunk is to be sent as it is."""
+        if not history.should_try():
             return None
         frame = self._compressor.compress(data)
         shrank = len(frame) <= len(data) * (1 - MIN_SAVING)
-        known.add_result(shrank)
+        history.add_result(shrank)
         return frame if shrank else None
 
 
 class Decompressor:
-    """Decompresses chunks; not to be shared between threads."""
+    """Decompresses chunks; each thread needs its own."""
 
     def __init__(self) -> None:
         import zstandard
@@ -57,9 +57,9 @@ class Decompressor:
         self._error = zstandard.ZstdError
 
     def decompress(self, frame: bytes | memoryview, size: int) -> bytes:
-        """Return the `size` bytes of a frame; raise ValueError if it holds anything else."""
+        """Return the content of a frame. Raises ValueError unless it has `size` bytes."""
         try:
-            # Asked first: a frame may claim to hold any number of gigabytes.
+            # Checked first: a frame may claim to hold many gigabytes.
             if self._size_of(frame) != size:
                 raise ValueError("the frame has another size")
             return self._decompressor.decompress(frame, max_output_size=size)

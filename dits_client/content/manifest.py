@@ -1,4 +1,4 @@
-"""Building and comparing trees of manifests."""
+"""Trees of manifests: built from entries, and compared."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -6,17 +6,17 @@ from typing import NamedTuple
 from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import Entry, File, Manifest
 
-from dits_client.content.chunking import Cut
+from dits_client.content.chunking import ChunkRef, Cut
 from dits_client.errors import ClientError
 from shared.formats import manifests, recipes
-from shared.formats.canonical import FormatError
+from shared.formats.canonical import FormatError, split_hashes
 
-# Returns the bytes of a manifest by its name.
+# Returns the bytes of a manifest by its hash.
 ManifestLoader = Callable[[bytes], bytes]
 
 
 class Change(NamedTuple):
-    """A file or link that differs between two trees; None = not there."""
+    """A file or link that differs between two trees; None = the tree does not have it."""
 
     path: str
     old: Entry | None
@@ -24,7 +24,7 @@ class Change(NamedTuple):
 
 
 def make_file_entry(mode: int, cut: Cut) -> tuple[File, list[bytes]]:
-    """Return the entry of a file, and the recipes to be stored as chunks if its list is long."""
+    """Return the entry of a file, and its recipes, which are stored as chunks; few chunks need none."""
     file = File(mode=mode & manifests.MAX_MODE, size=cut.size, hash=cut.content_hash)
     parts = list(recipes.encode_list(cut.hashes, cut.sizes))
     if parts:
@@ -35,13 +35,14 @@ def make_file_entry(mode: int, cut: Cut) -> tuple[File, list[bytes]]:
     return file, parts
 
 
-def file_chunks(file: File, contents: Iterable[bytes] = ()) -> tuple[bytes, list[int]]:
-    """Return all chunks of a file, hashes and sizes; `contents` are the bytes of its recipes."""
-    return recipes.file_chunks(file, map(recipes.decode_recipe, contents))
+def list_chunks(file: File, contents: Iterable[bytes] = ()) -> list[ChunkRef]:
+    """Return the chunks of a file; `contents` are the bytes of its recipes. Raises FormatError."""
+    hashes, sizes = recipes.file_chunks(file, map(recipes.decode_recipe, contents))
+    return list(map(ChunkRef, split_hashes(hashes), sizes))
 
 
 def encode_directory(path: str, entries: Sequence[Entry]) -> bytes:
-    """Return the manifest of a directory whose entries are sorted."""
+    """Return the manifest of a directory with sorted entries. Raises ClientError if they are too many."""
     try:
         return manifests.encode_manifest(Manifest(entries=entries))
     except FormatError:
@@ -49,14 +50,14 @@ def encode_directory(path: str, entries: Sequence[Entry]) -> bytes:
 
 
 def parse_entries(content: bytes) -> dict[str, Entry]:
-    """Return the entries of a manifest that is known to be valid, by name."""
+    """Return the entries of a valid manifest by name."""
     return {entry.name: entry for entry in Manifest.FromString(content).entries}
 
 
 def compare_trees(
     load: ManifestLoader, old: bytes | None, new: bytes | None, path: str = ""
 ) -> Iterator[Change]:
-    """Yield the files and links that differ between two directories; equal names are not looked into."""
+    """Yield the files and links that differ between two trees; directories with one hash are not loaded."""
     if old == new:
         return
     before = parse_entries(load(old)) if old is not None else {}
@@ -75,9 +76,9 @@ def compare_trees(
 
 
 def iterate_manifests(load: ManifestLoader, tree: bytes, seen: set[bytes]) -> Iterator[bytes]:
-    """Yield the names of a tree's manifests, children first, each once.
+    """Yield the hashes of a tree's manifests, children first, each once.
 
-    Those in `seen` are left out, with all below them; the others are added to it.
+    Hashes in `seen` are left out with all below them; the yielded ones are added to it.
     """
     if tree in seen:
         return
@@ -90,7 +91,7 @@ def iterate_manifests(load: ManifestLoader, tree: bytes, seen: set[bytes]) -> It
 
 
 def get_manifest_hash(entry: Entry | None) -> bytes | None:
-    """Return the name of the manifest of a directory; None if the entry is none."""
+    """Return the hash of a directory's manifest; None if the entry is not a directory."""
     if entry is None or not entry.HasField("directory"):
         return None
     return entry.directory.manifest_hash

@@ -1,4 +1,4 @@
-"""Where the bytes of a chunk can be read, again if need be: nothing is held in memory meanwhile."""
+"""Where the bytes of a chunk are: they are read when a message is written, not held in memory."""
 
 import os
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from dits_client.errors import ClientError, os_error
 
 @dataclass(slots=True, eq=False)
 class Source:
-    """A file below the folder, or some bytes."""
+    """A file of the folder, or bytes in memory."""
 
-    # How the user knows it.
+    # The path that the user knows.
     label: str
     path: str = ""
     content: bytes | None = None
@@ -20,7 +20,7 @@ class Source:
 
 
 class Piece(NamedTuple):
-    """A chunk and where it is."""
+    """A chunk and its position in a source."""
 
     source: Source
     offset: int
@@ -29,19 +29,19 @@ class Piece(NamedTuple):
 
 
 def changed_file_error(label: str) -> ClientError:
-    """Return the error for a file that is not what it was a moment ago."""
+    """Return the error for a file that was changed while it was read."""
     return ClientError(f'"{label}" was changed while it was being read: try again')
 
 
 class PieceReader:
-    """Reads pieces, keeping the last file open; not to be shared between threads."""
+    """Reads pieces and keeps the last file open; each thread needs its own."""
 
     def __init__(self) -> None:
         self._source: Source | None = None
         self._descriptor = -1
 
     def read_into(self, view: memoryview, piece: Piece) -> None:
-        """Fill the view, which is as long as the piece."""
+        """Fill the view, which is as long as the piece. Raises ClientError if the file cannot be read."""
         source = piece.source
         if source.content is not None:
             view[:] = source.content[piece.offset : piece.offset + piece.size]
@@ -61,7 +61,7 @@ class PieceReader:
             raise os_error(error, "read", source.label) from error
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the last file."""
         if self._source is not None:
             os.close(self._descriptor)
             self._source = None

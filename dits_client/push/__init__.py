@@ -1,1 +1,1 @@
-"""From the folder to the server."""
+"""Push: from the folder to the server."""

@@ -1,4 +1,4 @@
-"""The locks that a push relies on: found or taken as early as possible, and renewed until it ends."""
+"""The locks that a push relies on: listed or taken as early as possible, and renewed until it ends."""
 
 import threading
 import time
@@ -18,6 +18,7 @@ from dits.lock.v1.lock_service_pb2 import (
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from dits_client.batches import split_into_batches
 from dits_client.content.manifest import Change
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
@@ -32,28 +33,28 @@ from dits_client.server.locks import (
 from dits_client.server.remote_errors import lock_held
 from dits_client.server.repository import RepositoryClient
 
-# What is taken lasts so long, and what has less than half of it left is renewed: if the machine fails in
-# mid-push, nobody waits longer than that.
+# Duration of a lock that a push takes; it is renewed when less than half of it is left. If the machine
+# fails during the push, others wait no longer than this.
 TTL_SECONDS = 600.0
 TICK_SECONDS = 20.0
 REASON = "being pushed"
-# The most locks that a push may name; whether the others are held is checked all the same.
+# The most locks that a push may name; the server also checks those that are not named.
 MAX_FENCES = 100_000
 
 DirectoryTest = Callable[[str], bool]
 
 
 class PushLocks:
-    """Locks of the caller on what a push changes; leaving the context releases what was taken for it.
+    """The caller's locks on what a push changes; the end of the context releases the ones it took.
 
-    A file needs a lock if it is in the parent and the repository requires locks. Of a directory that is
-    gone one lock on the directory is taken, not one on each file.
+    A file needs a lock if it is in the parent and the repository requires locks. A removed directory gets
+    one lock, not one for each file.
     """
 
     def __init__(self, repository: RepositoryClient, *, required: bool, strict: bool) -> None:
-        """`strict`: a lock of someone else ends the push; without it the server decides later.
+        """With `strict`, another holder's lock ends the push; without it the server decides later.
 
-        On a branch other than the default one, a file may become what it is there: that needs no lock.
+        On other branches than the default one, a file may become what it is there without a lock.
         """
         self._repository = repository
         self._required = required
@@ -64,9 +65,9 @@ class PushLocks:
         # Those that the push relies on, by id.
         self._held: dict[str, Lock] = {}
         self._taken: list[str] = []
-        # What was last not to be had.
+        # Paths that were last refused, with the lock that prevents each.
         self._refused: dict[str, Lock] = {}
-        # When locks end, by the clock of this process; shared with the thread that renews.
+        # When locks end, by the clock of this process; shared with the thread that renews them.
         self._ends: dict[str, float] = {}
         self._kept: dict[str, Lock] = {}
         self._guard = threading.Lock()
@@ -77,7 +78,7 @@ class PushLocks:
         try:
             self._list_locks()
         except ClientError:
-            # Where no locks are required, a push does without the lock service; the repo service judges.
+            # Without required locks, a push does not need the lock service; the repo service checks.
             if self._required:
                 raise
         self._thread.start()
@@ -92,31 +93,31 @@ class PushLocks:
 
     @property
     def fences(self) -> list[LockFence]:
-        """What the push tells the server to rely on."""
+        """The locks that the push names to the server."""
         held = islice(self._held.values(), MAX_FENCES)
         return [LockFence(lock_id=lock.id, fence=lock.fence) for lock in held]
 
     def are_relevant(self, *, is_new: bool) -> bool:
-        """Say whether it is of use to know early what will be changed; `is_new`: nothing is there yet."""
+        """Return whether locks can prevent the push; `is_new` = the branch has no commit yet."""
         return bool(self._mine or self._theirs) or (self._required and not is_new)
 
     def keep_lock(self, path: str) -> None:
-        """Renew the caller's lock on a path that may be changed, if there is one."""
+        """Renew the caller's lock on a path that may change, if there is one."""
         lock = self._find_covering(self._mine, path)
         if lock is not None:
             with self._guard:
                 self._kept[lock.id] = lock
 
     def check_change(self, change: Change) -> None:
-        """Raise RemoteError if someone else's lock forbids a change that is sure to come."""
+        """Raise RemoteError if another holder's lock prevents a certain change."""
         lock = self._find_covering(self._theirs, change.path)
         if lock is not None and self._strict:
             raise lock_held(change.path, lock)
 
     def hold_locks(self, changes: Iterable[Change], is_there: DirectoryTest) -> None:
-        """Hold a lock on every file of the parent that is changed, if locks are required.
+        """Take a lock on every changed file of the parent, if locks are required.
 
-        `is_there` tells whether a directory, named without a slash, will be in the new tree.
+        `is_there` returns whether a directory, named without a slash, is in the new tree.
         """
         if not self._required:
             return
@@ -130,17 +131,22 @@ class PushLocks:
                 wanted.setdefault(_choose_lock_path(change, is_there), []).append(change.path)
             else:
                 self._held[lock.id] = lock
-        folders = [place for place in wanted if place.endswith("/")]
-        files = [path for place in wanted if not place.endswith("/") for path in wanted[place]]
-        # What keeps us from a directory may be on a file that the push does not touch.
-        for place in self._acquire(folders, atomic=False):
-            files += wanted[place]
+        directories = [lock_path for lock_path in wanted if lock_path.endswith("/")]
+        files = [
+            path
+            for lock_path in wanted
+            if not lock_path.endswith("/")
+            for path in wanted[lock_path]
+        ]
+        # A lock that prevents one on a directory may be on a file that the push does not change.
+        for lock_path in self._acquire(directories, atomic=False):
+            files += wanted[lock_path]
         self._refused = self._acquire(files, atomic=self._strict)
 
     def reload(self, path: str = "") -> None:
-        """Look again what there is: the server says that locks are missing, on `path` for one.
+        """List the locks again, after the server found locks missing; `path` is the first such file.
 
-        If it is known who keeps us from that one, it raises RemoteError and says so.
+        Raises RemoteError if another holder's lock on that path is known.
         """
         if path:
             self._required = True
@@ -169,7 +175,7 @@ class PushLocks:
         self._mine, self._theirs = mine, theirs
 
     def _acquire(self, paths: Sequence[str], *, atomic: bool) -> dict[str, Lock]:
-        """Take locks; return the paths that another lock keeps us from, with that lock."""
+        """Take locks; return the refused paths, with the lock that prevents each."""
         options = LockOptions(
             ttl_seconds=int(TTL_SECONDS), reason=REASON, release_on_push=True, atomic=atomic
         )
@@ -182,7 +188,7 @@ class PushLocks:
                     continue
                 lock = result.lock
                 self._mine[lock.path] = self._held[lock.id] = lock
-                # None was there before: the answer to the first attempt was lost.
+                # The push took it in an earlier attempt whose answer was lost.
                 is_ours = lock.release_on_push and lock.reason == REASON
                 if not result.already_held or is_ours:
                     self._taken.append(lock.id)
@@ -194,7 +200,8 @@ class PushLocks:
 
     def _find_covering(self, locks: dict[str, Lock], path: str) -> Lock | None:
         return next(
-            (locks[place] for place in iterate_covering_paths(path) if place in locks), None
+            (locks[lock_path] for lock_path in iterate_covering_paths(path) if lock_path in locks),
+            None,
         )
 
     def _note_end(self, lock: Lock, server_time: Timestamp, asked: float) -> None:
@@ -203,19 +210,19 @@ class PushLocks:
             self._ends[lock.id] = asked + left
 
     def _renew(self) -> None:
-        """Renew what is about to end, until the push is over.
+        """Renew locks that are about to end, until the push is over.
 
-        What cannot be renewed is left alone: the server judges in the end, and the push takes it again.
+        A lock that cannot be renewed is forgotten: the server refuses it at the end, and it is taken again.
         """
         while not self._stop.wait(TICK_SECONDS):
             with self._guard:
                 soon = time.monotonic() + TTL_SECONDS / 2
                 due = [lock for lock in self._kept.values() if self._ends[lock.id] < soon]
-            for first in range(0, len(due), MAX_PATHS):
+            for batch in split_into_batches(due, max_count=MAX_PATHS):
                 if self._stop.is_set():
                     return
                 with suppress(ClientError):
-                    self._renew_batch(due[first : first + MAX_PATHS])
+                    self._renew_batch(batch)
 
     def _renew_batch(self, locks: Sequence[Lock]) -> None:
         request = RenewLocksRequest(
@@ -225,7 +232,7 @@ class PushLocks:
             batch_mode=BATCH_MODE_PER_PATH,
         )
         asked = time.monotonic()
-        # Soon again, rather than long.
+        # A short timeout: the next attempt comes soon.
         call = self._repository.locks.RenewLocks
         response = self._repository.call(call, request, timeout=TICK_SECONDS)
         for result in response.results:
@@ -237,7 +244,7 @@ class PushLocks:
 
 
 def _choose_lock_path(change: Change, is_there: DirectoryTest) -> str:
-    """Return what to lock for a change: the topmost directory that goes with the file, or the file."""
+    """Return the path to lock: the topmost directory that is removed with the file, or the file."""
     if change.new is None:
         for directory in reversed([*iterate_parents(change.path)]):
             if not is_there(directory):

@@ -1,4 +1,4 @@
-"""Which chunks a push has to offer to the server, and where their bytes are."""
+"""The chunks that a push offers to the server, and where their bytes are."""
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -6,39 +6,40 @@ from pathlib import Path
 from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import File
 
-from dits_client.content.chunking import HASH_BYTES, Cut, Cutter
-from dits_client.content.manifest import Change, file_chunks, make_file_entry
+from dits_client.content.chunking import ChunkRef, Cutter
+from dits_client.content.manifest import Change, list_chunks, make_file_entry
 from dits_client.content.sources import Piece, Source, changed_file_error
 from dits_client.errors import os_error
 from dits_client.workspace.objects import Objects
 from shared.formats.canonical import split_hashes
 
 
-def make_pieces(source: Source, cut: Cut, recipes: Iterable[bytes]) -> Iterator[Piece]:
-    """Yield the chunks of a file, then its recipes, which are chunks too."""
+def make_pieces(
+    source: Source, chunks: Iterable[ChunkRef], recipes: Iterable[bytes]
+) -> Iterator[Piece]:
+    """Yield the chunks of a file, then its recipes, which are stored as chunks."""
     offset = 0
-    for at, size in enumerate(cut.sizes):
-        digest = cut.hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES]
-        yield Piece(source, offset, size, digest)
-        offset += size
+    for chunk in chunks:
+        yield Piece(source, offset, chunk.size, chunk.hash)
+        offset += chunk.size
     for recipe in recipes:
-        digest = blake3(recipe).digest()
-        yield Piece(Source(source.label, content=recipe), 0, len(recipe), digest)
+        chunk_hash = blake3(recipe).digest()
+        yield Piece(Source(source.label, content=recipe), 0, len(recipe), chunk_hash)
 
 
 class Offer:
-    """Finds the pieces of files whose entries are known already."""
+    """Finds the pieces of files whose entries are known."""
 
-    def __init__(self, objects: Objects, place_of: Callable[[str], str]) -> None:
+    def __init__(self, objects: Objects, get_os_path: Callable[[str], str]) -> None:
         self._objects = objects
-        self._place_of = place_of
+        self._get_os_path = get_os_path
 
     def iterate_unread(
         self, changes: Sequence[Change], read: Container[str]
     ) -> Iterator[Iterator[Piece]]:
-        """Yield the pieces of the changed files that were not read, and offered, in this run.
+        """Yield the pieces of each changed file that this push did not read, and so did not offer.
 
-        Left out are those whose content the parent has under another path: its chunks are there.
+        Files whose content the parent has under another path are left out: the server has their chunks.
         """
         there = {change.old.file.hash for change in changes if change.old is not None}
         for path, file in _iterate_new_files(changes):
@@ -48,22 +49,21 @@ class Offer:
     def iterate_all(
         self, changes: Sequence[Change], only: Container[bytes]
     ) -> Iterator[list[Piece]]:
-        """Yield the pieces of all changed files; with `only`, those that have these hashes."""
+        """Yield the pieces of each changed file; unless `only` is empty, just those with its hashes."""
         for path, file in _iterate_new_files(changes):
             found = self._pieces(path, file)
             yield [piece for piece in found if not only or piece.hash in only]
 
     def _pieces(self, path: str, file: File) -> Iterator[Piece]:
-        source = Source(path, self._place_of(path))
+        source = Source(path, self._get_os_path(path))
         names = split_hashes(file.recipe_hashes)
         recipes = [content for content in map(self._objects.get, names) if content is not None]
         if len(recipes) < len(names):
             return self._cut_again(source, file)
-        hashes, sizes = file_chunks(file, recipes)
-        return make_pieces(source, Cut(file.hash, hashes, sizes), recipes)
+        return make_pieces(source, list_chunks(file, recipes), recipes)
 
     def _cut_again(self, source: Source, file: File) -> Iterator[Piece]:
-        """Find the chunks of a large file whose recipes are not kept here."""
+        """Yield the pieces of a large file whose recipes the index does not have: it is read."""
         try:
             with Path(source.path).open("rb", buffering=0) as content:
                 cut = Cutter().cut(content.readinto, file.size)
@@ -71,7 +71,7 @@ class Offer:
             raise os_error(error, "read", source.label) from error
         if cut.content_hash != file.hash:
             raise changed_file_error(source.label)
-        return make_pieces(source, cut, make_file_entry(file.mode, cut)[1])
+        return make_pieces(source, cut.list_chunks(), make_file_entry(file.mode, cut)[1])
 
 
 def _iterate_new_files(changes: Iterable[Change]) -> Iterator[tuple[str, File]]:

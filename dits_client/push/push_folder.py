@@ -1,4 +1,4 @@
-"""Pushing: the state of the folder becomes a commit on the server."""
+"""A push: the state of the folder becomes a commit on the server."""
 
 import time
 from pathlib import Path
@@ -28,7 +28,7 @@ from dits_client.workspace.workspace import Workspace, WorkspaceState
 from shared.formats.canonical import FormatError
 from shared.formats.commits import check_message, commit_hash
 
-# How often a refusal that the client can mend is mended.
+# The most refusals of one push that are repaired.
 MAX_REPAIRS = 3
 
 
@@ -43,10 +43,11 @@ def push_folder(
     author: Author | None = None,
     progress: Progress | None = None,
 ) -> PushReport:
-    """Commit the folder's state and push it.
+    """Commit the folder's state and push it; return the report.
 
-    A folder that follows no repository yet begins to follow `repository`. `branch` makes it follow
-    another branch, which may be new. With `force` commits of others are left behind.
+    A folder that follows no repository yet starts to follow `repository`. `branch` makes it follow another
+    branch, which may be new. With `force` the branch loses commits that the folder does not have. Raises
+    ClientError.
     """
     started = time.monotonic()
     try:
@@ -66,7 +67,7 @@ def push_folder(
 
 
 def _open_workspace(folder: Path, client: Client, repository: str = "") -> Workspace:
-    """Return the folder's workspace, or make it one for the repository if that is given."""
+    """Return the folder's workspace; if it has none and a repository is given, make one."""
     try:
         workspace = Workspace.locate(folder)
     except ClientError:
@@ -82,7 +83,7 @@ def _open_workspace(folder: Path, client: Client, repository: str = "") -> Works
 
 
 class _Push:
-    """One push, step by step."""
+    """One push."""
 
     def __init__(self, workspace: Workspace, client: Client, progress: Progress) -> None:
         self.index: Index = workspace.load_index()
@@ -96,7 +97,7 @@ class _Push:
         self._changes: list[Change] = []
 
     def push(self, wanted: PushOptions) -> PushReport:
-        """Do it all; locks that are taken for it are released in the end."""
+        """Push; locks that are taken for it are released at the end."""
         snapshot = Snapshot(self._workspace.root, self.index, self._progress.warn)
         head = self._repository.get_head(wanted.branch)
         if not snapshot.changed and snapshot.tree == self._parent:
@@ -120,7 +121,7 @@ class _Push:
         return make_report(snapshot, self._state, len(self._changes), uploaded)
 
     def _check_locks_early(self, snapshot: Snapshot, held: PushLocks) -> None:
-        """Find out before hours of uploading that a lock is in the way; hold what is sure to be needed."""
+        """Check locks of others and take certain ones before the upload, which may take hours."""
         if not held.are_relevant(is_new=self._parent is None):
             return
         sure = []
@@ -132,14 +133,14 @@ class _Push:
         held.hold_locks(sure, snapshot.directories.__contains__)
 
     def _check_head(self, wanted: PushOptions, head: str) -> None:
-        """Find out before hours of uploading that the branch has moved."""
+        """Raise RemoteError if the branch has moved, before the upload, which may take hours."""
         if wanted.force or head in ("", self._state.head):
             return
         message = f"{wanted.branch} has other commits on the server: run `dits pull` first"
         raise RemoteError(message, code="ABORTED", reason=ERROR_REASON_HEAD_MOVED)
 
     def _finish_unchanged(self, snapshot: Snapshot, wanted: PushOptions, head: str) -> PushReport:
-        """There is nothing to commit: at most the branch is made, or moved by force."""
+        """Create the branch, or move it by force, where there is nothing to commit."""
         state = self._state
         behind = head not in ("", state.head)
         if state.head and not head:
@@ -163,24 +164,25 @@ class _Push:
         return make_report(snapshot, state, behind=behind)
 
     def _upload_changes(self, snapshot: Snapshot, held: PushLocks) -> UploadResult:
-        """Read what changed, upload it meanwhile, take the locks; return what was sent."""
+        """Read and upload the changed files at the same time, take the locks; return what was sent."""
         read: set[str] = set()
         with Uploader(self._repository, progress=self._progress) as uploader:
 
             def on_file(item: ReadResult) -> None:
                 read.add(item.source.label)
-                uploader.offer_pieces(make_pieces(item.source, item.cut, item.recipes))
+                uploader.offer_pieces(
+                    make_pieces(item.source, item.cut.list_chunks(), item.recipes)
+                )
 
             snapshot.complete(on_file, self._progress, uploader.stop)
             self._changes = list(
                 compare_trees(self._trees.load_manifest, self._parent, snapshot.tree)
             )
-            # Now, so that what was read need not be read again if the rest fails.
+            # Saved now: if the rest fails, these files are not read again.
             self._save_index(recipes=True)
             offer = Offer(self.index.objects, snapshot.get_os_path)
             for found in offer.iterate_unread(self._changes, read):
                 uploader.offer_pieces(found)
-            # Every existing file that is changed or deleted.
             held.hold_locks(self._changes, self.index.records.__contains__)
             return UploadResult(uploader.finish(), uploader.pieces)
 
@@ -213,7 +215,7 @@ class _Push:
         return Author(user.name or user.username, user.email)
 
     def _propose(self, proposal: Proposal, offer: Offer, held: PushLocks) -> PushResponse:
-        """Push; mend what the server finds missing."""
+        """Send the push; supply what the server finds missing, and send it again."""
         repair = PushRepair(self._repository, self._trees, self.index, self._changes, offer, held)
         for _ in range(MAX_REPAIRS):
             proposal.locks = held.fences
@@ -226,7 +228,7 @@ class _Push:
         return send_push(self._repository, proposal, self._trees.load_manifest)
 
     def _follow_commit(self, proposal: Proposal, tree: bytes) -> None:
-        """Follow the new commit."""
+        """Make the folder follow the new commit."""
         state = self._state
         state.head, state.tree = commit_hash(proposal.commit), tree.hex()
         state.branch = proposal.branch

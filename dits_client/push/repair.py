@@ -1,4 +1,4 @@
-"""What a push does when the server refuses it for something that the client can supply."""
+"""The repair of a push that the server refuses because something is missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class PushRepair:
     held: PushLocks
 
     def apply(self, error: RemoteError, proposal: Proposal) -> bool:
-        """Do what a refusal asks for; False = it asks for nothing that can be done here."""
+        """Supply what a refusal names; False = it names nothing that the client can supply."""
         if error.reason == ERROR_REASON_CHUNKS_MISSING:
             self._upload_again(error)
         elif error.reason == ERROR_REASON_HISTORY_MISSING:
@@ -47,7 +47,7 @@ class PushRepair:
         return True
 
     def _upload_again(self, error: RemoteError) -> None:
-        """Send chunks without asking: the server knows better now than when it was asked."""
+        """Send the missing chunks without asking the server which ones it has."""
         hashes = error.metadata.get("hashes", "")
         listed = [bytes.fromhex(text) for text in hashes.split(",") if text]
         complete = error.metadata.get("count") == str(len(listed))

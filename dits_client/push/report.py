@@ -1,4 +1,4 @@
-"""What a push is asked for, and what it came to."""
+"""The options of a push, and its result."""
 
 import time
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from dits_client.workspace.workspace import WorkspaceState
 
 @dataclass(slots=True)
 class PushReport:
-    """What a push came to."""
+    """The result of a push."""
 
-    # The commit that the branch is at now, hexadecimal; empty = nothing was ever pushed.
+    # The commit that the branch is at now, hexadecimal; empty = it has no commit.
     commit: str
     branch: str
     # False = there was nothing to push.
@@ -24,13 +24,13 @@ class PushReport:
     # Files in the folder; files and links that differ from the parent.
     files: int
     changed: int
-    # Of the files that were read: bytes, and chunks with recipes.
+    # Bytes of the files that were read, and the number of chunks offered, with recipes.
     bytes: int
     chunks: int
     chunks_sent: int
-    # As encoded.
+    # Bytes of these chunks as they were sent.
     bytes_sent: int
-    # New on the server, as stored there.
+    # Bytes that are new on the server, as stored there.
     bytes_stored: int
     seconds: float
 
@@ -53,18 +53,18 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """What the user asked for."""
+    """What the user asks for."""
 
     message: str
     branch: str
     force: bool
-    # None = whoever is logged in.
+    # None = the caller.
     author: Author | None
 
 
 @dataclass(frozen=True, slots=True)
 class UploadResult:
-    """What was sent, and how many chunks were offered."""
+    """What was sent, and the number of chunks that were offered."""
 
     sent: UploadReport
     offered: int
@@ -78,7 +78,7 @@ def make_report(
     *,
     behind: bool = False,
 ) -> PushReport:
-    """Return the report of a push; the caller knows the time it took."""
+    """Return the report of a push, without its duration."""
     sent = uploaded.sent if uploaded else UploadReport()
     return PushReport(
         commit=state.head,

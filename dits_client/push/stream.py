@@ -1,7 +1,7 @@
-"""The Push call: header, manifests, commit, the move of the branch."""
+"""The Push call: header, manifests, commit, update of the branch."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import grpc
@@ -17,6 +17,7 @@ from dits.repo.v1.commit_service_pb2 import (
 )
 from dits.repo.v1.manifest_pb2 import CommitContent
 
+from dits_client.batches import split_into_batches
 from dits_client.content.manifest import ManifestLoader
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.server.remote_errors import translate_error
@@ -31,13 +32,13 @@ TIMEOUT = 1800.0
 
 @dataclass(slots=True)
 class Proposal:
-    """What a push wants to happen."""
+    """The commit and the update of a branch that a push proposes."""
 
     branch: str
-    # Hexadecimal; empty = the branch shall be new.
+    # Hexadecimal; empty = the branch must not exist.
     expected_head: str
     commit: CommitContent
-    # Names of the manifests to send, children first.
+    # Hashes of the manifests to send, children first.
     manifests: list[bytes]
     force: bool = False
     locks: list[LockFence] = field(default_factory=list)
@@ -46,7 +47,7 @@ class Proposal:
 def send_push(
     repository: RepositoryClient, proposal: Proposal, load: ManifestLoader
 ) -> PushResponse:
-    """Push; a passing failure is repeated, which is safe: the request has an id."""
+    """Return the response to a push; it is repeated after a passing failure, under the same request id."""
     request_id = str(uuid.uuid4())
     backoff = Backoff(STREAM_ATTEMPTS)
     while True:
@@ -63,7 +64,11 @@ def _messages(
     yield PushRequest(
         header=PushHeader(repository=repository, request_id=request_id, locks=proposal.locks)
     )
-    for batch in _split_into_batches(map(load, proposal.manifests)):
+    for batch in split_into_batches(
+        map(load, proposal.manifests),
+        max_bytes=MESSAGE_BYTES,
+        measure=len,
+    ):
         yield PushRequest(manifests=PushManifests(manifests=batch))
     yield PushRequest(commits=PushCommits(commits=[proposal.commit]))
     update = RefUpdate(
@@ -73,16 +78,3 @@ def _messages(
         force=proposal.force,
     )
     yield PushRequest(refs=PushRefs(updates=[update]))
-
-
-def _split_into_batches(contents: Iterable[bytes]) -> Iterator[list[bytes]]:
-    batch: list[bytes] = []
-    size = 0
-    for content in contents:
-        if batch and size + len(content) > MESSAGE_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(content)
-        size += len(content)
-    if batch:
-        yield batch

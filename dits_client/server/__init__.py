@@ -1,1 +1,1 @@
-"""The server as the client sees it: addresses, logins, calls, errors, locks."""
+"""The server as the client sees it: addresses, calls, errors, locks."""

@@ -6,8 +6,8 @@ import time
 
 from dits_client.errors import RemoteError
 
-# Failures in a row after which a call is given up: soon where a person waits for an answer, later in the
-# middle of a long transfer. Then the longest pause between two attempts, in seconds.
+# Failures in a row after which a call is given up: few where a person waits for the answer, more in a long
+# transfer. Then the longest pause between two attempts, in seconds.
 ATTEMPTS = 4
 STREAM_ATTEMPTS = 8
 LONGEST_PAUSE = 10.0
@@ -32,7 +32,7 @@ class Backoff:
         if error.retry_after > LONGEST_PAUSE:
             raise error
         grown = min(0.1 * 2**self._failures, LONGEST_PAUSE)
-        # Spread out, so that many clients do not come back at the same moment.
+        # Random, so that many clients do not come back at the same moment.
         pause = max(error.retry_after, grown) * random.uniform(0.7, 1.0)  # noqa: S311
         if stop is None:
             time.sleep(pause)

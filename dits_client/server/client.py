@@ -1,4 +1,4 @@
-"""Calls to a server with one credential; what may be repeated is repeated."""
+"""Calls to a server with one credential; a call that fails for a passing reason is repeated."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -45,8 +45,7 @@ class Client:
     def locate_repository(self, repository: str) -> Endpoints:  # noqa: ARG002 - see the docstring
         """Return the addresses of the services that hold a repository.
 
-        Everything that is called about a repository goes through here. A server has all its repositories
-        at the addresses of its own services.
+        Every call about a repository uses them. A server holds all its repositories itself.
         """
         return self.endpoints
 

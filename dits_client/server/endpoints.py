@@ -23,9 +23,9 @@ class Endpoints:
 
     @classmethod
     def parse(cls, server: str, environ: Mapping[str, str] | None = None) -> Self:
-        """Read `[http://|https://]host[:port]`; the services are at port … port + 3.
+        """Return the addresses of `[http://|https://]host[:port]`: the services are at port … port + 3.
 
-        DITS_AUTH, DITS_REPO, DITS_CHUNK and DITS_LOCK in `environ` say otherwise.
+        DITS_AUTH, DITS_REPO, DITS_CHUNK and DITS_LOCK in `environ` replace single ones. Raises ClientError.
         """
         scheme, found, rest = server.partition("://")
         if not found:
@@ -33,14 +33,14 @@ class Endpoints:
         if scheme not in ("", "http", "https"):
             raise ClientError(f'"{server}" is not a server address: use http:// or https://')
         host, port = _split(rest.rstrip("/"), server)
-        # A name without a scheme is trusted to be plain only on this machine.
+        # Without a scheme, only servers on this machine are called without TLS.
         tls = scheme == "https" or (not scheme and host not in _LOCAL_HOSTS)
         shown = f"[{host}]" if ":" in host else host
         auth, repo, chunk, lock = (f"{shown}:{port + offset}" for offset in range(len(SERVICES)))
         return cls(auth, repo, chunk, lock, tls).override(environ or {})
 
     def override(self, environ: Mapping[str, str]) -> Self:
-        """Return these addresses with those that DITS_AUTH and so on name."""
+        """Return a copy with the addresses that DITS_AUTH, DITS_REPO, DITS_CHUNK and DITS_LOCK name."""
         return replace(
             self,
             auth=environ.get("DITS_AUTH") or self.auth,
@@ -51,7 +51,7 @@ class Endpoints:
 
     @property
     def name(self) -> str:
-        """How the user and the credentials file call this server."""
+        """The name of this server for the user and in the credentials file."""
         return f"{'https' if self.tls else 'http'}://{self.auth}"
 
 

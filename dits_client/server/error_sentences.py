@@ -1,4 +1,4 @@
-"""What a failed call says to people, in one sentence."""
+"""The sentence for people about a failed call."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from dits.common.v1.error_reason_pb2 import (
 
 from dits_client.server.endpoints import Endpoints
 
-# What the client knows to say better than the server.
+# Sentences that tell the user what to do, in place of the server's.
 _SENTENCES = {
     ERROR_REASON_UNAUTHENTICATED: "not logged in, or the login has ended: run `dits login`",
     ERROR_REASON_HEAD_MOVED: "the branch has moved on the server: run `dits pull` first",
@@ -31,7 +31,7 @@ _SENTENCES = {
 
 
 class Failure(NamedTuple):
-    """What came with a failed call."""
+    """What a failed call returned."""
 
     # Name of the gRPC status code.
     code: str
@@ -66,11 +66,11 @@ def _describe_no_answer(failure: Failure, endpoints: Endpoints) -> str:
 
 
 def describe_lock_held(metadata: Mapping[str, str]) -> str:
-    """Say who holds the lock, since when, until when and why."""
+    """Return who holds the lock, since when, until when and why."""
     path, holder = metadata["path"], metadata.get("holder") or "someone else"
     text = f'"{path}" is locked by {holder}'
-    if (place := metadata.get("lock_path", path)) != path:
-        text += f', who holds "{place}",'
+    if (lock_path := metadata.get("lock_path", path)) != path:
+        text += f', who holds "{lock_path}",'
     for word, key in (("since", "since"), ("until", "expires")):
         if metadata.get(key):
             text += f" {word} {_minute(metadata[key])}"
@@ -81,7 +81,7 @@ def describe_lock_held(metadata: Mapping[str, str]) -> str:
 
 
 def _describe_outdated(metadata: Mapping[str, str]) -> str:
-    """Say which file has a newer version."""
+    """Return which file has a newer version, and in which commit."""
     others = _count_others(metadata)
     more = f" (and {others} more)" if others else ""
     return (
@@ -91,13 +91,13 @@ def _describe_outdated(metadata: Mapping[str, str]) -> str:
 
 
 def _count_others(metadata: Mapping[str, str]) -> int:
-    """Return how many there are beside the one that the metadata describes."""
+    """Return the number of items without the one that the metadata describes."""
     count = metadata.get("count", "")
     return max(int(count) - 1, 0) if count.isdecimal() else 0
 
 
 def _minute(time: str) -> str:
-    """Shorten an RFC 3339 time in UTC."""
+    """Return an RFC 3339 time to the minute."""
     return f"{time[:10]} {time[11:16]} UTC" if time.endswith("Z") else time
 
 

@@ -1,4 +1,4 @@
-"""Taking, releasing and listing locks."""
+"""Calls of the lock service."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from dits.lock.v1.lock_service_pb2 import (
 )
 from google.protobuf.duration_pb2 import Duration
 
+from dits_client.batches import split_into_batches
 from dits_client.errors import ClientError
 from dits_client.server.repository import RepositoryClient
 
@@ -37,9 +38,9 @@ class LockOptions:
     ttl_seconds: int | None = None
     reason: str = ""
     release_on_push: bool = False
-    # All paths of a call or none; else each for itself.
+    # True = all paths of a call or none; false = each path on its own.
     atomic: bool = True
-    # Refuse paths that were changed on the branch by a commit that is not in this one; empty = any path.
+    # Refuse paths that changed on the branch since this commit; empty = do not check.
     base_commit: str = ""
     branch: str = ""
 
@@ -47,15 +48,15 @@ class LockOptions:
 def acquire_locks(
     repository: RepositoryClient, paths: Sequence[str], options: LockOptions
 ) -> Iterator[AcquireLocksResponse]:
-    """Yield the response of each call that takes a batch of the paths."""
-    for first in range(0, len(paths), MAX_PATHS):
-        yield _acquire(repository, paths[first : first + MAX_PATHS], options, [])
+    """Take locks; yield the response to each batch of paths."""
+    for batch in split_into_batches(paths, max_count=MAX_PATHS):
+        yield _acquire(repository, batch, options, [])
 
 
 def steal_lock(
     repository: RepositoryClient, path: str, taken: Sequence[Lock], options: LockOptions
 ) -> AcquireResult:
-    """Return the lock on a path that takes the place of others."""
+    """Take a lock in place of others; return the result for its path."""
     if len(taken) > MAX_STOLEN:
         raise ClientError(
             f"{len(taken)} locks are in the way of {path}, more than {MAX_STOLEN}: "
@@ -87,13 +88,13 @@ def _acquire(
 def find_conflicts(
     repository: RepositoryClient, paths: Sequence[str], lock_type: LockType.ValueType
 ) -> dict[str, list[Lock]]:
-    """Return for each path the locks that keep the caller from one of this type."""
+    """Return for each path the locks that prevent a lock of this type by the caller."""
     found = list(list_locks(repository))
     return {path: [lock for lock in found if _conflicts(lock, path, lock_type)] for path in paths}
 
 
 def _conflicts(lock: Lock, path: str, lock_type: LockType.ValueType) -> bool:
-    """Say whether a lock keeps the caller from one of this type on the path."""
+    """Return whether a lock prevents one of this type by the caller on the path."""
     if LOCK_TYPE_ADVISORY in (lock_type, lock.type) or lock_type == lock.type == LOCK_TYPE_SHARED:
         return False
     if lock.ours:
@@ -104,10 +105,9 @@ def _conflicts(lock: Lock, path: str, lock_type: LockType.ValueType) -> bool:
 
 
 def release_locks(repository: RepositoryClient, ids: Sequence[str]) -> list[ReleaseResult]:
-    """Release locks by their ids, in batches; return what became of each."""
+    """Release locks by their ids; return the result for each."""
     results: list[ReleaseResult] = []
-    for first in range(0, len(ids), MAX_PATHS):
-        batch = ids[first : first + MAX_PATHS]
+    for batch in split_into_batches(ids, max_count=MAX_PATHS):
         request = ReleaseLocksRequest(repository=repository.name, lock_ids=batch)
         results += repository.call(repository.locks.ReleaseLocks, request).results
     return results
@@ -122,13 +122,13 @@ def list_locks(repository: RepositoryClient, *, holder: str = "") -> Iterator[Lo
 def list_lock_pages(
     repository: RepositoryClient, *, holder: str = ""
 ) -> Iterator[ListLocksResponse]:
-    """Yield the live locks of a repository in pages, which tell the server's time."""
+    """Yield the live locks of a repository in pages, which carry the server's time."""
     request = ListLocksRequest(repository=repository.name, holder=holder, page_size=MAX_PATHS)
     return repository.list_pages(repository.locks.ListLocks, request)
 
 
 def iterate_covering_paths(path: str) -> Iterator[str]:
-    """Yield the path and the directories above it, as locks name them."""
+    """Yield the path and the directories above it, as locks name them: directories end with a slash."""
     yield path
     at = len(path) - path.endswith("/")
     while (at := path.rfind("/", 0, at)) >= 0:

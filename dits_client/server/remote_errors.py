@@ -1,4 +1,4 @@
-"""From a failed call to a RemoteError: its reason, its metadata, its details, when to repeat it."""
+"""A RemoteError from a failed call: its reason, its metadata, its details, when to repeat it."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _DETAILS_KEY = "grpc-status-details-bin"
 _DOMAIN = "dits"
-# Reasons that pass by themselves, with the least seconds to wait where the server names none.
+# Reasons that pass by themselves; seconds to wait if the server names none.
 _PASSING = {
     ERROR_REASON_CONTENTION: 0.05,
     ERROR_REASON_UPLOAD_EXPIRED: 0.05,
@@ -48,8 +48,8 @@ Detail = TypeVar("Detail", bound=Message)
 
 
 def translate_error(error: grpc.RpcError, endpoints: Endpoints) -> RemoteError:
-    """Return what a failed call says."""
-    # Every error that a call raises is the call itself; the types do not say so.
+    """Return the RemoteError for a call that failed."""
+    # An error that a call raises is the call itself; the types do not say so.
     call = cast("grpc.Call", error)
     code, status = call.code().name, _status(call)
     info = _unpack(status.details, ErrorInfo)
@@ -69,12 +69,12 @@ def translate_error(error: grpc.RpcError, endpoints: Endpoints) -> RemoteError:
 
 
 def parse_reason(name: str) -> ErrorReason.ValueType:
-    """Return the reason of this name; ERROR_REASON_UNSPECIFIED if a newer server has one more."""
+    """Return the reason of this name; ERROR_REASON_UNSPECIFIED if this client does not know the name."""
     return ErrorReason.Value(name) if name in ErrorReason.keys() else ERROR_REASON_UNSPECIFIED  # noqa: SIM118
 
 
 def lock_held(path: str, lock: "Lock") -> RemoteError:
-    """Return the error that a push of this path would end in, in the same words."""
+    """Return the error with which the server would refuse a push of this path."""
     metadata = {
         "path": path,
         "lock_id": lock.id,
@@ -96,7 +96,7 @@ def lock_held(path: str, lock: "Lock") -> RemoteError:
 
 
 def _status(call: grpc.Call) -> Status:
-    """Return the google.rpc.Status that came with the error; an empty one if none did."""
+    """Return the google.rpc.Status of a failed call; an empty one if there is none."""
     for key, value in call.trailing_metadata() or ():
         if key == _DETAILS_KEY and isinstance(value, bytes):
             try:
@@ -144,7 +144,7 @@ def _retry_after(
     """Return the seconds to wait before the next attempt; None = repeating the call is of no use."""
     if reason in _PASSING:
         return delay if delay is not None else _PASSING[reason]
-    # No service answered: a connection broke, or none came about.
+    # No service answered: there was no connection, or it broke.
     if reason is None and code == "UNAVAILABLE":
         return _RECONNECT_SECONDS
     return delay

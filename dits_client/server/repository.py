@@ -27,7 +27,7 @@ Response = TypeVar("Response")
 
 @dataclass(frozen=True, slots=True)
 class RepositoryInfo:
-    """What a client wants to know of a repository before it works with it."""
+    """What a client needs to know about a repository."""
 
     # `owner/name`, in its own spelling.
     name: str
@@ -77,7 +77,7 @@ class RepositoryClient:
         request = GetRepositoryRequest(repository=self.name)
         found = self.call(self.repositories.GetRepository, request).repository
         settings = found.settings
-        # Not said means the default, which is to require locks.
+        # An absent setting means the default, which is to require locks.
         required = settings.require_lock_for_edit or not settings.HasField("require_lock_for_edit")
         return RepositoryInfo(f"{found.owner}/{found.name}", found.default_branch, required)
 
@@ -87,7 +87,7 @@ class RepositoryClient:
         try:
             return self.call(self.refs.GetBranch, request).branch.head
         except RemoteError as error:
-            # A repository that is not there looks the same; the next call tells.
+            # A repository that does not exist gives the same reason; the next call will fail.
             if error.reason == ERROR_REASON_NOT_FOUND:
                 return ""
             raise

@@ -1,1 +1,1 @@
-"""Chunks on their way to and from the server."""
+"""Transfer of chunks to and from the server."""

@@ -1,10 +1,9 @@
-"""Fetching chunks: in batches of bounded size, in the order in which they are needed."""
+"""Download of chunks, in batches of bounded size and in the order in which they are needed."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import NamedTuple
 
 import grpc
 from blake3 import blake3
@@ -16,9 +15,10 @@ from dits.chunk.v1.chunk_service_pb2 import (
 )
 from dits.repo.v1.manifest_pb2 import File
 
-from dits_client.content.chunking import HASH_BYTES
+from dits_client.batches import split_into_batches
+from dits_client.content.chunking import ChunkRef
 from dits_client.content.compression import Decompressor
-from dits_client.content.manifest import file_chunks
+from dits_client.content.manifest import list_chunks
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.server.repository import RepositoryClient
@@ -26,33 +26,26 @@ from dits_client.transfer.work_queue import WorkStopped
 from shared.formats.canonical import FormatError, split_hashes
 from shared.formats.recipes import MAX_CHUNK_BYTES
 
-# What one request asks for at most: all of it may have to wait in memory for one late chunk.
+# Limits of one request: all its chunks may have to wait in memory for a late one.
 BATCH_BYTES = 32 << 20
 BATCH_CHUNKS = 4000
 UNKNOWN_SIZE = -1
-# What a recipe, whose size is not known, is taken for: one of a thousand chunks, which few files exceed.
-ASSUMED_BYTES = 32 << 10
-
-
-class ChunkRef(NamedTuple):
-    """A chunk that is needed, and its size."""
-
-    hash: bytes
-    size: int
+# Assumed for a recipe, whose size is not known: few files have more than a thousand chunks in one.
+RECIPE_BYTES = 32 << 10
 
 
 @dataclass(slots=True)
 class DownloadReport:
-    """What came over the wire."""
+    """The chunks that the server sent, and their bytes as sent."""
 
     chunks: int = 0
     bytes: int = 0
 
 
 class Downloader:
-    """Fetches the chunks of one repository; not to be shared between threads.
+    """Fetches the chunks of one repository; each thread needs its own.
 
-    `find` returns a chunk that is here already, checked, or None.
+    `find` returns the checked content of a chunk that need not be fetched, else None.
     """
 
     def __init__(
@@ -63,25 +56,25 @@ class Downloader:
         self._find = find
         self._decompressor = Decompressor()
         self.cancelled = False
-        # The last ones; two are under way at most.
+        # The last calls; at most two run at a time.
         self._calls: deque[grpc.Call] = deque(maxlen=4)
 
     def cancel(self) -> None:
-        """End what is under way, with Stopped; may be called from another thread."""
+        """End the calls that run, with WorkStopped; other threads may call it."""
         self.cancelled = True
         for call in list(self._calls):
             call.cancel()
 
     def fetch_chunks(self, wanted: Sequence[ChunkRef]) -> Iterator[bytes]:
-        """Yield the contents of chunks, in their order, which may name one several times.
+        """Yield the contents of chunks in the given order, which may name a chunk several times.
 
-        Their sizes are checked, not their hashes: the caller knows the hash of the whole.
+        Sizes are checked, but not hashes: the caller checks the hash of the whole file. Raises ClientError.
         """
         ahead: _Batch | None = None
         try:
-            for part in split_into_batches(wanted):
+            for part in split_chunks(wanted):
                 current, ahead = ahead, _Batch(self, part)
-                # The next request is on its way while this one's answer is used.
+                # The next request runs while the answer to this one is used.
                 if current is not None:
                     yield from current.iterate_contents()
             if ahead is not None:
@@ -90,39 +83,39 @@ class Downloader:
             if ahead is not None:
                 ahead.cancel()
 
-    def fetch_recipes(self, digests: Sequence[bytes]) -> Iterator[bytes]:
-        """Yield chunks of unknown size, each checked against its name."""
-        contents = self.fetch_chunks([ChunkRef(digest, UNKNOWN_SIZE) for digest in digests])
-        for digest, content in zip(digests, contents, strict=True):
-            if blake3(content).digest() != digest:
-                raise ClientError(f"the chunk {digest.hex()} was damaged on its way")
+    def fetch_recipes(self, hashes: Sequence[bytes]) -> Iterator[bytes]:
+        """Yield recipes, which are chunks of unknown size; each is checked against its hash."""
+        contents = self.fetch_chunks([ChunkRef(chunk_hash, UNKNOWN_SIZE) for chunk_hash in hashes])
+        for chunk_hash, content in zip(hashes, contents, strict=True):
+            if blake3(content).digest() != chunk_hash:
+                raise ClientError(f"the chunk {chunk_hash.hex()} was damaged on its way")
             yield content
 
-    def fetch_chunk_lists(self, files: Sequence[File]) -> Iterator[tuple[bytes, list[int]]]:
-        """Yield the chunk list of each file, hashes and sizes; recipes are fetched many at a time."""
-        names = [split_hashes(file.recipe_hashes) for file in files]
-        contents = self.fetch_recipes(list(chain.from_iterable(names)))
+    def fetch_chunk_lists(self, files: Sequence[File]) -> Iterator[list[ChunkRef]]:
+        """Yield the chunks of each file; the recipes of many files are fetched in one call."""
+        hashes = [split_hashes(file.recipe_hashes) for file in files]
+        contents = self.fetch_recipes(list(chain.from_iterable(hashes)))
         try:
-            for file, recipes in zip(files, names, strict=True):
-                yield file_chunks(file, islice(contents, len(recipes)))
+            for file, recipes in zip(files, hashes, strict=True):
+                yield list_chunks(file, islice(contents, len(recipes)))
         except FormatError as error:
             raise ClientError(f"the server sent a recipe that breaks a rule: {error}") from None
 
     def open_stream(
         self, hashes: Sequence[bytes]
     ) -> tuple[grpc.Call, Iterator[DownloadChunksResponse]]:
-        """Ask for chunks; return the call and its responses."""
+        """Start a request for chunks; return the call and its responses."""
         request = DownloadChunksRequest(repository=self._repository.name, hashes=b"".join(hashes))
         call = self._repository.chunks.DownloadChunks(request, metadata=self._repository.metadata)
         self._calls.append(call)
         return call, self._repository.read_stream(call)
 
     def find_local(self, wanted: ChunkRef) -> bytes | None:
-        """Return a chunk that need not be asked for."""
+        """Return the content of a chunk that need not be fetched, else None."""
         return self._find(wanted)
 
     def decode_chunk(self, chunk: DownloadedChunk, size: int) -> bytes:
-        """Return the content of a chunk, which has the given size."""
+        """Return the content of a chunk. Raises ClientError unless it has the given size."""
         size = min(chunk.size, MAX_CHUNK_BYTES) if size == UNKNOWN_SIZE else size
         if chunk.HasField("failure"):
             raise ClientError(f"the server cannot deliver a chunk: {chunk.failure.message}")
@@ -140,14 +133,14 @@ class Downloader:
 
 
 class _Batch:
-    """One request, and what has arrived of it."""
+    """One request, and the chunks of it that have arrived."""
 
     def __init__(self, owner: Downloader, wanted: Sequence[ChunkRef]) -> None:
         self._owner = owner
         self._wanted = wanted
         self._uses = Counter(chunk.hash for chunk in wanted)
         self._ready: dict[bytes, bytes] = {}
-        # Sizes of those to come, in the order of the request.
+        # Sizes of the chunks to come, in the order of the request.
         self._missing: dict[bytes, int] = {}
         for chunk in dict.fromkeys(wanted):
             content = owner.find_local(chunk)
@@ -182,7 +175,7 @@ class _Batch:
             yield content
 
     def _receive(self) -> None:
-        """Take in one message; ask again for what is missing if the call broke."""
+        """Receive one message; if the call failed, ask again for what is missing."""
         try:
             response = next(self._responses, None)
         except RemoteError as error:
@@ -195,29 +188,19 @@ class _Batch:
             raise ClientError("the server left out a chunk")
         self._backoff.reset()
         for chunk in response.chunks:
-            digest = self._asked[chunk.index] if chunk.index < len(self._asked) else b""
-            size = self._missing.pop(digest, None)
+            chunk_hash = self._asked[chunk.index] if chunk.index < len(self._asked) else b""
+            size = self._missing.pop(chunk_hash, None)
             if size is None:
                 raise ClientError("the server sent a chunk that was not asked for")
-            self._ready[digest] = self._owner.decode_chunk(chunk, size)
+            self._ready[chunk_hash] = self._owner.decode_chunk(chunk, size)
 
 
-def split_into_batches(wanted: Sequence[ChunkRef]) -> Iterator[Sequence[ChunkRef]]:
-    """Split a list into parts, each for one request."""
-    first = size = 0
-    for at, chunk in enumerate(wanted):
-        added = ASSUMED_BYTES if chunk.size == UNKNOWN_SIZE else chunk.size
-        if at > first and (size + added > BATCH_BYTES or at - first == BATCH_CHUNKS):
-            yield wanted[first:at]
-            first, size = at, 0
-        size += added
-    if first < len(wanted):
-        yield wanted[first:]
+def split_chunks(chunks: Iterable[ChunkRef]) -> Iterator[list[ChunkRef]]:
+    """Yield the chunks in lists, each for one request."""
+    return split_into_batches(
+        chunks, max_count=BATCH_CHUNKS, max_bytes=BATCH_BYTES, measure=_assume_size
+    )
 
 
-def list_chunk_refs(hashes: bytes, sizes: Sequence[int]) -> list[ChunkRef]:
-    """Return the chunks of a packed list."""
-    return [
-        ChunkRef(hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES], size)
-        for at, size in enumerate(sizes)
-    ]
+def _assume_size(chunk: ChunkRef) -> int:
+    return RECIPE_BYTES if chunk.size == UNKNOWN_SIZE else chunk.size

@@ -1,22 +1,22 @@
-"""How the process keeps its memory while it moves gigabytes."""
+"""Memory of the process while it transfers gigabytes."""
 
 from contextlib import suppress
 
-# mallopt(3): M_TRIM_THRESHOLD and M_MMAP_THRESHOLD; the latter's greatest value is half a heap.
+# mallopt(3): M_TRIM_THRESHOLD and M_MMAP_THRESHOLD; the greatest value of the latter is 32 MiB.
 _TRIM, _MMAP = -1, -3
 _KEPT_BYTES = 512 << 20
 _LARGEST_BYTES = 32 << 20
 
 
 def keep_freed_memory() -> None:
-    """Have the C library use freed memory again instead of giving it back to the system.
+    """Make the C library keep freed memory for the next allocations; for a process that ends soon.
 
-    Every message of a stream is a megabyte or so, several times over. Taking that anew from the system,
-    page by page, is a tenth of the processor time of a push. For a process that ends soon anyway.
+    Each message of a stream takes about a megabyte, several times. To get that from the system each time,
+    page by page, costs a tenth of the processor time of a push.
     """
     import ctypes
 
-    # Other C libraries have no such call, and other habits.
+    # Other C libraries do not have this call.
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(_TRIM, _KEPT_BYTES)

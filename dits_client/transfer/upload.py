@@ -1,9 +1,9 @@
-"""Sending chunks: ask which the repository lacks, send those, again after a break.
+"""Upload of chunks: the client asks which chunks the repository lacks, and sends those.
 
-Pieces go through stages with bounded queues between them: `offer` collects them, one thread asks with
-FindMissingChunks, a few send. Only names and places wait in the queues; the bytes are read, most often
-from the page cache, when their message is written. So a message that was not acknowledged when its
-stream broke is simply written again.
+Pieces go through stages with bounded queues between them: `offer_pieces` collects them, one thread calls
+FindMissingChunks, a few send. The queues hold only hashes and positions; the bytes are read, most often
+from the page cache, when their message is written. A message that was not acknowledged before its stream
+broke is written again.
 """
 
 import threading
@@ -13,6 +13,7 @@ from typing import Self
 
 from dits.chunk.v1.chunk_service_pb2 import FindMissingChunksRequest
 
+from dits_client.batches import split_into_batches
 from dits_client.content.sources import Piece
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
@@ -26,17 +27,17 @@ from dits_client.transfer.upload_stream import (
 )
 from dits_client.transfer.work_queue import Taker, WorkQueue, WorkStopped
 
-# Ask about so many chunks, or so many bytes of them, at once.
+# The most chunks of one question, and the bytes after which it is asked.
 ASK_CHUNKS = 4000
 ASK_BYTES = 64 << 20
-# Two: while one message is on its way, the next is read and compressed.
+# Two: while one message is sent, the next is read and compressed.
 STREAMS = 2
-# Names of so many chunks are remembered, so as not to offer one twice.
+# The most hashes that are remembered, so that a chunk is not offered twice.
 MAX_REMEMBERED = 1 << 20
 
 
 class Uploader:
-    """Takes pieces from any thread, and has them all acknowledged when `finish` returns."""
+    """Takes pieces from any thread; all are acknowledged when `finish` returns."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class Uploader:
         ask: bool = True,
         progress: Progress | None = None,
     ) -> None:
-        """Prepare; with `ask` false everything is sent, whatever the server says it has."""
+        """Take the repository; with `ask` false, chunks are sent even if the server has them."""
         self.pieces = 0
         self._repository = repository
         self._ask = ask
@@ -82,7 +83,7 @@ class Uploader:
             thread.join()
 
     def offer_pieces(self, pieces: Iterable[Piece]) -> None:
-        """Take pieces to send if they are missing; waits while too much is under way."""
+        """Send pieces that the server lacks; wait while the queues are full. Raises ClientError."""
         with self._lock:
             for piece in pieces:
                 self.pieces += 1
@@ -97,7 +98,7 @@ class Uploader:
         self._put(batch)
 
     def finish(self) -> UploadReport:
-        """Wait until everything offered is durable on the server; return what was sent."""
+        """Wait until all pieces are durable on the server; return what was sent. Raises ClientError."""
         with self._lock:
             batch = self._pop_waiting()
         self._put(batch)
@@ -116,8 +117,8 @@ class Uploader:
 
     def _put(self, batch: list[Piece]) -> None:
         try:
-            for at in range(0, len(batch), ASK_CHUNKS):
-                self._batches.put_item(batch[at : at + ASK_CHUNKS])
+            for part in split_into_batches(batch, max_count=ASK_CHUNKS):
+                self._batches.put_item(part)
         except WorkStopped:
             self._check()
             raise
@@ -127,7 +128,7 @@ class Uploader:
             raise self._error
 
     def _run_guarded(self, work: Callable[[], None]) -> None:
-        """Run a thread's work; the first error stops all and is what the caller gets."""
+        """Run the work of a thread; the first error stops all threads and is raised to the caller."""
         try:
             work()
         except WorkStopped:
@@ -138,7 +139,7 @@ class Uploader:
             self.stop()
 
     def stop(self) -> None:
-        """Give up: end every stream, and let nobody wait any more."""
+        """Cancel: end every stream and every wait."""
         self._stop.set()
         self._batches.stop()
         self._groups.stop()
@@ -146,7 +147,7 @@ class Uploader:
             sender.cancel()
 
     def _ask_all(self) -> None:
-        """Ask about every batch, and pass on what is missing in groups of a message each."""
+        """Ask about every batch; pass on the missing pieces in groups, one for each message."""
         taker: Taker[PieceGroup] = Taker()
         while (batch := self._batches.take_item(taker)) is not None:
             missing = self._select_missing(batch) if self._ask else batch
@@ -166,15 +167,11 @@ class Uploader:
         return [piece for at, piece in enumerate(batch) if bits[at >> 3] >> (at & 7) & 1]
 
 
-def group_pieces(pieces: Iterable[Piece]) -> Iterator[PieceGroup]:
-    """Split pieces into groups, each for one message."""
-    group: list[Piece] = []
-    size = 0
-    for piece in pieces:
-        if group and (size + piece.size > MESSAGE_BYTES or len(group) == MESSAGE_CHUNKS):
-            yield group
-            group, size = [], 0
-        group.append(piece)
-        size += piece.size
-    if group:
-        yield group
+def group_pieces(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Yield the pieces in groups, each for one message."""
+    return split_into_batches(
+        pieces,
+        max_count=MESSAGE_CHUNKS,
+        max_bytes=MESSAGE_BYTES,
+        measure=lambda piece: piece.size,
+    )

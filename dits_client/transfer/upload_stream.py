@@ -1,4 +1,4 @@
-"""One sender of chunks: opens a stream, writes groups of pieces, and again after a break."""
+"""One sender of chunks: it opens a stream, writes groups of pieces, and repeats that after a break."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from dits_client.server.repository import RepositoryClient
 from dits_client.transfer import wire
 from dits_client.transfer.work_queue import Taker, WorkQueue, WorkStopped
 
-# What one message carries before compression.
+# Limits of one message, before compression.
 MESSAGE_BYTES = 1 << 20
 MESSAGE_CHUNKS = 4000
 _METHOD = "/dits.chunk.v1.ChunkService/UploadChunks"
@@ -28,17 +28,17 @@ PieceGroup = Sequence[Piece]
 
 @dataclass(slots=True)
 class UploadReport:
-    """What an upload came to."""
+    """The result of an upload."""
 
     chunks_sent: int = 0
-    # As encoded, resent ones included.
+    # Bytes of the messages, with repeated ones.
     bytes_sent: int = 0
-    # New to the server.
+    # Chunks that were new to the server, and their bytes as stored.
     chunks_stored: int = 0
     bytes_stored: int = 0
 
     def add(self, other: "UploadReport") -> None:
-        """Add what another sender did."""
+        """Add the numbers of another sender."""
         self.chunks_sent += other.chunks_sent
         self.bytes_sent += other.bytes_sent
         self.chunks_stored += other.chunks_stored
@@ -46,7 +46,7 @@ class UploadReport:
 
 
 class Attempt(Taker[PieceGroup]):
-    """One stream: what it has taken, and why its writing side ended early."""
+    """One stream: the groups that it took, and the error that ended its writing side."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Attempt(Taker[PieceGroup]):
 
 
 class Sender:
-    """Sends groups until there are no more; runs in a thread of its own."""
+    """Sends groups until there are no more, in a thread of its own."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Sender:
         self._groups = groups
         self._stop = stop
         self._stage = stage
-        # Without a serialiser: the messages are bytes already.
+        # Without a serialiser: the messages are bytes.
         self._method: grpc.StreamStreamMultiCallable[bytes, UploadChunksResponse] = (
             repository.chunk_channel.stream_stream(
                 _METHOD, response_deserializer=UploadChunksResponse.FromString
@@ -78,7 +78,7 @@ class Sender:
         self._call: grpc.Call | None = None
 
     def send_all(self) -> None:
-        """Send; raise ClientError if that cannot be done."""
+        """Send all groups of the queue. Raises ClientError."""
         backoff = Backoff(STREAM_ATTEMPTS)
         while True:
             attempt = Attempt()
@@ -94,12 +94,12 @@ class Sender:
                 backoff.wait(error, self._stop)
 
     def cancel(self) -> None:
-        """End the stream that is under way."""
+        """End the stream that runs."""
         if self._call is not None:
             self._call.cancel()
 
     def _send(self, attempt: Attempt, first: PieceGroup, backoff: Backoff) -> None:
-        """Open a stream and keep it until there is nothing more to send, or it breaks."""
+        """Open a stream and use it until there is nothing more to send, or it breaks."""
         call = self._method(self._messages(attempt, first), metadata=self._repository.metadata)
         self._call = call
         try:
@@ -107,7 +107,7 @@ class Sender:
                 self._acknowledge(attempt, response)
                 backoff.reset()
         finally:
-            # Of use only if something else than the stream failed.
+            # If the stream itself failed or ended, this does nothing.
             call.cancel()
         if attempt.error is not None:
             raise attempt.error
@@ -116,7 +116,7 @@ class Sender:
             raise RemoteError(message, code="UNAVAILABLE", retry_after=0.1)
 
     def _messages(self, attempt: Attempt, first: PieceGroup) -> Iterator[bytes]:
-        """Write the messages of one stream. It runs in a thread of gRPC's, which must see no error."""
+        """Yield the messages of one stream, in a thread of gRPC, which must not see an error."""
         writer = _MessageWriter()
         opening = wire.encode_repository(self._repository.name)
         group: PieceGroup | None = first
@@ -147,7 +147,7 @@ class Sender:
 
 
 class _MessageWriter:
-    """Reads, compresses and encodes; not to be shared between threads."""
+    """Reads, compresses and encodes pieces; each thread needs its own."""
 
     def __init__(self) -> None:
         self._reader = PieceReader()
@@ -175,16 +175,18 @@ class _MessageWriter:
         self._reader.close()
 
 
-def _refused_chunk_error(attempt: Attempt, digest: bytes, reason: str, message: str) -> ClientError:
+def _refused_chunk_error(
+    attempt: Attempt, chunk_hash: bytes, reason: str, message: str
+) -> ClientError:
     """Return the error for a chunk that the server did not take."""
     labels = [
         piece.source.label
         for group in attempt.unfinished
         for piece in group
-        if piece.hash == digest
+        if piece.hash == chunk_hash
     ]
-    label = labels[0] if labels else digest.hex()
-    # The server hashed other bytes than we did: somebody wrote into the file in between.
+    label = labels[0] if labels else chunk_hash.hex()
+    # The server hashed other bytes than the client: the file was changed in between.
     if parse_reason(reason) == ERROR_REASON_CONTENT_MISMATCH:
         return changed_file_error(label)
     return ClientError(f'the server did not take a part of "{label}": {message}')

@@ -1,7 +1,7 @@
-"""Messages of the upload stream, written without the copies that message objects make.
+"""Messages of the upload stream, encoded without the copies that message objects make.
 
-A protobuf message copies every chunk into itself, then into its serialised form: on a 2-core machine
-that is a sixth of all the work of an upload. The bytes are the same; a test compares them.
+A protobuf message copies every chunk into itself and then into its encoded form: on a 2-core machine this
+is a sixth of the work of an upload. The bytes are the same; a test compares them.
 """
 
 NONE, ZSTD = 1, 2
@@ -10,7 +10,7 @@ _CHUNK, _REPOSITORY = b"\x12", b"\x0a"
 
 
 def encode_varint(number: int) -> bytes:
-    """Encode a non-negative number."""
+    """Return the encoding of a non-negative number."""
     if number < 0x80:
         return bytes((number,))
     encoded = bytearray()
@@ -22,17 +22,17 @@ def encode_varint(number: int) -> bytes:
 
 
 def encode_repository(repository: str) -> bytes:
-    """Begin the first UploadChunksRequest of a stream."""
+    """Return the field with which the first UploadChunksRequest of a stream starts."""
     encoded = repository.encode()
     return _REPOSITORY + encode_varint(len(encoded)) + encoded
 
 
-def encode_chunk_header(digest: bytes, size: int, compression: int, length: int) -> bytes:
-    """Return what stands before the `length` bytes of data of one chunk in an UploadChunksRequest."""
+def encode_chunk_header(chunk_hash: bytes, size: int, compression: int, length: int) -> bytes:
+    """Return what precedes the `length` bytes of data of a chunk in an UploadChunksRequest."""
     inner = b"".join(
         (
             _HASH,
-            digest,
+            chunk_hash,
             b"\x10",
             encode_varint(size),
             b"\x18",

@@ -1,4 +1,4 @@
-"""A bounded queue between threads; what was taken and not finished can go back to the front."""
+"""A bounded queue between threads; items that were taken but not finished can go back to its front."""
 
 import threading
 from collections import deque
@@ -8,11 +8,11 @@ Item = TypeVar("Item")
 
 
 class WorkStopped(Exception):  # noqa: N818 - it is a signal between threads
-    """The work was given up: nobody shall put or take any more."""
+    """The work was cancelled: no thread can put or take items any more."""
 
 
 class Taker(Generic[Item]):
-    """Someone who takes items, and those not finished yet, oldest first."""
+    """One that takes items; it knows those that are not finished, oldest first."""
 
     def __init__(self) -> None:
         self.unfinished: deque[Item] = deque()
@@ -20,7 +20,7 @@ class Taker(Generic[Item]):
 
 
 class WorkQueue(Generic[Item]):
-    """Items go in at one end, wait for room, and come out at the other."""
+    """Items in the order in which they were put; `put_item` waits while the queue is full."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -30,7 +30,7 @@ class WorkQueue(Generic[Item]):
         self._stopped = False
 
     def put_item(self, item: Item) -> None:
-        """Add an item, waiting while the queue is full."""
+        """Add an item; wait while the queue is full. Raises WorkStopped."""
         with self._changed:
             while len(self._items) >= self._limit and not self._stopped:
                 self._changed.wait()
@@ -40,7 +40,7 @@ class WorkQueue(Generic[Item]):
             self._changed.notify_all()
 
     def take_item(self, taker: Taker[Item]) -> Item | None:
-        """Remove the next item; None = there will be none, or the taker has withdrawn."""
+        """Remove and return the next item; None = the queue is at its end, or the taker has withdrawn."""
         with self._changed:
             while not (self._items or self._ended or self._stopped or taker.withdrawn):
                 self._changed.wait()
@@ -54,12 +54,12 @@ class WorkQueue(Generic[Item]):
             return item
 
     def finish_items(self, taker: Taker[Item], count: int) -> list[Item]:
-        """Note that the taker's oldest items are done; return them."""
+        """Return the taker's oldest items, which are done, and forget them."""
         with self._changed:
             return [taker.unfinished.popleft() for _ in range(count)]
 
     def withdraw(self, taker: Taker[Item]) -> None:
-        """Put the taker's unfinished items at the front again; it gets no more."""
+        """Put the taker's unfinished items back at the front; it gets no more."""
         with self._changed:
             taker.withdrawn = True
             self._items.extendleft(reversed(taker.unfinished))
@@ -67,13 +67,13 @@ class WorkQueue(Generic[Item]):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Say that no more items will be put."""
+        """End the queue: no more items will be put."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Give up: everybody who waits, or comes later, gets Stopped."""
+        """Cancel: every put and take, now and later, raises WorkStopped."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

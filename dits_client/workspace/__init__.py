@@ -1,1 +1,1 @@
-"""The folder: what is in it, what it followed last, its index."""
+"""The folder on the user's disk: its content, its index, and the commit that it follows."""

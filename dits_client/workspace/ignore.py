@@ -1,8 +1,8 @@
 """`.ditsignore`: which files of the folder are not part of it.
 
-One pattern a line, as in `.gitignore`: `*`, `?` and `[…]`; a pattern with a slash counts from the top
-directory, one without matches at any depth; a slash at the end = directories only; `!` takes back what an
-earlier line ignored; `#` begins a comment. `*` also matches slashes.
+One pattern on each line, as in `.gitignore`: `*`, `?` and `[…]`. A pattern with a slash starts at the top
+directory; one without matches at any depth. A slash at the end means directories only. `!` keeps what an
+earlier line ignored. `#` starts a comment. `*` also matches slashes.
 """
 
 import re
@@ -12,7 +12,7 @@ IGNORE_FILE = ".ditsignore"
 
 
 class IgnoreRules:
-    """The patterns of one file; the last one that matches decides."""
+    """The patterns of one file; the last pattern that matches decides."""
 
     def __init__(self, text: str) -> None:
         self._rules = [_parse_rule(line.rstrip()) for line in text.splitlines() if _is_rule(line)]
@@ -21,7 +21,7 @@ class IgnoreRules:
         return bool(self._rules)
 
     def matches(self, path: str, is_directory: bool) -> bool:
-        """Say whether a path, relative to the top directory, is to be left out."""
+        """Return whether to leave out a path, which is relative to the top directory."""
         name = path.rpartition("/")[2]
         ignored = False
         for pattern, anchored, directories_only, verdict in self._rules:

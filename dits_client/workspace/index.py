@@ -1,11 +1,11 @@
-"""The index: what every file of the folder looked like when it was last read.
+"""The index: the stat of every file of the folder at the time when it was last read.
 
-A file whose times, size, inode and mode are still the same is not read again. The index is a cache: one
-that is missing, damaged or of another version is made anew.
+A file whose times, size, inode and mode are unchanged is not read again. The index is a cache: if it is
+missing, damaged or of another version, an empty one takes its place.
 
-Layout: magic, BLAKE3 hash and length of the head, the head, the objects' bytes. In memory as in the
-file, a directory is two strings, the names and the stats of its entries one after the other: so loading
-and comparing costs a few calls for each directory, not for each file.
+Layout: magic, BLAKE3 hash and length of the head, the head, the objects' bytes. In memory and in the file,
+a directory is two strings: the names of its entries and their stats, each one after the other. To load and
+compare it costs a few calls for each directory, not for each file.
 """
 
 import os
@@ -28,16 +28,16 @@ _STAT = struct.Struct("<QQQQI")
 _OBJECT = struct.Struct("<32sBQI")
 
 STAT_BYTES = _STAT.size
-# Of an entry that has to be read again; no file is found like this.
+# Of an entry that must be read again; no file has it.
 UNKNOWN_STAT = bytes(STAT_BYTES)
-# Of a file whose stat cannot be kept, a time before 1970 for instance; it is never stored.
+# Of a file whose stat cannot be stored, for instance with a time before 1970.
 _BEYOND_STAT = b"\xff" * STAT_BYTES
-# A directory is known by what is in it.
+# Of every directory: its entries tell whether it was changed.
 DIRECTORY_STAT = _STAT.pack(0, 0, 0, 0, stat.S_IFDIR)
 
 
 def pack_stat(found: os.stat_result) -> bytes:
-    """Return what tells that a file was changed: times, inode, size and mode."""
+    """Return the stat of a file as the index stores it: times, inode, size and mode."""
     try:
         return _STAT.pack(
             found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size, found.st_mode
@@ -47,19 +47,19 @@ def pack_stat(found: os.stat_result) -> bytes:
 
 
 def to_stored_stat(found: bytes) -> bytes:
-    """Return the stat to store for an entry that was found like this."""
+    """Return the stat to store for an entry with this stat."""
     return UNKNOWN_STAT if found == _BEYOND_STAT else found
 
 
 def unpack_size_and_mode(found: bytes) -> tuple[int, int]:
-    """Return two parts of a stat."""
+    """Return size and mode from a stat."""
     _, _, _, size, mode = _STAT.unpack(found)
     return size, mode
 
 
 @dataclass(slots=True)
 class DirectoryRecord:
-    """A directory: the name of its manifest; its entries' names, joined with NUL, and their stats."""
+    """A directory: the hash of its manifest; its entries' names, joined with NUL, and their stats."""
 
     manifest: bytes
     names: str
@@ -80,7 +80,7 @@ class Index:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Read an index; an empty one if there is none that can be used."""
+        """Return the index of a file; an empty one if the file is absent, damaged or of another version."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -92,9 +92,9 @@ class Index:
             return cls()
 
     def save(self, path: Path, keep: Iterable[bytes] = (), *, recipes: bool) -> None:
-        """Replace the file: the records, their manifests and those in `keep`, and the recipes if wanted.
+        """Replace the file: the records, their manifests and those in `keep`, and the recipes on demand.
 
-        It is not synchronised to the disk: whatever a crash leaves is recognised by its hash.
+        It is not synchronised to the disk: after a crash, a damaged file is recognised by its hash.
         """
         names = {record.manifest for record in self.records.values()}.union(keep)
         wanted = dict.fromkeys(names, MANIFEST)
@@ -129,21 +129,21 @@ def _encode_head(
         count = len(record.stats) // STAT_BYTES
         directories.append(_DIRECTORY.pack(record.manifest, len(place), len(names), count))
         strings += (place, names, record.stats)
-    places, offset = [], 0
+    extents, offset = [], 0
     for name, kind, length in objects:
-        places.append(_OBJECT.pack(name, kind, offset, length))
+        extents.append(_OBJECT.pack(name, kind, offset, length))
         offset += length
-    counts = _COUNTS.pack(len(directories), len(places))
-    return b"".join((counts, *directories, *places, *strings))
+    counts = _COUNTS.pack(len(directories), len(extents))
+    return b"".join((counts, *directories, *extents, *strings))
 
 
 def _decode_file(descriptor: int) -> tuple[dict[str, DirectoryRecord], Objects]:
     start = os.pread(descriptor, _START.size, 0)
-    magic, digest, length = _START.unpack(start)
+    magic, head_hash, length = _START.unpack(start)
     if magic != _MAGIC or length > os.fstat(descriptor).st_size:
         raise ValueError("not an index of this version")
     head = os.pread(descriptor, length, _START.size)
-    if len(head) != length or blake3(head).digest() != digest:
+    if len(head) != length or blake3(head).digest() != head_hash:
         raise ValueError("the index is damaged")
     directories, objects = _COUNTS.unpack_from(head)
     view = memoryview(head)
@@ -156,10 +156,10 @@ def _decode_file(descriptor: int) -> tuple[dict[str, DirectoryRecord], Objects]:
         at = last + count * STAT_BYTES
         records[path] = DirectoryRecord(manifest, joined, head[last:at])
     base = _START.size + length
-    places = {
+    extents = {
         name: Extent(kind, base + offset, size)
         for name, kind, offset, size in _OBJECT.iter_unpack(
             view[table : table + objects * _OBJECT.size]
         )
     }
-    return records, Objects(descriptor, places)
+    return records, Objects(descriptor, extents)

@@ -1,4 +1,4 @@
-"""Manifests and recipes kept beside the index, so that the server need not be asked for them again."""
+"""Manifests and recipes that the index file keeps, so that they are not fetched again."""
 
 import os
 from collections.abc import Iterator
@@ -18,40 +18,42 @@ class Extent(NamedTuple):
 
 
 class Objects:
-    """Objects by their names: those of the index file, read when they are wanted, and new ones."""
+    """Objects by their hashes: those of the index file, read on demand, and new ones."""
 
-    def __init__(self, descriptor: int = -1, places: dict[bytes, Extent] | None = None) -> None:
+    def __init__(self, descriptor: int = -1, extents: dict[bytes, Extent] | None = None) -> None:
         self._descriptor = descriptor
-        self._places = places or {}
+        self._extents = extents or {}
         self._new: dict[bytes, tuple[int, bytes]] = {}
 
-    def get(self, digest: bytes) -> bytes | None:
-        """Return an object; None = it is not here, or damaged."""
-        if digest in self._new:
-            return self._new[digest][1]
-        place = self._places.get(digest)
-        if place is None:
+    def get(self, object_hash: bytes) -> bytes | None:
+        """Return an object; None = it is absent or damaged."""
+        if object_hash in self._new:
+            return self._new[object_hash][1]
+        extent = self._extents.get(object_hash)
+        if extent is None:
             return None
-        content = os.pread(self._descriptor, place.length, place.offset)
-        return content if blake3(content).digest() == digest else None
+        content = os.pread(self._descriptor, extent.length, extent.offset)
+        return content if blake3(content).digest() == object_hash else None
 
     def add(self, kind: int, content: bytes) -> bytes:
-        """Keep an object; return its name."""
-        digest = blake3(content).digest()
-        self._new[digest] = (kind, content)
-        return digest
+        """Add an object; return its hash."""
+        object_hash = blake3(content).digest()
+        self._new[object_hash] = (kind, content)
+        return object_hash
 
-    def __contains__(self, digest: bytes) -> bool:
-        return digest in self._new or digest in self._places
+    def __contains__(self, object_hash: bytes) -> bool:
+        return object_hash in self._new or object_hash in self._extents
 
     def list_recipes(self) -> Iterator[bytes]:
-        """Yield the names of the recipes."""
-        yield from (digest for digest, (kind, _) in self._new.items() if kind == RECIPE)
-        yield from (digest for digest, place in self._places.items() if place.kind == RECIPE)
+        """Yield the hashes of the recipes."""
+        yield from (object_hash for object_hash, (kind, _) in self._new.items() if kind == RECIPE)
+        yield from (
+            object_hash for object_hash, extent in self._extents.items() if extent.kind == RECIPE
+        )
 
     def close(self) -> None:
         """Close the index file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-            self._places = {}
+            self._extents = {}

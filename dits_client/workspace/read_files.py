@@ -1,4 +1,4 @@
-"""Reading the files that the index does not know, on every core."""
+"""Files that are not in the index are read on every core."""
 
 import os
 import stat
@@ -17,20 +17,20 @@ from dits_client.progress import Stage
 from dits_client.threads import run_in_threads
 from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
 
-# Beyond that, memory and disks are the limit, not the cores.
+# With more threads, memory and disks are the limit, not the cores.
 MOST_THREADS = 8
-# Reading a smaller file is mostly work for the interpreter, which runs one thread at a time.
+# A smaller file is mostly work for the interpreter, which runs one thread at a time.
 SMALL_BYTES = 32 << 10
-# A file is given up if it was changed during so many attempts to read it.
+# A file that changes during this many attempts to read it is an error.
 READ_ATTEMPTS = 3
-# The clock that stamps files ticks every 10 ms at worst; whole seconds are the mark of file systems that
+# The clock that stamps files ticks every 10 ms or more often; file systems that store whole seconds may
 # count in steps of two.
 TICK_NS = 20_000_000
 COARSE_TICK_NS = 2_000_000_000
 
 
 class UnreadFile(NamedTuple):
-    """A file to be read, and its size when it was found."""
+    """A file to read, and its size in bytes when it was found."""
 
     path: str
     os_path: str
@@ -39,10 +39,10 @@ class UnreadFile(NamedTuple):
 
 @dataclass(slots=True)
 class ReadResult:
-    """A file that was read."""
+    """The content of a file: its entry, its chunks, its recipes."""
 
     entry: Entry
-    # As at the time of reading; UNKNOWN if a later change might leave it the same.
+    # As it was while the file was read; UNKNOWN_STAT if a later change could leave it the same.
     stat: bytes
     source: Source
     cut: Cut
@@ -56,10 +56,10 @@ def read_files(
     stage: Stage,
     on_error: Callable[[], None],
 ) -> None:
-    """Read files in several threads and hand over each, None for one that is gone.
+    """Read files in several threads; call `use` with each result, None for a file that is gone.
 
-    `started_ns` is the time before the files were looked at. The first error ends the reading;
-    `on_error` has to end what `use` may wait for.
+    `started_ns` is a time before the scan of the files. After the first error no more files are read, and
+    `on_error` must end what `use` waits for.
     """
     lock, failed = threading.Lock(), threading.Event()
     unread = list(unread)
@@ -89,7 +89,7 @@ def read_files(
 def _read_file(item: UnreadFile, cutter: Cutter, started_ns: int) -> ReadResult | None:
     for _ in range(READ_ATTEMPTS):
         try:
-            # Not waiting: by now it may be a pipe.
+            # O_NONBLOCK: it may be a pipe now.
             descriptor = os.open(item.os_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
@@ -109,7 +109,7 @@ def _read_file(item: UnreadFile, cutter: Cutter, started_ns: int) -> ReadResult 
 def _cut_file(
     descriptor: int, item: UnreadFile, cutter: Cutter, started_ns: int
 ) -> ReadResult | None:
-    """Read an open file; None = it was changed meanwhile."""
+    """Return the content of an open file; None = it was changed while it was read."""
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         raise ClientError(f'"{item.path}" is not a file any more: try again')
@@ -125,6 +125,6 @@ def _cut_file(
 
 
 def is_racy(mtime_ns: int, started_ns: int) -> bool:
-    """Say whether a change after `started_ns` could leave a file with this very time."""
+    """Return whether a change after `started_ns` could leave a file with the same time."""
     tick = TICK_NS if mtime_ns % 1_000_000_000 else COARSE_TICK_NS
     return mtime_ns >= started_ns - tick

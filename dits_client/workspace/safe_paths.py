@@ -1,8 +1,8 @@
-"""Changing files below a folder without ever leaving it.
+"""Changes to files of a folder that can never reach a file outside of it.
 
-Every directory is opened from its parent without following links, and every change is made relative to an
-open directory. So a tree that brings a link `a -> /etc` in one version and a file `a/passwd` in the next
-finds no way out, whatever the order of the changes.
+Every directory is opened from its parent without following links, and every change is relative to an open
+directory. So a tree with a link `a -> /etc` in one version and a file `a/passwd` in the next cannot leave
+the folder, in any order of the changes.
 """
 
 import os
@@ -15,12 +15,12 @@ from dits_client.errors import ClientError, os_error
 from dits_client.workspace.index import pack_stat
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Directories kept open; a deep tree has no more levels that matter.
+# The most directories that are kept open.
 _KEPT = 64
 
 
 class BlockedError(ClientError):
-    """Something that is no directory stands where one is needed."""
+    """A file or link is where a directory is needed."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f'"{path}" is not a folder, and one is needed there: move it away')
@@ -28,7 +28,7 @@ class BlockedError(ClientError):
 
 
 class SafePaths:
-    """The directories below a folder; not to be shared between threads."""
+    """The directories of a folder; each thread needs its own."""
 
     def __init__(self, root: Path) -> None:
         self._top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -41,9 +41,9 @@ class SafePaths:
         self._open.clear()
 
     def open_directory(self, path: str, *, create: bool = False) -> int:
-        """Return an open directory, valid until the next call; "" is the top.
+        """Return the descriptor of a directory, valid until the next call; "" is the top directory.
 
-        Raises FileNotFoundError if it is not there and not to be made, BlockedError if it is none.
+        Raises FileNotFoundError if it is absent and `create` is false, BlockedError if it is no directory.
         """
         if not path:
             return self._top
@@ -59,7 +59,7 @@ class SafePaths:
         except NotADirectoryError:
             raise BlockedError(path) from None
         except OSError as error:
-            # A link gives ELOOP or ENOTDIR, as the system likes.
+            # For a link, some systems give ELOOP and others ENOTDIR.
             if self._is_link(above, name):
                 raise BlockedError(path) from None
             raise os_error(error, "open folder", path) from error
@@ -69,7 +69,7 @@ class SafePaths:
         return descriptor
 
     def get_stat(self, path: str) -> bytes | None:
-        """Return the stat of a path; None = there is nothing."""
+        """Return the stat of a path; None = nothing is there."""
         parent, _, name = path.rpartition("/")
         try:
             above = self.open_directory(parent)
@@ -78,7 +78,7 @@ class SafePaths:
             return None
 
     def remove_file(self, path: str) -> None:
-        """Remove a file or link, and the directories above that are empty then."""
+        """Remove a file or link, then the directories above it that are empty."""
         parent, _, name = path.rpartition("/")
         try:
             os.unlink(name, dir_fd=self.open_directory(parent))

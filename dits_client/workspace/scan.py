@@ -1,4 +1,4 @@
-"""What is in the folder: names, kinds and stats; no file is opened."""
+"""The names, kinds and stats of what is in the folder; no file is opened."""
 
 import os
 import re
@@ -15,32 +15,32 @@ from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord, pack_st
 from shared.formats import manifests
 from shared.formats.canonical import FormatError
 
-# The client's own directory. It is never part of a tree, whatever the case of its letters and wherever
-# it is: what a tree brought there would be taken for the state of a folder.
+# The client's own directory. A tree never contains it, at any depth and in any case of its letters: the
+# client would take it for the state of a folder.
 OWN_DIRECTORY = ".dits"
-# A file that a checkout has begun to write; one that was killed leaves some behind.
+# A file that a checkout is writing; a killed checkout leaves some behind.
 _PARTIAL = re.compile(r"\.dits-[0-9a-f]{16}\.part")
 
 
 def make_partial_name() -> str:
-    """Return a name for a file that is being written."""
+    """Return a new name for a file that a checkout is writing."""
     return f".dits-{secrets.token_hex(8)}.part"
 
 
 @dataclass(slots=True, eq=False)
 class LocalDirectory:
-    """A directory as found; its entries and their stats are sorted by name."""
+    """A directory on the disk; its entries and their stats are sorted by name."""
 
-    # Relative to the top, in NFC; empty = the top.
+    # Relative to the top directory, in NFC; empty = the top directory.
     path: str
-    # As the operating system knows it.
+    # The path for the operating system.
     os_path: str
     names: list[str] = field(default_factory=list)
     stats: list[bytes] = field(default_factory=list)
     directories: dict[str, "LocalDirectory"] = field(default_factory=dict)
-    # Names that are spelled otherwise on the disk.
+    # The names on the disk of entries whose names there are not in NFC.
     disk_names: dict[str, str] = field(default_factory=dict)
-    # Of the top directory: paths, at any depth, of files that a checkout did not finish.
+    # Only in the top directory: paths, at any depth, of files that a checkout did not finish.
     partial_files: list[str] = field(default_factory=list)
 
     def join_path(self, name: str) -> str:
@@ -48,11 +48,11 @@ class LocalDirectory:
         return f"{self.path}/{name}" if self.path else name
 
     def join_os_path(self, name: str) -> str:
-        """Return where an entry is on the disk."""
+        """Return the path of an entry for the operating system."""
         return f"{self.os_path}/{self.disk_names.get(name, name)}"
 
     def matches(self, record: DirectoryRecord | None) -> bool:
-        """Say whether names and stats are those of the record; directories are not compared."""
+        """Return whether names and stats are those of the record; sub-directories are not compared."""
         return (
             record is not None
             and record.names == "\0".join(self.names)
@@ -63,21 +63,22 @@ class LocalDirectory:
 def scan_directory(
     root: Path, warn: Callable[[str], None] = lambda _: None
 ) -> list[LocalDirectory]:
-    """Return the folder and all below it, each before what it contains.
+    """Return the top directory and all below it, parents first; directories without files are left out.
 
-    Directories without files are left out. What is no file, directory or link is skipped with a warning.
+    `warn` gets a sentence for each entry that is not a file, directory or link: these are skipped.
+    Raises ClientError for a directory that cannot be read and a name that cannot be stored.
     """
     scanner = _Scanner(_read_ignore(root), warn)
     top = LocalDirectory("", str(root))
-    folders = [top]
+    directories = [top]
     # The list grows while it is walked.
-    for folder in folders:
-        folders += scanner.read_directory(folder)
+    for directory in directories:
+        directories += scanner.read_directory(directory)
     kept = []
-    for folder in reversed(folders):
-        _sort_entries(folder)
-        if folder.names or folder is top:
-            kept.append(folder)
+    for directory in reversed(directories):
+        _sort_entries(directory)
+        if directory.names or directory is top:
+            kept.append(directory)
     top.partial_files = scanner.partial_files
     return kept[::-1]
 
@@ -97,23 +98,23 @@ class _Scanner:
         self._ignore = ignore
         self._warn = warn
 
-    def read_directory(self, folder: LocalDirectory) -> list[LocalDirectory]:
-        """Fill in the entries of one directory, unsorted; return its sub-directories."""
-        # Where a name of the greatest length would not fit, every path is measured.
-        near_limit = len(folder.path.encode()) + 256 > manifests.MAX_PATH_BYTES
+    def read_directory(self, directory: LocalDirectory) -> list[LocalDirectory]:
+        """Add the entries of one directory, unsorted; return its sub-directories."""
+        # If a name of the greatest length would be too long for a path, every path is measured.
+        near_limit = len(directory.path.encode()) + 256 > manifests.MAX_PATH_BYTES
         try:
-            with os.scandir(folder.os_path) as found:
+            with os.scandir(directory.os_path) as found:
                 for entry in found:
-                    self._add(folder, entry, near_limit)
+                    self._add(directory, entry, near_limit)
         except OSError as error:
-            raise os_error(error, "read folder", folder.path or folder.os_path) from error
-        return list(folder.directories.values())
+            raise os_error(error, "read folder", directory.path or directory.os_path) from error
+        return list(directory.directories.values())
 
-    def _add(self, folder: LocalDirectory, entry: os.DirEntry[str], measure: bool) -> None:
+    def _add(self, directory: LocalDirectory, entry: os.DirEntry[str], measure: bool) -> None:
         name = entry.name
         if name[: len(OWN_DIRECTORY)].lower() == OWN_DIRECTORY:
             if _PARTIAL.fullmatch(name):
-                self.partial_files.append(folder.join_path(name))
+                self.partial_files.append(directory.join_path(name))
                 return
             if len(name) == len(OWN_DIRECTORY):
                 return
@@ -121,7 +122,7 @@ class _Scanner:
             found = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             return
-        path = folder.join_path(name)
+        path = directory.join_path(name)
         is_directory = stat.S_ISDIR(found.st_mode)
         if self._ignore and self._ignore.matches(path, is_directory):
             return
@@ -129,50 +130,56 @@ class _Scanner:
             self._warn(f'"{path}" is neither a file, a folder nor a link: skipped')
             return
         if measure or not name.isascii() or "\\" in name:
-            name = _normalize_name(folder, name)
+            name = _normalize_name(directory, name)
         if is_directory:
-            if name in folder.directories:
-                raise _same_name_error(folder, name)
-            folder.directories[name] = LocalDirectory(folder.join_path(name), entry.path)
+            if name in directory.directories:
+                raise _same_name_error(directory, name)
+            directory.directories[name] = LocalDirectory(directory.join_path(name), entry.path)
         else:
-            folder.names.append(name)
-            folder.stats.append(pack_stat(found))
+            directory.names.append(name)
+            directory.stats.append(pack_stat(found))
 
 
-def _normalize_name(folder: LocalDirectory, spelled: str) -> str:
-    """Return the name in the form that is stored; raise ClientError if there is none."""
-    shown = ascii(folder.join_path(spelled))
+def _normalize_name(directory: LocalDirectory, disk_name: str) -> str:
+    """Return the name in NFC, as trees store it. Raises ClientError if trees cannot store it."""
+    shown = ascii(directory.join_path(disk_name))
     try:
-        spelled.encode()
-        name = unicodedata.normalize("NFC", spelled)
+        disk_name.encode()
+        name = unicodedata.normalize("NFC", disk_name)
         manifests.check_name(name)
-        too_long = len(folder.join_path(name).encode()) > manifests.MAX_PATH_BYTES
+        too_long = len(directory.join_path(name).encode()) > manifests.MAX_PATH_BYTES
     except UnicodeEncodeError:
         raise ClientError(f"the name {shown} is not UTF-8: rename it") from None
     except FormatError as error:
         raise ClientError(f"the name {shown} {error.description}: rename it") from None
     if too_long:
         raise ClientError(f"the path {shown} is longer than {manifests.MAX_PATH_BYTES} bytes")
-    if name != spelled:
-        folder.disk_names[name] = spelled
+    if name != disk_name:
+        directory.disk_names[name] = disk_name
     return name
 
 
-def _sort_entries(folder: LocalDirectory) -> None:
-    """Sort the entries, with the sub-directories that have any; those below are arranged already."""
-    entries = list(zip(folder.names, folder.stats, strict=True))
-    entries += [(name, DIRECTORY_STAT) for name, inner in folder.directories.items() if inner.names]
+def _sort_entries(directory: LocalDirectory) -> None:
+    """Sort the entries, with the sub-directories that have entries; those must be sorted already."""
+    entries = list(zip(directory.names, directory.stats, strict=True))
+    entries += [
+        (name, DIRECTORY_STAT) for name, inner in directory.directories.items() if inner.names
+    ]
     entries.sort()
-    folder.names = [name for name, _ in entries]
-    folder.stats = [found for _, found in entries]
-    folder.directories = {name: inner for name, inner in folder.directories.items() if inner.names}
-    # Only spellings can make two names one; a folder has no name twice.
-    if folder.disk_names and len(set(folder.names)) < len(folder.names):
-        twice = next(a for a, b in zip(folder.names, folder.names[1:], strict=False) if a == b)
-        raise _same_name_error(folder, twice)
+    directory.names = [name for name, _ in entries]
+    directory.stats = [found for _, found in entries]
+    directory.directories = {
+        name: inner for name, inner in directory.directories.items() if inner.names
+    }
+    # Only normalisation can make two names of a directory equal.
+    if directory.disk_names and len(set(directory.names)) < len(directory.names):
+        twice = next(
+            a for a, b in zip(directory.names, directory.names[1:], strict=False) if a == b
+        )
+        raise _same_name_error(directory, twice)
 
 
-def _same_name_error(folder: LocalDirectory, name: str) -> ClientError:
+def _same_name_error(directory: LocalDirectory, name: str) -> ClientError:
     return ClientError(
-        f"two names in one folder are the same in Unicode's NFC, {folder.join_path(name)!a}: rename one"
+        f"two names in one folder are the same in Unicode's NFC, {directory.join_path(name)!a}: rename one"
     )

@@ -1,4 +1,4 @@
-"""The folder as a tree: unchanged files from the index, the others read, cut and named."""
+"""The folder as a tree: unchanged files are taken from the index, the others are read and cut."""
 
 import os
 import stat
@@ -36,26 +36,26 @@ from shared.formats.manifests import MAX_TARGET_BYTES
 
 @dataclass(slots=True)
 class DirectoryDraft:
-    """A directory that is not as in the index, and what is known of its entries."""
+    """A directory that differs from the index, and what is known about its entries."""
 
     directory: LocalDirectory
-    # Files and links by name; one that is gone before it was read has none.
+    # Files and links by name; a file that was removed before it was read is absent.
     entries: dict[str, Entry] = field(default_factory=dict)
     # Stats that differ from those of the scan.
     stats: dict[str, bytes] = field(default_factory=dict)
 
 
 class Snapshot:
-    """The state of a folder, taken in two steps: making it looks, `complete` reads.
+    """The state of a folder, taken in two steps: the constructor scans, `complete` reads files.
 
-    The second step brings the index up to date; `changed` tells whether it is worth saving then.
+    The second step updates the index; `changed` tells whether the index must be saved then.
     """
 
     def __init__(
         self, root: Path, index: Index, warn: Callable[[str], None] = lambda _: None
     ) -> None:
-        """Look at every name and stat, and find the directories that are not as in the index."""
-        # Before any file is looked at, see `read_files`.
+        """Scan the folder and compare its directories with the index."""
+        # Before the scan, see `read_files`.
         self._started_ns = time.time_ns()
         self._index = index
         self._drafts: dict[str, DirectoryDraft] = {}
@@ -64,47 +64,53 @@ class Snapshot:
         self._opened: dict[bytes, dict[str, Entry]] = {}
         self._by_stat: dict[bytes, tuple[bytes, str]] | None = None
         self.directories = scan_directory(root, warn)
-        for folder in reversed(self.directories):
-            self._compare(folder)
+        for directory in reversed(self.directories):
+            self._compare(directory)
         self.changed = bool(self._drafts)
-        self.files = sum(len(folder.names) - len(folder.directories) for folder in self.directories)
+        self.files = sum(
+            len(directory.names) - len(directory.directories) for directory in self.directories
+        )
         self.files_read = 0
         self.bytes_read = 0
 
     @property
     def tree(self) -> bytes:
-        """The name of the top directory's manifest, once the snapshot is complete."""
+        """The hash of the top directory's manifest, once the snapshot is complete."""
         return self._index.records[""].manifest
 
     @cached_property
     def directories_by_path(self) -> dict[str, LocalDirectory]:
-        """The directories by path; a directory in which nothing turns out to be left is gone."""
-        return {folder.path: folder for folder in self.directories}
+        """The directories that the scan found, by path."""
+        return {directory.path: directory for directory in self.directories}
 
     def get_os_path(self, path: str) -> str:
-        """Return where a file of the folder is on the disk."""
+        """Return the path of a file for the operating system."""
         parent, _, name = path.rpartition("/")
         return self.directories_by_path[parent].join_os_path(name)
 
     def predict_changes(
         self, load: ManifestLoader, parent: bytes | None, path: str = ""
     ) -> Iterator[tuple[Change, bool]]:
-        """Yield how the folder may differ from a tree, and whether it is sure to, before files are read.
+        """Yield possible differences from a tree, each with whether it is certain, before files are read.
 
-        A file that has not been read yet is an empty Entry; it is sure to differ if its size does.
+        The entry of a file that has not been read is empty; its change is certain if its size differs.
         """
-        folder, draft = self.directories_by_path.get(path), self._drafts.get(path)
+        directory, draft = self.directories_by_path.get(path), self._drafts.get(path)
         known: dict[str, Entry] = {}
         if draft is not None:
             known = draft.entries
-        elif folder is not None:
-            # As in the index, else there would be a draft.
+        elif directory is not None:
+            # Without a draft, the directory is as in the index.
             manifest = self._index.records[path].manifest
             if manifest == parent:
                 return
             known = self._load_entries(manifest)
         before = parse_entries(load(parent)) if parent is not None else {}
-        found = dict(zip(folder.names, folder.stats, strict=True)) if folder is not None else {}
+        found = (
+            dict(zip(directory.names, directory.stats, strict=True))
+            if directory is not None
+            else {}
+        )
         for name in sorted(before.keys() | found.keys()):
             old, inner = before.get(name), f"{path}/{name}" if path else name
             new = None
@@ -123,9 +129,9 @@ class Snapshot:
         progress: Progress | None = None,
         on_error: Callable[[], None] = lambda: None,
     ) -> None:
-        """Read what has to be read, calling `on_file` for each file from several threads.
+        """Read the changed files and update the index; `on_file` is called in several threads.
 
-        `on_error` is called if that fails; it has to end what `on_file` may wait for.
+        After an error, `on_error` must end what `on_file` waits for.
         """
         lock = threading.Lock()
 
@@ -141,16 +147,16 @@ class Snapshot:
             read_files(self._unread, self._started_ns, use, stage, on_error)
         self._assemble()
 
-    def _compare(self, folder: LocalDirectory) -> None:
-        """Make a draft of the directory unless it is as in the index; those below come before."""
-        record = self._index.records.get(folder.path)
-        changed_below = any(inner.path in self._drafts for inner in folder.directories.values())
-        if folder.matches(record) and not changed_below:
+    def _compare(self, directory: LocalDirectory) -> None:
+        """Make a draft of a directory that differs from the index; sub-directories must be done already."""
+        record = self._index.records.get(directory.path)
+        changed_below = any(inner.path in self._drafts for inner in directory.directories.values())
+        if directory.matches(record) and not changed_below:
             return
-        draft = self._drafts[folder.path] = DirectoryDraft(folder)
+        draft = self._drafts[directory.path] = DirectoryDraft(directory)
         known = dict(record.iterate_entries()) if record else {}
         old = self._load_entries(record.manifest) if record else {}
-        for name, found in zip(folder.names, folder.stats, strict=True):
+        for name, found in zip(directory.names, directory.stats, strict=True):
             if found == DIRECTORY_STAT:
                 continue
             if known.get(name) == found and name in old:
@@ -159,15 +165,17 @@ class Snapshot:
                 self._resolve(draft, name, found)
 
     def _resolve(self, draft: DirectoryDraft, name: str, found: bytes) -> None:
-        """Find out what an entry is that the index does not have at this path."""
+        """Add an entry that the index does not have at this path, or note that it must be read."""
         size, mode = unpack_size_and_mode(found)
         if stat.S_ISLNK(mode):
             draft.entries[name] = _read_link(draft.directory, name)
             return
         moved = self._find_moved(found)
         if moved is None:
-            folder = draft.directory
-            self._unread[UnreadFile(folder.join_path(name), folder.join_os_path(name), size)] = (
+            directory = draft.directory
+            self._unread[
+                UnreadFile(directory.join_path(name), directory.join_os_path(name), size)
+            ] = (
                 draft,
                 name,
             )
@@ -176,7 +184,7 @@ class Snapshot:
             draft.entries[name] = Entry(file=moved.file)
 
     def _find_moved(self, found: bytes) -> Entry | None:
-        """Return the entry of the file that had this stat under another path: it was moved here."""
+        """Return the entry of the file that had this stat under another path and was moved here."""
         if self._by_stat is None:
             self._by_stat = {
                 known: (record.manifest, name)
@@ -188,7 +196,7 @@ class Snapshot:
         return self._load_entries(manifest).get(name) if manifest else None
 
     def _load_entries(self, manifest: bytes) -> dict[str, Entry]:
-        """Return the entries of a manifest of the index, none if it is damaged."""
+        """Return the entries of a manifest of the index; none if it is damaged."""
         if manifest not in self._opened:
             content = self._index.objects.get(manifest)
             self._opened[manifest] = parse_entries(content) if content is not None else {}
@@ -203,14 +211,14 @@ class Snapshot:
         self.bytes_read += read.cut.size
 
     def _assemble(self) -> None:
-        """Write the manifests of the changed directories, and the records, children first."""
+        """Add manifests and records of the changed directories to the index, children first."""
         records: dict[str, DirectoryRecord] = {}
-        for folder in reversed(self.directories):
-            draft = self._drafts.get(folder.path)
+        for directory in reversed(self.directories):
+            draft = self._drafts.get(directory.path)
             if draft is None:
-                records[folder.path] = self._index.records[folder.path]
+                records[directory.path] = self._index.records[directory.path]
             elif (record := self._write_record(draft, records)) is not None:
-                records[folder.path] = record
+                records[directory.path] = record
         self._index.records = records
         self._drafts.clear()
         self._unread.clear()
@@ -219,11 +227,11 @@ class Snapshot:
     def _write_record(
         self, draft: DirectoryDraft, records: dict[str, DirectoryRecord]
     ) -> DirectoryRecord | None:
-        """Write the manifest of one directory; None = it turned out to be empty."""
-        folder, names, stats, entries = draft.directory, [], [], []
-        for name, found in zip(folder.names, folder.stats, strict=True):
+        """Return the record of one directory and add its manifest; None = the directory is empty."""
+        directory, names, stats, entries = draft.directory, [], [], []
+        for name, found in zip(directory.names, directory.stats, strict=True):
             entry = draft.entries.get(name)
-            inner = records.get(folder.join_path(name)) if found == DIRECTORY_STAT else None
+            inner = records.get(directory.join_path(name)) if found == DIRECTORY_STAT else None
             if inner is not None:
                 entry = Entry(directory=Directory(manifest_hash=inner.manifest))
             if entry is None:
@@ -232,14 +240,14 @@ class Snapshot:
             entries.append(entry)
             names.append(name)
             stats.append(draft.stats.get(name) or to_stored_stat(found))
-        if not entries and folder.path:
+        if not entries and directory.path:
             return None
-        manifest = self._index.objects.add(MANIFEST, encode_directory(folder.path, entries))
+        manifest = self._index.objects.add(MANIFEST, encode_directory(directory.path, entries))
         return DirectoryRecord(manifest, "\0".join(names), b"".join(stats))
 
 
 def _predict_change(change: Change, found: bytes | None) -> Iterator[tuple[Change, bool]]:
-    """Yield a change unless there is sure to be none."""
+    """Yield a change, and whether it is certain, unless the entries are equal."""
     _, old, new = change
     if old is None or new is None:
         yield change, True
@@ -250,11 +258,11 @@ def _predict_change(change: Change, found: bytes | None) -> Iterator[tuple[Chang
         yield change, True
 
 
-def _read_link(folder: LocalDirectory, name: str) -> Entry:
-    path = folder.join_path(name)
+def _read_link(directory: LocalDirectory, name: str) -> Entry:
+    path = directory.join_path(name)
     try:
-        # A Path would tidy the target up; it has to stay as it is.
-        target = os.readlink(folder.join_os_path(name))  # noqa: PTH115
+        # Path.readlink would normalise the target.
+        target = os.readlink(directory.join_os_path(name))  # noqa: PTH115
         size = len(target.encode())
     except OSError as error:
         raise os_error(error, "read", path) from error

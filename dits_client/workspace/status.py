@@ -1,4 +1,4 @@
-"""What changed in the folder since the commit that it follows; the server is not asked."""
+"""What changed in the folder since the commit that it follows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class StatusReport:
 
     repository: str
     branch: str
-    # Hexadecimal; empty = nothing was pushed or pulled yet.
+    # Hexadecimal; empty = no push or pull happened yet.
     commit: str
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class StatusReport:
 def compare_folder(
     folder: Path, connect: "Callable[[], Client]", progress: Progress | None = None
 ) -> StatusReport:
-    """Compare the folder with its commit; `connect` is used only if the index was lost."""
+    """Return the paths that differ from the commit; `connect` is called only if the index is lost."""
     progress = progress or Progress()
     workspace = Workspace.locate(folder)
     with workspace.lock():

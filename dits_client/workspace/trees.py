@@ -1,4 +1,4 @@
-"""Trees of the repository: from the objects kept here, else from the server."""
+"""Trees of the repository, from the objects of the index or else from the server."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -15,40 +15,42 @@ if TYPE_CHECKING:
 
     from dits_client.server.repository import RepositoryClient
 
-# The most names that a StreamTree takes.
+# The most hashes that a StreamTree takes.
 MAX_HAVE = 10_000
 
 
 class Trees:
-    """The manifests of one repository; without need of the server it is not even connected to."""
+    """The manifests of one repository; `connect` is called only if the server is needed."""
 
     def __init__(
         self, objects: Objects, connect: "Callable[[], RepositoryClient]", head: str
     ) -> None:
         self._objects = objects
         self._connect = connect
-        # A commit whose whole tree can be fetched, once, if a manifest is missing here.
+        # A commit whose whole tree is fetched, once, if a manifest is missing here.
         self._head = head
 
-    def load_manifest(self, digest: bytes) -> bytes:
-        """Return a manifest; raise ClientError if it is nowhere."""
-        content = self._objects.get(digest)
-        if content is None and digest == EMPTY_HASH:
+    def load_manifest(self, manifest_hash: bytes) -> bytes:
+        """Return a manifest. Raises ClientError if neither the index nor the server has it."""
+        content = self._objects.get(manifest_hash)
+        if content is None and manifest_hash == EMPTY_HASH:
             return b""
         if content is None and self._head:
             revision, self._head = self._head, ""
             self.fetch_tree(revision)
-            content = self._objects.get(digest)
+            content = self._objects.get(manifest_hash)
         if content is None:
-            raise ClientError(f"the directory {digest.hex()} of the tree is missing on the server")
+            raise ClientError(
+                f"the directory {manifest_hash.hex()} of the tree is missing on the server"
+            )
         return content
 
     def list_manifests(self, tree: bytes) -> set[bytes]:
-        """Return the names of all manifests of a tree."""
+        """Return the hashes of all manifests of a tree."""
         return set(iterate_manifests(self.load_manifest, tree, set()))
 
     def fetch_tree(self, revision: str, have: Iterable[bytes] = ()) -> tuple[str, bytes]:
-        """Fetch the tree of a revision without the sub-trees in `have`; return commit and tree."""
+        """Fetch the tree of a revision, except the trees in `have`; return commit and tree."""
         from dits.repo.v1.tree_service_pb2 import StreamTreeRequest
 
         packed = b"".join(list(have)[:MAX_HAVE])

@@ -17,14 +17,14 @@ from dits_client.workspace.scan import OWN_DIRECTORY
 
 @dataclass(slots=True)
 class WorkspaceState:
-    """What the folder follows; hashes are hexadecimal, empty = nothing was pushed or pulled yet."""
+    """What the folder follows; hashes are hexadecimal, empty = no push or pull happened yet."""
 
     # Name of the server, as in the credentials.
     server: str
     # `owner/name`.
     repository: str
     branch: str
-    # The commit that local changes are measured against, and its tree.
+    # The commit that the folder is compared with, and its tree.
     head: str = ""
     tree: str = ""
 
@@ -39,7 +39,7 @@ class Workspace:
 
     @classmethod
     def locate(cls, start: Path) -> Self:
-        """Return the workspace that the directory is in; raise ClientError if it is in none."""
+        """Return the workspace that contains a directory. Raises ClientError if none does."""
         try:
             start = start.resolve(strict=True)
         except OSError as error:
@@ -52,13 +52,13 @@ class Workspace:
 
     @classmethod
     def open(cls, root: Path) -> Self | None:
-        """Return the workspace with this top directory, None if it is none."""
+        """Return the workspace with this top directory; None = it is not a workspace."""
         path = root / OWN_DIRECTORY / "state.json"
         return cls(root, _load_state(path)) if path.is_file() else None
 
     @classmethod
     def create(cls, root: Path, state: WorkspaceState) -> Self:
-        """Make a folder a workspace; it must not be one already, nor be inside one."""
+        """Make a folder a workspace. Raises ClientError if it is one already, or is inside one."""
         if not root.is_dir():
             raise ClientError(f'the folder "{root}" does not exist')
         root = root.resolve()
@@ -75,16 +75,16 @@ class Workspace:
 
     @property
     def index_path(self) -> Path:
-        """Where the index is."""
+        """The path of the index."""
         return self.own_directory / "index"
 
     @property
     def checkout_marker(self) -> Path:
-        """A file that is there while a checkout is under way, or was broken off."""
+        """A file that exists while a checkout runs, and after one that was interrupted."""
         return self.own_directory / "checkout"
 
     def save(self) -> None:
-        """Write the state, durably and at once."""
+        """Write the state durably."""
         replace_file(
             self.own_directory / "state.json", json.dumps(asdict(self.state), indent=2).encode()
         )
@@ -94,13 +94,13 @@ class Workspace:
         return Index.open(self.index_path)
 
     def save_index(self, index: Index, keep: set[bytes], *, recipes: bool) -> None:
-        """Write the index; it is a cache, so that a failure is none of the user's concern."""
+        """Write the index; a failure is ignored, because the index is a cache."""
         with suppress(OSError):
             index.save(self.index_path, keep, recipes=recipes)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other commands out of the folder meanwhile."""
+        """Keep other commands out of the folder. Raises ClientError if one is at work there."""
         try:
             descriptor = os.open(
                 self.own_directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
@@ -109,7 +109,7 @@ class Workspace:
             raise os_error(error, "write", str(self.own_directory)) from error
         try:
             self._acquire_lock(descriptor)
-            # Another command may have moved the state while this one was starting.
+            # Another command may have changed the state since it was read.
             self.state = _load_state(self.own_directory / "state.json")
             yield
         finally:

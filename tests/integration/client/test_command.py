@@ -80,7 +80,7 @@ async def test_logging_in_and_out(run: Run, api: Api, monkeypatch: pytest.Monkey
     await run("login", "-u", "ada@example.org", "--password-stdin")
     assert (await run("whoami")).startswith("ada on ")
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    assert "nobody to ask" in await run("login", fails=True)
+    assert "stdin is not a terminal" in await run("login", fails=True)
 
 
 async def test_a_token_instead_of_a_password(

@@ -15,10 +15,11 @@ from dits_client.checkout.apply_plan import sort_targets, split_into_jobs
 from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.plan import make_plan
 from dits_client.checkout.write_files import FileTarget
+from dits_client.content.chunking import ChunkRef
 from dits_client.content.manifest import Change, compare_trees
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
-from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, ChunkRef, split_into_batches
+from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, split_chunks
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
 
 Tree = Mapping[str, str]
@@ -206,8 +207,8 @@ def test_local_chunks_are_checked(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"onetwo")
     local = LocalChunks(tmp_path)
     one, two = (blake3(part).digest() for part in (b"one", b"two"))
-    local.add_file("a", one + two, [3, 3])
-    local.add_file("gone", blake3(b"x").digest(), [1])
+    local.add_file("a", [ChunkRef(one, 3), ChunkRef(two, 3)])
+    local.add_file("gone", [ChunkRef(blake3(b"x").digest(), 1)])
     assert local.find_chunk(ChunkRef(two, 3)) == b"two"
     (tmp_path / "a").write_bytes(b"oneTWO")
     assert local.find_chunk(ChunkRef(one, 3)) == b"one"
@@ -219,7 +220,7 @@ def test_local_chunks_are_checked(tmp_path: Path) -> None:
 @given(st.lists(st.integers(1, BATCH_BYTES), max_size=30))
 def test_batches_are_bounded_and_complete(sizes: list[int]) -> None:
     wanted = [ChunkRef(at.to_bytes(32, "big"), size) for at, size in enumerate(sizes)]
-    parts = list(split_into_batches(wanted))
+    parts = list(split_chunks(wanted))
     assert [chunk for part in parts for chunk in part] == wanted
     for part in parts:
         assert 1 <= len(part) <= BATCH_CHUNKS

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyfastcdc import FastCDC
 
-from dits_client.content.chunking import HASH_BYTES, WINDOW_BYTES, Cut, Cutter, choose_profile
-from shared.formats.canonical import split_hashes
+from dits_client.content.chunking import WINDOW_BYTES, Cut, Cutter, choose_profile
+from shared.formats.canonical import HASH_BYTES, split_hashes
 from shared.formats.profiles import PROFILES
 
 KIB, MIB = 1 << 10, 1 << 20
