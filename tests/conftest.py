@@ -21,6 +21,7 @@ from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from tests.support.api import Api
 from tests.support.embedded_postgres import scratch_folder
+from tests.support.records import check_records
 
 _numbers = itertools.count(1)
 
@@ -93,7 +94,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def api(dsn: str, settings: Settings) -> AsyncIterator[Api]:
-    """All four services on free ports over a fresh database, with stubs."""
+    """All four services on free ports over a fresh database, with stubs; what they wrote is checked."""
     key = ServerKey.load(settings.server_key, settings.data_dir)
     suite = Suite(Runtime(settings, dsn, key, Listener(dsn), strict=True))
     await suite.start()
@@ -103,3 +104,4 @@ async def api(dsn: str, settings: Settings) -> AsyncIterator[Api]:
     finally:
         await running.close()
         await suite.stop()
+        await check_records(dsn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from uuid import UUID
 
 from shared.db import sql
@@ -12,16 +13,30 @@ from shared.rpc.call import Call
 Q = sql.load(__file__)
 
 
+class AuditAction(StrEnum):
+    """What can be done to a resource, in alphabetical order: `noun.past_participle`."""
+
+    LOCK_FORCE_RELEASED = "lock.force_released"
+    LOCK_STOLEN = "lock.stolen"
+    LOCK_TRANSFERRED = "lock.transferred"
+    REPOSITORY_CREATED = "repository.created"
+    SESSION_ENDED = "session.ended"
+    SESSION_OPENED = "session.opened"
+    TOKEN_CREATED = "token.created"  # noqa: S105  no secret
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
+    USER_REGISTERED = "user.registered"
+
+
 async def audit(
     connection: Connection,
     call: Call,
-    action: str,
+    action: AuditAction,
     resource_type: str,
     resource_id: UUID,
     resource_name: str,
     **details: str | int | bool | list[str],
 ) -> None:
-    """Records that the caller did `action` (`noun.past_participle`) to a resource."""
+    """Records that the caller did `action` to a resource."""
     caller = call.access.caller
     actor_type = "user" if caller is None or caller.is_session else "api_token"
     await connection.execute(

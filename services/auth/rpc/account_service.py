@@ -13,7 +13,7 @@ from services.auth.credentials import passwords
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid_field, name_taken, not_found, permission_missing
-from shared.records.audit import audit
+from shared.records.audit import AuditAction, audit
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
@@ -81,7 +81,9 @@ class AccountService:
 
         async def create(connection: Connection) -> pb.RegisterResponse:
             row = await _create_account(connection, registration, phc)
-            await audit(connection, call, "user.registered", "user", row["id"], row["username"])
+            await audit(
+                connection, call, AuditAction.USER_REGISTERED, "user", row["id"], row["username"]
+            )
             return pb.RegisterResponse(user=_message(row))
 
         return await self._writes.once(call, Repeatable.of(request), pb.RegisterResponse, create)

@@ -13,7 +13,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid_field, unauthenticated
 from shared.formats import credentials
-from shared.records.audit import audit
+from shared.records.audit import AuditAction, audit
 from shared.rpc import validation
 from shared.rpc.call import Access, Call, Caller
 
@@ -85,7 +85,9 @@ class SessionService:
 
         async def end_session(connection: Connection) -> None:
             if await connection.fetchval(Q.revoke_session, caller.credential_id, caller.user_id):
-                await audit(connection, call, "session.ended", "session", caller.credential_id, "")
+                await audit(
+                    connection, call, AuditAction.SESSION_ENDED, "session", caller.credential_id, ""
+                )
 
         await self._database.transaction(end_session)
         return pb.LogoutResponse()
@@ -139,5 +141,7 @@ async def _open_session(
     await login_throttles.forget_failures(connection, attempt.buckets)
     await connection.execute(Q.note_success, user["id"])
     call.access = Access(Caller.of(user["id"], user["username"], session["id"], None), None)
-    await audit(connection, call, "session.opened", "session", session["id"], attempt.device_name)
+    await audit(
+        connection, call, AuditAction.SESSION_OPENED, "session", session["id"], attempt.device_name
+    )
     return session

@@ -14,7 +14,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid_field, not_found
 from shared.formats import credentials
-from shared.records.audit import audit
+from shared.records.audit import AuditAction, audit
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call, Caller
@@ -98,7 +98,9 @@ class TokenService:
             if row is None:
                 raise not_found("api_token", request.token_id)
             if row["ended_now"]:
-                await audit(connection, call, "token.revoked", "api_token", token_id, row["name"])
+                await audit(
+                    connection, call, AuditAction.TOKEN_REVOKED, "api_token", token_id, row["name"]
+                )
 
         await self._database.transaction(revoke)
         return pb.RevokeTokenResponse()
@@ -137,7 +139,13 @@ async def _create_token(
     )
     assert row is not None  # noqa: S101  RETURNING of an INSERT
     await audit(
-        connection, call, "token.created", "api_token", row["id"], row["name"], scopes=grant.scopes
+        connection,
+        call,
+        AuditAction.TOKEN_CREATED,
+        "api_token",
+        row["id"],
+        row["name"],
+        scopes=grant.scopes,
     )
     return pb.CreateTokenResponse(token=_message(row), secret=secret)
 

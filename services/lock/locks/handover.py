@@ -15,7 +15,7 @@ from services.lock.locks.steal import require_admin
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import invalid_field, lock_held, lock_stale, not_found
-from shared.records.audit import audit
+from shared.records.audit import AuditAction, audit
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
@@ -49,8 +49,8 @@ class HandingOver:
             if owner_id != me:
                 await notifications.taken(connection, call, owner_id, [row["path"]], reason)
             await audit(
-                connection, call, "lock.force_released", "lock", lock_id, row["path"],
-                repository=str(repo_id), owner=str(owner_id), reason=reason,
+                connection, call, AuditAction.LOCK_FORCE_RELEASED, "lock", lock_id, row["path"],
+                repository=str(repo_id), holder=str(owner_id), reason=reason,
             )  # fmt: skip
             return pb.ForceReleaseLockResponse(lock=messages.lock(row, me), server_time=stamp)
 
@@ -112,8 +112,8 @@ async def _transfer(
     await notifications.handed_on(connection, call, row["path"], row["owner_id"], heir["id"])
     if not is_mine:
         await audit(
-            connection, call, "lock.transferred", "lock", lock_id, row["path"],
-            repository=str(repo_id), owner=str(row["owner_id"]), new_owner=str(heir["id"]),
+            connection, call, AuditAction.LOCK_TRANSFERRED, "lock", lock_id, row["path"],
+            repository=str(repo_id), holder=str(row["owner_id"]), new_holder=str(heir["id"]),
         )  # fmt: skip
     lock = messages.lock(
         {

@@ -14,7 +14,7 @@ from services.lock.locks.ends import End, end
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import invalid_field, not_found
-from shared.records.audit import audit
+from shared.records.audit import AuditAction, audit
 from shared.rpc.call import Call
 from shared.rpc.policy import Permission
 
@@ -106,8 +106,8 @@ async def take(
         await end(connection, call.repository.id, ids, now, how)
         for lock in locks:
             await audit(
-                connection, call, "lock.stolen", "lock", lock.id, lock.path,
-                repository=str(call.repository.id), owner=str(owner_id), reason=reason,
+                connection, call, AuditAction.LOCK_STOLEN, "lock", lock.id, lock.path,
+                repository=str(call.repository.id), holder=str(owner_id), reason=reason,
             )  # fmt: skip
         paths = [lock.path for lock in locks]
         await notifications.taken(connection, call, owner_id, paths, reason, stolen=True)

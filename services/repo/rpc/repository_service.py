@@ -11,7 +11,7 @@ from dits.repo.v1 import repository_service_pb2 as pb
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid_field, name_taken, not_found, permission_missing
-from shared.records.audit import audit
+from shared.records.audit import AuditAction, audit
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
@@ -111,7 +111,9 @@ class RepositoryService:
             Q.create_settings, repo_id, must_lock, settings.max_file_size_bytes, extensions
         )
         await connection.execute(Q.create_stats, repo_id)
-        await audit(connection, call, "repository.created", "repository", repo_id, request.name)
+        await audit(
+            connection, call, AuditAction.REPOSITORY_CREATED, "repository", repo_id, request.name
+        )
         row = await connection.fetchrow(Q.get_repository, repo_id, caller.user_id)
         assert row is not None  # noqa: S101  inserted above
         return pb.CreateRepositoryResponse(repository=_message(row))
