@@ -8,13 +8,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
-from dits.lock.v1.lock_service_pb2 import (
+from dits.common.v1.lock_type_pb2 import (
     LOCK_TYPE_ADVISORY,
     LOCK_TYPE_EXCLUSIVE,
     LOCK_TYPE_SHARED,
+    LockType,
+)
+from dits.lock.v1.lock_service_pb2 import (
     AcquireResult,
     Lock,
-    LockType,
 )
 from google.protobuf.timestamp_pb2 import Timestamp
 

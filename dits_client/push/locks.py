@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Self
 
 from dits.common.v1.lock_fence_pb2 import LockFence
+from dits.common.v1.lock_type_pb2 import LOCK_TYPE_EXCLUSIVE
 from dits.lock.v1.lock_service_pb2 import (
     BATCH_MODE_PER_PATH,
-    LOCK_TYPE_EXCLUSIVE,
     RENEW_OUTCOME_RENEWED,
     Lock,
     RenewLocksRequest,

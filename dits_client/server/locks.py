@@ -3,19 +3,21 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dits.lock.v1.lock_service_pb2 import (
-    BATCH_MODE_ATOMIC,
-    BATCH_MODE_PER_PATH,
+from dits.common.v1.lock_type_pb2 import (
     LOCK_TYPE_ADVISORY,
     LOCK_TYPE_EXCLUSIVE,
     LOCK_TYPE_SHARED,
+    LockType,
+)
+from dits.lock.v1.lock_service_pb2 import (
+    BATCH_MODE_ATOMIC,
+    BATCH_MODE_PER_PATH,
     AcquireLocksRequest,
     AcquireLocksResponse,
     AcquireResult,
     ListLocksRequest,
     ListLocksResponse,
     Lock,
-    LockType,
     ReleaseLocksRequest,
     ReleaseResult,
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import grpc
 from dits.common.v1.lock_fence_pb2 import LockFence
+from dits.common.v1.lock_type_pb2 import LockType
 from dits.lock.v1 import lock_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -49,7 +50,7 @@ TREES = ("t0/", "t1/")
 NAMES = ("", "a", "b", "d/", "d/x")
 SECOND = 1_000_000
 MODES = {
-    name: pb.LockType.Value(f"LOCK_TYPE_{name.upper()}") for name in (EXCLUSIVE, SHARED, ADVISORY)
+    name: LockType.Value(f"LOCK_TYPE_{name.upper()}") for name in (EXCLUSIVE, SHARED, ADVISORY)
 }
 NAMES_OF_MODES = {value: name for name, value in MODES.items()}
 

@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from dits.common.v1.lock_fence_pb2 import LockFence
+from dits.common.v1.lock_type_pb2 import LockType
 from dits.lock.v1 import lock_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import Repository
 
 from tests.support.api import Account, Api
 
-EXCLUSIVE = pb.LOCK_TYPE_EXCLUSIVE
-SHARED = pb.LOCK_TYPE_SHARED
-ADVISORY = pb.LOCK_TYPE_ADVISORY
+EXCLUSIVE = LockType.LOCK_TYPE_EXCLUSIVE
+SHARED = LockType.LOCK_TYPE_SHARED
+ADVISORY = LockType.LOCK_TYPE_ADVISORY
 PER_PATH = pb.BATCH_MODE_PER_PATH
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from dits.common.v1.lock_type_pb2 import LockType
 from dits.lock.v1 import lock_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -46,7 +47,7 @@ def lock_conflict(path: str, held: pb.Lock) -> LockConflict:
         path,
         held.id,
         held.path,
-        pb.LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower(),
+        LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower(),
         held.holder,
         held.lock_time.ToDatetime(UTC),
         held.expire_time.ToDatetime(UTC),

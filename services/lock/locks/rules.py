@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import timedelta
 
+from dits.common.v1.lock_type_pb2 import LockType
 from dits.lock.v1 import lock_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
@@ -23,15 +24,15 @@ MAX_STOLEN = 100
 MAX_REASON_BYTES = 1_024
 
 _TYPES = {
-    pb.LOCK_TYPE_UNSPECIFIED: "exclusive",
-    pb.LOCK_TYPE_EXCLUSIVE: "exclusive",
-    pb.LOCK_TYPE_SHARED: "shared",
-    pb.LOCK_TYPE_ADVISORY: "advisory",
+    LockType.LOCK_TYPE_UNSPECIFIED: "exclusive",
+    LockType.LOCK_TYPE_EXCLUSIVE: "exclusive",
+    LockType.LOCK_TYPE_SHARED: "shared",
+    LockType.LOCK_TYPE_ADVISORY: "advisory",
 }
 TYPE_VALUES = {name: value for value, name in _TYPES.items()}
 
 
-def lock_type(value: pb.LockType.ValueType) -> str:
+def lock_type(value: LockType.ValueType) -> str:
     """The mode as the database names it."""
     if value not in _TYPES:
         raise invalid_field("type", "is not a lock type")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_LOCK_HELD
+from dits.common.v1.lock_type_pb2 import LOCK_TYPE_SHARED
 from dits.lock.v1.lock_service_pb2 import (
-    LOCK_TYPE_SHARED,
     AcquireLocksRequest,
     RenewLocksRequest,
 )

@@ -5,6 +5,7 @@ Locks on files that cannot be merged."""
 
 from collections import abc as _abc
 from dits.common.v1 import lock_fence_pb2 as _lock_fence_pb2
+from dits.common.v1 import lock_type_pb2 as _lock_type_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -21,34 +22,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _LockType:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _LockTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LockType.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    LOCK_TYPE_UNSPECIFIED: _LockType.ValueType  # 0
-    """In requests: exclusive."""
-    LOCK_TYPE_EXCLUSIVE: _LockType.ValueType  # 1
-    """One holder, who alone may push changes."""
-    LOCK_TYPE_SHARED: _LockType.ValueType  # 2
-    """Many holders, no exclusive one."""
-    LOCK_TYPE_ADVISORY: _LockType.ValueType  # 3
-    """Forbids nothing."""
-
-class LockType(_LockType, metaclass=_LockTypeEnumTypeWrapper):
-    """Lock type: what a lock forbids to other users."""
-
-LOCK_TYPE_UNSPECIFIED: LockType.ValueType  # 0
-"""In requests: exclusive."""
-LOCK_TYPE_EXCLUSIVE: LockType.ValueType  # 1
-"""One holder, who alone may push changes."""
-LOCK_TYPE_SHARED: LockType.ValueType  # 2
-"""Many holders, no exclusive one."""
-LOCK_TYPE_ADVISORY: LockType.ValueType  # 3
-"""Forbids nothing."""
-Global___LockType: _TypeAlias = LockType  # noqa: Y015
 
 class _BatchMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -256,7 +229,7 @@ class Lock(_message.Message):
     """UUID of the lock."""
     path: _builtins.str
     """Its path in canonical form; a directory ends in `/`."""
-    type: Global___LockType.ValueType
+    type: _lock_type_pb2.LockType.ValueType
     """Lock type."""
     holder_id: _builtins.str
     """UUID of the holder."""
@@ -285,7 +258,7 @@ class Lock(_message.Message):
         *,
         id: _builtins.str = ...,
         path: _builtins.str = ...,
-        type: Global___LockType.ValueType = ...,
+        type: _lock_type_pb2.LockType.ValueType = ...,
         holder_id: _builtins.str = ...,
         holder: _builtins.str = ...,
         ours: _builtins.bool = ...,
@@ -322,7 +295,7 @@ class AcquireLocksRequest(_message.Message):
     STEAL_LOCK_IDS_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
-    type: Global___LockType.ValueType
+    type: _lock_type_pb2.LockType.ValueType
     """Default: exclusive."""
     reason: _builtins.str
     """Why, at most 1024 bytes, shown to other users. Required to steal a lock of another user, who is told."""
@@ -358,7 +331,7 @@ class AcquireLocksRequest(_message.Message):
         *,
         repository: _builtins.str = ...,
         paths: _abc.Iterable[_builtins.str] | None = ...,
-        type: Global___LockType.ValueType = ...,
+        type: _lock_type_pb2.LockType.ValueType = ...,
         ttl: _duration_pb2.Duration | None = ...,
         reason: _builtins.str = ...,
         batch_mode: Global___BatchMode.ValueType = ...,
@@ -1021,7 +994,7 @@ class HistoryEntry(_message.Message):
     """UUID of the lock."""
     path: _builtins.str
     """Its path."""
-    type: Global___LockType.ValueType
+    type: _lock_type_pb2.LockType.ValueType
     """Its lock type."""
     fence: _builtins.int
     """Its fence."""
@@ -1050,7 +1023,7 @@ class HistoryEntry(_message.Message):
         *,
         lock_id: _builtins.str = ...,
         path: _builtins.str = ...,
-        type: Global___LockType.ValueType = ...,
+        type: _lock_type_pb2.LockType.ValueType = ...,
         fence: _builtins.int = ...,
         holder_id: _builtins.str = ...,
         holder: _builtins.str = ...,
