@@ -49,7 +49,13 @@ def check_commit(commit: CommitContent) -> None:
         check_hash("parent_hashes", parent)
     if len(set(commit.parent_hashes)) != len(commit.parent_hashes):
         raise FormatError("parent_hashes", "a parent is named twice")
-    for role, signer in (("author", commit.author), ("committer", commit.committer)):
+    for role, signer, is_there in (
+        ("author", commit.author, commit.HasField("author")),
+        ("committer", commit.committer, commit.HasField("committer")),
+    ):
+        # Else a commit of empty signers would have two encodings.
+        if not is_there:
+            raise FormatError(role, "is missing")
         try:
             _check_signer(signer)
         except FormatError as error:

@@ -62,6 +62,8 @@ def test_commit_survives_the_round_trip(parents: list[bytes], message: str, auth
         (_commit(message="x" * (MAX_MESSAGE_BYTES + 1)), "message"),
         (_commit(message="\u00e9" * (MAX_MESSAGE_BYTES // 2) + "x"), "message"),
         (_commit(message="\0"), "message"),
+        (CommitContent(tree_hash=ONE, committer=Signer()), "author"),
+        (CommitContent(tree_hash=ONE, author=Signer()), "committer"),
         (CommitContent.FromString(_commit().SerializeToString() + b"\x40\x01"), "commit"),
     ],
 )

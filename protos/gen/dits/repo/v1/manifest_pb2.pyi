@@ -4,8 +4,9 @@ isort:skip_file
 The stored formats: manifests, recipes and commits, and their hashes.
 
 Each is stored in its canonical form: protobuf wire format with the fields in ascending order of their
-numbers, default values left out, repeated integers packed, and nothing unknown. The server refuses any
-other encoding with CONTENT_MISMATCH. The hash is the BLAKE3 of those bytes.
+numbers, default values left out, repeated integers packed, numbers in as few bytes as possible, and
+nothing unknown. The server refuses any other encoding with CONTENT_MISMATCH. The hash is the BLAKE3 of
+those bytes. protos/vectors has examples with their bytes and hashes.
 """
 
 from collections import abc as _abc
