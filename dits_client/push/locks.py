@@ -1,6 +1,5 @@
 """The locks that a push relies on: listed or taken as early as possible, and renewed until it ends."""
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -10,20 +9,14 @@ from typing import Self
 from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.common.v1.lock_type_pb2 import LOCK_TYPE_EXCLUSIVE
 from dits.lock.v1.lock_service_pb2 import (
-    BATCH_MODE_PER_PATH,
-    RENEW_OUTCOME_RENEWED,
     Lock,
-    RenewLocksRequest,
 )
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from dits_client.batches import split_into_batches
 from dits_client.content.manifest import Change
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
+from dits_client.push.lock_renewal import TTL_SECONDS, LockRenewal
 from dits_client.server.locks import (
-    MAX_PATHS,
     LockOptions,
     acquire_locks,
     iterate_covering_paths,
@@ -33,10 +26,6 @@ from dits_client.server.locks import (
 from dits_client.server.remote_errors import lock_held
 from dits_client.server.repository import RepositoryClient
 
-# Duration of a lock that a push takes; it is renewed when less than half of it is left. If the machine
-# fails during the push, others wait no longer than this.
-TTL_SECONDS = 600.0
-TICK_SECONDS = 20.0
 REASON = "being pushed"
 # The most locks that a push may name; the server also checks those that are not named.
 MAX_FENCES = 100_000
@@ -67,12 +56,7 @@ class PushLocks:
         self._taken: list[str] = []
         # Paths that were last refused, with the lock that prevents each.
         self._refused: dict[str, Lock] = {}
-        # When locks end, by the clock of this process; shared with the thread that renews them.
-        self._ends: dict[str, float] = {}
-        self._kept: dict[str, Lock] = {}
-        self._guard = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="renew locks", daemon=True)
+        self._renewal = LockRenewal(repository)
 
     def __enter__(self) -> Self:
         try:
@@ -81,12 +65,11 @@ class PushLocks:
             # Without required locks, a push does not need the lock service; the repo service checks.
             if self._required:
                 raise
-        self._thread.start()
+        self._renewal.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._renewal.stop()
         # If that fails, they end by themselves.
         with suppress(ClientError):
             release_locks(self._repository, self._taken)
@@ -105,8 +88,7 @@ class PushLocks:
         """Renew the caller's lock on a path that may change, if there is one."""
         lock = self._find_covering(self._mine, path)
         if lock is not None:
-            with self._guard:
-                self._kept[lock.id] = lock
+            self._renewal.add(lock)
 
     def check_change(self, change: Change) -> None:
         """Raise RemoteError if another holder's lock prevents a certain change."""
@@ -170,7 +152,7 @@ class PushLocks:
                 if lock.type == LOCK_TYPE_EXCLUSIVE:
                     (mine if lock.ours else theirs)[lock.path] = lock
                     if lock.ours:
-                        self._note_end(lock, page.server_time, asked)
+                        self._renewal.note_end(lock, page.server_time, asked)
             asked = time.monotonic()
         self._mine, self._theirs = mine, theirs
 
@@ -192,9 +174,8 @@ class PushLocks:
                 is_ours = lock.release_on_push and lock.reason == REASON
                 if not result.already_held or is_ours:
                     self._taken.append(lock.id)
-                self._note_end(lock, response.server_time, asked)
-                with self._guard:
-                    self._kept[lock.id] = lock
+                self._renewal.note_end(lock, response.server_time, asked)
+                self._renewal.add(lock)
             asked = time.monotonic()
         return refused
 
@@ -203,44 +184,6 @@ class PushLocks:
             (locks[lock_path] for lock_path in iterate_covering_paths(path) if lock_path in locks),
             None,
         )
-
-    def _note_end(self, lock: Lock, server_time: Timestamp, asked: float) -> None:
-        left = (lock.expire_time.ToNanoseconds() - server_time.ToNanoseconds()) / 1e9
-        with self._guard:
-            self._ends[lock.id] = asked + left
-
-    def _renew(self) -> None:
-        """Renew locks that are about to end, until the push is over.
-
-        A lock that cannot be renewed is forgotten: the server refuses it at the end, and it is taken again.
-        """
-        while not self._stop.wait(TICK_SECONDS):
-            with self._guard:
-                soon = time.monotonic() + TTL_SECONDS / 2
-                due = [lock for lock in self._kept.values() if self._ends[lock.id] < soon]
-            for batch in split_into_batches(due, max_count=MAX_PATHS):
-                if self._stop.is_set():
-                    return
-                with suppress(ClientError):
-                    self._renew_batch(batch)
-
-    def _renew_batch(self, locks: Sequence[Lock]) -> None:
-        request = RenewLocksRequest(
-            repository=self._repository.name,
-            locks=[LockFence(lock_id=lock.id, fence=lock.fence) for lock in locks],
-            ttl=Duration(seconds=int(TTL_SECONDS)),
-            batch_mode=BATCH_MODE_PER_PATH,
-        )
-        asked = time.monotonic()
-        # A short timeout: the next attempt comes soon.
-        call = self._repository.locks.RenewLocks
-        response = self._repository.call(call, request, timeout=TICK_SECONDS)
-        for result in response.results:
-            if result.outcome == RENEW_OUTCOME_RENEWED:
-                self._note_end(result.lock, response.server_time, asked)
-            else:
-                with self._guard:
-                    del self._kept[result.lock_id]
 
 
 def _choose_lock_path(change: Change, is_there: DirectoryTest) -> str:

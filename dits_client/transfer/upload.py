@@ -8,7 +8,6 @@ broke is written again.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
 from typing import Self
 
 from dits.chunk.v1.chunk_service_pb2 import FindMissingChunksRequest
@@ -72,12 +71,7 @@ class Uploader:
             thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         for thread in self._threads:
             thread.join()

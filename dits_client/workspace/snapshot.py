@@ -1,48 +1,32 @@
 """The folder as a tree: unchanged files are taken from the index, the others are read and cut."""
 
-import os
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from dits.repo.v1.manifest_pb2 import Directory, Entry, Symlink
+from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.content.manifest import (
     Change,
     ManifestLoader,
-    encode_directory,
     get_manifest_hash,
     parse_entries,
 )
-from dits_client.errors import ClientError, os_error
 from dits_client.progress import Progress
+from dits_client.workspace.drafts import DirectoryDraft, read_link
 from dits_client.workspace.index import (
     DIRECTORY_STAT,
     UNKNOWN_STAT,
     DirectoryRecord,
     Index,
-    to_stored_stat,
     unpack_size_and_mode,
 )
-from dits_client.workspace.objects import MANIFEST, RECIPE
+from dits_client.workspace.objects import RECIPE
 from dits_client.workspace.read_files import ReadResult, UnreadFile, read_files
 from dits_client.workspace.scan import LocalDirectory, scan_directory
-from shared.formats.manifests import MAX_TARGET_BYTES
-
-
-@dataclass(slots=True)
-class DirectoryDraft:
-    """A directory that differs from the index, and what is known about its entries."""
-
-    directory: LocalDirectory
-    # Files and links by name; a file that was removed before it was read is absent.
-    entries: dict[str, Entry] = field(default_factory=dict)
-    # Stats that differ from those of the scan.
-    stats: dict[str, bytes] = field(default_factory=dict)
 
 
 class Snapshot:
@@ -168,7 +152,7 @@ class Snapshot:
         """Add an entry that the index does not have at this path, or note that it must be read."""
         size, mode = unpack_size_and_mode(found)
         if stat.S_ISLNK(mode):
-            draft.entries[name] = _read_link(draft.directory, name)
+            draft.entries[name] = read_link(draft.directory, name)
             return
         moved = self._find_moved(found)
         if moved is None:
@@ -217,33 +201,12 @@ class Snapshot:
             draft = self._drafts.get(directory.path)
             if draft is None:
                 records[directory.path] = self._index.records[directory.path]
-            elif (record := self._write_record(draft, records)) is not None:
+            elif (record := draft.write_record(records, self._index.objects)) is not None:
                 records[directory.path] = record
         self._index.records = records
         self._drafts.clear()
         self._unread.clear()
         self._opened.clear()
-
-    def _write_record(
-        self, draft: DirectoryDraft, records: dict[str, DirectoryRecord]
-    ) -> DirectoryRecord | None:
-        """Return the record of one directory and add its manifest; None = the directory is empty."""
-        directory, names, stats, entries = draft.directory, [], [], []
-        for name, found in zip(directory.names, directory.stats, strict=True):
-            entry = draft.entries.get(name)
-            inner = records.get(directory.join_path(name)) if found == DIRECTORY_STAT else None
-            if inner is not None:
-                entry = Entry(directory=Directory(manifest_hash=inner.manifest))
-            if entry is None:
-                continue
-            entry.name = name
-            entries.append(entry)
-            names.append(name)
-            stats.append(draft.stats.get(name) or to_stored_stat(found))
-        if not entries and directory.path:
-            return None
-        manifest = self._index.objects.add(MANIFEST, encode_directory(directory.path, entries))
-        return DirectoryRecord(manifest, "\0".join(names), b"".join(stats))
 
 
 def _predict_change(change: Change, found: bytes | None) -> Iterator[tuple[Change, bool]]:
@@ -256,18 +219,3 @@ def _predict_change(change: Change, found: bytes | None) -> Iterator[tuple[Chang
         yield change, not old.HasField("file") or old.file.size != size
     elif (old.file, old.symlink) != (new.file, new.symlink):
         yield change, True
-
-
-def _read_link(directory: LocalDirectory, name: str) -> Entry:
-    path = directory.join_path(name)
-    try:
-        # Path.readlink would normalise the target.
-        target = os.readlink(directory.join_os_path(name))  # noqa: PTH115
-        size = len(target.encode())
-    except OSError as error:
-        raise os_error(error, "read", path) from error
-    except UnicodeEncodeError:
-        raise ClientError(f'the link "{path}" points at a name that is not UTF-8') from None
-    if not 1 <= size <= MAX_TARGET_BYTES:
-        raise ClientError(f'the link "{path}" points at a name that is too long')
-    return Entry(symlink=Symlink(target=target))

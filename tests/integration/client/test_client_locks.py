@@ -18,7 +18,7 @@ from dits.lock.v1.lock_service_pb2 import (
 )
 
 from dits_client.errors import ClientError, RemoteError
-from dits_client.push import locks as push_locks
+from dits_client.push import lock_renewal
 from dits_client.push.locks import PushLocks
 from dits_client.server import locks
 from dits_client.server.repository import RepositoryClient
@@ -172,7 +172,7 @@ async def test_locks_are_renewed_while_a_push_runs(
         # Later than the end of what was not renewed.
         await api.fetch("UPDATE lock_clocks SET high_water = clock_timestamp() + interval '60 s'")
 
-    monkeypatch.setattr(push_locks, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(lock_renewal, "TICK_SECONDS", 0.05)
     at_the_end_of_reading(monkeypatch, time_passes)
     # Of the same size: whether it was changed shows only when it is read.
     write(ada.home / "one", {"a": b"x", "shots/c": b"333"})
@@ -254,7 +254,7 @@ async def test_renewing_outlives_failures(
     """A renewal that fails is tried again; of a lock that has ended no more is asked."""
     await take(ada, "a", "b", "new", ttl_seconds=10)
     ids = {row["path"]: str(row["id"]) for row in await api.fetch("SELECT id, path FROM locks")}
-    monkeypatch.setattr(push_locks, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(lock_renewal, "TICK_SECONDS", 0.05)
     loop, real = asyncio.get_running_loop(), ada.client.call
     asked: list[set[str]] = []
 

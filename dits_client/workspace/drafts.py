@@ -1,0 +1,61 @@
+"""Directories that differ from the index, on the way to their new manifests."""
+
+import os
+from dataclasses import dataclass, field
+
+from dits.repo.v1.manifest_pb2 import Directory, Entry, Symlink
+
+from dits_client.content.manifest import encode_directory
+from dits_client.errors import ClientError, os_error
+from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord, to_stored_stat
+from dits_client.workspace.objects import MANIFEST, Objects
+from dits_client.workspace.scan import LocalDirectory
+from shared.formats.manifests import MAX_TARGET_BYTES
+
+
+@dataclass(slots=True)
+class DirectoryDraft:
+    """A directory that differs from the index, and what is known about its entries."""
+
+    directory: LocalDirectory
+    # Files and links by name; a file that was removed before it was read is absent.
+    entries: dict[str, Entry] = field(default_factory=dict)
+    # Stats that differ from those of the scan.
+    stats: dict[str, bytes] = field(default_factory=dict)
+
+    def write_record(
+        self, records: dict[str, DirectoryRecord], objects: Objects
+    ) -> DirectoryRecord | None:
+        """Return the record of one directory and add its manifest; None = the directory is empty."""
+        directory, names, stats, entries = self.directory, [], [], []
+        for name, found in zip(directory.names, directory.stats, strict=True):
+            entry = self.entries.get(name)
+            inner = records.get(directory.join_path(name)) if found == DIRECTORY_STAT else None
+            if inner is not None:
+                entry = Entry(directory=Directory(manifest_hash=inner.manifest))
+            if entry is None:
+                continue
+            entry.name = name
+            entries.append(entry)
+            names.append(name)
+            stats.append(self.stats.get(name) or to_stored_stat(found))
+        if not entries and directory.path:
+            return None
+        manifest = objects.add(MANIFEST, encode_directory(directory.path, entries))
+        return DirectoryRecord(manifest, "\0".join(names), b"".join(stats))
+
+
+def read_link(directory: LocalDirectory, name: str) -> Entry:
+    """Return the entry of a symbolic link. Raises ClientError if trees cannot store its target."""
+    path = directory.join_path(name)
+    try:
+        # Path.readlink would normalise the target.
+        target = os.readlink(directory.join_os_path(name))  # noqa: PTH115
+        size = len(target.encode())
+    except OSError as error:
+        raise os_error(error, "read", path) from error
+    except UnicodeEncodeError:
+        raise ClientError(f'the link "{path}" points at a name that is not UTF-8') from None
+    if not 1 <= size <= MAX_TARGET_BYTES:
+        raise ClientError(f'the link "{path}" points at a name that is too long')
+    return Entry(symlink=Symlink(target=target))
