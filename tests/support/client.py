@@ -7,7 +7,7 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,9 @@ from dits_client.workspace.status import compare_folder
 from tests.support.api import Account, Api
 
 Files = Mapping[str, bytes | str | None]
+# Runs a `dits` command; `fails` = it must fail.
+Run = Callable[..., Awaitable[str]]
+PASSWORD = "correct horse battery staple"
 NOISE = random.Random(11).randbytes(4_000_000)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,6 @@ from dits_client.workspace.scan import make_partial_name
 from tests.support import trees
 from tests.support.api import Api
 from tests.support.client import NOISE, Person, Proxy, read, write
-
-
-@pytest.fixture
-async def ada(api: Api, tmp_path: Path) -> AsyncIterator[Person]:
-    with Person(api, await api.account("ada"), tmp_path / "ada") as person:
-        yield person
-
-
-@pytest.fixture
-async def film(api: Api, ada: Person) -> str:
-    return f"ada/{(await api.repository(ada.account, 'film')).name}"
 
 
 async def test_an_upload_goes_on_after_breaks(api: Api, ada: Person, film: str) -> None:

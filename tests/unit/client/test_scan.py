@@ -1,0 +1,128 @@
+"""Scanning a folder: what belongs to it, and which names can be stored."""
+
+import os
+import socket
+import stat
+import time
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from dits_client.errors import ClientError
+from dits_client.workspace.ignore import IgnoreRules
+from dits_client.workspace.index import DIRECTORY_STAT, Index
+from dits_client.workspace.scan import scan_directory
+from tests.support.snapshots import OLD, list_leaves, take_snapshot, write_old_files
+
+
+def test_own_and_ignored_files_are_left_out(tmp_path: Path) -> None:
+    write_old_files(
+        tmp_path,
+        {
+            ".dits/state.json": b"",
+            "sub/.DITS/x": b"",
+            ".ditsignore": b"# comment\n*.tmp\n/build\n!keep.tmp\ncache/\nsub/*.log\n",
+            "a.tmp": b"",
+            "keep.tmp": b"",
+            "build/x": b"",
+            "sub/build/x": b"",
+            "sub/cache/x": b"",
+            "sub/a.log": b"",
+            "a.log": b"",
+            "cache2": b"",
+        },
+    )
+    index = Index()
+    tree = take_snapshot(tmp_path, index).tree
+    assert sorted(list_leaves(index, tree)) == [
+        ".ditsignore",
+        "a.log",
+        "cache2",
+        "keep.tmp",
+        "sub/build/x",
+    ]
+
+
+def test_the_last_pattern_decides() -> None:
+    ignore = IgnoreRules("*.png\n!a*.png\nab*.png\n\n  \n")
+    assert ignore.matches("x/b.png", is_directory=False)
+    assert not ignore.matches("x/a.png", is_directory=False)
+    assert ignore.matches("abc.png", is_directory=False)
+    assert not IgnoreRules("# nothing\n\n")
+
+
+def test_special_files_are_skipped_with_a_warning(tmp_path: Path) -> None:
+    write_old_files(tmp_path, {"a": b"1"})
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        warnings: list[str] = []
+        folders = scan_directory(tmp_path, warnings.append)
+    assert folders[0].names == ["a"]
+    assert len(warnings) == 2
+    assert all("skipped" in warning for warning in warnings)
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    write_old_files(tmp_path, {"a/x": b"1", "loop": ".", "out": "/etc", "dangling": "nowhere"})
+    index = Index()
+    entries = list_leaves(index, take_snapshot(tmp_path, index).tree)
+    assert sorted(entries) == ["a/x", "dangling", "loop", "out"]
+    assert entries["out"].symlink.target == "/etc"
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"back\\slash", b"caf\xe9"])
+def test_names_that_cannot_be_stored_are_one_clear_error(tmp_path: Path, name: bytes) -> None:
+    with open(os.path.join(os.fsencode(tmp_path), name), "wb"):  # noqa: PTH123, PTH118
+        pass
+    with pytest.raises(ClientError, match=r"the name '.*: rename it"):
+        scan_directory(tmp_path)
+
+
+def test_names_are_stored_in_nfc(tmp_path: Path) -> None:
+    spelled = unicodedata.normalize("NFD", "caf\u00e9")
+    write_old_files(tmp_path, {f"{spelled}/x": b"1", f"{spelled}.txt": b"2"})
+    index = Index()
+    snapshot = take_snapshot(tmp_path, index)
+    assert sorted(list_leaves(index, snapshot.tree)) == ["caf\u00e9.txt", "caf\u00e9/x"]
+    assert snapshot.get_os_path("caf\u00e9.txt") == str(tmp_path / f"{spelled}.txt")
+    assert take_snapshot(tmp_path, index).files_read == 0
+
+
+@pytest.mark.parametrize("kinds", [("file", "file"), ("dir", "dir"), ("file", "dir")])
+def test_names_that_are_the_same_in_nfc_are_an_error(
+    tmp_path: Path, kinds: tuple[str, str]
+) -> None:
+    for kind, form in zip(kinds, ("NFC", "NFD"), strict=True):
+        path = tmp_path / unicodedata.normalize(form, "\u00e9")  # type: ignore[arg-type]
+        write_old_files(path, {"x": b""}) if kind == "dir" else path.write_bytes(b"")
+    with pytest.raises(ClientError, match="the same in Unicode's NFC"):
+        scan_directory(tmp_path)
+
+
+def test_paths_beyond_the_limit_are_an_error(tmp_path: Path) -> None:
+    deep = "/".join(["x" * 200] * 5)
+    write_old_files(tmp_path, {f"{deep}/y": b""})
+    assert take_snapshot(tmp_path, Index()).files == 1
+    write_old_files(tmp_path, {f"{deep}/{'y' * 20}": b""})
+    with pytest.raises(ClientError, match="is longer than 1024 bytes"):
+        scan_directory(tmp_path)
+
+
+def test_missing_and_unreadable_folders_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match="no such file"):
+        scan_directory(tmp_path / "none")
+    write_old_files(tmp_path, {"a": b"1"})
+    with pytest.raises(ClientError, match="not a directory"):
+        scan_directory(tmp_path / "a")
+
+
+def test_stats_and_names_are_sorted_together(tmp_path: Path) -> None:
+    write_old_files(tmp_path, {"b": b"1", "a/x": b"", "c": b"", "a.b": b""})
+    (top, inner) = scan_directory(tmp_path)
+    assert top.names == ["a", "a.b", "b", "c"]
+    assert top.stats[0] == DIRECTORY_STAT
+    assert inner.path == "a"
+    assert stat.S_ISREG((tmp_path / "b").stat().st_mode)
+    assert time.time_ns() > OLD
