@@ -23,7 +23,10 @@ from dits_client.server.repository import RepositoryClient
 # Duration of a lock that a push takes; it is renewed when less than half of it is left. If the machine
 # fails during the push, others wait no longer than this.
 TTL_SECONDS = 600.0
+# The pause between two looks at the locks.
 TICK_SECONDS = 20.0
+# Of one call: short, because the next attempt comes soon.
+CALL_SECONDS = 20.0
 
 
 class LockRenewal:
@@ -78,9 +81,8 @@ class LockRenewal:
             batch_mode=BATCH_MODE_PER_PATH,
         )
         asked = time.monotonic()
-        # A short timeout: the next attempt comes soon.
         call = self._repository.locks.RenewLocks
-        response = self._repository.call(call, request, timeout=TICK_SECONDS)
+        response = self._repository.call(call, request, timeout=CALL_SECONDS)
         for result in response.results:
             if result.outcome == RENEW_OUTCOME_RENEWED:
                 self.note_end(result.lock, response.server_time, asked)
