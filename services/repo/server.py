@@ -9,13 +9,12 @@ from dits.repo.v1 import (
     tree_service_pb2,
 )
 
-from services.repo.push.push import Pusher
 from services.repo.push.recipes import RecipeReader
 from services.repo.rpc.commit_service import CommitService
 from services.repo.rpc.ref_service import RefService
 from services.repo.rpc.repository_service import RepositoryService
 from services.repo.rpc.tree_service import TreeService
-from shared.db.pool import Database
+from shared.db.pool import Database, Databases
 from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.peers import Peer, Peers
@@ -25,32 +24,25 @@ NEEDS = ("auth", "chunk")
 
 
 async def build(runtime: Runtime) -> ServiceServer:
-    """The repo service, ready to start."""
+    """Returns the repo service, ready to start."""
     settings, key = runtime.settings, runtime.key
     database = await Database.connect(runtime.dsn, service="repo", size=settings.pool_size)
     peers = Peers(runtime.addresses, NEEDS)
     access = RemoteAccess(peers.channel("auth"))
     access.listen(runtime.listener)
-    writes = IdempotentWrites(database, key)
-    pusher = Pusher(database, writes, RecipeReader(Peer(peers, "chunk")))
+    databases = Databases(database)
+    recipes = RecipeReader(Peer(peers, "chunk"))
+    repositories = RepositoryService(
+        database, databases, IdempotentWrites(database, key), key, settings.region
+    )
     files = {
-        "RepositoryService": (
-            repository_service_pb2,
-            RepositoryService(database, writes, key, settings),
-        ),
-        "RefService": (ref_service_pb2, RefService(database, key)),
-        "CommitService": (commit_service_pb2, CommitService(database, key, pusher)),
-        "TreeService": (tree_service_pb2, TreeService(database, key)),
+        "RepositoryService": (repository_service_pb2, repositories),
+        "RefService": (ref_service_pb2, RefService(databases, key)),
+        "CommitService": (commit_service_pb2, CommitService(databases, key, recipes)),
+        "TreeService": (tree_service_pb2, TreeService(databases, key)),
     }
     servicers = [
         (file.DESCRIPTOR.services_by_name[name], servicer)
         for name, (file, servicer) in files.items()
     ]
-    return ServiceServer(
-        "repo",
-        runtime,
-        database,
-        access,
-        servicers,
-        peers=peers,
-    )
+    return ServiceServer("repo", runtime, database, access, servicers, peers=peers)

@@ -1,4 +1,4 @@
-"""The graph of commits: adding to it and asking who descends from whom."""
+"""The graph of commits: adding to it, walking it, and who descends from whom."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 from dits.repo.v1.manifest_pb2 import CommitContent, Signer
 
 from shared.db import sql
-from shared.db.pool import Connection
+from shared.db.pool import Connection, Row
 
 Q = sql.load(__file__)
 
@@ -20,59 +20,82 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A commit in the graph: its tree, its parents, and its distance from the first commit."""
+    """A commit in the graph.
+
+    Attributes:
+        tree: hash of its tree.
+        parents: hashes of its parents.
+        generation: 0 without parents, else higher than that of every parent.
+    """
 
     tree: str
     parents: tuple[str, ...]
     generation: int
 
-
-async def known(connection: Connection, repo_id: UUID, names: Iterable[str]) -> dict[str, Node]:
-    """Those of some commits that the repository has."""
-    rows = await connection.fetch(Q.known_commits, repo_id, list(names))
-    return {
-        row["hash"]: Node(row["tree_hash"], tuple(row["parent_hashes"]), row["generation"])
-        for row in rows
-    }
+    @classmethod
+    def from_row(cls, row: Row) -> Node:
+        """Returns the node of a row of `commits`."""
+        return cls(row["tree_hash"], tuple(row["parent_hashes"]), row["generation"])
 
 
-async def descends(
-    connection: Connection, repo_id: UUID, pushed: Mapping[str, Node], new: str, old: str
+async def read_nodes(
+    connection: Connection, repository_id: UUID, hashes: Iterable[str]
+) -> dict[str, Node]:
+    """Returns those of some commits that the repository has, by hash."""
+    rows = await connection.fetch(Q.known_commits, repository_id, list(hashes))
+    return {row["hash"]: Node.from_row(row) for row in rows}
+
+
+async def walk_ancestry(
+    connection: Connection, repository_id: UUID, hashes: Sequence[str], steps: int
+) -> dict[str, Row]:
+    """Returns some commits and their ancestors, up to `steps` steps below them, by hash.
+
+    A row has hash, tree_hash, parent_hashes, generation, and bytes: at least the size of the commit
+    in a response.
+    """
+    rows = await connection.fetch(Q.walk_ancestry, repository_id, hashes, steps)
+    return {row["hash"]: row for row in rows}
+
+
+async def descends_from(
+    connection: Connection, repository_id: UUID, pushed: Mapping[str, Node], new: str, old: str
 ) -> bool:
-    """Whether `old` is `new` or one of its ancestors; `pushed` are not in the database yet."""
+    """Returns whether `old` is `new` or one of its ancestors; `pushed` are not in the database yet."""
     left, seen, stored = [new], {new}, set()
     while left:
-        name = left.pop()
-        if name == old:
+        commit = left.pop()
+        if commit == old:
             return True
-        if name not in pushed:
-            stored.add(name)
+        if commit not in pushed:
+            stored.add(commit)
             continue
-        for parent in pushed[name].parents:
+        for parent in pushed[commit].parents:
             if parent not in seen:
                 seen.add(parent)
                 left.append(parent)
-    target = (await known(connection, repo_id, [old])).get(old)
+    target = (await read_nodes(connection, repository_id, [old])).get(old)
     if target is None:
         return False
-    arguments = (repo_id, sorted(stored), old, target.generation)
+    arguments = (repository_id, sorted(stored), old, target.generation)
     return bool(await connection.fetchval(Q.reaches, *arguments))
 
 
-async def insert(
+async def insert_commits(
     connection: Connection,
-    repo_id: UUID,
-    commits: Sequence[tuple[str, CommitContent]],
+    repository_id: UUID,
+    commits: Mapping[str, CommitContent],
     graph: Mapping[str, Node],
 ) -> int:
     """Adds commits with their nodes; returns how many were new."""
-    names = [name for name, _ in commits]
-    nodes = [graph[name] for name in names]
-    contents = [content for _, content in commits]
+    if not commits:
+        return 0
+    nodes = [graph[commit] for commit in commits]
+    contents = commits.values()
     rows = await connection.fetch(
         *Q.bind.insert_commits(
-            repository_id=repo_id,
-            hashes=names,
+            repository_id=repository_id,
+            hashes=list(commits),
             trees=[node.tree for node in nodes],
             parents=[",".join(node.parents) for node in nodes],
             generations=[node.generation for node in nodes],

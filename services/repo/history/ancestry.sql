@@ -3,6 +3,24 @@
 SELECT hash, tree_hash, generation, parent_hashes
 FROM commits WHERE repo_id = $1 AND hash = ANY ($2::text[]);
 
+-- name: walk_ancestry
+-- The commits $2 and their ancestors, up to $3 steps below them. bytes: at least the size of the commit
+-- in a response.
+WITH RECURSIVE reached (hash, depth) AS (
+    SELECT h COLLATE "C", 0 FROM unnest($2::text[]) h
+    UNION
+    SELECT p, r.depth + 1
+    FROM reached r
+    JOIN commits c ON c.repo_id = $1 AND c.hash = r.hash
+    CROSS JOIN LATERAL unnest(c.parent_hashes) p
+    WHERE r.depth < $3
+)
+SELECT hash, tree_hash, parent_hashes, generation,
+       250 + 66 * cardinality(parent_hashes) + octet_length(message)
+       + octet_length(author_name) + octet_length(author_email)
+       + octet_length(committer_name) + octet_length(committer_email) AS bytes
+FROM commits WHERE repo_id = $1 AND hash IN (SELECT hash FROM reached);
+
 -- name: reaches
 -- Whether $3, of generation $4, is one of the commits $2 or an ancestor of them.
 WITH RECURSIVE reached AS (

@@ -1,89 +1,226 @@
-"""The compare-and-swap of branches, inside the transaction of a push or an update."""
+"""Branches: creating, moving and deleting them by compare-and-swap, each in the caller's transaction."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from services.repo.history import ancestry
+from services.repo.history import ancestry, change_rules
 from services.repo.history.ancestry import Node
-from services.repo.push.stream import Update
+from services.repo.history.diff import Changes, Trees
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import branch_protected, head_moved, not_fast_forward
-from shared.rpc.call import RepositoryAccess
+from shared.errors import (
+    branch_protected,
+    default_branch,
+    head_moved,
+    name_taken,
+    not_fast_forward,
+    not_found,
+)
+from shared.rpc.call import Call, RepositoryAccess
 from shared.rpc.policy import Permission
 
 Q = sql.load(__file__)
 
 
-async def heads(connection: Connection, repo_id: UUID, names: Sequence[str]) -> dict[str, str]:
-    """Where some branches are now, without a lock."""
-    rows = await connection.fetch(Q.heads, repo_id, names)
+@dataclass(frozen=True, slots=True)
+class BranchUpdate:
+    """The move of one branch.
+
+    Attributes:
+        branch: its name.
+        expected: hash of the commit where the caller expects it; empty = it does not exist.
+        new: hash of the commit to move it to.
+        force: also allow a move that leaves commits behind.
+    """
+
+    branch: str
+    expected: str
+    new: str
+    force: bool = False
+
+    def must_move(self, head: str) -> bool:
+        """Returns whether the branch, which is at `head`, is not at the new commit yet.
+
+        Raises HEAD_MOVED if it is at neither of the two.
+        """
+        if head == self.new:
+            return False
+        if head != self.expected:
+            raise head_moved(self.branch, self.expected, head)
+        return True
+
+
+async def create_branch(connection: Connection, call: Call, name: str, head: str) -> Row:
+    """Creates a branch at a commit of the repository; returns its row.
+
+    Changes nothing if the branch is there already. Raises NOT_FOUND, NAME_TAKEN if it is elsewhere,
+    HEAD_MOVED if it was created and deleted at the same moment.
+    """
+    repository_id = call.repository.id
+    if head not in await ancestry.read_nodes(connection, repository_id, [head]):
+        raise not_found("commit", head)
+    created = await _insert_branch(connection, call, name, head)
+    if created is not None:
+        await _count_branches(connection, repository_id, 1)
+        await _announce(connection, call, "branch.created", name, "", head)
+        return created
+    row = await connection.fetchrow(Q.lock_branches, repository_id, [name])
+    if row is None:
+        raise head_moved(name, "", "unknown")
+    if row["head_commit"] != head:
+        raise name_taken("branch", name)
+    return row
+
+
+async def update_branch(connection: Connection, call: Call, update: BranchUpdate) -> Row:
+    """Moves a branch between commits of the repository; returns its row after the move.
+
+    The rules for files and locks are those of a push that brings the same change. Raises NOT_FOUND,
+    HEAD_MOVED, NOT_FAST_FORWARD, BRANCH_PROTECTED, and what `check_changes` raises.
+    """
+    repository_id = call.repository.id
+    rules = await change_rules.lock_repository(connection, repository_id)
+    heads = await read_heads(connection, repository_id, [update.branch])
+    nodes = await ancestry.read_nodes(connection, repository_id, [update.expected, update.new])
+    if update.new not in nodes:
+        raise not_found("commit", update.new)
+    if update.branch not in heads:
+        raise not_found("branch", update.branch)
+    trees = Trees(connection, repository_id, {})
+    changes = Changes()
+    if update.must_move(heads[update.branch]):
+        changes = await trees.find_changes(nodes[update.expected].tree, nodes[update.new].tree)
+    await change_rules.check_changes(connection, call, rules, changes, trees)
+    await change_rules.release_locks(connection, call, changes.paths)
+    rows = await move_branches(connection, call, [update], nodes)
+    await announce_push(connection, call, [update])
+    return rows[update.branch]
+
+
+async def delete_branch(connection: Connection, call: Call, name: str, expected: str) -> None:
+    """Removes a branch that is at `expected`; its commits stay until they are collected.
+
+    Raises DEFAULT_BRANCH, NOT_FOUND, HEAD_MOVED, BRANCH_PROTECTED.
+    """
+    repository_id = call.repository.id
+    if await connection.fetchval(Q.default_branch, repository_id) == name:
+        raise default_branch(name)
+    row = await connection.fetchrow(Q.lock_branches, repository_id, [name])
+    if row is None:
+        raise not_found("branch", name)
+    if row["head_commit"] != expected:
+        raise head_moved(name, expected, row["head_commit"])
+    _check_protection(row, call.repository, is_forward=False)
+    await connection.execute(Q.delete_branch, repository_id, name)
+    await _count_branches(connection, repository_id, -1)
+    await _announce(connection, call, "branch.deleted", name, expected, "")
+
+
+async def read_heads(
+    connection: Connection, repository_id: UUID, names: Sequence[str]
+) -> dict[str, str]:
+    """Returns where some branches are now, without a lock; those that exist."""
+    rows = await connection.fetch(Q.heads, repository_id, names)
     return {row["name"]: row["head_commit"] for row in rows}
 
 
-async def move(
+async def move_branches(
+    connection: Connection, call: Call, updates: Sequence[BranchUpdate], graph: Mapping[str, Node]
+) -> dict[str, Row]:
+    """Moves or creates branches, all or none; returns their rows by name.
+
+    `updates` are sorted by name; `graph` has the commits that are not in the database yet. Raises
+    HEAD_MOVED, BRANCH_PROTECTED, NOT_FAST_FORWARD.
+    """
+    repository_id = call.repository.id
+    names = [update.branch for update in updates]
+    locked = await connection.fetch(Q.lock_branches, repository_id, names)
+    rows = {row["name"]: row for row in locked}
+    for update in updates:
+        row = rows.get(update.branch)
+        if not update.must_move(row["head_commit"] if row else ""):
+            continue
+        if row is None:
+            moved = await _insert_branch(connection, call, update.branch, update.new)
+        else:
+            await _check_move(connection, call.repository, row, update, graph)
+            moved = await connection.fetchrow(
+                Q.move_branch, repository_id, update.branch, update.new
+            )
+        if moved is None:
+            raise head_moved(update.branch, "", "unknown")
+        rows[update.branch] = moved
+    if len(rows) > len(locked):
+        await _count_branches(connection, repository_id, len(rows) - len(locked))
+    return rows
+
+
+async def announce_push(
+    connection: Connection,
+    call: Call,
+    updates: Sequence[BranchUpdate],
+    *,
+    commits: int = 0,
+    assets: int = 0,
+    size: int = 0,
+) -> None:
+    """Writes the event of a push and counts what was new: commits, assets and their bytes.
+
+    The repository's own row comes last, because all pushes to a repository share it.
+    """
+    repository_id, caller = call.repository.id, call.caller
+    refs = [{"branch": u.branch, "before": u.expected, "after": u.new} for u in updates]
+    payload = json.dumps({"refs": refs, "new_commits": commits, "user": caller.username})
+    await connection.execute(Q.emit, "push", repository_id, caller.user_id, payload)
+    await connection.execute(Q.count_push, repository_id, commits, assets, size)
+    await connection.execute(Q.note_push, repository_id)
+
+
+async def _insert_branch(connection: Connection, call: Call, name: str, head: str) -> Row | None:
+    """Creates a branch; returns None if it exists."""
+    return await connection.fetchrow(
+        Q.insert_branch, call.repository.id, name, head, call.caller.user_id
+    )
+
+
+async def _count_branches(connection: Connection, repository_id: UUID, change: int) -> None:
+    await connection.execute(Q.count_branches, repository_id, change)
+
+
+async def _announce(
+    connection: Connection, call: Call, event: str, name: str, before: str, after: str
+) -> None:
+    payload = json.dumps(
+        {"branch": name, "before": before, "after": after, "user": call.caller.username}
+    )
+    await connection.execute(Q.emit, event, call.repository.id, call.caller.user_id, payload)
+
+
+async def _check_move(
     connection: Connection,
     repository: RepositoryAccess,
-    user_id: UUID,
-    updates: Sequence[Update],
-    pushed: Mapping[str, Node],
-) -> int:
-    """Moves branches, all or none; `updates` are sorted by name. Returns how many are new."""
-    rows = await connection.fetch(Q.lock_branches, repository.id, [u.branch for u in updates])
-    current = {row["name"]: row for row in rows}
-    created = 0
-    for update in updates:
-        row = current.get(update.branch)
-        at = row["head_commit"] if row else ""
-        if at == update.new:
-            continue
-        if at != update.expected:
-            raise head_moved(update.branch, update.expected, at)
-        if row is None:
-            arguments = (repository.id, update.branch, update.new, user_id)
-            if await connection.fetchval(Q.create_branch, *arguments) is None:
-                raise head_moved(update.branch, "", "unknown")
-            created += 1
-            continue
-        is_forward = await ancestry.descends(connection, repository.id, pushed, update.new, at)
-        _refuse_protected(row, repository, is_forward=is_forward)
-        if not is_forward and not update.force:
-            raise not_fast_forward(update.branch, at, update.new)
-        await connection.execute(Q.move_branch, repository.id, update.branch, update.new)
-    if created:
-        await connection.execute(Q.count_branches, repository.id, created)
-    return created
+    row: Row,
+    update: BranchUpdate,
+    graph: Mapping[str, Node],
+) -> None:
+    """Raises BRANCH_PROTECTED or NOT_FAST_FORWARD if the branch may not move so."""
+    old = row["head_commit"]
+    is_forward = await ancestry.descends_from(connection, repository.id, graph, update.new, old)
+    _check_protection(row, repository, is_forward=is_forward)
+    if not is_forward and not update.force:
+        raise not_fast_forward(update.branch, old, update.new)
 
 
-async def delete(
-    connection: Connection, repository: RepositoryAccess, name: str, expected: str
-) -> bool:
-    """Removes a branch that is at `expected`; False if there is none of that name."""
-    row = await connection.fetchrow(Q.lock_branches, repository.id, [name])
-    if row is None:
-        return False
-    if row["head_commit"] != expected:
-        raise head_moved(name, expected, row["head_commit"])
-    _refuse_protected(row, repository, is_forward=False)
-    await connection.execute(Q.delete_branch, repository.id, name)
-    await connection.execute(Q.count_branches, repository.id, -1)
-    return True
-
-
-def _refuse_protected(row: Row, repository: RepositoryAccess, *, is_forward: bool) -> None:
-    """A protected branch only moves forward; some only by the hand of an administrator."""
+def _check_protection(row: Row, repository: RepositoryAccess, *, is_forward: bool) -> None:
+    """A protected branch only moves forward; some are moved by administrators only."""
     if row["protection"] is None:
         return
-    rule = None
     if not is_forward:
-        rule = "forward_only"
-    elif (
-        json.loads(row["protection"]).get("push") == "admin"
-        and repository.permission < Permission.ADMIN
-    ):
-        rule = "admins_only"
-    if rule is not None:
-        raise branch_protected(row["name"], rule)
+        raise branch_protected(row["name"], "forward_only")
+    is_for_admins = json.loads(row["protection"]).get("push") == "admin"
+    if is_for_admins and repository.permission < Permission.ADMIN:
+        raise branch_protected(row["name"], "admins_only")

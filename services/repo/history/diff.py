@@ -1,4 +1,4 @@
-"""What changed between two trees, by walking only the directories whose names differ."""
+"""What changed between two trees, found by walking only the directories that differ."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import Entry, Manifest
 
-from services.repo.history import manifests
+from services.repo.history.manifests import load_manifests
 from shared.db.pool import Connection
 from shared.errors import contention
 
@@ -22,7 +22,8 @@ class Changes:
     Attributes:
         written: paths that are new or different, with the new entry.
         existing: paths that were there before and are different or gone.
-        predecessors: new directories, by name, with the name of the same directory before.
+        predecessors: new directories, by the hash of their manifest, with the hash of the manifest
+            of the same directory before.
     """
 
     written: dict[str, Entry] = field(default_factory=dict)
@@ -31,49 +32,49 @@ class Changes:
 
     @property
     def paths(self) -> set[str]:
-        """Every path that changed."""
+        """Returns every path that changed."""
         return self.existing | self.written.keys()
 
     def add(self, other: Changes) -> None:
-        """Joins the changes of another pair of trees."""
+        """Adds the changes of another pair of trees."""
         self.written.update(other.written)
         self.existing |= other.existing
         self.predecessors.update(other.predecessors)
 
 
 class Trees:
-    """Manifests by name: those that a push brings, and those in the database."""
+    """Trees of manifests: those that a push brings, and those in the database."""
 
     def __init__(
-        self, connection: Connection, repo_id: UUID, pushed: Mapping[str, Manifest]
+        self, connection: Connection, repository_id: UUID, pushed: Mapping[str, Manifest]
     ) -> None:
         self._connection = connection
-        self._repo_id = repo_id
+        self._repository_id = repository_id
         self._pushed = pushed
 
-    async def load(self, names: set[str]) -> dict[str, Manifest]:
-        """Some manifests; one that vanished means that its history was collected meanwhile."""
-        found = {name: self._pushed[name] for name in names if name in self._pushed}
-        stored = names - found.keys()
+    async def load_manifests(self, hashes: set[str]) -> dict[str, Manifest]:
+        """Returns some manifests by hash. Raises CONTENTION if one was collected meanwhile."""
+        found = {digest: self._pushed[digest] for digest in hashes if digest in self._pushed}
+        stored = hashes - found.keys()
         if stored:
-            loaded = await manifests.load(self._connection, self._repo_id, stored)
-            found |= {name: manifest for name, (_, manifest) in loaded.items()}
-        if len(found) < len(names):
+            loaded = await load_manifests(self._connection, self._repository_id, stored)
+            found |= {digest: manifest for digest, (_, manifest) in loaded.items()}
+        if len(found) < len(hashes):
             raise contention("the history changed while it was compared")
         return found
 
-    async def compare(self, old: str | None, new: str | None) -> Changes:
-        """What changed from one tree to another; None is the empty tree."""
+    async def find_changes(self, old: str | None, new: str | None) -> Changes:
+        """Returns what changed from one tree to another; None is the empty tree."""
         changes = Changes()
         pairs = [("", old, new)]
         while pairs:
             batch, pairs = pairs[:BATCH], pairs[BATCH:]
-            names = {name for _, *both in batch for name in both if name is not None}
-            known = await self.load(names)
+            hashes = {digest for _, *both in batch for digest in both if digest is not None}
+            known = await self.load_manifests(hashes)
             for prefix, before, after in batch:
                 if before is not None and after is not None:
                     changes.predecessors[after] = before
-                pairs += _compare(
+                pairs += _compare_directory(
                     changes,
                     prefix,
                     known[before] if before else Manifest(),
@@ -81,15 +82,15 @@ class Trees:
                 )
         return changes
 
-    async def entries(self, tree: str, paths: set[str]) -> dict[str, Entry]:
-        """The files and links at some paths of a tree; those that are there."""
+    async def find_entries(self, tree: str, paths: set[str]) -> dict[str, Entry]:
+        """Returns the files and links at some paths of a tree; those that are there."""
         found: dict[str, Entry] = {}
         level: list[tuple[str, str, set[str]]] = [("", tree, paths)]
         while level:
-            known = await self.load({name for _, name, _ in level})
+            known = await self.load_manifests({digest for _, digest, _ in level})
             below: list[tuple[str, str, set[str]]] = []
-            for prefix, name, wanted in level:
-                here = {e.name: e for e in known[name].entries}
+            for prefix, digest, wanted in level:
+                here = {e.name: e for e in known[digest].entries}
                 deeper: dict[str, set[str]] = {}
                 for path in wanted:
                     first, slash, rest = path.partition("/")
@@ -107,10 +108,10 @@ class Trees:
         return found
 
 
-def _compare(
+def _compare_directory(
     changes: Changes, prefix: str, old: Manifest, new: Manifest
 ) -> list[tuple[str, str | None, str | None]]:
-    """Notes the differences of one directory; returns the pairs of sub-directories to compare."""
+    """Adds the differences of one directory; returns the pairs of sub-directories to compare."""
     before = {entry.name: entry for entry in old.entries}
     deeper: list[tuple[str, str | None, str | None]] = []
     for entry in new.entries:
@@ -135,7 +136,7 @@ def _compare(
 
 
 def _child(entry: Entry | None) -> str | None:
-    """Name of the manifest of a directory entry."""
+    """Returns the hash of the manifest of a directory; None for anything else."""
     if entry is None or not entry.HasField("directory"):
         return None
     return entry.directory.manifest_hash.hex()

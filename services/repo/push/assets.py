@@ -1,19 +1,19 @@
-"""File contents: counted per repository, and through them their chunks."""
+"""File contents (assets): counted per repository, and through them their chunks."""
 
 from __future__ import annotations
 
 import asyncio
 import mimetypes
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from posixpath import splitext
-from typing import TypeVar
 from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import File, Manifest
 
+from services.repo.history.batches import split_batches
 from services.repo.push.chunk_lists import ChunkLists
 from shared.db import sql
 from shared.db.pool import Connection, Row
@@ -23,15 +23,18 @@ from shared.formats.recipes import list_hash
 
 Q = sql.load(__file__)
 
-# At most so many rows change in one statement.
-BATCH = 10_000
-
-Item = TypeVar("Item")
-
 
 @dataclass(slots=True)
 class Asset:
-    """A file content that the new manifests of a push name."""
+    """A file content that the new manifests of a push name.
+
+    Attributes:
+        file: the content as one of the manifests names it.
+        name: a name of the file.
+        chunk_count: chunks, counted as often as they occur.
+        recipe: hash of the list of chunks.
+        manifests: how many of the new manifests contain it.
+    """
 
     file: File
     name: str
@@ -40,8 +43,8 @@ class Asset:
     manifests: int = 1
 
 
-def collect(manifests: Iterable[Manifest], lists: ChunkLists) -> dict[str, Asset]:
-    """The contents of new manifests, each with the number of those that contain it. For a thread."""
+def _collect(manifests: Iterable[Manifest], lists: ChunkLists) -> dict[str, Asset]:
+    """Returns the contents of new manifests by hash, each with the number of manifests that have it."""
     found: dict[str, Asset] = {}
     for manifest in manifests:
         counted: set[str] = set()
@@ -49,38 +52,46 @@ def collect(manifests: Iterable[Manifest], lists: ChunkLists) -> dict[str, Asset
             if not entry.HasField("file"):
                 continue
             file = entry.file
-            asset = Asset(file, entry.name, lists.count(file), list_hash(file))
-            name = file.hash.hex()
-            before = found.setdefault(name, asset)
+            asset = Asset(file, entry.name, lists.count_chunks(file), list_hash(file))
+            content = file.hash.hex()
+            before = found.setdefault(content, asset)
             if before.recipe != asset.recipe:
-                raise _two_recipes(name)
-            if before is not asset and name not in counted:
+                raise _two_recipes(content)
+            if before is not asset and content not in counted:
                 before.manifests += 1
-            counted.add(name)
+            counted.add(content)
     return found
 
 
-async def record(
-    connection: Connection, repo_id: UUID, assets: Mapping[str, Asset], lists: ChunkLists
-) -> list[str]:
-    """Counts the contents, and the chunks of those that are new; returns the names of the new."""
-    new: set[str] = set()
-    for batch in _batches(sorted(assets)):
-        added = {row["hash"] for row in await _insert(connection, repo_id, batch, assets)}
-        await _count(connection, repo_id, [name for name in batch if name not in added], assets)
-        new |= added
-    await _reference(connection, repo_id, [assets[name].file for name in sorted(new)], lists)
-    return sorted(new)
+async def record_assets(
+    connection: Connection, repository_id: UUID, manifests: Iterable[Manifest], lists: ChunkLists
+) -> list[Asset]:
+    """Counts the contents of new manifests, and the chunks of new contents; returns the new ones.
+
+    Raises CHUNKS_MISSING, CONTENT_MISMATCH.
+    """
+    assets = await asyncio.to_thread(_collect, manifests, lists)
+    new: list[Asset] = []
+    for batch in split_batches(sorted(assets)):
+        added = {row["hash"] for row in await _insert(connection, repository_id, batch, assets)}
+        known = [content for content in batch if content not in added]
+        await _count(connection, repository_id, known, assets)
+        new += [assets[content] for content in batch if content in added]
+    await _reference(connection, repository_id, [asset.file for asset in new], lists)
+    return new
 
 
 async def _insert(
-    connection: Connection, repo_id: UUID, names: Sequence[str], assets: Mapping[str, Asset]
+    connection: Connection,
+    repository_id: UUID,
+    hashes: Sequence[str],
+    assets: Mapping[str, Asset],
 ) -> list[Row]:
-    rows = [assets[name] for name in names]
+    rows = [assets[content] for content in hashes]
     return await connection.fetch(
         *Q.bind.insert_assets(
-            repository_id=repo_id,
-            hashes=names,
+            repository_id=repository_id,
+            hashes=hashes,
             sizes=[asset.file.size for asset in rows],
             mime_types=[_mime_type(asset.name) for asset in rows],
             file_names=[asset.name for asset in rows],
@@ -92,7 +103,7 @@ async def _insert(
 
 
 def _mime_type(name: str) -> str | None:
-    """By the ending, or by two if the last only says how it is packed: `.tar.gz`."""
+    """Returns the type by the ending, or by two if the last only says how it is packed: `.tar.gz`."""
     ending = splitext(name)[1]
     if ending in mimetypes.encodings_map:
         return mimetypes.guess_type(name)[0]
@@ -105,44 +116,49 @@ def _type_of_ending(ending: str) -> str | None:
 
 
 async def _count(
-    connection: Connection, repo_id: UUID, names: Sequence[str], assets: Mapping[str, Asset]
+    connection: Connection,
+    repository_id: UUID,
+    hashes: Sequence[str],
+    assets: Mapping[str, Asset],
 ) -> None:
-    if not names:
+    if not hashes:
         return
-    counts = [assets[name].manifests for name in names]
-    labels = [assets[name].name for name in names]
-    rows = await connection.fetch(Q.count_assets, repo_id, names, counts, labels)
+    counts = [assets[content].manifests for content in hashes]
+    names = [assets[content].name for content in hashes]
+    rows = await connection.fetch(Q.count_assets, repository_id, hashes, counts, names)
     for row in rows:
         if row["recipe_hash"] != assets[row["hash"]].recipe:
             raise _two_recipes(row["hash"])
 
 
 async def _reference(
-    connection: Connection, repo_id: UUID, files: Sequence[File], lists: ChunkLists
+    connection: Connection, repository_id: UUID, files: Sequence[File], lists: ChunkLists
 ) -> None:
     """Takes one reference per new content on each of its chunks, recipe chunks included."""
-    counts, sizes = await asyncio.to_thread(_chunks, files, lists)
+    counts, sizes = await asyncio.to_thread(_count_chunks, files, lists)
     missing: list[str] = []
-    for batch in _batches(sorted(counts)):
+    for batch in split_batches(sorted(counts)):
         taken = [counts[chunk] for chunk in batch]
         hashes = [chunk.hex() for chunk in batch]
-        missing += await connection.fetchval(Q.reference_chunks, repo_id, hashes, taken)
+        missing += await connection.fetchval(Q.reference_chunks, repository_id, hashes, taken)
     if missing:
         raise chunks_missing(missing)
-    for batch in _batches(sorted(sizes)):
+    for batch in split_batches(sorted(sizes)):
         claimed = [sizes[chunk] for chunk in batch]
         hashes = [chunk.hex() for chunk in batch]
-        wrong = await connection.fetchval(Q.chunks_of_other_size, repo_id, hashes, claimed)
+        wrong = await connection.fetchval(Q.chunks_of_other_size, repository_id, hashes, claimed)
         if wrong:
             raise _wrong_size(wrong)
 
 
-def _chunks(files: Sequence[File], lists: ChunkLists) -> tuple[Counter[bytes], dict[bytes, int]]:
-    """How many of the contents name each chunk, and the sizes that they claim."""
+def _count_chunks(
+    files: Sequence[File], lists: ChunkLists
+) -> tuple[Counter[bytes], dict[bytes, int]]:
+    """Returns how many of the contents name each chunk, and the sizes that they claim."""
     counts: Counter[bytes] = Counter()
     sizes: dict[bytes, int] = {}
     for file in files:
-        found = lists.get(file)
+        found = lists.get_list(file)
         if found is None:
             raise contention("a content of the push was deleted meanwhile")
         chunks = split_hashes(found.hashes)
@@ -153,9 +169,10 @@ def _chunks(files: Sequence[File], lists: ChunkLists) -> tuple[Counter[bytes], d
     return counts, sizes
 
 
-def _two_recipes(name: str) -> DomainError:
+def _two_recipes(content: str) -> DomainError:
     return content_mismatch(
-        f"the content {name} is in this repository with another list of chunks", expected=name
+        f"the content {content} is in this repository with another list of chunks",
+        expected=content,
     )
 
 
@@ -164,7 +181,3 @@ def _wrong_size(chunks: Sequence[str]) -> DomainError:
         f"{len(chunks)} chunk(s) do not have the size that a file claims, {chunks[0]} for one",
         expected=chunks[0],
     )
-
-
-def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    return (items[at : at + BATCH] for at in range(0, len(items), BATCH))

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
 
+from services.repo.history.batches import split_batches
 from services.repo.push.recipes import RecipeReader
 from shared.db import sql
 from shared.db.pool import Database
@@ -19,9 +20,6 @@ from shared.formats.recipes import file_chunks, list_hash
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)
-
-# Contents that are looked up in one statement.
-BATCH = 10_000
 
 
 class ChunkList(NamedTuple):
@@ -38,13 +36,13 @@ class ChunkLists:
         self._lists: dict[tuple[bytes, int], ChunkList] = {}
         self._counts: dict[tuple[bytes, int], int] = {}
 
-    def count(self, file: File) -> int:
+    def count_chunks(self, file: File) -> int:
         """Returns how many chunks a file has, counted as often as they occur."""
         if not file.recipe_hashes:
             return len(file.chunk_sizes)
         return self._counts[file.recipe_hashes, file.size]
 
-    def get(self, file: File) -> ChunkList | None:
+    def get_list(self, file: File) -> ChunkList | None:
         """Returns the list of a file; None if the repository had the content before the push."""
         if not file.recipe_hashes:
             return ChunkList(file.chunk_hashes, array("I", file.chunk_sizes))
@@ -89,7 +87,7 @@ async def read_lists(
         else:
             fresh.append((name, file))
     wanted = (digest for _, file in fresh for digest in split_hashes(file.recipe_hashes))
-    recipes = await reader.read(wanted, call)
+    recipes = await reader.read_recipes(wanted, call)
     await asyncio.to_thread(_add_all, lists, fresh, recipes)
     return lists
 
@@ -106,13 +104,12 @@ def _large_files(trees: Iterable[Manifest]) -> list[tuple[str, File]]:
 
 
 async def _known(
-    database: Database, repo_id: UUID, contents: Iterable[str]
+    database: Database, repository_id: UUID, contents: Iterable[str]
 ) -> dict[str, tuple[str, int]]:
     """Returns hash and length of the chunk lists of those contents that the repository has."""
-    ordered = sorted(contents)
     known = {}
-    for at in range(0, len(ordered), BATCH):
-        for row in await database.fetch(Q.known_lists, repo_id, ordered[at : at + BATCH]):
+    for batch in split_batches(sorted(contents)):
+        for row in await database.fetch(Q.known_lists, repository_id, batch):
             known[row["hash"]] = row["recipe_hash"], row["chunk_count"]
     return known
 

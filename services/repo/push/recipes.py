@@ -10,6 +10,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from dits.repo.v1.manifest_pb2 import Recipe
 
+from services.repo.history.batches import split_batches
 from shared.errors import (
     batch_too_large,
     chunk_corrupt,
@@ -35,13 +36,13 @@ class RecipeReader:
         self._chunk = chunk
         self._stub = ChunkServiceStub(chunk.channel)
 
-    async def read(self, hashes: Iterable[bytes], call: Call) -> dict[bytes, Recipe]:
+    async def read_recipes(self, hashes: Iterable[bytes], call: Call) -> dict[bytes, Recipe]:
         """Returns recipes by their hashes. Raises CHUNKS_MISSING, BATCH_TOO_LARGE."""
         wanted = sorted(set(hashes))
         recipes: dict[bytes, Recipe] = {}
         size = 0
-        for at in range(0, len(wanted), BATCH):
-            size += await self._read_batch(wanted[at : at + BATCH], recipes, call)
+        for batch in split_batches(wanted, BATCH):
+            size += await self._read_batch(batch, recipes, call)
             if size > MAX_RECIPE_BYTES:
                 raise batch_too_large("manifests.recipes", MAX_RECIPE_BYTES, size)
         missing = [digest.hex() for digest in wanted if digest not in recipes]

@@ -1,4 +1,4 @@
-"""The stream of a push: read, checked and named before the database hears of it."""
+"""The stream of a push: read, checked and hashed before the database is asked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from uuid import UUID
 from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.manifest_pb2 import CommitContent, Manifest
 
-from services.repo.history.manifests import children
+from services.repo.history.branches import BranchUpdate
+from services.repo.history.manifests import child_hashes
 from shared.errors import (
     DomainError,
     batch_too_large,
@@ -33,44 +34,38 @@ MAX_LOCKS = 100_000
 MAX_UPDATES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
-    """The move of one branch; "" stands for "does not exist"."""
-
-    branch: str
-    expected: str
-    new: str
-    force: bool
-
-
 @dataclass(slots=True)
 class Push:
-    """Everything that a push brought, each thing under its true name."""
+    """Everything that a push brought; manifests and commits by the hash that the server computed."""
 
     request_id: str = ""
     locks: list[tuple[UUID, int]] = field(default_factory=list)
     contents: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
     commits: dict[str, CommitContent] = field(default_factory=dict)
-    updates: list[Update] = field(default_factory=list)
+    updates: list[BranchUpdate] = field(default_factory=list)
     manifest_bytes: int = 0
     commit_bytes: int = 0
 
-    def fingerprint(self) -> bytes:
-        """What makes two pushes the same: commits name trees, trees name everything."""
+    def fingerprint(self, repository_id: UUID) -> bytes:
+        """Returns what makes two pushes the same: commits name trees, trees name everything."""
         moves = (f"{u.branch}\0{u.expected}\0{u.new}\0{u.force}" for u in self.updates)
         locks = (f"{lock}\0{fence}" for lock, fence in self.locks)
-        return "\n".join((*moves, "", *self.commits, "", *locks)).encode()
+        lines = "\n".join((*moves, "", *self.commits, "", *locks))
+        return f"{repository_id}{lines}".encode()
 
     def named_manifests(self) -> set[str]:
-        """Every manifest that the push brings or names."""
+        """Returns the hash of every manifest that the push brings or names."""
         trees = {commit.tree_hash.hex() for commit in self.commits.values()}
-        below = (children(manifest) for manifest in self.manifests.values())
+        below = (child_hashes(manifest) for manifest in self.manifests.values())
         return trees.union(self.manifests, *below)
 
 
-async def receive(requests: PushRequests) -> Push:
-    """Reads a push to its end. Raises what is wrong with it, whatever the database holds."""
+async def receive_push(requests: PushRequests) -> Push:
+    """Reads a push to its end. Raises what is wrong with it, whatever the database holds.
+
+    These are STREAM_ORDER, INVALID_FIELD, CONTENT_MISMATCH and BATCH_TOO_LARGE.
+    """
     push = Push()
     stage = 0
     async for request in requests:
@@ -112,7 +107,7 @@ def _header(push: Push, header: pb.PushHeader) -> None:
 
 
 def _manifests(push: Push, contents: Iterable[bytes]) -> None:
-    """Decodes and names some manifests. Runs in a thread: a large directory takes a while."""
+    """Decodes and hashes some manifests. Runs in a thread: a large directory takes a while."""
     for content in contents:
         push.manifest_bytes += len(content)
         if push.manifest_bytes > MAX_MANIFEST_BYTES:
@@ -143,13 +138,13 @@ def _commits(push: Push, commits: Iterable[CommitContent]) -> None:
 
 
 def _mismatch(part: str, error: FormatError, name: str) -> DomainError:
-    """A broken rule is a bad field; a form that is not canonical has no name."""
+    """Returns INVALID_FIELD for a broken rule, CONTENT_MISMATCH for a form that is not canonical."""
     if error.field in ("manifest", "commit"):
         return content_mismatch(f"{part}: {error}", actual=name)
     return invalid_field(f"{part}.{error.field}", error.description)
 
 
-def _updates(updates: Iterable[pb.RefUpdate]) -> list[Update]:
+def _updates(updates: Iterable[pb.RefUpdate]) -> list[BranchUpdate]:
     moves = [_update(update) for update in updates]
     validation.count("refs.updates", moves, MAX_UPDATES)
     if len({move.branch for move in moves}) < len(moves):
@@ -157,13 +152,13 @@ def _updates(updates: Iterable[pb.RefUpdate]) -> list[Update]:
     return sorted(moves, key=lambda move: move.branch.encode())
 
 
-def _update(update: pb.RefUpdate) -> Update:
+def _update(update: pb.RefUpdate) -> BranchUpdate:
     if update.WhichOneof("ref") != "branch":
         raise invalid_field("refs.updates.ref", "must be set")
     expected = update.expected_head
     if expected:
         validation.digest("refs.updates.expected_head", expected)
-    return Update(
+    return BranchUpdate(
         validation.branch("refs.updates.branch", update.branch),
         expected,
         validation.digest("refs.updates.new_head", update.new_head),
@@ -172,13 +167,13 @@ def _update(update: pb.RefUpdate) -> Update:
 
 
 def _refuse_unreachable(push: Push) -> None:
-    """Every manifest must be in the tree of a commit of the push: else nothing would ever free it."""
+    """Raises INVALID_FIELD unless every manifest is in a tree of the push: nothing would free it."""
     reached = {commit.tree_hash.hex() for commit in push.commits.values()}
     left = list(reached)
     while left:
         manifest = push.manifests.get(left.pop())
         if manifest is not None:
-            below = set(children(manifest)) - reached
+            below = set(child_hashes(manifest)) - reached
             reached |= below
             left += below
     stray = push.manifests.keys() - reached

@@ -1,73 +1,71 @@
-"""Commits: reading the history."""
+"""CommitService: pushing commits and reading the history."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Mapping
 from datetime import UTC, timedelta
-from uuid import UUID
 
 from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.manifest_pb2 import Signer
 
-from services.repo.history import changes_since, revisions
 from services.repo.history.ancestry import EPOCH
-from services.repo.push.push import Pusher
-from services.repo.push.stream import PushRequests
-from shared.db import sql
-from shared.db.pool import Connection, Database, Row
+from services.repo.history.changes_since import find_changes_since
+from services.repo.history.commit_log import list_commits, read_commits
+from services.repo.history.revisions import resolve_revision
+from services.repo.push.preparation import prepare_push
+from services.repo.push.recipes import RecipeReader
+from services.repo.push.stream import PushRequests, receive_push
+from services.repo.push.transaction import apply_push
+from shared.db.pool import Databases, Row
 from shared.errors import not_found
+from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.rpc.paging import Page
 from shared.runtime.server_key import ServerKey
 
-Q = sql.load(__file__)
-
-# A page token carries the commits that the next page begins at; a wider history is cut into
-# shorter pages by never walking further than this many commits at once.
-STEP = 100
-# What the commits of one page come to at most; the rest of a message of 4 MiB is the page token's.
-PAGE_BYTES = 3 << 20
-
 
 class CommitService:
     """The RPCs of dits.repo.v1.CommitService."""
 
-    def __init__(self, database: Database, key: ServerKey, pusher: Pusher) -> None:
-        self._database = database
+    def __init__(self, databases: Databases, key: ServerKey, recipes: RecipeReader) -> None:
+        self._databases = databases
         self._key = key
-        self._pusher = pusher
+        self._recipes = recipes
 
     async def Push(self, requests: PushRequests, call: Call) -> pb.PushResponse:
-        """Adds history and moves refs, all or nothing."""
-        return await self._pusher.push(requests, call)
+        """Adds history and moves branches, all or nothing."""
+        push = await receive_push(requests)
+        database = self._databases.of(call.repository.id)
+        prepared = await prepare_push(database, self._recipes, push, call)
+        repeatable = Repeatable(push.request_id, push.fingerprint(call.repository.id))
+        return await IdempotentWrites(database, self._key).once(
+            call,
+            repeatable,
+            pb.PushResponse,
+            lambda connection: apply_push(connection, call, prepared),
+        )
 
     async def GetCommit(self, request: pb.GetCommitRequest, call: Call) -> pb.GetCommitResponse:
-        """One commit by any of its names."""
-        repo_id = call.repository.id
-        async with self._database.connection() as connection:
-            revision = await revisions.find(connection, repo_id, request.revision)
-            commits = await _load(connection, repo_id, [revision.commit])
-        if not commits:
+        """Returns one commit by any of its names."""
+        repository_id = call.repository.id
+        async with self._databases.of(repository_id).connection() as connection:
+            revision = await resolve_revision(connection, repository_id, request.revision)
+            rows = await read_commits(connection, repository_id, [revision.commit])
+        if not rows:
             raise not_found("revision", request.revision)
-        return pb.GetCommitResponse(commit=commits[0])
+        return pb.GetCommitResponse(commit=_message(rows[0]))
 
     async def FindChangesSince(
         self, request: pb.FindChangesSinceRequest, call: Call
     ) -> pb.FindChangesSinceResponse:
-        """Paths that are newer than in the commit that somebody works from."""
-        repo_id = call.repository.id
-        base = validation.digest("base_commit", request.base_commit)
-        validation.count("paths", request.paths, validation.MAX_PATHS)
-        paths = [
-            validation.path(f"paths[{i}]", path, directory=True)
-            for i, path in enumerate(request.paths)
-        ]
-        async with self._database.connection() as connection:
-            head = await revisions.find(connection, repo_id, request.revision)
-            old = await revisions.find(connection, repo_id, base)
-            found = await changes_since.changes(connection, repo_id, head, old, paths)
+        """Finds the paths that are newer than in the caller's commit."""
+        repository_id = call.repository.id
+        base_commit = validation.digest("base_commit", request.base_commit)
+        paths = _paths(request)
+        async with self._databases.of(repository_id).connection() as connection:
+            head = await resolve_revision(connection, repository_id, request.revision)
+            base = await resolve_revision(connection, repository_id, base_commit)
+            found = await find_changes_since(connection, repository_id, head, base, paths)
         changes = [
             pb.PathChange(path=path, commit_hash=found[path]) for path in paths if path in found
         ]
@@ -76,66 +74,24 @@ class CommitService:
     async def ListCommits(
         self, request: pb.ListCommitsRequest, call: Call
     ) -> pb.ListCommitsResponse:
-        """A commit and its ancestors, children first; as many as a message can hold."""
+        """Lists a commit and its ancestors, children first."""
         page = Page(self._key, request, call)
-        repo_id = call.repository.id
-        async with self._database.connection() as connection:
-            frontier = page.after
+        repository_id, frontier = call.repository.id, page.after
+        async with self._databases.of(repository_id).connection() as connection:
             if frontier is None:
-                revision = await revisions.find(connection, repo_id, request.revision)
+                revision = await resolve_revision(connection, repository_id, request.revision)
                 frontier = [revision.commit]
-            commits: list[pb.Commit] = []
-            room, full = PAGE_BYTES, False
-            while frontier and len(commits) < page.size and not full:
-                most = min(STEP, page.size - len(commits))
-                known = await _walk(connection, repo_id, frontier, most)
-                names, frontier = next_commits(known, frontier, most, room)
-                commits += await _load(connection, repo_id, names)
-                room -= sum(known[name]["bytes"] for name in names)
-                full = len(names) < most
+            rows, frontier = await list_commits(connection, repository_id, frontier, page.size)
         token = page.token(*frontier) if frontier else ""
-        return pb.ListCommitsResponse(commits=commits, next_page_token=token)
+        return pb.ListCommitsResponse(commits=map(_message, rows), next_page_token=token)
 
 
-async def _load(connection: Connection, repo_id: UUID, names: list[str]) -> list[pb.Commit]:
-    """Returns some commits in this order, without those that do not exist."""
-    rows = {row["hash"]: row for row in await connection.fetch(Q.commits, repo_id, names)}
-    return [_message(rows[name]) for name in names if name in rows]
-
-
-async def _walk(
-    connection: Connection, repo_id: UUID, frontier: list[str], depth: int
-) -> dict[str, Row]:
-    """Returns generation, parents and size of all commits that a page from the frontier can need."""
-    rows = await connection.fetch(Q.walk, repo_id, frontier, depth + 1)
-    return {row["hash"]: row for row in rows}
-
-
-def next_commits(
-    known: Mapping[str, Row], frontier: list[str], most: int, room: int
-) -> tuple[list[str], list[str]]:
-    """Returns up to `most` commits of `room` bytes, highest generation first, and the next frontier.
-
-    A commit's generation is higher than that of all its ancestors, so every child of a commit is
-    taken before the commit itself, and each commit once.
-    """
-    heap = [(-known[name]["generation"], name) for name in set(frontier)]
-    heapq.heapify(heap)
-    waiting = set(frontier)
-    taken: list[str] = []
-    while heap and len(taken) < most:
-        _, name = heap[0]
-        room -= known[name]["bytes"]
-        if room < 0:
-            break
-        heapq.heappop(heap)
-        waiting.discard(name)
-        taken.append(name)
-        for parent in known[name]["parent_hashes"]:
-            if parent not in waiting:
-                waiting.add(parent)
-                heapq.heappush(heap, (-known[parent]["generation"], parent))
-    return taken, sorted(waiting)
+def _paths(request: pb.FindChangesSinceRequest) -> list[str]:
+    validation.count("paths", request.paths, validation.MAX_PATHS)
+    return [
+        validation.path(f"paths[{index}]", path, directory=True)
+        for index, path in enumerate(request.paths)
+    ]
 
 
 def _message(row: Row) -> pb.Commit:

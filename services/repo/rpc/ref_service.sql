@@ -9,11 +9,3 @@ WHERE repo_id = $1
 SELECT name, head_commit, is_default, created_by, created_at, updated_at FROM branches
 WHERE repo_id = $1 AND starts_with(name, $2) AND ($3::text IS NULL OR name > $3 COLLATE "C")
 ORDER BY name LIMIT $4;
-
--- name: default_branch
--- The name of the default branch.
-SELECT default_branch FROM repositories WHERE id = $1;
-
--- name: emit
--- Announces what happened to a branch.
-SELECT emit_event($1, $2, NULL, $3, $4::jsonb);

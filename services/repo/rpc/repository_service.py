@@ -1,23 +1,21 @@
-"""Repositories: creating and finding them."""
+"""RepositoryService: creating and finding repositories."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
-import asyncpg
 from dits.repo.v1 import repository_service_pb2 as pb
 
+from services.repo.repositories.creation import NewRepository, create_repository
+from services.repo.repositories.owners import resolve_owner
 from shared.db import sql
-from shared.db.pool import Connection, Database, Row
-from shared.errors import invalid_field, name_taken, not_found, permission_missing
-from shared.records.audit import AuditAction, audit
+from shared.db.pool import Connection, Database, Databases, Row
+from shared.errors import invalid_field, not_found
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.rpc.paging import Page
-from shared.rpc.policy import Permission
-from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
@@ -34,24 +32,36 @@ _VISIBILITY_NUMBERS = {text: number for number, text in _VISIBILITIES.items()}
 
 
 class RepositoryService:
-    """The RPCs of dits.repo.v1.RepositoryService."""
+    """The RPCs of dits.repo.v1.RepositoryService.
+
+    `database` is where repositories are created and listed; `databases` holds them. `region` is where
+    the chunks of new repositories are stored.
+    """
 
     def __init__(
-        self, database: Database, writes: IdempotentWrites, key: ServerKey, settings: Settings
+        self,
+        database: Database,
+        databases: Databases,
+        writes: IdempotentWrites,
+        key: ServerKey,
+        region: str,
     ) -> None:
         self._database = database
+        self._databases = databases
         self._writes = writes
         self._key = key
-        self._settings = settings
+        self._region = region
 
     async def CreateRepository(
         self, request: pb.CreateRepositoryRequest, call: Call
     ) -> pb.CreateRepositoryResponse:
         """Creates an empty repository."""
-        _validate(request)
+        new = _parse(request, call, self._region)
 
         async def work(connection: Connection) -> pb.CreateRepositoryResponse:
-            return await self._create(connection, request, call)
+            repository_id = await create_repository(connection, call, new)
+            row = await connection.fetchrow(Q.get_repository, repository_id, call.caller_id)
+            return pb.CreateRepositoryResponse(repository=_message(row, new.name))
 
         repeatable = Repeatable.of(request)
         return await self._writes.once(call, repeatable, pb.CreateRepositoryResponse, work)
@@ -59,100 +69,47 @@ class RepositoryService:
     async def GetRepository(
         self, request: pb.GetRepositoryRequest, call: Call
     ) -> pb.GetRepositoryResponse:
-        """One repository."""
-        row = await self._database.fetchrow(Q.get_repository, call.repository.id, call.caller_id)
-        if row is None:
-            raise not_found("repository", request.repository)
-        return pb.GetRepositoryResponse(repository=_message(row))
+        """Returns one repository."""
+        database = self._databases.of(call.repository.id)
+        row = await database.fetchrow(Q.get_repository, call.repository.id, call.caller_id)
+        return pb.GetRepositoryResponse(repository=_message(row, request.repository))
 
     async def ListRepositories(
         self, request: pb.ListRepositoriesRequest, call: Call
     ) -> pb.ListRepositoriesResponse:
-        """The repositories that the caller works with, or sees of one owner."""
+        """Lists the repositories that the caller works with, or may see of one owner."""
         page = Page(self._key, request, call)
-        after = page.after or [None, None]
-        user_id = call.caller.user_id
         async with self._database.connection() as connection:
-            if request.owner:
-                owner = await _owner(connection, request.owner, user_id)
-                found = await connection.fetch(
-                    *Q.bind.list_of_owner(
-                        user_id=user_id,
-                        owner_type=owner[0],
-                        owner_id=owner[1],
-                        after=after[1],
-                        count=page.size + 1,
-                    )
-                )
-            else:
-                found = await connection.fetch(Q.list_granted, user_id, *after, page.size + 1)
+            found = await _find_repositories(connection, request.owner, page, call)
             reach = None
             if not call.caller.is_session:
                 reach = await connection.fetchval(Q.token_reach, call.caller.credential_id)
-        rows, token = page.answer(found, _position)
+        rows, token = page.answer(found, lambda row: (row["owner"].lower(), row["name"].lower()))
         shown = [_message(row) for row in rows if reach is None or row["id"] in reach]
         return pb.ListRepositoriesResponse(repositories=shown, next_page_token=token)
 
-    async def _create(
-        self, connection: Connection, request: pb.CreateRepositoryRequest, call: Call
-    ) -> pb.CreateRepositoryResponse:
-        """The rows of a new repository."""
-        caller = call.caller
-        owner_type, owner_id, owner_permission = await _owner(
-            connection, request.owner or caller.username, caller.user_id
+
+async def _find_repositories(
+    connection: Connection, owner_name: str, page: Page, call: Call
+) -> list[Row]:
+    """Returns the rows of a page: of one owner, or with an empty name those that were granted."""
+    user_id = call.caller.user_id
+    after = page.after or [None, None]
+    if not owner_name:
+        return await connection.fetch(Q.list_granted, user_id, *after, page.size + 1)
+    owner = await resolve_owner(connection, owner_name, user_id)
+    return await connection.fetch(
+        *Q.bind.list_of_owner(
+            user_id=user_id,
+            owner_type=owner.type,
+            owner_id=owner.id,
+            after=after[1],
+            count=page.size + 1,
         )
-        if owner_permission < Permission.ADMIN:
-            raise permission_missing("to create repositories there")
-        repo_id = await self._insert(connection, request, owner_type, owner_id)
-        settings = request.settings
-        must_lock = settings.require_lock_for_edit or not settings.HasField("require_lock_for_edit")
-        extensions = sorted({e.lower() for e in settings.allowed_extensions}) or None
-        await connection.execute(
-            Q.create_settings, repo_id, must_lock, settings.max_file_size_bytes, extensions
-        )
-        await connection.execute(Q.create_stats, repo_id)
-        await audit(
-            connection, call, AuditAction.REPOSITORY_CREATED, "repository", repo_id, request.name
-        )
-        row = await connection.fetchrow(Q.get_repository, repo_id, caller.user_id)
-        assert row is not None  # noqa: S101  inserted above
-        return pb.CreateRepositoryResponse(repository=_message(row))
-
-    async def _insert(
-        self,
-        connection: Connection,
-        request: pb.CreateRepositoryRequest,
-        owner_type: str,
-        owner_id: UUID,
-    ) -> UUID:
-        try:
-            created: UUID = await connection.fetchval(
-                *Q.bind.create_repository(
-                    name=request.name,
-                    description=request.description or None,
-                    owner_type=owner_type,
-                    owner_id=owner_id,
-                    visibility=_VISIBILITIES[request.visibility],
-                    default_branch=request.default_branch or "main",
-                    storage_bucket=self._settings.region,
-                    storage_region=self._settings.region,
-                )
-            )
-        except asyncpg.UniqueViolationError:
-            raise name_taken("repository", request.name) from None
-        return created
+    )
 
 
-async def _owner(connection: Connection, name: str, user_id: UUID) -> tuple[str, UUID, int]:
-    """Kind and id of an owner, and what the user may do to what it owns."""
-    row = await connection.fetchrow(Q.owner, name.lower(), user_id)
-    if row is None:
-        raise not_found("owner", name)
-    return row["owner_type"], row["owner_id"], row["permission"]
-
-
-def _validate(request: pb.CreateRepositoryRequest) -> None:
-    """Holds a new repository against the rules."""
+def _parse(request: pb.CreateRepositoryRequest, call: Call, region: str) -> NewRepository:
     if request.request_id:
         validation.uuid("request_id", request.request_id)
     if request.owner:
@@ -167,20 +124,33 @@ def _validate(request: pb.CreateRepositoryRequest) -> None:
     settings = request.settings
     if settings.max_file_size_bytes < 0:
         raise invalid_field("settings.max_file_size_bytes", "must not be negative")
-    validation.count(
-        "settings.allowed_extensions", settings.allowed_extensions, MAX_EXTENSIONS, least=0
+    return NewRepository(
+        owner=request.owner or call.caller.username,
+        name=request.name,
+        description=request.description or None,
+        visibility=_VISIBILITIES[request.visibility],
+        default_branch=request.default_branch or "main",
+        region=region,
+        must_lock=settings.require_lock_for_edit or not settings.HasField("require_lock_for_edit"),
+        max_file_bytes=settings.max_file_size_bytes,
+        extensions=_parse_extensions(settings.allowed_extensions),
     )
-    for extension in settings.allowed_extensions:
-        validation.text("settings.allowed_extensions", extension, least=1, most=32)
+
+
+def _parse_extensions(extensions: Sequence[str]) -> list[str] | None:
+    field = "settings.allowed_extensions"
+    validation.count(field, extensions, MAX_EXTENSIONS, least=0)
+    for extension in extensions:
+        validation.text(field, extension, least=1, most=32)
         if extension.startswith(".") or "/" in extension:
-            raise invalid_field("settings.allowed_extensions", "are written without dot and slash")
+            raise invalid_field(field, "are written without dot and slash")
+    return sorted({extension.lower() for extension in extensions}) or None
 
 
-def _position(row: Row) -> tuple[str, str]:
-    return row["owner"].lower(), row["name"].lower()
-
-
-def _message(row: Row) -> pb.Repository:
+def _message(row: Row | None, address: str = "") -> pb.Repository:
+    """Returns a repository as a message. Raises NOT_FOUND for this address without a row."""
+    if row is None:
+        raise not_found("repository", address)
     settings = pb.RepositorySettings(
         require_lock_for_edit=row["require_lock_for_edit"],
         max_file_size_bytes=row["max_file_size_bytes"] or 0,

@@ -1,0 +1,52 @@
+"""Push: manifests, file contents, commits and branches in one transaction."""
+
+from __future__ import annotations
+
+from dits.repo.v1.commit_service_pb2 import PushResponse, RefState
+
+from services.repo.history.ancestry import insert_commits
+from services.repo.history.branches import announce_push, move_branches, read_heads
+from services.repo.history.change_rules import (
+    check_changes,
+    check_fences,
+    lock_repository,
+    release_locks,
+)
+from services.repo.history.diff import Trees
+from services.repo.push.assets import record_assets
+from services.repo.push.commit_graph import build_graph, find_push_changes
+from services.repo.push.preparation import PreparedPush
+from services.repo.push.pushed_manifests import insert_manifests, lock_manifests
+from shared.db.pool import Connection
+from shared.rpc.call import Call
+
+
+async def apply_push(connection: Connection, call: Call, prepared: PreparedPush) -> PushResponse:
+    """Applies all of a push, in the order in which rows are locked everywhere."""
+    push, repository_id = prepared.push, call.repository.id
+    rules = await lock_repository(connection, repository_id)
+    counts = await lock_manifests(connection, repository_id, push)
+    heads = await read_heads(connection, repository_id, [u.branch for u in push.updates])
+    graph = await build_graph(connection, repository_id, push)
+    trees = Trees(connection, repository_id, push.manifests)
+    changes = await find_push_changes(push, heads, graph, trees)
+    manifests = await insert_manifests(
+        connection, repository_id, prepared, counts, changes.predecessors
+    )
+    assets = await record_assets(connection, repository_id, manifests, prepared.lists)
+    commits = await insert_commits(connection, repository_id, push.commits, graph)
+    await check_changes(connection, call, rules, changes, trees)
+    await check_fences(connection, call, push.locks)
+    released = await release_locks(connection, call, changes.paths)
+    await move_branches(connection, call, push.updates, graph)
+    size = sum(asset.file.size for asset in assets)
+    await announce_push(
+        connection, call, push.updates, commits=commits, assets=len(assets), size=size
+    )
+    return PushResponse(
+        refs=[RefState(branch=update.branch, head=update.new) for update in push.updates],
+        new_commit_count=commits,
+        new_manifest_count=len(manifests),
+        new_asset_count=len(assets),
+        released_lock_ids=released,
+    )

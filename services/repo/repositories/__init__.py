@@ -1,0 +1,1 @@
+"""Repositories themselves: creating them, and their owners."""

@@ -1,0 +1,77 @@
+"""Creating a repository."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from services.repo.repositories.owners import Owner, resolve_owner
+from shared.db import sql
+from shared.db.pool import Connection
+from shared.errors import name_taken, permission_missing
+from shared.records.audit import AuditAction, audit
+from shared.rpc.call import Call
+from shared.rpc.policy import Permission
+
+Q = sql.load(__file__)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRepository:
+    """A repository that is to be created.
+
+    Attributes:
+        owner: name of the user or organisation that will own it.
+        region: where its chunks are stored.
+        must_lock: to change an existing file, one must hold a lock on it.
+        max_file_bytes: 0 = any size.
+        extensions: in lower case, sorted; None = all.
+    """
+
+    owner: str
+    name: str
+    description: str | None
+    visibility: str
+    default_branch: str
+    region: str
+    must_lock: bool
+    max_file_bytes: int
+    extensions: list[str] | None
+
+
+async def create_repository(connection: Connection, call: Call, new: NewRepository) -> UUID:
+    """Creates a repository without a commit; returns its id.
+
+    Raises NOT_FOUND, PERMISSION_MISSING, NAME_TAKEN.
+    """
+    owner = await resolve_owner(connection, new.owner, call.caller.user_id)
+    if owner.permission < Permission.ADMIN:
+        raise permission_missing("to create repositories there")
+    repository_id = await _insert_repository(connection, new, owner)
+    arguments = (repository_id, new.must_lock, new.max_file_bytes, new.extensions)
+    await connection.execute(Q.insert_settings, *arguments)
+    await connection.execute(Q.insert_stats, repository_id)
+    await audit(
+        connection, call, AuditAction.REPOSITORY_CREATED, "repository", repository_id, new.name
+    )
+    return repository_id
+
+
+async def _insert_repository(connection: Connection, new: NewRepository, owner: Owner) -> UUID:
+    try:
+        created: UUID = await connection.fetchval(
+            *Q.bind.insert_repository(
+                name=new.name,
+                description=new.description,
+                owner_type=owner.type,
+                owner_id=owner.id,
+                visibility=new.visibility,
+                default_branch=new.default_branch,
+                region=new.region,
+            )
+        )
+    except asyncpg.UniqueViolationError:
+        raise name_taken("repository", new.name) from None
+    return created

@@ -1,0 +1,29 @@
+"""Owners of repositories: users and organisations, in one namespace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.db import sql
+from shared.db.pool import Connection
+from shared.errors import not_found
+
+Q = sql.load(__file__)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A user or organisation, and what one user may do to all that it owns."""
+
+    type: str
+    id: UUID
+    permission: int
+
+
+async def resolve_owner(connection: Connection, name: str, user_id: UUID) -> Owner:
+    """Returns the owner of this name, with the right of a user. Raises NOT_FOUND."""
+    row = await connection.fetchrow(Q.owner, name.lower(), user_id)
+    if row is None:
+        raise not_found("owner", name)
+    return Owner(row["owner_type"], row["owner_id"], row["permission"])
