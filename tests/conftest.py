@@ -13,13 +13,9 @@ import pytest
 import uvloop
 
 from migrations.runner import migrate
-from services.suite import Suite
-from shared.db.listen import Listener
 from shared.postgres.embedded import EmbeddedPostgres
-from shared.rpc.server import Runtime
 from shared.runtime.config import Settings
-from shared.runtime.server_key import ServerKey
-from tests.support.api import Api
+from tests.support.api import Api, running_suite
 from tests.support.embedded_postgres import scratch_folder
 from tests.support.records import check_records
 
@@ -95,13 +91,6 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 async def api(dsn: str, settings: Settings) -> AsyncIterator[Api]:
     """All four services on free ports over a fresh database, with stubs; what they wrote is checked."""
-    key = ServerKey.load(settings.server_key, settings.data_dir)
-    suite = Suite(Runtime(settings, dsn, key, Listener(dsn), strict=True))
-    await suite.start()
-    running = Api(suite, dsn)
-    try:
+    async with running_suite(dsn, settings) as running:
         yield running
-    finally:
-        await running.close()
-        await suite.stop()
-        await check_records(dsn)
+    await check_records(dsn)

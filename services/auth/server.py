@@ -37,7 +37,7 @@ async def build(runtime: Runtime) -> ServiceServer:
         "AccountService": (account_service_pb2, accounts),
         "SessionService": (session_service_pb2, SessionService(database, hasher)),
         "TokenService": (token_service_pb2, TokenService(database, writes, runtime.key, access)),
-        "AccessService": (access_service_pb2, AccessService(access)),
+        "AccessService": (access_service_pb2, AccessService(access, settings)),
     }
     servicers = [
         (file.DESCRIPTOR.services_by_name[name], servicer)

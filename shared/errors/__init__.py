@@ -10,6 +10,7 @@ from shared.errors.access import (
     permission_missing,
     scope_missing,
     unauthenticated,
+    wrong_cell,
 )
 from shared.errors.catalog import CODES, DomainError, Reason
 from shared.errors.history import (
@@ -85,4 +86,5 @@ __all__ = [
     "unauthenticated",
     "undecodable_message",
     "upload_expired",
+    "wrong_cell",
 ]

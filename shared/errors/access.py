@@ -48,3 +48,13 @@ def name_taken(kind: str, name: str) -> DomainError:
         f"{kind} {name!r} is taken",
         detail=details.ResourceInfo(resource_type=kind, resource_name=name),
     )
+
+
+def wrong_cell(cell: int, own_cell: int) -> DomainError:
+    """The repository is in another cell than this server's."""
+    return DomainError(
+        Reason.ERROR_REASON_WRONG_CELL,
+        f"the repository is in cell {cell}, and this server holds cell {own_cell}: "
+        "AccessService.LocateRepository says where to call",
+        metadata={"cell": str(cell)},
+    )

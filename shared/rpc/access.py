@@ -112,5 +112,6 @@ def _access(answer: pb.CheckAccessResponse) -> Access:
             found.name,
             Permission(found.permission),
             found.read_only,
+            found.cell,
         )
     return Access(caller, repository)

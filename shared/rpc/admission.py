@@ -10,9 +10,15 @@ from typing import Any, cast
 
 from google.protobuf.message import Message
 
-from shared.errors import DomainError, invalid_field, repository_read_only, unauthenticated
+from shared.errors import (
+    DomainError,
+    invalid_field,
+    repository_read_only,
+    unauthenticated,
+    wrong_cell,
+)
 from shared.formats import credentials
-from shared.rpc.call import AccessResolver, Call
+from shared.rpc.call import AccessResolver, Call, RepositoryAccess
 from shared.rpc.policy import Policy
 
 # Open streams are checked again so that nothing outlives a revocation by more than five seconds.
@@ -23,9 +29,11 @@ STREAM_CHECK_SECONDS = 2.5
 class Admission:
     """Lets the calls of one RPC in."""
 
-    def __init__(self, resolver: AccessResolver, policy: Policy) -> None:
+    def __init__(self, resolver: AccessResolver, policy: Policy, cell: int | None) -> None:
+        """`cell`: the only one whose repositories are let in; None = those of all cells."""
         self._resolver = resolver
         self._policy = policy
+        self._cell = cell
 
     async def admit(self, call: Call, request: Message, max_age: float = CACHE_SECONDS) -> None:
         """Authenticates the caller and holds the call against its policy."""
@@ -43,9 +51,15 @@ class Admission:
         if call.access.caller is not None:
             call.access.caller.require_scope(policy.scope)
         if repository:
-            call.repository.require(policy.permission)
-            if policy.mutates and call.repository.read_only:
-                raise repository_read_only()
+            self._require_repository(call.repository)
+
+    def _require_repository(self, repository: RepositoryAccess) -> None:
+        """Raises WRONG_CELL, PERMISSION_MISSING or REPOSITORY_READ_ONLY."""
+        if self._cell is not None and repository.cell != self._cell:
+            raise wrong_cell(repository.cell, self._cell)
+        repository.require(self._policy.permission)
+        if self._policy.mutates and repository.read_only:
+            raise repository_read_only()
 
     @asynccontextmanager
     async def watched(self, call: Call, request: Message) -> AsyncIterator[None]:

@@ -44,13 +44,18 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryAccess:
-    """A repository and the caller's right on it."""
+    """A repository and the caller's right on it.
+
+    Attributes:
+        cell: number of the cell that holds it.
+    """
 
     id: UUID
     owner: str
     name: str
     permission: Permission
     read_only: bool
+    cell: int
 
     def require(self, permission: Permission) -> None:
         """Raises PERMISSION_MISSING unless the caller has the right."""

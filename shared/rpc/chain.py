@@ -5,7 +5,7 @@
 3. error boundary  only here an exception becomes a status; no driver text or traceback leaves
 4. parse         the raw bytes become a message: what cannot be parsed is INVALID_ARGUMENT
 5. authenticate  credential and repository become `Call.access`, with one check
-6. policy        scope, permission, read-only: the RPC's option (shared/rpc/policy.py)
+6. policy        scope, cell, permission, read-only: the RPC's option (shared/rpc/policy.py)
 7. handler
 
 It wraps the handlers themselves instead of being a gRPC interceptor: an interceptor cannot catch
@@ -40,9 +40,15 @@ MAX_STREAM_MESSAGE_BYTES = 17 << 20
 class Chain:
     """Wraps the handlers of one server."""
 
-    def __init__(self, resolver: AccessResolver, *, strict: bool = False) -> None:
-        """`strict`: an error whose reason the RPC does not declare counts as a defect."""
+    def __init__(
+        self, resolver: AccessResolver, *, cell: int | None = None, strict: bool = False
+    ) -> None:
+        """Wraps handlers for the repositories of one cell, or (None) of all.
+
+        `strict`: an error whose reason the RPC does not declare counts as a defect.
+        """
         self.resolver = resolver
+        self.cell = cell
         self.strict = strict
 
     def handlers(
@@ -84,7 +90,7 @@ class _Rpc:
         self.handler = handler
         self.path = path
         self.policy = policy
-        self.admission = Admission(chain.resolver, policy)
+        self.admission = Admission(chain.resolver, policy, chain.cell)
         self.limit = MAX_STREAM_MESSAGE_BYTES if policy.large_messages else MAX_MESSAGE_BYTES
         self.request_type = GetMessageClass(method.input_type)
 

@@ -106,7 +106,8 @@ class ServiceServer:
             options=_OPTIONS,
             maximum_concurrent_rpcs=runtime.settings.max_concurrent_rpcs,
         )
-        chain = Chain(resolver, strict=runtime.strict)
+        cell = runtime.settings.cell_of(name)
+        chain = Chain(resolver, cell=cell, strict=runtime.strict)
         reflection = Reflection([*listed, "grpc.reflection.v1.ServerReflection"])
         self._server.add_generic_rpc_handlers(
             (

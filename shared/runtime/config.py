@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@]+):[0-9]{1,5}$")]
+# As large as the column that holds it.
+Cell = Annotated[int, Field(ge=0, le=32767)]
 SERVICES = ("auth", "repo", "chunk", "lock")
 
 
 class ConfigError(Exception):
     """A setting is wrong; the text is one sentence for the operator."""
+
+
+class CellAddresses(BaseModel):
+    """Where clients reach the services of one cell, each `host:port`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repo: Address
+    chunk: Address
+    lock: Address
+
+
+def _parse_json(value: object) -> object:
+    """The value of a JSON text; of a file, the value itself."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -56,6 +84,13 @@ class Settings(BaseSettings):
     )
     chunk_address: str | None = Field(
         None, description="where repo reaches chunk; default: this machine, chunk_port"
+    )
+    cell: Cell = Field(0, description="number of the cell whose repositories this server holds")
+    cells: Annotated[dict[Cell, CellAddresses], NoDecode, BeforeValidator(_parse_json)] = Field(
+        {},
+        description="for auth: where clients reach the services of each cell, as JSON, "
+        '{"1": {"repo": "host:port", "chunk": "host:port", "lock": "host:port"}}; '
+        "its own cell may be left out if its services are beside it, at the usual ports",
     )
     pool_size: PositiveInt = Field(10, description="database connections per service")
     registration_open: bool = Field(True, description="whether anyone may create an account")
@@ -100,6 +135,10 @@ class Settings(BaseSettings):
     def port(self, service: str) -> int:
         """The configured port of one service."""
         return int(getattr(self, f"{service}_port"))
+
+    def cell_of(self, service: str) -> int | None:
+        """The cell whose repositories a service holds; None = it answers for those of all cells."""
+        return None if service == "auth" else self.cell
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -44,6 +44,16 @@ def test_the_field_that_names_the_repository_is_there(rpc: Rpc) -> None:
 
 
 @every_rpc
+def test_the_repository_is_the_first_field(rpc: Rpc) -> None:
+    """Of the request, or of the header that a stream begins with."""
+    message = rpc.method.input_type
+    for name in filter(None, rpc.access.repository_field.split(".")):
+        [first] = [field for field in MESSAGES[message].field if field.number == 1]
+        assert first.name == name
+        message = first.type_name
+
+
+@every_rpc
 def test_reasons_are_sorted_and_not_common(rpc: Rpc) -> None:
     names = [ErrorReason.Name(reason) for reason in rpc.access.reasons]  # raises if unknown
     assert names == sorted(set(names))

@@ -42,6 +42,10 @@ def test_help_lists_every_setting(tmp_path: Path) -> None:
         (("up",), {"DITS_CONFIG": "nowhere.toml"}, "nowhere.toml, named by DITS_CONFIG, does not exist"),
         (("migrate",), {"DITS_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "The database cannot be used"),
         (("up",), {"DITS_SERVER_KEY": "short"}, "The setting server_key is wrong"),
+        (("up",), {"DITS_CELLS": "{"}, "The setting cells is wrong"),
+        (("up", "--cells", '{"1": {"repo": "a:1"}}'), {}, "The setting cells.1.chunk is wrong"),
+        (("up",), {"DITS_CELLS": '{"1": {"repo": "a", "chunk": "b:1", "lock": "c:1"}}'},
+         "The setting cells.1.repo is wrong"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence(

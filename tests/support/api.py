@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -32,7 +32,11 @@ from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
 from google.rpc import error_details_pb2, status_pb2
 
 from services.suite import Suite
+from shared.db.listen import Listener
 from shared.formats import credentials
+from shared.rpc.server import Runtime
+from shared.runtime.config import Settings
+from shared.runtime.server_key import ServerKey
 
 Metadata = tuple[tuple[str, str], ...]
 _numbers = itertools.count(1)
@@ -155,6 +159,20 @@ class Api:
             user.id,
             permission,
         )
+
+
+@asynccontextmanager
+async def running_suite(dsn: str, settings: Settings) -> AsyncIterator[Api]:
+    """Runs the four services with these settings."""
+    key = ServerKey.load(settings.server_key, settings.data_dir)
+    suite = Suite(Runtime(settings, dsn, key, Listener(dsn), strict=True))
+    await suite.start()
+    running = Api(suite, dsn)
+    try:
+        yield running
+    finally:
+        await running.close()
+        await suite.stop()
 
 
 @dataclass(slots=True)

@@ -72,5 +72,10 @@ class LocalAccess:
             # Anonymous callers are asked to log in, whether the repository exists or not.
             raise unauthenticated() if caller is None else not_found("repository", repository)
         return RepositoryAccess(
-            row["id"], row["owner"], row["name"], Permission(row["permission"]), row["read_only"]
+            row["id"],
+            row["owner"],
+            row["name"],
+            Permission(row["permission"]),
+            row["read_only"],
+            row["cell"],
         )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dits.auth.v1 import access_service_pb2 as pb
 
+from services.auth.access.cells import locate_cell
 from services.auth.access.decisions import LocalAccess
 from shared.rpc.call import Call, Caller, RepositoryAccess
+from shared.runtime.config import Settings
 
 
 class AccessService:
     """The RPCs of dits.auth.v1.AccessService."""
 
-    def __init__(self, access: LocalAccess) -> None:
+    def __init__(self, access: LocalAccess, settings: Settings) -> None:
         self._access = access
+        self._settings = settings
 
     async def CheckAccess(
         self, request: pb.CheckAccessRequest, call: Call
@@ -25,6 +28,22 @@ class AccessService:
             if access.repository is None
             else _repository_message(access.repository),
         )
+
+    async def LocateRepository(
+        self, request: pb.LocateRepositoryRequest, call: Call
+    ) -> pb.LocateRepositoryResponse:
+        """Returns the cell of a repository and where clients reach it."""
+        del request
+        repository = call.repository
+        addresses = locate_cell(self._settings, repository.cell)
+        response = pb.LocateRepositoryResponse(
+            repository_id=str(repository.id), cell=repository.cell
+        )
+        if addresses is not None:
+            response.repo_address = addresses.repo
+            response.chunk_address = addresses.chunk
+            response.lock_address = addresses.lock
+        return response
 
 
 def _caller_message(caller: Caller) -> pb.Caller:
@@ -45,4 +64,5 @@ def _repository_message(repository: RepositoryAccess) -> pb.RepositoryAccess:
         name=repository.name,
         permission=repository.permission.value,  # type: ignore[arg-type]
         read_only=repository.read_only,
+        cell=repository.cell,
     )

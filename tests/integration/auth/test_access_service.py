@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from dits.auth.v1.access_service_pb2 import CheckAccessRequest
+from dits.auth.v1.access_service_pb2 import (
+    CheckAccessRequest,
+    LocateRepositoryRequest,
+    LocateRepositoryResponse,
+)
 from dits.auth.v1.account_service_pb2 import GetMeRequest
+from dits.repo.v1.repository_service_pb2 import VISIBILITY_PUBLIC
 from grpc import StatusCode
 
 from shared.formats import credentials
-from tests.support.api import Api, refused
+from shared.runtime.config import CellAddresses, Settings
+from tests.support.api import Api, refused, running_suite
+from tests.support.cells import move_to
 
 
 async def test_check_access_tells_who_is_asking(api: Api) -> None:
@@ -37,3 +44,58 @@ async def test_scopes_limit_an_api_token(api: Api) -> None:
     with refused(StatusCode.PERMISSION_DENIED, "SCOPE_MISSING") as refusal:
         await api.accounts.GetMe(GetMeRequest(), metadata=reader.auth)
     assert refusal.metadata == {"required": "user:read"}
+
+
+async def test_check_access_names_the_cell(api: Api) -> None:
+    ada = await api.account()
+    repository = await api.repository(ada)
+    request = CheckAccessRequest(repository=repository.id)
+    for cell in (0, 7):
+        await move_to(api, ada, cell)
+        answer = await api.access.CheckAccess(request, metadata=ada.auth)
+        assert answer.repository.cell == cell
+
+
+async def test_a_repository_beside_auth_has_no_addresses_of_its_own(api: Api) -> None:
+    ada = await api.account("ada")
+    repository = await api.repository(ada, "films", visibility=VISIBILITY_PUBLIC)
+    answer = await api.access.LocateRepository(LocateRepositoryRequest(repository="Ada/FILMS"))
+    assert answer == LocateRepositoryResponse(repository_id=repository.id, cell=0)
+
+
+async def test_the_addresses_of_a_cell_are_those_of_the_settings(
+    dsn: str, settings: Settings
+) -> None:
+    cells = {
+        number: CellAddresses(repo=f"r{number}:1", chunk=f"c{number}:2", lock=f"[::{number}]:3")
+        for number in (0, 1)
+    }
+    async with running_suite(dsn, settings.model_copy(update={"cells": cells})) as api:
+        ada = await api.account()
+        repository = await api.repository(ada)
+        request = LocateRepositoryRequest(repository=repository.id)
+        for cell in (0, 1):
+            await move_to(api, ada, cell)
+            answer = await api.access.LocateRepository(request, metadata=ada.auth)
+            assert answer == LocateRepositoryResponse(
+                repository_id=repository.id,
+                cell=cell,
+                repo_address=f"r{cell}:1",
+                chunk_address=f"c{cell}:2",
+                lock_address=f"[::{cell}]:3",
+            )
+        await move_to(api, ada, 2)
+        with refused(StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE") as refusal:
+            await api.access.LocateRepository(request, metadata=ada.auth)
+        assert refusal.metadata == {"dependency": "cell 2"}
+
+
+async def test_only_who_may_see_a_repository_is_told_where_it_is(api: Api) -> None:
+    ada, bob = await api.account(), await api.account()
+    request = LocateRepositoryRequest(repository=(await api.repository(ada)).id)
+    machine = await api.api_token(ada, "lock:write")
+    assert (await api.access.LocateRepository(request, metadata=machine.auth)).cell == 0
+    with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+        await api.access.LocateRepository(request, metadata=bob.auth)
+    with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
+        await api.access.LocateRepository(request)

@@ -209,7 +209,7 @@ async def test_silence_is_broken_by_checkpoints(studio: Studio) -> None:
     key = studio.api.suite._runtime.key
     try:
         watching_ = watch.Watching(database, key, Feed(database), checkpoint_seconds=0.01)
-        repo = RepositoryAccess(UUID(studio.repo.id), "", "", Permission.READ, read_only=False)
+        repo = RepositoryAccess(UUID(studio.repo.id), "", "", Permission.READ, False, 0)
         call = Call("/Watch", "test", access=Access(None, repo))
         stream = watching_.Watch(pb.WatchRequest(repository=studio.repo.id), call)
         messages = [await anext(stream) for _ in range(3)]

@@ -95,6 +95,7 @@ class RepositoryAccess(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     PERMISSION_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
+    CELL_FIELD_NUMBER: _builtins.int
     repository_id: _builtins.str
     """UUID of the repository."""
     owner: _builtins.str
@@ -105,6 +106,10 @@ class RepositoryAccess(_message.Message):
     """The right of the account, before the scopes of an API token are applied."""
     read_only: _builtins.bool
     """True while the repository is archived or disabled: nothing in it can change."""
+    cell: _builtins.int
+    """Number of the cell that holds it: 0 unless the server has several. The services of another cell refuse it with
+    WRONG_CELL.
+    """
     def __init__(
         self,
         *,
@@ -113,10 +118,11 @@ class RepositoryAccess(_message.Message):
         name: _builtins.str = ...,
         permission: _permission_pb2.Permission.ValueType = ...,
         read_only: _builtins.bool = ...,
+        cell: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "owner", b"owner", "permission", b"permission", "read_only", b"read_only", "repository_id", b"repository_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "name", b"name", "owner", b"owner", "permission", b"permission", "read_only", b"read_only", "repository_id", b"repository_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -173,3 +179,66 @@ class CheckAccessResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckAccessResponse: _TypeAlias = CheckAccessResponse  # noqa: Y015
+
+@_typing.final
+class LocateRepositoryRequest(_message.Message):
+    """Request of LocateRepository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateRepositoryRequest: _TypeAlias = LocateRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class LocateRepositoryResponse(_message.Message):
+    """Response of LocateRepository. An address is `host:port`, for TLS if and only if the client uses TLS for auth.
+    Empty = where the client expects the service of this server: the host at which it reached auth, and the port after
+    auth's for repo, the second for chunk, the third for lock.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_ID_FIELD_NUMBER: _builtins.int
+    CELL_FIELD_NUMBER: _builtins.int
+    REPO_ADDRESS_FIELD_NUMBER: _builtins.int
+    CHUNK_ADDRESS_FIELD_NUMBER: _builtins.int
+    LOCK_ADDRESS_FIELD_NUMBER: _builtins.int
+    repository_id: _builtins.str
+    """UUID of the repository."""
+    cell: _builtins.int
+    """Number of the cell that holds it."""
+    repo_address: _builtins.str
+    """Where RepositoryService, RefService, CommitService and TreeService answer for it."""
+    chunk_address: _builtins.str
+    """Where ChunkService answers for it."""
+    lock_address: _builtins.str
+    """Where LockService answers for it."""
+    def __init__(
+        self,
+        *,
+        repository_id: _builtins.str = ...,
+        cell: _builtins.int = ...,
+        repo_address: _builtins.str = ...,
+        chunk_address: _builtins.str = ...,
+        lock_address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "chunk_address", b"chunk_address", "lock_address", b"lock_address", "repo_address", b"repo_address", "repository_id", b"repository_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateRepositoryResponse: _TypeAlias = LocateRepositoryResponse  # noqa: Y015

@@ -41,6 +41,11 @@ class AccessServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessResponse.FromString,
                 _registered_method=True)
+        self.LocateRepository = channel.unary_unary(
+                '/dits.auth.v1.AccessService/LocateRepository',
+                request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryResponse.FromString,
+                _registered_method=True)
 
 
 class AccessServiceServicer:
@@ -60,6 +65,20 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LocateRepository(self, request, context):
+        """Tells where the services answer that hold a repository: a server may keep its repositories in several cells,
+        each with repo, chunk and lock services of its own. A client asks once before it works with a repository; the
+        answer holds until a call fails with WRONG_CELL. Needs READ; an API token needs no scope.
+
+        If the server holds the repository but was not told where its cell answers, it fails with
+        DEPENDENCY_UNAVAILABLE.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccessServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -67,6 +86,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.CheckAccess,
                     request_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessResponse.SerializeToString,
+            ),
+            'LocateRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.LocateRepository,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -98,6 +122,33 @@ class AccessService:
             '/dits.auth.v1.AccessService/CheckAccess',
             dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LocateRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccessService/LocateRepository',
+            dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,16 @@ class AccessServiceStub:
 
     Errors: none beyond the common ones.
     """
+    LocateRepository: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.LocateRepositoryRequest, _access_service_pb2.LocateRepositoryResponse]
+    """Tells where the services answer that hold a repository: a server may keep its repositories in several cells,
+    each with repo, chunk and lock services of its own. A client asks once before it works with a repository; the
+    answer holds until a call fails with WRONG_CELL. Needs READ; an API token needs no scope.
+
+    If the server holds the repository but was not told where its cell answers, it fails with
+    DEPENDENCY_UNAVAILABLE.
+
+    Errors: none beyond the common ones.
+    """
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
@@ -56,6 +66,16 @@ class AccessServiceAsyncStub(AccessServiceStub):
     answers for the anonymous caller, who may read public repositories.
 
     The answer may be kept for at most 5 seconds.
+
+    Errors: none beyond the common ones.
+    """
+    LocateRepository: _aio.UnaryUnaryMultiCallable[_access_service_pb2.LocateRepositoryRequest, _access_service_pb2.LocateRepositoryResponse]  # type: ignore[assignment]
+    """Tells where the services answer that hold a repository: a server may keep its repositories in several cells,
+    each with repo, chunk and lock services of its own. A client asks once before it works with a repository; the
+    answer holds until a call fails with WRONG_CELL. Needs READ; an API token needs no scope.
+
+    If the server holds the repository but was not told where its cell answers, it fails with
+    DEPENDENCY_UNAVAILABLE.
 
     Errors: none beyond the common ones.
     """
@@ -75,6 +95,22 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         answers for the anonymous caller, who may read public repositories.
 
         The answer may be kept for at most 5 seconds.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def LocateRepository(
+        self,
+        request: _access_service_pb2.LocateRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.LocateRepositoryResponse, _abc.Awaitable[_access_service_pb2.LocateRepositoryResponse]]:
+        """Tells where the services answer that hold a repository: a server may keep its repositories in several cells,
+        each with repo, chunk and lock services of its own. A client asks once before it works with a repository; the
+        answer holds until a call fails with WRONG_CELL. Needs READ; an API token needs no scope.
+
+        If the server holds the repository but was not told where its cell answers, it fails with
+        DEPENDENCY_UNAVAILABLE.
 
         Errors: none beyond the common ones.
         """

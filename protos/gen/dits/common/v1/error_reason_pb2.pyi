@@ -144,6 +144,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     PreconditionFailure lists up to 20 paths.
     Metadata: count, path, branch, base, newer.
     """
+    ERROR_REASON_WRONG_CELL: _ErrorReason.ValueType  # 81
+    """FAILED_PRECONDITION. The repository is in the cell `cell`, and this server holds another one.
+    AccessService.LocateRepository says where to call.
+    Metadata: cell.
+    """
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 90
     """RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.
     Metadata: field, limit, count.
@@ -304,6 +309,11 @@ commit first. `count` is the number of such paths, `path` the first, `branch` th
 the default branch), `base` the base commit, `newer` a commit of the branch that has the change.
 PreconditionFailure lists up to 20 paths.
 Metadata: count, path, branch, base, newer.
+"""
+ERROR_REASON_WRONG_CELL: ErrorReason.ValueType  # 81
+"""FAILED_PRECONDITION. The repository is in the cell `cell`, and this server holds another one.
+AccessService.LocateRepository says where to call.
+Metadata: cell.
 """
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 90
 """RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.

@@ -1,0 +1,22 @@
+"""Where clients reach the services of a cell."""
+
+from __future__ import annotations
+
+import structlog
+
+from shared.errors import dependency_unavailable
+from shared.runtime.config import CellAddresses, Settings
+
+log = structlog.get_logger(__name__)
+
+
+def locate_cell(settings: Settings, cell: int) -> CellAddresses | None:
+    """Returns the addresses of a cell; None = beside this server, of whose cell nothing else is set.
+
+    Raises DEPENDENCY_UNAVAILABLE for another cell without addresses.
+    """
+    addresses = settings.cells.get(cell)
+    if addresses is None and cell != settings.cell:
+        log.error("a cell without addresses", cell=cell)
+        raise dependency_unavailable(f"cell {cell}")
+    return addresses

@@ -1,0 +1,49 @@
+"""A server with two cells: one auth, and two times repo, chunk and lock.
+
+They share a database: what is tested is who answers for a repository, not where its rows lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from shared.runtime.config import CellAddresses, Settings
+from tests.support.api import Account, Api, running_suite
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The running services.
+
+    Attributes:
+        first: auth, and cell 0.
+        second: cell 1; its own auth is only asked by its services.
+    """
+
+    first: Api
+    second: Api
+
+    async def account_in_second(self, username: str) -> Account:
+        """A new user whose repositories are in cell 1."""
+        account = await self.first.account(username)
+        await move_to(self.first, account, 1)
+        return account
+
+
+async def move_to(api: Api, account: Account, cell: int) -> None:
+    """Says that the repositories of a user are in a cell."""
+    await api.fetch("UPDATE namespaces SET cell = $2 WHERE owner_id = $1", account.id, cell)
+
+
+@asynccontextmanager
+async def running_cells(dsn: str, settings: Settings) -> AsyncIterator[Cells]:
+    """Runs both cells."""
+    folder = settings.data_dir
+    second = {"cell": 1, "region": "second", "data_dir": folder / "second"}
+    async with running_suite(dsn, settings.model_copy(update=second)) as there:
+        addresses = {name: there.addresses[name] for name in CellAddresses.model_fields}
+        first = {"cells": {1: CellAddresses(**addresses)}, "data_dir": folder / "first"}
+        async with running_suite(dsn, settings.model_copy(update=first)) as here:
+            yield Cells(here, there)
