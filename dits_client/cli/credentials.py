@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,8 @@ class Credentials:
 
 
 def _parse_login(stored: dict[str, Any]) -> Login:
-    return Login(**{**stored, "endpoints": Endpoints(**stored["endpoints"])})
+    endpoints = Endpoints(**stored["endpoints"])
+    return Login(**{**stored, "endpoints": replace(endpoints, named=tuple(endpoints.named))})
 
 
 def config_directory() -> Path:

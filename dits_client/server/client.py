@@ -42,12 +42,18 @@ class Client:
         """Close every connection."""
         self.channels.close()
 
-    def locate_repository(self, repository: str) -> Endpoints:  # noqa: ARG002 - see the docstring
-        """Return the addresses of the services that hold a repository.
+    def locate_repository(self, repository: str) -> Endpoints:
+        """Return the addresses of the services that hold a repository, as the server tells them.
 
-        Every call about a repository uses them. A server holds all its repositories itself.
+        Every call about a repository uses them.
         """
-        return self.endpoints
+        from dits.auth.v1.access_service_pb2 import LocateRepositoryRequest
+
+        request = LocateRepositoryRequest(repository=repository)
+        found = self.call(self.access.LocateRepository, request)
+        return self.endpoints.relocate(
+            repo=found.repo_address, chunk=found.chunk_address, lock=found.lock_address
+        )
 
     def call(
         self, method: Callable[..., Response], request: object, timeout: float = TIMEOUT

@@ -20,6 +20,8 @@ class Endpoints:
     chunk: str
     lock: str
     tls: bool = False
+    # The services whose addresses the user named: what a server says of them does not count.
+    named: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, server: str, environ: Mapping[str, str] | None = None) -> Self:
@@ -41,12 +43,22 @@ class Endpoints:
 
     def override(self, environ: Mapping[str, str]) -> Self:
         """Return a copy with the addresses that DITS_AUTH, DITS_REPO, DITS_CHUNK and DITS_LOCK name."""
+        given = {name: environ.get(f"DITS_{name.upper()}", "") for name in SERVICES}
+        named = tuple(name for name in SERVICES if given[name] or name in self.named)
+        return replace(self._with(given), named=named)
+
+    def relocate(self, **addresses: str) -> Self:
+        """Return a copy with the addresses that the server names, but for those that the user named."""
+        return self._with({k: v for k, v in addresses.items() if k not in self.named})
+
+    def _with(self, addresses: Mapping[str, str]) -> Self:
+        """Return a copy with other addresses for some services; empty = the same."""
         return replace(
             self,
-            auth=environ.get("DITS_AUTH") or self.auth,
-            repo=environ.get("DITS_REPO") or self.repo,
-            chunk=environ.get("DITS_CHUNK") or self.chunk,
-            lock=environ.get("DITS_LOCK") or self.lock,
+            auth=addresses.get("auth") or self.auth,
+            repo=addresses.get("repo") or self.repo,
+            chunk=addresses.get("chunk") or self.chunk,
+            lock=addresses.get("lock") or self.lock,
         )
 
     @property

@@ -61,6 +61,13 @@ def test_single_services_may_be_elsewhere() -> None:
     assert found.repo == "localhost:50052"
 
 
+def test_the_server_moves_the_addresses_that_the_user_did_not_name() -> None:
+    found = Endpoints.parse("localhost", {"DITS_CHUNK": "store:1"})
+    moved = found.relocate(repo="there:1", chunk="there:2", lock="")
+    assert (moved.auth, moved.repo) == ("localhost:50051", "there:1")
+    assert (moved.chunk, moved.lock) == ("store:1", "localhost:50054")
+
+
 def login(server: str = "localhost") -> Login:
     return Login(Endpoints.parse(server), "secret", "id", "ada", "Ada", "ada@example.org")
 
