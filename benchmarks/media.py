@@ -17,20 +17,18 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import folders
-from benchmarks.server import Server, running
+from benchmarks.media_tools import MAKERS, Tool
 
 STEPS = ("first push", "unchanged", "second version", "restore")
 MB = 1_000_000
@@ -44,19 +42,6 @@ class Step:
     memory: int
     stored: int
     sent: int = 0
-
-
-@dataclass(slots=True)
-class Tool:
-    """How to use one tool in a scratch folder."""
-
-    name: str
-    push: Callable[[Path], Sequence[str]]
-    restore: Callable[[Path], Sequence[str]]
-    store: Path
-    environment: dict[str, str] = field(default_factory=dict)
-    reports: bool = False
-    server: Server | None = None
 
 
 def main() -> None:
@@ -92,7 +77,10 @@ def _measure(tool: Tool, first: Path, second: Path, scratch: Path) -> dict[str, 
     """The four steps with one tool."""
     work, restored = scratch / "work", scratch / "restored"
     folders.copy_folder(first, work)
-    _prepare(tool, work)
+    if tool.prepare:
+        subprocess.run(
+            tool.prepare, cwd=work, env=tool.environment, check=True, capture_output=True
+        )
     steps = {}
     for step in STEPS[:2]:
         os.sync()
@@ -109,12 +97,6 @@ def _measure(tool: Tool, first: Path, second: Path, scratch: Path) -> dict[str, 
             f"{tool.name} restored {different[0]} wrongly, and {len(different)} in all"
         )
     return steps
-
-
-def _prepare(tool: Tool, work: Path) -> None:
-    if tool.name == "dits":
-        command = [sys.executable, "-P", "-m", "dits_client", "init", "--repository", "bench"]
-        subprocess.run(command, cwd=work, env=tool.environment, check=True, capture_output=True)
 
 
 def _replace(work: Path, second: Path) -> None:
@@ -159,77 +141,6 @@ def _peak(pid: int) -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-@contextmanager
-def _dits(scratch: Path) -> Iterator[Tool]:
-    with running(scratch / "data") as server:
-        environment = {
-            **os.environ,
-            "DITS_CONFIG_DIR": str(scratch / "home"),
-            **{f"DITS_{name.upper()}": address for name, address in server.addresses.items()},
-        }
-        dits = [sys.executable, "-P", "-m", "dits_client"]
-        login = [*dits, "login", "--username", server.username, "--password-stdin"]
-        for command, given in ((login, server.password), ([*dits, "repo", "create", "bench"], "")):
-            subprocess.run(
-                command, env=environment, input=given, text=True, check=True, capture_output=True
-            )
-        yield Tool(
-            "dits",
-            lambda _: [*dits, "push", "-m", "version", "--json"],
-            lambda target: [*dits, "clone", "bench", str(target), "--json"],
-            scratch / "data" / "chunks",
-            environment,
-            reports=True,
-            server=server,
-        )
-
-
-@contextmanager
-def _restic(scratch: Path) -> Iterator[Tool]:
-    environment = {**os.environ, "RESTIC_PASSWORD": "bench", "HOME": str(scratch)}
-    restic = ["restic", "-q", "-r", str(scratch / "store")]
-    subprocess.run([*restic, "init"], env=environment, check=True, capture_output=True)
-    yield Tool(
-        "restic",
-        lambda _: [*restic, "backup", "."],
-        lambda target: [*restic, "restore", "latest", "--target", str(target)],
-        scratch / "store",
-        environment,
-    )
-
-
-@contextmanager
-def _borg(scratch: Path) -> Iterator[Tool]:
-    environment = {
-        **os.environ,
-        "HOME": str(scratch),
-        "BORG_REPO": str(scratch / "store"),
-        "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
-    }
-    subprocess.run(["borg", "init", "-e", "none"], env=environment, check=True, capture_output=True)
-    numbers = iter(range(100))
-    made: list[str] = []
-
-    def push(_: Path) -> Sequence[str]:
-        made.append(f"v{next(numbers)}")
-        return ["borg", "create", f"::{made[-1]}", "."]
-
-    yield Tool(
-        "borg",
-        push,
-        lambda _: ["borg", "extract", f"::{made[-1]}"],
-        scratch / "store",
-        environment,
-    )
-
-
-MAKERS: dict[str, Callable[[Path], AbstractContextManager[Tool]]] = {
-    "dits": _dits,
-    "restic": _restic,
-    "borg": _borg,
-}
 
 
 def _table(
