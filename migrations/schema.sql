@@ -47,13 +47,14 @@ BEGIN
                        jsonb_strip_nulls(e.alike) || jsonb_build_object('locks', e.locks))
     FROM (
         SELECT jsonb_build_object(
-                   'type', l.lock_type, 'owner_id', l.owner_id, 'owner', u.username, 'reason', l.reason,
+                   'type', 'LOCK_TYPE_' || upper(l.lock_type), 'holder_id', l.owner_id, 'holder', u.username,
+                   'reason', l.reason,
                    'lock_time', l.locked_at, 'expire_time', l.expires_at, 'base_commit', l.locked_at_commit,
                    'release_on_push', l.release_on_push, 'cause', p_cause) AS alike,
                l.locks
         FROM (
             SELECT k.lock_type, k.owner_id, k.reason, k.locked_at, k.expires_at, k.release_on_push, k.locked_at_commit,
-                   jsonb_agg(jsonb_build_object('id', k.id, 'path', k.path, 'fence', k.fence)
+                   jsonb_agg(jsonb_build_object('lock_id', k.id, 'path', k.path, 'fence', k.fence::text)
                              ORDER BY k.path, k.fence) AS locks,
                    min(k.path) AS first_path, min(k.fence) AS first_fence
             FROM unnest(p_lock_ids) AS named (id)

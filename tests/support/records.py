@@ -1,17 +1,30 @@
-"""Holds what a test has written into the shared tables against the closed lists."""
+"""Holds what a test has written into the shared tables against the closed lists and the protos."""
 
 from __future__ import annotations
 
 import asyncpg
+from dits.common.v1.event_pb2 import Event, EventType
+from google.protobuf import json_format
 
 from shared.records.audit import AuditAction
+from shared.records.events import TYPES, payload_field
 
 
 async def check_records(dsn: str) -> None:
-    """Fails if the database has an audit row whose action is not in the list."""
+    """Fails if an action or event is in no list, or a payload is not the JSON of its message."""
     connection = await asyncpg.connect(dsn)
     try:
         audited = await connection.fetch("SELECT DISTINCT action FROM audit_log")
+        events = await connection.fetch("SELECT DISTINCT type, payload FROM events")
     finally:
         await connection.close()
     assert {row["action"] for row in audited} <= set(AuditAction)
+    for row in events:
+        parse_event(row["type"], row["payload"])
+
+
+def parse_event(name: str, payload: str) -> Event:
+    """The kind and the payload of a stored event; fails if either is unknown in any part."""
+    kind = TYPES[name]
+    text = f'{{"type": "{EventType.Name(kind)}", "{payload_field(kind)}": {payload}}}'
+    return json_format.Parse(text, Event())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from dits.common.v1.event_pb2 import EventType
 from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock.locks import messages, rules
@@ -75,7 +76,7 @@ async def _settle(
     repo_id, me = call.repository.id, call.caller.user_id
     own = await connection.fetch(Q.own_locks, repo_id, ids, me, now)
     expired = [row["lock_id"] for row in own if row["is_expired"]]
-    await end(connection, repo_id, expired, now, End("lock.released", me))
+    await end(connection, repo_id, expired, now, End(EventType.EVENT_TYPE_LOCK_RELEASED, me))
     return own
 
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from dits.common.v1.event_pb2 import EventType
+
 from shared.db import sql
 from shared.db.pool import Connection
+from shared.records.events import NAMES
 
 Q = sql.load(__file__)
 
@@ -24,7 +27,7 @@ class End:
         action: for the history.
     """
 
-    event: str
+    event: EventType.ValueType
     actor_id: UUID
     action: str = "released"
     reason: str | None = None
@@ -37,7 +40,7 @@ async def end(
     if not ids:
         return set()
     rows = await connection.fetch(
-        Q.end_locks, repo_id, ids, now, how.action, how.actor_id, how.reason, how.event
+        Q.end_locks, repo_id, ids, now, how.action, how.actor_id, how.reason, NAMES[how.event]
     )
     return {str(row["lock_id"]) for row in rows if row["action"] != "expired"}
 

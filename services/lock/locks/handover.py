@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
+from dits.common.v1.event_pb2 import EventType
 from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock.locks import messages, notifications, rules
@@ -43,7 +44,7 @@ class HandingOver:
             row = await _find(connection, repo_id, lock_id, now)
             if row["id"] is None:
                 return pb.ForceReleaseLockResponse(already_ended=True, server_time=stamp)
-            how = End("lock.force_released", me, "force_released", reason)
+            how = End(EventType.EVENT_TYPE_LOCK_FORCE_RELEASED, me, "force_released", reason)
             await end(connection, repo_id, [lock_id], now, how)
             owner_id = row["owner_id"]
             if owner_id != me:
@@ -101,7 +102,7 @@ async def _transfer(
     if obstacle is not None:
         raise lock_held([messages.lock_conflict(row["path"], messages.lock(obstacle, me))])
     action = "released" if is_mine else "force_released"
-    how = End("lock.transferred", me, action, f"handed on to {heir['username']}")
+    how = End(EventType.EVENT_TYPE_LOCK_TRANSFERRED, me, action, f"handed on to {heir['username']}")
     await end(connection, repo_id, [lock_id], now, how)
     new = await connection.fetchrow(
         Q.hand_over,

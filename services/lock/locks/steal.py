@@ -9,6 +9,8 @@ from itertools import groupby
 from operator import attrgetter
 from uuid import UUID
 
+from dits.common.v1.event_pb2 import EventType
+
 from services.lock.locks import notifications, rules
 from services.lock.locks.ends import End, end
 from shared.db import sql
@@ -100,9 +102,15 @@ async def take(
         locks = list(group)
         ids = [lock.id for lock in locks]
         if owner_id == me:
-            await end(connection, call.repository.id, ids, now, End("lock.released", me))
+            await end(
+                connection,
+                call.repository.id,
+                ids,
+                now,
+                End(EventType.EVENT_TYPE_LOCK_RELEASED, me),
+            )
             continue
-        how = End("lock.stolen", me, "force_released", reason)
+        how = End(EventType.EVENT_TYPE_LOCK_STOLEN, me, "force_released", reason)
         await end(connection, call.repository.id, ids, now, how)
         for lock in locks:
             await audit(

@@ -14,16 +14,18 @@ import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
+from dits.common.v1.event_pb2 import LockPayload
 from dits.lock.v1 import lock_service_pb2 as pb
+from google.protobuf import json_format
 
-from services.lock.locks import messages
 from services.lock.locks.change_signal import Feed
 from shared.db import sql
 from shared.db.pool import Database, Row
 from shared.errors import DomainError, cursor_too_old, invalid_field
+from shared.records.events import TYPES
 from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
 
@@ -32,10 +34,6 @@ Q = sql.load(__file__)
 CHECKPOINT_SECONDS = 15.0
 BATCH = 100
 _MAC_BYTES = 16
-_TYPES = {
-    f"lock.{name.removeprefix('LOCK_EVENT_TYPE_').lower()}": value
-    for name, value in pb.LockEventType.items()
-}
 
 Position = tuple[str, int]
 
@@ -113,25 +111,39 @@ async def _wait(signal: asyncio.Event, seconds: float) -> None:
 
 
 def _event(row: Row, caller_id: UUID | None) -> pb.LockEvent:
-    """An event as announce_locks() has written it: what its locks have in common, and each of them."""
-    payload = json.loads(row["payload"])
-    common = {
-        "owner_id": UUID(payload["owner_id"]),
-        "owner": payload["owner"],
-        "lock_type": payload["type"],
-        "reason": payload.get("reason"),
-        "locked_at": datetime.fromisoformat(payload["lock_time"]),
-        "expires_at": datetime.fromisoformat(payload["expire_time"]),
-        "release_on_push": payload["release_on_push"],
-        "locked_at_commit": payload.get("base_commit"),
-    }
+    """An event with its locks, each with what they have in common."""
+    payload = _payload(row["payload"])
+    holder_id = payload.holder_id
+    locks = [
+        pb.Lock(
+            id=lock.lock_id,
+            path=lock.path,
+            type=payload.type,
+            holder_id=holder_id,
+            holder=payload.holder,
+            ours=holder_id == str(caller_id),
+            reason=payload.reason,
+            fence=lock.fence,
+            lock_time=payload.lock_time,
+            expire_time=payload.expire_time,
+            release_on_push=payload.release_on_push,
+            base_commit=payload.base_commit,
+        )
+        for lock in payload.locks
+    ]
     return pb.LockEvent(
-        type=_TYPES[row["type"]],
+        type=TYPES[row["type"]],
         time=row["created_at"],
         actor_id=str(row["actor_id"] or ""),
-        locks=[messages.lock({**common, **lock}, caller_id) for lock in payload["locks"]],
-        reason=payload.get("cause", ""),
+        locks=locks,
+        reason=payload.cause,
     )
+
+
+# All watchers of a repository read the same events at the same time.
+@lru_cache(maxsize=64)
+def _payload(text: str) -> LockPayload:
+    return json_format.Parse(text, LockPayload(), ignore_unknown_fields=True)
 
 
 def _bad_cursor() -> DomainError:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from dits.common.v1.event_pb2 import BranchPayload, EventType, PushPayload
+
 from services.repo.history import ancestry, change_rules
 from services.repo.history.ancestry import Node
 from services.repo.history.diff import Changes, Trees
@@ -20,6 +22,7 @@ from shared.errors import (
     not_fast_forward,
     not_found,
 )
+from shared.records.events import emit
 from shared.rpc.call import Call, RepositoryAccess
 from shared.rpc.policy import Permission
 
@@ -66,7 +69,8 @@ async def create_branch(connection: Connection, call: Call, name: str, head: str
     created = await _insert_branch(connection, call, name, head)
     if created is not None:
         await _count_branches(connection, repository_id, 1)
-        await _announce(connection, call, "branch.created", name, "", head)
+        payload = BranchPayload(branch=name, after=head)
+        await emit(connection, call, EventType.EVENT_TYPE_BRANCH_CREATED, repository_id, payload)
         return created
     row = await connection.fetchrow(Q.lock_branches, repository_id, [name])
     if row is None:
@@ -117,7 +121,8 @@ async def delete_branch(connection: Connection, call: Call, name: str, expected:
     _check_protection(row, call.repository, is_forward=False)
     await connection.execute(Q.delete_branch, repository_id, name)
     await _count_branches(connection, repository_id, -1)
-    await _announce(connection, call, "branch.deleted", name, expected, "")
+    payload = BranchPayload(branch=name, before=expected)
+    await emit(connection, call, EventType.EVENT_TYPE_BRANCH_DELETED, repository_id, payload)
 
 
 async def read_heads(
@@ -172,10 +177,10 @@ async def announce_push(
 
     The repository's own row comes last, because all pushes to a repository share it.
     """
-    repository_id, caller = call.repository.id, call.caller
-    refs = [{"branch": u.branch, "before": u.expected, "after": u.new} for u in updates]
-    payload = json.dumps({"refs": refs, "new_commits": commits, "user": caller.username})
-    await connection.execute(Q.emit, "push", repository_id, caller.user_id, payload)
+    repository_id = call.repository.id
+    moves = [BranchPayload(branch=u.branch, before=u.expected, after=u.new) for u in updates]
+    payload = PushPayload(branches=moves, new_commit_count=commits)
+    await emit(connection, call, EventType.EVENT_TYPE_PUSH, repository_id, payload)
     await connection.execute(Q.count_push, repository_id, commits, assets, size)
     await connection.execute(Q.note_push, repository_id)
 
@@ -189,15 +194,6 @@ async def _insert_branch(connection: Connection, call: Call, name: str, head: st
 
 async def _count_branches(connection: Connection, repository_id: UUID, change: int) -> None:
     await connection.execute(Q.count_branches, repository_id, change)
-
-
-async def _announce(
-    connection: Connection, call: Call, event: str, name: str, before: str, after: str
-) -> None:
-    payload = json.dumps(
-        {"branch": name, "before": before, "after": after, "user": call.caller.username}
-    )
-    await connection.execute(Q.emit, event, call.repository.id, call.caller.user_id, payload)
 
 
 async def _check_move(

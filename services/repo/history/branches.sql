@@ -32,10 +32,6 @@ DELETE FROM branches WHERE repo_id = $1 AND name = $2;
 -- Adds $2 to the repository's number of branches.
 UPDATE repository_stats SET branch_count = branch_count + $2 WHERE repo_id = $1;
 
--- name: emit
--- Announces what happened to branches.
-SELECT emit_event($1, $2, NULL, $3, $4::jsonb);
-
 -- name: count_push
 -- Adds what a push brought to the repository's counters.
 UPDATE repository_stats

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from dits.common.v1.event_pb2 import EventType
 from dits.lock.v1 import lock_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest
@@ -29,9 +30,10 @@ from tests.support.locks import SHARED, Studio
 
 # An event about a lock, with a word to know it by.
 EMIT = """SELECT emit_event('lock.released', $1::uuid, NULL, NULL, jsonb_build_object(
-    'cause', $2::text, 'type', 'shared', 'owner_id', gen_random_uuid(), 'owner', 'bob',
+    'cause', $2::text, 'type', 'LOCK_TYPE_SHARED', 'holder_id', gen_random_uuid(), 'holder', 'bob',
     'release_on_push', false,
-    'lock_time', now(), 'expire_time', now(), 'locks', '[{"id": "x", "path": "p", "fence": 1}]'::jsonb))"""
+    'lock_time', now(), 'expire_time', now(),
+    'locks', '[{"lock_id": "x", "path": "p", "fence": "1"}]'::jsonb))"""
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ class Watcher:
         message = await self.next()
         while not message.HasField("event"):
             message = await self.next()
-        kind = pb.LockEventType.Name(message.event.type).removeprefix("LOCK_EVENT_TYPE_")
+        kind = EventType.Name(message.event.type).removeprefix("EVENT_TYPE_LOCK_")
         return kind, [lock.path for lock in message.event.locks]
 
 
@@ -89,7 +91,7 @@ async def test_events_tell_what_happened(studio: Studio) -> None:
         taken = await studio.acquire(studio.bob, "b", "a", reason="why")
         b, a = (result.lock for result in taken.results)
         message = await watcher.next()
-        assert message.event.type == pb.LOCK_EVENT_TYPE_ACQUIRED
+        assert message.event.type == EventType.EVENT_TYPE_LOCK_ACQUIRED
         assert list(message.event.locks) == [a, b]
         assert message.event.actor_id == str(studio.bob.id)
         await studio.renew(studio.bob, a)
@@ -101,7 +103,7 @@ async def test_events_tell_what_happened(studio: Studio) -> None:
         assert await watcher.event() == ("ACQUIRED", ["b"])
         d = await studio.take(studio.ada, "b", reason="mine", steal_lock_ids=[c.id])
         message = await watcher.next()
-        assert message.event.type == pb.LOCK_EVENT_TYPE_STOLEN
+        assert message.event.type == EventType.EVENT_TYPE_LOCK_STOLEN
         assert (message.event.reason, message.event.actor_id) == ("mine", str(studio.ada.id))
         assert (await watcher.next()).event.locks[0].fence == d.fence
         await studio.force(studio.ada, d, "done")
@@ -111,7 +113,7 @@ async def test_events_tell_what_happened(studio: Studio) -> None:
         await studio.pass_time(10)
         await studio.history(studio.dan)
         message = await watcher.next()
-        assert message.event.type == pb.LOCK_EVENT_TYPE_EXPIRED
+        assert message.event.type == EventType.EVENT_TYPE_LOCK_EXPIRED
         assert (message.event.locks[0].id, message.event.actor_id) == (late.id, "")
 
 

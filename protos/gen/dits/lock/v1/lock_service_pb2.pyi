@@ -4,6 +4,7 @@ isort:skip_file
 Locks on files that cannot be merged."""
 
 from collections import abc as _abc
+from dits.common.v1 import event_pb2 as _event_pb2
 from dits.common.v1 import lock_fence_pb2 as _lock_fence_pb2
 from dits.common.v1 import lock_type_pb2 as _lock_type_pb2
 from google.protobuf import descriptor as _descriptor
@@ -158,54 +159,6 @@ HISTORY_ACTION_EXPIRED: HistoryAction.ValueType  # 3
 HISTORY_ACTION_FORCE_RELEASED: HistoryAction.ValueType  # 4
 """An administrator ended it: by a forced release, by stealing it, or by a transfer."""
 Global___HistoryAction: _TypeAlias = HistoryAction  # noqa: Y015
-
-class _LockEventType:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _LockEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LockEventType.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    LOCK_EVENT_TYPE_UNSPECIFIED: _LockEventType.ValueType  # 0
-    """Never sent."""
-    LOCK_EVENT_TYPE_ACQUIRED: _LockEventType.ValueType  # 1
-    """The locks began."""
-    LOCK_EVENT_TYPE_RENEWED: _LockEventType.ValueType  # 2
-    """The locks last longer."""
-    LOCK_EVENT_TYPE_RELEASED: _LockEventType.ValueType  # 3
-    """The locks ended: released by their holder."""
-    LOCK_EVENT_TYPE_FORCE_RELEASED: _LockEventType.ValueType  # 4
-    """The locks ended: released by an administrator."""
-    LOCK_EVENT_TYPE_STOLEN: _LockEventType.ValueType  # 5
-    """The locks ended: stolen. An ACQUIRED of the new holder's locks follows."""
-    LOCK_EVENT_TYPE_TRANSFERRED: _LockEventType.ValueType  # 6
-    """The lock ended: transferred. An ACQUIRED of the new holder's lock follows."""
-    LOCK_EVENT_TYPE_EXPIRING: _LockEventType.ValueType  # 7
-    """The locks end in 15 minutes unless they are renewed."""
-    LOCK_EVENT_TYPE_EXPIRED: _LockEventType.ValueType  # 8
-    """The locks ended: they expired, each at its `expire_time`."""
-
-class LockEventType(_LockEventType, metaclass=_LockEventTypeEnumTypeWrapper):
-    """Kind of an event. Webhooks know it as `lock.` and the name in lower case."""
-
-LOCK_EVENT_TYPE_UNSPECIFIED: LockEventType.ValueType  # 0
-"""Never sent."""
-LOCK_EVENT_TYPE_ACQUIRED: LockEventType.ValueType  # 1
-"""The locks began."""
-LOCK_EVENT_TYPE_RENEWED: LockEventType.ValueType  # 2
-"""The locks last longer."""
-LOCK_EVENT_TYPE_RELEASED: LockEventType.ValueType  # 3
-"""The locks ended: released by their holder."""
-LOCK_EVENT_TYPE_FORCE_RELEASED: LockEventType.ValueType  # 4
-"""The locks ended: released by an administrator."""
-LOCK_EVENT_TYPE_STOLEN: LockEventType.ValueType  # 5
-"""The locks ended: stolen. An ACQUIRED of the new holder's locks follows."""
-LOCK_EVENT_TYPE_TRANSFERRED: LockEventType.ValueType  # 6
-"""The lock ended: transferred. An ACQUIRED of the new holder's lock follows."""
-LOCK_EVENT_TYPE_EXPIRING: LockEventType.ValueType  # 7
-"""The locks end in 15 minutes unless they are renewed."""
-LOCK_EVENT_TYPE_EXPIRED: LockEventType.ValueType  # 8
-"""The locks ended: they expired, each at its `expire_time`."""
-Global___LockEventType: _TypeAlias = LockEventType  # noqa: Y015
 
 @_typing.final
 class Lock(_message.Message):
@@ -1191,8 +1144,8 @@ class LockEvent(_message.Message):
     ACTOR_ID_FIELD_NUMBER: _builtins.int
     LOCKS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
-    type: Global___LockEventType.ValueType
-    """Kind of the event."""
+    type: _event_pb2.EventType.ValueType
+    """Kind of the event: an EVENT_TYPE_LOCK_*."""
     actor_id: _builtins.str
     """UUID of the user who did it. Empty if no user did."""
     reason: _builtins.str
@@ -1208,7 +1161,7 @@ class LockEvent(_message.Message):
     def __init__(
         self,
         *,
-        type: Global___LockEventType.ValueType = ...,
+        type: _event_pb2.EventType.ValueType = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         actor_id: _builtins.str = ...,
         locks: _abc.Iterable[Global___Lock] | None = ...,
