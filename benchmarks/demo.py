@@ -43,7 +43,7 @@ class Dits:
         )
 
     def run(self, arguments: list[str], cwd: Path | None = None, given: str = "") -> str:
-        """Runs one command and returns what it printed; a failure ends the program."""
+        """Run one command and return its output; a failure ends the program."""
         command = [*self._program, *arguments]
         result = subprocess.run(
             command,
@@ -59,14 +59,14 @@ class Dits:
         return result.stdout
 
     def timed(self, arguments: list[str], cwd: Path | None = None) -> dict[str, Any]:
-        """Runs one command with --json; adds the seconds that the whole process took."""
+        """Return the JSON report of a command, with the seconds that the process took as `wall`."""
         begun = time.perf_counter()
         report: dict[str, Any] = json.loads(self.run([*arguments, "--json"], cwd))
         return {**report, "wall": time.perf_counter() - begun}
 
 
 def main() -> None:
-    """Runs the demo; exit status 1 if a byte differs."""
+    """Run the demo; exit with status 1 if a byte differs."""
     given = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(sysconfig.get_paths()["stdlib"])
     if not given.is_dir():
         raise SystemExit(f"demo: {given} is not a folder")

@@ -1,4 +1,4 @@
-"""Folders to push: copying them, changing them as people do, and comparing them."""
+"""Folders for benchmarks: copied, edited as people edit, and compared."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INSERTED = 1024
 
 
 def iterate_files(folder: Path) -> Iterator[Path]:
-    """Every regular file below a folder; symbolic links are not followed."""
+    """Yield every regular file below a folder; symbolic links are not followed."""
     for place, directories, names in os.walk(folder):
         directories[:] = sorted(d for d in directories if d != ".dits")
         for name in sorted(names):
@@ -24,12 +24,12 @@ def iterate_files(folder: Path) -> Iterator[Path]:
 
 
 def measure_folder(folder: Path) -> int:
-    """Bytes of all regular files below a folder."""
+    """Return the bytes of all regular files below a folder."""
     return sum(path.stat().st_size for path in iterate_files(folder))
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copies a folder with its modes, times and links."""
+    """Copy a folder with its modes, times and links."""
 
     def skipped(place: str, names: list[str]) -> set[str]:
         special = {n for n in names if not _ordinary(Path(place, n))}
@@ -44,7 +44,7 @@ def _ordinary(path: Path) -> bool:
 
 
 def edit_folder(folder: Path, seed: int = 1) -> None:
-    """Makes a second version: insertions, replaced and longer files, renamed folders, a file less."""
+    """Make a second version: insertions, replaced and longer files, renamed folders, one file removed."""
     rng = random.Random(seed)  # noqa: S311  the same edits every time
     ordered = sorted(iterate_files(folder), key=lambda path: (-path.stat().st_size, path))
     for path in ordered[:EDITED]:
@@ -64,7 +64,7 @@ def edit_folder(folder: Path, seed: int = 1) -> None:
 
 
 def compare_folders(one: Path, other: Path) -> list[str]:
-    """Paths that are not the same in two folders: kind, permission bits, bytes or link target."""
+    """Return the paths that differ in two folders: in kind, permission bits, bytes or link target."""
     left, right = _described(one), _described(other)
     different = [
         path

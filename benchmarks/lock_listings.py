@@ -1,4 +1,4 @@
-"""Questions about 100,000 locks: pages, histories, and what expires."""
+"""Questions about 100,000 locks: pages, the history, expired locks."""
 
 from __future__ import annotations
 

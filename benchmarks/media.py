@@ -45,7 +45,7 @@ class Step:
 
 
 def main() -> None:
-    """Runs the benchmark and prints one table."""
+    """Run the benchmark and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, prog="benchmarks.media")
     parser.add_argument("folder", nargs="?", default=sysconfig.get_paths()["stdlib"], type=Path)
     parser.add_argument("second", nargs="?", type=Path)
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _measure(tool: Tool, first: Path, second: Path, scratch: Path) -> dict[str, Step]:
-    """The four steps with one tool."""
+    """Return the four steps with one tool."""
     work, restored = scratch / "work", scratch / "restored"
     folders.copy_folder(first, work)
     if tool.prepare:
@@ -100,7 +100,7 @@ def _measure(tool: Tool, first: Path, second: Path, scratch: Path) -> dict[str, 
 
 
 def _replace(work: Path, second: Path) -> None:
-    """Puts the second version in the place of the first, leaving what the tool keeps there.
+    """Replace the first version by the second one; `.dits` stays.
 
     Unchanged files keep their times, as on an artist's disk.
     """
@@ -115,7 +115,7 @@ def _replace(work: Path, second: Path) -> None:
 
 
 def _run(tool: Tool, command: Sequence[str], cwd: Path) -> Step:
-    """Runs one command; its time is that of the whole process."""
+    """Return the step of one command; its time is that of the whole process."""
     with tempfile.TemporaryFile("w+") as output:
         begun = time.perf_counter()
         process = subprocess.Popen(
@@ -136,7 +136,7 @@ def _run(tool: Tool, command: Sequence[str], cwd: Path) -> Step:
 
 
 def _peak(pid: int) -> int:
-    """Peak memory of a process, in bytes."""
+    """Return the peak memory of a process, in bytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

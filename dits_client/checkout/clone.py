@@ -34,7 +34,7 @@ def clone_repository(
     if revision and not commit:
         raise ClientError(f"{info.name} has no branch {revision}")
     workspace = _new_workspace(folder, WorkspaceState(client.endpoints.name, info.name, branch))
-    with workspace.lock(), closing(FolderUpdate(workspace, client, progress)) as update:
+    with workspace.lock(), closing(FolderUpdate(workspace, remote, progress)) as update:
         report = update.apply(commit, force=False)
     report.seconds = round(time.monotonic() - started, 3)
     return report

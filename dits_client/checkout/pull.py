@@ -32,7 +32,7 @@ def pull_folder(
             remote.get_info()
             if state.head:
                 raise ClientError(f"{state.repository} has no branch {state.branch} any more")
-        with closing(FolderUpdate(workspace, client, progress)) as update:
+        with closing(FolderUpdate(workspace, remote, progress)) as update:
             report = update.apply(commit, force=force)
     report.seconds = round(time.monotonic() - started, 3)
     return report

@@ -16,7 +16,6 @@ from dits_client.content.manifest import (
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError, ConflictError
 from dits_client.progress import Progress
-from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.download import Downloader
 from dits_client.workspace.index import DIRECTORY_STAT, UNKNOWN_STAT, DirectoryRecord, Index
@@ -32,12 +31,13 @@ LISTED = 20
 class FolderUpdate:
     """One clone or pull."""
 
-    def __init__(self, workspace: Workspace, client: Client, progress: Progress | None) -> None:
+    def __init__(
+        self, workspace: Workspace, repository: RepositoryClient, progress: Progress | None
+    ) -> None:
         self._workspace = workspace
         self._state = workspace.state
         self._progress = progress or Progress()
         self._index = workspace.load_index()
-        repository = RepositoryClient(client, self._state.repository)
         self._repository = repository
         self._trees = Trees(self._index.objects, lambda: repository, self._state.head)
 

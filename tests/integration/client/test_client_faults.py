@@ -224,7 +224,7 @@ async def test_a_token_that_is_not_good_is_one_sentence(api: Api, ada: Person, f
         with pytest.raises(RemoteError) as caught:
             await reader.push("one")
         assert caught.value.reason == ERROR_REASON_SCOPE_MISSING
-    nobody = Person(api, ada.account, ada.home)
-    nobody.client.metadata = (("authorization", "Bearer nonsense"),)
-    with nobody, pytest.raises(RemoteError, match="run `dits login`"):
-        await nobody.pull("one")
+    stranger = Person(api, ada.account, ada.home)
+    stranger.client.metadata = (("authorization", "Bearer nonsense"),)
+    with stranger, pytest.raises(RemoteError, match="run `dits login`"):
+        await stranger.pull("one")

@@ -54,7 +54,7 @@ async def test_stealing_from_the_command_line(
     await lock_for_bob(api, bob, "d")
     told = await run("steal", "d", "--reason", "mine", fails=True)
     assert told == "dits: wrong username or password\n"
-    # Whoever is no administrator is told so.
+    # A user who is not an administrator is told so.
     monkeypatch.setenv("DITS_TOKEN", bob.token)
     told = await run("steal", "shots/b", "--reason", "mine", fails=True)
     assert told == "dits: this needs the permission ADMIN; you have WRITE\n"

@@ -34,7 +34,7 @@ async def test_a_lock_that_ran_out_meanwhile_is_taken_again(
     assert await live_locks(ada) == {}
 
 
-async def test_a_lock_that_somebody_took_over_meanwhile_ends_the_push(
+async def test_a_lock_that_was_taken_over_ends_the_push(
     api: Api, ada: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its owner is stronger than the push, and the text says who."""

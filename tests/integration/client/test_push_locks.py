@@ -75,7 +75,7 @@ async def test_a_lock_in_the_way_is_found_before_anything_is_uploaded(
     assert await api.value("SELECT count(*) FROM chunks") == chunks
 
 
-async def test_a_touched_file_is_in_nobodys_way(ada: Person, bob: Person) -> None:
+async def test_a_touched_file_needs_no_lock(ada: Person, bob: Person) -> None:
     await take_locks(ada, "a", "b")
     write(bob.home / "two", {"a": b"1", "shots/c": b"33"})
     assert (await bob.push("two")).changed == 1
@@ -93,7 +93,7 @@ async def test_of_a_folder_that_is_gone_the_folder_is_locked(api: Api, ada: Pers
     assert await live_locks(ada) == {}
 
 
-async def test_a_lock_on_something_new_in_the_folder_is_in_nobodys_way(
+async def test_a_lock_on_something_new_does_not_prevent_the_removal_of_a_folder(
     api: Api, ada: Person, bob: Person
 ) -> None:
     await take_locks(bob, "shots/new")
@@ -106,7 +106,7 @@ async def test_a_lock_on_something_new_in_the_folder_is_in_nobodys_way(
 
 
 async def test_on_another_branch_the_server_decides(ada: Person, bob: Person) -> None:
-    """A path that becomes what it is on the default branch is nobody's edit."""
+    """A path may become what it is on the default branch without a lock."""
     write(bob.home / "two", {"b": b"bob's"})
     await bob.push("two", branch="side")
     write(ada.home / "one", {"a": b"ada's"})
