@@ -29,7 +29,7 @@ _Key = tuple[str | None, str]
 
 
 class RemoteAccess:
-    """Asks auth's AccessService with the caller's own credential, and remembers."""
+    """Asks auth's AccessService with the caller's own credential, and keeps its answers."""
 
     def __init__(
         self, channel: grpc.aio.Channel, clock: Callable[[], float] = time.monotonic
@@ -39,7 +39,7 @@ class RemoteAccess:
         self._cache: OrderedDict[_Key, tuple[float, Access]] = OrderedDict()
 
     async def resolve(self, token: str | None, repository: str, max_age: float) -> Access:
-        """See AccessResolver. Refusals are not remembered: a grant works at once."""
+        """See AccessResolver. Refusals are not kept: a grant works at once."""
         key = (token, repository)
         # The age counts from before the question: the answer is at least as young.
         now = self._clock()
@@ -52,7 +52,7 @@ class RemoteAccess:
             self._cache.popitem(last=False)
         return access
 
-    def forget(self, changed: UUID | None) -> None:
+    def _drop_answers(self, changed: UUID | None) -> None:
         """Drops the answers about one user or repository; all of them for None."""
         if changed is None:
             self._cache.clear()
@@ -76,13 +76,13 @@ class RemoteAccess:
     def listen(self, listener: Listener) -> None:
         """Drops answers as notifications come, and all of them where some may have been missed."""
         listener.subscribe(CHANNEL, self._notified)
-        listener.subscribe_gaps(lambda: self.forget(None))
+        listener.subscribe_gaps(lambda: self._drop_answers(None))
 
     def _notified(self, payload: str) -> None:
         try:
-            self.forget(UUID(payload))
+            self._drop_answers(UUID(payload))
         except ValueError:
-            self.forget(None)
+            self._drop_answers(None)
 
 
 def _concerns(access: Access, changed: UUID) -> bool:

@@ -63,7 +63,7 @@ class Admission:
 
     @asynccontextmanager
     async def watched(self, call: Call, request: Message) -> AsyncIterator[None]:
-        """Checks an open stream's right again and again; ends it when the right is gone."""
+        """Repeats the check while a stream is open; ends the stream with the error if it fails."""
         if self._policy.quiet:
             yield
             return
