@@ -130,12 +130,13 @@ async def _open_session(
         raise unauthenticated(WRONG)
     await connection.execute(Q.evict_sessions, user["id"])
     session = await connection.fetchrow(
-        Q.create_session,
-        user["id"],
-        credentials.token_hash(token),
-        call.peer_ip,
-        call.user_agent,
-        attempt.device_name or None,
+        *Q.bind.create_session(
+            user_id=user["id"],
+            token_hash=credentials.token_hash(token),
+            ip_address=call.peer_ip,
+            user_agent=call.user_agent,
+            device_id=attempt.device_name or None,
+        )
     )
     assert session is not None  # noqa: S101  RETURNING of an INSERT
     await login_throttles.forget_failures(connection, attempt.buckets)

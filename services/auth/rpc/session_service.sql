@@ -39,8 +39,8 @@ WHERE revoked_at IS NULL AND id IN (
 -- Opens a session for 24 hours.
 INSERT INTO sessions (user_id, token_hash, created_at, last_active_at, expires_at, ip_address, user_agent,
                       device_id)
-VALUES ($1, $2, clock_timestamp(), clock_timestamp(), clock_timestamp() + interval '24 hours',
-        $3::inet, $4, $5)
+VALUES (:user_id, :token_hash, clock_timestamp(), clock_timestamp(),
+        clock_timestamp() + interval '24 hours', :ip_address::inet, :user_agent, :device_id)
 RETURNING id, expires_at;
 
 -- name: revoke_session

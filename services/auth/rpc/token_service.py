@@ -129,13 +129,14 @@ async def _create_token(
     """Inserts a token and returns it with its secret."""
     secret = credentials.mint(credentials.Kind.API_TOKEN)
     row = await connection.fetchrow(
-        Q.create_token,
-        call.caller.user_id,
-        grant.name,
-        credentials.token_hash(secret),
-        grant.scopes,
-        grant.expires,
-        repositories,
+        *Q.bind.create_token(
+            user_id=call.caller.user_id,
+            name=grant.name,
+            token_hash=credentials.token_hash(secret),
+            scopes=grant.scopes,
+            expires_at=grant.expires,
+            repository_ids=repositories,
+        )
     )
     assert row is not None  # noqa: S101  RETURNING of an INSERT
     await audit(

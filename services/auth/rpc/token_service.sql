@@ -1,7 +1,7 @@
 -- name: create_token
 -- Stores a new API token.
 INSERT INTO api_tokens (user_id, name, token_hash, scopes, expires_at, repository_ids, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp())
+VALUES (:user_id, :name, :token_hash, :scopes, :expires_at, :repository_ids, clock_timestamp())
 RETURNING id, name, scopes, repository_ids, created_at, expires_at, last_used_at;
 
 -- name: list_tokens
