@@ -33,7 +33,7 @@ async def build(runtime: Runtime) -> ServiceServer:
     databases = Databases(database)
     recipes = RecipeReader(Peer(peers, "chunk"))
     repositories = RepositoryService(
-        database, databases, IdempotentWrites(database, key), key, settings.region
+        database, databases, IdempotentWrites(database, key), key, settings
     )
     files = {
         "RepositoryService": (repository_service_pb2, repositories),

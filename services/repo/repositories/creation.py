@@ -10,7 +10,7 @@ import asyncpg
 from services.repo.repositories.owners import Owner, resolve_owner
 from shared.db import sql
 from shared.db.pool import Connection
-from shared.errors import name_taken, permission_missing
+from shared.errors import name_taken, permission_missing, wrong_cell
 from shared.records.audit import AuditAction, audit
 from shared.rpc.call import Call
 from shared.rpc.policy import Permission
@@ -24,6 +24,7 @@ class NewRepository:
 
     Attributes:
         owner: name of the user or organisation that will own it.
+        cell: which one this server holds; the owner's must be the same.
         region: where its chunks are stored.
         must_lock: to change an existing file, one must hold a lock on it.
         max_file_bytes: 0 = any size.
@@ -35,6 +36,7 @@ class NewRepository:
     description: str | None
     visibility: str
     default_branch: str
+    cell: int
     region: str
     must_lock: bool
     max_file_bytes: int
@@ -44,9 +46,11 @@ class NewRepository:
 async def create_repository(connection: Connection, call: Call, new: NewRepository) -> UUID:
     """Creates a repository without a commit; returns its id.
 
-    Raises NOT_FOUND, PERMISSION_MISSING, NAME_TAKEN.
+    Raises NOT_FOUND, WRONG_CELL, PERMISSION_MISSING, NAME_TAKEN.
     """
     owner = await resolve_owner(connection, new.owner, call.caller.user_id)
+    if owner.cell != new.cell:
+        raise wrong_cell(owner.cell, new.cell)
     if owner.permission < Permission.ADMIN:
         raise permission_missing("to create repositories there")
     repository_id = await _insert_repository(connection, new, owner)

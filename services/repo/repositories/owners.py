@@ -14,10 +14,11 @@ Q = sql.load(__file__)
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A user or organisation, and what one user may do to all that it owns."""
+    """A user or organisation, the cell of its repositories, and what one user may do to all of them."""
 
     type: str
     id: UUID
+    cell: int
     permission: int
 
 
@@ -26,4 +27,4 @@ async def resolve_owner(connection: Connection, name: str, user_id: UUID) -> Own
     row = await connection.fetchrow(Q.owner, name.lower(), user_id)
     if row is None:
         raise not_found("owner", name)
-    return Owner(row["owner_type"], row["owner_id"], row["permission"])
+    return Owner(row["owner_type"], row["owner_id"], row["cell"], row["permission"])

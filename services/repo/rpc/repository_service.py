@@ -16,6 +16,7 @@ from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.rpc.paging import Page
+from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
@@ -34,8 +35,7 @@ _VISIBILITY_NUMBERS = {text: number for number, text in _VISIBILITIES.items()}
 class RepositoryService:
     """The RPCs of dits.repo.v1.RepositoryService.
 
-    `database` is where repositories are created and listed; `databases` holds them. `region` is where
-    the chunks of new repositories are stored.
+    `database` is where repositories are created and listed; `databases` holds them.
     """
 
     def __init__(
@@ -44,19 +44,19 @@ class RepositoryService:
         databases: Databases,
         writes: IdempotentWrites,
         key: ServerKey,
-        region: str,
+        settings: Settings,
     ) -> None:
         self._database = database
         self._databases = databases
         self._writes = writes
         self._key = key
-        self._region = region
+        self._settings = settings
 
     async def CreateRepository(
         self, request: pb.CreateRepositoryRequest, call: Call
     ) -> pb.CreateRepositoryResponse:
         """Creates an empty repository."""
-        new = _parse(request, call, self._region)
+        new = _parse(request, call, self._settings)
 
         async def work(connection: Connection) -> pb.CreateRepositoryResponse:
             repository_id = await create_repository(connection, call, new)
@@ -109,7 +109,7 @@ async def _find_repositories(
     )
 
 
-def _parse(request: pb.CreateRepositoryRequest, call: Call, region: str) -> NewRepository:
+def _parse(request: pb.CreateRepositoryRequest, call: Call, server: Settings) -> NewRepository:
     if request.request_id:
         validation.uuid("request_id", request.request_id)
     if request.owner:
@@ -130,7 +130,8 @@ def _parse(request: pb.CreateRepositoryRequest, call: Call, region: str) -> NewR
         description=request.description or None,
         visibility=_VISIBILITIES[request.visibility],
         default_branch=request.default_branch or "main",
-        region=region,
+        cell=server.cell,
+        region=server.region,
         must_lock=settings.require_lock_for_edit or not settings.HasField("require_lock_for_edit"),
         max_file_bytes=settings.max_file_size_bytes,
         extensions=_parse_extensions(settings.allowed_extensions),

@@ -57,6 +57,15 @@ async def test_each_cell_answers_for_its_own(cells: Cells) -> None:
             await api.repositories.GetRepository(get, metadata=other.auth)
 
 
+async def test_repositories_are_created_in_the_cell_of_their_owner(cells: Cells) -> None:
+    eve = await cells.account_in_second("eve")
+    with refused(StatusCode.FAILED_PRECONDITION, "WRONG_CELL") as refusal:
+        await cells.first.repository(eve)
+    assert refusal.metadata == {"cell": "1"}
+    assert await cells.first.value("SELECT count(*) FROM repositories") == 0
+    await cells.second.repository(eve)
+
+
 async def test_a_stream_ends_when_the_repository_leaves_the_cell(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

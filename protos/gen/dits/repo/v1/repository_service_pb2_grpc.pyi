@@ -37,7 +37,7 @@ class RepositoryServiceStub:
     """Creates an empty repository. Needs a credential; an API token needs `repo:write`.
 
     The owner is the caller, or an organisation that the caller owns or administers: another owner that the caller
-    sees gives PERMISSION_MISSING.
+    sees gives PERMISSION_MISSING. A server of another cell than the owner's gives WRONG_CELL.
 
     Errors:
     - NAME_TAKEN: the owner has a repository of that name.
@@ -67,7 +67,7 @@ class RepositoryServiceAsyncStub(RepositoryServiceStub):
     """Creates an empty repository. Needs a credential; an API token needs `repo:write`.
 
     The owner is the caller, or an organisation that the caller owns or administers: another owner that the caller
-    sees gives PERMISSION_MISSING.
+    sees gives PERMISSION_MISSING. A server of another cell than the owner's gives WRONG_CELL.
 
     Errors:
     - NAME_TAKEN: the owner has a repository of that name.
@@ -100,7 +100,7 @@ class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates an empty repository. Needs a credential; an API token needs `repo:write`.
 
         The owner is the caller, or an organisation that the caller owns or administers: another owner that the caller
-        sees gives PERMISSION_MISSING.
+        sees gives PERMISSION_MISSING. A server of another cell than the owner's gives WRONG_CELL.
 
         Errors:
         - NAME_TAKEN: the owner has a repository of that name.
