@@ -82,11 +82,11 @@ def handle_steal(arguments: Namespace) -> None:
 
 def _make_options(arguments: Namespace, workspace: Workspace) -> LockOptions:
     """Return the options for new locks: only on files of which the folder has the newest version."""
-    kind = LOCK_TYPE_EXCLUSIVE
+    lock_type = LOCK_TYPE_EXCLUSIVE
     if arguments.shared or arguments.advisory:
-        kind = LOCK_TYPE_SHARED if arguments.shared else LOCK_TYPE_ADVISORY
+        lock_type = LOCK_TYPE_SHARED if arguments.shared else LOCK_TYPE_ADVISORY
     return LockOptions(
-        kind,
+        lock_type,
         arguments.ttl,
         arguments.reason,
         arguments.release_on_push,
@@ -140,10 +140,10 @@ def handle_locks(arguments: Namespace) -> None:
 
 def _describe_lock(held: Lock) -> str:
     """Return a line with path, type, holder, times and reason of a lock."""
-    kind = LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
+    lock_type = LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
     reason = f"  ({held.reason})" if held.reason else ""
     since, until = _format_time(held.lock_time), _format_time(held.expire_time)
-    return f"{held.path}  {kind}  {_name_holder(held)}  since {since}  until {until}{reason}"
+    return f"{held.path}  {lock_type}  {_name_holder(held)}  since {since}  until {until}{reason}"
 
 
 def _name_holder(held: Lock) -> str:

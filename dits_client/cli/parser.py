@@ -124,9 +124,11 @@ def _add_lock_commands(commands: Commands) -> None:
     steal = _add_command(commands, "steal", "locks", text)
     for command in (lock, steal):
         command.add_argument("paths", nargs="+", metavar="PATH")
-        kind = command.add_mutually_exclusive_group()
-        kind.add_argument("--shared", action="store_true", help="other people may hold one too")
-        kind.add_argument(
+        lock_type = command.add_mutually_exclusive_group()
+        lock_type.add_argument(
+            "--shared", action="store_true", help="other people may hold one too"
+        )
+        lock_type.add_argument(
             "--advisory", action="store_true", help="prevents nothing, only informs others"
         )
         command.add_argument(

@@ -166,9 +166,12 @@ class _MessageWriter:
             view = self._buffer[start:end]
             self._reader.read_into(view, piece)
             frame = self._compressor.compress(view, piece.source.history)
-            kind = wire.NONE if frame is None else wire.ZSTD
+            compression = wire.NONE if frame is None else wire.ZSTD
             data = view if frame is None else frame
-            parts += (wire.encode_chunk_header(piece.hash, piece.size, kind, len(data)), data)
+            parts += (
+                wire.encode_chunk_header(piece.hash, piece.size, compression, len(data)),
+                data,
+            )
         return b"".join(parts)
 
     def close(self) -> None:
