@@ -44,6 +44,7 @@ from shared.errors.service import (
     rate_limited,
     server_busy,
     storage_full,
+    stream_idle,
     upload_expired,
 )
 
@@ -82,6 +83,7 @@ __all__ = [
     "scope_missing",
     "server_busy",
     "storage_full",
+    "stream_idle",
     "stream_order",
     "unauthenticated",
     "undecodable_message",

@@ -29,9 +29,18 @@ def rate_limited(seconds: float) -> DomainError:
     )
 
 
-def server_busy(message: str, seconds: float) -> DomainError:
-    """The server is at its limit of concurrent work of this kind."""
-    return _passing(Reason.ERROR_REASON_SERVER_BUSY, message, seconds)
+def server_busy(message: str, seconds: float, limit: int) -> DomainError:
+    """The server is at its limit of concurrent work of this kind; try again in `seconds`."""
+    return _passing(Reason.ERROR_REASON_SERVER_BUSY, message, seconds, limit=str(limit))
+
+
+def stream_idle(seconds: float) -> DomainError:
+    """The caller sent or took nothing for `seconds`."""
+    return DomainError(
+        Reason.ERROR_REASON_STREAM_IDLE,
+        f"nothing was sent or taken for {seconds:g} seconds",
+        metadata={"seconds": f"{seconds:g}"},
+    )
 
 
 def storage_full() -> DomainError:

@@ -6,9 +6,10 @@ where it does not arrive (a broken connection, a pooler in between) the bound st
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import grpc
@@ -31,37 +32,58 @@ _Key = tuple[str | None, str]
 class RemoteAccess:
     """Asks auth's AccessService with the caller's own credential, and keeps its answers."""
 
-    def __init__(
-        self, channel: grpc.aio.Channel, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = AccessServiceStub(channel)
-        self._clock = clock
-        self._cache: OrderedDict[_Key, tuple[float, Access]] = OrderedDict()
+        self._cache: OrderedDict[_Key, Access] = OrderedDict()
+        self._asking: dict[_Key, asyncio.Task[Access]] = {}
 
     async def resolve(self, token: str | None, repository: str, max_age: float) -> Access:
         """See AccessResolver. Refusals are not kept: a grant works at once."""
         key = (token, repository)
-        # The age counts from before the question: the answer is at least as young.
-        now = self._clock()
         known = self._cache.get(key)
-        if known is not None and now - known[0] < max_age:
-            return known[1]
-        access = await self._ask(token, repository)
-        self._cache[key] = (now, access)
-        if len(self._cache) > MAX_ENTRIES:
-            self._cache.popitem(last=False)
-        return access
+        if known is not None and known.age() < max_age:
+            return known
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.create_task(self._ask(key))
+            asking.add_done_callback(partial(self._asked, key))
+        # The question is shared: whoever gives up waiting does not end it for the others.
+        return await asyncio.shield(asking)
 
     def _drop_answers(self, changed: UUID | None) -> None:
         """Drops the answers about one user or repository; all of them for None."""
+        # An answer that is on its way may be from before the change.
+        self._asking.clear()
         if changed is None:
             self._cache.clear()
             return
-        stale = [key for key, (_, access) in self._cache.items() if _concerns(access, changed)]
+        stale = [key for key, access in self._cache.items() if _concerns(access, changed)]
         for key in stale:
             del self._cache[key]
 
-    async def _ask(self, token: str | None, repository: str) -> Access:
+    def _asked(self, key: _Key, asking: asyncio.Task[Access]) -> None:
+        """Remembers a good answer, if nothing changed while it was asked for."""
+        is_current = self._asking.get(key) is asking
+        if is_current:
+            del self._asking[key]
+        if asking.cancelled() or asking.exception() is not None or not is_current:
+            return
+        access = asking.result()
+        self._remember(key, access)
+        # Every answer tells the caller, too.
+        if key[1] and access.caller is not None:
+            self._remember((key[0], ""), Access(access.caller, None, access.as_of))
+
+    def _remember(self, key: _Key, access: Access) -> None:
+        self._cache[key] = access
+        self._cache.move_to_end(key)
+        if len(self._cache) > MAX_ENTRIES:
+            self._cache.popitem(last=False)
+
+    async def _ask(self, key: _Key) -> Access:
+        token, repository = key
+        # The age counts from before the question: the answer is at least as young.
+        asked_at = time.monotonic()
         metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
         try:
             answer = await self._stub.CheckAccess(
@@ -71,7 +93,7 @@ class RemoteAccess:
             )
         except grpc.aio.AioRpcError as error:
             raise understand(error, "auth") from None
-        return _access(answer)
+        return _access(answer, asked_at)
 
     def listen(self, listener: Listener) -> None:
         """Drops answers as notifications come, and all of them where some may have been missed."""
@@ -92,7 +114,7 @@ def _concerns(access: Access, changed: UUID) -> bool:
     )
 
 
-def _access(answer: pb.CheckAccessResponse) -> Access:
+def _access(answer: pb.CheckAccessResponse, asked_at: float) -> Access:
     """The answer as the chain wants it."""
     caller = repository = None
     if answer.HasField("caller"):
@@ -114,4 +136,4 @@ def _access(answer: pb.CheckAccessResponse) -> Access:
             found.read_only,
             found.cell,
         )
-    return Access(caller, repository)
+    return Access(caller, repository, asked_at)

@@ -9,9 +9,11 @@ from operator import attrgetter
 from typing import Any, cast
 
 from google.protobuf.message import Message
+from grpc import StatusCode
 
 from shared.errors import (
     DomainError,
+    dependency_unavailable,
     invalid_field,
     repository_read_only,
     unauthenticated,
@@ -21,9 +23,13 @@ from shared.formats import credentials
 from shared.rpc.call import AccessResolver, Call, RepositoryAccess
 from shared.rpc.policy import Policy
 
-# Open streams are checked again so that nothing outlives a revocation by more than five seconds.
+# An open stream outlives a revocation by at most so many seconds, whether auth answers or not.
+REVOCATION_SECONDS = 5.0
+# How old the answer may be that lets a call in, and the one that lets a stream go on.
 CACHE_SECONDS = 5.0
-STREAM_CHECK_SECONDS = 2.5
+ANSWER_SECONDS = 1.0
+CHECK_SECONDS = 2.0
+RETRY_SECONDS = 0.25
 
 
 class Admission:
@@ -35,18 +41,29 @@ class Admission:
         self._policy = policy
         self._cell = cell
 
-    async def admit(self, call: Call, request: Message, max_age: float = CACHE_SECONDS) -> None:
-        """Authenticates the caller and holds the call against its policy."""
+    async def identify(self, call: Call) -> None:
+        """Finds out who calls, from the metadata alone. Raises UNAUTHENTICATED or SCOPE_MISSING."""
         policy = self._policy
         if policy.quiet:
             return
-        repository = self._repository(request)
-        if call.token is None and not policy.anonymous:
+        if call.token is None:
+            if policy.anonymous:
+                return
             raise unauthenticated()
-        if call.token is not None and not credentials.well_formed(call.token):
+        if not credentials.well_formed(call.token):
             raise unauthenticated()
-        if call.token is None and not repository:
+        call.access = await self._resolver.resolve(call.token, "", CACHE_SECONDS)
+        call.caller.require_scope(policy.scope)
+
+    async def admit(self, call: Call, request: Message, max_age: float = CACHE_SECONDS) -> None:
+        """Holds an identified call against the policy, on the repository that its request names.
+
+        Nothing that it judges by is older than `max_age` seconds.
+        """
+        policy = self._policy
+        if policy.quiet or (call.token is None and not policy.repository_field):
             return
+        repository = self._repository(request)
         call.access = await self._resolver.resolve(call.token, repository, max_age)
         if call.access.caller is not None:
             call.access.caller.require_scope(policy.scope)
@@ -71,14 +88,8 @@ class Admission:
         refused: list[DomainError] = []
 
         async def watch() -> None:
-            while True:
-                await asyncio.sleep(STREAM_CHECK_SECONDS)
-                try:
-                    await self.admit(call, request, max_age=STREAM_CHECK_SECONDS / 2)
-                except DomainError as error:
-                    refused.append(error)
-                    task.cancel()
-                    return
+            refused.append(await self._wait_for_refusal(call, request))
+            task.cancel()
 
         watcher = asyncio.create_task(watch())
         try:
@@ -90,6 +101,27 @@ class Admission:
             raise refused[0] from None
         finally:
             watcher.cancel()
+
+    async def _wait_for_refusal(self, call: Call, request: Message) -> DomainError:
+        """Returns why a stream must end.
+
+        A right that is gone ends it at the next check. An auth service that does not answer ends it when
+        the last good answer is REVOCATION_SECONDS old: a restart of auth is shorter than that.
+        """
+        while True:
+            await asyncio.sleep(max(0.0, CHECK_SECONDS - call.access.age()))
+            try:
+                left = REVOCATION_SECONDS - call.access.age()
+                async with asyncio.timeout(max(left, RETRY_SECONDS)):
+                    await self.admit(call, request, ANSWER_SECONDS)
+            except TimeoutError:
+                return dependency_unavailable("auth")
+            except DomainError as error:
+                if error.code is not StatusCode.UNAVAILABLE:
+                    return error
+                if call.access.age() >= REVOCATION_SECONDS:
+                    return error
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _repository(self, request: Message) -> str:
         """The repository that a request names."""

@@ -14,7 +14,9 @@ import structlog
 from shared.db.pool import UNREACHABLE
 from shared.errors import DomainError, dependency_unavailable, internal, storage_full
 from shared.rpc.call import Call
+from shared.rpc.peer_address import PeerAddresses
 from shared.rpc.policy import Policy
+from shared.rpc.validation import plain_text
 
 log = structlog.get_logger(__name__)
 
@@ -47,29 +49,31 @@ async def abort(
     await context.abort(failure.code, failure.message, (*trailer, details))
 
 
-def new_call(path: str, context: Context) -> Call:
+def new_call(path: str, context: Context, addresses: PeerAddresses) -> Call:
     """Reads the metadata that every call may carry."""
     call = Call(method=path, request_id="")
+    forwarded_for: list[str] = []
     for key, value in context.invocation_metadata() or ():
-        if key == "authorization" and isinstance(value, str):
-            scheme, _, token = value.partition(" ")
-            # A credential of another scheme is a bad credential, not an anonymous call.
-            call.token = token.strip() if scheme.lower() == "bearer" else ""
-        elif key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+        if not isinstance(value, str):
+            continue
+        if key == "authorization":
+            # Of two credentials neither is the right one.
+            call.token = _token(value) if call.token is None else ""
+        elif key == "x-request-id" and _REQUEST_ID.fullmatch(value):
             call.request_id = value
-        elif key == "user-agent" and isinstance(value, str):
-            call.user_agent = value[:255]
+        elif key == "user-agent":
+            call.user_agent = plain_text(value, 255)
+        elif key == "x-forwarded-for":
+            forwarded_for.append(value)
     call.request_id = call.request_id or uuid.uuid4().hex
-    call.peer_ip = _ip(context.peer())
+    call.peer_ip = addresses.find(context.peer(), forwarded_for)
     return call
 
 
-def _ip(peer: str) -> str | None:
-    """The address in gRPC's `ipv4:127.0.0.1:5000` or `ipv6:[::1]:5000`; None for others."""
-    kind, _, rest = peer.partition(":")
-    if kind not in ("ipv4", "ipv6"):
-        return None
-    return rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
+def _token(value: str) -> str:
+    """The token of a credential; one of another scheme is a bad credential, not an anonymous call."""
+    scheme, _, token = value.partition(" ")
+    return token.strip(" ") if scheme.lower() == "bearer" else ""
 
 
 def log_call(

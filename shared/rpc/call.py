@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
 from shared.errors import permission_missing, scope_missing, unauthenticated
 from shared.rpc.policy import Permission, expand
+from shared.rpc.slots import Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,19 @@ class RepositoryAccess:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Answer of an access check."""
+    """Answer of an access check.
+
+    Attributes:
+        as_of: when it was asked for, by `time.monotonic()`: it was true at that moment or later.
+    """
 
     caller: Caller | None
     repository: RepositoryAccess | None
+    as_of: float = field(default_factory=time.monotonic, compare=False)
+
+    def age(self) -> float:
+        """Returns how many seconds ago it was certainly true."""
+        return time.monotonic() - self.as_of
 
 
 class AccessResolver(Protocol):
@@ -91,6 +102,7 @@ class Call:
     peer_ip: str | None = None
     user_agent: str = ""
     access: Access = field(default_factory=lambda: Access(None, None))
+    slot: Slot | None = None
 
     @property
     def caller(self) -> Caller:

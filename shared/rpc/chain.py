@@ -3,53 +3,68 @@
 1. request id    taken from `x-request-id` or made; on every log line and in the answer's trailer
 2. log           one entry per call: method, code, milliseconds, caller
 3. error boundary  only here an exception becomes a status; no driver text or traceback leaves
-4. parse         the raw bytes become a message: what cannot be parsed is INVALID_ARGUMENT
-5. authenticate  credential and repository become `Call.access`, with one check
-6. policy        scope, cell, permission, read-only: the RPC's option (shared/rpc/policy.py)
-7. handler
+4. slot          a bounded number of calls is under way, in all and for each caller (slots.py)
+5. authenticate  the credential is judged on the metadata, before anything of the body is read
+6. read          the first message: in time, bounded, parsed (exchange.py)
+7. policy        scope, cell, permission, read-only: the RPC's option (policy.py, admission.py)
+8. handler
 
 It wraps the handlers themselves instead of being a gRPC interceptor: an interceptor cannot catch
-what grpc.aio makes of undecodable bytes, and costs a measurable part of the throughput.
+what grpc.aio makes of undecodable bytes, and costs a measurable part of the throughput. Every RPC is
+registered as a streaming one, whatever its proto says, because grpc.aio receives the whole request
+of a unary RPC before it asks anybody; on the wire there is no difference.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
 import grpc
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from shared.errors import DomainError, Reason, batch_too_large, stream_order, undecodable_message
+from shared.errors import DomainError, Reason
 from shared.rpc import boundary
 from shared.rpc.admission import Admission
 from shared.rpc.call import AccessResolver, Call
+from shared.rpc.exchange import Context, Exchange, require_first
+from shared.rpc.limits import Limits
+from shared.rpc.peer_address import PeerAddresses
 from shared.rpc.policy import Policy
+from shared.rpc.slots import Slot, SlotGroup
 
 RawHandler = Callable[..., Any]
-Context = grpc.aio.ServicerContext[Any, Any]
-MAX_MESSAGE_BYTES = 4 << 20
-MAX_STREAM_MESSAGE_BYTES = 17 << 20
 
 
 class Chain:
     """Wraps the handlers of one server."""
 
     def __init__(
-        self, resolver: AccessResolver, *, cell: int | None = None, strict: bool = False
+        self,
+        resolver: AccessResolver,
+        limits: Limits,
+        addresses: PeerAddresses,
+        *,
+        cell: int | None = None,
+        strict: bool = False,
     ) -> None:
         """Wraps handlers for the repositories of one cell, or (None) of all.
 
         `strict`: an error whose reason the RPC does not declare counts as a defect.
         """
         self.resolver = resolver
+        self.addresses = addresses
+        self.limits = limits
         self.cell = cell
         self.strict = strict
+        self.slots = SlotGroup(limits.max_calls, limits.max_calls_each)
+        # Health checks and reflection, and access checks by the other services.
+        self.quiet_slots = SlotGroup(limits.max_calls, limits.max_calls // 2)
 
     def handlers(
         self,
@@ -64,19 +79,16 @@ class Chain:
         Each RPC has the policy of its option, unless `policy` is given. Raises ValueError if it has none.
         """
         name = name or service.full_name
-        methods = {
-            method.name: _raw_handler(
-                _Rpc(
-                    self,
-                    method,
-                    f"/{name}/{method.name}",
-                    getattr(servicer, method.name),
-                    policy or Policy.of(method),
-                ),
-                method,
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        for method in service.methods:
+            path = f"/{name}/{method.name}"
+            handler = getattr(servicer, method.name)
+            rpc = _Rpc(self, method, path, handler, policy or Policy.of(method))
+            methods[method.name] = (
+                grpc.stream_stream_rpc_method_handler(cast(Any, rpc.serve_stream))
+                if method.server_streaming
+                else grpc.stream_unary_rpc_method_handler(cast(Any, rpc.serve_unary))
             )
-            for method in service.methods
-        }
         return grpc.method_handlers_generic_handler(name, methods)
 
 
@@ -91,69 +103,48 @@ class _Rpc:
         self.path = path
         self.policy = policy
         self.admission = Admission(chain.resolver, policy, chain.cell)
-        self.limit = MAX_STREAM_MESSAGE_BYTES if policy.large_messages else MAX_MESSAGE_BYTES
+        self.takes_many = method.client_streaming
         self.request_type = GetMessageClass(method.input_type)
 
-    async def unary_unary(self, data: bytes, context: Context) -> bytes:
-        """One request, one response."""
+    async def serve_unary(self, _requests: object, context: Context) -> bytes:
+        """Answers a call with one response."""
         async with self._boundary(context) as call:
-            request = self._parse(data)
-            await self.admission.admit(call, request)
-            return cast(bytes, (await self.handler(request, call)).SerializeToString())
-
-    async def unary_stream(self, data: bytes, context: Context) -> AsyncIterator[bytes]:
-        """One request, many responses."""
-        async with self._boundary(context) as call:
-            request = self._parse(data)
-            await self.admission.admit(call, request)
-            async with self.admission.watched(call, request):
-                async for response in self.handler(request, call):
-                    yield response.SerializeToString()
-
-    async def stream_unary(self, data: AsyncIterator[bytes], context: Context) -> bytes:
-        """Many requests, one response."""
-        async with self._boundary(context) as call:
-            first, requests = await self._begin(call, data)
+            exchange, first = await self._begin(call, context)
+            if not self.takes_many:
+                response = await self.handler(first, call)
+                return cast(bytes, response.SerializeToString())
             async with self.admission.watched(call, first):
-                return cast(bytes, (await self.handler(requests, call)).SerializeToString())
+                response = await self.handler(exchange.messages(first), call)
+                return cast(bytes, response.SerializeToString())
 
-    async def stream_stream(
-        self, data: AsyncIterator[bytes], context: Context
-    ) -> AsyncIterator[bytes]:
-        """Many requests, many responses."""
+    async def serve_stream(self, _requests: object, context: Context) -> None:
+        """Answers a call with many responses."""
         async with self._boundary(context) as call:
-            first, requests = await self._begin(call, data)
-            async with self.admission.watched(call, first):
-                async for response in self.handler(requests, call):
-                    yield response.SerializeToString()
+            exchange, first = await self._begin(call, context)
+            request = exchange.messages(first) if self.takes_many else first
+            async with (
+                self.admission.watched(call, first),
+                aclosing(self.handler(request, call)) as responses,
+            ):
+                async for response in responses:
+                    await exchange.write(response)
 
-    def _parse(self, data: bytes) -> Message:
-        if len(data) > self.limit:
-            raise batch_too_large("message", self.limit, len(data))
-        try:
-            return self.request_type.FromString(data)
-        except DecodeError as error:
-            raise undecodable_message(self.request_type.DESCRIPTOR.full_name) from error
-
-    async def _begin(
-        self, call: Call, data: AsyncIterator[bytes]
-    ) -> tuple[Message, AsyncIterator[Message]]:
-        """Reads the first message, which names the repository, and admits the call."""
-        first: Message | None = None
-        async for raw in data:
-            first = self._parse(raw)
-            break
-        if first is None:
-            raise stream_order("the stream ended before its first message")
+    async def _begin(self, call: Call, context: Context) -> tuple[Exchange, Message]:
+        """Judges the credential, reads the first message and holds the call against its policy."""
+        await self.admission.identify(call)
+        if call.caller_id is not None and call.slot is not None:
+            call.slot.move(call.caller_id)
+        limits = self.chain.limits
+        large = self.policy.large_messages
+        size = limits.max_stream_message_bytes if large else limits.max_message_bytes
+        exchange = Exchange(context, self.request_type, size, limits.idle_seconds)
+        first = require_first(await exchange.read_first(limits.first_message_seconds))
         await self.admission.admit(call, first)
-        begun = first
+        return exchange, first
 
-        async def requests() -> AsyncIterator[Message]:
-            yield begun
-            async for raw in data:
-                yield self._parse(raw)
-
-        return first, requests()
+    def _take_slot(self, call: Call) -> Slot:
+        group = self.chain.quiet_slots if self.policy.quiet else self.chain.slots
+        return group.take(call.peer_ip)
 
     def _translate(self, error: Exception) -> DomainError:
         failure = boundary.translate(error)
@@ -164,8 +155,8 @@ class _Rpc:
 
     @asynccontextmanager
     async def _boundary(self, context: Context) -> AsyncIterator[Call]:
-        """Request id, log entry and error boundary."""
-        call = boundary.new_call(self.path, context)
+        """Request id, log entry, error boundary and slot."""
+        call = boundary.new_call(self.path, context, self.chain.addresses)
         trailer = (("x-request-id", call.request_id),)
         context.set_trailing_metadata(trailer)
         structlog.contextvars.bind_contextvars(request_id=call.request_id)
@@ -174,6 +165,7 @@ class _Rpc:
         outcome = "CANCELLED"
         try:
             try:
+                call.slot = self._take_slot(call)
                 yield call
                 outcome = "OK"
             except Exception as error:  # noqa: BLE001  the boundary: nothing may pass it
@@ -182,17 +174,6 @@ class _Rpc:
                 outcome = failure.code.name
                 await boundary.abort(context, failure, trailer)
         finally:
+            if call.slot is not None:
+                call.slot.free()
             boundary.log_call(call, self.policy, outcome, failure, time.perf_counter() - begun)
-
-
-def _raw_handler(rpc: _Rpc, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
-    """The gRPC handler of an RPC that takes and gives raw bytes."""
-    match method.client_streaming, method.server_streaming:
-        case False, False:
-            return grpc.unary_unary_rpc_method_handler(cast(Any, rpc.unary_unary))
-        case False, True:
-            return grpc.unary_stream_rpc_method_handler(cast(Any, rpc.unary_stream))
-        case True, False:
-            return grpc.stream_unary_rpc_method_handler(cast(Any, rpc.stream_unary))
-        case _:
-            return grpc.stream_stream_rpc_method_handler(cast(Any, rpc.stream_stream))

@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from shared.errors import DomainError, Reason, dependency_unavailable
 from shared.rpc.call import Call
-from shared.rpc.chain import MAX_STREAM_MESSAGE_BYTES
+from shared.rpc.limits import MAX_STREAM_MESSAGE_BYTES
 
 log = structlog.get_logger(__name__)
 

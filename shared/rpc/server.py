@@ -16,8 +16,10 @@ from shared.db.listen import Listener
 from shared.db.pool import Database
 from shared.records.retention import Retention
 from shared.rpc.call import AccessResolver
-from shared.rpc.chain import MAX_STREAM_MESSAGE_BYTES, Chain
+from shared.rpc.chain import Chain
 from shared.rpc.health import Health
+from shared.rpc.limits import MAX_STREAM_MESSAGE_BYTES, Limits
+from shared.rpc.peer_address import PeerAddresses
 from shared.rpc.peers import Peers
 from shared.rpc.policy import INFRASTRUCTURE
 from shared.rpc.reflection import Reflection
@@ -64,6 +66,8 @@ _OPTIONS = (
     ("grpc.max_metadata_size", 16 << 10),
     # A client that opens more before it knows the limit sees UNAVAILABLE: far above honest use.
     ("grpc.max_concurrent_streams", 500),
+    # Requests are media, which is compressed already; a bomb would unfold before anybody is asked.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
     # Without this, a second server on the port would silently share it.
     ("grpc.so_reuseport", 0),
     ("grpc.max_connection_idle_ms", 15 * 60 * 1000),
@@ -102,12 +106,16 @@ class ServiceServer:
         health_descriptor = health_pb2.DESCRIPTOR.services_by_name["Health"]
         self._health = Health(names)
         listed = [*names, health_descriptor.full_name, _REFLECTION_V1ALPHA.full_name]
-        self._server = grpc.aio.server(
-            options=_OPTIONS,
-            maximum_concurrent_rpcs=runtime.settings.max_concurrent_rpcs,
+        self._server = grpc.aio.server(options=_OPTIONS)
+        settings = runtime.settings
+        addresses = PeerAddresses(settings.trusted_proxies)
+        chain = Chain(
+            resolver,
+            Limits.of(settings),
+            addresses,
+            cell=settings.cell_of(name),
+            strict=runtime.strict,
         )
-        cell = runtime.settings.cell_of(name)
-        chain = Chain(resolver, cell=cell, strict=runtime.strict)
         reflection = Reflection([*listed, "grpc.reflection.v1.ServerReflection"])
         self._server.add_generic_rpc_handlers(
             (

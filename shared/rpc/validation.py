@@ -65,6 +65,16 @@ def text(field: str, value: str, *, most: int, least: int = 0) -> str:
     return value
 
 
+def plain_text(value: str, most: int) -> str:
+    """Text that nobody validates, as metadata: its printable characters, at most `most` of them.
+
+    What comes from elsewhere may hold NUL, which PostgreSQL refuses, and what a terminal obeys.
+    """
+    return "".join(
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in value[:most]
+    )
+
+
 def username(field: str, value: str) -> str:
     """Name of a user or organisation."""
     if len(value) > 39 or not _USERNAME.fullmatch(value):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,6 +32,20 @@ Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@]+):[0-9]{1
 # As large as the column that holds it.
 Cell = Annotated[int, Field(ge=0, le=32767)]
 SERVICES = ("auth", "repo", "chunk", "lock")
+
+
+def split_list(value: object) -> object:
+    """Splits text at its commas; the TOML file may hold a list instead."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def require_networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the values. Raises ValueError if one is no address and no network."""
+    for value in values:
+        ipaddress.ip_network(value, strict=False)
+    return values
 
 
 class ConfigError(Exception):
@@ -106,7 +122,22 @@ class Settings(BaseSettings):
     claim_lease_seconds: PositiveInt = Field(
         86_400, description="how long a chunk without a commit is kept, seconds"
     )
-    max_concurrent_rpcs: PositiveInt = Field(1000, description="calls served at once per service")
+    trusted_proxies: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(split_list), AfterValidator(require_networks)
+    ] = Field(
+        (),
+        description="proxies whose x-forwarded-for is believed: addresses or networks, with commas",
+    )
+    max_calls: PositiveInt = Field(1000, description="calls served at once per service")
+    max_calls_each: PositiveInt = Field(
+        256, description="calls served at once for one account, or one address without an account"
+    )
+    first_message_seconds: PositiveFloat = Field(
+        10.0, description="how long a call may go on without its first message, seconds"
+    )
+    idle_seconds: PositiveFloat = Field(
+        120.0, description="how long a stream may go on without a message either way, seconds"
+    )
     drain_seconds: PositiveFloat = Field(
         10.0, description="how long calls may go on after SIGTERM, seconds"
     )

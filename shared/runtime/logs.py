@@ -43,3 +43,14 @@ def configure(settings: Settings) -> None:
     logging.basicConfig(
         level=max(level, logging.WARNING), format="%(levelname)s %(name)s: %(message)s"
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_without_values)
+
+
+def _without_values(record: logging.LogRecord) -> bool:
+    """Takes the values out of what gRPC logs: they may be metadata, and so a token."""
+    if record.name.startswith("grpc"):
+        record.args = None
+        record.exc_info = None
+        record.exc_text = None
+    return True

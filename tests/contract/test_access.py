@@ -13,6 +13,8 @@ from grpc_health.v1 import health_pb2
 from services.auth.access.decisions import LocalAccess
 from shared.rpc.chain import Chain
 from shared.rpc.health import Health
+from shared.rpc.limits import Limits
+from shared.rpc.peer_address import PeerAddresses
 from shared.rpc.policy import COMMON_REASONS, SCOPES, Permission
 from tests.support.rpcs import ROOT, Rpc, messages, rpcs
 
@@ -110,4 +112,4 @@ def test_permissions_equal_the_proto() -> None:
 def test_no_server_starts_with_an_rpc_without_the_option() -> None:
     service = health_pb2.DESCRIPTOR.services_by_name["Health"]
     with pytest.raises(ValueError, match=r"Health.Check has no option \(dits.common.v1.access\)"):
-        Chain(LocalAccess(Mock())).handlers(service, Health(()))
+        Chain(LocalAccess(Mock()), Limits(), PeerAddresses(())).handlers(service, Health(()))

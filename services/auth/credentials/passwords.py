@@ -72,7 +72,7 @@ class Hasher:
 
     async def _hash_in_thread(self, work: Callable[[], Result]) -> Result:
         if self._waiting >= self._most_waiting:
-            raise server_busy("too many passwords are being checked", 2.0)
+            raise server_busy("too many passwords are being checked", 2.0, self._most_waiting)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

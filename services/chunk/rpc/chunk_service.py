@@ -16,7 +16,7 @@ from shared.errors import invalid_field
 from shared.formats.profiles import PROFILES
 from shared.rpc import validation
 from shared.rpc.call import Call
-from shared.rpc.chain import MAX_MESSAGE_BYTES, MAX_STREAM_MESSAGE_BYTES
+from shared.rpc.limits import MAX_MESSAGE_BYTES, MAX_STREAM_MESSAGE_BYTES
 from shared.runtime.config import Settings
 
 _MESSAGE_BYTES = 1 << 20

@@ -58,7 +58,6 @@ class AccountServiceServicer:
         Errors:
         - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
-        - SERVER_BUSY: the server is hashing as many passwords as it can.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

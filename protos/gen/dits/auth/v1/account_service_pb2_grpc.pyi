@@ -40,7 +40,6 @@ class AccountServiceStub:
     Errors:
     - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
-    - SERVER_BUSY: the server is hashing as many passwords as it can.
     """
     GetMe: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetMeRequest, _account_service_pb2.GetMeResponse]
     """Returns the account of the caller. Needs a credential; an API token needs `user:read`.
@@ -60,7 +59,6 @@ class AccountServiceAsyncStub(AccountServiceStub):
     Errors:
     - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
-    - SERVER_BUSY: the server is hashing as many passwords as it can.
     """
     GetMe: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetMeRequest, _account_service_pb2.GetMeResponse]  # type: ignore[assignment]
     """Returns the account of the caller. Needs a credential; an API token needs `user:read`.
@@ -83,7 +81,6 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
-        - SERVER_BUSY: the server is hashing as many passwords as it can.
         """
 
     @_abc_1.abstractmethod

@@ -69,7 +69,6 @@ class SessionServiceServicer:
 
         Errors:
         - RATE_LIMITED: too many attempts failed; RetryInfo says how long to wait.
-        - SERVER_BUSY: the server is hashing as many passwords as it can.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

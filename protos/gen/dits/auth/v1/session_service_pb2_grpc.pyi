@@ -48,7 +48,6 @@ class SessionServiceStub:
 
     Errors:
     - RATE_LIMITED: too many attempts failed; RetryInfo says how long to wait.
-    - SERVER_BUSY: the server is hashing as many passwords as it can.
     """
     Logout: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.LogoutRequest, _session_service_pb2.LogoutResponse]
     """Ends the session that carries the call. Needs a credential, which must be a session: an API token gets
@@ -77,7 +76,6 @@ class SessionServiceAsyncStub(SessionServiceStub):
 
     Errors:
     - RATE_LIMITED: too many attempts failed; RetryInfo says how long to wait.
-    - SERVER_BUSY: the server is hashing as many passwords as it can.
     """
     Logout: _aio.UnaryUnaryMultiCallable[_session_service_pb2.LogoutRequest, _session_service_pb2.LogoutResponse]  # type: ignore[assignment]
     """Ends the session that carries the call. Needs a credential, which must be a session: an API token gets
@@ -109,7 +107,6 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
         - RATE_LIMITED: too many attempts failed; RetryInfo says how long to wait.
-        - SERVER_BUSY: the server is hashing as many passwords as it can.
         """
 
     @_abc_1.abstractmethod

@@ -107,7 +107,6 @@ class ChunkServiceServicer:
         Storing a chunk that the repository has already is cheap and succeeds.
 
         Errors:
-        - STREAM_ORDER: the stream ended before its first message.
         - UPLOAD_EXPIRED: the server gave up the unfinished pack.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

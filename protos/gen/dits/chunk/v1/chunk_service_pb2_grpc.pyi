@@ -66,7 +66,6 @@ class ChunkServiceStub:
     Storing a chunk that the repository has already is cheap and succeeds.
 
     Errors:
-    - STREAM_ORDER: the stream ended before its first message.
     - UPLOAD_EXPIRED: the server gave up the unfinished pack.
     """
     DownloadChunks: _grpc.UnaryStreamMultiCallable[_chunk_service_pb2.DownloadChunksRequest, _chunk_service_pb2.DownloadChunksResponse]
@@ -117,7 +116,6 @@ class ChunkServiceAsyncStub(ChunkServiceStub):
     Storing a chunk that the repository has already is cheap and succeeds.
 
     Errors:
-    - STREAM_ORDER: the stream ended before its first message.
     - UPLOAD_EXPIRED: the server gave up the unfinished pack.
     """
     DownloadChunks: _aio.UnaryStreamMultiCallable[_chunk_service_pb2.DownloadChunksRequest, _chunk_service_pb2.DownloadChunksResponse]  # type: ignore[assignment]
@@ -183,7 +181,6 @@ class ChunkServiceServicer(metaclass=_abc_1.ABCMeta):
         Storing a chunk that the repository has already is cheap and succeeds.
 
         Errors:
-        - STREAM_ORDER: the stream ended before its first message.
         - UPLOAD_EXPIRED: the server gave up the unfinished pack.
         """
 

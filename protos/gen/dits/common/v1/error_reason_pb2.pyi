@@ -89,6 +89,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED. The same rows changed too often at once. Nothing was changed; RetryInfo says when to try again.
     Metadata: none.
     """
+    ERROR_REASON_STREAM_IDLE: _ErrorReason.ValueType  # 63
+    """ABORTED. The caller sent nothing, or took nothing, for `seconds`: for a call's first message a shorter time than
+    for those that follow. Call again, and send again what is not acknowledged.
+    Metadata: seconds.
+    """
     ERROR_REASON_REPOSITORY_READ_ONLY: _ErrorReason.ValueType  # 70
     """FAILED_PRECONDITION. The repository is archived or disabled: it can be read but not changed.
     Metadata: none.
@@ -158,8 +163,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: none.
     """
     ERROR_REASON_SERVER_BUSY: _ErrorReason.ValueType  # 92
-    """RESOURCE_EXHAUSTED. The server is at its limit of concurrent work of this kind. RetryInfo says when to try again.
-    Metadata: none.
+    """RESOURCE_EXHAUSTED. The server, or this caller, is at the limit of concurrent work of this kind: `limit` calls or
+    bytes, as the message says. RetryInfo says when to try again.
+    Metadata: limit.
     """
     ERROR_REASON_STORAGE_FULL: _ErrorReason.ValueType  # 93
     """RESOURCE_EXHAUSTED. The database or the object store has no room left. What is not acknowledged was not kept.
@@ -255,6 +261,11 @@ ERROR_REASON_CONTENTION: ErrorReason.ValueType  # 62
 """ABORTED. The same rows changed too often at once. Nothing was changed; RetryInfo says when to try again.
 Metadata: none.
 """
+ERROR_REASON_STREAM_IDLE: ErrorReason.ValueType  # 63
+"""ABORTED. The caller sent nothing, or took nothing, for `seconds`: for a call's first message a shorter time than
+for those that follow. Call again, and send again what is not acknowledged.
+Metadata: seconds.
+"""
 ERROR_REASON_REPOSITORY_READ_ONLY: ErrorReason.ValueType  # 70
 """FAILED_PRECONDITION. The repository is archived or disabled: it can be read but not changed.
 Metadata: none.
@@ -324,8 +335,9 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 91
 Metadata: none.
 """
 ERROR_REASON_SERVER_BUSY: ErrorReason.ValueType  # 92
-"""RESOURCE_EXHAUSTED. The server is at its limit of concurrent work of this kind. RetryInfo says when to try again.
-Metadata: none.
+"""RESOURCE_EXHAUSTED. The server, or this caller, is at the limit of concurrent work of this kind: `limit` calls or
+bytes, as the message says. RetryInfo says when to try again.
+Metadata: limit.
 """
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 93
 """RESOURCE_EXHAUSTED. The database or the object store has no room left. What is not acknowledged was not kept.

@@ -91,7 +91,6 @@ class CommitServiceServicer:
         - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
         - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
-        - STREAM_ORDER: the messages are not in the order above, a parent comes after its child, or the stream is empty.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

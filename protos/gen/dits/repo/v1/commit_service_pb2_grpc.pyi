@@ -63,7 +63,6 @@ class CommitServiceStub:
     - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
     - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
-    - STREAM_ORDER: the messages are not in the order above, a parent comes after its child, or the stream is empty.
     """
     GetCommit: _grpc.UnaryUnaryMultiCallable[_commit_service_pb2.GetCommitRequest, _commit_service_pb2.GetCommitResponse]
     """Returns one commit. Needs READ; an API token needs `repo:read`.
@@ -119,7 +118,6 @@ class CommitServiceAsyncStub(CommitServiceStub):
     - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
     - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
-    - STREAM_ORDER: the messages are not in the order above, a parent comes after its child, or the stream is empty.
     """
     GetCommit: _aio.UnaryUnaryMultiCallable[_commit_service_pb2.GetCommitRequest, _commit_service_pb2.GetCommitResponse]  # type: ignore[assignment]
     """Returns one commit. Needs READ; an API token needs `repo:read`.
@@ -178,7 +176,6 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
         - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
-        - STREAM_ORDER: the messages are not in the order above, a parent comes after its child, or the stream is empty.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,123 @@
+"""A budget of bytes for what a process holds for its callers: messages read ahead, pushes received."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from shared.errors import server_busy
+
+# One caller may hold this share of the budget.
+SHARE = 4
+RETRY_SECONDS = 5.0
+
+
+class ByteBudget:
+    """Bytes that may be held at once, in all and by one caller.
+
+    Who asks for more than is free waits in turn for a while and is then refused. Every hold may have its
+    first `grant`, whatever is free: the number of calls bounds these.
+    """
+
+    def __init__(self, most: int, wait_seconds: float = 10.0) -> None:
+        self.most = most
+        self.held = 0
+        self._held_by: Counter[object] = Counter()
+        self._wait_seconds = wait_seconds
+        self._waiting: deque[_Waiter] = deque()
+
+    def hold(self, holder: object) -> Hold:
+        """Returns a hold for one call of an account, empty; to be used with `with`."""
+        return Hold(self, holder)
+
+    def fits(self, holder: object, size: int) -> bool:
+        """Returns whether `size` more bytes are free for the holder."""
+        return self.held + size <= self.most and self._held_by[holder] + size <= max(
+            self.most // SHARE, size
+        )
+
+    def add(self, holder: object, size: int) -> None:
+        """Counts bytes, or gives them back if `size` is negative."""
+        self.held += size
+        self._held_by[holder] += size
+        if self._held_by[holder] <= 0:
+            del self._held_by[holder]
+        if size < 0:
+            self._wake()
+
+    async def wait(self, holder: object, size: int) -> None:
+        """Waits until the bytes are free and counts them. Raises SERVER_BUSY after a while."""
+        waiter = _Waiter(holder, size, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await waiter.granted
+        except TimeoutError:
+            self._give_up(waiter)
+            text = "the server holds too many bytes for its callers"
+            raise server_busy(text, RETRY_SECONDS, self.most) from None
+        except asyncio.CancelledError:
+            self._give_up(waiter)
+            raise
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        """Forgets a waiter; the grant may have come at the same moment."""
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+        elif not waiter.granted.cancelled():
+            self.add(waiter.holder, -waiter.size)
+
+    def _wake(self) -> None:
+        """Grants what fits now, the longest waiting first; a holder at its share does not block others."""
+        for waiter in list(self._waiting):
+            if not waiter.granted.done() and self.fits(waiter.holder, waiter.size):
+                self._waiting.remove(waiter)
+                self.add(waiter.holder, waiter.size)
+                waiter.granted.set_result(None)
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """A hold that waits for bytes."""
+
+    holder: object
+    size: int
+    granted: asyncio.Future[None]
+
+
+class Hold:
+    """What one call holds of the budget; given back when its block ends."""
+
+    __slots__ = ("_budget", "_holder", "_size")
+
+    def __init__(self, budget: ByteBudget, holder: object) -> None:
+        self._budget = budget
+        self._holder = holder
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release(self._size)
+
+    async def grow(self, size: int) -> None:
+        """Holds more bytes. Raises SERVER_BUSY if they do not become free in time."""
+        if self._size > 0 and not self._budget.fits(self._holder, size):
+            await self._budget.wait(self._holder, size)
+        else:
+            self._budget.add(self._holder, size)
+        self._size += size
+
+    def release(self, size: int) -> None:
+        """Gives bytes back."""
+        self._budget.add(self._holder, -size)
+        self._size -= size
