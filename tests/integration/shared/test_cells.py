@@ -69,7 +69,7 @@ async def test_repositories_are_created_in_the_cell_of_their_owner(cells: Cells)
 async def test_a_stream_ends_when_the_repository_leaves_the_cell(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission, "STREAM_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(admission, "CHECK_SECONDS", 0.05)
     ada = await api.account()
     repository = await api.repository(ada)
     stream = api.locks.Watch(WatchRequest(repository=repository.id), metadata=ada.auth)
