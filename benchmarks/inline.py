@@ -4,8 +4,9 @@
 
 For each limit, in turn and so often: a server and a client that are made to keep to it push a folder of
 such files, push it again with one file changed, and clone it. The files are cut into chunks of 1 KB, so
-that many chunks are pushed and few bytes. Printed are medians of the times of whole commands, and what
-the database and the packs hold after both versions.
+that many chunks are pushed and few bytes. Printed are medians of the times of whole commands, and of the
+processor time of all processes from the start of the server to its end, which tells more where the machine
+has other work; and what the database and the packs hold after both versions.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import os
 import random
+import resource
 import shutil
 import statistics
 import sys
@@ -54,6 +56,7 @@ class Result:
     """What one limit came to: seconds of each run by step, and the figures of the last run."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: {step: [] for step in STEPS})
+    processor: list[float] = field(default_factory=list)
     figures: dict[str, int] = field(default_factory=dict)
 
 
@@ -93,6 +96,7 @@ def _measure(result: Result, limit: int, source: Path, scratch: Path) -> None:
     """Pushes two versions and clones the second."""
     work, copy, data = scratch / "work", scratch / "copy", scratch / "data"
     folders.copy_folder(source, work)
+    begun = _processor_seconds()
     with running(data, program=_program("services.cli", limit)) as server:
         program = (sys.executable, *_program("dits_client.cli.main", limit))
         dits = Dits(server, scratch / "home", program)
@@ -103,12 +107,19 @@ def _measure(result: Result, limit: int, source: Path, scratch: Path) -> None:
         changed.write_bytes(changed.read_bytes() + b"more")
         reports.append(dits.timed(["push", "-m", "second"], work))
         reports.append(dits.timed(["clone", "bench", str(copy)]))
+    result.processor.append(_processor_seconds() - begun)
     if different := folders.compare_folders(work, copy):
         raise SystemExit(f"{different[0]} was cloned wrongly, and {len(different)} in all")
     for step, report in zip(STEPS, reports, strict=True):
         result.seconds[step].append(report["wall"])
     with EmbeddedPostgres(data / "postgres") as postgres:
         result.figures = asyncio.run(_figures(postgres.dsn))
+
+
+def _processor_seconds() -> float:
+    """Returns what all processes took that this one has started and seen end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _program(module: str, limit: int) -> Sequence[str]:
@@ -124,11 +135,12 @@ async def _figures(dsn: str) -> dict[str, int]:
 
 
 def _table(results: dict[int, Result], title: str) -> Table:
-    table = Table("limit", *(f"{step}, s" for step in STEPS), *FIGURES, title=title)
+    table = Table("limit", *(f"{step}, s" for step in STEPS), "CPU, s", *FIGURES, title=title)
     for column in table.columns[1:]:
         column.justify = "right"
     for limit, result in results.items():
-        times = [f"{statistics.median(result.seconds[step]):.2f}" for step in STEPS]
+        series = [*(result.seconds[step] for step in STEPS), result.processor]
+        times = [f"{statistics.median(seconds):.2f}" for seconds in series]
         table.add_row(str(limit), *times, *(f"{result.figures[name]:,}" for name in FIGURES))
     return table
 
