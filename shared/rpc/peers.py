@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -86,7 +86,7 @@ class Peer:
         request: object,
         call: Call,
         seconds: float,
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncGenerator[Answer, None]:
         """Yields the answers of a streaming RPC. Raises as `ask` does."""
         try:
             async for answer in method(request, metadata=_identity(call), timeout=seconds):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 
 import zstandard
 from dits.chunk.v1 import chunk_service_pb2 as pb
@@ -11,12 +12,7 @@ from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from dits.repo.v1.manifest_pb2 import Recipe
 
 from services.repo.history.batches import split_batches
-from shared.errors import (
-    batch_too_large,
-    chunk_corrupt,
-    chunks_missing,
-    content_mismatch,
-)
+from shared.errors import batch_too_large, chunk_corrupt, chunks_missing, content_mismatch
 from shared.formats.canonical import FormatError
 from shared.formats.recipes import MAX_CHUNK_BYTES, decode_recipe
 from shared.rpc.call import Call
@@ -42,27 +38,24 @@ class RecipeReader:
         recipes: dict[bytes, Recipe] = {}
         size = 0
         for batch in split_batches(wanted, BATCH):
-            size += await self._read_batch(batch, recipes, call)
-            if size > MAX_RECIPE_BYTES:
-                raise batch_too_large("manifests.recipes", MAX_RECIPE_BYTES, size)
+            async with aclosing(self._download(batch, call)) as messages:
+                async for message in messages:
+                    size += sum(chunk.size for chunk in message.chunks)
+                    if size > MAX_RECIPE_BYTES:
+                        raise batch_too_large("manifests.recipes", MAX_RECIPE_BYTES, size)
+                    recipes |= await asyncio.to_thread(_decode, batch, message)
         missing = [digest.hex() for digest in wanted if digest not in recipes]
         if missing:
             raise chunks_missing(missing)
         return recipes
 
-    async def _read_batch(
-        self, batch: Sequence[bytes], recipes: dict[bytes, Recipe], call: Call
-    ) -> int:
-        """Adds the recipes that the repository has; returns their bytes."""
+    def _download(
+        self, hashes: Sequence[bytes], call: Call
+    ) -> AsyncGenerator[pb.DownloadChunksResponse, None]:
         request = pb.DownloadChunksRequest(
-            repository=str(call.repository.id), hashes=b"".join(batch)
+            repository=str(call.repository.id), hashes=b"".join(hashes)
         )
-        messages = self._chunk.stream(self._stub.DownloadChunks, request, call, READ_SECONDS)
-        size = 0
-        async for message in messages:
-            size += sum(chunk.size for chunk in message.chunks)
-            recipes |= await asyncio.to_thread(_decode, batch, message)
-        return size
+        return self._chunk.stream(self._stub.DownloadChunks, request, call, READ_SECONDS)
 
 
 def _decode(batch: Sequence[bytes], message: pb.DownloadChunksResponse) -> dict[bytes, Recipe]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 
 from dits_client.content import chunking
 from dits_client.errors import ClientError, ConflictError, RemoteError
+from dits_client.transfer.download import Downloader
 from dits_client.workspace.workspace import Workspace
+from shared.formats.commits import MAX_MESSAGE_BYTES
 from shared.formats.profiles import Profile
 from tests.support.api import Api
 from tests.support.client import NOISE, Files, Person, read, write
@@ -155,6 +159,45 @@ async def test_files_with_recipes(ada: Person, film: str, monkeypatch: pytest.Mo
     report = await ada.pull("two")
     assert report.chunks_received < 10
     assert read(ada.home / "two") == read(ada.home / "one")
+
+
+async def test_recipes_of_many_files_are_fetched_together(
+    ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunking, "PROFILES", (Profile(0, 64, 256, 1024),))
+    asked: list[int] = []
+    real = Downloader.open_stream
+
+    def counted(self: Downloader, hashes: Sequence[bytes]) -> object:
+        asked.append(len(hashes))
+        return real(self, hashes)
+
+    monkeypatch.setattr(Downloader, "open_stream", counted)
+    files: Files = {f"f{n}": NOISE[n * 4000 : (n + 1) * 4000] for n in range(100)}
+    write(ada.home / "one", files)
+    await ada.push("one", film)
+    got = await ada.clone(film, "two")
+    assert read(ada.home / "two") == read(ada.home / "one")
+    # All recipes, then all chunks.
+    assert asked == [100, got.chunks - 100]
+    asked.clear()
+    write(ada.home / "one", {f"f{n}": b"!" + NOISE[n * 4000 : (n + 1) * 4000] for n in range(100)})
+    await ada.push("one")
+    await ada.pull("two")
+    assert read(ada.home / "two") == read(ada.home / "one")
+    # The recipes of what is here, those of what comes, and what differs.
+    assert asked[:2] == [100, 100]
+    assert len(asked) == 3
+
+
+async def test_a_message_has_a_limit(ada: Person, film: str) -> None:
+    write(ada.home / "one", {"a": b"1"})
+    for message in ("x" * (MAX_MESSAGE_BYTES + 1), "\0"):
+        with pytest.raises(ClientError, match="the commit cannot be made"):
+            await ada.push("one", film, message=message)
+    longest = "x" * MAX_MESSAGE_BYTES
+    head = (await ada.push("one", film, message=longest)).commit
+    assert (await ada.clone(film, "two")).commit == head
 
 
 async def test_the_index_may_be_lost(ada: Person, film: str) -> None:

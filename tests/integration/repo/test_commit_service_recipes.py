@@ -17,6 +17,7 @@ from shared.formats.canonical import content_hash
 from shared.formats.commits import commit_hash
 from shared.formats.manifests import MAX_MANIFEST_BYTES, encode_manifest
 from shared.formats.recipes import MAX_INLINE_CHUNKS, encode_list, encode_recipe, list_hash
+from shared.rpc.call import Call
 from tests.support.api import Account, Api, refused
 from tests.support.counters import assert_counters
 from tests.support.trees import CHUNK, Tree, commit, file_entry, push_commit, save, upload
@@ -45,13 +46,13 @@ def hidden(name: str, recipe: bytes, size: int) -> Entry:
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many recipes each call to the chunk service asks for."""
     asked: list[int] = []
-    real = RecipeReader._read_batch
+    real = RecipeReader._download
 
-    async def counted(self: RecipeReader, batch: Sequence[bytes], *rest: object) -> int:
-        asked.append(len(batch))
-        return await real(self, batch, *rest)  # type: ignore[arg-type]
+    def counted(self: RecipeReader, hashes: Sequence[bytes], call: Call) -> object:
+        asked.append(len(hashes))
+        return real(self, hashes, call)
 
-    monkeypatch.setattr(RecipeReader, "_read_batch", counted)
+    monkeypatch.setattr(RecipeReader, "_download", counted)
     return asked
 
 
