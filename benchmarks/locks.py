@@ -3,8 +3,8 @@
     python -m benchmarks.locks [--seconds 5]
 
 Starts a PostgreSQL that syncs, and the auth and lock services as processes of their own; the load comes
-from this process, on the same cores. The same work done by SQL alone, and by etcd where it is installed, is
-measured in the same run, because machines differ and are noisy: look at the ratios.
+from this process, on the same cores. The same work is done by SQL alone, and by etcd where it is installed,
+in the same run, because machines differ and are noisy: look at the ratios.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 from benchmarks import etcd
 from benchmarks.lock_listings import measure_listings
 from benchmarks.lock_world import World, populate, running
-from services.lock.locks import acquire, changes, rules
+from services.lock.locks import acquisition, release_locks, rules
 
 if TYPE_CHECKING:
     from dits.lock.v1.lock_service_pb2_grpc import LockServiceAsyncStub as LockStub
@@ -44,11 +44,11 @@ async def measure_rate(
     stop = time.perf_counter() + seconds
 
     async def call(caller: int) -> None:
-        turn = 0
+        number = 0
         while (begin := time.perf_counter()) < stop:
-            await pair(caller, turn)
+            await pair(caller, number)
             spans.append(time.perf_counter() - begin)
-            turn += 1
+            number += 1
 
     begin = time.perf_counter()
     await asyncio.gather(*(call(caller) for caller in range(callers)))
@@ -62,19 +62,17 @@ async def measure_pairs(world: World, seconds: float, peer: etcd.Etcd | None) ->
     for callers, repositories in ((1, 1), (16, 1), (64, 1), (16, 16), (64, 16)):
         pool = await asyncpg.create_pool(world.dsn, min_size=1, max_size=20)
 
-        async def through_grpc(caller: int, turn: int, count: int = repositories) -> None:
+        async def through_grpc(caller: int, number: int, count: int = repositories) -> None:
             repo = world.repositories[caller % count]
-            ids = await world.acquire(repo, [f"shots/{caller}/{turn}.blend"])
+            ids = await world.acquire(repo, [f"shots/{caller}/{number}.blend"])
             await world.release(repo, ids)
 
         async def by_sql(
-            caller: int, turn: int, pool: Pool = pool, count: int = repositories
+            caller: int, number: int, pool: Pool = pool, count: int = repositories
         ) -> None:
             repo = world.repositories[caller % count]
             async with pool.acquire() as connection:
-                await run_sql_pair(
-                    connection, repo, world.user_id, [f"shots/{caller}/{turn}.blend"]
-                )
+                await sql_pair(connection, repo, world.user_id, [f"shots/{caller}/{number}.blend"])
 
         ours, middle = await measure_warm_rate(callers, seconds, through_grpc)
         sql, _ = await measure_warm_rate(callers, seconds, by_sql)
@@ -82,7 +80,7 @@ async def measure_pairs(world: World, seconds: float, peer: etcd.Etcd | None) ->
         theirs = float("nan")
         if peer is not None:
             theirs, _ = await measure_warm_rate(
-                callers, seconds, lambda caller, turn: peer.pair(f"shots/{caller}/{turn}.blend")
+                callers, seconds, lambda caller, number: peer.pair(f"shots/{caller}/{number}.blend")
             )
         if callers == 1:
             alone = theirs
@@ -101,19 +99,29 @@ async def measure_warm_rate(
     return await measure_rate(callers, seconds, pair)
 
 
-async def run_sql_pair(connection: Connection, repo: UUID, user_id: UUID, paths: list[str]) -> None:
+async def sql_pair(connection: Connection, repo: UUID, user_id: UUID, paths: list[str]) -> None:
     """What the service does, without the service: two transactions of the same statements."""
-    ask = (paths, rules.DEFAULT_TTL, "exclusive", user_id, None, False, rules.WARNING)
-    rows = await connection.fetch(acquire.Q.acquire, repo, *ask)
-    await connection.fetch(changes.Q.release, repo, user_id, [row["lock_id"] for row in rows])
+    rows = await connection.fetch(
+        *acquisition.Q.bind.acquire_locks(
+            repository_id=repo,
+            paths=paths,
+            ttl=rules.DEFAULT_TTL,
+            owner_id=user_id,
+            lock_type="exclusive",
+            reason=None,
+            release_on_push=False,
+        )
+    )
+    ids = [row["lock_id"] for row in rows]
+    await connection.fetch(release_locks.Q.release_locks, repo, user_id, ids)
 
 
 async def measure_acquisitions(world: World, counts: Sequence[int]) -> dict[int, float]:
     """Median milliseconds of one call that takes so many paths; the counts take turns."""
     spans: dict[int, list[float]] = {count: [] for count in counts}
-    for turn in range(30):
+    for number in range(30):
         for count in counts:
-            paths = [f"batch/{count}/{turn}/{i // 50}/{i:04}.blend" for i in range(count)]
+            paths = [f"batch/{count}/{number}/{i // 50}/{i:04}.blend" for i in range(count)]
             begin = time.perf_counter()
             ids = await world.acquire(world.repositories[0], paths)
             spans[count].append(time.perf_counter() - begin)
@@ -125,9 +133,9 @@ async def measure_batches(world: World, seconds: float, theirs: float) -> None:
     """Many paths a call; `theirs`: etcd's pairs a second with one caller."""
     for count, callers in ((100, 1), (100, 4), (1000, 1), (1000, 4)):
 
-        async def pair(caller: int, turn: int, count: int = count) -> None:
+        async def pair(caller: int, number: int, count: int = count) -> None:
             repo = world.repositories[caller]
-            paths = [f"b/{caller}/{turn}/{i // 50}/{i:04}.blend" for i in range(count)]
+            paths = [f"b/{caller}/{number}/{i // 50}/{i:04}.blend" for i in range(count)]
             await world.release(repo, await world.acquire(repo, paths))
 
         calls, _ = await measure_warm_rate(callers, seconds, pair)

@@ -3,7 +3,7 @@
 -- Cures:
 --   * one row per path forbade two shared locks, and an expired row kept the next owner out;
 --   * a holder whose lock had passed to somebody else could not be told apart: locks have fences;
---   * times came from now(), the start of a transaction that may have waited long for its turn;
+--   * times came from now(), the start of a transaction that may have waited long for the locks;
 --   * the history could end a lock twice, and did not say what kind of lock it was;
 --   * a path of more than 2.7 KB failed in the index: it ends at 1,024 bytes;
 --   * questions that locks and their history are asked had no index.
@@ -12,8 +12,8 @@
 -- Locks
 -- -----------------------------------------------------------------------------
 
--- What belongs to a repository's locks as a whole, written only in its turn: the latest time that lock_now()
--- has given out, and the highest fence.
+-- What belongs to a repository's locks as a whole, written only under their mutex: the latest time that
+-- take_lock_mutex() has given out, and the highest fence.
 CREATE TABLE lock_clocks (
     repo_id UUID PRIMARY KEY REFERENCES repositories (id) ON DELETE CASCADE,
     high_water TIMESTAMPTZ NOT NULL,
@@ -32,9 +32,9 @@ SELECT repo_id, max(locked_at), max(fence) FROM locks GROUP BY repo_id;
 -- fence: rises with every lock granted in a repository; a writer shows it to prove that it still holds.
 -- excl_key: what makes two locks incompatible is that it differs, so shared locks (0) agree with each
 -- other, and an exclusive one (its fence) with nothing. path_key: a number for a path of a repository.
--- locked_at has no default: only lock_now() knows the time.
+-- locked_at has no default: only take_lock_mutex() knows the time.
 --
--- A lock is named within its repository. The key begins with id: with repo_id first, it is as good as the
+-- A lock is named within its repository. The key begins with id: with repo_id first, it costs the same as the
 -- index on (repo_id, path) to a planner that knows no locks, and questions about a path read all locks of
 -- the repository by it.
 ALTER TABLE locks
@@ -77,6 +77,23 @@ CREATE INDEX idx_locks_path ON locks (repo_id, path);
 -- The locks of a user: in one repository by path, or in all of them.
 DROP INDEX idx_locks_owner;
 CREATE INDEX idx_locks_owner ON locks (owner_id, repo_id, path);
+
+-- What locks have in common that are granted together.
+CREATE TYPE lock_terms AS (
+    owner_id UUID,
+    lock_type TEXT,
+    reason TEXT,
+    base_commit TEXT,
+    release_on_push BOOLEAN
+);
+
+-- How locks end that did not expire: the event and the action of the history that say so, who did it, and why.
+CREATE TYPE lock_end AS (
+    event TEXT,
+    action TEXT,
+    actor_id UUID,
+    reason TEXT
+);
 
 -- -----------------------------------------------------------------------------
 -- History

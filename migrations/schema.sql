@@ -4,20 +4,34 @@ CREATE EXTENSION IF NOT EXISTS btree_gist WITH SCHEMA public;
 
 COMMENT ON EXTENSION btree_gist IS 'support for indexing common datatypes in GiST';
 
-CREATE FUNCTION public.acquire_locks(p_repo_id uuid, p_paths text[], p_ttl interval, p_lock_type text, p_owner_id uuid, p_reason text, p_release_on_push boolean, p_warning interval) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, path text, fence bigint)
+CREATE TYPE public.lock_end AS (
+	event text,
+	action text,
+	actor_id uuid,
+	reason text
+);
+
+CREATE TYPE public.lock_terms AS (
+	owner_id uuid,
+	lock_type text,
+	reason text,
+	base_commit text,
+	release_on_push boolean
+);
+
+CREATE FUNCTION public.acquire_locks(p_repository_id uuid, p_paths text[], p_ttl interval, p_terms public.lock_terms) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, path text, fence bigint)
     LANGUAGE plpgsql
     AS $$
 DECLARE
-    v_now TIMESTAMPTZ := lock_now(p_repo_id);
+    v_now TIMESTAMPTZ := take_lock_mutex(p_repository_id);
 BEGIN
-    PERFORM FROM judge_locks(p_repo_id, p_paths, p_owner_id, p_lock_type, v_now, '{}');
+    PERFORM FROM judge_locks(p_repository_id, p_paths, p_terms.owner_id, p_terms.lock_type, v_now, '{}');
     IF FOUND THEN
         RETURN QUERY SELECT v_now, NULL::UUID, NULL::TEXT, NULL::BIGINT;
     ELSE
         RETURN QUERY
         SELECT v_now, g.lock_id, g.path, g.fence
-        FROM grant_locks(p_repo_id, p_paths, v_now, v_now + p_ttl, p_lock_type, p_owner_id, p_owner_id,
-                         p_reason, NULL, p_release_on_push, p_warning) g;
+        FROM grant_locks(p_repository_id, p_paths, v_now, v_now + p_ttl, p_terms.owner_id, p_terms) g;
     END IF;
 END;
 $$;
@@ -34,36 +48,6 @@ DECLARE
 BEGIN
     PERFORM pg_notify('dits_access', v_row ->> TG_ARGV[0]);
     RETURN NULL;
-END;
-$$;
-
-CREATE FUNCTION public.announce_locks(p_type text, p_repo_id uuid, p_actor_id uuid, p_lock_ids uuid[], p_cause text) RETURNS void
-    LANGUAGE plpgsql
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
-    AS $$
-BEGIN
-    PERFORM emit_event(p_type, p_repo_id, NULL, p_actor_id,
-                       jsonb_strip_nulls(e.alike) || jsonb_build_object('locks', e.locks))
-    FROM (
-        SELECT jsonb_build_object(
-                   'type', 'LOCK_TYPE_' || upper(l.lock_type), 'holder_id', l.owner_id, 'holder', u.username,
-                   'reason', l.reason,
-                   'lock_time', l.locked_at, 'expire_time', l.expires_at, 'base_commit', l.locked_at_commit,
-                   'release_on_push', l.release_on_push, 'cause', p_cause) AS alike,
-               l.locks
-        FROM (
-            SELECT k.lock_type, k.owner_id, k.reason, k.locked_at, k.expires_at, k.release_on_push, k.locked_at_commit,
-                   jsonb_agg(jsonb_build_object('lock_id', k.id, 'path', k.path, 'fence', k.fence::text)
-                             ORDER BY k.path, k.fence) AS locks,
-                   min(k.path) AS first_path, min(k.fence) AS first_fence
-            FROM unnest(p_lock_ids) AS named (id)
-            CROSS JOIN LATERAL (SELECT * FROM locks WHERE locks.id = named.id OFFSET 0) k
-            GROUP BY k.lock_type, k.owner_id, k.reason, k.locked_at, k.expires_at, k.release_on_push, k.locked_at_commit
-        ) l
-        CROSS JOIN LATERAL (SELECT username FROM user_identities WHERE user_identities.id = l.owner_id OFFSET 0) u
-        ORDER BY l.first_path, l.first_fence
-    ) e;
 END;
 $$;
 
@@ -114,13 +98,13 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.draw_fences(p_repo_id uuid, p_count integer) RETURNS bigint
+CREATE FUNCTION public.draw_fences(p_repository_id uuid, p_count integer) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
 DECLARE
     v_fence BIGINT;
 BEGIN
-    UPDATE lock_clocks SET fence = fence + p_count WHERE repo_id = p_repo_id RETURNING fence INTO STRICT v_fence;
+    UPDATE lock_clocks SET fence = fence + p_count WHERE repo_id = p_repository_id RETURNING fence INTO STRICT v_fence;
     RETURN v_fence - p_count;
 END;
 $$;
@@ -160,7 +144,37 @@ CREATE FUNCTION public.emit_event(p_type text, p_repo_id uuid, p_org_id uuid, p_
     RETURNING id
 $$;
 
-CREATE FUNCTION public.end_locks(p_repo_id uuid, p_lock_ids uuid[], p_now timestamp with time zone, p_action text, p_actor_id uuid, p_reason text, p_event text) RETURNS TABLE(lock_id uuid, action text)
+CREATE FUNCTION public.emit_lock_events(p_type text, p_repository_id uuid, p_actor_id uuid, p_lock_ids uuid[], p_cause text) RETURNS void
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    PERFORM emit_event(p_type, p_repository_id, NULL, p_actor_id,
+                       jsonb_strip_nulls(e.alike) || jsonb_build_object('locks', e.locks))
+    FROM (
+        SELECT jsonb_build_object(
+                   'type', 'LOCK_TYPE_' || upper(l.lock_type), 'holder_id', l.owner_id, 'holder', u.username,
+                   'reason', l.reason,
+                   'lock_time', l.locked_at, 'expire_time', l.expires_at, 'base_commit', l.locked_at_commit,
+                   'release_on_push', l.release_on_push, 'cause', p_cause) AS alike,
+               l.locks
+        FROM (
+            SELECT k.lock_type, k.owner_id, k.reason, k.locked_at, k.expires_at, k.release_on_push, k.locked_at_commit,
+                   jsonb_agg(jsonb_build_object('lock_id', k.id, 'path', k.path, 'fence', k.fence::text)
+                             ORDER BY k.path, k.fence) AS locks,
+                   min(k.path) AS first_path, min(k.fence) AS first_fence
+            FROM unnest(p_lock_ids) AS named (id)
+            CROSS JOIN LATERAL (SELECT * FROM locks WHERE locks.id = named.id OFFSET 0) k
+            GROUP BY k.lock_type, k.owner_id, k.reason, k.locked_at, k.expires_at, k.release_on_push, k.locked_at_commit
+        ) l
+        CROSS JOIN LATERAL (SELECT username FROM user_identities WHERE user_identities.id = l.owner_id OFFSET 0) u
+        ORDER BY l.first_path, l.first_fence
+    ) e;
+END;
+$$;
+
+CREATE FUNCTION public.end_locks(p_repository_id uuid, p_lock_ids uuid[], p_now timestamp with time zone, p_end public.lock_end) RETURNS TABLE(lock_id uuid, action text)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -173,13 +187,13 @@ BEGIN
     SELECT array_agg(l.id) FILTER (WHERE l.expires_at > p_now),
            array_agg(l.id) FILTER (WHERE l.expires_at <= p_now)
     INTO v_live, v_expired
-    FROM locks l WHERE l.id = ANY (p_lock_ids) AND (l.repo_id = p_repo_id) IS TRUE;
+    FROM locks l WHERE l.id = ANY (p_lock_ids) AND (l.repo_id = p_repository_id) IS TRUE;
 
     IF v_expired IS NOT NULL THEN
-        PERFORM announce_locks('lock.expired', p_repo_id, NULL, v_expired, NULL);
+        PERFORM emit_lock_events('lock.expired', p_repository_id, NULL, v_expired, NULL);
     END IF;
     IF v_live IS NOT NULL THEN
-        PERFORM announce_locks(p_event, p_repo_id, p_actor_id, v_live, p_reason);
+        PERFORM emit_lock_events(p_end.event, p_repository_id, p_end.actor_id, v_live, p_end.reason);
     END IF;
     -- The id of an end follows from that of the lock: to draw a random one takes longer than all the rest.
     RETURN QUERY
@@ -189,10 +203,10 @@ BEGIN
     INSERT INTO lock_history AS h (id, lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
                                    fence, lock_type, expires_at)
     SELECT md5(g.id::text)::uuid, g.id, g.repo_id, g.path, g.owner_id,
-           CASE WHEN g.expires_at > p_now THEN p_action ELSE 'expired' END,
-           CASE WHEN g.expires_at > p_now THEN p_actor_id END,
+           CASE WHEN g.expires_at > p_now THEN p_end.action ELSE 'expired' END,
+           CASE WHEN g.expires_at > p_now THEN p_end.actor_id END,
            least(p_now, g.expires_at),
-           CASE WHEN g.expires_at > p_now THEN p_reason END,
+           CASE WHEN g.expires_at > p_now THEN p_end.reason END,
            g.fence, g.lock_type, g.expires_at
     FROM gone g
     RETURNING h.lock_id, h.action;
@@ -253,41 +267,41 @@ BEGIN
 END;
 $_$;
 
-CREATE FUNCTION public.grant_locks(p_repo_id uuid, p_paths text[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_lock_type text, p_owner_id uuid, p_actor_id uuid, p_reason text, p_base_commit text, p_release_on_push boolean, p_warning interval) RETURNS TABLE(lock_id uuid, path text, fence bigint)
+CREATE FUNCTION public.grant_locks(p_repository_id uuid, p_paths text[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_actor_id uuid, p_terms public.lock_terms) RETURNS TABLE(lock_id uuid, path text, fence bigint)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
-    v_expired UUID[] := ARRAY(SELECT l.id FROM locks l WHERE l.repo_id = p_repo_id
+    v_expired UUID[] := ARRAY(SELECT l.id FROM locks l WHERE l.repo_id = p_repository_id
                               AND l.path = ANY (p_paths) AND l.expires_at <= p_now);
     -- One random number for all: each costs a system call.
     v_seed TEXT := gen_random_uuid()::text;
     v_ids UUID[] := ARRAY(SELECT md5(v_seed || n)::uuid FROM generate_series(1, cardinality(p_paths)) n);
-    v_fence BIGINT := draw_fences(p_repo_id, cardinality(p_paths));
+    v_fence BIGINT := draw_fences(p_repository_id, cardinality(p_paths));
 BEGIN
     IF v_expired <> '{}' THEN
-        PERFORM end_locks(p_repo_id, v_expired, p_now, 'expired', NULL, NULL, 'lock.expired');
+        PERFORM end_locks(p_repository_id, v_expired, p_now, ROW ('lock.expired', 'expired', NULL, NULL)::lock_end);
     END IF;
     RETURN QUERY
     WITH granted AS (
         INSERT INTO locks AS l (id, repo_id, path, owner_id, lock_type, reason, locked_at_commit, locked_at,
                                 expires_at, fence, release_on_push, warned_at)
-        SELECT asked.id, p_repo_id, asked.path, p_owner_id, p_lock_type, p_reason, p_base_commit, p_now,
-               p_expires_at, v_fence + row_number() OVER (ORDER BY asked.path COLLATE "C"),
-               p_release_on_push, CASE WHEN p_expires_at - p_now <= p_warning THEN p_now END
+        SELECT asked.id, p_repository_id, asked.path, p_terms.owner_id, p_terms.lock_type, p_terms.reason,
+               p_terms.base_commit, p_now, p_expires_at, v_fence + row_number() OVER (ORDER BY asked.path COLLATE "C"),
+               p_terms.release_on_push, CASE WHEN p_expires_at - p_now <= lock_warning() THEN p_now END
         FROM unnest(v_ids, p_paths) AS asked (id, path)
         ORDER BY asked.path COLLATE "C"
         RETURNING l.id, l.path, l.fence
     )
     INSERT INTO lock_history AS h (id, lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
                                    fence, lock_type, expires_at)
-    SELECT g.id, g.id, p_repo_id, g.path, p_owner_id, 'acquired', p_actor_id, p_now, p_reason,
-           g.fence, p_lock_type, p_expires_at
+    SELECT g.id, g.id, p_repository_id, g.path, p_terms.owner_id, 'acquired', p_actor_id, p_now, p_terms.reason,
+           g.fence, p_terms.lock_type, p_expires_at
     FROM granted g
     RETURNING h.lock_id, h.path, h.fence;
 
-    PERFORM announce_locks('lock.acquired', p_repo_id, p_actor_id, v_ids, NULL);
+    PERFORM emit_lock_events('lock.acquired', p_repository_id, p_actor_id, v_ids, NULL);
 END;
 $$;
 
@@ -326,7 +340,7 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.judge_locks(p_repo_id uuid, p_paths text[], p_owner_id uuid, p_lock_type text, p_now timestamp with time zone, p_excepted uuid[]) RETURNS TABLE(asked text, already_held boolean, id uuid, path text, owner_id uuid, owner text, lock_type text, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone, release_on_push boolean, locked_at_commit text)
+CREATE FUNCTION public.judge_locks(p_repository_id uuid, p_paths text[], p_owner_id uuid, p_lock_type text, p_now timestamp with time zone, p_replaced uuid[]) RETURNS TABLE(asked text, already_held boolean, id uuid, path text, owner_id uuid, owner text, lock_type text, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone, release_on_push boolean, locked_at_commit text)
     LANGUAGE plpgsql STABLE ROWS 10
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -337,26 +351,25 @@ BEGIN
     RETURN QUERY
     WITH near AS (
         SELECT over.path AS asked, l.*
-        FROM locks_over(p_repo_id, p_paths, p_now) over
+        FROM locks_over(p_repository_id, p_paths, p_now) over
         CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = over.lock_id OFFSET 0) l
         UNION ALL
         SELECT directory.path, l.*
         FROM (SELECT p.path FROM unnest(p_paths) AS p (path) WHERE right(p.path, 1) = '/' OFFSET 0) directory
         CROSS JOIN LATERAL (
             SELECT k.* FROM locks k
-            WHERE k.repo_id = p_repo_id AND k.path > directory.path AND k.path < left(directory.path, -1) || '0'
+            WHERE k.repo_id = p_repository_id AND k.path > directory.path AND k.path < left(directory.path, -1) || '0'
               AND (k.expires_at > p_now AND k.owner_id <> p_owner_id) IS TRUE OFFSET 0) l
     ), judged AS (
         SELECT n.*, n.path = n.asked AND n.owner_id = p_owner_id AND n.lock_type = p_lock_type AS already_held
         FROM near n
-        WHERE n.path = n.asked OR n.owner_id <> p_owner_id
     )
     SELECT DISTINCT ON (j.asked) j.asked, j.already_held, j.id, j.path, j.owner_id, u.username, j.lock_type,
            j.reason, j.fence, j.locked_at, j.expires_at, j.release_on_push, j.locked_at_commit
     FROM judged j JOIN user_identities u ON u.id = j.owner_id
     WHERE j.already_held
-       OR 'advisory' NOT IN (p_lock_type, j.lock_type) AND 'exclusive' IN (p_lock_type, j.lock_type)
-          AND j.id <> ALL (p_excepted)
+       OR lock_excludes(j.path, j.owner_id, j.lock_type, j.asked, p_owner_id, p_lock_type)
+          AND j.id <> ALL (p_replaced)
     ORDER BY j.asked, j.already_held DESC, j.path, j.fence;
 END;
 $$;
@@ -382,44 +395,34 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.lock_conflicts(p_repo_id uuid, p_user_id uuid, p_paths text[]) RETURNS TABLE(path text, lock_id uuid, lock_path text, owner_id uuid, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone)
+CREATE FUNCTION public.lock_conflicts(p_repository_id uuid, p_user_id uuid, p_paths text[]) RETURNS TABLE(path text, lock_id uuid, lock_path text, owner_id uuid, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
-    v_now TIMESTAMPTZ := lock_hold(p_repo_id);
+    v_now TIMESTAMPTZ := share_lock_mutex(p_repository_id);
 BEGIN
     RETURN QUERY
     SELECT o.path, l.id, l.path, l.owner_id, l.reason, l.fence, l.locked_at, l.expires_at
-    FROM locks_over(p_repo_id, p_paths, v_now) o
+    FROM locks_over(p_repository_id, p_paths, v_now) o
     CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = o.lock_id OFFSET 0) l
-    WHERE l.lock_type = 'exclusive' AND l.owner_id <> p_user_id
+    WHERE lock_forbids_change(l.owner_id, l.lock_type, p_user_id)
     ORDER BY o.path COLLATE "C", l.path;
 END;
 $$;
 
-CREATE FUNCTION public.lock_hold(p_repo_id uuid) RETURNS timestamp with time zone
-    LANGUAGE plpgsql
+CREATE FUNCTION public.lock_excludes(p_held_path text, p_held_owner_id uuid, p_held_type text, p_path text, p_owner_id uuid, p_type text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock_shared(advisory_key('locks', p_repo_id::TEXT));
-    RETURN greatest(clock_timestamp(), (SELECT high_water FROM lock_clocks WHERE repo_id = p_repo_id));
-END;
+    SELECT lock_types_conflict(p_held_type, p_type)
+       AND CASE WHEN p_held_owner_id = p_owner_id
+                THEN p_held_path = p_path AND p_held_type <> p_type
+                ELSE lock_paths_meet(p_held_path, p_path) END
 $$;
 
-CREATE FUNCTION public.lock_now(p_repo_id uuid) RETURNS timestamp with time zone
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    v_now TIMESTAMPTZ;
-BEGIN
-    PERFORM pg_advisory_xact_lock(advisory_key('locks', p_repo_id::TEXT));
-    INSERT INTO lock_clocks AS c (repo_id, high_water) VALUES (p_repo_id, clock_timestamp())
-    ON CONFLICT (repo_id) DO UPDATE SET high_water = greatest(c.high_water, clock_timestamp())
-    RETURNING high_water INTO v_now;
-    RETURN v_now;
-END;
-$$;
+CREATE FUNCTION public.lock_forbids_change(p_held_owner_id uuid, p_held_type text, p_user_id uuid) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT p_held_type = 'exclusive' AND p_held_owner_id IS DISTINCT FROM p_user_id $$;
 
 CREATE FUNCTION public.lock_parent(p_path text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -428,25 +431,45 @@ CREATE FUNCTION public.lock_parent(p_path text) RETURNS text
         left(rtrim(p_path, '/'), 1 - strpos(reverse(rtrim(p_path, '/')), '/')) END
 $$;
 
-CREATE FUNCTION public.locks_missing(p_repo_id uuid, p_user_id uuid, p_paths text[]) RETURNS text[]
+CREATE FUNCTION public.lock_paths_meet(p_path text, p_other text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT p_path = p_other
+        OR right(p_path, 1) = '/' AND starts_with(p_other, p_path)
+        OR right(p_other, 1) = '/' AND starts_with(p_path, p_other)
+$$;
+
+CREATE FUNCTION public.lock_permits_change(p_held_owner_id uuid, p_held_type text, p_user_id uuid) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT p_held_type = 'exclusive' AND p_held_owner_id IS NOT DISTINCT FROM p_user_id $$;
+
+CREATE FUNCTION public.lock_types_conflict(p_type text, p_other text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT 'exclusive' IN (p_type, p_other) AND 'advisory' NOT IN (p_type, p_other) $$;
+
+CREATE FUNCTION public.lock_warning() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT INTERVAL '15 minutes' $$;
+
+CREATE FUNCTION public.locks_missing(p_repository_id uuid, p_user_id uuid, p_paths text[]) RETURNS text[]
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
-    v_now TIMESTAMPTZ := lock_hold(p_repo_id);
+    v_now TIMESTAMPTZ := share_lock_mutex(p_repository_id);
 BEGIN
     RETURN ARRAY(
         SELECT asked.path COLLATE "C" FROM unnest(p_paths) AS asked (path)
         EXCEPT
         SELECT o.path
-        FROM locks_over(p_repo_id, p_paths, v_now) o
+        FROM locks_over(p_repository_id, p_paths, v_now) o
         CROSS JOIN LATERAL (SELECT k.lock_type, k.owner_id FROM locks k WHERE k.id = o.lock_id OFFSET 0) l
-        WHERE l.lock_type = 'exclusive' AND l.owner_id = p_user_id
+        WHERE lock_permits_change(l.owner_id, l.lock_type, p_user_id)
         ORDER BY 1);
 END;
 $$;
 
-CREATE FUNCTION public.locks_over(p_repo_id uuid, p_paths text[], p_now timestamp with time zone) RETURNS TABLE(path text, lock_id uuid)
+CREATE FUNCTION public.locks_over(p_repository_id uuid, p_paths text[], p_now timestamp with time zone) RETURNS TABLE(path text, lock_id uuid)
     LANGUAGE sql STABLE ROWS 10
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -457,7 +480,7 @@ CREATE FUNCTION public.locks_over(p_repo_id uuid, p_paths text[], p_now timestam
     FROM unnest(p_paths) AS asked (path)
     CROSS JOIN LATERAL (
         SELECT k.id FROM locks k
-        WHERE k.repo_id = p_repo_id AND k.path = asked.path
+        WHERE k.repo_id = p_repository_id AND k.path = asked.path
           AND (k.locked_at <= p_now AND k.expires_at > p_now) IS TRUE OFFSET 0) l
     UNION ALL
     SELECT asked.path, l.id
@@ -466,25 +489,73 @@ CREATE FUNCTION public.locks_over(p_repo_id uuid, p_paths text[], p_now timestam
     CROSS JOIN LATERAL (SELECT a.path FROM lock_ancestry(inside.directory) AS a (path) OFFSET 0) above
     CROSS JOIN LATERAL (
         SELECT k.id FROM locks k
-        WHERE k.repo_id = p_repo_id AND k.path = above.path
+        WHERE k.repo_id = p_repository_id AND k.path = above.path
           AND (k.locked_at <= p_now AND k.expires_at > p_now) IS TRUE OFFSET 0) l
     CROSS JOIN LATERAL unnest(inside.paths) AS asked (path)
 $$;
 
-CREATE FUNCTION public.locks_stale(p_repo_id uuid, p_user_id uuid, p_lock_ids uuid[], p_fences bigint[]) RETURNS uuid[]
+CREATE FUNCTION public.locks_stale(p_repository_id uuid, p_user_id uuid, p_lock_ids uuid[], p_fences bigint[]) RETURNS uuid[]
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
-    v_now TIMESTAMPTZ := lock_hold(p_repo_id);
+    v_now TIMESTAMPTZ := share_lock_mutex(p_repository_id);
 BEGIN
     RETURN ARRAY(
         SELECT shown.id
         FROM unnest(p_lock_ids, p_fences) AS shown (id, fence)
         LEFT JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = shown.id OFFSET 0) l ON true
-        WHERE (l.fence = shown.fence AND l.repo_id = p_repo_id AND l.owner_id = p_user_id
+        WHERE (l.fence = shown.fence AND l.repo_id = p_repository_id AND l.owner_id = p_user_id
                AND l.locked_at <= v_now AND l.expires_at > v_now) IS NOT TRUE
         ORDER BY shown.id);
+END;
+$$;
+
+CREATE TABLE public.locks (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    repo_id uuid NOT NULL,
+    path text NOT NULL COLLATE pg_catalog."C",
+    owner_id uuid NOT NULL,
+    lock_type text DEFAULT 'exclusive'::text NOT NULL,
+    reason text,
+    locked_at_commit text,
+    locked_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    fence bigint NOT NULL,
+    release_on_push boolean DEFAULT false NOT NULL,
+    warned_at timestamp with time zone,
+    excl_key bigint GENERATED ALWAYS AS (
+CASE lock_type
+    WHEN 'exclusive'::text THEN fence
+    ELSE (0)::bigint
+END) STORED,
+    path_key bigint GENERATED ALWAYS AS (hashtextextended(path, uuid_hash_extended(repo_id, (0)::bigint))) STORED,
+    CONSTRAINT locks_expires_at_check CHECK ((expires_at > locked_at)),
+    CONSTRAINT locks_lock_type_check CHECK ((lock_type = ANY (ARRAY['exclusive'::text, 'advisory'::text, 'shared'::text]))),
+    CONSTRAINT locks_path_check CHECK (((octet_length(path) >= 1) AND (octet_length(path) <= 1024)))
+);
+
+COMMENT ON COLUMN public.locks.warned_at IS 'when the owner was told that the lock is about to expire';
+
+CREATE FUNCTION public.mark_warned_locks(p_repository_id uuid, p_now timestamp with time zone, p_limit integer) RETURNS SETOF public.locks
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_ids UUID[] := ARRAY(
+        SELECT l.id FROM locks l
+        WHERE (l.repo_id = p_repository_id) IS TRUE AND l.expires_at > p_now AND l.expires_at <= p_now + lock_warning()
+          AND l.warned_at IS NULL
+        ORDER BY l.expires_at, l.path LIMIT p_limit);
+BEGIN
+    IF v_ids <> '{}' THEN
+        UPDATE locks SET warned_at = p_now WHERE id = ANY (v_ids);
+        PERFORM emit_lock_events('lock.expiring', p_repository_id, NULL, v_ids, NULL);
+    END IF;
+    RETURN QUERY
+    SELECT l.* FROM unnest(v_ids) AS warned (id)
+    CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = warned.id OFFSET 0) l;
 END;
 $$;
 
@@ -661,13 +732,13 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.release_locks(p_repo_id uuid, p_owner_id uuid, p_lock_ids uuid[]) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, released boolean)
+CREATE FUNCTION public.release_locks(p_repository_id uuid, p_owner_id uuid, p_lock_ids uuid[]) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, released boolean)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
-    v_now TIMESTAMPTZ := lock_now(p_repo_id);
+    v_now TIMESTAMPTZ := take_lock_mutex(p_repository_id);
     v_there UUID[];
     v_gone UUID[];
 BEGIN
@@ -676,30 +747,31 @@ BEGIN
     FROM lock_history h
     LEFT JOIN LATERAL (SELECT k.id FROM locks k WHERE k.id = h.lock_id OFFSET 0) l ON true
     WHERE h.lock_id = ANY (p_lock_ids) AND h.action = 'acquired'
-      AND (h.repo_id = p_repo_id) IS TRUE AND (h.owner_id = p_owner_id) IS TRUE;
+      AND (h.repo_id = p_repository_id) IS TRUE AND (h.owner_id = p_owner_id) IS TRUE;
 
     RETURN QUERY SELECT v_now, NULL::UUID, NULL::BOOLEAN;
     RETURN QUERY SELECT v_now, g.id, FALSE FROM unnest(v_gone) AS g (id);
     IF v_there IS NOT NULL THEN
         RETURN QUERY
         SELECT v_now, e.lock_id, e.action <> 'expired'
-        FROM end_locks(p_repo_id, v_there, v_now, 'released', p_owner_id, NULL, 'lock.released') e;
+        FROM end_locks(p_repository_id, v_there, v_now,
+                       ROW ('lock.released', 'released', p_owner_id, NULL)::lock_end) e;
     END IF;
 END;
 $$;
 
-CREATE FUNCTION public.release_pushed_locks(p_repo_id uuid, p_user_id uuid, p_paths text[]) RETURNS TABLE(lock_id uuid, path text, fence bigint)
+CREATE FUNCTION public.release_pushed_locks(p_repository_id uuid, p_user_id uuid, p_paths text[]) RETURNS TABLE(lock_id uuid, path text, fence bigint)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
-    v_now TIMESTAMPTZ := lock_hold(p_repo_id);
+    v_now TIMESTAMPTZ := share_lock_mutex(p_repository_id);
     v_due UUID[];
 BEGIN
     v_due := ARRAY(
         SELECT due.id
         FROM (SELECT DISTINCT l.path, l.id
-              FROM locks_over(p_repo_id, p_paths, v_now) o
+              FROM locks_over(p_repository_id, p_paths, v_now) o
               CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = o.lock_id OFFSET 0) l
               WHERE l.owner_id = p_user_id AND l.release_on_push
               ORDER BY l.path, l.id) due
@@ -708,42 +780,16 @@ BEGIN
     IF v_due = '{}' THEN
         RETURN;
     END IF;
-    UPDATE lock_clocks SET high_water = greatest(high_water, v_now) WHERE repo_id = p_repo_id;
+    UPDATE lock_clocks SET high_water = greatest(high_water, v_now) WHERE repo_id = p_repository_id;
     RETURN QUERY
     SELECT l.id, l.path, l.fence FROM unnest(v_due) AS due (id)
     CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = due.id OFFSET 0) l
     ORDER BY l.path, l.id;
-    PERFORM end_locks(p_repo_id, v_due, v_now, 'released', p_user_id, NULL, 'lock.released');
+    PERFORM end_locks(p_repository_id, v_due, v_now, ROW ('lock.released', 'released', p_user_id, NULL)::lock_end);
 END;
 $$;
 
-CREATE TABLE public.locks (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    repo_id uuid NOT NULL,
-    path text NOT NULL COLLATE pg_catalog."C",
-    owner_id uuid NOT NULL,
-    lock_type text DEFAULT 'exclusive'::text NOT NULL,
-    reason text,
-    locked_at_commit text,
-    locked_at timestamp with time zone NOT NULL,
-    expires_at timestamp with time zone NOT NULL,
-    fence bigint NOT NULL,
-    release_on_push boolean DEFAULT false NOT NULL,
-    warned_at timestamp with time zone,
-    excl_key bigint GENERATED ALWAYS AS (
-CASE lock_type
-    WHEN 'exclusive'::text THEN fence
-    ELSE (0)::bigint
-END) STORED,
-    path_key bigint GENERATED ALWAYS AS (hashtextextended(path, uuid_hash_extended(repo_id, (0)::bigint))) STORED,
-    CONSTRAINT locks_expires_at_check CHECK ((expires_at > locked_at)),
-    CONSTRAINT locks_lock_type_check CHECK ((lock_type = ANY (ARRAY['exclusive'::text, 'advisory'::text, 'shared'::text]))),
-    CONSTRAINT locks_path_check CHECK (((octet_length(path) >= 1) AND (octet_length(path) <= 1024)))
-);
-
-COMMENT ON COLUMN public.locks.warned_at IS 'when the owner was told that the lock is about to expire';
-
-CREATE FUNCTION public.renew_locks(p_repo_id uuid, p_owner_id uuid, p_lock_ids uuid[], p_fences bigint[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_warning interval) RETURNS SETOF public.locks
+CREATE FUNCTION public.renew_locks(p_repository_id uuid, p_owner_id uuid, p_lock_ids uuid[], p_fences bigint[], p_now timestamp with time zone, p_expires_at timestamp with time zone) RETURNS SETOF public.locks
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -753,14 +799,14 @@ DECLARE
         SELECT shown.id
         FROM unnest(p_lock_ids, p_fences) AS shown (id, fence)
         CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = shown.id OFFSET 0) l
-        WHERE l.repo_id = p_repo_id AND l.owner_id = p_owner_id AND l.fence = shown.fence AND l.expires_at > p_now);
+        WHERE l.repo_id = p_repository_id AND l.owner_id = p_owner_id AND l.fence = shown.fence AND l.expires_at > p_now);
 BEGIN
     IF v_ids <> '{}' THEN
         UPDATE locks l
         SET expires_at = greatest(l.expires_at, p_expires_at),
-            warned_at = CASE WHEN greatest(l.expires_at, p_expires_at) - p_now <= p_warning THEN p_now END
+            warned_at = CASE WHEN greatest(l.expires_at, p_expires_at) - p_now <= lock_warning() THEN p_now END
         WHERE l.id = ANY (v_ids);
-        PERFORM announce_locks('lock.renewed', p_repo_id, p_owner_id, v_ids, NULL);
+        PERFORM emit_lock_events('lock.renewed', p_repository_id, p_owner_id, v_ids, NULL);
     END IF;
     RETURN QUERY
     SELECT l.* FROM unnest(v_ids) AS renewed (id)
@@ -789,6 +835,29 @@ CREATE FUNCTION public.repository_permission(p_user_id uuid, p_repo_id uuid) RET
         (SELECT max(g.level) FROM granted_permissions(p_user_id) g WHERE g.repo_id = r.id))
     FROM repository_identities r
     WHERE r.id = p_repo_id AND r.deleted_at IS NULL
+$$;
+
+CREATE FUNCTION public.share_lock_mutex(p_repository_id uuid) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(advisory_key('locks', p_repository_id::TEXT));
+    RETURN greatest(clock_timestamp(), (SELECT high_water FROM lock_clocks WHERE repo_id = p_repository_id));
+END;
+$$;
+
+CREATE FUNCTION public.take_lock_mutex(p_repository_id uuid) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ;
+BEGIN
+    PERFORM pg_advisory_xact_lock(advisory_key('locks', p_repository_id::TEXT));
+    INSERT INTO lock_clocks AS c (repo_id, high_water) VALUES (p_repository_id, clock_timestamp())
+    ON CONFLICT (repo_id) DO UPDATE SET high_water = greatest(c.high_water, clock_timestamp())
+    RETURNING high_water INTO v_now;
+    RETURN v_now;
+END;
 $$;
 
 CREATE FUNCTION public.update_repo_stats(p_repo_id uuid) RETURNS void
@@ -833,28 +902,6 @@ CREATE FUNCTION public.update_updated_at() RETURNS trigger
 BEGIN
     NEW.updated_at = NOW();
     RETURN NEW;
-END;
-$$;
-
-CREATE FUNCTION public.warn_of_locks(p_repo_id uuid, p_now timestamp with time zone, p_warning interval, p_limit integer) RETURNS SETOF public.locks
-    LANGUAGE plpgsql
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
-    AS $$
-DECLARE
-    v_ids UUID[] := ARRAY(
-        SELECT l.id FROM locks l
-        WHERE (l.repo_id = p_repo_id) IS TRUE AND l.expires_at > p_now AND l.expires_at <= p_now + p_warning
-          AND l.warned_at IS NULL
-        ORDER BY l.expires_at, l.path LIMIT p_limit);
-BEGIN
-    IF v_ids <> '{}' THEN
-        UPDATE locks SET warned_at = p_now WHERE id = ANY (v_ids);
-        PERFORM announce_locks('lock.expiring', p_repo_id, NULL, v_ids, NULL);
-    END IF;
-    RETURN QUERY
-    SELECT l.* FROM unnest(v_ids) AS warned (id)
-    CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = warned.id OFFSET 0) l;
 END;
 $$;
 

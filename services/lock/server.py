@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dits.lock.v1 import lock_service_pb2 as pb
 
-from services.lock.background.expiry import INTERVAL_SECONDS, Reaper
-from services.lock.locks.base_commit import Bases
-from services.lock.locks.change_signal import POLL_SECONDS, Feed
-from services.lock.locks.mutex import Turns
+from services.lock.background.expiry import INTERVAL_SECONDS, LockExpiry
+from services.lock.locks.acquisition import LockAcquisition
+from services.lock.locks.base_commit import BaseCommitCheck
+from services.lock.locks.change_signal import POLL_SECONDS, ChangeSignal
+from services.lock.locks.event_stream import LockEventStream
+from services.lock.locks.mutex import LockMutex
 from services.lock.rpc.lock_service import LockService
-from shared.db.pool import Database
+from shared.db.pool import Database, Databases
 from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.peers import Peer, Peers
@@ -29,20 +31,27 @@ PLANNER = {
 
 
 async def build(runtime: Runtime) -> ServiceServer:
-    """The lock service, ready to start."""
+    """Returns the lock service, ready to start."""
     settings = runtime.settings
     database = await Database.connect(
         runtime.dsn, service="lock", size=settings.pool_size, settings=PLANNER
     )
+    databases = Databases(database)
     peers = Peers(runtime.addresses, NEEDS)
     access = RemoteAccess(peers.channel("auth"))
     access.listen(runtime.listener)
-    feed = Feed(database)
-    feed.listen(runtime.listener)
-    turns = Turns(database, feed)
-    writes = IdempotentWrites(database, runtime.key)
-    servicer = LockService(database, turns, writes, runtime.key, Bases(Peer(peers, "repo")), feed)
-    reaper = Reaper(database, turns)
+    signal = ChangeSignal(databases)
+    signal.receive_hints(runtime.listener)
+    mutex = LockMutex(databases, signal)
+    expiry = LockExpiry(databases, mutex)
+    servicer = LockService(
+        databases,
+        mutex,
+        IdempotentWrites(database, runtime.key),
+        runtime.key,
+        LockAcquisition(mutex, BaseCommitCheck(Peer(peers, "repo"))),
+        LockEventStream(databases, signal),
+    )
     return ServiceServer(
         "lock",
         runtime,
@@ -50,9 +59,9 @@ async def build(runtime: Runtime) -> ServiceServer:
         access,
         [(pb.DESCRIPTOR.services_by_name["LockService"], servicer)],
         background=[
-            BackgroundTask("poll lock events", feed.poll, POLL_SECONDS),
-            BackgroundTask("hint at lock changes", feed.tell, 0),
-            BackgroundTask("end expired locks", reaper.reap, INTERVAL_SECONDS),
+            BackgroundTask("poll lock events", signal.poll_events, POLL_SECONDS),
+            BackgroundTask("hint at lock changes", signal.send_hints, 0),
+            BackgroundTask("end expired locks", expiry.process_due_locks, INTERVAL_SECONDS),
         ],
         peers=peers,
     )

@@ -269,9 +269,9 @@ class Player:
         """The answer to a question of a push, and the time before and after it."""
         repo_id = self.studio.repo.id
         async with self.database.transaction():
-            first = await self.database.fetchval("SELECT lock_hold($1::uuid)", repo_id)
+            first = await self.database.fetchval("SELECT share_lock_mutex($1::uuid)", repo_id)
             answer = await self.database.fetchval(query, repo_id, self.who.id, *arguments)
-            last = await self.database.fetchval("SELECT lock_hold($1::uuid)", repo_id)
+            last = await self.database.fetchval("SELECT share_lock_mutex($1::uuid)", repo_id)
         begin, end = (round(time.timestamp() * SECOND) for time in (first, last))
         return begin, answer, end
 

@@ -1,8 +1,9 @@
-"""What the tests of locks share: people in a repository, short calls, and time that passes at will."""
+"""What the tests of locks share: people in a repository, short calls, and a clock to move on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,12 +13,34 @@ from dits.common.v1.lock_type_pb2 import LockType
 from dits.lock.v1 import lock_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import Repository
 
+from services.lock.background.expiry import LockExpiry
+from services.lock.locks.change_signal import ChangeSignal
+from services.lock.locks.mutex import LockMutex
+from shared.db.pool import Database, Databases
 from tests.support.api import Account, Api
 
 EXCLUSIVE = LockType.LOCK_TYPE_EXCLUSIVE
 SHARED = LockType.LOCK_TYPE_SHARED
 ADVISORY = LockType.LOCK_TYPE_ADVISORY
 PER_PATH = pb.BATCH_MODE_PER_PATH
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """The parts of a lock service that a test works by itself."""
+
+    databases: Databases
+    signal: ChangeSignal
+    expiry: LockExpiry
+
+
+@asynccontextmanager
+async def open_replica(api: Api) -> AsyncIterator[Replica]:
+    """Yields parts of another lock service on the same database; nothing runs in the background."""
+    databases = Databases(await Database.connect(api.dsn, service="test", size=2))
+    signal = ChangeSignal(databases)
+    yield Replica(databases, signal, LockExpiry(databases, LockMutex(databases, signal)))
+    await databases.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +155,7 @@ class Studio:
         )
         return [(row[0], row[1]) for row in rows]
 
-    async def notices(self, user: Account) -> Sequence[tuple[str, str]]:
+    async def notifications(self, user: Account) -> Sequence[tuple[str, str]]:
         """Type and title of a user's notifications."""
         rows = await self.api.fetch(
             "SELECT type, title FROM notifications WHERE user_id = $1 ORDER BY created_at", user.id

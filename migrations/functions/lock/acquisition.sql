@@ -1,12 +1,11 @@
 -- How locks begin. A lock, its history and its event are three rows that come together: grant_locks(),
 -- renew_locks() and end_locks() are the only functions that write them.
 
--- What bears on the paths for p_owner_id, who wants them in p_lock_type, at p_now. For each path at most
--- one row: the lock on it that the user holds already in this mode, else the first that stands in the
--- way. One's own locks above and below are not in the way, nor are those (p_excepted) whose place shall
--- be taken.
-CREATE OR REPLACE FUNCTION judge_locks(p_repo_id UUID, p_paths TEXT[], p_owner_id UUID, p_lock_type TEXT,
-                                       p_now TIMESTAMPTZ, p_excepted UUID[])
+-- What p_owner_id meets on the paths who wants them in p_lock_type, at p_now. For each path at most one row:
+-- the lock of this type that the user holds on it already, else the first that excludes the new one.
+-- p_replaced: locks that the new ones replace, which exclude nothing.
+CREATE OR REPLACE FUNCTION judge_locks(p_repository_id UUID, p_paths TEXT[], p_owner_id UUID, p_lock_type TEXT,
+                                       p_now TIMESTAMPTZ, p_replaced UUID[])
 RETURNS TABLE (asked TEXT, already_held BOOLEAN, id UUID, path TEXT, owner_id UUID, owner TEXT, lock_type TEXT,
                reason TEXT, fence BIGINT, locked_at TIMESTAMPTZ, expires_at TIMESTAMPTZ,
                release_on_push BOOLEAN, locked_at_commit TEXT)
@@ -20,94 +19,88 @@ BEGIN
     RETURN QUERY
     WITH near AS (
         SELECT over.path AS asked, l.*
-        FROM locks_over(p_repo_id, p_paths, p_now) over
+        FROM locks_over(p_repository_id, p_paths, p_now) over
         CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = over.lock_id OFFSET 0) l
         UNION ALL
         SELECT directory.path, l.*
         FROM (SELECT p.path FROM unnest(p_paths) AS p (path) WHERE right(p.path, 1) = '/' OFFSET 0) directory
         CROSS JOIN LATERAL (
             SELECT k.* FROM locks k
-            WHERE k.repo_id = p_repo_id AND k.path > directory.path AND k.path < left(directory.path, -1) || '0'
+            WHERE k.repo_id = p_repository_id AND k.path > directory.path AND k.path < left(directory.path, -1) || '0'
               AND (k.expires_at > p_now AND k.owner_id <> p_owner_id) IS TRUE OFFSET 0) l
     ), judged AS (
         SELECT n.*, n.path = n.asked AND n.owner_id = p_owner_id AND n.lock_type = p_lock_type AS already_held
         FROM near n
-        WHERE n.path = n.asked OR n.owner_id <> p_owner_id
     )
     SELECT DISTINCT ON (j.asked) j.asked, j.already_held, j.id, j.path, j.owner_id, u.username, j.lock_type,
            j.reason, j.fence, j.locked_at, j.expires_at, j.release_on_push, j.locked_at_commit
     FROM judged j JOIN user_identities u ON u.id = j.owner_id
     WHERE j.already_held
-       OR 'advisory' NOT IN (p_lock_type, j.lock_type) AND 'exclusive' IN (p_lock_type, j.lock_type)
-          AND j.id <> ALL (p_excepted)
+       OR lock_excludes(j.path, j.owner_id, j.lock_type, j.asked, p_owner_id, p_lock_type)
+          AND j.id <> ALL (p_replaced)
     ORDER BY j.asked, j.already_held DESC, j.path, j.fence;
 END;
 $$;
 
--- Grants locks on paths that nothing stands in the way of, at p_now, the time that lock_now() gave, and
+-- Grants locks on paths that judge_locks() found free, at p_now, the time that take_lock_mutex() gave, and
 -- returns them. What had expired on these paths gets its end. A lock that lasts no longer than the warning
 -- before its end is not warned about.
-CREATE OR REPLACE FUNCTION grant_locks(p_repo_id UUID, p_paths TEXT[], p_now TIMESTAMPTZ,
-                                       p_expires_at TIMESTAMPTZ, p_lock_type TEXT, p_owner_id UUID,
-                                       p_actor_id UUID, p_reason TEXT, p_base_commit TEXT,
-                                       p_release_on_push BOOLEAN, p_warning INTERVAL)
+CREATE OR REPLACE FUNCTION grant_locks(p_repository_id UUID, p_paths TEXT[], p_now TIMESTAMPTZ,
+                                       p_expires_at TIMESTAMPTZ, p_actor_id UUID, p_terms lock_terms)
 RETURNS TABLE (lock_id UUID, path TEXT, fence BIGINT)
 LANGUAGE plpgsql VOLATILE
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = 'off'
 AS $$
 DECLARE
-    v_expired UUID[] := ARRAY(SELECT l.id FROM locks l WHERE l.repo_id = p_repo_id
+    v_expired UUID[] := ARRAY(SELECT l.id FROM locks l WHERE l.repo_id = p_repository_id
                               AND l.path = ANY (p_paths) AND l.expires_at <= p_now);
     -- One random number for all: each costs a system call.
     v_seed TEXT := gen_random_uuid()::text;
     v_ids UUID[] := ARRAY(SELECT md5(v_seed || n)::uuid FROM generate_series(1, cardinality(p_paths)) n);
-    v_fence BIGINT := draw_fences(p_repo_id, cardinality(p_paths));
+    v_fence BIGINT := draw_fences(p_repository_id, cardinality(p_paths));
 BEGIN
     IF v_expired <> '{}' THEN
-        PERFORM end_locks(p_repo_id, v_expired, p_now, 'expired', NULL, NULL, 'lock.expired');
+        PERFORM end_locks(p_repository_id, v_expired, p_now, ROW ('lock.expired', 'expired', NULL, NULL)::lock_end);
     END IF;
     RETURN QUERY
     WITH granted AS (
         INSERT INTO locks AS l (id, repo_id, path, owner_id, lock_type, reason, locked_at_commit, locked_at,
                                 expires_at, fence, release_on_push, warned_at)
-        SELECT asked.id, p_repo_id, asked.path, p_owner_id, p_lock_type, p_reason, p_base_commit, p_now,
-               p_expires_at, v_fence + row_number() OVER (ORDER BY asked.path COLLATE "C"),
-               p_release_on_push, CASE WHEN p_expires_at - p_now <= p_warning THEN p_now END
+        SELECT asked.id, p_repository_id, asked.path, p_terms.owner_id, p_terms.lock_type, p_terms.reason,
+               p_terms.base_commit, p_now, p_expires_at, v_fence + row_number() OVER (ORDER BY asked.path COLLATE "C"),
+               p_terms.release_on_push, CASE WHEN p_expires_at - p_now <= lock_warning() THEN p_now END
         FROM unnest(v_ids, p_paths) AS asked (id, path)
         ORDER BY asked.path COLLATE "C"
         RETURNING l.id, l.path, l.fence
     )
     INSERT INTO lock_history AS h (id, lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
                                    fence, lock_type, expires_at)
-    SELECT g.id, g.id, p_repo_id, g.path, p_owner_id, 'acquired', p_actor_id, p_now, p_reason,
-           g.fence, p_lock_type, p_expires_at
+    SELECT g.id, g.id, p_repository_id, g.path, p_terms.owner_id, 'acquired', p_actor_id, p_now, p_terms.reason,
+           g.fence, p_terms.lock_type, p_expires_at
     FROM granted g
     RETURNING h.lock_id, h.path, h.fence;
 
-    PERFORM announce_locks('lock.acquired', p_repo_id, p_actor_id, v_ids, NULL);
+    PERFORM emit_lock_events('lock.acquired', p_repository_id, p_actor_id, v_ids, NULL);
 END;
 $$;
 
--- Takes the turn and grants locks on all paths, if nothing bears on any of them, and returns them;
--- otherwise grants none, and returns one row without a lock. server_time is when this was judged.
-CREATE OR REPLACE FUNCTION acquire_locks(p_repo_id UUID, p_paths TEXT[], p_ttl INTERVAL, p_lock_type TEXT,
-                                         p_owner_id UUID, p_reason TEXT, p_release_on_push BOOLEAN,
-                                         p_warning INTERVAL)
+-- Takes the mutex and grants locks on all paths, if p_terms.owner_id meets no lock on any of them, and returns
+-- them; otherwise grants none, and returns one row without a lock. server_time is when this was judged.
+CREATE OR REPLACE FUNCTION acquire_locks(p_repository_id UUID, p_paths TEXT[], p_ttl INTERVAL, p_terms lock_terms)
 RETURNS TABLE (server_time TIMESTAMPTZ, lock_id UUID, path TEXT, fence BIGINT)
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-    v_now TIMESTAMPTZ := lock_now(p_repo_id);
+    v_now TIMESTAMPTZ := take_lock_mutex(p_repository_id);
 BEGIN
-    PERFORM FROM judge_locks(p_repo_id, p_paths, p_owner_id, p_lock_type, v_now, '{}');
+    PERFORM FROM judge_locks(p_repository_id, p_paths, p_terms.owner_id, p_terms.lock_type, v_now, '{}');
     IF FOUND THEN
         RETURN QUERY SELECT v_now, NULL::UUID, NULL::TEXT, NULL::BIGINT;
     ELSE
         RETURN QUERY
         SELECT v_now, g.lock_id, g.path, g.fence
-        FROM grant_locks(p_repo_id, p_paths, v_now, v_now + p_ttl, p_lock_type, p_owner_id, p_owner_id,
-                         p_reason, NULL, p_release_on_push, p_warning) g;
+        FROM grant_locks(p_repository_id, p_paths, v_now, v_now + p_ttl, p_terms.owner_id, p_terms) g;
     END IF;
 END;
 $$;

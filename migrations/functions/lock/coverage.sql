@@ -28,9 +28,9 @@ BEGIN
 END;
 $$;
 
--- The live locks that bear on any of the paths: on the path itself, or on a directory above it. One index
+-- The live locks that cover any of the paths: on the path itself, or on a directory above it. One index
 -- lookup per path and per directory above, each directory once.
-CREATE OR REPLACE FUNCTION locks_over(p_repo_id UUID, p_paths TEXT[], p_now TIMESTAMPTZ)
+CREATE OR REPLACE FUNCTION locks_over(p_repository_id UUID, p_paths TEXT[], p_now TIMESTAMPTZ)
 RETURNS TABLE (path TEXT, lock_id UUID)
 LANGUAGE sql STABLE ROWS 10
 SET plan_cache_mode = 'force_generic_plan'
@@ -42,7 +42,7 @@ AS $$
     FROM unnest(p_paths) AS asked (path)
     CROSS JOIN LATERAL (
         SELECT k.id FROM locks k
-        WHERE k.repo_id = p_repo_id AND k.path = asked.path
+        WHERE k.repo_id = p_repository_id AND k.path = asked.path
           AND (k.locked_at <= p_now AND k.expires_at > p_now) IS TRUE OFFSET 0) l
     UNION ALL
     SELECT asked.path, l.id
@@ -51,7 +51,7 @@ AS $$
     CROSS JOIN LATERAL (SELECT a.path FROM lock_ancestry(inside.directory) AS a (path) OFFSET 0) above
     CROSS JOIN LATERAL (
         SELECT k.id FROM locks k
-        WHERE k.repo_id = p_repo_id AND k.path = above.path
+        WHERE k.repo_id = p_repository_id AND k.path = above.path
           AND (k.locked_at <= p_now AND k.expires_at > p_now) IS TRUE OFFSET 0) l
     CROSS JOIN LATERAL unnest(inside.paths) AS asked (path)
 $$;

@@ -1,8 +1,8 @@
 -- Events about locks. Their payload is the JSON of dits.common.v1.LockPayload.
 
--- Emits events about some locks that have a row: one for all that are alike in everything but id, path and
--- fence, as those are that were taken together. p_cause: why it happened, NULL if nobody said.
-CREATE OR REPLACE FUNCTION announce_locks(p_type TEXT, p_repo_id UUID, p_actor_id UUID, p_lock_ids UUID[],
+-- Emits events about some locks that have a row: one for all that differ only in id, path and fence, as
+-- locks that were taken together do. p_cause: why it happened; may be NULL.
+CREATE OR REPLACE FUNCTION emit_lock_events(p_type TEXT, p_repository_id UUID, p_actor_id UUID, p_lock_ids UUID[],
                                           p_cause TEXT)
 RETURNS VOID
 LANGUAGE plpgsql VOLATILE
@@ -10,7 +10,7 @@ SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = 'off'
 AS $$
 BEGIN
-    PERFORM emit_event(p_type, p_repo_id, NULL, p_actor_id,
+    PERFORM emit_event(p_type, p_repository_id, NULL, p_actor_id,
                        jsonb_strip_nulls(e.alike) || jsonb_build_object('locks', e.locks))
     FROM (
         SELECT jsonb_build_object(

@@ -1,10 +1,9 @@
 -- How locks end.
 
--- Ends locks of a repository at p_now, the time that lock_now() gave: the rows go, history and event come.
--- A lock whose time was up before ended then, by itself, whatever p_action says. Returns each with the
--- action that ended it; a lock that is gone is left out.
-CREATE OR REPLACE FUNCTION end_locks(p_repo_id UUID, p_lock_ids UUID[], p_now TIMESTAMPTZ, p_action TEXT,
-                                     p_actor_id UUID, p_reason TEXT, p_event TEXT)
+-- Ends locks of a repository at p_now, the time that take_lock_mutex() gave: the rows go, history and event come.
+-- A lock that had expired before ended then, by itself, whatever p_end says. Returns each with the action
+-- that ended it; a lock that is gone is left out.
+CREATE OR REPLACE FUNCTION end_locks(p_repository_id UUID, p_lock_ids UUID[], p_now TIMESTAMPTZ, p_end lock_end)
 RETURNS TABLE (lock_id UUID, action TEXT)
 LANGUAGE plpgsql VOLATILE
 SET plan_cache_mode = 'force_generic_plan'
@@ -18,13 +17,13 @@ BEGIN
     SELECT array_agg(l.id) FILTER (WHERE l.expires_at > p_now),
            array_agg(l.id) FILTER (WHERE l.expires_at <= p_now)
     INTO v_live, v_expired
-    FROM locks l WHERE l.id = ANY (p_lock_ids) AND (l.repo_id = p_repo_id) IS TRUE;
+    FROM locks l WHERE l.id = ANY (p_lock_ids) AND (l.repo_id = p_repository_id) IS TRUE;
 
     IF v_expired IS NOT NULL THEN
-        PERFORM announce_locks('lock.expired', p_repo_id, NULL, v_expired, NULL);
+        PERFORM emit_lock_events('lock.expired', p_repository_id, NULL, v_expired, NULL);
     END IF;
     IF v_live IS NOT NULL THEN
-        PERFORM announce_locks(p_event, p_repo_id, p_actor_id, v_live, p_reason);
+        PERFORM emit_lock_events(p_end.event, p_repository_id, p_end.actor_id, v_live, p_end.reason);
     END IF;
     -- The id of an end follows from that of the lock: to draw a random one takes longer than all the rest.
     RETURN QUERY
@@ -34,26 +33,26 @@ BEGIN
     INSERT INTO lock_history AS h (id, lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
                                    fence, lock_type, expires_at)
     SELECT md5(g.id::text)::uuid, g.id, g.repo_id, g.path, g.owner_id,
-           CASE WHEN g.expires_at > p_now THEN p_action ELSE 'expired' END,
-           CASE WHEN g.expires_at > p_now THEN p_actor_id END,
+           CASE WHEN g.expires_at > p_now THEN p_end.action ELSE 'expired' END,
+           CASE WHEN g.expires_at > p_now THEN p_end.actor_id END,
            least(p_now, g.expires_at),
-           CASE WHEN g.expires_at > p_now THEN p_reason END,
+           CASE WHEN g.expires_at > p_now THEN p_end.reason END,
            g.fence, g.lock_type, g.expires_at
     FROM gone g
     RETURNING h.lock_id, h.action;
 END;
 $$;
 
--- Takes the turn and ends those of the locks that p_owner_id holds. The first row has only the time when
+-- Takes the mutex and ends those of the locks that p_owner_id holds. The first row has only the time when
 -- this was judged; the others are locks that the user holds or held, and whether they were live until then.
-CREATE OR REPLACE FUNCTION release_locks(p_repo_id UUID, p_owner_id UUID, p_lock_ids UUID[])
+CREATE OR REPLACE FUNCTION release_locks(p_repository_id UUID, p_owner_id UUID, p_lock_ids UUID[])
 RETURNS TABLE (server_time TIMESTAMPTZ, lock_id UUID, released BOOLEAN)
 LANGUAGE plpgsql VOLATILE
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = 'off'
 AS $$
 DECLARE
-    v_now TIMESTAMPTZ := lock_now(p_repo_id);
+    v_now TIMESTAMPTZ := take_lock_mutex(p_repository_id);
     v_there UUID[];
     v_gone UUID[];
 BEGIN
@@ -62,14 +61,15 @@ BEGIN
     FROM lock_history h
     LEFT JOIN LATERAL (SELECT k.id FROM locks k WHERE k.id = h.lock_id OFFSET 0) l ON true
     WHERE h.lock_id = ANY (p_lock_ids) AND h.action = 'acquired'
-      AND (h.repo_id = p_repo_id) IS TRUE AND (h.owner_id = p_owner_id) IS TRUE;
+      AND (h.repo_id = p_repository_id) IS TRUE AND (h.owner_id = p_owner_id) IS TRUE;
 
     RETURN QUERY SELECT v_now, NULL::UUID, NULL::BOOLEAN;
     RETURN QUERY SELECT v_now, g.id, FALSE FROM unnest(v_gone) AS g (id);
     IF v_there IS NOT NULL THEN
         RETURN QUERY
         SELECT v_now, e.lock_id, e.action <> 'expired'
-        FROM end_locks(p_repo_id, v_there, v_now, 'released', p_owner_id, NULL, 'lock.released') e;
+        FROM end_locks(p_repository_id, v_there, v_now,
+                       ROW ('lock.released', 'released', p_owner_id, NULL)::lock_end) e;
     END IF;
 END;
 $$;

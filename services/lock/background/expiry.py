@@ -1,23 +1,24 @@
-"""Writes down the ends of expired locks and warns of those to come.
+"""Writes the ends of expired locks, and warns owners before the end.
 
-Nothing depends on it: an expired lock is as good as gone whether or not its end has been written, and who
-touches it first writes it. Any number of replicas may do this at once.
+No answer depends on it: an expired lock excludes nothing, whether its end is written or not, and
+the next change of the path writes it. Any number of replicas may do this at once.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from uuid import UUID
 
 import structlog
 
-from services.lock.locks import notifications, rules
-from services.lock.locks.ends import BATCH, end_expired
-from services.lock.locks.mutex import Turns
+from services.lock.locks.ends import BATCH, end_expired_locks
+from services.lock.locks.mutex import LockMutex
+from services.lock.locks.notifications import notify_of_expiry
 from shared.db import sql
-from shared.db.pool import Connection, Database
+from shared.db.pool import Connection, Databases
 from shared.errors import DomainError
 
 Q = sql.load(__file__)
@@ -26,34 +27,37 @@ log = structlog.get_logger(__name__)
 INTERVAL_SECONDS = 10.0
 
 
-class Reaper:
-    """The background work of the lock service."""
+class LockExpiry:
+    """The background work of the lock service, in all databases."""
 
-    def __init__(self, database: Database, turns: Turns) -> None:
-        self._database = database
-        self._turns = turns
+    def __init__(self, databases: Databases, mutex: LockMutex) -> None:
+        self._databases = databases
+        self._mutex = mutex
 
-    async def reap(self) -> None:
-        """Ends what has expired and warns of what is about to, in every repository."""
-        for row in await self._database.fetch(Q.due, rules.WARNING):
-            try:
-                while await self._reap(row["repo_id"]):
-                    pass
-            except DomainError as error:
-                # Others keep it busy; its turn comes again.
-                log.info("locks not reaped", repository=str(row["repo_id"]), cause=error.message)
+    async def process_due_locks(self) -> None:
+        """Ends the locks that have expired and warns of those that will, in every repository."""
+        for database in self._databases.every():
+            for row in await database.fetch(Q.due_repositories):
+                await self._process_repository(row["repo_id"])
 
-    async def _reap(self, repo_id: UUID) -> bool:
-        """One batch of one repository; whether there was anything to do."""
+    async def _process_repository(self, repository_id: UUID) -> None:
+        work = partial(_process_batch, repository_id=repository_id)
+        is_more = True
+        try:
+            while is_more:
+                is_more, _ = await self._mutex.change_locks(repository_id, work)
+        except DomainError as error:
+            # Others keep the mutex; the next round tries again.
+            log.info("locks not ended", repository=str(repository_id), cause=error.message)
 
-        async def work(connection: Connection, now: datetime) -> bool:
-            ended = await end_expired(connection, repo_id, now)
-            warned = await connection.fetch(Q.warn, repo_id, now, rules.WARNING, BATCH)
-            for owner_id, group in groupby(warned, key=itemgetter("owner_id")):
-                locks = list(group)
-                first_end = min(lock["expires_at"] for lock in locks)
-                paths = [lock["path"] for lock in locks]
-                await notifications.expiring(connection, repo_id, owner_id, paths, first_end)
-            return bool(ended or warned)
 
-        return await self._turns.change(repo_id, work)
+async def _process_batch(connection: Connection, now: datetime, repository_id: UUID) -> bool:
+    """Ends and warns of a batch of locks; returns whether there were any."""
+    ended = await end_expired_locks(connection, now, repository_id)
+    warned = await connection.fetch(Q.mark_warned_locks, repository_id, now, BATCH)
+    for owner_id, group in groupby(warned, key=itemgetter("owner_id")):
+        locks = list(group)
+        first_end = min(lock["expires_at"] for lock in locks)
+        paths = [lock["path"] for lock in locks]
+        await notify_of_expiry(connection, repository_id, owner_id, paths, first_end)
+    return bool(ended or warned)

@@ -1,1 +1,1 @@
-"""Locks: rules, changes, questions."""
+"""The domain of the lock service: how locks are acquired, renewed, transferred and ended."""

@@ -1,8 +1,8 @@
-"""Whether somebody who wants a lock works on the newest version: asked of the repo service.
+"""Whether the base commit of a request has the newest version of its paths: asked of the repo service.
 
-The question is answered before the turn of the repository's locks, because it may take a while. In the
-turn, only the branch is asked for again: pushes hold the same turn when they move it, so if it has not
-moved by then, nobody changes the path any more before the lock is there.
+The paths are compared before the mutex is taken, because it may take a while. While it is held,
+only the branch is asked for again: a push shares the mutex when it moves a branch, so a head that
+is still the same then does not move before the lock is there.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from shared.errors import base_outdated
 from shared.rpc.call import Call
 from shared.rpc.peers import Peer
 
-FIND_SECONDS = 20.0
-# In the turn, in which everybody else waits.
+COMPARE_SECONDS = 20.0
+# While the mutex is held, and every other caller waits.
 HEAD_SECONDS = 2.0
 
 
-class Bases:
+class BaseCommitCheck:
     """Compares base commits with branches."""
 
     def __init__(self, repo: Peer) -> None:
@@ -28,20 +28,25 @@ class Bases:
         self._commits = CommitServiceStub(repo.channel)
         self._refs = RefServiceStub(repo.channel)
 
-    async def check(self, call: Call, base: str, branch: str, paths: list[str]) -> str:
-        """The head of the branch, in which none of the paths is newer; else BASE_OUTDATED."""
+    async def require_current(
+        self, call: Call, base_commit: str, branch: str, paths: list[str]
+    ) -> str:
+        """Returns the head of the branch, or raises BASE_OUTDATED if it has newer changes of the paths."""
         request = commit_service_pb2.FindChangesSinceRequest(
-            repository=str(call.repository.id), revision=branch, base_commit=base, paths=paths
+            repository=str(call.repository.id),
+            revision=branch,
+            base_commit=base_commit,
+            paths=paths,
         )
         method = self._commits.FindChangesSince
-        answer = await self._repo.ask(method, request, call, FIND_SECONDS)
-        newer = [(change.path, change.commit_hash) for change in answer.changes]
-        if newer:
-            raise base_outdated(branch, base, newer)
+        answer = await self._repo.ask(method, request, call, COMPARE_SECONDS)
+        changes = [(change.path, change.commit_hash) for change in answer.changes]
+        if changes:
+            raise base_outdated(branch, base_commit, changes)
         return str(answer.head)
 
-    async def head(self, call: Call, branch: str) -> str:
-        """Where the branch is."""
+    async def fetch_head(self, call: Call, branch: str) -> str:
+        """Returns the commit that the branch is at."""
         request = ref_service_pb2.GetBranchRequest(repository=str(call.repository.id), name=branch)
         answer = await self._repo.ask(self._refs.GetBranch, request, call, HEAD_SECONDS)
         return str(answer.branch.head)

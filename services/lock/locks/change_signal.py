@@ -1,12 +1,13 @@
-"""Wakes watchers when the locks of their repository change, in whichever process that happened.
+"""Wakes calls of Watch when the locks of their repository change, in whichever process that happens.
 
-A notification wakes at once, but is only a hint: the outbox is also looked at every second while somebody
-watches, which finds what pushes have released, and what a lost notification did not tell.
+A notification wakes at once, but is only a hint: while a call watches, the outbox is also polled
+every second, which finds what pushes have released, and changes whose notification was lost.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -15,7 +16,7 @@ import structlog
 
 from shared.db import sql
 from shared.db.listen import Listener
-from shared.db.pool import Database
+from shared.db.pool import Database, Databases
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
@@ -26,70 +27,80 @@ POLL_SECONDS = 1.0
 GATHER_SECONDS = 0.02
 
 
-class Feed:
-    """The watchers of one process."""
+class ChangeSignal:
+    """The calls of Watch in this process, and the changes that it has to tell other processes."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
         self._signals: dict[UUID, set[asyncio.Event]] = {}
         self._changed: set[UUID] = set()
         self._has_changes = asyncio.Event()
         self._has_watchers = asyncio.Event()
-        self._settled: str | None = None
+        # How far the outbox of each database was polled.
+        self._settled: dict[Database, str] = {}
 
-    def changed(self, repo_id: UUID) -> None:
-        """The locks of a repository were changed here: wakes its watchers everywhere."""
-        self._wake(repo_id)
-        self._changed.add(repo_id)
+    def announce_change(self, repository_id: UUID) -> None:
+        """Wakes the watchers of a repository whose locks this process has changed, everywhere."""
+        self._wake_watchers(repository_id)
+        self._changed.add(repository_id)
         self._has_changes.set()
 
     @contextmanager
-    def watching(self, repo_id: UUID) -> Iterator[asyncio.Event]:
-        """A signal that is set whenever something may have happened to the repository's locks."""
+    def watch_repository(self, repository_id: UUID) -> Iterator[asyncio.Event]:
+        """Yields an event that is set whenever the locks of the repository may have changed."""
         signal = asyncio.Event()
-        self._signals.setdefault(repo_id, set()).add(signal)
+        self._signals.setdefault(repository_id, set()).add(signal)
         self._has_watchers.set()
         try:
             yield signal
         finally:
-            self._signals[repo_id].discard(signal)
-            if not self._signals[repo_id]:
-                del self._signals[repo_id]
+            self._signals[repository_id].discard(signal)
+            if not self._signals[repository_id]:
+                del self._signals[repository_id]
             if not self._signals:
                 self._has_watchers.clear()
 
-    async def tell(self) -> None:
-        """Waits for changes and sends the hints of this process."""
+    async def send_hints(self) -> None:
+        """Waits for changes in this process and tells all processes which repositories have changed."""
         await self._has_changes.wait()
         await asyncio.sleep(GATHER_SECONDS)
-        gathered, self._changed = self._changed, set()
+        changed, self._changed = self._changed, set()
         self._has_changes.clear()
-        await self._database.fetch(Q.hint, list(gathered))
+        hints: dict[Database, list[UUID]] = defaultdict(list)
+        for repository_id in changed:
+            hints[self._databases.of(repository_id)].append(repository_id)
+        for database, repository_ids in hints.items():
+            await database.fetch(Q.hint, repository_ids)
 
-    def listen(self, listener: Listener) -> None:
-        """Takes the hints of all processes."""
-        listener.subscribe(CHANNEL, self._notified)
+    def receive_hints(self, listener: Listener) -> None:
+        """Subscribes to the hints of all processes."""
+        listener.subscribe(CHANNEL, self._receive_hint)
 
-    async def poll(self) -> None:
-        """Waits until a call watches; then wakes the watchers of what has settled since the last look.
+    async def poll_events(self) -> None:
+        """Waits until a call watches; then wakes the watchers of what has settled since the last poll.
 
-        At the first look it wakes all of them.
+        The first poll wakes all of them.
         """
         if not self._signals:
             await self._has_watchers.wait()
-            self._settled = None
-        row = await self._database.fetchrow(Q.changed_repositories, self._settled)
-        assert row is not None  # noqa: S101  a SELECT without FROM
-        for repo_id in row["repositories"] if self._settled is not None else list(self._signals):
-            self._wake(repo_id)
-        self._settled = str(row["settled"])
+            self._settled = {}
+        for database in self._databases.every():
+            await self._poll_database(database)
 
-    def _notified(self, payload: str) -> None:
+    async def _poll_database(self, database: Database) -> None:
+        settled = self._settled.get(database)
+        row = await database.fetchrow(Q.changed_repositories, settled)
+        assert row is not None  # noqa: S101  a SELECT without FROM
+        for repository_id in row["repositories"] if settled is not None else list(self._signals):
+            self._wake_watchers(repository_id)
+        self._settled[database] = str(row["settled"])
+
+    def _receive_hint(self, payload: str) -> None:
         try:
-            self._wake(UUID(payload))
+            self._wake_watchers(UUID(payload))
         except ValueError:
             log.info("a notification without a repository")
 
-    def _wake(self, repo_id: UUID) -> None:
-        for signal in self._signals.get(repo_id, ()):
+    def _wake_watchers(self, repository_id: UUID) -> None:
+        for signal in self._signals.get(repository_id, ()):
             signal.set()

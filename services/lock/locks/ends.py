@@ -1,4 +1,4 @@
-"""Ends of locks, in the turn of their repository: the row goes, history and event come."""
+"""Ends of locks, under the mutex of their repository: the row goes, history and event come."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How locks end that have not ended by themselves.
+class LockEnd:
+    """How locks end that did not expire.
 
     Attributes:
         event: for watchers and webhooks.
         action: for the history.
+        reason: for both; None = not given.
     """
 
     event: EventType.ValueType
@@ -33,19 +34,25 @@ class End:
     reason: str | None = None
 
 
-async def end(
-    connection: Connection, repo_id: UUID, ids: Sequence[UUID], now: datetime, how: End
-) -> set[str]:
-    """Ends locks, and returns those that were live; whose time is up ends as expired."""
-    if not ids:
-        return set()
-    rows = await connection.fetch(
-        Q.end_locks, repo_id, ids, now, how.action, how.actor_id, how.reason, NAMES[how.event]
-    )
-    return {str(row["lock_id"]) for row in rows if row["action"] != "expired"}
+async def end_locks(
+    connection: Connection, repository_id: UUID, ids: Sequence[UUID], now: datetime, end: LockEnd
+) -> None:
+    """Ends locks. Those that had expired before end as expired."""
+    if ids:
+        await connection.execute(
+            *Q.bind.end_locks(
+                repository_id=repository_id,
+                lock_ids=ids,
+                now=now,
+                event=NAMES[end.event],
+                action=end.action,
+                actor_id=end.actor_id,
+                reason=end.reason,
+            )
+        )
 
 
-async def end_expired(connection: Connection, repo_id: UUID, now: datetime) -> int:
-    """Ends up to BATCH locks whose time is up, and returns how many."""
-    count: int = await connection.fetchval(Q.end_expired, repo_id, now, BATCH)
+async def end_expired_locks(connection: Connection, now: datetime, repository_id: UUID) -> int:
+    """Ends up to BATCH locks that have expired, and returns how many."""
+    count: int = await connection.fetchval(Q.end_expired_locks, repository_id, now, BATCH)
     return count

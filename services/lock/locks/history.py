@@ -1,24 +1,22 @@
-"""ListHistory: who held what, and how it ended."""
+"""The history of locks: who held which lock, and how it ended."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from dits.lock.v1 import lock_service_pb2 as pb
 
-from services.lock.locks import messages, rules
-from services.lock.locks.ends import BATCH, end_expired
-from services.lock.locks.mutex import Turns
-from services.lock.locks.reading import find_user
+from services.lock.locks.ends import BATCH, end_expired_locks
+from services.lock.locks.holders import find_holder
+from services.lock.locks.mutex import LockMutex
 from shared.db import sql
-from shared.db.pool import Connection, Database, Row
+from shared.db.pool import Databases, Row
 from shared.rpc import validation
 from shared.rpc.call import Call
-from shared.rpc.paging import Page
-from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 
@@ -26,80 +24,71 @@ Q = sql.load(__file__)
 _FIRST = ("9999-01-01T00:00:00+00:00", 0, "")
 
 
-class Remembering:
-    """Lists the history."""
+class HistoryFilter(NamedTuple):
+    """Which entries to list: those that pass all fields that are not None."""
 
-    def __init__(self, database: Database, turns: Turns, key: ServerKey) -> None:
-        self._database = database
-        self._turns = turns
-        self._key = key
+    lock_id: UUID | None
+    path: str | None
+    user_id: UUID | None
 
-    async def ListHistory(
-        self, request: pb.ListHistoryRequest, call: Call
-    ) -> pb.ListHistoryResponse:
-        """Beginnings and ends, newest first."""
-        page = Page(self._key, request, call)
+
+class LockHistory:
+    """Reads the history, and completes it before."""
+
+    def __init__(self, databases: Databases, mutex: LockMutex) -> None:
+        self._databases = databases
+        self._mutex = mutex
+
+    async def parse_filter(self, request: pb.ListHistoryRequest, call: Call) -> HistoryFilter:
+        """Returns the filters of a request, or raises INVALID_FIELD."""
         path = validation.path("path", request.path, directory=True) if request.path else None
         lock_id = validation.uuid("lock_id", request.lock_id) if request.lock_id else None
-        owner = await find_user(self._database, request.holder, call)
-        now = await self._write_ends(call.repository.id)
-        at, fence, action = page.after or _FIRST
-        query, filters = _query(lock_id, path, owner)
-        position = (datetime.fromisoformat(at), fence, action)
-        found = await self._database.fetch(
-            query, call.repository.id, *position, page.size + 1, *filters
-        )
-        rows, token = page.answer(found, _position)
-        return pb.ListHistoryResponse(
-            entries=[_entry(row) for row in rows],
-            next_page_token=token,
-            server_time=messages.moment(now),
-        )
+        user_id = await find_holder(self._databases, request.holder, call)
+        return HistoryFilter(lock_id, path, user_id)
 
-    async def _write_ends(self, repo_id: UUID) -> datetime:
-        """Writes what the history lacks: the ends of locks that nobody has touched since."""
-        row = await self._database.fetchrow(Q.lock_time, repo_id)
+    async def write_missing_ends(self, repository_id: UUID) -> datetime:
+        """Writes the ends of locks that have expired, and returns the time of the repository."""
+        row = await self._databases.of(repository_id).fetchrow(Q.lock_time, repository_id)
         assert row is not None  # noqa: S101  there is always a time
         now: datetime = row["now"]
-        if not row["has_expired"]:
-            return now
-
-        async def work(connection: Connection, now: datetime) -> tuple[datetime, int]:
-            return now, await end_expired(connection, repo_id, now)
-
-        count = BATCH
+        count = BATCH if row["has_expired"] else 0
         while count == BATCH:
-            now, count = await self._turns.change(repo_id, work)
+            work = partial(end_expired_locks, repository_id=repository_id)
+            count, now = await self._mutex.change_locks(repository_id, work)
         return now
 
+    async def fetch_entries(
+        self,
+        repository_id: UUID,
+        wanted: HistoryFilter,
+        position: Sequence[Any] | None,
+        count: int,
+    ) -> list[Row]:
+        """Returns up to `count` entries behind a position, newest first. None = from the newest on."""
+        at, fence, action = position or _FIRST
+        query = _bind_query(
+            wanted,
+            repository_id=repository_id,
+            at=datetime.fromisoformat(at),
+            fence=fence,
+            action=action,
+            count=count,
+        )
+        return await self._databases.of(repository_id).fetch(*query)
 
-def _query(lock_id: UUID | None, path: str | None, owner: UUID | None) -> tuple[str, Sequence[Any]]:
-    """The query for these filters: by what narrows most, which has an index."""
+
+def get_position(entry: Row) -> tuple[str, int, str]:
+    """Returns the position of an entry in the order of the history."""
+    return entry["action_at"].isoformat(), entry["fence"], entry["action"]
+
+
+def _bind_query(wanted: HistoryFilter, **values: object) -> tuple[Any, ...]:
+    """Returns the query for these filters: by the field that has an index and narrows most."""
+    lock_id, path, user_id = wanted
     if lock_id is not None:
-        return Q.history_of_lock, (lock_id, path, owner)
+        return Q.bind.history_of_lock(lock_id=lock_id, path=path, user_id=user_id, **values)
     if path is not None:
-        return Q.history_of_path, (path, owner)
-    if owner is not None:
-        return Q.history_of_user, (owner,)
-    return Q.history, ()
-
-
-def _position(row: Row) -> tuple[str, int, str]:
-    return row["action_at"].isoformat(), row["fence"], row["action"]
-
-
-def _entry(row: Row) -> pb.HistoryEntry:
-    return pb.HistoryEntry(
-        lock_id=str(row["lock_id"]),
-        path=row["path"],
-        type=rules.TYPE_VALUES[row["lock_type"]],
-        fence=row["fence"],
-        holder_id=str(row["owner_id"]),
-        holder=row["owner"],
-        action=pb.HistoryAction.Value(f"HISTORY_ACTION_{row['action'].upper()}"),
-        time=row["action_at"],
-        actor_id=str(row["action_by"] or ""),
-        actor=row["actor"] or "",
-        reason=row["reason"] or "",
-        expire_time=row["expires_at"],
-    )
+        return Q.bind.history_of_path(path=path, user_id=user_id, **values)
+    if user_id is not None:
+        return Q.bind.history_of_user(user_id=user_id, **values)
+    return Q.bind.history(**values)

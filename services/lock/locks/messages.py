@@ -1,23 +1,27 @@
-"""Rows as messages, and locks as conflicts."""
+"""Locks, events and history as messages of the API."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from dits.common.v1.event_pb2 import LockedPath, LockPayload
 from dits.common.v1.lock_type_pb2 import LockType
 from dits.lock.v1 import lock_service_pb2 as pb
+from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.lock.locks.rules import TYPE_VALUES
 from shared.db.pool import Row
 from shared.errors import LockConflict
+from shared.records.events import TYPES
 
 
-def lock(row: Row | Mapping[str, Any], caller_id: UUID | None) -> pb.Lock:
-    """A row of `locks` with its owner's username as `owner`."""
+def describe_lock(row: Row | Mapping[str, Any], caller_id: UUID | None) -> pb.Lock:
+    """Returns the message of a row of `locks` with its owner's username as `owner`."""
     return pb.Lock(
         id=str(row["id"]),
         path=row["path"],
@@ -34,15 +38,15 @@ def lock(row: Row | Mapping[str, Any], caller_id: UUID | None) -> pb.Lock:
     )
 
 
-def moment(at: datetime) -> Timestamp:
-    """A time of the database."""
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp
+def describe_time(at: datetime) -> Timestamp:
+    """Returns the message of a time of the database."""
+    timestamp = Timestamp()
+    timestamp.FromDatetime(at)
+    return timestamp
 
 
-def lock_conflict(path: str, held: pb.Lock) -> LockConflict:
-    """Returns what LOCK_HELD tells of a lock that is in the way of a path."""
+def describe_conflict(path: str, held: pb.Lock) -> LockConflict:
+    """Returns what LOCK_HELD tells of a lock that conflicts on a path."""
     return LockConflict(
         path,
         held.id,
@@ -52,4 +56,70 @@ def lock_conflict(path: str, held: pb.Lock) -> LockConflict:
         held.lock_time.ToDatetime(UTC),
         held.expire_time.ToDatetime(UTC),
         held.reason,
+    )
+
+
+def describe_path(path: str, row: Row | None, caller_id: UUID | None) -> pb.PathStatus:
+    """Returns the message of a path and the strongest lock that covers it; None = no lock does."""
+    if row is None:
+        return pb.PathStatus(path=path)
+    return pb.PathStatus(
+        path=path,
+        blocked=row["blocked"],
+        held=row["held"],
+        lock_count=row["lock_count"],
+        lock=describe_lock(row, caller_id),
+    )
+
+
+def describe_entry(row: Row) -> pb.HistoryEntry:
+    """Returns the message of a row of `lock_history` with the usernames `owner` and `actor`."""
+    return pb.HistoryEntry(
+        lock_id=str(row["lock_id"]),
+        path=row["path"],
+        type=TYPE_VALUES[row["lock_type"]],
+        fence=row["fence"],
+        holder_id=str(row["owner_id"]),
+        holder=row["owner"],
+        action=pb.HistoryAction.Value(f"HISTORY_ACTION_{row['action'].upper()}"),
+        time=row["action_at"],
+        actor_id=str(row["action_by"] or ""),
+        actor=row["actor"] or "",
+        reason=row["reason"] or "",
+        expire_time=row["expires_at"],
+    )
+
+
+def describe_event(row: Row, caller_id: UUID | None) -> pb.LockEvent:
+    """Returns the message of an event that emit_lock_events() has written."""
+    payload = _parse_payload(row["payload"])
+    return pb.LockEvent(
+        type=TYPES[row["type"]],
+        time=row["created_at"],
+        actor_id=str(row["actor_id"] or ""),
+        locks=[_describe_event_lock(payload, lock, caller_id) for lock in payload.locks],
+        reason=payload.cause,
+    )
+
+
+# All watchers of a repository read the same events at the same time.
+@lru_cache(maxsize=64)
+def _parse_payload(text: str) -> LockPayload:
+    return json_format.Parse(text, LockPayload(), ignore_unknown_fields=True)
+
+
+def _describe_event_lock(payload: LockPayload, lock: LockedPath, caller_id: UUID | None) -> pb.Lock:
+    return pb.Lock(
+        id=lock.lock_id,
+        path=lock.path,
+        type=payload.type,
+        holder_id=payload.holder_id,
+        holder=payload.holder,
+        ours=payload.holder_id == str(caller_id),
+        reason=payload.reason,
+        fence=lock.fence,
+        lock_time=payload.lock_time,
+        expire_time=payload.expire_time,
+        release_on_push=payload.release_on_push,
+        base_commit=payload.base_commit,
     )

@@ -1,7 +1,7 @@
-"""Turns: the locks of a repository are changed by one transaction after the other.
+"""The mutex of a repository's locks: one transaction after the other changes them.
 
-The database sees to that, for all processes. The callers of one process queue here before they take one of
-AT_ONCE connections, so that a repository that everybody wants does not use up the pool.
+The database holds the mutex, for all processes. The callers of one process queue here before they
+take one of AT_ONCE connections, so that a repository with many callers does not use up the pool.
 """
 
 from __future__ import annotations
@@ -9,60 +9,72 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from services.lock.locks.change_signal import Feed
+from services.lock.locks.change_signal import ChangeSignal
 from shared.db import sql
-from shared.db.pool import Connection, Database, Row
+from shared.db.pool import Connection, Databases, Row
 
 Q = sql.load(__file__)
 
-# One at work, and one in the database that goes on as soon as the turn is free.
+# One at work, and one that waits in the database and goes on as soon as the mutex is free.
 AT_ONCE = 2
 
 Result = TypeVar("Result")
-# Gets the time that counts for everything that it judges and writes.
+# Gets the time of the repository, which counts for everything that it judges and writes.
 Work: TypeAlias = Callable[[Connection, datetime], Awaitable[Result]]
 
 
-class Turns:
-    """Transactions on the locks of a repository."""
+class LockMutex:
+    """Transactions on the locks of a repository, and the time that each of them has."""
 
-    def __init__(self, database: Database, feed: Feed) -> None:
-        self._database = database
-        self._feed = feed
+    def __init__(self, databases: Databases, signal: ChangeSignal) -> None:
+        self._databases = databases
+        self._signal = signal
         self._queues: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def change(self, repo_id: UUID, work: Work[Result]) -> Result:
-        """Runs `work` while nobody else changes or judges the locks of the repository."""
+    async def change_locks(
+        self, repository_id: UUID, work: Work[Result]
+    ) -> tuple[Result, datetime]:
+        """Runs `work` while nobody else changes or reads the locks; returns its result and its time."""
 
-        async def transaction(connection: Connection) -> Result:
-            return await work(connection, await connection.fetchval(Q.lock_now, repo_id))
+        async def transaction(connection: Connection) -> tuple[Result, datetime]:
+            now: datetime = await connection.fetchval(Q.take_mutex, repository_id)
+            return await work(connection, now), now
 
-        async with self._queue(repo_id):
-            result = await self._database.transaction(transaction)
-        self._feed.changed(repo_id)
+        async with self._queue(repository_id):
+            result = await self._databases.of(repository_id).transaction(transaction)
+        self._signal.announce_change(repository_id)
         return result
 
-    async def statement(self, repo_id: UUID, query: str, *arguments: object) -> list[Row]:
-        """Runs one statement that takes the turn itself."""
-        async with self._queue(repo_id):
-            rows = await self._database.statement(query, *arguments)
-        self._feed.changed(repo_id)
+    async def execute_change(
+        self, repository_id: UUID, statement: str, *arguments: object
+    ) -> list[Row]:
+        """Returns the rows of one statement that takes the mutex itself and changes locks."""
+        async with self._queue(repository_id):
+            rows = await self._databases.of(repository_id).statement(statement, *arguments)
+        self._signal.announce_change(repository_id)
         return rows
 
-    async def read(self, repo_id: UUID, work: Work[Result]) -> Result:
-        """Runs `work`, which only reads, while nobody changes the locks of the repository."""
+    async def read_locks(
+        self, repository_id: UUID, bind: Callable[..., tuple[Any, ...]], **values: object
+    ) -> tuple[list[Row], datetime]:
+        """Returns the rows of a query, and the time at which no change was under way.
 
-        async def transaction(connection: Connection) -> Result:
-            return await work(connection, await connection.fetchval(Q.lock_hold, repo_id))
+        The query gets `repository_id` and `now` besides `values`.
+        """
 
-        return await self._database.transaction(transaction)
+        async def transaction(connection: Connection) -> tuple[list[Row], datetime]:
+            now: datetime = await connection.fetchval(Q.share_mutex, repository_id)
+            query = bind(repository_id=repository_id, now=now, **values)
+            return await connection.fetch(*query), now
 
-    def _queue(self, repo_id: UUID) -> asyncio.Semaphore:
-        queue = self._queues.get(repo_id)
+        return await self._databases.of(repository_id).transaction(transaction)
+
+    def _queue(self, repository_id: UUID) -> asyncio.Semaphore:
+        queue = self._queues.get(repository_id)
         if queue is None:
-            queue = self._queues[repo_id] = asyncio.Semaphore(AT_ONCE)
+            queue = self._queues[repository_id] = asyncio.Semaphore(AT_ONCE)
         return queue

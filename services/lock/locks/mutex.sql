@@ -1,7 +1,7 @@
--- name: lock_now
--- Waits for the turn to change the locks of a repository, and returns the time that counts.
-SELECT lock_now($1);
+-- name: take_mutex
+-- Waits for the mutex of a repository's locks, and returns the time of the repository.
+SELECT take_lock_mutex($1);
 
--- name: lock_hold
+-- name: share_mutex
 -- Keeps the locks of a repository as they are until the end of the transaction; returns the time.
-SELECT lock_hold($1);
+SELECT share_lock_mutex($1);

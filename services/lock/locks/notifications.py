@@ -1,4 +1,4 @@
-"""What people are told in their inbox about their locks: one notice per person, however many locks."""
+"""Notifications to users about their locks: one to each user, for any number of locks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Q = sql.load(__file__)
 MAX_LISTED = 10
 
 
-async def taken(
+async def notify_of_removal(
     connection: Connection,
     call: Call,
     owner_id: UUID,
@@ -24,65 +24,64 @@ async def taken(
     *,
     stolen: bool = False,
 ) -> None:
-    """An administrator has ended somebody's locks, and perhaps taken their place."""
+    """Tells a user that the caller has ended their locks, and replaced them if `stolen`."""
     who, where = call.caller.username, f"{call.repository.owner}/{call.repository.name}"
     verb = "took over" if stolen else "released"
     await connection.execute(
-        Q.notify_user,
-        owner_id,
-        "lock.stolen" if stolen else "lock.force_released",
-        f"{who} {verb} your {_what(paths)} in {where}",
-        f"Reason: {reason}\n\n{_listed(paths)}",
-        _link(where),
+        *Q.bind.notify_user(
+            user_id=owner_id,
+            type="lock.stolen" if stolen else "lock.force_released",
+            title=f"{who} {verb} your {_name_locks(paths)} in {where}",
+            message=f"Reason: {reason}\n\n{_list_paths(paths)}",
+            link=f"/{where}/locks",
+        )
     )
 
 
-async def handed_on(
-    connection: Connection, call: Call, path: str, old_owner: UUID, new_owner: UUID
+async def notify_of_transfer(
+    connection: Connection, call: Call, path: str, old_owner_id: UUID, new_owner_id: UUID
 ) -> None:
-    """A lock has a new holder; whoever did it knows."""
+    """Tells the old and the new holder, except the caller, that a lock was transferred."""
     who, where = call.caller.username, f"{call.repository.owner}/{call.repository.name}"
-    told = {new_owner: "to you", old_owner: "to somebody else"}
-    for user_id, whom in told.items():
+    recipients = {new_owner_id: "to you", old_owner_id: "to another user"}
+    for user_id, whom in recipients.items():
         if user_id != call.caller.user_id:
             await connection.execute(
-                Q.notify_user,
-                user_id,
-                "lock.transferred",
-                f"{who} handed the lock on {path} in {where} on {whom}",
-                path,
-                _link(where),
+                *Q.bind.notify_user(
+                    user_id=user_id,
+                    type="lock.transferred",
+                    title=f"{who} transferred the lock on {path} in {where} {whom}",
+                    message=path,
+                    link=f"/{where}/locks",
+                )
             )
 
 
-async def expiring(
+async def notify_of_expiry(
     connection: Connection,
-    repo_id: UUID,
+    repository_id: UUID,
     owner_id: UUID,
     paths: Sequence[str],
     first_end: datetime,
 ) -> None:
-    """Somebody's locks are about to end."""
-    row = await connection.fetchrow(Q.repository_name, repo_id)
-    where = f"{row['owner']}/{row['name']}" if row else str(repo_id)
+    """Tells a user that their locks will end soon, the first at `first_end`."""
+    row = await connection.fetchrow(Q.repository_name, repository_id)
+    where = f"{row['owner']}/{row['name']}" if row else str(repository_id)
     await connection.execute(
-        Q.notify_user,
-        owner_id,
-        "lock.expiring",
-        f"Your {_what(paths)} in {where} will end at {first_end:%H:%M} UTC",
-        f"Renew what you still need.\n\n{_listed(paths)}",
-        _link(where),
+        *Q.bind.notify_user(
+            user_id=owner_id,
+            type="lock.expiring",
+            title=f"Your {_name_locks(paths)} in {where} will end at {first_end:%H:%M} UTC",
+            message=f"Renew what you still need.\n\n{_list_paths(paths)}",
+            link=f"/{where}/locks",
+        )
     )
 
 
-def _what(paths: Sequence[str]) -> str:
+def _name_locks(paths: Sequence[str]) -> str:
     return f"lock on {paths[0]}" if len(paths) == 1 else f"{len(paths)} locks"
 
 
-def _listed(paths: Sequence[str]) -> str:
+def _list_paths(paths: Sequence[str]) -> str:
     more = len(paths) - MAX_LISTED
     return "\n".join([*paths[:MAX_LISTED], *([f"and {more} more"] if more > 0 else [])])
-
-
-def _link(where: str) -> str:
-    return f"/{where}/locks"

@@ -1,6 +1,6 @@
 -- name: notify_user
 -- Puts a notification into a user's inbox.
-SELECT notify_user($1, $2, $3, $4, $5);
+SELECT notify_user(:user_id, :type, :title, :message, :link);
 
 -- name: repository_name
 -- Owner and name of a repository.

@@ -9,13 +9,10 @@ from uuid import UUID
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from services.lock.background.expiry import Reaper
-from services.lock.locks.change_signal import Feed
-from services.lock.locks.mutex import Turns
-from shared.db.pool import Database
+from services.lock.background.expiry import LockExpiry
 from shared.runtime.background import BackgroundTask
 from tests.support.api import Api
-from tests.support.locks import ADVISORY, Studio
+from tests.support.locks import ADVISORY, Studio, open_replica
 
 MINUTE = 60
 HOUR = 3600
@@ -27,19 +24,18 @@ async def studio(api: Api) -> Studio:
 
 
 @pytest.fixture
-async def reaper(api: Api) -> AsyncIterator[Reaper]:
+async def expiry(api: Api) -> AsyncIterator[LockExpiry]:
     """A replica's background work, when the test wants it."""
-    database = await Database.connect(api.dsn, service="test", size=2)
-    yield Reaper(database, Turns(database, Feed(database)))
-    await database.close()
+    async with open_replica(api) as replica:
+        yield replica.expiry
 
 
-async def test_the_reaper_writes_the_ends(studio: Studio, reaper: Reaper) -> None:
+async def test_the_background_work_writes_the_ends(studio: Studio, expiry: LockExpiry) -> None:
     a = await studio.take(studio.bob, "a", ttl=Duration(seconds=HOUR))
     b = await studio.take(studio.cyn, "b", ttl=Duration(seconds=HOUR), type=ADVISORY)
     c = await studio.take(studio.bob, "c", ttl=Duration(seconds=3 * HOUR))
     await studio.grow_old(2 * HOUR)
-    await reaper.reap()
+    await expiry.process_due_locks()
     assert await studio.api.value("SELECT count(*) FROM locks") == 1
     assert [await studio.story(lock) for lock in (a, b, c)] == [
         ["acquired", "expired"],
@@ -49,67 +45,69 @@ async def test_the_reaper_writes_the_ends(studio: Studio, reaper: Reaper) -> Non
     assert (await studio.events())[-2:] == [("lock.expired", ["a"]), ("lock.expired", ["b"])]
 
 
-async def test_owners_are_warned_once_before_the_end(studio: Studio, reaper: Reaper) -> None:
+async def test_owners_are_warned_once_before_the_end(studio: Studio, expiry: LockExpiry) -> None:
     await studio.acquire(studio.bob, "a", "b", ttl=Duration(seconds=HOUR))
     await studio.take(studio.cyn, "c", ttl=Duration(seconds=HOUR))
     await studio.take(studio.cyn, "long")
-    await reaper.reap()
-    assert await studio.notices(studio.bob) == []
+    await expiry.process_due_locks()
+    assert await studio.notifications(studio.bob) == []
     await studio.grow_old(46 * MINUTE)
-    await reaper.reap()
-    await reaper.reap()
-    [(kind, title)] = await studio.notices(studio.bob)
+    await expiry.process_due_locks()
+    await expiry.process_due_locks()
+    [(kind, title)] = await studio.notifications(studio.bob)
     assert kind == "lock.expiring"
     assert "2 locks" in title
-    [(_, title)] = await studio.notices(studio.cyn)
+    [(_, title)] = await studio.notifications(studio.cyn)
     assert "lock on c" in title
     assert f"{studio.ada.username}/{studio.repo.name}" in title
     warnings = [paths for kind, paths in await studio.events() if kind == "lock.expiring"]
     assert warnings == [["a", "b"], ["c"]]
 
 
-async def test_a_renewal_is_warned_about_anew(studio: Studio, reaper: Reaper) -> None:
+async def test_a_renewed_lock_is_warned_about_again(studio: Studio, expiry: LockExpiry) -> None:
     lock = await studio.take(studio.bob, "a", ttl=Duration(seconds=HOUR))
     await studio.grow_old(50 * MINUTE)
-    await reaper.reap()
+    await expiry.process_due_locks()
     await studio.renew(studio.bob, lock, ttl=Duration(seconds=HOUR))
-    await reaper.reap()
-    assert len(await studio.notices(studio.bob)) == 1
+    await expiry.process_due_locks()
+    assert len(await studio.notifications(studio.bob)) == 1
     await studio.grow_old(50 * MINUTE)
-    await reaper.reap()
-    assert len(await studio.notices(studio.bob)) == 2
+    await expiry.process_due_locks()
+    assert len(await studio.notifications(studio.bob)) == 2
 
 
-async def test_short_locks_are_not_warned_about(studio: Studio, reaper: Reaper) -> None:
+async def test_short_locks_are_not_warned_about(studio: Studio, expiry: LockExpiry) -> None:
     short = await studio.take(studio.bob, "a", ttl=Duration(seconds=15 * MINUTE))
-    await reaper.reap()
+    await expiry.process_due_locks()
     # Nor is who renews every few minutes, however long the lock has lasted.
     long = await studio.take(studio.bob, "b", ttl=Duration(seconds=HOUR))
     await studio.grow_old(HOUR - 20 * MINUTE)
     await studio.renew(studio.bob, long, ttl=Duration(seconds=10 * MINUTE))
     assert await studio.story(short) == ["acquired", "expired"]
-    await reaper.reap()
-    titles = [title for _, title in await studio.notices(studio.bob)]
+    await expiry.process_due_locks()
+    titles = [title for _, title in await studio.notifications(studio.bob)]
     assert titles == []
 
 
-async def test_two_reapers_do_everything_once(studio: Studio, reaper: Reaper, api: Api) -> None:
+async def test_several_replicas_do_everything_once(
+    studio: Studio, expiry: LockExpiry, api: Api
+) -> None:
     others = [await Studio.open(api) for _ in range(4)]
     for each in (studio, *others):
         await each.acquire(each.bob, *(f"p{i}" for i in range(20)), ttl=Duration(seconds=HOUR))
         await each.take(each.cyn, "late", ttl=Duration(seconds=30 * MINUTE))
         await each.grow_old(50 * MINUTE)
-    await asyncio.gather(*(reaper.reap() for _ in range(4)))
+    await asyncio.gather(*(expiry.process_due_locks() for _ in range(4)))
     for each in (studio, *others):
         kinds = [kind for kind, _ in await each.events()]
         assert sorted(kinds) == sorted(
             ["lock.acquired", "lock.acquired", "lock.expired", "lock.expiring"]
         )
-        assert len(await each.notices(each.bob)) == 1
+        assert len(await each.notifications(each.bob)) == 1
     assert await api.value("SELECT count(*) FROM lock_history WHERE action = 'expired'") == 5
 
 
-async def test_without_a_reaper_everything_is_right(studio: Studio) -> None:
+async def test_without_background_work_everything_is_right(studio: Studio) -> None:
     lock = await studio.take(studio.bob, "a", ttl=Duration(seconds=10))
     held = await studio.take(studio.bob, "d/", ttl=Duration(seconds=10))
     await studio.pass_time(10)
@@ -122,19 +120,17 @@ async def test_without_a_reaper_everything_is_right(studio: Studio) -> None:
     assert await studio.story(held) == ["acquired", "expired"]
 
 
-async def test_the_reaper_goes_on_by_itself_and_wakes_watchers(studio: Studio) -> None:
-    database = await Database.connect(studio.api.dsn, service="test", size=2)
-    feed = Feed(database)
-    reaper = Reaper(database, Turns(database, feed))
-    running = asyncio.create_task(BackgroundTask("test", reaper.reap, 0.01).run())
-    try:
-        with feed.watching(UUID(studio.repo.id)) as signal:
-            for _ in range(3):
-                await studio.take(studio.bob, "a", ttl=Duration(seconds=HOUR))
-                await studio.grow_old(2 * HOUR)
-                await asyncio.wait_for(signal.wait(), 10)
-                signal.clear()
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await database.close()
+async def test_the_background_work_goes_on_and_wakes_watchers(studio: Studio) -> None:
+    async with open_replica(studio.api) as replica:
+        task = BackgroundTask("test", replica.expiry.process_due_locks, 0.01)
+        running = asyncio.create_task(task.run())
+        try:
+            with replica.signal.watch_repository(UUID(studio.repo.id)) as signal:
+                for _ in range(3):
+                    await studio.take(studio.bob, "a", ttl=Duration(seconds=HOUR))
+                    await studio.grow_old(2 * HOUR)
+                    await asyncio.wait_for(signal.wait(), 10)
+                    signal.clear()
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)

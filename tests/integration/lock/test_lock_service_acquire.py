@@ -107,7 +107,7 @@ async def test_the_mode_is_changed_by_naming_ones_own_lock(studio: Studio) -> No
     assert exclusive.type == EXCLUSIVE
     assert exclusive.fence > shared.fence
     assert await studio.story(shared) == ["acquired", "released"]
-    assert await studio.notices(studio.bob) == []
+    assert await studio.notifications(studio.bob) == []
     # An advisory lock is in nobody's way, not even one's own.
     await studio.take(studio.bob, "a", type=ADVISORY)
 

@@ -134,7 +134,7 @@ async def test_an_administrator_releases_by_force(studio: Studio) -> None:
     assert await studio.story(lock) == ["acquired", "force_released"]
     end = (await studio.history(studio.ada, lock_id=lock.id)).entries[0]
     assert (end.actor, end.reason) == (studio.ada.username, "holiday")
-    [(kind, title)] = await studio.notices(studio.bob)
+    [(kind, title)] = await studio.notifications(studio.bob)
     assert (kind, studio.ada.username in title) == ("lock.force_released", True)
     assert await studio.audited("lock.force_released") == 1
     assert (await studio.events())[-1] == ("lock.force_released", ["a"])
@@ -144,7 +144,7 @@ async def test_an_administrator_releases_by_force(studio: Studio) -> None:
     await studio.pass_time(10)
     assert (await studio.force(studio.ada, late, "holiday")).already_ended
     assert await studio.audited("lock.force_released") == 1
-    assert len(await studio.notices(studio.bob)) == 1
+    assert len(await studio.notifications(studio.bob)) == 1
 
 
 async def test_force_needs_the_right_and_a_reason(studio: Studio) -> None:
@@ -190,13 +190,13 @@ async def test_a_lock_is_handed_on(studio: Studio) -> None:
     assert await studio.release(studio.cyn, new) == ["RELEASED"]
     assert await studio.story(lock) == ["acquired", "released"]
     end, _ = (await studio.history(studio.ada, lock_id=lock.id)).entries
-    assert end.reason == f"handed on to {studio.cyn.username}"
+    assert end.reason == f"transferred to {studio.cyn.username}"
     assert [kind for kind, _ in await studio.events()][1:3] == [
         "lock.transferred",
         "lock.acquired",
     ]
-    assert [kind for kind, _ in await studio.notices(studio.cyn)] == ["lock.transferred"]
-    assert await studio.notices(studio.bob) == []
+    assert [kind for kind, _ in await studio.notifications(studio.cyn)] == ["lock.transferred"]
+    assert await studio.notifications(studio.bob) == []
     assert await studio.audited("lock.transferred") == 0
 
 
@@ -206,11 +206,15 @@ async def test_an_administrator_hands_on_other_peoples_locks(studio: Studio) -> 
         await studio.transfer(studio.cyn, lock, studio.cyn)
     new = (await studio.transfer(studio.ada, lock, studio.cyn)).lock
     assert await studio.story(lock) == ["acquired", "force_released"]
-    assert len(await studio.notices(studio.bob)) == len(await studio.notices(studio.cyn)) == 1
+    assert (
+        len(await studio.notifications(studio.bob))
+        == len(await studio.notifications(studio.cyn))
+        == 1
+    )
     assert await studio.audited("lock.transferred") == 1
     to_me = (await studio.transfer(studio.ada, new, studio.ada)).lock
     assert to_me.ours
-    assert await studio.notices(studio.ada) == []
+    assert await studio.notifications(studio.ada) == []
 
 
 async def test_a_transfer_is_repeated_by_its_request_id(studio: Studio) -> None:

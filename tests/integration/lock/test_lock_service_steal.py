@@ -29,7 +29,7 @@ async def test_an_administrator_takes_a_lock_over(studio: Studio) -> None:
         "bob is away",
         mine.lock_time,
     )
-    [(kind, title)] = await studio.notices(studio.bob)
+    [(kind, title)] = await studio.notifications(studio.bob)
     assert kind == "lock.stolen"
     assert studio.ada.username in title
     assert "a" in title
@@ -76,7 +76,11 @@ async def test_only_the_named_locks_are_stolen(studio: Studio) -> None:
     assert refusal.metadata["lock_id"] == cyns.id
     assert await studio.story(bobs) == ["acquired"]
     await studio.take(studio.ada, "a", reason="now", steal_lock_ids=[bobs.id, cyns.id])
-    assert len(await studio.notices(studio.bob)) == len(await studio.notices(studio.cyn)) == 1
+    assert (
+        len(await studio.notifications(studio.bob))
+        == len(await studio.notifications(studio.cyn))
+        == 1
+    )
 
 
 async def test_a_directory_takes_the_place_of_what_is_below(studio: Studio) -> None:
@@ -84,7 +88,7 @@ async def test_a_directory_takes_the_place_of_what_is_below(studio: Studio) -> N
     ids = [result.lock.id for result in below.results]
     await studio.take(studio.ada, "d/", reason="moving", steal_lock_ids=ids)
     assert await studio.paths() == ["d/"]
-    [(_, title)] = await studio.notices(studio.bob)
+    [(_, title)] = await studio.notifications(studio.bob)
     assert "3 locks" in title
     assert await studio.audited("lock.stolen") == 3
 
@@ -123,4 +127,4 @@ async def test_a_lock_that_has_ended_is_as_good_as_stolen(studio: Studio) -> Non
     # By somebody who could not have stolen it.
     await studio.take(studio.cyn, "a", steal_lock_ids=[theirs.id])
     assert await studio.story(theirs) == ["acquired", "released"]
-    assert await studio.notices(studio.bob) == []
+    assert await studio.notifications(studio.bob) == []

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
@@ -18,15 +16,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from services.lock.locks import watch
-from services.lock.locks.change_signal import Feed
+from services.lock.locks.cursors import CursorSeal
+from services.lock.locks.event_stream import LockEventStream
 from shared.db.listen import Listener
-from shared.db.pool import Database
 from shared.records.retention import Retention
-from shared.rpc.call import Access, Call, RepositoryAccess
-from shared.rpc.policy import Permission
 from tests.support.api import Account, Api, refused
-from tests.support.locks import SHARED, Studio
+from tests.support.locks import SHARED, Studio, open_replica
 
 # An event about a lock, with a word to know it by.
 EMIT = """SELECT emit_event('lock.released', $1::uuid, NULL, NULL, jsonb_build_object(
@@ -188,38 +183,30 @@ async def test_a_lock_that_a_push_releases_is_seen_without_a_hint(studio: Studio
 
 
 async def test_a_hint_wakes_watchers_of_other_replicas(studio: Studio) -> None:
-    database = await Database.connect(studio.api.dsn, service="test", size=2)
-    feed = Feed(database)
     listener = Listener(studio.api.dsn)
-    feed.listen(listener)
-    listener.start()
-    try:
-        with feed.watching(UUID(studio.repo.id)) as signal:
-            # Listening begins at some moment; every change after it is told.
-            for i in range(1000):
-                await studio.take(studio.bob, f"a{i}")
-                if signal.is_set():
-                    break
-            await asyncio.wait_for(signal.wait(), 10)
-    finally:
-        await listener.stop()
-        await database.close()
+    async with open_replica(studio.api) as replica:
+        replica.signal.receive_hints(listener)
+        listener.start()
+        try:
+            with replica.signal.watch_repository(UUID(studio.repo.id)) as signal:
+                # Listening begins at some moment; every change after it is told.
+                for i in range(1000):
+                    await studio.take(studio.bob, f"a{i}")
+                    if signal.is_set():
+                        break
+                await asyncio.wait_for(signal.wait(), 10)
+        finally:
+            await listener.stop()
 
 
 async def test_silence_is_broken_by_checkpoints(studio: Studio) -> None:
-    database = await Database.connect(studio.api.dsn, service="test", size=2)
-    key = studio.api.suite._runtime.key
-    try:
-        watching_ = watch.Watching(database, key, Feed(database), checkpoint_seconds=0.01)
-        repo = RepositoryAccess(UUID(studio.repo.id), "", "", Permission.READ, False, 0)
-        call = Call("/Watch", "test", access=Access(None, repo))
-        stream = watching_.Watch(pb.WatchRequest(repository=studio.repo.id), call)
-        messages = [await anext(stream) for _ in range(3)]
-        await stream.aclose()
-        assert not any(message.HasField("event") for message in messages)
-        assert messages[-1].server_time.ToDatetime() > messages[0].server_time.ToDatetime()
-    finally:
-        await database.close()
+    async with open_replica(studio.api) as replica:
+        stream = LockEventStream(replica.databases, replica.signal, checkpoint_seconds=0.01)
+        moments = stream.follow_events(UUID(studio.repo.id), None)
+        checkpoints = [await anext(moments) for _ in range(3)]
+        await moments.aclose()
+    assert not any(moment.event for moment in checkpoints)
+    assert checkpoints[-1].server_time > checkpoints[0].server_time
 
 
 async def test_a_cursor_that_is_too_old_is_refused(studio: Studio) -> None:
@@ -228,9 +215,8 @@ async def test_a_cursor_that_is_too_old_is_refused(studio: Studio) -> None:
         await studio.take(studio.bob, "a")
         await watcher.event()
         seen = watcher.cursor
-    database = await Database.connect(studio.api.dsn, service="test", size=2)
-    try:
-        retention = Retention(database)
+    async with open_replica(studio.api) as replica:
+        retention = Retention(replica.databases.of(UUID(studio.repo.id)))
         await retention.purge_tables()
         async with watching(studio, studio.bob, start) as watcher:
             assert await watcher.event() == ("ACQUIRED", ["a"])
@@ -242,8 +228,6 @@ async def test_a_cursor_that_is_too_old_is_refused(studio: Studio) -> None:
         await studio.api.fetch("DELETE FROM event_cursors")
         await retention.purge_tables()
         assert await studio.events() == []
-    finally:
-        await database.close()
     with refused(StatusCode.OUT_OF_RANGE, "CURSOR_TOO_OLD"):
         async with watching(studio, studio.bob, start) as watcher:
             await watcher.next()
@@ -251,17 +235,21 @@ async def test_a_cursor_that_is_too_old_is_refused(studio: Studio) -> None:
         assert not (await watcher.next()).HasField("event")
 
 
-async def test_a_cursor_of_another_database_is_refused(studio: Studio) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"database_id": str(UUID(int=7))}, {"xid": "1000000000"}], ids=lambda c: min(c)
+)
+async def test_a_cursor_of_another_database_is_refused(
+    studio: Studio, changes: dict[str, Any]
+) -> None:
+    """It names another one, or a transaction that this one has not begun."""
     async with watching(studio, studio.bob) as watcher:
-        raw = base64.urlsafe_b64decode((await watcher.next()).cursor)
-    xid, event_id = json.loads(raw[16:])
-    payload = json.dumps([str(int(xid) + 1_000_000), event_id], separators=(",", ":")).encode()
-    key, repo_id = studio.api.suite._runtime.key, studio.repo.id.replace("-", "")
-    mac = key.mac(b"watch", bytes.fromhex(repo_id), payload)
+        cursor = (await watcher.next()).cursor
+    cursors = CursorSeal(studio.api.suite._runtime.key, UUID(studio.repo.id))
+    position = cursors.read_cursor(cursor)
+    assert position.database_id == str(await studio.api.value("SELECT database_id()"))
+    foreign = cursors.write_cursor(position._replace(**changes))
     with refused(StatusCode.OUT_OF_RANGE, "CURSOR_TOO_OLD"):
-        async with watching(
-            studio, studio.bob, base64.urlsafe_b64encode(mac + payload).decode()
-        ) as watcher:
+        async with watching(studio, studio.bob, foreign) as watcher:
             await watcher.next()
 
 

@@ -163,7 +163,7 @@ async def add_lock(
     release_on_push: bool = False,
 ) -> asyncpg.Record:
     """The id and fence of a lock of one hour, which begins now or ended an hour ago."""
-    now = await conn.fetchval("SELECT lock_now($1)", repo)
+    now = await conn.fetchval("SELECT take_lock_mutex($1)", repo)
     lock = await conn.fetchrow(
         """
         INSERT INTO locks (repo_id, owner_id, path, lock_type, release_on_push, fence,

@@ -46,8 +46,11 @@ async def test_an_expired_lock_is_in_nobodys_way(conn: Connection) -> None:
 
 
 GRANT = """
-    SELECT path, fence FROM grant_locks($1, $2, lock_now($1), lock_now($1) + interval '1 h', 'exclusive',
-                                        $3, $3, NULL, NULL, FALSE, '15 min') ORDER BY fence
+    WITH t AS (SELECT take_lock_mutex($1) AS now)
+    SELECT g.path, g.fence
+    FROM t, grant_locks($1, $2, t.now, t.now + interval '1 h', $3,
+                        ROW ($3, 'exclusive', NULL, NULL, FALSE)::lock_terms) g
+    ORDER BY g.fence
 """
 
 
@@ -64,7 +67,7 @@ async def test_each_repository_counts_its_fences(conn: Connection) -> None:
     ]
 
 
-async def test_fences_are_drawn_in_the_turn_of_a_repository(conn: Connection) -> None:
+async def test_fences_are_drawn_under_the_mutex_of_a_repository(conn: Connection) -> None:
     with pytest.raises(asyncpg.NoDataFoundError):
         await conn.fetchval("SELECT draw_fences($1, 1)", await add_repo(conn))
 
@@ -84,32 +87,30 @@ async def test_paths_have_at_most_1024_bytes(conn: Connection, path: str, fits: 
 
 async def test_the_time_of_a_repository_never_runs_backwards(conn: Connection) -> None:
     repo = await add_repo(conn)
-    first = await conn.fetchval("SELECT lock_now($1)", repo)
-    assert await conn.fetchval("SELECT lock_now($1)", repo) > first
+    first = await conn.fetchval("SELECT take_lock_mutex($1)", repo)
+    assert await conn.fetchval("SELECT take_lock_mutex($1)", repo) > first
     ahead = await conn.fetchval(
         "UPDATE lock_clocks SET high_water = '2100-01-01Z' RETURNING high_water"
     )
-    assert await conn.fetchval("SELECT lock_now($1)", repo) == ahead
-    assert await conn.fetchval("SELECT lock_hold($1)", repo) == ahead
+    assert await conn.fetchval("SELECT take_lock_mutex($1)", repo) == ahead
+    assert await conn.fetchval("SELECT share_lock_mutex($1)", repo) == ahead
 
 
-async def test_the_time_is_read_when_ones_turn_has_come(
-    conn: Connection, other: Connection
-) -> None:
+async def test_the_time_is_read_when_the_mutex_is_held(conn: Connection, other: Connection) -> None:
     repo = await add_repo(conn)
-    turn = other.transaction()
-    await turn.start()
-    await other.fetchval("SELECT lock_now($1)", repo)
-    waiter = asyncio.create_task(conn.fetchrow("SELECT lock_now($1), now()", repo))
+    change = other.transaction()
+    await change.start()
+    await other.fetchval("SELECT take_lock_mutex($1)", repo)
+    waiter = asyncio.create_task(conn.fetchrow("SELECT take_lock_mutex($1), now()", repo))
     await until_blocked(other)
     released = await other.fetchval("SELECT clock_timestamp()")
-    await turn.commit()
+    await change.commit()
     times = await waiter
     assert times is not None
     assert times[1] < released < times[0]
 
 
-async def test_pushes_share_their_turn_and_keep_lock_changes_out(
+async def test_pushes_share_the_mutex_and_keep_lock_changes_out(
     dsn: str, conn: Connection, other: Connection
 ) -> None:
     repo = await add_repo(conn)
@@ -117,9 +118,9 @@ async def test_pushes_share_their_turn_and_keep_lock_changes_out(
         pushes = [conn.transaction(), other.transaction()]
         for push in pushes:
             await push.start()
-        await conn.fetchval("SELECT lock_hold($1)", repo)
-        await other.fetchval("SELECT lock_hold($1)", repo)
-        change = asyncio.create_task(third.fetchval("SELECT lock_now($1)", repo))
+        await conn.fetchval("SELECT share_lock_mutex($1)", repo)
+        await other.fetchval("SELECT share_lock_mutex($1)", repo)
+        change = asyncio.create_task(third.fetchval("SELECT take_lock_mutex($1)", repo))
         await until_blocked(other)
         for push in pushes:
             assert not change.done()
@@ -218,4 +219,6 @@ async def test_a_push_releases_the_locks_that_waited_for_it(conn: Connection) ->
         (file["id"], "released", ada, file["fence"]),
         (folder["id"], "released", ada, folder["fence"]),
     ]
-    assert await conn.fetchval("SELECT max(action_at) <= lock_now($1) FROM lock_history", repo)
+    assert await conn.fetchval(
+        "SELECT max(action_at) <= take_lock_mutex($1) FROM lock_history", repo
+    )

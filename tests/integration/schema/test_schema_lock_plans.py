@@ -5,13 +5,25 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from services.lock.background import expiry
-from services.lock.locks import changes, ends, handover, history, reading, steal
-from services.lock.locks.rules import prefix_end
+from services.lock.locks import (
+    acquisition,
+    ends,
+    grants,
+    history,
+    named_lock,
+    release_locks,
+    renew_locks,
+    steal_locks,
+)
+from services.lock.locks.rules import compute_prefix_end
+from services.lock.rpc import lock_service
 from services.lock.server import PLANNER
+from shared.db.sql import Queries
 from tests.integration.schema.rows import Connection, add_lock, add_repo, add_user, new_id
 
 HOUR = timedelta(hours=1)
@@ -19,62 +31,53 @@ HOUR = timedelta(hours=1)
 MANY = 15_000
 FEW = 500
 
-# repo, user, paths, lock and its fence, now.
 Asked = dict[str, Any]
-QUESTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "judge": (
-        "SELECT * FROM judge_locks($1, $2, $3, 'exclusive', $4, '{}')",
-        ("repo", "paths", "user", "now"),
+Question = tuple[str, tuple[str, ...]]
+
+
+def ask(queries: Queries, name: str, **keys: str) -> Question:
+    """Returns a statement of the service, and which of the values asked its parameters get."""
+    statement = queries.statement(name)
+    return statement.text, tuple(keys.get(name, name) for name in statement.parameters)
+
+
+ONE_LOCK = ("repository_id", "lock_id", "now")
+HISTORY = {"at": "later", "count": "page"}
+# A question, and the names of the values that its parameters get.
+QUESTIONS: dict[str, Question] = {
+    "judge": ask(grants.Q, "judge_locks", replaced="nothing_replaced"),
+    "acquire": ask(acquisition.Q, "acquire_locks"),
+    "release": (release_locks.Q.release_locks, ("repository_id", "user_id", "lock_ids")),
+    "renew": ask(renew_locks.Q, "renew_locks", expires_at="later"),
+    "conflicts": (
+        "SELECT * FROM lock_conflicts($1, $2, $3)",
+        ("repository_id", "user_id", "paths"),
     ),
-    "acquire": (
-        "SELECT * FROM acquire_locks($1, $2, '1 h', 'exclusive', $3, NULL, false, '15 min')",
-        ("repo", "paths", "user"),
-    ),
-    "release": ("SELECT * FROM release_locks($1, $2, ARRAY[$3::uuid])", ("repo", "user", "lock")),
-    "renew": (
-        "SELECT * FROM renew_locks($1, $2, ARRAY[$3::uuid], ARRAY[$4::bigint], $5, $6, '15 min')",
-        ("repo", "user", "lock", "fence", "now", "later"),
-    ),
-    "conflicts": ("SELECT * FROM lock_conflicts($1, $2, $3)", ("repo", "user", "paths")),
-    "missing": ("SELECT locks_missing($1, $2, $3)", ("repo", "user", "paths")),
+    "missing": ("SELECT locks_missing($1, $2, $3)", ("repository_id", "user_id", "paths")),
     "stale": (
-        "SELECT locks_stale($1, $2, ARRAY[$3::uuid], ARRAY[$4::bigint])",
-        ("repo", "user", "lock", "fence"),
+        "SELECT locks_stale($1, $2, $3, $4)",
+        ("repository_id", "user_id", "lock_ids", "fences"),
     ),
     "released by a push": (
         "SELECT * FROM release_pushed_locks($1, $2, $3)",
-        ("repo", "user", "paths"),
+        ("repository_id", "user_id", "paths"),
     ),
-    "own": (changes.Q.own_locks, ("repo", "locks", "user", "now")),
-    "named": (steal.Q.named_locks, ("repo", "locks", "now")),
-    "one": (handover.Q.named_lock, ("repo", "lock", "now")),
-    "obstacle": (handover.Q.obstacle, ("repo", "user", "path", "type", "now", "lock")),
-    "checked": (reading.Q.check_paths, ("repo", "paths", "user", "now")),
-    "got": (reading.Q.get_lock, ("repo", "lock", "now")),
-    "listed": (
-        reading.Q.list_locks,
-        ("repo", "now", "path", "fence", "end", "page", "expired", "nobody"),
-    ),
-    "listed of a user": (
-        reading.Q.list_locks_of,
-        ("repo", "now", "path", "fence", "end", "page", "expired", "user"),
-    ),
-    "expired": (ends.Q.end_expired, ("repo", "now", "page")),
-    "due": (expiry.Q.due, ("warning",)),
-    "warned of": (expiry.Q.warn, ("repo", "now", "warning", "page")),
-    "time": (history.Q.lock_time, ("repo",)),
-    "history": (history.Q.history, ("repo", "later", "fence", "action", "page")),
-    "history of a path": (
-        history.Q.history_of_path,
-        ("repo", "later", "fence", "action", "page", "path", "nobody"),
-    ),
-    "history of a user": (
-        history.Q.history_of_user,
-        ("repo", "later", "fence", "action", "page", "user"),
-    ),
-    "history of a lock": (
-        history.Q.history_of_lock,
-        ("repo", "later", "fence", "action", "page", "lock", "nothing", "nobody"),
+    "own": (renew_locks.Q.own_locks, ("repository_id", "lock_ids", "user_id", "now")),
+    "named": ask(steal_locks.Q, "named_locks"),
+    "one": (named_lock.Q.named_lock, ONE_LOCK),
+    "checked": ask(lock_service.Q, "check_paths"),
+    "got": ask(lock_service.Q, "get_lock"),
+    "listed": ask(lock_service.Q, "list_locks", user_id="nobody", count="page"),
+    "listed of a user": ask(lock_service.Q, "list_locks_of_user", count="page"),
+    "expired": (ends.Q.end_expired_locks, ("repository_id", "now", "page")),
+    "due": (expiry.Q.due_repositories, ()),
+    "warned of": (expiry.Q.mark_warned_locks, ("repository_id", "now", "page")),
+    "time": (history.Q.lock_time, ("repository_id",)),
+    "history": ask(history.Q, "history", **HISTORY),
+    "history of a path": ask(history.Q, "history_of_path", user_id="nobody", **HISTORY),
+    "history of a user": ask(history.Q, "history_of_user", **HISTORY),
+    "history of a lock": ask(
+        history.Q, "history_of_lock", path="nothing", user_id="nobody", **HISTORY
     ),
 }
 
@@ -83,19 +86,20 @@ PUBLISHED = {"conflicts", "missing", "stale", "released by a push"}
 
 async def fill(conn: Connection, asked: Asked, other: Any) -> None:
     """Many locks of two users."""
-    for user, folder in ((asked["user"], "mine"), (other, "theirs")):
+    for user, folder in ((asked["user_id"], "mine"), (other, "theirs")):
         await conn.fetch(
             """SELECT count(*) FROM grant_locks(
-                   $1, ARRAY(SELECT $3 || '/' || n FROM generate_series(1, $4::int) n), lock_now($1),
-                   now() + interval '1 h', 'exclusive', $2, $2, NULL, NULL, true, '15 min')""",
-            *(asked["repo"], user, folder, MANY),
+                   $1, ARRAY(SELECT $3 || '/' || n FROM generate_series(1, $4::int) n), take_lock_mutex($1),
+                   now() + interval '1 h', $2, ROW ($2, 'exclusive', NULL, NULL, true)::lock_terms)""",
+            *(asked["repository_id"], user, folder, MANY),
         )
 
 
 async def buffers(conn: Connection, question: str, asked: Asked) -> int:
     """How many pages a prepared question looks at; nothing is changed."""
     number = list(QUESTIONS).index(question)
-    arguments = ", ".join(literal(asked[name]) for name in QUESTIONS[question][1])
+    literals = ", ".join(literal(asked[name]) for name in QUESTIONS[question][1])
+    arguments = f"({literals})" if literals else ""
     transaction = conn.transaction()
     await transaction.start()
     try:
@@ -103,7 +107,7 @@ async def buffers(conn: Connection, question: str, asked: Asked) -> int:
         for name, value in PLANNER.items() if question not in PUBLISHED else ():
             await conn.execute(f"SET LOCAL {name} = {value}")
         explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT json) EXECUTE"
-        [plan] = json.loads(await conn.fetchval(f"{explain} question_{number} ({arguments})"))
+        [plan] = json.loads(await conn.fetchval(f"{explain} question_{number} {arguments}"))
     finally:
         await transaction.rollback()
     read: int = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
@@ -119,25 +123,33 @@ def literal(value: object) -> str:
     return f"'{value}'"
 
 
-def asked_of(repo: Any, user: Any) -> Asked:
-    """What a user asks about a repository; the paths, and the lock, come with each question."""
+def asked_values(repository_id: UUID, user_id: UUID) -> Asked:
+    """Values of all parameters but those that name locks and paths."""
     now = datetime.now(UTC)
     return {
-        "repo": repo,
-        "user": user,
+        "repository_id": repository_id,
+        "user_id": user_id,
+        "owner_id": user_id,
         "nobody": None,
         "nothing": None,
+        "nothing_replaced": [],
+        "reason": None,
+        "release_on_push": False,
+        "ttl": HOUR,
         "now": now,
         "later": now + 2 * HOUR,
-        "warning": timedelta(minutes=15),
-        "type": "exclusive",
+        "lock_type": "exclusive",
         "action": "",
         "expired": False,
         "page": 51,
         "path": "mine/7",
-        "end": prefix_end(""),
-        "fence": 0,
+        "end": compute_prefix_end(""),
     }
+
+
+def values_of_lock(lock_id: UUID, fence: int) -> Asked:
+    """Values of the parameters that name a lock."""
+    return {"lock_id": lock_id, "lock_ids": [lock_id], "fence": fence, "fences": [fence]}
 
 
 async def delete_many(conn: Connection) -> None:
@@ -154,7 +166,7 @@ async def prepare_questions(conn: Connection, asked: Asked) -> None:
         await conn.execute(f"PREPARE question_{index} AS {query}")
         for number in range(8):
             paths = [f"shots/{number}/a", f"props/{number}"]
-            await buffers(conn, question, {**asked, "paths": paths, "lock": none, "locks": [none]})
+            await buffers(conn, question, {**asked, "paths": paths, **values_of_lock(none, 0)})
 
 
 @pytest.mark.parametrize("statistics", ["none", "old", "right"])
@@ -165,18 +177,18 @@ async def test_no_question_reads_all_locks(
     for table in ("locks", "lock_history"):
         await conn.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
     ada, bob = await add_user(conn, "ada"), await add_user(conn, "bob")
-    asked = asked_of(await add_repo(conn, ada), ada)
+    asked = asked_values(await add_repo(conn, ada), ada)
     if statistics == "old":
         await fill(conn, asked, bob)
         await delete_many(conn)
-    await add_lock(conn, asked["repo"], bob, "shots/")
+    await add_lock(conn, asked["repository_id"], bob, "shots/")
     await prepare_questions(conn, asked)
     await fill(conn, asked, bob)
     if statistics == "right":
         await conn.execute("VACUUM ANALYZE")
     lock = await conn.fetchrow("SELECT id, fence FROM locks WHERE path = 'mine/7'")
     assert lock is not None
-    found = {"lock": lock["id"], "locks": [lock["id"]], "fence": lock["fence"]}
+    found = values_of_lock(lock["id"], lock["fence"])
     paths = ["mine/7", "theirs/7", "shots/7/a"]
     for question in QUESTIONS:
         with subtests.test(question):

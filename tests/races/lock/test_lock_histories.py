@@ -29,9 +29,9 @@ PLANTED = {
     "a push does not look at the fence's end": (
         "locks_stale", "AND l.locked_at <= v_now AND l.expires_at > v_now", "",
     ),
-    "the transaction's time instead of the turn's": ("lock_now", "clock_timestamp()", "now()"),
-    "reads do not wait for their turn": (
-        "lock_hold", "PERFORM pg_advisory_xact_lock_shared(", "PERFORM abs(",
+    "the transaction's time instead of the mutex's": ("take_lock_mutex", "clock_timestamp()", "now()"),
+    "reads do not wait for the mutex": (
+        "share_lock_mutex", "PERFORM pg_advisory_xact_lock_shared(", "PERFORM abs(",
     ),
     "directories above do not count": ("locks_over", "k.path = above.path", "k.path = above.path || '?'"),
 }  # fmt: skip

@@ -216,7 +216,7 @@ async def test_a_repository_that_everybody_wants_leaves_the_others_alone(studio:
     try:
         turn = connection.transaction()
         await turn.start()
-        await connection.execute("SELECT lock_now($1::uuid)", studio.repo.id)
+        await connection.execute("SELECT take_lock_mutex($1::uuid)", studio.repo.id)
         waiting = [
             asyncio.create_task(studio.acquire(studio.bob, f"p{i}"))
             for i in range(3 * studio.api.suite._runtime.settings.pool_size)
