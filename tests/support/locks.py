@@ -34,13 +34,19 @@ class Replica:
     expiry: LockExpiry
 
 
+def make_replica(database: Database) -> Replica:
+    """Parts of another lock service; nothing runs in the background."""
+    databases = Databases(database)
+    signal = ChangeSignal(databases)
+    return Replica(databases, signal, LockExpiry(databases, LockMutex(databases, signal)))
+
+
 @asynccontextmanager
 async def open_replica(api: Api) -> AsyncIterator[Replica]:
-    """Yields parts of another lock service on the same database; nothing runs in the background."""
-    databases = Databases(await Database.connect(api.dsn, service="test", size=2))
-    signal = ChangeSignal(databases)
-    yield Replica(databases, signal, LockExpiry(databases, LockMutex(databases, signal)))
-    await databases.close()
+    """Yields parts of another lock service on the same database."""
+    database = await Database.connect(api.dsn, service="test", size=2)
+    yield make_replica(database)
+    await database.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,11 @@ from dits.lock.v1 import lock_service_pb2 as lock_pb
 from dits.repo.v1 import ref_service_pb2 as ref_pb
 from google.protobuf.duration_pb2 import Duration
 
-from services.lock.background.expiry import Reaper
-from services.lock.locks.change_signal import Feed
-from services.lock.locks.mutex import Turns
 from shared.db.pool import Database
 from shared.records.events import NAMES, emit
 from shared.rpc.call import Call
 from tests.support.api import Api
-from tests.support.locks import SHARED, Studio
+from tests.support.locks import SHARED, Studio, make_replica
 from tests.support.records import parse_event
 from tests.support.trees import save
 
@@ -120,7 +117,7 @@ async def play_locks(studio: Studio) -> list[Event]:
         (
             EventType.EVENT_TYPE_LOCK_TRANSFERRED,
             bob,
-            payload_of(b, cause=f"handed on to {cyn.username}"),
+            payload_of(b, cause=f"transferred to {cyn.username}"),
         ),
         (acquired, bob, payload_of(handed_on)),
         (EventType.EVENT_TYPE_LOCK_STOLEN, ada, payload_of(handed_on, cause="mine")),
@@ -134,8 +131,8 @@ async def play_expiry(studio: Studio, database: Database) -> list[Event]:
     """Lets a lock come to its end; returns what should have been told."""
     lock = await studio.take(studio.bob, "c", type=SHARED, ttl=Duration(seconds=HOUR))
     await studio.grow_old(HOUR - 60)
-    reaper = Reaper(database, Turns(database, Feed(database)))
-    await reaper.reap()
+    expiry = make_replica(database).expiry
+    await expiry.process_due_locks()
     [aged] = (await studio.list(studio.bob)).locks
     assert aged.id == lock.id
     # Only the database's clock counts: the lock is made older, and the event tells its new times.
@@ -144,7 +141,7 @@ async def play_expiry(studio: Studio, database: Database) -> list[Event]:
     expired.CopyFrom(payload_of(aged))
     for moment in (expired.lock_time, expired.expire_time):
         moment.seconds -= 120
-    await reaper.reap()
+    await expiry.process_due_locks()
     kinds = EventType.EVENT_TYPE_LOCK_EXPIRING, EventType.EVENT_TYPE_LOCK_EXPIRED
     return [
         Event(
