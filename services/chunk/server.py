@@ -10,14 +10,14 @@ from services.chunk.background.access_times import FLUSH_SECONDS, Touches
 from services.chunk.background.janitor import ROUND_SECONDS, Janitor
 from services.chunk.catalog.extents import Places
 from services.chunk.catalog.presence import Presence
-from services.chunk.packs.download import Downloads
-from services.chunk.packs.packs import Packs
-from services.chunk.packs.reader import Reader
-from services.chunk.packs.upload import Uploads
+from services.chunk.packs.chunk_reader import Reader
+from services.chunk.packs.pack_writer import Packs
 from services.chunk.rpc.chunk_service import ChunkService
-from services.chunk.stores.local import LocalStore
-from services.chunk.stores.memory import keep_freed_memory
-from services.chunk.stores.threads import cpu_threads
+from services.chunk.rpc.download_chunks import Downloads
+from services.chunk.rpc.upload_chunks import Uploads
+from services.chunk.runtime.memory import keep_freed_memory
+from services.chunk.runtime.threads import cpu_threads
+from services.chunk.stores.local_store import LocalStore
 from shared.db.pool import Database
 from shared.rpc.access import RemoteAccess
 from shared.rpc.peers import Peers

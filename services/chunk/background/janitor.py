@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from services.chunk.stores.local import BlobStore
+from services.chunk.stores.local_store import BlobStore
 from shared.db import sql
 from shared.db.pool import Connection, Database
 

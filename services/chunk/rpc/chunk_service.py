@@ -9,9 +9,9 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.catalog.presence import Presence
 from services.chunk.packs.content import COMPRESSIONS
-from services.chunk.packs.download import Downloads
 from services.chunk.packs.response_encoder import EncodedResponse
-from services.chunk.packs.upload import Uploads
+from services.chunk.rpc.download_chunks import Downloads
+from services.chunk.rpc.upload_chunks import Uploads
 from shared.errors import invalid_field
 from shared.formats.profiles import PROFILES
 from shared.rpc import validation

@@ -11,7 +11,7 @@ import pytest
 from grpc import StatusCode
 from structlog.testing import capture_logs
 
-from services.chunk.packs import packs
+from services.chunk.packs import pack_writer
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
 from tests.support.chunks import Shelf, assert_stored, some
@@ -129,7 +129,7 @@ async def test_a_commit_is_asked_about_again(
 async def test_a_database_that_stays_away(
     api: Api, settings: Settings, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packs, "_COMMIT_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(pack_writer, "_COMMIT_PAUSES", (0.0, 0.0))
     shelf = await Shelf.open(api)
     data = some()
     proxy.cut(Cut.REQUEST, SEALED, times=3)

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.chunk.background.janitor import Janitor
-from services.chunk.stores.local import LocalStore
+from services.chunk.stores.local_store import LocalStore
 from shared.db.pool import Database
 from shared.runtime.config import Settings
 from tests.support.api import Api

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.chunk.stores.local import BlobMissing, LocalStore
+from services.chunk.stores.local_store import BlobMissing, LocalStore
 from shared.errors import DomainError
 
 KEY = "ab" * 16

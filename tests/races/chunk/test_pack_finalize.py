@@ -16,10 +16,10 @@ from services.chunk.background import janitor as janitor_module
 from services.chunk.background.janitor import Janitor
 from services.chunk.catalog.extents import Places
 from services.chunk.catalog.presence import Presence
+from services.chunk.packs.chunk_reader import Piece, Reader
 from services.chunk.packs.content import Chunk
-from services.chunk.packs.packs import Packs
-from services.chunk.packs.reader import Piece, Reader
-from services.chunk.stores.local import LocalStore
+from services.chunk.packs.pack_writer import Packs
+from services.chunk.stores.local_store import LocalStore
 from shared.db.pool import Database
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused

@@ -14,7 +14,7 @@ import structlog
 
 from services.chunk.catalog.presence import Presence, joined
 from services.chunk.packs.content import Chunk
-from services.chunk.stores.local import BlobStore, BlobWriter
+from services.chunk.stores.local_store import BlobStore, BlobWriter
 from shared.db import sql
 from shared.db.pool import UNREACHABLE, Connection, Database
 from shared.errors import DomainError, not_found, upload_expired

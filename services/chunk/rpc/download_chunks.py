@@ -10,9 +10,9 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.background.access_times import Touches
 from services.chunk.catalog.extents import Place, Places
-from services.chunk.packs.read_ahead import Ahead
-from services.chunk.packs.reader import Piece, Reader, failed
+from services.chunk.packs.chunk_reader import Piece, Reader, failed
 from services.chunk.packs.response_encoder import EncodedResponse
+from services.chunk.runtime.read_ahead import Ahead
 from shared.errors import not_found, range_beyond_end
 
 # Chunks that are looked up, and sorted, at a time: while they are sent, the next ones are looked up.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.packs.content import COMPRESSIONS, Chunk, Mismatch, Opener
-from services.chunk.stores.threads import in_thread
+from services.chunk.runtime.threads import in_thread
 from shared.errors import Reason
 from shared.rpc.validation import DIGEST_BYTES, MAX_CHUNK_BYTES
 

@@ -15,7 +15,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from services.chunk.catalog.extents import Place, Places
 from services.chunk.packs.content import COMPRESSIONS, Chunk, Mismatch, Opener
 from services.chunk.packs.response_encoder import EncodedResponse, encoded
-from services.chunk.stores.local import BlobMissing, BlobStore
+from services.chunk.stores.local_store import BlobMissing, BlobStore
 from shared.errors import DomainError, Reason, chunk_corrupt, dependency_unavailable, not_found
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
-from services.chunk.stores.threads import disk_threads, in_thread
+from services.chunk.runtime.threads import disk_threads, in_thread
 from shared.errors import dependency_unavailable
 
 Arguments = ParamSpec("Arguments")

@@ -26,8 +26,8 @@ from uuid import UUID
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.catalog.presence import Presence
-from services.chunk.packs.packs import MAX_CHUNKS, Pack, Packs
-from services.chunk.packs.verification import Checked, check
+from services.chunk.packs.pack_writer import MAX_CHUNKS, Pack, Packs
+from services.chunk.rpc.upload_verification import Checked, check
 from shared.errors import invalid_field
 from shared.rpc.validation import count
 

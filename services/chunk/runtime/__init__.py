@@ -1,0 +1,1 @@
+"""How the process works: threads, memory, work ahead. Nothing here knows of chunks."""
