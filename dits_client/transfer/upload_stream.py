@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import grpc
-from dits.chunk.v1.chunk_service_pb2 import UploadChunksResponse
+from dits.chunk.v1.chunk_service_pb2 import ChunkFailure, UploadChunksResponse
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_CONTENT_MISMATCH
 
 from dits_client.content.compression import Compressor
@@ -13,7 +13,6 @@ from dits_client.content.sources import Piece, PieceReader, changed_file_error
 from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Stage
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
-from dits_client.server.remote_errors import parse_reason
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer import wire
 from dits_client.transfer.work_queue import Taker, WorkQueue, WorkStopped
@@ -136,7 +135,7 @@ class Sender:
 
     def _acknowledge(self, attempt: Attempt, response: UploadChunksResponse) -> None:
         for failure in response.failures:
-            raise _refused_chunk_error(attempt, failure.hash, failure.reason, failure.message)
+            raise _refused_chunk_error(attempt, failure)
         count = response.acknowledged_message_count - attempt.acknowledged
         attempt.acknowledged = response.acknowledged_message_count
         for group in self._groups.finish_items(attempt, count):
@@ -178,18 +177,16 @@ class _MessageWriter:
         self._reader.close()
 
 
-def _refused_chunk_error(
-    attempt: Attempt, chunk_hash: bytes, reason: str, message: str
-) -> ClientError:
+def _refused_chunk_error(attempt: Attempt, failure: ChunkFailure) -> ClientError:
     """Return the error for a chunk that the server did not take."""
     labels = [
         piece.source.label
         for group in attempt.unfinished
         for piece in group
-        if piece.hash == chunk_hash
+        if piece.hash == failure.hash
     ]
-    label = labels[0] if labels else chunk_hash.hex()
+    label = labels[0] if labels else failure.hash.hex()
     # The server hashed other bytes than the client: the file was changed in between.
-    if parse_reason(reason) == ERROR_REASON_CONTENT_MISMATCH:
+    if failure.reason == ERROR_REASON_CONTENT_MISMATCH:
         return changed_file_error(label)
-    return ClientError(f'the server did not take a part of "{label}": {message}')
+    return ClientError(f'the server did not take a part of "{label}": {failure.message}')

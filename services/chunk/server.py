@@ -2,49 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from dits.chunk.v1 import chunk_service_pb2
 
-from services.chunk.background.access_times import FLUSH_SECONDS, Touches
-from services.chunk.background.janitor import ROUND_SECONDS, Janitor
-from services.chunk.catalog.extents import Places
+from services.chunk.background.access_times import STORE_SECONDS, AccessTimeStore
+from services.chunk.background.object_reaper import REAP_SECONDS, ObjectReaper
+from services.chunk.background.open_pack_sweep import SWEEP_SECONDS, OpenPackSweep
+from services.chunk.catalog.access_times import AccessTimes
+from services.chunk.catalog.extents import Extents
 from services.chunk.catalog.presence import Presence
-from services.chunk.packs.chunk_reader import Reader
-from services.chunk.packs.pack_writer import Packs
+from services.chunk.packs.chunk_reader import ChunkReader
+from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.rpc.chunk_service import ChunkService
 from services.chunk.rpc.download_chunks import Downloads
+from services.chunk.rpc.open_calls import OpenCalls
 from services.chunk.rpc.upload_chunks import Uploads
 from services.chunk.runtime.memory import keep_freed_memory
-from services.chunk.runtime.threads import cpu_threads
+from services.chunk.runtime.threads import make_cpu_threads
+from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.local_store import LocalStore
-from shared.db.pool import Database
+from shared.db.pool import Database, Databases
 from shared.rpc.access import RemoteAccess
 from shared.rpc.peers import Peers
 from shared.rpc.server import Runtime, ServiceServer
 from shared.runtime.background import BackgroundTask
+from shared.runtime.config import Settings
 
 NEEDS = ("auth",)
 
 
 async def build(runtime: Runtime) -> ServiceServer:
-    """The chunk service, ready to start."""
+    """Returns the chunk service, ready to start."""
     keep_freed_memory()
     settings = runtime.settings
     database = await Database.connect(runtime.dsn, service="chunk", size=settings.pool_size)
+    databases = Databases(database)
     peers = Peers(runtime.addresses, NEEDS)
     access = RemoteAccess(peers.channel("auth"))
     access.listen(runtime.listener)
-    store = LocalStore(
-        settings.data_dir / "chunks" / settings.region, settings.region, settings.region
-    )
+    store = open_store(settings)
     stores = {store.bucket: store}
-    presence = Presence(database, timedelta(seconds=settings.claim_lease_seconds))
-    places = Places(database)
-    touches = Touches(database)
-    packs = Packs(database, store, presence)
-    uploads = Uploads(packs, presence, cpu_threads(), settings.pack_bytes)
-    downloads = Downloads(places, Reader(stores, places), touches)
+    access_times = AccessTimes(databases)
+    presence = Presence(databases, timedelta(seconds=settings.claim_lease_seconds))
+    extents = Extents(databases)
+    calls = OpenCalls()
+    writer = PackWriter(databases, store, presence, settings.cell)
+    uploads = Uploads(writer, presence, make_cpu_threads(), settings.pack_bytes, calls)
+    downloads = Downloads(extents, ChunkReader(stores, extents), access_times)
     service = ChunkService(settings, presence, uploads, downloads)
     return ServiceServer(
         "chunk",
@@ -52,12 +58,27 @@ async def build(runtime: Runtime) -> ServiceServer:
         database,
         access,
         [(chunk_service_pb2.DESCRIPTOR.services_by_name["ChunkService"], service)],
-        background=[
-            BackgroundTask("flush access times", touches.flush, FLUSH_SECONDS),
-            BackgroundTask(
-                "clear up after uploads", Janitor(database, stores).clear, ROUND_SECONDS
-            ),
-        ],
+        background=list_background_tasks(databases, stores, access_times),
         peers=peers,
-        await_ends=[uploads.linger],
+        await_ends=[calls.wait_for_ends],
     )
+
+
+def open_store(settings: Settings) -> LocalStore:
+    """Returns the store of the region that this server stores into."""
+    region = settings.region
+    return LocalStore(settings.data_dir / "chunks" / region, bucket=region, region=region)
+
+
+def list_background_tasks(
+    databases: Databases, stores: Mapping[str, BlobStore], access_times: AccessTimes
+) -> list[BackgroundTask]:
+    """Returns the background tasks of the service."""
+    times = AccessTimeStore(access_times)
+    sweep = OpenPackSweep(databases)
+    reaper = ObjectReaper(databases, stores)
+    return [
+        BackgroundTask("store access times", times.store_times, STORE_SECONDS),
+        BackgroundTask("sweep open packs", sweep.sweep_packs, SWEEP_SECONDS),
+        BackgroundTask("reap objects", reaper.reap_objects, REAP_SECONDS),
+    ]

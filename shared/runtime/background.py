@@ -26,12 +26,12 @@ class BackgroundTask:
 
     Attributes:
         name: what the log calls it.
-        work: one round; it may wait inside for something to do.
+        work: one round; it may wait inside for something to do. What it returns is ignored.
         pause_seconds: rest between the end of one round and the beginning of the next.
     """
 
     name: str
-    work: Callable[[], Awaitable[None]]
+    work: Callable[[], Awaitable[object]]
     pause_seconds: float
 
     async def run(self) -> None:

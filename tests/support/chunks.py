@@ -14,8 +14,10 @@ import asyncpg
 import zstandard
 from blake3 import blake3
 from dits.chunk.v1 import chunk_service_pb2 as pb
+from dits.common.v1.error_reason_pb2 import ErrorReason
 from dits.repo.v1.repository_service_pb2 import Repository
 
+from shared.db.pool import Database, Databases
 from shared.runtime.config import Settings
 from tests.support.api import Account, Api
 from tests.support.counters import assert_counters
@@ -134,23 +136,35 @@ def reasons(answers: Iterable[pb.UploadChunksResponse]) -> dict[bytes, str]:
     """Why chunks were not taken, by hash, without the prefix."""
     failures = [failure for answer in answers for failure in answer.failures]
     assert all(failure.message for failure in failures)
-    return {f.hash: f.reason.removeprefix("ERROR_REASON_") for f in failures}
+    return {f.hash: _reason_name(f) for f in failures}
 
 
 def reason(chunk: pb.DownloadedChunk) -> str:
     """Why a chunk was not sent, without the prefix."""
     assert not chunk.data
-    return chunk.failure.reason.removeprefix("ERROR_REASON_")
+    return _reason_name(chunk.failure)
 
 
 def files(settings: Settings) -> dict[str, Path]:
     """The sealed objects on disk, by key."""
-    return {path.name: path for path in _store(settings).glob("??/*")}
+    paths = _store(settings).glob("*/??/*")
+    return {f"{path.parts[-3]}/{path.name}": path for path in paths}
 
 
-def unsealed(settings: Settings) -> list[Path]:
-    """The objects on disk that are being written."""
-    return list((_store(settings) / "unsealed").iterdir())
+def unsealed(settings: Settings) -> dict[str, Path]:
+    """The objects on disk that are being written, by key."""
+    paths = (_store(settings) / "unsealed").iterdir()
+    return {path.name.replace("-", "/"): path for path in paths}
+
+
+@asynccontextmanager
+async def open_databases(dsn: str) -> AsyncIterator[Databases]:
+    """The database as the chunk service sees it, through a pool of the test's own."""
+    databases = Databases(await Database.connect(dsn, service="chunk", size=2))
+    try:
+        yield databases
+    finally:
+        await databases.close()
 
 
 @asynccontextmanager
@@ -196,7 +210,7 @@ async def assert_stored(api: Api, settings: Settings) -> None:
     }
     queued = {row["key"] for row in await api.fetch("SELECT key FROM object_deletions")}
     assert set(found) <= set(packs) | queued
-    assert unsealed(settings) == []
+    assert unsealed(settings) == {}
     for row in await api.fetch("SELECT hash, size, compression, storage_key FROM chunks"):
         assert _stored_digest(found, row) == bytes.fromhex(row["hash"])
 
@@ -210,6 +224,10 @@ def _stored_digest(found: dict[str, Path], row: asyncpg.Record) -> bytes:
         stored = zstandard.ZstdDecompressor().decompress(stored)
     assert len(stored) == row["size"]
     return digest(stored)
+
+
+def _reason_name(failure: pb.ChunkFailure) -> str:
+    return ErrorReason.Name(failure.reason).removeprefix("ERROR_REASON_")
 
 
 def _store(settings: Settings) -> Path:

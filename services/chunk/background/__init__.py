@@ -1,1 +1,1 @@
-"""What the chunk service does without being asked."""
+"""What the chunk service does without being asked: a module for each loop."""

@@ -1,7 +1,7 @@
--- name: touch
--- Notes that the chunks ($1, packed) were read today. Once a day is enough, and a chunk that somebody
--- else has locked is left out.
-WITH touched AS MATERIALIZED (
+-- name: record_access
+-- Notes that the chunks ($1, packed) were read today. Once a day is enough. It leaves out a chunk that
+-- another transaction has locked.
+WITH accessed AS MATERIALIZED (
     SELECT hash
     FROM chunks
     WHERE hash = ANY (ARRAY(
@@ -11,4 +11,4 @@ WITH touched AS MATERIALIZED (
     ORDER BY hash
     FOR NO KEY UPDATE SKIP LOCKED
 )
-UPDATE chunks c SET last_accessed_at = clock_timestamp() FROM touched WHERE c.hash = touched.hash;
+UPDATE chunks c SET last_accessed_at = clock_timestamp() FROM accessed WHERE c.hash = accessed.hash;

@@ -1,4 +1,4 @@
-"""Where chunks lie."""
+"""Extents: where the stored bytes of chunks lie."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.db import sql
-from shared.db.pool import Database
+from shared.db.pool import Databases
 
 Q = sql.load(__file__)
 
 
-class Place(NamedTuple):
-    """A chunk and where its stored bytes lie; sorts in the order in which it is cheapest to read."""
+class Extent(NamedTuple):
+    """A chunk and where its stored bytes lie. Sorted extents are in the order that is cheapest to read.
+
+    Attributes:
+        bucket: the bucket of the pack.
+        pack_key: the key of the pack in the bucket.
+        offset: the first stored byte in the pack.
+        length: the number of stored bytes.
+        digest: BLAKE3 of the uncompressed bytes, 32 bytes.
+        size: the number of uncompressed bytes.
+        compression: "none" or "zstd".
+    """
 
     bucket: str
-    pack: str
+    pack_key: str
     offset: int
     length: int
     digest: bytes
@@ -24,20 +34,23 @@ class Place(NamedTuple):
     compression: str
 
 
-class Places:
-    """Looks chunks up."""
+class Extents:
+    """The extents of the chunks that repositories have."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
 
-    async def locate(self, repository: UUID, digests: Iterable[bytes]) -> dict[bytes, Place]:
-        """The places of those chunks that the repository has."""
-        places = {}
-        for row in await self._database.fetch(Q.locate, repository, b"".join(digests)):
+    async def locate_chunks(
+        self, repository_id: UUID, digests: Iterable[bytes]
+    ) -> dict[bytes, Extent]:
+        """Returns the extents of those chunks that the repository has, by digest."""
+        database = self._databases.of(repository_id)
+        extents = {}
+        for row in await database.fetch(Q.locate_chunks, repository_id, b"".join(digests)):
             digest, size, compression, bucket, storage_key = row
-            pack, _, extent = storage_key.partition("@")
-            offset, _, length = extent.partition("+")
-            places[digest] = Place(
-                bucket, pack, int(offset), int(length), digest, size, compression
+            pack_key, _, span = storage_key.partition("@")
+            offset, _, length = span.partition("+")
+            extents[digest] = Extent(
+                bucket, pack_key, int(offset), int(length), digest, size, compression
             )
-        return places
+        return extents

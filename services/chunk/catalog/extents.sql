@@ -1,4 +1,4 @@
--- name: locate
+-- name: locate_chunks
 -- Where the stored bytes of the hashes ($2, packed) lie that repository $1 has.
 SELECT decode(c.hash, 'hex') AS digest, c.size, c.compression, c.storage_bucket, c.storage_key
 FROM chunk_refs r

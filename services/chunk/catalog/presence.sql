@@ -1,6 +1,6 @@
--- What the repository has, as far as uploads and FindMissingChunks want to know.
+-- What a repository has, for uploads and FindMissingChunks.
 
--- name: present
+-- name: present_chunks
 -- The hashes ($2) that repository $1 has, and whether a claim among them is older than half a lease ($3).
 -- A chunk without a good copy does not count: it has to be offered again. Hashes are packed, both ways:
 -- 10,000 of them as an array of text cost the service 12 ms of CPU time instead of 3, and as rows 19.
@@ -13,9 +13,9 @@ WHERE r.repo_id = $1
       FROM generate_series(0, length($2::bytea) / 32 - 1) AS g))
   AND r.chunk_hash NOT IN (SELECT hash FROM chunks WHERE lost_at IS NOT NULL);
 
--- name: refresh
+-- name: renew_claims
 -- Renews the claims of repository $1 on those of the hashes ($2, with commas) that are older than half a
--- lease ($3). A claim that somebody else is working on is left alone.
+-- lease ($3). It leaves out a claim that another transaction has locked.
 WITH stale AS MATERIALIZED (
     SELECT chunk_hash
     FROM chunk_refs
@@ -30,7 +30,7 @@ SET claimed_at = clock_timestamp()
 FROM stale
 WHERE r.repo_id = $1 AND r.chunk_hash = stale.chunk_hash;
 
--- name: kept
+-- name: kept_chunks
 -- Those of the hashes ($2, with commas) that repository $1 has and cannot lose within half a lease ($3).
 SELECT r.chunk_hash
 FROM chunk_refs r

@@ -3,124 +3,134 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import groupby
-from typing import NamedTuple
+from itertools import chain, groupby
+from typing import NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 import structlog
-from dits.chunk.v1 import chunk_service_pb2 as pb
 
-from services.chunk.catalog.extents import Place, Places
-from services.chunk.packs.content import COMPRESSIONS, Chunk, Mismatch, Opener
-from services.chunk.packs.response_encoder import EncodedResponse, encoded
-from services.chunk.stores.local_store import BlobMissing, BlobStore
-from shared.errors import DomainError, Reason, chunk_corrupt, dependency_unavailable, not_found
+from services.chunk.catalog.extents import Extent, Extents
+from services.chunk.packs.content import Chunk, ChunkOpener, ContentMismatch
+from services.chunk.stores.blob_store import BlobMissing, BlobStore
+from shared.errors import DomainError, chunk_corrupt, dependency_unavailable, not_found
 
 log = structlog.get_logger(__name__)
 
-_WIRE = {text: wire for wire, text in COMPRESSIONS.items()}
+Encoded = TypeVar("Encoded")
 
 
 class Piece(NamedTuple):
-    """What a request wants of one chunk: `part` of it, or None = all of it as it is stored."""
+    """What a request wants of one chunk.
 
-    place: Place
+    Attributes:
+        extent: the chunk.
+        position: its position in the request.
+        part: the wanted part of its uncompressed bytes; None = all of its stored bytes.
+    """
+
+    extent: Extent
     position: int
     part: slice | None
 
 
-def failed(position: int, digest: bytes, error: DomainError) -> pb.DownloadedChunk:
-    """Returns what is sent in place of a chunk."""
-    reason = Reason.Name(error.reason)
-    failure = pb.ChunkFailure(hash=digest, reason=reason, message=error.message)
-    return pb.DownloadedChunk(index=position, failure=failure)
+class ReadPiece(NamedTuple):
+    """A piece with its bytes, or with the reason why they cannot be sent."""
+
+    piece: Piece
+    data: bytes | memoryview
+    error: DomainError | None
 
 
-class Reader:
+# Makes what is sent of read pieces; runs in the thread that has verified them.
+Encode: TypeAlias = Callable[[Sequence[ReadPiece]], Encoded]
+
+
+class ChunkReader:
     """Reads from all stores, by the names of their buckets."""
 
-    def __init__(self, stores: Mapping[str, BlobStore], places: Places) -> None:
+    def __init__(self, stores: Mapping[str, BlobStore], extents: Extents) -> None:
         self._stores = stores
-        self._places = places
+        self._extents = extents
 
-    async def load(self, repository: UUID, pieces: Iterable[Piece]) -> EncodedResponse:
-        """A message with these pieces, which are sorted by place, or with why they cannot be sent."""
-        runs = groupby(pieces, key=lambda piece: piece.place[:2])
-        reading = [self._read(repository, list(run)) for _, run in runs]
-        return EncodedResponse(await asyncio.gather(*reading))
+    async def read_pieces(
+        self, repository_id: UUID, pieces: Iterable[Piece], encode: Encode[Encoded]
+    ) -> list[Encoded]:
+        """Returns what `encode` makes of the pieces, which are sorted by extent, pack by pack."""
+        runs = groupby(pieces, key=lambda piece: piece.extent[:2])
+        reading = [self._read_pack(repository_id, list(run), encode) for _, run in runs]
+        return list(chain.from_iterable(await asyncio.gather(*reading)))
 
-    async def _read(self, repository: UUID, run: Sequence[Piece]) -> bytes:
-        """Pieces that lie in one pack."""
-        bucket, pack = run[0].place[:2]
+    async def _read_pack(
+        self, repository_id: UUID, run: Sequence[Piece], encode: Encode[Encoded]
+    ) -> list[Encoded]:
+        """Reads pieces that lie in one pack."""
+        bucket, pack_key = run[0].extent[:2]
         store = self._stores.get(bucket)
         if store is None:
             log.error("no such bucket", bucket=bucket)
             raise dependency_unavailable("object store")
-        ranges = [(piece.place.offset, piece.place.length) for piece in run]
+        ranges = [(piece.extent.offset, piece.extent.length) for piece in run]
         try:
-            message, damaged = await store.read(pack, ranges, partial(_verified, run))
+            encoded, damaged = await store.read_ranges(
+                pack_key, ranges, partial(_verify_and_encode, run, encode)
+            )
         except BlobMissing:
-            return await self._read_moved(repository, run)
-        for place, cause in damaged:
-            _raise_alarm(place, cause)
-        return message
+            return await self._read_moved(repository_id, run, encode)
+        for extent, cause in damaged:
+            _raise_alarm(extent, cause)
+        return [encoded]
 
-    async def _read_moved(self, repository: UUID, run: Sequence[Piece]) -> bytes:
-        """Pieces of a vanished pack: where they have gone since, unless they are lost."""
-        places = await self._places.locate(repository, {piece.place.digest for piece in run})
-        parts: list[bytes | memoryview] = []
+    async def _read_moved(
+        self, repository_id: UUID, run: Sequence[Piece], encode: Encode[Encoded]
+    ) -> list[Encoded]:
+        """Reads pieces of a vanished pack from where they lie now, unless they are lost."""
+        digests = {piece.extent.digest for piece in run}
+        extents = await self._extents.locate_chunks(repository_id, digests)
+        encoded: list[Encoded] = []
         for piece in run:
-            position, digest = piece.position, piece.place.digest
-            place = places.get(digest)
-            if place is None:
-                parts += encoded(failed(position, digest, not_found("chunk", digest.hex())))
-            elif place == piece.place:
-                _raise_alarm(place, "the object is missing")
-                parts += encoded(_corrupt(piece))
+            digest = piece.extent.digest
+            extent = extents.get(digest)
+            if extent is None:
+                error = not_found("chunk", digest.hex())
+                encoded.append(encode([ReadPiece(piece, b"", error)]))
+            elif extent == piece.extent:
+                _raise_alarm(extent, "the object is missing")
+                error = chunk_corrupt(digest.hex())
+                encoded.append(encode([ReadPiece(piece, b"", error)]))
             else:
-                parts.append(await self._read(repository, [piece._replace(place=place)]))
-        return b"".join(parts)
+                moved = piece._replace(extent=extent)
+                encoded += await self._read_pack(repository_id, [moved], encode)
+        return encoded
 
 
-def _verified(
-    run: Sequence[Piece], stored: Sequence[memoryview]
-) -> tuple[bytes, list[tuple[Place, str]]]:
-    """A message of those pieces that are intact; which are not, and why."""
-    opener = Opener()
-    parts: list[bytes | memoryview] = []
-    damaged: list[tuple[Place, str]] = []
+def _verify_and_encode(
+    run: Sequence[Piece], encode: Encode[Encoded], stored: Sequence[memoryview]
+) -> tuple[Encoded, list[tuple[Extent, str]]]:
+    """Returns the encoded pieces; and which of them are damaged, and how."""
+    opener = ChunkOpener()
+    pieces: list[ReadPiece] = []
+    damaged: list[tuple[Extent, str]] = []
     for piece, data in zip(run, stored, strict=True):
-        place, position, part = piece
+        extent, _, part = piece
         try:
-            plain = opener.open(Chunk(place.digest, place.size, place.compression, data))
-        except Mismatch as mismatch:
-            damaged.append((place, str(mismatch)))
-            parts += encoded(_corrupt(piece))
-            continue
-        chunk = pb.DownloadedChunk(index=position, size=place.size)
-        if part is None:
-            chunk.compression = _WIRE[place.compression]
-            parts += encoded(chunk, data)
+            plain = opener.open_chunk(Chunk(extent.digest, extent.size, extent.compression, data))
+        except ContentMismatch as mismatch:
+            damaged.append((extent, str(mismatch)))
+            pieces.append(ReadPiece(piece, b"", chunk_corrupt(extent.digest.hex())))
         else:
-            chunk.compression = pb.COMPRESSION_NONE
-            parts += encoded(chunk, plain[part])
-    return b"".join(parts), damaged
+            pieces.append(ReadPiece(piece, data if part is None else plain[part], None))
+    return encode(pieces), damaged
 
 
-def _corrupt(piece: Piece) -> pb.DownloadedChunk:
-    digest = piece.place.digest
-    return failed(piece.position, digest, chunk_corrupt(digest.hex()))
-
-
-def _raise_alarm(place: Place, cause: str) -> None:
+def _raise_alarm(extent: Extent, cause: str) -> None:
     log.error(
         "chunk corrupt",
-        hash=place.digest.hex(),
-        bucket=place.bucket,
-        pack=place.pack,
-        offset=place.offset,
-        length=place.length,
+        hash=extent.digest.hex(),
+        bucket=extent.bucket,
+        pack=extent.pack_key,
+        offset=extent.offset,
+        length=extent.length,
         cause=cause,
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from importlib.metadata import version
 
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.catalog.presence import Presence
-from services.chunk.packs.content import COMPRESSIONS
-from services.chunk.packs.response_encoder import EncodedResponse
+from services.chunk.rpc.compression import STORED_NAMES
 from services.chunk.rpc.download_chunks import Downloads
+from services.chunk.rpc.response_encoder import EncodedResponse
 from services.chunk.rpc.upload_chunks import Uploads
 from shared.errors import invalid_field
 from shared.formats.profiles import PROFILES
@@ -23,7 +24,7 @@ _MESSAGE_BYTES = 1 << 20
 
 
 class ChunkService:
-    """Stores and returns chunks."""
+    """Stores and sends chunks."""
 
     def __init__(
         self, settings: Settings, presence: Presence, uploads: Uploads, downloads: Downloads
@@ -31,41 +32,46 @@ class ChunkService:
         self._presence = presence
         self._uploads = uploads
         self._downloads = downloads
-        self._capabilities = _capabilities(settings)
+        self._capabilities = _make_capabilities(settings)
 
     async def GetCapabilities(
         self, request: pb.GetCapabilitiesRequest, call: Call
     ) -> pb.GetCapabilitiesResponse:
-        """What this server takes and recommends."""
+        """Returns what this server takes and recommends."""
         del request, call
         return self._capabilities
 
     async def FindMissingChunks(
         self, request: pb.FindMissingChunksRequest, call: Call
     ) -> pb.FindMissingChunksResponse:
-        """Which chunks the repository lacks."""
+        """Returns which chunks the repository lacks."""
         digests = validation.raw_digests("hashes", request.hashes)
-        missing, count = await self._presence.missing(call.repository.id, digests)
+        missing, count = await self._presence.find_missing_chunks(call.repository.id, digests)
         return pb.FindMissingChunksResponse(missing=missing, missing_count=count)
 
-    def UploadChunks(
+    async def UploadChunks(
         self, requests: AsyncIterator[pb.UploadChunksRequest], call: Call
     ) -> AsyncIterator[pb.UploadChunksResponse]:
         """Stores chunks, and acknowledges what is durable."""
-        return self._uploads.stream(call.repository.id, requests)
+        async with aclosing(self._uploads.store_chunks(call.repository.id, requests)) as answers:
+            async for answer in answers:
+                yield answer
 
-    def DownloadChunks(
+    async def DownloadChunks(
         self, request: pb.DownloadChunksRequest, call: Call
     ) -> AsyncIterator[pb.DownloadChunksResponse | EncodedResponse]:
         """Sends chunks, verified."""
         digests = validation.raw_digests("hashes", request.hashes)
         if request.ranges and len(request.ranges) != len(digests):
             raise invalid_field("ranges", "must be as many as hashes, or none")
-        return self._downloads.stream(call.repository.id, digests, request.ranges)
+        sending = self._downloads.send_chunks(call.repository.id, digests, request.ranges)
+        async with aclosing(sending) as messages:
+            async for message in messages:
+                yield message
 
 
-def _capabilities(settings: Settings) -> pb.GetCapabilitiesResponse:
-    """What never changes while the server runs."""
+def _make_capabilities(settings: Settings) -> pb.GetCapabilitiesResponse:
+    """Returns what never changes while the server runs."""
     return pb.GetCapabilitiesResponse(
         max_chunk_bytes=validation.MAX_CHUNK_BYTES,
         max_stream_message_bytes=MAX_STREAM_MESSAGE_BYTES,
@@ -83,6 +89,6 @@ def _capabilities(settings: Settings) -> pb.GetCapabilitiesResponse:
             )
             for profile in PROFILES
         ],
-        compressions=list(COMPRESSIONS),
+        compressions=list(STORED_NAMES),
         server_version=version("dits-server"),
     )

@@ -1,18 +1,18 @@
-"""DownloadChunks: looks chunks up and sends them in the order in which they lie."""
+"""DownloadChunks: looks chunks up, and sends them in the order in which they lie."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from uuid import UUID
 
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
-from services.chunk.background.access_times import Touches
-from services.chunk.catalog.extents import Place, Places
-from services.chunk.packs.chunk_reader import Piece, Reader, failed
-from services.chunk.packs.response_encoder import EncodedResponse
-from services.chunk.runtime.read_ahead import Ahead
+from services.chunk.catalog.access_times import AccessTimes
+from services.chunk.catalog.extents import Extent, Extents
+from services.chunk.packs.chunk_reader import ChunkReader, Piece
+from services.chunk.rpc.response_encoder import EncodedResponse, encode_pieces, make_failed_chunk
+from services.chunk.runtime.read_ahead import ReadAhead
 from shared.errors import not_found, range_beyond_end
 
 # Chunks that are looked up, and sorted, at a time: while they are sent, the next ones are looked up.
@@ -24,77 +24,86 @@ _MESSAGES_AHEAD = 3
 
 
 class Downloads:
-    """Serves chunks."""
+    """Sends chunks."""
 
-    def __init__(self, places: Places, reader: Reader, touches: Touches) -> None:
-        self._places = places
+    def __init__(self, extents: Extents, reader: ChunkReader, access_times: AccessTimes) -> None:
+        self._extents = extents
         self._reader = reader
-        self._touches = touches
+        self._access_times = access_times
 
-    async def stream(
-        self, repository: UUID, digests: Sequence[bytes], ranges: Sequence[pb.ByteRange]
-    ) -> AsyncIterator[pb.DownloadChunksResponse | EncodedResponse]:
-        """The messages that answer a request.
+    async def send_chunks(
+        self, repository_id: UUID, digests: Sequence[bytes], ranges: Sequence[pb.ByteRange]
+    ) -> AsyncGenerator[pb.DownloadChunksResponse | EncodedResponse, None]:
+        """Yields the messages that answer a request.
 
         `ranges` are as many as `digests`, or none: then the chunks are sent whole.
         """
         starts = range(0, len(digests), _WINDOW)
-        lookups = (self._places.locate(repository, digests[at : at + _WINDOW]) for at in starts)
-        async with Ahead(lookups, 1) as located:
+        lookups = (
+            self._extents.locate_chunks(repository_id, digests[at : at + _WINDOW]) for at in starts
+        )
+        async with ReadAhead(lookups, 1) as located:
             for start in starts:
-                places = await anext(located)
-                self._touches.add(places)
+                extents = await anext(located)
+                self._access_times.note_chunks(repository_id, extents)
                 positions = range(start, min(start + _WINDOW, len(digests)))
-                pieces, failures = _resolve(positions, digests, ranges, places)
-                for message in _failed(failures):
+                pieces, failures = _resolve_positions(positions, digests, ranges, extents)
+                for message in _failure_messages(failures):
                     yield message
-                groups = _groups(sorted(pieces))
-                loads = (self._reader.load(repository, group) for group in groups)
-                async with Ahead(loads, _MESSAGES_AHEAD) as loaded:
-                    async for response in loaded:
+                groups = _split_pieces(sorted(pieces))
+                reads = (self._read_message(repository_id, group) for group in groups)
+                async with ReadAhead(reads, _MESSAGES_AHEAD) as messages:
+                    async for response in messages:
                         yield response
 
+    async def _read_message(self, repository_id: UUID, pieces: Sequence[Piece]) -> EncodedResponse:
+        return EncodedResponse(await self._reader.read_pieces(repository_id, pieces, encode_pieces))
 
-def _resolve(
+
+def _resolve_positions(
     positions: Iterable[int],
     digests: Sequence[bytes],
     ranges: Sequence[pb.ByteRange],
-    places: Mapping[bytes, Place],
+    extents: Mapping[bytes, Extent],
 ) -> tuple[list[Piece], list[pb.DownloadedChunk]]:
-    """What has to be read, and what cannot be sent."""
+    """Returns what has to be read, and what is sent in place of chunks that cannot be sent."""
     pieces: list[Piece] = []
     failures: list[pb.DownloadedChunk] = []
     for position in positions:
         digest = digests[position]
-        place = places.get(digest)
-        if place is None:
-            failures.append(failed(position, digest, not_found("chunk", digest.hex())))
+        extent = extents.get(digest)
+        if extent is None:
+            error = not_found("chunk", digest.hex())
+            failures.append(make_failed_chunk(position, digest, error))
         elif not ranges:
-            pieces.append(Piece(place, position, None))
-        elif ranges[position].offset >= place.size:
-            failures.append(failed(position, digest, range_beyond_end(place.size)))
+            pieces.append(Piece(extent, position, None))
+        elif ranges[position].offset >= extent.size:
+            error = range_beyond_end(extent.size)
+            failures.append(make_failed_chunk(position, digest, error))
         else:
             first, length = ranges[position].offset, ranges[position].length
-            pieces.append(Piece(place, position, slice(first, first + length if length else None)))
+            pieces.append(Piece(extent, position, slice(first, first + length if length else None)))
     return pieces, failures
 
 
-def _groups(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Cuts a list into the parts that make a message each."""
+def _split_pieces(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Splits a list into parts that make a message each."""
     group: list[Piece] = []
     size = 0
     for piece in pieces:
-        if group and size + piece.place.size > _MESSAGE_BYTES:
+        if group and size + piece.extent.size > _MESSAGE_BYTES:
             yield group
             group, size = [], 0
         group.append(piece)
-        size += piece.place.size
+        size += piece.extent.size
     if group:
         yield group
 
 
-def _failed(failures: Iterable[pb.DownloadedChunk]) -> Iterator[pb.DownloadChunksResponse]:
-    """Messages that say what cannot be sent."""
-    left = iter(failures)
-    while some := list(islice(left, _MESSAGE_FAILURES)):
-        yield pb.DownloadChunksResponse(chunks=some)
+def _failure_messages(
+    failures: Iterable[pb.DownloadedChunk],
+) -> Iterator[pb.DownloadChunksResponse]:
+    """Yields messages that say what cannot be sent."""
+    rest = iter(failures)
+    while batch := list(islice(rest, _MESSAGE_FAILURES)):
+        yield pb.DownloadChunksResponse(chunks=batch)

@@ -1,4 +1,4 @@
-"""Verifies the chunks of a message before anything is written."""
+"""Verifies the chunks of an upload's message before anything is written."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from dits.chunk.v1 import chunk_service_pb2 as pb
+from dits.common.v1.error_reason_pb2 import (
+    ERROR_REASON_CONTENT_MISMATCH,
+    ERROR_REASON_INVALID_FIELD,
+)
 
-from services.chunk.packs.content import COMPRESSIONS, Chunk, Mismatch, Opener
-from services.chunk.runtime.threads import in_thread
-from shared.errors import Reason
+from services.chunk.packs.content import Chunk, ChunkOpener, ContentMismatch
+from services.chunk.rpc.compression import STORED_NAMES
+from services.chunk.runtime.threads import run_in_thread
 from shared.rpc.validation import DIGEST_BYTES, MAX_CHUNK_BYTES
 
-# Uncompressed bytes that a thread verifies in one go; then other streams have their turn.
+# Uncompressed bytes that a thread verifies in one turn; then other streams have theirs.
 _TURN_BYTES = 16 << 20
 
 
-class Checked(NamedTuple):
-    """A message that was looked through.
+class VerifiedMessage(NamedTuple):
+    """A message after verification.
 
     Attributes:
-        total: how many chunks it had.
+        total: the number of its chunks.
         chunks: those that are intact.
         failures: those that are not.
     """
@@ -31,16 +35,18 @@ class Checked(NamedTuple):
     failures: list[pb.ChunkFailure]
 
 
-async def check(request: pb.UploadChunksRequest, threads: ThreadPoolExecutor) -> Checked:
-    """Verifies every chunk of a message."""
-    checked = Checked(len(request.chunks), [], [])
-    for turn in _turns(request.chunks):
-        await in_thread(threads, _verify, turn, checked)
-    return checked
+async def verify_message(
+    request: pb.UploadChunksRequest, threads: ThreadPoolExecutor
+) -> VerifiedMessage:
+    """Returns the chunks of a message, the intact ones apart from the others."""
+    verified = VerifiedMessage(len(request.chunks), [], [])
+    for turn in _split_chunks(request.chunks):
+        await run_in_thread(threads, _verify_chunks, turn, verified)
+    return verified
 
 
-def _turns(chunks: Iterable[pb.UploadedChunk]) -> Iterator[list[pb.UploadedChunk]]:
-    """Cuts a message into pieces of work of about the same size."""
+def _split_chunks(chunks: Iterable[pb.UploadedChunk]) -> Iterator[list[pb.UploadedChunk]]:
+    """Splits a message into turns of about the same size."""
     turn: list[pb.UploadedChunk] = []
     size = 0
     for chunk in chunks:
@@ -53,34 +59,31 @@ def _turns(chunks: Iterable[pb.UploadedChunk]) -> Iterator[list[pb.UploadedChunk
         yield turn
 
 
-def _verify(turn: Iterable[pb.UploadedChunk], checked: Checked) -> None:
-    """Sorts chunks into the intact and the others."""
-    opener = Opener()
-    # Looking a value up takes as long as hashing a small chunk.
-    invalid, mismatched = (
-        Reason.ERROR_REASON_INVALID_FIELD,
-        Reason.ERROR_REASON_CONTENT_MISMATCH,
-    )
+def _verify_chunks(turn: Iterable[pb.UploadedChunk], verified: VerifiedMessage) -> None:
+    """Adds each chunk to the intact ones or to the failures."""
+    opener = ChunkOpener()
     for sent in turn:
-        chunk = Chunk(sent.hash, sent.size, COMPRESSIONS.get(sent.compression, ""), sent.data)
-        reason = invalid
-        if len(chunk.digest) != DIGEST_BYTES:
-            message = f"the hash must have {DIGEST_BYTES} bytes"
-        elif not 1 <= chunk.size <= MAX_CHUNK_BYTES:
-            message = f"the size must be 1 to {MAX_CHUNK_BYTES}"
-        elif not chunk.compression:
-            message = "the compression is unknown"
-        else:
+        chunk = Chunk(sent.hash, sent.size, STORED_NAMES.get(sent.compression, ""), sent.data)
+        reason, message = ERROR_REASON_INVALID_FIELD, _describe_invalid_field(chunk)
+        if not message:
             try:
-                opener.open(chunk)
-            except Mismatch as mismatch:
-                reason = mismatched
-                message = str(mismatch)
+                opener.open_chunk(chunk)
+            except ContentMismatch as mismatch:
+                reason, message = ERROR_REASON_CONTENT_MISMATCH, str(mismatch)
             else:
-                checked.chunks.append(chunk)
+                verified.chunks.append(chunk)
                 continue
         # A hash that is too long is not echoed in full: the answer has to fit into a message.
         echo = chunk.digest[:DIGEST_BYTES]
-        checked.failures.append(
-            pb.ChunkFailure(hash=echo, reason=Reason.Name(reason), message=message)
-        )
+        verified.failures.append(pb.ChunkFailure(hash=echo, reason=reason, message=message))
+
+
+def _describe_invalid_field(chunk: Chunk) -> str:
+    """Returns which field breaks its rule, or "" if none does."""
+    if len(chunk.digest) != DIGEST_BYTES:
+        return f"the hash must have {DIGEST_BYTES} bytes"
+    if not 1 <= chunk.size <= MAX_CHUNK_BYTES:
+        return f"the size must be 1 to {MAX_CHUNK_BYTES}"
+    if not chunk.compression:
+        return "the compression is unknown"
+    return ""

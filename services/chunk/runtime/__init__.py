@@ -1,1 +1,1 @@
-"""How the process works: threads, memory, work ahead. Nothing here knows of chunks."""
+"""Threads, memory and work ahead: how the process works. Nothing here knows of chunks."""

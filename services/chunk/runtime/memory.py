@@ -1,4 +1,4 @@
-"""How the C library hands memory back to the kernel: as it is, too eagerly for us."""
+"""Settings of the C library's allocator."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ _M_MMAP_THRESHOLD = -3
 
 
 def keep_freed_memory() -> None:
-    """Has glibc keep up to 256 MiB of freed memory for the next allocations; elsewhere, nothing.
+    """Makes glibc keep up to 256 MiB of freed memory for the next allocations; elsewhere, does nothing.
 
-    Every message of 1 MiB is allocated a few times on its way through gRPC. By default that memory
+    Each message of 1 MiB is allocated a few times on its way through gRPC. By default that memory
     comes from the kernel each time, page by page and zeroed: a fifth to a third of the CPU time of
-    uploads and downloads.
+    uploads and downloads. The client has a function like this one: it must not import services, and
+    may keep more, because its process ends soon.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

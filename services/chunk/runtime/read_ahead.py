@@ -1,4 +1,4 @@
-"""Work that runs ahead of whoever needs its results, by a bounded distance."""
+"""Work that runs ahead of the consumer of its results, by a bounded distance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 Result = TypeVar("Result")
 
 
-class Ahead(Generic[Result]):
+class ReadAhead(Generic[Result]):
     """The results of coroutines, in order, while up to `distance` of the next ones run already.
 
     Used with `async with`; its end cancels what still runs.

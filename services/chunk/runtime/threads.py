@@ -1,4 +1,4 @@
-"""Work that would hold up the event loop: hashing, decompression, files."""
+"""Threads for work that would block the event loop: hashing, decompression, files."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from typing import ParamSpec, TypeVar
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-# A thread of these waits for the disk most of the time.
+# Such a thread waits for the disk most of the time.
 _DISK_THREADS = 16
 
 
-def disk_threads() -> ThreadPoolExecutor:
-    """Threads for reading and writing files."""
+def make_disk_threads() -> ThreadPoolExecutor:
+    """Returns threads that read and write files."""
     return ThreadPoolExecutor(_DISK_THREADS, "disk")
 
 
-def cpu_threads() -> ThreadPoolExecutor:
-    """Threads for hashing and decompression, both of which release the GIL: one per CPU."""
+def make_cpu_threads() -> ThreadPoolExecutor:
+    """Returns threads for hashing and decompression, which release the GIL: one per CPU."""
     return ThreadPoolExecutor(len(os.sched_getaffinity(0)), "cpu")
 
 
-async def in_thread(
+async def run_in_thread(
     pool: ThreadPoolExecutor,
     work: Callable[Arguments, Result],
     *args: Arguments.args,
     **kwargs: Arguments.kwargs,
 ) -> Result:
-    """Runs `work` in a thread; if the caller is cancelled, waits until it has ended or not begun.
+    """Returns what `work` returns in a thread.
 
-    A thread cannot be stopped. Were it left behind, its caller would close the file under it, and
-    it would go on writing into whatever file got the same descriptor.
+    A cancelled caller waits until the work has ended, or is taken out of the queue: a thread cannot be
+    stopped. If it were left behind, the caller would close the file that it writes, and it would write
+    into the next file with the same descriptor.
     """
     job = pool.submit(work, *args, **kwargs)
     try:

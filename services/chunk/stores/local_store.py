@@ -1,18 +1,20 @@
-"""Object stores: where packs lie. Objects are written once, read in ranges, and deleted."""
+"""The object store in a directory of this machine."""
 
 from __future__ import annotations
 
 import errno
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 
 import structlog
 
-from services.chunk.runtime.threads import disk_threads, in_thread
+from services.chunk.runtime.threads import make_disk_threads, run_in_thread
+from services.chunk.stores.blob_store import BlobMissing, BlobWriter
 from shared.errors import dependency_unavailable
 
 Arguments = ParamSpec("Arguments")
@@ -20,125 +22,92 @@ Result = TypeVar("Result")
 
 log = structlog.get_logger(__name__)
 
+_KEY = re.compile("([0-9]+)/([0-9a-z]{2,128})")
 _MAX_PARTS = 1024  # IOV_MAX
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class BlobMissing(Exception):  # noqa: N818  an outcome that is counted on
-    """The store has no such object."""
-
-
-class BlobWriter(Protocol):
-    """An object that is being written. Nobody sees it before it is sealed."""
-
-    async def write(self, parts: Sequence[bytes | memoryview]) -> None:
-        """Appends. Raises OSError ENOSPC when the store is full."""
-
-    async def seal(self) -> None:
-        """Makes the object durable and visible; returns when it is both."""
-
-    async def discard(self) -> None:
-        """Gives the object up and frees its space; a sealed one stays."""
-
-
-class BlobStore(Protocol):
-    """One bucket of a store, in one region."""
-
-    bucket: str
-    region: str
-
-    def writer(self, key: str) -> BlobWriter:
-        """Begins an object, which exists from the first write on; a key is used once."""
-
-    async def read(
-        self,
-        key: str,
-        ranges: Sequence[tuple[int, int]],
-        use: Callable[[list[memoryview]], Result],
-    ) -> Result:
-        """Gives the bytes at each (offset, length), fewer where there are no more, to `use`.
-
-        `use` runs in a thread, the one that has read them if there is such. Raises BlobMissing.
-        """
-
-    async def size(self, key: str) -> int | None:
-        """Bytes of a sealed object; None if there is none."""
-
-    async def delete(self, key: str) -> None:
-        """Removes an object, sealed or not; that it is gone already is success."""
-
-
 class LocalStore:
-    """A folder. Objects are spread over sub-folders by the first two characters of their keys."""
+    """A bucket in a directory.
+
+    The object `0/abcdef` is the file `0/ab/abcdef`, and `unsealed/0-abcdef` until it is sealed.
+    """
 
     def __init__(self, root: Path, bucket: str, region: str) -> None:
         self.bucket = bucket
         self.region = region
         self._root = root
         self._unsealed = root / "unsealed"
-        self._threads = disk_threads()
-        _make_folder(self._unsealed)
+        self._threads = make_disk_threads()
+        _make_directory(self._unsealed)
 
-    def writer(self, key: str) -> BlobWriter:
+    def open_writer(self, key: str) -> BlobWriter:
         """See BlobStore."""
-        return LocalWriter(self, self._unsealed / key, self._path(key))
+        return LocalWriter(self, *self._paths(key))
 
-    async def read(
+    async def read_ranges(
         self,
         key: str,
         ranges: Sequence[tuple[int, int]],
         use: Callable[[list[memoryview]], Result],
     ) -> Result:
         """See BlobStore."""
-        return await self.run(lambda: use(_read(self._path(key), ranges)))
+        _, sealed = self._paths(key)
+        return await self.run_file_work(lambda: use(_read_file(sealed, ranges)))
 
-    async def size(self, key: str) -> int | None:
+    async def measure_object(self, key: str) -> int | None:
         """See BlobStore."""
-        return await self.run(_size, self._path(key))
+        _, sealed = self._paths(key)
+        return await self.run_file_work(_measure_file, sealed)
 
-    async def delete(self, key: str) -> None:
+    async def delete_object(self, key: str) -> None:
         """See BlobStore."""
-        await self.run(_delete, self._unsealed / key, self._path(key))
+        await self.run_file_work(_delete_files, *self._paths(key))
 
-    def _path(self, key: str) -> Path:
-        return self._root / key[:2] / key
-
-    async def run(
+    async def run_file_work(
         self,
         work: Callable[Arguments, Result],
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Result:
-        """Works with files in a thread. A full disk stays an OSError, all else is an outage."""
+        """Returns what `work` returns in a thread. Raises OSError if the disk is full, else an outage."""
         try:
-            return await in_thread(self._threads, work, *args, **kwargs)
+            return await run_in_thread(self._threads, work, *args, **kwargs)
         except OSError as error:
             if error.errno in _FULL:
                 raise
             log.exception("object store failed", bucket=self.bucket)
             raise dependency_unavailable("object store") from error
 
+    def _paths(self, key: str) -> tuple[Path, Path]:
+        """Returns where an object lies before and after it is sealed, both within the root."""
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise ValueError(f"{key!r} is not the key of an object")
+        cell, name = match.groups()
+        return self._unsealed / f"{cell}-{name}", self._root / cell / name[:2] / name
+
 
 class LocalWriter:
     """A file that gets its name when it is complete and durable. One call at a time."""
 
-    def __init__(self, store: LocalStore, unsealed: Path, path: Path) -> None:
+    def __init__(self, store: LocalStore, unsealed: Path, sealed: Path) -> None:
         self._store = store
         self._unsealed = unsealed
-        self._path = path
+        self._sealed = sealed
         self._file: int | None = None
 
-    async def write(self, parts: Sequence[bytes | memoryview]) -> None:
+    async def write_parts(self, parts: Sequence[bytes | memoryview]) -> None:
         """See BlobWriter."""
-        await self._store.run(self._write, parts)
+        await self._store.run_file_work(self._write, parts)
 
     async def seal(self) -> None:
         """See BlobWriter."""
-        await self._store.run(self._seal)
+        await self._store.run_file_work(self._seal)
 
     async def discard(self) -> None:
         """See BlobWriter."""
-        await self._store.run(self._discard)
+        await self._store.run_file_work(self._discard)
 
     def _open(self) -> int:
         if self._file is None:
@@ -159,9 +128,9 @@ class LocalWriter:
     def _seal(self) -> None:
         os.fsync(self._open())
         self._close()
-        _make_folder(self._path.parent)
-        self._unsealed.rename(self._path)
-        _sync_folder(self._path.parent)
+        _make_directory(self._sealed.parent)
+        self._unsealed.rename(self._sealed)
+        _sync_directory(self._sealed.parent)
 
     def _discard(self) -> None:
         self._close()
@@ -173,14 +142,14 @@ class LocalWriter:
             os.close(file)
 
 
-def _read(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+def _read_file(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         raise BlobMissing(path.name) from None
     try:
         parts: list[memoryview] = []
-        for run in _runs(ranges):
+        for run in _join_ranges(ranges):
             start, end = run[0][0], sum(run[-1])
             read = _read_range(file, start, end - start)
             if len(read) == end - start:
@@ -192,8 +161,8 @@ def _read(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         os.close(file)
 
 
-def _runs(ranges: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Cuts (offset, length) ranges into runs in which each begins where the one before ends."""
+def _join_ranges(ranges: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Yields runs of (offset, length) ranges in which each begins where the one before ends."""
     run: list[tuple[int, int]] = []
     for item in ranges:
         if run and item[0] != sum(run[-1]):
@@ -214,32 +183,32 @@ def _read_range(file: int, offset: int, length: int) -> memoryview:
         return memoryview(b"")
 
 
-def _size(path: Path) -> int | None:
+def _measure_file(path: Path) -> int | None:
     try:
         return path.stat().st_size
     except FileNotFoundError:
         return None
 
 
-def _delete(*paths: Path) -> None:
+def _delete_files(*paths: Path) -> None:
     for path in paths:
         with suppress(FileNotFoundError):
             path.unlink()
-            _sync_folder(path.parent)
+            _sync_directory(path.parent)
 
 
-def _make_folder(path: Path) -> None:
-    """Makes a folder and its parents, durably."""
-    missing = list(itertools.takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
-    for folder in reversed(missing):
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
+def _make_directory(path: Path) -> None:
+    """Makes a directory and its parents, durably."""
+    missing = list(itertools.takewhile(lambda parent: not parent.exists(), (path, *path.parents)))
+    for parent in reversed(missing):
+        parent.mkdir(exist_ok=True)
+        _sync_directory(parent.parent)
 
 
-def _sync_folder(path: Path) -> None:
-    """Makes the names in a folder durable."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def _sync_directory(path: Path) -> None:
+    """Makes the names in a directory durable."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(directory)
     finally:
-        os.close(folder)
+        os.close(directory)

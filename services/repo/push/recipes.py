@@ -9,6 +9,7 @@ from contextlib import aclosing
 import zstandard
 from dits.chunk.v1 import chunk_service_pb2 as pb
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 from dits.repo.v1.manifest_pb2 import Recipe
 
 from services.repo.history.batches import split_batches
@@ -78,7 +79,7 @@ def _decode(batch: Sequence[bytes], message: pb.DownloadChunksResponse) -> dict[
 def _open(opener: zstandard.ZstdDecompressor, chunk: pb.DownloadedChunk) -> bytes | None:
     """Returns the bytes of a chunk, which the chunk service has verified; None = it is not there."""
     if chunk.HasField("failure"):
-        if chunk.failure.reason == "ERROR_REASON_NOT_FOUND":
+        if chunk.failure.reason == ERROR_REASON_NOT_FOUND:
             return None
         raise chunk_corrupt(chunk.failure.hash.hex(), "a recipe cannot be read")
     if chunk.compression == pb.COMPRESSION_ZSTD:

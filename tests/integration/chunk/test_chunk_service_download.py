@@ -12,8 +12,6 @@ from dits.repo.v1.repository_service_pb2 import Visibility
 from grpc import StatusCode
 from structlog.testing import capture_logs
 
-from services.chunk.background.access_times import Touches
-from shared.db.pool import Database
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
 from tests.support.chunks import Shelf, chunk, digest, files, plain, reason, running, some
@@ -182,24 +180,3 @@ async def test_a_reader_who_stops_leaves_nothing_running(api: Api) -> None:
     call.cancel()
     while reading := running() - before:
         await asyncio.wait(reading)
-
-
-async def test_reading_is_noted_once_a_day(api: Api, settings: Settings) -> None:
-    shelf = await Shelf.open(api)
-    fresh, old, stale = some(), some(), some()
-    await shelf.put(fresh, old, stale)
-    set_created = "UPDATE chunks SET created_at = now() - interval '2 days' WHERE hash = ANY ($1)"
-    await api.fetch(set_created, [digest(old).hex(), digest(stale).hex()])
-    database = await Database.connect(api.dsn, service="chunk", size=1)
-    try:
-        touches = Touches(database)
-        touches.add([digest(fresh), digest(old)])
-        await touches.flush()
-        rows = await api.fetch("SELECT hash FROM chunks WHERE last_accessed_at IS NOT NULL")
-        assert [row["hash"] for row in rows] == [digest(old).hex()]
-        first = await api.value("SELECT max(last_accessed_at) FROM chunks")
-        touches.add([digest(old)])
-        await touches.flush()
-        assert await api.value("SELECT max(last_accessed_at) FROM chunks") == first
-    finally:
-        await database.close()

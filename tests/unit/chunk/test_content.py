@@ -1,15 +1,13 @@
-"""A chunk is what its hash and size say, or a Mismatch; decompression is bounded."""
+"""A chunk is what its hash and size say, or a ContentMismatch; decompression is bounded."""
 
 from __future__ import annotations
 
 import pytest
 import zstandard
-from dits.chunk.v1 import chunk_service_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chunk.packs.content import Chunk, Mismatch, Opener
-from services.chunk.packs.response_encoder import EncodedResponse, encoded
+from services.chunk.packs.content import Chunk, ChunkOpener, ContentMismatch
 from tests.support.chunks import digest
 
 SKIPPABLE = b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"
@@ -21,16 +19,16 @@ def frame(data: bytes) -> bytes:
 
 @given(st.binary(min_size=1, max_size=3000))
 def test_what_was_packed_is_opened(data: bytes) -> None:
-    opener = Opener()
-    assert opener.open(Chunk(digest(data), len(data), "none", data)) == data
-    assert opener.open(Chunk(digest(data), len(data), "zstd", frame(data))) == data
+    opener = ChunkOpener()
+    assert opener.open_chunk(Chunk(digest(data), len(data), "none", data)) == data
+    assert opener.open_chunk(Chunk(digest(data), len(data), "zstd", frame(data))) == data
 
 
 @given(st.binary(max_size=300), st.integers(0, 1 << 24))
 def test_no_bytes_do_anything_but_mismatch(data: bytes, size: int) -> None:
     for compression in ("none", "zstd"):
-        with pytest.raises(Mismatch):
-            Opener().open(Chunk(bytes(32), size, compression, data))
+        with pytest.raises(ContentMismatch):
+            ChunkOpener().open_chunk(Chunk(bytes(32), size, compression, data))
 
 
 DATA = b"one chunk " * 100
@@ -56,8 +54,8 @@ DATA = b"one chunk " * 100
     ],
 )  # fmt: skip
 def test_only_one_intact_frame_will_do(stored: bytes, size: int) -> None:
-    with pytest.raises(Mismatch):
-        Opener().open(Chunk(digest(DATA), size, "zstd", stored))
+    with pytest.raises(ContentMismatch):
+        ChunkOpener().open_chunk(Chunk(digest(DATA), size, "zstd", stored))
 
 
 def test_a_frame_that_holds_more_than_it_states_is_refused() -> None:
@@ -67,33 +65,5 @@ def test_a_frame_that_holds_more_than_it_states_is_refused() -> None:
     at = bytes(bomb).index((1 << 24).to_bytes(4, "little"))
     bomb[at : at + 4] = (1000).to_bytes(4, "little")
     assert zstandard.frame_content_size(bytes(bomb)) == 1000
-    with pytest.raises(Mismatch):
-        Opener().open(Chunk(digest(bytes(1000)), 1000, "zstd", bytes(bomb)))
-
-
-failures = st.builds(
-    pb.ChunkFailure, hash=st.binary(max_size=32), reason=st.text(max_size=9), message=st.text()
-)
-chunks = st.builds(
-    pb.DownloadedChunk,
-    index=st.integers(0, 10_000),
-    size=st.integers(0, 1 << 24),
-    compression=st.sampled_from([pb.COMPRESSION_NONE, pb.COMPRESSION_ZSTD]),
-    data=st.binary(max_size=300) | st.integers(120, 20_000).map(bytes),
-    failure=st.none() | failures,
-)
-
-
-@given(st.lists(chunks, max_size=5), st.booleans())
-def test_what_is_encoded_by_hand_is_what_the_library_reads(
-    sent: list[pb.DownloadedChunk], together: bool
-) -> None:
-    parts: list[bytes | memoryview] = []
-    for item in sent:
-        head = pb.DownloadedChunk()
-        head.CopyFrom(item)
-        head.ClearField("data")
-        parts += encoded(head, memoryview(item.data))
-    joined = [b"".join(parts)] if together else [bytes(part) for part in parts]
-    raw = EncodedResponse(joined).SerializeToString()
-    assert pb.DownloadChunksResponse.FromString(raw) == pb.DownloadChunksResponse(chunks=sent)
+    with pytest.raises(ContentMismatch):
+        ChunkOpener().open_chunk(Chunk(digest(bytes(1000)), 1000, "zstd", bytes(bomb)))

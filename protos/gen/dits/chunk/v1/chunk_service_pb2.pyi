@@ -4,6 +4,7 @@ isort:skip_file
 Chunks: the bytes."""
 
 from collections import abc as _abc
+from dits.common.v1 import error_reason_pb2 as _error_reason_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -325,10 +326,10 @@ class ChunkFailure(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     hash: _builtins.bytes
     """Its hash, 32 bytes, as given."""
-    reason: _builtins.str
-    """Name of a dits.common.v1.ErrorReason. Of an upload: ERROR_REASON_CONTENT_MISMATCH (the bytes do not decompress, or
-    have another hash or size) or ERROR_REASON_INVALID_FIELD (hash, size or compression). Of a download:
-    ERROR_REASON_NOT_FOUND, ERROR_REASON_RANGE_BEYOND_END or ERROR_REASON_CHUNK_CORRUPT.
+    reason: _error_reason_pb2.ErrorReason.ValueType
+    """The reason. Of an upload: ERROR_REASON_CONTENT_MISMATCH (the bytes do not decompress, or have another hash or
+    size) or ERROR_REASON_INVALID_FIELD (hash, size or compression). Of a download: ERROR_REASON_NOT_FOUND,
+    ERROR_REASON_RANGE_BEYOND_END or ERROR_REASON_CHUNK_CORRUPT.
     """
     message: _builtins.str
     """The same for people."""
@@ -336,7 +337,7 @@ class ChunkFailure(_message.Message):
         self,
         *,
         hash: _builtins.bytes = ...,
-        reason: _builtins.str = ...,
+        reason: _error_reason_pb2.ErrorReason.ValueType = ...,
         message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015

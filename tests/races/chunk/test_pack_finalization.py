@@ -9,18 +9,17 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from dits.chunk.v1 import chunk_service_pb2 as pb
 from grpc import StatusCode
 
-from services.chunk.background import janitor as janitor_module
-from services.chunk.background.janitor import Janitor
-from services.chunk.catalog.extents import Places
+from services.chunk.background import open_pack_sweep
+from services.chunk.background.object_reaper import ObjectReaper
+from services.chunk.background.open_pack_sweep import OpenPackSweep
 from services.chunk.catalog.presence import Presence
-from services.chunk.packs.chunk_reader import Piece, Reader
 from services.chunk.packs.content import Chunk
-from services.chunk.packs.pack_writer import Packs
+from services.chunk.packs.pack_writer import PackWriter
+from services.chunk.server import open_store
 from services.chunk.stores.local_store import LocalStore
-from shared.db.pool import Database
+from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
 from tests.support.chunks import (
@@ -30,7 +29,7 @@ from tests.support.chunks import (
     chunk,
     digest,
     files,
-    reason,
+    open_databases,
     some,
     transaction,
 )
@@ -39,46 +38,49 @@ from tests.support.chunks import (
 @pytest.fixture
 def store(settings: Settings) -> LocalStore:
     """The store of the running service, a second time."""
-    root = settings.data_dir / "chunks" / settings.region
-    return LocalStore(root, settings.region, settings.region)
+    return open_store(settings)
 
 
 @pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = await Database.connect(dsn, service="chunk", size=2)
-    yield database
-    await database.close()
+async def databases(dsn: str) -> AsyncIterator[Databases]:
+    async with open_databases(dsn) as databases:
+        yield databases
 
 
 @pytest.fixture
-def janitor(database: Database, store: LocalStore) -> Janitor:
-    """A janitor to whom every open pack is old."""
-    return Janitor(database, {store.bucket: store}, open_pack_age=timedelta(0))
+def sweep(databases: Databases) -> OpenPackSweep:
+    """A sweep for which every open pack is old."""
+    return OpenPackSweep(databases, open_pack_age=timedelta(0))
 
 
-async def test_the_sweeper_comes_first(api: Api, settings: Settings, janitor: Janitor) -> None:
+@pytest.fixture
+def reaper(databases: Databases, store: LocalStore) -> ObjectReaper:
+    return ObjectReaper(databases, {store.bucket: store})
+
+
+async def test_the_sweep_comes_first(
+    api: Api, settings: Settings, sweep: OpenPackSweep, reaper: ObjectReaper
+) -> None:
     shelf = await Shelf.open(api)
     data = some()
     async with transaction(api) as connection:
         await connection.execute("SELECT FROM repositories FOR UPDATE")
         upload = asyncio.create_task(shelf.put(data))
         await blocked(api)
-        assert await janitor.sweep() == 1
-        assert await janitor.reap() == 1
+        assert await sweep.sweep_packs() == 1
+        assert await reaper.reap_objects() == 1
     with refused(StatusCode.ABORTED, "UPLOAD_EXPIRED"):
         await upload
     # For all that the upload knows, its object came after the reaper: it is queued once more.
     assert await shelf.missing(data) == [True]
     await assert_stored(api, settings)
-    await janitor.reap()
+    await reaper.reap_objects()
     assert files(settings) == {}
     await shelf.put(data)
     await shelf.get(data)
 
 
-async def test_the_sweeper_is_about_to_commit(
-    api: Api, settings: Settings, janitor: Janitor
-) -> None:
+async def test_the_sweep_is_about_to_commit(api: Api, settings: Settings) -> None:
     shelf = await Shelf.open(api)
     data = some()
     async with transaction(api) as sweeping:
@@ -86,18 +88,18 @@ async def test_the_sweeper_is_about_to_commit(
             await connection.execute("SELECT FROM repositories FOR UPDATE")
             upload = asyncio.create_task(shelf.put(data))
             await blocked(api)
-            keys = await sweeping.fetch(janitor_module.Q.hold_stale_packs, timedelta(0))
+            keys = await sweeping.fetch(open_pack_sweep.Q.hold_stale_packs, timedelta(0))
             assert len(keys) == 1
         # The upload has the repository now, and waits for its own pack.
         await blocked(api)
-        await sweeping.execute(janitor_module.Q.drop_packs, [keys[0]["key"]])
+        await sweeping.execute(open_pack_sweep.Q.drop_packs, [keys[0]["key"]])
     with refused(StatusCode.ABORTED, "UPLOAD_EXPIRED"):
         await upload
     assert await api.value("SELECT count(*) FROM chunks") == 0
     await assert_stored(api, settings)
 
 
-async def test_the_upload_comes_first(api: Api, settings: Settings, janitor: Janitor) -> None:
+async def test_the_upload_comes_first(api: Api, settings: Settings, sweep: OpenPackSweep) -> None:
     shelf, elsewhere = await Shelf.open(api), await Shelf.open(api)
     common, data = some(), some()
     await shelf.put(common)
@@ -106,9 +108,9 @@ async def test_the_upload_comes_first(api: Api, settings: Settings, janitor: Jan
         upload = asyncio.create_task(elsewhere.put(common, data))
         await blocked(api)
         # It holds its pack and waits for the chunk.
-        assert await janitor.sweep() == 0
+        assert await sweep.sweep_packs() == 0
     assert (await upload).stored_chunk_count == 1
-    assert await janitor.sweep() == 0
+    assert await sweep.sweep_packs() == 0
     await elsewhere.get(common, data)
     await assert_stored(api, settings)
 
@@ -131,16 +133,16 @@ async def test_chunks_that_are_there_are_locked_in_order(api: Api, settings: Set
 
 
 async def test_what_is_finalized_cannot_be_abandoned(
-    api: Api, settings: Settings, store: LocalStore, database: Database
+    api: Api, settings: Settings, store: LocalStore, databases: Databases
 ) -> None:
     shelf = await Shelf.open(api)
     data = some()
-    packs = Packs(database, store, Presence(database, timedelta(days=1)))
-    pack = packs.begin()
-    await packs.append(pack, [Chunk(digest(data), len(data), "none", data)])
-    await packs.finalize(pack, UUID(shelf.repo.id))
+    packs = PackWriter(databases, store, Presence(databases, timedelta(days=1)), cell=0)
+    pack = packs.begin_pack(UUID(shelf.repo.id))
+    await packs.append_chunks(pack, [Chunk(digest(data), len(data), "none", data)])
+    await packs.finalize_pack(pack)
     # The caller may never have heard of its success.
-    await packs.abandon(pack)
+    await packs.abandon_pack(pack)
     assert await api.value("SELECT count(*) FROM object_deletions") == 0
     await shelf.get(data)
     await assert_stored(api, settings)
@@ -189,7 +191,9 @@ async def test_one_repository_brings_the_same_chunks_twice(api: Api, settings: S
     await assert_stored(api, settings)
 
 
-async def test_a_crowd_with_much_in_common(api: Api, settings: Settings, janitor: Janitor) -> None:
+async def test_a_crowd_with_much_in_common(
+    api: Api, settings: Settings, reaper: ObjectReaper
+) -> None:
     shelves = [await Shelf.open(api) for _ in range(4)]
     pool = [some(200) for _ in range(60)]
     rng = random.Random(3)
@@ -202,48 +206,13 @@ async def test_a_crowd_with_much_in_common(api: Api, settings: Settings, janitor
             assert not answer.failures
             mine.update(data)
 
-    async def sweep() -> None:
+    async def reap() -> None:
         for _ in range(20):
-            await janitor.reap()
+            await reaper.reap_objects()
 
     work_all = [work(shelf, mine) for shelf, mine in zip(shelves, held, strict=True)]
-    await asyncio.gather(*work_all, sweep())
+    await asyncio.gather(*work_all, reap())
     for shelf, mine in zip(shelves, held, strict=True):
         await shelf.get(*mine)
         assert await shelf.missing(*pool) == [data not in mine for data in pool]
     await assert_stored(api, settings)
-
-
-async def test_a_chunk_that_moves_between_lookup_and_reading(
-    api: Api, settings: Settings, store: LocalStore, database: Database
-) -> None:
-    shelf = await Shelf.open(api)
-    data = some()
-    await shelf.put(data)
-    repository = UUID(shelf.repo.id)
-    places = Places(database)
-    (place,) = (await places.locate(repository, [digest(data)])).values()
-    # What compaction does: the bytes move to another pack, and the old object goes.
-    ((old, path),) = files(settings).items()
-    writer = store.writer("fresh")
-    await writer.write([b"before", path.read_bytes()])
-    await writer.seal()
-    async with transaction(api) as connection:
-        await connection.execute(
-            """INSERT INTO packs (key, bucket, region, state, live, bytes)
-               SELECT 'fresh', bucket, region, 'sealed', 1, bytes + 6 FROM packs"""
-        )
-        await connection.execute("UPDATE chunks SET storage_key = 'fresh@6+1000'")
-        await connection.execute("DELETE FROM packs WHERE key = $1", old)
-    await store.delete(old)
-    reader = Reader({store.bucket: store}, places)
-    loaded = await reader.load(repository, [Piece(place, 0, None)])
-    message = pb.DownloadChunksResponse.FromString(loaded.SerializeToString())
-    assert [item.data for item in message.chunks] == [data]
-    await shelf.get(data)
-    await assert_stored(api, settings)
-    # The repository loses the chunk, and then the object goes.
-    await api.fetch("DELETE FROM chunk_refs")
-    loaded = await reader.load(repository, [Piece(place, 7, None)])
-    message = pb.DownloadChunksResponse.FromString(loaded.SerializeToString())
-    assert [(item.index, reason(item)) for item in message.chunks] == [(7, "NOT_FOUND")]

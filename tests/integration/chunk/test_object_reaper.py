@@ -1,0 +1,71 @@
+"""The reaper of objects that no pack names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from services.chunk.background.object_reaper import ObjectReaper
+from services.chunk.server import open_store
+from shared.runtime.config import Settings
+from tests.support.api import Api
+from tests.support.chunks import Shelf, files, open_databases, some
+
+
+@pytest.fixture
+async def reaper(dsn: str, settings: Settings) -> AsyncIterator[ObjectReaper]:
+    """A reaper beside the one of the running service, which sleeps."""
+    store = open_store(settings)
+    async with open_databases(dsn) as databases:
+        yield ObjectReaper(databases, {store.bucket: store})
+
+
+async def test_objects_go_when_they_are_due(
+    api: Api, settings: Settings, reaper: ObjectReaper
+) -> None:
+    shelf, elsewhere = await Shelf.open(api), await Shelf.open(api)
+    data = some()
+    await shelf.put(data)
+    (needed,) = files(settings)
+    await elsewhere.put(data)
+    assert len(files(settings)) == 2
+    await api.fetch("UPDATE object_deletions SET not_before = now() + interval '1 hour'")
+    assert await reaper.reap_objects() == 0
+    await api.fetch("UPDATE object_deletions SET not_before = now(), bucket = 'not ours'")
+    assert await reaper.reap_objects() == 0
+    await api.fetch("UPDATE object_deletions SET bucket = $1", settings.region)
+    assert await reaper.reap_objects() == 1
+    assert list(files(settings)) == [needed]
+    assert await api.value("SELECT count(*) FROM object_deletions") == 0
+    await elsewhere.get(data)
+
+
+async def test_an_object_that_is_gone_already_is_success(
+    api: Api, settings: Settings, reaper: ObjectReaper
+) -> None:
+    await api.fetch(
+        """INSERT INTO object_deletions (bucket, key, not_before)
+           SELECT $1, '0/' || repeat('c', 32), now() FROM generate_series(1, 2)""",
+        settings.region,
+    )
+    assert await reaper.reap_objects() == 2
+    assert await api.value("SELECT count(*) FROM object_deletions") == 0
+
+
+async def test_an_object_that_a_pack_names_is_never_deleted(
+    api: Api, settings: Settings, reaper: ObjectReaper
+) -> None:
+    shelf = await Shelf.open(api)
+    data = some()
+    await shelf.put(data)
+    await api.fetch(
+        "INSERT INTO object_deletions (bucket, key, not_before) SELECT bucket, key, now() FROM packs"
+    )
+    with capture_logs() as logs:
+        assert await reaper.reap_objects() == 0
+    assert [entry["log_level"] for entry in logs] == ["error"]
+    await shelf.get(data)
+    assert await api.value("SELECT count(*) FROM object_deletions") == 1
+    assert len(files(settings)) == 1

@@ -1,0 +1,64 @@
+"""The sweep over open packs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.chunk.background.object_reaper import ObjectReaper
+from services.chunk.background.open_pack_sweep import OpenPackSweep
+from services.chunk.server import open_store
+from services.chunk.stores.local_store import LocalStore
+from shared.db.pool import Databases
+from shared.runtime.config import Settings
+from tests.support.api import Api
+from tests.support.chunks import Shelf, assert_stored, open_databases, some, unsealed
+
+
+@pytest.fixture
+def store(settings: Settings) -> LocalStore:
+    """The store of the running service, a second time."""
+    return open_store(settings)
+
+
+@pytest.fixture
+async def databases(dsn: str) -> AsyncIterator[Databases]:
+    async with open_databases(dsn) as databases:
+        yield databases
+
+
+async def open_pack(api: Api, store: LocalStore, key: str, hours: int) -> None:
+    """What an upload leaves behind that was killed so many hours ago."""
+    await api.fetch(
+        """INSERT INTO packs (key, bucket, region, created_at)
+           VALUES ($1, $2, $3, clock_timestamp() - make_interval(hours => $4))""",
+        key,
+        store.bucket,
+        store.region,
+        hours,
+    )
+    await store.open_writer(key).write_parts([b"half a pack"])
+
+
+async def test_what_killed_uploads_leave_goes_after_a_day(
+    api: Api, settings: Settings, store: LocalStore, databases: Databases
+) -> None:
+    sweep, reaper = OpenPackSweep(databases), ObjectReaper(databases, {store.bucket: store})
+    young, old = "0/" + "aa" * 16, "0/" + "bb" * 16
+    shelf = await Shelf.open(api)
+    data = some()
+    await shelf.put(data)
+    await api.fetch("UPDATE packs SET created_at = now() - interval '9 days'")
+    await open_pack(api, store, young, 23)
+    await open_pack(api, store, old, 25)
+    assert await sweep.sweep_packs() == 1
+    assert await sweep.sweep_packs() == 0
+    assert await api.fetch("SELECT key FROM object_deletions") == [(old,)]
+    assert await reaper.reap_objects() == 1
+    assert await reaper.reap_objects() == 0
+    assert list(unsealed(settings)) == [young]
+    await shelf.get(data)
+    await api.fetch("UPDATE packs SET created_at = now() - interval '9 days'")
+    assert (await sweep.sweep_packs(), await reaper.reap_objects()) == (1, 1)
+    await assert_stored(api, settings)
