@@ -37,6 +37,18 @@ async def assert_counters(dsn: str) -> None:
         await connection.close()
 
 
+async def count_history(dsn: str) -> dict[str, int]:
+    """Returns how many manifests, commits, assets and branches the database has."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return {
+            table: await connection.fetchval(f"SELECT count(*) FROM {table}")
+            for table in ("manifests", "commits", "assets", "branches")
+        }
+    finally:
+        await connection.close()
+
+
 async def _assert_assets(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """assets.ref_count = manifests that contain the asset; chunk_refs.ref_count = assets that do."""
     expected: dict[tuple[str, str], int] = {}

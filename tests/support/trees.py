@@ -190,3 +190,18 @@ async def save(
     name = commit_hash(made)
     await push(api, who, repository, [made], [update(branch, parent, name)], [tree])
     return name
+
+
+async def push_line(
+    api: Api, who: Account, repository: Repository, messages: Sequence[str]
+) -> list[str]:
+    """Pushes commits, each the parent of the next; returns their hashes, the newest first."""
+    tree = build({"a": b"1"})
+    await upload(api, who, repository, tree.chunks)
+    made: list[CommitContent] = []
+    names: list[str] = []
+    for message in messages:
+        made.append(commit(tree, *names[-1:], message=message))
+        names.append(commit_hash(made[-1]))
+    await push(api, who, repository, made, [update("main", "", names[-1])], [tree])
+    return names[::-1]

@@ -1,27 +1,17 @@
-"""Push: what it takes, what it refuses, and that it is all or nothing."""
+"""Push: what it stores, and that all of it happens once or not at all."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
-from typing import Any
 
-import grpc
-import pytest
-from dits.repo.v1 import commit_service_pb2 as pb
-from dits.repo.v1.manifest_pb2 import CommitContent, Directory, Entry, Manifest, Symlink
-from dits.repo.v1.ref_service_pb2 import GetBranchRequest
-from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from shared.formats import manifests
-from shared.formats.canonical import content_hash
 from shared.formats.commits import commit_hash
-from tests.support import trees
 from tests.support.api import Api, refused
-from tests.support.counters import assert_counters
-from tests.support.trees import build, commit, push, push_commit, save, update, upload
+from tests.support.branches import read_head
+from tests.support.counters import assert_counters, count_history
+from tests.support.trees import build, commit, push, save, update, upload
 
 FILES: dict[str, bytes | str] = {
     "readme.txt": b"hello",
@@ -33,25 +23,25 @@ FILES: dict[str, bytes | str] = {
 }
 
 
-async def head(api: Api, who: Any, repository: Any, branch: str = "main") -> str:
-    request = GetBranchRequest(repository=repository.id, name=branch)
-    return str((await api.refs.GetBranch(request, metadata=who.auth)).branch.head)
-
-
-async def counts(api: Api) -> dict[str, int]:
-    tables = ("manifests", "commits", "assets", "branches")
-    return {table: await api.value(f"SELECT count(*) FROM {table}") for table in tables}
-
-
 async def test_a_first_push_and_a_second(api: Api) -> None:
     ada = await api.account()
     repository = await api.repository(ada)
     first = await save(api, ada, repository, FILES)
-    assert await counts(api) == {"manifests": 3, "commits": 1, "assets": 4, "branches": 1}
+    assert await count_history(api.dsn) == {
+        "manifests": 3,
+        "commits": 1,
+        "assets": 4,
+        "branches": 1,
+    }
     second = await save(api, ada, repository, {**FILES, "readme.txt": b"bye"}, parent=first)
-    assert await head(api, ada, repository) == second
+    assert await read_head(api, ada, repository) == second
     # Only the top directory changed.
-    assert await counts(api) == {"manifests": 4, "commits": 2, "assets": 5, "branches": 1}
+    assert await count_history(api.dsn) == {
+        "manifests": 4,
+        "commits": 2,
+        "assets": 5,
+        "branches": 1,
+    }
     await assert_counters(api.dsn)
 
 
@@ -119,47 +109,6 @@ async def test_a_request_id_gives_the_first_result(api: Api) -> None:
                    request_id=request_id)  # fmt: skip
 
 
-async def test_missing_chunks_are_listed_and_nothing_happens(api: Api) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    tree = build(FILES)
-    absent = sorted(tree.chunks)[0]
-    await upload(api, ada, repository, {k: v for k, v in tree.chunks.items() if k != absent})
-    made = commit(tree)
-    before = await counts(api)
-    with refused(StatusCode.FAILED_PRECONDITION, "CHUNKS_MISSING") as refusal:
-        await push_commit(api, ada, repository, made, tree)
-    assert refusal.metadata == {"count": "1", "hashes": absent.hex()}
-    assert await counts(api) == before
-
-
-async def test_another_repositorys_chunks_do_not_count(api: Api) -> None:
-    ada = await api.account()
-    one, two = await api.repository(ada), await api.repository(ada)
-    tree = build({"a": b"secret"})
-    await upload(api, ada, one, tree.chunks)
-    made = commit(tree)
-    with refused(StatusCode.FAILED_PRECONDITION, "CHUNKS_MISSING"):
-        await push_commit(api, ada, two, made, tree)
-
-
-async def test_of_two_pushes_from_one_head_one_wins(api: Api) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    first = await save(api, ada, repository, FILES)
-    attempts = [
-        save(api, ada, repository, {**FILES, "n": str(n).encode()}, parent=first) for n in range(4)
-    ]
-    results = await asyncio.gather(*attempts, return_exceptions=True)
-    winners = [r for r in results if isinstance(r, str)]
-    losers = [r for r in results if isinstance(r, grpc.aio.AioRpcError)]
-    assert len(winners) == 1
-    assert {error.code() for error in losers} == {StatusCode.ABORTED}
-    assert await head(api, ada, repository) == winners[0]
-    assert (await counts(api))["commits"] == 2
-    await assert_counters(api.dsn)
-
-
 async def test_all_refs_move_or_none(api: Api) -> None:
     ada = await api.account()
     repository = await api.repository(ada)
@@ -172,7 +121,7 @@ async def test_all_refs_move_or_none(api: Api) -> None:
     with refused(StatusCode.ABORTED, "HEAD_MOVED") as refusal:
         await push(api, ada, repository, [made], moves, [tree])
     assert refusal.metadata == {"branch": "side", "expected": first, "current": ""}
-    assert await head(api, ada, repository) == first
+    assert await read_head(api, ada, repository) == first
 
 
 async def test_a_branch_only_moves_forward_unless_forced(api: Api) -> None:
@@ -184,9 +133,9 @@ async def test_a_branch_only_moves_forward_unless_forced(api: Api) -> None:
         await push(api, ada, repository, [], [update("main", second, first)])
     assert refusal.metadata == {"branch": "main", "current": second, "new": first}
     await push(api, ada, repository, [], [update("main", second, first, force=True)])
-    assert await head(api, ada, repository) == first
+    assert await read_head(api, ada, repository) == first
     await push(api, ada, repository, [], [update("main", first, second)])
-    assert await head(api, ada, repository) == second
+    assert await read_head(api, ada, repository) == second
 
 
 async def test_large_files_bring_recipes(api: Api) -> None:
@@ -197,15 +146,6 @@ async def test_large_files_bring_recipes(api: Api) -> None:
     assert await api.value("SELECT chunk_count FROM assets ORDER BY size DESC LIMIT 1") == 1100
     assert await api.value("SELECT count(*) FROM chunk_refs WHERE ref_count > 0") == 1101
     await assert_counters(api.dsn)
-
-
-async def test_a_missing_recipe_is_a_missing_chunk(api: Api) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    tree = build({"film.mov": bytes(range(256)) * 5000})
-    made = commit(tree)
-    with refused(StatusCode.FAILED_PRECONDITION, "CHUNKS_MISSING"):
-        await push_commit(api, ada, repository, made, tree)
 
 
 async def test_a_merge_takes_over_what_colleagues_did(api: Api) -> None:
@@ -221,217 +161,3 @@ async def test_a_merge_takes_over_what_colleagues_did(api: Api) -> None:
     name = commit_hash(merge)
     await push(api, ada, repository, [side, merge], [update("main", main, name)], [tree, merged])
     assert await api.value("SELECT generation FROM commits WHERE hash = $1", name) == 2
-
-
-def _bad(change: Callable[[CommitContent], None]) -> CommitContent:
-    made = commit("00" * 32)
-    change(made)
-    return made
-
-
-HEADER = pb.PushRequest(header=pb.PushHeader(repository="set by the test"))
-COMMITS = pb.PushRequest(commits=pb.PushCommits())
-MANIFESTS = pb.PushRequest(manifests=pb.PushManifests())
-REFS = pb.PushRequest(refs=pb.PushRefs(updates=[update("main", "", "ab" * 32)]))
-
-
-@pytest.mark.parametrize(
-    "requests",
-    [
-        [],
-        [HEADER],
-        [HEADER, HEADER, REFS],
-        [HEADER, REFS, REFS],
-        [HEADER, COMMITS, MANIFESTS, REFS],
-        [HEADER, pb.PushRequest()],
-    ],
-    ids=["nothing", "header", "two headers", "two refs", "commits first", "empty part"],
-)  # fmt: skip
-async def test_the_stream_has_an_order(api: Api, requests: list[pb.PushRequest]) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    sent = [
-        pb.PushRequest(header=pb.PushHeader(repository=repository.id)) if r is HEADER else r
-        for r in requests
-    ]
-    with refused(StatusCode.INVALID_ARGUMENT, "STREAM_ORDER"):
-        await trees.send(api, ada, sent)
-
-
-NO_HASH = Entry(name="a", directory=Directory())
-TOO_MANY = [bytes([n]) * 32 for n in range(65)]
-
-
-def links(*names: str) -> Manifest:
-    return Manifest(entries=[Entry(name=name, symlink=Symlink(target="x")) for name in names])
-
-
-def signed(**fields: Any) -> Callable[[CommitContent], None]:
-    def change(made: CommitContent) -> None:
-        for name, value in fields.items():
-            setattr(made.author, name, value)
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("field", "part"),
-    [
-        ("refs.updates.branch", update("a..b", "", "ab" * 32)),
-        ("refs.updates.branch", update("HEAD", "", "ab" * 32)),
-        ("refs.updates.branch", update("ab" * 32, "", "ab" * 32)),
-        ("refs.updates.new_head", update("main", "", "AB" * 32)),
-        ("refs.updates.expected_head", update("main", "zz", "ab" * 32)),
-        ("refs.updates.ref", pb.RefUpdate(new_head="ab" * 32)),
-        ("commits.tree_hash", _bad(lambda c: setattr(c, "tree_hash", b"short"))),
-        ("commits.parent_hashes", _bad(lambda c: c.parent_hashes.extend([b"p" * 32] * 2))),
-        ("commits.parent_hashes", _bad(lambda c: c.parent_hashes.extend(TOO_MANY))),
-        ("commits.author.name", _bad(signed(name="a\0b"))),
-        ("commits.author.name", _bad(signed(name="x" * 256))),
-        ("commits.author.time_us", _bad(signed(time_us=1 << 62))),
-        ("commits.author.offset_minutes", _bad(signed(offset_minutes=1440))),
-        ("commits.message", _bad(lambda c: setattr(c, "message", "x" * 262_145))),
-        ("manifests.entries[0].name", links("..")),
-        ("manifests.entries[0].name", links("a/b")),
-        ("manifests.entries[0].name", links("e\u0301")),
-        ("manifests.entries[1].name", links("b", "a")),
-        ("manifests.entries[0].kind", Manifest(entries=[Entry(name="a")])),
-        ("manifests.entries[0].directory.manifest_hash", Manifest(entries=[NO_HASH])),
-    ],
-)  # fmt: skip
-async def test_every_part_is_checked(api: Api, field: str, part: Any) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    requests = [pb.PushRequest(header=pb.PushHeader(repository=repository.id))]
-    if isinstance(part, pb.RefUpdate):
-        requests.append(pb.PushRequest(refs=pb.PushRefs(updates=[part])))
-    elif isinstance(part, CommitContent):
-        requests += [pb.PushRequest(commits=pb.PushCommits(commits=[part])), REFS]
-    else:
-        content = part.SerializeToString(deterministic=True)
-        requests += [pb.PushRequest(manifests=pb.PushManifests(manifests=[content])), REFS]
-    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as refusal:
-        await trees.send(api, ada, requests)
-    assert refusal.detail(BadRequest).field_violations[0].field == field
-
-
-async def test_a_manifest_must_be_canonical(api: Api) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    content = next(iter(build({"a": b"1"}).manifests.values()))
-    for bad in (content + b"\x78\x01", b"\xff\xff", content[:-1]):
-        requests = [
-            pb.PushRequest(header=pb.PushHeader(repository=repository.id)),
-            pb.PushRequest(manifests=pb.PushManifests(manifests=[bad])),
-        ]
-        with refused(StatusCode.INVALID_ARGUMENT, "CONTENT_MISMATCH"):
-            await trees.send(api, ada, requests)
-
-
-async def test_history_must_be_complete(api: Api) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    tree = build({"a/b": b"1"})
-    await upload(api, ada, repository, tree.chunks)
-    only_top = trees.Tree(tree.root, {tree.root: tree.manifests[tree.root]})
-    for made, part in (
-        (commit(tree), only_top),
-        (commit("12" * 32), trees.Tree()),
-        (commit(tree, "34" * 32), tree),
-    ):
-        with refused(StatusCode.FAILED_PRECONDITION, "HISTORY_MISSING"):
-            await push_commit(api, ada, repository, made, part)
-    with refused(StatusCode.FAILED_PRECONDITION, "HISTORY_MISSING"):
-        await push(api, ada, repository, [], [update("main", "", "56" * 32)])
-
-
-async def test_a_manifest_that_no_commit_reaches_is_refused(api: Api) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    tree, stray = build({"a": b"1"}), build({"not": b"named"})
-    await upload(api, ada, repository, tree.chunks)
-    made = commit(tree)
-    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
-        await push_commit(api, ada, repository, made, tree, stray)
-
-
-async def test_children_come_before_parents(api: Api) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    tree = build({"a/b": b"1"})
-    await upload(api, ada, repository, tree.chunks)
-    tree.manifests = dict(reversed(tree.manifests.items()))
-    made = commit(tree)
-    with refused(StatusCode.INVALID_ARGUMENT, "STREAM_ORDER"):
-        await push_commit(api, ada, repository, made, tree)
-
-
-async def test_one_content_has_one_recipe(api: Api) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    data = b"0123456789" * 200
-    first = await save(api, ada, repository, {"a": data})
-    # The same content, cut elsewhere.
-    entry = trees.file_entry("b", data, {})
-    from blake3 import blake3
-
-    pieces = [data[:700], data[700:]]
-    entry.file.chunk_hashes = b"".join(blake3(piece).digest() for piece in pieces)
-    entry.file.chunk_sizes[:] = map(len, pieces)
-    await upload(api, ada, repository, {blake3(piece).digest(): piece for piece in pieces})
-    content = manifests.encode_manifest(Manifest(entries=[entry]))
-    tree = trees.Tree(content_hash(content), {content_hash(content): content})
-    made = commit(tree, first)
-    with refused(StatusCode.INVALID_ARGUMENT, "CONTENT_MISMATCH"):
-        await push_commit(api, ada, repository, made, tree, expected=first)
-
-
-async def test_chunks_have_the_size_that_the_file_says(api: Api) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    chunks: dict[bytes, bytes] = {}
-    entry = trees.file_entry("a", b"x" * 1000 + b"y" * 500, chunks)
-    entry.file.chunk_sizes[:] = [900, 600]
-    await upload(api, ada, repository, chunks)
-    content = manifests.encode_manifest(Manifest(entries=[entry]))
-    tree = trees.Tree(content_hash(content), {content_hash(content): content})
-    made = commit(tree)
-    with refused(StatusCode.INVALID_ARGUMENT, "CONTENT_MISMATCH"):
-        await push_commit(api, ada, repository, made, tree)
-
-
-async def test_settings_refuse_files(api: Api) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    await api.fetch(
-        "UPDATE repository_settings SET max_file_size_bytes = 10, allowed_extensions = '{exr}'"
-    )
-    for files, rule in (
-        ({"a.exr": b"x" * 11}, "max_file_size_bytes"),
-        ({"a.exe": b""}, "allowed_extensions"),
-    ):
-        with refused(StatusCode.FAILED_PRECONDITION, "FILE_REFUSED") as refusal:
-            await save(api, ada, repository, files)
-        assert refusal.metadata["rule"] == rule
-    await save(api, ada, repository, {"a.EXR": b"x" * 10})
-
-
-async def test_readers_cannot_push_and_strangers_see_nothing(api: Api) -> None:
-    ada, bob, eve = [await api.account() for _ in range(3)]
-    repository = await api.repository(ada)
-    await api.grant(repository, bob, "read")
-    with refused(StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING"):
-        await push(api, bob, repository, [], [update("main", "", "ab" * 32)])
-    with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
-        await push(api, eve, repository, [], [update("main", "", "ab" * 32)])
-
-
-async def test_an_archived_repository_is_read_only(api: Api) -> None:
-    ada = await api.account()
-    repository = await api.repository(ada)
-    first = await save(api, ada, repository, {"a": b"1"})
-    await api.fetch("UPDATE repositories SET archived = true")
-    # The cached access check is dropped by a notification; the transaction itself refuses in any case.
-    with refused(StatusCode.FAILED_PRECONDITION, "REPOSITORY_READ_ONLY"):
-        await push(api, ada, repository, [], [update("side", "", first)])
-    assert await head(api, ada, repository) == first

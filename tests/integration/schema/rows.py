@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
@@ -43,18 +43,6 @@ async def until(conn: Connection, question: str) -> None:
     async with asyncio.timeout(30):
         while not await conn.fetchval(question):
             pass
-
-
-async def until_blocked(conn: Connection, times: int = 1) -> None:
-    """Return when so many transactions of this database, one after another, have waited for a lock."""
-    seen: set[datetime] = set()
-    async with asyncio.timeout(30):
-        while len(seen) < times:
-            waiting = await conn.fetch(
-                "SELECT xact_start FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            seen |= {row["xact_start"] for row in waiting}
 
 
 def digest(number: int) -> str:

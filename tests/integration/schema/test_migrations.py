@@ -15,9 +15,9 @@ from tests.integration.schema.rows import (
     Connection,
     rows,
     until,
-    until_blocked,
 )
 from tests.integration.schema.steps import FILES, edited, first, next_step
+from tests.support.waiting import until_blocked
 
 HURRIED = Patience(lock_timeout=0.05, attempts=3, pause=0.01)
 

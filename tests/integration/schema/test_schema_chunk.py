@@ -16,8 +16,8 @@ from tests.integration.schema.rows import (
     add_repo,
     add_user,
     rows,
-    until_blocked,
 )
+from tests.support.waiting import until_blocked
 
 
 async def reference(

@@ -15,8 +15,8 @@ from tests.integration.schema.rows import (
     add_user,
     connected,
     rows,
-    until_blocked,
 )
+from tests.support.waiting import until_blocked
 
 
 async def test_shared_locks_agree_and_an_exclusive_one_with_nobody(conn: Connection) -> None:

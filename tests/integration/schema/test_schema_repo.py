@@ -21,8 +21,8 @@ from tests.integration.schema.rows import (
     add_webhook,
     digest,
     rows,
-    until_blocked,
 )
+from tests.support.waiting import until_blocked
 
 
 async def test_the_name_of_a_deleted_repository_is_free(conn: Connection) -> None:

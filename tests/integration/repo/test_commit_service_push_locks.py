@@ -1,10 +1,7 @@
-"""Push and locks: judged in one transaction, in both orders."""
+"""Push and locks: judged in one transaction."""
 
 from __future__ import annotations
 
-import asyncio
-
-import grpc
 import pytest
 from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1 import lock_service_pb2 as lock_pb
@@ -13,8 +10,10 @@ from google.rpc.error_details_pb2 import PreconditionFailure
 from grpc import StatusCode
 
 from shared.formats.commits import commit_hash
-from tests.support.api import Account, Api, read_error, refused
+from tests.support.api import Account, Api, refused
 from tests.support.trees import build, commit, push, push_commit, save, update, upload
+
+FILES: dict[str, bytes | str] = {"a.blend": b"1", "shots/1.exr": b"2", "shots/2.exr": b"3"}
 
 
 async def acquire(
@@ -32,9 +31,6 @@ async def people(api: Api, *, must_lock: bool = False) -> tuple[Account, Account
     repository = await api.repository(ada, must_lock=must_lock)
     await api.grant(repository, bob, "write")
     return ada, bob, repository
-
-
-FILES: dict[str, bytes | str] = {"a.blend": b"1", "shots/1.exr": b"2", "shots/2.exr": b"3"}
 
 
 @pytest.mark.parametrize(
@@ -128,34 +124,3 @@ async def test_bringing_a_branch_up_to_date_needs_no_locks(api: Api) -> None:
     # But undoing bob's change on main is an edit of his file.
     with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD"):
         await push(api, ada, repository, [], [update("main", main, base, force=True)])
-
-
-async def test_a_lock_and_a_push_at_once_never_both_win(api: Api) -> None:
-    """Whoever comes first: a push that succeeded after the lock was granted would be lost work."""
-    ada, bob, repository = await people(api)
-    head = await save(api, ada, repository, FILES)
-    for round_number in range(6):
-        tree = build({**FILES, "a.blend": b"round %d" % round_number})
-        await upload(api, ada, repository, tree.chunks)
-        made = commit(tree, head)
-        pushing = push_commit(api, ada, repository, made, tree, expected=head)
-        locking = acquire(api, bob, repository, "a.blend")
-        pair = (pushing, locking) if round_number % 2 else (locking, pushing)
-        results = await asyncio.gather(*pair, return_exceptions=True)
-        pushed, locked = results if round_number % 2 else results[::-1]
-        assert isinstance(locked, list), "a push takes no lock away"
-        if isinstance(pushed, grpc.aio.AioRpcError):
-            assert read_error(pushed).reason == "LOCK_HELD"
-        else:
-            head = commit_hash(made)
-            moved = await api.value("SELECT pushed_at FROM repositories")
-            assert moved is not None
-            # The push was judged before the lock was granted.
-            granted = locked[0].lock_time.ToDatetime(moved.tzinfo)
-            assert await api.value(
-                "SELECT created_at < $1 FROM commits WHERE hash = $2", granted, head
-            )
-        await api.locks.ReleaseLocks(
-            lock_pb.ReleaseLocksRequest(repository=repository.id, lock_ids=[locked[0].id]),
-            metadata=bob.auth,
-        )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import grpc
 import pytest
 from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
 from dits.repo.v1.manifest_pb2 import CommitContent, Signer
-from dits.repo.v1.repository_service_pb2 import Repository
 from grpc import StatusCode
 
-from services.repo.push import stream
 from shared.formats.commits import (
     MAX_MESSAGE_BYTES,
     MAX_OFFSET_MINUTES,
@@ -20,25 +16,30 @@ from shared.formats.commits import (
     MIN_TIME_US,
     commit_hash,
 )
-from tests.support.api import Account, Api, refused
-from tests.support.trees import build, commit, push, update, upload
+from tests.support.api import Api, refused
+from tests.support.trees import build, commit, push, push_line, save, update, upload
 
 LONG = "\u00e9" * (MAX_MESSAGE_BYTES // 2)
 
 
-async def push_line(
-    api: Api, who: Account, repository: Repository, messages: Sequence[str]
-) -> list[str]:
-    """Pushes commits, each the parent of the next; returns their hashes, the newest first."""
-    tree = build({"a": b"1"})
-    await upload(api, who, repository, tree.chunks)
-    made: list[CommitContent] = []
-    names: list[str] = []
-    for message in messages:
-        made.append(commit(tree, *names[-1:], message=message))
-        names.append(commit_hash(made[-1]))
-    await push(api, who, repository, made, [update("main", "", names[-1])], [tree])
-    return names[::-1]
+async def test_a_commit_reads_back_as_it_was_pushed(api: Api) -> None:
+    ada = await api.account()
+    repository = await api.repository(ada)
+    name = await save(api, ada, repository, {"a": b"1"}, message="first ☃")
+    for revision in (name, "main", ""):
+        got = await api.commits.GetCommit(
+            pb.GetCommitRequest(repository=repository.id, revision=revision),
+            metadata=ada.auth,
+        )
+        assert (got.commit.hash, got.commit.message) == (name, "first ☃")
+        assert got.commit.tree_hash == build({"a": b"1"}).root
+        assert got.commit.author.name == "Ada"
+    for revision in ("nothing", "12" * 32):
+        with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+            await api.commits.GetCommit(
+                pb.GetCommitRequest(repository=repository.id, revision=revision),
+                metadata=ada.auth,
+            )
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,33 @@ async def test_a_commit_can_be_rebuilt_from_what_is_read(api: Api, signer: Signe
     assert got.hash == commit_hash(rebuilt) == name
 
 
+async def test_commits_come_children_first_and_each_once(api: Api) -> None:
+    ada = await api.account()
+    repository = await api.repository(ada)
+    tree = build({"a": b"1"})
+    await upload(api, ada, repository, tree.chunks)
+    made = [commit(tree, message="root")]
+    names = [commit_hash(made[0])]
+    # A ladder of merges: every rung joins the two before it.
+    for n in range(30):
+        parents = [names[-1]] if n == 0 else [names[-1], names[-2]]
+        made.append(commit(tree, *parents, message=str(n)))
+        names.append(commit_hash(made[-1]))
+    await push(api, ada, repository, made, [update("main", "", names[-1])], [tree])
+    seen: list[str] = []
+    token = ""
+    while True:
+        page = await api.commits.ListCommits(
+            pb.ListCommitsRequest(repository=repository.id, page_size=7, page_token=token),
+            metadata=ada.auth,
+        )
+        seen += [c.hash for c in page.commits]
+        token = page.next_page_token
+        if not token:
+            break
+    assert seen == names[::-1]
+
+
 async def test_pages_of_long_messages_fit_into_an_ordinary_message(api: Api) -> None:
     ada = await api.account()
     repository = await api.repository(ada)
@@ -102,15 +130,3 @@ async def test_pages_of_long_messages_fit_into_an_ordinary_message(api: Api) -> 
             pb.GetCommitRequest(repository=repository.id, revision=names[1]), metadata=ada.auth
         )
     assert one.commit.message == LONG
-
-
-async def test_the_commits_of_one_push_have_a_limit(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "MAX_COMMIT_BYTES", 1000)
-    ada = await api.account()
-    repository = await api.repository(ada)
-    with refused(StatusCode.RESOURCE_EXHAUSTED, "BATCH_TOO_LARGE") as refusal:
-        await push_line(api, ada, repository, ["x" * 400] * 2)
-    assert refusal.metadata["field"] == "commits"
-    await push_line(api, ada, repository, ["x" * 400])
