@@ -1,15 +1,14 @@
-"""Pages: sizes, and signed tokens that say where the next page begins.
+"""Pages: sizes, and sealed tokens that say where the next page begins.
 
-A token is bound to the method, the caller and all filters of the request, so it can neither be forged
-nor carried over to another listing. Queries are keyset queries: a page begins after a row, never at a
-count of rows.
+A token is sealed for the method, the caller and all filters of the request, so it can neither be read nor
+forged nor carried over to another listing. Queries are keyset queries: a page begins after a row, never at
+a count of rows.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -22,7 +21,6 @@ from shared.runtime.server_key import ServerKey
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
-_MAC_BYTES = 16
 
 Item = TypeVar("Item")
 
@@ -57,26 +55,25 @@ class Page:
     def token(self, *position: str | int) -> str:
         """Returns the token of the page after `position`, the sort key of the last row."""
         payload = json.dumps(position, separators=(",", ":")).encode()
-        mac = self._key.mac(b"page", self._binding, payload)
-        return base64.urlsafe_b64encode(mac + payload).decode()
+        return base64.urlsafe_b64encode(self._key.seal(payload, self._binding)).decode()
 
     def _open(self, token: str) -> list[Any]:
         try:
-            raw = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+            sealed = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
         except (binascii.Error, UnicodeEncodeError):
             raise invalid_page_token() from None
-        mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-        if not hmac.compare_digest(mac, self._key.mac(b"page", self._binding, payload)):
+        payload = self._key.unseal(sealed, self._binding)
+        if payload is None:
             raise invalid_page_token()
         position: list[Any] = json.loads(payload)
         return position
 
 
 def _binding(request: Message, call: Call) -> bytes:
-    """What a token is bound to: method, caller, repository and filters."""
+    """What a token is sealed for: method, caller, repository and filters."""
     filters: Any = type(request)()
     filters.CopyFrom(request)
     filters.page_token = ""
     filters.page_size = 0
     text: bytes = filters.SerializeToString(deterministic=True)
-    return b"\0".join((call.method.encode(), str(call.caller_id).encode(), text))
+    return b"\0".join((b"page", call.method.encode(), str(call.caller_id).encode(), text))

@@ -81,22 +81,32 @@ class RepositoryService:
         page = Page(self._key, request, call)
         async with self._database.connection() as connection:
             found = await _find_repositories(connection, request.owner, page, call)
-            reach = None
-            if not call.caller.is_session:
-                reach = await connection.fetchval(Q.token_reach, call.caller.credential_id)
         rows, token = page.answer(found, lambda row: (row["owner"].lower(), row["name"].lower()))
-        shown = [_message(row) for row in rows if reach is None or row["id"] in reach]
-        return pb.ListRepositoriesResponse(repositories=shown, next_page_token=token)
+        return pb.ListRepositoriesResponse(repositories=map(_message, rows), next_page_token=token)
 
 
 async def _find_repositories(
     connection: Connection, owner_name: str, page: Page, call: Call
 ) -> list[Row]:
-    """Returns the rows of a page: of one owner, or with an empty name those that were granted."""
+    """Returns the rows of a page: of one owner, or with an empty name those that were granted.
+
+    A token that is limited to repositories finds only those.
+    """
     user_id = call.caller.user_id
+    reach = None
+    if not call.caller.is_session:
+        reach = await connection.fetchval(Q.token_reach, call.caller.credential_id)
     after = page.after or [None, None]
     if not owner_name:
-        return await connection.fetch(Q.list_granted, user_id, *after, page.size + 1)
+        return await connection.fetch(
+            *Q.bind.list_granted(
+                user_id=user_id,
+                after_owner=after[0],
+                after=after[1],
+                reach=reach,
+                count=page.size + 1,
+            )
+        )
     owner = await resolve_owner(connection, owner_name, user_id)
     return await connection.fetch(
         *Q.bind.list_of_owner(
@@ -104,6 +114,7 @@ async def _find_repositories(
             owner_type=owner.type,
             owner_id=owner.id,
             after=after[1],
+            reach=reach,
             count=page.size + 1,
         )
     )

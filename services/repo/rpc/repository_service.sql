@@ -10,21 +10,24 @@ JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_
 WHERE r.id = $1 AND r.deleted_at IS NULL;
 
 -- name: list_granted
--- Repositories that user $1 was given a right on, of all owners, by owner and name, after ($2, $3).
+-- Repositories that a user was given a right on, of all owners, by owner and name, after one of them; :after NULL
+-- = from the beginning. :reach holds the only ones that are shown; NULL = all.
 SELECT r.id, o.name AS owner, r.name, r.description, r.visibility, r.default_branch, r.archived,
        r.created_at, r.updated_at, r.pushed_at,
        s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions, g.level AS permission
-FROM (SELECT repo_id, max(level) AS level FROM granted_permissions($1) GROUP BY repo_id) g
+FROM (SELECT repo_id, max(level) AS level FROM granted_permissions(:user_id) GROUP BY repo_id) g
 JOIN repositories r ON r.id = g.repo_id
 JOIN repository_settings s ON s.repo_id = r.id
 JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
 WHERE r.deleted_at IS NULL
-  AND ($2::text IS NULL OR (o.name_key, lower(r.name)) > ($2 COLLATE "C", $3::text COLLATE "C"))
+  AND (:reach::uuid[] IS NULL OR r.id = ANY (:reach))
+  AND (:after::text IS NULL OR (o.name_key, lower(r.name)) > (:after_owner::text COLLATE "C", :after COLLATE "C"))
 ORDER BY o.name_key, lower(r.name)
-LIMIT $4;
+LIMIT :count;
 
 -- name: list_of_owner
 -- Repositories of one owner that a user may see, by name, after one name; :after NULL = from the beginning.
+-- :reach holds the only ones that are shown; NULL = all.
 SELECT r.id, o.name AS owner, r.name, r.description, r.visibility, r.default_branch, r.archived,
        r.created_at, r.updated_at, r.pushed_at,
        s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions,
@@ -33,6 +36,7 @@ FROM repositories r
 JOIN repository_settings s ON s.repo_id = r.id
 JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
 WHERE r.owner_type = :owner_type AND r.owner_id = :owner_id AND r.deleted_at IS NULL
+  AND (:reach::uuid[] IS NULL OR r.id = ANY (:reach))
   AND repository_permission(:user_id, r.id) > 0
   AND (:after::text IS NULL OR lower(r.name) > :after COLLATE "C")
 ORDER BY lower(r.name)

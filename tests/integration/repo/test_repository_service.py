@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import uuid
 
 import pytest
@@ -185,6 +186,28 @@ async def test_listing_pages_through_what_one_works_with(api: Api) -> None:
         pb.ListRepositoriesRequest(owner=bob.username), metadata=ada.auth
     )
     assert [r.name for r in of_bob.repositories] == ["shown"]
+
+
+@pytest.mark.parametrize("by_owner", [False, True])
+async def test_pages_of_a_limited_token_hold_only_its_repositories(
+    api: Api, by_owner: bool
+) -> None:
+    ada = await api.account()
+    names = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot"]
+    made = [await api.repository(ada, name) for name in names]
+    ids = [uuid.UUID(made[n].id) for n in (1, 4)]
+    limited = await api.api_token(ada, "repo:read", repositories=ids)
+    request = pb.ListRepositoriesRequest(page_size=1, owner=ada.username if by_owner else "")
+    pages = []
+    while True:
+        page = await api.repositories.ListRepositories(request, metadata=limited.auth)
+        pages.append([repository.name for repository in page.repositories])
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            break
+        plain = base64.urlsafe_b64decode(request.page_token)
+        assert not any(name.encode() in plain for name in names)
+    assert pages == [["bravo"], ["echo"]]
 
 
 async def test_a_limited_token_sees_only_its_repositories(api: Api) -> None:
