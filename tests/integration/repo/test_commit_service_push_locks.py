@@ -43,7 +43,7 @@ async def people(api: Api, *, must_lock: bool = False) -> tuple[Account, Account
         ("new.blend", {"new.blend": b"added"}),
     ],
 )
-async def test_someone_elses_lock_stands_in_the_way(
+async def test_a_lock_of_another_user_stands_in_the_way(
     api: Api, lock: str, change: dict[str, bytes | None]
 ) -> None:
     ada, bob, repository = await people(api)
@@ -57,7 +57,7 @@ async def test_someone_elses_lock_stands_in_the_way(
     assert refusal.metadata["reason"] == "mine"
     (violation,) = refusal.detail(PreconditionFailure).violations
     assert violation.subject == next(iter(change))
-    # The holder may, and so may anyone when the lock is gone.
+    # The holder may, and others when the lock is gone.
     second = await save(api, bob, repository, changed, parent=first)
     await api.locks.ReleaseLocks(
         lock_pb.ReleaseLocksRequest(repository=repository.id, lock_ids=[held.id]), metadata=bob.auth

@@ -77,7 +77,7 @@ async def test_creating_replays_by_request_id(api: Api) -> None:
     assert all(other == first for other in others)
 
 
-async def test_nobody_creates_under_other_names(api: Api) -> None:
+async def test_repositories_of_other_owners_cannot_be_created(api: Api) -> None:
     ada = await api.account()
     await api.account("bob")
     for owner, code, reason in (
