@@ -15,8 +15,8 @@ from services.repo.history.change_rules import (
 from services.repo.history.diff import Trees
 from services.repo.push.assets import record_assets
 from services.repo.push.commit_graph import build_graph, find_push_changes
+from services.repo.push.new_manifests import insert_manifests, lock_manifests
 from services.repo.push.preparation import PreparedPush
-from services.repo.push.pushed_manifests import insert_manifests, lock_manifests
 from shared.db.pool import Connection
 from shared.rpc.call import Call
 
