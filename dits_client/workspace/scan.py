@@ -129,7 +129,7 @@ class _Scanner:
         if not (is_directory or stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
             self._warn(f'"{path}" is neither a file, a folder nor a link: skipped')
             return
-        if measure or not name.isascii() or "\\" in name:
+        if measure or "\\" in name or not (name.isascii() and name.isprintable()):
             name = _normalize_name(directory, name)
         if is_directory:
             if name in directory.directories:

@@ -3,6 +3,8 @@
 from blake3 import blake3
 from google.protobuf.message import DecodeError, Message
 
+from shared.formats.text import find_line_fault
+
 HASH_BYTES = 32
 # The hash of an empty file, and of the manifest of an empty tree.
 EMPTY_HASH = blake3(b"").digest()
@@ -48,10 +50,10 @@ def check_hash(field: str, digest: bytes) -> None:
         raise FormatError(field, f"is not {HASH_BYTES} bytes")
 
 
-def check_text(field: str, text: str) -> None:
-    """Raise FormatError for a NUL: PostgreSQL's text and a symbolic link cannot hold it."""
-    if "\0" in text:
-        raise FormatError(field, "contains NUL")
+def check_line(field: str, text: str) -> None:
+    """Raise FormatError unless the text may be a name, or another text of one line."""
+    if fault := find_line_fault(text):
+        raise FormatError(field, fault)
 
 
 def at_most(subject: str, limit: int, unit: str) -> str:

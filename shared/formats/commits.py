@@ -6,10 +6,11 @@ from shared.formats.canonical import (
     FormatError,
     at_most,
     check_hash,
-    check_text,
+    check_line,
     content_hash,
     parse_canonical,
 )
+from shared.formats.text import find_prose_fault
 
 MAX_PARENTS = 64
 MAX_MESSAGE_BYTES = 256 << 10
@@ -69,16 +70,17 @@ def check_commit(commit: CommitContent) -> None:
 
 def check_message(message: str) -> None:
     """Raise FormatError unless the text may be the message of a commit."""
-    check_text("message", message)
+    if fault := find_prose_fault(message):
+        raise FormatError("message", fault)
     if len(message.encode()) > MAX_MESSAGE_BYTES:
         raise FormatError("message", at_most("a message", MAX_MESSAGE_BYTES, "bytes"))
 
 
 def _check_signer(signer: Signer) -> None:
-    check_text("name", signer.name)
+    check_line("name", signer.name)
     if len(signer.name) > MAX_SIGNER_NAME:
         raise FormatError("name", at_most("a name", MAX_SIGNER_NAME, "characters"))
-    check_text("email", signer.email)
+    check_line("email", signer.email)
     if len(signer.email.encode()) > MAX_EMAIL_BYTES:
         raise FormatError("email", at_most("an address", MAX_EMAIL_BYTES, "bytes"))
     if not MIN_TIME_US <= signer.time_us <= MAX_TIME_US:

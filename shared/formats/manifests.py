@@ -10,7 +10,7 @@ from shared.formats.canonical import (
     FormatError,
     at_most,
     check_hash,
-    check_text,
+    check_line,
     parse_canonical,
 )
 from shared.formats.recipes import (
@@ -71,7 +71,7 @@ def check_entry(entry: Entry, previous: str = "") -> str:
             raise FormatError("directory.manifest_hash", "an empty directory is not stored")
     elif entry.HasField("symlink"):
         target = entry.symlink.target
-        check_text("symlink.target", target)
+        check_line("symlink.target", target)
         if not 1 <= len(target.encode()) <= MAX_TARGET_BYTES:
             raise FormatError("symlink.target", f"has 1 to {MAX_TARGET_BYTES} bytes")
     else:
@@ -83,8 +83,9 @@ def check_name(component: str) -> None:
     """Raise FormatError unless the text may be the name of an entry."""
     if component in ("", ".", ".."):
         raise FormatError("name", "is empty, `.` or `..`")
-    if "/" in component or "\\" in component or "\0" in component:
-        raise FormatError("name", "has a slash, a backslash or NUL")
+    if "/" in component or "\\" in component:
+        raise FormatError("name", "has a slash or a backslash")
+    check_line("name", component)
     if component.isascii():
         size = len(component)
     else:

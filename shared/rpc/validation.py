@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from shared.errors import batch_too_large, invalid_field
+from shared.formats.text import find_line_fault, find_prose_fault
 
 MAX_HASHES = 10_000
 MAX_PATHS = 1_000
@@ -57,12 +58,26 @@ def raw_digests(field: str, value: bytes) -> list[bytes]:
 
 
 def text(field: str, value: str, *, most: int, least: int = 0) -> str:
-    """Free text with a length in characters, without NUL (PostgreSQL cannot hold it)."""
-    if "\0" in value:
-        raise invalid_field(field, "must not contain NUL")
+    """Free text of one line, as names are, with a length in characters."""
+    require_line(field, value)
     if not least <= len(value) <= most:
         raise invalid_field(field, f"must have {least} to {most} characters")
     return value
+
+
+def prose(field: str, value: str, *, most_bytes: int) -> str:
+    """Free text that may have several lines, with a length in bytes."""
+    if fault := find_prose_fault(value):
+        raise invalid_field(field, fault)
+    if len(value.encode()) > most_bytes:
+        raise invalid_field(field, f"must have at most {most_bytes} bytes")
+    return value
+
+
+def require_line(field: str, value: str) -> None:
+    """Refuses what may not stand in any name: control characters, and what disguises their order."""
+    if fault := find_line_fault(value):
+        raise invalid_field(field, fault)
 
 
 def plain_text(value: str, most: int) -> str:
@@ -109,6 +124,7 @@ def repository_address(field: str, value: str) -> UUID | tuple[str, str]:
 
 def branch(field: str, value: str) -> str:
     """Name of a branch, by Git's rules for refs."""
+    require_line(field, value)
     if not 1 <= len(value.encode()) <= 256:
         raise invalid_field(field, "must have 1 to 256 bytes")
     if _REF_FORBIDDEN.search(value) or value in _REF_RESERVED:
@@ -120,11 +136,12 @@ def branch(field: str, value: str) -> str:
 
 def path(field: str, value: str, *, directory: bool = False) -> str:
     """A relative path in canonical form (NFC); with `directory` it may end in `/`."""
+    require_line(field, value)
     canonical = unicodedata.normalize("NFC", value)
     if not 1 <= len(canonical.encode()) <= MAX_PATH_BYTES:
         raise invalid_field(field, f"must have 1 to {MAX_PATH_BYTES} bytes")
-    if "\0" in canonical or "\\" in canonical:
-        raise invalid_field(field, "must not contain NUL or a backslash")
+    if "\\" in canonical:
+        raise invalid_field(field, "must not contain a backslash")
     parts = canonical.removesuffix("/") if directory else canonical
     if any(part in ("", ".", "..") for part in parts.split("/")):
         raise invalid_field(field, "must be relative, without empty, `.` or `..` parts")

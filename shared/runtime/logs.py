@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+from typing import Any, TextIO
 
 import structlog
 
+from shared.formats.text import escape_controls
 from shared.runtime.config import Settings
 
 # Without local variables: those are passwords, tokens, and the contents of files.
@@ -20,6 +23,7 @@ def configure(settings: Settings) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _escape_values,
     ]
     is_terminal = sys.stderr.isatty()
     if settings.log_format == "json" or (settings.log_format == "auto" and not is_terminal):
@@ -29,9 +33,7 @@ def configure(settings: Settings) -> None:
         ]
     else:
         shared.append(
-            structlog.dev.ConsoleRenderer(
-                colors=is_terminal, exception_formatter=structlog.dev.plain_traceback
-            )
+            structlog.dev.ConsoleRenderer(colors=is_terminal, exception_formatter=_write_traceback)
         )
     structlog.configure(
         processors=shared,
@@ -40,11 +42,10 @@ def configure(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     # Libraries log through the standard module; only what is wrong concerns the operator.
-    logging.basicConfig(
-        level=max(level, logging.WARNING), format="%(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=max(level, logging.WARNING))
     for handler in logging.getLogger().handlers:
         handler.addFilter(_without_values)
+        handler.setFormatter(_Lines("%(levelname)s %(name)s: %(message)s"))
 
 
 def _without_values(record: logging.LogRecord) -> bool:
@@ -54,3 +55,29 @@ def _without_values(record: logging.LogRecord) -> bool:
         record.exc_info = None
         record.exc_text = None
     return True
+
+
+class _Lines(logging.Formatter):
+    """What libraries log, without anything that a terminal obeys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the entry; line ends stay, for tracebacks."""
+        return _escape_lines(super().format(record))
+
+
+def _escape_values(_logger: object, _method: str, entry: Any) -> Any:
+    """Takes out of the values of an entry what a terminal would obey: they quote what clients send."""
+    return {
+        key: escape_controls(value) if isinstance(value, str) else value
+        for key, value in entry.items()
+    }
+
+
+def _write_traceback(stream: TextIO, exc_info: Any) -> None:
+    buffer = io.StringIO()
+    structlog.dev.plain_traceback(buffer, exc_info)
+    stream.write(_escape_lines(buffer.getvalue()))
+
+
+def _escape_lines(text: str) -> str:
+    return "\n".join(map(escape_controls, text.split("\n")))

@@ -49,6 +49,7 @@ class Registration:
         username = validation.username("username", request.username)
         name = validation.text("name", request.name, most=255) or username
         email = request.email
+        validation.require_line("email", email)
         if len(email.encode()) > 254 or not _EMAIL.fullmatch(email):
             raise invalid_field("email", "must be an address of at most 254 bytes with one @")
         password = passwords.require_strong(request.password, username, email)

@@ -87,10 +87,7 @@ def parse_ttl(value: Duration, *, given: bool) -> timedelta:
 
 def parse_reason(value: str, *, required: bool = False) -> str:
     """Returns a reason, which people read."""
-    if "\0" in value:
-        raise invalid_field("reason", "must not contain NUL")
-    if len(value.encode()) > MAX_REASON_BYTES:
-        raise invalid_field("reason", f"must have at most {MAX_REASON_BYTES} bytes")
+    validation.prose("reason", value, most_bytes=MAX_REASON_BYTES)
     if required and not value.strip():
         raise invalid_field("reason", "must say why")
     return value
@@ -98,8 +95,7 @@ def parse_reason(value: str, *, required: bool = False) -> str:
 
 def parse_prefix(field: str, value: str) -> str:
     """Returns the beginning of a path in canonical form; may be empty."""
-    if "\0" in value:
-        raise invalid_field(field, "must not contain NUL")
+    validation.require_line(field, value)
     canonical = unicodedata.normalize("NFC", value)
     if len(canonical.encode()) > validation.MAX_PATH_BYTES:
         raise invalid_field(field, f"must have at most {validation.MAX_PATH_BYTES} bytes")

@@ -126,8 +126,7 @@ def _parse(request: pb.CreateRepositoryRequest, call: Call, server: Settings) ->
     if request.owner:
         validation.text("owner", request.owner, most=39)
     validation.repository_name("name", request.name)
-    if len(request.description.encode()) > MAX_DESCRIPTION or "\0" in request.description:
-        raise invalid_field("description", f"must have at most {MAX_DESCRIPTION} bytes and no NUL")
+    validation.prose("description", request.description, most_bytes=MAX_DESCRIPTION)
     if request.visibility not in _VISIBILITIES:
         raise invalid_field("visibility", "is not a known value")
     if request.default_branch:

@@ -17,7 +17,7 @@ from shared.formats.recipes import MAX_CHUNK_BYTES, MAX_INLINE_CHUNKS, RECIPE_CH
 digests = st.binary(min_size=32, max_size=32)
 names = (
     st.text(
-        st.characters(exclude_characters="/\\\0", codec="utf-8"),
+        st.characters(exclude_characters="/\\", exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]),
         min_size=1,
         max_size=40,
     )
@@ -57,7 +57,7 @@ kinds = st.one_of(
     st.builds(lambda digest: Entry(directory=Directory(manifest_hash=digest)), digests),
     st.builds(
         lambda target: Entry(symlink=Symlink(target=target)),
-        st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1),
+        st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), min_size=1),
     ),
 )
 
@@ -109,7 +109,20 @@ def test_valid_names_are_accepted(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "a/b", "a\\b", "a\0b", "e\u0301", "x" * 256, "\u00e9" * 128],
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a\\b",
+        "a\0b",
+        "a\nb",
+        "a\x9bb",
+        "a\u202eb",
+        "e\u0301",
+        "x" * 256,
+        "\u00e9" * 128,
+    ],
 )
 def test_bad_names_are_refused(name: str) -> None:
     with pytest.raises(FormatError):

@@ -64,8 +64,8 @@ class Entry(_message.Message):
     DIRECTORY_FIELD_NUMBER: _builtins.int
     SYMLINK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """One path component: NFC, at most 255 bytes, not `.` or `..`, without `/`, `\\` and NUL. A full path
-    has at most 1024 bytes.
+    """One path component: one line in NFC, at most 255 bytes, not `.` or `..`, without `/` and `\\`. A full
+    path has at most 1024 bytes.
     """
     @_builtins.property
     def file(self) -> Global___File:
@@ -205,7 +205,7 @@ class Symlink(_message.Message):
 
     TARGET_FIELD_NUMBER: _builtins.int
     target: _builtins.str
-    """What it points at, 1–4096 bytes; kept as it is and never followed."""
+    """What it points at, one line of 1–4096 bytes; kept as it is and never followed."""
     def __init__(
         self,
         *,
@@ -233,7 +233,7 @@ class CommitContent(_message.Message):
     tree_hash: _builtins.bytes
     """Hash of the manifest of the top directory, 32 bytes."""
     message: _builtins.str
-    """At most 256 KiB, without NUL."""
+    """At most 256 KiB, without control characters except line ends and tabs."""
     @_builtins.property
     def parent_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Hashes of the parents, 32 bytes each, at most 64, each once. None for a first commit."""
@@ -274,9 +274,9 @@ class Signer(_message.Message):
     TIME_US_FIELD_NUMBER: _builtins.int
     OFFSET_MINUTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """At most 255 characters, without NUL. May be empty."""
+    """One line of at most 255 characters. May be empty."""
     email: _builtins.str
-    """At most 254 bytes, without NUL. May be empty."""
+    """One line of at most 254 bytes. May be empty."""
     time_us: _builtins.int
     """Microseconds since 1970-01-01T00:00:00Z; from the year 1 to the year 9999."""
     offset_minutes: _builtins.int

@@ -1,0 +1,90 @@
+"""Text that people read later: what may stand in a name, a message, a log."""
+
+import io
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import DomainError
+from shared.formats.text import escape_controls, find_line_fault, find_prose_fault
+from shared.rpc import validation
+from shared.runtime import logs
+from shared.runtime.config import Settings
+
+CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
+DISGUISES = list("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+HARMLESS = ["plain", "\u00e4\u00f6", "a\u00a0b", "\u0627\u0644\u200f", "a\u200db", "\U0001f4be", ""]
+
+
+@pytest.mark.parametrize("character", [*CONTROLS, *DISGUISES, "\ud800"])
+def test_a_name_has_one_line_in_the_order_in_which_it_is_read(character: str) -> None:
+    assert (
+        find_line_fault(f"a{character}b")
+        == f"must not contain the character U+{ord(character):04X}"
+    )
+    for check in (validation.branch, validation.path, validation.require_line):
+        with pytest.raises(DomainError):
+            check("field", f"a{character}b")
+    with pytest.raises(DomainError):
+        validation.text("field", f"a{character}b", most=255)
+
+
+@pytest.mark.parametrize("character", [*CONTROLS, "\ud800"])
+def test_a_message_has_lines_and_tabs_and_no_other_controls(character: str) -> None:
+    assert bool(find_prose_fault(f"a{character}b")) == (character not in "\n\t")
+
+
+def test_line_ends_of_windows_are_line_ends() -> None:
+    assert not find_prose_fault("one\r\ntwo\r\n")
+    assert find_prose_fault("over\rwritten")
+
+
+@pytest.mark.parametrize("value", HARMLESS)
+def test_other_text_is_left_alone(value: str) -> None:
+    assert not find_line_fault(value)
+    assert not find_prose_fault(value)
+    assert escape_controls(value) == value
+
+
+@given(st.text())
+def test_escaped_text_can_be_a_name(value: str) -> None:
+    assert not find_line_fault(escape_controls(value))
+
+
+@pytest.fixture(params=["json", "console"])
+def written(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[io.StringIO]:
+    """What the logs write, in one of their forms."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", logging.WARNING)
+    logs.configure(Settings(log_format=request.param))
+    yield stream
+    structlog.reset_defaults()
+
+
+def test_logs_hold_nothing_that_a_terminal_obeys(written: io.StringIO) -> None:
+    hostile = "".join([*CONTROLS, *DISGUISES])
+    log = structlog.get_logger()
+    log.warning(hostile, value=hostile, values=[hostile], key={"a": hostile})
+    try:
+        fail(hostile)
+    except ValueError:
+        log.exception("a defect")
+    logging.getLogger("library").warning("said %s", hostile)
+    lines = written.getvalue()
+    assert "said" in lines
+    assert lines.count("\n") > 2
+    assert not set(lines) & {*CONTROLS, *DISGUISES} - {"\n"}
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
