@@ -106,7 +106,7 @@ async def sql_pair(connection: Connection, repo: UUID, user_id: UUID, paths: lis
             repository_id=repo,
             paths=paths,
             ttl=rules.DEFAULT_TTL,
-            owner_id=user_id,
+            holder_id=user_id,
             lock_type="exclusive",
             reason=None,
             release_on_push=False,

@@ -2,7 +2,7 @@
 --
 -- Cures:
 --   * one row per path forbade two shared locks, and an expired row kept the next owner out;
---   * a holder whose lock had passed to somebody else could not be told apart: locks have fences;
+--   * a holder who had lost the lock could not be told from the present one: locks have fences;
 --   * times came from now(), the start of a transaction that may have waited long for the locks;
 --   * the history could end a lock twice, and did not say what kind of lock it was;
 --   * a path of more than 2.7 KB failed in the index: it ends at 1,024 bytes;
@@ -80,7 +80,7 @@ CREATE INDEX idx_locks_owner ON locks (owner_id, repo_id, path);
 
 -- What locks have in common that are granted together.
 CREATE TYPE lock_terms AS (
-    owner_id UUID,
+    holder_id UUID,
     lock_type TEXT,
     reason TEXT,
     base_commit TEXT,
@@ -100,7 +100,7 @@ CREATE TYPE lock_end AS (
 -- -----------------------------------------------------------------------------
 
 -- No reference to repositories: what happened stays known when they are gone. Each lock begins once and
--- ends once, whoever notices its end first. Keys begin as that of locks does.
+-- ends once. Keys begin as that of locks does.
 ALTER TABLE lock_history
     DROP CONSTRAINT lock_history_pkey,
     ADD CONSTRAINT lock_history_pkey PRIMARY KEY (id, repo_id),

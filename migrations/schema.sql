@@ -12,7 +12,7 @@ CREATE TYPE public.lock_end AS (
 );
 
 CREATE TYPE public.lock_terms AS (
-	owner_id uuid,
+	holder_id uuid,
 	lock_type text,
 	reason text,
 	base_commit text,
@@ -25,13 +25,13 @@ CREATE FUNCTION public.acquire_locks(p_repository_id uuid, p_paths text[], p_ttl
 DECLARE
     v_now TIMESTAMPTZ := take_lock_mutex(p_repository_id);
 BEGIN
-    PERFORM FROM judge_locks(p_repository_id, p_paths, p_terms.owner_id, p_terms.lock_type, v_now, '{}');
+    PERFORM FROM judge_locks(p_repository_id, p_paths, p_terms.holder_id, p_terms.lock_type, v_now, '{}');
     IF FOUND THEN
         RETURN QUERY SELECT v_now, NULL::UUID, NULL::TEXT, NULL::BIGINT;
     ELSE
         RETURN QUERY
         SELECT v_now, g.lock_id, g.path, g.fence
-        FROM grant_locks(p_repository_id, p_paths, v_now, v_now + p_ttl, p_terms.owner_id, p_terms) g;
+        FROM grant_locks(p_repository_id, p_paths, v_now, v_now + p_ttl, p_terms.holder_id, p_terms) g;
     END IF;
 END;
 $$;
@@ -287,7 +287,7 @@ BEGIN
     WITH granted AS (
         INSERT INTO locks AS l (id, repo_id, path, owner_id, lock_type, reason, locked_at_commit, locked_at,
                                 expires_at, fence, release_on_push, warned_at)
-        SELECT asked.id, p_repository_id, asked.path, p_terms.owner_id, p_terms.lock_type, p_terms.reason,
+        SELECT asked.id, p_repository_id, asked.path, p_terms.holder_id, p_terms.lock_type, p_terms.reason,
                p_terms.base_commit, p_now, p_expires_at, v_fence + row_number() OVER (ORDER BY asked.path COLLATE "C"),
                p_terms.release_on_push, CASE WHEN p_expires_at - p_now <= lock_warning() THEN p_now END
         FROM unnest(v_ids, p_paths) AS asked (id, path)
@@ -296,7 +296,7 @@ BEGIN
     )
     INSERT INTO lock_history AS h (id, lock_id, repo_id, path, owner_id, action, action_by, action_at, reason,
                                    fence, lock_type, expires_at)
-    SELECT g.id, g.id, p_repository_id, g.path, p_terms.owner_id, 'acquired', p_actor_id, p_now, p_terms.reason,
+    SELECT g.id, g.id, p_repository_id, g.path, p_terms.holder_id, 'acquired', p_actor_id, p_now, p_terms.reason,
            g.fence, p_terms.lock_type, p_expires_at
     FROM granted g
     RETURNING h.lock_id, h.path, h.fence;
@@ -340,7 +340,7 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.judge_locks(p_repository_id uuid, p_paths text[], p_owner_id uuid, p_lock_type text, p_now timestamp with time zone, p_replaced uuid[]) RETURNS TABLE(asked text, already_held boolean, id uuid, path text, owner_id uuid, owner text, lock_type text, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone, release_on_push boolean, locked_at_commit text)
+CREATE FUNCTION public.judge_locks(p_repository_id uuid, p_paths text[], p_user_id uuid, p_lock_type text, p_now timestamp with time zone, p_replaced uuid[]) RETURNS TABLE(asked text, already_held boolean, id uuid, path text, owner_id uuid, owner text, lock_type text, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone, release_on_push boolean, locked_at_commit text)
     LANGUAGE plpgsql STABLE ROWS 10
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -359,16 +359,16 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT k.* FROM locks k
             WHERE k.repo_id = p_repository_id AND k.path > directory.path AND k.path < left(directory.path, -1) || '0'
-              AND (k.expires_at > p_now AND k.owner_id <> p_owner_id) IS TRUE OFFSET 0) l
+              AND (k.expires_at > p_now AND k.owner_id <> p_user_id) IS TRUE OFFSET 0) l
     ), judged AS (
-        SELECT n.*, n.path = n.asked AND n.owner_id = p_owner_id AND n.lock_type = p_lock_type AS already_held
+        SELECT n.*, n.path = n.asked AND n.owner_id = p_user_id AND n.lock_type = p_lock_type AS already_held
         FROM near n
     )
     SELECT DISTINCT ON (j.asked) j.asked, j.already_held, j.id, j.path, j.owner_id, u.username, j.lock_type,
            j.reason, j.fence, j.locked_at, j.expires_at, j.release_on_push, j.locked_at_commit
     FROM judged j JOIN user_identities u ON u.id = j.owner_id
     WHERE j.already_held
-       OR lock_excludes(j.path, j.owner_id, j.lock_type, j.asked, p_owner_id, p_lock_type)
+       OR lock_excludes(j.path, j.owner_id, j.lock_type, j.asked, p_user_id, p_lock_type)
           AND j.id <> ALL (p_replaced)
     ORDER BY j.asked, j.already_held DESC, j.path, j.fence;
 END;
@@ -411,18 +411,18 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.lock_excludes(p_held_path text, p_held_owner_id uuid, p_held_type text, p_path text, p_owner_id uuid, p_type text) RETURNS boolean
+CREATE FUNCTION public.lock_excludes(p_path text, p_holder_id uuid, p_type text, p_asked_path text, p_user_id uuid, p_asked_type text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
-    SELECT lock_types_conflict(p_held_type, p_type)
-       AND CASE WHEN p_held_owner_id = p_owner_id
-                THEN p_held_path = p_path AND p_held_type <> p_type
-                ELSE lock_paths_meet(p_held_path, p_path) END
+    SELECT lock_types_conflict(p_type, p_asked_type)
+       AND CASE WHEN p_holder_id = p_user_id
+                THEN p_path = p_asked_path AND p_type <> p_asked_type
+                ELSE lock_paths_meet(p_path, p_asked_path) END
 $$;
 
-CREATE FUNCTION public.lock_forbids_change(p_held_owner_id uuid, p_held_type text, p_user_id uuid) RETURNS boolean
+CREATE FUNCTION public.lock_forbids_change(p_holder_id uuid, p_type text, p_user_id uuid) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT p_held_type = 'exclusive' AND p_held_owner_id IS DISTINCT FROM p_user_id $$;
+    AS $$ SELECT p_type = 'exclusive' AND p_holder_id IS DISTINCT FROM p_user_id $$;
 
 CREATE FUNCTION public.lock_parent(p_path text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -439,9 +439,9 @@ CREATE FUNCTION public.lock_paths_meet(p_path text, p_other text) RETURNS boolea
         OR right(p_other, 1) = '/' AND starts_with(p_path, p_other)
 $$;
 
-CREATE FUNCTION public.lock_permits_change(p_held_owner_id uuid, p_held_type text, p_user_id uuid) RETURNS boolean
+CREATE FUNCTION public.lock_permits_change(p_holder_id uuid, p_type text, p_user_id uuid) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT p_held_type = 'exclusive' AND p_held_owner_id IS NOT DISTINCT FROM p_user_id $$;
+    AS $$ SELECT p_type = 'exclusive' AND p_holder_id IS NOT DISTINCT FROM p_user_id $$;
 
 CREATE FUNCTION public.lock_types_conflict(p_type text, p_other text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -732,7 +732,7 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.release_locks(p_repository_id uuid, p_owner_id uuid, p_lock_ids uuid[]) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, released boolean)
+CREATE FUNCTION public.release_locks(p_repository_id uuid, p_holder_id uuid, p_lock_ids uuid[]) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, released boolean)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -747,7 +747,7 @@ BEGIN
     FROM lock_history h
     LEFT JOIN LATERAL (SELECT k.id FROM locks k WHERE k.id = h.lock_id OFFSET 0) l ON true
     WHERE h.lock_id = ANY (p_lock_ids) AND h.action = 'acquired'
-      AND (h.repo_id = p_repository_id) IS TRUE AND (h.owner_id = p_owner_id) IS TRUE;
+      AND (h.repo_id = p_repository_id) IS TRUE AND (h.owner_id = p_holder_id) IS TRUE;
 
     RETURN QUERY SELECT v_now, NULL::UUID, NULL::BOOLEAN;
     RETURN QUERY SELECT v_now, g.id, FALSE FROM unnest(v_gone) AS g (id);
@@ -755,7 +755,7 @@ BEGIN
         RETURN QUERY
         SELECT v_now, e.lock_id, e.action <> 'expired'
         FROM end_locks(p_repository_id, v_there, v_now,
-                       ROW ('lock.released', 'released', p_owner_id, NULL)::lock_end) e;
+                       ROW ('lock.released', 'released', p_holder_id, NULL)::lock_end) e;
     END IF;
 END;
 $$;
@@ -789,7 +789,7 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.renew_locks(p_repository_id uuid, p_owner_id uuid, p_lock_ids uuid[], p_fences bigint[], p_now timestamp with time zone, p_expires_at timestamp with time zone) RETURNS SETOF public.locks
+CREATE FUNCTION public.renew_locks(p_repository_id uuid, p_holder_id uuid, p_lock_ids uuid[], p_fences bigint[], p_now timestamp with time zone, p_expires_at timestamp with time zone) RETURNS SETOF public.locks
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -799,14 +799,14 @@ DECLARE
         SELECT shown.id
         FROM unnest(p_lock_ids, p_fences) AS shown (id, fence)
         CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = shown.id OFFSET 0) l
-        WHERE l.repo_id = p_repository_id AND l.owner_id = p_owner_id AND l.fence = shown.fence AND l.expires_at > p_now);
+        WHERE l.repo_id = p_repository_id AND l.owner_id = p_holder_id AND l.fence = shown.fence AND l.expires_at > p_now);
 BEGIN
     IF v_ids <> '{}' THEN
         UPDATE locks l
         SET expires_at = greatest(l.expires_at, p_expires_at),
             warned_at = CASE WHEN greatest(l.expires_at, p_expires_at) - p_now <= lock_warning() THEN p_now END
         WHERE l.id = ANY (v_ids);
-        PERFORM emit_lock_events('lock.renewed', p_repository_id, p_owner_id, v_ids, NULL);
+        PERFORM emit_lock_events('lock.renewed', p_repository_id, p_holder_id, v_ids, NULL);
     END IF;
     RETURN QUERY
     SELECT l.* FROM unnest(v_ids) AS renewed (id)

@@ -81,7 +81,8 @@ class _Search(Generic[State]):
             found.append(i)
         return [i for i in found if self.operations[i].begin <= first_end]
 
-    def run(self) -> Verdict:
+    def search(self) -> Verdict:
+        """Looks for an order that the model allows."""
         everything = (1 << len(self.operations)) - 1
         choices = self.candidates()
         while self.done != everything:
@@ -121,7 +122,7 @@ class _Search(Generic[State]):
 
 def check(model: Model[State], history: Iterable[Operation]) -> Verdict:
     """Whether the operations can be put into an order that the model allows and real time too."""
-    return _Search(model, list(history)).run()
+    return _Search(model, list(history)).search()
 
 
 def partition(

@@ -1,35 +1,42 @@
 """The sequential model of the locks below one directory, for the linearizability checker.
 
 Every answer carries the time at which it was judged, and the model demands that it never runs backwards,
-so it knows exactly which locks had expired. Refusals come without a time: then the earliest moment that
-explains them counts.
+so it knows exactly which locks had expired. A refusal comes without a time: then the earliest moment that
+explains it counts. The model knows nothing of the service's SQL, and shares no rule with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-EXCLUSIVE, SHARED, ADVISORY = "exclusive", "shared", "advisory"
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A lock; times are microseconds."""
-
-    id: str
-    path: str
-    mode: str
-    owner: str
-    fence: int
-    begin: int
-    end: int
+from tests.linearizability.operations import (
+    ADVISORY,
+    EXCLUSIVE,
+    SHARED,
+    Acquire,
+    Acquired,
+    Blocked,
+    Change,
+    Done,
+    Ended,
+    Force,
+    Held,
+    Judged,
+    Look,
+    Release,
+    Renew,
+    Result,
+    Seen,
+    Show,
+    Transfer,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Locks that have not been ended, at the latest time known, under the highest fence given."""
+    """The locks that have not ended, the latest time known, and the highest fence granted."""
 
     now: int = 0
     fence: int = 0
@@ -39,7 +46,7 @@ class State:
         """The same, later: what has expired is gone."""
         return State(now, self.fence, frozenset(h for h in self.locks if h.end > now))
 
-    def find(self, lock_id: str, fence: int = 0) -> Held | None:
+    def find_lock(self, lock_id: str, fence: int = 0) -> Held | None:
         """A lock by id, and by fence if one is given."""
         for held in self.locks:
             if held.id == lock_id and fence in (0, held.fence):
@@ -53,123 +60,8 @@ class State:
         return State(self.now, max(self.fence, held.fence), self.locks | {held})
 
 
-@dataclass(frozen=True, slots=True)
-class Acquire:
-    owner: str
-    paths: tuple[str, ...]
-    mode: str
-    ttl: int
-    is_atomic: bool = True
-    steal: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Renew:
-    owner: str
-    lock_id: str
-    fence: int
-    ttl: int
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    owner: str
-    lock_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Force:
-    lock_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    owner: str
-    lock_id: str
-    fence: int
-    to: str
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Lists all locks of the part."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A push asks which locks forbid it to change a file."""
-
-    owner: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Show:
-    """A push shows a lock with its fence."""
-
-    owner: str
-    lock_id: str
-    fence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Of one path: the lock that is held now, or the one in the way."""
-
-    path: str
-    lock: Held | None = None
-    conflict: str = ""
-    already_held: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Acquired:
-    now: int
-    results: tuple[Result, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """It took effect; `lock` as it is afterwards, if it is still there."""
-
-    now: int
-    lock: Held | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The lock had ended, or had another fence; now = 0: it was not said when."""
-
-    now: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """This lock was in the way."""
-
-    lock_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    now: int
-    locks: frozenset[Held]
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What a push was told between two moments: the ids of the locks in its way; is the fence fresh?"""
-
-    first: int
-    last: int
-    verdict: frozenset[str] | bool
-
-
-Asked: TypeAlias = Acquire | Renew | Release | Force | Transfer | Look | Change | Show
-
-
 def overlap(path: str, other: str) -> bool:
-    """The same path, or a directory and what is below it."""
+    """Whether two paths are the same, or one is a directory with the other below it."""
     return (
         path == other
         or (path.endswith("/") and other.startswith(path))
@@ -177,16 +69,16 @@ def overlap(path: str, other: str) -> bool:
     )
 
 
-def compatible(mode: str, other: str) -> bool:
-    return ADVISORY in (mode, other) or mode == other == SHARED
+def compatible(lock_type: str, other: str) -> bool:
+    return ADVISORY in (lock_type, other) or lock_type == other == SHARED
 
 
-def in_way(locks: Iterable[Held], owner: str, path: str, mode: str) -> list[Held]:
-    """What keeps somebody from a lock."""
+def in_way(locks: Iterable[Held], owner: str, path: str, lock_type: str) -> list[Held]:
+    """The locks that keep a user from a lock."""
     return [
         held
         for held in locks
-        if not compatible(held.mode, mode)
+        if not compatible(held.lock_type, lock_type)
         and overlap(held.path, path)
         and (held.owner != owner or held.path == path)
     ]
@@ -221,9 +113,9 @@ def _acquired(state: State, asked: Acquire, answer: Acquired) -> State | None:
 
 def _result(before: State, after: State, asked: Acquire, now: int, result: Result) -> State | None:
     """The state with one more result of a batch; all are judged by what was before it."""
-    mine = (result.path, asked.owner, asked.mode)
-    own = [held for held in before.locks if (held.path, held.owner, held.mode) == mine]
-    ways = in_way(before.locks, asked.owner, result.path, asked.mode)
+    mine = (result.path, asked.owner, asked.lock_type)
+    own = [held for held in before.locks if (held.path, held.owner, held.lock_type) == mine]
+    ways = in_way(before.locks, asked.owner, result.path, asked.lock_type)
     others = {held.id for held in ways} - set(asked.steal)
     lock = result.lock
     if result.already_held:
@@ -231,7 +123,9 @@ def _result(before: State, after: State, asked: Acquire, now: int, result: Resul
     if lock is None:
         is_refused = not own and not asked.is_atomic and result.conflict in others
         return after if is_refused else None
-    expected = Held(lock.id, result.path, asked.mode, asked.owner, lock.fence, now, now + asked.ttl)
+    expected = Held(
+        lock.id, result.path, asked.lock_type, asked.owner, lock.fence, now, now + asked.ttl
+    )
     if own or others or lock != expected or lock.fence <= after.fence:
         return None
     return after.without(*ways).with_lock(lock)
@@ -239,7 +133,7 @@ def _result(before: State, after: State, asked: Acquire, now: int, result: Resul
 
 def _blocked(state: State, asked: Acquire, lock_id: str) -> State | None:
     for path in asked.paths:
-        for held in in_way(state.locks, asked.owner, path, asked.mode):
+        for held in in_way(state.locks, asked.owner, path, asked.lock_type):
             if held.id == lock_id and lock_id not in asked.steal:
                 return state
     return None
@@ -250,11 +144,11 @@ def _renewed(state: State, asked: Renew, answer: Done) -> State | None:
     if now < state.now:
         return None
     state = state.at(now)
-    old = state.find(asked.lock_id, asked.fence)
+    old = state.find_lock(asked.lock_id, asked.fence)
     if old is None or old.owner != asked.owner:
         return None
     end = max(old.end, now + asked.ttl)
-    expected = Held(old.id, old.path, old.mode, old.owner, old.fence, old.begin, end)
+    expected = Held(old.id, old.path, old.lock_type, old.owner, old.fence, old.begin, end)
     return state.without(old).with_lock(expected) if lock == expected else None
 
 
@@ -262,7 +156,7 @@ def _removed(state: State, asked: Release | Force, answer: Done) -> State | None
     if answer.now < state.now:
         return None
     state = state.at(answer.now)
-    held = state.find(asked.lock_id)
+    held = state.find_lock(asked.lock_id)
     if held is None or (isinstance(asked, Release) and held.owner != asked.owner):
         return None
     return state.without(held)
@@ -273,29 +167,31 @@ def _transferred(state: State, asked: Transfer, answer: Done) -> State | None:
     if now < state.now:
         return None
     state = state.at(now)
-    old = state.find(asked.lock_id, asked.fence)
+    old = state.find_lock(asked.lock_id, asked.fence)
     if old is None or lock is None or lock.fence <= state.fence:
         return None
     state = state.without(old)
-    if in_way(state.locks, asked.to, old.path, old.mode):
+    if in_way(state.locks, asked.to, old.path, old.lock_type):
         return None
-    expected = Held(lock.id, old.path, old.mode, asked.to, lock.fence, now, old.end)
+    expected = Held(lock.id, old.path, old.lock_type, asked.to, lock.fence, now, old.end)
     return state.with_lock(lock) if lock == expected else None
 
 
 def _transfer_blocked(state: State, asked: Transfer, lock_id: str) -> State | None:
-    old = state.find(asked.lock_id, asked.fence)
+    old = state.find_lock(asked.lock_id, asked.fence)
     if old is None:
         return None
     rest = state.without(old).locks
-    ways = in_way(rest, asked.to, old.path, old.mode)
-    same = [h for h in rest if (h.path, h.owner, h.mode) == (old.path, asked.to, old.mode)]
+    ways = in_way(rest, asked.to, old.path, old.lock_type)
+    same = [
+        h for h in rest if (h.path, h.owner, h.lock_type) == (old.path, asked.to, old.lock_type)
+    ]
     return state if lock_id in {held.id for held in (*ways, *same)} else None
 
 
 def _ended(state: State, asked: Renew | Release | Force | Transfer, answer: Ended) -> State | None:
     fence = asked.fence if isinstance(asked, Renew | Transfer) else 0
-    held = state.find(asked.lock_id, fence)
+    held = state.find_lock(asked.lock_id, fence)
     if answer.now:
         if answer.now < state.now:
             return None
@@ -317,7 +213,7 @@ def _judged(state: State, asked: Change | Show, answer: Judged) -> State | None:
 
 
 def _is_fresh(state: State, asked: Any) -> bool:
-    held = state.find(asked.lock_id, asked.fence)
+    held = state.find_lock(asked.lock_id, asked.fence)
     return held is not None and held.owner == asked.owner
 
 
@@ -325,7 +221,7 @@ def _blockers(state: State, asked: Any) -> frozenset[str]:
     return frozenset(
         held.id
         for held in state.locks
-        if held.mode == EXCLUSIVE
+        if held.lock_type == EXCLUSIVE
         and held.owner != asked.owner
         and (
             held.path == asked.path

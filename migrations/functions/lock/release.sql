@@ -43,9 +43,9 @@ BEGIN
 END;
 $$;
 
--- Takes the mutex and ends those of the locks that p_owner_id holds. The first row has only the time when
+-- Takes the mutex and ends those of the locks that p_holder_id holds. The first row has only the time when
 -- this was judged; the others are locks that the user holds or held, and whether they were live until then.
-CREATE OR REPLACE FUNCTION release_locks(p_repository_id UUID, p_owner_id UUID, p_lock_ids UUID[])
+CREATE OR REPLACE FUNCTION release_locks(p_repository_id UUID, p_holder_id UUID, p_lock_ids UUID[])
 RETURNS TABLE (server_time TIMESTAMPTZ, lock_id UUID, released BOOLEAN)
 LANGUAGE plpgsql VOLATILE
 SET plan_cache_mode = 'force_generic_plan'
@@ -61,7 +61,7 @@ BEGIN
     FROM lock_history h
     LEFT JOIN LATERAL (SELECT k.id FROM locks k WHERE k.id = h.lock_id OFFSET 0) l ON true
     WHERE h.lock_id = ANY (p_lock_ids) AND h.action = 'acquired'
-      AND (h.repo_id = p_repository_id) IS TRUE AND (h.owner_id = p_owner_id) IS TRUE;
+      AND (h.repo_id = p_repository_id) IS TRUE AND (h.owner_id = p_holder_id) IS TRUE;
 
     RETURN QUERY SELECT v_now, NULL::UUID, NULL::BOOLEAN;
     RETURN QUERY SELECT v_now, g.id, FALSE FROM unnest(v_gone) AS g (id);
@@ -69,7 +69,7 @@ BEGIN
         RETURN QUERY
         SELECT v_now, e.lock_id, e.action <> 'expired'
         FROM end_locks(p_repository_id, v_there, v_now,
-                       ROW ('lock.released', 'released', p_owner_id, NULL)::lock_end) e;
+                       ROW ('lock.released', 'released', p_holder_id, NULL)::lock_end) e;
     END IF;
 END;
 $$;

@@ -17,32 +17,32 @@ AS $$
         OR right(p_other, 1) = '/' AND starts_with(p_path, p_other)
 $$;
 
--- Whether a live lock keeps a user from a lock of a type on a path. The user's own locks do so only on the
--- same path with another type: a lock of the same type there is the one that the user wants.
-CREATE OR REPLACE FUNCTION lock_excludes(p_held_path TEXT, p_held_owner_id UUID, p_held_type TEXT,
-                                         p_path TEXT, p_owner_id UUID, p_type TEXT)
+-- Whether a live lock keeps a user from getting one of p_asked_type on p_asked_path. The user's own locks do so
+-- only on the same path with another type: a lock of the same type there is the one that the user wants.
+CREATE OR REPLACE FUNCTION lock_excludes(p_path TEXT, p_holder_id UUID, p_type TEXT,
+                                         p_asked_path TEXT, p_user_id UUID, p_asked_type TEXT)
 RETURNS BOOLEAN
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
-    SELECT lock_types_conflict(p_held_type, p_type)
-       AND CASE WHEN p_held_owner_id = p_owner_id
-                THEN p_held_path = p_path AND p_held_type <> p_type
-                ELSE lock_paths_meet(p_held_path, p_path) END
+    SELECT lock_types_conflict(p_type, p_asked_type)
+       AND CASE WHEN p_holder_id = p_user_id
+                THEN p_path = p_asked_path AND p_type <> p_asked_type
+                ELSE lock_paths_meet(p_path, p_asked_path) END
 $$;
 
--- Whether a live lock forbids a user (NULL: nobody in particular) to change a file that it covers.
-CREATE OR REPLACE FUNCTION lock_forbids_change(p_held_owner_id UUID, p_held_type TEXT, p_user_id UUID)
+-- Whether a live lock forbids a user (NULL: an anonymous one) to change a file that it covers.
+CREATE OR REPLACE FUNCTION lock_forbids_change(p_holder_id UUID, p_type TEXT, p_user_id UUID)
 RETURNS BOOLEAN
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$ SELECT p_held_type = 'exclusive' AND p_held_owner_id IS DISTINCT FROM p_user_id $$;
+AS $$ SELECT p_type = 'exclusive' AND p_holder_id IS DISTINCT FROM p_user_id $$;
 
 -- Whether a live lock lets a user change a file that it covers where files must be locked first.
-CREATE OR REPLACE FUNCTION lock_permits_change(p_held_owner_id UUID, p_held_type TEXT, p_user_id UUID)
+CREATE OR REPLACE FUNCTION lock_permits_change(p_holder_id UUID, p_type TEXT, p_user_id UUID)
 RETURNS BOOLEAN
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$ SELECT p_held_type = 'exclusive' AND p_held_owner_id IS NOT DISTINCT FROM p_user_id $$;
+AS $$ SELECT p_type = 'exclusive' AND p_holder_id IS NOT DISTINCT FROM p_user_id $$;
 
--- How long before its end the owner of a lock is warned.
+-- How long before its end the holder of a lock is warned.
 CREATE OR REPLACE FUNCTION lock_warning()
 RETURNS INTERVAL
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -1,4 +1,4 @@
-"""Writes the ends of expired locks, and warns owners before the end.
+"""Writes the ends of expired locks, and warns holders before the end.
 
 No answer depends on it: an expired lock excludes nothing, whether its end is written or not, and
 the next change of the path writes it. Any number of replicas may do this at once.
@@ -55,9 +55,9 @@ async def _process_batch(connection: Connection, now: datetime, repository_id: U
     """Ends and warns of a batch of locks; returns whether there were any."""
     ended = await end_expired_locks(connection, now, repository_id)
     warned = await connection.fetch(Q.mark_warned_locks, repository_id, now, BATCH)
-    for owner_id, group in groupby(warned, key=itemgetter("owner_id")):
+    for holder_id, group in groupby(warned, key=itemgetter("owner_id")):
         locks = list(group)
         first_end = min(lock["expires_at"] for lock in locks)
         paths = [lock["path"] for lock in locks]
-        await notify_of_expiry(connection, repository_id, owner_id, paths, first_end)
+        await notify_of_expiry(connection, repository_id, holder_id, paths, first_end)
     return bool(ended or warned)

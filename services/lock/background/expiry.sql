@@ -1,5 +1,5 @@
 -- name: due_repositories
--- Repositories with locks that have expired, or whose owners are to be warned. By the time of the statement, for
+-- Repositories with locks that have expired, or whose holders are to be warned. By the time of the statement, for
 -- which an index can be searched.
 WITH due AS MATERIALIZED (
     SELECT repo_id FROM locks
@@ -9,5 +9,5 @@ WITH due AS MATERIALIZED (
 SELECT DISTINCT repo_id FROM due;
 
 -- name: mark_warned_locks
--- Marks up to $3 locks whose owners are to be warned at $2, and returns them by owner.
+-- Marks up to $3 locks whose holders are to be warned at $2, and returns them by holder.
 SELECT owner_id, path, expires_at FROM mark_warned_locks($1, $2, $3) ORDER BY owner_id, path;

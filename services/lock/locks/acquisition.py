@@ -65,7 +65,7 @@ class LockAcquisition:
             repository_id=call.repository.id,
             paths=asked.paths,
             ttl=asked.ttl,
-            owner_id=call.caller.user_id,
+            holder_id=call.caller.user_id,
             lock_type=asked.lock_type,
             reason=asked.reason or None,
             release_on_push=asked.release_on_push,
@@ -167,7 +167,7 @@ class _Attempt:
             self.terms,
             self.now,
             self.now + self.asked.ttl,
-            self.terms.owner_id,
+            self.terms.holder_id,
         )
         return _describe_granted(self.call, self.asked, self.now, rows)
 

@@ -20,18 +20,18 @@ from shared.rpc.call import Call
 async def force_release_lock(
     connection: Connection, now: datetime, call: Call, asked: ForceReleaseRequest
 ) -> pb.Lock | None:
-    """Ends a lock and returns it as it was, or None if it had ended before. Notifies its owner."""
+    """Ends a lock and returns it as it was, or None if it had ended before. Notifies its holder."""
     repository_id, me, reason = call.repository.id, call.caller.user_id, asked.reason
     row = await fetch_named_lock(connection, repository_id, asked.lock_id, now)
     if row["id"] is None:
         return None
-    owner_id, path = row["owner_id"], row["path"]
+    holder_id, path = row["owner_id"], row["path"]
     end = LockEnd(EventType.EVENT_TYPE_LOCK_FORCE_RELEASED, me, "force_released", reason)
     await end_locks(connection, repository_id, [asked.lock_id], now, end)
-    if owner_id != me:
-        await notify_of_removal(connection, call, owner_id, [path], reason)
+    if holder_id != me:
+        await notify_of_removal(connection, call, holder_id, [path], reason)
     await audit(
         connection, call, AuditAction.LOCK_FORCE_RELEASED, "lock", asked.lock_id, path,
-        repository=str(repository_id), holder=str(owner_id), reason=reason,
+        repository=str(repository_id), holder=str(holder_id), reason=reason,
     )  # fmt: skip
     return describe_lock(row, me)

@@ -19,10 +19,10 @@ class LockTerms:
 
     Attributes:
         reason: None = not given.
-        base_commit: the commit that the owner works from; None = not given.
+        base_commit: the commit that the holder works from; None = not given.
     """
 
-    owner_id: UUID
+    holder_id: UUID
     lock_type: str
     reason: str | None
     base_commit: str | None
@@ -37,16 +37,16 @@ async def judge_locks(
     now: datetime,
     replaced: Sequence[UUID],
 ) -> list[Row]:
-    """Returns a row for each path that is not free: a live lock with its owner's username as `owner`.
+    """Returns a row for each path that is not free: a live lock with its holder's username as `owner`.
 
-    `asked` is the path. If `already_held`, the lock is the owner's own, of the same type; else it
+    `asked` is the path. If `already_held`, the lock is the new holder's own, of the same type; else it
     is the first by path and fence that excludes the new one. `replaced` locks exclude nothing.
     """
     return await connection.fetch(
         *Q.bind.judge_locks(
             repository_id=repository_id,
             paths=paths,
-            owner_id=terms.owner_id,
+            user_id=terms.holder_id,
             lock_type=terms.lock_type,
             now=now,
             replaced=replaced,
@@ -71,7 +71,7 @@ async def grant_locks(
             now=now,
             expires_at=expires_at,
             actor_id=actor_id,
-            owner_id=terms.owner_id,
+            holder_id=terms.holder_id,
             lock_type=terms.lock_type,
             reason=terms.reason,
             base_commit=terms.base_commit,

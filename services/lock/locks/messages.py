@@ -21,7 +21,7 @@ from shared.records.events import TYPES
 
 
 def describe_lock(row: Row | Mapping[str, Any], caller_id: UUID | None) -> pb.Lock:
-    """Returns the message of a row of `locks` with its owner's username as `owner`."""
+    """Returns the message of a row of `locks` with its holder's username as `owner`."""
     return pb.Lock(
         id=str(row["id"]),
         path=row["path"],

@@ -18,7 +18,7 @@ MAX_LISTED = 10
 async def notify_of_removal(
     connection: Connection,
     call: Call,
-    owner_id: UUID,
+    holder_id: UUID,
     paths: Sequence[str],
     reason: str,
     *,
@@ -29,7 +29,7 @@ async def notify_of_removal(
     verb = "took over" if stolen else "released"
     await connection.execute(
         *Q.bind.notify_user(
-            user_id=owner_id,
+            user_id=holder_id,
             type="lock.stolen" if stolen else "lock.force_released",
             title=f"{who} {verb} your {_name_locks(paths)} in {where}",
             message=f"Reason: {reason}\n\n{_list_paths(paths)}",
@@ -39,11 +39,11 @@ async def notify_of_removal(
 
 
 async def notify_of_transfer(
-    connection: Connection, call: Call, path: str, old_owner_id: UUID, new_owner_id: UUID
+    connection: Connection, call: Call, path: str, old_holder_id: UUID, new_holder_id: UUID
 ) -> None:
     """Tells the old and the new holder, except the caller, that a lock was transferred."""
     who, where = call.caller.username, f"{call.repository.owner}/{call.repository.name}"
-    recipients = {new_owner_id: "to you", old_owner_id: "to another user"}
+    recipients = {new_holder_id: "to you", old_holder_id: "to another user"}
     for user_id, whom in recipients.items():
         if user_id != call.caller.user_id:
             await connection.execute(
@@ -60,7 +60,7 @@ async def notify_of_transfer(
 async def notify_of_expiry(
     connection: Connection,
     repository_id: UUID,
-    owner_id: UUID,
+    holder_id: UUID,
     paths: Sequence[str],
     first_end: datetime,
 ) -> None:
@@ -69,7 +69,7 @@ async def notify_of_expiry(
     where = f"{row['owner']}/{row['name']}" if row else str(repository_id)
     await connection.execute(
         *Q.bind.notify_user(
-            user_id=owner_id,
+            user_id=holder_id,
             type="lock.expiring",
             title=f"Your {_name_locks(paths)} in {where} will end at {first_end:%H:%M} UTC",
             message=f"Renew what you still need.\n\n{_list_paths(paths)}",

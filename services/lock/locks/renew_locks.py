@@ -31,7 +31,7 @@ async def renew_locks(
     rows = await connection.fetch(
         *Q.bind.renew_locks(
             repository_id=call.repository.id,
-            owner_id=me,
+            holder_id=me,
             lock_ids=asked.lock_ids,
             fences=asked.fences,
             now=now,

@@ -8,7 +8,7 @@ WHERE h.lock_id = ANY ($2::uuid[]) AND h.action = 'acquired'
   AND (h.repo_id = $1) IS TRUE AND (h.owner_id = $3) IS TRUE;
 
 -- name: renew_locks
--- Makes the locks with these fences last until expires_at at least, if their owner still holds them.
+-- Makes the locks with these fences last until expires_at at least, if the holder still holds them.
 SELECT r.*, u.username AS owner
-FROM renew_locks(:repository_id, :owner_id, :lock_ids, :fences, :now, :expires_at) r
+FROM renew_locks(:repository_id, :holder_id, :lock_ids, :fences, :now, :expires_at) r
 JOIN user_identities u ON u.id = r.owner_id;

@@ -40,14 +40,14 @@ class Target:
 
     id: UUID
     path: str
-    owner_id: UUID
+    holder_id: UUID
     excluded_paths: frozenset[str]
 
 
 async def find_targets(
     connection: Connection, call: Call, asked: AcquireRequest, now: datetime
 ) -> list[Target]:
-    """Returns the live locks that the request may replace, by owner and path.
+    """Returns the live locks that the request may replace, by holder and path.
 
     Raises NOT_FOUND for a lock that never was in the repository, and INVALID_FIELD for a live lock that
     conflicts with none of the paths. Locks of other users need ADMIN and a reason.
@@ -73,7 +73,7 @@ async def find_targets(
         for row in rows
         if row["is_live"]
     ]
-    if any(target.owner_id != call.caller.user_id for target in targets):
+    if any(target.holder_id != call.caller.user_id for target in targets):
         require_admin(call)
         rules.parse_reason(asked.reason, required=True)
     for target in targets:
@@ -85,12 +85,12 @@ async def find_targets(
 async def end_targets(
     connection: Connection, call: Call, targets: Sequence[Target], reason: str, now: datetime
 ) -> None:
-    """Ends locks that new ones replace, given by owner; notifies owners other than the caller."""
+    """Ends locks that new ones replace, given by holder; notifies holders other than the caller."""
     me = call.caller.user_id
-    for owner_id, group in groupby(targets, key=attrgetter("owner_id")):
+    for holder_id, group in groupby(targets, key=attrgetter("holder_id")):
         locks = list(group)
         ids = [lock.id for lock in locks]
-        if owner_id == me:
+        if holder_id == me:
             end = LockEnd(EventType.EVENT_TYPE_LOCK_RELEASED, me)
             await end_locks(connection, call.repository.id, ids, now, end)
             continue
@@ -99,7 +99,7 @@ async def end_targets(
         for lock in locks:
             await audit(
                 connection, call, AuditAction.LOCK_STOLEN, "lock", lock.id, lock.path,
-                repository=str(call.repository.id), holder=str(owner_id), reason=reason,
+                repository=str(call.repository.id), holder=str(holder_id), reason=reason,
             )  # fmt: skip
         paths = [lock.path for lock in locks]
-        await notify_of_removal(connection, call, owner_id, paths, reason, stolen=True)
+        await notify_of_removal(connection, call, holder_id, paths, reason, stolen=True)

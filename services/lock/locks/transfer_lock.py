@@ -39,9 +39,9 @@ async def transfer_lock(
         require_admin(call)
     if row["id"] is None or row["fence"] != asked.fence:
         raise lock_stale([str(lock_id)])
-    heir = await _fetch_heir(connection, call, asked, row["owner_id"])
+    new_holder = await _fetch_new_holder(connection, call, asked, row["owner_id"])
     terms = LockTerms(
-        owner_id=heir["id"],
+        holder_id=new_holder["id"],
         lock_type=row["lock_type"],
         reason=row["reason"],
         base_commit=row["locked_at_commit"],
@@ -49,30 +49,30 @@ async def transfer_lock(
     )
     await _require_free(connection, call, row, terms, now)
     action = "released" if is_mine else "force_released"
-    reason = f"transferred to {heir['username']}"
+    reason = f"transferred to {new_holder['username']}"
     end = LockEnd(EventType.EVENT_TYPE_LOCK_TRANSFERRED, me, action, reason)
     await end_locks(connection, call.repository.id, [lock_id], now, end)
     [new] = await grant_locks(
         connection, call.repository.id, [row["path"]], terms, now, row["expires_at"], me
     )
-    await notify_of_transfer(connection, call, row["path"], row["owner_id"], heir["id"])
+    await notify_of_transfer(connection, call, row["path"], row["owner_id"], new_holder["id"])
     if not is_mine:
-        await _audit_transfer(connection, call, row, heir["id"])
+        await _audit_transfer(connection, call, row, new_holder["id"])
     granted = {"id": new["lock_id"], "fence": new["fence"], "locked_at": now}
-    owned = {"owner_id": heir["id"], "owner": heir["username"]}
+    owned = {"owner_id": new_holder["id"], "owner": new_holder["username"]}
     return pb.TransferLockResponse(
         lock=describe_lock({**row, **granted, **owned}, me), server_time=describe_time(now)
     )
 
 
-async def _fetch_heir(
-    connection: Connection, call: Call, asked: TransferRequest, owner_id: UUID
+async def _fetch_new_holder(
+    connection: Connection, call: Call, asked: TransferRequest, holder_id: UUID
 ) -> Row:
     """Returns id and username of the new holder, or raises INVALID_FIELD."""
-    heir = await connection.fetchrow(Q.writer, call.repository.id, asked.new_holder)
-    if heir is None or heir["id"] == owner_id:
+    new_holder = await connection.fetchrow(Q.writer, call.repository.id, asked.new_holder)
+    if new_holder is None or new_holder["id"] == holder_id:
         raise invalid_field("new_holder", "must be another user who may write to the repository")
-    return heir
+    return new_holder
 
 
 async def _require_free(
@@ -86,8 +86,10 @@ async def _require_free(
         raise lock_held([describe_conflict(path, lock)])
 
 
-async def _audit_transfer(connection: Connection, call: Call, row: Row, heir_id: UUID) -> None:
+async def _audit_transfer(
+    connection: Connection, call: Call, row: Row, new_holder_id: UUID
+) -> None:
     await audit(
         connection, call, AuditAction.LOCK_TRANSFERRED, "lock", row["id"], row["path"],
-        repository=str(call.repository.id), holder=str(row["owner_id"]), new_holder=str(heir_id),
+        repository=str(call.repository.id), holder=str(row["owner_id"]), new_holder=str(new_holder_id),
     )  # fmt: skip

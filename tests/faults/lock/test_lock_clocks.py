@@ -115,11 +115,11 @@ async def test_wrong_clocks_change_nothing(api: Api, tmp_path: Path, seeds: rang
         ]
         for seed in seeds:
             studio = await Studio.open(api)
-            history = await histories.record(
+            history = await histories.record_history(
                 studio, [*replicas, api.locks], seed, players=6, calls=12
             )
-            assert histories.faults_of(history) == [], f"seed {seed}"
-            assert await histories.faults_written(studio) == [], f"seed {seed}"
+            assert histories.find_faults(history) == [], f"seed {seed}"
+            assert await histories.find_written_faults(studio) == [], f"seed {seed}"
 
 
 async def test_a_holder_that_was_stopped_too_long_has_lost(studio: Studio) -> None:

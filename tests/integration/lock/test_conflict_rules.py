@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from tests.linearizability import lock_model
-from tests.linearizability.lock_model import ADVISORY, EXCLUSIVE, SHARED, Held
+from tests.linearizability.operations import ADVISORY, EXCLUSIVE, SHARED, Held
 
 ADA, BOB = "ada", "bob"
 IDS = {ADA: UUID(int=1), BOB: UUID(int=2)}

@@ -19,11 +19,6 @@ HOUR = 3600
 
 
 @pytest.fixture
-async def studio(api: Api) -> Studio:
-    return await Studio.open(api)
-
-
-@pytest.fixture
 async def expiry(api: Api) -> AsyncIterator[LockExpiry]:
     """A replica's background work, when the test wants it."""
     async with open_replica(api) as replica:

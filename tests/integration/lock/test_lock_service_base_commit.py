@@ -5,20 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
 from dits.repo.v1 import commit_service_pb2 as repo_pb
 from google.rpc.error_details_pb2 import BadRequest, PreconditionFailure
 from grpc import StatusCode
 
 from shared.formats.commits import commit_hash
 from tests.support import trees
-from tests.support.api import Api, refused
+from tests.support.api import refused
 from tests.support.locks import PER_PATH, Studio
-
-
-@pytest.fixture
-async def studio(api: Api) -> Studio:
-    return await Studio.open(api)
 
 
 async def commit(studio: Studio, files: dict[str, str], *parents: str, **fields: Any) -> str:

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from tests.support.api import Api, refused
+from tests.support.api import refused
 from tests.support.locks import ADVISORY, PER_PATH, SHARED, Studio
-
-
-@pytest.fixture
-async def studio(api: Api) -> Studio:
-    return await Studio.open(api)
 
 
 async def test_an_administrator_takes_a_lock_over(studio: Studio) -> None:
@@ -113,18 +107,18 @@ async def test_what_cannot_be_stolen(studio: Studio) -> None:
         with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
             await studio.acquire(studio.ada, "a", reason="now", steal_lock_ids=[lock_id])
     beside = await studio.take(studio.bob, "b")
-    notice = await studio.take(studio.bob, "a", type=ADVISORY)
+    advisory = await studio.take(studio.bob, "a", type=ADVISORY)
     own = await studio.take(studio.ada, "a/x")
-    for lock in (beside, notice, own):
+    for lock in (beside, advisory, own):
         with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as refusal:
             await studio.acquire(studio.ada, "a", "a/", reason="now", steal_lock_ids=[lock.id])
         assert refusal.detail(BadRequest).field_violations[0].field == "steal_lock_ids"
 
 
-async def test_a_lock_that_has_ended_is_as_good_as_stolen(studio: Studio) -> None:
+async def test_a_lock_that_has_ended_needs_no_theft(studio: Studio) -> None:
     theirs = await studio.take(studio.bob, "a")
     await studio.release(studio.bob, theirs)
-    # By somebody who could not have stolen it.
+    # By a user who could not have stolen it.
     await studio.take(studio.cyn, "a", steal_lock_ids=[theirs.id])
     assert await studio.story(theirs) == ["acquired", "released"]
     assert await studio.notifications(studio.bob) == []

@@ -5,19 +5,13 @@ from __future__ import annotations
 import random
 
 import asyncpg
-import pytest
 from dits.repo.v1.repository_service_pb2 import Repository
 from grpc import StatusCode
 
 from shared.formats.commits import commit_hash
 from tests.support import trees
-from tests.support.api import Account, Api, refused
+from tests.support.api import Account, refused
 from tests.support.locks import ADVISORY, SHARED, Studio
-
-
-@pytest.fixture
-async def studio(api: Api) -> Studio:
-    return await Studio.open(api)
 
 
 class Pusher:

@@ -19,7 +19,7 @@ from tests.integration.schema.rows import (
 from tests.support.waiting import until_blocked
 
 
-async def test_shared_locks_agree_and_an_exclusive_one_with_nobody(conn: Connection) -> None:
+async def test_shared_locks_agree_and_an_exclusive_one_with_none(conn: Connection) -> None:
     ada, bob = await add_user(conn, "ada"), await add_user(conn, "bob")
     repo = await add_repo(conn, ada)
     overlap = pytest.raises(asyncpg.ExclusionViolationError, match="locks_no_overlap")
@@ -35,7 +35,7 @@ async def test_shared_locks_agree_and_an_exclusive_one_with_nobody(conn: Connect
     await add_lock(conn, await add_repo(conn, ada, "other"), bob, "b")
 
 
-async def test_an_expired_lock_is_in_nobodys_way(conn: Connection) -> None:
+async def test_an_expired_lock_conflicts_with_none(conn: Connection) -> None:
     ada = await add_user(conn)
     repo = await add_repo(conn, ada)
     old = await add_lock(conn, repo, ada, "a", expired=True)

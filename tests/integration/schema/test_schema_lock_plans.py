@@ -129,7 +129,7 @@ def asked_values(repository_id: UUID, user_id: UUID) -> Asked:
     return {
         "repository_id": repository_id,
         "user_id": user_id,
-        "owner_id": user_id,
+        "holder_id": user_id,
         "nobody": None,
         "nothing": None,
         "nothing_replaced": [],

@@ -60,9 +60,9 @@ async def replicas(api: Api) -> AsyncIterator[list[LockStub]]:
 async def faults(api: Api, replicas: list[LockStub], seed: int) -> list[str]:
     """What is wrong with the history of a seed."""
     studio = await Studio.open(api)
-    history = await histories.record(studio, replicas, seed, players=PLAYERS, calls=CALLS)
+    history = await histories.record_history(studio, replicas, seed, players=PLAYERS, calls=CALLS)
     assert len(history) > CALLS
-    return histories.faults_of(history) + await histories.faults_written(studio)
+    return histories.find_faults(history) + await histories.find_written_faults(studio)
 
 
 async def test_a_dozen_histories(api: Api, replicas: list[LockStub]) -> None:

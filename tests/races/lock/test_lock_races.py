@@ -26,11 +26,11 @@ async def studio(api: Api) -> Studio:
     return await Studio.open(api)
 
 
-async def at_once(turn: int, *calls: Awaitable[Any]) -> list[Any]:
-    """The results of calls started together, errors by their reason; odd turns start last first."""
-    order = list(calls) if turn % 2 == 0 else list(reversed(calls))
+async def at_once(number: int, *calls: Awaitable[Any]) -> list[Any]:
+    """The results of calls started together, errors by their reason; odd numbers start last first."""
+    order = list(calls) if number % 2 == 0 else list(reversed(calls))
     done = await asyncio.gather(*order, return_exceptions=True)
-    results = list(done) if turn % 2 == 0 else list(reversed(done))
+    results = list(done) if number % 2 == 0 else list(reversed(done))
     for i, result in enumerate(results):
         if isinstance(result, grpc.aio.AioRpcError):
             results[i] = read_error(result).reason
@@ -40,29 +40,29 @@ async def at_once(turn: int, *calls: Awaitable[Any]) -> list[Any]:
 
 
 async def test_one_of_two_gets_the_lock(studio: Studio) -> None:
-    for turn in range(ROUNDS):
-        path = f"p{turn}"
+    for number in range(ROUNDS):
+        path = f"p{number}"
         results = await at_once(
-            turn, studio.acquire(studio.bob, path), studio.acquire(studio.cyn, path)
+            number, studio.acquire(studio.bob, path), studio.acquire(studio.cyn, path)
         )
         assert results.count("LOCK_HELD") == 1
 
 
 async def test_file_or_directory(studio: Studio) -> None:
-    for turn in range(ROUNDS):
+    for number in range(ROUNDS):
         results = await at_once(
-            turn,
-            studio.acquire(studio.bob, f"d{turn}/", batch_mode=PER_PATH),
-            studio.acquire(studio.cyn, f"d{turn}/a/b", batch_mode=PER_PATH),
+            number,
+            studio.acquire(studio.bob, f"d{number}/", batch_mode=PER_PATH),
+            studio.acquire(studio.cyn, f"d{number}/a/b", batch_mode=PER_PATH),
         )
         assert [r.results[0].WhichOneof("outcome") for r in results].count("lock") == 1
 
 
-async def test_many_share_and_nobody_is_alone(studio: Studio) -> None:
-    for turn in range(ROUNDS):
-        path = f"p{turn}"
+async def test_many_share_or_one_excludes_them(studio: Studio) -> None:
+    for number in range(ROUNDS):
+        path = f"p{number}"
         shared, other, exclusive = await at_once(
-            turn,
+            number,
             studio.acquire(studio.bob, path, type=SHARED),
             studio.acquire(studio.cyn, path, type=SHARED),
             studio.acquire(studio.ada, path),
@@ -75,9 +75,9 @@ async def test_many_share_and_nobody_is_alone(studio: Studio) -> None:
 
 async def test_batches_in_opposite_order_do_not_block_each_other(studio: Studio) -> None:
     paths = [f"p{i:03}" for i in range(200)]
-    for turn in range(ROUNDS):
+    for number in range(ROUNDS):
         results = await at_once(
-            turn,
+            number,
             studio.acquire(studio.bob, *paths),
             studio.acquire(studio.cyn, *reversed(paths)),
         )
@@ -88,19 +88,19 @@ async def test_batches_in_opposite_order_do_not_block_each_other(studio: Studio)
 
 
 async def test_the_same_call_twice_at_once_gives_one_lock(studio: Studio) -> None:
-    for turn in range(ROUNDS):
+    for number in range(ROUNDS):
         one, other = await at_once(
-            turn, *(studio.acquire(studio.bob, f"p{turn}", f"q{turn}") for _ in range(2))
+            number, *(studio.acquire(studio.bob, f"p{number}", f"q{number}") for _ in range(2))
         )
         assert [r.lock.id for r in one.results] == [r.lock.id for r in other.results]
         assert one.results[0].already_held != other.results[0].already_held
 
 
 async def test_a_lock_is_released_once(studio: Studio) -> None:
-    for turn in range(ROUNDS):
+    for number in range(ROUNDS):
         lock = await studio.take(studio.bob, "a")
         _, _, force = await at_once(
-            turn,
+            number,
             studio.release(studio.bob, lock),
             studio.release(studio.bob, lock),
             studio.force(studio.ada, lock, "now"),
@@ -111,10 +111,10 @@ async def test_a_lock_is_released_once(studio: Studio) -> None:
 
 
 async def test_renewal_against_theft(studio: Studio) -> None:
-    for turn in range(ROUNDS):
+    for number in range(ROUNDS):
         lock = await studio.take(studio.bob, "a")
         _, stolen = await at_once(
-            turn,
+            number,
             studio.renew(studio.bob, lock, ttl=Duration(seconds=86400), batch_mode=PER_PATH),
             studio.acquire(studio.ada, "a", reason="now", steal_lock_ids=[lock.id]),
         )
@@ -125,11 +125,11 @@ async def test_renewal_against_theft(studio: Studio) -> None:
 
 async def test_two_thieves(studio: Studio) -> None:
     await studio.api.grant(studio.repo, studio.cyn, "admin")
-    for turn in range(ROUNDS):
-        lock = await studio.take(studio.bob, f"p{turn}")
+    for number in range(ROUNDS):
+        lock = await studio.take(studio.bob, f"p{number}")
         how = {"reason": "now", "steal_lock_ids": [lock.id]}
         results = await at_once(
-            turn,
+            number,
             studio.acquire(studio.ada, lock.path, **how),
             studio.acquire(studio.cyn, lock.path, **how),
         )
@@ -137,11 +137,11 @@ async def test_two_thieves(studio: Studio) -> None:
         assert await studio.story(lock) == ["acquired", "force_released"]
 
 
-async def test_a_lock_is_handed_on_or_released(studio: Studio) -> None:
-    for turn in range(ROUNDS):
+async def test_a_lock_is_transferred_or_released(studio: Studio) -> None:
+    for number in range(ROUNDS):
         lock = await studio.take(studio.bob, "a")
         transfer, released = await at_once(
-            turn, studio.transfer(studio.bob, lock, studio.cyn), studio.release(studio.bob, lock)
+            number, studio.transfer(studio.bob, lock, studio.cyn), studio.release(studio.bob, lock)
         )
         if transfer == "LOCK_STALE":
             assert released == ["RELEASED"]
@@ -152,11 +152,11 @@ async def test_a_lock_is_handed_on_or_released(studio: Studio) -> None:
 
 
 async def test_a_transfer_repeated_at_once_happens_once(studio: Studio) -> None:
-    for turn in range(ROUNDS):
+    for number in range(ROUNDS):
         lock = await studio.take(studio.bob, "a")
-        request_id = f"00000000-0000-0000-0000-{turn:012}"
+        request_id = f"00000000-0000-0000-0000-{number:012}"
         one, other = await at_once(
-            turn,
+            number,
             *(
                 studio.transfer(studio.bob, lock, studio.cyn, request_id=request_id)
                 for _ in range(2)
@@ -166,13 +166,13 @@ async def test_a_transfer_repeated_at_once_happens_once(studio: Studio) -> None:
         await studio.release(studio.cyn, one.lock)
 
 
-async def test_a_push_or_somebody_elses_lock(studio: Studio) -> None:
+async def test_a_push_or_a_lock_of_another_user(studio: Studio) -> None:
     head = ""
-    for turn in range(ROUNDS):
-        tree = trees.build({"f": str(turn)})
+    for number in range(ROUNDS):
+        tree = trees.build({"f": str(number)})
         made = trees.commit(tree, *([head] if head else []))
         pushed, locked = await at_once(
-            turn,
+            number,
             trees.push_commit(studio.api, studio.bob, studio.repo, made, tree, expected=head),
             studio.acquire(studio.cyn, "f"),
         )
@@ -189,18 +189,18 @@ async def test_a_push_or_somebody_elses_lock(studio: Studio) -> None:
         assert await studio.release(studio.cyn, lock) == ["RELEASED"]
 
 
-async def test_a_push_or_ones_own_release(studio: Studio) -> None:
+async def test_a_push_or_a_release_by_the_same_user(studio: Studio) -> None:
     """With a fence shown, the push is before the release, or stale."""
     head = ""
-    for turn in range(ROUNDS):
-        tree = trees.build({"f": str(turn)})
+    for number in range(ROUNDS):
+        tree = trees.build({"f": str(number)})
         made = trees.commit(tree, *([head] if head else []))
         name = commit_hash(made)
         lock = await studio.take(studio.bob, "f")
         fences = [LockFence(lock_id=lock.id, fence=lock.fence)]
         moves = [trees.update("main", head, name)]
         pushed, released = await at_once(
-            turn,
+            number,
             trees.push(studio.api, studio.bob, studio.repo, [made], moves, [tree], locks=fences),
             studio.release(studio.bob, lock),
         )
@@ -209,13 +209,13 @@ async def test_a_push_or_ones_own_release(studio: Studio) -> None:
         head = head if pushed == "LOCK_STALE" else name
 
 
-async def test_a_repository_that_everybody_wants_leaves_the_others_alone(studio: Studio) -> None:
-    """More callers than the pool has connections wait for one turn; another repository has its own."""
+async def test_a_repository_with_many_callers_leaves_others_alone(studio: Studio) -> None:
+    """More callers than the pool has connections wait for one mutex; another repository has its own."""
     elsewhere = await Studio.open(studio.api)
     connection = await asyncpg.connect(studio.api.dsn)
     try:
-        turn = connection.transaction()
-        await turn.start()
+        change = connection.transaction()
+        await change.start()
         await connection.execute("SELECT take_lock_mutex($1::uuid)", studio.repo.id)
         waiting = [
             asyncio.create_task(studio.acquire(studio.bob, f"p{i}"))
@@ -226,7 +226,7 @@ async def test_a_repository_that_everybody_wants_leaves_the_others_alone(studio:
             async with asyncio.timeout(4):
                 await elsewhere.take(elsewhere.bob, path)
         assert not any(task.done() for task in waiting)
-        await turn.commit()
+        await change.commit()
         results = await asyncio.gather(*waiting)
         fences = [response.results[0].lock.fence for response in results]
         assert len(set(fences)) == len(fences)
