@@ -117,8 +117,14 @@ DROP INDEX idx_sessions_token;
 
 ALTER TABLE api_tokens
     ADD COLUMN repository_ids UUID[]
-        CONSTRAINT api_tokens_repository_ids_check CHECK (cardinality(repository_ids) > 0);
+        CONSTRAINT api_tokens_repository_ids_check CHECK (cardinality(repository_ids) > 0),
+    ADD COLUMN parent_id UUID REFERENCES api_tokens (id) ON DELETE CASCADE,
+    ADD COLUMN generation SMALLINT NOT NULL DEFAULT 0 CHECK (generation BETWEEN 0 AND 7),
+    ADD CONSTRAINT api_tokens_generation_parent_check CHECK ((generation = 0) = (parent_id IS NULL));
 COMMENT ON COLUMN api_tokens.repository_ids IS 'the only repositories it opens; NULL: all of its user''s';
+COMMENT ON COLUMN api_tokens.parent_id IS 'the token that made it, and with which it ends; NULL: a session made it';
+COMMENT ON COLUMN api_tokens.generation IS 'how many tokens stand above it: an access check reads them all';
+CREATE INDEX idx_api_tokens_parent ON api_tokens (parent_id) WHERE parent_id IS NOT NULL;
 DROP INDEX idx_api_tokens_hash;
 
 DROP INDEX idx_ssh_keys_fingerprint;

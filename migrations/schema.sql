@@ -860,6 +860,17 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.token_is_live(p_token_id uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    WITH RECURSIVE chain AS (
+        SELECT t.parent_id, t.revoked_at, t.expires_at FROM api_tokens t WHERE t.id = p_token_id
+        UNION ALL
+        SELECT p.parent_id, p.revoked_at, p.expires_at FROM chain c JOIN api_tokens p ON p.id = c.parent_id
+    )
+    SELECT bool_and(revoked_at IS NULL AND coalesce(expires_at > now(), TRUE)) FROM chain
+$$;
+
 CREATE FUNCTION public.update_repo_stats(p_repo_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -917,10 +928,18 @@ CREATE TABLE public.api_tokens (
     last_used_ip inet,
     revoked_at timestamp with time zone,
     repository_ids uuid[],
+    parent_id uuid,
+    generation smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT api_tokens_generation_check CHECK (((generation >= 0) AND (generation <= 7))),
+    CONSTRAINT api_tokens_generation_parent_check CHECK (((generation = 0) = (parent_id IS NULL))),
     CONSTRAINT api_tokens_repository_ids_check CHECK ((cardinality(repository_ids) > 0))
 );
 
 COMMENT ON COLUMN public.api_tokens.repository_ids IS 'the only repositories it opens; NULL: all of its user''s';
+
+COMMENT ON COLUMN public.api_tokens.parent_id IS 'the token that made it, and with which it ends; NULL: a session made it';
+
+COMMENT ON COLUMN public.api_tokens.generation IS 'how many tokens stand above it: an access check reads them all';
 
 CREATE TABLE public.assets (
     repo_id uuid NOT NULL,
@@ -1882,6 +1901,8 @@ CREATE INDEX audit_log_default_timestamp_idx ON public.audit_log_default USING b
 
 CREATE UNIQUE INDEX events_order_key ON public.events USING btree (xid, id);
 
+CREATE INDEX idx_api_tokens_parent ON public.api_tokens USING btree (parent_id) WHERE (parent_id IS NOT NULL);
+
 CREATE INDEX idx_api_tokens_user ON public.api_tokens USING btree (user_id);
 
 CREATE INDEX idx_assets_mime ON public.assets USING btree (repo_id, mime_type);
@@ -2077,6 +2098,9 @@ ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_announce;
 CREATE TRIGGER users_claim_namespace BEFORE INSERT OR UPDATE OF username ON public.users FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('user', 'username');
 
 CREATE TRIGGER users_stay BEFORE DELETE OR TRUNCATE ON public.users FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_deletion();
+
+ALTER TABLE ONLY public.api_tokens
+    ADD CONSTRAINT api_tokens_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES public.api_tokens(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.api_tokens
     ADD CONSTRAINT api_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -1,6 +1,6 @@
 -- name: credential
 -- The live credential behind a token hash: of an active user, not revoked, not expired; a session also
--- used within the last 30 minutes.
+-- used within the last 30 minutes. A token ends with the token that made it.
 SELECT true AS is_session, s.id, s.user_id, u.username, NULL::text[] AS scopes,
        NULL::uuid[] AS repository_ids,
        s.last_active_at < now() - interval '1 minute' AS touch
@@ -12,7 +12,7 @@ SELECT false, t.id, t.user_id, u.username, t.scopes, t.repository_ids,
        coalesce(t.last_used_at < now() - interval '5 minutes', true)
 FROM api_tokens t JOIN users u ON u.id = t.user_id
 WHERE t.token_hash = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
-  AND u.status = 'active';
+  AND (t.parent_id IS NULL OR token_is_live(t.parent_id)) AND u.status = 'active';
 
 -- name: repository
 -- A repository by id ($2) or by owner and name in lower case ($3, $4), with the right of user $1 on it.

@@ -12,7 +12,7 @@ from dits.auth.v1 import token_service_pb2 as pb
 from services.auth.access.decisions import LocalAccess
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.errors import invalid_field, not_found
+from shared.errors import invalid_field, not_found, unauthenticated
 from shared.formats import credentials
 from shared.records.audit import AuditAction, audit
 from shared.records.idempotency import IdempotentWrites, Repeatable
@@ -28,6 +28,24 @@ DEFAULT_LIFE = timedelta(days=90)
 LONGEST_LIFE = timedelta(days=366)
 MAX_REPOSITORIES = 100
 _UNMINTABLE = frozenset({"site:admin"})
+# How many tokens may stand above a token: each access check reads them all.
+MAX_GENERATION = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The token that makes a token, which ends with it.
+
+    Attributes:
+        repositories: the only ones that it reaches; None = all that its owner reaches.
+        expires: when it ends; None = never.
+        generation: how many tokens stand above it.
+    """
+
+    id: UUID
+    repositories: list[UUID] | None
+    expires: datetime | None
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +55,25 @@ class TokenGrant:
     Attributes:
         name: what its owner calls it.
         scopes: sorted; none is broader than those of the calling credential.
-        expires: when it ends.
+        expires: when it ends, at the latest with its parent.
+        parent: the calling token; None = a session.
     """
 
     name: str
     scopes: list[str]
     expires: datetime
+    parent: Parent | None
 
     @classmethod
-    def parse(cls, request: pb.CreateTokenRequest, caller: Caller) -> Self:
+    def parse(cls, request: pb.CreateTokenRequest, caller: Caller, parent: Parent | None) -> Self:
         """Returns what a request asks for. Raises INVALID_FIELD or SCOPE_MISSING."""
+        if parent is not None and parent.generation >= MAX_GENERATION:
+            raise invalid_field(
+                "authorization", f"a token with {MAX_GENERATION} tokens above it makes no others"
+            )
         name = validation.text("name", request.name, least=1, most=255)
-        return cls(name, _scopes(list(request.scopes), caller), _expiry(request))
+        latest = parent.expires if parent is not None else None
+        return cls(name, _scopes(list(request.scopes), caller), _expiry(request, latest), parent)
 
 
 class TokenService:
@@ -66,8 +91,8 @@ class TokenService:
         self, request: pb.CreateTokenRequest, call: Call
     ) -> pb.CreateTokenResponse:
         """Creates a token that can do no more than the calling credential."""
-        grant = TokenGrant.parse(request, call.caller)
-        repositories = await self._repositories(list(request.repositories), call)
+        grant = TokenGrant.parse(request, call.caller, await self._parent(call.caller))
+        repositories = await self._repositories(list(request.repositories), grant.parent, call)
 
         async def create(connection: Connection) -> pb.CreateTokenResponse:
             return await _create_token(connection, call, grant, repositories)
@@ -105,15 +130,27 @@ class TokenService:
         await self._database.transaction(revoke)
         return pb.RevokeTokenResponse()
 
-    async def _repositories(self, names: list[str], call: Call) -> list[UUID] | None:
+    async def _parent(self, caller: Caller) -> Parent | None:
+        """Returns the token that calls; None for a session."""
+        if caller.is_session:
+            return None
+        row = await self._database.fetchrow(Q.parent, caller.credential_id)
+        if row is None:
+            raise unauthenticated()
+        return Parent(
+            caller.credential_id, row["repository_ids"], row["expires_at"], row["generation"]
+        )
+
+    async def _repositories(
+        self, names: list[str], parent: Parent | None, call: Call
+    ) -> list[UUID] | None:
         """Returns the ids of the repositories that a token is limited to; None = not limited.
 
         A token that is made with a limited token reaches no other repositories, and by default the same.
         """
         validation.count("repositories", names, MAX_REPOSITORIES, least=0)
-        if not names and not call.caller.is_session:
-            row = await self._database.fetchrow(Q.repositories_of, call.caller.credential_id)
-            return row["repository_ids"] if row else None
+        if not names and parent is not None:
+            return parent.repositories
         ids = set()
         for name in names:
             found = await self._access.resolve(call.token, name, 0)
@@ -136,6 +173,8 @@ async def _create_token(
             scopes=grant.scopes,
             expires_at=grant.expires,
             repository_ids=repositories,
+            parent_id=grant.parent.id if grant.parent else None,
+            generation=grant.parent.generation + 1 if grant.parent else 0,
         )
     )
     assert row is not None  # noqa: S101  RETURNING of an INSERT
@@ -162,17 +201,19 @@ def _scopes(asked: list[str], caller: Caller) -> list[str]:
     return sorted(set(asked))
 
 
-def _expiry(request: pb.CreateTokenRequest) -> datetime:
-    """Returns when a new token ends."""
+def _expiry(request: pb.CreateTokenRequest, latest: datetime | None) -> datetime:
+    """Returns when a new token ends, which is not after `latest`."""
     now = datetime.now(UTC)
     if not request.HasField("expire_time"):
-        return now + DEFAULT_LIFE
+        return min(now + DEFAULT_LIFE, latest or datetime.max.replace(tzinfo=UTC))
     try:
         asked = request.expire_time.ToDatetime(UTC)
     except ValueError:
         raise invalid_field("expire_time", "is not a time") from None
     if not now < asked <= now + LONGEST_LIFE:
         raise invalid_field("expire_time", "must be in the future and at most a year ahead")
+    if latest is not None and asked > latest:
+        raise invalid_field("expire_time", "must not be after the end of the calling token")
     return asked
 
 

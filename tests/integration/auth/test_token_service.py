@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import grpc
 import pytest
 from dits.auth.v1.account_service_pb2 import GetMeRequest
+from dits.auth.v1.session_service_pb2 import LogoutRequest
 from dits.auth.v1.token_service_pb2 import (
     CreateTokenRequest,
+    CreateTokenResponse,
     ListTokensRequest,
     RevokeTokenRequest,
 )
@@ -141,3 +146,82 @@ async def test_a_token_may_revoke_itself_and_no_other(api: Api) -> None:
     await api.tokens.RevokeToken(RevokeTokenRequest(token_id=one.token.id), metadata=machine.auth)
     with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
         await api.repositories.ListRepositories(ListRepositoriesRequest(), metadata=machine.auth)
+
+
+async def mint(api: Api, parent: Account, **fields: Any) -> CreateTokenResponse:
+    """Creates a token that can create tokens, with the credential `parent`."""
+    request = CreateTokenRequest(name="x", scopes=["user:write"], **fields)
+    response: CreateTokenResponse = await api.tokens.CreateToken(request, metadata=parent.auth)
+    return response
+
+
+def holder(owner: Account, made: CreateTokenResponse) -> Account:
+    """Returns the account with a token that it made."""
+    return Account(owner.id, owner.username, made.secret)
+
+
+async def test_a_minted_token_expires_with_its_parent_at_the_latest(api: Api) -> None:
+    ada = await api.account()
+    end = datetime.now(UTC) + timedelta(minutes=5)
+    parent = await mint(api, ada, expire_time=end)
+    child = await mint(api, holder(ada, parent))
+    assert child.token.expire_time.ToDatetime(UTC) == end
+    earlier = end - timedelta(minutes=1)
+    child = await mint(api, holder(ada, parent), expire_time=earlier)
+    assert child.token.expire_time.ToDatetime(UTC) == earlier
+    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as refusal:
+        await mint(api, holder(ada, parent), expire_time=end + timedelta(days=300))
+    assert refusal.detail(BadRequest).field_violations[0].field == "expire_time"
+
+
+@pytest.mark.parametrize("ending", ["revoked_at = now()", "expires_at = now()"])
+async def test_minted_tokens_end_with_the_token_above_them(api: Api, ending: str) -> None:
+    ada = await api.account()
+    above = await mint(api, ada)
+    child = await mint(api, holder(ada, above))
+    grandchild = await mint(api, holder(ada, child))
+    other = await mint(api, ada)
+    await api.fetch(f"UPDATE api_tokens SET {ending} WHERE id = $1::uuid", above.token.id)
+    for made in (above, child, grandchild):
+        with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
+            await api.accounts.GetMe(GetMeRequest(), metadata=holder(ada, made).auth)
+    await api.accounts.GetMe(GetMeRequest(), metadata=holder(ada, other).auth)
+    listed = await api.tokens.ListTokens(ListTokensRequest(), metadata=ada.auth)
+    assert [token.id for token in listed.tokens] == [other.token.id]
+
+
+async def test_the_other_services_forget_a_minted_token_when_its_parent_is_revoked(
+    api: Api,
+) -> None:
+    ada = await api.account()
+    request = CreateTokenRequest(name="x", scopes=["user:write", "repo:read"])
+    above = await api.tokens.CreateToken(request, metadata=ada.auth)
+    child = holder(ada, await api.tokens.CreateToken(request, metadata=holder(ada, above).auth))
+    await api.repositories.ListRepositories(ListRepositoriesRequest(), metadata=child.auth)
+    revoke = RevokeTokenRequest(token_id=above.token.id)
+    await api.tokens.RevokeToken(revoke, metadata=ada.auth)
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await api.repositories.ListRepositories(
+                    ListRepositoriesRequest(), metadata=child.auth
+                )
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is StatusCode.UNAUTHENTICATED
+                return
+
+
+async def test_a_token_outlives_the_session_that_made_it(api: Api) -> None:
+    ada = await api.account()
+    made = await mint(api, ada)
+    await api.sessions.Logout(LogoutRequest(), metadata=ada.auth)
+    await api.accounts.GetMe(GetMeRequest(), metadata=holder(ada, made).auth)
+
+
+async def test_a_line_of_tokens_has_an_end(api: Api) -> None:
+    ada = await api.account()
+    made = await mint(api, ada)
+    for _ in range(7):
+        made = await mint(api, holder(ada, made))
+    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
+        await mint(api, holder(ada, made))

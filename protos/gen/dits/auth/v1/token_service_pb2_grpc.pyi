@@ -36,7 +36,8 @@ class TokenServiceStub:
     CreateToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.CreateTokenRequest, _token_service_pb2.CreateTokenResponse]
     """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
     gets SCOPE_MISSING for a scope that it does not have itself. A token that is limited to repositories creates
-    tokens with the same limit or a narrower one.
+    tokens with the same limit or a narrower one. A token that a token creates ends with it, when the creator
+    expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a token.
 
     Errors:
     - REQUEST_ID_REUSED: the request_id was used before with another body.
@@ -49,7 +50,7 @@ class TokenServiceStub:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]
-    """Revokes one of the caller's tokens. Needs a credential; to revoke another token than itself, an API token needs
+    """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another token than itself, an API token needs
     `user:write`. Revoking a revoked token succeeds.
 
     Errors: none beyond the common ones.
@@ -63,7 +64,8 @@ class TokenServiceAsyncStub(TokenServiceStub):
     CreateToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.CreateTokenRequest, _token_service_pb2.CreateTokenResponse]  # type: ignore[assignment]
     """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
     gets SCOPE_MISSING for a scope that it does not have itself. A token that is limited to repositories creates
-    tokens with the same limit or a narrower one.
+    tokens with the same limit or a narrower one. A token that a token creates ends with it, when the creator
+    expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a token.
 
     Errors:
     - REQUEST_ID_REUSED: the request_id was used before with another body.
@@ -76,7 +78,7 @@ class TokenServiceAsyncStub(TokenServiceStub):
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     RevokeToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]  # type: ignore[assignment]
-    """Revokes one of the caller's tokens. Needs a credential; to revoke another token than itself, an API token needs
+    """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another token than itself, an API token needs
     `user:write`. Revoking a revoked token succeeds.
 
     Errors: none beyond the common ones.
@@ -93,7 +95,8 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_token_service_pb2.CreateTokenResponse, _abc.Awaitable[_token_service_pb2.CreateTokenResponse]]:
         """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
         gets SCOPE_MISSING for a scope that it does not have itself. A token that is limited to repositories creates
-        tokens with the same limit or a narrower one.
+        tokens with the same limit or a narrower one. A token that a token creates ends with it, when the creator
+        expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a token.
 
         Errors:
         - REQUEST_ID_REUSED: the request_id was used before with another body.
@@ -118,7 +121,7 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_service_pb2.RevokeTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.RevokeTokenResponse, _abc.Awaitable[_token_service_pb2.RevokeTokenResponse]]:
-        """Revokes one of the caller's tokens. Needs a credential; to revoke another token than itself, an API token needs
+        """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another token than itself, an API token needs
         `user:write`. Revoking a revoked token succeeds.
 
         Errors: none beyond the common ones.
