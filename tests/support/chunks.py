@@ -60,7 +60,7 @@ def plain(chunk: pb.DownloadedChunk) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A repository, and somebody who may write to it."""
+    """A repository, and an account that may write to it."""
 
     api: Api
     who: Account

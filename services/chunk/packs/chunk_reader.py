@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import chain, groupby
-from typing import NamedTuple, TypeAlias, TypeVar
+from itertools import groupby
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 import structlog
@@ -17,8 +17,6 @@ from services.chunk.stores.blob_store import BlobMissing, BlobStore
 from shared.errors import DomainError, chunk_corrupt, dependency_unavailable, not_found
 
 log = structlog.get_logger(__name__)
-
-Encoded = TypeVar("Encoded")
 
 
 class Piece(NamedTuple):
@@ -35,16 +33,11 @@ class Piece(NamedTuple):
     part: slice | None
 
 
-class ReadPiece(NamedTuple):
-    """A piece with its bytes, or with the reason why they cannot be sent."""
-
-    piece: Piece
-    data: bytes | memoryview
-    error: DomainError | None
-
-
-# Makes what is sent of read pieces; runs in the thread that has verified them.
-Encode: TypeAlias = Callable[[Sequence[ReadPiece]], Encoded]
+# Takes a piece with its bytes, or with the reason why they cannot be sent. Returns what is sent for it, in
+# parts. Runs in the thread that has verified the piece.
+EncodePiece: TypeAlias = Callable[
+    [Piece, bytes | memoryview, DomainError | None], Iterable[bytes | memoryview]
+]
 
 
 class ChunkReader:
@@ -55,16 +48,16 @@ class ChunkReader:
         self._extents = extents
 
     async def read_pieces(
-        self, repository_id: UUID, pieces: Iterable[Piece], encode: Encode[Encoded]
-    ) -> list[Encoded]:
-        """Returns what `encode` makes of the pieces, which are sorted by extent, pack by pack."""
+        self, repository_id: UUID, pieces: Iterable[Piece], encode: EncodePiece
+    ) -> list[bytes]:
+        """Returns the encoded pieces, which are sorted by extent, pack by pack."""
         runs = groupby(pieces, key=lambda piece: piece.extent[:2])
         reading = [self._read_pack(repository_id, list(run), encode) for _, run in runs]
-        return list(chain.from_iterable(await asyncio.gather(*reading)))
+        return await asyncio.gather(*reading)
 
     async def _read_pack(
-        self, repository_id: UUID, run: Sequence[Piece], encode: Encode[Encoded]
-    ) -> list[Encoded]:
+        self, repository_id: UUID, run: Sequence[Piece], encode: EncodePiece
+    ) -> bytes:
         """Reads pieces that lie in one pack."""
         bucket, pack_key = run[0].extent[:2]
         store = self._stores.get(bucket)
@@ -80,37 +73,35 @@ class ChunkReader:
             return await self._read_moved(repository_id, run, encode)
         for extent, cause in damaged:
             _raise_alarm(extent, cause)
-        return [encoded]
+        return encoded
 
     async def _read_moved(
-        self, repository_id: UUID, run: Sequence[Piece], encode: Encode[Encoded]
-    ) -> list[Encoded]:
+        self, repository_id: UUID, run: Sequence[Piece], encode: EncodePiece
+    ) -> bytes:
         """Reads pieces of a vanished pack from where they lie now, unless they are lost."""
         digests = {piece.extent.digest for piece in run}
         extents = await self._extents.locate_chunks(repository_id, digests)
-        encoded: list[Encoded] = []
+        parts: list[bytes | memoryview] = []
         for piece in run:
             digest = piece.extent.digest
             extent = extents.get(digest)
             if extent is None:
-                error = not_found("chunk", digest.hex())
-                encoded.append(encode([ReadPiece(piece, b"", error)]))
+                parts += encode(piece, b"", not_found("chunk", digest.hex()))
             elif extent == piece.extent:
                 _raise_alarm(extent, "the object is missing")
-                error = chunk_corrupt(digest.hex())
-                encoded.append(encode([ReadPiece(piece, b"", error)]))
+                parts += encode(piece, b"", chunk_corrupt(digest.hex()))
             else:
                 moved = piece._replace(extent=extent)
-                encoded += await self._read_pack(repository_id, [moved], encode)
-        return encoded
+                parts.append(await self._read_pack(repository_id, [moved], encode))
+        return b"".join(parts)
 
 
 def _verify_and_encode(
-    run: Sequence[Piece], encode: Encode[Encoded], stored: Sequence[memoryview]
-) -> tuple[Encoded, list[tuple[Extent, str]]]:
+    run: Sequence[Piece], encode: EncodePiece, stored: Sequence[memoryview]
+) -> tuple[bytes, list[tuple[Extent, str]]]:
     """Returns the encoded pieces; and which of them are damaged, and how."""
     opener = ChunkOpener()
-    pieces: list[ReadPiece] = []
+    parts: list[bytes | memoryview] = []
     damaged: list[tuple[Extent, str]] = []
     for piece, data in zip(run, stored, strict=True):
         extent, _, part = piece
@@ -118,10 +109,10 @@ def _verify_and_encode(
             plain = opener.open_chunk(Chunk(extent.digest, extent.size, extent.compression, data))
         except ContentMismatch as mismatch:
             damaged.append((extent, str(mismatch)))
-            pieces.append(ReadPiece(piece, b"", chunk_corrupt(extent.digest.hex())))
+            parts += encode(piece, b"", chunk_corrupt(extent.digest.hex()))
         else:
-            pieces.append(ReadPiece(piece, data if part is None else plain[part], None))
-    return encode(pieces), damaged
+            parts += encode(piece, data if part is None else plain[part], None)
+    return b"".join(parts), damaged
 
 
 def _raise_alarm(extent: Extent, cause: str) -> None:

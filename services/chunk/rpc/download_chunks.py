@@ -11,7 +11,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from services.chunk.catalog.access_times import AccessTimes
 from services.chunk.catalog.extents import Extent, Extents
 from services.chunk.packs.chunk_reader import ChunkReader, Piece
-from services.chunk.rpc.response_encoder import EncodedResponse, encode_pieces, make_failed_chunk
+from services.chunk.rpc.response_encoder import EncodedResponse, encode_piece, make_failed_chunk
 from services.chunk.runtime.read_ahead import ReadAhead
 from shared.errors import not_found, range_beyond_end
 
@@ -57,7 +57,7 @@ class Downloads:
                         yield response
 
     async def _read_message(self, repository_id: UUID, pieces: Sequence[Piece]) -> EncodedResponse:
-        return EncodedResponse(await self._reader.read_pieces(repository_id, pieces, encode_pieces))
+        return EncodedResponse(await self._reader.read_pieces(repository_id, pieces, encode_piece))
 
 
 def _resolve_positions(

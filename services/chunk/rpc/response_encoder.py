@@ -7,11 +7,9 @@ and a thread can do it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
-from services.chunk.packs.chunk_reader import ReadPiece
+from services.chunk.packs.chunk_reader import Piece
 from services.chunk.rpc.compression import WIRE_NAMES
 from shared.errors import DomainError
 
@@ -24,7 +22,7 @@ class EncodedResponse:
     """A response in its wire form; to the request chain it looks like a message."""
 
     def __init__(self, parts: list[bytes]) -> None:
-        """Takes what `encode_pieces` returned, or the parts from `encode_chunk`."""
+        """Takes what `encode_chunk` returned for each chunk; such parts may have been joined before."""
         self._bytes = parts[0] if len(parts) == 1 else b"".join(parts)
 
     def SerializeToString(self) -> bytes:
@@ -32,17 +30,16 @@ class EncodedResponse:
         return self._bytes
 
 
-def encode_pieces(pieces: Iterable[ReadPiece]) -> bytes:
-    """Returns the elements of `chunks` for read pieces, encoded."""
-    parts: list[bytes | memoryview] = []
-    for (extent, position, part), data, error in pieces:
-        if error is not None:
-            parts += encode_chunk(make_failed_chunk(position, extent.digest, error))
-            continue
-        chunk = pb.DownloadedChunk(index=position, size=extent.size)
-        chunk.compression = WIRE_NAMES[extent.compression] if part is None else pb.COMPRESSION_NONE
-        parts += encode_chunk(chunk, data)
-    return b"".join(parts)
+def encode_piece(
+    piece: Piece, data: bytes | memoryview, error: DomainError | None
+) -> tuple[bytes, bytes | memoryview]:
+    """Returns the element of `chunks` for a piece, in two parts: its bytes, or why they cannot be sent."""
+    extent, position, part = piece
+    if error is not None:
+        return encode_chunk(make_failed_chunk(position, extent.digest, error))
+    compression = WIRE_NAMES[extent.compression] if part is None else pb.COMPRESSION_NONE
+    chunk = pb.DownloadedChunk(index=position, size=extent.size, compression=compression)
+    return encode_chunk(chunk, data)
 
 
 def encode_chunk(

@@ -85,7 +85,7 @@ async def test_a_deadline_that_passes(api: Api, settings: Settings) -> None:
             await call.read()
         assert failure.value.code() == StatusCode.DEADLINE_EXCEEDED
     await settle(before)
-    # The complete pack was finalized when it could be; that nobody waits for it does no harm.
+    # The complete pack was finalized when it could be; no harm is done if no call waits for it.
     await assert_stored(api, settings)
 
 

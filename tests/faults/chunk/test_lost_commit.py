@@ -22,7 +22,7 @@ class Cut(Enum):
 
     NOTHING = 0
     REQUEST = 1  # it never arrives
-    REPLY = 2  # it succeeds, and nobody hears of it
+    REPLY = 2  # it succeeds, and the reply is lost
 
 
 class Proxy:
@@ -141,7 +141,7 @@ async def test_a_database_that_stays_away(
     await shelf.get(data)
 
 
-async def test_a_pack_that_was_announced_unheard(
+async def test_the_reply_to_an_announcement_is_lost(
     api: Api, settings: Settings, proxy: Proxy
 ) -> None:
     shelf = await Shelf.open(api)
@@ -154,14 +154,14 @@ async def test_a_pack_that_was_announced_unheard(
     await shelf.get(data)
 
 
-async def test_a_pack_that_was_not_needed_unheard(
+async def test_the_reply_to_an_unneeded_pack_is_lost(
     api: Api, settings: Settings, proxy: Proxy
 ) -> None:
     shelf, elsewhere = await Shelf.open(api), await Shelf.open(api)
     data = some()
     await shelf.put(data)
     proxy.cut(Cut.REPLY, "DELETE FROM packs WHERE key = $1 RETURNING")
-    # Its row is gone, which looks as if the sweeper had taken it: the client has to send again.
+    # Its row is gone, as if the sweep had dropped it: the client has to send again.
     with refused(StatusCode.ABORTED, "UPLOAD_EXPIRED"):
         await elsewhere.put(data)
     await assert_stored(api, settings)

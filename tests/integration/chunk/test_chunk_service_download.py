@@ -72,7 +72,7 @@ async def test_what_is_not_there_is_reported_in_its_place(api: Api) -> None:
     assert await shelf.missing(there, here, nowhere) == [True, False, True]
 
 
-async def test_anybody_may_read_what_is_public(api: Api) -> None:
+async def test_everyone_may_read_what_is_public(api: Api) -> None:
     ada = await api.account()
     shelf = Shelf(api, ada, await api.repository(ada, visibility=Visibility.VISIBILITY_PUBLIC))
     data = some()

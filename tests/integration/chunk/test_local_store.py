@@ -89,7 +89,7 @@ async def test_a_cancelled_write_has_ended_when_its_caller_goes_on(
 ) -> None:
     writer = store.open_writer(KEY)
     await writer.write_parts([b"head"])
-    # A pipe that is full holds the writing thread until somebody reads.
+    # A pipe that is full holds the writing thread until the test reads.
     reading, writing = os.pipe()
     file = writer._file  # type: ignore[attr-defined]
     os.dup2(writing, file)

@@ -10,7 +10,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.catalog.extents import Extents
 from services.chunk.packs.chunk_reader import ChunkReader, Piece
-from services.chunk.rpc.response_encoder import EncodedResponse, encode_pieces
+from services.chunk.rpc.response_encoder import EncodedResponse, encode_piece
 from services.chunk.server import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
@@ -57,13 +57,13 @@ async def test_a_chunk_that_moves_between_lookup_and_reading(
         await connection.execute("DELETE FROM packs WHERE key = $1", old)
     await store.delete_object(old)
     reader = ChunkReader({store.bucket: store}, extents)
-    parts = await reader.read_pieces(repository_id, [Piece(extent, 0, None)], encode_pieces)
+    parts = await reader.read_pieces(repository_id, [Piece(extent, 0, None)], encode_piece)
     message = pb.DownloadChunksResponse.FromString(EncodedResponse(parts).SerializeToString())
     assert [item.data for item in message.chunks] == [data]
     await shelf.get(data)
     await assert_stored(api, settings)
     # The repository loses the chunk, and then the object goes.
     await api.fetch("DELETE FROM chunk_refs")
-    parts = await reader.read_pieces(repository_id, [Piece(extent, 7, None)], encode_pieces)
+    parts = await reader.read_pieces(repository_id, [Piece(extent, 7, None)], encode_piece)
     message = pb.DownloadChunksResponse.FromString(EncodedResponse(parts).SerializeToString())
     assert [(item.index, reason(item)) for item in message.chunks] == [(7, "NOT_FOUND")]

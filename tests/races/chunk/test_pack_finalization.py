@@ -71,7 +71,7 @@ async def test_the_sweep_comes_first(
         assert await reaper.reap_objects() == 1
     with refused(StatusCode.ABORTED, "UPLOAD_EXPIRED"):
         await upload
-    # For all that the upload knows, its object came after the reaper: it is queued once more.
+    # The upload cannot know whether its object came after the reaper: it is queued once more.
     assert await shelf.missing(data) == [True]
     await assert_stored(api, settings)
     await reaper.reap_objects()
@@ -116,7 +116,7 @@ async def test_the_upload_comes_first(api: Api, settings: Settings, sweep: OpenP
 
 
 async def test_chunks_that_are_there_are_locked_in_order(api: Api, settings: Settings) -> None:
-    """Against the collector, who takes what nobody has locked, and against deadlocks."""
+    """Against the collector, which takes what is not locked, and against deadlocks."""
     shelf, elsewhere = await Shelf.open(api), await Shelf.open(api)
     low, middle, high = sorted((some() for _ in range(3)), key=digest)
     await shelf.put(low, middle, high)
