@@ -11,7 +11,7 @@ from dits.common.v1.event_pb2 import BranchPayload, EventType, PushPayload
 
 from services.repo.history import ancestry, change_rules
 from services.repo.history.ancestry import Node
-from services.repo.history.diff import Changes, Trees
+from services.repo.history.diff import Trees
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import (
@@ -88,19 +88,18 @@ async def update_branch(connection: Connection, call: Call, update: BranchUpdate
     """
     repository_id = call.repository.id
     rules = await change_rules.lock_repository(connection, repository_id)
-    heads = await read_heads(connection, repository_id, [update.branch])
+    rows = await read_branches(connection, repository_id, [update.branch])
     nodes = await ancestry.read_nodes(connection, repository_id, [update.expected, update.new])
     if update.new not in nodes:
         raise not_found("commit", update.new)
-    if update.branch not in heads:
+    if update.branch not in rows:
         raise not_found("branch", update.branch)
-    trees = Trees(connection, repository_id, {})
-    changes = Changes()
-    if update.must_move(heads[update.branch]):
+    if update.must_move(rows[update.branch]["head_commit"]):
+        trees = Trees(connection, repository_id, {})
         changes = await trees.find_changes(nodes[update.expected].tree, nodes[update.new].tree)
-    await change_rules.check_changes(connection, call, rules, changes, trees)
-    await change_rules.release_locks(connection, call, changes.paths)
-    rows = await move_branches(connection, call, [update], nodes)
+        await change_rules.check_changes(connection, call, rules, changes, trees)
+        await change_rules.release_locks(connection, call, changes.paths)
+        rows = await move_branches(connection, call, [update], nodes)
     await announce_push(connection, call, [update])
     return rows[update.branch]
 
@@ -125,12 +124,21 @@ async def delete_branch(connection: Connection, call: Call, name: str, expected:
     await emit(connection, call, EventType.EVENT_TYPE_BRANCH_DELETED, repository_id, payload)
 
 
-async def read_heads(
+async def read_branches(
     connection: Connection, repository_id: UUID, names: Sequence[str]
-) -> dict[str, str]:
-    """Returns where some branches are now, without a lock; those that exist."""
-    rows = await connection.fetch(Q.heads, repository_id, names)
-    return {row["name"]: row["head_commit"] for row in rows}
+) -> dict[str, Row]:
+    """Returns the rows of some branches by name, without a lock; those that exist."""
+    rows = await connection.fetch(Q.branches, repository_id, names)
+    return {row["name"]: row for row in rows}
+
+
+async def find_moves(
+    connection: Connection, repository_id: UUID, updates: Sequence[BranchUpdate]
+) -> list[BranchUpdate]:
+    """Returns those of the updates whose branches are not there yet. Raises HEAD_MOVED."""
+    rows = await read_branches(connection, repository_id, [update.branch for update in updates])
+    heads = {name: row["head_commit"] for name, row in rows.items()}
+    return [update for update in updates if update.must_move(heads.get(update.branch, ""))]
 
 
 async def move_branches(
@@ -138,8 +146,8 @@ async def move_branches(
 ) -> dict[str, Row]:
     """Moves or creates branches, all or none; returns their rows by name.
 
-    `updates` are sorted by name; `graph` has the commits that are not in the database yet. Raises
-    HEAD_MOVED, BRANCH_PROTECTED, NOT_FAST_FORWARD.
+    `updates` are sorted by name, and their changes are checked; `graph` has the commits that are not
+    in the database yet. Raises HEAD_MOVED, BRANCH_PROTECTED, NOT_FAST_FORWARD.
     """
     repository_id = call.repository.id
     names = [update.branch for update in updates]

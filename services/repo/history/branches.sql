@@ -1,6 +1,7 @@
--- name: heads
--- Where some branches are, without a lock.
-SELECT name, head_commit FROM branches WHERE repo_id = $1 AND name = ANY ($2::text[]);
+-- name: branches
+-- Some branches, without a lock.
+SELECT name, head_commit, is_default, created_by, created_at, updated_at FROM branches
+WHERE repo_id = $1 AND name = ANY ($2::text[]);
 
 -- name: lock_branches
 -- Locks some branches, in order, and returns them.

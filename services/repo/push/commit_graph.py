@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from services.repo.history.ancestry import Node, read_nodes
@@ -41,16 +41,11 @@ async def build_graph(connection: Connection, repository_id: UUID, push: Push) -
 
 
 async def find_push_changes(
-    push: Push, heads: Mapping[str, str], graph: Mapping[str, Node], trees: Trees
+    push: Push, moves: Iterable[BranchUpdate], graph: Mapping[str, Node], trees: Trees
 ) -> Changes:
-    """Returns what a push changes, by path, on all the branches it moves. Raises HEAD_MOVED.
-
-    `heads` says where the branches are.
-    """
+    """Returns what a push changes, by path, on all the branches it moves."""
     changes = Changes()
-    for update in push.updates:
-        if not update.must_move(heads.get(update.branch, "")):
-            continue
+    for update in moves:
         if update.expected:
             old, new = graph[update.expected].tree, graph[update.new].tree
             changes.add(await trees.find_changes(old, new))

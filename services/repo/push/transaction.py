@@ -5,7 +5,7 @@ from __future__ import annotations
 from dits.repo.v1.commit_service_pb2 import PushResponse, RefState
 
 from services.repo.history.ancestry import insert_commits
-from services.repo.history.branches import announce_push, move_branches, read_heads
+from services.repo.history.branches import announce_push, find_moves, move_branches
 from services.repo.history.change_rules import (
     check_changes,
     check_fences,
@@ -26,10 +26,10 @@ async def apply_push(connection: Connection, call: Call, prepared: PreparedPush)
     push, repository_id = prepared.push, call.repository.id
     rules = await lock_repository(connection, repository_id)
     counts = await lock_manifests(connection, repository_id, push)
-    heads = await read_heads(connection, repository_id, [u.branch for u in push.updates])
+    moves = await find_moves(connection, repository_id, push.updates)
     graph = await build_graph(connection, repository_id, push)
     trees = Trees(connection, repository_id, push.manifests)
-    changes = await find_push_changes(push, heads, graph, trees)
+    changes = await find_push_changes(push, moves, graph, trees)
     manifests = await insert_manifests(
         connection, repository_id, prepared, counts, changes.predecessors
     )
@@ -38,7 +38,7 @@ async def apply_push(connection: Connection, call: Call, prepared: PreparedPush)
     await check_changes(connection, call, rules, changes, trees)
     await check_fences(connection, call, push.locks)
     released = await release_locks(connection, call, changes.paths)
-    await move_branches(connection, call, push.updates, graph)
+    await move_branches(connection, call, moves, graph)
     size = sum(asset.file.size for asset in assets)
     await announce_push(
         connection, call, push.updates, commits=commits, assets=len(assets), size=size

@@ -98,6 +98,27 @@ async def test_a_branch_that_is_deleted_between_the_two_reads(api: Api, commits:
             assert (await branches.update("side", first, second)).head == second
 
 
+@pytest.mark.parametrize("pushes", [True, False])
+async def test_a_move_that_was_done_before_is_not_done_again(api: Api, pushes: bool) -> None:
+    """Nothing was to check when the branch was found at its new commit, so nothing may move later."""
+    branches = await Branches.open(api)
+    first = await branches.save("1")
+    second = await branches.save("2", parent=first)
+    connection = await asyncpg.connect(api.dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("UPDATE branches SET head_commit = $1", first)
+            if pushes:
+                moves = [update("main", first, second)]
+                answer = await push(api, branches.who, branches.repository, [], moves)
+                assert answer.refs[0].head == second
+            else:
+                assert (await branches.update("main", first, second)).head == second
+    finally:
+        await connection.close()
+    assert (await branches.get()).head == first
+
+
 @pytest.mark.parametrize("at", ["the same commit", "another commit", "none"])
 async def test_a_branch_that_another_call_is_creating(api: Api, at: str) -> None:
     branches = await Branches.open(api)
