@@ -46,11 +46,11 @@ def _new_workspace(folder: Path, state: WorkspaceState) -> Workspace:
         folder.mkdir(parents=True, exist_ok=True)
         if not any(folder.iterdir()):
             workspace = Workspace.create(folder, state)
-            workspace.checkout_marker.touch()
+            workspace.journal.start()
             return workspace
     except OSError as error:
         raise os_error(error, "make folder", str(folder)) from error
     started = Workspace.open(folder)
-    if started is not None and started.checkout_marker.exists() and started.state == state:
+    if started is not None and started.journal.exists() and started.state == state:
         return started
     raise ClientError(f'"{folder}" is not empty')

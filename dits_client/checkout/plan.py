@@ -1,6 +1,6 @@
 """The steps of a checkout, and the local changes that prevent it. Pure: changes in, steps out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dits.repo.v1.manifest_pb2 import Entry
@@ -31,31 +31,72 @@ class CheckoutPlan:
         ]
 
 
+@dataclass(slots=True)
+class InterruptedCheckouts:
+    """What checkouts that did not reach their end may have left in the folder."""
+
+    # False = there were none.
+    happened: bool = False
+    # By path: the entries that these checkouts were to bring; None = they were to remove the path.
+    written: Mapping[str, Sequence[Entry | None]] = field(default_factory=dict)
+
+    def may_have_left(self, change: Change) -> bool:
+        """Return whether a difference from the last complete checkout is none by the user."""
+        if change.new is None:
+            return self.happened
+        return change.new in self.written.get(change.path, ())
+
+    def are_to_undo(self, change: Change) -> bool:
+        """Return whether these checkouts made a change."""
+        return change.new in self.written.get(change.path, ())
+
+
+NONE_INTERRUPTED = InterruptedCheckouts()
+
+
 def make_plan(
-    upstream: Iterable[Change], local: Iterable[Change], *, force: bool, again: bool = False
+    upstream: Iterable[Change],
+    local: Iterable[Change],
+    *,
+    force: bool,
+    interrupted: InterruptedCheckouts = NONE_INTERRUPTED,
 ) -> CheckoutPlan:
     """Return the plan for changes upstream and in the folder, both since the same tree.
 
-    Paths that are up to date are not written. With `force` local changes are overwritten. With `again` the
-    last checkout was interrupted, so that missing files are not changes by the user.
+    Paths that are up to date are not written. With `force` all local changes are overwritten, and missing
+    files brought back. What interrupted checkouts left is not a change by the user.
     """
-    here = {change.path: change.new for change in local}
+    here = {change.path: change for change in local}
+    coming = {change.path: change for change in upstream}
     result = CheckoutPlan()
-    for path, old, new in upstream:
-        is_here = here.get(path, old)
-        if is_here == new:
+    for path, old, new in (*coming.values(), *_list_undone(here, coming, interrupted, force)):
+        change = here.get(path)
+        if (old if change is None else change.new) == new:
             result.same.add(path)
             continue
-        if path in here and not force and not (is_here is None and again):
+        if change is not None and not force and not interrupted.may_have_left(change):
             result.conflicts.append(path)
         elif new is None:
             result.removals.append(path)
         else:
             _check_reserved(path)
             result.writes[path] = new
-    _find_obstacles(result, here, force)
+    _find_obstacles(result, {path: change.new for path, change in here.items()}, force)
     result.conflicts = sorted(set(result.conflicts))
     return result
+
+
+def _list_undone(
+    here: Mapping[str, Change],
+    coming: Mapping[str, Change],
+    interrupted: InterruptedCheckouts,
+    force: bool,
+) -> Iterator[Change]:
+    """Yield a way back for each local change to undo on a path that did not change upstream."""
+    for path, change in here.items():
+        is_forced = force and change.old is not None
+        if path not in coming and (is_forced or interrupted.are_to_undo(change)):
+            yield Change(path, change.old, change.old)
 
 
 def _find_obstacles(result: CheckoutPlan, here: dict[str, Entry | None], force: bool) -> None:

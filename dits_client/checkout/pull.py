@@ -19,7 +19,7 @@ def pull_folder(
     """Bring the folder to the head of its branch.
 
     Local changes stay. Raises ConflictError, and changes nothing, if the same paths changed on the branch;
-    with `force` these local changes are overwritten.
+    with `force` every file of the commit is written as the commit has it, and new files stay.
     """
     started = time.monotonic()
     workspace = Workspace.locate(folder)

@@ -1,11 +1,13 @@
 """The steps of clone and pull: they bring a folder from one commit to another."""
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
+
+from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.checkout.apply_plan import CheckoutSite, WriteResult, apply_plan
 from dits_client.checkout.local_chunks import LocalChunks
-from dits_client.checkout.plan import CheckoutPlan, make_plan
+from dits_client.checkout.plan import CheckoutPlan, InterruptedCheckouts, make_plan
 from dits_client.checkout.report import CheckoutReport
 from dits_client.content.manifest import (
     Change,
@@ -19,6 +21,7 @@ from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.download import Downloader
 from dits_client.workspace.index import DIRECTORY_STAT, UNKNOWN_STAT, DirectoryRecord, Index
+from dits_client.workspace.journal import CheckoutTarget
 from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.trees import Trees
@@ -39,17 +42,23 @@ class FolderUpdate:
         self._progress = progress or Progress()
         self._index = workspace.load_index()
         self._repository = repository
-        self._trees = Trees(self._index.objects, lambda: repository, self._state.head)
+        self._journal = workspace.journal
+        self._targets = self._journal.list_targets()
+        commits = (self._state.head, *(target.commit for target in self._targets))
+        self._trees = Trees(self._index.objects, lambda: repository, *commits)
 
     def close(self) -> None:
         """Close the index."""
         self._index.close()
 
     def apply(self, commit: str, *, force: bool) -> CheckoutReport:
-        """Bring the folder to a commit; the state moves last."""
-        again = self._workspace.checkout_marker.exists()
-        if not commit or (commit == self._state.head and not again):
-            self._workspace.checkout_marker.unlink(missing_ok=True)
+        """Bring the folder to a commit; the state moves last.
+
+        With `force`, every file of the commit is then as the commit has it.
+        """
+        again = self._journal.exists()
+        if not commit or (commit == self._state.head and not again and not force):
+            self._journal.remove()
             return self._report(CheckoutPlan(), WriteResult())
         base = bytes.fromhex(self._state.tree) or None
         snapshot = Snapshot(self._workspace.root, self._index, self._progress.warn)
@@ -59,11 +68,12 @@ class FolderUpdate:
         _, tree = self._trees.fetch_tree(commit, have)
         upstream = list(compare_trees(self._trees.load_manifest, base, tree))
         local = list(compare_trees(self._trees.load_manifest, base, snapshot.tree))
-        todo = make_plan(upstream, local, force=force, again=again)
+        interrupted = InterruptedCheckouts(again, self._list_written(base))
+        todo = make_plan(upstream, local, force=force, interrupted=interrupted)
         if todo.conflicts:
             raise _conflict(todo.conflicts)
         _check_spelling(snapshot, todo)
-        self._workspace.checkout_marker.touch()
+        self._start(commit, tree)
         self._clean(snapshot)
         site = CheckoutSite(
             self._workspace.root,
@@ -78,6 +88,27 @@ class FolderUpdate:
         known = {path: stat for path, stat in found.items() if path not in changed}
         self._settle(commit, tree, known | written.stats)
         return self._report(todo, written)
+
+    def _list_written(self, base: bytes | None) -> dict[str, list[Entry | None]]:
+        """Return what interrupted checkouts were to bring, by path."""
+        written: dict[str, list[Entry | None]] = {}
+        for target in self._targets:
+            tree = bytes.fromhex(target.tree)
+            # If the branch was moved by force, the server may have deleted the commit.
+            with suppress(ClientError):
+                for path, _, new in compare_trees(self._trees.load_manifest, base, tree):
+                    written.setdefault(path, []).append(new)
+        return written
+
+    def _start(self, commit: str, tree: bytes) -> None:
+        """Prepare for an interruption: note the commit, and keep what was read and fetched."""
+        self._journal.add_target(CheckoutTarget(commit, tree.hex()))
+        trees = (bytes.fromhex(target.tree) for target in self._journal.list_targets())
+        keep: set[bytes] = set()
+        for name in (bytes.fromhex(self._state.tree), *trees):
+            with suppress(ClientError):
+                keep |= self._trees.list_manifests(name) if name else set()
+        self._workspace.save_index(self._index, keep, recipes=True)
 
     def _clean(self, snapshot: Snapshot) -> None:
         """Remove files that a killed checkout did not finish."""
@@ -103,7 +134,7 @@ class FolderUpdate:
         self._workspace.save_index(self._index, set(), recipes=False)
         self._state.head, self._state.tree = commit, tree.hex()
         self._workspace.save()
-        self._workspace.checkout_marker.unlink(missing_ok=True)
+        self._journal.remove()
 
     def _report(self, todo: CheckoutPlan, written: WriteResult) -> CheckoutReport:
         return CheckoutReport(

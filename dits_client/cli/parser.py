@@ -97,7 +97,11 @@ def _add_folder_commands(commands: Commands) -> None:
         "--force", action="store_true", help="remove other people's commits from the branch"
     )
     pull = _add_command(commands, "pull", "folder", "Bring the folder to the state of its branch.")
-    pull.add_argument("--force", action="store_true", help="overwrite local changes")
+    pull.add_argument(
+        "--force",
+        action="store_true",
+        help="overwrite local changes, and bring back missing files; new files stay",
+    )
     status = _add_command(commands, "status", "folder", "Show what changed in the folder.")
     for command in (clone, push, pull, status):
         command.add_argument("--json", action="store_true", help="print a summary as JSON")

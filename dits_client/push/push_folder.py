@@ -56,6 +56,10 @@ def push_folder(
         raise ClientError(f"the commit cannot be made: {error.description}") from None
     workspace = _open_workspace(folder, client, repository)
     with workspace.lock():
+        if workspace.journal.exists():
+            raise ClientError(
+                "a clone or pull was interrupted in this folder: run `dits pull` first"
+            )
         wanted = PushOptions(message, branch or workspace.state.branch, force, author)
         work = _Push(workspace, client, progress or Progress())
         try:

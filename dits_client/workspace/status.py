@@ -36,6 +36,8 @@ def compare_folder(
     progress = progress or Progress()
     workspace = Workspace.locate(folder)
     with workspace.lock():
+        if workspace.journal.exists():
+            progress.warn("a clone or pull was interrupted: `dits pull` completes it")
         state, index = workspace.state, workspace.load_index()
         trees = Trees(index.objects, lambda: _open_repository(connect, state), state.head)
         base = bytes.fromhex(state.tree) or None

@@ -23,21 +23,20 @@ class Trees:
     """The manifests of one repository; `connect` is called only if the server is needed."""
 
     def __init__(
-        self, objects: Objects, connect: "Callable[[], RepositoryClient]", head: str
+        self, objects: Objects, connect: "Callable[[], RepositoryClient]", *commits: str
     ) -> None:
+        """Take the commits whose whole trees are fetched, each once, if a manifest is missing here."""
         self._objects = objects
         self._connect = connect
-        # A commit whose whole tree is fetched, once, if a manifest is missing here.
-        self._head = head
+        self._commits = [commit for commit in commits if commit]
 
     def load_manifest(self, manifest_hash: bytes) -> bytes:
         """Return a manifest. Raises ClientError if neither the index nor the server has it."""
         content = self._objects.get(manifest_hash)
         if content is None and manifest_hash == EMPTY_HASH:
             return b""
-        if content is None and self._head:
-            revision, self._head = self._head, ""
-            self.fetch_tree(revision)
+        while content is None and self._commits:
+            self.fetch_tree(self._commits.pop(0))
             content = self._objects.get(manifest_hash)
         if content is None:
             raise ClientError(

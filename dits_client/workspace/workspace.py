@@ -12,6 +12,7 @@ from typing import Self
 from dits_client.atomic_file import replace_file
 from dits_client.errors import ClientError, os_error
 from dits_client.workspace.index import Index
+from dits_client.workspace.journal import CheckoutJournal
 from dits_client.workspace.scan import OWN_DIRECTORY
 
 
@@ -79,9 +80,9 @@ class Workspace:
         return self.own_directory / "index"
 
     @property
-    def checkout_marker(self) -> Path:
-        """A file that exists while a checkout runs, and after one that was interrupted."""
-        return self.own_directory / "checkout"
+    def journal(self) -> CheckoutJournal:
+        """The journal of a checkout that runs or was interrupted."""
+        return CheckoutJournal(self.own_directory / "checkout")
 
     def save(self) -> None:
         """Write the state durably."""

@@ -99,9 +99,12 @@ class Person:
 
 
 class Proxy:
-    """Passes TCP connections on, and breaks them when `budget` bytes have passed."""
+    """Passes TCP connections on, and breaks them when `budget` bytes have passed.
 
-    def __init__(self, target: str) -> None:
+    With `stall`, a connection that breaks stays open in both directions, and nothing passes any more.
+    """
+
+    def __init__(self, target: str, *, stall: bool = False) -> None:
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -109,6 +112,8 @@ class Proxy:
         # None = never break; after a break the next connection has the next budget.
         self.budgets: list[int] = []
         self.breaks = 0
+        self._stall = stall
+        self._ended = threading.Event()
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -116,6 +121,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -123,15 +129,21 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._target)
+                stalled = threading.Event()
                 for one, other in ((client, server), (server, client)):
-                    threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
+                    ends = (one, other, stalled)
+                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
 
-    def _pass(self, one: socket.socket, other: socket.socket) -> None:
+    def _pass(self, one: socket.socket, other: socket.socket, stalled: threading.Event) -> None:
+        data = b""
         with suppress(OSError):
             while data := one.recv(1 << 16):
-                if self._spend(len(data)):
+                if stalled.is_set() or self._spend(len(data)):
                     break
                 other.sendall(data)
+        if self._stall and data:
+            stalled.set()
+            self._ended.wait()
         for end in (one, other):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

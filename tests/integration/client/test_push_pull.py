@@ -99,7 +99,8 @@ async def test_local_changes_are_kept_or_named(ada: Person, film: str) -> None:
     await ada.clone(film, "two")
     write(ada.home / "one", {"a": b"11", "new/x": b"x", "e": None, "c/d": b"33"})
     head = (await ada.push("one")).commit
-    mine: Files = {"a": b"mine", "new": b"in the way", "e": b"mine too", "b": b"kept", "c/d": b"33"}
+    mine: Files = {"a": b"mine", "new": b"in the way", "e": b"mine too", "b": b"2b", "c/d": b"33"}
+    mine = {**mine, "f": b"kept"}
     write(ada.home / "two", mine)
     with pytest.raises(ConflictError) as caught:
         await ada.pull("two")
@@ -108,11 +109,10 @@ async def test_local_changes_are_kept_or_named(ada: Person, film: str) -> None:
     report = await ada.pull("two", force=True)
     assert report.commit == head
     here = read(ada.home / "two")
-    assert here.pop("b") == (0o644, b"kept")
-    there = read(ada.home / "one")
-    there.pop("b")
-    assert here == there
-    assert await ada.changes("two") == ["b"]
+    # Force is for every file of the commit; a file that no commit has stays.
+    assert here.pop("f") == (0o644, b"kept")
+    assert here == read(ada.home / "one")
+    assert await ada.changes("two") == ["f"]
     assert (await ada.push("two")).changed == 1
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dits_client.checkout.apply_plan import sort_targets, split_into_jobs
 from dits_client.checkout.local_chunks import LocalChunks
-from dits_client.checkout.plan import make_plan
+from dits_client.checkout.plan import CheckoutPlan, InterruptedCheckouts, make_plan
 from dits_client.checkout.write_files import FileTarget
 from dits_client.content.chunking import ChunkRef
 from dits_client.content.manifest import Change, compare_trees
@@ -92,17 +92,12 @@ def test_without_local_changes_there_are_no_conflicts(base: Tree, there: Tree) -
 @given(trees, trees, st.integers(0, 5))
 def test_a_broken_off_checkout_can_be_repeated(base: Tree, there: Tree, done: int) -> None:
     todo = make_plan(changes(base, there), [], force=False)
-    here = dict(base)
-    first = todo.list_first_removals()
-    steps: list[tuple[str, str | None]] = [(path, None) for path in first]
-    steps += [(path, one.symlink.target) for path, one in todo.writes.items()]
-    steps += [(path, None) for path in todo.removals if path not in first]
-    for path, text in steps[:done]:
-        here.pop(path, None)
-        if text is not None:
-            here[path] = text
-        assume(possible(here))
-    again = make_plan(changes(base, there), changes(base, here), force=False, again=True)
+    here = carry_out(base, todo, done)
+    assume(possible(here))
+    interrupted = InterruptedCheckouts(happened=True)
+    again = make_plan(
+        changes(base, there), changes(base, here), force=False, interrupted=interrupted
+    )
     assert not again.conflicts
     for path in again.removals:
         del here[path]
@@ -113,7 +108,61 @@ def test_a_broken_off_checkout_can_be_repeated(base: Tree, there: Tree, done: in
 def test_a_local_deletion_is_a_change_of_the_users() -> None:
     upstream, local = changes({"a": "1"}, {"a": "2"}), changes({"a": "1"}, {})
     assert make_plan(upstream, local, force=False).conflicts == ["a"]
-    assert list(make_plan(upstream, local, force=False, again=True).writes) == ["a"]
+    interrupted = InterruptedCheckouts(happened=True)
+    assert list(make_plan(upstream, local, force=False, interrupted=interrupted).writes) == ["a"]
+
+
+@given(trees, trees, trees, st.integers(0, 5), st.data())
+def test_a_broken_off_checkout_is_no_local_change_for_the_next_commit(
+    base: Tree, first: Tree, there: Tree, done: int, data: st.DataObject
+) -> None:
+    here = carry_out(base, make_plan(changes(base, first), [], force=False), done)
+    assume(possible(here))
+    edited = data.draw(st.sampled_from(["", *here]))
+    if edited:
+        here[edited] = "by the user"
+    written = {change.path: [change.new] for change in changes(base, first)}
+    result = make_plan(
+        changes(base, there),
+        changes(base, here),
+        force=False,
+        interrupted=InterruptedCheckouts(True, written),
+    )
+    if result.conflicts:
+        assert result.conflicts == [edited]
+        return
+    after = carry_out(here, result)
+    # A file that the user changed and the commit does not have, or has as it was, stays.
+    if edited and there.get(edited) == base.get(edited):
+        assert after.pop(edited) == "by the user"
+        there = {path: text for path, text in there.items() if path != edited}
+    assert after == there
+
+
+@given(trees, trees, trees)
+def test_force_brings_back_every_file_of_the_commit(base: Tree, here: Tree, there: Tree) -> None:
+    result = make_plan(changes(base, there), changes(base, here), force=True)
+    after = carry_out(here, result)
+    assert after.items() >= there.items()
+    # Nothing but the user's new files is left, and none of those is removed without need.
+    assert after.keys() <= here.keys() | there.keys()
+    for path in here.keys() - base.keys() - there.keys() - after.keys():
+        assert any(
+            path in iterate_parents(other) or other in iterate_parents(path) for other in there
+        )
+
+
+def carry_out(here: Tree, plan: CheckoutPlan, steps: int = 100) -> dict[str, str]:
+    """Return what is in a folder after the first steps of a plan."""
+    after, first = dict(here), plan.list_first_removals()
+    todo: list[tuple[str, str | None]] = [(path, None) for path in first]
+    todo += [(path, one.symlink.target) for path, one in plan.writes.items()]
+    todo += [(path, None) for path in plan.removals if path not in first]
+    for path, text in todo[:steps]:
+        after.pop(path, None)
+        if text is not None:
+            after[path] = text
+    return after
 
 
 @pytest.mark.parametrize("path", [".dits", ".DITS/x", "a/.dits/state.json"])

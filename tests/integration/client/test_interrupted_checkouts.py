@@ -1,0 +1,126 @@
+"""Clones and pulls that were killed, and what brings files back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dits_client.checkout.write_files import FileWriter
+from dits_client.errors import ClientError, ConflictError
+from tests.support.api import Api
+from tests.support.client import Person, Proxy, read, write
+
+
+def kill_command(environ: dict[str, str], home: Path, arguments: list[str], until: Path) -> None:
+    """Run a `dits` command as a process of its own, and kill it when a path exists."""
+    command = [sys.executable, "-m", "dits_client", *arguments]
+    with subprocess.Popen(command, cwd=home, env=os.environ | environ) as started:
+        last = time.monotonic() + 60
+        while not until.exists() and time.monotonic() < last:
+            time.sleep(0.02)
+        started.kill()
+    assert started.returncode == -signal.SIGKILL
+
+
+async def test_a_killed_clone_goes_on_although_the_branch_has_moved(
+    api: Api, ada: Person, film: str
+) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(one, {f"f{n:03}": os.urandom(400_000) for n in range(120)})
+    await ada.push("one", film)
+    with Proxy(api.addresses["chunk"], stall=True) as proxy:
+        # The first batch arrives, and then nothing more.
+        proxy.budgets = [36_000_000]
+        addresses = api.addresses | {"chunk": proxy.address}
+        environ = {f"DITS_{name.upper()}": address for name, address in addresses.items()}
+        environ |= {"DITS_TOKEN": ada.account.token, "DITS_CONFIG_DIR": str(ada.home / "config")}
+        command = ["clone", film, "two"]
+        await asyncio.to_thread(kill_command, environ, ada.home, command, two / "f040")
+    there = read(two)
+    assert 40 < len(there) < 120
+    write(one, {"f000": os.urandom(400_000), "f001": None, "f002": b"theirs", "late": b"new"})
+    await ada.push("one")
+    write(two, {"f002": b"an edit of the user's", "mine": b"a file of the user's"})
+    # Pushed to another branch, the half of a clone would look like deletions.
+    with pytest.raises(ClientError, match="was interrupted in this folder: run `dits pull`"):
+        await ada.push("two", branch="side")
+    for again in (ada.pull("two"), ada.clone(film, "two")):
+        with pytest.raises(ConflictError) as caught:
+            await again
+        assert caught.value.paths == ["f002"]
+    (two / "f002").unlink()
+    await ada.clone(film, "two")
+    (two / "mine").unlink()
+    assert read(two) == read(one)
+    assert await ada.changes("two") == []
+
+
+async def test_what_a_broken_pull_wrote_is_not_taken_for_changes(
+    ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    names = [f"f{n}" for n in range(10)]
+    write(one, dict.fromkeys(names, b"first"))
+    await ada.push("one", film)
+    await ada.clone(film, "two")
+    # Two commits on the way, each brought by half; the third takes both back.
+    for content in (b"second", b"third"):
+        write(one, dict.fromkeys(names, content) | {f"only in {content.decode()}": b"x"})
+        await ada.push("one")
+        real, left = FileWriter._rename_into_place, iter(range(5))
+
+        def place(
+            self: FileWriter,
+            name: str,
+            path: str,
+            left: object = left,
+            real: object = real,
+        ) -> None:
+            if next(left, None) is None:  # type: ignore[call-overload]
+                raise OSError(28, "No space left on device")
+            real(self, name, path)  # type: ignore[operator]
+
+        with monkeypatch.context() as full:
+            full.setattr(FileWriter, "_rename_into_place", place)
+            with pytest.raises(ClientError, match="no space left"):
+                await ada.pull("two")
+        write(one, {f"only in {content.decode()}": None})
+    write(one, dict.fromkeys(names, b"first") | {"last": b"x"})
+    await ada.push("one")
+    assert read(two) != read(one)
+    # The manifests of the commits between are here; if they are not, the server is asked.
+    (two / ".dits" / "index").unlink()
+    await ada.pull("two")
+    assert read(two) == read(one)
+    assert await ada.changes("two") == []
+
+
+async def test_a_forced_pull_brings_back_what_is_missing_or_changed(ada: Person, film: str) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(one, {"a": b"1", "shots/b": b"2", "shots/c": b"3", "link": "a"})
+    (one / "a").chmod(0o750)
+    await ada.push("one", film)
+    await ada.clone(film, "two")
+    write(two, {"a": None, "shots/b": b"changed", "link": "elsewhere", "of mine": b"new"})
+    # Deletions and changes of the user's stay until the user says otherwise.
+    assert (await ada.pull("two")).files == 0
+    assert not (two / "a").exists()
+    report = await ada.pull("two", force=True)
+    assert (report.files, report.removed) == (3, 0)
+    assert (two / "of mine").read_bytes() == b"new"
+    (two / "of mine").unlink()
+    assert read(two) == read(one)
+    assert await ada.changes("two") == []
+    # A folder in place of a file, and a file in place of a folder.
+    write(two, {"a": None, "a/x": b"1", "shots/b": None, "shots/c": None})
+    (two / "shots").rmdir()
+    (two / "shots").write_bytes(b"in the way")
+    await ada.pull("two", force=True)
+    assert read(two) == read(one)
