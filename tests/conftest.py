@@ -10,7 +10,6 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-import uvloop
 
 from migrations.runner import migrate
 from shared.postgres.embedded import EmbeddedPostgres
@@ -18,13 +17,28 @@ from shared.runtime.config import Settings
 from tests.support.api import Api, running_suite
 from tests.support.embedded_postgres import scratch_folder
 from tests.support.records import check_records
+from tests.support.watchdog import Watchdog, WatchedLoop
 
 _numbers = itertools.count(1)
+_watchdog = Watchdog()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop that the services run on."""
-    return {"uvloop": uvloop.new_event_loop}
+    """The loop that the services run on, with a watchdog."""
+    return {"uvloop": _new_loop}
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    return WatchedLoop(_watchdog)
+
+
+@pytest.fixture(autouse=True)
+def free_loop() -> Iterator[None]:
+    """Holds the services to it that no step on the loop takes long."""
+    begun = len(_watchdog.long_steps)
+    yield
+    found = _watchdog.long_steps[begun:]
+    assert not found, "\n".join(map(str, found))
 
 
 @pytest.fixture(scope="session")

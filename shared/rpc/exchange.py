@@ -57,20 +57,29 @@ class Exchange:
     async def write(self, response: Serializable) -> None:
         """Sends one message. Raises STREAM_IDLE if the caller takes nothing for too long."""
         data = response.SerializeToString()
-        if not self._has_begun:
-            # Together with the first message they would be sent twice when that is broken off, which
-            # gRPC refuses: no status would ever reach a caller that takes nothing.
-            await self._context.send_initial_metadata(())
-            self._has_begun = True
         try:
             async with asyncio.timeout(self._idle_seconds) as waiting:
                 self._pending.add(waiting)
+                await self._begin()
                 await self._context.write(data)
         except TimeoutError:
             raise stream_idle(self._idle_seconds) from None
+        except grpc.aio.InternalError:
+            # The caller has gone; that the call is cancelled, gRPC says only later.
+            raise asyncio.CancelledError from None
         finally:
             self._pending.discard(waiting)
         self._note_progress()
+
+    async def _begin(self) -> None:
+        """Sends the metadata, once.
+
+        Together with the first message they would be sent twice when that is broken off, which gRPC
+        refuses: no status would ever reach a caller that takes nothing.
+        """
+        if not self._has_begun:
+            self._has_begun = True
+            await self._context.send_initial_metadata(())
 
     async def _read(self, seconds: float) -> Message | None:
         try:

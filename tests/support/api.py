@@ -116,6 +116,17 @@ class Api:
         )
         return Account(user_id, username, token)
 
+    async def session(self, account: Account) -> Account:
+        """The same user with another session."""
+        token = credentials.mint(credentials.Kind.SESSION)
+        await self.fetch(
+            """INSERT INTO sessions (user_id, token_hash, expires_at)
+               VALUES ($1, $2, now() + interval '1 day')""",
+            account.id,
+            credentials.token_hash(token),
+        )
+        return Account(account.id, account.username, token)
+
     async def api_token(
         self, owner: Account, *scopes: str, repositories: Sequence[UUID] | None = None
     ) -> Account:

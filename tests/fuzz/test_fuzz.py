@@ -1,0 +1,67 @@
+"""Thousands of calls that nobody means, beside one caller who means it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.calls import Fuzzer
+from tests.fuzz.probe import Waits, probing
+from tests.fuzz.server import running_server
+from tests.fuzz.world import make_world, remote_api
+
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+CALLS = int(os.environ.get("FUZZ_CALLS", "200000"))
+STALL_SECONDS = 0.25
+
+
+async def attack(dsn: str, folder: Path, count: int) -> None:
+    with running_server(dsn, folder) as server:
+        async with remote_api(server, dsn) as api:
+            world = await make_world(api)
+            fuzzer = Fuzzer(api, world, SEED)
+            # What is allocated once, as pools and threads, is there after these.
+            await fuzzer.run(0, 600)
+            before = server.resident_bytes()
+            address, token = server.addresses["repo"], world.witness.token
+            with probing(address, token, world.witnessed.id) as waits:
+                await fuzzer.run(600, count)
+            await asyncio.sleep(1)
+            after = server.resident_bytes()
+        sys.stdout.write(summary(fuzzer, waits, before, after))
+        assert fuzzer.failures == []
+        server.stop()
+    assert after <= server.may_hold(before), (before, after)
+    assert_served(waits)
+
+
+def assert_served(waits: Waits) -> None:
+    """The other caller was never refused and hardly ever waited, the machine's own delays apart."""
+    assert waits.errors == []
+    assert waits.percentile(0.99) - max(waits.noise) < STALL_SECONDS
+
+
+def summary(fuzzer: Fuzzer, waits: Waits, before: int, after: int) -> str:
+    """What happened, in a few lines."""
+    lines = [f"{path} {how}: {count}" for (path, how), count in sorted(fuzzer.outcomes.items())]
+    lines += [
+        f"memory {before >> 20} MB, then {after >> 20} MB",
+        f"another caller waited {waits.percentile(0.5) * 1000:.0f} ms (median), "
+        f"{waits.percentile(0.99) * 1000:.0f} ms (p99), {max(waits.seconds) * 1000:.0f} ms (most); "
+        f"pauses were up to {max(waits.noise) * 1000:.0f} ms too long",
+    ]
+    return "\n".join(lines)
+
+
+async def test_two_thousand_calls(dsn: str, tmp_path: Path) -> None:
+    await attack(dsn, tmp_path, 2_000)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+async def test_very_many_calls(dsn: str, tmp_path: Path) -> None:
+    await attack(dsn, tmp_path, CALLS)
