@@ -1,7 +1,7 @@
 -- Accounts, credentials, organisations, teams.
 --
 -- Cures:
---   * names were case-sensitive, and a user and an organisation could take the same one;
+--   * names and e-mail addresses were case-sensitive, and a user and an organisation could take the same one;
 --   * touching last_active_at, which every request does, counted as an update of the user;
 --   * an address could never be invited twice, not even after the first invitation was withdrawn;
 --   * rotating a user's key destroyed the old one, and what was encrypted with it;
@@ -25,7 +25,17 @@ ALTER TABLE users
 DROP INDEX idx_users_username;
 DROP INDEX idx_users_email;
 CREATE UNIQUE INDEX users_username_key ON users (lower(username));
-CREATE UNIQUE INDEX users_email_key ON users (lower(email));
+
+-- The server folds addresses by Unicode's rules; lower() does the same for ASCII, in which characters are bytes.
+-- For other letters its answer depends on the machine, so that they must come folded.
+ALTER TABLE users ADD COLUMN email_folded TEXT COLLATE "C";
+UPDATE users SET email_folded = lower(email COLLATE "default") WHERE octet_length(email) <> char_length(email);
+ALTER TABLE users
+    ADD COLUMN email_key TEXT COLLATE "C" GENERATED ALWAYS AS (coalesce(email_folded, lower(email))) STORED,
+    ADD CONSTRAINT users_email_folded_check
+        CHECK (email_folded IS NOT NULL OR octet_length(email) = char_length(email));
+COMMENT ON COLUMN users.email_key IS 'the spelling that stands for all spellings of the address';
+CREATE UNIQUE INDEX users_email_key ON users (email_key);
 
 ALTER TABLE organizations
     DROP CONSTRAINT organizations_name_key,
@@ -102,7 +112,7 @@ CREATE TRIGGER namespaces_stay BEFORE DELETE OR TRUNCATE ON namespaces
 -- Presence is not a change of the account. A column added to users later belongs into this list.
 DROP TRIGGER update_users_updated_at ON users;
 CREATE TRIGGER update_users_updated_at
-    BEFORE UPDATE OF username, email, email_verified, name, avatar_url, status, status_reason,
+    BEFORE UPDATE OF username, email, email_folded, email_verified, name, avatar_url, status, status_reason,
                      status_until, preferences, deleted_at
     ON users
     FOR EACH ROW EXECUTE FUNCTION update_updated_at();
@@ -176,8 +186,17 @@ ALTER TABLE organization_invitations
     ADD COLUMN revoked_at TIMESTAMPTZ,
     ADD CONSTRAINT organization_invitations_role_check
         CHECK (role IN ('owner', 'admin', 'member', 'billing'));
+
+-- As in users.
+ALTER TABLE organization_invitations ADD COLUMN email_folded TEXT COLLATE "C";
+UPDATE organization_invitations SET email_folded = lower(email COLLATE "default")
+WHERE octet_length(email) <> char_length(email);
+ALTER TABLE organization_invitations
+    ADD COLUMN email_key TEXT COLLATE "C" GENERATED ALWAYS AS (coalesce(email_folded, lower(email))) STORED,
+    ADD CONSTRAINT organization_invitations_email_folded_check
+        CHECK (email_folded IS NOT NULL OR octet_length(email) = char_length(email));
 DROP INDEX idx_org_invites_token;
-CREATE UNIQUE INDEX organization_invitations_open_key ON organization_invitations (org_id, lower(email))
+CREATE UNIQUE INDEX organization_invitations_open_key ON organization_invitations (org_id, email_key)
     WHERE accepted_at IS NULL AND revoked_at IS NULL;
 
 -- "Which teams is this user in" is asked on every access check.
@@ -244,7 +263,7 @@ FROM users;
 
 -- The keys against which the signature of a commit or tag by this address is checked.
 CREATE VIEW signing_keys AS
-SELECT k.user_id, lower(u.email) AS email_key, k.public_key, k.fingerprint, k.key_type
+SELECT k.user_id, u.email_key, k.public_key, k.fingerprint, k.key_type
 FROM ssh_keys k
 JOIN users u ON u.id = k.user_id
 WHERE u.email_verified AND u.status = 'active';

@@ -1295,6 +1295,9 @@ CREATE TABLE public.organization_invitations (
     expires_at timestamp with time zone NOT NULL,
     accepted_at timestamp with time zone,
     revoked_at timestamp with time zone,
+    email_folded text COLLATE pg_catalog."C",
+    email_key text GENERATED ALWAYS AS (COALESCE(email_folded, lower(email))) STORED COLLATE pg_catalog."C",
+    CONSTRAINT organization_invitations_email_folded_check CHECK (((email_folded IS NOT NULL) OR (octet_length(email) = char_length(email)))),
     CONSTRAINT organization_invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'member'::text, 'billing'::text])))
 );
 
@@ -1339,8 +1342,13 @@ CREATE TABLE public.users (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     last_active_at timestamp with time zone,
     deleted_at timestamp with time zone,
+    email_folded text COLLATE pg_catalog."C",
+    email_key text GENERATED ALWAYS AS (COALESCE(email_folded, lower(email))) STORED COLLATE pg_catalog."C",
+    CONSTRAINT users_email_folded_check CHECK (((email_folded IS NOT NULL) OR (octet_length(email) = char_length(email)))),
     CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'pending_verification'::text, 'deleted'::text])))
 );
+
+COMMENT ON COLUMN public.users.email_key IS 'the spelling that stands for all spellings of the address';
 
 CREATE VIEW public.organization_plans AS
  SELECT id AS org_id,
@@ -1553,7 +1561,7 @@ CREATE TABLE public.ssh_keys (
 
 CREATE VIEW public.signing_keys AS
  SELECT k.user_id,
-    lower(u.email) AS email_key,
+    u.email_key,
     k.public_key,
     k.fingerprint,
     k.key_type
@@ -2019,7 +2027,7 @@ CREATE UNIQUE INDEX lock_history_one_end ON public.lock_history USING btree (loc
 
 CREATE UNIQUE INDEX lock_history_one_start ON public.lock_history USING btree (lock_id, repo_id) WHERE (action = 'acquired'::text);
 
-CREATE UNIQUE INDEX organization_invitations_open_key ON public.organization_invitations USING btree (org_id, lower(email)) WHERE ((accepted_at IS NULL) AND (revoked_at IS NULL));
+CREATE UNIQUE INDEX organization_invitations_open_key ON public.organization_invitations USING btree (org_id, email_key) WHERE ((accepted_at IS NULL) AND (revoked_at IS NULL));
 
 CREATE UNIQUE INDEX organizations_name_key ON public.organizations USING btree (lower(name));
 
@@ -2027,7 +2035,7 @@ CREATE UNIQUE INDEX repositories_owner_name_key ON public.repositories USING btr
 
 CREATE UNIQUE INDEX teams_org_id_name_key ON public.teams USING btree (org_id, lower(name));
 
-CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
+CREATE UNIQUE INDEX users_email_key ON public.users USING btree (email_key);
 
 CREATE UNIQUE INDEX users_username_key ON public.users USING btree (lower(username));
 
@@ -2087,7 +2095,7 @@ CREATE TRIGGER update_organizations_updated_at BEFORE UPDATE ON public.organizat
 
 CREATE TRIGGER update_repositories_updated_at BEFORE UPDATE OF name, description, owner_type, owner_id, visibility, default_branch, archived, disabled, settings, deleted_at ON public.repositories FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
-CREATE TRIGGER update_users_updated_at BEFORE UPDATE OF username, email, email_verified, name, avatar_url, status, status_reason, status_until, preferences, deleted_at ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+CREATE TRIGGER update_users_updated_at BEFORE UPDATE OF username, email, email_folded, email_verified, name, avatar_url, status, status_reason, status_until, preferences, deleted_at ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
 CREATE TRIGGER update_webhooks_updated_at BEFORE UPDATE ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 

@@ -11,6 +11,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from services.auth.credentials.common_passwords import COMMON
+from services.auth.credentials.logins import fold_login
 from shared.errors import invalid_field, server_busy
 
 Result = TypeVar("Result")
@@ -31,8 +32,8 @@ def require_strong(password: str, username: str, email: str) -> str:
     """Returns a new password. Raises INVALID_FIELD if it is too short, too long or easy to guess."""
     if not LEAST_BYTES <= len(password.encode()) <= MOST_BYTES:
         raise invalid_field("password", f"must have {LEAST_BYTES} to {MOST_BYTES} bytes")
-    folded = password.lower()
-    if folded in COMMON or folded in (username.lower(), email.lower()):
+    folded = fold_login(password)
+    if folded in COMMON or folded in (fold_login(username), fold_login(email)):
         raise invalid_field("password", "is too easy to guess")
     return password
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -10,9 +9,10 @@ import asyncpg
 from dits.auth.v1 import account_service_pb2 as pb
 
 from services.auth.credentials import passwords
+from services.auth.credentials.logins import fold_login, parse_email
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.errors import invalid_field, name_taken, not_found, permission_missing
+from shared.errors import name_taken, not_found, permission_missing
 from shared.records.audit import AuditAction, audit
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
@@ -20,7 +20,6 @@ from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
 _STATUS = {
     "active": pb.USER_STATUS_ACTIVE,
     "pending_verification": pb.USER_STATUS_PENDING_VERIFICATION,
@@ -48,10 +47,7 @@ class Registration:
             validation.uuid("request_id", request.request_id)
         username = validation.username("username", request.username)
         name = validation.text("name", request.name, most=255) or username
-        email = request.email
-        validation.require_line("email", email)
-        if len(email.encode()) > 254 or not _EMAIL.fullmatch(email):
-            raise invalid_field("email", "must be an address of at most 254 bytes with one @")
+        email = parse_email("email", request.email)
         password = passwords.require_strong(request.password, username, email)
         return cls(username, email, password, name)
 
@@ -102,7 +98,11 @@ async def _create_account(connection: Connection, registration: Registration, ph
     """Inserts the rows of a new account and returns that of users. Raises NAME_TAKEN."""
     try:
         row = await connection.fetchrow(
-            Q.create_user, registration.username, registration.email, registration.name
+            Q.create_user,
+            registration.username,
+            registration.email,
+            fold_login(registration.email),
+            registration.name,
         )
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name == "users_email_key":

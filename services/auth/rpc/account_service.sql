@@ -1,6 +1,6 @@
 -- name: create_user
 -- Opens an account. Its name is claimed by a trigger: namespaces_pkey means that it is taken.
-INSERT INTO users (username, email, name, status) VALUES ($1, $2, $3, 'active')
+INSERT INTO users (username, email, email_folded, name, status) VALUES ($1, $2, $3, $4, 'active')
 RETURNING id, username, email, email_verified, name, status, created_at;
 
 -- name: create_credentials

@@ -8,6 +8,7 @@ from typing import Self
 from dits.auth.v1 import session_service_pb2 as pb
 
 from services.auth.credentials import login_throttles
+from services.auth.credentials.logins import fold_login
 from services.auth.credentials.passwords import MOST_BYTES, Hasher, read_salt
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
@@ -28,7 +29,7 @@ class LoginAttempt:
     """A login and what is said to be its password.
 
     Attributes:
-        login: username or e-mail address, in lower case.
+        login: username or e-mail address, folded.
         device_name: may be empty.
         buckets: where a failure is counted.
     """
@@ -41,7 +42,7 @@ class LoginAttempt:
     @classmethod
     def parse(cls, request: pb.LoginRequest, call: Call) -> Self:
         """Returns the attempt that a request makes. Raises INVALID_FIELD."""
-        login = validation.text("login", request.login, least=1, most=254).lower()
+        login = fold_login(validation.text("login", request.login, least=1, most=254))
         device_name = validation.text("device_name", request.device_name, most=255)
         if not 1 <= len(request.password.encode()) <= MOST_BYTES:
             raise invalid_field("password", f"must have 1 to {MOST_BYTES} bytes")

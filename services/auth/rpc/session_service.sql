@@ -1,8 +1,8 @@
 -- name: login_row
--- The account behind a username or e-mail address in lower case, with its password.
+-- The account behind a username or e-mail address as fold_login spells it, with its password.
 SELECT u.id, u.username, u.status, c.password_hash
 FROM users u JOIN user_credentials c ON c.user_id = u.id
-WHERE lower(u.username) = $1 OR lower(u.email) = $1
+WHERE lower(u.username) = $1 OR u.email_key = $1
 ORDER BY (lower(u.username) = $1) DESC
 LIMIT 1;
 

@@ -49,6 +49,9 @@ async def test_the_password_is_stored_as_argon2id_with_its_salt(api: Api) -> Non
         ("email", "a@b@c"),
         ("email", "a" * 250 + "@b.de"),
         ("email", "a\0b@c.de"),
+        ("email", "a\u202eb@c.de"),
+        ("email", "a\u0378b@c.de"),
+        ("email", "a\u00a0b@c.de"),
         ("password", "short"),
         ("password", "x" * 1025),
         ("password", "Password1234"),
@@ -73,6 +76,28 @@ async def test_names_and_addresses_are_taken_without_regard_to_case(
     again = {"username": "aDA", "email": "ADA@example.com", **change}
     with refused(StatusCode.ALREADY_EXISTS, "NAME_TAKEN"):
         await api.accounts.Register(registration(**again))
+
+
+@pytest.mark.parametrize(
+    ("email", "spelling"),
+    [
+        ("Ärger.x@x.de", "ärger.x@x.de"),
+        ("ärger.x@x.de", "A\u0308RGER.x@X.de"),
+        ("straße@x.de", "STRASSE@x.de"),
+        ("ΣΊΣΥΦΟΣ@x.gr", "σίσυφος@x.gr"),
+        ("İstanbul@x.tr", "i\u0307stanbul@x.tr"),
+        ("ПОЧТА@почта.рф", "почта@ПОЧТА.рф"),
+    ],
+)
+async def test_addresses_beyond_ascii_have_one_owner_who_can_log_in(
+    api: Api, email: str, spelling: str
+) -> None:
+    await api.accounts.Register(registration(email=email))
+    with refused(StatusCode.ALREADY_EXISTS, "NAME_TAKEN"):
+        await api.accounts.Register(registration(username="eve", email=spelling))
+    for login in (email, spelling):
+        session = (await api.sessions.Login(LoginRequest(login=login, password=PASSWORD))).session
+        assert session.username == "Ada"
 
 
 async def test_two_registrations_of_one_name_at_once(api: Api) -> None:

@@ -100,6 +100,15 @@ async def test_addresses_are_unique_whatever_the_case(conn: Connection) -> None:
         )
 
 
+async def test_an_address_beyond_ascii_comes_folded(conn: Connection) -> None:
+    insert = "INSERT INTO users (username, email, email_folded, name) VALUES ($1, 'Ä@x.de', $2, '')"
+    with pytest.raises(asyncpg.CheckViolationError, match="users_email_folded_check"):
+        await conn.execute(insert, "ada", None)
+    await conn.execute(insert, "ada", "ä@x.de")
+    with pytest.raises(asyncpg.UniqueViolationError, match="users_email_key"):
+        await conn.execute(insert, "bob", "ä@x.de")
+
+
 async def test_being_active_is_no_change_of_the_account(conn: Connection) -> None:
     await add_user(conn)
     before = await conn.fetchval("SELECT updated_at FROM users")

@@ -80,7 +80,7 @@ async def test_every_other_column_dates_a_change(
         """
         SELECT attname FROM pg_attribute
         WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped
-          AND attnum <> ALL (SELECT unnest(tgattr) FROM pg_trigger
+          AND attgenerated = '' AND attnum <> ALL (SELECT unnest(tgattr) FROM pg_trigger
                              WHERE tgrelid = $1::text::regclass AND tgname ~ '^update_.*_updated_at$')
         """,
         table,

@@ -64,7 +64,7 @@ class User(_message.Message):
     username: _builtins.str
     """Username. Unique among users and organisations, without regard to case."""
     email: _builtins.str
-    """E-mail address. Unique without regard to case."""
+    """E-mail address. Unique without regard to case, in all letters of Unicode."""
     email_verified: _builtins.bool
     """Whether the owner has shown that the address is theirs."""
     name: _builtins.str
@@ -110,7 +110,7 @@ class RegisterRequest(_message.Message):
     username: _builtins.str
     """Username of the new account."""
     email: _builtins.str
-    """An address of at most 254 bytes with one `@`."""
+    """An address of at most 254 bytes with one `@`, in printable characters without space."""
     password: _builtins.str
     """12–1024 bytes of UTF-8, not one of the commonest passwords, not the username or the email."""
     name: _builtins.str
