@@ -19,11 +19,11 @@ from services.suite import SERVICES, addresses
 from shared.db.listen import Listener
 from shared.db.pool import UNREACHABLE
 from shared.postgres.embedded import EmbeddedPostgresError
-from shared.rpc.server import Runtime, StartError
 from shared.runtime import config, logs
 from shared.runtime.config import ConfigError, Settings
 from shared.runtime.process import serve_until_signal
 from shared.runtime.server_key import ServerKey
+from shared.server import Runtime, StartError
 
 _EXPECTED = (ConfigError, StartError, EmbeddedPostgresError, MigrationError)
 

@@ -10,8 +10,8 @@ import services.auth.server
 import services.chunk.server
 import services.lock.server
 import services.repo.server
-from shared.rpc.server import Runtime, ServiceServer
 from shared.runtime.config import Settings
+from shared.server import Runtime, ServiceServer
 
 
 class ServiceModule(Protocol):

@@ -24,10 +24,10 @@ from shared.errors import DomainError
 from shared.postgres.embedded import EmbeddedPostgres
 from shared.rpc import validation
 from shared.rpc.peers import connect
-from shared.rpc.server import Runtime, StartError
 from shared.runtime.config import SERVICES, Settings
 from shared.runtime.process import serve_until_signal
 from shared.runtime.server_key import ServerKey
+from shared.server import Runtime, StartError
 
 log = structlog.get_logger(__name__)
 

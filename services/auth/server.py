@@ -18,8 +18,8 @@ from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.token_service import TokenService
 from shared.db.pool import Database
 from shared.records.idempotency import IdempotentWrites
-from shared.rpc.server import Runtime, ServiceServer
 from shared.runtime.background import BackgroundTask
+from shared.server import Runtime, ServiceServer
 
 NEEDS: tuple[str, ...] = ()
 

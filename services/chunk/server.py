@@ -26,9 +26,9 @@ from services.chunk.stores.local_store import LocalStore
 from shared.db.pool import Database, Databases
 from shared.rpc.access import RemoteAccess
 from shared.rpc.peers import Peers
-from shared.rpc.server import Runtime, ServiceServer
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
+from shared.server import Runtime, ServiceServer
 
 NEEDS = ("auth",)
 

@@ -15,8 +15,8 @@ from shared.db.pool import Database, Databases
 from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.peers import Peer, Peers
-from shared.rpc.server import Runtime, ServiceServer
 from shared.runtime.background import BackgroundTask
+from shared.server import Runtime, ServiceServer
 
 NEEDS = ("auth", "repo")
 

@@ -18,7 +18,7 @@ from shared.db.pool import Database, Databases
 from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.peers import Peer, Peers
-from shared.rpc.server import Runtime, ServiceServer
+from shared.server import Runtime, ServiceServer
 
 NEEDS = ("auth", "chunk")
 

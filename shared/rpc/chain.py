@@ -35,7 +35,7 @@ from shared.rpc.call import AccessResolver, Call
 from shared.rpc.exchange import Context, Exchange, require_first
 from shared.rpc.limits import Limits
 from shared.rpc.peer_address import PeerAddresses
-from shared.rpc.policy import Policy
+from shared.rpc.policy import INFRASTRUCTURE, Policy
 from shared.rpc.slots import Slot, SlotGroup
 
 RawHandler = Callable[..., Any]
@@ -63,8 +63,9 @@ class Chain:
         self.cell = cell
         self.strict = strict
         self.slots = SlotGroup(limits.max_calls, limits.max_calls_each)
-        # Health checks and reflection, and access checks by the other services.
-        self.quiet_slots = SlotGroup(limits.max_calls, limits.max_calls // 2)
+        # Access checks by the other services; health checks and reflection.
+        self.quiet_slots = SlotGroup(limits.max_calls, limits.max_calls)
+        self.infrastructure_slots = SlotGroup(limits.max_calls, limits.max_calls_each)
 
     def handlers(
         self,
@@ -143,8 +144,10 @@ class _Rpc:
         return exchange, first
 
     def _take_slot(self, call: Call) -> Slot:
-        group = self.chain.quiet_slots if self.policy.quiet else self.chain.slots
-        return group.take(call.peer_ip)
+        chain = self.chain
+        if self.policy is INFRASTRUCTURE:
+            return chain.infrastructure_slots.take(call.peer_ip)
+        return (chain.quiet_slots if self.policy.quiet else chain.slots).take(call.peer_ip)
 
     def _translate(self, error: Exception) -> DomainError:
         failure = boundary.translate(error)

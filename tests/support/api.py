@@ -34,9 +34,9 @@ from google.rpc import error_details_pb2, status_pb2
 from services.suite import Suite
 from shared.db.listen import Listener
 from shared.formats import credentials
-from shared.rpc.server import Runtime
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
+from shared.server import Runtime
 
 Metadata = tuple[tuple[str, str], ...]
 _numbers = itertools.count(1)

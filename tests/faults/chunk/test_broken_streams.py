@@ -12,9 +12,9 @@ from grpc import StatusCode
 
 from services.suite import Suite
 from shared.db.listen import Listener
-from shared.rpc.server import Runtime
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
+from shared.server import Runtime
 from tests.support.api import Api, refused
 from tests.support.chunks import Shelf, assert_stored, chunk, digest, running, some, transaction
 

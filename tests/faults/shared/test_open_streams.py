@@ -15,7 +15,7 @@ from grpc import StatusCode
 
 from services.auth import server as auth_server
 from shared.rpc import admission
-from shared.rpc.server import ServiceServer
+from shared.server import ServiceServer
 from tests.support.api import Api, read_error, refused
 from tests.support.chunks import Shelf, digest, some
 

@@ -18,9 +18,9 @@ from services.auth.access.decisions import LocalAccess
 from shared.db.listen import Listener
 from shared.db.pool import Database
 from shared.errors import name_taken
-from shared.rpc.server import Runtime, ServiceServer
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
+from shared.server import Runtime, ServiceServer
 from tests.support.api import Api, read_error, refused
 from tests.support.raw_calls import call_raw
 from tests.support.rpcs import rpcs

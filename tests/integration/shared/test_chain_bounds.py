@@ -13,13 +13,14 @@ from dits.chunk.v1.chunk_service_pb2 import DownloadChunksRequest
 from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1.lock_service_pb2 import WatchRequest
 from dits.repo.v1.commit_service_pb2 import PushHeader, PushRequest
+from dits.repo.v1.repository_service_pb2 import ListRepositoriesRequest
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from shared.rpc import wire_gate
 from shared.runtime.config import Settings
-from tests.support.api import Api, refused
+from tests.support.api import Api, read_error, refused
 from tests.support.chunks import Shelf, digest, some
 from tests.support.raw_calls import call_raw
 from tests.support.rpcs import rpcs
@@ -122,10 +123,14 @@ async def test_health_streams_without_number_stand_in_nobodys_way(api: Api) -> N
     ada = await api.account()
     async with grpc.aio.insecure_channel(api.addresses["auth"]) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(450)]
-        for watch in watches[:450]:
-            await watch.read()
+        watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(400)]
+        told = await asyncio.gather(*(watch.read() for watch in watches), return_exceptions=True)
+        refusals = [error for error in told if isinstance(error, grpc.aio.AioRpcError)]
+        assert {read_error(error).reason for error in refusals} == {"SERVER_BUSY"}
+        assert len(told) - len(refusals) == 8
         await api.accounts.GetMe(GetMeRequest(), metadata=ada.auth)
+        # The repo service asks auth, from the same address.
+        await api.repositories.ListRepositories(ListRepositoriesRequest(), metadata=ada.auth)
         for watch in watches:
             watch.cancel()
 

@@ -12,9 +12,9 @@ from services.suite import SERVICES
 from shared.db.listen import Listener
 from shared.db.pool import Database
 from shared.records.retention import Retention
-from shared.rpc.server import Runtime
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
+from shared.server import Runtime
 from tests.integration.schema.rows import Connection, connected, until
 
 ADD_EVENTS = """

@@ -29,7 +29,9 @@ from shared.runtime.server_key import ServerKey
 
 log = structlog.get_logger(__name__)
 
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _REFLECTION_V1ALPHA = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
+_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 # A message may exceed the limit of its method by its framing; the chain holds the exact limits.
 _SLACK = 1 << 20
 
@@ -78,6 +80,20 @@ _OPTIONS = (
 )
 
 
+def _infrastructure(
+    chain: Chain, health: Health, services: Sequence[str]
+) -> list[grpc.GenericRpcHandler]:
+    """Health and reflection, which every server has."""
+    listed = [*services, _HEALTH.full_name, _REFLECTION_V1ALPHA.full_name, _REFLECTION_V1]
+    reflection = Reflection(listed)
+    return [
+        chain.handlers(_HEALTH, health, policy=INFRASTRUCTURE),
+        chain.handlers(_REFLECTION_V1ALPHA, reflection, policy=INFRASTRUCTURE),
+        # The same messages under the name that newer clients ask for first.
+        chain.handlers(_REFLECTION_V1ALPHA, reflection, name=_REFLECTION_V1, policy=INFRASTRUCTURE),
+    ]
+
+
 class ServiceServer:
     """One service, listening."""
 
@@ -102,34 +118,21 @@ class ServiceServer:
         self._await_ends = await_ends
         self._tasks: list[asyncio.Task[None]] = []
         self._is_listening = False
-        names = [descriptor.full_name for descriptor, _ in servicers]
-        health_descriptor = health_pb2.DESCRIPTOR.services_by_name["Health"]
-        self._health = Health(names)
-        listed = [*names, health_descriptor.full_name, _REFLECTION_V1ALPHA.full_name]
+        self._health = Health(descriptor.full_name for descriptor, _ in servicers)
         self._server = grpc.aio.server(options=_OPTIONS)
         settings = runtime.settings
-        addresses = PeerAddresses(settings.trusted_proxies)
         chain = Chain(
             resolver,
             Limits.of(settings),
-            addresses,
+            PeerAddresses(settings.trusted_proxies),
             cell=settings.cell_of(name),
             strict=runtime.strict,
         )
-        reflection = Reflection([*listed, "grpc.reflection.v1.ServerReflection"])
         self._server.add_generic_rpc_handlers(
-            (
+            [
                 *(chain.handlers(descriptor, servicer) for descriptor, servicer in servicers),
-                chain.handlers(health_descriptor, self._health, policy=INFRASTRUCTURE),
-                chain.handlers(_REFLECTION_V1ALPHA, reflection, policy=INFRASTRUCTURE),
-                # The same messages under the name that newer clients ask for first.
-                chain.handlers(
-                    _REFLECTION_V1ALPHA,
-                    reflection,
-                    name="grpc.reflection.v1.ServerReflection",
-                    policy=INFRASTRUCTURE,
-                ),
-            )
+                *_infrastructure(chain, self._health, [item[0].full_name for item in servicers]),
+            ]
         )
 
     async def start(self) -> None:
