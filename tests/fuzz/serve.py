@@ -18,11 +18,11 @@ from pathlib import Path
 
 from services.suite import Suite
 from shared.db.listen import Listener
-from shared.rpc.server import Runtime
 from shared.runtime import logs
 from shared.runtime.config import Settings
 from shared.runtime.process import serve_until_signal
 from shared.runtime.server_key import ServerKey
+from shared.server import Runtime
 from tests.support.watchdog import Watchdog, WatchedLoop
 
 _TICK_SECONDS = 0.02
