@@ -86,14 +86,12 @@ def check_name(component: str) -> None:
     if "/" in component or "\\" in component:
         raise FormatError("name", "has a slash or a backslash")
     check_line("name", component)
-    if component.isascii():
-        size = len(component)
-    else:
-        size = len(component.encode())
-        if not unicodedata.is_normalized("NFC", component):
-            raise FormatError("name", "is not in NFC")
-    if size > MAX_NAME_BYTES:
+    is_ascii = component.isascii()
+    # Before the form is looked at: that takes long for long names.
+    if (len(component) if is_ascii else len(component.encode())) > MAX_NAME_BYTES:
         raise FormatError("name", at_most("a name", MAX_NAME_BYTES, "bytes"))
+    if not is_ascii and not unicodedata.is_normalized("NFC", component):
+        raise FormatError("name", "is not in NFC")
 
 
 def _check_file(file: File) -> None:

@@ -20,6 +20,8 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _USERNAME = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){2,38}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9._-]{1,100}")
+# More than Unicode's stream-safe format allows; accents are no word characters.
+_ACCENTS = re.compile(r"(?<!\W)\W{31}")
 _REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|^[./-]|[./]$|\.lock(?:/|$)")
 _REF_RESERVED = frozenset({"HEAD", "FETCH_HEAD", "ORIG_HEAD", "MERGE_HEAD", "@"})
 RESERVED_NAMES = frozenset(
@@ -136,9 +138,8 @@ def branch(field: str, value: str) -> str:
 
 def path(field: str, value: str, *, directory: bool = False) -> str:
     """A relative path in canonical form (NFC); with `directory` it may end in `/`."""
-    require_line(field, value)
-    canonical = unicodedata.normalize("NFC", value)
-    if not 1 <= len(canonical.encode()) <= MAX_PATH_BYTES:
+    canonical = canonical_path(field, value)
+    if not canonical:
         raise invalid_field(field, f"must have 1 to {MAX_PATH_BYTES} bytes")
     if "\\" in canonical:
         raise invalid_field(field, "must not contain a backslash")
@@ -146,6 +147,25 @@ def path(field: str, value: str, *, directory: bool = False) -> str:
     if any(part in ("", ".", "..") for part in parts.split("/")):
         raise invalid_field(field, "must be relative, without empty, `.` or `..` parts")
     return canonical
+
+
+def canonical_path(field: str, value: str) -> str:
+    """A path, or the beginning of one, of at most MAX_PATH_BYTES in NFC; may be empty."""
+    require_line(field, value)
+    # NFC makes one character of at most three in two bytes, or of four in three.
+    canonical = _normalize(field, value) if 2 * len(value) <= 3 * MAX_PATH_BYTES else None
+    if canonical is None or len(canonical.encode()) > MAX_PATH_BYTES:
+        raise invalid_field(field, f"must have at most {MAX_PATH_BYTES} bytes")
+    return canonical
+
+
+def _normalize(field: str, value: str) -> str:
+    if unicodedata.is_normalized("NFC", value):
+        return value
+    # It takes time in the square of a row of accents.
+    if _ACCENTS.search(value):
+        raise invalid_field(field, "has too many accents in a row")
+    return unicodedata.normalize("NFC", value)
 
 
 def count(field: str, values: Sequence[object], most: int, least: int = 1) -> None:

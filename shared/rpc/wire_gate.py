@@ -1,4 +1,4 @@
-"""Bounds what a message becomes before it is parsed.
+"""Bounds what a message becomes, and what reading it costs, before it is parsed.
 
 Two bytes on the wire can become an object of fifty: a message of 17 MiB may ask for half a gigabyte. The
 gate walks the field headers of the raw bytes, skips what they enclose, and counts the elements that would
@@ -17,6 +17,8 @@ from shared.errors import batch_too_large
 # Below it nothing that the bytes could become is large.
 FREE_BYTES = 64 << 10
 MAX_ELEMENTS = 131_072
+# Fields of any kind to each element: numbers take no memory of their own, but time.
+_FIELDS_EACH = 8
 
 _VARINT, _DELIMITED = 0, 2
 # A number has ten bytes at most.
@@ -37,15 +39,19 @@ def require_bounded(data: bytes, message_type: Descriptor, most: int = MAX_ELEME
 def count_elements(data: bytes, message_type: Descriptor, most: int) -> int:
     """Returns how many elements the bytes hold; stops at `most` + 1.
 
-    Bytes that are no message of the type end the count early: the parser refuses them.
+    A message of more fields than any honest one counts as one of too many elements. Bytes that are no
+    message of the type end the count early: the parser refuses them.
     """
-    counted = 0
+    counted, fields_left = 0, _FIELDS_EACH * most
     left: list[tuple[int, int, _Fields]] = [(0, len(data), _fields(message_type))]
     try:
         while left:
             at, end, fields = left.pop()
             while at < end:
                 tag, at = _varint(data, at)
+                fields_left -= 1
+                if fields_left < 0:
+                    return most + 1
                 kind = tag & 7
                 if kind != _DELIMITED:
                     at = _varint(data, at)[1] if kind == _VARINT else at + _FIXED.get(kind, 0)

@@ -5,7 +5,6 @@ Which locks exclude each other, the database knows: `migrations/functions/lock/r
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -95,11 +94,7 @@ def parse_reason(value: str, *, required: bool = False) -> str:
 
 def parse_prefix(field: str, value: str) -> str:
     """Returns the beginning of a path in canonical form; may be empty."""
-    validation.require_line(field, value)
-    canonical = unicodedata.normalize("NFC", value)
-    if len(canonical.encode()) > validation.MAX_PATH_BYTES:
-        raise invalid_field(field, f"must have at most {validation.MAX_PATH_BYTES} bytes")
-    return canonical
+    return validation.canonical_path(field, value)
 
 
 # Behind every path of 1,024 bytes, in byte order.

@@ -51,6 +51,16 @@ def test_other_text_is_left_alone(value: str) -> None:
     assert escape_controls(value) == value
 
 
+def test_what_takes_long_to_normalize_is_refused() -> None:
+    accents = "a" + "\u0301\u0323" * 700
+    for value in (accents, "b/" + accents, "\u0301\u0323" * 1_000_000):
+        with pytest.raises(DomainError):
+            validation.path("field", value)
+    assert validation.path("field", "e\u0301") == "\u00e9"
+    assert validation.path("field", "\u1112\u1161\u11ab" * 341) == "\ud55c" * 341
+    assert validation.path("field", "a\u0301\u0323 " + "-" * 20)
+
+
 @given(st.text())
 def test_escaped_text_can_be_a_name(value: str) -> None:
     assert not find_line_fault(escape_controls(value))

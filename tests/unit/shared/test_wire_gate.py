@@ -66,3 +66,9 @@ def test_a_number_without_end_costs_nothing() -> None:
 def test_content_costs_nothing() -> None:
     request = UploadChunksRequest(chunks=[UploadedChunk(data=bytes(1 << 20))] * 4)
     assert count_elements(request.SerializeToString(), UPLOAD, MOST) == 4
+
+
+def test_numbers_without_number_are_too_many() -> None:
+    data = b"\x78\x01" * 100_000
+    assert count_elements(data, PUSH, 1_000) == 1_001
+    assert count_elements(data, PUSH, MOST) == 0
