@@ -25,6 +25,7 @@ from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.local_store import LocalStore
 from shared.db.pool import Database, Databases
 from shared.rpc.access import RemoteAccess
+from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.peers import Peers
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
@@ -48,9 +49,10 @@ async def build(runtime: Runtime) -> ServiceServer:
     presence = Presence(databases, timedelta(seconds=settings.claim_lease_seconds))
     extents = Extents(databases)
     calls = OpenCalls()
+    budget = ByteBudget(settings.held_bytes)
     writer = PackWriter(databases, store, presence, settings.cell)
-    uploads = Uploads(writer, presence, make_cpu_threads(), settings.pack_bytes, calls)
-    downloads = Downloads(extents, ChunkReader(stores, extents), access_times)
+    uploads = Uploads(writer, presence, make_cpu_threads(), settings.pack_bytes, calls, budget)
+    downloads = Downloads(extents, ChunkReader(stores, extents), access_times, budget)
     service = ChunkService(settings, presence, uploads, downloads)
     return ServiceServer(
         "chunk",

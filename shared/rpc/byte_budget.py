@@ -18,8 +18,8 @@ RETRY_SECONDS = 5.0
 class ByteBudget:
     """Bytes that may be held at once, in all and by one caller.
 
-    Who asks for more than is free waits in turn for a while and is then refused. Every hold may have its
-    first `grant`, whatever is free: the number of calls bounds these.
+    Who asks for more than is free waits in turn for a while and is then refused. One item that is larger
+    than a share is let in by itself.
     """
 
     def __init__(self, most: int, wait_seconds: float = 10.0) -> None:
@@ -35,9 +35,9 @@ class ByteBudget:
 
     def fits(self, holder: object, size: int) -> bool:
         """Returns whether `size` more bytes are free for the holder."""
-        return self.held + size <= self.most and self._held_by[holder] + size <= max(
-            self.most // SHARE, size
-        )
+        held_by = self._held_by.get(holder, 0)
+        has_room = self.held + size <= self.most or self.held == 0
+        return has_room and (held_by + size <= self.most // SHARE or held_by == 0)
 
     def add(self, holder: object, size: int) -> None:
         """Counts bytes, or gives them back if `size` is negative."""
@@ -111,11 +111,17 @@ class Hold:
 
     async def grow(self, size: int) -> None:
         """Holds more bytes. Raises SERVER_BUSY if they do not become free in time."""
-        if self._size > 0 and not self._budget.fits(self._holder, size):
+        if not self.try_grow(size):
             await self._budget.wait(self._holder, size)
-        else:
-            self._budget.add(self._holder, size)
+            self._size += size
+
+    def try_grow(self, size: int) -> bool:
+        """Holds more bytes if they are free; returns whether they were."""
+        if not self._budget.fits(self._holder, size):
+            return False
+        self._budget.add(self._holder, size)
         self._size += size
+        return True
 
     def release(self, size: int) -> None:
         """Gives bytes back."""

@@ -117,6 +117,11 @@ class Call:
         return self.access.caller.user_id if self.access.caller else None
 
     @property
+    def holder(self) -> object:
+        """Who the bytes and calls count for: the account, or the address of an anonymous caller."""
+        return self.caller_id or self.peer_ip
+
+    @property
     def repository(self) -> RepositoryAccess:
         """The repository that the request names; the policy of the RPC guarantees it."""
         if self.access.repository is None:

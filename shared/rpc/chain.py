@@ -63,6 +63,7 @@ class Chain:
         self.cell = cell
         self.strict = strict
         self.slots = SlotGroup(limits.max_calls, limits.max_calls_each)
+        self.large_slots = SlotGroup(limits.max_large_calls, limits.max_large_calls_each)
         # Access checks by the other services; health checks and reflection.
         self.quiet_slots = SlotGroup(limits.max_calls, limits.max_calls)
         self.infrastructure_slots = SlotGroup(limits.max_calls, limits.max_calls_each)
@@ -147,6 +148,8 @@ class _Rpc:
         chain = self.chain
         if self.policy is INFRASTRUCTURE:
             return chain.infrastructure_slots.take(call.peer_ip)
+        if self.policy.large_messages:
+            return chain.large_slots.take(call.peer_ip)
         return (chain.quiet_slots if self.policy.quiet else chain.slots).take(call.peer_ip)
 
     def _translate(self, error: Exception) -> DomainError:

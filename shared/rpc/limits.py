@@ -17,6 +17,8 @@ class Limits:
     Attributes:
         max_calls: calls under way, in all.
         max_calls_each: of one account, or of one address without an account.
+        max_large_calls: of the RPCs that take large messages, in all.
+        max_large_calls_each: such calls of one account.
         max_message_bytes: of a request message.
         max_stream_message_bytes: of a message of the streams that carry chunks and manifests.
         first_message_seconds: how long a call may go on without its first message.
@@ -25,6 +27,8 @@ class Limits:
 
     max_calls: int = 1000
     max_calls_each: int = 256
+    max_large_calls: int = 128
+    max_large_calls_each: int = 32
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_stream_message_bytes: int = MAX_STREAM_MESSAGE_BYTES
     first_message_seconds: float = 10.0
@@ -36,6 +40,8 @@ class Limits:
         return cls(
             max_calls=settings.max_calls,
             max_calls_each=settings.max_calls_each,
+            max_large_calls=settings.max_large_calls,
+            max_large_calls_each=settings.max_large_calls_each,
             first_message_seconds=settings.first_message_seconds,
             idle_seconds=settings.idle_seconds,
         )

@@ -132,6 +132,15 @@ class Settings(BaseSettings):
     max_calls_each: PositiveInt = Field(
         256, description="calls served at once for one account, or one address without an account"
     )
+    max_large_calls: PositiveInt = Field(
+        128, description="calls served at once that send chunks or manifests, per service"
+    )
+    max_large_calls_each: PositiveInt = Field(32, description="such calls of one account")
+    held_bytes: PositiveInt = Field(
+        1 << 30,
+        description="memory for what is read ahead for callers or received from them, per service, "
+        "bytes; one account may hold a quarter",
+    )
     first_message_seconds: PositiveFloat = Field(
         10.0, description="how long a call may go on without its first message, seconds"
     )

@@ -53,7 +53,8 @@ class ChunkService:
         self, requests: AsyncIterator[pb.UploadChunksRequest], call: Call
     ) -> AsyncIterator[pb.UploadChunksResponse]:
         """Stores chunks, and acknowledges what is durable."""
-        async with aclosing(self._uploads.store_chunks(call.repository.id, requests)) as answers:
+        storing = self._uploads.store_chunks(call.holder, call.repository.id, requests)
+        async with aclosing(storing) as answers:
             async for answer in answers:
                 yield answer
 
@@ -64,7 +65,9 @@ class ChunkService:
         digests = validation.raw_digests("hashes", request.hashes)
         if request.ranges and len(request.ranges) != len(digests):
             raise invalid_field("ranges", "must be as many as hashes, or none")
-        sending = self._downloads.send_chunks(call.repository.id, digests, request.ranges)
+        sending = self._downloads.send_chunks(
+            call.holder, call.repository.id, digests, request.ranges
+        )
         async with aclosing(sending) as messages:
             async for message in messages:
                 yield message

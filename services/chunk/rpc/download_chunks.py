@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from uuid import UUID
 
@@ -12,8 +13,9 @@ from services.chunk.catalog.access_times import AccessTimes
 from services.chunk.catalog.extents import Extent, Extents
 from services.chunk.packs.chunk_reader import ChunkReader, Piece
 from services.chunk.rpc.response_encoder import EncodedResponse, encode_piece, make_failed_chunk
-from services.chunk.runtime.read_ahead import ReadAhead
+from services.chunk.runtime.read_ahead import ReadAhead, Step
 from shared.errors import not_found, range_beyond_end
+from shared.rpc.byte_budget import ByteBudget
 
 # Chunks that are looked up, and sorted, at a time: while they are sent, the next ones are looked up.
 _WINDOW = 2000
@@ -26,35 +28,44 @@ _MESSAGES_AHEAD = 3
 class Downloads:
     """Sends chunks."""
 
-    def __init__(self, extents: Extents, reader: ChunkReader, access_times: AccessTimes) -> None:
+    def __init__(
+        self, extents: Extents, reader: ChunkReader, access_times: AccessTimes, budget: ByteBudget
+    ) -> None:
+        self._budget = budget
         self._extents = extents
         self._reader = reader
         self._access_times = access_times
 
     async def send_chunks(
-        self, repository_id: UUID, digests: Sequence[bytes], ranges: Sequence[pb.ByteRange]
+        self,
+        holder: object,
+        repository_id: UUID,
+        digests: Sequence[bytes],
+        ranges: Sequence[pb.ByteRange],
     ) -> AsyncGenerator[pb.DownloadChunksResponse | EncodedResponse, None]:
         """Yields the messages that answer a request.
 
-        `ranges` are as many as `digests`, or none: then the chunks are sent whole.
+        `ranges` are as many as `digests`, or none: then the chunks are sent whole. What is read ahead
+        counts for `holder`.
         """
         starts = range(0, len(digests), _WINDOW)
-        lookups = (
-            self._extents.locate_chunks(repository_id, digests[at : at + _WINDOW]) for at in starts
-        )
-        async with ReadAhead(lookups, 1) as located:
-            for start in starts:
-                extents = await anext(located)
-                self._access_times.note_chunks(repository_id, extents)
-                positions = range(start, min(start + _WINDOW, len(digests)))
-                pieces, failures = _resolve_positions(positions, digests, ranges, extents)
-                for message in _failure_messages(failures):
-                    yield message
-                groups = _split_pieces(sorted(pieces))
-                reads = (self._read_message(repository_id, group) for group in groups)
-                async with ReadAhead(reads, _MESSAGES_AHEAD) as messages:
-                    async for response in messages:
-                        yield response
+        locate = partial(self._extents.locate_chunks, repository_id)
+        lookups = (Step(0, partial(locate, digests[at : at + _WINDOW])) for at in starts)
+        with self._budget.hold(holder) as hold:
+            async with ReadAhead(lookups, 1, hold) as located:
+                for start in starts:
+                    extents = await anext(located)
+                    self._access_times.note_chunks(repository_id, extents)
+                    positions = range(start, min(start + _WINDOW, len(digests)))
+                    pieces, failures = _resolve_positions(positions, digests, ranges, extents)
+                    for message in _failure_messages(failures):
+                        yield message
+                    groups = _split_pieces(sorted(pieces))
+                    read = partial(self._read_message, repository_id)
+                    reads = (Step(_size_of(group), partial(read, group)) for group in groups)
+                    async with ReadAhead(reads, _MESSAGES_AHEAD, hold) as messages:
+                        async for response in messages:
+                            yield response
 
     async def _read_message(self, repository_id: UUID, pieces: Sequence[Piece]) -> EncodedResponse:
         return EncodedResponse(await self._reader.read_pieces(repository_id, pieces, encode_piece))
@@ -84,6 +95,11 @@ def _resolve_positions(
             first, length = ranges[position].offset, ranges[position].length
             pieces.append(Piece(extent, position, slice(first, first + length if length else None)))
     return pieces, failures
+
+
+def _size_of(group: Iterable[Piece]) -> int:
+    """Returns the bytes that a message of these pieces holds, at most."""
+    return sum(max(piece.extent.size, piece.extent.length) for piece in group)
 
 
 def _split_pieces(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:

@@ -30,6 +30,7 @@ from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.rpc.open_calls import OpenCalls
 from services.chunk.rpc.upload_verification import VerifiedMessage, verify_message
 from shared.errors import invalid_field
+from shared.rpc.byte_budget import ByteBudget, Hold
 from shared.rpc.validation import count
 
 # Messages verified or being verified, ahead of the pack that is being written.
@@ -77,6 +78,7 @@ class Uploads:
         threads: verify chunks.
         pack_bytes: size at which a pack is finalized.
         calls: the streams that are not cleared up yet.
+        budget: of bytes that are received and not written yet.
     """
 
     writer: PackWriter
@@ -84,19 +86,25 @@ class Uploads:
     threads: ThreadPoolExecutor
     pack_bytes: int
     calls: OpenCalls
+    budget: ByteBudget
 
     def store_chunks(
-        self, repository_id: UUID, requests: AsyncIterator[pb.UploadChunksRequest]
+        self,
+        holder: object,
+        repository_id: UUID,
+        requests: AsyncIterator[pb.UploadChunksRequest],
     ) -> AsyncGenerator[pb.UploadChunksResponse, None]:
-        """Stores the chunks of one call; yields its acknowledgements."""
-        return _UploadStream(self, repository_id).acknowledge_messages(requests)
+        """Stores the chunks of one call of `holder`; yields its acknowledgements."""
+        hold = self.budget.hold(holder)
+        return _UploadStream(self, repository_id, hold).acknowledge_messages(requests)
 
 
 class _UploadStream:
     """One call."""
 
-    def __init__(self, uploads: Uploads, repository_id: UUID) -> None:
+    def __init__(self, uploads: Uploads, repository_id: UUID, hold: Hold) -> None:
         self._uploads = uploads
+        self._hold = hold
         self._repository_id = repository_id
         self._batch = _Batch(uploads.writer.begin_pack(repository_id), 0)
         self._verifications: _Queue[VerifiedMessage] = asyncio.Queue(_MESSAGES_AHEAD)
@@ -119,7 +127,8 @@ class _UploadStream:
                 self._finalizations.discard(finalization)
                 yield finalization.result()
         finally:
-            await self._uploads.calls.end_call(self._clear_up())
+            with self._hold:
+                await self._uploads.calls.end_call(self._clear_up())
 
     async def _clear_up(self) -> None:
         """Stops what is still under way, and leaves no pack behind that is not complete."""
@@ -140,6 +149,7 @@ class _UploadStream:
             if number and request.repository:
                 raise invalid_field("repository", "belongs into the first message and no other")
             count("chunks", request.chunks, MAX_CHUNKS, least=0)
+            await self._hold.grow(request.ByteSize())
             await self._verifications.put(self._start(self._verify(request, number)))
             number += 1
 
@@ -167,6 +177,7 @@ class _UploadStream:
             batch.closes_at = batch.closes_at or clock() + _PACK_SECONDS
             batch.failures += verified.failures
             await self._uploads.writer.append_chunks(batch.pack, verified.chunks)
+            self._hold.release(verified.size)
             if batch.pack.length >= self._uploads.pack_bytes or clock() >= batch.closes_at:
                 await self._close_batch()
         await self._close_batch()

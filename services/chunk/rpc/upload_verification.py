@@ -25,11 +25,13 @@ class VerifiedMessage(NamedTuple):
     """A message after verification.
 
     Attributes:
+        size: its bytes.
         total: the number of its chunks.
         chunks: those that are intact.
         failures: those that are not.
     """
 
+    size: int
     total: int
     chunks: list[Chunk]
     failures: list[pb.ChunkFailure]
@@ -39,7 +41,7 @@ async def verify_message(
     request: pb.UploadChunksRequest, threads: ThreadPoolExecutor
 ) -> VerifiedMessage:
     """Returns the chunks of a message, the intact ones apart from the others."""
-    verified = VerifiedMessage(len(request.chunks), [], [])
+    verified = VerifiedMessage(request.ByteSize(), len(request.chunks), [], [])
     for turn in _split_chunks(request.chunks):
         await run_in_thread(threads, _verify_chunks, turn, verified)
     return verified

@@ -6,6 +6,7 @@ import asyncio
 import random
 from typing import Any
 
+import grpc
 import pytest
 from dits.chunk.v1 import chunk_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import Visibility
@@ -13,7 +14,7 @@ from grpc import StatusCode
 from structlog.testing import capture_logs
 
 from shared.runtime.config import Settings
-from tests.support.api import Api, refused
+from tests.support.api import Api, read_error, refused, running_suite
 from tests.support.chunks import Shelf, chunk, digest, files, plain, reason, running, some
 
 
@@ -180,3 +181,27 @@ async def test_a_reader_who_stops_leaves_nothing_running(api: Api) -> None:
     call.cancel()
     while reading := running() - before:
         await asyncio.wait(reading)
+
+
+async def test_calls_that_nobody_reads_hold_a_bounded_number_of_bytes(
+    dsn: str, settings: Settings
+) -> None:
+    """Of one account's downloads some wait and are refused; those of others go on."""
+    small = settings.model_copy(update={"held_bytes": 64 << 20, "idle_seconds": 30.0})
+    async with running_suite(dsn, small) as api:
+        shelf, other = await Shelf.open(api), await Shelf.open(api)
+        large, little = some(8 << 20), some()
+        await shelf.put(large)
+        await other.put(little)
+        request = pb.DownloadChunksRequest(repository=shelf.repo.id, hashes=digest(large) * 4)
+        calls: list[Any] = [
+            api.chunks.DownloadChunks(request, metadata=shelf.who.auth) for _ in range(12)
+        ]
+        first = await asyncio.gather(*(call.read() for call in calls), return_exceptions=True)
+        reasons = {read_error(e).reason for e in first if isinstance(e, grpc.aio.AioRpcError)}
+        assert reasons == {"SERVER_BUSY"}
+        assert [plain(item) for item in await other.download(little)] == [little]
+        for call in calls:
+            call.cancel()
+        async with asyncio.timeout(20):
+            assert len(await shelf.download(large, large)) == 2
