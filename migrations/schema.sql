@@ -267,6 +267,18 @@ BEGIN
 END;
 $_$;
 
+CREATE FUNCTION public.give_back_attempt(p_buckets text[], p_limits integer[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    UPDATE login_throttles t SET
+        failures = greatest(t.failures - 1, 0),
+        blocked_until = CASE WHEN t.failures > o.most THEN t.blocked_until END
+    FROM (SELECT i.bucket, l.most
+          FROM login_throttles i JOIN unnest(p_buckets, p_limits) AS l (bucket, most) ON l.bucket = i.bucket
+          ORDER BY i.bucket FOR UPDATE OF i) o
+    WHERE t.bucket = o.bucket
+$$;
+
 CREATE FUNCTION public.grant_locks(p_repository_id uuid, p_paths text[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_actor_id uuid, p_terms public.lock_terms) RETURNS TABLE(lock_id uuid, path text, fence bigint)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -837,6 +849,40 @@ CREATE FUNCTION public.repository_permission(p_user_id uuid, p_repo_id uuid) RET
     WHERE r.id = p_repo_id AND r.deleted_at IS NULL
 $$;
 
+CREATE FUNCTION public.reserve_attempt(p_buckets text[], p_limits integer[]) RETURNS double precision
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_wait DOUBLE PRECISION := throttle_wait(p_buckets);
+BEGIN
+    IF v_wait > 0 THEN
+        RETURN v_wait;
+    END IF;
+    -- Inserts what is missing, and locks all of them in the order of their names.
+    INSERT INTO login_throttles AS t (bucket, failures)
+    SELECT b.bucket, 0 FROM unnest(p_buckets) AS b (bucket) ORDER BY b.bucket
+    ON CONFLICT (bucket) DO UPDATE SET failures = t.failures;
+    v_wait := throttle_wait(p_buckets);
+    IF v_wait > 0 THEN
+        RETURN v_wait;
+    END IF;
+    UPDATE login_throttles t SET
+        failures = n.failures,
+        window_started_at = n.started,
+        blocked_until = CASE WHEN n.failures >= n.most
+                             THEN clock_timestamp() + least(interval '1 minute' * 2 ^ least(n.failures - n.most, 4),
+                                                            interval '15 minutes') END
+    FROM (SELECT o.bucket, l.most,
+                 CASE WHEN x.is_over THEN 1 ELSE o.failures + 1 END AS failures,
+                 CASE WHEN x.is_over THEN clock_timestamp() ELSE o.window_started_at END AS started
+          FROM unnest(p_buckets, p_limits) AS l (bucket, most)
+          JOIN login_throttles o ON o.bucket = l.bucket
+          CROSS JOIN LATERAL (SELECT o.window_started_at < clock_timestamp() - interval '15 minutes' AS is_over) x) n
+    WHERE t.bucket = n.bucket;
+    RETURN 0;
+END;
+$$;
+
 CREATE FUNCTION public.share_lock_mutex(p_repository_id uuid) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     AS $$
@@ -858,6 +904,13 @@ BEGIN
     RETURNING high_water INTO v_now;
     RETURN v_now;
 END;
+$$;
+
+CREATE FUNCTION public.throttle_wait(p_buckets text[]) RETURNS double precision
+    LANGUAGE sql
+    AS $$
+    SELECT greatest(0, extract(epoch FROM max(blocked_until) - clock_timestamp()))::DOUBLE PRECISION
+    FROM login_throttles WHERE bucket = ANY (p_buckets)
 $$;
 
 CREATE FUNCTION public.token_is_live(p_token_id uuid) RETURNS boolean

@@ -11,6 +11,7 @@ from dits.auth.v1 import (
 
 from services.auth.access.decisions import LocalAccess
 from services.auth.background.credential_uses import STORE_SECONDS, CredentialUseStore
+from services.auth.background.throttle_purge import PURGE_SECONDS, ThrottlePurge
 from services.auth.credentials.passwords import Hasher
 from services.auth.rpc.access_service import AccessService
 from services.auth.rpc.account_service import AccountService
@@ -23,6 +24,9 @@ from shared.server import Runtime, ServiceServer
 
 NEEDS: tuple[str, ...] = ()
 
+# How many registrations hash their passwords at once, besides the logins.
+REGISTRATION_SLOTS = 1
+
 
 async def build(runtime: Runtime) -> ServiceServer:
     """The auth service, ready to start."""
@@ -30,12 +34,15 @@ async def build(runtime: Runtime) -> ServiceServer:
     database = await Database.connect(runtime.dsn, service="auth", size=settings.pool_size)
     access = LocalAccess(database)
     uses = CredentialUseStore(database, access.uses)
-    hasher = Hasher(settings.hashing_slots)
+    purge = ThrottlePurge(database)
     writes = IdempotentWrites(database, runtime.key)
-    accounts = AccountService(database, writes, hasher, is_open=settings.registration_open)
+    accounts = AccountService(
+        database, writes, Hasher(REGISTRATION_SLOTS), is_open=settings.registration_open
+    )
+    sessions = SessionService(database, Hasher(settings.hashing_slots), runtime.key)
     files = {
         "AccountService": (account_service_pb2, accounts),
-        "SessionService": (session_service_pb2, SessionService(database, hasher)),
+        "SessionService": (session_service_pb2, sessions),
         "TokenService": (token_service_pb2, TokenService(database, writes, runtime.key, access)),
         "AccessService": (access_service_pb2, AccessService(access, settings)),
     }
@@ -49,5 +56,8 @@ async def build(runtime: Runtime) -> ServiceServer:
         database,
         access,
         servicers,
-        background=[BackgroundTask("store uses of credentials", uses.store, STORE_SECONDS)],
+        background=[
+            BackgroundTask("store uses of credentials", uses.store, STORE_SECONDS),
+            BackgroundTask("purge counts of attempts", purge.purge, PURGE_SECONDS),
+        ],
     )

@@ -24,9 +24,7 @@ def contention(message: str = "too many changes of the same rows at once") -> Do
 
 def rate_limited(seconds: float) -> DomainError:
     """Too many attempts; the caller may come back in `seconds`."""
-    return _passing(
-        Reason.ERROR_REASON_RATE_LIMITED, "too many failed attempts; try again later", seconds
-    )
+    return _passing(Reason.ERROR_REASON_RATE_LIMITED, "too many attempts; try again later", seconds)
 
 
 def server_busy(message: str, seconds: float, limit: int) -> DomainError:

@@ -110,7 +110,10 @@ class Settings(BaseSettings):
     )
     pool_size: PositiveInt = Field(10, description="database connections per service")
     registration_open: bool = Field(True, description="whether anyone may create an account")
-    hashing_slots: PositiveInt = Field(2, description="passwords hashed at once (64 MiB each)")
+    hashing_slots: PositiveInt = Field(
+        2,
+        description="passwords of logins hashed at once (64 MiB each; registrations have a slot besides)",
+    )
     region: str = Field(
         "local",
         pattern="^[a-z0-9][a-z0-9-]{0,62}$",

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 LEAST_BYTES = 12
 MOST_BYTES = 1024
 ALGORITHM = "argon2id"
-# At most this many logins wait for each slot; the next is refused.
+# At most this many calls wait for each slot; the next is refused.
 QUEUE_PER_SLOT = 16
 # Verified when there is no such user, so that the answer takes as long. Same parameters as the Hasher.
 _NO_USER = (

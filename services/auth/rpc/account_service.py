@@ -8,11 +8,11 @@ from typing import Self
 import asyncpg
 from dits.auth.v1 import account_service_pb2 as pb
 
-from services.auth.credentials import passwords
+from services.auth.credentials import passwords, throttles
 from services.auth.credentials.logins import fold_login, parse_email
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.errors import name_taken, not_found, permission_missing
+from shared.errors import DomainError, name_taken, not_found, permission_missing
 from shared.records.audit import AuditAction, audit
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
@@ -63,20 +63,29 @@ class AccountService:
         *,
         is_open: bool,
     ) -> None:
-        """`is_open`: everyone may create an account."""
+        """`hasher`: not that of logins, which do not wait for registrations.
+
+        `is_open`: everyone may create an account.
+        """
         self._database = database
         self._writes = writes
         self._hasher = hasher
         self._is_open = is_open
 
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
-        """Creates an account with a password."""
+        """Creates an account with a password. What is refused costs no hash."""
         if not self._is_open:
             raise permission_missing("open registration")
         registration = Registration.parse(request)
-        phc = await self._hasher.hash(registration.password)
+        buckets = throttles.registration_buckets(call.peer_ip)
+        await throttles.reserve(self._database, buckets)
+        taken = await self._find_taken(registration)
+        phc = "" if taken else await self._hash(registration, buckets)
 
         async def create(connection: Connection) -> pb.RegisterResponse:
+            # Not before: a repetition finds its own name taken, and gets the first result.
+            if taken is not None:
+                raise taken
             row = await _create_account(connection, registration, phc)
             await audit(
                 connection, call, AuditAction.USER_REGISTERED, "user", row["id"], row["username"]
@@ -84,6 +93,26 @@ class AccountService:
             return pb.RegisterResponse(user=_message(row))
 
         return await self._writes.once(call, Repeatable.of(request), pb.RegisterResponse, create)
+
+    async def _find_taken(self, registration: Registration) -> DomainError | None:
+        """Returns NAME_TAKEN if the username or the address belongs to an account already."""
+        row = await self._database.fetchrow(
+            Q.taken, registration.username, fold_login(registration.email)
+        )
+        if row is not None and row["username"]:
+            return name_taken("username", registration.username)
+        if row is not None and row["email"]:
+            return name_taken("email", registration.email)
+        return None
+
+    async def _hash(self, registration: Registration, buckets: list[throttles.Bucket]) -> str:
+        """Returns the hash of the password. Raises SERVER_BUSY, and then the attempt does not count."""
+        try:
+            return await self._hasher.hash(registration.password)
+        except DomainError:
+            async with self._database.connection() as connection:
+                await throttles.give_back(connection, buckets)
+            raise
 
     async def GetMe(self, request: pb.GetMeRequest, call: Call) -> pb.GetMeResponse:
         """Returns the caller's own account."""

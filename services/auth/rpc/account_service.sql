@@ -3,6 +3,11 @@
 INSERT INTO users (username, email, email_folded, name, status) VALUES ($1, $2, $3, $4, 'active')
 RETURNING id, username, email, email_verified, name, status, created_at;
 
+-- name: taken
+-- Whether a username, and an address as fold_login spells it ($2), belong to an account already.
+SELECT EXISTS (SELECT FROM namespaces WHERE name_key = lower($1 COLLATE "C")) AS username,
+       EXISTS (SELECT FROM users WHERE email_key = $2) AS email;
+
 -- name: create_credentials
 -- Stores the password of a new account. The salt repeats the one inside the PHC string.
 INSERT INTO user_credentials (user_id, password_hash, password_salt, password_algorithm)

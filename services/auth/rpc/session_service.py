@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Self
+from uuid import UUID, uuid4
 
 from dits.auth.v1 import session_service_pb2 as pb
 
-from services.auth.credentials import login_throttles
+from services.auth.credentials import devices, throttles
 from services.auth.credentials.logins import fold_login
 from services.auth.credentials.passwords import MOST_BYTES, Hasher, read_salt
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.errors import invalid_field, unauthenticated
+from shared.errors import DomainError, invalid_field, unauthenticated
 from shared.formats import credentials
 from shared.records.audit import AuditAction, audit
 from shared.rpc import validation
 from shared.rpc.call import Access, Call, Caller
+from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 
@@ -31,41 +33,61 @@ class LoginAttempt:
     Attributes:
         login: username or e-mail address, folded.
         device_name: may be empty.
-        buckets: where a failure is counted.
+        device_token: may be empty, or not a device token at all.
     """
 
     login: str
     password: str = field(repr=False)
     device_name: str
-    buckets: list[str]
+    device_token: str
 
     @classmethod
-    def parse(cls, request: pb.LoginRequest, call: Call) -> Self:
+    def parse(cls, request: pb.LoginRequest) -> Self:
         """Returns the attempt that a request makes. Raises INVALID_FIELD."""
         login = fold_login(validation.text("login", request.login, least=1, most=254))
         device_name = validation.text("device_name", request.device_name, most=255)
         if not 1 <= len(request.password.encode()) <= MOST_BYTES:
             raise invalid_field("password", f"must have 1 to {MOST_BYTES} bytes")
-        buckets = login_throttles.list_buckets(login, call.peer_ip)
-        return cls(login, request.password, device_name, buckets)
+        device_token = validation.text(
+            "device_token", request.device_token, most=devices.MAX_CHARACTERS
+        )
+        return cls(login, request.password, device_name, device_token)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The account that an attempt is made at, if there is one, and where the attempt is counted.
+
+    Attributes:
+        row: of the account; None = no account has this login.
+        device_id: of the device that calls, if it has logged in to the account before.
+    """
+
+    row: Row | None
+    device_id: UUID | None
+    buckets: list[throttles.Bucket]
 
 
 class SessionService:
     """The RPCs of dits.auth.v1.SessionService."""
 
-    def __init__(self, database: Database, hasher: Hasher) -> None:
+    def __init__(self, database: Database, hasher: Hasher, key: ServerKey) -> None:
         self._database = database
         self._hasher = hasher
+        self._devices = devices.DeviceTokens(key)
 
     async def Login(self, request: pb.LoginRequest, call: Call) -> pb.LoginResponse:
         """Opens a session for a username or e-mail address and its password."""
-        attempt = LoginAttempt.parse(request, call)
-        await login_throttles.require_open(self._database, attempt.buckets)
-        user = await self._authenticate(attempt)
+        attempt = LoginAttempt.parse(request)
+        candidate = await self._find_candidate(attempt, call.peer_ip)
+        await throttles.reserve(self._database, candidate.buckets)
+        user = await self._authenticate(attempt, candidate)
         token = credentials.mint(credentials.Kind.SESSION)
 
         async def open_session(connection: Connection) -> Row:
-            return await _open_session(connection, call, user, attempt, token)
+            session = await _open_session(connection, call, user, attempt, token)
+            await throttles.accept(connection, candidate.buckets)
+            return session
 
         session = await self._database.transaction(open_session)
         issued = pb.IssuedSession(
@@ -74,6 +96,7 @@ class SessionService:
             expire_time=session["expires_at"],
             user_id=str(user["id"]),
             username=user["username"],
+            device_token=self._devices.issue(user["id"], candidate.device_id or uuid4()),
         )
         return pb.LoginResponse(session=issued)
 
@@ -93,24 +116,40 @@ class SessionService:
         await self._database.transaction(end_session)
         return pb.LogoutResponse()
 
-    async def _authenticate(self, attempt: LoginAttempt) -> Row:
-        """Returns the account. If the password is wrong, counts a failure and raises UNAUTHENTICATED."""
-        user = await self._database.fetchrow(Q.login_row, attempt.login)
+    async def _find_candidate(self, attempt: LoginAttempt, address: str | None) -> Candidate:
+        """Returns whose password the attempt is held against, and where it is counted.
+
+        A username and the e-mail address of the same account are counted as one.
+        """
+        network = None if address is None else throttles.network_of(address)
+        row = await self._database.fetchrow(Q.login_row, attempt.login, network)
+        device_id = None
+        if row is not None:
+            device_id = self._devices.find_device(attempt.device_token, row["id"])
+        buckets = throttles.login_buckets(
+            attempt.login if row is None else row["username"].lower(),
+            address,
+            device_id=device_id,
+            is_known_network=row is not None and row["is_known_network"],
+        )
+        return Candidate(row, device_id, buckets)
+
+    async def _authenticate(self, attempt: LoginAttempt, candidate: Candidate) -> Row:
+        """Returns the account. Raises UNAUTHENTICATED, and then the attempt stays counted."""
+        user = candidate.row
         phc = user["password_hash"] if user else None
-        fits = await self._hasher.verify(phc, attempt.password)
+        try:
+            fits = await self._hasher.verify(phc, attempt.password)
+        except DomainError:
+            async with self._database.connection() as connection:
+                await throttles.give_back(connection, candidate.buckets)
+            raise
         if user is None or not fits or user["status"] != "active":
-            await self._count_failure(attempt, user)
+            if user is not None:
+                await self._database.statement(Q.note_failure, user["id"])
             raise unauthenticated(WRONG)
         await self._refresh_hash(user, attempt.password)
         return user
-
-    async def _count_failure(self, attempt: LoginAttempt, user: Row | None) -> None:
-        async def count(connection: Connection) -> None:
-            await login_throttles.count_failure(connection, attempt.buckets)
-            if user is not None:
-                await connection.execute(Q.note_failure, user["id"])
-
-        await self._database.transaction(count)
 
     async def _refresh_hash(self, user: Row, password: str) -> None:
         """Replaces a hash that was made with older parameters, while the password is at hand."""
@@ -140,7 +179,6 @@ async def _open_session(
         )
     )
     assert session is not None  # noqa: S101  RETURNING of an INSERT
-    await login_throttles.forget_failures(connection, attempt.buckets)
     await connection.execute(Q.note_success, user["id"])
     call.access = Access(Caller.of(user["id"], user["username"], session["id"], None), None)
     await audit(

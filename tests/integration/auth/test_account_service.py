@@ -9,11 +9,11 @@ import grpc
 import pytest
 from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.auth.v1.session_service_pb2 import LoginRequest
-from google.rpc.error_details_pb2 import BadRequest
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from grpc import StatusCode
 
 from tests.support.accounts import PASSWORD, registration
-from tests.support.api import Account, Api, refused
+from tests.support.api import Account, Api, read_error, refused
 
 
 async def test_register_and_log_in(api: Api) -> None:
@@ -115,3 +115,36 @@ async def test_register_replays_by_request_id(api: Api) -> None:
     assert first == second
     with refused(StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"):
         await api.accounts.Register(registration(request_id=request.request_id, username="eve"))
+
+
+async def test_registrations_leave_logins_alone(api: Api) -> None:
+    await api.accounts.Register(registration())
+
+    async def register(n: int) -> str:
+        try:
+            await api.accounts.Register(
+                registration(username=f"user-{n}", email=f"{n}@example.com")
+            )
+        except grpc.aio.AioRpcError as error:
+            return read_error(error).reason
+        return "OK"
+
+    registering = [asyncio.create_task(register(n)) for n in range(45)]
+    login = LoginRequest(login="ada", password=PASSWORD)
+    for _ in range(5):
+        await api.sessions.Login(login)
+    results = await asyncio.gather(*registering)
+    assert set(results) <= {"OK", "SERVER_BUSY", "RATE_LIMITED"}
+    assert results.count("OK") < 30
+
+
+async def test_registrations_of_one_address_are_limited(api: Api) -> None:
+    await api.accounts.Register(registration())
+    taken = registration(username="ada", email="other@example.com")
+    for _ in range(29):
+        with refused(StatusCode.ALREADY_EXISTS, "NAME_TAKEN"):
+            await api.accounts.Register(taken)
+    with refused(StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED") as refusal:
+        await api.accounts.Register(registration(username="eve", email="eve@example.com"))
+    assert 0 < refusal.detail(RetryInfo).retry_delay.seconds <= 60
+    await api.sessions.Login(LoginRequest(login="ada", password=PASSWORD))

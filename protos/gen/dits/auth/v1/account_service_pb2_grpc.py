@@ -53,10 +53,11 @@ class AccountServiceServicer:
 
     def Register(self, request, context):
         """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
-        PERMISSION_MISSING.
+        PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own: SERVER_BUSY here says nothing of Login.
 
         Errors:
         - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
+        - RATE_LIMITED: 30 attempts came from one address within 15 minutes; RetryInfo says how long to wait.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -35,10 +35,11 @@ class AccountServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
     Register: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RegisterRequest, _account_service_pb2.RegisterResponse]
     """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
-    PERMISSION_MISSING.
+    PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own: SERVER_BUSY here says nothing of Login.
 
     Errors:
     - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
+    - RATE_LIMITED: 30 attempts came from one address within 15 minutes; RetryInfo says how long to wait.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     GetMe: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetMeRequest, _account_service_pb2.GetMeResponse]
@@ -54,10 +55,11 @@ class AccountServiceAsyncStub(AccountServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RegisterRequest, _account_service_pb2.RegisterResponse]  # type: ignore[assignment]
     """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
-    PERMISSION_MISSING.
+    PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own: SERVER_BUSY here says nothing of Login.
 
     Errors:
     - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
+    - RATE_LIMITED: 30 attempts came from one address within 15 minutes; RetryInfo says how long to wait.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     GetMe: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetMeRequest, _account_service_pb2.GetMeResponse]  # type: ignore[assignment]
@@ -76,10 +78,11 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.RegisterResponse, _abc.Awaitable[_account_service_pb2.RegisterResponse]]:
         """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
-        PERMISSION_MISSING.
+        PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own: SERVER_BUSY here says nothing of Login.
 
         Errors:
         - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
+        - RATE_LIMITED: 30 attempts came from one address within 15 minutes; RetryInfo says how long to wait.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
 

@@ -26,22 +26,28 @@ class LoginRequest(_message.Message):
     LOGIN_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     DEVICE_NAME_FIELD_NUMBER: _builtins.int
+    DEVICE_TOKEN_FIELD_NUMBER: _builtins.int
     login: _builtins.str
     """Username or e-mail address, without regard to case."""
     password: _builtins.str
     """The password, 1–1024 bytes."""
     device_name: _builtins.str
     """Name of the device, shown in the list of sessions, at most 255 characters. Optional."""
+    device_token: _builtins.str
+    """What an earlier login of this device as this user returned. It tells the device from strangers. Optional; one that
+    does not fit is ignored.
+    """
     def __init__(
         self,
         *,
         login: _builtins.str = ...,
         password: _builtins.str = ...,
         device_name: _builtins.str = ...,
+        device_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_name", b"device_name", "login", b"login", "password", b"password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_name", b"device_name", "device_token", b"device_token", "login", b"login", "password", b"password"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -86,6 +92,7 @@ class IssuedSession(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     USERNAME_FIELD_NUMBER: _builtins.int
+    DEVICE_TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID of the session."""
     token: _builtins.str
@@ -94,6 +101,8 @@ class IssuedSession(_message.Message):
     """UUID of the account."""
     username: _builtins.str
     """Username of the account, in its own spelling."""
+    device_token: _builtins.str
+    """To be kept, and sent with the next login from this device. It gives no access. At most 255 characters."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the session ends at the latest."""
@@ -106,10 +115,11 @@ class IssuedSession(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         user_id: _builtins.str = ...,
         username: _builtins.str = ...,
+        device_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "id", b"id", "token", b"token", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_token", b"device_token", "expire_time", b"expire_time", "id", b"id", "token", b"token", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -63,12 +63,17 @@ class SessionServiceServicer:
         """Exchanges a username or e-mail address and a password for a session. Needs no credential.
 
         An unknown user, a wrong password and a suspended account give the same UNAUTHENTICATED after the same work.
-        After ten failures within 15 minutes for a login from one network, further attempts from that network give
-        RATE_LIMITED for a time that doubles. Live sessions are not affected. Repeating the call opens another
-        session; an unused one ends by itself.
+        After ten failures within 15 minutes for an account from one network (an IPv4 /24, an IPv6 /64), by whichever of
+        its logins, further attempts from that network give RATE_LIMITED, for a minute and then for twice as long each
+        time, up to 15 minutes. After a hundred failures from one address (an IPv6 /64), so do attempts from there at
+        accounts that did not log in from its network before. Attempts under way count as failures until they succeed. A
+        device that sends its device_token has ten failures of its own, which nobody else can use up. Live sessions are
+        not affected.
+
+        Repeating the call opens another session; an unused one ends by itself.
 
         Errors:
-        - RATE_LIMITED: too many attempts failed; RetryInfo says how long to wait.
+        - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

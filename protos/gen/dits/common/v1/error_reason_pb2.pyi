@@ -159,7 +159,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: field, limit, count.
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 91
-    """RESOURCE_EXHAUSTED. Too many attempts failed. RetryInfo says when to try again.
+    """RESOURCE_EXHAUSTED. Too many attempts. RetryInfo says when to try again.
     Metadata: none.
     """
     ERROR_REASON_SERVER_BUSY: _ErrorReason.ValueType  # 92
@@ -331,7 +331,7 @@ ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 90
 Metadata: field, limit, count.
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 91
-"""RESOURCE_EXHAUSTED. Too many attempts failed. RetryInfo says when to try again.
+"""RESOURCE_EXHAUSTED. Too many attempts. RetryInfo says when to try again.
 Metadata: none.
 """
 ERROR_REASON_SERVER_BUSY: ErrorReason.ValueType  # 92
