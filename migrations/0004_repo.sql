@@ -80,6 +80,12 @@ CREATE INDEX idx_branches_head ON branches (repo_id, head_commit);
 ALTER TABLE commits ADD COLUMN generation BIGINT NOT NULL DEFAULT 0 CHECK (generation >= 0);
 ALTER TABLE commits ALTER COLUMN generation DROP DEFAULT;
 
+-- A filter of what a commit changed against its first parent (docs/decisions, changed-path filters);
+-- NULL until it is computed: soon after the push, if not with it. It says what has changed nothing, so
+-- losing it costs time alone.
+ALTER TABLE commits ADD COLUMN changed_paths BYTEA;
+CREATE INDEX idx_commits_unfiltered ON commits (repo_id, hash) WHERE changed_paths IS NULL;
+
 -- The time zones of author and committer, in minutes east of UTC. They are part of the commit's hash.
 ALTER TABLE commits
     ADD COLUMN author_offset_minutes SMALLINT NOT NULL DEFAULT 0

@@ -1129,6 +1129,7 @@ CREATE TABLE public.commits (
     signature_verified boolean,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     generation bigint NOT NULL,
+    changed_paths bytea,
     author_offset_minutes smallint DEFAULT 0 NOT NULL,
     committer_offset_minutes smallint DEFAULT 0 NOT NULL,
     CONSTRAINT commits_author_offset_minutes_check CHECK (((author_offset_minutes >= '-1439'::integer) AND (author_offset_minutes <= 1439))),
@@ -2001,6 +2002,8 @@ CREATE INDEX idx_commits_parent ON public.commits USING gin (parent_hashes) WITH
 CREATE INDEX idx_commits_time ON public.commits USING btree (repo_id, committer_timestamp DESC);
 
 CREATE INDEX idx_commits_tree ON public.commits USING btree (repo_id, tree_hash);
+
+CREATE INDEX idx_commits_unfiltered ON public.commits USING btree (repo_id, hash) WHERE (changed_paths IS NULL);
 
 CREATE INDEX idx_events_created ON public.events USING btree (created_at);
 

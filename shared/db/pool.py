@@ -95,10 +95,10 @@ class Database:
         finally:
             await self.pool.release(connection)
 
-    async def fetch(self, query: str, *arguments: Any) -> list[Row]:
-        """All rows of one statement."""
+    async def fetch(self, query: str, *arguments: Any, seconds: float | None = None) -> list[Row]:
+        """All rows of one statement, which is cancelled if it takes longer than `seconds`."""
         async with self.connection() as connection:
-            return await connection.fetch(query, *arguments)
+            return await connection.fetch(query, *arguments, timeout=seconds)
 
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
         """The first row of one statement."""

@@ -48,9 +48,10 @@ class CommitService:
     async def GetCommit(self, request: pb.GetCommitRequest, call: Call) -> pb.GetCommitResponse:
         """Returns one commit by any of its names."""
         repository_id = call.repository.id
-        async with self._databases.of(repository_id).connection() as connection:
+        database = self._databases.of(repository_id)
+        async with database.connection() as connection:
             revision = await resolve_revision(connection, repository_id, request.revision)
-            rows = await read_commits(connection, repository_id, [revision.commit])
+        rows = await read_commits(database, repository_id, [revision.commit])
         if not rows:
             raise not_found("revision", request.revision)
         return pb.GetCommitResponse(commit=_message(rows[0]))
@@ -77,11 +78,13 @@ class CommitService:
         """Lists a commit and its ancestors, children first."""
         page = Page(self._key, request, call)
         repository_id, frontier = call.repository.id, page.after
-        async with self._databases.of(repository_id).connection() as connection:
-            if frontier is None:
+        database = self._databases.of(repository_id)
+        if frontier is None:
+            async with database.connection() as connection:
                 revision = await resolve_revision(connection, repository_id, request.revision)
-                frontier = [revision.commit]
-            rows, frontier = await list_commits(connection, repository_id, frontier, page.size)
+            frontier = [revision.commit]
+        hashes, frontier = await list_commits(database, repository_id, frontier, page.size)
+        rows = await read_commits(database, repository_id, hashes)
         token = page.token(*frontier) if frontier else ""
         return pb.ListCommitsResponse(commits=map(_message, rows), next_page_token=token)
 

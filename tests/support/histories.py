@@ -1,0 +1,127 @@
+"""Histories of all shapes for tests, and what must be found in them, computed without shortcuts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from dits.repo.v1.manifest_pb2 import CommitContent
+from dits.repo.v1.repository_service_pb2 import Repository
+
+from shared.formats.commits import commit_hash
+from tests.support import trees
+from tests.support.api import Account, Api
+
+Files = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A commit of a history: its parents, and what is in its tree."""
+
+    hash: str
+    parents: tuple[str, ...]
+    generation: int
+    files: Files
+
+    def at(self, path: str) -> object:
+        """What is at a path: the link's target, what is below the directory, or None."""
+        if path in self.files:
+            return self.files[path]
+        return {p: t for p, t in self.files.items() if p.startswith(f"{path}/")} or None
+
+
+@dataclass(slots=True)
+class History:
+    """Commits of symbolic links, parents before children."""
+
+    commits: dict[str, Made] = field(default_factory=dict)
+    contents: list[CommitContent] = field(default_factory=list)
+    trees: dict[str, trees.Tree] = field(default_factory=dict)
+
+    def add(self, files: Files, *parents: str) -> str:
+        """Adds a commit; returns its hash."""
+        tree = trees.build(files)
+        content = trees.commit(tree, *parents)
+        name = commit_hash(content)
+        generation = max((self.commits[p].generation + 1 for p in parents), default=0)
+        self.commits[name] = Made(name, parents, generation, files)
+        self.contents.append(content)
+        self.trees[tree.root] = tree
+        return name
+
+    async def push(self, api: Api, who: Account, repository: Repository, head: str) -> None:
+        """Pushes all of it at once: main is at `head`, other branches at the other ends."""
+        moves = [trees.update("main", "", head)]
+        tips = self.commits.keys() - {p for made in self.commits.values() for p in made.parents}
+        moves += [trees.update(f"tip-{tip[:12]}", "", tip) for tip in sorted(tips - {head})]
+        await trees.push(api, who, repository, self.contents, moves, list(self.trees.values()))
+
+    def reach(self, *heads: str) -> set[str]:
+        """Some commits and all their ancestors."""
+        left, reached = list(heads), set(heads)
+        while left:
+            fresh = set(self.commits[left.pop()].parents) - reached
+            reached |= fresh
+            left += fresh
+        return reached
+
+    def order(self, commits: Iterable[str]) -> list[str]:
+        """Commits in the order of a listing."""
+        return sorted(commits, key=lambda commit: (-self.commits[commit].generation, commit))
+
+    def is_same(self, commit: str, parent: str, path: str) -> bool:
+        """Whether a path is the same in a commit and its parent."""
+        return self.commits[commit].at(path) == self.commits[parent].at(path)
+
+    def changes(self, commit: str, path: str) -> bool:
+        """Whether a path differs from what it is in every parent; without parents, whether it is there."""
+        made = self.commits[commit]
+        if not made.parents:
+            return made.at(path) is not None
+        return not any(self.is_same(commit, parent, path) for parent in made.parents)
+
+    def log(self, head: str, path: str) -> list[str]:
+        """The commits of `git log -- path`: of parents with the same, only the first is followed."""
+        followed, left = {head}, [head]
+        while left:
+            commit = left.pop()
+            parents = self.commits[commit].parents
+            same = [parent for parent in parents if self.is_same(commit, parent, path)]
+            fresh = set(same[:1] or parents) - followed
+            followed |= fresh
+            left += fresh
+        return self.order(commit for commit in followed if self.changes(commit, path))
+
+    def changes_since(self, head: str, base: str, paths: Sequence[str]) -> dict[str, str]:
+        """The answer of FindChangesSince."""
+        unknown = self.order(self.reach(head) - self.reach(base))
+        found: dict[str, str] = {}
+        for path in paths:
+            if self.commits[head].at(path) != self.commits[base].at(path):
+                by = (commit for commit in unknown if self.changes(commit, path))
+                if (first := next(by, None)) is not None:
+                    found[path] = first
+        return found
+
+
+def make_random(seed: int, count: int) -> History:
+    """A history of up to `count` commits: lines, branches, merges of up to five parents, several roots."""
+    rng = random.Random(seed)
+    history, names = History(), list[str]()
+    while len(names) < count:
+        recent = names[-rng.choice([1, 1, 3, 20, 200]) :]
+        most = rng.choice([1, 1, 1, 2, 2, 5])
+        parents = rng.sample(recent, min(most, len(recent))) if rng.random() > 0.03 else []
+        files = dict(history.commits[rng.choice(parents)].files) if parents else {}
+        for parent in parents:
+            files |= {p: t for p, t in history.commits[parent].files.items() if rng.random() < 0.3}
+        for _ in range(rng.choice([0, 0, 1, 1, 2, 5])):
+            path = f"d{rng.randrange(3)}/e{rng.randrange(2)}/{rng.randrange(4)}"
+            if rng.random() < 0.2:
+                files.pop(path, None)
+            else:
+                files[path] = str(rng.randrange(3))
+        names.append(history.add(files, *parents))
+    return history
