@@ -34,17 +34,24 @@ REPOSITORIES = 16
 @contextmanager
 def running() -> Iterator[tuple[str, str]]:
     """The auth and lock services and their database; yields its URL and the address of the lock service."""
+    with (
+        running_database() as (dsn, folder),
+        run_service("auth", dsn, folder) as (auth, _),
+        run_service("lock", dsn, folder, auth=auth, repo=auth) as (lock, _),
+    ):
+        yield dsn, lock
+
+
+@contextmanager
+def running_database() -> Iterator[tuple[str, Path]]:
+    """A database of its own; yields its URL and a folder that lasts as long."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as place:
         folder = Path(place)
         postgres = EmbeddedPostgres(folder / "pg", settings={"shared_buffers": "1GB"})
         dsn = postgres.start()
         try:
             asyncio.run(migrate(dsn))
-            with (
-                _service("auth", dsn, folder) as auth,
-                _service("lock", dsn, folder, auth=auth, repo=auth) as lock,
-            ):
-                yield dsn, lock
+            yield dsn, folder
         finally:
             postgres.stop()
 
@@ -77,8 +84,8 @@ class World:
 
 
 @contextmanager
-def _service(name: str, dsn: str, folder: Path, **addresses: str) -> Iterator[str]:
-    """A service in a process of its own; its address."""
+def run_service(name: str, dsn: str, folder: Path, **addresses: str) -> Iterator[tuple[str, int]]:
+    """A service in a process of its own; its address, and the id of the process."""
     environment = {
         **os.environ,
         "DITS_DATABASE_URL": dsn,
@@ -97,7 +104,7 @@ def _service(name: str, dsn: str, folder: Path, **addresses: str) -> Iterator[st
         ) as process,
     ):
         try:
-            yield f"127.0.0.1:{_port(log, process)}"
+            yield f"127.0.0.1:{_port(log, process)}", process.pid
         finally:
             process.terminate()
 

@@ -80,7 +80,7 @@ CREATE INDEX idx_branches_head ON branches (repo_id, head_commit);
 ALTER TABLE commits ADD COLUMN generation BIGINT NOT NULL DEFAULT 0 CHECK (generation >= 0);
 ALTER TABLE commits ALTER COLUMN generation DROP DEFAULT;
 
--- A filter of what a commit changed against its first parent (docs/decisions, changed-path filters);
+-- A filter of what a commit changed against its first parent (docs/decisions/0006-walking-the-history.md);
 -- NULL until it is computed: soon after the push, if not with it. It says what has changed nothing, so
 -- losing it costs time alone.
 ALTER TABLE commits ADD COLUMN changed_paths BYTEA;

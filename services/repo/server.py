@@ -9,6 +9,7 @@ from dits.repo.v1 import (
     tree_service_pb2,
 )
 
+from services.repo.background.filter_backfill import FilterBackfill
 from services.repo.push.recipes import RecipeReader
 from services.repo.rpc.commit_service import CommitService
 from services.repo.rpc.ref_service import RefService
@@ -45,4 +46,7 @@ async def build(runtime: Runtime) -> ServiceServer:
         (file.DESCRIPTOR.services_by_name[name], servicer)
         for name, (file, servicer) in files.items()
     ]
-    return ServiceServer("repo", runtime, database, access, servicers, peers=peers)
+    background = [FilterBackfill(databases).task()]
+    return ServiceServer(
+        "repo", runtime, database, access, servicers, background=background, peers=peers
+    )

@@ -58,6 +58,15 @@ class History:
         moves += [trees.update(f"tip-{tip[:12]}", "", tip) for tip in sorted(tips - {head})]
         await trees.push(api, who, repository, self.contents, moves, list(self.trees.values()))
 
+    async def push_more(
+        self, api: Api, who: Account, repository: Repository, head: str, stored: set[str]
+    ) -> None:
+        """Pushes the commits that are not stored yet, the last of them onto main, which is at `head`."""
+        fresh = [content for content in self.contents if commit_hash(content) not in stored]
+        brought = [self.trees[content.tree_hash.hex()] for content in fresh]
+        moves = [trees.update("main", head, commit_hash(fresh[-1]))]
+        await trees.push(api, who, repository, fresh, moves, brought)
+
     def reach(self, *heads: str) -> set[str]:
         """Some commits and all their ancestors."""
         left, reached = list(heads), set(heads)

@@ -46,18 +46,6 @@ async def read_nodes(
     return {row["hash"]: Node.from_row(row) for row in rows}
 
 
-async def walk_ancestry(
-    connection: Connection, repository_id: UUID, hashes: Sequence[str], steps: int
-) -> dict[str, Row]:
-    """Returns some commits and their ancestors, up to `steps` steps below them, by hash.
-
-    A row has hash, tree_hash, parent_hashes, generation, and bytes: at least the size of the commit
-    in a response.
-    """
-    rows = await connection.fetch(Q.walk_ancestry, repository_id, hashes, steps)
-    return {row["hash"]: row for row in rows}
-
-
 async def descends_from(
     connection: Connection, repository_id: UUID, pushed: Mapping[str, Node], new: str, old: str
 ) -> bool:
@@ -86,8 +74,9 @@ async def insert_commits(
     repository_id: UUID,
     commits: Mapping[str, CommitContent],
     graph: Mapping[str, Node],
+    filters: Mapping[str, bytes],
 ) -> int:
-    """Adds commits with their nodes; returns how many were new."""
+    """Adds commits with their nodes, and their filters where there are any; returns how many were new."""
     if not commits:
         return 0
     nodes = [graph[commit] for commit in commits]
@@ -100,6 +89,7 @@ async def insert_commits(
             parents=[",".join(node.parents) for node in nodes],
             generations=[node.generation for node in nodes],
             messages=[content.message for content in contents],
+            changed_paths=[filters.get(commit) for commit in commits],
             **_signers("author", [content.author for content in contents]),
             **_signers("committer", [content.committer for content in contents]),
         )

@@ -3,24 +3,6 @@
 SELECT hash, tree_hash, generation, parent_hashes
 FROM commits WHERE repo_id = $1 AND hash = ANY ($2::text[]);
 
--- name: walk_ancestry
--- The commits $2 and their ancestors, up to $3 steps below them. bytes: at least the size of the commit
--- in a response.
-WITH RECURSIVE reached (hash, depth) AS (
-    SELECT h COLLATE "C", 0 FROM unnest($2::text[]) h
-    UNION
-    SELECT p, r.depth + 1
-    FROM reached r
-    JOIN commits c ON c.repo_id = $1 AND c.hash = r.hash
-    CROSS JOIN LATERAL unnest(c.parent_hashes) p
-    WHERE r.depth < $3
-)
-SELECT hash, tree_hash, parent_hashes, generation,
-       250 + 66 * cardinality(parent_hashes) + octet_length(message)
-       + octet_length(author_name) + octet_length(author_email)
-       + octet_length(committer_name) + octet_length(committer_email) AS bytes
-FROM commits WHERE repo_id = $1 AND hash IN (SELECT hash FROM reached);
-
 -- name: reaches
 -- Whether $3, of generation $4, is one of the commits $2 or an ancestor of them.
 WITH RECURSIVE reached AS (
@@ -40,17 +22,18 @@ SELECT EXISTS (SELECT FROM reached WHERE hash = $3);
 INSERT INTO commits (repo_id, hash, parent_hashes, tree_hash, generation,
                      author_name, author_email, author_timestamp, author_offset_minutes,
                      committer_name, committer_email, committer_timestamp, committer_offset_minutes,
-                     message)
+                     message, changed_paths)
 SELECT :repository_id, d.hash, coalesce(string_to_array(nullif(d.parents, ''), ','), '{}'), d.tree, d.generation,
        d.author, d.author_email, d.authored, d.author_offset,
-       d.committer, d.committer_email, d.committed, d.committer_offset, d.message
+       d.committer, d.committer_email, d.committed, d.committer_offset, d.message, d.changed_paths
 FROM unnest(:hashes::text[], :trees::text[], :parents::text[], :generations::bigint[],
             :author_names::text[], :author_emails::text[],
             :author_timestamps::timestamptz[], :author_offsets::smallint[],
             :committer_names::text[], :committer_emails::text[],
-            :committer_timestamps::timestamptz[], :committer_offsets::smallint[], :messages::text[])
+            :committer_timestamps::timestamptz[], :committer_offsets::smallint[], :messages::text[],
+            :changed_paths::bytea[])
      AS d (hash, tree, parents, generation, author, author_email, authored, author_offset,
-           committer, committer_email, committed, committer_offset, message)
+           committer, committer_email, committed, committer_offset, message, changed_paths)
 ORDER BY d.hash
 ON CONFLICT (repo_id, hash) DO NOTHING
 RETURNING hash;

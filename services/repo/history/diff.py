@@ -8,7 +8,7 @@ from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import Entry, Manifest
 
-from services.repo.history.manifests import load_manifests
+from services.repo.history.manifests import child_manifest, load_manifests
 from shared.db.pool import Connection
 from shared.errors import contention
 
@@ -119,7 +119,7 @@ def _compare_directory(
         if was == entry:
             continue
         path = prefix + entry.name
-        old_child, new_child = _child(was), _child(entry)
+        old_child, new_child = child_manifest(was), child_manifest(entry)
         if was is not None and old_child is None:
             changes.existing.add(path)
         if new_child is None:
@@ -128,15 +128,8 @@ def _compare_directory(
             deeper.append((path + "/", old_child, new_child))
     for entry in before.values():
         path = prefix + entry.name
-        if (gone := _child(entry)) is not None:
+        if (gone := child_manifest(entry)) is not None:
             deeper.append((path + "/", gone, None))
         else:
             changes.existing.add(path)
     return deeper
-
-
-def _child(entry: Entry | None) -> str | None:
-    """Returns the hash of the manifest of a directory; None for anything else."""
-    if entry is None or not entry.HasField("directory"):
-        return None
-    return entry.directory.manifest_hash.hex()

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
+from uuid import UUID
 
+from services.repo.history.ancestry import read_nodes
+from services.repo.history.filter_computation import TreeChange, compute_filters
 from services.repo.history.manifests import compress_manifest
 from services.repo.push.chunk_lists import ChunkLists, read_lists
 from services.repo.push.recipes import RecipeReader
 from services.repo.push.stream import Push
 from shared.db.pool import Database
 from shared.rpc.call import Call
+
+# Commits that get their filters with the push; those of the others are computed in the background.
+MAX_FILTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +29,13 @@ class PreparedPush:
         push: what the client sent.
         stored: the manifests of the push, by hash, in the form in which they are stored.
         lists: the chunk lists of its files.
+        filters: filters of changed paths, of its first commits.
     """
 
     push: Push
     stored: Mapping[str, bytes]
     lists: ChunkLists
+    filters: Mapping[str, bytes]
 
 
 async def prepare_push(
@@ -35,8 +44,27 @@ async def prepare_push(
     """Does the slow work that needs no transaction. Raises what `read_lists` raises."""
     lists = await read_lists(database, recipes, push.manifests.values(), call)
     stored = await asyncio.to_thread(_compress_all, push.contents)
-    return PreparedPush(push, stored, lists)
+    filters = await _compute_filters(database, call.repository.id, push)
+    return PreparedPush(push, stored, lists, filters)
 
 
 def _compress_all(contents: Mapping[str, bytes]) -> dict[str, bytes]:
     return {digest: compress_manifest(content) for digest, content in contents.items()}
+
+
+async def _compute_filters(database: Database, repository_id: UUID, push: Push) -> dict[str, bytes]:
+    """Returns the filters of the first commits; a commit whose parent is not known gets none."""
+    commits = dict(islice(push.commits.items(), MAX_FILTERS))
+    parents = {commit: c.parent_hashes[0].hex() for commit, c in commits.items() if c.parent_hashes}
+    trees: dict[str, str | None] = {c: push.commits[c].tree_hash.hex() for c in push.commits}
+    if stored := set(parents.values()) - trees.keys():
+        async with database.connection() as connection:
+            nodes = await read_nodes(connection, repository_id, stored)
+        trees |= {commit: node.tree for commit, node in nodes.items()}
+    trees[""] = None
+    changes = {
+        commit: TreeChange(trees[parent], content.tree_hash.hex())
+        for commit, content in commits.items()
+        if (parent := parents.get(commit, "")) in trees
+    }
+    return await compute_filters(database, repository_id, push.manifests, changes)

@@ -34,7 +34,7 @@ async def apply_push(connection: Connection, call: Call, prepared: PreparedPush)
         connection, repository_id, prepared, counts, changes.predecessors
     )
     assets = await record_assets(connection, repository_id, manifests, prepared.lists)
-    commits = await insert_commits(connection, repository_id, push.commits, graph)
+    commits = await insert_commits(connection, repository_id, push.commits, graph, prepared.filters)
     await check_changes(connection, call, rules, changes, trees)
     await check_fences(connection, call, push.locks)
     released = await release_locks(connection, call, changes.paths)

@@ -10,11 +10,13 @@ from dits.repo.v1.manifest_pb2 import Signer
 from services.repo.history.ancestry import EPOCH
 from services.repo.history.changes_since import find_changes_since
 from services.repo.history.commit_log import list_commits, read_commits
+from services.repo.history.path_log import list_path_commits
 from services.repo.history.revisions import resolve_revision
 from services.repo.push.preparation import prepare_push
 from services.repo.push.recipes import RecipeReader
 from services.repo.push.stream import PushRequests, receive_push
 from services.repo.push.transaction import apply_push
+from services.repo.rpc.heavy_calls import HeavyCalls
 from shared.db.pool import Databases, Row
 from shared.errors import not_found
 from shared.records.idempotency import IdempotentWrites, Repeatable
@@ -31,6 +33,7 @@ class CommitService:
         self._databases = databases
         self._key = key
         self._recipes = recipes
+        self._heavy_calls = HeavyCalls()
 
     async def Push(self, requests: PushRequests, call: Call) -> pb.PushResponse:
         """Adds history and moves branches, all or nothing."""
@@ -63,10 +66,12 @@ class CommitService:
         repository_id = call.repository.id
         base_commit = validation.digest("base_commit", request.base_commit)
         paths = _paths(request)
-        async with self._databases.of(repository_id).connection() as connection:
+        database = self._databases.of(repository_id)
+        async with database.connection() as connection:
             head = await resolve_revision(connection, repository_id, request.revision)
             base = await resolve_revision(connection, repository_id, base_commit)
-            found = await find_changes_since(connection, repository_id, head, base, paths)
+        async with self._heavy_calls.turn(call):
+            found = await find_changes_since(database, repository_id, head, base, paths)
         changes = [
             pb.PathChange(path=path, commit_hash=found[path]) for path in paths if path in found
         ]
@@ -75,7 +80,7 @@ class CommitService:
     async def ListCommits(
         self, request: pb.ListCommitsRequest, call: Call
     ) -> pb.ListCommitsResponse:
-        """Lists a commit and its ancestors, children first."""
+        """Lists a commit and its ancestors, or those of them that changed a path; children first."""
         page = Page(self._key, request, call)
         repository_id, frontier = call.repository.id, page.after
         database = self._databases.of(repository_id)
@@ -83,7 +88,14 @@ class CommitService:
             async with database.connection() as connection:
                 revision = await resolve_revision(connection, repository_id, request.revision)
             frontier = [revision.commit]
-        hashes, frontier = await list_commits(database, repository_id, frontier, page.size)
+        if request.path:
+            path = validation.path("path", request.path, directory=True)
+            async with self._heavy_calls.turn(call):
+                hashes, frontier = await list_path_commits(
+                    database, repository_id, frontier, path, page.size
+                )
+        else:
+            hashes, frontier = await list_commits(database, repository_id, frontier, page.size)
         rows = await read_commits(database, repository_id, hashes)
         token = page.token(*frontier) if frontier else ""
         return pb.ListCommitsResponse(commits=map(_message, rows), next_page_token=token)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from unittest.mock import AsyncMock
+
 import pytest
 from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import Repository
 
+from services.repo.background.filter_backfill import FilterBackfill
+from services.repo.history import changes_since, path_log
+from services.repo.push import preparation
 from tests.support.api import Account, Api
 from tests.support.histories import History, make_random
 
@@ -56,3 +61,66 @@ async def test_a_history_that_becomes_wide_is_listed_in_full_pages(api: Api) -> 
     listed, pages = await list_commits(api, ada, repository, 100)
     assert listed == history.order(history.reach(head))
     assert pages == [100] * 12 + [41]
+
+
+PATHS = [f"d{d}/e{e}/{n}" for d in range(3) for e in range(2) for n in range(4)]
+DIRECTORIES = ["d0", "d1/", "d2/e0", "d2/e1/", "nowhere", "d0/nowhere", "d0/e0/0/below"]
+
+
+@pytest.mark.parametrize("filters", ["all", "some", "none", "matching"])
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_history_of_a_path_is_that_of_git_log(
+    api: Api, seed: int, filters: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, ada, repository = await push_random(api, seed, filters, monkeypatch)
+    head = list(history.commits)[-1]
+    for path in [*PATHS[::5], *DIRECTORIES]:
+        expected = history.log(head, path.rstrip("/"))
+        for size in (1000, 3):
+            listed, _ = await list_commits(api, ada, repository, size, path=path)
+            assert listed == expected, path
+
+
+@pytest.mark.parametrize("filters", ["all", "some", "none", "matching"])
+@pytest.mark.parametrize("seed", range(3))
+async def test_changes_since_any_commit_are_found(
+    api: Api, seed: int, filters: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, ada, repository = await push_random(api, seed, filters, monkeypatch)
+    names = list(history.commits)
+    paths = [*PATHS, *DIRECTORIES]
+    for base in (*names[::37], names[-1], names[-2]):
+        for revision in (names[-1], names[-9]):
+            request = pb.FindChangesSinceRequest(
+                repository=repository.id, revision=revision, base_commit=base, paths=paths
+            )
+            answer = await api.commits.FindChangesSince(request, metadata=ada.auth)
+            found = {change.path: change.commit_hash for change in answer.changes}
+            expected = history.changes_since(revision, base, [path.rstrip("/") for path in paths])
+            assert {path.rstrip("/"): commit for path, commit in found.items()} == expected
+            assert list(found) == [path for path in paths if path in found]
+
+
+async def push_random(
+    api: Api, seed: int, filters: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[History, Account, Repository]:
+    """Pushes a random history with filters, without, or with useless ones."""
+    # What is left to do is not done in the background, either.
+    monkeypatch.setattr(preparation, "MAX_FILTERS", 0 if filters == "none" else 1000)
+    monkeypatch.setattr(FilterBackfill, "fill_all", AsyncMock())
+    monkeypatch.setattr(changes_since, "FIRST_WINDOW", 5)
+    monkeypatch.setattr(changes_since, "LOOKUPS", 40)
+    monkeypatch.setattr(path_log, "FIRST_WINDOW", 5)
+    monkeypatch.setattr(path_log, "MAX_LOOKUPS", 30)
+    ada = await api.account()
+    repository = await api.repository(ada)
+    history = make_random(seed, 200)
+    await history.push(api, ada, repository, list(history.commits)[-1])
+    if filters == "some":
+        await api.fetch("UPDATE commits SET changed_paths = NULL WHERE hash < '8'")
+    elif filters == "matching":
+        await api.fetch(r"UPDATE commits SET changed_paths = '\x01' WHERE hash < '8'")
+        await api.fetch(r"UPDATE commits SET changed_paths = '\x02ffff' WHERE hash > 'c'")
+    missing = await api.value("SELECT count(*) FROM commits WHERE changed_paths IS NULL")
+    assert (missing == 0) == (filters in ("all", "matching"))
+    return history, ada, repository

@@ -389,6 +389,7 @@ class ListCommitsRequest(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
     revision: _builtins.str
@@ -397,6 +398,10 @@ class ListCommitsRequest(_message.Message):
     """At most this many; default 50, at most 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
+    path: _builtins.str
+    """Lists only the commits that changed this path. The path of a directory stands for all below it, and may end in
+    `/`. Empty = all commits.
+    """
     def __init__(
         self,
         *,
@@ -404,10 +409,11 @@ class ListCommitsRequest(_message.Message):
         revision: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "repository", b"repository", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "path", b"path", "repository", b"repository", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

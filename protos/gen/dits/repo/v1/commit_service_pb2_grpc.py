@@ -108,6 +108,12 @@ class CommitServiceServicer:
     def ListCommits(self, request, context):
         """Lists a commit and its ancestors, children before their parents. Needs READ; an API token needs `repo:read`.
 
+        With a `path`, lists the commits that changed it, as `git log -- path` finds them: a commit is listed if the path
+        differs from what it is in every parent; without parents, if the path is there. Where a parent has the path as the
+        commit has it, only the first such parent is followed: a branch whose changes of the path a merge did not take is
+        left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
+        empty, while `next_page_token` says that the list goes on.
+
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
@@ -119,6 +125,8 @@ class CommitServiceServicer:
         """Finds the paths, of those in the request, that are newer in a revision than in a base commit: commits that are in
         `revision` and not in `base_commit` changed them, and they differ between the two. Needs READ; an API token needs
         `repo:read`.
+
+        At most 200,000 commits are searched: beyond, the call ends with BATCH_TOO_LARGE on `base_commit`.
 
         Errors: none beyond the common ones.
         """

@@ -72,6 +72,12 @@ class CommitServiceStub:
     ListCommits: _grpc.UnaryUnaryMultiCallable[_commit_service_pb2.ListCommitsRequest, _commit_service_pb2.ListCommitsResponse]
     """Lists a commit and its ancestors, children before their parents. Needs READ; an API token needs `repo:read`.
 
+    With a `path`, lists the commits that changed it, as `git log -- path` finds them: a commit is listed if the path
+    differs from what it is in every parent; without parents, if the path is there. Where a parent has the path as the
+    commit has it, only the first such parent is followed: a branch whose changes of the path a merge did not take is
+    left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
+    empty, while `next_page_token` says that the list goes on.
+
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
@@ -79,6 +85,8 @@ class CommitServiceStub:
     """Finds the paths, of those in the request, that are newer in a revision than in a base commit: commits that are in
     `revision` and not in `base_commit` changed them, and they differ between the two. Needs READ; an API token needs
     `repo:read`.
+
+    At most 200,000 commits are searched: beyond, the call ends with BATCH_TOO_LARGE on `base_commit`.
 
     Errors: none beyond the common ones.
     """
@@ -127,6 +135,12 @@ class CommitServiceAsyncStub(CommitServiceStub):
     ListCommits: _aio.UnaryUnaryMultiCallable[_commit_service_pb2.ListCommitsRequest, _commit_service_pb2.ListCommitsResponse]  # type: ignore[assignment]
     """Lists a commit and its ancestors, children before their parents. Needs READ; an API token needs `repo:read`.
 
+    With a `path`, lists the commits that changed it, as `git log -- path` finds them: a commit is listed if the path
+    differs from what it is in every parent; without parents, if the path is there. Where a parent has the path as the
+    commit has it, only the first such parent is followed: a branch whose changes of the path a merge did not take is
+    left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
+    empty, while `next_page_token` says that the list goes on.
+
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
@@ -134,6 +148,8 @@ class CommitServiceAsyncStub(CommitServiceStub):
     """Finds the paths, of those in the request, that are newer in a revision than in a base commit: commits that are in
     `revision` and not in `base_commit` changed them, and they differ between the two. Needs READ; an API token needs
     `repo:read`.
+
+    At most 200,000 commits are searched: beyond, the call ends with BATCH_TOO_LARGE on `base_commit`.
 
     Errors: none beyond the common ones.
     """
@@ -197,6 +213,12 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_commit_service_pb2.ListCommitsResponse, _abc.Awaitable[_commit_service_pb2.ListCommitsResponse]]:
         """Lists a commit and its ancestors, children before their parents. Needs READ; an API token needs `repo:read`.
 
+        With a `path`, lists the commits that changed it, as `git log -- path` finds them: a commit is listed if the path
+        differs from what it is in every parent; without parents, if the path is there. Where a parent has the path as the
+        commit has it, only the first such parent is followed: a branch whose changes of the path a merge did not take is
+        left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
+        empty, while `next_page_token` says that the list goes on.
+
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
@@ -210,6 +232,8 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         """Finds the paths, of those in the request, that are newer in a revision than in a base commit: commits that are in
         `revision` and not in `base_commit` changed them, and they differ between the two. Needs READ; an API token needs
         `repo:read`.
+
+        At most 200,000 commits are searched: beyond, the call ends with BATCH_TOO_LARGE on `base_commit`.
 
         Errors: none beyond the common ones.
         """

@@ -1,0 +1,1 @@
+"""What the repo service does without being asked."""
