@@ -14,6 +14,7 @@ from tests.support import trees
 from tests.support.api import Account, Api
 
 Files = dict[str, str]
+PUSHED_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,19 @@ class History:
         return name
 
     async def push(self, api: Api, who: Account, repository: Repository, head: str) -> None:
-        """Pushes all of it at once: main is at `head`, other branches at the other ends."""
-        moves = [trees.update("main", "", head)]
-        tips = self.commits.keys() - {p for made in self.commits.values() for p in made.parents}
-        moves += [trees.update(f"tip-{tip[:12]}", "", tip) for tip in sorted(tips - {head})]
-        await trees.push(api, who, repository, self.contents, moves, list(self.trees.values()))
+        """Pushes all of it, some commits at a time; main is at `head`, other branches at the other ends."""
+        for at in range(0, len(self.contents), PUSHED_AT_ONCE):
+            some = {commit_hash(c): c for c in self.contents[at : at + PUSHED_AT_ONCE]}
+            inner = {parent for commit in some for parent in self.commits[commit].parents}
+            ends = (some.keys() - inner) | (some.keys() & {head})
+            moves = [
+                trees.update("main" if end == head else f"end-{end[:12]}", "", end)
+                for end in sorted(ends)
+            ]
+            brought = {c.tree_hash: self.trees[c.tree_hash.hex()] for c in some.values()}
+            await trees.push(
+                api, who, repository, list(some.values()), moves, list(brought.values())
+            )
 
     async def push_more(
         self, api: Api, who: Account, repository: Repository, head: str, stored: set[str]

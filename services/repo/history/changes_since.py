@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from uuid import UUID
 
 from services.repo.history.path_comparison import (
@@ -24,6 +24,8 @@ FIRST_WINDOW = 50
 MAX_WALK = 200_000
 # Paths of commits that are looked up in trees at once.
 LOOKUPS = 2_000
+# Paths of commits above which filters are asked in a thread.
+MOST_ON_LOOP = 5_000
 
 
 async def find_changes_since(
@@ -48,7 +50,7 @@ async def find_changes_since(
     while left and ends.has_unknown():
         window = await walk.read_window(ends.waiting, wanted)
         unknown = ends.advance(window)
-        suspects = await asyncio.to_thread(_select_suspects, masks, unknown, frozenset(left))
+        suspects = await _select_suspects(masks, unknown, frozenset(left))
         for some in split_suspects(suspects):
             same = await find_same_parents(database, repository_id, window.trees, some)
             for suspect in some:
@@ -96,9 +98,18 @@ class OpenEnds:
         return unknown
 
 
-def _select_suspects(
+async def _select_suspects(
     masks: PathMasks, commits: Sequence[WalkedCommit], paths: Collection[str]
 ) -> list[Suspect]:
+    if len(commits) * len(paths) <= MOST_ON_LOOP:
+        return select_suspects(masks, commits, paths)
+    return await asyncio.to_thread(select_suspects, masks, commits, paths)
+
+
+def select_suspects(
+    masks: PathMasks, commits: Iterable[WalkedCommit], paths: Collection[str]
+) -> list[Suspect]:
+    """Returns the commits that may have changed some of the paths, with these."""
     suspects = (Suspect(c, masks.select(c.changed_paths, paths)) for c in commits)
     return [suspect for suspect in suspects if suspect.paths]
 

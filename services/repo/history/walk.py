@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.db import sql
@@ -18,40 +19,32 @@ from shared.errors import contention
 Q = sql.load(__file__)
 
 # Commits that one statement is to read, and how often more than asked for it may read.
-MOST_WANTED = 500
+MOST_WANTED = 1_000
 EXCESS = 4
 # The time that one statement may take.
 STATEMENT_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class WalkedCommit:
-    """A commit on the way.
+class WalkedCommit(NamedTuple):
+    """A commit on the way, as a row of a window has it.
 
     Attributes:
         hash: its name.
-        tree: hash of its tree.
         parents: hashes of its parents.
+        tree: hash of its tree.
         generation: 0 without parents, else one more than the highest of the parents.
         changed_paths: its filter as it is stored; None if it has none yet.
         size: at least its bytes in a response.
+        is_inside: whether it is of the window, and not just a parent of a commit that is.
     """
 
     hash: str
+    parents: list[str]
     tree: str
-    parents: tuple[str, ...]
     generation: int
     changed_paths: bytes | None
     size: int
-
-    @classmethod
-    def from_row(cls, row: Row) -> WalkedCommit:
-        """Returns the commit of a row of a window."""
-        parents = tuple(row["parent_hashes"])
-        changed_paths = row["changed_paths"]
-        return cls(
-            row["hash"], row["tree_hash"], parents, row["generation"], changed_paths, row["size"]
-        )
+    is_inside: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +84,12 @@ class HistoryWalk:
             if limit is None or len(rows) < limit:
                 break
             generations = max(1, generations // EXCESS)
-        trees = {row["hash"]: row["tree_hash"] for row in rows}
+        reached = [WalkedCommit(*row) for row in rows]
+        trees = {commit.hash: commit.tree for commit in reached}
         if any(commit not in trees for commit in frontier):
             raise contention("the history changed while it was read")
-        commits = [WalkedCommit.from_row(row) for row in rows if row["inside"]]
-        commits.sort(key=lambda commit: (-commit.generation, commit.hash))
+        commits = [commit for commit in reached if commit.is_inside]
+        commits.sort(key=_order)
         self._width = max(1.0, len(commits) / generations)
         return Window(commits, trees)
 
@@ -104,3 +98,7 @@ class HistoryWalk:
     ) -> list[Row]:
         arguments = (self._repository_id, list(frontier), generations, limit)
         return await self._database.fetch(Q.window, *arguments, seconds=STATEMENT_SECONDS)
+
+
+def _order(commit: WalkedCommit) -> tuple[int, str]:
+    return -commit.generation, commit.hash
