@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dits_client.cli.credentials import Credentials, Login
+from dits_client.cli.devices import Devices
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.endpoints import Endpoints
 from dits_client.workspace.workspace import Workspace
@@ -71,10 +72,15 @@ def open_session(endpoints: Endpoints, username: str, password: str) -> Iterator
 
     from dits_client.server.client import Client
 
-    device = socket.gethostname() or "unknown"
+    devices = Devices()
+    request = LoginRequest(
+        login=username,
+        password=password,
+        device_name=(socket.gethostname() or "unknown")[:255],
+        device_token=devices.get(endpoints.name, username),
+    )
     with Client(endpoints) as client:
         try:
-            request = LoginRequest(login=username, password=password, device_name=device[:255])
             outcome = client.call(client.sessions.Login, request)
         except RemoteError as error:
             if error.reason == ERROR_REASON_UNAUTHENTICATED:
@@ -82,6 +88,7 @@ def open_session(endpoints: Endpoints, username: str, password: str) -> Iterator
             raise
     if outcome.WhichOneof("outcome") != "session":
         raise ClientError("the server asks for a second factor, which this client does not know")
+    devices.put(endpoints.name, username, outcome.session.device_token)
     with Client(endpoints, outcome.session.token) as client:
         try:
             yield client

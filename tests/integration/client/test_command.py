@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dits_client.cli.credentials import Credentials
+from dits_client.cli.credentials import Credentials, config_directory
 from tests.support.api import Api
 from tests.support.client import NOISE, PASSWORD, Run, write
 
@@ -36,6 +36,18 @@ async def test_logging_in_and_out(run: Run, api: Api, monkeypatch: pytest.Monkey
     assert (await run("whoami")).startswith("ada on ")
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert "stdin is not a terminal" in await run("login", fails=True)
+
+
+async def test_strangers_at_the_address_do_not_keep_a_known_device_out(run: Run, api: Api) -> None:
+    await run("login", "--register", "-u", "ada", "--email", "ada@example.org")
+    await run("logout")
+    assert (config_directory() / "devices.json").stat().st_mode & 0o777 == 0o600
+    await api.fetch(
+        """INSERT INTO login_throttles (bucket, failures, blocked_until)
+           VALUES ('login ada from 127.0.0.0/24', 10, now() + interval '15 minutes')
+           ON CONFLICT (bucket) DO UPDATE SET blocked_until = excluded.blocked_until"""
+    )
+    assert (await run("login", "-u", "ADA")).strip().endswith("as ada.")
 
 
 async def test_a_token_instead_of_a_password(
