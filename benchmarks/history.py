@@ -2,20 +2,21 @@
 
     BENCH_DIR=/a/folder/on/a/disk python -m benchmarks.history [commits]
 
-Times of dits are those of calls through gRPC on the same machine, those of git are of a process.
+Times of dits are those of calls through gRPC on the same machine, those of git are of a process. Processor
+time is that of the repo service and of its backends of PostgreSQL, or of git: other work of the machine is
+not in it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import asyncpg
 import grpc
@@ -24,14 +25,23 @@ from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
 from dits.repo.v1.repository_service_pb2 import CreateRepositoryRequest, RepositorySettings
 from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
 
+from benchmarks.history_meter import (
+    Cost,
+    Meter,
+    import_into_git,
+    measure_git,
+    read_memory,
+    run_git,
+    show,
+    timed,
+)
 from benchmarks.history_world import (
     FILES_EACH,
     LEAVES,
     BuiltCommit,
-    Change,
     build_commits,
     make_changes,
-    write_fast_import,
+    make_dense_changes,
 )
 from benchmarks.lock_world import populate, run_service, running_database
 
@@ -40,11 +50,9 @@ if TYPE_CHECKING:
 else:
     CommitStub = object
 
-Result = TypeVar("Result")
-
 COMMITS = 6_000
+DENSE_COMMITS = 2_000
 PUSHED_AT_ONCE = 500
-REPEATS = 5
 FAR = f"{LEAVES[0]}/file0"
 MANY = [f"{LEAVES[0]}/file{n}" for n in range(FILES_EACH)] + [
     f"{LEAVES[0]}/no{n}" for n in range(42)
@@ -60,10 +68,10 @@ class Bench:
         self.repository = repository
 
     @classmethod
-    async def create(cls, channel: grpc.aio.Channel, token: str) -> Bench:
+    async def create(cls, channel: grpc.aio.Channel, token: str, name: str) -> Bench:
         """Creates the repository."""
         request = CreateRepositoryRequest(
-            name="history", settings=RepositorySettings(require_lock_for_edit=False)
+            name=name, settings=RepositorySettings(require_lock_for_edit=False)
         )
         metadata = (("authorization", f"Bearer {token}"),)
         response = await RepositoryServiceStub(channel).CreateRepository(request, metadata=metadata)
@@ -112,91 +120,43 @@ class Bench:
         return await self.stub.GetCommit(request, metadata=self.auth)
 
 
-async def timed(work: Callable[[], Awaitable[Result]]) -> tuple[Result, float]:
-    """Returns the result and the seconds it took."""
-    started = time.perf_counter()
-    result = await work()
-    return result, time.perf_counter() - started
-
-
-async def time_median(work: Callable[[], Awaitable[object]]) -> float:
-    """Returns the median seconds of some runs, after one that does not count."""
-    await work()
-    return median([(await timed(work))[1] for _ in range(REPEATS)])
-
-
-def show(what: str, seconds: float, compared: float = 0.0) -> None:
-    """Prints one line of the table."""
-    ratio = f"{seconds / compared:8.2f} of git" if compared else ""
-    print(f"{what:62} {seconds * 1000:9.1f} ms {ratio}", flush=True)
-
-
-def import_into_git(changes: Sequence[Change], folder: Path) -> None:
-    """Makes the same history a git repository."""
-    subprocess.run(["git", "init", "-q", "--bare", str(folder)], check=True)
-    process = subprocess.Popen(
-        ["git", "-C", str(folder), "fast-import", "--quiet"],
-        stdin=subprocess.PIPE,
-    )
-    assert process.stdin is not None  # noqa: S101
-    for block in write_fast_import(changes):
-        process.stdin.write(block)
-    process.stdin.close()
-    if process.wait():
-        raise RuntimeError("git fast-import failed")
-
-
-def run_git(folder: Path, *arguments: str) -> str:
-    """Returns what a git command prints."""
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def time_git(folder: Path, *arguments: str) -> float:
-    """Returns the median seconds of a git command."""
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        run_git(folder, *arguments)
-        times.append(time.perf_counter() - started)
-    return median(times)
-
-
-def read_memory(pid: int) -> float:
-    """Returns the resident MiB of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-async def measure(bench: Bench, built: Sequence[BuiltCommit], git: Path, pid: int) -> None:
+async def measure(bench: Bench, meter: Meter, built: Sequence[BuiltCommit], git: Path) -> None:
     """Prints the table."""
-    call = await time_median(bench.get_commit)
-    show("GetCommit: the cost of a call", call)
-    await bench.list_commits(100)
+    show("GetCommit: the cost of a call", await meter.measure(bench.get_commit))
+    page = measure_git(git, "log", "-100", "--format=%H", "main")
+    await measure_listing(bench, meter, built, page)
+    memory = read_memory(meter.pid)
+    base = built[0].hash
+    searches: dict[str, Callable[[], Awaitable[object]]] = {
+        "FindChangesSince, 1 path": lambda: bench.find_changes(base, [FAR]),
+        "FindChangesSince, 50 paths": lambda: bench.find_changes(base, MANY),
+        "ListCommits of the path, to the end": lambda: bench.list_commits(100, FAR),
+    }
+    costs = {what: await meter.measure(work) for what, work in searches.items()}
+    for graph in ("without commit-graph", "with commit-graph and changed paths"):
+        if graph.startswith("with "):
+            run_git(git, "commit-graph", "write", "--reachable", "--changed-paths")
+        one = measure_git(git, "log", "-1", "--format=%s", "main", "--", FAR)
+        many = measure_git(git, "log", "--format=%s", "main", "--", *MANY)
+        to_end = measure_git(git, "log", "--format=%s", "main", "--", FAR)
+        show(f"git {graph}: log -1 -- path", one)
+        for (what, cost), compared in zip(costs.items(), (one, many, to_end), strict=True):
+            show(f"{what}, {len(built)} commits back", cost, compared)
+    await compare_logs(bench, git)
+    print(f"memory of the repo service: {memory:.0f} MiB, then {read_memory(meter.pid):.0f} MiB")
+
+
+async def measure_listing(
+    bench: Bench, meter: Meter, built: Sequence[BuiltCommit], compared: Cost | None = None
+) -> None:
+    """Prints what pages of a whole listing cost."""
+    _, pages = await bench.list_commits(100)
+    whole = await meter.measure(lambda: bench.list_commits(100))
     listed, pages = await bench.list_commits(100)
     assert len(listed) == len(built)  # noqa: S101
-    plain = time_git(git, "log", "-100", "--format=%H", "main")
-    show("ListCommits, page of 100: median", median(pages), plain)
-    show("ListCommits, page of 100: slowest of all pages", max(pages), plain)
-    memory = read_memory(pid)
-    base = built[0].hash
-    path_arguments = ("log", "-1", "--format=%s", "main", "--", FAR)
-    for graph in ("no commit-graph", "commit-graph with changed paths"):
-        if graph != "no commit-graph":
-            run_git(git, "commit-graph", "write", "--reachable", "--changed-paths")
-        one = time_git(git, *path_arguments)
-        many = time_git(git, "log", "--format=%s", "main", "--", *MANY)
-        print(f"{graph}: git log -1 -- path {one * 1000:.1f} ms, 50 paths {many * 1000:.1f} ms")
-        far = await time_median(lambda: bench.find_changes(base, [FAR]))
-        show(f"FindChangesSince, 1 path {len(built)} commits back", far, one)
-        far = await time_median(lambda: bench.find_changes(base, MANY))
-        show("FindChangesSince, 50 paths as far back", far, many)
-        listing = await time_median(lambda: bench.list_commits(100, FAR))
-        show("ListCommits of that path, to the end", listing, one)
-    await compare_logs(bench, git)
-    print(f"memory of the repo service: {memory:.0f} MiB before, {read_memory(pid):.0f} MiB after")
+    page = Cost(median(pages), whole.processor / len(pages))
+    show("ListCommits, page of 100, mean of the whole listing", page, compared)
+    print(f"the slowest page: {max(pages) * 1000:.1f} ms")
 
 
 async def compare_logs(bench: Bench, git: Path) -> None:
@@ -209,7 +169,9 @@ async def compare_logs(bench: Bench, git: Path) -> None:
         print(f"{path}: {len(listed)} commits, as git log; slowest page {max(pages) * 1000:.1f} ms")
 
 
-async def fill(bench: Bench, built: Sequence[BuiltCommit], dsn: str) -> None:
+async def fill(
+    bench: Bench, built: Sequence[BuiltCommit], connection: asyncpg.Connection[asyncpg.Record]
+) -> None:
     """Pushes the history, and waits until every commit has its filter."""
     started = time.perf_counter()
     expected = ""
@@ -218,7 +180,6 @@ async def fill(bench: Bench, built: Sequence[BuiltCommit], dsn: str) -> None:
         await bench.push(some, expected)
         expected = some[-1].hash
     print(f"{len(built)} commits pushed in {time.perf_counter() - started:.1f} s")
-    connection = await asyncpg.connect(dsn)
     missing = "SELECT count(*) FROM commits WHERE changed_paths IS NULL"
     while await connection.fetchval(missing):  # noqa: ASYNC110  another process works on it
         await asyncio.sleep(0.2)
@@ -226,7 +187,6 @@ async def fill(bench: Bench, built: Sequence[BuiltCommit], dsn: str) -> None:
     print(
         f"every commit has a filter after {time.perf_counter() - started:.1f} s: {size:.0f} bytes each"
     )
-    await connection.close()
 
 
 async def measure_all(dsn: str, address: str, pid: int, count: int, git: Path) -> None:
@@ -238,9 +198,16 @@ async def measure_all(dsn: str, address: str, pid: int, count: int, git: Path) -
     import_into_git(changes, git)
     token, _, _ = await populate(dsn)
     async with grpc.aio.insecure_channel(address) as channel:
-        bench = await Bench.create(channel, token)
-        await fill(bench, built, dsn)
-        await measure(bench, built, git, pid)
+        connection = await asyncpg.connect(dsn)
+        meter = Meter(pid, connection)
+        bench = await Bench.create(channel, token, "history")
+        await fill(bench, built, connection)
+        await measure(bench, meter, built, git)
+        dense = build_commits(make_dense_changes(DENSE_COMMITS))
+        bench = await Bench.create(channel, token, "dense")
+        await fill(bench, dense, connection)
+        await measure_listing(bench, meter, dense)
+        await connection.close()
 
 
 def main() -> None:

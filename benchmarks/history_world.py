@@ -60,6 +60,14 @@ def make_changes(count: int, seed: int = 1) -> list[Change]:
     return changes
 
 
+def make_dense_changes(count: int) -> list[Change]:
+    """Returns commits that have the 8 before them as parents, each."""
+    return [
+        Change(tuple(range(max(0, number - 8), number))[::-1], {f"file{number % 8}": f"{number}"})
+        for number in range(count)
+    ]
+
+
 def _edit(rng: random.Random, number: int) -> dict[str, str]:
     """Returns changes of one to five files that are near each other; never in the first directory."""
     leaf = rng.choice(LEAVES[1:])

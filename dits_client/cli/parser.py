@@ -111,6 +111,12 @@ def _add_folder_commands(commands: Commands) -> None:
 def _add_history_commands(commands: Commands) -> None:
     log = _add_command(commands, "log", "repository", "List commits, newest first.")
     log.add_argument(
+        "path",
+        nargs="?",
+        default="",
+        help="list only commits that changed this path in the repository",
+    )
+    log.add_argument(
         "-n", "--limit", type=int, default=20, help="the most commits to list; default 20"
     )
     ls = _add_command(commands, "ls", "repository", "List a directory on the server.")

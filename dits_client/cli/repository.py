@@ -88,7 +88,10 @@ def handle_log(arguments: Namespace) -> None:
     limit = max(arguments.limit, 0)
     with _connect_to_revision(arguments) as (repository, revision):
         request = ListCommitsRequest(
-            repository=repository.name, revision=revision, page_size=min(max(limit, 1), PAGE)
+            repository=repository.name,
+            revision=revision,
+            page_size=min(max(limit, 1), PAGE),
+            path=arguments.path.strip("/"),
         )
         pages = repository.list_pages(repository.commits.ListCommits, request)
         for commit in islice((commit for page in pages for commit in page.commits), limit):

@@ -87,6 +87,8 @@ async def test_a_day_of_work(
     listed = (await run("log")).splitlines()
     assert [line.split("  ", 2)[2] for line in listed] == ["ada  Second", "ada  First version"]
     assert len((await run("log", "-n", "1")).splitlines()) == 1
+    assert len((await run("log", "shots/1/")).splitlines()) == 2
+    assert (await run("log", "shots/l")).endswith("  ada  First version\n")
     assert (await run("ls")).split() == ["dir", "3", "shots/"]
     assert (await run("ls", "shots")).split() == ["dir", "3", "1/", "link", "0", "l", "->", "1"]
     assert (await run("ls", "shots/1/b.txt")).split() == ["0644", "3", "b.txt"]
