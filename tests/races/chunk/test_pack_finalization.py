@@ -1,4 +1,4 @@
-"""Finalizing packs against each other and against the sweeper, in every order that locks allow."""
+"""Finalizing packs against each other and against the sweep, in every order that locks allow."""
 
 from __future__ import annotations
 
