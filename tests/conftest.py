@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 
 from migrations.runner import migrate
 from shared.postgres.embedded import EmbeddedPostgres
@@ -30,6 +31,15 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 def _new_loop() -> asyncio.AbstractEventLoop:
     return WatchedLoop(_watchdog)
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> None:
+    """Writes tracebacks without local variables, as the server does: chunks take seconds to print."""
+    *processors, _ = structlog.get_config()["processors"]
+    formatter = structlog.dev.plain_traceback
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=formatter)
+    structlog.configure(processors=[*processors, renderer])
 
 
 @pytest.fixture(autouse=True)
