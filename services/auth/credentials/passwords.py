@@ -21,6 +21,8 @@ MOST_BYTES = 1024
 ALGORITHM = "argon2id"
 # At most this many calls wait for each slot; the next is refused.
 QUEUE_PER_SLOT = 16
+# So many of these places for each slot are kept free of strangers.
+KNOWN_PER_SLOT = 6
 # Verified when there is no such user, so that the answer takes as long. Same parameters as the Hasher.
 _NO_USER = (
     "$argon2id$v=19$m=65536,t=3,p=1$tAzPA/8Mjmvk7eraY/hTpQ$"
@@ -50,14 +52,19 @@ class Hasher:
         self._argon = argon2.PasswordHasher(time_cost=3, memory_cost=64 << 10, parallelism=1)
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="argon2")
         self._most_waiting = slots * (1 + QUEUE_PER_SLOT)
+        self._most_strangers = self._most_waiting - slots * KNOWN_PER_SLOT
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
         """Returns the PHC string of a password. Raises SERVER_BUSY."""
-        return await self._hash_in_thread(lambda: self._argon.hash(password))
+        return await self._hash_in_thread(lambda: self._argon.hash(password), self._most_waiting)
 
-    async def verify(self, phc: str | None, password: str) -> bool:
-        """Returns whether the password fits; for None, False after the same work. Raises SERVER_BUSY."""
+    async def verify(self, phc: str | None, password: str, *, is_known: bool) -> bool:
+        """Returns whether the password fits; for None, False after the same work. Raises SERVER_BUSY.
+
+        `is_known`: the account has logged in from the device or network before. Strangers from any number
+        of addresses leave room for such calls.
+        """
 
         def check() -> bool:
             try:
@@ -65,15 +72,16 @@ class Hasher:
             except (VerificationError, InvalidHashError):
                 return False
 
-        return await self._hash_in_thread(check)
+        most = self._most_waiting if is_known else self._most_strangers
+        return await self._hash_in_thread(check, most)
 
     def is_outdated(self, phc: str) -> bool:
         """Returns whether a PHC string was made with other parameters than today's."""
         return self._argon.check_needs_rehash(phc)
 
-    async def _hash_in_thread(self, work: Callable[[], Result]) -> Result:
-        if self._waiting >= self._most_waiting:
-            raise server_busy("too many passwords are being checked", 2.0, self._most_waiting)
+    async def _hash_in_thread(self, work: Callable[[], Result], most: int) -> Result:
+        if self._waiting >= most:
+            raise server_busy("too many passwords are being checked", 2.0, most)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

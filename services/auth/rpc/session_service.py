@@ -61,10 +61,12 @@ class Candidate:
     Attributes:
         row: of the account; None = no account has this login.
         device_id: of the device that calls, if it has logged in to the account before.
+        is_known: the account has logged in from the device or from the network before.
     """
 
     row: Row | None
     device_id: UUID | None
+    is_known: bool
     buckets: list[throttles.Bucket]
 
 
@@ -126,20 +128,21 @@ class SessionService:
         device_id = None
         if row is not None:
             device_id = self._devices.find_device(attempt.device_token, row["id"])
+        is_known_network = row is not None and row["is_known_network"]
         buckets = throttles.login_buckets(
             attempt.login if row is None else row["username"].lower(),
             address,
             device_id=device_id,
-            is_known_network=row is not None and row["is_known_network"],
+            is_known_network=is_known_network,
         )
-        return Candidate(row, device_id, buckets)
+        return Candidate(row, device_id, device_id is not None or is_known_network, buckets)
 
     async def _authenticate(self, attempt: LoginAttempt, candidate: Candidate) -> Row:
         """Returns the account. Raises UNAUTHENTICATED, and then the attempt stays counted."""
         user = candidate.row
         phc = user["password_hash"] if user else None
         try:
-            fits = await self._hasher.verify(phc, attempt.password)
+            fits = await self._hasher.verify(phc, attempt.password, is_known=candidate.is_known)
         except DomainError:
             async with self._database.connection() as connection:
                 await throttles.give_back(connection, candidate.buckets)
@@ -155,7 +158,11 @@ class SessionService:
         """Replaces a hash that was made with older parameters, while the password is at hand."""
         if not self._hasher.is_outdated(user["password_hash"]):
             return
-        phc = await self._hasher.hash(password)
+        try:
+            phc = await self._hasher.hash(password)
+        except DomainError:
+            # The queue is full; a later login does it.
+            return
         async with self._database.connection() as connection:
             await connection.execute(
                 Q.store_password_hash, user["id"], user["password_hash"], phc, read_salt(phc)
