@@ -258,7 +258,8 @@ class LockServiceServicer:
         connection continue from the last cursor, after CURSOR_TOO_OLD start again with a new copy.
 
         Errors:
-        - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor.
+        - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor, or the cursor is of another
+        database.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

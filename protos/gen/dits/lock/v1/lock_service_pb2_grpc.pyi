@@ -143,7 +143,8 @@ class LockServiceStub:
     connection continue from the last cursor, after CURSOR_TOO_OLD start again with a new copy.
 
     Errors:
-    - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor.
+    - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor, or the cursor is of another
+      database.
     """
 
 @_typing.type_check_only
@@ -261,7 +262,8 @@ class LockServiceAsyncStub(LockServiceStub):
     connection continue from the last cursor, after CURSOR_TOO_OLD start again with a new copy.
 
     Errors:
-    - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor.
+    - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor, or the cursor is of another
+      database.
     """
 
 class LockServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -436,7 +438,8 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         connection continue from the last cursor, after CURSOR_TOO_OLD start again with a new copy.
 
         Errors:
-        - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor.
+        - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor, or the cursor is of another
+          database.
         """
 
 def add_LockServiceServicer_to_server(servicer: LockServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
