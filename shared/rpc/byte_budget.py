@@ -12,6 +12,8 @@ from shared.errors import server_busy
 
 # One caller may hold this share of the budget.
 SHARE = 4
+# How long a call waits for bytes.
+WAIT_SECONDS = 10.0
 RETRY_SECONDS = 5.0
 
 
@@ -22,11 +24,11 @@ class ByteBudget:
     than a share is let in by itself.
     """
 
-    def __init__(self, most: int, wait_seconds: float = 10.0) -> None:
+    def __init__(self, most: int, wait_seconds: float | None = None) -> None:
         self.most = most
         self.held = 0
         self._held_by: Counter[object] = Counter()
-        self._wait_seconds = wait_seconds
+        self._wait_seconds = WAIT_SECONDS if wait_seconds is None else wait_seconds
         self._waiting: deque[_Waiter] = deque()
 
     def hold(self, holder: object) -> Hold:
