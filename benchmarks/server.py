@@ -38,13 +38,15 @@ def running(
     data: Path,
     addresses: Mapping[str, str] | None = None,
     program: Sequence[str] = ("-m", "services.cli"),
+    checkout: Path | None = None,
 ) -> Iterator[Server]:
     """Runs `dits-server up` with its data in `data`, and stops it.
 
     It listens on free ports, or where a server listened before: `addresses`. `program` is what Python
-    is given to run.
+    is given to run. `checkout` is a folder with another state of the code and a `.venv`, to be run instead.
     """
-    command = [sys.executable, *program, "up", "--data-dir", str(data)]
+    python = sys.executable if checkout is None else str(checkout.resolve() / ".venv/bin/python")
+    command = [python, *program, "up", "--data-dir", str(data)]
     for service in SERVICES:
         port = (addresses or {}).get(service, ":0").rpartition(":")[2]
         command += [f"--{service}-port", port]
@@ -57,6 +59,7 @@ def running(
             stderr=log,
             text=True,
             env=environment,
+            cwd=checkout,
         ) as process,
     ):
         try:

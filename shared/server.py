@@ -25,6 +25,7 @@ from shared.rpc.policy import INFRASTRUCTURE
 from shared.rpc.reflection import Reflection
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
+from shared.runtime.memory import trim_task
 from shared.runtime.server_key import ServerKey
 
 log = structlog.get_logger(__name__)
@@ -113,7 +114,7 @@ class ServiceServer:
         self.port = 0
         self._runtime = runtime
         self._database = database
-        self._background = [*background, Retention(database).task()]
+        self._background = [*background, Retention(database).task(), trim_task()]
         self._peers = peers
         self._await_ends = await_ends
         self._tasks: list[asyncio.Task[None]] = []

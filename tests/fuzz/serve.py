@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import resource
 import signal
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +30,8 @@ from tests.support.watchdog import Watchdog, WatchedLoop
 
 _TICK_SECONDS = 0.02
 STALL_SECONDS = 0.25
+# What goes wrong with memory shall not take the machine with it.
+_MOST_BYTES = 3 << 30
 
 
 @dataclass(slots=True)
@@ -74,6 +79,12 @@ async def _serve(settings: Settings, dsn: str, report: Report, watchdog: Watchdo
     watch.cancel()
 
 
+def _end_with_parent() -> None:
+    """Ends the process when the one that started it is gone."""
+    sys.stdin.read()
+    os._exit(1)
+
+
 def _say(value: object) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
@@ -93,6 +104,8 @@ def main() -> None:
         first_message_seconds=5.0,
         idle_seconds=10.0,
     )
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, _MOST_BYTES))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     logs.configure(settings)
     watchdog, report = Watchdog(), Report()
     with asyncio.Runner(loop_factory=lambda: WatchedLoop(watchdog)) as runner:

@@ -52,8 +52,11 @@ class Server:
     def stop(self) -> None:
         """Ends it, and holds its log and its last report against what is promised."""
         self.process.send_signal(signal.SIGTERM)
-        out, _ = self.process.communicate(timeout=60)
-        self._assert(json.loads(out.splitlines()[-1]))
+        assert self.process.stdout is not None
+        # Its input stays open meanwhile: at the end of that it would give up.
+        lines = self.process.stdout.read().splitlines()
+        self.process.wait(timeout=60)
+        self._assert(json.loads(lines[-1]))
 
     def _assert(self, report: dict[str, Any]) -> None:
         text = self.log.read_text()
@@ -72,6 +75,7 @@ def running_server(dsn: str, folder: Path) -> Iterator[Server]:
     with log.open("w") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.serve", dsn, str(folder / "data")],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stream,
             text=True,

@@ -12,6 +12,7 @@ import pytest
 from tests.fuzz.calls import Fuzzer
 from tests.fuzz.probe import Waits, probing
 from tests.fuzz.server import running_server
+from tests.fuzz.stored_text import find_unwanted_text
 from tests.fuzz.world import make_world, remote_api
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -30,7 +31,8 @@ async def attack(dsn: str, folder: Path, count: int) -> None:
             address, token = server.addresses["repo"], world.witness.token
             with probing(address, token, world.witnessed.id) as waits:
                 await fuzzer.run(600, count)
-            await asyncio.sleep(1)
+            assert await find_unwanted_text(api) == []
+            await asyncio.sleep(3)
             after = server.resident_bytes()
         sys.stdout.write(summary(fuzzer, waits, before, after))
         assert fuzzer.failures == []

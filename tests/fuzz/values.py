@@ -13,49 +13,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-HOSTILE_TEXT = [
-    "",
-    " ",
-    "\0",
-    "a\0b",
-    "\n",
-    "\x1b[2J\x1b]0;x\x07",
-    "\x9b31m",
-    "a\u202eb",
-    "\u2028",
-    "\ufeff",
-    "\ufffe",
-    "\U0010ffff",
-    "e\u0301",
-    "\u0130\u0131\u1e9e",
-    "'; DROP TABLE users; --",
-    "%s%n%x {0} $1 :name \\",
-    "../../etc/passwd",
-    "/",
-    "//",
-    "a/../b",
-    ".dits/state.json",
-    "CON",
-    "x" * 256,
-    "\u00e9" * 1024,
-    "x" * 70_000,
-    "a/" * 5_000,
-    "0" * 64,
-    "g" * 64,
-    "-1",
-    "9" * 400,
-    "NaN",
-    "null",
-    "true",
-    "00000000-0000-0000-0000-000000000000",
-    "ffffffff-ffff-ffff-ffff-ffffffffffff",
-    "a/b",
-    "@{",
-    "HEAD",
-    "main.lock",
-    "=" * 8,
-    "AAAA",
-]
+from tests.fuzz.hostile_text import HOSTILE_TEXT
+
 _NUMBERS = [0, 1, 2, 3, 100, 1000, 1001, 10**6]
 _EDGES = [-1, 2**31 - 1, -(2**31), 2**31, 2**32 - 1, 2**53, 2**62, 2**63 - 1, -(2**63), 2**64 - 1]
 _RANGES = {

@@ -1,0 +1,40 @@
+"""The corpus: each case ends as it should, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import tests.fuzz.chunk_bombs
+import tests.fuzz.push_bombs
+import tests.fuzz.stream_bombs
+import tests.fuzz.unary_bombs  # noqa: F401  the cases add themselves
+from tests.fuzz.bombs import CORPUS
+from tests.fuzz.conftest import Target
+
+# How long memory may take to come back.
+PATIENCE_SECONDS = 10.0
+
+
+def test_the_corpus_is_large() -> None:
+    assert len(CORPUS) >= 40
+
+
+@pytest.mark.parametrize("name", sorted(CORPUS))
+async def test_bomb(target: Target, name: str) -> None:
+    case, server = CORPUS[name], target.server
+    before = server.resident_bytes()
+    async with asyncio.timeout(60):
+        assert await case.attack(target) in case.ends
+    server.assert_unharmed()
+    await released(target, server.may_hold(before))
+
+
+async def released(target: Target, most: int) -> None:
+    """Waits until the server holds no more memory than this; fails if that does not come."""
+    for _ in range(int(PATIENCE_SECONDS * 10)):
+        if target.server.resident_bytes() <= most:
+            return
+        await asyncio.sleep(0.1)
+    assert target.server.resident_bytes() <= most
