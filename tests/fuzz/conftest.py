@@ -15,9 +15,6 @@ from tests.fuzz.server import Server, running_server
 from tests.fuzz.world import World, make_world, remote_api
 from tests.support.api import Api
 
-# What the witness may wait, the delays of the machine apart; and at most, whatever the machine does.
-STALL_SECONDS = 0.25
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -45,8 +42,7 @@ async def target(
                 with probing(address, token, world.witnessed.id) as waits:
                     yield Target(server, api, world)
             server.stop()
-        assert waits.errors == []
-        assert waits.percentile(0.99) - max(waits.noise) < STALL_SECONDS
+        waits.assert_served()
     finally:
         await connection.execute("DROP DATABASE target WITH (FORCE)")
         await connection.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import select
+import statistics
 import subprocess
 import sys
 import time
@@ -22,7 +23,10 @@ from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
 
 from tests.support.embedded_postgres import ROOT
 
+STALL_SECONDS = 0.25
 _PAUSE_SECONDS = 0.02
+_WORK_SECONDS = 0.01
+_MEASURED_EACH = 10
 
 
 @dataclass(slots=True)
@@ -31,18 +35,24 @@ class Waits:
 
     Attributes:
         seconds: of each call.
-        noise: by how much the pause before each call was too long: the machine's part.
+        slowness: how much longer than its processor time some work took, now and then: the machine's part.
         errors: of calls that failed.
     """
 
     seconds: list[float] = field(default_factory=list)
-    noise: list[float] = field(default_factory=list)
+    slowness: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def percentile(self, share: float) -> float:
         """Returns the seconds that this share of the calls stayed below."""
         ordered = sorted(self.seconds)
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+    def assert_served(self) -> None:
+        """Fails if a call failed, or if one in a hundred was a stall on a machine with no other work."""
+        assert self.errors == []
+        slowness = statistics.mean(self.slowness)
+        assert self.percentile(0.99) < STALL_SECONDS * slowness, (self.percentile(0.99), slowness)
 
 
 @contextmanager
@@ -60,7 +70,15 @@ def probing(address: str, token: str, repository: str) -> Iterator[Waits]:
             yield waits
         finally:
             out, _ = process.communicate()
-    waits.seconds, waits.noise, waits.errors = json.loads(out)
+    waits.seconds, waits.slowness, waits.errors = json.loads(out)
+
+
+def measure_slowness() -> float:
+    """Works for a moment; returns the time that this took as a multiple of the processor time."""
+    begun, end = time.perf_counter(), time.thread_time() + _WORK_SECONDS
+    while time.thread_time() < end:
+        pass
+    return (time.perf_counter() - begun) / _WORK_SECONDS
 
 
 def main() -> None:
@@ -74,8 +92,9 @@ def main() -> None:
             request, metadata=(("authorization", f"Bearer {token}"),), wait_for_ready=True
         )
         while not select.select([sys.stdin], [], [], 0)[0]:
-            begun = time.perf_counter()
             time.sleep(_PAUSE_SECONDS)
+            if len(waits.seconds) % _MEASURED_EACH == 0:
+                waits.slowness.append(measure_slowness())
             asked = time.perf_counter()
             try:
                 stub.GetCommit(
@@ -84,8 +103,7 @@ def main() -> None:
             except grpc.RpcError as error:
                 waits.errors.append(str(error))
             waits.seconds.append(time.perf_counter() - asked)
-            waits.noise.append(asked - begun - _PAUSE_SECONDS)
-    sys.stdout.write(json.dumps([waits.seconds, waits.noise, waits.errors]))
+    sys.stdout.write(json.dumps([waits.seconds, waits.slowness, waits.errors]))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tests.support.embedded_postgres import ROOT
 
 # How much more memory a server may hold when all is over, and what does not count: arenas of threads.
 GROWTH = 1.2
-_FREE_BYTES = 32 << 20
+_FREE_BYTES = 64 << 20
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import statistics
 import sys
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from tests.fuzz.world import make_world, remote_api
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 CALLS = int(os.environ.get("FUZZ_CALLS", "200000"))
-STALL_SECONDS = 0.25
 
 
 async def attack(dsn: str, folder: Path, count: int) -> None:
@@ -38,13 +38,7 @@ async def attack(dsn: str, folder: Path, count: int) -> None:
         assert fuzzer.failures == []
         server.stop()
     assert after <= server.may_hold(before), (before, after)
-    assert_served(waits)
-
-
-def assert_served(waits: Waits) -> None:
-    """The other caller was never refused and hardly ever waited, the machine's own delays apart."""
-    assert waits.errors == []
-    assert waits.percentile(0.99) - max(waits.noise) < STALL_SECONDS
+    waits.assert_served()
 
 
 def summary(fuzzer: Fuzzer, waits: Waits, before: int, after: int) -> str:
@@ -54,7 +48,7 @@ def summary(fuzzer: Fuzzer, waits: Waits, before: int, after: int) -> str:
         f"memory {before >> 20} MB, then {after >> 20} MB",
         f"another caller waited {waits.percentile(0.5) * 1000:.0f} ms (median), "
         f"{waits.percentile(0.99) * 1000:.0f} ms (p99), {max(waits.seconds) * 1000:.0f} ms (most); "
-        f"pauses were up to {max(waits.noise) * 1000:.0f} ms too long",
+        f"the machine was {statistics.mean(waits.slowness):.1f} times slower than if left alone",
     ]
     return "\n".join(lines)
 
