@@ -49,8 +49,8 @@ class Waits:
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
     def assert_served(self) -> None:
-        """Fails if a call failed, or if one in a hundred was a stall on a machine with no other work."""
-        assert self.errors == []
+        """Fails if one call in a hundred failed, or was a stall on a machine with no other work."""
+        assert len(self.errors) <= len(self.seconds) // 100, self.errors
         slowness = statistics.mean(self.slowness)
         assert self.percentile(0.99) < STALL_SECONDS * slowness, (self.percentile(0.99), slowness)
 
