@@ -17,6 +17,8 @@ MAX_PATHS = 512
 BITS_PER_PATH = 10
 BITS_SET = 7
 WORD_BITS = 64
+# Masks that are remembered: of 640 bytes at most.
+MAX_MASKS = 20_000
 
 # The filter of a commit with too many changes: every path may be among them.
 MATCHES_ALL = bytes([FORMAT])
@@ -52,6 +54,8 @@ class PathMasks:
         for path in paths:
             mask = masks.get((path, size))
             if mask is None:
+                if len(masks) >= MAX_MASKS:
+                    masks.clear()
                 mask = masks[path, size] = _mask_with_directories(path, size)
             if bits & mask == mask:
                 found.append(path)

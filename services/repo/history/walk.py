@@ -14,13 +14,17 @@ from uuid import UUID
 
 from shared.db import sql
 from shared.db.pool import Database, Row
-from shared.errors import contention
+from shared.errors import batch_too_large, contention
 
 Q = sql.load(__file__)
 
 # Commits that one statement is to read, and how often more than asked for it may read.
 MOST_WANTED = 1_000
 EXCESS = 4
+# Commits of one generation that one statement reads: each may have 64 parents.
+MOST_OF_GENERATION = 100
+# Commits at which a walk may stand at once: their hashes make a page token of 900 KB.
+MAX_FRONTIER = 10_000
 # The time that one statement may take.
 STATEMENT_SECONDS = 5.0
 
@@ -36,6 +40,7 @@ class WalkedCommit(NamedTuple):
         changed_paths: its filter as it is stored; None if it has none yet.
         size: at least its bytes in a response.
         is_inside: whether it is of the window, and not just a parent of a commit that is.
+        found: how many of the commits there are at which the walk stands.
     """
 
     hash: str
@@ -45,6 +50,7 @@ class WalkedCommit(NamedTuple):
     changed_paths: bytes | None
     size: int
     is_inside: bool
+    found: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +78,33 @@ class HistoryWalk:
     async def read_window(self, frontier: Collection[str], wanted: int) -> Window:
         """Returns what some commits reach of the highest generations: about `wanted` commits.
 
-        It is complete: no commit outside of it has the generation of one inside, or a higher one.
-        Raises CONTENTION if a commit of the frontier is gone.
+        It is complete: no commit outside of it comes before one inside. Raises CONTENTION if a commit of
+        the frontier is gone, BATCH_TOO_LARGE if there are too many.
         """
+        if len(frontier) > MAX_FRONTIER:
+            raise batch_too_large("revision", MAX_FRONTIER, len(frontier))
         wanted = min(wanted, MOST_WANTED)
-        generations = max(1, int(wanted / self._width))
-        most = EXCESS * wanted + len(frontier)
-        while True:
-            limit = most if generations > 1 else None
-            rows = await self._fetch(frontier, generations, limit)
-            if limit is None or len(rows) < limit:
+        generations, most = max(1, int(wanted / self._width)), EXCESS * wanted
+        rows: list[Row] = []
+        while generations > 1:
+            rows = await self._fetch(Q.window, frontier, generations, most)
+            if len(rows) < most:
                 break
-            generations = max(1, generations // EXCESS)
+            generations //= EXCESS
+        if generations <= 1:
+            generations = 1
+            rows = await self._fetch(Q.highest_generation, frontier, MOST_OF_GENERATION)
         reached = [WalkedCommit(*row) for row in rows]
-        trees = {commit.hash: commit.tree for commit in reached}
-        if any(commit not in trees for commit in frontier):
+        if not reached or reached[0].found < len(frontier):
             raise contention("the history changed while it was read")
         commits = [commit for commit in reached if commit.is_inside]
         commits.sort(key=_order)
         self._width = max(1.0, len(commits) / generations)
-        return Window(commits, trees)
+        return Window(commits, {commit.hash: commit.tree for commit in reached})
 
-    async def _fetch(
-        self, frontier: Collection[str], generations: int, limit: int | None
-    ) -> list[Row]:
-        arguments = (self._repository_id, list(frontier), generations, limit)
-        return await self._database.fetch(Q.window, *arguments, seconds=STATEMENT_SECONDS)
+    async def _fetch(self, query: str, frontier: Collection[str], *arguments: int) -> list[Row]:
+        values = (self._repository_id, list(frontier), *arguments)
+        return await self._database.fetch(query, *values, seconds=STATEMENT_SECONDS)
 
 
 def _order(commit: WalkedCommit) -> tuple[int, str]:

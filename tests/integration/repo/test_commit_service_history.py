@@ -7,11 +7,12 @@ from unittest.mock import AsyncMock
 import pytest
 from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import Repository
+from grpc import StatusCode
 
 from services.repo.background.filter_backfill import FilterBackfill
-from services.repo.history import changes_since, path_log
+from services.repo.history import changes_since, path_log, walk
 from services.repo.push import preparation
-from tests.support.api import Account, Api
+from tests.support.api import Account, Api, refused
 from tests.support.histories import History, make_random
 
 FILES = {"a": "1"}
@@ -33,8 +34,15 @@ async def list_commits(
             return listed, pages
 
 
+@pytest.mark.parametrize("most", [1_000, 9])
 @pytest.mark.parametrize("seed", range(6))
-async def test_random_histories_are_listed_as_they_are(api: Api, seed: int) -> None:
+async def test_random_histories_are_listed_as_they_are(
+    api: Api, seed: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With little room, the commits of one generation do not fit into one window.
+    monkeypatch.setattr(walk, "MOST_WANTED", most)
+    monkeypatch.setattr(walk, "EXCESS", 2 if most < 10 else 4)
+    monkeypatch.setattr(walk, "MOST_OF_GENERATION", 2 if most < 10 else 100)
     ada = await api.account()
     repository = await api.repository(ada)
     history = make_random(seed, 300)
@@ -61,6 +69,25 @@ async def test_a_history_that_becomes_wide_is_listed_in_full_pages(api: Api) -> 
     listed, pages = await list_commits(api, ada, repository, 100)
     assert listed == history.order(history.reach(head))
     assert pages == [100] * 12 + [41]
+
+
+async def test_a_walk_stands_at_a_bounded_number_of_commits(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "MAX_FRONTIER", 30)
+    ada = await api.account()
+    repository = await api.repository(ada)
+    history = History()
+    ends = [history.add({"a": str(line)}) for line in range(40)]
+    head = history.add(FILES, history.add({"a": "0"}, *ends[:20]), *ends[20:])
+    await history.push(api, ada, repository, head)
+    request = pb.ListCommitsRequest(repository=repository.id, page_size=2)
+    page = await api.commits.ListCommits(request, metadata=ada.auth)
+    assert len(page.commits) == 2
+    request.page_token = page.next_page_token
+    with refused(StatusCode.RESOURCE_EXHAUSTED, "BATCH_TOO_LARGE") as refusal:
+        await api.commits.ListCommits(request, metadata=ada.auth)
+    assert refusal.metadata == {"field": "revision", "limit": "30", "count": "40"}
 
 
 PATHS = [f"d{d}/e{e}/{n}" for d in range(3) for e in range(2) for n in range(4)]
@@ -112,6 +139,8 @@ async def push_random(
     monkeypatch.setattr(changes_since, "LOOKUPS", 40)
     monkeypatch.setattr(path_log, "FIRST_WINDOW", 5)
     monkeypatch.setattr(path_log, "MAX_LOOKUPS", 30)
+    monkeypatch.setattr(walk, "EXCESS", 2)
+    monkeypatch.setattr(walk, "MOST_OF_GENERATION", 2)
     ada = await api.account()
     repository = await api.repository(ada)
     history = make_random(seed, 200)

@@ -114,6 +114,8 @@ class CommitServiceServicer:
         left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
         empty, while `next_page_token` says that the list goes on.
 
+        A history that would make a page begin at more than 10,000 commits ends with BATCH_TOO_LARGE on `revision`.
+
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """

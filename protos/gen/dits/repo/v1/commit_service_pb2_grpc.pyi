@@ -78,6 +78,8 @@ class CommitServiceStub:
     left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
     empty, while `next_page_token` says that the list goes on.
 
+    A history that would make a page begin at more than 10,000 commits ends with BATCH_TOO_LARGE on `revision`.
+
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
@@ -140,6 +142,8 @@ class CommitServiceAsyncStub(CommitServiceStub):
     commit has it, only the first such parent is followed: a branch whose changes of the path a merge did not take is
     left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
     empty, while `next_page_token` says that the list goes on.
+
+    A history that would make a page begin at more than 10,000 commits ends with BATCH_TOO_LARGE on `revision`.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -218,6 +222,8 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         commit has it, only the first such parent is followed: a branch whose changes of the path a merge did not take is
         left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
         empty, while `next_page_token` says that the list goes on.
+
+        A history that would make a page begin at more than 10,000 commits ends with BATCH_TOO_LARGE on `revision`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
