@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import uuid
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
@@ -62,12 +63,18 @@ def new_call(path: str, context: Context, addresses: PeerAddresses) -> Call:
         elif key == "x-request-id" and _REQUEST_ID.fullmatch(value):
             call.request_id = value
         elif key == "user-agent":
-            call.user_agent = plain_text(value, 255)
+            call.user_agent = _user_agent(value)
         elif key == "x-forwarded-for":
             forwarded_for.append(value)
     call.request_id = call.request_id or uuid.uuid4().hex
     call.peer_ip = addresses.find(context.peer(), forwarded_for)
     return call
+
+
+@lru_cache(maxsize=1_000)
+def _user_agent(value: str) -> str:
+    """The text that is stored and logged; callers repeat it with every call."""
+    return plain_text(value, 255)
 
 
 def _token(value: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -26,6 +27,8 @@ class PeerAddresses:
         `peer` is gRPC's `ipv4:127.0.0.1:5000` or `ipv6:[::1]:5000`.
         """
         address = _connection_address(peer)
+        if not self._trusted:
+            return address
         hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
         while hops and address is not None and self._is_trusted(address):
             address = _canonical(hops.pop())
@@ -36,6 +39,7 @@ class PeerAddresses:
         return any(parsed in network for network in self._trusted)
 
 
+@lru_cache(maxsize=10_000)
 def _connection_address(peer: str) -> str | None:
     kind, _, rest = peer.partition(":")
     if kind not in ("ipv4", "ipv6"):
