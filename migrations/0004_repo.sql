@@ -58,6 +58,16 @@ ALTER TABLE tags
     ALTER COLUMN name TYPE TEXT COLLATE "C",
     ALTER COLUMN commit_hash TYPE TEXT COLLATE "C";
 
+-- Counted at the push, as entry_count is: a push that names the directory is bounded without reading it.
+ALTER TABLE manifests
+    ADD COLUMN depth INT NOT NULL DEFAULT 1,
+    ADD COLUMN path_bytes INT NOT NULL DEFAULT 0;
+COMMENT ON COLUMN manifests.depth IS 'directories in one another, this one included';
+COMMENT ON COLUMN manifests.path_bytes IS 'length of the longest path below, from this directory on';
+
+-- Names that Windows and macOS can store, and tell apart.
+ALTER TABLE repository_settings ADD COLUMN portable_names BOOLEAN NOT NULL DEFAULT TRUE;
+
 COMMENT ON COLUMN manifests.commit_hash IS 'the commit that first brought it; others may share it';
 COMMENT ON COLUMN manifests.parent_hash IS 'the same directory in the parent of that commit';
 

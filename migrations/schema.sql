@@ -341,6 +341,16 @@ CREATE FUNCTION public.granted_permissions(p_user_id uuid) RETURNS TABLE(repo_id
     WHERE t.user_id = p_user_id AND r.deleted_at IS NULL
 $$;
 
+CREATE FUNCTION public.has_locks(p_repository_id uuid) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ := share_lock_mutex(p_repository_id);
+BEGIN
+    RETURN EXISTS (SELECT FROM locks WHERE repo_id = p_repository_id AND expires_at > v_now);
+END;
+$$;
+
 CREATE FUNCTION public.increment_chunk_ref(p_hash text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -1265,13 +1275,19 @@ CREATE TABLE public.manifests (
     total_size bigint NOT NULL,
     chunk_count bigint NOT NULL,
     content bytea NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    depth integer DEFAULT 1 NOT NULL,
+    path_bytes integer DEFAULT 0 NOT NULL
 );
 ALTER TABLE ONLY public.manifests ALTER COLUMN content SET STORAGE EXTERNAL;
 
 COMMENT ON COLUMN public.manifests.commit_hash IS 'the commit that first brought it; others may share it';
 
 COMMENT ON COLUMN public.manifests.parent_hash IS 'the same directory in the parent of that commit';
+
+COMMENT ON COLUMN public.manifests.depth IS 'directories in one another, this one included';
+
+COMMENT ON COLUMN public.manifests.path_bytes IS 'length of the longest path below, from this directory on';
 
 CREATE TABLE public.namespaces (
     name_key text NOT NULL COLLATE pg_catalog."C",
@@ -1536,7 +1552,8 @@ CREATE TABLE public.repository_settings (
     max_file_size_bytes bigint DEFAULT 0,
     allowed_extensions text[],
     lifecycle_policy jsonb,
-    webhook_secret text
+    webhook_secret text,
+    portable_names boolean DEFAULT true NOT NULL
 );
 
 CREATE TABLE public.repository_stats (

@@ -12,7 +12,7 @@ from pathlib import Path
 from dits_client.errors import ClientError, os_error
 from dits_client.workspace.ignore import IGNORE_FILE, IgnoreRules
 from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord, pack_stat
-from shared.formats import manifests
+from shared.formats import limits, manifests
 from shared.formats.canonical import FormatError
 
 # The client's own directory. A tree never contains it, at any depth and in any case of its letters: the
@@ -101,7 +101,7 @@ class _Scanner:
     def read_directory(self, directory: LocalDirectory) -> list[LocalDirectory]:
         """Add the entries of one directory, unsorted; return its sub-directories."""
         # If a name of the greatest length would be too long for a path, every path is measured.
-        near_limit = len(directory.path.encode()) + 256 > manifests.MAX_PATH_BYTES
+        near_limit = len(directory.path.encode()) + 256 > limits.MAX_PATH_BYTES
         try:
             with os.scandir(directory.os_path) as found:
                 for entry in found:
@@ -147,13 +147,13 @@ def _normalize_name(directory: LocalDirectory, disk_name: str) -> str:
         disk_name.encode()
         name = unicodedata.normalize("NFC", disk_name)
         manifests.check_name(name)
-        too_long = len(directory.join_path(name).encode()) > manifests.MAX_PATH_BYTES
+        too_long = len(directory.join_path(name).encode()) > limits.MAX_PATH_BYTES
     except UnicodeEncodeError:
         raise ClientError(f"the name {shown} is not UTF-8: rename it") from None
     except FormatError as error:
         raise ClientError(f"the name {shown} {error.description}: rename it") from None
     if too_long:
-        raise ClientError(f"the path {shown} is longer than {manifests.MAX_PATH_BYTES} bytes")
+        raise ClientError(f"the path {shown} is longer than {limits.MAX_PATH_BYTES} bytes")
     if name != disk_name:
         directory.disk_names[name] = disk_name
     return name

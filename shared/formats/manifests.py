@@ -22,8 +22,9 @@ from shared.formats.recipes import (
 
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_NAME_BYTES = 255
-MAX_PATH_BYTES = 1024
 MAX_TARGET_BYTES = 4096
+# What the reference client keeps beside the files of a folder; it is in no tree, in any case of letters.
+CLIENT_FOLDER = ".dits"
 MAX_MODE = 0o777
 
 
@@ -85,6 +86,8 @@ def check_name(component: str) -> None:
         raise FormatError("name", "is empty, `.` or `..`")
     if "/" in component or "\\" in component:
         raise FormatError("name", "has a slash or a backslash")
+    if component.casefold() == CLIENT_FOLDER:
+        raise FormatError("name", f"is `{CLIENT_FOLDER}`, where clients keep their own state")
     check_line("name", component)
     is_ascii = component.isascii()
     # Before the form is looked at: that takes long for long names.

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from shared.errors import batch_too_large, invalid_field
+from shared.formats import limits
 from shared.formats.text import find_line_fault, find_prose_fault
 
 MAX_HASHES = 10_000
 MAX_PATHS = 1_000
-MAX_PATH_BYTES = 1024
+MAX_PATH_BYTES = limits.MAX_PATH_BYTES
 DIGEST_BYTES = 32
 MAX_CHUNK_BYTES = 16 << 20
 

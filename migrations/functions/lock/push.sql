@@ -1,5 +1,18 @@
 -- What a push asks in its own transaction, while it shares the mutex.
 
+-- Whether there is any lock in the repository: without one, a push need not ask for its paths. The answer
+-- stands until the end of the transaction, which shares the mutex.
+CREATE OR REPLACE FUNCTION has_locks(p_repository_id UUID)
+RETURNS BOOLEAN
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    v_now TIMESTAMPTZ := share_lock_mutex(p_repository_id);
+BEGIN
+    RETURN EXISTS (SELECT FROM locks WHERE repo_id = p_repository_id AND expires_at > v_now);
+END;
+$$;
+
 -- The locks that forbid p_user_id to change the paths, in the order of the paths.
 CREATE OR REPLACE FUNCTION lock_conflicts(p_repository_id UUID, p_user_id UUID, p_paths TEXT[])
 RETURNS TABLE (path TEXT, lock_id UUID, lock_path TEXT, owner_id UUID, reason TEXT, fence BIGINT,

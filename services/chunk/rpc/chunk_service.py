@@ -14,6 +14,7 @@ from services.chunk.rpc.download_chunks import Downloads
 from services.chunk.rpc.response_encoder import EncodedResponse
 from services.chunk.rpc.upload_chunks import Uploads
 from shared.errors import invalid_field
+from shared.formats import limits
 from shared.formats.profiles import PROFILES
 from shared.rpc import validation
 from shared.rpc.call import Call
@@ -94,4 +95,15 @@ def _make_capabilities(settings: Settings) -> pb.GetCapabilitiesResponse:
         ],
         compressions=list(STORED_NAMES),
         server_version=version("dits-server"),
+        tree_limits=pb.TreeLimits(
+            max_path_bytes=limits.MAX_PATH_BYTES,
+            max_depth=limits.MAX_DEPTH,
+            max_tree_entries=limits.MAX_TREE_ENTRIES,
+            max_file_chunks=limits.MAX_FILE_CHUNKS,
+            max_push_chunks=limits.MAX_PUSH_CHUNKS,
+            max_push_bytes=limits.MAX_PUSH_BYTES,
+            max_push_manifests=limits.MAX_PUSH_MANIFESTS,
+            max_push_commits=limits.MAX_PUSH_COMMITS,
+            max_changed_paths=limits.MAX_CHANGED_PATHS,
+        ),
     )

@@ -15,6 +15,9 @@ from shared.db.pool import Connection, Row
 
 Q = sql.load(__file__)
 
+# How far commits that no branch reaches are followed to those that one does.
+MAX_UNREACHED = 100
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -67,6 +70,27 @@ async def descends_from(
         return False
     arguments = (repository_id, sorted(stored), old, target.generation)
     return bool(await connection.fetchval(Q.reaches, *arguments))
+
+
+async def find_reached(
+    connection: Connection, repository_id: UUID, commit: str, branch: str
+) -> list[Node]:
+    """Returns the nearest of a commit and its ancestors that branches other than `branch` reach.
+
+    Returns none if some are more than MAX_UNREACHED steps away.
+    """
+    reached: list[Node] = []
+    left = seen = {commit}
+    for _ in range(MAX_UNREACHED):
+        nodes = await read_nodes(connection, repository_id, left)
+        found = await connection.fetch(Q.reached_by_branches, repository_id, list(left), branch)
+        names = {row["hash"] for row in found}
+        reached += [nodes[name] for name in sorted(names)]
+        left = {parent for name in left - names for parent in nodes[name].parents} - seen
+        if not left:
+            return reached
+        seen = seen | left
+    return []
 
 
 async def insert_commits(

@@ -17,6 +17,26 @@ WITH RECURSIVE reached AS (
 )
 SELECT EXISTS (SELECT FROM reached WHERE hash = $3);
 
+-- name: reached_by_branches
+-- Those of the commits $2 that are heads of branches other than $3, or ancestors of such heads.
+WITH RECURSIVE asked AS MATERIALIZED (
+    SELECT hash, generation FROM commits WHERE repo_id = $1 AND hash = ANY ($2::text[])
+), floor AS MATERIALIZED (
+    SELECT min(generation) AS generation FROM asked
+), reached AS (
+    SELECT c.hash, c.parent_hashes, c.generation
+    FROM branches b JOIN commits c ON c.repo_id = b.repo_id AND c.hash = b.head_commit CROSS JOIN floor
+    WHERE b.repo_id = $1 AND b.name <> $3 AND c.generation >= floor.generation
+    UNION
+    SELECT c.hash, c.parent_hashes, c.generation
+    FROM reached r
+    CROSS JOIN floor
+    CROSS JOIN LATERAL unnest(r.parent_hashes) p
+    JOIN commits c ON c.repo_id = $1 AND c.hash = p
+    WHERE r.generation > floor.generation
+)
+SELECT hash FROM asked WHERE hash IN (SELECT hash FROM reached);
+
 -- name: insert_commits
 -- Adds commits, parents first; those that are there stay as they are. Each of :parents is a list with commas.
 INSERT INTO commits (repo_id, hash, parent_hashes, tree_hash, generation,

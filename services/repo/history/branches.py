@@ -11,6 +11,8 @@ from dits.common.v1.event_pb2 import BranchPayload, EventType, PushPayload
 
 from services.repo.history import ancestry, change_rules
 from services.repo.history.ancestry import Node
+from services.repo.history.change_rules import ChangeRules
+from services.repo.history.changes import Comparison
 from services.repo.history.diff import Trees
 from shared.db import sql
 from shared.db.pool import Connection, Row
@@ -60,14 +62,20 @@ class BranchUpdate:
 async def create_branch(connection: Connection, call: Call, name: str, head: str) -> Row:
     """Creates a branch at a commit of the repository; returns its row.
 
-    Changes nothing if the branch is there already. Raises NOT_FOUND, NAME_TAKEN if it is elsewhere,
-    HEAD_MOVED if it was created and deleted at the same moment.
+    Changes nothing if the branch is there already. A commit that no branch reaches yet is judged like a
+    push that brings it. Raises NOT_FOUND, NAME_TAKEN if the branch is elsewhere, HEAD_MOVED if it was
+    created and deleted at the same moment, FILE_REFUSED, and what `check_locks` raises.
     """
     repository_id = call.repository.id
-    if head not in await ancestry.read_nodes(connection, repository_id, [head]):
+    rules = await change_rules.lock_repository(connection, repository_id)
+    node = (await ancestry.read_nodes(connection, repository_id, [head])).get(head)
+    if node is None:
         raise not_found("commit", head)
     created = await _insert_branch(connection, call, name, head)
     if created is not None:
+        bases = await ancestry.find_reached(connection, repository_id, head, name)
+        move = Comparison(tuple(dict.fromkeys(base.tree for base in bases)) or (None,), node.tree)
+        await _apply_rules(connection, call, rules, move)
         await _count_branches(connection, repository_id, 1)
         payload = BranchPayload(branch=name, after=head)
         await emit(connection, call, EventType.EVENT_TYPE_BRANCH_CREATED, repository_id, payload)
@@ -84,7 +92,7 @@ async def update_branch(connection: Connection, call: Call, update: BranchUpdate
     """Moves a branch between commits of the repository; returns its row after the move.
 
     The rules for files and locks are those of a push that brings the same change. Raises NOT_FOUND,
-    HEAD_MOVED, NOT_FAST_FORWARD, BRANCH_PROTECTED, and what `check_changes` raises.
+    HEAD_MOVED, NOT_FAST_FORWARD, BRANCH_PROTECTED, FILE_REFUSED, and what `check_locks` raises.
     """
     repository_id = call.repository.id
     rules = await change_rules.lock_repository(connection, repository_id)
@@ -95,13 +103,23 @@ async def update_branch(connection: Connection, call: Call, update: BranchUpdate
     if update.branch not in rows:
         raise not_found("branch", update.branch)
     if update.must_move(rows[update.branch]["head_commit"]):
-        trees = Trees(connection, repository_id, {})
-        changes = await trees.find_changes(nodes[update.expected].tree, nodes[update.new].tree)
-        await change_rules.check_changes(connection, call, rules, changes, trees)
-        await change_rules.release_locks(connection, call, changes.paths)
+        move = Comparison((nodes[update.expected].tree,), nodes[update.new].tree)
+        await _apply_rules(connection, call, rules, move)
         rows = await move_branches(connection, call, [update], nodes)
     await announce_push(connection, call, [update])
     return rows[update.branch]
+
+
+async def _apply_rules(
+    connection: Connection, call: Call, rules: ChangeRules, move: Comparison
+) -> None:
+    """Judges the move of a branch between trees as a push, and ends the locks that it fulfils."""
+    if move.new in move.old:
+        return
+    trees = Trees(connection, call.repository.id, {}, rules.files)
+    changes = await trees.find_changes([move])
+    await change_rules.check_locks(connection, call, rules, changes, trees)
+    await change_rules.release_locks(connection, call, changes)
 
 
 async def delete_branch(connection: Connection, call: Call, name: str, expected: str) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from dits.repo.v1.manifest_pb2 import Entry
-
-from services.repo.history.batches import split_batches
-from services.repo.history.diff import Changes, Trees
+from services.repo.history.batches import ROWS, split_batches
+from services.repo.history.changes import Changes
+from services.repo.history.diff import Trees
+from services.repo.history.file_rules import FileRules
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import (
     LockConflict,
-    file_refused,
     lock_held,
     lock_required,
     lock_stale,
@@ -32,13 +32,11 @@ class ChangeRules:
 
     Attributes:
         must_lock: to change an existing file, one must hold a lock on it.
-        max_file_bytes: 0 = any size.
-        extensions: in lower case; empty = all.
+        files: which files there may be.
     """
 
     must_lock: bool
-    max_file_bytes: int
-    extensions: frozenset[str]
+    files: FileRules
 
 
 async def lock_repository(connection: Connection, repository_id: UUID) -> ChangeRules:
@@ -53,31 +51,42 @@ async def lock_repository(connection: Connection, repository_id: UUID) -> Change
         raise repository_read_only()
     return ChangeRules(
         row["require_lock_for_edit"],
-        row["max_file_size_bytes"] or 0,
-        frozenset(row["allowed_extensions"] or ()),
+        FileRules(
+            row["max_file_size_bytes"] or 0,
+            frozenset(row["allowed_extensions"] or ()),
+            row["portable_names"],
+        ),
     )
 
 
-async def check_changes(
+async def check_locks(
     connection: Connection, call: Call, rules: ChangeRules, changes: Changes, trees: Trees
 ) -> None:
-    """Raises FILE_REFUSED, LOCK_HELD or LOCK_REQUIRED if a change is not allowed.
+    """Raises LOCK_HELD or LOCK_REQUIRED if a lock, or the lack of one, forbids a change.
 
-    A path that becomes what it is on the default branch needs no lock: it is brought up to date.
+    A path that becomes what it is on the default branch needs no lock: it is brought up to date. Raises
+    BATCH_TOO_LARGE for too many paths.
     """
-    _check_files(rules, changes.written)
+    await asyncio.to_thread(changes.require_bounded)
     repository_id, user_id = call.repository.id, call.caller.user_id
-    held: list[Row] = []
-    for batch in split_batches(sorted(changes.paths)):
-        held += await connection.fetch(Q.lock_conflicts, repository_id, user_id, batch)
-    missing: list[str] = []
-    if rules.must_lock:
-        for batch in split_batches(sorted(changes.existing)):
-            missing += await connection.fetchval(Q.locks_missing, repository_id, user_id, batch)
-    if not held and not missing:
+    has_locks = await connection.fetchval(Q.has_locks, repository_id)
+    if not has_locks and not rules.must_lock:
         return
-    suspects = {row["path"] for row in held}.union(missing)
-    caught_up = await _find_caught_up(connection, repository_id, changes, trees, suspects)
+    batches = changes.batches(ROWS)
+    while batch := await asyncio.to_thread(next, batches, None):
+        held: list[Row] = []
+        missing = [path for path, existed in batch if existed and rules.must_lock]
+        if has_locks:
+            paths = [path for path, _ in batch]
+            held = await connection.fetch(Q.lock_conflicts, repository_id, user_id, paths)
+            missing = await connection.fetchval(Q.locks_missing, repository_id, user_id, missing)
+        suspects = {row["path"] for row in held}.union(missing)
+        if suspects:
+            caught_up = await _find_caught_up(connection, repository_id, changes, trees, suspects)
+            _refuse(held, missing, caught_up)
+
+
+def _refuse(held: Sequence[Row], missing: Sequence[str], caught_up: set[str]) -> None:
     conflicts = [_conflict(row) for row in held if row["path"] not in caught_up]
     if conflicts:
         raise lock_held(conflicts)
@@ -99,11 +108,14 @@ async def check_fences(
         raise lock_stale([str(lock_id) for lock_id in stale])
 
 
-async def release_locks(connection: Connection, call: Call, paths: Iterable[str]) -> list[str]:
-    """Ends the caller's locks on paths that were taken until the push; returns their ids."""
+async def release_locks(connection: Connection, call: Call, changes: Changes) -> list[str]:
+    """Ends the caller's locks on changed paths that were taken until the push; returns their ids."""
     released: list[str] = []
-    for batch in split_batches(sorted(paths)):
-        arguments = (call.repository.id, call.caller.user_id, batch)
+    if not await connection.fetchval(Q.has_locks, call.repository.id):
+        return released
+    batches = changes.batches(ROWS)
+    while batch := await asyncio.to_thread(next, batches, None):
+        arguments = (call.repository.id, call.caller.user_id, [path for path, _ in batch])
         rows = await connection.fetch(Q.release_pushed_locks, *arguments)
         released += [str(row["lock_id"]) for row in rows]
     return released
@@ -117,22 +129,17 @@ async def _find_caught_up(
     if tree is None:
         return set()
     there = await trees.find_entries(tree, paths)
-    return {path for path in paths if there.get(path) == changes.written.get(path)}
-
-
-def _check_files(rules: ChangeRules, written: Mapping[str, Entry]) -> None:
-    for path, entry in written.items():
-        if not entry.HasField("file"):
-            continue
-        if 0 < rules.max_file_bytes < entry.file.size:
-            limit = str(rules.max_file_bytes)
-            raise file_refused(path, "max_file_size_bytes", limit, f"is larger than {limit} bytes")
-        extension = entry.name.rpartition(".")[2].lower() if "." in entry.name else ""
-        if rules.extensions and extension not in rules.extensions:
-            allowed = ",".join(sorted(rules.extensions))
-            raise file_refused(
-                path, "allowed_extensions", allowed, "has an ending that is not allowed"
-            )
+    caught_up = set(paths)
+    for root in changes.roots:
+        now = await trees.find_entries(root.new, paths)
+        before = [await trees.find_entries(old, paths) for old in root.old]
+        caught_up -= {
+            path
+            for path in paths
+            if now.get(path) != there.get(path)
+            and all(now.get(path) != was.get(path) for was in before)
+        }
+    return caught_up
 
 
 def _conflict(row: Row) -> LockConflict:

@@ -1,7 +1,7 @@
 -- name: lock_repository
 -- The repository's rules for changes; it stays there until the end of the transaction.
 SELECT r.archived OR r.disabled AS read_only,
-       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions
+       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions, s.portable_names
 FROM repositories r JOIN repository_settings s ON s.repo_id = r.id
 WHERE r.id = $1 AND r.deleted_at IS NULL
 FOR KEY SHARE OF r;
@@ -13,6 +13,10 @@ FROM repositories r
 JOIN branches b ON b.repo_id = r.id AND b.name = r.default_branch
 JOIN commits c ON c.repo_id = b.repo_id AND c.hash = b.head_commit
 WHERE r.id = $1;
+
+-- name: has_locks
+-- Whether there is any lock in the repository.
+SELECT has_locks($1);
 
 -- name: lock_conflicts
 -- Other users' exclusive locks on paths, with their holders.

@@ -1,56 +1,37 @@
-"""What changed between two trees, found by walking only the directories that differ."""
+"""What changed between trees, found by comparing each pair of directories that differ once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Collection, Iterator, Mapping
 from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import Entry, Manifest
 
+from services.repo.history.changes import Changes, Comparison, Difference, Item
+from services.repo.history.file_rules import FileRules
 from services.repo.history.manifests import child_manifest, load_manifests
 from shared.db.pool import Connection
 from shared.errors import contention
 
-BATCH = 500
-
-
-@dataclass(slots=True)
-class Changes:
-    """Files and symbolic links that differ, by path.
-
-    Attributes:
-        written: paths that are new or different, with the new entry.
-        existing: paths that were there before and are different or gone.
-        predecessors: new directories, by the hash of their manifest, with the hash of the manifest
-            of the same directory before.
-    """
-
-    written: dict[str, Entry] = field(default_factory=dict)
-    existing: set[str] = field(default_factory=set)
-    predecessors: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def paths(self) -> set[str]:
-        """Returns every path that changed."""
-        return self.existing | self.written.keys()
-
-    def add(self, other: Changes) -> None:
-        """Adds the changes of another pair of trees."""
-        self.written.update(other.written)
-        self.existing |= other.existing
-        self.predecessors.update(other.predecessors)
+# Pairs of directories that are compared at once: a directory may take 16 MiB.
+BATCH = 32
 
 
 class Trees:
     """Trees of manifests: those that a push brings, and those in the database."""
 
     def __init__(
-        self, connection: Connection, repository_id: UUID, pushed: Mapping[str, Manifest]
+        self,
+        connection: Connection,
+        repository_id: UUID,
+        pushed: Mapping[str, Manifest],
+        rules: FileRules,
     ) -> None:
         self._connection = connection
         self._repository_id = repository_id
         self._pushed = pushed
+        self._rules = rules
 
     async def load_manifests(self, hashes: set[str]) -> dict[str, Manifest]:
         """Returns some manifests by hash. Raises CONTENTION if one was collected meanwhile."""
@@ -63,73 +44,97 @@ class Trees:
             raise contention("the history changed while it was compared")
         return found
 
-    async def find_changes(self, old: str | None, new: str | None) -> Changes:
-        """Returns what changed from one tree to another; None is the empty tree."""
-        changes = Changes()
-        pairs = [("", old, new)]
-        while pairs:
-            batch, pairs = pairs[:BATCH], pairs[BATCH:]
-            hashes = {digest for _, *both in batch for digest in both if digest is not None}
-            known = await self.load_manifests(hashes)
-            for prefix, before, after in batch:
-                if before is not None and after is not None:
-                    changes.predecessors[after] = before
-                pairs += _compare_directory(
-                    changes,
-                    prefix,
-                    known[before] if before else Manifest(),
-                    known[after] if after else Manifest(),
-                )
+    async def find_changes(
+        self, moves: Collection[Comparison], others: Collection[Comparison] = ()
+    ) -> Changes:
+        """Returns what changed in some trees: the paths of `moves`, and the directories of all.
+
+        Raises FILE_REFUSED if one of them writes a file that the repository's settings refuse.
+        """
+        differences: dict[Comparison, Difference] = {}
+        left = list(dict.fromkeys([*moves, *others]))
+        seen = set(left)
+        while left:
+            batch, left = left[-BATCH:], left[:-BATCH]
+            known = await self.load_manifests({name for pair in batch for name in pair.manifests})
+            found = await asyncio.to_thread(_compare_all, batch, known, self._rules)
+            differences |= found
+            below = dict.fromkeys(c for difference in found.values() for c in difference.below)
+            left += below.keys() - seen
+            seen.update(below)
+        changes = Changes(tuple(moves), differences)
+        await asyncio.to_thread(changes.refuse_faults, (*moves, *others))
         return changes
 
-    async def find_entries(self, tree: str, paths: set[str]) -> dict[str, Entry]:
+    async def find_entries(self, tree: str | None, paths: Collection[str]) -> dict[str, Entry]:
         """Returns the files and links at some paths of a tree; those that are there."""
         found: dict[str, Entry] = {}
-        level: list[tuple[str, str, set[str]]] = [("", tree, paths)]
+        level: list[tuple[str, str, Collection[str]]] = [("", tree, paths)] if tree else []
         while level:
             known = await self.load_manifests({digest for _, digest, _ in level})
-            below: list[tuple[str, str, set[str]]] = []
-            for prefix, digest, wanted in level:
-                here = {e.name: e for e in known[digest].entries}
-                deeper: dict[str, set[str]] = {}
-                for path in wanted:
-                    first, slash, rest = path.partition("/")
-                    entry = here.get(first)
-                    if entry is None or entry.HasField("directory") != bool(slash):
-                        continue
-                    if slash:
-                        deeper.setdefault(first, set()).add(rest)
-                    else:
-                        found[prefix + path] = entry
-                for first, rests in deeper.items():
-                    child = here[first].directory.manifest_hash.hex()
-                    below.append((f"{prefix}{first}/", child, rests))
-            level = below
+            level = await asyncio.to_thread(_look_up, level, known, found)
         return found
 
 
-def _compare_directory(
-    changes: Changes, prefix: str, old: Manifest, new: Manifest
-) -> list[tuple[str, str | None, str | None]]:
-    """Adds the differences of one directory; returns the pairs of sub-directories to compare."""
-    before = {entry.name: entry for entry in old.entries}
-    deeper: list[tuple[str, str | None, str | None]] = []
-    for entry in new.entries:
-        was = before.pop(entry.name, None)
-        if was == entry:
-            continue
-        path = prefix + entry.name
-        old_child, new_child = child_manifest(was), child_manifest(entry)
-        if was is not None and old_child is None:
-            changes.existing.add(path)
-        if new_child is None:
-            changes.written[path] = entry
-        if old_child is not None or new_child is not None:
-            deeper.append((path + "/", old_child, new_child))
-    for entry in before.values():
-        path = prefix + entry.name
-        if (gone := child_manifest(entry)) is not None:
-            deeper.append((path + "/", gone, None))
-        else:
-            changes.existing.add(path)
-    return deeper
+def _look_up(
+    level: list[tuple[str, str, Collection[str]]],
+    known: Mapping[str, Manifest],
+    found: dict[str, Entry],
+) -> list[tuple[str, str, Collection[str]]]:
+    """Adds what is at the paths of some directories; returns the directories below to look into."""
+    below: list[tuple[str, str, Collection[str]]] = []
+    for prefix, digest, wanted in level:
+        here = {entry.name: entry for entry in known[digest].entries}
+        deeper: dict[str, set[str]] = {}
+        for path in wanted:
+            first, slash, rest = path.partition("/")
+            entry = here.get(first)
+            if entry is None or entry.HasField("directory") != bool(slash):
+                continue
+            if slash:
+                deeper.setdefault(first, set()).add(rest)
+            else:
+                found[prefix + path] = entry
+        for first, rests in deeper.items():
+            child = here[first].directory.manifest_hash.hex()
+            below.append((f"{prefix}{first}/", child, rests))
+    return below
+
+
+def _compare_all(
+    pairs: Collection[Comparison], known: Mapping[str, Manifest], rules: FileRules
+) -> dict[Comparison, Difference]:
+    return {pair: _compare(pair, known, rules) for pair in pairs}
+
+
+def _compare(pair: Comparison, known: Mapping[str, Manifest], rules: FileRules) -> Difference:
+    """Returns what differs in one directory from all that it is compared with."""
+    before = [
+        {entry.name: entry for entry in known[old].entries} if old else {} for old in pair.old
+    ]
+    entries = known[pair.new].entries if pair.new else ()
+    written: list[Entry] = []
+    items: list[Item] = []
+    for entry in entries:
+        was = [old.pop(entry.name, None) for old in before]
+        if entry not in was:
+            written.append(entry)
+            items += _items(entry.name, was, entry)
+    gone, *others = before
+    for name in gone:
+        if all(name in other for other in others):
+            items += _items(name, [old[name] for old in before], None)
+    items.sort(key=lambda item: item.name)
+    return Difference(items, rules.find_fault(entries, written))
+
+
+def _items(name: str, was: list[Entry | None], now: Entry | None) -> Iterator[Item]:
+    """Yields what changed at one name: a file or link, and what is below a directory."""
+    old_leaves = [None if entry is None or entry.HasField("directory") else entry for entry in was]
+    leaf = None if now is None or now.HasField("directory") else now
+    if leaf not in old_leaves:
+        existed = any(old is not None for old in old_leaves)
+        yield Item(name, existed=existed)
+    child, old_children = child_manifest(now), tuple(map(child_manifest, was))
+    if child not in old_children:
+        yield Item(f"{name}/", below=Comparison(old_children, child))

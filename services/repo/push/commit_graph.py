@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 from services.repo.history.ancestry import Node, read_nodes
 from services.repo.history.branches import BranchUpdate
-from services.repo.history.diff import Changes, Trees
+from services.repo.history.changes import Changes, Comparison
+from services.repo.history.diff import Trees
 from services.repo.push.stream import Push
 from shared.db.pool import Connection
-from shared.errors import history_missing, stream_order
+from shared.errors import history_missing, invalid_field, stream_order
 
 
 async def build_graph(connection: Connection, repository_id: UUID, push: Push) -> dict[str, Node]:
     """Returns the commits of a push and the stored ones that it names, by hash.
 
     Raises HISTORY_MISSING if a parent or a new head is neither in the push nor in the repository,
-    STREAM_ORDER if a commit comes before its parent.
+    STREAM_ORDER if a commit comes before its parent, INVALID_FIELD if no new head reaches it.
     """
     commits = push.commits
     named = {parent.hex() for content in commits.values() for parent in content.parent_hashes}
@@ -27,6 +28,7 @@ async def build_graph(connection: Connection, repository_id: UUID, push: Push) -
     absent = named - stored.keys() - commits.keys()
     if absent:
         raise history_missing("commit", sorted(absent))
+    _refuse_unreachable(push, stored)
     pushed: dict[str, Node] = {}
     for commit, content in commits.items():
         parents = tuple(parent.hex() for parent in content.parent_hashes)
@@ -43,40 +45,48 @@ async def build_graph(connection: Connection, repository_id: UUID, push: Push) -
 async def find_push_changes(
     push: Push, moves: Iterable[BranchUpdate], graph: Mapping[str, Node], trees: Trees
 ) -> Changes:
-    """Returns what a push changes, by path, on all the branches it moves."""
-    changes = Changes()
+    """Returns what a push changes, by path, on all the branches it moves.
+
+    The files of every commit are judged, not only of those that branches are moved to. Raises
+    FILE_REFUSED.
+    """
+    own = {commit: _compare_with_parents(graph[commit], graph) for commit in push.commits}
+    moved: list[Comparison] = []
     for update in moves:
         if update.expected:
-            old, new = graph[update.expected].tree, graph[update.new].tree
-            changes.add(await trees.find_changes(old, new))
+            moved.append(Comparison((graph[update.expected].tree,), graph[update.new].tree))
         else:
-            await _add_new_commits(changes, push, update, graph, trees)
-    return changes
+            moved += [own[commit] for commit in _list_pushed(push, [update.new])]
+    return await trees.find_changes(
+        [pair for pair in moved if _differs(pair)],
+        [pair for pair in own.values() if _differs(pair)],
+    )
 
 
-async def _add_new_commits(
-    changes: Changes, push: Push, update: BranchUpdate, graph: Mapping[str, Node], trees: Trees
-) -> None:
-    """Adds what the new commits below a new branch changed, each against all of its parents."""
-    left, seen = [update.new], {update.new}
+def _compare_with_parents(node: Node, graph: Mapping[str, Node]) -> Comparison:
+    parents = dict.fromkeys(graph[parent].tree for parent in node.parents)
+    return Comparison(tuple(parents) or (None,), node.tree)
+
+
+def _differs(pair: Comparison) -> bool:
+    return pair.new not in pair.old
+
+
+def _list_pushed(push: Push, heads: Iterable[str]) -> list[str]:
+    """Returns the commits of the push that some commits reach through others of the push."""
+    found = dict.fromkeys(head for head in heads if head in push.commits)
+    left = list(found)
     while left:
-        commit = left.pop()
-        if commit not in push.commits:
-            continue
-        node = graph[commit]
-        compared = [
-            await trees.find_changes(graph[parent].tree, node.tree) for parent in node.parents
-        ] or [await trees.find_changes(None, node.tree)]
-        changes.add(_intersect(compared))
-        fresh = [parent for parent in node.parents if parent not in seen]
-        seen.update(fresh)
-        left += fresh
+        for digest in push.commits[left.pop()].parent_hashes:
+            parent = digest.hex()
+            if parent in push.commits and parent not in found:
+                found[parent] = None
+                left.append(parent)
+    return list(found)
 
 
-def _intersect(compared: list[Changes]) -> Changes:
-    """Returns what differs from every parent: a merge does not change what it takes over unchanged."""
-    first, *others = compared
-    for other in others:
-        first.written = {p: e for p, e in first.written.items() if p in other.paths}
-        first.existing = {p for p in first.existing if p in other.paths}
-    return first
+def _refuse_unreachable(push: Push, stored: Collection[str]) -> None:
+    """Raises INVALID_FIELD for a new commit that no new head reaches: nothing would judge or free it."""
+    reached = set(_list_pushed(push, (update.new for update in push.updates)))
+    for commit in push.commits.keys() - reached - set(stored):
+        raise invalid_field("commits", f"{commit} is in the history of no new head of this push")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import Manifest
 
-from services.repo.history.manifests import child_hashes
+from services.repo.history.batches import split_batches
 from services.repo.push.chunk_lists import ChunkLists
+from services.repo.push.counts import Counts, count_below, require_bounded
 from services.repo.push.preparation import PreparedPush
 from services.repo.push.stream import Push
 from shared.db import sql
@@ -18,14 +19,8 @@ from shared.errors import history_missing, stream_order
 
 Q = sql.load(__file__)
 
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What lies below a directory, at any depth: entries, bytes and chunks."""
-
-    entries: int
-    size: int
-    chunks: int
+# Manifests that one statement adds.
+BATCH = 200
 
 
 async def lock_manifests(
@@ -35,12 +30,20 @@ async def lock_manifests(
 
     Raises HISTORY_MISSING if one is neither in the push nor in the repository.
     """
-    named = push.named_manifests()
+    named = await asyncio.to_thread(push.named_manifests)
     if not named:
         return {}
-    rows = await connection.fetch(Q.lock_manifests, repository_id, sorted(named))
+    rows = []
+    for batch in split_batches(sorted(named)):
+        rows += await connection.fetch(Q.lock_manifests, repository_id, batch)
     counts = {
-        row["hash"]: Counts(row["entry_count"], row["total_size"], row["chunk_count"])
+        row["hash"]: Counts(
+            row["entry_count"],
+            row["total_size"],
+            row["chunk_count"],
+            row["depth"],
+            row["path_bytes"],
+        )
         for row in rows
     }
     absent = named - counts.keys() - push.manifests.keys()
@@ -54,53 +57,55 @@ async def insert_manifests(
     repository_id: UUID,
     prepared: PreparedPush,
     stored: Mapping[str, Counts],
+    counts: Mapping[str, Counts],
     predecessors: Mapping[str, str],
 ) -> list[Manifest]:
     """Adds the manifests of a push that are not stored yet; returns those that were new.
 
-    `predecessors` names for a directory the manifest that it had before. Raises STREAM_ORDER.
+    `predecessors` names for a directory the manifest that it had before.
     """
     push = prepared.push
-    counts = dict(stored)
-    for digest, manifest in push.manifests.items():  # children first, as they came
-        if digest not in counts:
-            counts[digest] = _count_below(manifest, counts, prepared.lists)
     hashes = sorted(push.manifests.keys() - stored.keys())
     if not hashes:
         return []
-    first_commits = _find_first_commits(push)
-    inserted = await connection.fetch(
-        *Q.bind.insert_manifests(
-            repository_id=repository_id,
-            hashes=hashes,
-            commit_hashes=[first_commits[digest] for digest in hashes],
-            parent_hashes=[predecessors.get(digest) for digest in hashes],
-            entry_counts=[counts[digest].entries for digest in hashes],
-            total_sizes=[counts[digest].size for digest in hashes],
-            chunk_counts=[counts[digest].chunks for digest in hashes],
-            contents=[prepared.stored[digest] for digest in hashes],
+    first_commits = await asyncio.to_thread(_find_first_commits, push)
+    inserted: list[Manifest] = []
+    for batch in split_batches(hashes, BATCH):
+        rows = await connection.fetch(
+            *Q.bind.insert_manifests(
+                repository_id=repository_id,
+                hashes=batch,
+                commit_hashes=[first_commits[digest] for digest in batch],
+                parent_hashes=[predecessors.get(digest) for digest in batch],
+                entry_counts=[counts[digest].entries for digest in batch],
+                total_sizes=[counts[digest].size for digest in batch],
+                chunk_counts=[counts[digest].chunks for digest in batch],
+                depths=[counts[digest].depth for digest in batch],
+                path_bytes=[counts[digest].path_bytes for digest in batch],
+                contents=[prepared.stored[digest] for digest in batch],
+            )
         )
-    )
-    return [push.manifests[row["hash"]] for row in inserted]
+        inserted += [push.manifests[row["hash"]] for row in rows]
+    return inserted
 
 
-def _count_below(manifest: Manifest, counts: Mapping[str, Counts], lists: ChunkLists) -> Counts:
-    """Returns the counts of a directory whose sub-directories are counted. Raises STREAM_ORDER."""
-    size = chunks = 0
-    entries = len(manifest.entries)
-    for entry in manifest.entries:
-        if entry.HasField("file"):
-            size += entry.file.size
-            chunks += lists.count_chunks(entry.file)
-        elif entry.HasField("directory"):
-            child = entry.directory.manifest_hash.hex()
-            below = counts.get(child)
-            if below is None:
+def count_manifests(
+    push: Push, stored: Mapping[str, Counts], lists: ChunkLists
+) -> dict[str, Counts]:
+    """Returns the counts of the manifests that a push brings or names.
+
+    Raises STREAM_ORDER, and INVALID_FIELD or BATCH_TOO_LARGE for a tree over a limit.
+    """
+    counts = dict(stored)
+    for digest, manifest in push.manifests.items():  # children first, as they came
+        if digest in counts:
+            continue
+        for child in push.children[digest]:
+            if child not in counts:
                 raise stream_order(f"the manifest {child} comes after one that names it")
-            entries += below.entries
-            size += below.size
-            chunks += below.chunks
-    return Counts(entries, size, chunks)
+        counts[digest] = count_below(manifest, counts, lists.count_chunks)
+        require_bounded(digest, counts[digest])
+    return counts
 
 
 def _find_first_commits(push: Push) -> dict[str, str]:
@@ -113,5 +118,5 @@ def _find_first_commits(push: Push) -> dict[str, str]:
             if digest in found or digest not in push.manifests:
                 continue
             found[digest] = commit
-            left += child_hashes(push.manifests[digest])
+            left += push.children[digest]
     return found

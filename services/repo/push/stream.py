@@ -12,6 +12,7 @@ from dits.repo.v1.manifest_pb2 import CommitContent, Manifest
 
 from services.repo.history.branches import BranchUpdate
 from services.repo.history.manifests import child_hashes
+from services.repo.push.counts import Counts, count_below, count_least_chunks, require_bounded
 from shared.errors import (
     DomainError,
     batch_too_large,
@@ -22,30 +23,34 @@ from shared.errors import (
 from shared.formats import manifests
 from shared.formats.canonical import FormatError, content_hash
 from shared.formats.commits import commit_hash
+from shared.formats.limits import MAX_PUSH_BYTES, MAX_PUSH_COMMITS, MAX_PUSH_MANIFESTS
 from shared.rpc import validation
 
 PushRequests = AsyncIterator[pb.PushRequest]
 
-MAX_MANIFESTS = 1_000_000
-MAX_MANIFEST_BYTES = 1 << 30
-MAX_COMMITS = 100_000
-MAX_COMMIT_BYTES = 256 << 20
 MAX_LOCKS = 100_000
 MAX_UPDATES = 100
 
 
 @dataclass(slots=True)
 class Push:
-    """Everything that a push brought; manifests and commits by the hash that the server computed."""
+    """Everything that a push brought; manifests and commits by the hash that the server computed.
+
+    Attributes:
+        children: hashes of the sub-directories of each manifest.
+        counts: of what the push brings below each manifest; what it only names counts as empty.
+        size: bytes of manifests and commits.
+    """
 
     request_id: str = ""
     locks: list[tuple[UUID, int]] = field(default_factory=list)
     contents: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
+    children: dict[str, list[str]] = field(default_factory=dict)
+    counts: dict[str, Counts] = field(default_factory=dict)
     commits: dict[str, CommitContent] = field(default_factory=dict)
     updates: list[BranchUpdate] = field(default_factory=list)
-    manifest_bytes: int = 0
-    commit_bytes: int = 0
+    size: int = 0
 
     def fingerprint(self, repository_id: UUID) -> bytes:
         """Returns what makes two pushes the same: commits name trees, trees name everything."""
@@ -57,8 +62,13 @@ class Push:
     def named_manifests(self) -> set[str]:
         """Returns the hash of every manifest that the push brings or names."""
         trees = {commit.tree_hash.hex() for commit in self.commits.values()}
-        below = (child_hashes(manifest) for manifest in self.manifests.values())
-        return trees.union(self.manifests, *below)
+        return trees.union(self.manifests, *self.children.values())
+
+    def add_bytes(self, part: str, size: int) -> None:
+        """Counts bytes of a part. Raises BATCH_TOO_LARGE."""
+        self.size += size
+        if self.size > MAX_PUSH_BYTES:
+            raise batch_too_large(part, MAX_PUSH_BYTES, self.size)
 
 
 async def receive_push(requests: PushRequests) -> Push:
@@ -81,12 +91,12 @@ async def receive_push(requests: PushRequests) -> Push:
         if part == "manifests":
             await asyncio.to_thread(_manifests, push, request.manifests.manifests)
         elif part == "commits":
-            _commits(push, request.commits.commits)
+            await asyncio.to_thread(_commits, push, request.commits.commits)
         else:
             push.updates = _updates(request.refs.updates)
     if not push.updates:
         raise _out_of_order(None)
-    _refuse_unreachable(push)
+    await asyncio.to_thread(_refuse_unreachable, push)
     return push
 
 
@@ -109,39 +119,42 @@ def _header(push: Push, header: pb.PushHeader) -> None:
 def _manifests(push: Push, contents: Iterable[bytes]) -> None:
     """Decodes and hashes some manifests. Runs in a thread: a large directory takes a while."""
     for content in contents:
-        push.manifest_bytes += len(content)
-        if push.manifest_bytes > MAX_MANIFEST_BYTES:
-            raise batch_too_large("manifests", MAX_MANIFEST_BYTES, push.manifest_bytes)
+        push.add_bytes("manifests", len(content))
         name = content_hash(content)
         if name in push.manifests:
             continue
         try:
-            push.manifests[name] = manifests.decode_manifest(content)
+            manifest = manifests.decode_manifest(content)
         except FormatError as error:
             raise _mismatch("manifests", error, name) from None
+        push.counts[name] = count_below(manifest, push.counts, count_least_chunks)
+        require_bounded(name, push.counts[name])
+        push.manifests[name] = manifest
+        push.children[name] = child_hashes(manifest)
         push.contents[name] = content
-    if len(push.manifests) > MAX_MANIFESTS:
-        raise batch_too_large("manifests", MAX_MANIFESTS, len(push.manifests))
+        if len(push.manifests) > MAX_PUSH_MANIFESTS:
+            raise batch_too_large("manifests", MAX_PUSH_MANIFESTS, len(push.manifests))
 
 
 def _commits(push: Push, commits: Iterable[CommitContent]) -> None:
+    """Checks and hashes some commits. Runs in a thread."""
     for commit in commits:
-        push.commit_bytes += commit.ByteSize()
-        if push.commit_bytes > MAX_COMMIT_BYTES:
-            raise batch_too_large("commits", MAX_COMMIT_BYTES, push.commit_bytes)
+        push.add_bytes("commits", commit.ByteSize())
         try:
-            push.commits[commit_hash(commit)] = commit
+            name = commit_hash(commit)
         except FormatError as error:
             raise _mismatch("commits", error, "") from None
-    if len(push.commits) > MAX_COMMITS:
-        raise batch_too_large("commits", MAX_COMMITS, len(push.commits))
+        push.commits[name] = commit
+        if len(push.commits) > MAX_PUSH_COMMITS:
+            raise batch_too_large("commits", MAX_PUSH_COMMITS, len(push.commits))
 
 
 def _mismatch(part: str, error: FormatError, name: str) -> DomainError:
     """Returns INVALID_FIELD for a broken rule, CONTENT_MISMATCH for a form that is not canonical."""
     if error.field in ("manifest", "commit"):
         return content_mismatch(f"{part}: {error}", actual=name)
-    return invalid_field(f"{part}.{error.field}", error.description)
+    where = f"{name}: " if name else ""
+    return invalid_field(f"{part}.{error.field}", where + error.description)
 
 
 def _updates(updates: Iterable[pb.RefUpdate]) -> list[BranchUpdate]:
@@ -171,11 +184,9 @@ def _refuse_unreachable(push: Push) -> None:
     reached = {commit.tree_hash.hex() for commit in push.commits.values()}
     left = list(reached)
     while left:
-        manifest = push.manifests.get(left.pop())
-        if manifest is not None:
-            below = set(child_hashes(manifest)) - reached
-            reached |= below
-            left += below
+        below = set(push.children.get(left.pop(), ())) - reached
+        reached |= below
+        left += below
     stray = push.manifests.keys() - reached
     if stray:
         raise invalid_field("manifests", f"{min(stray)} is in the tree of no commit of this push")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from dits.repo.v1.commit_service_pb2 import PushResponse, RefState
 
 from services.repo.history.ancestry import insert_commits
 from services.repo.history.branches import announce_push, find_moves, move_branches
 from services.repo.history.change_rules import (
-    check_changes,
     check_fences,
+    check_locks,
     lock_repository,
     release_locks,
 )
 from services.repo.history.diff import Trees
 from services.repo.push.assets import record_assets
 from services.repo.push.commit_graph import build_graph, find_push_changes
-from services.repo.push.new_manifests import insert_manifests, lock_manifests
+from services.repo.push.new_manifests import count_manifests, insert_manifests, lock_manifests
 from services.repo.push.preparation import PreparedPush
 from shared.db.pool import Connection
 from shared.rpc.call import Call
@@ -25,19 +27,20 @@ async def apply_push(connection: Connection, call: Call, prepared: PreparedPush)
     """Applies all of a push, in the order in which rows are locked everywhere."""
     push, repository_id = prepared.push, call.repository.id
     rules = await lock_repository(connection, repository_id)
-    counts = await lock_manifests(connection, repository_id, push)
+    stored = await lock_manifests(connection, repository_id, push)
+    counts = await asyncio.to_thread(count_manifests, push, stored, prepared.lists)
     moves = await find_moves(connection, repository_id, push.updates)
     graph = await build_graph(connection, repository_id, push)
-    trees = Trees(connection, repository_id, push.manifests)
+    trees = Trees(connection, repository_id, push.manifests, rules.files)
     changes = await find_push_changes(push, moves, graph, trees)
     manifests = await insert_manifests(
-        connection, repository_id, prepared, counts, changes.predecessors
+        connection, repository_id, prepared, stored, counts, changes.find_predecessors()
     )
     assets = await record_assets(connection, repository_id, manifests, prepared.lists)
     commits = await insert_commits(connection, repository_id, push.commits, graph, prepared.filters)
-    await check_changes(connection, call, rules, changes, trees)
+    await check_locks(connection, call, rules, changes, trees)
     await check_fences(connection, call, push.locks)
-    released = await release_locks(connection, call, changes.paths)
+    released = await release_locks(connection, call, changes)
     await move_branches(connection, call, moves, graph)
     size = sum(asset.file.size for asset in assets)
     await announce_push(

@@ -29,6 +29,7 @@ class NewRepository:
         must_lock: to change an existing file, one must hold a lock on it.
         max_file_bytes: 0 = any size.
         extensions: in lower case, sorted; None = all.
+        portable_names: names must be possible on Windows and macOS too.
     """
 
     owner: str
@@ -41,6 +42,7 @@ class NewRepository:
     must_lock: bool
     max_file_bytes: int
     extensions: list[str] | None
+    portable_names: bool
 
 
 async def create_repository(connection: Connection, call: Call, new: NewRepository) -> UUID:
@@ -54,8 +56,15 @@ async def create_repository(connection: Connection, call: Call, new: NewReposito
     if owner.permission < Permission.ADMIN:
         raise permission_missing("to create repositories there")
     repository_id = await _insert_repository(connection, new, owner)
-    arguments = (repository_id, new.must_lock, new.max_file_bytes, new.extensions)
-    await connection.execute(Q.insert_settings, *arguments)
+    await connection.execute(
+        *Q.bind.insert_settings(
+            repository_id=repository_id,
+            must_lock=new.must_lock,
+            max_file_bytes=new.max_file_bytes,
+            extensions=new.extensions,
+            portable_names=new.portable_names,
+        )
+    )
     await connection.execute(Q.insert_stats, repository_id)
     await audit(
         connection, call, AuditAction.REPOSITORY_CREATED, "repository", repository_id, new.name

@@ -7,8 +7,9 @@ RETURNING id;
 
 -- name: insert_settings
 -- The rules for pushes of a new repository.
-INSERT INTO repository_settings (repo_id, require_lock_for_edit, max_file_size_bytes, allowed_extensions)
-VALUES ($1, $2, $3, $4);
+INSERT INTO repository_settings (repo_id, require_lock_for_edit, max_file_size_bytes, allowed_extensions,
+                                 portable_names)
+VALUES (:repository_id, :must_lock, :max_file_bytes, :extensions, :portable_names);
 
 -- name: insert_stats
 -- The counters of a new repository, all zero.

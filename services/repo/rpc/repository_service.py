@@ -145,6 +145,7 @@ def _parse(request: pb.CreateRepositoryRequest, call: Call, server: Settings) ->
         must_lock=settings.require_lock_for_edit or not settings.HasField("require_lock_for_edit"),
         max_file_bytes=settings.max_file_size_bytes,
         extensions=_parse_extensions(settings.allowed_extensions),
+        portable_names=settings.portable_names or not settings.HasField("portable_names"),
     )
 
 
@@ -166,6 +167,7 @@ def _message(row: Row | None, address: str = "") -> pb.Repository:
         require_lock_for_edit=row["require_lock_for_edit"],
         max_file_size_bytes=row["max_file_size_bytes"] or 0,
         allowed_extensions=row["allowed_extensions"] or (),
+        portable_names=row["portable_names"],
     )
     permission: Any = row["permission"]
     return pb.Repository(

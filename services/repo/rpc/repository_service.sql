@@ -2,7 +2,7 @@
 -- One repository with its settings, and the right of $2 on it.
 SELECT r.id, o.name AS owner, r.name, r.description, r.visibility, r.default_branch, r.archived,
        r.created_at, r.updated_at, r.pushed_at,
-       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions,
+       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions, s.portable_names,
        repository_permission($2, r.id) AS permission
 FROM repositories r
 JOIN repository_settings s ON s.repo_id = r.id
@@ -14,7 +14,7 @@ WHERE r.id = $1 AND r.deleted_at IS NULL;
 -- = from the beginning. :reach holds the only ones that are shown; NULL = all.
 SELECT r.id, o.name AS owner, r.name, r.description, r.visibility, r.default_branch, r.archived,
        r.created_at, r.updated_at, r.pushed_at,
-       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions, g.level AS permission
+       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions, s.portable_names, g.level AS permission
 FROM (SELECT repo_id, max(level) AS level FROM granted_permissions(:user_id) GROUP BY repo_id) g
 JOIN repositories r ON r.id = g.repo_id
 JOIN repository_settings s ON s.repo_id = r.id
@@ -30,7 +30,7 @@ LIMIT :count;
 -- :reach holds the only ones that are shown; NULL = all.
 SELECT r.id, o.name AS owner, r.name, r.description, r.visibility, r.default_branch, r.archived,
        r.created_at, r.updated_at, r.pushed_at,
-       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions,
+       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions, s.portable_names,
        repository_permission(:user_id, r.id) AS permission
 FROM repositories r
 JOIN repository_settings s ON s.repo_id = r.id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1 import lock_service_pb2 as lock_pb
+from dits.repo.v1 import ref_service_pb2 as ref_pb
 from dits.repo.v1.repository_service_pb2 import Repository
 from google.rpc.error_details_pb2 import PreconditionFailure
 from grpc import StatusCode
@@ -124,3 +125,18 @@ async def test_bringing_a_branch_up_to_date_needs_no_locks(api: Api) -> None:
     # But undoing bob's change on main is an edit of his file.
     with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD"):
         await push(api, ada, repository, [], [update("main", main, base, force=True)])
+
+
+async def test_creating_a_branch_is_judged_like_a_push(api: Api) -> None:
+    ada, bob, repository = await people(api)
+    first = await save(api, ada, repository, FILES)
+    second = await save(api, ada, repository, {**FILES, "a.blend": b"2"}, parent=first)
+    await push(api, ada, repository, [], [update("main", second, first, force=True)])
+    await acquire(api, bob, repository, "a.blend")
+    create = ref_pb.CreateBranchRequest(repository=repository.id, name="side", head=second)
+    with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD"):
+        await api.refs.CreateBranch(create, metadata=ada.auth)
+    await api.refs.CreateBranch(create, metadata=bob.auth)
+    # What a branch has already is no change.
+    create.name = "another"
+    await api.refs.CreateBranch(create, metadata=ada.auth)

@@ -136,7 +136,7 @@ async def test_children_come_before_parents(api: Api) -> None:
 async def test_the_commits_of_one_push_have_a_limit(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "MAX_COMMIT_BYTES", 1000)
+    monkeypatch.setattr(stream, "MAX_PUSH_BYTES", 1000)
     ada = await api.account()
     repository = await api.repository(ada)
     with refused(StatusCode.RESOURCE_EXHAUSTED, "BATCH_TOO_LARGE") as refusal:

@@ -77,6 +77,7 @@ class GetCapabilitiesResponse(_message.Message):
     CHUNKING_FIELD_NUMBER: _builtins.int
     COMPRESSIONS_FIELD_NUMBER: _builtins.int
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
+    TREE_LIMITS_FIELD_NUMBER: _builtins.int
     max_chunk_bytes: _builtins.int
     """Largest chunk, uncompressed bytes."""
     max_stream_message_bytes: _builtins.int
@@ -103,6 +104,10 @@ class GetCapabilitiesResponse(_message.Message):
     def compressions(self) -> _containers.RepeatedScalarFieldContainer[Global___Compression.ValueType]:
         """Encodings that the server accepts."""
 
+    @_builtins.property
+    def tree_limits(self) -> Global___TreeLimits:
+        """How large trees and pushes may be."""
+
     def __init__(
         self,
         *,
@@ -116,14 +121,69 @@ class GetCapabilitiesResponse(_message.Message):
         chunking: _abc.Iterable[Global___ChunkingProfile] | None = ...,
         compressions: _abc.Iterable[Global___Compression.ValueType] | None = ...,
         server_version: _builtins.str = ...,
+        tree_limits: Global___TreeLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tree_limits", b"tree_limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunking", b"chunking", "claim_lease_seconds", b"claim_lease_seconds", "compressions", b"compressions", "max_chunk_bytes", b"max_chunk_bytes", "max_hashes", b"max_hashes", "max_message_bytes", b"max_message_bytes", "max_paths", b"max_paths", "max_stream_message_bytes", b"max_stream_message_bytes", "preferred_upload_message_bytes", b"preferred_upload_message_bytes", "server_version", b"server_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunking", b"chunking", "claim_lease_seconds", b"claim_lease_seconds", "compressions", b"compressions", "max_chunk_bytes", b"max_chunk_bytes", "max_hashes", b"max_hashes", "max_message_bytes", b"max_message_bytes", "max_paths", b"max_paths", "max_stream_message_bytes", b"max_stream_message_bytes", "preferred_upload_message_bytes", b"preferred_upload_message_bytes", "server_version", b"server_version", "tree_limits", b"tree_limits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCapabilitiesResponse: _TypeAlias = GetCapabilitiesResponse  # noqa: Y015
+
+@_typing.final
+class TreeLimits(_message.Message):
+    """Limits of trees, and of what one call of CommitService.Push brings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_PATH_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_DEPTH_FIELD_NUMBER: _builtins.int
+    MAX_TREE_ENTRIES_FIELD_NUMBER: _builtins.int
+    MAX_FILE_CHUNKS_FIELD_NUMBER: _builtins.int
+    MAX_PUSH_CHUNKS_FIELD_NUMBER: _builtins.int
+    MAX_PUSH_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_PUSH_MANIFESTS_FIELD_NUMBER: _builtins.int
+    MAX_PUSH_COMMITS_FIELD_NUMBER: _builtins.int
+    MAX_CHANGED_PATHS_FIELD_NUMBER: _builtins.int
+    max_path_bytes: _builtins.int
+    """Bytes of a full path."""
+    max_depth: _builtins.int
+    """Directories in one another, the top one included."""
+    max_tree_entries: _builtins.int
+    """Files, links and directories below the top of a tree, each as often as a path leads to it."""
+    max_file_chunks: _builtins.int
+    """Chunks of one file."""
+    max_push_chunks: _builtins.int
+    """Chunks of the new files of one push that have more than 8 chunks."""
+    max_push_bytes: _builtins.int
+    """Bytes of the manifests and commits of one push."""
+    max_push_manifests: _builtins.int
+    """Manifests in one push."""
+    max_push_commits: _builtins.int
+    """Commits in one push."""
+    max_changed_paths: _builtins.int
+    """Paths that one call changes on the branches that it moves."""
+    def __init__(
+        self,
+        *,
+        max_path_bytes: _builtins.int = ...,
+        max_depth: _builtins.int = ...,
+        max_tree_entries: _builtins.int = ...,
+        max_file_chunks: _builtins.int = ...,
+        max_push_chunks: _builtins.int = ...,
+        max_push_bytes: _builtins.int = ...,
+        max_push_manifests: _builtins.int = ...,
+        max_push_commits: _builtins.int = ...,
+        max_changed_paths: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_changed_paths", b"max_changed_paths", "max_depth", b"max_depth", "max_file_chunks", b"max_file_chunks", "max_path_bytes", b"max_path_bytes", "max_push_bytes", b"max_push_bytes", "max_push_chunks", b"max_push_chunks", "max_push_commits", b"max_push_commits", "max_push_manifests", b"max_push_manifests", "max_tree_entries", b"max_tree_entries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TreeLimits: _TypeAlias = TreeLimits  # noqa: Y015
 
 @_typing.final
 class ChunkingProfile(_message.Message):

@@ -40,7 +40,8 @@ class CommitServiceStub:
     A client cuts its files into chunks, calls FindMissingChunks, calls UploadChunks until all are acknowledged, and
     then pushes. The stream carries one `header`; `manifests`, children before parents; `commits`, parents before
     children; `refs` in one last message. Manifests and commits that the server has may be left out or sent again.
-    Every manifest in the push must be in the tree of a commit in the push.
+    Every manifest in the push must be in the tree of a commit in the push, every new commit in the history of a new
+    head. GetCapabilities tells how much one push, and one tree, may have.
 
     The server computes every hash, checks every entry, and holds the change against the repository's settings,
     locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
@@ -105,7 +106,8 @@ class CommitServiceAsyncStub(CommitServiceStub):
     A client cuts its files into chunks, calls FindMissingChunks, calls UploadChunks until all are acknowledged, and
     then pushes. The stream carries one `header`; `manifests`, children before parents; `commits`, parents before
     children; `refs` in one last message. Manifests and commits that the server has may be left out or sent again.
-    Every manifest in the push must be in the tree of a commit in the push.
+    Every manifest in the push must be in the tree of a commit in the push, every new commit in the history of a new
+    head. GetCapabilities tells how much one push, and one tree, may have.
 
     The server computes every hash, checks every entry, and holds the change against the repository's settings,
     locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
@@ -173,7 +175,8 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         A client cuts its files into chunks, calls FindMissingChunks, calls UploadChunks until all are acknowledged, and
         then pushes. The stream carries one `header`; `manifests`, children before parents; `commits`, parents before
         children; `refs` in one last message. Manifests and commits that the server has may be left out or sent again.
-        Every manifest in the push must be in the tree of a commit in the push.
+        Every manifest in the push must be in the tree of a commit in the push, every new commit in the history of a new
+        head. GetCapabilities tells how much one push, and one tree, may have.
 
         The server computes every hash, checks every entry, and holds the change against the repository's settings,
         locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with

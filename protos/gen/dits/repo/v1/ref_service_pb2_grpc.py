@@ -73,10 +73,14 @@ class RefServiceServicer:
     def CreateBranch(self, request, context):
         """Creates a branch at an existing commit. Needs WRITE; an API token needs `repo:write`.
 
-        A repetition succeeds while the branch is where it was created.
+        A repetition succeeds while the branch is where it was created. A commit that no branch reaches is judged as in
+        a push that brings it, against the nearest of its ancestors that branches reach.
 
         Errors:
+        - FILE_REFUSED: the repository's settings refuse a file of the commit.
         - HEAD_MOVED: another call created the branch at the same moment.
+        - LOCK_HELD: another user holds a lock on a path that the commit changes.
+        - LOCK_REQUIRED: the caller lacks a lock on a file that the commit changes or deletes.
         - NAME_TAKEN: the branch exists at another commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -39,10 +39,14 @@ class RefServiceStub:
     CreateBranch: _grpc.UnaryUnaryMultiCallable[_ref_service_pb2.CreateBranchRequest, _ref_service_pb2.CreateBranchResponse]
     """Creates a branch at an existing commit. Needs WRITE; an API token needs `repo:write`.
 
-    A repetition succeeds while the branch is where it was created.
+    A repetition succeeds while the branch is where it was created. A commit that no branch reaches is judged as in
+    a push that brings it, against the nearest of its ancestors that branches reach.
 
     Errors:
+    - FILE_REFUSED: the repository's settings refuse a file of the commit.
     - HEAD_MOVED: another call created the branch at the same moment.
+    - LOCK_HELD: another user holds a lock on a path that the commit changes.
+    - LOCK_REQUIRED: the caller lacks a lock on a file that the commit changes or deletes.
     - NAME_TAKEN: the branch exists at another commit.
     """
     GetBranch: _grpc.UnaryUnaryMultiCallable[_ref_service_pb2.GetBranchRequest, _ref_service_pb2.GetBranchResponse]
@@ -92,10 +96,14 @@ class RefServiceAsyncStub(RefServiceStub):
     CreateBranch: _aio.UnaryUnaryMultiCallable[_ref_service_pb2.CreateBranchRequest, _ref_service_pb2.CreateBranchResponse]  # type: ignore[assignment]
     """Creates a branch at an existing commit. Needs WRITE; an API token needs `repo:write`.
 
-    A repetition succeeds while the branch is where it was created.
+    A repetition succeeds while the branch is where it was created. A commit that no branch reaches is judged as in
+    a push that brings it, against the nearest of its ancestors that branches reach.
 
     Errors:
+    - FILE_REFUSED: the repository's settings refuse a file of the commit.
     - HEAD_MOVED: another call created the branch at the same moment.
+    - LOCK_HELD: another user holds a lock on a path that the commit changes.
+    - LOCK_REQUIRED: the caller lacks a lock on a file that the commit changes or deletes.
     - NAME_TAKEN: the branch exists at another commit.
     """
     GetBranch: _aio.UnaryUnaryMultiCallable[_ref_service_pb2.GetBranchRequest, _ref_service_pb2.GetBranchResponse]  # type: ignore[assignment]
@@ -148,10 +156,14 @@ class RefServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ref_service_pb2.CreateBranchResponse, _abc.Awaitable[_ref_service_pb2.CreateBranchResponse]]:
         """Creates a branch at an existing commit. Needs WRITE; an API token needs `repo:write`.
 
-        A repetition succeeds while the branch is where it was created.
+        A repetition succeeds while the branch is where it was created. A commit that no branch reaches is judged as in
+        a push that brings it, against the nearest of its ancestors that branches reach.
 
         Errors:
+        - FILE_REFUSED: the repository's settings refuse a file of the commit.
         - HEAD_MOVED: another call created the branch at the same moment.
+        - LOCK_HELD: another user holds a lock on a path that the commit changes.
+        - LOCK_REQUIRED: the caller lacks a lock on a file that the commit changes or deletes.
         - NAME_TAKEN: the branch exists at another commit.
         """
 

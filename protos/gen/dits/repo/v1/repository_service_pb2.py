@@ -27,7 +27,7 @@ from dits.common.v1 import permission_pb2 as dits_dot_common_dot_v1_dot_permissi
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dits/repo/v1/repository_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1f\x64its/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x03\n\nRepository\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12,\n\nvisibility\x18\x05 \x01(\x0e\x32\x18.dits.repo.v1.Visibility\x12\x16\n\x0e\x64\x65\x66\x61ult_branch\x18\x06 \x01(\t\x12\x10\n\x08\x61rchived\x18\x07 \x01(\x08\x12\x32\n\x08settings\x18\x08 \x01(\x0b\x32 .dits.repo.v1.RepositorySettings\x12.\n\npermission\x18\t \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tpush_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\x12RepositorySettings\x12\"\n\x15require_lock_for_edit\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x1b\n\x13max_file_size_bytes\x18\x02 \x01(\x03\x12\x1a\n\x12\x61llowed_extensions\x18\x03 \x03(\tB\x18\n\x16_require_lock_for_edit\"\xd9\x01\n\x17\x43reateRepositoryRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12,\n\nvisibility\x18\x05 \x01(\x0e\x32\x18.dits.repo.v1.Visibility\x12\x16\n\x0e\x64\x65\x66\x61ult_branch\x18\x06 \x01(\t\x12\x32\n\x08settings\x18\x07 \x01(\x0b\x32 .dits.repo.v1.RepositorySettings\"H\n\x18\x43reateRepositoryResponse\x12,\n\nrepository\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.Repository\"*\n\x14GetRepositoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"E\n\x15GetRepositoryResponse\x12,\n\nrepository\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.Repository\"O\n\x17ListRepositoriesRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x18ListRepositoriesResponse\x12.\n\x0crepositories\x18\x01 \x03(\x0b\x32\x18.dits.repo.v1.Repository\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*p\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x01\x12\x17\n\x13VISIBILITY_INTERNAL\x10\x02\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x03\x32\xfe\x02\n\x11RepositoryService\x12w\n\x10\x43reateRepository\x12%.dits.repo.v1.CreateRepositoryRequest\x1a&.dits.repo.v1.CreateRepositoryResponse\"\x14\xa2\xbb\x18\x10\n\nrepo:writeJ\x02\x32\x04\x12y\n\rGetRepository\x12\".dits.repo.v1.GetRepositoryRequest\x1a#.dits.repo.v1.GetRepositoryResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12u\n\x10ListRepositories\x12%.dits.repo.v1.ListRepositoriesRequest\x1a&.dits.repo.v1.ListRepositoriesResponse\"\x12\xa2\xbb\x18\x0e\n\trepo:readJ\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dits/repo/v1/repository_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1f\x64its/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x03\n\nRepository\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12,\n\nvisibility\x18\x05 \x01(\x0e\x32\x18.dits.repo.v1.Visibility\x12\x16\n\x0e\x64\x65\x66\x61ult_branch\x18\x06 \x01(\t\x12\x10\n\x08\x61rchived\x18\x07 \x01(\x08\x12\x32\n\x08settings\x18\x08 \x01(\x0b\x32 .dits.repo.v1.RepositorySettings\x12.\n\npermission\x18\t \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tpush_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbb\x01\n\x12RepositorySettings\x12\"\n\x15require_lock_for_edit\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x1b\n\x13max_file_size_bytes\x18\x02 \x01(\x03\x12\x1a\n\x12\x61llowed_extensions\x18\x03 \x03(\t\x12\x1b\n\x0eportable_names\x18\x04 \x01(\x08H\x01\x88\x01\x01\x42\x18\n\x16_require_lock_for_editB\x11\n\x0f_portable_names\"\xd9\x01\n\x17\x43reateRepositoryRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12,\n\nvisibility\x18\x05 \x01(\x0e\x32\x18.dits.repo.v1.Visibility\x12\x16\n\x0e\x64\x65\x66\x61ult_branch\x18\x06 \x01(\t\x12\x32\n\x08settings\x18\x07 \x01(\x0b\x32 .dits.repo.v1.RepositorySettings\"H\n\x18\x43reateRepositoryResponse\x12,\n\nrepository\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.Repository\"*\n\x14GetRepositoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"E\n\x15GetRepositoryResponse\x12,\n\nrepository\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.Repository\"O\n\x17ListRepositoriesRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x18ListRepositoriesResponse\x12.\n\x0crepositories\x18\x01 \x03(\x0b\x32\x18.dits.repo.v1.Repository\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*p\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x01\x12\x17\n\x13VISIBILITY_INTERNAL\x10\x02\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x03\x32\xfe\x02\n\x11RepositoryService\x12w\n\x10\x43reateRepository\x12%.dits.repo.v1.CreateRepositoryRequest\x1a&.dits.repo.v1.CreateRepositoryResponse\"\x14\xa2\xbb\x18\x10\n\nrepo:writeJ\x02\x32\x04\x12y\n\rGetRepository\x12\".dits.repo.v1.GetRepositoryRequest\x1a#.dits.repo.v1.GetRepositoryResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12u\n\x10ListRepositories\x12%.dits.repo.v1.ListRepositoriesRequest\x1a&.dits.repo.v1.ListRepositoriesResponse\"\x12\xa2\xbb\x18\x0e\n\trepo:readJ\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,24 +40,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPOSITORYSERVICE'].methods_by_name['GetRepository']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
   _globals['_REPOSITORYSERVICE'].methods_by_name['ListRepositories']._loaded_options = None
   _globals['_REPOSITORYSERVICE'].methods_by_name['ListRepositories']._serialized_options = b'\242\273\030\016\n\trepo:readJ\001\003'
-  _globals['_VISIBILITY']._serialized_start=1293
-  _globals['_VISIBILITY']._serialized_end=1405
+  _globals['_VISIBILITY']._serialized_start=1341
+  _globals['_VISIBILITY']._serialized_end=1453
   _globals['_REPOSITORY']._serialized_start=151
   _globals['_REPOSITORY']._serialized_end=558
   _globals['_REPOSITORYSETTINGS']._serialized_start=561
-  _globals['_REPOSITORYSETTINGS']._serialized_end=700
-  _globals['_CREATEREPOSITORYREQUEST']._serialized_start=703
-  _globals['_CREATEREPOSITORYREQUEST']._serialized_end=920
-  _globals['_CREATEREPOSITORYRESPONSE']._serialized_start=922
-  _globals['_CREATEREPOSITORYRESPONSE']._serialized_end=994
-  _globals['_GETREPOSITORYREQUEST']._serialized_start=996
-  _globals['_GETREPOSITORYREQUEST']._serialized_end=1038
-  _globals['_GETREPOSITORYRESPONSE']._serialized_start=1040
-  _globals['_GETREPOSITORYRESPONSE']._serialized_end=1109
-  _globals['_LISTREPOSITORIESREQUEST']._serialized_start=1111
-  _globals['_LISTREPOSITORIESREQUEST']._serialized_end=1190
-  _globals['_LISTREPOSITORIESRESPONSE']._serialized_start=1192
-  _globals['_LISTREPOSITORIESRESPONSE']._serialized_end=1291
-  _globals['_REPOSITORYSERVICE']._serialized_start=1408
-  _globals['_REPOSITORYSERVICE']._serialized_end=1790
+  _globals['_REPOSITORYSETTINGS']._serialized_end=748
+  _globals['_CREATEREPOSITORYREQUEST']._serialized_start=751
+  _globals['_CREATEREPOSITORYREQUEST']._serialized_end=968
+  _globals['_CREATEREPOSITORYRESPONSE']._serialized_start=970
+  _globals['_CREATEREPOSITORYRESPONSE']._serialized_end=1042
+  _globals['_GETREPOSITORYREQUEST']._serialized_start=1044
+  _globals['_GETREPOSITORYREQUEST']._serialized_end=1086
+  _globals['_GETREPOSITORYRESPONSE']._serialized_start=1088
+  _globals['_GETREPOSITORYRESPONSE']._serialized_end=1157
+  _globals['_LISTREPOSITORIESREQUEST']._serialized_start=1159
+  _globals['_LISTREPOSITORIESREQUEST']._serialized_end=1238
+  _globals['_LISTREPOSITORIESRESPONSE']._serialized_start=1240
+  _globals['_LISTREPOSITORIESRESPONSE']._serialized_end=1339
+  _globals['_REPOSITORYSERVICE']._serialized_start=1456
+  _globals['_REPOSITORYSERVICE']._serialized_end=1838
 # @@protoc_insertion_point(module_scope)

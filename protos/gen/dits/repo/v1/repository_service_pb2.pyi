@@ -132,10 +132,15 @@ class RepositorySettings(_message.Message):
     REQUIRE_LOCK_FOR_EDIT_FIELD_NUMBER: _builtins.int
     MAX_FILE_SIZE_BYTES_FIELD_NUMBER: _builtins.int
     ALLOWED_EXTENSIONS_FIELD_NUMBER: _builtins.int
+    PORTABLE_NAMES_FIELD_NUMBER: _builtins.int
     require_lock_for_edit: _builtins.bool
     """A user who changes or deletes an existing file must hold a lock on it. Default: true."""
     max_file_size_bytes: _builtins.int
     """Largest file, in bytes. 0 = any."""
+    portable_names: _builtins.bool
+    """Names must be ones that Windows and macOS can store too: no two in a directory that differ by the case of letters
+    alone, no names of devices (CON, NUL, COM1), no dot or space at the end, none of `<>:"|?*`. Default: true.
+    """
     @_builtins.property
     def allowed_extensions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """File name endings that a push may write, without the dot, compared without regard to case, at most 100.
@@ -148,13 +153,19 @@ class RepositorySettings(_message.Message):
         require_lock_for_edit: _builtins.bool | None = ...,
         max_file_size_bytes: _builtins.int = ...,
         allowed_extensions: _abc.Iterable[_builtins.str] | None = ...,
+        portable_names: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_require_lock_for_edit", b"_require_lock_for_edit", "require_lock_for_edit", b"require_lock_for_edit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_portable_names", b"_portable_names", "_require_lock_for_edit", b"_require_lock_for_edit", "portable_names", b"portable_names", "require_lock_for_edit", b"require_lock_for_edit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_require_lock_for_edit", b"_require_lock_for_edit", "allowed_extensions", b"allowed_extensions", "max_file_size_bytes", b"max_file_size_bytes", "require_lock_for_edit", b"require_lock_for_edit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_portable_names", b"_portable_names", "_require_lock_for_edit", b"_require_lock_for_edit", "allowed_extensions", b"allowed_extensions", "max_file_size_bytes", b"max_file_size_bytes", "portable_names", b"portable_names", "require_lock_for_edit", b"require_lock_for_edit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__portable_names: _TypeAlias = _typing.Literal["portable_names"]  # noqa: Y015
+    _WhichOneofArgType__portable_names: _TypeAlias = _typing.Literal["_portable_names", b"_portable_names"]  # noqa: Y015
     _WhichOneofReturnType__require_lock_for_edit: _TypeAlias = _typing.Literal["require_lock_for_edit"]  # noqa: Y015
     _WhichOneofArgType__require_lock_for_edit: _TypeAlias = _typing.Literal["_require_lock_for_edit", b"_require_lock_for_edit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__portable_names) -> _WhichOneofReturnType__portable_names | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__require_lock_for_edit) -> _WhichOneofReturnType__require_lock_for_edit | None: ...
 
 Global___RepositorySettings: _TypeAlias = RepositorySettings  # noqa: Y015

@@ -1,0 +1,134 @@
+"""Changes of trees, kept by pairs of directories and not by path: equal directories are kept once. Pure."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+
+from services.repo.history.file_rules import FileFault
+from shared.errors import batch_too_large, file_refused
+from shared.formats.limits import MAX_CHANGED_PATHS
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Directories to compare, by the hashes of their manifests; None = nothing is there.
+
+    Attributes:
+        old: one for each tree that the new one is compared with, at least one. Only what differs from
+            all of them has changed: a merge does not change what it takes over.
+        new: the directory after the change.
+    """
+
+    old: tuple[str | None, ...]
+    new: str | None
+
+    @property
+    def manifests(self) -> set[str]:
+        """Returns the manifests that have to be read."""
+        return {name for name in (*self.old, self.new) if name is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A change in a directory: of a file or link, or with `below` of what is in a directory.
+
+    Attributes:
+        name: of a directory with a slash behind it, so that the order of names is that of paths.
+        existed: a file or link was there before.
+    """
+
+    name: str
+    existed: bool = False
+    below: Comparison | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed in one directory: its items by name, and the first file that may not be there."""
+
+    items: list[Item]
+    fault: FileFault | None = None
+
+    @property
+    def below(self) -> list[Comparison]:
+        """Returns the comparisons of the directories in it."""
+        return [item.below for item in self.items if item.below is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed in some trees.
+
+    Attributes:
+        roots: comparisons of the top directories whose paths count as changed.
+        differences: of all directories that were compared.
+    """
+
+    roots: tuple[Comparison, ...] = ()
+    differences: Mapping[Comparison, Difference] = field(default_factory=dict)
+
+    def find_predecessors(self) -> dict[str, str]:
+        """Returns for the manifests of changed directories those that the directories had before."""
+        return {
+            pair.new: pair.old[0]
+            for pair in self.differences
+            if pair.new is not None and pair.old[0] is not None
+        }
+
+    def require_bounded(self) -> None:
+        """Raises BATCH_TOO_LARGE if there are more changed paths than one call may change."""
+        counts: dict[Comparison, int] = {}
+        total = sum(self._count(root, counts) for root in self.roots)
+        if total > MAX_CHANGED_PATHS:
+            raise batch_too_large("changed paths", MAX_CHANGED_PATHS, total)
+
+    def _count(self, pair: Comparison, counts: dict[Comparison, int]) -> int:
+        """Returns the number of paths that changed below a directory. Trees have a limit of depth."""
+        if pair not in counts:
+            items = self.differences[pair].items
+            below = (item.below for item in items)
+            counts[pair] = sum(1 if c is None else self._count(c, counts) for c in below)
+        return counts[pair]
+
+    def iterate_paths(self) -> Iterator[tuple[str, bool]]:
+        """Yields every changed path once, in order, and whether a file or link was there before."""
+        paths = heapq.merge(*(self._iterate(root) for root in self.roots))
+        for path, same in groupby(paths, key=lambda found: found[0]):
+            yield path, any(existed for _, existed in same)
+
+    def batches(self, size: int) -> Iterator[list[tuple[str, bool]]]:
+        """Yields the changed paths in lists of at most `size`."""
+        paths = self.iterate_paths()
+        while batch := list(islice(paths, size)):
+            yield batch
+
+    def _iterate(self, root: Comparison) -> Iterator[tuple[str, bool]]:
+        stack = [("", iter(self.differences[root].items))]
+        while stack:
+            prefix, items = stack[-1]
+            item = next(items, None)
+            if item is None:
+                stack.pop()
+            elif item.below is None:
+                yield prefix + item.name, item.existed
+            else:
+                stack.append((prefix + item.name, iter(self.differences[item.below].items)))
+
+    def refuse_faults(self, roots: Iterable[Comparison]) -> None:
+        """Raises FILE_REFUSED for a file that may not be there, with its path below one of the roots."""
+        if not any(difference.fault for difference in self.differences.values()):
+            return
+        left = [("", root) for root in roots]
+        seen: set[Comparison] = set()
+        while left:
+            prefix, pair = left.pop()
+            if pair in seen:
+                continue
+            seen.add(pair)
+            difference = self.differences[pair]
+            if (fault := difference.fault) is not None:
+                raise file_refused(prefix + fault.name, fault.rule, fault.limit, fault.description)
+            left += [(prefix + item.name, item.below) for item in difference.items if item.below]
