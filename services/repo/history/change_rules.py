@@ -79,7 +79,9 @@ async def check_locks(
         if has_locks:
             paths = [path for path, _ in batch]
             held = await connection.fetch(Q.lock_conflicts, repository_id, user_id, paths)
-            missing = await connection.fetchval(Q.locks_missing, repository_id, user_id, missing)
+            if missing:
+                arguments = (repository_id, user_id, missing)
+                missing = await connection.fetchval(Q.locks_missing, *arguments)
         suspects = {row["path"] for row in held}.union(missing)
         if suspects:
             caught_up = await _find_caught_up(connection, repository_id, changes, trees, suspects)
