@@ -37,7 +37,9 @@ def make_file_entry(mode: int, cut: Cut) -> tuple[File, list[bytes]]:
 
 def list_chunks(file: File, contents: Iterable[bytes] = ()) -> list[ChunkRef]:
     """Return the chunks of a file; `contents` are the bytes of its recipes. Raises FormatError."""
-    hashes, sizes = recipes.file_chunks(file, map(recipes.decode_recipe, contents))
+    hashes, sizes = recipes.file_chunks(
+        file, [recipes.decode_recipe(content) for content in contents]
+    )
     return list(map(ChunkRef, split_hashes(hashes), sizes))
 
 

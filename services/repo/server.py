@@ -18,10 +18,13 @@ from services.repo.rpc.tree_service import TreeService
 from shared.db.pool import Database, Databases
 from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
+from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.peers import Peer, Peers
 from shared.server import Runtime, ServiceServer
 
 NEEDS = ("auth", "chunk")
+# A push at its limits takes half of the default budget.
+PUSH_SHARE = 2
 
 
 async def build(runtime: Runtime) -> ServiceServer:
@@ -33,13 +36,14 @@ async def build(runtime: Runtime) -> ServiceServer:
     access.listen(runtime.listener)
     databases = Databases(database)
     recipes = RecipeReader(Peer(peers, "chunk"))
+    budget = ByteBudget(settings.push_memory_bytes, share=PUSH_SHARE)
     repositories = RepositoryService(
         database, databases, IdempotentWrites(database, key), key, settings
     )
     files = {
         "RepositoryService": (repository_service_pb2, repositories),
         "RefService": (ref_service_pb2, RefService(databases, key)),
-        "CommitService": (commit_service_pb2, CommitService(databases, key, recipes)),
+        "CommitService": (commit_service_pb2, CommitService(databases, key, recipes, budget)),
         "TreeService": (tree_service_pb2, TreeService(databases, key)),
     }
     servicers = [

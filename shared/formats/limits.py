@@ -13,7 +13,7 @@ MAX_FILE_CHUNKS = 1 << 22
 # Chunks of the files that are new in one push.
 MAX_PUSH_CHUNKS = 1 << 23
 # Of one push, as it is sent.
-MAX_PUSH_BYTES = 256 << 20
+MAX_PUSH_BYTES = 128 << 20
 MAX_PUSH_MANIFESTS = 100_000
 MAX_PUSH_COMMITS = 50_000
 # Paths that one move of branches changes.

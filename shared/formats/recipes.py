@@ -3,7 +3,7 @@
 Pure. A list has exactly one encoding, so equal files have equal entries.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from dits.repo.v1.manifest_pb2 import File, Recipe
@@ -41,24 +41,34 @@ def encode_list(chunk_hashes: bytes, chunk_sizes: Sequence[int]) -> Iterator[byt
         yield encode_recipe(Recipe(chunk_hashes=part, chunk_sizes=chunk_sizes[first:last]))
 
 
-def file_chunks(file: File, recipes: Iterable[Recipe] = ()) -> tuple[bytes, list[int]]:
+def file_chunks(file: File, recipes: Sequence[Recipe] = ()) -> tuple[bytes, list[int]]:
     """Return the whole chunk list of a file: packed hashes and sizes.
 
     `recipes` are the decoded recipes of a file that has any, in the order of `recipe_hashes`.
     """
     if not file.recipe_hashes:
         return file.chunk_hashes, file.chunk_sizes[:]
-    parts = list(recipes)
-    if len(parts) * HASH_BYTES != len(file.recipe_hashes):
+    check_recipes(file, recipes)
+    sizes = list(chain.from_iterable(part.chunk_sizes for part in recipes))
+    return b"".join(part.chunk_hashes for part in recipes), sizes
+
+
+def check_recipes(file: File, recipes: Sequence[Recipe]) -> int:
+    """Return how many chunks a file has; raise FormatError unless these can be its recipes."""
+    if len(recipes) * HASH_BYTES != len(file.recipe_hashes):
         raise FormatError("recipe_hashes", "not as many as recipes")
-    if any(len(part.chunk_sizes) != RECIPE_CHUNKS for part in parts[:-1]):
+    counts = [len(part.chunk_sizes) for part in recipes]
+    if any(count != RECIPE_CHUNKS for count in counts[:-1]):
         raise FormatError("chunk_sizes", f"all but the last recipe have {RECIPE_CHUNKS} chunks")
-    sizes = list(chain.from_iterable(part.chunk_sizes for part in parts))
-    if len(sizes) <= MAX_INLINE_CHUNKS:
+    if sum(counts) <= MAX_INLINE_CHUNKS:
         raise FormatError("recipe_hashes", f"up to {MAX_INLINE_CHUNKS} chunks stand inline")
-    if sum(sizes) != file.size:
+    # A recipe may be there many times.
+    sizes = {
+        id(part): sum(part.chunk_sizes) for part in {id(part): part for part in recipes}.values()
+    }
+    if sum(sizes[id(part)] for part in recipes) != file.size:
         raise FormatError("size", "is not the sum of the chunks' sizes")
-    return b"".join(part.chunk_hashes for part in parts), sizes
+    return sum(counts)
 
 
 def list_hash(file: File) -> str:

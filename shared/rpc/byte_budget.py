@@ -24,8 +24,11 @@ class ByteBudget:
     than a share is let in by itself.
     """
 
-    def __init__(self, most: int, wait_seconds: float | None = None) -> None:
+    def __init__(
+        self, most: int, wait_seconds: float | None = None, share: int = SHARE
+    ) -> None:
         self.most = most
+        self.most_each = most // share
         self.held = 0
         self._held_by: Counter[object] = Counter()
         self._wait_seconds = WAIT_SECONDS if wait_seconds is None else wait_seconds
@@ -39,7 +42,7 @@ class ByteBudget:
         """Returns whether `size` more bytes are free for the holder."""
         held_by = self._held_by.get(holder, 0)
         has_room = self.held + size <= self.most or self.held == 0
-        return has_room and (held_by + size <= self.most // SHARE or held_by == 0)
+        return has_room and (held_by + size <= self.most_each or held_by == 0)
 
     def add(self, holder: object, size: int) -> None:
         """Counts bytes, or gives them back if `size` is negative."""
@@ -110,6 +113,15 @@ class Hold:
         trace: TracebackType | None,
     ) -> None:
         self.release(self._size)
+
+    async def grow_to(self, size: int) -> None:
+        """Holds as many bytes in all, or the share of one caller if that is less.
+
+        Raises SERVER_BUSY if they do not become free in time.
+        """
+        more = min(size, self._budget.most_each) - self._size
+        if more > 0:
+            await self.grow(more)
 
     async def grow(self, size: int) -> None:
         """Holds more bytes. Raises SERVER_BUSY if they do not become free in time."""

@@ -144,6 +144,10 @@ class Settings(BaseSettings):
         description="memory for what is read ahead for callers or received from them, per service, "
         "bytes; one account may hold a quarter",
     )
+    push_memory_bytes: PositiveInt = Field(
+        1 << 30,
+        description="memory for pushes that are received and applied, bytes; one account may hold half",
+    )
     first_message_seconds: PositiveFloat = Field(
         10.0, description="how long a call may go on without its first message, seconds"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import CommitContent, Signer
 
+from services.repo.history.batches import split_batches
 from shared.db import sql
 from shared.db.pool import Connection, Row
 
@@ -17,6 +19,9 @@ Q = sql.load(__file__)
 
 # How far commits that no branch reaches are followed to those that one does.
 MAX_UNREACHED = 100
+
+# Commits that one statement reads or adds.
+BATCH = 1_000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,8 +50,11 @@ async def read_nodes(
     connection: Connection, repository_id: UUID, hashes: Iterable[str]
 ) -> dict[str, Node]:
     """Returns those of some commits that the repository has, by hash."""
-    rows = await connection.fetch(Q.known_commits, repository_id, list(hashes))
-    return {row["hash"]: Node.from_row(row) for row in rows}
+    nodes: dict[str, Node] = {}
+    for batch in split_batches(list(hashes), BATCH):
+        rows = await connection.fetch(Q.known_commits, repository_id, batch)
+        nodes |= {row["hash"]: Node.from_row(row) for row in rows}
+    return nodes
 
 
 async def descends_from(
@@ -101,8 +109,20 @@ async def insert_commits(
     filters: Mapping[str, bytes],
 ) -> int:
     """Adds commits with their nodes, and their filters where there are any; returns how many were new."""
-    if not commits:
-        return 0
+    new = 0
+    for batch in split_batches(await asyncio.to_thread(sorted, commits), BATCH):
+        some = {commit: commits[commit] for commit in batch}
+        new += await _insert_some(connection, repository_id, some, graph, filters)
+    return new
+
+
+async def _insert_some(
+    connection: Connection,
+    repository_id: UUID,
+    commits: Mapping[str, CommitContent],
+    graph: Mapping[str, Node],
+    filters: Mapping[str, bytes],
+) -> int:
     nodes = [graph[commit] for commit in commits]
     contents = commits.values()
     rows = await connection.fetch(

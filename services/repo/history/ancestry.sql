@@ -38,7 +38,7 @@ WITH RECURSIVE asked AS MATERIALIZED (
 SELECT hash FROM asked WHERE hash IN (SELECT hash FROM reached);
 
 -- name: insert_commits
--- Adds commits, parents first; those that are there stay as they are. Each of :parents is a list with commas.
+-- Adds commits; those that are there stay as they are. Each of :parents is a list with commas.
 INSERT INTO commits (repo_id, hash, parent_hashes, tree_hash, generation,
                      author_name, author_email, author_timestamp, author_offset_minutes,
                      committer_name, committer_email, committer_timestamp, committer_offset_minutes,

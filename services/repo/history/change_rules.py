@@ -67,11 +67,11 @@ async def check_locks(
     A path that becomes what it is on the default branch needs no lock: it is brought up to date. Raises
     BATCH_TOO_LARGE for too many paths.
     """
-    await asyncio.to_thread(changes.require_bounded)
     repository_id, user_id = call.repository.id, call.caller.user_id
     has_locks = await connection.fetchval(Q.has_locks, repository_id)
     if not has_locks and not rules.must_lock:
         return
+    await asyncio.to_thread(changes.require_bounded)
     batches = changes.batches(ROWS)
     while batch := await asyncio.to_thread(next, batches, None):
         held: list[Row] = []

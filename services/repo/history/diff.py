@@ -55,7 +55,8 @@ class Trees:
         left = list(dict.fromkeys([*moves, *others]))
         seen = set(left)
         while left:
-            batch, left = left[-BATCH:], left[:-BATCH]
+            batch = left[-BATCH:]
+            del left[-BATCH:]
             known = await self.load_manifests({name for pair in batch for name in pair.manifests})
             found = await asyncio.to_thread(_compare_all, batch, known, self._rules)
             differences |= found

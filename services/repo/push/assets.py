@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,14 +13,17 @@ from uuid import UUID
 from dits.repo.v1.manifest_pb2 import File, Manifest
 
 from services.repo.history.batches import split_batches
+from services.repo.push.chunk_counts import count_chunks, group_chunks, wrong_size
 from services.repo.push.chunk_lists import ChunkLists
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import DomainError, chunks_missing, content_mismatch, contention
-from shared.formats.canonical import split_hashes
+from shared.errors import DomainError, chunks_missing, content_mismatch
 from shared.formats.recipes import list_hash
 
 Q = sql.load(__file__)
+
+# Contents that one statement adds or counts.
+BATCH = 2_000
 
 
 @dataclass(slots=True)
@@ -72,12 +74,12 @@ async def record_assets(
     """
     assets = await asyncio.to_thread(_collect, manifests, lists)
     new: list[Asset] = []
-    for batch in split_batches(sorted(assets)):
+    for batch in split_batches(await asyncio.to_thread(sorted, assets), BATCH):
         added = {row["hash"] for row in await _insert(connection, repository_id, batch, assets)}
         known = [content for content in batch if content not in added]
         await _count(connection, repository_id, known, assets)
         new += [assets[content] for content in batch if content in added]
-    await _reference(connection, repository_id, [asset.file for asset in new], lists)
+    await _reference(connection, repository_id, new, lists)
     return new
 
 
@@ -132,52 +134,33 @@ async def _count(
 
 
 async def _reference(
-    connection: Connection, repository_id: UUID, files: Sequence[File], lists: ChunkLists
+    connection: Connection, repository_id: UUID, new: Sequence[Asset], lists: ChunkLists
 ) -> None:
     """Takes one reference per new content on each of its chunks, recipe chunks included."""
-    counts, sizes = await asyncio.to_thread(_count_chunks, files, lists)
+    groups = await asyncio.to_thread(group_chunks, [asset.file for asset in new], lists)
     missing: list[str] = []
-    for batch in split_batches(sorted(counts)):
-        taken = [counts[chunk] for chunk in batch]
-        hashes = [chunk.hex() for chunk in batch]
-        missing += await connection.fetchval(Q.reference_chunks, repository_id, hashes, taken)
+    while groups:
+        counts, sizes = await asyncio.to_thread(count_chunks, groups.pop())
+        for batch in split_batches(sorted(counts)):
+            taken = [counts[chunk] for chunk in batch]
+            hashes = [chunk.hex() for chunk in batch]
+            missing += await connection.fetchval(Q.reference_chunks, repository_id, hashes, taken)
+        if missing:
+            continue
+        for batch in split_batches(sorted(sizes)):
+            claimed = [sizes[chunk] for chunk in batch]
+            hashes = [chunk.hex() for chunk in batch]
+            wrong = await connection.fetchval(
+                Q.chunks_of_other_size, repository_id, hashes, claimed
+            )
+            if wrong:
+                raise wrong_size(wrong)
     if missing:
         raise chunks_missing(missing)
-    for batch in split_batches(sorted(sizes)):
-        claimed = [sizes[chunk] for chunk in batch]
-        hashes = [chunk.hex() for chunk in batch]
-        wrong = await connection.fetchval(Q.chunks_of_other_size, repository_id, hashes, claimed)
-        if wrong:
-            raise _wrong_size(wrong)
-
-
-def _count_chunks(
-    files: Sequence[File], lists: ChunkLists
-) -> tuple[Counter[bytes], dict[bytes, int]]:
-    """Returns how many of the contents name each chunk, and the sizes that they claim."""
-    counts: Counter[bytes] = Counter()
-    sizes: dict[bytes, int] = {}
-    for file in files:
-        found = lists.get_list(file)
-        if found is None:
-            raise contention("a content of the push was deleted meanwhile")
-        chunks = split_hashes(found.hashes)
-        counts.update({*chunks, *split_hashes(file.recipe_hashes)})
-        for chunk, size in zip(chunks, found.sizes, strict=True):
-            if sizes.setdefault(chunk, size) != size:
-                raise _wrong_size([chunk.hex()])
-    return counts, sizes
 
 
 def _two_recipes(content: str) -> DomainError:
     return content_mismatch(
         f"the content {content} is in this repository with another list of chunks",
         expected=content,
-    )
-
-
-def _wrong_size(chunks: Sequence[str]) -> DomainError:
-    return content_mismatch(
-        f"{len(chunks)} chunk(s) do not have the size that a file claims, {chunks[0]} for one",
-        expected=chunks[0],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
@@ -20,17 +21,28 @@ async def build_graph(connection: Connection, repository_id: UUID, push: Push) -
     Raises HISTORY_MISSING if a parent or a new head is neither in the push nor in the repository,
     STREAM_ORDER if a commit comes before its parent, INVALID_FIELD if no new head reaches it.
     """
-    commits = push.commits
-    named = {parent.hex() for content in commits.values() for parent in content.parent_hashes}
-    named.update(update.new for update in push.updates)
+    named, asked = await asyncio.to_thread(_list_named, push)
+    stored = await read_nodes(connection, repository_id, asked)
+    return await asyncio.to_thread(_join, push, named, stored)
+
+
+def _list_named(push: Push) -> tuple[set[str], set[str]]:
+    """Returns the commits that have to be there, and all that the push is about."""
+    named = {update.new for update in push.updates}
+    for content in push.commits.values():
+        named.update(parent.hex() for parent in content.parent_hashes)
     expected = {update.expected for update in push.updates if update.expected}
-    stored = await read_nodes(connection, repository_id, named | expected | commits.keys())
-    absent = named - stored.keys() - commits.keys()
+    return named, named | expected | push.commits.keys()
+
+
+def _join(push: Push, named: set[str], stored: Mapping[str, Node]) -> dict[str, Node]:
+    """Returns the graph of stored and pushed commits."""
+    absent = named - stored.keys() - push.commits.keys()
     if absent:
         raise history_missing("commit", sorted(absent))
     _refuse_unreachable(push, stored)
     pushed: dict[str, Node] = {}
-    for commit, content in commits.items():
+    for commit, content in push.commits.items():
         parents = tuple(parent.hex() for parent in content.parent_hashes)
         generation = 0
         for parent in parents:
@@ -50,6 +62,14 @@ async def find_push_changes(
     The files of every commit are judged, not only of those that branches are moved to. Raises
     FILE_REFUSED.
     """
+    moved, own = await asyncio.to_thread(_list_comparisons, push, moves, graph)
+    return await trees.find_changes(moved, own)
+
+
+def _list_comparisons(
+    push: Push, moves: Iterable[BranchUpdate], graph: Mapping[str, Node]
+) -> tuple[list[Comparison], list[Comparison]]:
+    """Returns the comparisons for the moves of branches, and for all the commits of a push."""
     own = {commit: _compare_with_parents(graph[commit], graph) for commit in push.commits}
     moved: list[Comparison] = []
     for update in moves:
@@ -57,10 +77,8 @@ async def find_push_changes(
             moved.append(Comparison((graph[update.expected].tree,), graph[update.new].tree))
         else:
             moved += [own[commit] for commit in _list_pushed(push, [update.new])]
-    return await trees.find_changes(
-        [pair for pair in moved if _differs(pair)],
-        [pair for pair in own.values() if _differs(pair)],
-    )
+    moved = list(filter(_differs, dict.fromkeys(moved)))
+    return moved, list(filter(_differs, dict.fromkeys(own.values())))
 
 
 def _compare_with_parents(node: Node, graph: Mapping[str, Node]) -> Comparison:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import Manifest
@@ -19,8 +19,10 @@ from shared.errors import history_missing, stream_order
 
 Q = sql.load(__file__)
 
-# Manifests that one statement adds.
-BATCH = 200
+# Manifests that one statement looks up; how many it adds, and bytes of them as they are stored.
+BATCH = 2_000
+MOST_ADDED = 200
+MOST_BYTES = 4 << 20
 
 
 async def lock_manifests(
@@ -34,7 +36,7 @@ async def lock_manifests(
     if not named:
         return {}
     rows = []
-    for batch in split_batches(sorted(named)):
+    for batch in split_batches(sorted(named), BATCH):
         rows += await connection.fetch(Q.lock_manifests, repository_id, batch)
     counts = {
         row["hash"]: Counts(
@@ -70,7 +72,7 @@ async def insert_manifests(
         return []
     first_commits = await asyncio.to_thread(_find_first_commits, push)
     inserted: list[Manifest] = []
-    for batch in split_batches(hashes, BATCH):
+    for batch in _split_by_size(hashes, prepared.stored):
         rows = await connection.fetch(
             *Q.bind.insert_manifests(
                 repository_id=repository_id,
@@ -87,6 +89,20 @@ async def insert_manifests(
         )
         inserted += [push.manifests[row["hash"]] for row in rows]
     return inserted
+
+
+def _split_by_size(hashes: Iterable[str], stored: Mapping[str, bytes]) -> Iterator[list[str]]:
+    """Yields manifests in lists that one statement adds."""
+    batch: list[str] = []
+    size = 0
+    for digest in hashes:
+        batch.append(digest)
+        size += len(stored[digest])
+        if len(batch) == MOST_ADDED or size >= MOST_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def count_manifests(

@@ -25,9 +25,13 @@ from shared.formats.canonical import FormatError, content_hash
 from shared.formats.commits import commit_hash
 from shared.formats.limits import MAX_PUSH_BYTES, MAX_PUSH_COMMITS, MAX_PUSH_MANIFESTS
 from shared.rpc import validation
+from shared.rpc.byte_budget import Hold
 
 PushRequests = AsyncIterator[pb.PushRequest]
 
+# What a byte, and a manifest or commit, takes in memory: as it came, compressed and decoded.
+BYTE_COST = 4
+ITEM_COST = 1_500
 MAX_LOCKS = 100_000
 MAX_UPDATES = 100
 
@@ -40,6 +44,7 @@ class Push:
         children: hashes of the sub-directories of each manifest.
         counts: of what the push brings below each manifest; what it only names counts as empty.
         size: bytes of manifests and commits.
+        cost: bytes of memory that they take, about.
     """
 
     request_id: str = ""
@@ -51,6 +56,7 @@ class Push:
     commits: dict[str, CommitContent] = field(default_factory=dict)
     updates: list[BranchUpdate] = field(default_factory=list)
     size: int = 0
+    cost: int = 0
 
     def fingerprint(self, repository_id: UUID) -> bytes:
         """Returns what makes two pushes the same: commits name trees, trees name everything."""
@@ -71,10 +77,11 @@ class Push:
             raise batch_too_large(part, MAX_PUSH_BYTES, self.size)
 
 
-async def receive_push(requests: PushRequests) -> Push:
-    """Reads a push to its end. Raises what is wrong with it, whatever the database holds.
+async def receive_push(requests: PushRequests, hold: Hold) -> Push:
+    """Reads a push to its end; `hold` grows by what it takes in memory.
 
-    These are STREAM_ORDER, INVALID_FIELD, CONTENT_MISMATCH and BATCH_TOO_LARGE.
+    Raises what is wrong with it, whatever the database holds: STREAM_ORDER, INVALID_FIELD,
+    CONTENT_MISMATCH and BATCH_TOO_LARGE; and SERVER_BUSY.
     """
     push = Push()
     stage = 0
@@ -84,10 +91,13 @@ async def receive_push(requests: PushRequests) -> Push:
         if order < stage or (part == "header") != (stage == 0) or push.updates:
             raise _out_of_order(part)
         if part == "header":
-            _header(push, request.header)
+            await asyncio.to_thread(_header, push, request.header)
             stage = 1
             continue
         stage = order
+        items = len(request.manifests.manifests) + len(request.commits.commits)
+        push.cost += BYTE_COST * request.ByteSize() + ITEM_COST * items
+        await hold.grow_to(push.cost)
         if part == "manifests":
             await asyncio.to_thread(_manifests, push, request.manifests.manifests)
         elif part == "commits":

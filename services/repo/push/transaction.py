@@ -33,8 +33,9 @@ async def apply_push(connection: Connection, call: Call, prepared: PreparedPush)
     graph = await build_graph(connection, repository_id, push)
     trees = Trees(connection, repository_id, push.manifests, rules.files)
     changes = await find_push_changes(push, moves, graph, trees)
+    predecessors = await asyncio.to_thread(changes.find_predecessors)
     manifests = await insert_manifests(
-        connection, repository_id, prepared, stored, counts, changes.find_predecessors()
+        connection, repository_id, prepared, stored, counts, predecessors
     )
     assets = await record_assets(connection, repository_id, manifests, prepared.lists)
     commits = await insert_commits(connection, repository_id, push.commits, graph, prepared.filters)
@@ -42,7 +43,7 @@ async def apply_push(connection: Connection, call: Call, prepared: PreparedPush)
     await check_fences(connection, call, push.locks)
     released = await release_locks(connection, call, changes)
     await move_branches(connection, call, moves, graph)
-    size = sum(asset.file.size for asset in assets)
+    size = await asyncio.to_thread(sum, (asset.file.size for asset in assets))
     await announce_push(
         connection, call, push.updates, commits=commits, assets=len(assets), size=size
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, timedelta
 
 from dits.repo.v1 import commit_service_pb2 as pb
@@ -21,6 +22,7 @@ from shared.db.pool import Databases, Row
 from shared.errors import not_found
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
+from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.call import Call
 from shared.rpc.paging import Page
 from shared.runtime.server_key import ServerKey
@@ -29,24 +31,31 @@ from shared.runtime.server_key import ServerKey
 class CommitService:
     """The RPCs of dits.repo.v1.CommitService."""
 
-    def __init__(self, databases: Databases, key: ServerKey, recipes: RecipeReader) -> None:
+    def __init__(
+        self, databases: Databases, key: ServerKey, recipes: RecipeReader, budget: ByteBudget
+    ) -> None:
         self._databases = databases
+        self._budget = budget
         self._key = key
         self._recipes = recipes
         self._heavy_calls = HeavyCalls()
 
     async def Push(self, requests: PushRequests, call: Call) -> pb.PushResponse:
         """Adds history and moves branches, all or nothing."""
-        push = await receive_push(requests)
         database = self._databases.of(call.repository.id)
-        prepared = await prepare_push(database, self._recipes, push, call)
-        repeatable = Repeatable(push.request_id, push.fingerprint(call.repository.id))
-        return await IdempotentWrites(database, self._key).once(
-            call,
-            repeatable,
-            pb.PushResponse,
-            lambda connection: apply_push(connection, call, prepared),
-        )
+        writes = IdempotentWrites(database, self._key)
+        with self._budget.hold(call.holder) as hold:
+            push = await receive_push(requests, hold)
+            prepared = await prepare_push(database, self._recipes, push, call)
+            await hold.grow_to(push.cost + prepared.lists.cost)
+            fingerprint = await asyncio.to_thread(push.fingerprint, call.repository.id)
+            repeatable = Repeatable(push.request_id, fingerprint)
+            return await writes.once(
+                call,
+                repeatable,
+                pb.PushResponse,
+                lambda connection: apply_push(connection, call, prepared),
+            )
 
     async def GetCommit(self, request: pb.GetCommitRequest, call: Call) -> pb.GetCommitResponse:
         """Returns one commit by any of its names."""

@@ -82,7 +82,7 @@ async def test_more_changed_paths_than_one_call_may_change_are_refused(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = await api.account()
-    repository = await api.repository(ada)
+    repository = await api.repository(ada, must_lock=True)
     monkeypatch.setattr("services.repo.history.changes.MAX_CHANGED_PATHS", 2**10 - 1)
     tree = nest(10, "a", "b")
     with refused(StatusCode.RESOURCE_EXHAUSTED, "BATCH_TOO_LARGE") as refusal:

@@ -1,0 +1,68 @@
+"""How many new contents of a push name each chunk: counted from packed bytes, group by group."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from dits.repo.v1.manifest_pb2 import File
+
+from services.repo.history.batches import ROWS
+from services.repo.push.chunk_lists import ChunkLists
+from shared.errors import DomainError, content_mismatch, contention
+from shared.formats.canonical import HASH_BYTES, split_hashes
+
+# A chunk of a content: its hash, its size (0 = a recipe, whose size no file claims), number of the content.
+_USE = struct.Struct("<32sII")
+# The groups are of the first bytes of hashes.
+_MOST_GROUPS = 256
+
+
+def group_chunks(files: Sequence[File], lists: ChunkLists) -> list[bytearray]:
+    """Returns the chunks of some contents, packed, in groups of which the last has the lowest hashes.
+
+    Raises CONTENTION if a list is not known.
+    """
+    parts = []
+    for file in files:
+        found = lists.get_parts(file)
+        if found is None:
+            raise contention("a content of the push was deleted meanwhile")
+        parts.append(found)
+    total = sum(len(part.sizes) for found in parts for part in found)
+    number = min(_MOST_GROUPS, total // ROWS + 1)
+    groups = [bytearray() for _ in range(number)]
+    for content, (file, found) in enumerate(zip(files, parts, strict=True)):
+        for recipe in dict.fromkeys(split_hashes(file.recipe_hashes)):
+            groups[recipe[0] * number >> 8] += _USE.pack(recipe, 0, content)
+        for part in found:
+            hashes = part.hashes
+            for index, size in enumerate(part.sizes):
+                chunk = hashes[index * HASH_BYTES : (index + 1) * HASH_BYTES]
+                groups[chunk[0] * number >> 8] += _USE.pack(chunk, size, content)
+    return groups[::-1]
+
+
+def count_chunks(group: bytearray) -> tuple[dict[bytes, int], dict[bytes, int]]:
+    """Returns how many contents name each chunk of a group, and the sizes that they claim.
+
+    Raises CONTENT_MISMATCH if they claim two sizes.
+    """
+    counts: dict[bytes, int] = {}
+    sizes: dict[bytes, int] = {}
+    last: dict[bytes, int] = {}
+    for chunk, size, content in _USE.iter_unpack(group):
+        if last.get(chunk) != content:
+            last[chunk] = content
+            counts[chunk] = counts.get(chunk, 0) + 1
+        if size and sizes.setdefault(chunk, size) != size:
+            raise wrong_size([chunk.hex()])
+    return counts, sizes
+
+
+def wrong_size(chunks: Sequence[str]) -> DomainError:
+    """Chunks, by their hashes in hex, do not have the size that a file claims."""
+    return content_mismatch(
+        f"{len(chunks)} chunk(s) do not have the size that a file claims, {chunks[0]} for one",
+        expected=chunks[0],
+    )
