@@ -60,6 +60,10 @@ async def compute_filters(
         below = await asyncio.to_thread(_compare_all, batch, known, paths)
         # The last first: what is below one commit is done before the next commit begins.
         left = below + left
+    return await asyncio.to_thread(_encode_all, paths)
+
+
+def _encode_all(paths: Mapping[str, set[str]]) -> dict[str, bytes]:
     return {commit: encode_filter(found) for commit, found in paths.items()}
 
 
