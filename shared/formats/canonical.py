@@ -22,6 +22,10 @@ class FormatError(ValueError):
         """Return the same error, of a field inside the parent."""
         return FormatError(".".join((parent, self.field)), self.description)
 
+    def of(self, name: str) -> "FormatError":
+        """Return the same error, of the entry of this name."""
+        return FormatError(self.field, f"{self.description} (of {name!a})")
+
 
 def content_hash(content: bytes) -> str:
     """Return the BLAKE3 hash of stored bytes as 64 lower-case hexadecimal digits."""

@@ -3,6 +3,9 @@
 import unicodedata
 
 from dits.repo.v1.manifest_pb2 import Entry, File, Manifest
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from shared.formats.canonical import (
     EMPTY_HASH,
@@ -41,15 +44,39 @@ def decode_manifest(content: bytes) -> Manifest:
     if len(content) > MAX_MANIFEST_BYTES:
         raise FormatError("manifest", at_most("a manifest", MAX_MANIFEST_BYTES, "bytes"))
     manifest = Manifest()
-    parse_canonical(manifest, content, "manifest")
+    try:
+        parse_canonical(manifest, content, "manifest")
+    except FormatError:
+        _refuse_undecodable_name(content)
+        raise
     previous = ""
     for index, entry in enumerate(manifest.entries):
         try:
             previous = check_entry(entry, previous)
         except FormatError as error:
-            parent = f"entries[{index}]"
-            raise error.under(parent) from None
+            raise error.of(entry.name).under(f"entries[{index}]") from None
     return manifest
+
+
+def _refuse_undecodable_name(content: bytes) -> None:
+    """Raise FormatError if the name of an entry is why the bytes are not a manifest."""
+    for index, entry in enumerate(_list_fields(content, 1)):
+        for name in _list_fields(entry, 1):
+            try:
+                name.decode()
+            except UnicodeDecodeError:
+                text = name.decode(errors="backslashreplace")
+                raise FormatError(f"entries[{index}].name", f"is not UTF-8: {text}") from None
+
+
+def _list_fields(content: bytes, number: int) -> list[bytes]:
+    """Return the values of a field of bytes, as they came; none if the bytes are no message."""
+    try:
+        fields = UnknownFieldSet(Empty.FromString(content))
+    except DecodeError:
+        return []
+    listed = (fields[index] for index in range(len(fields)))
+    return [f.data for f in listed if f.field_number == number and isinstance(f.data, bytes)]
 
 
 def check_entry(entry: Entry, previous: str = "") -> str:

@@ -208,3 +208,11 @@ def test_too_large_a_manifest_is_refused() -> None:
 def test_the_empty_tree_has_a_name() -> None:
     assert manifests.encode_manifest(Manifest()) == b""
     assert content_hash(b"") == EMPTY_HASH.hex() == blake3(b"").hexdigest()
+
+
+def test_a_name_that_is_not_utf8_is_named() -> None:
+    content = b"\x0a\x08\x0a\x02a\xff\x22\x02\x0a\x00"
+    with pytest.raises(FormatError) as caught:
+        manifests.decode_manifest(content)
+    assert caught.value.field == "entries[0].name"
+    assert "a\\xff" in caught.value.description
