@@ -24,9 +24,7 @@ class ByteBudget:
     than a share is let in by itself.
     """
 
-    def __init__(
-        self, most: int, wait_seconds: float | None = None, share: int = SHARE
-    ) -> None:
+    def __init__(self, most: int, wait_seconds: float | None = None, share: int = SHARE) -> None:
         self.most = most
         self.most_each = most // share
         self.held = 0
@@ -113,6 +111,11 @@ class Hold:
         trace: TracebackType | None,
     ) -> None:
         self.release(self._size)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are held."""
+        return self._size
 
     async def grow_to(self, size: int) -> None:
         """Holds as many bytes in all, or the share of one caller if that is less.

@@ -183,7 +183,9 @@ async def move_branches(
                 Q.move_branch, repository_id, update.branch, update.new
             )
         if moved is None:
-            raise head_moved(update.branch, "", "unknown")
+            there = await read_branches(connection, repository_id, [update.branch])
+            heads = [found["head_commit"] for found in there.values()]
+            raise head_moved(update.branch, "", heads[0] if heads else "")
         rows[update.branch] = moved
     if len(rows) > len(locked):
         await _count_branches(connection, repository_id, len(rows) - len(locked))

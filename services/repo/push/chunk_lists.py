@@ -18,6 +18,7 @@ from shared.errors import batch_too_large, content_mismatch
 from shared.formats.canonical import FormatError, split_hashes
 from shared.formats.limits import MAX_PUSH_CHUNKS
 from shared.formats.recipes import check_recipes, list_hash
+from shared.rpc.byte_budget import Hold
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)
@@ -93,7 +94,7 @@ class ChunkLists:
 
 
 async def read_lists(
-    database: Database, reader: RecipeReader, trees: Iterable[Manifest], call: Call
+    database: Database, reader: RecipeReader, trees: Iterable[Manifest], call: Call, hold: Hold
 ) -> ChunkLists:
     """Returns the chunk lists of all files of some manifests; reads the recipes of new contents.
 
@@ -107,7 +108,7 @@ async def read_lists(
     known = await _known(database, call.repository.id, {file.hash.hex() for _, file in files})
     fresh = await asyncio.to_thread(_add_known, lists, files, known)
     wanted = await asyncio.to_thread(_list_recipes, fresh)
-    recipes = await reader.read_recipes(wanted, call)
+    recipes = await reader.read_recipes(wanted, call, hold)
     await asyncio.to_thread(_add_all, lists, fresh, recipes)
     return lists
 

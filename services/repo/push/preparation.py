@@ -15,6 +15,7 @@ from services.repo.push.chunk_lists import ChunkLists, read_lists
 from services.repo.push.recipes import RecipeReader
 from services.repo.push.stream import Push
 from shared.db.pool import Database
+from shared.rpc.byte_budget import Hold
 from shared.rpc.call import Call
 
 # Commits that get their filters with the push; those of the others are computed in the background.
@@ -39,10 +40,11 @@ class PreparedPush:
 
 
 async def prepare_push(
-    database: Database, recipes: RecipeReader, push: Push, call: Call
+    database: Database, recipes: RecipeReader, push: Push, call: Call, hold: Hold
 ) -> PreparedPush:
     """Does the slow work that needs no transaction. Raises what `read_lists` raises."""
-    lists = await read_lists(database, recipes, push.manifests.values(), call)
+    lists = await read_lists(database, recipes, push.manifests.values(), call, hold)
+    await hold.grow_to(push.cost + lists.cost)
     stored = await asyncio.to_thread(_compress_all, push.contents)
     filters = await _compute_filters(database, call.repository.id, push)
     return PreparedPush(push, stored, lists, filters)

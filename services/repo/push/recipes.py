@@ -15,15 +15,19 @@ from dits.repo.v1.manifest_pb2 import Recipe
 from services.repo.history.batches import split_batches
 from shared.errors import batch_too_large, chunk_corrupt, chunks_missing, content_mismatch
 from shared.formats.canonical import FormatError
+from shared.formats.limits import MAX_PUSH_CHUNKS
 from shared.formats.recipes import MAX_CHUNK_BYTES, decode_recipe
+from shared.rpc.byte_budget import Hold
 from shared.rpc.call import Call
 from shared.rpc.peers import Peer
 
 # Recipes that one call asks for: as many as the chunk service looks up at once.
 BATCH = 2_000
 READ_SECONDS = 60.0
-# What the new files of one push may list: some 28 million chunks, which wait in memory.
-MAX_RECIPE_BYTES = 1 << 30
+# A chunk takes 36 bytes in a recipe, at most 40 with the larger sizes.
+MAX_RECIPE_BYTES = 40 * MAX_PUSH_CHUNKS
+# What a byte of a recipe takes in memory: as it came, and decoded.
+RECIPE_COST = 2
 
 
 class RecipeReader:
@@ -33,15 +37,22 @@ class RecipeReader:
         self._chunk = chunk
         self._stub = ChunkServiceStub(chunk.channel)
 
-    async def read_recipes(self, hashes: Iterable[bytes], call: Call) -> dict[bytes, Recipe]:
-        """Returns recipes by their hashes. Raises CHUNKS_MISSING, BATCH_TOO_LARGE."""
+    async def read_recipes(
+        self, hashes: Iterable[bytes], call: Call, hold: Hold
+    ) -> dict[bytes, Recipe]:
+        """Returns recipes by their hashes; `hold` grows by what they take.
+
+        Raises CHUNKS_MISSING, BATCH_TOO_LARGE, SERVER_BUSY.
+        """
         wanted = sorted(set(hashes))
         recipes: dict[bytes, Recipe] = {}
         size = 0
         for batch in split_batches(wanted, BATCH):
             async with aclosing(self._download(batch, call)) as messages:
                 async for message in messages:
-                    size += sum(chunk.size for chunk in message.chunks)
+                    received = sum(chunk.size for chunk in message.chunks)
+                    await hold.grow_to(hold.size + RECIPE_COST * received)
+                    size += received
                     if size > MAX_RECIPE_BYTES:
                         raise batch_too_large("manifests.recipes", MAX_RECIPE_BYTES, size)
                     recipes |= await asyncio.to_thread(_decode, batch, message)

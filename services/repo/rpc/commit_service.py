@@ -46,8 +46,7 @@ class CommitService:
         writes = IdempotentWrites(database, self._key)
         with self._budget.hold(call.holder) as hold:
             push = await receive_push(requests, hold)
-            prepared = await prepare_push(database, self._recipes, push, call)
-            await hold.grow_to(push.cost + prepared.lists.cost)
+            prepared = await prepare_push(database, self._recipes, push, call, hold)
             fingerprint = await asyncio.to_thread(push.fingerprint, call.repository.id)
             repeatable = Repeatable(push.request_id, fingerprint)
             return await writes.once(

@@ -135,6 +135,21 @@ async def test_a_branch_that_another_call_is_creating(api: Api, at: str) -> None
             assert (await branches.create("side", first)).head == first
 
 
+async def test_a_push_to_a_branch_that_another_call_is_creating_learns_where_it_is(
+    api: Api,
+) -> None:
+    branches = await Branches.open(api)
+    first = await branches.save("1")
+    second = await branches.save("2", parent=first)
+    insert = f"""INSERT INTO branches (repo_id, name, head_commit, created_from)
+                 VALUES ('{branches.repository.id}', 'side', '{second}', '{second}')"""
+    async with other_transaction(api, insert, commits=True):
+        with refused(StatusCode.ABORTED, "HEAD_MOVED") as refusal:
+            moves = [update("side", "", first)]
+            await push(api, branches.who, branches.repository, [], moves)
+    assert refusal.metadata["current"] == second
+
+
 async def test_of_many_creations_of_a_branch_one_counts(api: Api) -> None:
     branches = await Branches.open(api)
     first = await branches.save("1")
