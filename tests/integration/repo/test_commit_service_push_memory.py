@@ -96,7 +96,7 @@ def test_a_recipe_that_a_file_names_many_times_is_counted_once() -> None:
     assert lists.count_chunks(file) == 128 * RECIPE_CHUNKS
     groups = group_chunks([file, file], lists)
     found = [count_chunks(group) for group in groups]
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     assert {name: n for counts, _ in found for name, n in counts.items()} == {
         b"r" * 32: 2,
         chunk: 2,
