@@ -24,7 +24,9 @@ from dits_client.workspace.index import DIRECTORY_STAT, UNKNOWN_STAT, DirectoryR
 from dits_client.workspace.journal import CheckoutTarget
 from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
+from dits_client.workspace.unusable import join_sentences
 from dits_client.workspace.workspace import Workspace
 
 # The most paths that the sentence of a conflict names.
@@ -61,11 +63,10 @@ class FolderUpdate:
             self._journal.remove()
             return self._report(CheckoutPlan(), WriteResult())
         base = bytes.fromhex(self._state.tree) or None
-        snapshot = Snapshot(self._workspace.root, self._index, self._progress.warn)
-        snapshot.complete(progress=self._progress)
-        found = _stats(self._index)
         have = list(iterate_manifests(self._trees.load_manifest, base, set()))[::-1] if base else []
         _, tree = self._trees.fetch_tree(commit, have)
+        snapshot = self._read_folder([base, tree, *self._list_interrupted_trees()], have)
+        found = _stats(self._index)
         upstream = list(compare_trees(self._trees.load_manifest, base, tree))
         local = list(compare_trees(self._trees.load_manifest, base, snapshot.tree))
         interrupted = InterruptedCheckouts(again, self._list_written(base))
@@ -92,22 +93,42 @@ class FolderUpdate:
     def _list_written(self, base: bytes | None) -> dict[str, list[Entry | None]]:
         """Return what interrupted checkouts were to bring, by path."""
         written: dict[str, list[Entry | None]] = {}
+        for tree in self._list_interrupted_trees():
+            for path, _, new in compare_trees(self._trees.load_manifest, base, tree):
+                written.setdefault(path, []).append(new)
+        return written
+
+    def _list_interrupted_trees(self) -> list[bytes]:
+        """Return the trees that interrupted checkouts were to bring, as far as they are known."""
+        found = []
         for target in self._targets:
             tree = bytes.fromhex(target.tree)
             # If the branch was moved by force, the server may have deleted the commit.
             with suppress(ClientError):
-                for path, _, new in compare_trees(self._trees.load_manifest, base, tree):
-                    written.setdefault(path, []).append(new)
-        return written
+                self._trees.list_manifests(tree)
+                found.append(tree)
+        return found
+
+    def _read_folder(self, trees: list[bytes | None], keep: list[bytes]) -> Snapshot:
+        """Return the state of the folder; files of the trees are not ignored."""
+        tracked = TrackedPaths(self._trees.load_manifest, trees)
+        snapshot = Snapshot(self._workspace.root, self._index, self._progress.warn, tracked)
+        try:
+            snapshot.complete(progress=self._progress)
+        except BaseException:
+            self._workspace.save_index(self._index, set(keep), recipes=True)
+            raise
+        if snapshot.unusable:
+            self._progress.warn(f"left alone:{join_sentences(snapshot.unusable)}")
+        return snapshot
 
     def _start(self, commit: str, tree: bytes) -> None:
         """Prepare for an interruption: note the commit, and keep what was read and fetched."""
         self._journal.add_target(CheckoutTarget(commit, tree.hex()))
-        trees = (bytes.fromhex(target.tree) for target in self._journal.list_targets())
-        keep: set[bytes] = set()
-        for name in (bytes.fromhex(self._state.tree), *trees):
-            with suppress(ClientError):
-                keep |= self._trees.list_manifests(name) if name else set()
+        trees = {tree, *self._list_interrupted_trees()}
+        if self._state.tree:
+            trees.add(bytes.fromhex(self._state.tree))
+        keep = set[bytes]().union(*map(self._trees.list_manifests, trees))
         self._workspace.save_index(self._index, keep, recipes=True)
 
     def _clean(self, snapshot: Snapshot) -> None:

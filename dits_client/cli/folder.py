@@ -103,6 +103,7 @@ def handle_status(arguments: Namespace) -> None:
         ("new", report.new),
         ("changed", report.changed),
         ("deleted", report.deleted),
+        ("unusable", report.unusable),
     ):
         lines += [f"  {word:8} {path}" for path in paths]
     if len(lines) == 1:

@@ -16,6 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code of one command: 0 = done, 1 = failed, 2 = not understood."""
     parsed = make_parser().parse_args(arguments)
     try:
+        _check_encoding(parsed)
         _load_handler(parsed.module, parsed.function)(parsed)
         sys.stdout.flush()
     except ClientError as error:
@@ -31,6 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f' "{error.filename}"' if error.filename else ""
         return _fail(f"{(error.strerror or str(error)).lower()}{where}")
     return 0
+
+
+def _check_encoding(arguments: Namespace) -> None:
+    """Raise ClientError for text that is not UTF-8; a folder may have any name."""
+    for name, value in vars(arguments).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and name != "folder" and not text.isascii():
+                try:
+                    text.encode()
+                except UnicodeEncodeError:
+                    raise ClientError(f"the argument {text!a} is not UTF-8") from None
 
 
 def _load_handler(module: str, function: str) -> Callable[[Namespace], None]:

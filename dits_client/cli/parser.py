@@ -15,7 +15,7 @@ Commands: TypeAlias = "_SubParsersAction[ArgumentParser]"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _EPILOG = """\
 environment:
-  DITS_TOKEN             API token to use instead of a login
+  DITS_TOKEN             API token to use instead of a login; for DITS_SERVER only, if that is set
   DITS_SERVER            server to use outside of a dits folder
   DITS_PASSWORD          password for `dits login` and `dits steal`
   DITS_AUTH, DITS_REPO, DITS_CHUNK, DITS_LOCK

@@ -21,19 +21,27 @@ if TYPE_CHECKING:
 
 
 def get_login(server: str = "") -> Login:
-    """Return the login for a server, by default the current one, with the changes of the environment.
+    """Return the login for a server, by default the user's, with the changes of the environment.
 
-    Raises ClientError if the user is not logged in.
+    DITS_TOKEN is only for the server that the user named: DITS_SERVER, else one with a login, else this
+    machine. A folder may come from elsewhere, and name any server. Raises ClientError if there is no login.
     """
-    server = server or os.environ.get("DITS_SERVER", "")
-    token = os.environ.get("DITS_TOKEN", "")
-    credentials = Credentials()
-    endpoints = Endpoints.parse(server or "localhost", os.environ)
-    found = credentials.get(server) or (credentials.get(endpoints.name) if server else None)
+    token, credentials = os.environ.get("DITS_TOKEN", ""), Credentials()
+    meant = os.environ.get("DITS_SERVER", "")
+    named = server or meant
+    endpoints = Endpoints.parse(named or "localhost", os.environ)
+    found = credentials.get(named) or (credentials.get(endpoints.name) if named else None)
+    if token and server and not _is_meant(endpoints, meant, is_known=found is not None):
+        if found is None:
+            raise ClientError(
+                f"DITS_TOKEN is not sent to {endpoints.name}, which only this folder names: "
+                "set DITS_SERVER, or run `dits login`"
+            )
+        token = ""
     if found is None and token:
         return Login(endpoints, token, token_id="", username="", name="", email="")
     if found is None:
-        where = f" to {endpoints.name}" if server else ""
+        where = f" to {endpoints.name}" if named else ""
         raise ClientError(f"not logged in{where}: run `dits login`")
     return Login(
         endpoints=found.endpoints.override(os.environ),
@@ -43,6 +51,14 @@ def get_login(server: str = "") -> Login:
         name=found.name,
         email=found.email,
     )
+
+
+def _is_meant(endpoints: Endpoints, meant: str, *, is_known: bool) -> bool:
+    """Return whether DITS_TOKEN is for the server of a folder; `meant` is DITS_SERVER."""
+    if not meant and is_known:
+        return True
+    # All addresses, not only that of auth: the token goes to each of them.
+    return endpoints == Endpoints.parse(meant or "localhost", os.environ)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 from dits.auth.v1.account_service_pb2 import GetMeRequest
-from dits.common.v1.error_reason_pb2 import ERROR_REASON_HEAD_MOVED
 from dits.repo.v1.commit_service_pb2 import PushResponse
 from dits.repo.v1.manifest_pb2 import CommitContent
 from dits.repo.v1.ref_service_pb2 import CreateBranchRequest, UpdateBranchRequest
@@ -14,6 +13,13 @@ from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Progress
 from dits_client.push.locks import PushLocks
 from dits_client.push.offer import Offer, make_pieces
+from dits_client.push.refusals import (
+    check_author,
+    check_deletions,
+    check_head,
+    check_snapshot,
+    check_text,
+)
 from dits_client.push.repair import PushRepair
 from dits_client.push.report import Author, PushOptions, PushReport, UploadResult, make_report
 from dits_client.push.stream import Proposal, send_push
@@ -23,10 +29,10 @@ from dits_client.transfer.upload import Uploader
 from dits_client.workspace.index import Index
 from dits_client.workspace.read_files import ReadResult
 from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import Workspace, WorkspaceState
-from shared.formats.canonical import FormatError
-from shared.formats.commits import check_message, commit_hash
+from shared.formats.commits import commit_hash
 
 # The most refusals of one push that are repaired.
 MAX_REPAIRS = 3
@@ -50,10 +56,7 @@ def push_folder(
     ClientError.
     """
     started = time.monotonic()
-    try:
-        check_message(message)
-    except FormatError as error:
-        raise ClientError(f"the commit cannot be made: {error.description}") from None
+    check_text(message)
     workspace = _open_workspace(folder, client, repository)
     with workspace.lock():
         if workspace.journal.exists():
@@ -102,11 +105,15 @@ class _Push:
 
     def push(self, wanted: PushOptions) -> PushReport:
         """Push; locks that are taken for it are released at the end."""
-        snapshot = Snapshot(self._workspace.root, self.index, self._progress.warn)
+        tracked = TrackedPaths(self._trees.load_manifest, [self._parent])
+        snapshot = Snapshot(self._workspace.root, self.index, self._progress.warn, tracked)
+        check_snapshot(snapshot)
         head = self._repository.get_head(wanted.branch)
         if not snapshot.changed and snapshot.tree == self._parent:
             return self._finish_unchanged(snapshot, wanted, head)
-        self._check_head(wanted, head)
+        check_head(wanted, head, self._state.head)
+        author = wanted.author or self._get_author()
+        check_author(author)
         info = self._repository.get_info()
         with PushLocks(
             self._repository,
@@ -117,7 +124,7 @@ class _Push:
             uploaded = self._upload_changes(snapshot, held)
             if not self._changes:
                 return self._finish_unchanged(snapshot, wanted, head)
-            proposal = self._make_proposal(wanted, head, snapshot.tree)
+            proposal = self._make_proposal(wanted, author, head, snapshot.tree)
             offer = Offer(self.index.objects, snapshot.get_os_path)
             response = self._propose(proposal, offer, held)
             held.forget(response.released_lock_ids)
@@ -135,13 +142,6 @@ class _Push:
                 held.check_change(change)
                 sure.append(change)
         held.hold_locks(sure, snapshot.directories.__contains__)
-
-    def _check_head(self, wanted: PushOptions, head: str) -> None:
-        """Raise RemoteError if the branch has moved, before the upload, which may take hours."""
-        if wanted.force or head in ("", self._state.head):
-            return
-        message = f"{wanted.branch} has other commits on the server: run `dits pull` first"
-        raise RemoteError(message, code="ABORTED", reason=ERROR_REASON_HEAD_MOVED)
 
     def _finish_unchanged(self, snapshot: Snapshot, wanted: PushOptions, head: str) -> PushReport:
         """Create the branch, or move it by force, where there is nothing to commit."""
@@ -178,20 +178,25 @@ class _Push:
                     make_pieces(item.source, item.cut.list_chunks(), item.recipes)
                 )
 
-            snapshot.complete(on_file, self._progress, uploader.stop)
+            try:
+                snapshot.complete(on_file, self._progress, uploader.stop)
+            finally:
+                # Saved now: if the rest fails, these files are not read again.
+                self._save_index(recipes=True)
             self._changes = list(
                 compare_trees(self._trees.load_manifest, self._parent, snapshot.tree)
             )
-            # Saved now: if the rest fails, these files are not read again.
-            self._save_index(recipes=True)
+            check_deletions(self._workspace.root, self._changes, ())
             offer = Offer(self.index.objects, snapshot.get_os_path)
             for found in offer.iterate_unread(self._changes, read):
                 uploader.offer_pieces(found)
             held.hold_locks(self._changes, self.index.records.__contains__)
             return UploadResult(uploader.finish(), uploader.pieces)
 
-    def _make_proposal(self, wanted: PushOptions, head: str, tree: bytes) -> Proposal:
-        signer = (wanted.author or self._get_author()).sign()
+    def _make_proposal(
+        self, wanted: PushOptions, author: Author, head: str, tree: bytes
+    ) -> Proposal:
+        signer = author.sign()
         parents = [bytes.fromhex(self._state.head)] if self._state.head else []
         commit = CommitContent(
             tree_hash=tree,

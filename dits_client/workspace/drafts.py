@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from dits.repo.v1.manifest_pb2 import Directory, Entry, Symlink
 
 from dits_client.content.manifest import encode_directory
-from dits_client.errors import ClientError, os_error
+from dits_client.errors import os_error
 from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord, to_stored_stat
 from dits_client.workspace.objects import MANIFEST, Objects
 from dits_client.workspace.scan import LocalDirectory
+from dits_client.workspace.unusable import UnusableError
 from shared.formats.manifests import MAX_TARGET_BYTES
 
 
@@ -46,7 +47,7 @@ class DirectoryDraft:
 
 
 def read_link(directory: LocalDirectory, name: str) -> Entry:
-    """Return the entry of a symbolic link. Raises ClientError if trees cannot store its target."""
+    """Return the entry of a symbolic link. Raises UnusableError if trees cannot store its target."""
     path = directory.join_path(name)
     try:
         # Path.readlink would normalise the target.
@@ -55,7 +56,7 @@ def read_link(directory: LocalDirectory, name: str) -> Entry:
     except OSError as error:
         raise os_error(error, "read", path) from error
     except UnicodeEncodeError:
-        raise ClientError(f'the link "{path}" points at a name that is not UTF-8') from None
+        raise UnusableError(f'the link "{path}" points at a name that is not UTF-8') from None
     if not 1 <= size <= MAX_TARGET_BYTES:
-        raise ClientError(f'the link "{path}" points at a name that is too long')
+        raise UnusableError(f'the link "{path}" points at a name that is too long')
     return Entry(symlink=Symlink(target=target))

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dits_client.errors import ClientError, os_error
-from dits_client.workspace.index import pack_stat
+from dits_client.workspace.index import pack_stat, unpack_size_and_mode
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # The most directories that are kept open.
@@ -76,6 +76,11 @@ class SafePaths:
             return pack_stat(os.stat(name, dir_fd=above, follow_symlinks=False))
         except (FileNotFoundError, BlockedError):
             return None
+
+    def has_file(self, path: str) -> bool:
+        """Return whether a file or link is at a path."""
+        found = self.get_stat(path)
+        return found is not None and not stat.S_ISDIR(unpack_size_and_mode(found)[1])
 
     def remove_file(self, path: str) -> None:
         """Remove a file or link, then the directories above it that are empty."""

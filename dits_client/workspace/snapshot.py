@@ -15,7 +15,7 @@ from dits_client.content.manifest import (
     get_manifest_hash,
     parse_entries,
 )
-from dits_client.progress import Progress
+from dits_client.progress import Progress, Stage
 from dits_client.workspace.drafts import DirectoryDraft, read_link
 from dits_client.workspace.index import (
     DIRECTORY_STAT,
@@ -26,7 +26,9 @@ from dits_client.workspace.index import (
 )
 from dits_client.workspace.objects import RECIPE
 from dits_client.workspace.read_files import ReadResult, UnreadFile, read_files
-from dits_client.workspace.scan import LocalDirectory, scan_directory
+from dits_client.workspace.scan import LOOKS, LocalDirectory, scan_directory, vanished_error
+from dits_client.workspace.tracked import NOTHING_TRACKED, TrackedPaths
+from dits_client.workspace.unusable import UnusableError
 
 
 class Snapshot:
@@ -36,9 +38,13 @@ class Snapshot:
     """
 
     def __init__(
-        self, root: Path, index: Index, warn: Callable[[str], None] = lambda _: None
+        self,
+        root: Path,
+        index: Index,
+        warn: Callable[[str], None] = lambda _: None,
+        tracked: TrackedPaths = NOTHING_TRACKED,
     ) -> None:
-        """Scan the folder and compare its directories with the index."""
+        """Scan the folder and compare its directories with the index. Raises ClientError."""
         # Before the scan, see `read_files`.
         self._started_ns = time.time_ns()
         self._index = index
@@ -47,7 +53,10 @@ class Snapshot:
         self._unread_bytes = 0
         self._opened: dict[bytes, dict[str, Entry]] = {}
         self._by_stat: dict[bytes, tuple[bytes, str]] | None = None
-        self.directories = scan_directory(root, warn)
+        self._tracked = tracked
+        self.directories = scan_directory(root, warn, tracked)
+        # A sentence for each name and link that trees cannot store; they are left out.
+        self.unusable = self.directories[0].unusable
         for directory in reversed(self.directories):
             self._compare(directory)
         self.changed = bool(self._drafts)
@@ -117,19 +126,39 @@ class Snapshot:
 
         After an error, `on_error` must end what `on_file` waits for.
         """
+        stage = (progress or Progress()).start_stage("Reading", self._unread_bytes)
+        try:
+            if self._unread:
+                self._read_files(on_file, stage, on_error)
+        finally:
+            # After an error, too: what was read is remembered.
+            self._assemble()
+
+    def _read_files(
+        self, on_file: Callable[[ReadResult], None], stage: Stage, on_error: Callable[[], None]
+    ) -> None:
+        """Read the changed files. Raises ClientError if a tracked one vanishes."""
         lock = threading.Lock()
+        vanished: list[UnreadFile] = []
 
         def use(item: UnreadFile, read: ReadResult | None) -> None:
-            if read is None:
-                return
             with lock:
+                if read is None:
+                    vanished.append(item)
+                    return
                 self._add_file(*self._unread[item], read)
             on_file(read)
 
-        if self._unread:
-            stage = (progress or Progress()).start_stage("Reading", self._unread_bytes)
-            read_files(self._unread, self._started_ns, use, stage, on_error)
-        self._assemble()
+        read_files(self._unread, self._started_ns, use, stage, on_error)
+        for pause in LOOKS:
+            again = [item for item in vanished if self._tracked.has_file(item.path)]
+            if not again:
+                return
+            time.sleep(pause)
+            vanished.clear()
+            read_files(again, self._started_ns, use, stage, on_error)
+        if vanished:
+            raise vanished_error(sorted(item.path for item in vanished))
 
     def _compare(self, directory: LocalDirectory) -> None:
         """Make a draft of a directory that differs from the index; sub-directories must be done already."""
@@ -152,17 +181,16 @@ class Snapshot:
         """Add an entry that the index does not have at this path, or note that it must be read."""
         size, mode = unpack_size_and_mode(found)
         if stat.S_ISLNK(mode):
-            draft.entries[name] = read_link(draft.directory, name)
+            try:
+                draft.entries[name] = read_link(draft.directory, name)
+            except UnusableError as error:
+                self.unusable.append(str(error))
             return
         moved = self._find_moved(found)
         if moved is None:
             directory = draft.directory
-            self._unread[
-                UnreadFile(directory.join_path(name), directory.join_os_path(name), size)
-            ] = (
-                draft,
-                name,
-            )
+            item = UnreadFile(directory.join_path(name), directory.join_os_path(name), size)
+            self._unread[item] = (draft, name)
             self._unread_bytes += size
         else:
             draft.entries[name] = Entry(file=moved.file)

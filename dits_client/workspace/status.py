@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dits_client.content.manifest import compare_trees
 from dits_client.progress import Progress
 from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import Workspace, WorkspaceState
 
@@ -27,6 +28,8 @@ class StatusReport:
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    # A sentence for each name that cannot be pushed.
+    unusable: list[str] = field(default_factory=list)
 
 
 def compare_folder(
@@ -43,8 +46,15 @@ def compare_folder(
         base = bytes.fromhex(state.tree) or None
         report = StatusReport(state.repository, state.branch, state.head)
         try:
-            snapshot = Snapshot(workspace.root, index, progress.warn)
-            snapshot.complete(progress=progress)
+            tracked = TrackedPaths(trees.load_manifest, [base])
+            snapshot = Snapshot(workspace.root, index, progress.warn, tracked)
+            report.unusable = snapshot.unusable
+            try:
+                snapshot.complete(progress=progress)
+            finally:
+                if snapshot.changed:
+                    keep = trees.list_manifests(base) if base else set()
+                    workspace.save_index(index, keep, recipes=True)
             for change in compare_trees(trees.load_manifest, base, snapshot.tree):
                 paths = report.changed
                 if change.old is None:
@@ -52,9 +62,6 @@ def compare_folder(
                 elif change.new is None:
                     paths = report.deleted
                 paths.append(change.path)
-            if snapshot.changed:
-                keep = trees.list_manifests(base) if base else set()
-                workspace.save_index(index, keep, recipes=True)
         finally:
             index.close()
     return report

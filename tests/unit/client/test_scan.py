@@ -1,10 +1,12 @@
 """Scanning a folder: what belongs to it, and which names can be stored."""
 
 import os
+import re
 import socket
 import stat
 import time
 import unicodedata
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -73,11 +75,26 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [b"\xff", b"back\\slash", b"caf\xe9"])
-def test_names_that_cannot_be_stored_are_one_clear_error(tmp_path: Path, name: bytes) -> None:
-    with open(os.path.join(os.fsencode(tmp_path), name), "wb"):  # noqa: PTH123, PTH118
-        pass
-    with pytest.raises(ClientError, match=r"the name '.*: rename it"):
-        scan_directory(tmp_path)
+def test_names_that_cannot_be_stored_are_named_and_left_out(tmp_path: Path, name: bytes) -> None:
+    write_old_files(tmp_path, {"good": b"1"})
+    for place in (b"", b"inner"):
+        folder = os.path.join(os.fsencode(tmp_path), place)  # noqa: PTH118
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        with open(os.path.join(folder, name), "wb"):  # noqa: PTH123, PTH118
+            pass
+    (top,) = scan_directory(tmp_path)
+    assert top.names == ["good"]
+    assert len(top.unusable) == 2
+    assert all(re.fullmatch(r"the name '.*: rename it", told) for told in top.unusable)
+
+
+def test_links_that_cannot_be_stored_are_named_and_left_out(tmp_path: Path) -> None:
+    write_old_files(tmp_path, {"good": "a", "long": "x/" * 2040 + "xxxxxxxxxxxxxxx"})
+    (tmp_path / "latin").symlink_to(os.fsdecode(b"caf\xe9"))
+    index = Index()
+    snapshot = take_snapshot(tmp_path, index)
+    assert sorted(list_leaves(index, snapshot.tree)) == ["good", "long"]
+    assert snapshot.unusable == ['the link "latin" points at a name that is not UTF-8']
 
 
 def test_names_are_stored_in_nfc(tmp_path: Path) -> None:
@@ -91,23 +108,40 @@ def test_names_are_stored_in_nfc(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kinds", [("file", "file"), ("dir", "dir"), ("file", "dir")])
-def test_names_that_are_the_same_in_nfc_are_an_error(
-    tmp_path: Path, kinds: tuple[str, str]
+def test_of_names_that_are_the_same_in_nfc_the_one_in_nfc_counts(
+    tmp_path: Path, kinds: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for kind, form in zip(kinds, ("NFC", "NFD"), strict=True):
         path = tmp_path / unicodedata.normalize(form, "\u00e9")  # type: ignore[arg-type]
         write_old_files(path, {"x": b""}) if kind == "dir" else path.write_bytes(b"")
-    with pytest.raises(ClientError, match="the same in Unicode's NFC"):
-        scan_directory(tmp_path)
+    real = os.scandir
+    for reverse in (False, True):
+        # The disk may list them in any order.
+        def in_order(path: str, reverse: bool = reverse) -> object:
+            listed = sorted(real(path), key=lambda entry: entry.name, reverse=reverse)
+            return nullcontext(listed)
+
+        monkeypatch.setattr(os, "scandir", in_order)
+        index = Index()
+        snapshot = take_snapshot(tmp_path, index)
+        assert list(list_leaves(index, snapshot.tree)) == [
+            "\u00e9" if kinds[0] == "file" else "\u00e9/x"
+        ]
+        assert snapshot.directories[0].disk_names == {}
+        assert snapshot.unusable == [
+            r"the name 'e\u0301' is the same as another in Unicode's NFC: rename one of them"
+        ]
 
 
-def test_paths_beyond_the_limit_are_an_error(tmp_path: Path) -> None:
+def test_paths_beyond_the_limit_are_named_and_left_out(tmp_path: Path) -> None:
     deep = "/".join(["x" * 200] * 5)
     write_old_files(tmp_path, {f"{deep}/y": b""})
     assert take_snapshot(tmp_path, Index()).files == 1
     write_old_files(tmp_path, {f"{deep}/{'y' * 20}": b""})
-    with pytest.raises(ClientError, match="is longer than 1024 bytes"):
-        scan_directory(tmp_path)
+    snapshot = take_snapshot(tmp_path, Index())
+    assert snapshot.files == 1
+    (told,) = snapshot.unusable
+    assert "is longer than 1024 bytes" in told
 
 
 def test_missing_and_unreadable_folders_are_errors(tmp_path: Path) -> None:

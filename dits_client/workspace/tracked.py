@@ -1,0 +1,65 @@
+"""The tracked paths: what trees of the repository have. Ignore patterns do not concern them."""
+
+import unicodedata
+from collections.abc import Container, Iterable
+from itertools import chain
+
+from dits.repo.v1.manifest_pb2 import Entry
+
+from dits_client.content.manifest import ManifestLoader, get_manifest_hash, parse_entries
+from dits_client.content.paths import iterate_parents
+
+
+class TrackedPaths:
+    """The paths of some trees; a manifest is loaded when a path of its directory is asked for."""
+
+    def __init__(
+        self,
+        load: ManifestLoader,
+        trees: Iterable[bytes | None],
+        untracked: Container[str] = (),
+    ) -> None:
+        """Take the hashes of the trees, and paths to leave out with all below them."""
+        self._load = load
+        self._trees = [tree for tree in trees if tree is not None]
+        self._untracked = untracked
+        self._directories: dict[str, list[dict[str, Entry]]] = {}
+
+    def has_file(self, path: str) -> bool:
+        """Return whether a tree has a file or link at a path. Raises ClientError."""
+        return self._has_entry(path, is_directory=False)
+
+    def has_directory(self, path: str) -> bool:
+        """Return whether a tree has a directory at a path. Raises ClientError."""
+        return self._has_entry(path, is_directory=True)
+
+    def _has_entry(self, path: str, *, is_directory: bool) -> bool:
+        path = unicodedata.normalize("NFC", path)
+        if any(place in self._untracked for place in chain((path,), iterate_parents(path))):
+            return False
+        parent, _, name = path.rpartition("/")
+        found = (entries[name] for entries in self._load_directory(parent) if name in entries)
+        return any((get_manifest_hash(entry) is not None) == is_directory for entry in found)
+
+    def _load_directory(self, path: str) -> list[dict[str, Entry]]:
+        """Return the entries of a directory, by name, for each tree that has it."""
+        if path not in self._directories:
+            self._directories[path] = [
+                parse_entries(self._load(manifest)) for manifest in self._list_manifests(path)
+            ]
+        return self._directories[path]
+
+    def _list_manifests(self, path: str) -> list[bytes]:
+        if not path:
+            return list(dict.fromkeys(self._trees))
+        parent, _, name = path.rpartition("/")
+        hashes = (get_manifest_hash(entries.get(name)) for entries in self._load_directory(parent))
+        return [manifest for manifest in dict.fromkeys(hashes) if manifest is not None]
+
+
+def _load_nothing(manifest_hash: bytes) -> bytes:
+    raise KeyError(manifest_hash)
+
+
+# Of a folder that follows no commit.
+NOTHING_TRACKED = TrackedPaths(_load_nothing, ())

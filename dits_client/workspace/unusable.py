@@ -1,0 +1,48 @@
+"""Names of the folder that trees cannot store."""
+
+import unicodedata
+from collections.abc import Iterable
+
+from dits_client.errors import ClientError
+from shared.formats import limits, manifests
+from shared.formats.canonical import FormatError
+
+# The most sentences that one message lists.
+LISTED = 20
+
+
+class UnusableError(ClientError):
+    """A name, path or link that trees cannot store, and why."""
+
+
+def to_stored_name(parent: str, disk_name: str) -> str:
+    """Return a name in NFC, as trees store it. Raises UnusableError if they cannot store it or its path."""
+    path = f"{parent}/{disk_name}" if parent else disk_name
+    try:
+        disk_name.encode()
+        name = unicodedata.normalize("NFC", disk_name)
+        manifests.check_name(name)
+    except UnicodeEncodeError:
+        raise UnusableError(f"the name {path!a} is not UTF-8: rename it") from None
+    except FormatError as error:
+        raise UnusableError(f"the name {path!a} {error.description}: rename it") from None
+    if len(parent.encode()) + bool(parent) + len(name.encode()) > limits.MAX_PATH_BYTES:
+        limit = limits.MAX_PATH_BYTES
+        raise UnusableError(f"the path {path!a} is longer than {limit} bytes: rename it")
+    return name
+
+
+def same_name_error(path: str) -> UnusableError:
+    """Return the error for the second of two names that are one in NFC."""
+    return UnusableError(
+        f"the name {path!a} is the same as another in Unicode's NFC: rename one of them"
+    )
+
+
+def join_sentences(sentences: Iterable[str]) -> str:
+    """Return a list of at most 20 lines, each indented."""
+    sentences = sorted(sentences)
+    lines = [f"\n  {sentence}" for sentence in sentences[:LISTED]]
+    if len(sentences) > LISTED:
+        lines.append(f"\n  and {len(sentences) - LISTED} more")
+    return "".join(lines)
