@@ -65,7 +65,7 @@ class FolderUpdate:
         base = bytes.fromhex(self._state.tree) or None
         have = list(iterate_manifests(self._trees.load_manifest, base, set()))[::-1] if base else []
         _, tree = self._trees.fetch_tree(commit, have)
-        snapshot = self._read_folder([base, tree, *self._list_interrupted_trees()], have)
+        snapshot = self._read_folder([base, *self._list_interrupted_trees()], have)
         found = _stats(self._index)
         upstream = list(compare_trees(self._trees.load_manifest, base, tree))
         local = list(compare_trees(self._trees.load_manifest, base, snapshot.tree))

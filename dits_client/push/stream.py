@@ -19,15 +19,18 @@ from dits.repo.v1.manifest_pb2 import CommitContent
 
 from dits_client.batches import split_into_batches
 from dits_client.content.manifest import ManifestLoader
+from dits_client.errors import RemoteError
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
-from dits_client.server.remote_errors import translate_error
 from dits_client.server.repository import RepositoryClient
+from dits_client.server.stream_watch import StreamWatch
 from shared.formats.commits import commit_hash
 
 # Manifests are collected into messages of about this size.
 MESSAGE_BYTES = 4 << 20
 # The server checks every entry and writes all of it in one transaction: large pushes take a while.
 TIMEOUT = 1800.0
+# The most silence after the last message, in seconds.
+ANSWER_SECONDS = 600.0
 
 
 @dataclass(slots=True)
@@ -51,11 +54,34 @@ def send_push(
     request_id = str(uuid.uuid4())
     backoff = Backoff(STREAM_ATTEMPTS)
     while True:
-        messages = _messages(repository.name, proposal, request_id, load)
+        watch = StreamWatch()
+        messages = _watch_messages(_messages(repository.name, proposal, request_id, load), watch)
         try:
-            return repository.commits.Push(messages, timeout=TIMEOUT, metadata=repository.metadata)
-        except grpc.RpcError as error:
-            backoff.wait(translate_error(error, repository.client.endpoints))
+            return _await_response(repository, messages, watch)
+        except RemoteError as error:
+            backoff.wait(error)
+
+
+def _await_response(
+    repository: RepositoryClient, messages: Iterator[PushRequest], watch: StreamWatch
+) -> PushResponse:
+    call = repository.commits.Push.future(messages, timeout=TIMEOUT, metadata=repository.metadata)
+    try:
+        with watch.guard(call):
+            return call.result()
+    except (grpc.RpcError, grpc.FutureCancelledError) as error:
+        raise repository.end_stream(error, watch) from None
+    finally:
+        # Of a call that has ended, this does nothing.
+        call.cancel()
+
+
+def _watch_messages(messages: Iterator[PushRequest], watch: StreamWatch) -> Iterator[PushRequest]:
+    """Yield the messages, each of which is progress; after the last one the server has more time."""
+    for message in messages:
+        yield message
+        watch.note_progress()
+    watch.allow(ANSWER_SECONDS)
 
 
 def _messages(

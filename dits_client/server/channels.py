@@ -14,6 +14,8 @@ _OPTIONS = [
     ("grpc.http2.write_buffer_size", 4 << 20),
     ("grpc.http2.lookahead_bytes", 4 << 20),
     ("grpc.enable_retries", 0),
+    # A new channel means a new connection.
+    ("grpc.use_local_subchannel_pool", 1),
     # A broken connection is noticed, and replaced, soon.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 15_000),
@@ -28,6 +30,7 @@ class Channels:
     def __init__(self, *, tls: bool) -> None:
         self._tls = tls
         self._channels: dict[str, grpc.Channel] = {}
+        self._retired: list[grpc.Channel] = []
         self._lock = threading.Lock()
 
     def get(self, address: str) -> grpc.Channel:
@@ -37,12 +40,18 @@ class Channels:
                 self._channels[address] = self._open(address)
             return self._channels[address]
 
+    def retire(self) -> None:
+        """Use new connections for new calls; those that run keep theirs."""
+        with self._lock:
+            self._retired += self._channels.values()
+            self._channels.clear()
+
     def close(self) -> None:
         """Close every channel."""
-        with self._lock:
-            for channel in self._channels.values():
-                channel.close()
-            self._channels.clear()
+        self.retire()
+        for channel in self._retired:
+            channel.close()
+        self._retired.clear()
 
     def _open(self, address: str) -> grpc.Channel:
         if self._tls:

@@ -1,11 +1,12 @@
 """Calls to a server with one credential; a call that fails for a passing reason is repeated."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 
+from dits_client.errors import RemoteError
 from dits_client.server.backoff import ATTEMPTS, Backoff
 from dits_client.server.channels import Channels
 from dits_client.server.endpoints import Endpoints
@@ -56,27 +57,37 @@ class Client:
         )
 
     def call(
-        self, method: Callable[..., Response], request: object, timeout: float = TIMEOUT
+        self,
+        method: Callable[..., Response],
+        request: object,
+        timeout: float = TIMEOUT,
+        understand: Callable[[grpc.RpcError], RemoteError] | None = None,
     ) -> Response:
-        """Return the response of a unary call; every call of this API may be repeated."""
+        """Return the response of a unary call; every call of this API may be repeated.
+
+        `understand` replaces the method of this class.
+        """
+        understand = understand or self.understand
         backoff = Backoff(ATTEMPTS)
         while True:
             try:
                 return method(request, timeout=timeout, metadata=self.metadata)
             except grpc.RpcError as error:
-                backoff.wait(translate_error(error, self.endpoints))
+                backoff.wait(understand(error))
 
-    def read_stream(self, responses: Iterable[Response]) -> Iterator[Response]:
-        """Yield the responses of a streaming call; raise RemoteError if it fails."""
-        try:
-            yield from responses
-        except grpc.RpcError as error:
-            raise translate_error(error, self.endpoints) from None
+    def understand(self, error: grpc.RpcError) -> RemoteError:
+        """Return what a failed call means."""
+        return translate_error(error, self.endpoints)
 
-    def list_pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
-        """Yield every page of a list call."""
+    def list_pages(
+        self,
+        method: Callable[..., Any],
+        request: Any,
+        understand: Callable[[grpc.RpcError], RemoteError] | None = None,
+    ) -> Iterator[Any]:
+        """Yield every page of a list call; `understand` replaces the method of this class."""
         while True:
-            response = self.call(method, request)
+            response = self.call(method, request, understand=understand)
             yield response
             if not response.next_page_token:
                 return

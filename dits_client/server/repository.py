@@ -1,17 +1,22 @@
 """Calls about one repository, at the addresses of the services that hold it."""
 
-from collections.abc import Callable, Iterable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
+import grpc
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND, ERROR_REASON_WRONG_CELL
 from dits.repo.v1.ref_service_pb2 import GetBranchRequest
 from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 
 from dits_client.errors import RemoteError
 from dits_client.server.client import TIMEOUT, Client
 from dits_client.server.endpoints import Endpoints
+from dits_client.server.late_channel import LateChannel
+from dits_client.server.stream_watch import StreamWatch
 
 if TYPE_CHECKING:
     from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
@@ -20,9 +25,11 @@ if TYPE_CHECKING:
     from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
     from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
     from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
-    from grpc import Channel
 
 Response = TypeVar("Response")
+
+# Calls that started before the addresses were asked for again may still fail for so long, in seconds.
+RELOCATION_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,18 @@ class RepositoryClient:
         """Take `owner/name` or a UUID; nothing is asked yet."""
         self.client = client
         self.name = name
+        self._endpoints: Endpoints | None = None
+        # When the server was asked again for the addresses; None = never.
+        self._relocated: float | None = None
+        self._lock = threading.Lock()
 
-    @cached_property
+    @property
     def endpoints(self) -> Endpoints:
         """The addresses of the services that hold the repository."""
-        return self.client.locate_repository(self.name)
+        with self._lock:
+            if self._endpoints is None:
+                self._endpoints = self.client.locate_repository(self.name)
+            return self._endpoints
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -54,23 +68,51 @@ class RepositoryClient:
         return self.client.metadata
 
     @property
-    def chunk_channel(self) -> "Channel":
+    def chunk_channel(self) -> grpc.Channel:
         """The channel to the chunk service, for messages that are bytes already."""
-        return self.client.channels.get(self.endpoints.chunk)
+        return LateChannel(lambda: self.client.channels.get(self.endpoints.chunk))
 
     def call(
         self, method: Callable[..., Response], request: object, timeout: float = TIMEOUT
     ) -> Response:
         """Return the response of a unary call; every call of this API may be repeated."""
-        return self.client.call(method, request, timeout)
+        return self.client.call(method, request, timeout, self.understand)
 
-    def read_stream(self, responses: Iterable[Response]) -> Iterator[Response]:
-        """Yield the responses of a streaming call; raise RemoteError if it fails."""
-        return self.client.read_stream(responses)
+    def read_stream(self, call: Any, watch: StreamWatch | None = None) -> Iterator[Any]:
+        """Yield the responses of a streaming call; raise RemoteError if it fails or makes no progress."""
+        watch = watch or StreamWatch()
+        try:
+            with watch.guard(call):
+                yield from watch.iterate(call)
+        except grpc.RpcError as error:
+            raise self.end_stream(error, watch) from None
+
+    def end_stream(self, error: Exception, watch: StreamWatch) -> RemoteError:
+        """Return why a stream ended; after a silence, the next one takes a new connection."""
+        if watch.is_expired:
+            self.client.channels.retire()
+            return watch.make_error(self.client.endpoints.name)
+        if not isinstance(error, grpc.RpcError):
+            raise error
+        return self.understand(error)
+
+    def understand(self, error: grpc.RpcError) -> RemoteError:
+        """Return what a failed call means; one at the wrong address is repeated at the right one."""
+        found = self.client.understand(error)
+        if found.reason == ERROR_REASON_WRONG_CELL and self._relocate():
+            found.retry_after = 0.0
+        return found
+
+    def _relocate(self) -> bool:
+        """Forget the addresses, once; return whether they may have changed since a call started."""
+        with self._lock:
+            if self._relocated is None:
+                self._relocated, self._endpoints = time.monotonic(), None
+            return time.monotonic() - self._relocated < RELOCATION_SECONDS
 
     def list_pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         """Yield every page of a list call."""
-        return self.client.list_pages(method, request)
+        return self.client.list_pages(method, request, self.understand)
 
     def get_info(self) -> RepositoryInfo:
         """Return the repository's name, default branch and rule for locks."""
@@ -97,28 +139,28 @@ class RepositoryClient:
         """The repository itself."""
         from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
 
-        return RepositoryServiceStub(self.client.channels.get(self.endpoints.repo))
+        return RepositoryServiceStub(self._repo_channel)
 
     @cached_property
     def refs(self) -> "RefServiceStub":
         """Branches."""
         from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
 
-        return RefServiceStub(self.client.channels.get(self.endpoints.repo))
+        return RefServiceStub(self._repo_channel)
 
     @cached_property
     def commits(self) -> "CommitServiceStub":
         """History."""
         from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
 
-        return CommitServiceStub(self.client.channels.get(self.endpoints.repo))
+        return CommitServiceStub(self._repo_channel)
 
     @cached_property
     def trees(self) -> "TreeServiceStub":
         """Directories and files of commits."""
         from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
 
-        return TreeServiceStub(self.client.channels.get(self.endpoints.repo))
+        return TreeServiceStub(self._repo_channel)
 
     @cached_property
     def chunks(self) -> "ChunkServiceStub":
@@ -132,4 +174,9 @@ class RepositoryClient:
         """Locks."""
         from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 
-        return LockServiceStub(self.client.channels.get(self.endpoints.lock))
+        channel = LateChannel(lambda: self.client.channels.get(self.endpoints.lock))
+        return LockServiceStub(channel)
+
+    @property
+    def _repo_channel(self) -> grpc.Channel:
+        return LateChannel(lambda: self.client.channels.get(self.endpoints.repo))

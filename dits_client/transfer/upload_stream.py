@@ -14,6 +14,7 @@ from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Stage
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.server.repository import RepositoryClient
+from dits_client.server.stream_watch import StreamWatch
 from dits_client.transfer import wire
 from dits_client.transfer.work_queue import Taker, WorkQueue, WorkStopped
 
@@ -99,10 +100,12 @@ class Sender:
 
     def _send(self, attempt: Attempt, first: PieceGroup, backoff: Backoff) -> None:
         """Open a stream and use it until there is nothing more to send, or it breaks."""
-        call = self._method(self._messages(attempt, first), metadata=self._repository.metadata)
+        watch = StreamWatch(lambda: bool(attempt.unfinished))
+        messages = self._messages(attempt, first, watch)
+        call = self._method(messages, metadata=self._repository.metadata)
         self._call = call
         try:
-            for response in self._repository.read_stream(call):
+            for response in self._repository.read_stream(call, watch):
                 self._acknowledge(attempt, response)
                 backoff.reset()
         finally:
@@ -114,7 +117,7 @@ class Sender:
             message = "the server ended an upload before it had everything"
             raise RemoteError(message, code="UNAVAILABLE", retry_after=0.1)
 
-    def _messages(self, attempt: Attempt, first: PieceGroup) -> Iterator[bytes]:
+    def _messages(self, attempt: Attempt, first: PieceGroup, watch: StreamWatch) -> Iterator[bytes]:
         """Yield the messages of one stream, in a thread of gRPC, which must not see an error."""
         writer = _MessageWriter()
         opening = wire.encode_repository(self._repository.name)
@@ -124,6 +127,7 @@ class Sender:
                 message = writer.write_message(opening, group)
                 self.report.bytes_sent += len(message)
                 yield message
+                watch.note_progress()
                 opening = b""
                 group = self._groups.take_item(attempt)
         except ClientError as error:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
 from dits_client.errors import RemoteError
 from dits_client.server.client import Client
+from dits_client.server.locks import list_locks
+from dits_client.server.repository import RELOCATION_SECONDS, RepositoryClient
+from dits_client.workspace.objects import Objects
+from dits_client.workspace.trees import Trees
 from shared.runtime.config import Settings
-from tests.support.cells import Cells, running_cells
+from tests.support import trees
+from tests.support.cells import Cells, move_to, running_cells
 from tests.support.client import Person, read, write
 
 NOWHERE = "127.0.0.1:1"
@@ -46,3 +54,32 @@ async def test_what_the_user_named_counts_more(cells: Cells, tmp_path: Path) -> 
         write(eve.home / "one", {"a": b"1"})
         with pytest.raises(RemoteError, match="is in cell 1, and this server holds cell 0"):
             await eve.push("one", "eve/film")
+
+
+async def test_a_repository_that_moves_during_a_command_is_located_again(
+    cells: Cells, tmp_path: Path
+) -> None:
+    account = await cells.first.account("ada")
+    repository = await cells.first.repository(account, "film")
+    commit = await trees.save(cells.first, account, repository, {"a": "1"})
+    # A credential that the services have not seen: they remember answers about one for a while.
+    token = await cells.first.api_token(account, "repo:write", "lock:write")
+    with Person(cells.first, token, tmp_path / "ada") as ada:
+        clients = [RepositoryClient(ada.client, "ada/film") for _ in range(4)]
+        calls: list[Callable[[], object]] = [
+            clients[0].get_info,
+            lambda: list(list_locks(clients[1])),
+            lambda: Trees(Objects(), lambda: clients[2], "").fetch_tree(commit),
+        ]
+        for client in clients:
+            found = await asyncio.to_thread(attrgetter("endpoints"), client)
+            assert found.repo == cells.first.addresses["repo"]
+        await move_to(cells.first, account, 1)
+        for call in calls:
+            await asyncio.to_thread(call)
+        addresses = {client.endpoints.repo for client in clients[:3]}
+        assert addresses == {cells.second.addresses["repo"]}
+        # Not without end.
+        clients[3]._relocated = time.monotonic() - RELOCATION_SECONDS
+        with pytest.raises(RemoteError, match="is in cell 1"):
+            await asyncio.to_thread(clients[3].get_info)

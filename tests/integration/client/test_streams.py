@@ -1,0 +1,89 @@
+"""Streams over connections that stay open while nothing passes any more."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from dits_client.push import stream
+from dits_client.server import stream_watch
+from dits_client.server.stream_watch import StreamWatch
+from tests.support.api import Api
+from tests.support.client import Files, Person, Proxy, read, write
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second of silence is enough."""
+    monkeypatch.setattr(stream_watch, "IDLE_SECONDS", 1.0)
+
+
+def make_noise() -> Files:
+    return {f"f{n}": os.urandom(300_000) for n in range(40)}
+
+
+async def test_an_upload_goes_on_after_silence(api: Api, ada: Person, film: str) -> None:
+    write(ada.home / "one", make_noise())
+    with Proxy(api.addresses["chunk"], stall=True) as proxy:
+        proxy.budgets = [3_000_000, 2_000_000]
+        with Person(api, ada.account, ada.home, chunk=proxy.address) as shaky:
+            report = await shaky.push("one", film)
+        assert proxy.breaks == 2
+    assert report.chunks_sent == report.chunks
+    await ada.clone(film, "two")
+    assert read(ada.home / "two") == read(ada.home / "one")
+
+
+async def test_a_download_goes_on_after_silence(api: Api, ada: Person, film: str) -> None:
+    write(ada.home / "one", make_noise())
+    await ada.push("one", film)
+    with Proxy(api.addresses["chunk"], stall=True) as proxy:
+        proxy.budgets = [3_000_000, 2_000_000]
+        with Person(api, ada.account, ada.home, chunk=proxy.address) as shaky:
+            report = await shaky.clone(film, "two")
+        assert proxy.breaks == 2
+    assert report.chunks_received == report.chunks
+    assert read(ada.home / "two") == read(ada.home / "one")
+
+
+async def test_a_tree_and_a_push_go_on_after_silence(api: Api, ada: Person, film: str) -> None:
+    write(ada.home / "one", {f"d{n}/f{n}": os.urandom(100) for n in range(500)})
+    with (
+        Proxy(api.addresses["repo"], stall=True) as proxy,
+        Person(api, ada.account, ada.home, repo=proxy.address) as shaky,
+    ):
+        # Enough for the calls before, not for the manifests.
+        proxy.budgets = [30_000]
+        assert (await shaky.push("one", film)).pushed
+        assert proxy.breaks == 1
+        proxy.budgets = [30_000]
+        await shaky.clone(film, "two")
+        assert proxy.breaks == 2
+    assert read(ada.home / "two") == read(ada.home / "one")
+
+
+async def test_a_lost_answer_to_a_push_is_asked_for_after_silence(
+    api: Api, ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(ada.home / "one", {"a": b"1"})
+    await ada.push("one", film)
+    write(ada.home / "one", {"a": b"2"})
+    monkeypatch.setattr(stream, "ANSWER_SECONDS", 1.0)
+    real = StreamWatch.allow
+    with (
+        Proxy(api.addresses["repo"], stall=True) as proxy,
+        Person(api, ada.account, ada.home, repo=proxy.address) as shaky,
+    ):
+
+        def allow(self: StreamWatch, seconds: float) -> None:
+            # The last message is under way: the next bytes are its own, or those of the answer.
+            if not proxy.breaks:
+                proxy.budgets = [1]
+            real(self, seconds)
+
+        monkeypatch.setattr(StreamWatch, "allow", allow)
+        assert (await shaky.push("one")).pushed
+        assert proxy.breaks == 1
+    await ada.clone(film, "two")
+    assert read(ada.home / "two") == read(ada.home / "one")

@@ -1,0 +1,53 @@
+"""How long a client waits before it repeats a call, and how often it does."""
+
+import time
+
+import pytest
+from dits.common.v1.error_reason_pb2 import (
+    ERROR_REASON_CONTENTION,
+    ERROR_REASON_SERVER_BUSY,
+    ErrorReason,
+)
+
+from dits_client.errors import RemoteError
+from dits_client.server.backoff import ATTEMPTS, BUSY_ATTEMPTS, Backoff
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made, which take no time."""
+    made: list[float] = []
+    monkeypatch.setattr(time, "sleep", made.append)
+    return made
+
+
+def fail(reason: ErrorReason.ValueType | None, seconds: float | None) -> RemoteError:
+    return RemoteError("busy", code="RESOURCE_EXHAUSTED", reason=reason, retry_after=seconds)
+
+
+def test_a_busy_server_is_asked_again_when_it_says_so_and_not_without_end(
+    pauses: list[float],
+) -> None:
+    backoff = Backoff(ATTEMPTS)
+    for _ in range(BUSY_ATTEMPTS - 1):
+        backoff.wait(fail(ERROR_REASON_SERVER_BUSY, 20.0))
+    assert len(pauses) == BUSY_ATTEMPTS - 1
+    assert all(20.0 <= pause <= 26.0 for pause in pauses)
+    with pytest.raises(RemoteError, match="busy"):
+        backoff.wait(fail(ERROR_REASON_SERVER_BUSY, 20.0))
+    with pytest.raises(RemoteError, match="busy"):
+        Backoff(ATTEMPTS).wait(fail(ERROR_REASON_SERVER_BUSY, 31.0))
+
+
+def test_other_failures_are_given_up_earlier(pauses: list[float]) -> None:
+    backoff = Backoff(ATTEMPTS)
+    for _ in range(ATTEMPTS - 1):
+        backoff.wait(fail(ERROR_REASON_CONTENTION, 0.05))
+    with pytest.raises(RemoteError):
+        backoff.wait(fail(ERROR_REASON_CONTENTION, 0.05))
+    assert len(pauses) == ATTEMPTS - 1
+    backoff.reset()
+    backoff.wait(fail(None, 0.1))
+    for error in (fail(ERROR_REASON_CONTENTION, None), fail(None, 11.0)):
+        with pytest.raises(RemoteError):
+            Backoff(ATTEMPTS).wait(error)
