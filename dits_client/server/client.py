@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 
-from dits_client.errors import RemoteError
 from dits_client.server.backoff import ATTEMPTS, Backoff
 from dits_client.server.channels import Channels
 from dits_client.server.endpoints import Endpoints
@@ -57,41 +56,19 @@ class Client:
         )
 
     def call(
-        self,
-        method: Callable[..., Response],
-        request: object,
-        timeout: float = TIMEOUT,
-        understand: Callable[[grpc.RpcError], RemoteError] | None = None,
+        self, method: Callable[..., Response], request: object, timeout: float = TIMEOUT
     ) -> Response:
-        """Return the response of a unary call; every call of this API may be repeated.
-
-        `understand` replaces the method of this class.
-        """
-        understand = understand or self.understand
+        """Return the response of a unary call; every call of this API may be repeated."""
         backoff = Backoff(ATTEMPTS)
         while True:
             try:
                 return method(request, timeout=timeout, metadata=self.metadata)
             except grpc.RpcError as error:
-                backoff.wait(understand(error))
+                backoff.wait(translate_error(error, self.endpoints))
 
-    def understand(self, error: grpc.RpcError) -> RemoteError:
-        """Return what a failed call means."""
-        return translate_error(error, self.endpoints)
-
-    def list_pages(
-        self,
-        method: Callable[..., Any],
-        request: Any,
-        understand: Callable[[grpc.RpcError], RemoteError] | None = None,
-    ) -> Iterator[Any]:
-        """Yield every page of a list call; `understand` replaces the method of this class."""
-        while True:
-            response = self.call(method, request, understand=understand)
-            yield response
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
+    def list_pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+        """Yield every page of a list call."""
+        return iterate_pages(self.call, method, request)
 
     @cached_property
     def access(self) -> "AccessServiceStub":
@@ -127,3 +104,15 @@ class Client:
         from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
 
         return RepositoryServiceStub(self.channels.get(self.endpoints.repo))
+
+
+def iterate_pages(
+    call: Callable[..., Any], method: Callable[..., Any], request: Any
+) -> Iterator[Any]:
+    """Yield every page of a list call; `call` makes the calls."""
+    while True:
+        response = call(method, request)
+        yield response
+        if not response.next_page_token:
+            return
+        request.page_token = response.next_page_token

@@ -13,9 +13,10 @@ from dits.repo.v1.ref_service_pb2 import GetBranchRequest
 from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 
 from dits_client.errors import RemoteError
-from dits_client.server.client import TIMEOUT, Client
+from dits_client.server.client import TIMEOUT, Client, iterate_pages
 from dits_client.server.endpoints import Endpoints
 from dits_client.server.late_channel import LateChannel
+from dits_client.server.remote_errors import translate_error
 from dits_client.server.stream_watch import StreamWatch
 
 if TYPE_CHECKING:
@@ -76,7 +77,12 @@ class RepositoryClient:
         self, method: Callable[..., Response], request: object, timeout: float = TIMEOUT
     ) -> Response:
         """Return the response of a unary call; every call of this API may be repeated."""
-        return self.client.call(method, request, timeout, self.understand)
+        try:
+            return self.client.call(method, request, timeout)
+        except RemoteError as error:
+            if not self._has_moved(error):
+                raise
+        return self.client.call(method, request, timeout)
 
     def read_stream(self, call: Any, watch: StreamWatch | None = None) -> Iterator[Any]:
         """Yield the responses of a streaming call; raise RemoteError if it fails or makes no progress."""
@@ -94,17 +100,15 @@ class RepositoryClient:
             return watch.make_error(self.client.endpoints.name)
         if not isinstance(error, grpc.RpcError):
             raise error
-        return self.understand(error)
-
-    def understand(self, error: grpc.RpcError) -> RemoteError:
-        """Return what a failed call means; one at the wrong address is repeated at the right one."""
-        found = self.client.understand(error)
-        if found.reason == ERROR_REASON_WRONG_CELL and self._relocate():
+        found = translate_error(error, self.client.endpoints)
+        if self._has_moved(found):
             found.retry_after = 0.0
         return found
 
-    def _relocate(self) -> bool:
-        """Forget the addresses, once; return whether they may have changed since a call started."""
+    def _has_moved(self, error: RemoteError) -> bool:
+        """Return whether a call failed at an old address; forget the addresses then, once."""
+        if error.reason != ERROR_REASON_WRONG_CELL:
+            return False
         with self._lock:
             if self._relocated is None:
                 self._relocated, self._endpoints = time.monotonic(), None
@@ -112,7 +116,7 @@ class RepositoryClient:
 
     def list_pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         """Yield every page of a list call."""
-        return self.client.list_pages(method, request, self.understand)
+        return iterate_pages(self.call, method, request)
 
     def get_info(self) -> RepositoryInfo:
         """Return the repository's name, default branch and rule for locks."""
