@@ -1,6 +1,6 @@
 """The steps of a checkout, and the local changes that prevent it. Pure: changes in, steps out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dits.repo.v1.manifest_pb2 import Entry
@@ -20,6 +20,8 @@ class CheckoutPlan:
     conflicts: list[str] = field(default_factory=list)
     # Paths with the same change in the folder and upstream.
     same: set[str] = field(default_factory=set)
+    # Paths that the commit no longer has, and whose files stay.
+    untracked: list[str] = field(default_factory=list)
 
     def list_first_removals(self) -> list[str]:
         """Return what to remove before anything is written: a file becomes a directory, or the reverse."""
@@ -60,11 +62,13 @@ def make_plan(
     *,
     force: bool,
     interrupted: InterruptedCheckouts = NONE_INTERRUPTED,
+    is_ignored: Callable[[str], bool] = lambda _: False,
 ) -> CheckoutPlan:
     """Return the plan for changes upstream and in the folder, both since the same tree.
 
     Paths that are up to date are not written. With `force` all local changes are overwritten, and missing
-    files brought back. What interrupted checkouts left is not a change by the user.
+    files brought back. What interrupted checkouts left is not a change by the user. A removed path that is
+    ignored from now on was untracked: its file stays.
     """
     here = {change.path: change for change in local}
     coming = {change.path: change for change in upstream}
@@ -74,13 +78,16 @@ def make_plan(
         if (old if change is None else change.new) == new:
             result.same.add(path)
             continue
-        if change is not None and not force and not interrupted.may_have_left(change):
+        if new is None and is_ignored(path):
+            result.untracked.append(path)
+        elif change is not None and not force and not interrupted.may_have_left(change):
             result.conflicts.append(path)
         elif new is None:
             result.removals.append(path)
         else:
             _check_reserved(path)
             result.writes[path] = new
+    _remove_untracked_obstacles(result, here, force)
     _find_obstacles(result, {path: change.new for path, change in here.items()}, force)
     result.conflicts = sorted(set(result.conflicts))
     return result
@@ -97,6 +104,17 @@ def _list_undone(
         is_forced = force and change.old is not None
         if path not in coming and (is_forced or interrupted.are_to_undo(change)):
             yield Change(path, change.old, change.old)
+
+
+def _remove_untracked_obstacles(
+    result: CheckoutPlan, here: Mapping[str, Change], force: bool
+) -> None:
+    """Let untracked files go where the commit needs their places."""
+    needed = {above for path in result.writes for above in iterate_parents(path)}
+    for path in list(result.untracked):
+        if path in needed or any(above in result.writes for above in iterate_parents(path)):
+            result.untracked.remove(path)
+            (result.removals if force or path not in here else result.conflicts).append(path)
 
 
 def _find_obstacles(result: CheckoutPlan, here: dict[str, Entry | None], force: bool) -> None:

@@ -8,6 +8,7 @@ from dits.repo.v1.manifest_pb2 import Entry
 from dits_client.checkout.apply_plan import CheckoutSite, WriteResult, apply_plan
 from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.plan import CheckoutPlan, InterruptedCheckouts, make_plan
+from dits_client.checkout.records import list_stats, make_records
 from dits_client.checkout.report import CheckoutReport
 from dits_client.content.manifest import (
     Change,
@@ -20,7 +21,7 @@ from dits_client.errors import ClientError, ConflictError
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.download import Downloader
-from dits_client.workspace.index import DIRECTORY_STAT, UNKNOWN_STAT, DirectoryRecord, Index
+from dits_client.workspace.ignore import IGNORE_FILE, IgnoreRules
 from dits_client.workspace.journal import CheckoutTarget
 from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.snapshot import Snapshot
@@ -29,6 +30,8 @@ from dits_client.workspace.trees import Trees
 from dits_client.workspace.unusable import join_sentences
 from dits_client.workspace.workspace import Workspace
 
+# A longer file of ignore rules is not read.
+MAX_IGNORE_BYTES = 1 << 20
 # The most paths that the sentence of a conflict names.
 LISTED = 20
 
@@ -66,11 +69,15 @@ class FolderUpdate:
         have = list(iterate_manifests(self._trees.load_manifest, base, set()))[::-1] if base else []
         _, tree = self._trees.fetch_tree(commit, have)
         snapshot = self._read_folder([base, *self._list_interrupted_trees()], have)
-        found = _stats(self._index)
+        found = list_stats(self._index)
         upstream = list(compare_trees(self._trees.load_manifest, base, tree))
         local = list(compare_trees(self._trees.load_manifest, base, snapshot.tree))
         interrupted = InterruptedCheckouts(again, self._list_written(base))
-        todo = make_plan(upstream, local, force=force, interrupted=interrupted)
+        has_removals = any(change.new is None for change in upstream)
+        ignored = self._fetch_ignore_rules(tree) if has_removals else IgnoreRules("")
+        todo = make_plan(
+            upstream, local, force=force, interrupted=interrupted, is_ignored=ignored.cover
+        )
         if todo.conflicts:
             raise _conflict(todo.conflicts)
         _check_spelling(snapshot, todo)
@@ -85,10 +92,23 @@ class FolderUpdate:
             self._progress,
         )
         written = apply_plan(site, todo)
+        if todo.untracked:
+            count = len(todo.untracked)
+            self._progress.warn(f"{count} ignored files are no longer tracked, and stay here")
         changed = {change.path for change in local} - todo.same
         known = {path: stat for path, stat in found.items() if path not in changed}
         self._settle(commit, tree, known | written.stats)
         return self._report(todo, written)
+
+    def _fetch_ignore_rules(self, tree: bytes) -> IgnoreRules:
+        """Return the ignore rules that a tree brings."""
+        entry = parse_entries(self._trees.load_manifest(tree)).get(IGNORE_FILE)
+        if entry is None or not 0 < entry.file.size <= MAX_IGNORE_BYTES:
+            return IgnoreRules("")
+        downloader = Downloader(self._repository, lambda _: None)
+        (chunks,) = downloader.fetch_chunk_lists([entry.file])
+        content = b"".join(downloader.fetch_chunks(chunks))
+        return IgnoreRules(content.decode(errors="replace"))
 
     def _list_written(self, base: bytes | None) -> dict[str, list[Entry | None]]:
         """Return what interrupted checkouts were to bring, by path."""
@@ -151,7 +171,7 @@ class FolderUpdate:
 
     def _settle(self, commit: str, tree: bytes, stats: Mapping[str, bytes]) -> None:
         """Follow the new commit; `stats` belong to the files that are as in its tree."""
-        self._index.records = _records(self._trees, tree, stats)
+        self._index.records = make_records(self._trees, tree, stats)
         self._workspace.save_index(self._index, set(), recipes=False)
         self._state.head, self._state.tree = commit, tree.hex()
         self._workspace.save()
@@ -169,34 +189,6 @@ class FolderUpdate:
             bytes_received=written.bytes_received,
             seconds=0.0,
         )
-
-
-def _records(trees: Trees, tree: bytes, stats: Mapping[str, bytes]) -> dict[str, DirectoryRecord]:
-    """Return the records of a tree; files without a stat are read again later."""
-    records: dict[str, DirectoryRecord] = {}
-    todo = [("", tree)]
-    for path, manifest in todo:
-        entries = parse_entries(trees.load_manifest(manifest))
-        prefix = f"{path}/" if path else ""
-        found = []
-        for name, entry in entries.items():
-            if entry.HasField("directory"):
-                todo.append((prefix + name, entry.directory.manifest_hash))
-                found.append(DIRECTORY_STAT)
-            else:
-                found.append(stats.get(prefix + name, UNKNOWN_STAT))
-        records[path] = DirectoryRecord(manifest, "\0".join(entries), b"".join(found))
-    return records
-
-
-def _stats(index: Index) -> dict[str, bytes]:
-    """Return the stats of all files and links of the index by their paths."""
-    return {
-        f"{path}/{name}" if path else name: stat
-        for path, record in index.records.items()
-        for name, stat in record.iterate_entries()
-        if stat != DIRECTORY_STAT
-    }
 
 
 def _check_spelling(snapshot: Snapshot, todo: CheckoutPlan) -> None:

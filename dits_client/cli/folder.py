@@ -1,14 +1,22 @@
-"""`dits clone`, `push`, `pull` and `status`."""
+"""`dits clone`, `push`, `pull`, `status` and `untrack`."""
 
 import json
 from argparse import Namespace
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dits_client.cli.session import complete_name, connect, get_login, open_workspace
+from dits_client.cli.session import (
+    complete_name,
+    connect,
+    get_login,
+    open_workspace,
+    parse_paths,
+)
 from dits_client.progress import make_progress
 from dits_client.transfer.memory import keep_freed_memory
+from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from dits_client.checkout.report import CheckoutReport
@@ -89,26 +97,38 @@ def handle_status(arguments: Namespace) -> None:
     from dits_client.workspace.status import compare_folder
 
     workspace = open_workspace()
-
-    def connect() -> "Client":
-        from dits_client.server.client import Client
-
-        login = get_login(workspace.state.server)
-        return Client(login.endpoints, login.token)
-
     with make_progress(arguments.quiet) as progress:
-        report = compare_folder(workspace.root, connect, progress)
+        report = compare_folder(workspace.root, partial(_connect_late, workspace), progress)
     lines = [f"{report.repository}, {report.branch} at {report.commit[:12] or 'no commit'}"]
     for word, paths in (
         ("new", report.new),
         ("changed", report.changed),
         ("deleted", report.deleted),
+        ("untracked", report.untracked),
         ("unusable", report.unusable),
     ):
         lines += [f"  {word:8} {path}" for path in paths]
     if len(lines) == 1:
         lines.append("Nothing has changed.")
     _print_report(arguments, report, "\n".join(lines))
+
+
+def handle_untrack(arguments: Namespace) -> None:
+    """Leave files out of the next push, and keep them in the folder."""
+    from dits_client.workspace.untrack import untrack_paths
+
+    workspace = open_workspace()
+    paths = [path.rstrip("/") for path in parse_paths(workspace, arguments.paths)]
+    for path in untrack_paths(workspace.root, partial(_connect_late, workspace), paths):
+        print(f"untracked: {path}")
+    print("The next push leaves them out. They stay in this folder, and in those of others.")
+
+
+def _connect_late(workspace: Workspace) -> "Client":
+    from dits_client.server.client import Client
+
+    login = get_login(workspace.state.server)
+    return Client(login.endpoints, login.token)
 
 
 def _summarize(report: "CheckoutReport") -> str:

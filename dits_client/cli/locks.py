@@ -1,11 +1,9 @@
 """`dits lock`, `unlock`, `steal` and `locks`."""
 
 import os
-import unicodedata
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 from dits.common.v1.lock_type_pb2 import (
@@ -25,6 +23,7 @@ from dits_client.cli.session import (
     get_username,
     open_session,
     open_workspace,
+    parse_paths,
     read_password,
 )
 from dits_client.errors import ClientError, RemoteError
@@ -45,7 +44,7 @@ def handle_lock(arguments: Namespace) -> None:
     workspace = open_workspace()
     with connect_to(workspace) as (repository, _), _explain_missing_branch(workspace):
         paths, options = (
-            list(_parse_paths(workspace, arguments.paths)),
+            list(parse_paths(workspace, arguments.paths)),
             _make_options(arguments, workspace),
         )
         for response in acquire_locks(repository, paths, options):
@@ -65,7 +64,7 @@ def handle_steal(arguments: Namespace) -> None:
         ExitStack() as stack,
         _explain_missing_branch(workspace),
     ):
-        paths = list(_parse_paths(workspace, arguments.paths))
+        paths = list(parse_paths(workspace, arguments.paths))
         conflicts = find_conflicts(repository, paths, options.type)
         if not os.environ.get("DITS_TOKEN") and any(
             not held.ours for locks in conflicts.values() for held in locks
@@ -121,7 +120,7 @@ def handle_unlock(arguments: Namespace) -> None:
         mine: dict[str, list[str]] = {}
         for held in list_locks(repository, holder="me"):
             mine.setdefault(held.path, []).append(held.id)
-        paths = list(_parse_paths(workspace, arguments.paths))
+        paths = list(parse_paths(workspace, arguments.paths))
         missing = [path for path in paths if path not in mine]
         if missing:
             raise ClientError(f"you hold no lock on {', '.join(missing)}")
@@ -148,26 +147,6 @@ def _describe_lock(held: Lock) -> str:
 
 def _name_holder(held: Lock) -> str:
     return "you" if held.ours else held.holder
-
-
-def _parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
-    """Yield the repository paths of the paths that the user typed, each once."""
-    seen = set()
-    for text in given:
-        # Not resolved: the link itself is locked, and its target may be outside of the folder.
-        full = Path(os.path.abspath(text))  # noqa: PTH100
-        try:
-            path = full.relative_to(workspace.root).as_posix()
-        except ValueError:
-            raise ClientError(f'"{text}" is not in "{workspace.root}"') from None
-        if path == ".":
-            raise ClientError("the whole folder cannot be locked: name what is in it")
-        if text.endswith("/") or (full.is_dir() and not full.is_symlink()):
-            path += "/"
-        path = unicodedata.normalize("NFC", path)
-        if path not in seen:
-            seen.add(path)
-            yield path
 
 
 def _format_time(moment: Timestamp) -> str:

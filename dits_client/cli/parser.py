@@ -103,6 +103,9 @@ def _add_folder_commands(commands: Commands) -> None:
         help="overwrite local changes, and bring back missing files; new files stay",
     )
     status = _add_command(commands, "status", "folder", "Show what changed in the folder.")
+    text = "Leave ignored files out of the next push; they stay in the folders of everyone."
+    untrack = _add_command(commands, "untrack", "folder", text)
+    untrack.add_argument("paths", nargs="+", metavar="PATH")
     for command in (clone, push, pull, status):
         command.add_argument("--json", action="store_true", help="print a summary as JSON")
         command.add_argument("-q", "--quiet", action="store_true", help="print errors only")

@@ -4,6 +4,7 @@ import getpass
 import os
 import socket
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -131,6 +132,26 @@ def read_secret(prompt: str) -> str:
 def open_workspace() -> Workspace:
     """Return the dits folder of the current directory."""
     return Workspace.locate(Path.cwd())
+
+
+def parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
+    """Yield the repository paths of the paths that the user typed, each once."""
+    seen = set()
+    for text in given:
+        # Not resolved: the link itself is locked, and its target may be outside of the folder.
+        full = Path(os.path.abspath(text))  # noqa: PTH100
+        try:
+            path = full.relative_to(workspace.root).as_posix()
+        except ValueError:
+            raise ClientError(f'"{text}" is not in "{workspace.root}"') from None
+        if path == ".":
+            raise ClientError("the whole folder cannot be named: name what is in it")
+        if text.endswith("/") or (full.is_dir() and not full.is_symlink()):
+            path += "/"
+        path = unicodedata.normalize("NFC", path)
+        if path not in seen:
+            seen.add(path)
+            yield path
 
 
 def get_username(client: "Client", login: Login) -> str:

@@ -102,10 +102,11 @@ class _Push:
         self._trees = Trees(self.index.objects, lambda: repository, self._state.head)
         self._parent = bytes.fromhex(self._state.tree) or None
         self._changes: list[Change] = []
+        self._untracked = frozenset(self._state.untracked)
 
     def push(self, wanted: PushOptions) -> PushReport:
         """Push; locks that are taken for it are released at the end."""
-        tracked = TrackedPaths(self._trees.load_manifest, [self._parent])
+        tracked = TrackedPaths(self._trees.load_manifest, [self._parent], self._untracked)
         snapshot = Snapshot(self._workspace.root, self.index, self._progress.warn, tracked)
         check_snapshot(snapshot)
         head = self._repository.get_head(wanted.branch)
@@ -186,7 +187,7 @@ class _Push:
             self._changes = list(
                 compare_trees(self._trees.load_manifest, self._parent, snapshot.tree)
             )
-            check_deletions(self._workspace.root, self._changes, ())
+            check_deletions(self._workspace.root, self._changes, self._untracked)
             offer = Offer(self.index.objects, snapshot.get_os_path)
             for found in offer.iterate_unread(self._changes, read):
                 uploader.offer_pieces(found)
@@ -240,7 +241,7 @@ class _Push:
         """Make the folder follow the new commit."""
         state = self._state
         state.head, state.tree = commit_hash(proposal.commit), tree.hex()
-        state.branch = proposal.branch
+        state.branch, state.untracked = proposal.branch, []
         self._workspace.save()
         self._parent = tree
         self._save_index(recipes=False)

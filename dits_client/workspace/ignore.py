@@ -1,4 +1,4 @@
-"""`.ditsignore`: which files of the folder are not part of it.
+"""`.ditsignore`: which files of the folder are not part of it. It concerns only what is not tracked.
 
 One pattern on each line, as in `.gitignore`: `*`, `?` and `[…]`. A pattern with a slash starts at the top
 directory; one without matches at any depth. A slash at the end means directories only. `!` keeps what an
@@ -7,6 +7,10 @@ earlier line ignored. `#` starts a comment. `*` also matches slashes.
 
 import re
 from fnmatch import translate
+from pathlib import Path
+
+from dits_client.content.paths import iterate_parents
+from dits_client.errors import os_error
 
 IGNORE_FILE = ".ditsignore"
 
@@ -20,6 +24,12 @@ class IgnoreRules:
     def __bool__(self) -> bool:
         return bool(self._rules)
 
+    def cover(self, path: str) -> bool:
+        """Return whether a pattern matches a file or a directory above it."""
+        return self.matches(path, is_directory=False) or any(
+            self.matches(parent, is_directory=True) for parent in iterate_parents(path)
+        )
+
     def matches(self, path: str, is_directory: bool) -> bool:
         """Return whether to leave out a path, which is relative to the top directory."""
         name = path.rpartition("/")[2]
@@ -30,6 +40,16 @@ class IgnoreRules:
             if verdict != ignored and pattern.match(path if anchored else name):
                 ignored = verdict
         return ignored
+
+
+def read_rules(root: Path) -> IgnoreRules:
+    """Return the rules of a folder. Raises ClientError if they cannot be read."""
+    try:
+        return IgnoreRules((root / IGNORE_FILE).read_text(errors="replace"))
+    except (FileNotFoundError, IsADirectoryError):
+        return IgnoreRules("")
+    except OSError as error:
+        raise os_error(error, "read", IGNORE_FILE) from error
 
 
 def _is_rule(line: str) -> bool:

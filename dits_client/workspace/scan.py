@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dits_client.errors import ClientError, os_error
-from dits_client.workspace.ignore import IGNORE_FILE, IgnoreRules
+from dits_client.workspace.ignore import IgnoreRules, read_rules
 from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord, pack_stat
 from dits_client.workspace.tracked import NOTHING_TRACKED, TrackedPaths
 from dits_client.workspace.unusable import UnusableError, same_name_error, to_stored_name
@@ -83,7 +83,7 @@ def scan_directory(
     sentence for each entry that is not a file, directory or link: these are skipped. Raises ClientError for
     a directory that cannot be read, and for a tracked file that vanishes.
     """
-    scanner = _Scanner(_read_ignore(root), warn, tracked)
+    scanner = _Scanner(read_rules(root), warn, tracked)
     top = LocalDirectory("", str(root))
     directories = [top]
     # The list grows while it is walked.
@@ -97,15 +97,6 @@ def scan_directory(
     top.partial_files = scanner.partial_files
     top.unusable = sorted(scanner.unusable)
     return kept[::-1]
-
-
-def _read_ignore(root: Path) -> IgnoreRules:
-    try:
-        return IgnoreRules((root / IGNORE_FILE).read_text(errors="replace"))
-    except (FileNotFoundError, IsADirectoryError):
-        return IgnoreRules("")
-    except OSError as error:
-        raise os_error(error, "read", IGNORE_FILE) from error
 
 
 class _Scanner:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dits_client.content.manifest import compare_trees
 from dits_client.progress import Progress
+from dits_client.workspace.index import Index
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
@@ -28,6 +29,8 @@ class StatusReport:
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    # Files that the next push leaves out; they stay in the folder.
+    untracked: list[str] = field(default_factory=list)
     # A sentence for each name that cannot be pushed.
     unusable: list[str] = field(default_factory=list)
 
@@ -42,11 +45,12 @@ def compare_folder(
         if workspace.journal.exists():
             progress.warn("a clone or pull was interrupted: `dits pull` completes it")
         state, index = workspace.state, workspace.load_index()
-        trees = Trees(index.objects, lambda: _open_repository(connect, state), state.head)
+        trees = open_trees(workspace, index, connect)
         base = bytes.fromhex(state.tree) or None
         report = StatusReport(state.repository, state.branch, state.head)
         try:
-            tracked = TrackedPaths(trees.load_manifest, [base])
+            untracked = frozenset(state.untracked)
+            tracked = TrackedPaths(trees.load_manifest, [base], untracked)
             snapshot = Snapshot(workspace.root, index, progress.warn, tracked)
             report.unusable = snapshot.unusable
             try:
@@ -60,11 +64,18 @@ def compare_folder(
                 if change.old is None:
                     paths = report.new
                 elif change.new is None:
-                    paths = report.deleted
+                    is_untracked = change.path in untracked
+                    paths = report.untracked if is_untracked else report.deleted
                 paths.append(change.path)
         finally:
             index.close()
     return report
+
+
+def open_trees(workspace: Workspace, index: Index, connect: "Callable[[], Client]") -> Trees:
+    """Return the trees of a folder's repository; `connect` is called only if the index is lost."""
+    state = workspace.state
+    return Trees(index.objects, lambda: _open_repository(connect, state), state.head)
 
 
 def _open_repository(connect: "Callable[[], Client]", state: WorkspaceState) -> "RepositoryClient":

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -28,6 +28,8 @@ class WorkspaceState:
     # The commit that the folder is compared with, and its tree.
     head: str = ""
     tree: str = ""
+    # Files of that tree that the next push leaves out.
+    untracked: list[str] = field(default_factory=list)
 
 
 class Workspace:

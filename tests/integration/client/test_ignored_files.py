@@ -1,0 +1,103 @@
+"""Files that are tracked and match an ignore pattern, and how files leave the repository."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dits_client.errors import ClientError, ConflictError
+from dits_client.workspace.status import compare_folder
+from dits_client.workspace.untrack import untrack_paths
+from tests.support.client import Person, Run, read, write
+
+
+async def test_a_new_pattern_does_not_concern_what_is_tracked(ada: Person, film: str) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(one, {"cache/a": b"1", "cache/deep/b": b"2", "x.tmp": b"3"})
+    await ada.push("one", film)
+    await ada.clone(film, "two")
+    write(one, {".ditsignore": b"cache/\n*.tmp\n", "cache/new": b"4", "cache/deep/new": b"5"})
+    write(one, {"other/cache/c": b"6", "y.tmp": b"7"})
+    assert await ada.changes("one") == [".ditsignore"]
+    await ada.push("one")
+    assert (await ada.pull("two")).removed == 0
+    assert (two / "cache" / "a").read_bytes() == b"1"
+    # It is tracked as before: changes and deletions go on their way.
+    write(two, {"cache/a": b"11", "cache/deep/b": None, "x.tmp": b"33", "cache/mine": b"8"})
+    assert await ada.changes("two") == ["cache/a", "cache/deep/b", "x.tmp"]
+    await ada.push("two")
+    await ada.pull("one")
+    assert (one / "cache" / "a").read_bytes() == b"11"
+    assert (one / "cache" / "deep" / "new").read_bytes() == b"5"
+    assert await ada.changes("one") == []
+    # The index may be lost: the server knows what is tracked.
+    (one / ".dits" / "index").unlink()
+    assert not (await ada.push("one")).pushed
+
+
+async def test_untracked_files_stay_in_the_folders_of_everyone(ada: Person, film: str) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(one, {"cache/a": b"1", "cache/b": b"2", "cache/c": b"3", "keep": b"4"})
+    await ada.push("one", film)
+    await ada.clone(film, "two")
+
+    async def untrack(*paths: str) -> list[str]:
+        return await asyncio.to_thread(untrack_paths, one, lambda: ada.client, paths)
+
+    with pytest.raises(ClientError, match='"cache/a" is not ignored'):
+        await untrack("cache")
+    write(one, {".ditsignore": b"cache/\n"})
+    with pytest.raises(ClientError, match='"cache/none" is not tracked'):
+        await untrack("cache/a", "cache/none")
+    assert await ada.changes("one") == [".ditsignore"]
+    assert await untrack("cache") == ["cache/a", "cache/b", "cache/c"]
+    report = await asyncio.to_thread(compare_folder, one, lambda: ada.client)
+    assert (report.untracked, report.deleted) == (["cache/a", "cache/b", "cache/c"], [])
+    assert (await ada.push("one")).changed == 4
+    assert read(one).keys() == {".ditsignore", "cache/a", "cache/b", "cache/c", "keep"}
+    assert await ada.changes("one") == []
+    write(two, {"cache/a": b"an edit that nobody shall lose", "cache/c": None})
+    report_of_pull = await ada.pull("two")
+    assert (report_of_pull.files, report_of_pull.removed) == (1, 0)
+    assert (two / "cache" / "a").read_bytes() == b"an edit that nobody shall lose"
+    assert (two / "cache" / "b").read_bytes() == b"2"
+    assert await ada.changes("two") == []
+    await ada.clone(film, "three")
+    assert read(ada.home / "three").keys() == {".ditsignore", "keep"}
+    assert not (await ada.push("two")).pushed
+
+
+async def test_an_untracked_file_gives_way_only_if_it_was_not_changed(
+    ada: Person, film: str
+) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(one, {"cache": b"1", "logs": b"2"})
+    await ada.push("one", film)
+    await ada.clone(film, "two")
+    write(one, {".ditsignore": b"cache\nlogs\n"})
+    await asyncio.to_thread(untrack_paths, one, lambda: ada.client, ["cache", "logs"])
+    await ada.push("one")
+    # Folders take the places of both files.
+    write(one, {".ditsignore": None, "cache": None, "logs": None})
+    write(one, {"cache/x": b"3", "logs/x": b"4"})
+    await ada.push("one")
+    write(one, {".ditsignore": b"cache\nlogs\n"})
+    await ada.push("one")
+    write(two, {"logs": b"changed"})
+    with pytest.raises(ConflictError) as caught:
+        await ada.pull("two")
+    assert caught.value.paths == ["logs"]
+    await ada.pull("two", force=True)
+    assert read(two) == read(one)
+
+
+async def test_untracking_by_command(run: Run, film_folder: object) -> None:
+    assert "is not ignored" in await run("untrack", "shots/b", fails=True)
+    assert "the whole folder" in await run("untrack", ".", fails=True)
+    write(film_folder, {".ditsignore": b"shots/\n"})  # type: ignore[arg-type]
+    assert (await run("untrack", "shots")).startswith("untracked: shots/b\n")
+    assert "untracked shots/b" in await run("status")
+    assert "2 changed" in await run("push")
+    assert "Nothing has changed." in await run("status")
+    assert (await run("ls")).split()[2::3] == [".ditsignore", "a"]
