@@ -17,6 +17,7 @@ from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.unusable import join_sentences
 from shared.formats.canonical import EMPTY_HASH, FormatError
 from shared.formats.commits import check_commit, check_message
+from shared.formats.limits import MAX_DEPTH
 from shared.formats.manifests import MAX_MANIFEST_BYTES, MAX_NAME_BYTES
 
 # The fewest bytes of an entry without its name: those of an empty file or a directory, of another file.
@@ -56,6 +57,10 @@ def check_snapshot(snapshot: Snapshot) -> None:
     if snapshot.unusable:
         raise ClientError(f"nothing was pushed:{join_sentences(snapshot.unusable)}")
     for directory in snapshot.directories:
+        if directory.path and directory.path.count("/") + 2 > MAX_DEPTH:
+            raise ClientError(
+                f'the folder "{directory.path}" is too deep: at most {MAX_DEPTH} may be in one another'
+            )
         if _measure_manifest(directory) > MAX_MANIFEST_BYTES:
             path = directory.path or "."
             raise ClientError(f'the folder "{path}" has too many entries: divide it')

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from dits_client.errors import ClientError
+from dits_client.push.refusals import check_snapshot
 from dits_client.workspace.ignore import IgnoreRules
 from dits_client.workspace.index import DIRECTORY_STAT, Index
 from dits_client.workspace.scan import scan_directory
+from dits_client.workspace.snapshot import Snapshot
+from shared.formats.limits import MAX_DEPTH
 from tests.support.snapshots import OLD, list_leaves, take_snapshot, write_old_files
 
 
@@ -142,6 +145,14 @@ def test_paths_beyond_the_limit_are_named_and_left_out(tmp_path: Path) -> None:
     assert snapshot.files == 1
     (told,) = snapshot.unusable
     assert "is longer than 1024 bytes" in told
+
+
+def test_folders_beyond_the_limit_are_refused_before_a_file_is_read(tmp_path: Path) -> None:
+    write_old_files(tmp_path, {"d/" * (MAX_DEPTH - 1) + "x": b"1"})
+    check_snapshot(Snapshot(tmp_path, Index()))
+    write_old_files(tmp_path, {"d/" * MAX_DEPTH + "x": b"1"})
+    with pytest.raises(ClientError, match="is too deep: at most 256"):
+        check_snapshot(Snapshot(tmp_path, Index()))
 
 
 def test_missing_and_unreadable_folders_are_errors(tmp_path: Path) -> None:
