@@ -184,8 +184,12 @@ async def test_a_tree_that_means_harm_finds_no_way_out(api: Api, ada: Person) ->
 
 
 @pytest.mark.parametrize("path", [".dits/state.json", "sub/.Dits/state.json"])
-async def test_a_tree_may_not_bring_the_clients_own_files(api: Api, ada: Person, path: str) -> None:
+async def test_a_tree_may_not_bring_the_clients_own_files(
+    api: Api, ada: Person, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repository = await api.repository(ada.account, "hostile")
+    # The tree of a server that does not refuse it.
+    monkeypatch.setattr("shared.formats.manifests.CLIENT_FOLDER", "")
     await trees.save(api, ada.account, repository, {path: b"{}", "a": b"1"})
     with pytest.raises(ClientError, match="reserved for the client"):
         await ada.clone("ada/hostile", "two")
