@@ -34,7 +34,7 @@ demo: $(VENV)/.run ## Push, edit, push again and clone FOLDER= with a throw-away
 test: $(VENV)/.dev ## Run the tests (real PostgreSQL, real channels; under five minutes)
 	@$(BIN)/pytest -n 2
 
-soak: $(VENV)/.dev ## Run the long tests
+soak: $(VENV)/.dev ## Run the long tests; FUZZ_CALLS= and FUZZ_SEED= say how many calls the fuzzer makes, and which
 	@$(BIN)/pytest -m soak --timeout 3600
 
 check: $(VENV)/.dev ## Lint, types, protos, imports, generated files

@@ -145,7 +145,9 @@ class Witness:
     refusals: int = 0
 
     def percentile(self, share: float) -> float:
-        """Returns the seconds that this share of the calls stayed below."""
+        """Returns the seconds that this share of the calls stayed below; 0 if there was no time for any."""
+        if not self.waits:
+            return 0.0
         ordered = sorted(self.waits)
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 

@@ -243,7 +243,7 @@ def _measure_on(case: Case, server: Server) -> list[str]:
         f"{usage.seconds * 1e6 / size:,.1f}",
         f"{usage.peak_bytes / 1e6:,.0f}",
         f"{witness.percentile(0.99):.2f}",
-        f"{max(witness.waits):.2f}",
+        f"{max(witness.waits, default=0):.2f}",
         f"{witness.refusals} of {len(witness.waits)}",
     ]
 

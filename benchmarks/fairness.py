@@ -187,7 +187,7 @@ def _measure(witness: Witness, server: Server, work: Callable[[], None]) -> list
         f"{time.perf_counter() - begun:.1f}",
         f"{witness.percentile(0.5) * 1000:.0f}",
         f"{witness.percentile(0.99) * 1000:.0f}",
-        f"{max(witness.waits) * 1000:.0f}",
+        f"{max(witness.waits, default=0) * 1000:.0f}",
         f"{witness.refusals} of {len(witness.waits)}",
         f"{usage.seconds:.1f}",
         f"{usage.peak_bytes / 1e6:.0f}",
