@@ -96,6 +96,11 @@ ALTER TABLE commits ALTER COLUMN generation DROP DEFAULT;
 ALTER TABLE commits ADD COLUMN changed_paths BYTEA;
 CREATE INDEX idx_commits_unfiltered ON commits (repo_id, hash) WHERE changed_paths IS NULL;
 
+-- Statistics know nothing of a repository that is younger than they are: the planner believes it has one row, and
+-- reads all of its rows by any index that begins with repo_id. Without statistics it assumes some, and takes the key.
+ALTER TABLE commits ALTER COLUMN repo_id SET STATISTICS 0;
+ALTER TABLE manifests ALTER COLUMN repo_id SET STATISTICS 0;
+
 -- The time zones of author and committer, in minutes east of UTC. They are part of the commit's hash.
 ALTER TABLE commits
     ADD COLUMN author_offset_minutes SMALLINT NOT NULL DEFAULT 0

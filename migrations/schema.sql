@@ -1146,6 +1146,7 @@ CREATE TABLE public.commits (
     CONSTRAINT commits_committer_offset_minutes_check CHECK (((committer_offset_minutes >= '-1439'::integer) AND (committer_offset_minutes <= 1439))),
     CONSTRAINT commits_generation_check CHECK ((generation >= 0))
 );
+ALTER TABLE ONLY public.commits ALTER COLUMN repo_id SET STATISTICS 0;
 
 CREATE TABLE public.dead_letter_jobs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1279,6 +1280,7 @@ CREATE TABLE public.manifests (
     depth integer DEFAULT 1 NOT NULL,
     path_bytes integer DEFAULT 0 NOT NULL
 );
+ALTER TABLE ONLY public.manifests ALTER COLUMN repo_id SET STATISTICS 0;
 ALTER TABLE ONLY public.manifests ALTER COLUMN content SET STORAGE EXTERNAL;
 
 COMMENT ON COLUMN public.manifests.commit_hash IS 'the commit that first brought it; others may share it';

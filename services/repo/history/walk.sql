@@ -15,12 +15,12 @@ WITH RECURSIVE start AS MATERIALIZED (
     SELECT start.*, TRUE AS is_inside FROM start, floor WHERE start.generation > floor.generation
     UNION
     SELECT c.*, c.generation > floor.generation
-    FROM reached r CROSS JOIN floor CROSS JOIN LATERAL (
+    FROM reached r CROSS JOIN floor CROSS JOIN LATERAL unnest(r.parent_hashes) p CROSS JOIN LATERAL (
         SELECT hash, parent_hashes, tree_hash, generation, changed_paths,
                250 + 66 * cardinality(parent_hashes) + octet_length(message)
                + octet_length(author_name) + octet_length(author_email)
                + octet_length(committer_name) + octet_length(committer_email)
-        FROM commits WHERE repo_id = $1 AND hash = ANY (r.parent_hashes) OFFSET 0
+        FROM commits WHERE repo_id = $1 AND hash = p OFFSET 0
     ) c
     WHERE r.is_inside
 )

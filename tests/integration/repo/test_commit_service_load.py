@@ -166,3 +166,15 @@ async def test_a_page_of_a_path_may_be_empty(api: Api, monkeypatch: pytest.Monke
     with refused(StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"):
         await api.commits.ListCommits(request, metadata=ada.auth)
     assert first in [commit for page in pages for commit in page]
+
+
+async def test_a_repository_younger_than_the_statistics_is_walked_by_its_key(api: Api) -> None:
+    ada = await api.account()
+    old, young = await api.repository(ada), await api.repository(ada)
+    await push_line(api, ada, old)
+    await api.fetch("ANALYZE commits")
+    history, _ = await push_line(api, ada, young)
+    arguments = (young.id, [list(history.commits)[-1]], 100, 400)
+    plan = await api.fetch(f"EXPLAIN {walk.Q.window}", *arguments)
+    indexes = {word for row in plan for word in row[0].split() if word.startswith("idx_")}
+    assert not indexes, "\n".join(row[0] for row in plan)
