@@ -19,7 +19,8 @@ MISSING = "/dits.chunk.v1.ChunkService/FindMissingChunks"
 SMALL = b"small" * 20
 
 
-async def _store(target: Target, data: bytes) -> bytes:
+async def store(target: Target, data: bytes) -> bytes:
+    """Uploads a chunk; returns its hash."""
     digest = blake3(data).digest()
     await upload(target.api, target.world.ada, target.world.repository, {digest: data})
     return digest
@@ -132,7 +133,7 @@ async def one_hash_10_000_times(target: Target) -> str:
 
 @bomb("OK")
 async def one_small_chunk_10_000_times(target: Target) -> str:
-    digest = await _store(target, SMALL)
+    digest = await store(target, SMALL)
     request = pb.DownloadChunksRequest(
         repository=target.world.repository.id, hashes=digest * 10_000
     )
@@ -141,7 +142,7 @@ async def one_small_chunk_10_000_times(target: Target) -> str:
 
 @bomb("OK")
 async def ranges_10_000(target: Target) -> str:
-    digest = await _store(target, SMALL)
+    digest = await store(target, SMALL)
     request = pb.DownloadChunksRequest(
         repository=target.world.repository.id,
         hashes=digest * 10_000,

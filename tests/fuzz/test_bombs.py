@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 import tests.fuzz.chunk_bombs
+import tests.fuzz.limit_bombs
 import tests.fuzz.push_bombs
 import tests.fuzz.stream_bombs
 import tests.fuzz.unary_bombs  # noqa: F401  the cases add themselves

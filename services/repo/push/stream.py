@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -167,9 +167,9 @@ def _mismatch(part: str, error: FormatError, name: str) -> DomainError:
     return invalid_field(f"{part}.{error.field}", where + error.description)
 
 
-def _updates(updates: Iterable[pb.RefUpdate]) -> list[BranchUpdate]:
+def _updates(updates: Sequence[pb.RefUpdate]) -> list[BranchUpdate]:
+    validation.count("refs.updates", updates, MAX_UPDATES)
     moves = [_update(update) for update in updates]
-    validation.count("refs.updates", moves, MAX_UPDATES)
     if len({move.branch for move in moves}) < len(moves):
         raise invalid_field("refs.updates", "must name each ref once")
     return sorted(moves, key=lambda move: move.branch.encode())
