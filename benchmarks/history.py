@@ -40,6 +40,7 @@ from benchmarks.history_world import (
     LEAVES,
     BuiltCommit,
     build_commits,
+    cut_pushes,
     make_changes,
     make_dense_changes,
 )
@@ -175,8 +176,7 @@ async def fill(
     """Pushes the history, and waits until every commit has its filter."""
     started = time.perf_counter()
     expected = ""
-    for at in range(0, len(built), PUSHED_AT_ONCE):
-        some = built[at : at + PUSHED_AT_ONCE]
+    for some in cut_pushes(built, PUSHED_AT_ONCE):
         await bench.push(some, expected)
         expected = some[-1].hash
     print(f"{len(built)} commits pushed in {time.perf_counter() - started:.1f} s")

@@ -159,3 +159,18 @@ def build_commits(changes: Sequence[Change]) -> list[BuiltCommit]:
         states.append(state)
         built.append(BuiltCommit(commit_hash(content), content, brought))
     return built
+
+
+def cut_pushes(built: Sequence[BuiltCommit], at_least: int) -> Iterator[list[BuiltCommit]]:
+    """Yields the history in parts that are pushed one by one: the last of each reaches all before it."""
+    part: list[BuiltCommit] = []
+    ends: set[str] = set()
+    for commit in built:
+        part.append(commit)
+        ends.difference_update(parent.hex() for parent in commit.content.parent_hashes)
+        ends.add(commit.hash)
+        if len(part) >= at_least and len(ends) == 1:
+            yield part
+            part = []
+    if part:
+        yield part
