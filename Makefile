@@ -37,10 +37,11 @@ test: $(VENV)/.dev ## Run the tests (real PostgreSQL, real channels; under five 
 soak: $(VENV)/.dev ## Run the long tests; FUZZ_CALLS= and FUZZ_SEED= say how many calls the fuzzer makes, and which
 	@$(BIN)/pytest -m soak --timeout 3600
 
-check: $(VENV)/.dev ## Lint, types, protos, imports, generated files
+check: $(VENV)/.dev ## Lint, types, protos, imports, sizes, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/python -m tests.support.shape
 	@$(BIN)/lint-imports --no-logo >.import-linter.log 2>&1 || { cat .import-linter.log; exit 1; }
 	@rm -f .import-linter.log
 	@$(BIN)/buf lint

@@ -1,10 +1,8 @@
 """What a byte costs: inputs made to cost much, and what the server's process spends on them.
 
-    python -m benchmarks.cost_per_byte [--checkout FOLDER] [--only WORDS]
+    python -m benchmarks.cost_per_byte [--checkout FOLDER, another state with its own environment] [--only WORDS]
 
-FOLDER is a checkout of another state, with a virtual environment of its own, whose server is measured.
-Printed are, for each input, the bytes sent, the processor time and the peak of memory that they cost, and
-what another caller saw meanwhile.
+It prints the bytes sent, the processor time, the peak of memory, and what another caller saw meanwhile.
 """
 
 from __future__ import annotations

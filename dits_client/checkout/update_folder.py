@@ -1,6 +1,6 @@
 """The steps of clone and pull: they bring a folder from one commit to another."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 
 from dits.repo.v1.manifest_pb2 import Entry
@@ -73,8 +73,7 @@ class FolderUpdate:
         upstream = list(compare_trees(self._trees.load_manifest, base, tree))
         local = list(compare_trees(self._trees.load_manifest, base, snapshot.tree))
         interrupted = InterruptedCheckouts(again, self._list_written(base))
-        has_removals = any(change.new is None for change in upstream)
-        ignored = self._fetch_ignore_rules(tree) if has_removals else IgnoreRules("")
+        ignored = self._fetch_ignore_rules(tree, upstream)
         todo = make_plan(
             upstream, local, force=force, interrupted=interrupted, is_ignored=ignored.cover
         )
@@ -92,16 +91,20 @@ class FolderUpdate:
             self._progress,
         )
         written = apply_plan(site, todo)
-        if todo.untracked:
-            count = len(todo.untracked)
-            self._progress.warn(f"{count} ignored files are no longer tracked, and stay here")
+        self._tell_of_untracked(len(todo.untracked))
         changed = {change.path for change in local} - todo.same
         known = {path: stat for path, stat in found.items() if path not in changed}
         self._settle(commit, tree, known | written.stats)
         return self._report(todo, written)
 
-    def _fetch_ignore_rules(self, tree: bytes) -> IgnoreRules:
-        """Return the ignore rules that a tree brings."""
+    def _tell_of_untracked(self, count: int) -> None:
+        if count:
+            self._progress.warn(f"{count} ignored files are no longer tracked, and stay here")
+
+    def _fetch_ignore_rules(self, tree: bytes, upstream: Sequence[Change]) -> IgnoreRules:
+        """Return the ignore rules that a tree brings; none if nothing is removed."""
+        if all(change.new is not None for change in upstream):
+            return IgnoreRules("")
         entry = parse_entries(self._trees.load_manifest(tree)).get(IGNORE_FILE)
         if entry is None or not 0 < entry.file.size <= MAX_IGNORE_BYTES:
             return IgnoreRules("")
