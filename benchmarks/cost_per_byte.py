@@ -1,6 +1,6 @@
 """What a byte costs: inputs made to cost much, and what the server's process spends on them.
 
-    python -m benchmarks.cost_per_byte [--checkout FOLDER, another state with its own environment] [--only WORDS]
+    python -m benchmarks.cost_per_byte [--checkout OTHER_STATE_WITH_ITS_VENV] [--only WORDS]
 
 It prints the bytes sent, the processor time, the peak of memory, and what another caller saw meanwhile.
 """

@@ -62,7 +62,9 @@ class Chain:
         self.limits = limits
         self.cell = cell
         self.strict = strict
+        self.entrance = SlotGroup(limits.max_calls, limits.max_calls)
         self.slots = SlotGroup(limits.max_calls, limits.max_calls_each)
+        self.anonymous_slots = SlotGroup(limits.max_calls // 2, limits.max_calls_each)
         self.large_slots = SlotGroup(limits.max_large_calls, limits.max_large_calls_each)
         # Access checks by the other services; health checks and reflection.
         self.quiet_slots = SlotGroup(limits.max_calls, limits.max_calls)
@@ -135,7 +137,8 @@ class _Rpc:
         """Judges the credential, reads the first message and holds the call against its policy."""
         await self.admission.identify(call)
         if call.caller_id is not None and call.slot is not None:
-            call.slot.move(call.caller_id)
+            large = self.policy.large_messages
+            call.slot.move(self.chain.large_slots if large else self.chain.slots, call.caller_id)
         limits = self.chain.limits
         large = self.policy.large_messages
         size = limits.max_stream_message_bytes if large else limits.max_message_bytes
@@ -148,9 +151,10 @@ class _Rpc:
         chain = self.chain
         if self.policy is INFRASTRUCTURE:
             return chain.infrastructure_slots.take(call.peer_ip)
-        if self.policy.large_messages:
-            return chain.large_slots.take(call.peer_ip)
-        return (chain.quiet_slots if self.policy.quiet else chain.slots).take(call.peer_ip)
+        if self.policy.quiet:
+            return chain.quiet_slots.take(call.peer_ip)
+        group = chain.anonymous_slots if call.token is None else chain.entrance
+        return group.take(call.peer_ip)
 
     def _translate(self, error: Exception) -> DomainError:
         failure = boundary.translate(error)

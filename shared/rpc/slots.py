@@ -1,8 +1,9 @@
 """Slots: how many calls may be under way at once, in all and for each caller.
 
-A call begins in the slots of its peer's address. Once its credential is good it moves to the slots of its
-account, so callers behind one proxy share nothing but the moment in which they are not known yet. Health
-checks and reflection have slots of their own: they work when everything else is busy.
+While its credential is judged a call stands in the entrance, then in a slot of its account. Calls without
+a credential have slots by address, apart from those of accounts: whatever strangers do, behind the same
+proxy or elsewhere, they take nothing from them. Health checks and reflection have slots of their own, too:
+they work when everything else is busy.
 """
 
 from __future__ import annotations
@@ -33,10 +34,19 @@ class SlotGroup:
         """Returns a slot. Raises SERVER_BUSY, naming the limit, if there is none left."""
         if self.taken >= self.most:
             raise server_busy("the server has too many calls under way", RETRY_SECONDS, self.most)
-        slot = Slot(self, holder)
-        slot.occupy(holder)
+        if self.taken_by[holder] >= self.most_each:
+            text = "you have too many calls under way"
+            raise server_busy(text, RETRY_SECONDS, self.most_each)
         self.taken += 1
-        return slot
+        self.taken_by[holder] += 1
+        return Slot(self, holder)
+
+    def leave(self, holder: object) -> None:
+        """Counts one call less."""
+        self.taken -= 1
+        self.taken_by[holder] -= 1
+        if self.taken_by[holder] <= 0:
+            del self.taken_by[holder]
 
 
 class Slot:
@@ -45,30 +55,17 @@ class Slot:
     __slots__ = ("_group", "_holder")
 
     def __init__(self, group: SlotGroup, holder: object) -> None:
-        self._group = group
+        self._group: SlotGroup | None = group
         self._holder = holder
 
-    def occupy(self, holder: object) -> None:
-        """Counts the call for `holder`. Raises SERVER_BUSY if that has too many already."""
-        taken_by = self._group.taken_by
-        if taken_by[holder] >= self._group.most_each:
-            text = "you have too many calls under way"
-            raise server_busy(text, RETRY_SECONDS, self._group.most_each)
-        taken_by[holder] += 1
-
-    def move(self, holder: object) -> None:
-        """Counts the call for another holder from now on. Raises as `occupy` does."""
-        self.occupy(holder)
-        self._leave()
-        self._holder = holder
+    def move(self, group: SlotGroup, holder: object) -> None:
+        """Counts the call there from now on. Raises SERVER_BUSY if there is no slot left."""
+        group.take(holder)
+        self.free()
+        self._group, self._holder = group, holder
 
     def free(self) -> None:
-        """Gives the slot back, once."""
-        self._leave()
-        self._group.taken -= 1
-
-    def _leave(self) -> None:
-        taken_by = self._group.taken_by
-        taken_by[self._holder] -= 1
-        if taken_by[self._holder] <= 0:
-            del taken_by[self._holder]
+        """Gives the slot back."""
+        if self._group is not None:
+            self._group.leave(self._holder)
+            self._group = None

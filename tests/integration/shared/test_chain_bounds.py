@@ -13,7 +13,7 @@ from dits.chunk.v1.chunk_service_pb2 import DownloadChunksRequest
 from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.lock.v1.lock_service_pb2 import WatchRequest
 from dits.repo.v1.commit_service_pb2 import PushHeader, PushRequest
-from dits.repo.v1.repository_service_pb2 import ListRepositoriesRequest
+from dits.repo.v1.repository_service_pb2 import ListRepositoriesRequest, Visibility
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -26,6 +26,7 @@ from tests.support.raw_calls import call_raw
 from tests.support.rpcs import rpcs
 
 PUSH = "/dits.repo.v1.CommitService/Push"
+LOGIN = "/dits.auth.v1.SessionService/Login"
 GET_ME = "/dits.auth.v1.AccountService/GetMe"
 NEED_CREDENTIAL = [rpc.path for rpc in rpcs() if not (rpc.access.anonymous or rpc.access.quiet)]
 
@@ -106,6 +107,22 @@ async def test_each_caller_has_its_own_calls(api: Api) -> None:
     async with asyncio.timeout(10):
         while not await _watches(api, shelf):
             pass
+
+
+async def test_calls_without_a_credential_take_nothing_from_accounts(api: Api) -> None:
+    """From the same address, as behind one proxy: calls that never send, and open streams."""
+    ada = await api.account()
+    public = await api.repository(ada, visibility=Visibility.VISIBILITY_PUBLIC)
+    watches = [api.locks.Watch(WatchRequest(repository=public.id)) for _ in range(20)]
+    told = await asyncio.gather(*(watch.read() for watch in watches), return_exceptions=True)
+    assert sum(isinstance(error, grpc.aio.AioRpcError) for error in told) == 12
+    own = api.locks.Watch(WatchRequest(repository=public.id), metadata=ada.auth)
+    await own.read()
+    silent = [asyncio.ensure_future(open_call(api, LOGIN)) for _ in range(20)]
+    await api.accounts.GetMe(GetMeRequest(), metadata=ada.auth)
+    for call in (*watches, own):
+        call.cancel()
+    await asyncio.gather(*silent, return_exceptions=True)
 
 
 async def _watches(api: Api, shelf: Shelf) -> bool:
