@@ -21,6 +21,8 @@ from shared.rpc.byte_budget import ByteBudget
 _WINDOW = 2000
 _MESSAGE_BYTES = 1 << 20
 _MESSAGE_FAILURES = 1000
+# As read, as encoded, and as gRPC sends it.
+_COPIES = 3
 # Messages that are read and verified ahead of the one that is being sent.
 _MESSAGES_AHEAD = 3
 
@@ -99,7 +101,7 @@ def _resolve_positions(
 
 def _size_of(group: Iterable[Piece]) -> int:
     """Returns the bytes that a message of these pieces holds, at most."""
-    return sum(max(piece.extent.size, piece.extent.length) for piece in group)
+    return _COPIES * sum(max(piece.extent.size, piece.extent.length) for piece in group)
 
 
 def _split_pieces(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
