@@ -54,7 +54,7 @@ async def create_repository(connection: Connection, call: Call, new: NewReposito
     if owner.cell != new.cell:
         raise wrong_cell(owner.cell, new.cell)
     if owner.permission < Permission.ADMIN:
-        raise permission_missing("to create repositories there")
+        raise permission_missing(Permission.ADMIN.name, Permission(owner.permission).name)
     repository_id = await _insert_repository(connection, new, owner)
     await connection.execute(
         *Q.bind.insert_settings(
