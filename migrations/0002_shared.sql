@@ -23,7 +23,7 @@ CREATE EXTENSION IF NOT EXISTS btree_gist;
 -- Jobs
 -- -----------------------------------------------------------------------------
 
--- lease_token names one claim of a job: whoever renews or finishes it must present the token, so a worker
+-- lease_token names one claim of a job: who renews or finishes it must present the token, so a worker
 -- that slept through its lease can change nothing. repo_id and requested_by say who may read and cancel
 -- it. dedup_key folds requests for the same work into the one that is still waiting.
 ALTER TABLE jobs

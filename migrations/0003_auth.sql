@@ -49,7 +49,7 @@ ALTER TABLE teams
 CREATE UNIQUE INDEX teams_org_id_name_key ON teams (org_id, lower(name));
 
 -- One row per name that a user or an organisation goes by: the first part of `owner/repository`.
--- namespaces_pkey is the constraint that means "name taken", whoever has it.
+-- namespaces_pkey is the constraint that means "name taken", by a user or an organisation.
 CREATE TABLE namespaces (
     name_key TEXT COLLATE "C" PRIMARY KEY,
     owner_type TEXT NOT NULL CHECK (owner_type IN ('user', 'organization')),

@@ -17,7 +17,7 @@
 -- -----------------------------------------------------------------------------
 
 -- A deleted repository keeps its rows for the undo period and frees its name; undoing meets
--- repositories_owner_name_key if somebody took it meanwhile.
+-- repositories_owner_name_key if another repository took it meanwhile.
 ALTER TABLE repositories
     DROP CONSTRAINT repositories_owner_type_owner_id_name_key,
     ALTER COLUMN name TYPE TEXT COLLATE "C",
@@ -72,7 +72,7 @@ COMMENT ON COLUMN manifests.commit_hash IS 'the commit that first brought it; ot
 COMMENT ON COLUMN manifests.parent_hash IS 'the same directory in the parent of that commit';
 
 -- Every head and tag reaches a commit, every commit its tree. The collector of unreachable history runs
--- into these keys, and not into a race, when somebody makes a branch where it is about to delete.
+-- into these keys, and not into a race, when a branch is made where it is about to delete.
 ALTER TABLE commits
     ADD CONSTRAINT commits_tree_fkey
         FOREIGN KEY (repo_id, tree_hash) REFERENCES manifests (repo_id, hash);

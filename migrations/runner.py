@@ -44,7 +44,7 @@ async def migrate(
     """Bring the database up to date and return the files that this call applied.
 
     Each step is one transaction with the row that records it. Steps are taken in turns under a
-    transaction-scoped advisory lock, which works through PgBouncer too, and every turn reads anew what
+    transaction-scoped advisory lock, which works through PgBouncer too, and every turn reads again what
     has been applied: processes that migrate at the same time share the work. Raises MigrationError when
     the database does not fit the files, or a file fails; the steps before it stay.
     """

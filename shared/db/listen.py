@@ -1,4 +1,4 @@
-"""The process's one LISTEN connection. Notifications are hints: whoever relies on one also polls."""
+"""The process's one LISTEN connection. Notifications are hints: code that relies on one also polls."""
 
 from __future__ import annotations
 

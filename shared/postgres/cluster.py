@@ -83,7 +83,7 @@ def default_settings(*, durable: bool) -> dict[str, str]:
         "random_page_cost": "1.1",
         # Our statements take milliseconds; compiling one would take longer.
         "jit": "off",
-        # Reserved huge pages belong to whoever reserved them.
+        # Reserved huge pages belong to the program that reserved them.
         "huge_pages": "off",
         # Timestamps do not depend on the workstation's zone.
         "timezone": "UTC",

@@ -83,7 +83,7 @@ class EmbeddedPostgres:
     def start(self) -> str:
         """Serve the cluster, made first when absent; return the DSN once it accepts connections.
 
-        After the postmaster's death, starting again keeps the port unless somebody has taken it.
+        After the postmaster's death, starting again keeps the port unless another program has taken it.
         """
         if sys.platform != "linux":
             raise EmbeddedPostgresError(

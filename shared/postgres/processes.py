@@ -48,7 +48,7 @@ def forget_predecessor(cluster: Path) -> None:
     """Remove the status file of a dead postmaster before it is taken for that of a living one.
 
     PostgreSQL looks at the pid alone, which by now may be that of a zombie or, after a reboot, of
-    any program. Only what might be a server (somebody's own `pg_ctl start`) is left to its check.
+    any program. Only what might be a server (a user's own `pg_ctl start`) is left to its check.
     """
     if (status := read_status(cluster)) and _title(Path("/proc", os.fsdecode(status[0]))):
         return
@@ -56,7 +56,7 @@ def forget_predecessor(cluster: Path) -> None:
 
 
 def _members(name: str) -> dict[int, bytes]:
-    """The title of every living process of this cluster, whoever started it."""
+    """The title of every living process of this cluster, whatever started it."""
     titles = {int(path.name): _title(path) for path in Path("/proc").glob("[0-9]*")}
     return {pid: title for pid, title in titles.items() if name.encode() in title}
 

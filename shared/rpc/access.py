@@ -47,7 +47,7 @@ class RemoteAccess:
         if asking is None:
             asking = self._asking[key] = asyncio.create_task(self._ask(key))
             asking.add_done_callback(partial(self._asked, key))
-        # The question is shared: whoever gives up waiting does not end it for the others.
+        # The question is shared: a caller that gives up waiting does not end it for the others.
         return await asyncio.shield(asking)
 
     def _drop_answers(self, changed: UUID | None) -> None:

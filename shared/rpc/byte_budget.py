@@ -10,7 +10,7 @@ from typing import Self
 
 from shared.errors import server_busy
 
-# One caller may hold this share of the budget.
+# One caller may hold a quarter of the budget.
 SHARE = 4
 # How long a call waits for bytes.
 WAIT_SECONDS = 10.0
@@ -20,8 +20,8 @@ RETRY_SECONDS = 5.0
 class ByteBudget:
     """Bytes that may be held at once, in all and by one caller.
 
-    Who asks for more than is free waits in turn for a while and is then refused. One item that is larger
-    than a share is let in by itself.
+    A call that asks for more than is free waits in turn for a while and is then refused. One item that is
+    larger than a share is let in by itself. A holder may have one `share`-th of `most`.
     """
 
     def __init__(self, most: int, wait_seconds: float | None = None, share: int = SHARE) -> None:

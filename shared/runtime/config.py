@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     max_large_calls_each: PositiveInt = Field(32, description="such calls of one account")
     held_bytes: PositiveInt = Field(
         1 << 30,
-        description="memory for what is read ahead for callers or received from them, per service, "
+        description="memory for chunks that are read ahead for callers or received from them, "
         "bytes; one account may hold a quarter",
     )
     push_memory_bytes: PositiveInt = Field(

@@ -173,7 +173,7 @@ async def test_a_push_sees_that_a_claim_went_while_it_waited(
 async def test_a_claim_that_appears_while_a_push_waits_is_missing(
     conn: Connection, other: Connection
 ) -> None:
-    """Deleted and claimed anew: the row that was waited for is gone, so the chunk is missing."""
+    """Deleted and claimed again: the row that was waited for is gone, so the chunk is missing."""
     repo = await add_repo(conn)
     await add_chunks(conn, repo, ["a"])
     renewal = other.transaction()

@@ -1,4 +1,4 @@
-"""Request ids belong to whoever used them: a session counts as its user, a token as itself."""
+"""Request ids belong to the caller that used them: a session counts as its user, a token as itself."""
 
 from __future__ import annotations
 
