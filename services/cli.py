@@ -21,6 +21,7 @@ from shared.db.pool import UNREACHABLE
 from shared.postgres.embedded import EmbeddedPostgresError
 from shared.runtime import config, logs
 from shared.runtime.config import ConfigError, Settings
+from shared.runtime.metrics_endpoint import metrics_endpoint
 from shared.runtime.process import serve_until_signal
 from shared.runtime.server_key import ServerKey
 from shared.server import Runtime, StartError
@@ -87,8 +88,9 @@ async def _serve_one(settings: Settings, name: str) -> None:
     service = SERVICES[name]
     where = addresses(settings, service.NEEDS)
     server = await service.build(Runtime(settings, dsn, key, Listener(dsn), where))
-    await server.start()
-    await serve_until_signal(server.stop)
+    async with metrics_endpoint(settings):
+        await server.start()
+        await serve_until_signal(server.stop)
 
 
 def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:

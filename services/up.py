@@ -25,6 +25,7 @@ from shared.postgres.embedded import EmbeddedPostgres
 from shared.rpc import validation
 from shared.rpc.peers import connect
 from shared.runtime.config import SERVICES, Settings
+from shared.runtime.metrics_endpoint import metrics_endpoint
 from shared.runtime.process import serve_until_signal
 from shared.runtime.server_key import ServerKey
 from shared.server import Runtime, StartError
@@ -61,9 +62,14 @@ async def serve(settings: Settings, dsn: str, postgres: EmbeddedPostgres | None)
     await migrate(dsn)
     key = ServerKey.load(settings.server_key, settings.data_dir)
     suite = Suite(Runtime(settings, dsn, key, Listener(dsn)))
-    await suite.start()
-    account = await _first_account(settings, suite, dsn)
-    _greet(settings, suite, account)
+    async with metrics_endpoint(settings):
+        await suite.start()
+        account = await _first_account(settings, suite, dsn)
+        _greet(settings, suite, account)
+        await _serve_until_end(suite, postgres)
+
+
+async def _serve_until_end(suite: Suite, postgres: EmbeddedPostgres | None) -> None:
     work = [serve_until_signal(suite.stop)]
     if postgres is not None:
         work.append(_keep_running(postgres))

@@ -23,6 +23,7 @@ from shared.rpc.peer_address import PeerAddresses
 from shared.rpc.peers import Peers
 from shared.rpc.policy import INFRASTRUCTURE
 from shared.rpc.reflection import Reflection
+from shared.rpc.rpc_metrics import UnknownMethods
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
 from shared.runtime.memory import trim_task
@@ -126,6 +127,7 @@ class ServiceServer:
             resolver,
             Limits.of(settings),
             PeerAddresses(settings.trusted_proxies),
+            service=name,
             cell=settings.cell_of(name),
             strict=runtime.strict,
         )
@@ -133,6 +135,7 @@ class ServiceServer:
             [
                 *(chain.handlers(descriptor, servicer) for descriptor, servicer in servicers),
                 *_infrastructure(chain, self._health, [item[0].full_name for item in servicers]),
+                UnknownMethods(name),
             ]
         )
 

@@ -50,6 +50,7 @@ async def build(runtime: Runtime) -> ServiceServer:
     extents = Extents(databases)
     calls = OpenCalls()
     budget = ByteBudget(settings.held_bytes)
+    budget.export("chunks")
     writer = PackWriter(databases, store, presence, settings.cell)
     uploads = Uploads(writer, presence, make_cpu_threads(), settings.pack_bytes, calls, budget)
     downloads = Downloads(extents, ChunkReader(stores, extents), access_times, budget)

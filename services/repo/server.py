@@ -37,6 +37,7 @@ async def build(runtime: Runtime) -> ServiceServer:
     databases = Databases(database)
     recipes = RecipeReader(Peer(peers, "chunk"))
     budget = ByteBudget(settings.push_memory_bytes, share=PUSH_SHARE)
+    budget.export("pushes")
     repositories = RepositoryService(
         database, databases, IdempotentWrites(database, key), key, settings
     )

@@ -10,6 +10,7 @@ import asyncpg
 import structlog
 
 from shared.db.pool import UNREACHABLE
+from shared.runtime import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -77,8 +78,10 @@ class Listener:
                     await connection.add_listener(channel, self._received)
                     listening.add(channel)
                     self._tell_of_gap()
+                metrics.LISTENER_CONNECTED.set(1)
                 await self._wake.wait()
         finally:
+            metrics.LISTENER_CONNECTED.set(0)
             self._tell_of_gap()
             await connection.close(timeout=1)
 

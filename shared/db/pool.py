@@ -13,6 +13,7 @@ import asyncpg
 import structlog
 
 from shared.errors import contention, dependency_unavailable
+from shared.runtime import metrics
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -61,6 +62,7 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self.pool = pool
+        self._waiting = 0
 
     @classmethod
     async def connect(
@@ -74,7 +76,18 @@ class Database:
             server_settings={"application_name": f"dits-{service}", **SESSION, **(settings or {})},
             reset=_keep_session,
         )
-        return cls(pool)
+        database = cls(pool)
+        database._export(service)
+        return database
+
+    def _export(self, service: str) -> None:
+        """Shows the pool in the metrics of a service."""
+        pool = self.pool
+        metrics.POOL_LIMIT.labels(service).set(pool.get_max_size())
+        metrics.POOL_CONNECTIONS.labels(service, "idle").set_function(pool.get_idle_size)
+        busy = metrics.POOL_CONNECTIONS.labels(service, "busy")
+        busy.set_function(lambda: pool.get_size() - pool.get_idle_size())
+        metrics.POOL_WAITING.labels(service).set_function(lambda: self._waiting)
 
     async def close(self) -> None:
         """Closes the pool, at the latest after five seconds."""
@@ -86,10 +99,13 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection without a transaction, for reads of one statement."""
+        self._waiting += 1
         try:
             connection = await self.pool.acquire(timeout=ACQUIRE_SECONDS)
         except TimeoutError as error:
             raise dependency_unavailable("database") from error
+        finally:
+            self._waiting -= 1
         try:
             yield connection
         finally:
@@ -151,6 +167,7 @@ async def _repeated(work: Callable[[], Awaitable[Result]]) -> Result:
         try:
             return await work()
         except _RETRIED as error:
+            metrics.TRANSACTION_RETRIES.labels(type(error).__name__).inc()
             log.info("transaction retried", attempt=attempt, cause=type(error).__name__)
             if attempt < ATTEMPTS:
                 await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311

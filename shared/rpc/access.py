@@ -20,6 +20,7 @@ from shared.db.listen import Listener
 from shared.rpc.call import Access, Caller, RepositoryAccess
 from shared.rpc.peers import understand
 from shared.rpc.policy import Permission
+from shared.runtime import metrics
 
 # Payload of a notification: the UUID of the user or repository whose answers are out of date.
 CHANNEL = "dits_access"
@@ -27,6 +28,8 @@ CHECK_SECONDS = 5.0
 MAX_ENTRIES = 20_000
 
 _Key = tuple[str | None, str]
+_count_hit = metrics.ACCESS_CACHE.labels("hit").inc
+_count_miss = metrics.ACCESS_CACHE.labels("miss").inc
 
 
 class RemoteAccess:
@@ -42,7 +45,9 @@ class RemoteAccess:
         key = (token, repository)
         known = self._cache.get(key)
         if known is not None and known.age() < max_age:
+            _count_hit()
             return known
+        _count_miss()
         asking = self._asking.get(key)
         if asking is None:
             asking = self._asking[key] = asyncio.create_task(self._ask(key))

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from shared.errors import server_busy
+from shared.runtime import metrics
 
 # One caller may hold a quarter of the budget.
 SHARE = 4
@@ -31,6 +32,12 @@ class ByteBudget:
         self._held_by: Counter[object] = Counter()
         self._wait_seconds = WAIT_SECONDS if wait_seconds is None else wait_seconds
         self._waiting: deque[_Waiter] = deque()
+
+    def export(self, name: str) -> None:
+        """Shows the budget in the metrics."""
+        metrics.BUDGET_LIMIT_BYTES.labels(name).set(self.most)
+        metrics.BUDGET_HELD_BYTES.labels(name).set_function(lambda: self.held)
+        metrics.BUDGET_WAITING.labels(name).set_function(lambda: len(self._waiting))
 
     def hold(self, holder: object) -> Hold:
         """Returns a hold for one call of an account, empty; to be used with `with`."""

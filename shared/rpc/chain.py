@@ -1,7 +1,7 @@
 """The request chain: all that happens to an RPC before and after its handler, in this order.
 
 1. request id    taken from `x-request-id` or made; on every log line and in the answer's trailer
-2. log           one entry per call: method, code, milliseconds, caller
+2. log           one entry per call: method, code, milliseconds, caller; and the metrics
 3. error boundary  only here an exception becomes a status; no driver text or traceback leaves
 4. slot          a bounded number of calls is under way, in all and for each caller (slots.py)
 5. authenticate  the credential is judged on the metadata, before anything of the body is read
@@ -36,6 +36,7 @@ from shared.rpc.exchange import Context, Exchange, require_first
 from shared.rpc.limits import Limits
 from shared.rpc.peer_address import PeerAddresses
 from shared.rpc.policy import INFRASTRUCTURE, Policy
+from shared.rpc.rpc_metrics import RpcMeter
 from shared.rpc.slots import Slot, SlotGroup
 
 RawHandler = Callable[..., Any]
@@ -50,13 +51,16 @@ class Chain:
         limits: Limits,
         addresses: PeerAddresses,
         *,
+        service: str = "",
         cell: int | None = None,
         strict: bool = False,
     ) -> None:
         """Wraps handlers for the repositories of one cell, or (None) of all.
 
+        `service`: the dits service, for the metrics.
         `strict`: an error whose reason the RPC does not declare counts as a defect.
         """
+        self.service = service
         self.resolver = resolver
         self.addresses = addresses
         self.limits = limits
@@ -69,6 +73,19 @@ class Chain:
         # Access checks by the other services; health checks and reflection.
         self.quiet_slots = SlotGroup(limits.max_calls, limits.max_calls)
         self.infrastructure_slots = SlotGroup(limits.max_calls, limits.max_calls_each)
+        self._export_slots()
+
+    def _export_slots(self) -> None:
+        groups = {
+            "entrance": self.entrance,
+            "accounts": self.slots,
+            "anonymous": self.anonymous_slots,
+            "large": self.large_slots,
+            "access checks": self.quiet_slots,
+            "infrastructure": self.infrastructure_slots,
+        }
+        for name, group in groups.items():
+            group.export(self.service, name)
 
     def handlers(
         self,
@@ -107,6 +124,7 @@ class _Rpc:
         self.path = path
         self.policy = policy
         self.admission = Admission(chain.resolver, policy, chain.cell)
+        self.meter = RpcMeter(chain.service, path)
         self.takes_many = method.client_streaming
         self.request_type = GetMessageClass(method.input_type)
 
@@ -115,11 +133,14 @@ class _Rpc:
         async with self._boundary(context) as call:
             exchange, first = await self._begin(call, context)
             if not self.takes_many:
-                response = await self.handler(first, call)
-                return cast(bytes, response.SerializeToString())
+                return self._encode(await self.handler(first, call))
             async with self.admission.watched(call, first):
-                response = await self.handler(exchange.messages(first), call)
-                return cast(bytes, response.SerializeToString())
+                return self._encode(await self.handler(exchange.messages(first), call))
+
+    def _encode(self, response: Message) -> bytes:
+        data = response.SerializeToString()
+        self.meter.count_sent(len(data))
+        return data
 
     async def serve_stream(self, _requests: object, context: Context) -> None:
         """Answers a call with many responses."""
@@ -142,7 +163,7 @@ class _Rpc:
         limits = self.chain.limits
         large = self.policy.large_messages
         size = limits.max_stream_message_bytes if large else limits.max_message_bytes
-        exchange = Exchange(context, self.request_type, size, limits.idle_seconds)
+        exchange = Exchange(context, self.request_type, size, limits.idle_seconds, self.meter)
         first = require_first(await exchange.read_first(limits.first_message_seconds))
         await self.admission.admit(call, first)
         return exchange, first
@@ -186,4 +207,6 @@ class _Rpc:
         finally:
             if call.slot is not None:
                 call.slot.free()
-            boundary.log_call(call, self.policy, outcome, failure, time.perf_counter() - begun)
+            seconds = time.perf_counter() - begun
+            self.meter.record(outcome, failure, seconds)
+            boundary.log_call(call, self.policy, outcome, failure, seconds)

@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
 from shared.errors import batch_too_large, stream_idle, stream_order, undecodable_message
+from shared.rpc.rpc_metrics import RpcMeter
 from shared.rpc.wire_gate import FREE_BYTES, MAX_ELEMENTS, count_elements, require_bounded
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -33,7 +34,12 @@ class Exchange:
     """
 
     def __init__(
-        self, context: Context, request_type: type[Message], limit: int, idle_seconds: float
+        self,
+        context: Context,
+        request_type: type[Message],
+        limit: int,
+        idle_seconds: float,
+        meter: RpcMeter,
     ) -> None:
         """`limit`: most bytes of a message; `idle_seconds`: the longest silence."""
         self._context = context
@@ -41,6 +47,7 @@ class Exchange:
         self._descriptor = cast(Descriptor, request_type.DESCRIPTOR)
         self._limit = limit
         self._idle_seconds = idle_seconds
+        self._meter = meter
         self._pending: set[asyncio.Timeout] = set()
         self._has_begun = False
 
@@ -57,6 +64,7 @@ class Exchange:
     async def write(self, response: Serializable) -> None:
         """Sends one message. Raises STREAM_IDLE if the caller takes nothing for too long."""
         data = response.SerializeToString()
+        self._meter.count_sent(len(data))
         try:
             async with asyncio.timeout(self._idle_seconds) as waiting:
                 self._pending.add(waiting)
@@ -91,7 +99,10 @@ class Exchange:
         finally:
             self._pending.discard(waiting)
         self._note_progress()
-        return None if data is grpc.aio.EOF else await self._parse(data)
+        if data is grpc.aio.EOF:
+            return None
+        self._meter.count_received(len(data))
+        return await self._parse(data)
 
     def _note_progress(self) -> None:
         """Gives the other direction, if it waits, all of its time again."""

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from shared.errors import server_busy
+from shared.runtime import metrics
 
 RETRY_SECONDS = 1.0
 
@@ -40,6 +41,11 @@ class SlotGroup:
         self.taken += 1
         self.taken_by[holder] += 1
         return Slot(self, holder)
+
+    def export(self, service: str, name: str) -> None:
+        """Shows the group in the metrics of a service."""
+        metrics.SLOTS_LIMIT.labels(service, name).set(self.most)
+        metrics.SLOTS_TAKEN.labels(service, name).set_function(lambda: self.taken)
 
     def leave(self, holder: object) -> None:
         """Counts one call less."""

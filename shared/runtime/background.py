@@ -10,6 +10,7 @@ import asyncpg
 import structlog
 
 from shared.errors import DomainError
+from shared.runtime import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +48,11 @@ class BackgroundTask:
             await self.work()
         except PASSING as error:
             log.warning("background work put off", task=self.name, cause=repr(error))
+            outcome = "put_off"
         except Exception:
             log.exception("a defect", task=self.name)
+            outcome = "defect"
         else:
-            return True
-        return False
+            outcome = "done"
+        metrics.BACKGROUND_ROUNDS.labels(self.name, outcome).inc()
+        return outcome == "done"

@@ -157,6 +157,11 @@ class Settings(BaseSettings):
     drain_seconds: PositiveFloat = Field(
         10.0, description="how long calls may go on after SIGTERM, seconds"
     )
+    metrics_port: Port | None = Field(
+        None,
+        description="port where Prometheus reads the metrics of the process, without a password: only "
+        "its server should reach it; 0 = a free one; default: none",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log entry that is written"
     )

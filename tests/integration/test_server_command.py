@@ -46,6 +46,7 @@ def test_help_lists_every_setting(tmp_path: Path) -> None:
         (("up", "--cells", '{"1": {"repo": "a:1"}}'), {}, "The setting cells.1.chunk is wrong"),
         (("up",), {"DITS_CELLS": '{"1": {"repo": "a", "chunk": "b:1", "lock": "c:1"}}'},
          "The setting cells.1.repo is wrong"),
+        (("up", "--metrics-port", "70000"), {}, "The setting metrics_port is wrong"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence(
