@@ -2,7 +2,8 @@
 
     python -m benchmarks.cost_per_byte [--checkout OTHER_STATE_WITH_ITS_VENV] [--only WORDS]
 
-It prints the bytes sent, the processor time, the peak of memory, and what another caller saw meanwhile.
+It prints the bytes sent, how long it took, the processor time, the peak of memory, and what another caller
+saw meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import grpc
 from blake3 import blake3
 from dits.chunk.v1 import chunk_service_pb2 as chunk_pb
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
+from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest
+from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 from dits.repo.v1.manifest_pb2 import CommitContent, Directory, Entry, File, Recipe
 from rich.console import Console
 from rich.table import Table
@@ -73,6 +76,13 @@ def doubled(user: User) -> tuple[int, Callable[[], str]]:
         digest, content = tree_of([_directory("a", digest), _directory("b", digest)])
         contents.append(content)
     return _push_case(user, digest, contents)
+
+
+def doubled_beside_locks(user: User) -> tuple[int, Callable[[], str]]:
+    """The same in a repository with a hundred locks."""
+    request = AcquireLocksRequest(repository=user.repository, paths=[f"l{n}" for n in range(100)])
+    LockServiceStub(user.channels["lock"]).AcquireLocks(request, metadata=user.auth)
+    return doubled(user)
 
 
 def nested(user: User) -> tuple[int, Callable[[], str]]:
@@ -182,6 +192,7 @@ def _nothing(done: threading.Event) -> Iterator[bytes]:
 
 CASES = [
     Case("doubled 19 times", doubled),
+    Case("doubled beside locks", doubled_beside_locks),
     Case("nested 5,000 deep", nested),
     Case("a recipe 128 times", recipes),
     Case("5,000 commits, honest", honest),
@@ -201,6 +212,7 @@ def main() -> None:
         "input",
         "ended",
         "bytes",
+        "clock s",
         "CPU s",
         "CPU µs/byte",
         "MB more",
@@ -232,11 +244,14 @@ def _measure_on(case: Case, server: Server) -> list[str]:
     size, send = case.prepare(user)
     usage = Usage(server.pid)
     with witness.watching(), usage.measured():
+        begun = time.perf_counter()
         ended = send()
+        clock = time.perf_counter() - begun
         time.sleep(1)
     return [
         ended,
         f"{size:,}",
+        f"{clock:.2f}",
         f"{usage.seconds:.2f}",
         f"{usage.seconds * 1e6 / size:,.1f}",
         f"{usage.peak_bytes / 1e6:,.0f}",

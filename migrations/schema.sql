@@ -71,6 +71,18 @@ CREATE FUNCTION public.chunks_of_other_size(p_repo_id uuid, p_hashes text[], p_s
     WHERE c.size <> d.size
 $$;
 
+CREATE FUNCTION public.count_locks(p_repository_id uuid, p_most bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ := share_lock_mutex(p_repository_id);
+BEGIN
+    RETURN (SELECT count(*) FROM (
+        SELECT FROM locks WHERE repo_id = p_repository_id AND (expires_at > v_now) IS TRUE LIMIT p_most) live);
+END;
+$$;
+
 CREATE FUNCTION public.database_id() RETURNS uuid
     LANGUAGE sql STABLE
     AS $$
@@ -341,16 +353,6 @@ CREATE FUNCTION public.granted_permissions(p_user_id uuid) RETURNS TABLE(repo_id
     WHERE t.user_id = p_user_id AND r.deleted_at IS NULL
 $$;
 
-CREATE FUNCTION public.has_locks(p_repository_id uuid) RETURNS boolean
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    v_now TIMESTAMPTZ := share_lock_mutex(p_repository_id);
-BEGIN
-    RETURN EXISTS (SELECT FROM locks WHERE repo_id = p_repository_id AND expires_at > v_now);
-END;
-$$;
-
 CREATE FUNCTION public.increment_chunk_ref(p_hash text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -433,6 +435,10 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.lock_ends_with_push(p_holder_id uuid, p_release_on_push boolean, p_user_id uuid) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT p_release_on_push AND p_holder_id IS NOT DISTINCT FROM p_user_id $$;
+
 CREATE FUNCTION public.lock_excludes(p_path text, p_holder_id uuid, p_type text, p_asked_path text, p_user_id uuid, p_asked_type text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
@@ -472,6 +478,28 @@ CREATE FUNCTION public.lock_types_conflict(p_type text, p_other text) RETURNS bo
 CREATE FUNCTION public.lock_warning() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT INTERVAL '15 minutes' $$;
+
+CREATE FUNCTION public.locked_places(p_repository_id uuid, p_user_id uuid, p_question text, p_after text, p_count bigint) RETURNS TABLE(path text)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ := share_lock_mutex(p_repository_id);
+BEGIN
+    RETURN QUERY
+    SELECT l.path FROM locks l
+    WHERE l.repo_id = p_repository_id AND l.path > p_after
+      AND (l.locked_at <= v_now AND l.expires_at > v_now) IS TRUE
+      AND CASE p_question
+          WHEN 'forbids' THEN lock_forbids_change(l.owner_id, l.lock_type, p_user_id)
+          WHEN 'permits all below' THEN right(l.path, 1) = '/'
+                                        AND lock_permits_change(l.owner_id, l.lock_type, p_user_id)
+          WHEN 'ends' THEN lock_ends_with_push(l.owner_id, l.release_on_push, p_user_id) END
+    ORDER BY l.path
+    LIMIT p_count;
+END;
+$$;
 
 CREATE FUNCTION public.locks_missing(p_repository_id uuid, p_user_id uuid, p_paths text[]) RETURNS text[]
     LANGUAGE plpgsql
@@ -795,7 +823,7 @@ BEGIN
         FROM (SELECT DISTINCT l.path, l.id
               FROM locks_over(p_repository_id, p_paths, v_now) o
               CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = o.lock_id OFFSET 0) l
-              WHERE l.owner_id = p_user_id AND l.release_on_push
+              WHERE lock_ends_with_push(l.owner_id, l.release_on_push, p_user_id)
               ORDER BY l.path, l.id) due
         -- Another push may have been faster.
         CROSS JOIN LATERAL (SELECT FROM locks k WHERE k.id = due.id FOR UPDATE) locked);

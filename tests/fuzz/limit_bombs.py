@@ -6,6 +6,7 @@ import uuid
 
 from blake3 import blake3
 from dits.common.v1.lock_fence_pb2 import LockFence
+from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest
 from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.manifest_pb2 import CommitContent, Entry, File
 
@@ -52,20 +53,46 @@ def nested(levels: int, name: str = "d") -> tuple[bytes, list[bytes]]:
     return digest, contents
 
 
-@bomb("OK", *LIMIT)
+async def push_doubled(target: Target, *locks: str, must_lock: bool = False) -> str:
+    """Pushes half a million paths in few manifests twice, before the second time with own locks."""
+    api, ada = target.api, target.world.ada
+    repository = await api.repository(ada, must_lock=must_lock)
+    begin = pb.PushRequest(header=pb.PushHeader(repository=repository.id))
+    end, head = "", ""
+    for text in ("x", "y"):
+        if head and locks:
+            request = AcquireLocksRequest(
+                repository=repository.id, paths=locks, release_on_push=True
+            )
+            await api.locks.AcquireLocks(request, metadata=ada.auth)
+        root, contents = doubled(19, link("x", text))
+        made = commit(root.hex(), *([head] if head else []))
+        commits = pb.PushRequest(commits=pb.PushCommits(commits=[made]))
+        move = pb.RefUpdate(branch="main", expected_head=head, new_head=commit_hash(made))
+        moves = pb.PushRequest(refs=pb.PushRefs(updates=[move]))
+        end = await send(target, PUSH, begin, *split(contents), commits, moves)
+        head = commit_hash(made)
+    return end
+
+
+@bomb("OK")
 async def doubled_19_times(target: Target) -> str:
-    # Without locks: their rules are asked about each of half a million paths.
-    repository = await target.api.repository(target.world.ada)
-    root, contents = doubled(19, link("x"))
-    made = commit(root.hex())
-    return await send(
-        target,
-        PUSH,
-        pb.PushRequest(header=pb.PushHeader(repository=repository.id)),
-        *split(contents),
-        pb.PushRequest(commits=pb.PushCommits(commits=[made])),
-        refs(commit_hash(made)),
-    )
+    return await push_doubled(target)
+
+
+@bomb("OK")
+async def doubled_19_times_beside_locks(target: Target) -> str:
+    return await push_doubled(target, "elsewhere/", *(f"d00000/{i}" for i in range(900)))
+
+
+@bomb("OK")
+async def doubled_19_times_below_a_lock(target: Target) -> str:
+    return await push_doubled(target, "d00000/", "d00001/", must_lock=True)
+
+
+@bomb("LOCK_REQUIRED")
+async def doubled_19_times_with_a_lock_too_few(target: Target) -> str:
+    return await push_doubled(target, "d00000/", must_lock=True)
 
 
 @bomb(*LIMIT)

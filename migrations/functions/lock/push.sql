@@ -1,15 +1,44 @@
 -- What a push asks in its own transaction, while it shares the mutex.
 
--- Whether there is any lock in the repository: without one, a push need not ask for its paths. The answer
--- stands until the end of the transaction, which shares the mutex.
-CREATE OR REPLACE FUNCTION has_locks(p_repository_id UUID)
-RETURNS BOOLEAN
+-- How many live locks the repository has, counted up to p_most. The answer stands until the end of the
+-- transaction, which shares the mutex; other pushes only end locks.
+CREATE OR REPLACE FUNCTION count_locks(p_repository_id UUID, p_most BIGINT)
+RETURNS BIGINT
 LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = 'off'
 AS $$
 DECLARE
     v_now TIMESTAMPTZ := share_lock_mutex(p_repository_id);
 BEGIN
-    RETURN EXISTS (SELECT FROM locks WHERE repo_id = p_repository_id AND expires_at > v_now);
+    RETURN (SELECT count(*) FROM (
+        SELECT FROM locks WHERE repo_id = p_repository_id AND (expires_at > v_now) IS TRUE LIMIT p_most) live);
+END;
+$$;
+
+-- The next p_count paths after p_after, in order and sometimes twice, with live locks that forbid p_user_id a
+-- change, permit all below a directory, or end when p_user_id pushes. A push that changes more paths than there
+-- are locks finds by them which of its paths to ask for.
+CREATE OR REPLACE FUNCTION locked_places(p_repository_id UUID, p_user_id UUID, p_question TEXT, p_after TEXT,
+                                         p_count BIGINT)
+RETURNS TABLE (path TEXT)
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = 'off'
+SET enable_sort = 'off'
+AS $$
+DECLARE
+    v_now TIMESTAMPTZ := share_lock_mutex(p_repository_id);
+BEGIN
+    RETURN QUERY
+    SELECT l.path FROM locks l
+    WHERE l.repo_id = p_repository_id AND l.path > p_after
+      AND (l.locked_at <= v_now AND l.expires_at > v_now) IS TRUE
+      AND CASE p_question
+          WHEN 'forbids' THEN lock_forbids_change(l.owner_id, l.lock_type, p_user_id)
+          WHEN 'permits all below' THEN right(l.path, 1) = '/'
+                                        AND lock_permits_change(l.owner_id, l.lock_type, p_user_id)
+          WHEN 'ends' THEN lock_ends_with_push(l.owner_id, l.release_on_push, p_user_id) END
+    ORDER BY l.path
+    LIMIT p_count;
 END;
 $$;
 
@@ -88,7 +117,7 @@ BEGIN
         FROM (SELECT DISTINCT l.path, l.id
               FROM locks_over(p_repository_id, p_paths, v_now) o
               CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = o.lock_id OFFSET 0) l
-              WHERE l.owner_id = p_user_id AND l.release_on_push
+              WHERE lock_ends_with_push(l.owner_id, l.release_on_push, p_user_id)
               ORDER BY l.path, l.id) due
         -- Another push may have been faster.
         CROSS JOIN LATERAL (SELECT FROM locks k WHERE k.id = due.id FOR UPDATE) locked);

@@ -42,6 +42,12 @@ RETURNS BOOLEAN
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$ SELECT p_type = 'exclusive' AND p_holder_id IS NOT DISTINCT FROM p_user_id $$;
 
+-- Whether a live lock ends when a user pushes a change of a file that it covers.
+CREATE OR REPLACE FUNCTION lock_ends_with_push(p_holder_id UUID, p_release_on_push BOOLEAN, p_user_id UUID)
+RETURNS BOOLEAN
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT p_release_on_push AND p_holder_id IS NOT DISTINCT FROM p_user_id $$;
+
 -- How long before its end the holder of a lock is warned.
 CREATE OR REPLACE FUNCTION lock_warning()
 RETURNS INTERVAL

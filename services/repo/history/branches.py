@@ -9,7 +9,7 @@ from uuid import UUID
 
 from dits.common.v1.event_pb2 import BranchPayload, EventType, PushPayload
 
-from services.repo.history import ancestry, change_rules
+from services.repo.history import ancestry, change_rules, lock_rules
 from services.repo.history.ancestry import Node
 from services.repo.history.change_rules import ChangeRules
 from services.repo.history.changes import Comparison
@@ -118,8 +118,8 @@ async def _apply_rules(
         return
     trees = Trees(connection, call.repository.id, {}, rules.files)
     changes = await trees.find_changes([move])
-    await change_rules.check_locks(connection, call, rules, changes, trees)
-    await change_rules.release_locks(connection, call, changes)
+    await lock_rules.check_locks(connection, call, rules, changes, trees)
+    await lock_rules.release_locks(connection, call, changes)
 
 
 async def delete_branch(connection: Connection, call: Call, name: str, expected: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import groupby
 
 from services.repo.history.file_rules import FileFault
 from shared.errors import batch_too_large, file_refused
@@ -78,12 +79,16 @@ class Changes:
             if pair.new is not None and pair.old[0] is not None
         }
 
+    def count_paths(self) -> int:
+        """Returns the number of changed paths; one that changed below several roots counts for each."""
+        counts: dict[Comparison, int] = {}
+        return sum(self._count(root, counts) for root in self.roots)
+
     def require_bounded(self) -> None:
         """Raises BATCH_TOO_LARGE if there are more changed paths than one call may change."""
-        counts: dict[Comparison, int] = {}
-        total = sum(self._count(root, counts) for root in self.roots)
-        if total > MAX_CHANGED_PATHS:
-            raise batch_too_large("changed paths", MAX_CHANGED_PATHS, total)
+        count = self.count_paths()
+        if count > MAX_CHANGED_PATHS:
+            raise batch_too_large("changed paths", MAX_CHANGED_PATHS, count)
 
     def _count(self, pair: Comparison, counts: dict[Comparison, int]) -> int:
         """Returns the number of paths that changed below a directory. Trees have a limit of depth."""
@@ -93,20 +98,41 @@ class Changes:
             counts[pair] = sum(1 if c is None else self._count(c, counts) for c in below)
         return counts[pair]
 
-    def iterate_paths(self) -> Iterator[tuple[str, bool]]:
-        """Yields every changed path once, in order, and whether a file or link was there before."""
-        paths = heapq.merge(*(self._iterate(root) for root in self.roots))
-        for path, same in groupby(paths, key=lambda found: found[0]):
+    def iterate_paths(
+        self, place: str = "", *, without: Collection[str] = ()
+    ) -> Iterator[tuple[str, bool]]:
+        """Yields changed paths once, in order, and whether a file or link was there before.
+
+        Those that a lock on `place` covers, a path or a directory with a slash behind it, empty for all;
+        none in the directories `without`.
+        """
+        found = heapq.merge(*(self._iterate_at(root, place, without) for root in self.roots))
+        for path, same in groupby(found, key=lambda found: found[0]):
             yield path, any(existed for _, existed in same)
 
-    def batches(self, size: int) -> Iterator[list[tuple[str, bool]]]:
-        """Yields the changed paths in lists of at most `size`."""
-        paths = self.iterate_paths()
-        while batch := list(islice(paths, size)):
-            yield batch
+    def _iterate_at(
+        self, pair: Comparison, place: str, without: Collection[str]
+    ) -> Iterator[tuple[str, bool]]:
+        *directories, name = place.split("/")
+        for directory in directories:
+            item = self._find_item(pair, f"{directory}/")
+            if item is None or item.below is None:
+                return
+            pair = item.below
+        if not name:
+            yield from self._iterate(pair, place, without)
+        elif (item := self._find_item(pair, name)) is not None:
+            yield place, item.existed
 
-    def _iterate(self, root: Comparison) -> Iterator[tuple[str, bool]]:
-        stack = [("", iter(self.differences[root].items))]
+    def _find_item(self, pair: Comparison, name: str) -> Item | None:
+        items = self.differences[pair].items
+        at = bisect_left(items, name, key=lambda item: item.name)
+        return items[at] if at < len(items) and items[at].name == name else None
+
+    def _iterate(
+        self, root: Comparison, place: str, without: Collection[str]
+    ) -> Iterator[tuple[str, bool]]:
+        stack = [(place, iter(self.differences[root].items))]
         while stack:
             prefix, items = stack[-1]
             item = next(items, None)
@@ -114,8 +140,8 @@ class Changes:
                 stack.pop()
             elif item.below is None:
                 yield prefix + item.name, item.existed
-            else:
-                stack.append((prefix + item.name, iter(self.differences[item.below].items)))
+            elif (path := prefix + item.name) not in without:
+                stack.append((path, iter(self.differences[item.below].items)))
 
     def refuse_faults(self, roots: Iterable[Comparison]) -> None:
         """Raises FILE_REFUSED for a file that may not be there, with its path below one of the roots."""

@@ -8,13 +8,9 @@ from dits.repo.v1.commit_service_pb2 import PushResponse, RefState
 
 from services.repo.history.ancestry import insert_commits
 from services.repo.history.branches import announce_push, find_moves, move_branches
-from services.repo.history.change_rules import (
-    check_fences,
-    check_locks,
-    lock_repository,
-    release_locks,
-)
+from services.repo.history.change_rules import lock_repository
 from services.repo.history.diff import Trees
+from services.repo.history.lock_rules import check_fences, check_locks, release_locks
 from services.repo.push.assets import record_assets
 from services.repo.push.commit_graph import build_graph, find_push_changes
 from services.repo.push.new_manifests import count_manifests, insert_manifests, lock_manifests

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import asyncpg
+import pytest
 from dits.repo.v1.repository_service_pb2 import Repository
 from grpc import StatusCode
 
@@ -155,3 +156,48 @@ async def test_locks_over_paths_are_those_that_begin_them(studio: Studio) -> Non
         if each == lock or (lock.endswith("/") and each.startswith(lock))
     ]
     assert sorted((row["path"], row["lock"]) for row in rows) == sorted(expected)
+
+
+@pytest.mark.parametrize("locks", [3, 40])
+async def test_few_and_many_locks_forbid_the_same(studio: Studio, locks: int) -> None:
+    chosen = random.Random(locks)
+    pusher = Pusher(studio)
+
+    def path() -> str:
+        return "/".join([*(f"d{chosen.randint(0, 2)}" for _ in range(chosen.randint(0, 3))), "f"])
+
+    for number in range(12):
+        places = {path().removesuffix(chosen.choice(("", "f"))) for _ in range(locks)} - {""}
+        theirs = await studio.acquire(studio.bob, *sorted(places))
+        changes: dict[str, str | None] = {path(): f"{number}" for _ in range(10)}
+        covers = {
+            (change, place)
+            for change in changes
+            for place in places
+            if change == place or (place.endswith("/") and change.startswith(place))
+        }
+        if covers:
+            with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD") as refusal:
+                await pusher.push(studio.cyn, **changes)
+            assert (refusal.metadata["path"], refusal.metadata["lock_path"]) in covers
+        else:
+            await pusher.push(studio.cyn, **changes)
+        await studio.release(studio.bob, *(result.lock for result in theirs.results))
+
+
+async def test_one_lock_on_a_directory_permits_and_ends_for_all_below(studio: Studio) -> None:
+    repository = await studio.api.repository(studio.ada, must_lock=True)
+    await studio.api.grant(repository, studio.bob, "write")
+    strict = Studio(studio.api, repository, studio.ada, studio.bob, studio.cyn, studio.dan)
+    pusher = Pusher(strict)
+    names = [f"d/{number}" for number in range(30)]
+    await pusher.push(strict.bob, **{**dict.fromkeys(names, "0"), "e": "0"})
+    lock = await strict.take(strict.bob, "d/", release_on_push=True)
+    inner = await strict.take(strict.bob, "d/7", release_on_push=True)
+    other = await strict.take(strict.bob, "f/", release_on_push=True)
+    with refused(StatusCode.FAILED_PRECONDITION, "LOCK_REQUIRED") as refusal:
+        await pusher.push(strict.bob, **{**dict.fromkeys(names, "1"), "e": "1"})
+    assert refusal.metadata["path"] == "e"
+    released = await pusher.push(strict.bob, **dict.fromkeys(names, "1"))
+    assert sorted(released) == sorted([lock.id, inner.id])
+    assert await strict.paths() == [other.path]

@@ -179,6 +179,31 @@ async def test_what_stands_in_the_way_of_a_push(conn: Connection) -> None:
     assert await conn.fetchval("SELECT locks_missing($1, $2, '{}')", repo, ada) == []
 
 
+async def test_locks_that_answer_a_question_are_found_in_order(conn: Connection) -> None:
+    ada, bob = await add_user(conn, "ada"), await add_user(conn, "bob")
+    repo = await add_repo(conn, ada)
+    for path in ("a", "b/", "c"):
+        await add_lock(conn, repo, bob, path)
+    await add_lock(conn, repo, bob, "d", kind="shared")
+    await add_lock(conn, repo, bob, "e", expired=True)
+    await add_lock(conn, repo, ada, "f")
+    await add_lock(conn, repo, ada, "g/")
+    await conn.execute("UPDATE locks SET release_on_push = true WHERE path IN ('a', 'f')")
+    found = "SELECT array_agg(path) FROM locked_places($1, $2, $3, $4, $5)"
+
+    for question, after, count, places in (
+        ("forbids", "", 9, ["a", "b/", "c"]),
+        ("forbids", "a", 1, ["b/"]),
+        ("permits all below", "", 9, ["g/"]),
+        ("ends", "", 9, ["f"]),
+        ("ends", "f", 9, None),
+    ):
+        assert await conn.fetchval(found, repo, ada, question, after, count) == places
+    for most, count in ((1, 1), (100, 6)):
+        assert await conn.fetchval("SELECT count_locks($1, $2)", repo, most) == count
+    assert await conn.fetchval("SELECT count_locks($1, 100)", NOBODY) == 0
+
+
 async def test_a_stale_fence_is_told(conn: Connection) -> None:
     ada, bob = await add_user(conn, "ada"), await add_user(conn, "bob")
     repo = await add_repo(conn, ada)

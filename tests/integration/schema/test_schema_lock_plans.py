@@ -54,6 +54,11 @@ QUESTIONS: dict[str, Question] = {
         ("repository_id", "user_id", "paths"),
     ),
     "missing": ("SELECT locks_missing($1, $2, $3)", ("repository_id", "user_id", "paths")),
+    "counted": ("SELECT count_locks($1, $2)", ("repository_id", "page")),
+    "places": (
+        "SELECT * FROM locked_places($1, $2, $3, $4, $5)",
+        ("repository_id", "user_id", "forbids", "theirs", "page"),
+    ),
     "stale": (
         "SELECT locks_stale($1, $2, $3, $4)",
         ("repository_id", "user_id", "lock_ids", "fences"),
@@ -81,7 +86,7 @@ QUESTIONS: dict[str, Question] = {
     ),
 }
 
-PUBLISHED = {"conflicts", "missing", "stale", "released by a push"}
+PUBLISHED = {"conflicts", "missing", "counted", "places", "stale", "released by a push"}
 
 
 async def fill(conn: Connection, asked: Asked, other: Any) -> None:
@@ -143,6 +148,8 @@ def asked_values(repository_id: UUID, user_id: UUID) -> Asked:
         "expired": False,
         "page": 51,
         "path": "mine/7",
+        "theirs": "theirs/7",
+        "forbids": "forbids",
         "end": compute_prefix_end(""),
     }
 

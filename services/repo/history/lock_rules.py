@@ -1,0 +1,178 @@
+"""The rules that locks make for a change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
+from uuid import UUID
+
+from services.repo.history.batches import ROWS, split_batches
+from services.repo.history.change_rules import ChangeRules
+from services.repo.history.changes import Changes
+from services.repo.history.diff import Trees
+from shared.db import sql
+from shared.db.pool import Connection, Row
+from shared.errors import LockConflict, lock_held, lock_required, lock_stale
+from shared.rpc.call import Call
+
+Q = sql.load(__file__)
+
+Path = tuple[str, bool]
+
+# Locks that are looked up at once.
+PLACES = 1_000
+# What may be asked of locks, in the words of locked_places().
+FORBIDS, PERMITS_ALL, ENDS = "forbids", "permits all below", "ends"
+
+
+async def check_locks(
+    connection: Connection, call: Call, rules: ChangeRules, changes: Changes, trees: Trees
+) -> None:
+    """Raises LOCK_HELD or LOCK_REQUIRED if a lock, or the lack of one, forbids a change.
+
+    A path that becomes what it is on the default branch needs no lock: it is brought up to date. Raises
+    BATCH_TOO_LARGE for too many paths.
+    """
+    repository_id, user_id = call.repository.id, call.caller.user_id
+    async for paths in _iterate_suspects(connection, call, changes, FORBIDS):
+        held = await connection.fetch(Q.lock_conflicts, repository_id, user_id, paths)
+        suspects = {row["path"] for row in held}
+        suspects -= await _find_caught_up(connection, repository_id, changes, trees, suspects)
+        if suspects:
+            raise lock_held([_conflict(row) for row in held if row["path"] in suspects])
+    if rules.must_lock:
+        await _require_locks(connection, call, changes, trees)
+
+
+async def _require_locks(
+    connection: Connection, call: Call, changes: Changes, trees: Trees
+) -> None:
+    """Raises LOCK_REQUIRED for a path that existed, if the caller has no lock on it."""
+    repository_id, user_id = call.repository.id, call.caller.user_id
+    await asyncio.to_thread(changes.require_bounded)
+    # Where a lock covers a whole directory, nobody asks for the paths in it.
+    directories = await _fetch_places(connection, call, PERMITS_ALL, "")
+    batches = _split(changes.iterate_paths(without=frozenset(directories)))
+    while batch := await asyncio.to_thread(next, batches, None):
+        paths = [path for path, existed in batch if existed]
+        if not paths:
+            continue
+        missing = await connection.fetchval(Q.locks_missing, repository_id, user_id, paths)
+        caught_up = await _find_caught_up(connection, repository_id, changes, trees, set(missing))
+        if missing := [path for path in missing if path not in caught_up]:
+            raise lock_required(missing)
+
+
+async def release_locks(connection: Connection, call: Call, changes: Changes) -> list[str]:
+    """Ends the caller's locks on changed paths that were taken until the push; returns their ids."""
+    released: list[str] = []
+    async for paths in _iterate_suspects(connection, call, changes, ENDS):
+        arguments = (call.repository.id, call.caller.user_id, paths)
+        rows = await connection.fetch(Q.release_pushed_locks, *arguments)
+        released += [str(row["lock_id"]) for row in rows]
+    return released
+
+
+async def _iterate_suspects(
+    connection: Connection, call: Call, changes: Changes, question: str
+) -> AsyncIterator[list[str]]:
+    """Yields changed paths, in lists, among which are all that locks of a kind cover.
+
+    Where locks are fewer than paths, they are looked up in the changes, and not the paths among the locks.
+    """
+    count = await asyncio.to_thread(changes.count_paths)
+    # A lock is looked up below each root.
+    most = count // max(len(changes.roots), 1)
+    locks = await connection.fetchval(Q.count_locks, call.repository.id, most + 1)
+    if not locks:
+        return
+    await asyncio.to_thread(changes.require_bounded)
+    if locks > most:
+        batches = _split(changes.iterate_paths())
+        while batch := await asyncio.to_thread(next, batches, None):
+            yield [path for path, _ in batch]
+        return
+    # To end a lock, one path is enough.
+    each = 1 if question is ENDS else None
+    last: str | None = ""
+    while last is not None:
+        places = await _fetch_places(connection, call, question, last)
+        last = places[-1] if len(places) == PLACES else None
+        batches = _split(_iterate_covered(changes, places, each))
+        while batch := await asyncio.to_thread(next, batches, None):
+            yield [path for path, _ in batch]
+
+
+def _iterate_covered(changes: Changes, places: Sequence[str], each: int | None) -> Iterator[Path]:
+    """Yields the changed paths that locks at sorted places cover; `each` at most for one place."""
+    above = ""
+    for place in places:
+        if each is None and above and place.startswith(above):
+            continue
+        yield from islice(changes.iterate_paths(place), each)
+        above = place if place.endswith("/") else above
+
+
+def _split(paths: Iterator[Path]) -> Iterator[list[Path]]:
+    """Yields paths in lists of at most ROWS."""
+    return iter(lambda: list(islice(paths, ROWS)), [])
+
+
+async def _fetch_places(connection: Connection, call: Call, question: str, last: str) -> list[str]:
+    """Returns the next PLACES, or those that are left, with locks that answer a question, after one."""
+    statement = Q.bind.locked_places(
+        repository_id=call.repository.id,
+        user_id=call.caller.user_id,
+        question=question,
+        after=last,
+        count=PLACES,
+    )
+    return [row["path"] for row in await connection.fetch(*statement)]
+
+
+async def check_fences(
+    connection: Connection, call: Call, locks: Sequence[tuple[UUID, int]]
+) -> None:
+    """Raises LOCK_STALE unless the caller still holds every lock (id, fence) under its fence."""
+    stale: list[UUID] = []
+    for batch in split_batches(sorted(locks)):
+        ids, fences = map(list, zip(*batch, strict=True))
+        arguments = (call.repository.id, call.caller.user_id, ids, fences)
+        stale += await connection.fetchval(Q.locks_stale, *arguments)
+    if stale:
+        raise lock_stale([str(lock_id) for lock_id in stale])
+
+
+async def _find_caught_up(
+    connection: Connection, repository_id: UUID, changes: Changes, trees: Trees, paths: set[str]
+) -> set[str]:
+    """Returns those of the paths that become what they are on the default branch."""
+    tree = await connection.fetchval(Q.default_tree, repository_id) if paths else None
+    if tree is None:
+        return set()
+    there = await trees.find_entries(tree, paths)
+    caught_up = set(paths)
+    for root in changes.roots:
+        now = await trees.find_entries(root.new, paths)
+        before = [await trees.find_entries(old, paths) for old in root.old]
+        caught_up -= {
+            path
+            for path in paths
+            if now.get(path) != there.get(path)
+            and all(now.get(path) != was.get(path) for was in before)
+        }
+    return caught_up
+
+
+def _conflict(row: Row) -> LockConflict:
+    return LockConflict(
+        row["path"],
+        str(row["lock_id"]),
+        row["lock_path"],
+        "exclusive",
+        row["holder"],
+        row["locked_at"],
+        row["expires_at"],
+        row["reason"] or "",
+    )
