@@ -7,11 +7,11 @@ from dits.lock.v1 import lock_service_pb2 as pb
 from services.lock.background.expiry import INTERVAL_SECONDS, LockExpiry
 from services.lock.locks.acquisition import LockAcquisition
 from services.lock.locks.base_commit import BaseCommitCheck
-from services.lock.locks.change_signal import POLL_SECONDS, ChangeSignal
-from services.lock.locks.event_stream import LockEventStream
 from services.lock.locks.mutex import LockMutex
 from services.lock.rpc.lock_service import LockService
 from shared.db.pool import Database, Databases
+from shared.outbox.change_signal import POLL_SECONDS, ChangeSignal
+from shared.outbox.event_stream import LockEventStream
 from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.peers import Peer, Peers

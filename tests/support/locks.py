@@ -14,9 +14,9 @@ from dits.lock.v1 import lock_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import Repository
 
 from services.lock.background.expiry import LockExpiry
-from services.lock.locks.change_signal import ChangeSignal
 from services.lock.locks.mutex import LockMutex
 from shared.db.pool import Database, Databases
+from shared.outbox.change_signal import ChangeSignal
 from tests.support.api import Account, Api
 
 EXCLUSIVE = LockType.LOCK_TYPE_EXCLUSIVE

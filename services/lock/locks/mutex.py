@@ -13,9 +13,9 @@ from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from services.lock.locks.change_signal import ChangeSignal
 from shared.db import sql
 from shared.db.pool import Connection, Databases, Row
+from shared.outbox.change_signal import ChangeSignal
 
 Q = sql.load(__file__)
 

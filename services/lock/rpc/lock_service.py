@@ -11,8 +11,6 @@ from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock.locks import rules
 from services.lock.locks.acquisition import LockAcquisition
-from services.lock.locks.cursors import CursorSeal
-from services.lock.locks.event_stream import LockEventStream
 from services.lock.locks.force_release_lock import force_release_lock
 from services.lock.locks.history import LockHistory, get_position
 from services.lock.locks.holders import find_holders
@@ -36,6 +34,8 @@ from services.lock.locks.transfer_lock import transfer_lock
 from shared.db import sql
 from shared.db.pool import Connection, Databases
 from shared.errors import not_found
+from shared.outbox.cursors import CursorSeal
+from shared.outbox.event_stream import LockEventStream
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call

@@ -10,8 +10,8 @@ from dits.common.v1.event_pb2 import EventType
 from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 
-from services.lock.locks.event_stream import LockEventStream
 from shared.db.listen import Listener
+from shared.outbox.event_stream import LockEventStream
 from tests.support.api import refused
 from tests.support.lock_watcher import Watcher, watch_locks
 from tests.support.locks import SHARED, Studio, open_replica

@@ -9,7 +9,7 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from services.lock.locks.cursors import CursorSeal
+from shared.outbox.cursors import CursorSeal
 from shared.records.retention import Retention
 from tests.support.api import refused
 from tests.support.lock_watcher import watch_locks

@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.lock.locks.change_signal import ChangeSignal
-from services.lock.locks.cursors import EventPosition
 from shared.db import sql
 from shared.db.pool import Databases, Row
 from shared.errors import cursor_too_old
+from shared.outbox.change_signal import ChangeSignal
+from shared.outbox.cursors import EventPosition
 
 Q = sql.load(__file__)
 
