@@ -89,12 +89,30 @@ SELECT xid, id, type, repo_id, org_id, actor_id, payload, created_at
 FROM events
 WHERE xid < pg_snapshot_xmin(pg_current_snapshot());
 
--- How far each background consumer has come. Locking its row is what makes a consumer single.
+-- How far each background consumer has come. Locking its row is what makes a consumer single. failures and
+-- retry_at are about the next event: how many attempts failed, and when the next one is due.
 CREATE TABLE event_cursors (
     consumer TEXT PRIMARY KEY,
     xid XID8 NOT NULL DEFAULT '0',
     id BIGINT NOT NULL DEFAULT 0,
-    updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
+    failures INT NOT NULL DEFAULT 0,
+    retry_at TIMESTAMPTZ,
+    updated_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
+
+-- Events that a consumer failed at until it gave them up, each with all that it was.
+CREATE TABLE dead_events (
+    consumer TEXT NOT NULL,
+    id BIGINT NOT NULL,
+    type TEXT NOT NULL,
+    repo_id UUID,
+    org_id UUID,
+    actor_id UUID,
+    payload JSONB NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    error TEXT NOT NULL,
+    died_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (consumer, id)
 );
 
 -- Up to where events have been thrown away: a reader who comes back with an older position has missed

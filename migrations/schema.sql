@@ -627,6 +627,16 @@ CREATE FUNCTION public.notify_user(p_user_id uuid, p_type text, p_title text, p_
     RETURNING id
 $$;
 
+CREATE FUNCTION public.outbox_state(p_database_id text, p_xid xid8, p_id bigint) RETURNS TABLE(database_id text, settled text, is_lost boolean)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT d.id::text, pg_snapshot_xmin(pg_current_snapshot())::text,
+           coalesce(p_database_id <> d.id::text
+                    OR (p_xid, p_id) < (h.xid, h.id)
+                    OR p_xid > pg_snapshot_xmax(pg_current_snapshot()), false)
+    FROM event_horizon h CROSS JOIN (SELECT database_id() AS id) d
+$$;
+
 CREATE FUNCTION public.owner_permission(p_user_id uuid, p_owner_type text, p_owner_id uuid) RETURNS integer
     LANGUAGE sql STABLE
     AS $$
@@ -1176,6 +1186,19 @@ CREATE TABLE public.commits (
 );
 ALTER TABLE ONLY public.commits ALTER COLUMN repo_id SET STATISTICS 0;
 
+CREATE TABLE public.dead_events (
+    consumer text NOT NULL,
+    id bigint NOT NULL,
+    type text NOT NULL,
+    repo_id uuid,
+    org_id uuid,
+    actor_id uuid,
+    payload jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    error text NOT NULL,
+    died_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE public.dead_letter_jobs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     original_job_id uuid NOT NULL,
@@ -1191,7 +1214,9 @@ CREATE TABLE public.event_cursors (
     consumer text NOT NULL,
     xid xid8 DEFAULT '0'::xid8 NOT NULL,
     id bigint DEFAULT 0 NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
+    failures integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
 CREATE TABLE public.event_horizon (
@@ -1848,6 +1873,9 @@ ALTER TABLE ONLY public.chunks
 
 ALTER TABLE ONLY public.commits
     ADD CONSTRAINT commits_pkey PRIMARY KEY (repo_id, hash);
+
+ALTER TABLE ONLY public.dead_events
+    ADD CONSTRAINT dead_events_pkey PRIMARY KEY (consumer, id);
 
 ALTER TABLE ONLY public.dead_letter_jobs
     ADD CONSTRAINT dead_letter_jobs_original_job_id_key UNIQUE (original_job_id);

@@ -10,8 +10,8 @@ from services.lock.locks.base_commit import BaseCommitCheck
 from services.lock.locks.mutex import LockMutex
 from services.lock.rpc.lock_service import LockService
 from shared.db.pool import Database, Databases
-from shared.outbox.change_signal import POLL_SECONDS, ChangeSignal
-from shared.outbox.event_stream import LockEventStream
+from shared.outbox.change_signal import ChangeSignal
+from shared.outbox.event_stream import EventStream
 from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.peers import Peer, Peers
@@ -50,7 +50,7 @@ async def build(runtime: Runtime) -> ServiceServer:
         IdempotentWrites(database, runtime.key),
         runtime.key,
         LockAcquisition(mutex, BaseCommitCheck(Peer(peers, "repo"))),
-        LockEventStream(databases, signal),
+        EventStream(signal),
     )
     return ServiceServer(
         "lock",
@@ -59,8 +59,7 @@ async def build(runtime: Runtime) -> ServiceServer:
         access,
         [(pb.DESCRIPTOR.services_by_name["LockService"], servicer)],
         background=[
-            BackgroundTask("poll lock events", signal.poll_events, POLL_SECONDS),
-            BackgroundTask("hint at lock changes", signal.send_hints, 0),
+            *signal.tasks(),
             BackgroundTask("end expired locks", expiry.process_due_locks, INTERVAL_SECONDS),
         ],
         peers=peers,

@@ -37,7 +37,7 @@ SESSION = {
     "timezone": "UTC",
     "jit": "off",
 }
-_RETRIED = (
+RETRIED = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
@@ -166,7 +166,7 @@ async def _repeated(work: Callable[[], Awaitable[Result]]) -> Result:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return await work()
-        except _RETRIED as error:
+        except RETRIED as error:
             metrics.TRANSACTION_RETRIES.labels(type(error).__name__).inc()
             log.info("transaction retried", attempt=attempt, cause=type(error).__name__)
             if attempt < ATTEMPTS:

@@ -1,7 +1,7 @@
-"""Wakes calls of Watch when the locks of their repository change, in whichever process that happens.
+"""Wakes those who read the outbox when something happens, in whichever process that is.
 
-A notification wakes at once, but is only a hint: while a call watches, the outbox is also polled
-every second, which finds what pushes have released, and changes whose notification was lost.
+A notification wakes at once, but is only a hint: while somebody waits, the outbox is also polled every
+second, which finds what nobody announces, and changes whose notification was lost.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from uuid import UUID
 
 import structlog
@@ -17,37 +17,50 @@ import structlog
 from shared.db import sql
 from shared.db.listen import Listener
 from shared.db.pool import Database, Databases
+from shared.runtime.background import BackgroundTask
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
-CHANNEL = "dits_lock_events"
+CHANNEL = "dits_events"
 POLL_SECONDS = 1.0
 # Changes within this time share a notification: each NOTIFY takes a lock of the whole database.
 GATHER_SECONDS = 0.02
 
 
 class ChangeSignal:
-    """The calls of Watch in this process, and the changes that it has to tell other processes."""
+    """Who waits for events in this process, and the changes that it has to tell other processes."""
 
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
-        self._signals: dict[UUID, set[asyncio.Event]] = {}
+        # By repository; under None those who wait for all.
+        self._signals: dict[UUID | None, set[asyncio.Event]] = {}
         self._changed: set[UUID] = set()
         self._has_changes = asyncio.Event()
         self._has_watchers = asyncio.Event()
         # How far the outbox of each database was polled.
         self._settled: dict[Database, str] = {}
 
+    def tasks(self) -> list[BackgroundTask]:
+        """Returns what a service runs in the background that reads events or announces them."""
+        return [
+            BackgroundTask("poll events", self.poll_events, POLL_SECONDS),
+            BackgroundTask("announce events", self.send_hints, 0),
+        ]
+
     def announce_change(self, repository_id: UUID) -> None:
-        """Wakes the watchers of a repository whose locks this process has changed, everywhere."""
+        """Wakes those who wait for events of a repository, everywhere, after one has been committed."""
         self._wake_watchers(repository_id)
         self._changed.add(repository_id)
         self._has_changes.set()
 
+    def watch_all(self) -> AbstractContextManager[asyncio.Event]:
+        """Yields a signal that is set whenever there may be new events, of whichever repository."""
+        return self.watch_repository(None)
+
     @contextmanager
-    def watch_repository(self, repository_id: UUID) -> Iterator[asyncio.Event]:
-        """Yields an event that is set whenever the locks of the repository may have changed."""
+    def watch_repository(self, repository_id: UUID | None) -> Iterator[asyncio.Event]:
+        """Yields a signal that is set whenever there may be new events of a repository; None = of any."""
         signal = asyncio.Event()
         self._signals.setdefault(repository_id, set()).add(signal)
         self._has_watchers.set()
@@ -77,9 +90,9 @@ class ChangeSignal:
         listener.subscribe(CHANNEL, self._receive_hint)
 
     async def poll_events(self) -> None:
-        """Waits until a call watches; then wakes the watchers of what has settled since the last poll.
+        """Waits until somebody waits; then wakes those whose events have settled since the last poll.
 
-        The first poll wakes all of them.
+        The first poll wakes all of them, and so does one that finds very much.
         """
         if not self._signals:
             await self._has_watchers.wait()
@@ -91,7 +104,8 @@ class ChangeSignal:
         settled = self._settled.get(database)
         row = await database.fetchrow(Q.changed_repositories, settled)
         assert row is not None  # noqa: S101  a SELECT without FROM
-        for repository_id in row["repositories"] if settled is not None else list(self._signals):
+        is_known = settled is not None and not row["is_cut"]
+        for repository_id in row["changed"] if is_known else list(self._signals):
             self._wake_watchers(repository_id)
         self._settled[database] = str(row["settled"])
 
@@ -101,6 +115,7 @@ class ChangeSignal:
         except ValueError:
             log.info("a notification without a repository")
 
-    def _wake_watchers(self, repository_id: UUID) -> None:
-        for signal in self._signals.get(repository_id, ()):
-            signal.set()
+    def _wake_watchers(self, repository_id: UUID | None) -> None:
+        for key in (repository_id, None):
+            for signal in self._signals.get(key, ()):
+                signal.set()

@@ -1,12 +1,14 @@
 -- name: changed_repositories
--- Repositories with lock events of transaction $1 or later ones that have settled, and the transaction at
--- which the next poll begins.
+-- Repositories with events of transaction $1 or later ones that have settled (NULL = an event of none), out of the
+-- first 10,000 events (is_cut: there are more), and the transaction at which the next poll begins.
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS settled,
-       ARRAY(SELECT DISTINCT e.repo_id FROM settled_events e
-             WHERE (e.xid, e.id) > ($1::text::xid8, 0::bigint) AND e.type LIKE 'lock.%'
-               AND e.repo_id IS NOT NULL) AS repositories;
+       coalesce(array_agg(DISTINCT e.repo_id) FILTER (WHERE e.number <= 10000), '{}') AS changed,
+       count(*) > 10000 AS is_cut
+FROM (SELECT o.repo_id, row_number() OVER (ORDER BY o.xid, o.id) AS number
+      FROM settled_events o WHERE (o.xid, o.id) > ($1::text::xid8, 0::bigint)
+      ORDER BY o.xid, o.id LIMIT 10001) e;
 
 -- name: hint
--- Tells every process that the locks of some repositories have changed. It need not survive a crash, so it does
--- not wait for the disk.
-SELECT set_config('synchronous_commit', 'off', true), pg_notify('dits_lock_events', id::text) FROM unnest($1::uuid[]) AS id;
+-- Tells every process that something happened in some repositories. It need not survive a crash, so it does not
+-- wait for the disk.
+SELECT set_config('synchronous_commit', 'off', true), pg_notify('dits_events', id::text) FROM unnest($1::uuid[]) AS id;

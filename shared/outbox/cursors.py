@@ -6,35 +6,23 @@ import base64
 import binascii
 import hmac
 import json
-from typing import NamedTuple
-from uuid import UUID
 
 from shared.errors import DomainError, invalid_field
+from shared.outbox.stored_event import EventPosition
 from shared.runtime.server_key import ServerKey
 
 _MAC_BYTES = 16
 
 
-class EventPosition(NamedTuple):
-    """A place in the order of events.
+class CursorSeal:
+    """Makes the cursors of one stream, and reads them.
 
-    Attributes:
-        database_id: the database whose transactions these are.
-        xid: the transaction, as PostgreSQL writes an xid8.
-        event_id: the event within the transaction; 0 = before all of its events.
+    `stream` says what the stream shows, and to whom if that matters: no other stream takes its cursors.
     """
 
-    database_id: str
-    xid: str
-    event_id: int
-
-
-class CursorSeal:
-    """Makes cursors for the events of a repository, and reads them."""
-
-    def __init__(self, key: ServerKey, repository_id: UUID) -> None:
+    def __init__(self, key: ServerKey, *stream: bytes) -> None:
         self._key = key
-        self._repository_id = repository_id
+        self._stream = stream
 
     def write_cursor(self, position: EventPosition) -> str:
         """Returns the cursor of a position."""
@@ -42,7 +30,7 @@ class CursorSeal:
         return base64.urlsafe_b64encode(self._mac(payload) + payload).decode()
 
     def read_cursor(self, cursor: str) -> EventPosition:
-        """Returns the position of a cursor. Raises INVALID_FIELD if it is not one of this repository."""
+        """Returns the position of a cursor. Raises INVALID_FIELD if it is not one of this stream."""
         try:
             raw = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
         except binascii.Error:
@@ -53,8 +41,8 @@ class CursorSeal:
         return EventPosition(*json.loads(payload))
 
     def _mac(self, payload: bytes) -> bytes:
-        return self._key.mac(b"watch", self._repository_id.bytes, payload)
+        return self._key.mac(b"watch", *self._stream, payload)
 
 
 def _foreign_cursor() -> DomainError:
-    return invalid_field("cursor", "was not issued by this server for this repository")
+    return invalid_field("cursor", "was not issued by this server for this stream")

@@ -1,4 +1,4 @@
-"""What happens to the locks of a repository, in order and without gaps.
+"""What happens, in order and without gaps, for those who watch.
 
 Positions are in the order of the outbox, and only events that have settled are read: none can
 appear behind a position afterwards.
@@ -8,22 +8,52 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from shared.db import sql
-from shared.db.pool import Databases, Row
+from shared.db.pool import Database, Row
 from shared.errors import cursor_too_old
 from shared.outbox.change_signal import ChangeSignal
-from shared.outbox.cursors import EventPosition
+from shared.outbox.stored_event import EventPosition, StoredEvent
 
 Q = sql.load(__file__)
 
 CHECKPOINT_SECONDS = 15.0
+# How many events are looked at in one go, and how many of them are sent before rights are judged again.
+WINDOW = 1000
 BATCH = 100
+BATCH_BYTES = 1 << 20
+# How long a judgement of rights holds while a slow caller takes what was read.
+JUDGED_SECONDS = 2.0
+
+
+class EventScope(Protocol):
+    """Which events a stream shows."""
+
+    @property
+    def repository_id(self) -> UUID | None:
+        """The only repository; None = those that `find_visible` names."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Kinds of events."""
+
+    @property
+    def pause_seconds(self) -> float:
+        """Least time from one look to the next, where nothing more was there."""
+
+    async def find_visible(
+        self, database: Database, repository_ids: Collection[UUID]
+    ) -> Collection[UUID]:
+        """Returns which of some repositories the caller may see now."""
+
+    async def read_time(self, database: Database, clock: datetime) -> datetime:
+        """Returns the time that messages carry, when the database's clock shows `clock`."""
 
 
 class EventMoment(NamedTuple):
@@ -31,24 +61,38 @@ class EventMoment(NamedTuple):
 
     position: EventPosition
     server_time: datetime
-    event: Row | None
+    event: StoredEvent | None
 
 
-class LockEventStream:
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What was read in one go.
+
+    Attributes:
+        events: those that are shown.
+        end: the position after it.
+        is_last: there was nothing more.
+        read_at: when rights were judged, by `time.monotonic()`.
+    """
+
+    events: Sequence[StoredEvent]
+    end: EventPosition
+    is_last: bool
+    server_time: datetime
+    read_at: float
+
+
+class EventStream:
     """Follows the outbox."""
 
     def __init__(
-        self,
-        databases: Databases,
-        signal: ChangeSignal,
-        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        self, signal: ChangeSignal, checkpoint_seconds: float = CHECKPOINT_SECONDS
     ) -> None:
-        self._databases = databases
         self._signal = signal
         self._checkpoint_seconds = checkpoint_seconds
 
     async def follow_events(
-        self, repository_id: UUID, position: EventPosition | None
+        self, database: Database, scope: EventScope, position: EventPosition | None
     ) -> AsyncGenerator[EventMoment, None]:
         """Yields events as they settle, and checkpoints: one at the beginning, others in a silence.
 
@@ -56,34 +100,82 @@ class LockEventStream:
         are gone, or it is of another database.
         """
         silent_since = float("-inf")
-        with self._signal.watch_repository(repository_id) as signal:
+        with self._signal.watch_repository(scope.repository_id) as signal:
             while True:
                 signal.clear()
-                rows = await self._fetch_events(repository_id, position)
-                events = [row for row in rows if row["id"] is not None]
-                for row in events:
-                    position = EventPosition(row["database_id"], row["xid"], row["id"])
-                    yield EventMoment(position, row["server_time"], row)
+                window = await _read_window(database, scope, position)
+                for event in window.events:
+                    position = event.position
+                    yield EventMoment(position, window.server_time, event)
                     silent_since = time.monotonic()
-                if len(events) == BATCH:
-                    continue
-                position = EventPosition(rows[0]["database_id"], rows[0]["settled"], 0)
-                if time.monotonic() - silent_since >= self._checkpoint_seconds:
-                    yield EventMoment(position, rows[0]["server_time"], None)
-                    silent_since = time.monotonic()
-                await _wait(signal, silent_since + self._checkpoint_seconds - time.monotonic())
+                    if silent_since - window.read_at > JUDGED_SECONDS:
+                        break
+                else:
+                    position = window.end
+                    if time.monotonic() - silent_since >= self._checkpoint_seconds:
+                        yield EventMoment(position, window.server_time, None)
+                        silent_since = time.monotonic()
+                    if window.is_last:
+                        await asyncio.sleep(scope.pause_seconds)
+                        checkpoint = silent_since + self._checkpoint_seconds
+                        await _wait(signal, checkpoint - time.monotonic())
 
-    async def _fetch_events(self, repository_id: UUID, position: EventPosition | None) -> list[Row]:
-        """Returns the next events, at least one row; raises CURSOR_TOO_OLD."""
-        database_id, xid, event_id = position or (None, None, None)
-        rows = await self._databases.of(repository_id).fetch(
-            *Q.bind.lock_events(
-                repository_id=repository_id, database_id=database_id, xid=xid, event_id=event_id
-            )
-        )
-        if rows[0]["is_lost"]:
-            raise cursor_too_old()
-        return rows
+
+async def _read_window(
+    database: Database, scope: EventScope, position: EventPosition | None
+) -> _Window:
+    """Returns what is next; its work is bounded by WINDOW and BATCH. Raises CURSOR_TOO_OLD."""
+    read_at = time.monotonic()
+    rows = await _fetch_heads(database, scope.repository_id, position)
+    state, heads = rows[0], [row for row in rows if row["id"] is not None]
+    wanted = [head for head in heads if head["type"] in scope.names]
+    named = {head["repo_id"] for head in wanted} - {None}
+    visible = await scope.find_visible(database, named) if named else ()
+    shown = [head for head in wanted if head["repo_id"] in visible]
+    batch = _choose_batch(shown)
+    rows = await database.fetch(Q.events, [head["id"] for head in batch]) if batch else []
+    if len(rows) < len(batch):
+        raise cursor_too_old()
+    last = None
+    if len(batch) < len(shown):
+        last = batch[-1]
+    elif len(heads) == WINDOW:
+        last = heads[-1]
+    place = (state["settled"], 0) if last is None else (last["xid"], last["id"])
+    return _Window(
+        events=[StoredEvent.of(row) for row in rows],
+        end=EventPosition(state["database_id"], *place),
+        is_last=last is None,
+        server_time=await scope.read_time(database, state["server_time"]),
+        read_at=read_at,
+    )
+
+
+async def _fetch_heads(
+    database: Database, repository_id: UUID | None, position: EventPosition | None
+) -> list[Row]:
+    """Returns the next events without their payloads, at least one row; raises CURSOR_TOO_OLD."""
+    database_id, xid, event_id = position or (None, None, None)
+    place = {"database_id": database_id, "xid": xid, "event_id": event_id, "count": WINDOW}
+    query = (
+        Q.bind.next_of_all(**place)
+        if repository_id is None
+        else Q.bind.next_of_repository(repository_id=repository_id, **place)
+    )
+    rows = await database.fetch(*query)
+    if rows[0]["is_lost"]:
+        raise cursor_too_old()
+    return rows
+
+
+def _choose_batch(heads: Sequence[Row]) -> Sequence[Row]:
+    """Returns as many of the first events as are sent in one go, at least one."""
+    size = 0
+    for count, head in enumerate(heads[:BATCH]):
+        size += head["size"]
+        if count and size > BATCH_BYTES:
+            return heads[:count]
+    return heads[:BATCH]
 
 
 async def _wait(signal: asyncio.Event, seconds: float) -> None:

@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.lock.locks.rules import TYPE_VALUES
 from shared.db.pool import Row
 from shared.errors import LockConflict
-from shared.records.events import TYPES
+from shared.outbox.stored_event import StoredEvent
 
 
 def describe_lock(row: Row | Mapping[str, Any], caller_id: UUID | None) -> pb.Lock:
@@ -90,13 +90,13 @@ def describe_entry(row: Row) -> pb.HistoryEntry:
     )
 
 
-def describe_event(row: Row, caller_id: UUID | None) -> pb.LockEvent:
+def describe_event(event: StoredEvent, caller_id: UUID | None) -> pb.LockEvent:
     """Returns the message of an event that emit_lock_events() has written."""
-    payload = _parse_payload(row["payload"])
+    payload = _parse_payload(event.payload)
     return pb.LockEvent(
-        type=TYPES[row["type"]],
-        time=row["created_at"],
-        actor_id=str(row["actor_id"] or ""),
+        type=event.type,
+        time=event.created_at,  # type: ignore[arg-type]
+        actor_id=str(event.actor_id or ""),
         locks=[_describe_event_lock(payload, lock, caller_id) for lock in payload.locks],
         reason=payload.cause,
     )

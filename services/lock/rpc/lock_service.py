@@ -11,6 +11,7 @@ from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock.locks import rules
 from services.lock.locks.acquisition import LockAcquisition
+from services.lock.locks.event_scope import LockEvents
 from services.lock.locks.force_release_lock import force_release_lock
 from services.lock.locks.history import LockHistory, get_position
 from services.lock.locks.holders import find_holders
@@ -35,7 +36,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Databases
 from shared.errors import not_found
 from shared.outbox.cursors import CursorSeal
-from shared.outbox.event_stream import LockEventStream
+from shared.outbox.event_stream import EventStream
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
@@ -55,7 +56,7 @@ class LockService:
         writes: IdempotentWrites,
         key: ServerKey,
         acquisition: LockAcquisition,
-        events: LockEventStream,
+        events: EventStream,
     ) -> None:
         self._databases = databases
         self._mutex = mutex
@@ -180,13 +181,15 @@ class LockService:
     ) -> AsyncGenerator[pb.WatchResponse, None]:
         """Sends what happens to the locks of a repository."""
         repository_id = call.repository.id
-        cursors = CursorSeal(self._key, repository_id)
+        cursors = CursorSeal(self._key, repository_id.bytes)
         position = cursors.read_cursor(request.cursor) if request.cursor else None
-        async with aclosing(self._events.follow_events(repository_id, position)) as moments:
-            async for position, server_time, row in moments:
-                event = describe_event(row, call.caller_id) if row is not None else None
+        moments = self._events.follow_events(
+            self._databases.of(repository_id), LockEvents(repository_id), position
+        )
+        async with aclosing(moments):
+            async for position, server_time, event in moments:
                 yield pb.WatchResponse(
-                    event=event,
+                    event=describe_event(event, call.caller_id) if event is not None else None,
                     cursor=cursors.write_cursor(position),
                     server_time=describe_time(server_time),
                 )

@@ -10,8 +10,9 @@ from dits.common.v1.event_pb2 import EventType
 from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 
+from services.lock.locks.event_scope import LockEvents
 from shared.db.listen import Listener
-from shared.outbox.event_stream import LockEventStream
+from shared.outbox.event_stream import EventStream
 from tests.support.api import refused
 from tests.support.lock_watcher import Watcher, watch_locks
 from tests.support.locks import SHARED, Studio, open_replica
@@ -138,8 +139,10 @@ async def test_a_hint_wakes_watchers_of_other_replicas(studio: Studio) -> None:
 
 async def test_silence_is_broken_by_checkpoints(studio: Studio) -> None:
     async with open_replica(studio.api) as replica:
-        stream = LockEventStream(replica.databases, replica.signal, checkpoint_seconds=0.01)
-        moments = stream.follow_events(UUID(studio.repo.id), None)
+        stream = EventStream(replica.signal, checkpoint_seconds=0.01)
+        repository_id = UUID(studio.repo.id)
+        database = replica.databases.of(repository_id)
+        moments = stream.follow_events(database, LockEvents(repository_id), None)
         checkpoints = [await anext(moments) for _ in range(3)]
         await moments.aclose()
     assert not any(moment.event for moment in checkpoints)

@@ -69,7 +69,7 @@ async def test_a_cursor_of_another_database_is_refused(
     """It names another one, or a transaction that this one has not begun."""
     async with watch_locks(studio, studio.bob) as watcher:
         cursor = (await watcher.next()).cursor
-    cursors = CursorSeal(studio.api.suite._runtime.key, UUID(studio.repo.id))
+    cursors = CursorSeal(studio.api.suite._runtime.key, UUID(studio.repo.id).bytes)
     position = cursors.read_cursor(cursor)
     assert position.database_id == str(await studio.api.value("SELECT database_id()"))
     foreign = cursors.write_cursor(position._replace(**changes))

@@ -1,0 +1,165 @@
+"""Consumers of events: each event once and in order, and one process at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+
+from shared.db.pool import Databases
+from shared.outbox.change_signal import ChangeSignal
+from shared.outbox.consumer import EventConsumer
+from shared.records.retention import Retention
+from tests.integration.schema.rows import NOBODY, Connection, connected, until
+from tests.support.outbox import (
+    EMIT,
+    SETTLED,
+    Ledger,
+    emit,
+    ledger_database,
+    open_databases,
+    process_all,
+    seen,
+)
+
+
+@pytest.fixture
+async def conn(dsn: str) -> AsyncIterator[Connection]:
+    async with ledger_database(dsn) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def databases(dsn: str, conn: Connection) -> AsyncIterator[Databases]:
+    async with open_databases(dsn) as databases:
+        yield databases
+
+
+async def test_a_new_consumer_begins_with_what_commits_from_then_on(
+    conn: Connection, databases: Databases, dsn: str
+) -> None:
+    await emit(conn, 2)
+    consumer = EventConsumer("new", databases, Ledger().handle)
+    async with connected(dsn) as other:
+        late = other.transaction()
+        await late.start()
+        under_way = await other.fetchval(EMIT, NOBODY)
+        await process_all(consumer)
+        await late.commit()
+    await until(conn, SETTLED)
+    after = await emit(conn)
+    await process_all(consumer)
+    assert await seen(conn) == [under_way, *after]
+
+
+async def test_events_come_once_and_in_order_in_batches(
+    conn: Connection, databases: Databases
+) -> None:
+    ledger = Ledger()
+    consumer = EventConsumer("c", databases, ledger.handle, batch=4)
+    await process_all(consumer)
+    ids = await emit(conn, 10)
+    await process_all(consumer)
+    await process_all(EventConsumer("c", databases, ledger.handle))
+    assert await seen(conn) == ids
+    assert [len(call) for call in ledger.calls] == [4, 4, 2]
+
+
+async def test_large_events_come_in_smaller_batches(conn: Connection, databases: Databases) -> None:
+    ledger = Ledger()
+    consumer = EventConsumer("c", databases, ledger.handle)
+    await process_all(consumer)
+    # Random text does not shrink in storage.
+    large = """SELECT emit_event('push', NULL, NULL, NULL, jsonb_build_object('x',
+        (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 20000))))"""
+    for _ in range(4):
+        await conn.execute(large)
+    await until(conn, SETTLED)
+    await process_all(consumer)
+    assert len(ledger.calls) > 1
+    assert len(await seen(conn)) == 4
+
+
+@pytest.mark.parametrize("late_first", [True, False])
+async def test_late_commits_are_neither_lost_nor_doubled(
+    conn: Connection, databases: Databases, dsn: str, late_first: bool
+) -> None:
+    """A transaction that takes its number early and commits late, and one that does the reverse."""
+    consumer = EventConsumer("c", databases, Ledger().handle)
+    await process_all(consumer)
+    async with connected(dsn) as other:
+        early, late = (other, conn) if late_first else (conn, other)
+        slow = early.transaction()
+        await slow.start()
+        first = await early.fetchval(EMIT, NOBODY)
+        second = await late.fetchval(EMIT, NOBODY)
+        await process_all(consumer)
+        assert await seen(conn) == []
+        third = await early.fetchval(EMIT, NOBODY)
+        await slow.commit()
+    await until(conn, SETTLED)
+    await process_all(consumer)
+    assert await seen(conn) == [first, third, second]
+
+
+async def test_two_processes_at_once_do_the_work_of_one(
+    conn: Connection, databases: Databases
+) -> None:
+    ledgers = [Ledger() for _ in range(3)]
+    consumers = [EventConsumer("c", databases, ledger.handle, batch=2) for ledger in ledgers]
+    await process_all(consumers[0])
+    ids = await emit(conn, 40)
+    await asyncio.gather(*map(process_all, consumers))
+    await process_all(consumers[0])
+    assert await seen(conn) == ids
+
+
+async def test_a_process_does_not_wait_for_another_that_is_at_it(
+    conn: Connection, databases: Databases, dsn: str
+) -> None:
+    consumer = EventConsumer("c", databases, Ledger().handle)
+    await process_all(consumer)
+    ids = await emit(conn)
+    async with connected(dsn) as other:
+        turn = other.transaction()
+        await turn.start()
+        await other.execute("SELECT FROM event_cursors FOR UPDATE")
+        assert not await consumer.process_events()
+        await turn.rollback()
+    await process_all(consumer)
+    assert await seen(conn) == ids
+
+
+async def test_no_event_goes_that_a_stopped_consumer_has_yet_to_read(
+    conn: Connection, databases: Databases
+) -> None:
+    consumer = EventConsumer("c", databases, Ledger().handle)
+    await process_all(consumer)
+    ids = await emit(conn, 5)
+    await process_all(consumer)
+    ids += await emit(conn, 5)
+    await conn.execute("UPDATE events SET created_at = created_at - interval '60 days'")
+    await until(conn, SETTLED)
+    retention = Retention(databases.of(UUID(int=0)))
+    await retention.purge_tables()
+    assert await conn.fetchval("SELECT count(*) FROM events") == 5
+    await process_all(consumer)
+    await retention.purge_tables()
+    assert await seen(conn) == ids
+    assert await conn.fetchval("SELECT count(*) FROM events") == 0
+
+
+async def test_an_announcement_wakes_a_consumer(conn: Connection, databases: Databases) -> None:
+    signal = ChangeSignal(databases)
+    consumer = EventConsumer("c", databases, Ledger().handle, signal=signal)
+    await process_all(consumer)
+    running = asyncio.create_task(consumer.task().run())
+    try:
+        [event] = await emit(conn)
+        signal.announce_change(NOBODY)
+        await until(conn, "SELECT EXISTS (SELECT FROM seen)")
+    finally:
+        running.cancel()
+    assert await seen(conn) == [event]
