@@ -16,6 +16,7 @@ from services.repo.rpc.ref_service import RefService
 from services.repo.rpc.repository_service import RepositoryService
 from services.repo.rpc.tree_service import TreeService
 from shared.db.pool import Database, Databases
+from shared.outbox.change_signal import ChangeSignal
 from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.byte_budget import ByteBudget
@@ -35,6 +36,8 @@ async def build(runtime: Runtime) -> ServiceServer:
     access = RemoteAccess(peers.channel("auth"))
     access.listen(runtime.listener)
     databases = Databases(database)
+    signal = ChangeSignal(databases)
+    signal.receive_hints(runtime.listener)
     recipes = RecipeReader(Peer(peers, "chunk"))
     budget = ByteBudget(settings.push_memory_bytes, share=PUSH_SHARE)
     budget.export("pushes")
@@ -43,15 +46,18 @@ async def build(runtime: Runtime) -> ServiceServer:
     )
     files = {
         "RepositoryService": (repository_service_pb2, repositories),
-        "RefService": (ref_service_pb2, RefService(databases, key)),
-        "CommitService": (commit_service_pb2, CommitService(databases, key, recipes, budget)),
+        "RefService": (ref_service_pb2, RefService(databases, key, signal)),
+        "CommitService": (
+            commit_service_pb2,
+            CommitService(databases, key, recipes, budget, signal),
+        ),
         "TreeService": (tree_service_pb2, TreeService(databases, key)),
     }
     servicers = [
         (file.DESCRIPTOR.services_by_name[name], servicer)
         for name, (file, servicer) in files.items()
     ]
-    background = [FilterBackfill(databases).task()]
+    background = [FilterBackfill(databases).task(), *signal.tasks()]
     return ServiceServer(
         "repo", runtime, database, access, servicers, background=background, peers=peers
     )

@@ -106,7 +106,7 @@ async def update_branch(connection: Connection, call: Call, update: BranchUpdate
         move = Comparison((nodes[update.expected].tree,), nodes[update.new].tree)
         await _apply_rules(connection, call, rules, move)
         rows = await move_branches(connection, call, [update], nodes)
-    await announce_push(connection, call, [update])
+        await announce_push(connection, call, [update])
     return rows[update.branch]
 
 
@@ -175,13 +175,12 @@ async def move_branches(
         row = rows.get(update.branch)
         if not update.must_move(row["head_commit"] if row else ""):
             continue
+        branch, new = update.branch, update.new
         if row is None:
-            moved = await _insert_branch(connection, call, update.branch, update.new)
+            moved = await _insert_branch(connection, call, branch, new)
         else:
             await _check_move(connection, call.repository, row, update, graph)
-            moved = await connection.fetchrow(
-                Q.move_branch, repository_id, update.branch, update.new
-            )
+            moved = await connection.fetchrow(Q.move_branch, repository_id, branch, new)
         if moved is None:
             there = await read_branches(connection, repository_id, [update.branch])
             heads = [found["head_commit"] for found in there.values()]
@@ -195,20 +194,21 @@ async def move_branches(
 async def announce_push(
     connection: Connection,
     call: Call,
-    updates: Sequence[BranchUpdate],
+    moves: Sequence[BranchUpdate],
     *,
     commits: int = 0,
     assets: int = 0,
     size: int = 0,
 ) -> None:
-    """Writes the event of a push and counts what was new: commits, assets and their bytes.
+    """Writes the event of a push that moved branches, and counts what was new: commits, assets, bytes.
 
     The repository's own row comes last, because all pushes to a repository share it.
     """
     repository_id = call.repository.id
-    moves = [BranchPayload(branch=u.branch, before=u.expected, after=u.new) for u in updates]
-    payload = PushPayload(branches=moves, new_commit_count=commits)
-    await emit(connection, call, EventType.EVENT_TYPE_PUSH, repository_id, payload)
+    branches = [BranchPayload(branch=m.branch, before=m.expected, after=m.new) for m in moves]
+    if branches:
+        payload = PushPayload(branches=branches, new_commit_count=commits)
+        await emit(connection, call, EventType.EVENT_TYPE_PUSH, repository_id, payload)
     await connection.execute(Q.count_push, repository_id, commits, assets, size)
     await connection.execute(Q.note_push, repository_id)
 

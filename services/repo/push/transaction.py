@@ -40,9 +40,7 @@ async def apply_push(connection: Connection, call: Call, prepared: PreparedPush)
     released = await release_locks(connection, call, changes)
     await move_branches(connection, call, moves, graph)
     size = await asyncio.to_thread(sum, (asset.file.size for asset in assets))
-    await announce_push(
-        connection, call, push.updates, commits=commits, assets=len(assets), size=size
-    )
+    await announce_push(connection, call, moves, commits=commits, assets=len(assets), size=size)
     return PushResponse(
         refs=[RefState(branch=update.branch, head=update.new) for update in push.updates],
         new_commit_count=commits,

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
+from dits.common.v1.event_pb2 import EventType, RepoPayload
 
 from services.repo.repositories.owners import Owner, resolve_owner
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import name_taken, permission_missing, wrong_cell
 from shared.records.audit import AuditAction, audit
+from shared.records.events import emit
 from shared.rpc.call import Call
 from shared.rpc.policy import Permission
 
@@ -69,6 +71,8 @@ async def create_repository(connection: Connection, call: Call, new: NewReposito
     await audit(
         connection, call, AuditAction.REPOSITORY_CREATED, "repository", repository_id, new.name
     )
+    payload = RepoPayload(owner=owner.name, name=new.name)
+    await emit(connection, call, EventType.EVENT_TYPE_REPO_CREATED, repository_id, payload)
     return repository_id
 
 

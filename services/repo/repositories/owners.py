@@ -18,6 +18,7 @@ class Owner:
 
     type: str
     id: UUID
+    name: str
     cell: int
     permission: int
 
@@ -27,4 +28,4 @@ async def resolve_owner(connection: Connection, name: str, user_id: UUID) -> Own
     row = await connection.fetchrow(Q.owner, name.lower(), user_id)
     if row is None:
         raise not_found("owner", name)
-    return Owner(row["owner_type"], row["owner_id"], row["cell"], row["permission"])
+    return Owner(row["owner_type"], row["owner_id"], row["name"], row["cell"], row["permission"])

@@ -17,7 +17,7 @@ ABSENT = "12" * 32
 
 
 async def events(api: Api) -> list[str]:
-    rows = await api.fetch("SELECT type FROM events WHERE type NOT LIKE 'lock.%' ORDER BY id")
+    rows = await api.fetch("SELECT type FROM events WHERE type ~ '^(push|branch)' ORDER BY id")
     return [row["type"] for row in rows]
 
 

@@ -13,6 +13,7 @@ from dits.common.v1.event_pb2 import (
     LockedPath,
     LockPayload,
     PushPayload,
+    RepoPayload,
 )
 from dits.lock.v1 import lock_service_pb2 as lock_pb
 from dits.repo.v1 import ref_service_pb2 as ref_pb
@@ -68,6 +69,13 @@ def payload_of(*locks: lock_pb.Lock, cause: str = "") -> LockPayload:
         base_commit=first.base_commit,
         cause=cause,
     )
+
+
+def created(studio: Studio) -> Event:
+    """What should have been told of the repository itself."""
+    payload = RepoPayload(owner=studio.ada.username, name=studio.repo.name)
+    kind = EventType.EVENT_TYPE_REPO_CREATED
+    return Event(type=kind, actor_id=str(studio.ada.id), repo=payload)
 
 
 async def play_branches(studio: Studio) -> list[Event]:
@@ -157,7 +165,7 @@ async def play_expiry(studio: Studio, database: Database) -> list[Event]:
 async def test_every_kind_of_event_is_stored_as_its_message(
     studio: Studio, database: Database
 ) -> None:
-    expected = await play_branches(studio)
+    expected = [created(studio), *await play_branches(studio)]
     expected += await play_locks(studio)
     expected += await play_expiry(studio, database)
     assert await told(studio) == expected
@@ -177,4 +185,22 @@ async def test_an_event_with_the_payload_of_another_is_refused(
                 repo_id,
                 PushPayload(),
             )
-    assert await told(studio) == []
+    assert await told(studio) == [created(studio)]
+
+
+async def test_what_moves_no_branch_is_no_push(studio: Studio) -> None:
+    """A push or UpdateBranch that is repeated, or whose branches are there already."""
+    api, ada, repo = studio.api, studio.ada, studio.repo
+    first = await save(api, ada, repo, {"a": b"1"})
+    second = await save(api, ada, repo, {"a": b"2"}, parent=first)
+    before = await told(studio)
+    update = ref_pb.UpdateBranchRequest(
+        repository=repo.id, name="main", expected_head=first, new_head=second
+    )
+    await api.refs.UpdateBranch(update, metadata=ada.auth)
+    assert await told(studio) == before
+    update.expected_head, update.new_head, update.force = second, first, True
+    for _ in range(2):
+        await api.refs.UpdateBranch(update, metadata=ada.auth)
+    moved = PushPayload(branches=[BranchPayload(branch="main", before=second, after=first)])
+    assert [event.push for event in (await told(studio))[len(before) :]] == [moved]

@@ -35,6 +35,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """CreateBranch created a branch."""
     EVENT_TYPE_BRANCH_DELETED: _EventType.ValueType  # 11
     """A branch was deleted."""
+    EVENT_TYPE_REPO_CREATED: _EventType.ValueType  # 30
+    """A repository was created."""
     EVENT_TYPE_LOCK_ACQUIRED: _EventType.ValueType  # 40
     """The locks began."""
     EVENT_TYPE_LOCK_RENEWED: _EventType.ValueType  # 41
@@ -66,6 +68,8 @@ EVENT_TYPE_BRANCH_CREATED: EventType.ValueType  # 10
 """CreateBranch created a branch."""
 EVENT_TYPE_BRANCH_DELETED: EventType.ValueType  # 11
 """A branch was deleted."""
+EVENT_TYPE_REPO_CREATED: EventType.ValueType  # 30
+"""A repository was created."""
 EVENT_TYPE_LOCK_ACQUIRED: EventType.ValueType  # 40
 """The locks began."""
 EVENT_TYPE_LOCK_RENEWED: EventType.ValueType  # 41
@@ -100,6 +104,7 @@ class Event(_message.Message):
     PUSH_FIELD_NUMBER: _builtins.int
     BRANCH_FIELD_NUMBER: _builtins.int
     LOCK_FIELD_NUMBER: _builtins.int
+    REPO_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifies the event, wherever it is shown, and no other. Opaque."""
     type: Global___EventType.ValueType
@@ -128,6 +133,10 @@ class Event(_message.Message):
     def lock(self) -> Global___LockPayload:
         """Of `lock.*`."""
 
+    @_builtins.property
+    def repo(self) -> Global___RepoPayload:
+        """Of `repo.*`."""
+
     def __init__(
         self,
         *,
@@ -141,12 +150,13 @@ class Event(_message.Message):
         push: Global___PushPayload | None = ...,
         branch: Global___BranchPayload | None = ...,
         lock: Global___LockPayload | None = ...,
+        repo: Global___RepoPayload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "lock", b"lock", "payload", b"payload", "push", b"push", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "lock", b"lock", "payload", b"payload", "push", b"push", "repo", b"repo", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_id", b"actor_id", "branch", b"branch", "id", b"id", "lock", b"lock", "organization_id", b"organization_id", "payload", b"payload", "push", b"push", "repository_id", b"repository_id", "time", b"time", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_id", b"actor_id", "branch", b"branch", "id", b"id", "lock", b"lock", "organization_id", b"organization_id", "payload", b"payload", "push", b"push", "repo", b"repo", "repository_id", b"repository_id", "time", b"time", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["push", "branch", "lock"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["push", "branch", "lock", "repo"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -194,7 +204,7 @@ class PushPayload(_message.Message):
     """How many of its commits the repository did not have."""
     @_builtins.property
     def branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___BranchPayload]:
-        """The branches that it named, by name."""
+        """The branches that it moved or created, by name."""
 
     def __init__(
         self,
@@ -209,6 +219,32 @@ class PushPayload(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PushPayload: _TypeAlias = PushPayload  # noqa: Y015
+
+@_typing.final
+class RepoPayload(_message.Message):
+    """What happened to a repository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """Name of the user or organisation that owned it afterwards."""
+    name: _builtins.str
+    """Its name afterwards."""
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "owner", b"owner"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepoPayload: _TypeAlias = RepoPayload  # noqa: Y015
 
 @_typing.final
 class LockPayload(_message.Message):
