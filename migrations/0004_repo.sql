@@ -179,6 +179,49 @@ COMMENT ON COLUMN repository_stats.logical_bytes IS 'bytes of those contents, ea
 COMMENT ON COLUMN repository_stats.storage_bytes IS 'stored bytes of the distinct chunks they are made of';
 COMMENT ON COLUMN repository_stats.dedup_ratio IS 'logical_bytes / storage_bytes; 1 when nothing is stored';
 
+-- Counts of a day can pass those of an INT: an organisation's, at 25,000 calls a second.
+ALTER TABLE usage_metrics
+    ALTER COLUMN api_requests TYPE BIGINT,
+    ADD COLUMN received_bytes BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN sent_bytes BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN logical_bytes BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN apportioned_bytes BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN measured_at TIMESTAMPTZ;
+
+COMMENT ON COLUMN usage_metrics.metric_date IS 'day in UTC, by the clock of the database';
+COMMENT ON COLUMN usage_metrics.api_requests IS 'calls that were let in';
+COMMENT ON COLUMN usage_metrics.bandwidth_bytes IS 'received_bytes + sent_bytes';
+COMMENT ON COLUMN usage_metrics.received_bytes IS 'bytes of request messages';
+COMMENT ON COLUMN usage_metrics.sent_bytes IS 'bytes of response messages';
+COMMENT ON COLUMN usage_metrics.push_count IS 'calls of Push that succeeded';
+COMMENT ON COLUMN usage_metrics.pull_count IS 'calls of StreamTree that succeeded';
+COMMENT ON COLUMN usage_metrics.unique_contributors IS 'users who pushed; set with the storage';
+COMMENT ON COLUMN usage_metrics.storage_bytes IS 'as in repository_stats; of an owner, the sum over the repositories';
+COMMENT ON COLUMN usage_metrics.logical_bytes IS 'as in repository_stats; of an owner, the sum over the repositories';
+COMMENT ON COLUMN usage_metrics.apportioned_bytes IS
+    'stored bytes of the chunks, each divided by the number of repositories that use it';
+COMMENT ON COLUMN usage_metrics.measured_at IS 'when the storage was measured; NULL = not yet';
+
+-- What one entity used on one day.
+CREATE TYPE usage_amounts AS (
+    day DATE,
+    entity_type TEXT,
+    entity_id UUID,
+    requests BIGINT,
+    received_bytes BIGINT,
+    sent_bytes BIGINT,
+    pushes BIGINT,
+    pulls BIGINT
+);
+
+-- The last batch of usage that each process of a service has recorded: a batch that is sent again, because the
+-- answer was lost, is known by it.
+CREATE TABLE usage_writers (
+    writer_id UUID PRIMARY KEY,
+    batch BIGINT NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
+
 -- -----------------------------------------------------------------------------
 -- Changes of rights
 -- -----------------------------------------------------------------------------

@@ -19,6 +19,17 @@ CREATE TYPE public.lock_terms AS (
 	release_on_push boolean
 );
 
+CREATE TYPE public.usage_amounts AS (
+	day date,
+	entity_type text,
+	entity_id uuid,
+	requests bigint,
+	received_bytes bigint,
+	sent_bytes bigint,
+	pushes bigint,
+	pulls bigint
+);
+
 CREATE FUNCTION public.acquire_locks(p_repository_id uuid, p_paths text[], p_ttl interval, p_terms public.lock_terms) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, path text, fence bigint)
     LANGUAGE plpgsql
     AS $$
@@ -702,21 +713,31 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.record_usage(p_entity_type text, p_entity_ids uuid[], p_bandwidth_bytes bigint[], p_api_requests integer[], p_push_counts integer[], p_pull_counts integer[]) RETURNS void
-    LANGUAGE sql
+CREATE FUNCTION public.record_usage(p_writer_id uuid, p_batch bigint, p_amounts public.usage_amounts[]) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
     AS $$
-    INSERT INTO usage_metrics AS u (entity_type, entity_id, metric_date, bandwidth_bytes, api_requests,
-                                    push_count, pull_count)
-    SELECT p_entity_type, d.entity_id, (clock_timestamp() AT TIME ZONE 'UTC')::DATE,
-           d.bandwidth_bytes, d.api_requests, d.push_count, d.pull_count
-    FROM unnest(p_entity_ids, p_bandwidth_bytes, p_api_requests, p_push_counts, p_pull_counts)
-        AS d (entity_id, bandwidth_bytes, api_requests, push_count, pull_count)
-    ORDER BY d.entity_id
-    ON CONFLICT (entity_type, entity_id, metric_date) DO UPDATE
-    SET bandwidth_bytes = u.bandwidth_bytes + excluded.bandwidth_bytes,
-        api_requests = u.api_requests + excluded.api_requests,
-        push_count = u.push_count + excluded.push_count,
-        pull_count = u.pull_count + excluded.pull_count
+BEGIN
+    INSERT INTO usage_writers AS w (writer_id, batch) VALUES (p_writer_id, p_batch)
+    ON CONFLICT (writer_id) DO UPDATE
+    SET batch = excluded.batch, written_at = excluded.written_at
+    WHERE w.batch < excluded.batch;
+    IF FOUND THEN
+        INSERT INTO usage_metrics AS u (entity_type, entity_id, metric_date, api_requests, bandwidth_bytes,
+                                        received_bytes, sent_bytes, push_count, pull_count)
+        SELECT a.entity_type, a.entity_id, a.day, a.requests, a.received_bytes + a.sent_bytes,
+               a.received_bytes, a.sent_bytes, a.pushes, a.pulls
+        FROM unnest(p_amounts) AS a
+        ORDER BY a.entity_type, a.entity_id, a.day
+        ON CONFLICT (entity_type, entity_id, metric_date) DO UPDATE
+        SET api_requests = u.api_requests + excluded.api_requests,
+            bandwidth_bytes = u.bandwidth_bytes + excluded.bandwidth_bytes,
+            received_bytes = u.received_bytes + excluded.received_bytes,
+            sent_bytes = u.sent_bytes + excluded.sent_bytes,
+            push_count = u.push_count + excluded.push_count,
+            pull_count = u.pull_count + excluded.pull_count;
+    END IF;
+    RETURN clock_timestamp();
+END;
 $$;
 
 CREATE FUNCTION public.reference_chunks(p_repo_id uuid, p_hashes text[], p_counts integer[]) RETURNS text[]
@@ -1738,12 +1759,41 @@ CREATE TABLE public.usage_metrics (
     metric_date date NOT NULL,
     storage_bytes bigint DEFAULT 0 NOT NULL,
     bandwidth_bytes bigint DEFAULT 0 NOT NULL,
-    api_requests integer DEFAULT 0 NOT NULL,
+    api_requests bigint DEFAULT 0 NOT NULL,
     push_count integer DEFAULT 0 NOT NULL,
     pull_count integer DEFAULT 0 NOT NULL,
-    unique_contributors integer DEFAULT 0 NOT NULL
+    unique_contributors integer DEFAULT 0 NOT NULL,
+    received_bytes bigint DEFAULT 0 NOT NULL,
+    sent_bytes bigint DEFAULT 0 NOT NULL,
+    logical_bytes bigint DEFAULT 0 NOT NULL,
+    apportioned_bytes bigint DEFAULT 0 NOT NULL,
+    measured_at timestamp with time zone
 )
 PARTITION BY RANGE (metric_date);
+
+COMMENT ON COLUMN public.usage_metrics.metric_date IS 'day in UTC, by the clock of the database';
+
+COMMENT ON COLUMN public.usage_metrics.storage_bytes IS 'as in repository_stats; of an owner, the sum over the repositories';
+
+COMMENT ON COLUMN public.usage_metrics.bandwidth_bytes IS 'received_bytes + sent_bytes';
+
+COMMENT ON COLUMN public.usage_metrics.api_requests IS 'calls that were let in';
+
+COMMENT ON COLUMN public.usage_metrics.push_count IS 'calls of Push that succeeded';
+
+COMMENT ON COLUMN public.usage_metrics.pull_count IS 'calls of StreamTree that succeeded';
+
+COMMENT ON COLUMN public.usage_metrics.unique_contributors IS 'users who pushed; set with the storage';
+
+COMMENT ON COLUMN public.usage_metrics.received_bytes IS 'bytes of request messages';
+
+COMMENT ON COLUMN public.usage_metrics.sent_bytes IS 'bytes of response messages';
+
+COMMENT ON COLUMN public.usage_metrics.logical_bytes IS 'as in repository_stats; of an owner, the sum over the repositories';
+
+COMMENT ON COLUMN public.usage_metrics.apportioned_bytes IS 'stored bytes of the chunks, each divided by the number of repositories that use it';
+
+COMMENT ON COLUMN public.usage_metrics.measured_at IS 'when the storage was measured; NULL = not yet';
 
 CREATE TABLE public.usage_metrics_default (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1752,10 +1802,21 @@ CREATE TABLE public.usage_metrics_default (
     metric_date date NOT NULL,
     storage_bytes bigint DEFAULT 0 NOT NULL,
     bandwidth_bytes bigint DEFAULT 0 NOT NULL,
-    api_requests integer DEFAULT 0 NOT NULL,
+    api_requests bigint DEFAULT 0 NOT NULL,
     push_count integer DEFAULT 0 NOT NULL,
     pull_count integer DEFAULT 0 NOT NULL,
-    unique_contributors integer DEFAULT 0 NOT NULL
+    unique_contributors integer DEFAULT 0 NOT NULL,
+    received_bytes bigint DEFAULT 0 NOT NULL,
+    sent_bytes bigint DEFAULT 0 NOT NULL,
+    logical_bytes bigint DEFAULT 0 NOT NULL,
+    apportioned_bytes bigint DEFAULT 0 NOT NULL,
+    measured_at timestamp with time zone
+);
+
+CREATE TABLE public.usage_writers (
+    writer_id uuid NOT NULL,
+    batch bigint NOT NULL,
+    written_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
 CREATE TABLE public.user_credentials (
@@ -2005,6 +2066,9 @@ ALTER TABLE ONLY public.usage_metrics
 
 ALTER TABLE ONLY public.usage_metrics_default
     ADD CONSTRAINT usage_metrics_default_pkey PRIMARY KEY (id, metric_date);
+
+ALTER TABLE ONLY public.usage_writers
+    ADD CONSTRAINT usage_writers_pkey PRIMARY KEY (writer_id);
 
 ALTER TABLE ONLY public.user_credentials
     ADD CONSTRAINT user_credentials_pkey PRIMARY KEY (user_id);

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from shared.db.listen import Listener
 from shared.db.pool import Database
 from shared.records.retention import Retention
+from shared.records.usage import UsageStore
 from shared.rpc.call import AccessResolver
 from shared.rpc.chain import Chain
 from shared.rpc.health import Health
@@ -24,6 +25,7 @@ from shared.rpc.peers import Peers
 from shared.rpc.policy import INFRASTRUCTURE
 from shared.rpc.reflection import Reflection
 from shared.rpc.rpc_metrics import UnknownMethods
+from shared.rpc.usage import UsageCounters
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
 from shared.runtime.memory import trim_task
@@ -115,7 +117,14 @@ class ServiceServer:
         self.port = 0
         self._runtime = runtime
         self._database = database
-        self._background = [*background, Retention(database).task(), trim_task()]
+        usage = UsageCounters()
+        self._usage_store = UsageStore(database, usage)
+        self._background = [
+            *background,
+            Retention(database).task(),
+            self._usage_store.task(),
+            trim_task(),
+        ]
         self._peers = peers
         self._await_ends = await_ends
         self._tasks: list[asyncio.Task[None]] = []
@@ -130,7 +139,13 @@ class ServiceServer:
             service=name,
             cell=settings.cell_of(name),
             strict=runtime.strict,
+            usage=usage,
         )
+        self._add_handlers(chain, servicers)
+
+    def _add_handlers(
+        self, chain: Chain, servicers: Sequence[tuple[ServiceDescriptor, object]]
+    ) -> None:
         self._server.add_generic_rpc_handlers(
             [
                 *(chain.handlers(descriptor, servicer) for descriptor, servicer in servicers),
@@ -165,6 +180,7 @@ class ServiceServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._usage_store.store_last()
         if self._is_listening:
             await self._runtime.listener.stop()
         if self._peers is not None:

@@ -140,5 +140,6 @@ def _access(answer: pb.CheckAccessResponse, asked_at: float) -> Access:
             Permission(found.permission),
             found.read_only,
             found.cell,
+            UUID(found.organization_id) if found.organization_id else None,
         )
     return Access(caller, repository, asked_at)

@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from shared.errors import permission_missing, scope_missing, unauthenticated
+from shared.rpc.amounts import Amounts
 from shared.rpc.policy import Permission, expand
 from shared.rpc.slots import Slot
 
@@ -50,6 +51,7 @@ class RepositoryAccess:
 
     Attributes:
         cell: number of the cell that holds it.
+        organization_id: the organisation that owns it; None if a user does.
     """
 
     id: UUID
@@ -58,6 +60,7 @@ class RepositoryAccess:
     permission: Permission
     read_only: bool
     cell: int
+    organization_id: UUID | None = None
 
     def require(self, permission: Permission) -> None:
         """Raises PERMISSION_MISSING unless the caller has the right."""
@@ -94,7 +97,11 @@ class AccessResolver(Protocol):
 
 @dataclass(slots=True)
 class Call:
-    """What a handler knows about the RPC besides its request."""
+    """What a handler knows about the RPC besides its request.
+
+    Attributes:
+        used: what it used and was not charged for yet.
+    """
 
     method: str
     request_id: str
@@ -103,6 +110,7 @@ class Call:
     user_agent: str = ""
     access: Access = field(default_factory=lambda: Access(None, None))
     slot: Slot | None = None
+    used: Amounts = field(default_factory=Amounts)
 
     @property
     def caller(self) -> Caller:

@@ -7,7 +7,8 @@
 5. authenticate  the credential is judged on the metadata, before anything of the body is read
 6. read          the first message: in time, bounded, parsed (exchange.py)
 7. policy        scope, cell, permission, read-only: the RPC's option (policy.py, admission.py)
-8. handler
+8. usage         the call counts from here on (usage.py)
+9. handler
 
 It wraps the handlers themselves instead of being a gRPC interceptor: an interceptor cannot catch
 what grpc.aio makes of undecodable bytes, and costs a measurable part of the throughput. Every RPC is
@@ -24,6 +25,7 @@ from typing import Any, cast
 
 import grpc
 import structlog
+from dits.common.v1.access_pb2 import COUNTING_UNSPECIFIED
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -38,6 +40,7 @@ from shared.rpc.peer_address import PeerAddresses
 from shared.rpc.policy import INFRASTRUCTURE, Policy
 from shared.rpc.rpc_metrics import RpcMeter
 from shared.rpc.slots import Slot, SlotGroup
+from shared.rpc.usage import UsageCounters
 
 RawHandler = Callable[..., Any]
 
@@ -54,10 +57,12 @@ class Chain:
         service: str = "",
         cell: int | None = None,
         strict: bool = False,
+        usage: UsageCounters | None = None,
     ) -> None:
         """Wraps handlers for the repositories of one cell, or (None) of all.
 
         `service`: the dits service, for the metrics.
+        `usage`: takes the counts of what the calls use.
         `strict`: an error whose reason the RPC does not declare counts as a defect.
         """
         self.service = service
@@ -66,6 +71,7 @@ class Chain:
         self.limits = limits
         self.cell = cell
         self.strict = strict
+        self.usage = usage or UsageCounters()
         self.entrance = SlotGroup(limits.max_calls, limits.max_calls)
         self.slots = SlotGroup(limits.max_calls, limits.max_calls_each)
         self.anonymous_slots = SlotGroup(limits.max_calls // 2, limits.max_calls_each)
@@ -133,13 +139,14 @@ class _Rpc:
         async with self._boundary(context) as call:
             exchange, first = await self._begin(call, context)
             if not self.takes_many:
-                return self._encode(await self.handler(first, call))
+                return self._encode(await self.handler(first, call), call)
             async with self.admission.watched(call, first):
-                return self._encode(await self.handler(exchange.messages(first), call))
+                return self._encode(await self.handler(exchange.messages(first), call), call)
 
-    def _encode(self, response: Message) -> bytes:
+    def _encode(self, response: Message, call: Call) -> bytes:
         data = response.SerializeToString()
         self.meter.count_sent(len(data))
+        call.used.sent += len(data)
         return data
 
     async def serve_stream(self, _requests: object, context: Context) -> None:
@@ -163,9 +170,13 @@ class _Rpc:
         limits = self.chain.limits
         large = self.policy.large_messages
         size = limits.max_stream_message_bytes if large else limits.max_message_bytes
-        exchange = Exchange(context, self.request_type, size, limits.idle_seconds, self.meter)
+        exchange = Exchange(
+            context, self.request_type, size, limits.idle_seconds, self.meter, call.used
+        )
         first = require_first(await exchange.read_first(limits.first_message_seconds))
         await self.admission.admit(call, first)
+        if not self.policy.quiet:
+            self.chain.usage.begin(call)
         return exchange, first
 
     def _take_slot(self, call: Call) -> Slot:
@@ -209,4 +220,6 @@ class _Rpc:
                 call.slot.free()
             seconds = time.perf_counter() - begun
             self.meter.record(outcome, failure, seconds)
+            done = outcome == "OK"
+            self.chain.usage.end(call, self.policy.counts_as if done else COUNTING_UNSPECIFIED)
             boundary.log_call(call, self.policy, outcome, failure, seconds)

@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
 from shared.errors import batch_too_large, stream_idle, stream_order, undecodable_message
+from shared.rpc.amounts import Amounts
 from shared.rpc.rpc_metrics import RpcMeter
 from shared.rpc.wire_gate import FREE_BYTES, MAX_ELEMENTS, count_elements, require_bounded
 
@@ -40,14 +41,16 @@ class Exchange:
         limit: int,
         idle_seconds: float,
         meter: RpcMeter,
+        used: Amounts,
     ) -> None:
-        """`limit`: most bytes of a message; `idle_seconds`: the longest silence."""
+        """`limit`: most bytes of a message; `idle_seconds`: the longest silence; `used` counts bytes."""
         self._context = context
         self._request_type = request_type
         self._descriptor = cast(Descriptor, request_type.DESCRIPTOR)
         self._limit = limit
         self._idle_seconds = idle_seconds
         self._meter = meter
+        self._used = used
         self._pending: set[asyncio.Timeout] = set()
         self._has_begun = False
 
@@ -77,6 +80,7 @@ class Exchange:
             raise asyncio.CancelledError from None
         finally:
             self._pending.discard(waiting)
+        self._used.sent += len(data)
         self._note_progress()
 
     async def _begin(self) -> None:
@@ -102,6 +106,7 @@ class Exchange:
         if data is grpc.aio.EOF:
             return None
         self._meter.count_received(len(data))
+        self._used.received += len(data)
         return await self._parse(data)
 
     def _note_progress(self) -> None:

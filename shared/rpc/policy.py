@@ -88,6 +88,7 @@ class Policy:
         mutates: refused while that repository is read-only.
         quiet: machines call it all the time: logged at debug level, and the handler authenticates.
         large_messages: takes messages of the size of the largest chunk.
+        counts_as: what a call that ended well adds to the usage of its caller and repository.
         reasons: of the errors that it may end with.
     """
 
@@ -98,6 +99,7 @@ class Policy:
     mutates: bool = False
     quiet: bool = False
     large_messages: bool = False
+    counts_as: access_pb2.Counting.ValueType = access_pb2.COUNTING_UNSPECIFIED
     reasons: frozenset[ErrorReason.ValueType] = COMMON_REASONS
 
     @classmethod
@@ -115,6 +117,7 @@ class Policy:
             mutates=option.mutates,
             quiet=option.quiet,
             large_messages=option.large_messages,
+            counts_as=option.counts_as,
             reasons=COMMON_REASONS.union(option.reasons),
         )
 

@@ -27,7 +27,7 @@ OWNERS = {
                notification_preferences audit_log one_time_tokens login_throttles namespaces""",
     "repo": """repositories repository_stats repository_collaborators team_repositories
                repository_settings branches tags commits manifests assets webhooks
-               webhook_deliveries usage_metrics billing_snapshots""",
+               webhook_deliveries usage_metrics usage_writers billing_snapshots""",
     "chunk": "chunks chunk_refs chunk_locations packs object_deletions",
     "lock": "locks lock_history lock_clocks",
     "shared": """schema_migrations schema_functions jobs dead_letter_jobs events event_cursors event_horizon

@@ -78,4 +78,5 @@ class LocalAccess:
             Permission(row["permission"]),
             row["read_only"],
             row["cell"],
+            row["organization_id"],
         )

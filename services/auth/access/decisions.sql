@@ -17,6 +17,7 @@ WHERE t.token_hash = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.
 -- name: repository
 -- A repository by id ($2) or by owner and name in lower case ($3, $4), with the right of user $1 on it.
 SELECT r.id, r.name, o.name AS owner, o.cell, r.archived OR r.disabled AS read_only,
+       CASE WHEN r.owner_type = 'organization' THEN r.owner_id END AS organization_id,
        repository_permission($1, r.id) AS permission
 FROM repository_identities r
 JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id

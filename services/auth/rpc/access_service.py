@@ -65,4 +65,5 @@ def _repository_message(repository: RepositoryAccess) -> pb.RepositoryAccess:
         permission=repository.permission.value,  # type: ignore[arg-type]
         read_only=repository.read_only,
         cell=repository.cell,
+        organization_id=str(repository.organization_id or ""),
     )

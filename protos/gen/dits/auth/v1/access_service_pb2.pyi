@@ -96,6 +96,7 @@ class RepositoryAccess(_message.Message):
     PERMISSION_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     CELL_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     repository_id: _builtins.str
     """UUID of the repository."""
     owner: _builtins.str
@@ -110,6 +111,8 @@ class RepositoryAccess(_message.Message):
     """Number of the cell that holds it: 0 unless the server has several. The services of another cell refuse it with
     WRONG_CELL.
     """
+    organization_id: _builtins.str
+    """UUID of the organisation that owns it. Empty if a user does."""
     def __init__(
         self,
         *,
@@ -119,10 +122,11 @@ class RepositoryAccess(_message.Message):
         permission: _permission_pb2.Permission.ValueType = ...,
         read_only: _builtins.bool = ...,
         cell: _builtins.int = ...,
+        organization_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "name", b"name", "owner", b"owner", "permission", b"permission", "read_only", b"read_only", "repository_id", b"repository_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "name", b"name", "organization_id", b"organization_id", "owner", b"owner", "permission", b"permission", "read_only", b"read_only", "repository_id", b"repository_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

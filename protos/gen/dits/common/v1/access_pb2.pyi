@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
@@ -21,6 +22,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Counting:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CountingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Counting.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COUNTING_UNSPECIFIED: _Counting.ValueType  # 0
+    """As a request alone."""
+    COUNTING_PUSH: _Counting.ValueType  # 1
+    """As a push."""
+    COUNTING_PULL: _Counting.ValueType  # 2
+    """As a pull."""
+
+class Counting(_Counting, metaclass=_CountingEnumTypeWrapper):
+    """What a call that ended with OK counts as. See *Usage* in `protos/dits/README.md`."""
+
+COUNTING_UNSPECIFIED: Counting.ValueType  # 0
+"""As a request alone."""
+COUNTING_PUSH: Counting.ValueType  # 1
+"""As a push."""
+COUNTING_PULL: Counting.ValueType  # 2
+"""As a pull."""
+Global___Counting: _TypeAlias = Counting  # noqa: Y015
 
 @_typing.final
 class Access(_message.Message):
@@ -39,6 +64,7 @@ class Access(_message.Message):
     QUIET_FIELD_NUMBER: _builtins.int
     LARGE_MESSAGES_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
+    COUNTS_AS_FIELD_NUMBER: _builtins.int
     scope: _builtins.str
     """Scope that an API token needs. Empty = none, or the RPC's comment says when which. Sessions are not limited by
     scopes.
@@ -59,6 +85,8 @@ class Access(_message.Message):
     """True if machines call it with every other call: it is logged at debug level only, and judges the credential itself."""
     large_messages: _builtins.bool
     """True if a request message may have 17 MiB instead of 4 MiB."""
+    counts_as: Global___Counting.ValueType
+    """What a call counts as in the usage of its caller and repository, besides a request."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_error_reason_pb2.ErrorReason.ValueType]:
         """Reasons that the RPC may fail with, besides those common to all RPCs: INVALID_FIELD, UNDECODABLE_MESSAGE,
@@ -78,10 +106,11 @@ class Access(_message.Message):
         quiet: _builtins.bool = ...,
         large_messages: _builtins.bool = ...,
         reasons: _abc.Iterable[_error_reason_pb2.ErrorReason.ValueType] | None = ...,
+        counts_as: Global___Counting.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "large_messages", b"large_messages", "mutates", b"mutates", "organization_field", b"organization_field", "permission", b"permission", "quiet", b"quiet", "reasons", b"reasons", "repository_field", b"repository_field", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "counts_as", b"counts_as", "large_messages", b"large_messages", "mutates", b"mutates", "organization_field", b"organization_field", "permission", b"permission", "quiet", b"quiet", "reasons", b"reasons", "repository_field", b"repository_field", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
