@@ -150,7 +150,7 @@ class ServiceServer:
             [
                 *(chain.handlers(descriptor, servicer) for descriptor, servicer in servicers),
                 *_infrastructure(chain, self._health, [item[0].full_name for item in servicers]),
-                UnknownMethods(name),
+                UnknownMethods(self.name),
             ]
         )
 

@@ -75,7 +75,8 @@ class CommitServiceServicer:
         locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
         `release_on_push` on the changed paths end.
 
-        Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved.
+        Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved. A call that
+        ends with OK counts as a push.
 
         Errors:
         - BRANCH_PROTECTED: a branch's protection forbids its move.

@@ -47,7 +47,8 @@ class CommitServiceStub:
     locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
     `release_on_push` on the changed paths end.
 
-    Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved.
+    Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved. A call that
+    ends with OK counts as a push.
 
     Errors:
     - BRANCH_PROTECTED: a branch's protection forbids its move.
@@ -113,7 +114,8 @@ class CommitServiceAsyncStub(CommitServiceStub):
     locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
     `release_on_push` on the changed paths end.
 
-    Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved.
+    Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved. A call that
+    ends with OK counts as a push.
 
     Errors:
     - BRANCH_PROTECTED: a branch's protection forbids its move.
@@ -182,7 +184,8 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
         `release_on_push` on the changed paths end.
 
-        Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved.
+        Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved. A call that
+        ends with OK counts as a push.
 
         Errors:
         - BRANCH_PROTECTED: a branch's protection forbids its move.

@@ -74,7 +74,8 @@ class TreeServiceServicer:
         """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
         an API token needs `repo:read`.
 
-        Manifests that the client names in `have_hashes` are left out, with all below them.
+        Manifests that the client names in `have_hashes` are left out, with all below them. A call that ends with OK counts
+        as a pull.
 
         Errors: none beyond the common ones.
         """

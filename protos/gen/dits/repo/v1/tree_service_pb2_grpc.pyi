@@ -42,7 +42,8 @@ class TreeServiceStub:
     """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
     an API token needs `repo:read`.
 
-    Manifests that the client names in `have_hashes` are left out, with all below them.
+    Manifests that the client names in `have_hashes` are left out, with all below them. A call that ends with OK counts
+    as a pull.
 
     Errors: none beyond the common ones.
     """
@@ -75,7 +76,8 @@ class TreeServiceAsyncStub(TreeServiceStub):
     """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
     an API token needs `repo:read`.
 
-    Manifests that the client names in `have_hashes` are left out, with all below them.
+    Manifests that the client names in `have_hashes` are left out, with all below them. A call that ends with OK counts
+    as a pull.
 
     Errors: none beyond the common ones.
     """
@@ -117,7 +119,8 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
         an API token needs `repo:read`.
 
-        Manifests that the client names in `have_hashes` are left out, with all below them.
+        Manifests that the client names in `have_hashes` are left out, with all below them. A call that ends with OK counts
+        as a pull.
 
         Errors: none beyond the common ones.
         """

@@ -1,0 +1,272 @@
+"""Usage is counted exactly: through real channels, by several processes, and while the database is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import grpc
+import pytest
+from dits.auth.v1.account_service_pb2 import GetMeRequest
+from dits.chunk.v1.chunk_service_pb2 import DownloadChunksRequest
+from dits.common.v1.access_pb2 import COUNTING_UNSPECIFIED
+from dits.lock.v1.lock_service_pb2 import WatchRequest
+from dits.repo.v1 import commit_service_pb2 as commits
+from dits.repo.v1.repository_service_pb2 import (
+    VISIBILITY_PUBLIC,
+    CreateRepositoryRequest,
+    GetRepositoryRequest,
+    RepositorySettings,
+)
+from dits.repo.v1.tree_service_pb2 import StreamTreeRequest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from shared.db.pool import Database
+from shared.formats.commits import commit_hash
+from shared.records import usage as records
+from shared.records.usage import UsageStore
+from shared.rpc.call import Access, Call, Caller
+from shared.rpc.usage import UsageCounters
+from shared.runtime.config import Settings
+from tests.support.api import Account, Api, running_suite
+from tests.support.chunks import Shelf, chunk
+from tests.support.postgres_proxy import Cut, Proxy
+from tests.support.trees import build, commit, update
+
+AMOUNTS = "api_requests, received_bytes, sent_bytes, push_count, pull_count"
+USAGE = f"""
+    SELECT entity_type, entity_id, {AMOUNTS} FROM usage_metrics
+    WHERE metric_date = (clock_timestamp() AT TIME ZONE 'UTC')::date
+"""
+
+
+class Tally:
+    """What a caller has sent and taken, by whom it is charged to."""
+
+    def __init__(self) -> None:
+        self.amounts: dict[tuple[str, UUID], Counter[str]] = {}
+        self.charged: list[tuple[str, UUID]] = []
+
+    def charge(self, *charged: tuple[str, UUID]) -> None:
+        """Says whom the next calls are charged to."""
+        self.charged = list(charged)
+
+    def add(self, **amounts: int) -> None:
+        for entity in self.charged:
+            self.amounts.setdefault(entity, Counter()).update(amounts)
+
+    async def unary(self, method: Any, request: Any, **options: Any) -> Any:
+        """Makes a unary call."""
+        response = await method(request, **options)
+        self.add(requests=1, received=request.ByteSize(), sent=response.ByteSize())
+        return response
+
+    async def stream(self, method: Any, request: Any, **options: Any) -> list[Any]:
+        """Makes a call that is answered by a stream."""
+        responses = [response async for response in method(request, **options)]
+        sent = sum(response.ByteSize() for response in responses)
+        self.add(requests=1, received=request.ByteSize(), sent=sent)
+        return responses
+
+    def rows(self) -> dict[tuple[str, UUID], tuple[int, ...]]:
+        """Returns what the table is to hold."""
+        names = ("requests", "received", "sent", "pushes", "pulls")
+        return {
+            entity: tuple(counter[name] for name in names)
+            for entity, counter in self.amounts.items()
+        }
+
+
+async def read_usage(dsn: str) -> dict[tuple[str, UUID], tuple[int, ...]]:
+    """Returns today's usage by entity."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(USAGE)
+    finally:
+        await connection.close()
+    return {(row["entity_type"], row["entity_id"]): tuple(row)[2:] for row in rows}
+
+
+async def add_organization(api: Api, owner: Account) -> UUID:
+    """An organisation `studio`."""
+    org_id: UUID = await api.value(
+        """WITH o AS (INSERT INTO organizations (name, display_name) VALUES ('studio', 'S') RETURNING id),
+                m AS (INSERT INTO organization_members (org_id, user_id, role)
+                      SELECT id, $1, 'owner' FROM o)
+           SELECT id FROM o""",
+        owner.id,
+    )
+    return org_id
+
+
+async def use_everything(api: Api, tally: Tally) -> None:
+    """Makes calls of every kind, and keeps count."""
+    ada = await api.account()
+    user, org = ("user", ada.id), ("organization", await add_organization(api, ada))
+    tally.charge(user)
+    await tally.unary(api.accounts.GetMe, GetMeRequest(), metadata=ada.auth)
+    create = CreateRepositoryRequest(
+        name="film",
+        owner="studio",
+        visibility=VISIBILITY_PUBLIC,
+        settings=RepositorySettings(require_lock_for_edit=False),
+    )
+    made = await tally.unary(api.repositories.CreateRepository, create, metadata=ada.auth)
+    shelf = Shelf(api, ada, made.repository)
+    repository = ("repository", UUID(shelf.repo.id))
+    tally.charge(user, repository, org)
+    await upload_and_push(shelf, tally)
+    get = GetRepositoryRequest(repository=shelf.repo.id)
+    for _ in range(20):
+        await tally.unary(api.repositories.GetRepository, get, metadata=ada.auth)
+    # Nobody is charged for what is refused, health checks and what services ask each other about access.
+    eve = await api.account()
+    absent = GetRepositoryRequest(repository=str(uuid4()))
+    with pytest.raises(grpc.aio.AioRpcError):
+        await api.repositories.GetRepository(absent, metadata=eve.auth)
+    await health_pb2_grpc.HealthStub(api.channels["repo"]).Check(health_pb2.HealthCheckRequest())
+    tally.charge(repository, org)
+    tree = StreamTreeRequest(repository=shelf.repo.id)
+    await tally.stream(api.trees.StreamTree, tree)
+    tally.add(pulls=1)
+    # A call that fails later counts as a request, and not as a pull.
+    missing = StreamTreeRequest(repository=shelf.repo.id, revision="absent")
+    with pytest.raises(grpc.aio.AioRpcError):
+        await tally.stream(api.trees.StreamTree, missing)
+    tally.add(requests=1, received=missing.ByteSize())
+
+
+async def upload_and_push(shelf: Shelf, tally: Tally) -> None:
+    """Pushes a file of three chunks, and downloads them."""
+    tree = build({"a": bytes(range(250)) * 10})
+    uploads = shelf.requests([[chunk(data)] for data in tree.chunks.values()])
+    answers = [answer async for answer in shelf.stream(iter(uploads))]
+    tally.add(
+        requests=1,
+        received=sum(request.ByteSize() for request in uploads),
+        sent=sum(answer.ByteSize() for answer in answers),
+    )
+    made = commit(tree)
+    push = [
+        commits.PushRequest(header=commits.PushHeader(repository=shelf.repo.id)),
+        commits.PushRequest(manifests=commits.PushManifests(manifests=tree.manifests.values())),
+        commits.PushRequest(commits=commits.PushCommits(commits=[made])),
+        commits.PushRequest(refs=commits.PushRefs(updates=[update("main", "", commit_hash(made))])),
+    ]
+    pushed = await shelf.api.commits.Push(iter(push), metadata=shelf.who.auth)
+    received = sum(request.ByteSize() for request in push)
+    tally.add(requests=1, received=received, sent=pushed.ByteSize(), pushes=1)
+    download = DownloadChunksRequest(repository=shelf.repo.id, hashes=b"".join(tree.chunks))
+    await tally.stream(shelf.api.chunks.DownloadChunks, download, metadata=shelf.who.auth)
+
+
+async def test_every_call_is_counted_exactly(dsn: str, settings: Settings) -> None:
+    tally = Tally()
+    async with running_suite(dsn, settings) as api:
+        await use_everything(api, tally)
+    assert await read_usage(dsn) == tally.rows()
+
+
+async def test_a_stream_is_counted_while_it_runs(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "STORE_SECONDS", 0.02)
+    ada = await api.account()
+    film = await api.repository(ada)
+    watch = WatchRequest(repository=film.id)
+    stream = api.locks.Watch(watch, metadata=ada.auth)
+    await stream.read()
+    async with asyncio.timeout(30):
+        while not (row := (await read_usage(api.dsn)).get(("repository", UUID(film.id)))):
+            await api.accounts.GetMe(GetMeRequest(), metadata=ada.auth)
+    assert row[:2] == (1, watch.ByteSize())
+    assert row[2] > 0
+    stream.cancel()
+
+
+# The store by itself.
+
+
+class Writer:
+    """The store of a process, and calls of one account that it counts."""
+
+    def __init__(self, database: Database, user_id: UUID) -> None:
+        self.counters = UsageCounters()
+        self.store = UsageStore(database, self.counters)
+        self._caller = Caller.of(user_id, "ada", uuid4(), None)
+
+    def count(self, calls: int) -> None:
+        """Counts calls."""
+        for _ in range(calls):
+            call = Call("m", "r", access=Access(self._caller, None))
+            self.counters.begin(call)
+            self.counters.end(call, COUNTING_UNSPECIFIED)
+
+
+async def count_requests(dsn: str, user_id: UUID) -> int:
+    """Returns the requests of an account that are stored."""
+    return (await read_usage(dsn)).get(("user", user_id), (0,))[0]
+
+
+@pytest.fixture
+async def proxy(dsn: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """A proxy before the database of the test, and its DSN."""
+    proxy = Proxy()
+    yield proxy, await proxy.start(dsn)
+    await proxy.stop()
+
+
+async def test_processes_add_up(dsn: str) -> None:
+    ada = uuid4()
+    database = await Database.connect(dsn, service="test", size=4)
+    writers = [Writer(database, ada) for _ in range(4)]
+    for _ in range(3):
+        for writer in writers:
+            writer.count(5)
+        await asyncio.gather(*(writer.store.store() for writer in writers))
+    await database.close()
+    assert await count_requests(dsn, ada) == 60
+
+
+@pytest.mark.parametrize("cut", [Cut.REQUEST, Cut.REPLY])
+async def test_a_broken_connection_counts_once(
+    dsn: str, proxy: tuple[Proxy, str], cut: Cut
+) -> None:
+    ada = uuid4()
+    database = await Database.connect(proxy[1], service="test", size=1)
+    writer = Writer(database, ada)
+    await writer.store.store()
+    writer.count(3)
+    # The first statement of the writer has no rows; this one has the type of one.
+    proxy[0].cut(cut, "user", at="user")
+    with pytest.raises(asyncpg.PostgresConnectionError):
+        await writer.store.store()
+    assert await count_requests(dsn, ada) == (3 if cut is Cut.REPLY else 0)
+    writer.count(4)
+    await writer.store.store()
+    await database.close()
+    assert await count_requests(dsn, ada) == 7
+
+
+async def test_nothing_is_lost_while_the_database_is_away(dsn: str, postgres: str) -> None:
+    ada = uuid4()
+    database = await Database.connect(dsn, service="test", size=1)
+    writer = Writer(database, ada)
+    writer.count(1)
+    admin = await asyncpg.connect(postgres)
+    name = await admin.fetchval("SELECT substring($1 FROM '/([a-z0-9_]+)(\\?|$)')", dsn)
+    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+    )
+    for _ in range(3):
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await writer.store.store()
+        writer.count(2)
+    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    await admin.close()
+    await writer.store.store()
+    await database.close()
+    assert await count_requests(dsn, ada) == 7
