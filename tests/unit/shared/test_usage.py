@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import astuple
 from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
@@ -102,7 +103,7 @@ def test_midnight_between_calls() -> None:
 
 def test_midnight_comes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(usage.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     counters = UsageCounters()
     counters.set_time(datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC))
     count(counters, make_call())
