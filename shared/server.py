@@ -117,8 +117,7 @@ class ServiceServer:
         self.port = 0
         self._runtime = runtime
         self._database = database
-        usage = UsageCounters()
-        self._usage_store = UsageStore(database, usage)
+        self._usage_store = UsageStore(database, UsageCounters())
         self._background = [
             *background,
             Retention(database).task(),
@@ -139,7 +138,7 @@ class ServiceServer:
             service=name,
             cell=settings.cell_of(name),
             strict=runtime.strict,
-            usage=usage,
+            usage=self._usage_store.counters,
         )
         self._add_handlers(chain, servicers)
 

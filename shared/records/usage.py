@@ -31,11 +31,14 @@ class UsageStore:
 
     A batch has a number and stays as it is until the database has answered: sent again after a broken
     connection, it is recorded once.
+
+    Attributes:
+        counters: what is gathered.
     """
 
     def __init__(self, database: Database, counters: UsageCounters) -> None:
         self._database = database
-        self._counters = counters
+        self.counters = counters
         self._writer_id = uuid4()
         self._batch: list[UsageRow] = []
         self._number = 0
@@ -49,7 +52,7 @@ class UsageStore:
     async def store(self) -> None:
         """Stores all that was counted before the call. What fails is kept for the next time."""
         async with self._storing:
-            self._counters.settle_calls_under_way()
+            self.counters.settle_calls_under_way()
             self._report_loss()
             while self._take_batch() or not self._knows_time:
                 await self._record()
@@ -73,13 +76,13 @@ class UsageStore:
         if self._knows_time:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STORE_SECONDS):
-                    await self._counters.wait_until_full()
+                    await self.counters.wait_until_full()
         await self.store()
 
     def _take_batch(self) -> bool:
         """Whether there is a batch to store: the one that failed, or a new one."""
         if not self._batch:
-            self._batch = self._counters.drain(MAX_ROWS)
+            self._batch = self.counters.drain(MAX_ROWS)
             self._number += bool(self._batch)
         return bool(self._batch)
 
@@ -98,11 +101,11 @@ class UsageStore:
                 pulls=[amounts.pulls for _, _, amounts in self._batch],
             )
         )
-        self._counters.set_time(row["now"])
+        self.counters.set_time(row["now"])
         self._knows_time = True
 
     def _report_loss(self) -> None:
-        lost = self._counters.lost
+        lost = self.counters.lost
         if not lost.is_empty():
             log.warning("usage lost", cause="too many entities at once", **asdict(lost))
             lost.clear()

@@ -16,7 +16,7 @@ from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
 
 from benchmarks.server import Server, running
 from tests.faults.repo.test_kill_during_push import dsn
-from tests.integration.shared.test_usage import read_usage
+from tests.support.usage import read_usage
 
 
 def count_stored(server: Server) -> int:

@@ -1,19 +1,16 @@
-"""Usage is counted exactly: through real channels, by several processes, and while the database is away."""
+"""Usage is counted exactly: through real channels, and while a call goes on."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import grpc
 import pytest
 from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.chunk.v1.chunk_service_pb2 import DownloadChunksRequest
-from dits.common.v1.access_pb2 import COUNTING_UNSPECIFIED
 from dits.lock.v1.lock_service_pb2 import WatchRequest
 from dits.repo.v1 import commit_service_pb2 as commits
 from dits.repo.v1.repository_service_pb2 import (
@@ -25,23 +22,13 @@ from dits.repo.v1.repository_service_pb2 import (
 from dits.repo.v1.tree_service_pb2 import StreamTreeRequest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from shared.db.pool import Database
 from shared.formats.commits import commit_hash
 from shared.records import usage as records
-from shared.records.usage import UsageStore
-from shared.rpc.call import Access, Call, Caller
-from shared.rpc.usage import UsageCounters
 from shared.runtime.config import Settings
 from tests.support.api import Account, Api, running_suite
 from tests.support.chunks import Shelf, chunk
-from tests.support.postgres_proxy import Cut, Proxy
 from tests.support.trees import build, commit, update
-
-AMOUNTS = "api_requests, received_bytes, sent_bytes, push_count, pull_count"
-USAGE = f"""
-    SELECT entity_type, entity_id, {AMOUNTS} FROM usage_metrics
-    WHERE metric_date = (clock_timestamp() AT TIME ZONE 'UTC')::date
-"""
+from tests.support.usage import read_usage
 
 
 class Tally:
@@ -79,16 +66,6 @@ class Tally:
             entity: tuple(counter[name] for name in names)
             for entity, counter in self.amounts.items()
         }
-
-
-async def read_usage(dsn: str) -> dict[tuple[str, UUID], tuple[int, ...]]:
-    """Returns today's usage by entity."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        rows = await connection.fetch(USAGE)
-    finally:
-        await connection.close()
-    return {(row["entity_type"], row["entity_id"]): tuple(row)[2:] for row in rows}
 
 
 async def add_organization(api: Api, owner: Account) -> UUID:
@@ -184,89 +161,3 @@ async def test_a_stream_is_counted_while_it_runs(api: Api, monkeypatch: pytest.M
     assert row[:2] == (1, watch.ByteSize())
     assert row[2] > 0
     stream.cancel()
-
-
-# The store by itself.
-
-
-class Writer:
-    """The store of a process, and calls of one account that it counts."""
-
-    def __init__(self, database: Database, user_id: UUID) -> None:
-        self.counters = UsageCounters()
-        self.store = UsageStore(database, self.counters)
-        self._caller = Caller.of(user_id, "ada", uuid4(), None)
-
-    def count(self, calls: int) -> None:
-        """Counts calls."""
-        for _ in range(calls):
-            call = Call("m", "r", access=Access(self._caller, None))
-            self.counters.begin(call)
-            self.counters.end(call, COUNTING_UNSPECIFIED)
-
-
-async def count_requests(dsn: str, user_id: UUID) -> int:
-    """Returns the requests of an account that are stored."""
-    return (await read_usage(dsn)).get(("user", user_id), (0,))[0]
-
-
-@pytest.fixture
-async def proxy(dsn: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """A proxy before the database of the test, and its DSN."""
-    proxy = Proxy()
-    yield proxy, await proxy.start(dsn)
-    await proxy.stop()
-
-
-async def test_processes_add_up(dsn: str) -> None:
-    ada = uuid4()
-    database = await Database.connect(dsn, service="test", size=4)
-    writers = [Writer(database, ada) for _ in range(4)]
-    for _ in range(3):
-        for writer in writers:
-            writer.count(5)
-        await asyncio.gather(*(writer.store.store() for writer in writers))
-    await database.close()
-    assert await count_requests(dsn, ada) == 60
-
-
-@pytest.mark.parametrize("cut", [Cut.REQUEST, Cut.REPLY])
-async def test_a_broken_connection_counts_once(
-    dsn: str, proxy: tuple[Proxy, str], cut: Cut
-) -> None:
-    ada = uuid4()
-    database = await Database.connect(proxy[1], service="test", size=1)
-    writer = Writer(database, ada)
-    await writer.store.store()
-    writer.count(3)
-    # The first statement of the writer has no rows; this one has the type of one.
-    proxy[0].cut(cut, "user", at="user")
-    with pytest.raises(asyncpg.PostgresConnectionError):
-        await writer.store.store()
-    assert await count_requests(dsn, ada) == (3 if cut is Cut.REPLY else 0)
-    writer.count(4)
-    await writer.store.store()
-    await database.close()
-    assert await count_requests(dsn, ada) == 7
-
-
-async def test_nothing_is_lost_while_the_database_is_away(dsn: str, postgres: str) -> None:
-    ada = uuid4()
-    database = await Database.connect(dsn, service="test", size=1)
-    writer = Writer(database, ada)
-    writer.count(1)
-    admin = await asyncpg.connect(postgres)
-    name = await admin.fetchval("SELECT substring($1 FROM '/([a-z0-9_]+)(\\?|$)')", dsn)
-    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    await admin.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
-    )
-    for _ in range(3):
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
-            await writer.store.store()
-        writer.count(2)
-    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    await admin.close()
-    await writer.store.store()
-    await database.close()
-    assert await count_requests(dsn, ada) == 7
