@@ -179,9 +179,7 @@ COMMENT ON COLUMN repository_stats.logical_bytes IS 'bytes of those contents, ea
 COMMENT ON COLUMN repository_stats.storage_bytes IS 'stored bytes of the distinct chunks they are made of';
 COMMENT ON COLUMN repository_stats.dedup_ratio IS 'logical_bytes / storage_bytes; 1 when nothing is stored';
 
--- Counts of a day can pass those of an INT: an organisation's, at 25,000 calls a second.
 ALTER TABLE usage_metrics
-    ALTER COLUMN api_requests TYPE BIGINT,
     ADD COLUMN received_bytes BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN sent_bytes BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN logical_bytes BIGINT NOT NULL DEFAULT 0,
@@ -189,7 +187,7 @@ ALTER TABLE usage_metrics
     ADD COLUMN measured_at TIMESTAMPTZ;
 
 COMMENT ON COLUMN usage_metrics.metric_date IS 'day in UTC, by the clock of the database';
-COMMENT ON COLUMN usage_metrics.api_requests IS 'calls that were let in';
+COMMENT ON COLUMN usage_metrics.api_requests IS 'calls that were let in; 2^31 - 1 is as far as it counts';
 COMMENT ON COLUMN usage_metrics.bandwidth_bytes IS 'received_bytes + sent_bytes';
 COMMENT ON COLUMN usage_metrics.received_bytes IS 'bytes of request messages';
 COMMENT ON COLUMN usage_metrics.sent_bytes IS 'bytes of response messages';

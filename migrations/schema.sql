@@ -724,12 +724,12 @@ BEGIN
     IF FOUND THEN
         INSERT INTO usage_metrics AS u (entity_type, entity_id, metric_date, api_requests, bandwidth_bytes,
                                         received_bytes, sent_bytes, push_count, pull_count)
-        SELECT a.entity_type, a.entity_id, a.day, a.requests, a.received_bytes + a.sent_bytes,
+        SELECT a.entity_type, a.entity_id, a.day, least(a.requests, 2147483647), a.received_bytes + a.sent_bytes,
                a.received_bytes, a.sent_bytes, a.pushes, a.pulls
         FROM unnest(p_amounts) AS a
         ORDER BY a.entity_type, a.entity_id, a.day
         ON CONFLICT (entity_type, entity_id, metric_date) DO UPDATE
-        SET api_requests = u.api_requests + excluded.api_requests,
+        SET api_requests = least(u.api_requests::BIGINT + excluded.api_requests, 2147483647),
             bandwidth_bytes = u.bandwidth_bytes + excluded.bandwidth_bytes,
             received_bytes = u.received_bytes + excluded.received_bytes,
             sent_bytes = u.sent_bytes + excluded.sent_bytes,
@@ -1759,7 +1759,7 @@ CREATE TABLE public.usage_metrics (
     metric_date date NOT NULL,
     storage_bytes bigint DEFAULT 0 NOT NULL,
     bandwidth_bytes bigint DEFAULT 0 NOT NULL,
-    api_requests bigint DEFAULT 0 NOT NULL,
+    api_requests integer DEFAULT 0 NOT NULL,
     push_count integer DEFAULT 0 NOT NULL,
     pull_count integer DEFAULT 0 NOT NULL,
     unique_contributors integer DEFAULT 0 NOT NULL,
@@ -1777,7 +1777,7 @@ COMMENT ON COLUMN public.usage_metrics.storage_bytes IS 'as in repository_stats;
 
 COMMENT ON COLUMN public.usage_metrics.bandwidth_bytes IS 'received_bytes + sent_bytes';
 
-COMMENT ON COLUMN public.usage_metrics.api_requests IS 'calls that were let in';
+COMMENT ON COLUMN public.usage_metrics.api_requests IS 'calls that were let in; 2^31 - 1 is as far as it counts';
 
 COMMENT ON COLUMN public.usage_metrics.push_count IS 'calls of Push that succeeded';
 
@@ -1802,7 +1802,7 @@ CREATE TABLE public.usage_metrics_default (
     metric_date date NOT NULL,
     storage_bytes bigint DEFAULT 0 NOT NULL,
     bandwidth_bytes bigint DEFAULT 0 NOT NULL,
-    api_requests bigint DEFAULT 0 NOT NULL,
+    api_requests integer DEFAULT 0 NOT NULL,
     push_count integer DEFAULT 0 NOT NULL,
     pull_count integer DEFAULT 0 NOT NULL,
     unique_contributors integer DEFAULT 0 NOT NULL,

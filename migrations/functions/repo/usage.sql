@@ -15,12 +15,12 @@ BEGIN
     IF FOUND THEN
         INSERT INTO usage_metrics AS u (entity_type, entity_id, metric_date, api_requests, bandwidth_bytes,
                                         received_bytes, sent_bytes, push_count, pull_count)
-        SELECT a.entity_type, a.entity_id, a.day, a.requests, a.received_bytes + a.sent_bytes,
+        SELECT a.entity_type, a.entity_id, a.day, least(a.requests, 2147483647), a.received_bytes + a.sent_bytes,
                a.received_bytes, a.sent_bytes, a.pushes, a.pulls
         FROM unnest(p_amounts) AS a
         ORDER BY a.entity_type, a.entity_id, a.day
         ON CONFLICT (entity_type, entity_id, metric_date) DO UPDATE
-        SET api_requests = u.api_requests + excluded.api_requests,
+        SET api_requests = least(u.api_requests::BIGINT + excluded.api_requests, 2147483647),
             bandwidth_bytes = u.bandwidth_bytes + excluded.bandwidth_bytes,
             received_bytes = u.received_bytes + excluded.received_bytes,
             sent_bytes = u.sent_bytes + excluded.sent_bytes,

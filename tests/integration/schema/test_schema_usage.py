@@ -30,6 +30,15 @@ async def test_usage_adds_up_by_entity_and_day(conn: Connection) -> None:
     ]
 
 
+async def test_requests_count_as_far_as_they_can(conn: Connection) -> None:
+    writer, today = uuid.uuid4(), ["2026-02-28"]
+    await conn.execute(RECORD, writer, 0, today, [NOBODY], [0], [0])
+    await conn.execute("UPDATE usage_metrics SET api_requests = 2147483647")
+    await conn.execute(RECORD, writer, 1, today, [NOBODY], [0], [0])
+    usage = await rows(conn, "SELECT api_requests, push_count FROM usage_metrics")
+    assert usage == [(2147483647, 2)]
+
+
 async def test_a_batch_of_usage_is_recorded_once(conn: Connection, other: Connection) -> None:
     writer, another = uuid.uuid4(), uuid.uuid4()
     first = other.transaction()
