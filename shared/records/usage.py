@@ -13,7 +13,7 @@ from shared.db import sql
 from shared.db.pool import Database
 from shared.rpc.amounts import Amounts
 from shared.rpc.usage import UsageCounters, UsageRow
-from shared.runtime.background import PASSING, BackgroundTask
+from shared.runtime.background import BackgroundTask
 
 Q = sql.load(__file__)
 
@@ -63,7 +63,7 @@ class UsageStore:
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 await self.store()
-        except PASSING as error:
+        except Exception as error:  # noqa: BLE001  nothing may keep the server from stopping
             rest = Amounts()
             while self._take_batch():
                 for _, _, amounts in self._batch:
