@@ -6,7 +6,8 @@
 --   * the index for claiming a job did not know priorities;
 --   * events had nowhere to live: a webhook row is gone by the time "the repository was deleted" is sent;
 --   * functions could be changed only by a further step, which scattered the text of each over several;
---   * audit_log and usage_metrics grew for ever, and the audit log could be rewritten.
+--   * audit_log and usage_metrics grew for ever, and the audit log could be rewritten;
+--   * an audit row did not say which repository or organisation it is about.
 
 -- Which text of the files in functions/ this database has: the program applies them after the last step.
 CREATE TABLE schema_functions (
@@ -160,9 +161,23 @@ DROP TABLE audit_log_before;
 ALTER TABLE audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id, "timestamp"),
     ADD CONSTRAINT audit_log_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES users (id);
-CREATE INDEX idx_audit_timestamp ON audit_log ("timestamp" DESC);
-CREATE INDEX idx_audit_actor ON audit_log (actor_id, "timestamp" DESC);
-CREATE INDEX idx_audit_resource ON audit_log (resource_type, resource_id, "timestamp" DESC);
+
+-- repo_id: of the repository that the row is about, or of what is in it; org_id: of the organisation, or of
+-- the one that owned that repository at the time. No foreign keys: rows outlive what they are about. (xid, id)
+-- is an order in which nothing turns up late, as of events.
+ALTER TABLE audit_log
+    ADD COLUMN repo_id UUID,
+    ADD COLUMN org_id UUID,
+    ADD COLUMN xid XID8 NOT NULL DEFAULT pg_current_xact_id();
+
+-- One for each filter of a listing, newest first, and the one in sealing order.
+CREATE INDEX idx_audit_timestamp ON audit_log ("timestamp" DESC, id DESC);
+CREATE INDEX idx_audit_actor ON audit_log (actor_id, "timestamp" DESC, id DESC);
+CREATE INDEX idx_audit_action ON audit_log (action, "timestamp" DESC, id DESC);
+CREATE INDEX idx_audit_resource ON audit_log (resource_type, resource_id, "timestamp" DESC, id DESC);
+CREATE INDEX idx_audit_repo ON audit_log (repo_id, "timestamp" DESC, id DESC) WHERE repo_id IS NOT NULL;
+CREATE INDEX idx_audit_org ON audit_log (org_id, "timestamp" DESC, id DESC) WHERE org_id IS NOT NULL;
+CREATE INDEX idx_audit_order ON audit_log (xid, id);
 
 -- idx_usage_entity does not return: the key answers the same question, read backwards.
 ALTER TABLE usage_metrics RENAME TO usage_metrics_before;
@@ -196,4 +211,38 @@ CREATE TRIGGER audit_log_append_only
 CREATE TRIGGER audit_log_no_truncate
     BEFORE TRUNCATE ON audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
+
+-- Partitions inherit triggers for rows only; ensure_month_partitions gives each month this one, too.
+CREATE TRIGGER audit_log_no_truncate
+    BEFORE TRUNCATE ON audit_log_default
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
+
+-- Always: session_replication_role turns no trigger off.
+ALTER TABLE audit_log ENABLE ALWAYS TRIGGER audit_log_append_only;
+ALTER TABLE audit_log ENABLE ALWAYS TRIGGER audit_log_no_truncate;
+ALTER TABLE audit_log_default ENABLE ALWAYS TRIGGER audit_log_no_truncate;
+
+-- Each month of the audit log is a chain of hashes, in the order (xid, id) of its rows: whoever changes,
+-- deletes or inserts a row breaks it. seal_audit_rows makes the links of rows that are settled.
+--
+-- A month is the one of the row's timestamp in UTC, not a partition: rows move from the default partition to
+-- their month's. head is the hash of the last link. xid and id are those of the last row that was sealed; the
+-- highest of all months are how far the sealing has come. dropped_at: retention took the month's rows.
+CREATE TABLE audit_chains (
+    month DATE PRIMARY KEY CHECK (extract(day FROM month) = 1),
+    length BIGINT NOT NULL,
+    head BYTEA NOT NULL CHECK (length(head) = 32),
+    xid XID8 NOT NULL,
+    id UUID NOT NULL,
+    dropped_at TIMESTAMPTZ
+);
+
+-- hash = SHA-256 of the hash before and the row. Positions of a month begin at 1.
+CREATE TABLE audit_seals (
+    month DATE NOT NULL,
+    position BIGINT NOT NULL,
+    row_id UUID NOT NULL UNIQUE,
+    hash BYTEA NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (month, position)
+);
 

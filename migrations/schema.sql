@@ -62,14 +62,71 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.audit(p_actor_id uuid, p_actor_type text, p_action text, p_resource_type text, p_resource_id text, p_resource_name text, p_details jsonb, p_ip inet, p_user_agent text, p_request_id text) RETURNS uuid
+CREATE FUNCTION public.audit(p_actor_id uuid, p_actor_type text, p_action text, p_resource_type text, p_resource_id text, p_resource_name text, p_repo_id uuid, p_org_id uuid, p_details jsonb, p_ip inet, p_user_agent text, p_request_id text) RETURNS uuid
     LANGUAGE sql
     AS $$
     INSERT INTO audit_log ("timestamp", actor_id, actor_type, action, resource_type, resource_id,
-                           resource_name, details, ip_address, user_agent, request_id)
+                           resource_name, repo_id, org_id, details, ip_address, user_agent, request_id)
     VALUES (clock_timestamp(), p_actor_id, p_actor_type, p_action, p_resource_type, p_resource_id,
-            p_resource_name, p_details, p_ip, p_user_agent, p_request_id)
+            p_resource_name, p_repo_id,
+            coalesce(p_org_id, (SELECT r.owner_id FROM repository_identities r
+                                WHERE r.id = p_repo_id AND r.owner_type = 'organization')),
+            p_details, p_ip, p_user_agent, p_request_id)
     RETURNING id
+$$;
+
+CREATE TABLE public.audit_chains (
+    month date NOT NULL,
+    length bigint NOT NULL,
+    head bytea NOT NULL,
+    xid xid8 NOT NULL,
+    id uuid NOT NULL,
+    dropped_at timestamp with time zone,
+    CONSTRAINT audit_chains_head_check CHECK ((length(head) = 32)),
+    CONSTRAINT audit_chains_month_check CHECK ((EXTRACT(day FROM month) = (1)::numeric))
+);
+
+CREATE FUNCTION public.audit_chain_of(p_month date) RETURNS public.audit_chains
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_chain audit_chains;
+BEGIN
+    INSERT INTO audit_chains (month, length, head, xid, id)
+    VALUES (p_month, 0, sha256(convert_to('dits audit ' || to_char(p_month, 'YYYY-MM'), 'UTF8')), '0',
+            '00000000-0000-0000-0000-000000000000')
+    ON CONFLICT (month) DO NOTHING;
+    SELECT * INTO v_chain FROM audit_chains WHERE month = p_month;
+    RETURN v_chain;
+END;
+$$;
+
+CREATE TABLE public.audit_log (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    "timestamp" timestamp with time zone DEFAULT now() NOT NULL,
+    actor_id uuid,
+    actor_type text NOT NULL,
+    action text NOT NULL,
+    resource_type text NOT NULL,
+    resource_id text NOT NULL,
+    resource_name text,
+    details jsonb,
+    ip_address inet,
+    user_agent text,
+    request_id text,
+    repo_id uuid,
+    org_id uuid,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL
+)
+PARTITION BY RANGE ("timestamp");
+
+CREATE FUNCTION public.audit_row_text(p_row public.audit_log) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT jsonb_build_array(
+        p_row.id, (extract(epoch FROM p_row."timestamp") * 1000000)::bigint, p_row.actor_id, p_row.actor_type,
+        p_row.action, p_row.resource_type, p_row.resource_id, p_row.resource_name, p_row.repo_id, p_row.org_id,
+        p_row.details, p_row.ip_address::text, p_row.user_agent, p_row.request_id)::text
 $$;
 
 CREATE FUNCTION public.chunks_of_other_size(p_repo_id uuid, p_hashes text[], p_sizes integer[]) RETURNS text[]
@@ -153,6 +210,11 @@ BEGIN
         ORDER BY child.relname
     LOOP
         EXECUTE format('DROP TABLE %I', v_partition);
+        IF p_table = 'audit_log' THEN
+            UPDATE audit_chains SET dropped_at = now()
+            WHERE month = to_date(right(v_partition, 7), 'YYYY_MM');
+            DELETE FROM audit_seals WHERE month = to_date(right(v_partition, 7), 'YYYY_MM');
+        END IF;
         v_dropped := v_dropped || v_partition;
     END LOOP;
     RETURN v_dropped;
@@ -274,13 +336,22 @@ BEGIN
             CONTINUE WHEN to_regclass(v_partition) IS NOT NULL;
             EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', v_table || '_default');
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', v_partition, v_table);
-            -- The triggers that keep the audit log append-only would take the move for a deletion.
-            EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', v_table || '_default');
+            -- The trigger that keeps the audit log append-only would take the move for a deletion.
+            IF v_table = 'audit_log' THEN
+                ALTER TABLE audit_log_default DISABLE TRIGGER audit_log_append_only;
+            END IF;
             EXECUTE format(
                 'WITH moved AS (DELETE FROM %1$I WHERE %2$I >= $1 AND %2$I < $1 + interval ''1 month'''
                 ' RETURNING *) INSERT INTO %3$I SELECT * FROM moved',
                 v_table || '_default', v_column, v_partition) USING v_month;
-            EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', v_table || '_default');
+            IF v_table = 'audit_log' THEN
+                ALTER TABLE audit_log_default ENABLE ALWAYS TRIGGER audit_log_append_only;
+                EXECUTE format(
+                    'CREATE TRIGGER audit_log_no_truncate BEFORE TRUNCATE ON %I'
+                    ' FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()', v_partition);
+                EXECUTE format(
+                    'ALTER TABLE %I ENABLE ALWAYS TRIGGER audit_log_no_truncate', v_partition);
+            END IF;
             EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                            v_table, v_partition, v_month, v_month + interval '1 month');
             v_made := v_made || v_partition;
@@ -952,6 +1023,46 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.seal_audit_rows(p_count integer) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_row audit_log;
+    v_month DATE;
+    v_chain audit_chains;
+    v_xid XID8;
+    v_id UUID;
+    v_sealed INT := 0;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(advisory_key('audit', 'seal')) THEN
+        RETURN 0;
+    END IF;
+    SELECT c.xid, c.id INTO v_xid, v_id FROM audit_chains c ORDER BY c.xid DESC, c.id DESC LIMIT 1;
+    FOR v_row IN
+        SELECT a.* FROM audit_log a
+        WHERE (a.xid, a.id) > (coalesce(v_xid, '0'), coalesce(v_id, '00000000-0000-0000-0000-000000000000'))
+          AND a.xid < pg_snapshot_xmin(pg_current_snapshot())
+        ORDER BY a.xid, a.id
+        LIMIT p_count
+    LOOP
+        v_month := date_trunc('month', v_row."timestamp" AT TIME ZONE 'UTC')::date;
+        IF v_chain.month IS DISTINCT FROM v_month THEN
+            PERFORM store_audit_chain(v_chain);
+            v_chain := audit_chain_of(v_month);
+        END IF;
+        v_chain.length := v_chain.length + 1;
+        v_chain.head := sha256(v_chain.head || convert_to(audit_row_text(v_row), 'UTF8'));
+        INSERT INTO audit_seals (month, position, row_id, hash)
+        VALUES (v_month, v_chain.length, v_row.id, v_chain.head);
+        v_chain.xid := v_row.xid;
+        v_chain.id := v_row.id;
+        v_sealed := v_sealed + 1;
+    END LOOP;
+    PERFORM store_audit_chain(v_chain);
+    RETURN v_sealed;
+END;
+$$;
+
 CREATE FUNCTION public.share_lock_mutex(p_repository_id uuid) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     AS $$
@@ -959,6 +1070,13 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(advisory_key('locks', p_repository_id::TEXT));
     RETURN greatest(clock_timestamp(), (SELECT high_water FROM lock_clocks WHERE repo_id = p_repository_id));
 END;
+$$;
+
+CREATE FUNCTION public.store_audit_chain(p_chain public.audit_chains) RETURNS void
+    LANGUAGE sql
+    AS $$
+    UPDATE audit_chains SET length = p_chain.length, head = p_chain.head, xid = p_chain.xid, id = p_chain.id
+    WHERE month = p_chain.month
 $$;
 
 CREATE FUNCTION public.take_lock_mutex(p_repository_id uuid) RETURNS timestamp with time zone
@@ -1079,22 +1197,6 @@ CREATE TABLE public.assets (
 )
 WITH (fillfactor='80');
 
-CREATE TABLE public.audit_log (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    "timestamp" timestamp with time zone DEFAULT now() NOT NULL,
-    actor_id uuid,
-    actor_type text NOT NULL,
-    action text NOT NULL,
-    resource_type text NOT NULL,
-    resource_id text NOT NULL,
-    resource_name text,
-    details jsonb,
-    ip_address inet,
-    user_agent text,
-    request_id text
-)
-PARTITION BY RANGE ("timestamp");
-
 CREATE TABLE public.audit_log_default (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     "timestamp" timestamp with time zone DEFAULT now() NOT NULL,
@@ -1107,7 +1209,18 @@ CREATE TABLE public.audit_log_default (
     details jsonb,
     ip_address inet,
     user_agent text,
-    request_id text
+    request_id text,
+    repo_id uuid,
+    org_id uuid,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL
+);
+
+CREATE TABLE public.audit_seals (
+    month date NOT NULL,
+    "position" bigint NOT NULL,
+    row_id uuid NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT audit_seals_hash_check CHECK ((length(hash) = 32))
 );
 
 CREATE TABLE public.billing_snapshots (
@@ -1908,11 +2021,20 @@ ALTER TABLE ONLY public.api_tokens
 ALTER TABLE ONLY public.assets
     ADD CONSTRAINT assets_pkey PRIMARY KEY (repo_id, hash);
 
+ALTER TABLE ONLY public.audit_chains
+    ADD CONSTRAINT audit_chains_pkey PRIMARY KEY (month);
+
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id, "timestamp");
 
 ALTER TABLE ONLY public.audit_log_default
     ADD CONSTRAINT audit_log_default_pkey PRIMARY KEY (id, "timestamp");
+
+ALTER TABLE ONLY public.audit_seals
+    ADD CONSTRAINT audit_seals_pkey PRIMARY KEY (month, "position");
+
+ALTER TABLE ONLY public.audit_seals
+    ADD CONSTRAINT audit_seals_row_id_key UNIQUE (row_id);
 
 ALTER TABLE ONLY public.billing_snapshots
     ADD CONSTRAINT billing_snapshots_org_id_snapshot_date_key UNIQUE (org_id, snapshot_date);
@@ -2088,17 +2210,33 @@ ALTER TABLE ONLY public.webhook_deliveries
 ALTER TABLE ONLY public.webhooks
     ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
 
-CREATE INDEX idx_audit_actor ON ONLY public.audit_log USING btree (actor_id, "timestamp" DESC);
+CREATE INDEX idx_audit_action ON ONLY public.audit_log USING btree (action, "timestamp" DESC, id DESC);
 
-CREATE INDEX audit_log_default_actor_id_timestamp_idx ON public.audit_log_default USING btree (actor_id, "timestamp" DESC);
+CREATE INDEX audit_log_default_action_timestamp_id_idx ON public.audit_log_default USING btree (action, "timestamp" DESC, id DESC);
 
-CREATE INDEX idx_audit_resource ON ONLY public.audit_log USING btree (resource_type, resource_id, "timestamp" DESC);
+CREATE INDEX idx_audit_actor ON ONLY public.audit_log USING btree (actor_id, "timestamp" DESC, id DESC);
 
-CREATE INDEX audit_log_default_resource_type_resource_id_timestamp_idx ON public.audit_log_default USING btree (resource_type, resource_id, "timestamp" DESC);
+CREATE INDEX audit_log_default_actor_id_timestamp_id_idx ON public.audit_log_default USING btree (actor_id, "timestamp" DESC, id DESC);
 
-CREATE INDEX idx_audit_timestamp ON ONLY public.audit_log USING btree ("timestamp" DESC);
+CREATE INDEX idx_audit_org ON ONLY public.audit_log USING btree (org_id, "timestamp" DESC, id DESC) WHERE (org_id IS NOT NULL);
 
-CREATE INDEX audit_log_default_timestamp_idx ON public.audit_log_default USING btree ("timestamp" DESC);
+CREATE INDEX audit_log_default_org_id_timestamp_id_idx ON public.audit_log_default USING btree (org_id, "timestamp" DESC, id DESC) WHERE (org_id IS NOT NULL);
+
+CREATE INDEX idx_audit_repo ON ONLY public.audit_log USING btree (repo_id, "timestamp" DESC, id DESC) WHERE (repo_id IS NOT NULL);
+
+CREATE INDEX audit_log_default_repo_id_timestamp_id_idx ON public.audit_log_default USING btree (repo_id, "timestamp" DESC, id DESC) WHERE (repo_id IS NOT NULL);
+
+CREATE INDEX idx_audit_resource ON ONLY public.audit_log USING btree (resource_type, resource_id, "timestamp" DESC, id DESC);
+
+CREATE INDEX audit_log_default_resource_type_resource_id_timestamp_id_idx ON public.audit_log_default USING btree (resource_type, resource_id, "timestamp" DESC, id DESC);
+
+CREATE INDEX idx_audit_timestamp ON ONLY public.audit_log USING btree ("timestamp" DESC, id DESC);
+
+CREATE INDEX audit_log_default_timestamp_id_idx ON public.audit_log_default USING btree ("timestamp" DESC, id DESC);
+
+CREATE INDEX idx_audit_order ON ONLY public.audit_log USING btree (xid, id);
+
+CREATE INDEX audit_log_default_xid_id_idx ON public.audit_log_default USING btree (xid, id);
 
 CREATE UNIQUE INDEX events_order_key ON public.events USING btree (xid, id);
 
@@ -2234,13 +2372,21 @@ CREATE UNIQUE INDEX users_email_key ON public.users USING btree (email_key);
 
 CREATE UNIQUE INDEX users_username_key ON public.users USING btree (lower(username));
 
-ALTER INDEX public.idx_audit_actor ATTACH PARTITION public.audit_log_default_actor_id_timestamp_idx;
+ALTER INDEX public.idx_audit_action ATTACH PARTITION public.audit_log_default_action_timestamp_id_idx;
+
+ALTER INDEX public.idx_audit_actor ATTACH PARTITION public.audit_log_default_actor_id_timestamp_id_idx;
+
+ALTER INDEX public.idx_audit_org ATTACH PARTITION public.audit_log_default_org_id_timestamp_id_idx;
 
 ALTER INDEX public.audit_log_pkey ATTACH PARTITION public.audit_log_default_pkey;
 
-ALTER INDEX public.idx_audit_resource ATTACH PARTITION public.audit_log_default_resource_type_resource_id_timestamp_idx;
+ALTER INDEX public.idx_audit_repo ATTACH PARTITION public.audit_log_default_repo_id_timestamp_id_idx;
 
-ALTER INDEX public.idx_audit_timestamp ATTACH PARTITION public.audit_log_default_timestamp_idx;
+ALTER INDEX public.idx_audit_resource ATTACH PARTITION public.audit_log_default_resource_type_resource_id_timestamp_id_idx;
+
+ALTER INDEX public.idx_audit_timestamp ATTACH PARTITION public.audit_log_default_timestamp_id_idx;
+
+ALTER INDEX public.idx_audit_order ATTACH PARTITION public.audit_log_default_xid_id_idx;
 
 ALTER INDEX public.usage_metrics_entity_key ATTACH PARTITION public.usage_metrics_default_entity_type_entity_id_metric_date_key;
 
@@ -2252,7 +2398,15 @@ ALTER TABLE public.api_tokens ENABLE ALWAYS TRIGGER api_tokens_announce;
 
 CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION public.refuse_audit_change();
 
+ALTER TABLE public.audit_log ENABLE ALWAYS TRIGGER audit_log_append_only;
+
 CREATE TRIGGER audit_log_no_truncate BEFORE TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_audit_change();
+
+ALTER TABLE public.audit_log ENABLE ALWAYS TRIGGER audit_log_no_truncate;
+
+CREATE TRIGGER audit_log_no_truncate BEFORE TRUNCATE ON public.audit_log_default FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_audit_change();
+
+ALTER TABLE public.audit_log_default ENABLE ALWAYS TRIGGER audit_log_no_truncate;
 
 CREATE TRIGGER namespaces_stay BEFORE DELETE OR TRUNCATE ON public.namespaces FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_deletion();
 

@@ -18,6 +18,7 @@ from services.auth.rpc.account_service import AccountService
 from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.token_service import TokenService
 from shared.db.pool import Database
+from shared.records.audit_chain import AuditSealer
 from shared.records.idempotency import IdempotentWrites
 from shared.runtime.background import BackgroundTask
 from shared.server import Runtime, ServiceServer
@@ -59,5 +60,6 @@ async def build(runtime: Runtime) -> ServiceServer:
         background=[
             BackgroundTask("store uses of credentials", uses.store, STORE_SECONDS),
             BackgroundTask("purge counts of attempts", purge.purge, PURGE_SECONDS),
+            AuditSealer(database).task(),
         ],
     )

@@ -34,9 +34,16 @@ async def audit(
     resource_type: str,
     resource_id: UUID,
     resource_name: str,
+    *,
+    repository_id: UUID | None = None,
+    organization_id: UUID | None = None,
     **details: str | int | bool | list[str],
 ) -> None:
-    """Records that the caller did `action` to a resource."""
+    """Records that the caller did `action` to a resource; `details` hold no secret.
+
+    Administrators see the row if it is about their repository, what is in it, or their organisation; that a
+    repository belongs to an organisation need not be said.
+    """
     caller = call.access.caller
     actor_type = "user" if caller is None or caller.is_session else "api_token"
     await connection.execute(
@@ -47,6 +54,8 @@ async def audit(
             resource_type=resource_type,
             resource_id=str(resource_id),
             resource_name=resource_name,
+            repository_id=repository_id,
+            organization_id=organization_id,
             details=json.dumps(details) if details else None,
             peer_ip=call.peer_ip,
             user_agent=call.user_agent,

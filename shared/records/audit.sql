@@ -1,4 +1,4 @@
 -- name: audit
 -- Adds one entry to the append-only audit log, in the caller's transaction.
 SELECT audit(:actor_id, :actor_type, :action, :resource_type, :resource_id, :resource_name,
-             :details::jsonb, :peer_ip::inet, :user_agent, :request_id);
+             :repository_id, :organization_id, :details::jsonb, :peer_ip::inet, :user_agent, :request_id);

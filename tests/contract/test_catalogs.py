@@ -31,7 +31,7 @@ OWNERS = {
     "chunk": "chunks chunk_refs chunk_locations packs object_deletions",
     "lock": "locks lock_history lock_clocks",
     "shared": """schema_migrations schema_functions jobs dead_letter_jobs events event_cursors event_horizon
-                 dead_events idempotency_keys""",
+                 audit_chains audit_seals dead_events idempotency_keys""",
 }
 
 

@@ -43,7 +43,8 @@ WRITES = {
 READS = {
     "global": WRITES["global"] | {"indexed"},
     "cell": WRITES["cell"] | {"replicated"},
-    "any": WRITES["any"],
+    # What both sides have.
+    "any": WRITES["any"] | {"replicated", "indexed"},
 }
 
 # What has to be mended before there is a second database. The list only gets shorter.

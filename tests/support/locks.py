@@ -171,7 +171,7 @@ class Studio:
     async def audited(self, action: str) -> int:
         """How many audit records of an action there are."""
         count: int = await self.api.value(
-            "SELECT count(*) FROM audit_log WHERE action = $1 AND details ->> 'repository' = $2",
+            "SELECT count(*) FROM audit_log WHERE action = $1 AND repo_id = $2::uuid",
             action,
             self.repo.id,
         )

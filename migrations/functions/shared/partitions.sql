@@ -32,13 +32,22 @@ BEGIN
             CONTINUE WHEN to_regclass(v_partition) IS NOT NULL;
             EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', v_table || '_default');
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', v_partition, v_table);
-            -- The triggers that keep the audit log append-only would take the move for a deletion.
-            EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', v_table || '_default');
+            -- The trigger that keeps the audit log append-only would take the move for a deletion.
+            IF v_table = 'audit_log' THEN
+                ALTER TABLE audit_log_default DISABLE TRIGGER audit_log_append_only;
+            END IF;
             EXECUTE format(
                 'WITH moved AS (DELETE FROM %1$I WHERE %2$I >= $1 AND %2$I < $1 + interval ''1 month'''
                 ' RETURNING *) INSERT INTO %3$I SELECT * FROM moved',
                 v_table || '_default', v_column, v_partition) USING v_month;
-            EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', v_table || '_default');
+            IF v_table = 'audit_log' THEN
+                ALTER TABLE audit_log_default ENABLE ALWAYS TRIGGER audit_log_append_only;
+                EXECUTE format(
+                    'CREATE TRIGGER audit_log_no_truncate BEFORE TRUNCATE ON %I'
+                    ' FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()', v_partition);
+                EXECUTE format(
+                    'ALTER TABLE %I ENABLE ALWAYS TRIGGER audit_log_no_truncate', v_partition);
+            END IF;
             EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                            v_table, v_partition, v_month, v_month + interval '1 month');
             v_made := v_made || v_partition;
@@ -49,7 +58,7 @@ END;
 $$;
 
 -- Drops the monthly partitions of audit_log or usage_metrics that ended on or before p_older_than, and
--- returns their names. This is the only way out of the audit log.
+-- returns their names. This is the only way out of the audit log; its chain says when a month was dropped.
 CREATE OR REPLACE FUNCTION drop_month_partitions(p_table TEXT, p_older_than DATE)
 RETURNS TEXT[]
 LANGUAGE plpgsql
@@ -72,6 +81,11 @@ BEGIN
         ORDER BY child.relname
     LOOP
         EXECUTE format('DROP TABLE %I', v_partition);
+        IF p_table = 'audit_log' THEN
+            UPDATE audit_chains SET dropped_at = now()
+            WHERE month = to_date(right(v_partition, 7), 'YYYY_MM');
+            DELETE FROM audit_seals WHERE month = to_date(right(v_partition, 7), 'YYYY_MM');
+        END IF;
         v_dropped := v_dropped || v_partition;
     END LOOP;
     RETURN v_dropped;

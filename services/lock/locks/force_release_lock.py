@@ -32,6 +32,6 @@ async def force_release_lock(
         await notify_of_removal(connection, call, holder_id, [path], reason)
     await audit(
         connection, call, AuditAction.LOCK_FORCE_RELEASED, "lock", asked.lock_id, path,
-        repository=str(repository_id), holder=str(holder_id), reason=reason,
+        repository_id=repository_id, holder=str(holder_id), reason=reason,
     )  # fmt: skip
     return describe_lock(row, me)

@@ -99,7 +99,7 @@ async def end_targets(
         for lock in locks:
             await audit(
                 connection, call, AuditAction.LOCK_STOLEN, "lock", lock.id, lock.path,
-                repository=str(call.repository.id), holder=str(holder_id), reason=reason,
+                repository_id=call.repository.id, holder=str(holder_id), reason=reason,
             )  # fmt: skip
         paths = [lock.path for lock in locks]
         await notify_of_removal(connection, call, holder_id, paths, reason, stolen=True)

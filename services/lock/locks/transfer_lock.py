@@ -91,5 +91,5 @@ async def _audit_transfer(
 ) -> None:
     await audit(
         connection, call, AuditAction.LOCK_TRANSFERRED, "lock", row["id"], row["path"],
-        repository=str(call.repository.id), holder=str(row["owner_id"]), new_holder=str(new_holder_id),
+        repository_id=call.repository.id, holder=str(row["owner_id"]), new_holder=str(new_holder_id),
     )  # fmt: skip

@@ -69,8 +69,9 @@ async def create_repository(connection: Connection, call: Call, new: NewReposito
     )
     await connection.execute(Q.insert_stats, repository_id)
     await audit(
-        connection, call, AuditAction.REPOSITORY_CREATED, "repository", repository_id, new.name
-    )
+        connection, call, AuditAction.REPOSITORY_CREATED, "repository", repository_id, new.name,
+        repository_id=repository_id,
+    )  # fmt: skip
     payload = RepoPayload(owner=owner.name, name=new.name)
     await emit(connection, call, EventType.EVENT_TYPE_REPO_CREATED, repository_id, payload)
     return repository_id

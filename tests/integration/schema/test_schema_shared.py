@@ -103,9 +103,8 @@ async def test_event_types_have_a_form(conn: Connection) -> None:
             await conn.execute("SELECT emit_event($1, NULL, NULL, NULL, NULL)", kind)
 
 
-AUDIT = (
-    "SELECT audit($1, 'user', 'login', 'user', 'id', 'ada', '{\"a\": 1}', '192.0.2.1', 'ua', 'req')"
-)
+AUDIT = """SELECT audit($1, 'user', 'login', 'user', 'id', 'ada', NULL, NULL,
+                        '{"a": 1}', '192.0.2.1', 'ua', 'req')"""
 
 
 async def test_audit_writes_a_row(conn: Connection) -> None:
@@ -119,19 +118,6 @@ async def test_audit_writes_a_row(conn: Connection) -> None:
         "ua",
         "req",
     )
-
-
-@pytest.mark.parametrize(
-    "statement",
-    ["UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"],
-)
-async def test_the_audit_log_only_grows(conn: Connection, statement: str) -> None:
-    await conn.execute(AUDIT, None)
-    await conn.execute("SELECT ensure_month_partitions(1)")
-    await conn.execute(AUDIT, None)
-    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="audit_log is append-only"):
-        await conn.execute(statement)
-    assert await conn.fetchval("SELECT count(*) FROM audit_log") == 2
 
 
 def months(start: date, count: int) -> list[date]:
