@@ -1465,7 +1465,13 @@ CREATE TABLE public.manifests (
     content bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     depth integer DEFAULT 1 NOT NULL,
-    path_bytes integer DEFAULT 0 NOT NULL
+    path_bytes integer DEFAULT 0 NOT NULL,
+    delta_base text COLLATE pg_catalog."C",
+    delta_depth smallint DEFAULT 0 NOT NULL,
+    decoded_bytes integer DEFAULT 16777216 NOT NULL,
+    CONSTRAINT manifests_decoded_bytes_check CHECK ((decoded_bytes >= 0)),
+    CONSTRAINT manifests_delta_check CHECK (((delta_base IS NULL) = (delta_depth = 0))),
+    CONSTRAINT manifests_delta_depth_check CHECK (((delta_depth >= 0) AND (delta_depth <= 16)))
 );
 ALTER TABLE ONLY public.manifests ALTER COLUMN repo_id SET STATISTICS 0;
 ALTER TABLE ONLY public.manifests ALTER COLUMN content SET STORAGE EXTERNAL;
@@ -1474,9 +1480,17 @@ COMMENT ON COLUMN public.manifests.commit_hash IS 'the commit that first brought
 
 COMMENT ON COLUMN public.manifests.parent_hash IS 'the same directory in the parent of that commit';
 
+COMMENT ON COLUMN public.manifests.content IS 'zstd of the canonical bytes, with those of the base as dictionary';
+
 COMMENT ON COLUMN public.manifests.depth IS 'directories in one another, this one included';
 
 COMMENT ON COLUMN public.manifests.path_bytes IS 'length of the longest path below, from this directory on';
+
+COMMENT ON COLUMN public.manifests.delta_base IS 'the manifest that content is a difference to; NULL = it stands alone';
+
+COMMENT ON COLUMN public.manifests.delta_depth IS 'at least how many bases there are in one another';
+
+COMMENT ON COLUMN public.manifests.decoded_bytes IS 'at least the canonical bytes of the manifest and of all its bases';
 
 CREATE TABLE public.namespaces (
     name_key text NOT NULL COLLATE pg_catalog."C",
@@ -2312,6 +2326,8 @@ CREATE INDEX idx_login_throttles_window ON public.login_throttles USING btree (w
 
 CREATE INDEX idx_manifests_commit ON public.manifests USING btree (repo_id, commit_hash);
 
+CREATE INDEX idx_manifests_delta_base ON public.manifests USING btree (delta_base, repo_id) WHERE (delta_base IS NOT NULL);
+
 CREATE INDEX idx_notifications_unread ON public.notifications USING btree (user_id, created_at DESC) WHERE (NOT read);
 
 CREATE INDEX idx_notifications_user ON public.notifications USING btree (user_id, created_at DESC);
@@ -2512,6 +2528,9 @@ ALTER TABLE ONLY public.locks
 
 ALTER TABLE ONLY public.locks
     ADD CONSTRAINT locks_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.manifests
+    ADD CONSTRAINT manifests_delta_base_fkey FOREIGN KEY (repo_id, delta_base) REFERENCES public.manifests(repo_id, hash) DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE ONLY public.manifests
     ADD CONSTRAINT manifests_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;

@@ -51,6 +51,15 @@ def chunk_corrupt(digest: str, message: str = "the stored bytes are damaged") ->
     return DomainError(Reason.ERROR_REASON_CHUNK_CORRUPT, message, metadata={"hash": digest})
 
 
+def manifest_corrupt(digest: str) -> DomainError:
+    """The stored form of a directory does not lead to bytes that hash to its name (hex)."""
+    return DomainError(
+        Reason.ERROR_REASON_MANIFEST_CORRUPT,
+        f"the stored directory {digest} is damaged",
+        metadata={"hash": digest},
+    )
+
+
 def dependency_unavailable(dependency: str) -> DomainError:
     """The database, the object store or another service does not answer."""
     return _passing(

@@ -70,6 +70,7 @@ COMMON_REASONS = frozenset(
         ErrorReason.ERROR_REASON_STREAM_IDLE,
         ErrorReason.ERROR_REASON_SERVER_BUSY,
         ErrorReason.ERROR_REASON_STORAGE_FULL,
+        ErrorReason.ERROR_REASON_MANIFEST_CORRUPT,
         ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
         ErrorReason.ERROR_REASON_INTERNAL,
     }

@@ -49,16 +49,41 @@ async def count_history(dsn: str) -> dict[str, int]:
         await connection.close()
 
 
+async def _read_manifests(
+    connection: asyncpg.Connection[asyncpg.Record],
+) -> list[tuple[str, Manifest]]:
+    """Every manifest with its repository; bases before the differences to them."""
+    rows = await connection.fetch(
+        "SELECT repo_id::text, hash, delta_base, content FROM manifests ORDER BY delta_depth"
+    )
+    contents: dict[tuple[str, str], bytes] = {}
+    left = list(rows)
+    while left:
+        later = []
+        for row in left:
+            base = contents.get((row["repo_id"], row["delta_base"]))
+            if row["delta_base"] is not None and base is None:
+                later.append(row)
+                continue
+            dictionary = zstandard.ZstdCompressionDict(
+                base or b"", dict_type=zstandard.DICT_TYPE_RAWCONTENT
+            )
+            opener = zstandard.ZstdDecompressor(dict_data=dictionary if base else None)
+            contents[row["repo_id"], row["hash"]] = opener.decompress(row["content"])
+        assert len(later) < len(left), "bases are missing"
+        left = later
+    return [(repo, Manifest.FromString(content)) for (repo, _), content in contents.items()]
+
+
 async def _assert_assets(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """assets.ref_count = manifests that contain the asset; chunk_refs.ref_count = assets that do."""
     expected: dict[tuple[str, str], int] = {}
     chunks: dict[tuple[str, str], set[str]] = {}
     has_recipes = False
-    for row in await connection.fetch("SELECT repo_id::text, content FROM manifests"):
-        manifest = Manifest.FromString(zstandard.ZstdDecompressor().decompress(row["content"]))
+    for repo_id, manifest in await _read_manifests(connection):
         files = {e.file.hash.hex(): e.file for e in manifest.entries if e.HasField("file")}
         for name, file in files.items():
-            key = row["repo_id"], name
+            key = repo_id, name
             expected[key] = expected.get(key, 0) + 1
             packed = file.chunk_hashes or file.recipe_hashes
             has_recipes |= bool(file.recipe_hashes)

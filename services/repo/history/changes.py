@@ -66,18 +66,31 @@ class Changes:
     Attributes:
         roots: comparisons of the top directories whose paths count as changed.
         differences: of all directories that were compared.
+        commits: comparisons of the top directories of single commits, parents first.
     """
 
     roots: tuple[Comparison, ...] = ()
     differences: Mapping[Comparison, Difference] = field(default_factory=dict)
+    commits: tuple[Comparison, ...] = ()
 
     def find_predecessors(self) -> dict[str, str]:
-        """Returns for the manifests of changed directories those that the directories had before."""
-        return {
-            pair.new: pair.old[0]
-            for pair in self.differences
-            if pair.new is not None and pair.old[0] is not None
-        }
+        """Returns for the manifests that commits bring those that their directories had in a parent.
+
+        Of several commits the first counts.
+        """
+        found: dict[str, str] = {}
+        seen: set[Comparison] = set()
+        left = list(reversed(self.commits))
+        while left:
+            pair = left.pop()
+            if pair in seen:
+                continue
+            seen.add(pair)
+            left += reversed(self.differences[pair].below)
+            before = next(filter(None, pair.old), None)
+            if pair.new is not None and before is not None:
+                found.setdefault(pair.new, before)
+        return found
 
     def count_paths(self) -> int:
         """Returns the number of changed paths; one that changed below several roots counts for each."""

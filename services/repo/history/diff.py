@@ -38,21 +38,20 @@ class Trees:
         found = {digest: self._pushed[digest] for digest in hashes if digest in self._pushed}
         stored = hashes - found.keys()
         if stored:
-            loaded = await load_manifests(self._connection, self._repository_id, stored)
-            found |= {digest: manifest for digest, (_, manifest) in loaded.items()}
+            found |= await load_manifests(self._connection, self._repository_id, stored)
         if len(found) < len(hashes):
             raise contention("the history changed while it was compared")
         return found
 
     async def find_changes(
-        self, moves: Collection[Comparison], others: Collection[Comparison] = ()
+        self, moves: Collection[Comparison], commits: Collection[Comparison] = ()
     ) -> Changes:
         """Returns what changed in some trees: the paths of `moves`, and the directories of all.
 
         Raises FILE_REFUSED if one of them writes a file that the repository's settings refuse.
         """
         differences: dict[Comparison, Difference] = {}
-        left = list(dict.fromkeys([*moves, *others]))
+        left = list(dict.fromkeys([*moves, *commits]))
         seen = set(left)
         while left:
             batch = left[-BATCH:]
@@ -61,10 +60,10 @@ class Trees:
             found = await asyncio.to_thread(_compare_all, batch, known, self._rules)
             differences |= found
             below = dict.fromkeys(c for difference in found.values() for c in difference.below)
-            left += below.keys() - seen
+            left += [pair for pair in below if pair not in seen]
             seen.update(below)
-        changes = Changes(tuple(moves), differences)
-        await asyncio.to_thread(changes.refuse_faults, (*moves, *others))
+        changes = Changes(tuple(moves), differences, tuple(commits))
+        await asyncio.to_thread(changes.refuse_faults, (*moves, *commits))
         return changes
 
     async def find_entries(self, tree: str | None, paths: Collection[str]) -> dict[str, Entry]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from uuid import UUID
 
-from dits.repo.v1.manifest_pb2 import Entry, Manifest
+from dits.repo.v1.manifest_pb2 import Entry
 
-from services.repo.history.manifests import child_hashes, load_manifests
+from services.repo.history.manifests import (
+    child_manifest,
+    find_entries,
+    load_contents,
+    load_manifests,
+)
 from services.repo.history.revisions import Revision
 from shared.db import sql
 from shared.db.pool import Connection, Database
@@ -33,26 +40,38 @@ class Totals:
     chunk_counts: dict[str, int] = field(default_factory=dict)
 
 
-async def read_directory(
-    connection: Connection, repository_id: UUID, revision: Revision, path: str
-) -> Manifest:
-    """Returns the manifest of a directory of a commit; "" is the top. Raises NOT_FOUND."""
-    manifest = await _load(connection, repository_id, revision.tree, path)
+async def find_directory(
+    database: Database, repository_id: UUID, revision: Revision, path: str
+) -> str:
+    """Returns the hash of the manifest of a directory of a commit; "" is the top. Raises NOT_FOUND."""
+    digest = revision.tree
     for name in path.split("/") if path else ():
-        entry = find_child(manifest, name, path)
-        if not entry.HasField("directory"):
+        child = child_manifest(await find_child(database, repository_id, digest, name))
+        if child is None:
             raise not_found("path", path)
-        child = entry.directory.manifest_hash.hex()
-        manifest = await _load(connection, repository_id, child, path)
-    return manifest
+        digest = child
+    return digest
 
 
-def find_child(manifest: Manifest, name: str, path: str) -> Entry:
-    """Returns one entry of a directory. Raises NOT_FOUND for the path that led to it."""
-    for entry in manifest.entries:
-        if entry.name == name:
-            return entry
-    raise not_found("path", path)
+async def find_child(
+    database: Database, repository_id: UUID, directory: str, name: str
+) -> Entry | None:
+    """Returns what has a name in a directory, by the hash of its manifest; None if nothing has."""
+    found = await find_entries(database, repository_id, {directory: [name]})
+    return found.get(directory, {}).get(name)
+
+
+async def list_entries(
+    database: Database, repository_id: UUID, directory: str, after: str | None, count: int
+) -> Sequence[Entry]:
+    """Returns up to `count` entries of a directory, by name, those after a name. Raises NOT_FOUND."""
+    async with database.connection() as connection:
+        loaded = await load_manifests(connection, repository_id, [directory])
+    if directory not in loaded:
+        raise not_found("manifest", directory)
+    entries = loaded[directory].entries
+    start = bisect_right(entries, after, key=attrgetter("name")) if after is not None else 0
+    return entries[start : start + count]
 
 
 async def read_totals(
@@ -83,18 +102,9 @@ async def stream_manifests(
     left = [tree] if tree not in seen else []
     while left:
         batch, left = left[:BATCH], left[BATCH:]
-        async with database.connection() as connection:
-            loaded = await load_manifests(connection, repository_id, batch)
-        for content, manifest in loaded.values():
-            fresh = [c for c in dict.fromkeys(child_hashes(manifest)) if c not in seen]
-            seen.update(fresh)
-            left += fresh
-            yield content
-
-
-async def _load(connection: Connection, repository_id: UUID, digest: str, path: str) -> Manifest:
-    loaded = await load_manifests(connection, repository_id, [digest])
-    if digest not in loaded:
-        # The tree of a commit is complete; only the empty one is not stored.
-        raise not_found("path", path)
-    return loaded[digest][1]
+        async for loaded in load_contents(database, repository_id, batch):
+            for content, children in loaded:
+                fresh = [child for child in dict.fromkeys(children) if child not in seen]
+                seen.update(fresh)
+                left += fresh
+                yield content

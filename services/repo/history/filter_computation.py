@@ -78,8 +78,7 @@ async def _load(
     stored = named - known.keys()
     if stored:
         async with database.connection() as connection:
-            loaded = await load_manifests(connection, repository_id, stored)
-        known |= {digest: manifest for digest, (_, manifest) in loaded.items()}
+            known |= await load_manifests(connection, repository_id, stored)
     return known
 
 

@@ -1,62 +1,135 @@
-"""Stored manifests: zstd in the database, canonical bytes outside it."""
+"""Stored manifests: read in bounded statements, each with the bases that it is a difference to."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
-from typing import cast
+from typing import Protocol
 from uuid import UUID
 
-import zstandard
 from dits.repo.v1.manifest_pb2 import Entry, Manifest
 
+from services.repo.history.batches import split_batches
+from services.repo.history.manifest_forms import MAX_DELTA_DEPTH, measure_content, open_forms
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.formats.manifests import MAX_MANIFEST_BYTES
+from shared.errors import manifest_corrupt
 
 Q = sql.load(__file__)
 
-# Manifests, and bytes as they are stored, that one statement reads for a look at some of their entries.
-FIND_BATCH = 500
-FIND_BYTES = 8 << 20
-FIND_SECONDS = 5.0
-
-_LEVEL = 3
-_local = threading.local()
+# Manifests that one statement reads, and bytes that are decoded for them, if it is more than one.
+BATCH = 500
+BATCH_BYTES = 32 << 20
+NO_LIMIT = 1 << 62
+STATEMENT_SECONDS = 5.0
 
 
-def compress_manifest(content: bytes) -> bytes:
-    """Returns the form in which a manifest is stored. Safe in any thread."""
-    if not hasattr(_local, "compressor"):
-        _local.compressor = zstandard.ZstdCompressor(level=_LEVEL)
-    return cast(bytes, _local.compressor.compress(content))
+class Fetch(Protocol):
+    """Returns all rows of one statement."""
+
+    async def __call__(self, query: str, *arguments: object) -> list[Row]:
+        """Runs it."""
 
 
-def decompress_manifest(stored: bytes) -> bytes:
-    """Returns the canonical bytes of a stored manifest. Safe in any thread."""
-    if not hasattr(_local, "decompressor"):
-        _local.decompressor = zstandard.ZstdDecompressor()
-    return cast(bytes, _local.decompressor.decompress(stored, max_output_size=MAX_MANIFEST_BYTES))
+@dataclass(frozen=True, slots=True)
+class StoredForm:
+    """A manifest as it is stored: zstd, and the hash of its base; None = it stands alone."""
+
+    content: bytes
+    base: str | None
+
+
+class ManifestForms:
+    """Some manifests as they are stored, with all their bases."""
+
+    def __init__(self) -> None:
+        self._forms: dict[str, StoredForm] = {}
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Adds manifests as they were read."""
+        for row in rows:
+            self._forms[row["hash"]] = StoredForm(row["content"], row["delta_base"])
+
+    def __contains__(self, digest: str) -> bool:
+        """Returns whether a manifest is here."""
+        return digest in self._forms
+
+    def measure(self, digest: str) -> int:
+        """Returns how many canonical bytes a manifest has. Raises MANIFEST_CORRUPT."""
+        return measure_content(digest, self._forms[digest].content)
+
+    def open(self, digest: str) -> bytes:
+        """Returns the canonical bytes of a manifest. Takes a while. Raises MANIFEST_CORRUPT."""
+        chain: list[StoredForm] = []
+        name: str | None = digest
+        while name is not None:
+            if name not in self._forms or len(chain) > MAX_DELTA_DEPTH:
+                raise manifest_corrupt(digest)
+            chain.append(self._forms[name])
+            name = chain[-1].base
+        return open_forms(digest, (form.content for form in reversed(chain)))
+
+
+async def read_forms(
+    fetch: Fetch, repository_id: UUID, hashes: Collection[str]
+) -> AsyncIterator[tuple[list[str], ManifestForms]]:
+    """Yields some manifests, those that exist: the hashes of some of them, and their forms."""
+    left = sorted(hashes)
+    while left:
+        batch, left = left[:BATCH], left[BATCH:]
+        forms = ManifestForms()
+        forms.add(await fetch(Q.manifest_forms, repository_id, batch, BATCH_BYTES))
+        found = [digest for digest in batch if digest in forms]
+        if found:
+            yield found, forms
+        # Where none was found, none of the batch exists.
+        left = [digest for digest in batch if digest not in forms and found] + left
+
+
+async def load_forms(
+    connection: Connection, repository_id: UUID, hashes: Collection[str]
+) -> ManifestForms:
+    """Returns those of some manifests that exist, all at once."""
+    forms = ManifestForms()
+    for batch in split_batches(sorted(hashes), BATCH):
+        forms.add(await connection.fetch(Q.manifest_forms, repository_id, batch, NO_LIMIT))
+    return forms
 
 
 async def load_manifests(
     connection: Connection, repository_id: UUID, hashes: Collection[str]
-) -> dict[str, tuple[bytes, Manifest]]:
-    """Returns canonical bytes and contents of some manifests, by hash; those that exist."""
-    rows = await connection.fetch(Q.manifests, repository_id, list(hashes))
-    return await asyncio.to_thread(_open_all, rows)
+) -> dict[str, Manifest]:
+    """Returns some manifests by hash; those that exist. Raises MANIFEST_CORRUPT."""
+    loaded: dict[str, Manifest] = {}
+    async for found, forms in read_forms(connection.fetch, repository_id, hashes):
+        loaded |= await asyncio.to_thread(_parse_all, found, forms)
+    return loaded
 
 
-def _open_all(rows: Sequence[Row]) -> dict[str, tuple[bytes, Manifest]]:
-    found = {}
-    for row in rows:
-        content = decompress_manifest(row["content"])
-        # It was checked when it was pushed.
-        found[row["hash"]] = content, Manifest.FromString(content)
-    return found
+def _parse_all(found: Collection[str], forms: ManifestForms) -> dict[str, Manifest]:
+    # They were checked when they were pushed.
+    return {digest: Manifest.FromString(forms.open(digest)) for digest in found}
+
+
+async def load_contents(
+    database: Database, repository_id: UUID, hashes: Collection[str]
+) -> AsyncIterator[list[tuple[bytes, list[str]]]]:
+    """Yields some manifests, those that exist, in lists: canonical bytes, manifests of sub-directories.
+
+    Raises MANIFEST_CORRUPT.
+    """
+    fetch = partial(database.fetch, seconds=STATEMENT_SECONDS)
+    async for found, forms in read_forms(fetch, repository_id, hashes):
+        yield await asyncio.to_thread(_open_all, found, forms)
+
+
+def _open_all(found: Collection[str], forms: ManifestForms) -> list[tuple[bytes, list[str]]]:
+    contents = [forms.open(digest) for digest in found]
+    return [(content, child_hashes(Manifest.FromString(content))) for content in contents]
 
 
 async def find_entries(
@@ -64,35 +137,33 @@ async def find_entries(
 ) -> dict[str, dict[str, Entry]]:
     """Returns entries by name, of some manifests by hash; those that exist.
 
-    Of the manifests, one at a time is in memory, and none is kept.
+    Of the manifests, one at a time is in memory, and none is kept. Raises MANIFEST_CORRUPT.
     """
-    found: dict[str, dict[str, Entry]] = {}
-    left = sorted(wanted)
-    while left:
-        batch, left = left[:FIND_BATCH], left[FIND_BATCH:]
-        arguments = (repository_id, batch, FIND_BYTES)
-        rows = await database.fetch(Q.some_manifests, *arguments, seconds=FIND_SECONDS)
-        found |= await asyncio.to_thread(_pick_entries, rows, wanted)
-        left = [row["hash"] for row in rows if row["content"] is None] + left
-    return found
+    picked: dict[str, dict[str, Entry]] = {}
+    fetch = partial(database.fetch, seconds=STATEMENT_SECONDS)
+    async for found, forms in read_forms(fetch, repository_id, wanted):
+        picked |= await asyncio.to_thread(_pick_entries, found, forms, wanted)
+    return picked
 
 
 def _pick_entries(
-    rows: Sequence[Row], wanted: Mapping[str, Collection[str]]
+    found: Collection[str], forms: ManifestForms, wanted: Mapping[str, Collection[str]]
 ) -> dict[str, dict[str, Entry]]:
-    found: dict[str, dict[str, Entry]] = {}
-    for row in rows:
-        if row["content"] is None:
-            continue
-        entries = Manifest.FromString(decompress_manifest(row["content"])).entries
-        picked = found[row["hash"]] = {}
-        for name in wanted[row["hash"]]:
-            at = bisect_left(entries, name, key=attrgetter("name"))
-            if at < len(entries) and entries[at].name == name:
-                # A copy: the entry itself would keep the manifest in memory.
-                picked[name] = Entry()
-                picked[name].CopyFrom(entries[at])
-    return found
+    return {
+        digest: dict(_copy_entries(Manifest.FromString(forms.open(digest)), wanted[digest]))
+        for digest in found
+    }
+
+
+def _copy_entries(manifest: Manifest, names: Collection[str]) -> Iterator[tuple[str, Entry]]:
+    """Yields copies of some entries: the entries themselves would keep the manifest in memory."""
+    entries = manifest.entries
+    for name in names:
+        at = bisect_left(entries, name, key=attrgetter("name"))
+        if at < len(entries) and entries[at].name == name:
+            copy = Entry()
+            copy.CopyFrom(entries[at])
+            yield name, copy
 
 
 def child_manifest(entry: Entry | None) -> str | None:

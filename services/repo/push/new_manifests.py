@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import Manifest
@@ -11,6 +11,7 @@ from dits.repo.v1.manifest_pb2 import Manifest
 from services.repo.history.batches import split_batches
 from services.repo.push.chunk_lists import ChunkLists
 from services.repo.push.counts import Counts, count_below, require_bounded
+from services.repo.push.manifest_deltas import ChosenForm, choose_forms
 from services.repo.push.preparation import PreparedPush
 from services.repo.push.stream import Push
 from shared.db import sql
@@ -71,33 +72,66 @@ async def insert_manifests(
     if not hashes:
         return []
     first_commits = await asyncio.to_thread(_find_first_commits, push)
-    inserted: list[Manifest] = []
-    for batch in _split_by_size(hashes, prepared.stored):
+    forms = await choose_forms(connection, repository_id, prepared, hashes, predecessors)
+    inserted: list[str] = []
+    for batch in _split_by_size(hashes, forms):
         rows = await connection.fetch(
             *Q.bind.insert_manifests(
                 repository_id=repository_id,
                 hashes=batch,
                 commit_hashes=[first_commits[digest] for digest in batch],
                 parent_hashes=[predecessors.get(digest) for digest in batch],
-                entry_counts=[counts[digest].entries for digest in batch],
-                total_sizes=[counts[digest].size for digest in batch],
-                chunk_counts=[counts[digest].chunks for digest in batch],
-                depths=[counts[digest].depth for digest in batch],
-                path_bytes=[counts[digest].path_bytes for digest in batch],
-                contents=[prepared.stored[digest] for digest in batch],
+                **_list_counts([counts[digest] for digest in batch]),
+                **_list_forms([forms[digest] for digest in batch]),
             )
         )
-        inserted += [push.manifests[row["hash"]] for row in rows]
-    return inserted
+        inserted += [row["hash"] for row in rows]
+    if len(inserted) < len(hashes):
+        await _store_whole(connection, repository_id, prepared, inserted, forms)
+    return [push.manifests[digest] for digest in inserted]
 
 
-def _split_by_size(hashes: Iterable[str], stored: Mapping[str, bytes]) -> Iterator[list[str]]:
+def _list_counts(counts: Sequence[Counts]) -> dict[str, list[int]]:
+    return {
+        "entry_counts": [below.entries for below in counts],
+        "total_sizes": [below.size for below in counts],
+        "chunk_counts": [below.chunks for below in counts],
+        "depths": [below.depth for below in counts],
+        "path_bytes": [below.path_bytes for below in counts],
+    }
+
+
+def _list_forms(forms: Sequence[ChosenForm]) -> dict[str, list[object]]:
+    return {
+        "contents": [form.content for form in forms],
+        "delta_bases": [form.link.base for form in forms],
+        "delta_depths": [form.link.depth for form in forms],
+        "decoded_bytes": [form.link.decoded for form in forms],
+    }
+
+
+async def _store_whole(
+    connection: Connection,
+    repository_id: UUID,
+    prepared: PreparedPush,
+    inserted: Collection[str],
+    forms: Mapping[str, ChosenForm],
+) -> None:
+    """Stores manifests alone whose base another push has added meanwhile: its chain may be longer."""
+    foreign = forms.keys() - set(inserted)
+    for digest in inserted:
+        if forms[digest].link.base in foreign:
+            arguments = (digest, prepared.stored[digest], len(prepared.push.contents[digest]))
+            await connection.execute(Q.store_whole, repository_id, *arguments)
+
+
+def _split_by_size(hashes: Iterable[str], forms: Mapping[str, ChosenForm]) -> Iterator[list[str]]:
     """Yields manifests in lists that one statement adds."""
     batch: list[str] = []
     size = 0
     for digest in hashes:
         batch.append(digest)
-        size += len(stored[digest])
+        size += len(forms[digest].content)
         if len(batch) == MOST_ADDED or size >= MOST_BYTES:
             yield batch
             batch, size = [], 0

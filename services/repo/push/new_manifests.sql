@@ -7,13 +7,19 @@ ORDER BY hash FOR KEY SHARE;
 -- name: insert_manifests
 -- Adds manifests; those that appeared meanwhile are locked and left as they are.
 INSERT INTO manifests (repo_id, hash, commit_hash, parent_hash, entry_count, total_size, chunk_count,
-                       depth, path_bytes, content)
+                       depth, path_bytes, content, delta_base, delta_depth, decoded_bytes)
 SELECT :repository_id, d.hash, d.commit, d.parent, d.entries, d.size, d.chunks,
-       d.depth, d.path_bytes, d.content
+       d.depth, d.path_bytes, d.content, d.base, d.delta_depth, d.decoded_bytes
 FROM unnest(:hashes::text[], :commit_hashes::text[], :parent_hashes::text[], :entry_counts::int[],
             :total_sizes::bigint[], :chunk_counts::bigint[], :depths::int[], :path_bytes::int[],
-            :contents::bytea[])
-     AS d (hash, commit, parent, entries, size, chunks, depth, path_bytes, content)
+            :contents::bytea[], :delta_bases::text[], :delta_depths::smallint[], :decoded_bytes::int[])
+     AS d (hash, commit, parent, entries, size, chunks, depth, path_bytes,
+           content, base, delta_depth, decoded_bytes)
 ORDER BY d.hash
 ON CONFLICT (repo_id, hash) DO UPDATE SET created_at = manifests.created_at WHERE false
 RETURNING hash;
+
+-- name: store_whole
+-- Makes a manifest of this transaction stand alone: zstd, size in canonical bytes.
+UPDATE manifests SET content = $3, delta_base = NULL, delta_depth = 0, decoded_bytes = $4
+WHERE repo_id = $1 AND hash = $2;

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from services.repo.history.ancestry import read_nodes
 from services.repo.history.filter_computation import TreeChange, compute_filters
-from services.repo.history.manifests import compress_manifest
+from services.repo.history.manifest_forms import compress_manifest
 from services.repo.push.chunk_lists import ChunkLists, read_lists
 from services.repo.push.recipes import RecipeReader
 from services.repo.push.stream import Push
@@ -20,6 +20,8 @@ from shared.rpc.call import Call
 
 # Commits that get their filters with the push; those of the others are computed in the background.
 MAX_FILTERS = 1_000
+# What a byte of the largest manifest takes while its form is chosen: two bases, and a difference in work.
+FORM_COST = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ async def prepare_push(
 ) -> PreparedPush:
     """Does the slow work that needs no transaction. Raises what `read_lists` raises."""
     lists = await read_lists(database, recipes, push.manifests.values(), call, hold)
-    await hold.grow_to(push.cost + lists.cost)
+    await hold.grow_to(push.cost + lists.cost + FORM_COST * push.largest)
     stored = await asyncio.to_thread(_compress_all, push.contents)
     filters = await _compute_filters(database, call.repository.id, push)
     return PreparedPush(push, stored, lists, filters)

@@ -43,6 +43,7 @@ class Push:
     Attributes:
         children: hashes of the sub-directories of each manifest.
         counts: of what the push brings below each manifest; what it only names counts as empty.
+        largest: bytes of the largest manifest.
         size: bytes of manifests and commits.
         cost: bytes of memory that they take, about.
     """
@@ -55,6 +56,7 @@ class Push:
     counts: dict[str, Counts] = field(default_factory=dict)
     commits: dict[str, CommitContent] = field(default_factory=dict)
     updates: list[BranchUpdate] = field(default_factory=list)
+    largest: int = 0
     size: int = 0
     cost: int = 0
 
@@ -142,6 +144,7 @@ def _manifests(push: Push, contents: Iterable[bytes]) -> None:
         push.manifests[name] = manifest
         push.children[name] = child_hashes(manifest)
         push.contents[name] = content
+        push.largest = max(push.largest, len(content))
         if len(push.manifests) > MAX_PUSH_MANIFESTS:
             raise batch_too_large("manifests", MAX_PUSH_MANIFESTS, len(push.manifests))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 from dits.repo.v1 import tree_service_pb2 as pb
 from dits.repo.v1.manifest_pb2 import Entry
@@ -11,11 +10,12 @@ from dits.repo.v1.manifest_pb2 import Entry
 from services.repo.history.directories import (
     Totals,
     find_child,
-    read_directory,
+    find_directory,
+    list_entries,
     read_totals,
     stream_manifests,
 )
-from services.repo.history.manifests import decompress_manifest
+from services.repo.history.manifests import load_contents
 from services.repo.history.revisions import resolve_revision
 from shared.db import sql
 from shared.db.pool import Databases
@@ -44,12 +44,14 @@ class TreeService:
         """Returns one manifest by its hash."""
         digest = validation.digest("hash", request.hash)
         database = self._databases.of(call.repository.id)
-        row = await database.fetchrow(Q.manifest, call.repository.id, digest)
-        if row is None:
+        loading = load_contents(database, call.repository.id, [digest])
+        contents = [content async for loaded in loading for content, _ in loaded]
+        row = await database.fetchrow(Q.manifest_counts, call.repository.id, digest)
+        if row is None or not contents:
             raise not_found("manifest", digest)
         return pb.GetManifestResponse(
             hash=digest,
-            content=decompress_manifest(row["content"]),
+            content=contents[0],
             entry_count=row["entry_count"],
             total_size=row["total_size"],
             chunk_count=row["chunk_count"],
@@ -81,12 +83,13 @@ class TreeService:
         path = validation.path("path", request.path) if request.path else ""
         # Later pages stay on the commit of the first, even if the branch has moved on.
         commit, after = page.after or (request.revision, None)
-        repository_id = call.repository.id
-        async with self._databases.of(repository_id).connection() as connection:
+        repository_id, database = call.repository.id, self._databases.of(call.repository.id)
+        async with database.connection() as connection:
             revision = await resolve_revision(connection, repository_id, commit)
-            manifest = await read_directory(connection, repository_id, revision, path)
-            found = _entries_after(manifest.entries, after, page.size + 1)
-            entries, token = page.answer(found, lambda entry: (revision.commit, entry.name))
+        directory = await find_directory(database, repository_id, revision, path)
+        found = await list_entries(database, repository_id, directory, after, page.size + 1)
+        entries, token = page.answer(found, lambda entry: (revision.commit, entry.name))
+        async with database.connection() as connection:
             totals = await read_totals(connection, repository_id, entries)
         shown = (_message(entry, totals) for entry in entries)
         return pb.ListDirectoryResponse(
@@ -97,20 +100,17 @@ class TreeService:
         """Returns what is at a path."""
         path = validation.path("path", request.path)
         parent, _, name = path.rpartition("/")
-        repository_id = call.repository.id
-        async with self._databases.of(repository_id).connection() as connection:
+        repository_id, database = call.repository.id, self._databases.of(call.repository.id)
+        async with database.connection() as connection:
             revision = await resolve_revision(connection, repository_id, request.revision)
-            manifest = await read_directory(connection, repository_id, revision, parent)
-            entry = find_child(manifest, name, path)
+        directory = await find_directory(database, repository_id, revision, parent)
+        entry = await find_child(database, repository_id, directory, name)
+        if entry is None:
+            raise not_found("path", path)
+        async with database.connection() as connection:
             totals = await read_totals(connection, repository_id, [entry])
         shown = _message(entry, totals)
         return pb.GetEntryResponse(commit_hash=revision.commit, entry=shown, stored=entry)
-
-
-def _entries_after(entries: Sequence[Entry], after: str | None, count: int) -> Sequence[Entry]:
-    """Returns up to `count` entries of a directory, those after a name."""
-    start = bisect_right(entries, after, key=lambda entry: entry.name) if after is not None else 0
-    return entries[start : start + count]
 
 
 def _message(entry: Entry, totals: Totals) -> pb.DirectoryEntry:

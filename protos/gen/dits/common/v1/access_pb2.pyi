@@ -91,7 +91,8 @@ class Access(_message.Message):
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_error_reason_pb2.ErrorReason.ValueType]:
         """Reasons that the RPC may fail with, besides those common to all RPCs: INVALID_FIELD, UNDECODABLE_MESSAGE,
         BATCH_TOO_LARGE, UNAUTHENTICATED, PERMISSION_MISSING, SCOPE_MISSING, NOT_FOUND, REPOSITORY_READ_ONLY, WRONG_CELL,
-        CONTENTION, STREAM_ORDER, STREAM_IDLE, SERVER_BUSY, STORAGE_FULL, DEPENDENCY_UNAVAILABLE and INTERNAL.
+        CONTENTION, STREAM_ORDER, STREAM_IDLE, SERVER_BUSY, STORAGE_FULL, MANIFEST_CORRUPT, DEPENDENCY_UNAVAILABLE and
+        INTERNAL.
         """
 
     def __init__(

@@ -184,6 +184,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """DATA_LOSS. The stored bytes do not match the hash, and no good copy is left.
     Metadata: hash.
     """
+    ERROR_REASON_MANIFEST_CORRUPT: _ErrorReason.ValueType  # 111
+    """DATA_LOSS. The stored bytes of a directory's manifest do not match its hash.
+    Metadata: hash.
+    """
     ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 120
     """UNAVAILABLE. The database, the object store or another dits service did not answer; `dependency` names it.
     RetryInfo says when to try again.
@@ -354,6 +358,10 @@ Metadata: none.
 """
 ERROR_REASON_CHUNK_CORRUPT: ErrorReason.ValueType  # 110
 """DATA_LOSS. The stored bytes do not match the hash, and no good copy is left.
+Metadata: hash.
+"""
+ERROR_REASON_MANIFEST_CORRUPT: ErrorReason.ValueType  # 111
+"""DATA_LOSS. The stored bytes of a directory's manifest do not match its hash.
 Metadata: hash.
 """
 ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 120

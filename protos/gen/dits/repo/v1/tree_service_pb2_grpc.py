@@ -64,6 +64,8 @@ class TreeServiceServicer:
     def GetManifest(self, request, context):
         """Returns one manifest by its hash, in its canonical bytes. Needs READ; an API token needs `repo:read`.
 
+        A manifest has up to 16 MiB, which is above gRPC's usual limit of messages.
+
         Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -74,8 +76,8 @@ class TreeServiceServicer:
         """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
         an API token needs `repo:read`.
 
-        Manifests that the client names in `have_hashes` are left out, with all below them. A call that ends with OK counts
-        as a pull.
+        Manifests that the client names in `have_hashes` are left out, with all below them. A message has about 1 MiB; a
+        manifest that is larger, up to 16 MiB, has one of its own. A call that ends with OK counts as a pull.
 
         Errors: none beyond the common ones.
         """

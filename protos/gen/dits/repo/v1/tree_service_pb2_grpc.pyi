@@ -36,14 +36,16 @@ class TreeServiceStub:
     GetManifest: _grpc.UnaryUnaryMultiCallable[_tree_service_pb2.GetManifestRequest, _tree_service_pb2.GetManifestResponse]
     """Returns one manifest by its hash, in its canonical bytes. Needs READ; an API token needs `repo:read`.
 
+    A manifest has up to 16 MiB, which is above gRPC's usual limit of messages.
+
     Errors: none beyond the common ones.
     """
     StreamTree: _grpc.UnaryStreamMultiCallable[_tree_service_pb2.StreamTreeRequest, _tree_service_pb2.StreamTreeResponse]
     """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
     an API token needs `repo:read`.
 
-    Manifests that the client names in `have_hashes` are left out, with all below them. A call that ends with OK counts
-    as a pull.
+    Manifests that the client names in `have_hashes` are left out, with all below them. A message has about 1 MiB; a
+    manifest that is larger, up to 16 MiB, has one of its own. A call that ends with OK counts as a pull.
 
     Errors: none beyond the common ones.
     """
@@ -70,14 +72,16 @@ class TreeServiceAsyncStub(TreeServiceStub):
     GetManifest: _aio.UnaryUnaryMultiCallable[_tree_service_pb2.GetManifestRequest, _tree_service_pb2.GetManifestResponse]  # type: ignore[assignment]
     """Returns one manifest by its hash, in its canonical bytes. Needs READ; an API token needs `repo:read`.
 
+    A manifest has up to 16 MiB, which is above gRPC's usual limit of messages.
+
     Errors: none beyond the common ones.
     """
     StreamTree: _aio.UnaryStreamMultiCallable[_tree_service_pb2.StreamTreeRequest, _tree_service_pb2.StreamTreeResponse]  # type: ignore[assignment]
     """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
     an API token needs `repo:read`.
 
-    Manifests that the client names in `have_hashes` are left out, with all below them. A call that ends with OK counts
-    as a pull.
+    Manifests that the client names in `have_hashes` are left out, with all below them. A message has about 1 MiB; a
+    manifest that is larger, up to 16 MiB, has one of its own. A call that ends with OK counts as a pull.
 
     Errors: none beyond the common ones.
     """
@@ -107,6 +111,8 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tree_service_pb2.GetManifestResponse, _abc.Awaitable[_tree_service_pb2.GetManifestResponse]]:
         """Returns one manifest by its hash, in its canonical bytes. Needs READ; an API token needs `repo:read`.
 
+        A manifest has up to 16 MiB, which is above gRPC's usual limit of messages.
+
         Errors: none beyond the common ones.
         """
 
@@ -119,8 +125,8 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends every manifest of a tree, each once, parents before children: what a clone needs, in one call. Needs READ;
         an API token needs `repo:read`.
 
-        Manifests that the client names in `have_hashes` are left out, with all below them. A call that ends with OK counts
-        as a pull.
+        Manifests that the client names in `have_hashes` are left out, with all below them. A message has about 1 MiB; a
+        manifest that is larger, up to 16 MiB, has one of its own. A call that ends with OK counts as a pull.
 
         Errors: none beyond the common ones.
         """
