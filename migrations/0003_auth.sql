@@ -279,7 +279,3 @@ SELECT o.id AS org_id,
         FROM organization_members m JOIN users u ON u.id = m.user_id
         WHERE m.org_id = o.id AND u.last_active_at > now() - INTERVAL '30 days') AS active_user_count
 FROM organizations o;
-
--- The only repositories that an API token opens (NULL: all that its user can open), for listings.
-CREATE VIEW token_reach AS
-SELECT id AS token_id, repository_ids FROM api_tokens;

@@ -1874,11 +1874,6 @@ CREATE TABLE public.teams (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
-CREATE VIEW public.token_reach AS
- SELECT id AS token_id,
-    repository_ids
-   FROM public.api_tokens;
-
 CREATE TABLE public.usage_metrics (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     entity_type text NOT NULL,

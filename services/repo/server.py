@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dits.repo.v1 import (
     commit_service_pb2,
+    event_service_pb2,
     ref_service_pb2,
     repository_service_pb2,
     tree_service_pb2,
@@ -12,11 +13,13 @@ from dits.repo.v1 import (
 from services.repo.background.filter_backfill import FilterBackfill
 from services.repo.push.recipes import RecipeReader
 from services.repo.rpc.commit_service import CommitService
+from services.repo.rpc.event_service import EventService
 from services.repo.rpc.ref_service import RefService
 from services.repo.rpc.repository_service import RepositoryService
 from services.repo.rpc.tree_service import TreeService
 from shared.db.pool import Database, Databases
 from shared.outbox.change_signal import ChangeSignal
+from shared.outbox.event_stream import EventStream
 from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.byte_budget import ByteBudget
@@ -44,6 +47,7 @@ async def build(runtime: Runtime) -> ServiceServer:
     repositories = RepositoryService(
         database, databases, IdempotentWrites(database, key), key, settings
     )
+    events = EventService(database, databases, key, EventStream(signal), cell=settings.cell)
     files = {
         "RepositoryService": (repository_service_pb2, repositories),
         "RefService": (ref_service_pb2, RefService(databases, key, signal)),
@@ -51,6 +55,7 @@ async def build(runtime: Runtime) -> ServiceServer:
             commit_service_pb2,
             CommitService(databases, key, recipes, budget, signal),
         ),
+        "EventService": (event_service_pb2, events),
         "TreeService": (tree_service_pb2, TreeService(databases, key)),
     }
     servicers = [

@@ -22,10 +22,12 @@ FOR UPDATE SKIP LOCKED;
 SELECT database_id() AS database_id, e.xid::text AS xid, e.id, e.type, e.repo_id, e.org_id, e.actor_id, e.payload,
        e.created_at
 FROM (
-    SELECT o.*, row_number() OVER w AS number, sum(pg_column_size(o.payload)) OVER w AS size
-    FROM (SELECT * FROM settled_events WHERE (xid, id) > ($1::text::xid8, $2::bigint)
-          ORDER BY xid, id LIMIT $3) o
-    WINDOW w AS (ORDER BY o.xid, o.id)
+    SELECT s.*, sum(octet_length(s.payload::text)) OVER (ORDER BY s.xid, s.id) AS size
+    FROM (SELECT o.*, row_number() OVER w AS number, sum(pg_column_size(o.payload)) OVER w AS stored_size
+          FROM (SELECT * FROM settled_events WHERE (xid, id) > ($1::text::xid8, $2::bigint)
+                ORDER BY xid, id LIMIT $3) o
+          WINDOW w AS (ORDER BY o.xid, o.id)) s
+    WHERE s.number = 1 OR s.stored_size <= 65536
 ) e
 WHERE e.number = 1 OR e.size <= 1048576
 ORDER BY e.xid, e.id;

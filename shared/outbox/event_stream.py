@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,9 @@ CHECKPOINT_SECONDS = 15.0
 # How many events are looked at in one go, and how many of them are sent before rights are judged again.
 WINDOW = 1000
 BATCH = 100
-BATCH_BYTES = 1 << 20
+BATCH_BYTES = 256 << 10
+# Of payloads as they are stored. They unfold to a hundred times as much at most.
+STORED_BYTES = 64 << 10
 # How long a judgement of rights holds while a slow caller takes what was read.
 JUDGED_SECONDS = 2.0
 
@@ -37,7 +39,7 @@ class EventScope(Protocol):
 
     @property
     def repository_id(self) -> UUID | None:
-        """The only repository; None = those that `find_visible` names."""
+        """The only repository; None = those that `choose_visible` leaves."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -47,10 +49,8 @@ class EventScope(Protocol):
     def pause_seconds(self) -> float:
         """Least time from one look to the next, where nothing more was there."""
 
-    async def find_visible(
-        self, database: Database, repository_ids: Collection[UUID]
-    ) -> Collection[UUID]:
-        """Returns which of some repositories the caller may see now."""
+    async def choose_visible(self, database: Database, heads: Sequence[Row]) -> Sequence[Row]:
+        """Returns which of some events the caller may see now, by their `type` and `repo_id`."""
 
     async def read_time(self, database: Database, clock: datetime) -> datetime:
         """Returns the time that messages carry, when the database's clock shows `clock`."""
@@ -129,21 +129,16 @@ async def _read_window(
     rows = await _fetch_heads(database, scope.repository_id, position)
     state, heads = rows[0], [row for row in rows if row["id"] is not None]
     wanted = [head for head in heads if head["type"] in scope.names]
-    named = {head["repo_id"] for head in wanted} - {None}
-    visible = await scope.find_visible(database, named) if named else ()
-    shown = [head for head in wanted if head["repo_id"] in visible]
-    batch = _choose_batch(shown)
-    rows = await database.fetch(Q.events, [head["id"] for head in batch]) if batch else []
-    if len(rows) < len(batch):
-        raise cursor_too_old()
+    shown = await scope.choose_visible(database, wanted) if wanted else ()
+    events = await _fetch_events(database, [head["id"] for head in _choose_batch(shown)])
     last = None
-    if len(batch) < len(shown):
-        last = batch[-1]
+    if len(events) < len(shown):
+        last = shown[len(events) - 1]
     elif len(heads) == WINDOW:
         last = heads[-1]
     place = (state["settled"], 0) if last is None else (last["xid"], last["id"])
     return _Window(
-        events=[StoredEvent.of(row) for row in rows],
+        events=events,
         end=EventPosition(state["database_id"], *place),
         is_last=last is None,
         server_time=await scope.read_time(database, state["server_time"]),
@@ -168,12 +163,23 @@ async def _fetch_heads(
     return rows
 
 
+async def _fetch_events(database: Database, ids: list[int]) -> list[StoredEvent]:
+    """Returns the first of some events, at least one if there are any. Raises CURSOR_TOO_OLD."""
+    if not ids:
+        return []
+    events = [StoredEvent.of(row) for row in await database.fetch(Q.events, ids, BATCH_BYTES)]
+    if not events or [event.position.event_id for event in events] != ids[: len(events)]:
+        # They have been deleted since they were found.
+        raise cursor_too_old()
+    return events
+
+
 def _choose_batch(heads: Sequence[Row]) -> Sequence[Row]:
-    """Returns as many of the first events as are sent in one go, at least one."""
+    """Returns as many of the first events as may be sent in one go, at least one."""
     size = 0
     for count, head in enumerate(heads[:BATCH]):
         size += head["size"]
-        if count and size > BATCH_BYTES:
+        if count and size > STORED_BYTES:
             return heads[:count]
     return heads[:BATCH]
 

@@ -28,6 +28,13 @@ LEFT JOIN LATERAL (
 ORDER BY e.xid, e.id;
 
 -- name: events
--- Some events, in their order.
-SELECT database_id() AS database_id, xid::text AS xid, id, type, repo_id, org_id, actor_id, payload, created_at
-FROM events WHERE id = ANY ($1::bigint[]) ORDER BY xid, id;
+-- The first of some events, in their order: at least one, and no more than $2 bytes of payload.
+SELECT database_id() AS database_id, e.xid::text AS xid, e.id, e.type, e.repo_id, e.org_id, e.actor_id, e.payload,
+       e.created_at
+FROM (
+    SELECT o.*, row_number() OVER w AS number, sum(octet_length(o.payload::text)) OVER w AS size
+    FROM events o WHERE o.id = ANY ($1::bigint[])
+    WINDOW w AS (ORDER BY o.xid, o.id)
+) e
+WHERE e.number = 1 OR e.size <= $2
+ORDER BY e.xid, e.id;

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
 from dits.common.v1.event_pb2 import Event, EventType
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from shared.db.pool import Row
 from shared.records.events import TYPES, payload_field
+
+# Up to so many bytes a payload is parsed on the event loop; a larger one in a thread.
+_BYTES_ON_LOOP = 16 << 10
 
 
 class EventPosition(NamedTuple):
@@ -71,8 +77,9 @@ class StoredEvent:
         return TYPES.get(self.name, EventType.EVENT_TYPE_UNSPECIFIED)
 
 
-def describe_event(event: StoredEvent, actor: str = "") -> Event:
+async def describe_event(event: StoredEvent, actor: str = "") -> Event:
     """Returns the message of an event whose type is known; `actor` is the username of who did it."""
+    payload = await parse_payload(event)
     message = Event(
         id=str(event.id),
         type=event.type,
@@ -82,8 +89,25 @@ def describe_event(event: StoredEvent, actor: str = "") -> Event:
         actor_id=str(event.actor_id or ""),
         actor=actor,
     )
-    payload = getattr(message, payload_field(event.type))
+    field = getattr(message, payload_field(event.type))
     # An empty payload is set, too.
-    payload.SetInParent()
-    json_format.Parse(event.payload, payload, ignore_unknown_fields=True)
+    field.SetInParent()
+    field.CopyFrom(payload)
     return message
+
+
+async def parse_payload(event: StoredEvent) -> Message:
+    """Returns the payload of an event whose type is known. Many may ask for it: it is not to be changed."""
+    if len(event.payload) <= _BYTES_ON_LOOP:
+        return _parse(payload_field(event.type), event.payload)
+    return await asyncio.to_thread(_parse_large, payload_field(event.type), event.payload)
+
+
+def _parse(field: str, text: str) -> Message:
+    payload: Message = getattr(Event(), field)
+    json_format.Parse(text, payload, ignore_unknown_fields=True)
+    return payload
+
+
+# All who watch a repository read the same events at the same time.
+_parse_large = lru_cache(maxsize=16)(_parse)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from functools import partial
+from functools import lru_cache, partial
 from uuid import UUID
 
 import grpc
@@ -119,6 +119,12 @@ def _concerns(access: Access, changed: UUID) -> bool:
     )
 
 
+# The answers about one token share the set.
+@lru_cache(maxsize=1_000)
+def _reach(repository_ids: tuple[str, ...]) -> frozenset[UUID] | None:
+    return frozenset(map(UUID, repository_ids)) or None
+
+
 def _access(answer: pb.CheckAccessResponse, asked_at: float) -> Access:
     """The answer as the chain wants it."""
     caller = repository = None
@@ -130,6 +136,7 @@ def _access(answer: pb.CheckAccessResponse, asked_at: float) -> Access:
             who.username,
             UUID(who.credential_id),
             None if is_session else list(who.scopes),
+            _reach(tuple(who.repository_ids)),
         )
     if answer.HasField("repository"):
         found = answer.repository

@@ -69,6 +69,8 @@ class Admission:
             call.access.caller.require_scope(policy.scope)
         if repository:
             self._require_repository(call.repository)
+        elif call.access.caller is None:
+            raise unauthenticated()
 
     def _require_repository(self, repository: RepositoryAccess) -> None:
         """Raises WRONG_CELL, PERMISSION_MISSING or REPOSITORY_READ_ONLY."""
@@ -124,11 +126,11 @@ class Admission:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _repository(self, request: Message) -> str:
-        """The repository that a request names."""
+        """The repository that a request names; empty if it names none and may do so."""
         field = self._policy.repository_field
         if not field:
             return ""
         name = str(attrgetter(field)(request))
-        if not name:
+        if not name and not self._policy.repository_optional:
             raise invalid_field(field, "must name a repository: a UUID or owner/name")
         return name

@@ -23,6 +23,7 @@ class Caller:
         is_session: a session; otherwise an API token.
         credential_id: the session or token.
         scopes: of the token, with all that they include; None = a session, not limited by scopes.
+        reach: the only repositories that a token reaches; None = all that the account reaches.
     """
 
     user_id: UUID
@@ -30,14 +31,20 @@ class Caller:
     is_session: bool
     credential_id: UUID
     scopes: frozenset[str] | None
+    reach: frozenset[UUID] | None = None
 
     @classmethod
     def of(
-        cls, user_id: UUID, username: str, credential_id: UUID, scopes: list[str] | None
+        cls,
+        user_id: UUID,
+        username: str,
+        credential_id: UUID,
+        scopes: list[str] | None,
+        reach: frozenset[UUID] | None = None,
     ) -> Caller:
         """Builds a caller; `scopes` is None for a session."""
         expanded = None if scopes is None else expand(frozenset(scopes))
-        return cls(user_id, username, scopes is None, credential_id, expanded)
+        return cls(user_id, username, scopes is None, credential_id, expanded, reach)
 
     def require_scope(self, scope: str | None) -> None:
         """Raises SCOPE_MISSING unless the credential covers the scope."""

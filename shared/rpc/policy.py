@@ -86,6 +86,7 @@ class Policy:
         scope: what an API token needs; sessions are not limited by scopes.
         permission: least right on the repository that the request names; NONE = it names none.
         repository_field: path of the field that names the repository, in the first message.
+        repository_optional: a request may name none, and the handler judges what it is about.
         mutates: refused while that repository is read-only.
         quiet: machines call it all the time: logged at debug level, and the handler authenticates.
         large_messages: takes messages of the size of the largest chunk.
@@ -97,6 +98,7 @@ class Policy:
     scope: str | None = None
     permission: Permission = Permission.NONE
     repository_field: str = ""
+    repository_optional: bool = False
     mutates: bool = False
     quiet: bool = False
     large_messages: bool = False
@@ -115,6 +117,7 @@ class Policy:
             scope=option.scope or None,
             permission=Permission(option.permission),
             repository_field=option.repository_field,
+            repository_optional=option.repository_optional,
             mutates=option.mutates,
             quiet=option.quiet,
             large_messages=option.large_messages,

@@ -52,9 +52,6 @@ BREACHES = {
     # The lock service writes into inboxes: an event will say it, which a consumer in the global database
     # turns into the row.
     ("services/lock/locks/notifications.sql", "notify_user", "notifications"),
-    # ListRepositories, over all owners, will be answered from the global copy of repositories, where the
-    # tokens are, too.
-    ("services/repo/rpc/repository_service.sql", "token_reach", "api_tokens"),
 }
 
 

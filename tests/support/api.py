@@ -20,6 +20,7 @@ from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from dits.common.v1.error_reason_pb2 import ErrorReason
 from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
+from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
 from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
 from dits.repo.v1.repository_service_pb2 import (
     CreateRepositoryRequest,
@@ -74,6 +75,7 @@ class Api:
         self.sessions = SessionServiceStub(auth)
         self.tokens = TokenServiceStub(auth)
         self.repositories = RepositoryServiceStub(repo)
+        self.events = EventServiceStub(repo)
         self.refs = RefServiceStub(repo)
         self.commits = CommitServiceStub(repo)
         self.trees = TreeServiceStub(repo)

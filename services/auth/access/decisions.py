@@ -31,17 +31,15 @@ class LocalAccess:
         """See AccessResolver; the answer has no age."""
         del max_age
         async with self._database.connection() as connection:
-            caller, only = await self._caller(connection, token)
+            caller = await self._caller(connection, token)
             if not repository:
                 return Access(caller, None)
-            return Access(caller, await self._repository(connection, caller, only, repository))
+            return Access(caller, await self._repository(connection, caller, repository))
 
-    async def _caller(
-        self, connection: Connection, token: str | None
-    ) -> tuple[Caller | None, frozenset[UUID] | None]:
-        """Returns the caller, and the only repositories that an API token reaches (None = all)."""
+    async def _caller(self, connection: Connection, token: str | None) -> Caller | None:
+        """Returns the caller; None if anonymous. Raises UNAUTHENTICATED."""
         if token is None:
-            return None, None
+            return None
         row = None
         if credentials.well_formed(token):
             row = await connection.fetchrow(Q.credential, credentials.token_hash(token))
@@ -50,15 +48,11 @@ class LocalAccess:
         if row["touch"]:
             self.uses.add(row["id"], is_session=row["is_session"])
         scopes = None if row["is_session"] else row["scopes"]
-        only = None if row["repository_ids"] is None else frozenset(row["repository_ids"])
-        return Caller.of(row["user_id"], row["username"], row["id"], scopes), only
+        reach = None if row["repository_ids"] is None else frozenset(row["repository_ids"])
+        return Caller.of(row["user_id"], row["username"], row["id"], scopes, reach)
 
     async def _repository(
-        self,
-        connection: Connection,
-        caller: Caller | None,
-        only: frozenset[UUID] | None,
-        repository: str,
+        self, connection: Connection, caller: Caller | None, repository: str
     ) -> RepositoryAccess:
         """Returns the repository. Raises NOT_FOUND or UNAUTHENTICATED if the caller may not see it."""
         address = validation.repository_address("repository", repository)
@@ -68,7 +62,8 @@ class LocalAccess:
         user_id = caller.user_id if caller else None
         row = await connection.fetchrow(Q.repository, user_id, by_id, owner, name)
         visible = row is not None and row["permission"] > 0
-        if row is None or not visible or (only is not None and row["id"] not in only):
+        reach = caller.reach if caller else None
+        if row is None or not visible or (reach is not None and row["id"] not in reach):
             # Anonymous callers are asked to log in, whether the repository exists or not.
             raise unauthenticated() if caller is None else not_found("repository", repository)
         return RepositoryAccess(

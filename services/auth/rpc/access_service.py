@@ -54,6 +54,7 @@ def _caller_message(caller: Caller) -> pb.Caller:
         credential_type=kind,
         credential_id=str(caller.credential_id),
         scopes=sorted(caller.scopes or ()),
+        repository_ids=sorted(map(str, caller.reach or ())),
     )
 
 

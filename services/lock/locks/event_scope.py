@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from shared.db import sql
-from shared.db.pool import Database
+from shared.db.pool import Database, Row
 from shared.records.events import TYPES
 
 Q = sql.load(__file__)
@@ -22,12 +22,10 @@ class LockEvents:
     names: frozenset[str] = frozenset(name for name in TYPES if name.startswith("lock."))
     pause_seconds: float = 0.0
 
-    async def find_visible(
-        self, database: Database, repository_ids: Collection[UUID]
-    ) -> Collection[UUID]:
-        """Returns all of them: they are this repository."""
+    async def choose_visible(self, database: Database, heads: Sequence[Row]) -> Sequence[Row]:
+        """Returns all of them."""
         del database
-        return repository_ids
+        return heads
 
     async def read_time(self, database: Database, clock: datetime) -> datetime:
         """Returns the time of the repository's locks, which never goes back."""

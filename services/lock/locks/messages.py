@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from dits.common.v1.event_pb2 import LockedPath, LockPayload
 from dits.common.v1.lock_type_pb2 import LockType
 from dits.lock.v1 import lock_service_pb2 as pb
-from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.lock.locks.rules import TYPE_VALUES
 from shared.db.pool import Row
 from shared.errors import LockConflict
-from shared.outbox.stored_event import StoredEvent
+from shared.outbox.stored_event import StoredEvent, parse_payload
 
 
 def describe_lock(row: Row | Mapping[str, Any], caller_id: UUID | None) -> pb.Lock:
@@ -90,9 +88,9 @@ def describe_entry(row: Row) -> pb.HistoryEntry:
     )
 
 
-def describe_event(event: StoredEvent, caller_id: UUID | None) -> pb.LockEvent:
+async def describe_event(event: StoredEvent, caller_id: UUID | None) -> pb.LockEvent:
     """Returns the message of an event that emit_lock_events() has written."""
-    payload = _parse_payload(event.payload)
+    payload = cast(LockPayload, await parse_payload(event))
     return pb.LockEvent(
         type=event.type,
         time=event.created_at,  # type: ignore[arg-type]
@@ -100,12 +98,6 @@ def describe_event(event: StoredEvent, caller_id: UUID | None) -> pb.LockEvent:
         locks=[_describe_event_lock(payload, lock, caller_id) for lock in payload.locks],
         reason=payload.cause,
     )
-
-
-# All watchers of a repository read the same events at the same time.
-@lru_cache(maxsize=64)
-def _parse_payload(text: str) -> LockPayload:
-    return json_format.Parse(text, LockPayload(), ignore_unknown_fields=True)
 
 
 def _describe_event_lock(payload: LockPayload, lock: LockedPath, caller_id: UUID | None) -> pb.Lock:

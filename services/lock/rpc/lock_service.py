@@ -188,8 +188,9 @@ class LockService:
         )
         async with aclosing(moments):
             async for position, server_time, event in moments:
-                yield pb.WatchResponse(
-                    event=describe_event(event, call.caller_id) if event is not None else None,
-                    cursor=cursors.write_cursor(position),
-                    server_time=describe_time(server_time),
+                response = pb.WatchResponse(
+                    cursor=cursors.write_cursor(position), server_time=describe_time(server_time)
                 )
+                if event is not None:
+                    response.event.CopyFrom(await describe_event(event, call.caller_id))
+                yield response

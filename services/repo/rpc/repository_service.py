@@ -92,10 +92,7 @@ async def _find_repositories(
 
     A token that is limited to repositories finds only those.
     """
-    user_id = call.caller.user_id
-    reach = None
-    if not call.caller.is_session:
-        reach = await connection.fetchval(Q.token_reach, call.caller.credential_id)
+    user_id, reach = call.caller.user_id, call.caller.reach
     after = page.after or [None, None]
     if not owner_name:
         return await connection.fetch(

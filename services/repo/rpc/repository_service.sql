@@ -41,7 +41,3 @@ WHERE r.owner_type = :owner_type AND r.owner_id = :owner_id AND r.deleted_at IS 
   AND (:after::text IS NULL OR lower(r.name) > :after COLLATE "C")
 ORDER BY lower(r.name)
 LIMIT :count;
-
--- name: token_reach
--- The only repositories that an API token reaches; NULL = all that its owner reaches.
-SELECT repository_ids FROM token_reach WHERE token_id = $1;

@@ -55,6 +55,7 @@ class Caller(_message.Message):
     CREDENTIAL_TYPE_FIELD_NUMBER: _builtins.int
     CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
+    REPOSITORY_IDS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """UUID of the account."""
     username: _builtins.str
@@ -67,6 +68,10 @@ class Caller(_message.Message):
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Scopes of the API token, sorted, with all that they include. Empty for a session, which scopes do not limit."""
 
+    @_builtins.property
+    def repository_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """UUIDs of the only repositories that the API token reaches. Empty = all that the account reaches."""
+
     def __init__(
         self,
         *,
@@ -75,10 +80,11 @@ class Caller(_message.Message):
         credential_type: Global___CredentialType.ValueType = ...,
         credential_id: _builtins.str = ...,
         scopes: _abc.Iterable[_builtins.str] | None = ...,
+        repository_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential_id", b"credential_id", "credential_type", b"credential_type", "scopes", b"scopes", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential_id", b"credential_id", "credential_type", b"credential_type", "repository_ids", b"repository_ids", "scopes", b"scopes", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

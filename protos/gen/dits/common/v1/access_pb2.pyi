@@ -65,6 +65,7 @@ class Access(_message.Message):
     LARGE_MESSAGES_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     COUNTS_AS_FIELD_NUMBER: _builtins.int
+    REPOSITORY_OPTIONAL_FIELD_NUMBER: _builtins.int
     scope: _builtins.str
     """Scope that an API token needs. Empty = none, or the RPC's comment says when which. Sessions are not limited by
     scopes.
@@ -87,6 +88,10 @@ class Access(_message.Message):
     """True if a request message may have 17 MiB instead of 4 MiB."""
     counts_as: Global___Counting.ValueType
     """What a call counts as in the usage of its caller and repository, besides a request."""
+    repository_optional: _builtins.bool
+    """True if a request may name no repository. It then needs a credential, and `permission` and `mutates` do not apply:
+    the RPC's comment says what it is about.
+    """
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_error_reason_pb2.ErrorReason.ValueType]:
         """Reasons that the RPC may fail with, besides those common to all RPCs: INVALID_FIELD, UNDECODABLE_MESSAGE,
@@ -108,10 +113,11 @@ class Access(_message.Message):
         large_messages: _builtins.bool = ...,
         reasons: _abc.Iterable[_error_reason_pb2.ErrorReason.ValueType] | None = ...,
         counts_as: Global___Counting.ValueType = ...,
+        repository_optional: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "counts_as", b"counts_as", "large_messages", b"large_messages", "mutates", b"mutates", "organization_field", b"organization_field", "permission", b"permission", "quiet", b"quiet", "reasons", b"reasons", "repository_field", b"repository_field", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "counts_as", b"counts_as", "large_messages", b"large_messages", "mutates", b"mutates", "organization_field", b"organization_field", "permission", b"permission", "quiet", b"quiet", "reasons", b"reasons", "repository_field", b"repository_field", "repository_optional", b"repository_optional", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

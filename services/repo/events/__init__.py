@@ -1,0 +1,1 @@
+"""Which events a caller may watch."""
