@@ -691,6 +691,18 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.measure_chunks(p_repo_ids uuid[]) RETURNS TABLE(repo_id uuid, stored_bytes bigint, apportioned_bytes bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT r.repo_id,
+           sum(coalesce(c.compressed_size, c.size))::BIGINT,
+           sum(coalesce(c.compressed_size, c.size)::FLOAT / c.ref_count)::BIGINT
+    FROM chunk_refs r
+    JOIN chunks c ON c.hash = r.chunk_hash
+    WHERE r.repo_id = ANY (p_repo_ids) AND r.ref_count > 0
+    GROUP BY r.repo_id
+$$;
+
 CREATE FUNCTION public.membership_level(p_role text, p_settings jsonb) RETURNS integer
     LANGUAGE sql IMMUTABLE
     AS $$

@@ -8,6 +8,7 @@ from dits.repo.v1 import (
     ref_service_pb2,
     repository_service_pb2,
     tree_service_pb2,
+    usage_service_pb2,
 )
 
 from services.repo.background.filter_backfill import FilterBackfill
@@ -17,6 +18,7 @@ from services.repo.rpc.event_service import EventService
 from services.repo.rpc.ref_service import RefService
 from services.repo.rpc.repository_service import RepositoryService
 from services.repo.rpc.tree_service import TreeService
+from services.repo.rpc.usage_service import UsageService
 from shared.db.pool import Database, Databases
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.event_stream import EventStream
@@ -57,6 +59,10 @@ async def build(runtime: Runtime) -> ServiceServer:
         ),
         "EventService": (event_service_pb2, events),
         "TreeService": (tree_service_pb2, TreeService(databases, key)),
+        "UsageService": (
+            usage_service_pb2,
+            UsageService(database, databases, key, settings.cell),
+        ),
     }
     servicers = [
         (file.DESCRIPTOR.services_by_name[name], servicer)

@@ -126,11 +126,15 @@ class Admission:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _repository(self, request: Message) -> str:
-        """The repository that a request names; empty if it names none and may do so."""
-        field = self._policy.repository_field
+        """The repository that a request names; empty if it names an organisation, or need not name any."""
+        field, instead = self._policy.repository_field, self._policy.organization_field
         if not field:
             return ""
         name = str(attrgetter(field)(request))
+        if instead and attrgetter(instead)(request):
+            if name:
+                raise invalid_field(instead, f"must not be set together with {field}")
+            return ""
         if not name and not self._policy.repository_optional:
             raise invalid_field(field, "must name a repository: a UUID or owner/name")
         return name

@@ -87,6 +87,7 @@ class Policy:
         permission: least right on the repository that the request names; NONE = it names none.
         repository_field: path of the field that names the repository, in the first message.
         repository_optional: a request may name none, and the handler judges what it is about.
+        organization_field: path of the field that names an organisation instead.
         mutates: refused while that repository is read-only.
         quiet: machines call it all the time: logged at debug level, and the handler authenticates.
         large_messages: takes messages of the size of the largest chunk.
@@ -99,6 +100,7 @@ class Policy:
     permission: Permission = Permission.NONE
     repository_field: str = ""
     repository_optional: bool = False
+    organization_field: str = ""
     mutates: bool = False
     quiet: bool = False
     large_messages: bool = False
@@ -118,6 +120,7 @@ class Policy:
             permission=Permission(option.permission),
             repository_field=option.repository_field,
             repository_optional=option.repository_optional,
+            organization_field=option.organization_field,
             mutates=option.mutates,
             quiet=option.quiet,
             large_messages=option.large_messages,

@@ -30,6 +30,7 @@ from dits.repo.v1.repository_service_pb2 import (
 )
 from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
 from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
+from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
 from google.rpc import error_details_pb2, status_pb2
 
 from services.suite import Suite
@@ -79,6 +80,7 @@ class Api:
         self.refs = RefServiceStub(repo)
         self.commits = CommitServiceStub(repo)
         self.trees = TreeServiceStub(repo)
+        self.usage = UsageServiceStub(repo)
         self.chunks = ChunkServiceStub(self.channels["chunk"])
         self.locks = LockServiceStub(self.channels["lock"])
 

@@ -1,10 +1,12 @@
-"""What the database holds of usage."""
+"""What the tests of usage share: an organisation, rows, and what the database holds."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 import asyncpg
+
+from tests.support.api import Account, Api
 
 AMOUNTS = "api_requests, received_bytes, sent_bytes, push_count, pull_count"
 USAGE = f"""
@@ -21,3 +23,35 @@ async def read_usage(dsn: str) -> dict[tuple[str, UUID], tuple[int, ...]]:
     finally:
         await connection.close()
     return {(row["entity_type"], row["entity_id"]): tuple(row)[2:] for row in rows}
+
+
+async def add_organization(api: Api, owner: Account, name: str = "studio") -> UUID:
+    """Makes an organisation and returns its id."""
+    org_id: UUID = await api.value(
+        """WITH o AS (INSERT INTO organizations (name, display_name) VALUES ($2, $2) RETURNING id),
+                m AS (INSERT INTO organization_members (org_id, user_id, role)
+                      SELECT id, $1, 'owner' FROM o)
+           SELECT id FROM o""",
+        owner.id,
+        name,
+    )
+    return org_id
+
+
+async def add_usage(
+    api: Api, entity_type: str, entity_id: UUID, day: str, requests: int, stored: int | None = None
+) -> None:
+    """Adds a day; other figures are small multiples of the requests. `stored` None = not measured."""
+    await api.fetch(
+        """INSERT INTO usage_metrics (entity_type, entity_id, metric_date, api_requests, received_bytes,
+                sent_bytes, bandwidth_bytes, push_count, pull_count, unique_contributors,
+                storage_bytes, logical_bytes, apportioned_bytes, measured_at)
+           SELECT $1, $2, $3::text::date, $4::int, 2 * $4, 3 * $4, 5 * $4, 4 * $4, 5 * $4, $4,
+                  coalesce($5, 0), 2 * coalesce($5, 0), coalesce($5, 0) / 2,
+                  CASE WHEN $5::bigint IS NOT NULL THEN now() END""",
+        entity_type,
+        entity_id,
+        day,
+        requests,
+        stored,
+    )

@@ -93,3 +93,18 @@ AS $$
     JOIN chunks c ON c.hash = r.chunk_hash
     WHERE r.repo_id = p_repo_id AND r.ref_count > 0
 $$;
+
+-- What repositories occupy: the stored bytes of their referenced chunks; and the same, each chunk divided by the
+-- number of repositories that hold it. A repository without chunks has no row.
+CREATE OR REPLACE FUNCTION measure_chunks(p_repo_ids UUID[])
+RETURNS TABLE (repo_id UUID, stored_bytes BIGINT, apportioned_bytes BIGINT)
+LANGUAGE sql STABLE
+AS $$
+    SELECT r.repo_id,
+           sum(coalesce(c.compressed_size, c.size))::BIGINT,
+           sum(coalesce(c.compressed_size, c.size)::FLOAT / c.ref_count)::BIGINT
+    FROM chunk_refs r
+    JOIN chunks c ON c.hash = r.chunk_hash
+    WHERE r.repo_id = ANY (p_repo_ids) AND r.ref_count > 0
+    GROUP BY r.repo_id
+$$;

@@ -25,10 +25,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from shared.formats.commits import commit_hash
 from shared.records import usage as records
 from shared.runtime.config import Settings
-from tests.support.api import Account, Api, running_suite
+from tests.support.api import Api, running_suite
 from tests.support.chunks import Shelf, chunk
 from tests.support.trees import build, commit, update
-from tests.support.usage import read_usage
+from tests.support.usage import add_organization, read_usage
 
 
 class Tally:
@@ -66,18 +66,6 @@ class Tally:
             entity: tuple(counter[name] for name in names)
             for entity, counter in self.amounts.items()
         }
-
-
-async def add_organization(api: Api, owner: Account) -> UUID:
-    """An organisation `studio`."""
-    org_id: UUID = await api.value(
-        """WITH o AS (INSERT INTO organizations (name, display_name) VALUES ('studio', 'S') RETURNING id),
-                m AS (INSERT INTO organization_members (org_id, user_id, role)
-                      SELECT id, $1, 'owner' FROM o)
-           SELECT id FROM o""",
-        owner.id,
-    )
-    return org_id
 
 
 async def use_everything(api: Api, tally: Tally) -> None:

@@ -77,7 +77,9 @@ class Access(_message.Message):
     client stream, in its first message. Set if and only if `permission` is.
     """
     organization_field: _builtins.str
-    """Path of the request's field that names the organisation. Reserved for RPCs on organisations."""
+    """Path of the request's field that names the organisation. With `repository_field`, a request sets one of the two: if
+    it names an organisation, `permission` and `mutates` do not apply, and the RPC's comment says what the caller needs.
+    """
     mutates: _builtins.bool
     """True if the RPC changes the repository: it fails with REPOSITORY_READ_ONLY while that is archived or disabled."""
     anonymous: _builtins.bool

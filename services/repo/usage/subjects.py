@@ -1,0 +1,57 @@
+"""Whose usage a request is about, and whether the caller may see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.db import sql
+from shared.db.pool import Connection
+from shared.errors import not_found, permission_missing, wrong_cell
+from shared.rpc import validation
+from shared.rpc.call import Call
+
+Q = sql.load(__file__)
+
+_MAY_SEE = frozenset({"owner", "admin", "billing"})
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A user, repository or organisation.
+
+    Attributes:
+        type: `user`, `repository` or `organization`.
+        name: `owner/name` of a repository, else the name.
+    """
+
+    type: str
+    id: UUID
+    name: str
+
+
+async def find_organization(connection: Connection, name: str, call: Call, cell: int) -> Subject:
+    """Returns an organisation whose usage the caller may see.
+
+    Raises SCOPE_MISSING, NOT_FOUND, WRONG_CELL or PERMISSION_MISSING.
+    """
+    call.caller.require_scope("org:read")
+    validation.text("organization", name, least=1, most=39)
+    row = await connection.fetchrow(Q.organization, name.lower(), call.caller.user_id)
+    if row is None:
+        raise not_found("organization", name)
+    if row["cell"] != cell:
+        raise wrong_cell(row["cell"], cell)
+    if row["role"] not in _MAY_SEE:
+        raise permission_missing("billing", row["role"] or "none")
+    return Subject("organization", row["owner_id"], row["name"])
+
+
+def find_own(call: Call) -> Subject:
+    """Returns what the caller may see of itself. Raises SCOPE_MISSING."""
+    if call.access.repository is None:
+        call.caller.require_scope("user:read")
+        return Subject("user", call.caller.user_id, call.caller.username)
+    call.caller.require_scope("repo:read")
+    repository = call.repository
+    return Subject("repository", repository.id, f"{repository.owner}/{repository.name}")

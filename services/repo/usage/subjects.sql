@@ -1,0 +1,6 @@
+-- name: organization
+-- An organisation by its name in lower case, and the role of a user ($2) in it; NULL = none.
+SELECT o.owner_id, o.name, o.cell, m.role
+FROM owner_identities o
+LEFT JOIN organization_members m ON m.org_id = o.owner_id AND m.user_id = $2
+WHERE o.name_key = $1 AND o.owner_type = 'organization' AND o.active;
