@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+from typing import Any
 from uuid import UUID
 
 import asyncpg
+from dits.repo.v1 import usage_service_pb2 as pb
 
 from tests.support.api import Account, Api
 
+FIRST, LAST = "2026-01-30", "2026-02-02"
 AMOUNTS = "api_requests, received_bytes, sent_bytes, push_count, pull_count"
 USAGE = f"""
     SELECT entity_type, entity_id, {AMOUNTS} FROM usage_metrics
@@ -55,3 +59,12 @@ async def add_usage(
         requests,
         stored,
     )
+
+
+async def export(api: Api, who: Account, **request: Any) -> list[list[str]]:
+    """ExportUsage of FIRST to LAST: the cells of all lines."""
+    asked = pb.ExportUsageRequest(first_day=FIRST, last_day=LAST, **request)
+    parts = [part.csv async for part in api.usage.ExportUsage(asked, metadata=who.auth)]
+    text = b"".join(parts).decode()
+    assert text.count("\r\n") == text.count("\n")
+    return list(csv.reader(text.splitlines()))

@@ -45,7 +45,8 @@ class UsageService:
         """Sends the figures of some days as CSV."""
         days = Days.parse(request.first_day, request.last_day)
         subject = await self._find_subject(request.organization, call)
-        async for part in export_usage(self._find_database(subject), subject, days):
+        database = self._find_database(subject)
+        async for part in export_usage(database, subject, days, call.caller.reach):
             yield pb.ExportUsageResponse(csv=part)
 
     async def ListBillingSnapshots(

@@ -35,8 +35,13 @@ HEADINGS = (
 _LOWEST = UUID(int=0)
 
 
-async def export_usage(database: Database, subject: Subject, days: Days) -> AsyncIterator[bytes]:
-    """Yields the file in parts of whole lines: the headings, the subject's days, those of what it owns."""
+async def export_usage(
+    database: Database, subject: Subject, days: Days, reach: frozenset[UUID] | None
+) -> AsyncIterator[bytes]:
+    """Yields the file in parts of whole lines: the headings, the subject's days, those of what it owns.
+
+    `reach`: the only repositories that are shown; None = all.
+    """
     own = await database.fetch(
         *Q.bind.days_of_entity(
             entity_type=subject.type,
@@ -59,6 +64,7 @@ async def export_usage(database: Database, subject: Subject, days: Days) -> Asyn
                 first=days.first,
                 last=days.last,
                 after=after,
+                reach=reach,
                 count=REPOSITORIES_PER_PAGE,
             )
         )

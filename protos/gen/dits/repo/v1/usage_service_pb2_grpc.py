@@ -31,8 +31,8 @@ class UsageServiceStub:
 
     A request names a repository, or an organisation, or neither: then it is about the caller's own account. The usage of
     a repository needs WRITE, and of an API token `repo:read`. That of an organisation is shown to its owners, to its
-    administrators and to members with the role `billing`, of an API token with `org:read`, whatever repositories the token
-    is limited to. That of one's own account needs `user:read` of an API token.
+    administrators and to members with the role `billing`; an API token needs `org:read`. That of one's own account needs
+    `user:read` of an API token.
 
     A day is text, `YYYY-MM-DD`, in UTC.
     """
@@ -66,8 +66,8 @@ class UsageServiceServicer:
 
     A request names a repository, or an organisation, or neither: then it is about the caller's own account. The usage of
     a repository needs WRITE, and of an API token `repo:read`. That of an organisation is shown to its owners, to its
-    administrators and to members with the role `billing`, of an API token with `org:read`, whatever repositories the token
-    is limited to. That of one's own account needs `user:read` of an API token.
+    administrators and to members with the role `billing`; an API token needs `org:read`. That of one's own account needs
+    `user:read` of an API token.
 
     A day is text, `YYYY-MM-DD`, in UTC.
     """
@@ -88,7 +88,8 @@ class UsageServiceServicer:
         says.
 
         After a line of headings come the lines of the repository, organisation or account, by day, and then those of the
-        repositories that the organisation or account owns, by repository and day. Days whose storage was not measured
+        repositories that the organisation or account owns, by repository and day; an API token that is limited to
+        repositories gets only those of them. Days whose storage was not measured
         have nothing in the columns of the storage.
 
         Errors: none beyond the common ones.
@@ -142,8 +143,8 @@ class UsageService:
 
     A request names a repository, or an organisation, or neither: then it is about the caller's own account. The usage of
     a repository needs WRITE, and of an API token `repo:read`. That of an organisation is shown to its owners, to its
-    administrators and to members with the role `billing`, of an API token with `org:read`, whatever repositories the token
-    is limited to. That of one's own account needs `user:read` of an API token.
+    administrators and to members with the role `billing`; an API token needs `org:read`. That of one's own account needs
+    `user:read` of an API token.
 
     A day is text, `YYYY-MM-DD`, in UTC.
     """
