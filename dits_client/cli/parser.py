@@ -38,6 +38,7 @@ def make_parser() -> ArgumentParser:
     _add_folder_commands(commands)
     _add_history_commands(commands)
     _add_lock_commands(commands)
+    _add_usage_command(commands)
     return parser
 
 
@@ -164,6 +165,30 @@ def _add_lock_commands(commands: Commands) -> None:
     unlock.add_argument("paths", nargs="+", metavar="PATH")
     locks = _add_command(commands, "locks", "locks", "List the locks of the repository.")
     locks.add_argument("--mine", action="store_true", help="only your own locks")
+
+
+def _add_usage_command(commands: Commands) -> None:
+    text = "Show what was used: by you, a repository or an organisation."
+    usage = _add_command(commands, "usage", "usage", text)
+    whose = usage.add_mutually_exclusive_group()
+    whose.add_argument("--repository", default="", help="owner/name")
+    whose.add_argument("--organization", default="", metavar="NAME")
+    usage.add_argument(
+        "--from",
+        dest="first_day",
+        default="",
+        metavar="YYYY-MM-DD",
+        help="first day; default: 29 days before the last",
+    )
+    usage.add_argument(
+        "--to", dest="last_day", default="", metavar="YYYY-MM-DD", help="last day; default: today"
+    )
+    usage.add_argument("--by", choices=("day", "week", "month"), default="day", help="default: day")
+    form = usage.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print all figures as JSON")
+    form.add_argument(
+        "--csv", action="store_true", help="print days as CSV, of repositories that are owned, too"
+    )
 
 
 def _parse_duration(text: str) -> int:

@@ -10,6 +10,7 @@ from dits_client.server.backoff import ATTEMPTS, Backoff
 from dits_client.server.channels import Channels
 from dits_client.server.endpoints import Endpoints
 from dits_client.server.remote_errors import translate_error
+from dits_client.server.stream_watch import StreamWatch
 
 if TYPE_CHECKING:
     from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
     from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
     from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
+    from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
 
 Response = TypeVar("Response")
 
@@ -66,6 +68,17 @@ class Client:
             except grpc.RpcError as error:
                 backoff.wait(translate_error(error, self.endpoints))
 
+    def read_stream(self, call: Any) -> Iterator[Any]:
+        """Yield the responses of a streaming call; raise RemoteError if it fails or makes no progress."""
+        watch = StreamWatch()
+        try:
+            with watch.guard(call):
+                yield from watch.iterate(call)
+        except grpc.RpcError as error:
+            if watch.is_expired:
+                raise watch.make_error(self.endpoints.name) from None
+            raise translate_error(error, self.endpoints) from None
+
     def list_pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         """Yield every page of a list call."""
         return iterate_pages(self.call, method, request)
@@ -104,6 +117,13 @@ class Client:
         from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
 
         return RepositoryServiceStub(self.channels.get(self.endpoints.repo))
+
+    @cached_property
+    def usage(self) -> "UsageServiceStub":
+        """The usage of the caller and of organisations."""
+        from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
+
+        return UsageServiceStub(self.channels.get(self.endpoints.repo))
 
 
 def iterate_pages(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
     from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
     from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
+    from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
 
 Response = TypeVar("Response")
 
@@ -165,6 +166,13 @@ class RepositoryClient:
         from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
 
         return TreeServiceStub(self._repo_channel)
+
+    @cached_property
+    def usage(self) -> "UsageServiceStub":
+        """What the repository has used."""
+        from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
+
+        return UsageServiceStub(self._repo_channel)
 
     @cached_property
     def chunks(self) -> "ChunkServiceStub":
