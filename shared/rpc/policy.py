@@ -20,7 +20,9 @@ class Permission(IntEnum):
     ADMIN = 3
 
 
-# Each scope with the scopes it includes. `site:admin` is minted only by the operator's command.
+# The operator's: only the command `dits-server admin create-token` mints it, and sessions do not have it.
+SITE_ADMIN = "site:admin"
+# Each scope with the scopes it includes.
 _INCLUDED: Mapping[str, tuple[str, ...]] = {
     "repo:read": (),
     "repo:write": ("repo:read", "lock:write"),
@@ -36,7 +38,7 @@ _INCLUDED: Mapping[str, tuple[str, ...]] = {
     "key:read": (),
     "key:write": ("key:read",),
     "lock:write": (),
-    "site:admin": (),
+    SITE_ADMIN: (),
 }
 SCOPES = frozenset(_INCLUDED)
 

@@ -14,6 +14,7 @@ import grpc
 import pytest
 from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
 from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
+from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
 from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
 from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
@@ -73,6 +74,7 @@ class Api:
         auth, repo = self.channels["auth"], self.channels["repo"]
         self.access = AccessServiceStub(auth)
         self.accounts = AccountServiceStub(auth)
+        self.audit = AuditServiceStub(auth)
         self.sessions = SessionServiceStub(auth)
         self.tokens = TokenServiceStub(auth)
         self.repositories = RepositoryServiceStub(repo)

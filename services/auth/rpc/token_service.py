@@ -19,7 +19,7 @@ from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call, Caller
 from shared.rpc.paging import Page
-from shared.rpc.policy import SCOPES
+from shared.rpc.policy import SCOPES, SITE_ADMIN
 from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
@@ -27,7 +27,6 @@ Q = sql.load(__file__)
 DEFAULT_LIFE = timedelta(days=90)
 LONGEST_LIFE = timedelta(days=366)
 MAX_REPOSITORIES = 100
-_UNMINTABLE = frozenset({"site:admin"})
 # How many tokens may stand above a token: each access check reads them all.
 MAX_GENERATION = 7
 
@@ -195,7 +194,7 @@ def _scopes(asked: list[str], caller: Caller) -> list[str]:
     if not asked:
         raise invalid_field("scopes", "must name at least one scope")
     for scope in asked:
-        if scope not in SCOPES or scope in _UNMINTABLE:
+        if scope not in SCOPES or scope == SITE_ADMIN:
             raise invalid_field("scopes", f"{scope[:64]!r} is not a scope")
         caller.require_scope(scope)
     return sorted(set(asked))
