@@ -1051,11 +1051,13 @@ BEGIN
     END IF;
     SELECT c.xid, c.id INTO v_xid, v_id FROM audit_chains c ORDER BY c.xid DESC, c.id DESC LIMIT 1;
     FOR v_row IN
-        SELECT a.* FROM audit_log a
-        WHERE (a.xid, a.id) > (coalesce(v_xid, '0'), coalesce(v_id, '00000000-0000-0000-0000-000000000000'))
-          AND a.xid < pg_snapshot_xmin(pg_current_snapshot())
-        ORDER BY a.xid, a.id
-        LIMIT p_count
+        SELECT settled.* FROM (
+            SELECT a.* FROM audit_log a
+            WHERE (a.xid, a.id) > (coalesce(v_xid, '0'), coalesce(v_id, '00000000-0000-0000-0000-000000000000'))
+              AND a.xid < pg_snapshot_xmin(pg_current_snapshot())
+            ORDER BY a.xid, a.id
+            LIMIT p_count) settled
+        ORDER BY date_trunc('month', settled."timestamp" AT TIME ZONE 'UTC'), settled.xid, settled.id
     LOOP
         v_month := date_trunc('month', v_row."timestamp" AT TIME ZONE 'UTC')::date;
         IF v_chain.month IS DISTINCT FROM v_month THEN

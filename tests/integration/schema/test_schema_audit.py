@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from tests.integration.schema.rows import Connection, add_org, add_repo, connected
+from services.auth.audit_log import listing
+from tests.integration.schema.rows import Connection, add_org, add_repo, add_user, connected
 
 AUDIT = "SELECT audit(NULL, 'user', $1, 'user', 'id', 'ada', NULL, NULL, NULL, NULL, NULL, NULL)"
 SEAL = "SELECT seal_audit_rows($1)"
@@ -186,3 +187,44 @@ async def test_retention_drops_the_chain_of_a_month_and_says_so(conn: Connection
     assert await links(conn) == ["a"]
     await conn.execute(AUDIT, "b")
     assert await conn.fetchval(SEAL, 10) == 1
+
+
+MANY_ROWS = """
+INSERT INTO audit_log ("timestamp", actor_id, actor_type, action, resource_type, resource_id,
+                       repo_id, org_id)
+SELECT now() - n * interval '20 minutes', users.id, 'user', 'token.created', 'lock', n::text,
+       users.id, users.id
+FROM generate_series(1, 6000) n JOIN users ON username = 'u' || n % 30"""
+NULLS = ("actor_id", "repository_id", "organization_id", "action", "resource_type", "resource_id")
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        [], ["actor_id"], ["repository_id"], ["organization_id"], ["action"], ["resource_type"],
+        ["resource_type", "resource_id"], ["actor_id", "action"], ["repository_id", "resource_type"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+async def test_a_listing_reads_an_index_of_each_month(conn: Connection, filters: list[str]) -> None:
+    for number in range(30):
+        await add_user(conn, f"u{number}")
+    await conn.execute(MANY_ROWS)
+    await conn.execute("SELECT ensure_month_partitions(0)")
+    await conn.execute("ANALYZE audit_log")
+    user = await conn.fetchval("SELECT id FROM users LIMIT 1")
+    values = {"action": "token.revoked", "resource_type": "nothing", "resource_id": "17"}
+    query, *arguments = listing.Q.bind.list_events(
+        **{name: values.get(name, user) if name in filters else None for name in NULLS},
+        start=datetime(2000, 1, 1, tzinfo=UTC),
+        at=datetime(3000, 1, 1, tzinfo=UTC),
+        last_id=user,
+        count=51,
+    )
+    async with conn.transaction():
+        await conn.execute(listing.Q.plan_for_values)
+        plan = "\n".join(
+            row[0] for row in await conn.fetch(f"EXPLAIN (COSTS OFF) {query}", *arguments)
+        )
+    assert plan.count("Index Scan") >= 3, plan
+    assert "Seq Scan on audit" not in plan, plan
