@@ -21,6 +21,7 @@ from services.repo.rpc.tree_service import TreeService
 from services.repo.rpc.usage_service import UsageService
 from shared.db.pool import Database, Databases
 from shared.outbox.change_signal import ChangeSignal
+from shared.outbox.consumer_lag import ConsumerLag
 from shared.outbox.event_stream import EventStream
 from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
@@ -68,7 +69,7 @@ async def build(runtime: Runtime) -> ServiceServer:
         (file.DESCRIPTOR.services_by_name[name], servicer)
         for name, (file, servicer) in files.items()
     ]
-    background = [FilterBackfill(databases).task(), *signal.tasks()]
+    background = [FilterBackfill(databases).task(), ConsumerLag(databases).task(), *signal.tasks()]
     return ServiceServer(
         "repo", runtime, database, access, servicers, background=background, peers=peers
     )

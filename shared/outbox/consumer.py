@@ -21,6 +21,7 @@ from shared.db import sql
 from shared.db.pool import RETRIED, Connection, Database, Databases, Row
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.stored_event import StoredEvent
+from shared.runtime import metrics
 from shared.runtime.background import BackgroundTask
 
 Q = sql.load(__file__)
@@ -136,8 +137,10 @@ class EventConsumer:
                 attempt=cursor["failures"] + 1,
                 exc_info=error,
             )
+            metrics.EVENTS_CONSUMED.labels(self.name, "failed").inc(len(events))
             return await self._note_failure(connection, cursor, events, error)
         await self._move_cursor(connection, events[-1])
+        metrics.EVENTS_CONSUMED.labels(self.name, "done").inc(len(events))
         return True, len(events) * 2 if len(events) == most else self._batch
 
     async def _note_failure(
@@ -154,6 +157,7 @@ class EventConsumer:
             Q.bury_event, self.name, events[0].position.event_id, repr(error)[:1000]
         )
         await self._move_cursor(connection, events[0])
+        metrics.EVENTS_CONSUMED.labels(self.name, "dead").inc()
         log.error(
             "an event is dead: it is kept in dead_events",
             consumer=self.name,

@@ -76,6 +76,18 @@ LISTENER_CONNECTED = _gauge(
     "dits_listener_connected", "1 while notifications of the database are received"
 )
 
+# The outbox.
+EVENT_LAG_SECONDS = _gauge(
+    "dits_event_lag_seconds", "Age of the oldest event that a consumer has yet to read", "consumer"
+)
+EVENTS_CONSUMED = _counter(
+    "dits_events_consumed",
+    "Events that consumers were given: done, failed or dead",
+    "consumer",
+    "outcome",
+)
+DEAD_EVENTS = _gauge("dits_dead_events", "Events that a consumer gave up", "consumer")
+
 # The process.
 LOOP_LAG_SECONDS = _histogram(
     "dits_loop_lag_seconds", "How late the event loop runs what is due", _LAG_SECONDS

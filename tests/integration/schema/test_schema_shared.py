@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
@@ -82,6 +83,27 @@ async def test_no_event_turns_up_behind_a_reader(conn: Connection, other: Connec
     await until(other, "SELECT count(*) = 2 FROM settled_events")
     settled = await rows(other, "SELECT id FROM settled_events ORDER BY xid, id")
     assert settled == [(first,), (second,)]
+
+
+LOOK = """EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)
+          SELECT id FROM settled_events WHERE (xid, id) > ($1::text::xid8, 0) ORDER BY xid, id LIMIT 100"""
+
+
+async def test_a_look_at_the_events_costs_the_same_however_many_wait(
+    conn: Connection, other: Connection
+) -> None:
+    """One transaction that goes on holds up all events after it."""
+    old = other.transaction()
+    await old.start()
+    begun = await other.fetchval("SELECT pg_current_xact_id()::text")
+    emit = "SELECT emit_event('push', $1, NULL, NULL, '{}') FROM generate_series(1, 20000)"
+    await conn.execute(emit, NOBODY)
+    for position in ("0", begun):
+        [[plan]] = await rows(conn, LOOK, position)
+        plan = json.loads(plan)[0]["Plan"]
+        assert plan["Actual Rows"] == 0
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 10
+    await old.rollback()
 
 
 async def test_an_event_is_undone_with_its_transaction_and_outlives_its_repository(
