@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from itertools import groupby
 from operator import itemgetter
+from uuid import UUID
+
+import structlog
 
 from services.repo.history.filter_computation import TreeChange, compute_filters
 from services.repo.history.path_filters import MATCHES_ALL
 from shared.db import sql
 from shared.db.pool import Database, Databases
+from shared.errors import DomainError, Reason
 from shared.runtime.background import BackgroundTask
 
 Q = sql.load(__file__)
+log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 5.0
 BATCH = 100
@@ -44,8 +50,27 @@ async def _fill_some(database: Database) -> int:
     rows = await database.fetch(Q.commits_without_filter, BATCH)
     for repository_id, some in groupby(rows, itemgetter("repo_id")):
         changes = {row["hash"]: TreeChange(row["parent_tree"], row["tree_hash"]) for row in some}
-        filters = await compute_filters(database, repository_id, {}, changes)
+        filters = await _compute_readable(database, repository_id, changes)
         # A commit whose trees are not all there is looked into every time, and not computed again.
         values = [filters.get(commit, MATCHES_ALL) for commit in changes]
         await database.statement(Q.store_filters, repository_id, list(changes), values)
     return len(rows)
+
+
+async def _compute_readable(
+    database: Database, repository_id: UUID, changes: Mapping[str, TreeChange]
+) -> dict[str, bytes]:
+    """Returns the filters of those of some commits whose manifests are not damaged."""
+    try:
+        return await compute_filters(database, repository_id, {}, changes)
+    except DomainError as error:
+        if error.reason != Reason.ERROR_REASON_MANIFEST_CORRUPT:
+            raise
+        if len(changes) == 1:
+            log.warning("a damaged manifest", repository=repository_id, hash=error.metadata["hash"])
+            return {}
+    commits = list(changes.items())
+    filters = {}
+    for some in (commits[: len(commits) // 2], commits[len(commits) // 2 :]):
+        filters |= await _compute_readable(database, repository_id, dict(some))
+    return filters

@@ -85,3 +85,25 @@ async def test_a_commit_whose_trees_are_gone_is_left_out(api: Api, dsn: str) -> 
         assert await compute_filters(database, UUID(int=1), {}, {"c": change}) == {}
     finally:
         await database.close()
+
+
+async def test_a_damaged_manifest_keeps_no_other_commit_waiting(api: Api, dsn: str) -> None:
+    ada = await api.account()
+    repository = await api.repository(ada)
+    history = make_random(6, 20)
+    await history.push(api, ada, repository, list(history.commits)[-1])
+    expected: dict[str, bytes | None] = {c: expected_filter(history, c) for c in history.commits}
+    damaged = await api.value("SELECT tree_hash FROM commits ORDER BY hash LIMIT 1")
+    await api.fetch("UPDATE commits SET changed_paths = NULL")
+    await api.fetch("UPDATE manifests SET content = 'damaged' WHERE hash = $1", damaged)
+    concerned = await api.fetch(
+        """SELECT c.hash FROM commits c
+           LEFT JOIN commits p ON p.hash = c.parent_hashes[1]
+           WHERE $1 IN (c.tree_hash, p.tree_hash) AND c.tree_hash IS DISTINCT FROM p.tree_hash""",
+        damaged,
+    )
+    database = await Database.connect(dsn, service="test", size=2)
+    await FilterBackfill(Databases(database)).fill_all()
+    await database.close()
+    expected |= {row["hash"]: MATCHES_ALL for row in concerned}
+    assert await read_filters(api) == expected
