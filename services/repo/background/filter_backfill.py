@@ -70,7 +70,7 @@ async def _compute_readable(
             log.warning("a damaged manifest", repository=repository_id, hash=error.metadata["hash"])
             return {}
     commits = list(changes.items())
-    filters = {}
+    filters: dict[str, bytes] = {}
     for some in (commits[: len(commits) // 2], commits[len(commits) // 2 :]):
         filters |= await _compute_readable(database, repository_id, dict(some))
     return filters
