@@ -98,8 +98,8 @@ ALTER TABLE branches
 ALTER TABLE tags
     ADD CONSTRAINT tags_commit_fkey
         FOREIGN KEY (repo_id, commit_hash) REFERENCES commits (repo_id, hash);
-CREATE INDEX idx_commits_tree ON commits (repo_id, tree_hash);
-CREATE INDEX idx_branches_head ON branches (repo_id, head_commit);
+CREATE INDEX idx_commits_tree ON commits (tree_hash, repo_id);
+CREATE INDEX idx_branches_head ON branches (head_commit, repo_id);
 
 -- One more than the highest of its parents, 0 for a first commit: parents sort before children by it, and
 -- a search for an ancestor need not look below the generation of what it looks for.
@@ -114,8 +114,15 @@ CREATE INDEX idx_commits_unfiltered ON commits (repo_id, hash) WHERE changed_pat
 
 -- Statistics know nothing of a repository that is younger than they are: the planner believes it has one row, and
 -- reads all of its rows by any index that begins with repo_id. Without statistics it assumes some, and takes the key.
+-- While a table is empty all indexes seem equal, so few others begin with it. Commits are listed by generation,
+-- which replaces the index by time.
 ALTER TABLE commits ALTER COLUMN repo_id SET STATISTICS 0;
 ALTER TABLE manifests ALTER COLUMN repo_id SET STATISTICS 0;
+ALTER TABLE assets ALTER COLUMN repo_id SET STATISTICS 0;
+DROP INDEX idx_commits_time, idx_commits_author, idx_manifests_commit, idx_assets_mime;
+CREATE INDEX idx_commits_author ON commits (author_email, repo_id);
+CREATE INDEX idx_manifests_commit ON manifests (commit_hash, repo_id);
+CREATE INDEX idx_assets_mime ON assets (mime_type, repo_id);
 
 -- The time zones of author and committer, in minutes east of UTC. They are part of the commit's hash.
 ALTER TABLE commits

@@ -119,6 +119,8 @@ ALTER TABLE chunk_refs
     ADD CONSTRAINT chunk_refs_ref_count_check CHECK (ref_count >= 0),
     ADD CONSTRAINT chunk_refs_claimed_at_check CHECK ((ref_count = 0) = (claimed_at IS NOT NULL));
 
+-- A repository that is younger than the statistics is no rows to them: see commits.
+ALTER TABLE chunk_refs ALTER COLUMN repo_id SET STATISTICS 0;
 CREATE INDEX idx_chunk_refs_claimed ON chunk_refs (claimed_at) WHERE claimed_at IS NOT NULL;
 
 -- No cascade here either: a copy that went with its chunk would not be subtracted from its pack.

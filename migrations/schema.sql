@@ -1210,6 +1210,7 @@ CREATE TABLE public.assets (
     CONSTRAINT assets_ref_count_check CHECK ((ref_count >= 0))
 )
 WITH (fillfactor='80');
+ALTER TABLE ONLY public.assets ALTER COLUMN repo_id SET STATISTICS 0;
 
 CREATE TABLE public.audit_log_default (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1280,6 +1281,7 @@ CREATE TABLE public.chunk_refs (
     CONSTRAINT chunk_refs_ref_count_check CHECK ((ref_count >= 0))
 )
 WITH (fillfactor='80');
+ALTER TABLE ONLY public.chunk_refs ALTER COLUMN repo_id SET STATISTICS 0;
 
 CREATE TABLE public.chunks (
     hash text NOT NULL COLLATE pg_catalog."C",
@@ -2267,13 +2269,13 @@ CREATE INDEX idx_api_tokens_parent ON public.api_tokens USING btree (parent_id) 
 
 CREATE INDEX idx_api_tokens_user ON public.api_tokens USING btree (user_id);
 
-CREATE INDEX idx_assets_mime ON public.assets USING btree (repo_id, mime_type);
+CREATE INDEX idx_assets_mime ON public.assets USING btree (mime_type, repo_id);
 
 CREATE INDEX idx_assets_size ON public.assets USING btree (repo_id, size DESC);
 
 CREATE UNIQUE INDEX idx_branches_default ON public.branches USING btree (repo_id) WHERE (is_default = true);
 
-CREATE INDEX idx_branches_head ON public.branches USING btree (repo_id, head_commit);
+CREATE INDEX idx_branches_head ON public.branches USING btree (head_commit, repo_id);
 
 CREATE INDEX idx_branches_updated ON public.branches USING btree (repo_id, updated_at DESC);
 
@@ -2295,13 +2297,11 @@ CREATE INDEX idx_chunks_restored ON public.chunks USING btree (restored_until) W
 
 CREATE INDEX idx_chunks_storage ON public.chunks USING btree (storage_class, created_at);
 
-CREATE INDEX idx_commits_author ON public.commits USING btree (repo_id, author_email);
+CREATE INDEX idx_commits_author ON public.commits USING btree (author_email, repo_id);
 
 CREATE INDEX idx_commits_parent ON public.commits USING gin (parent_hashes) WITH (gin_pending_list_limit='256');
 
-CREATE INDEX idx_commits_time ON public.commits USING btree (repo_id, committer_timestamp DESC);
-
-CREATE INDEX idx_commits_tree ON public.commits USING btree (repo_id, tree_hash);
+CREATE INDEX idx_commits_tree ON public.commits USING btree (tree_hash, repo_id);
 
 CREATE INDEX idx_commits_unfiltered ON public.commits USING btree (repo_id, hash) WHERE (changed_paths IS NULL);
 
@@ -2333,7 +2333,7 @@ CREATE INDEX idx_locks_path ON public.locks USING btree (repo_id, path);
 
 CREATE INDEX idx_login_throttles_window ON public.login_throttles USING btree (window_started_at);
 
-CREATE INDEX idx_manifests_commit ON public.manifests USING btree (repo_id, commit_hash);
+CREATE INDEX idx_manifests_commit ON public.manifests USING btree (commit_hash, repo_id);
 
 CREATE INDEX idx_manifests_delta_base ON public.manifests USING btree (delta_base, repo_id) WHERE (delta_base IS NOT NULL);
 

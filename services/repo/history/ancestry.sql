@@ -12,7 +12,9 @@ WITH RECURSIVE reached AS (
     SELECT c.hash, c.parent_hashes, c.generation
     FROM reached r
     CROSS JOIN LATERAL unnest(r.parent_hashes) p
-    JOIN commits c ON c.repo_id = $1 AND c.hash = p
+    CROSS JOIN LATERAL (
+        SELECT hash, parent_hashes, generation FROM commits WHERE repo_id = $1 AND hash = p OFFSET 0
+    ) c
     WHERE r.generation > $4
 )
 SELECT EXISTS (SELECT FROM reached WHERE hash = $3);
@@ -25,14 +27,21 @@ WITH RECURSIVE asked AS MATERIALIZED (
     SELECT min(generation) AS generation FROM asked
 ), reached AS (
     SELECT c.hash, c.parent_hashes, c.generation
-    FROM branches b JOIN commits c ON c.repo_id = b.repo_id AND c.hash = b.head_commit CROSS JOIN floor
+    FROM branches b
+    CROSS JOIN floor
+    CROSS JOIN LATERAL (
+        SELECT hash, parent_hashes, generation FROM commits
+        WHERE repo_id = b.repo_id AND hash = b.head_commit OFFSET 0
+    ) c
     WHERE b.repo_id = $1 AND b.name <> $3 AND c.generation >= floor.generation
     UNION
     SELECT c.hash, c.parent_hashes, c.generation
     FROM reached r
     CROSS JOIN floor
     CROSS JOIN LATERAL unnest(r.parent_hashes) p
-    JOIN commits c ON c.repo_id = $1 AND c.hash = p
+    CROSS JOIN LATERAL (
+        SELECT hash, parent_hashes, generation FROM commits WHERE repo_id = $1 AND hash = p OFFSET 0
+    ) c
     WHERE r.generation > floor.generation
 )
 SELECT hash FROM asked WHERE hash IN (SELECT hash FROM reached);
