@@ -50,10 +50,10 @@ def main() -> None:
             folder = Path(base, str(number))
             folder.mkdir()
             users[name] = User(servers.enter_context(running(folder / "data", program=program)))
-            _call(users[name], arguments.calls)
+            measure_calls(users[name], arguments.calls)
         for _ in range(arguments.rounds):
             for name, user in users.items():
-                figures[name].append(_call(user, arguments.calls))
+                figures[name].append(measure_calls(user, arguments.calls))
     table = Table("GetMe", "processor, µs", "caller, µs", title=f"medians of {arguments.rounds}")
     for name, rounds in figures.items():
         processor, waited = (statistics.median(column) for column in zip(*rounds, strict=True))
@@ -62,7 +62,7 @@ def main() -> None:
     print(f"counting one call: {_count_alone():.2f} µs")
 
 
-def _call(user: User, calls: int) -> tuple[float, float]:
+def measure_calls(user: User, calls: int) -> tuple[float, float]:
     """Returns processor time of the server and time of the caller, µs for each call."""
     stub = AccountServiceStub(user.channels["auth"])
     begun = time.perf_counter()
