@@ -75,7 +75,7 @@ def _compare_servers(calls: int, rounds: int) -> float:
             for name, user in sorted(users.items(), reverse=turn % 2 == 1):
                 figures[name].append(measure_calls(user, calls))
     table = Table("GetMe", "processor, µs", "caller, µs", title=f"medians of {rounds}")
-    medians = {}
+    medians: dict[str, float] = {}
     for name, found in figures.items():
         processor, waited = (statistics.median(column) for column in zip(*found, strict=True))
         table.add_row(name, f"{processor:.1f}", f"{waited:.1f}")
@@ -95,8 +95,7 @@ def _count_alone(access: Access) -> float:
         counters.end(call, COUNTING_UNSPECIFIED)
 
     seconds = timeit.repeat(count, timer=time.process_time, number=20_000, repeat=5)
-    least: float = min(seconds)
-    return least / 20_000 * 1e6
+    return min(seconds) / 20_000 * 1e6
 
 
 if __name__ == "__main__":
