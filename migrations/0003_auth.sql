@@ -6,6 +6,7 @@
 --   * an address could never be invited twice, not even after the first invitation was withdrawn;
 --   * rotating a user's key destroyed the old one, and what was encrypted with it;
 --   * single-use tokens, sudo, spent TOTP steps, throttles and per-repository tokens had no place;
+--   * notifications had no order in which they became visible, and could be told twice;
 --   * indexes that repeated the one of a UNIQUE constraint; the missing one on team_members(user_id).
 --
 -- user_credentials.password_salt repeats the salt inside the PHC string of password_hash. Secrets that are
@@ -174,6 +175,67 @@ CREATE TABLE login_throttles (
 );
 
 CREATE INDEX idx_login_throttles_window ON login_throttles (window_started_at);
+
+-- -----------------------------------------------------------------------------
+-- Notifications
+-- -----------------------------------------------------------------------------
+
+-- Each inbox numbers what comes into it. The row is locked until the transaction that took a number commits, so
+-- numbers become visible in their order, and a position is a number. What is behind digested_number was offered to a
+-- digest.
+CREATE TABLE inboxes (
+    user_id UUID PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    last_number BIGINT NOT NULL DEFAULT 0,
+    digested_number BIGINT NOT NULL DEFAULT 0
+);
+
+-- source_id names what the row tells of: an event, or of mentions the commit. What has come is not told again.
+-- mailed: it went, or goes, out at once, so no digest repeats it.
+ALTER TABLE notifications
+    ADD COLUMN number BIGINT,
+    ADD COLUMN source_id UUID,
+    ADD COLUMN repo_id UUID,
+    ADD COLUMN mailed BOOLEAN NOT NULL DEFAULT FALSE;
+UPDATE notifications n
+SET number = o.number, source_id = n.id, link = coalesce(n.link, ''), message = coalesce(n.message, ''),
+    read_at = CASE WHEN n.read THEN coalesce(n.read_at, n.created_at) END
+FROM (SELECT id, row_number() OVER (PARTITION BY user_id ORDER BY created_at, id) AS number FROM notifications) o
+WHERE o.id = n.id;
+INSERT INTO inboxes (user_id, last_number, digested_number)
+SELECT user_id, max(number), max(number) FROM notifications GROUP BY user_id;
+ALTER TABLE notifications
+    ALTER COLUMN number SET NOT NULL,
+    ALTER COLUMN source_id SET NOT NULL,
+    ALTER COLUMN created_at SET DEFAULT clock_timestamp(),
+    ALTER COLUMN link SET DEFAULT '',
+    ALTER COLUMN link SET NOT NULL,
+    ALTER COLUMN message SET DEFAULT '',
+    ALTER COLUMN message SET NOT NULL,
+    ADD CONSTRAINT notifications_number_key UNIQUE (user_id, number),
+    ADD CONSTRAINT notifications_source_key UNIQUE (user_id, type, source_id),
+    ADD CONSTRAINT notifications_read_check CHECK (read = (read_at IS NOT NULL));
+DROP INDEX idx_notifications_user;
+DROP INDEX idx_notifications_unread;
+CREATE INDEX idx_notifications_unread ON notifications (user_id, number) WHERE NOT read;
+CREATE INDEX idx_notifications_read_at ON notifications (read_at) WHERE read;
+CREATE INDEX idx_notifications_unread_created ON notifications (created_at) WHERE NOT read;
+
+ALTER TABLE notification_preferences
+    ADD COLUMN email_on_lock_loss BOOLEAN NOT NULL DEFAULT TRUE,
+    ADD COLUMN email_on_webhook_disabled BOOLEAN NOT NULL DEFAULT TRUE;
+COMMENT ON COLUMN notification_preferences.email_on_lock_loss IS
+    'a lock was released by force, stolen, or transferred by another user';
+
+-- Whose inbox a push to a branch goes to. The branch need not exist.
+CREATE TABLE branch_follows (
+    user_id UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    repo_id UUID NOT NULL REFERENCES repositories (id) ON DELETE CASCADE,
+    branch TEXT COLLATE "C" NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (user_id, repo_id, branch)
+);
+
+CREATE INDEX idx_branch_follows_branch ON branch_follows (repo_id, branch, user_id);
 
 -- -----------------------------------------------------------------------------
 -- Organisations

@@ -713,14 +713,6 @@ CREATE FUNCTION public.membership_level(p_role text, p_settings jsonb) RETURNS i
     END
 $$;
 
-CREATE FUNCTION public.notify_user(p_user_id uuid, p_type text, p_title text, p_message text, p_link text) RETURNS uuid
-    LANGUAGE sql
-    AS $$
-    INSERT INTO notifications (user_id, type, title, message, link)
-    VALUES (p_user_id, p_type, p_title, p_message, p_link)
-    RETURNING id
-$$;
-
 CREATE FUNCTION public.outbox_state(p_database_id text, p_xid xid8, p_id bigint) RETURNS TABLE(database_id text, settled text, is_lost boolean)
     LANGUAGE sql STABLE
     AS $$
@@ -1249,6 +1241,13 @@ CREATE TABLE public.billing_snapshots (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.branch_follows (
+    user_id uuid NOT NULL,
+    repo_id uuid NOT NULL,
+    branch text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE public.branches (
     repo_id uuid NOT NULL,
     name text NOT NULL COLLATE pg_catalog."C",
@@ -1406,6 +1405,12 @@ CREATE TABLE public.idempotency_keys (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE public.inboxes (
+    user_id uuid NOT NULL,
+    last_number bigint DEFAULT 0 NOT NULL,
+    digested_number bigint DEFAULT 0 NOT NULL
+);
+
 CREATE TABLE public.jobs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     queue text DEFAULT 'default'::text NOT NULL,
@@ -1528,19 +1533,28 @@ CREATE TABLE public.notification_preferences (
     email_on_lock_expiry boolean DEFAULT true NOT NULL,
     email_on_push boolean DEFAULT false NOT NULL,
     email_digest text DEFAULT 'daily'::text NOT NULL,
+    email_on_lock_loss boolean DEFAULT true NOT NULL,
+    email_on_webhook_disabled boolean DEFAULT true NOT NULL,
     CONSTRAINT notification_preferences_email_digest_check CHECK ((email_digest = ANY (ARRAY['never'::text, 'daily'::text, 'weekly'::text])))
 );
+
+COMMENT ON COLUMN public.notification_preferences.email_on_lock_loss IS 'a lock was released by force, stolen, or transferred by another user';
 
 CREATE TABLE public.notifications (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     user_id uuid NOT NULL,
     type text NOT NULL,
     title text NOT NULL,
-    message text,
-    link text,
+    message text DEFAULT ''::text NOT NULL,
+    link text DEFAULT ''::text NOT NULL,
     read boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    read_at timestamp with time zone
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    read_at timestamp with time zone,
+    number bigint NOT NULL,
+    source_id uuid NOT NULL,
+    repo_id uuid,
+    mailed boolean DEFAULT false NOT NULL,
+    CONSTRAINT notifications_read_check CHECK ((read = (read_at IS NOT NULL)))
 );
 
 CREATE TABLE public.object_deletions (
@@ -2067,6 +2081,9 @@ ALTER TABLE ONLY public.billing_snapshots
 ALTER TABLE ONLY public.billing_snapshots
     ADD CONSTRAINT billing_snapshots_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.branch_follows
+    ADD CONSTRAINT branch_follows_pkey PRIMARY KEY (user_id, repo_id, branch);
+
 ALTER TABLE ONLY public.branches
     ADD CONSTRAINT branches_pkey PRIMARY KEY (repo_id, name);
 
@@ -2103,6 +2120,9 @@ ALTER TABLE ONLY public.events
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (method, subject, request_id);
 
+ALTER TABLE ONLY public.inboxes
+    ADD CONSTRAINT inboxes_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY public.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
 
@@ -2134,7 +2154,13 @@ ALTER TABLE ONLY public.notification_preferences
     ADD CONSTRAINT notification_preferences_pkey PRIMARY KEY (user_id);
 
 ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT notifications_number_key UNIQUE (user_id, number);
+
+ALTER TABLE ONLY public.notifications
     ADD CONSTRAINT notifications_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT notifications_source_key UNIQUE (user_id, type, source_id);
 
 ALTER TABLE ONLY public.object_deletions
     ADD CONSTRAINT object_deletions_pkey PRIMARY KEY (id);
@@ -2273,6 +2299,8 @@ CREATE INDEX idx_assets_mime ON public.assets USING btree (mime_type, repo_id);
 
 CREATE INDEX idx_assets_size ON public.assets USING btree (repo_id, size DESC);
 
+CREATE INDEX idx_branch_follows_branch ON public.branch_follows USING btree (repo_id, branch, user_id);
+
 CREATE UNIQUE INDEX idx_branches_default ON public.branches USING btree (repo_id) WHERE (is_default = true);
 
 CREATE INDEX idx_branches_head ON public.branches USING btree (head_commit, repo_id);
@@ -2337,9 +2365,11 @@ CREATE INDEX idx_manifests_commit ON public.manifests USING btree (commit_hash, 
 
 CREATE INDEX idx_manifests_delta_base ON public.manifests USING btree (delta_base, repo_id) WHERE (delta_base IS NOT NULL);
 
-CREATE INDEX idx_notifications_unread ON public.notifications USING btree (user_id, created_at DESC) WHERE (NOT read);
+CREATE INDEX idx_notifications_read_at ON public.notifications USING btree (read_at) WHERE read;
 
-CREATE INDEX idx_notifications_user ON public.notifications USING btree (user_id, created_at DESC);
+CREATE INDEX idx_notifications_unread ON public.notifications USING btree (user_id, number) WHERE (NOT read);
+
+CREATE INDEX idx_notifications_unread_created ON public.notifications USING btree (created_at) WHERE (NOT read);
 
 CREATE INDEX idx_object_deletions_due ON public.object_deletions USING btree (not_before);
 
@@ -2496,6 +2526,12 @@ ALTER TABLE public.audit_log
 ALTER TABLE ONLY public.billing_snapshots
     ADD CONSTRAINT billing_snapshots_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id);
 
+ALTER TABLE ONLY public.branch_follows
+    ADD CONSTRAINT branch_follows_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.branch_follows
+    ADD CONSTRAINT branch_follows_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.branches
     ADD CONSTRAINT branches_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
 
@@ -2525,6 +2561,9 @@ ALTER TABLE ONLY public.commits
 
 ALTER TABLE ONLY public.commits
     ADD CONSTRAINT commits_tree_fkey FOREIGN KEY (repo_id, tree_hash) REFERENCES public.manifests(repo_id, hash);
+
+ALTER TABLE ONLY public.inboxes
+    ADD CONSTRAINT inboxes_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.lock_clocks
     ADD CONSTRAINT lock_clocks_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from dits.auth.v1 import (
     access_service_pb2,
     account_service_pb2,
     audit_service_pb2,
+    notification_service_pb2,
     session_service_pb2,
     token_service_pb2,
 )
@@ -16,12 +19,17 @@ from services.auth.audit_log.scopes import AuditScopes
 from services.auth.background.credential_uses import STORE_SECONDS, CredentialUseStore
 from services.auth.background.throttle_purge import PURGE_SECONDS, ThrottlePurge
 from services.auth.credentials.passwords import Hasher
+from services.auth.notifications.consumer import CONSUMER, handle_events
+from services.auth.notifications.inbox_watch import InboxSignal, InboxWatch
 from services.auth.rpc.access_service import AccessService
 from services.auth.rpc.account_service import AccountService
 from services.auth.rpc.audit_service import AuditService
+from services.auth.rpc.notification_service import NotificationService
 from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.token_service import TokenService
-from shared.db.pool import Database
+from shared.db.pool import Database, Databases
+from shared.outbox.change_signal import ChangeSignal
+from shared.outbox.consumer import EventConsumer
 from shared.records.audit_chain import AuditSealer
 from shared.records.idempotency import IdempotentWrites
 from shared.runtime.background import BackgroundTask
@@ -40,32 +48,49 @@ async def build(runtime: Runtime) -> ServiceServer:
     access = LocalAccess(database)
     uses = CredentialUseStore(database, access.uses)
     purge = ThrottlePurge(database)
-    writes = IdempotentWrites(database, runtime.key)
-    accounts = AccountService(
-        database, writes, Hasher(REGISTRATION_SLOTS), is_open=settings.registration_open
-    )
-    sessions = SessionService(database, Hasher(settings.hashing_slots), runtime.key)
-    audit = AuditService(AuditListing(database), AuditScopes(database, access), runtime.key)
-    files = {
-        "AccountService": (account_service_pb2, accounts),
-        "SessionService": (session_service_pb2, sessions),
-        "TokenService": (token_service_pb2, TokenService(database, writes, runtime.key, access)),
-        "AccessService": (access_service_pb2, AccessService(access, settings)),
-        "AuditService": (audit_service_pb2, audit),
-    }
-    servicers = [
-        (file.DESCRIPTOR.services_by_name[name], servicer)
-        for name, (file, servicer) in files.items()
-    ]
+    servicers = _make_servicers(runtime, database, access)
     return ServiceServer(
         "auth",
         runtime,
         database,
         access,
-        servicers,
+        [(file.DESCRIPTOR.services_by_name[name], it) for name, (file, it) in servicers.items()],
         background=[
+            *_consume_events(runtime, database),
             BackgroundTask("store uses of credentials", uses.store, STORE_SECONDS),
             BackgroundTask("purge counts of attempts", purge.purge, PURGE_SECONDS),
             AuditSealer(database).task(),
         ],
     )
+
+
+def _make_servicers(
+    runtime: Runtime, database: Database, access: LocalAccess
+) -> dict[str, tuple[ModuleType, object]]:
+    """Returns the gRPC services by name, each with the file of its proto."""
+    settings, key = runtime.settings, runtime.key
+    writes = IdempotentWrites(database, key)
+    accounts = AccountService(
+        database, writes, Hasher(REGISTRATION_SLOTS), is_open=settings.registration_open
+    )
+    sessions = SessionService(database, Hasher(settings.hashing_slots), key)
+    audit = AuditService(AuditListing(database), AuditScopes(database, access), key)
+    watch = InboxWatch(database, InboxSignal(runtime.listener))
+    notifications = NotificationService(database, key, watch)
+    return {
+        "AccountService": (account_service_pb2, accounts),
+        "SessionService": (session_service_pb2, sessions),
+        "TokenService": (token_service_pb2, TokenService(database, writes, key, access)),
+        "AccessService": (access_service_pb2, AccessService(access, settings)),
+        "AuditService": (audit_service_pb2, audit),
+        "NotificationService": (notification_service_pb2, notifications),
+    }
+
+
+def _consume_events(runtime: Runtime, database: Database) -> list[BackgroundTask]:
+    """Returns the tasks that turn events into notifications."""
+    databases = Databases(database)
+    signal = ChangeSignal(databases)
+    signal.receive_hints(runtime.listener)
+    consumer = EventConsumer(CONSUMER, databases, handle_events, signal=signal)
+    return [*signal.tasks(), consumer.task()]

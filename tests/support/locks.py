@@ -18,6 +18,7 @@ from services.lock.locks.mutex import LockMutex
 from shared.db.pool import Database, Databases
 from shared.outbox.change_signal import ChangeSignal
 from tests.support.api import Account, Api
+from tests.support.notifications import BEGUN, list_told, until
 
 EXCLUSIVE = LockType.LOCK_TYPE_EXCLUSIVE
 SHARED = LockType.LOCK_TYPE_SHARED
@@ -63,6 +64,7 @@ class Studio:
     @classmethod
     async def open(cls, api: Api) -> Studio:
         """A studio with people of its own."""
+        await until(api, BEGUN)
         ada, bob, cyn, dan = [await api.account() for _ in range(4)]
         repo = await api.repository(ada)
         for user, permission in ((bob, "write"), (cyn, "write"), (dan, "read")):
@@ -163,10 +165,7 @@ class Studio:
 
     async def notifications(self, user: Account) -> Sequence[tuple[str, str]]:
         """Type and title of a user's notifications."""
-        rows = await self.api.fetch(
-            "SELECT type, title FROM notifications WHERE user_id = $1 ORDER BY created_at", user.id
-        )
-        return [(row["type"], row["title"]) for row in rows]
+        return await list_told(self.api, user)
 
     async def audited(self, action: str) -> int:
         """How many audit records of an action there are."""

@@ -14,6 +14,7 @@ STREAMING = {
     "/dits.chunk.v1.ChunkService/DownloadChunks": (False, True),
     "/dits.repo.v1.TreeService/StreamTree": (False, True),
     "/dits.lock.v1.LockService/Watch": (False, True),
+    "/dits.auth.v1.NotificationService/Watch": (False, True),
     "/dits.repo.v1.EventService/Watch": (False, True),
     "/dits.auth.v1.AuditService/ExportAuditEvents": (False, True),
     "/grpc.health.v1.Health/Watch": (False, True),

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from uuid import UUID
 
 import structlog
 
 from services.lock.locks.ends import BATCH, end_expired_locks
 from services.lock.locks.mutex import LockMutex
-from services.lock.locks.notifications import notify_of_expiry
 from shared.db import sql
 from shared.db.pool import Connection, Databases
 from shared.errors import DomainError
@@ -54,10 +51,5 @@ class LockExpiry:
 async def _process_batch(connection: Connection, now: datetime, repository_id: UUID) -> bool:
     """Ends and warns of a batch of locks; returns whether there were any."""
     ended = await end_expired_locks(connection, now, repository_id)
-    warned = await connection.fetch(Q.mark_warned_locks, repository_id, now, BATCH)
-    for holder_id, group in groupby(warned, key=itemgetter("owner_id")):
-        locks = list(group)
-        first_end = min(lock["expires_at"] for lock in locks)
-        paths = [lock["path"] for lock in locks]
-        await notify_of_expiry(connection, repository_id, holder_id, paths, first_end)
+    warned = await connection.fetchval(Q.mark_warned_locks, repository_id, now, BATCH)
     return bool(ended or warned)

@@ -9,5 +9,5 @@ WITH due AS MATERIALIZED (
 SELECT DISTINCT repo_id FROM due;
 
 -- name: mark_warned_locks
--- Marks up to $3 locks whose holders are to be warned at $2, and returns them by holder.
-SELECT owner_id, path, expires_at FROM mark_warned_locks($1, $2, $3) ORDER BY owner_id, path;
+-- Marks up to $3 locks whose holders are to be warned at $2, and returns how many.
+SELECT count(*) FROM mark_warned_locks($1, $2, $3);

@@ -10,7 +10,6 @@ from dits.lock.v1 import lock_service_pb2 as pb
 from services.lock.locks.ends import LockEnd, end_locks
 from services.lock.locks.messages import describe_lock
 from services.lock.locks.named_lock import fetch_named_lock
-from services.lock.locks.notifications import notify_of_removal
 from services.lock.locks.requests import ForceReleaseRequest
 from shared.db.pool import Connection
 from shared.records.audit import AuditAction, audit
@@ -20,7 +19,7 @@ from shared.rpc.call import Call
 async def force_release_lock(
     connection: Connection, now: datetime, call: Call, asked: ForceReleaseRequest
 ) -> pb.Lock | None:
-    """Ends a lock and returns it as it was, or None if it had ended before. Notifies its holder."""
+    """Ends a lock and returns it as it was, or None if it had ended before. Its holder learns of it."""
     repository_id, me, reason = call.repository.id, call.caller.user_id, asked.reason
     row = await fetch_named_lock(connection, repository_id, asked.lock_id, now)
     if row["id"] is None:
@@ -28,8 +27,6 @@ async def force_release_lock(
     holder_id, path = row["owner_id"], row["path"]
     end = LockEnd(EventType.EVENT_TYPE_LOCK_FORCE_RELEASED, me, "force_released", reason)
     await end_locks(connection, repository_id, [asked.lock_id], now, end)
-    if holder_id != me:
-        await notify_of_removal(connection, call, holder_id, [path], reason)
     await audit(
         connection, call, AuditAction.LOCK_FORCE_RELEASED, "lock", asked.lock_id, path,
         repository_id=repository_id, holder=str(holder_id), reason=reason,

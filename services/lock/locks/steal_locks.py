@@ -13,7 +13,6 @@ from dits.common.v1.event_pb2 import EventType
 
 from services.lock.locks import rules
 from services.lock.locks.ends import LockEnd, end_locks
-from services.lock.locks.notifications import notify_of_removal
 from services.lock.locks.requests import AcquireRequest
 from shared.db import sql
 from shared.db.pool import Connection
@@ -85,7 +84,7 @@ async def find_targets(
 async def end_targets(
     connection: Connection, call: Call, targets: Sequence[Target], reason: str, now: datetime
 ) -> None:
-    """Ends locks that new ones replace, given by holder; notifies holders other than the caller."""
+    """Ends locks that new ones replace, given by holder; holders other than the caller learn of it."""
     me = call.caller.user_id
     for holder_id, group in groupby(targets, key=attrgetter("holder_id")):
         locks = list(group)
@@ -101,5 +100,3 @@ async def end_targets(
                 connection, call, AuditAction.LOCK_STOLEN, "lock", lock.id, lock.path,
                 repository_id=call.repository.id, holder=str(holder_id), reason=reason,
             )  # fmt: skip
-        paths = [lock.path for lock in locks]
-        await notify_of_removal(connection, call, holder_id, paths, reason, stolen=True)

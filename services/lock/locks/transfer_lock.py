@@ -12,7 +12,6 @@ from services.lock.locks.ends import LockEnd, end_locks
 from services.lock.locks.grants import LockTerms, grant_locks, judge_locks
 from services.lock.locks.messages import describe_conflict, describe_lock, describe_time
 from services.lock.locks.named_lock import fetch_named_lock
-from services.lock.locks.notifications import notify_of_transfer
 from services.lock.locks.requests import TransferRequest
 from services.lock.locks.steal_locks import require_admin
 from shared.db import sql
@@ -27,7 +26,7 @@ Q = sql.load(__file__)
 async def transfer_lock(
     connection: Connection, now: datetime, call: Call, asked: TransferRequest
 ) -> pb.TransferLockResponse:
-    """Ends a lock, grants the new holder one for the time that was left, and notifies both.
+    """Ends a lock and grants the new holder one for the time that was left.
 
     Raises LOCK_STALE if the lock has ended or has another fence, LOCK_HELD if a lock conflicts with
     the new holder's, and INVALID_FIELD if that user may not write.
@@ -55,7 +54,6 @@ async def transfer_lock(
     [new] = await grant_locks(
         connection, call.repository.id, [row["path"]], terms, now, row["expires_at"], me
     )
-    await notify_of_transfer(connection, call, row["path"], row["owner_id"], new_holder["id"])
     if not is_mine:
         await _audit_transfer(connection, call, row, new_holder["id"])
     granted = {"id": new["lock_id"], "fence": new["fence"], "locked_at": now}

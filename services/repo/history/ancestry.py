@@ -107,9 +107,9 @@ async def insert_commits(
     commits: Mapping[str, CommitContent],
     graph: Mapping[str, Node],
     filters: Mapping[str, bytes],
-) -> int:
-    """Adds commits with their nodes, and their filters where there are any; returns how many were new."""
-    new = 0
+) -> list[str]:
+    """Adds commits with their nodes, and their filters where there are any; returns those that were new."""
+    new: list[str] = []
     for batch in split_batches(await asyncio.to_thread(sorted, commits), BATCH):
         some = {commit: commits[commit] for commit in batch}
         new += await _insert_some(connection, repository_id, some, graph, filters)
@@ -122,7 +122,7 @@ async def _insert_some(
     commits: Mapping[str, CommitContent],
     graph: Mapping[str, Node],
     filters: Mapping[str, bytes],
-) -> int:
+) -> list[str]:
     nodes = [graph[commit] for commit in commits]
     contents = commits.values()
     rows = await connection.fetch(
@@ -138,7 +138,7 @@ async def _insert_some(
             **_signers("committer", [content.committer for content in contents]),
         )
     )
-    return len(rows)
+    return [row["hash"] for row in rows]
 
 
 def _signers(role: str, signers: Sequence[Signer]) -> dict[str, list[Any]]:

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from dits.common.v1.event_pb2 import BranchPayload, EventType, PushPayload
+from dits.common.v1.event_pb2 import BranchPayload, EventType
 
 from services.repo.history import ancestry, change_rules, lock_rules
 from services.repo.history.ancestry import Node
 from services.repo.history.change_rules import ChangeRules
 from services.repo.history.changes import Comparison
 from services.repo.history.diff import Trees
+from services.repo.history.push_announcement import announce_push
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import (
@@ -57,6 +58,10 @@ class BranchUpdate:
         if head != self.expected:
             raise head_moved(self.branch, self.expected, head)
         return True
+
+    def describe(self) -> BranchPayload:
+        """Returns what events tell of the move."""
+        return BranchPayload(branch=self.branch, before=self.expected, after=self.new)
 
 
 async def create_branch(connection: Connection, call: Call, name: str, head: str) -> Row:
@@ -106,7 +111,7 @@ async def update_branch(connection: Connection, call: Call, update: BranchUpdate
         move = Comparison((nodes[update.expected].tree,), nodes[update.new].tree)
         await _apply_rules(connection, call, rules, move)
         rows = await move_branches(connection, call, [update], nodes)
-        await announce_push(connection, call, [update])
+        await announce_push(connection, call, [update.describe()])
     return rows[update.branch]
 
 
@@ -189,28 +194,6 @@ async def move_branches(
     if len(rows) > len(locked):
         await _count_branches(connection, repository_id, len(rows) - len(locked))
     return rows
-
-
-async def announce_push(
-    connection: Connection,
-    call: Call,
-    moves: Sequence[BranchUpdate],
-    *,
-    commits: int = 0,
-    assets: int = 0,
-    size: int = 0,
-) -> None:
-    """Writes the event of a push that moved branches, and counts what was new: commits, assets, bytes.
-
-    The repository's own row comes last, because all pushes to a repository share it.
-    """
-    repository_id = call.repository.id
-    branches = [BranchPayload(branch=m.branch, before=m.expected, after=m.new) for m in moves]
-    if branches:
-        payload = PushPayload(branches=branches, new_commit_count=commits)
-        await emit(connection, call, EventType.EVENT_TYPE_PUSH, repository_id, payload)
-    await connection.execute(Q.count_push, repository_id, commits, assets, size)
-    await connection.execute(Q.note_push, repository_id)
 
 
 async def _insert_branch(connection: Connection, call: Call, name: str, head: str) -> Row | None:

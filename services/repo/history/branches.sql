@@ -32,14 +32,3 @@ DELETE FROM branches WHERE repo_id = $1 AND name = $2;
 -- name: count_branches
 -- Adds $2 to the repository's number of branches.
 UPDATE repository_stats SET branch_count = branch_count + $2 WHERE repo_id = $1;
-
--- name: count_push
--- Adds what a push brought to the repository's counters.
-UPDATE repository_stats
-SET commit_count = commit_count + $2, file_count = file_count + $3, logical_bytes = logical_bytes + $4,
-    last_activity_at = clock_timestamp()
-WHERE repo_id = $1;
-
--- name: note_push
--- Sets the time of the last push.
-UPDATE repositories SET pushed_at = clock_timestamp() WHERE id = $1;

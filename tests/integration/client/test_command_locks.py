@@ -10,6 +10,7 @@ from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest
 
 from tests.support.api import Account, Api
 from tests.support.client import Run, write
+from tests.support.notifications import list_told
 
 
 async def lock_for_bob(api: Api, bob: Account, *paths: str) -> None:
@@ -42,8 +43,7 @@ async def test_stealing_from_the_command_line(
         "  taken away: shots/b  exclusive  bob  since T  until T  (grading)",
         "  taken away: shots/c  exclusive  bob  since T  until T  (grading)",
     ]
-    notices = await api.fetch("SELECT title FROM notifications WHERE user_id = $1", bob.id)
-    assert len(notices) == 2
+    assert len(await list_told(api, bob)) == 2
     # One's own lock gets another mode without a password.
     monkeypatch.setenv("DITS_PASSWORD", "wrong password 123")
     assert (await run("steal", "a", "--shared", "--reason", "done")).startswith("locked: a until")

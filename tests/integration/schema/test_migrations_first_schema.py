@@ -33,6 +33,8 @@ IN_USE = """
         SELECT id, 'a', owner_id, now() + interval '1 hour' FROM repositories;
     INSERT INTO lock_history (lock_id, repo_id, path, owner_id, action)
         SELECT id, repo_id, path, owner_id, 'acquired' FROM locks;
+    INSERT INTO notifications (user_id, type, title, created_at, read)
+        SELECT id, 't', n::text, now() + n * interval '1 hour', n = 1 FROM users, generate_series(1, 2) n;
     INSERT INTO jobs (job_type, payload, status, locked_by) VALUES ('t', '{}', 'running', 'w');
     INSERT INTO audit_log (actor_type, action, resource_type, resource_id)
         VALUES ('system', 'a', 'r', '1');
@@ -82,5 +84,7 @@ async def test_a_database_in_use_is_carried_over(empty_database: str) -> None:
         assert await rows(conn, "SELECT repo_id, fence FROM lock_clocks") == await rows(
             conn, "SELECT repo_id, fence FROM locks"
         )
+        told = await rows(conn, "SELECT title, number, read_at = created_at FROM notifications")
+        assert sorted(told) == [("1", 1, True), ("2", 2, None)]
         for partitioned in ("audit_log", "usage_metrics"):
             assert await conn.fetchval(f"SELECT count(*) FROM {partitioned}") == 1

@@ -191,11 +191,3 @@ async def test_auth_publishes_owners_users_keys_and_plans(conn: Connection) -> N
     assert await rows(conn, "SELECT user_id, email_key, public_key FROM signing_keys") == [
         (ada, "ada@example.org", "key")
     ]
-
-
-async def test_a_user_is_notified(conn: Connection) -> None:
-    ada = await add_user(conn)
-    note = await conn.fetchval("SELECT notify_user($1, 'lock.expiring', 'Soon', NULL, NULL)", ada)
-    assert await rows(conn, "SELECT id, user_id, title, read FROM notifications") == [
-        (note, ada, "Soon", False)
-    ]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.lock.locks import notifications, rules
+from services.lock.locks import rules
 from shared.errors import DomainError, lock_stale
 
 ROOT = Path(__file__).parents[3]
@@ -35,13 +34,6 @@ def test_the_service_reads_no_clock_of_its_own() -> None:
         for node in ast.walk(ast.parse(source.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 assert node.func.attr not in forbidden, f"{source.name}:{node.lineno}"
-
-
-@pytest.mark.parametrize("count", [1, 2, 10, 11, 1000])
-def test_notifications_list_ten_paths_at_most(count: int) -> None:
-    listed = notifications._list_paths([f"p{i}" for i in range(count)]).splitlines()
-    assert listed[: min(count, 10)] == [f"p{i}" for i in range(min(count, 10))]
-    assert listed[10:] == ([f"and {count - 10} more"] if count > 10 else [])
 
 
 def test_stale_locks_are_listed() -> None:

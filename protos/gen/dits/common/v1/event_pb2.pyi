@@ -200,25 +200,67 @@ class PushPayload(_message.Message):
 
     BRANCHES_FIELD_NUMBER: _builtins.int
     NEW_COMMIT_COUNT_FIELD_NUMBER: _builtins.int
+    MENTIONS_FIELD_NUMBER: _builtins.int
     new_commit_count: _builtins.int
     """How many of its commits the repository did not have."""
     @_builtins.property
     def branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___BranchPayload]:
         """The branches that it moved or created, by name."""
 
+    @_builtins.property
+    def mentions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommitMentions]:
+        """Those of these commits whose messages mention users: the first 100, with at most 200 mentions in all."""
+
     def __init__(
         self,
         *,
         branches: _abc.Iterable[Global___BranchPayload] | None = ...,
         new_commit_count: _builtins.int = ...,
+        mentions: _abc.Iterable[Global___CommitMentions] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branches", b"branches", "new_commit_count", b"new_commit_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branches", b"branches", "mentions", b"mentions", "new_commit_count", b"new_commit_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PushPayload: _TypeAlias = PushPayload  # noqa: Y015
+
+@_typing.final
+class CommitMentions(_message.Message):
+    """A commit whose message mentions users: `@name`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_FIELD_NUMBER: _builtins.int
+    USERNAMES_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    AUTHOR_EMAIL_FIELD_NUMBER: _builtins.int
+    commit: _builtins.str
+    """Hash of the commit."""
+    title: _builtins.str
+    """The first line of the message: its first 200 characters."""
+    author_email: _builtins.str
+    """E-mail address of the commit's author."""
+    @_builtins.property
+    def usernames(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names, as they are written, each once: 1–20. Nobody need have such a name."""
+
+    def __init__(
+        self,
+        *,
+        commit: _builtins.str = ...,
+        usernames: _abc.Iterable[_builtins.str] | None = ...,
+        title: _builtins.str = ...,
+        author_email: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_email", b"author_email", "commit", b"commit", "title", b"title", "usernames", b"usernames"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommitMentions: _TypeAlias = CommitMentions  # noqa: Y015
 
 @_typing.final
 class RepoPayload(_message.Message):

@@ -1,0 +1,84 @@
+"""Who is told of an event, and what the texts call people and repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.auth.notifications.catalog import Draft
+from shared.db import sql
+from shared.db.pool import Connection
+from shared.outbox.stored_event import StoredEvent
+
+Q = sql.load(__file__)
+
+# Followers that one statement reads.
+BATCH = 1_000
+UNKNOWN_ACTOR = "Somebody"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What some events are about.
+
+    Attributes:
+        repositories: `owner/name` of those that are there, by id.
+        usernames: of those who did it, by id.
+    """
+
+    repositories: dict[UUID, str]
+    usernames: dict[UUID, str]
+
+    def where(self, event: StoredEvent) -> str | None:
+        """Returns `owner/name` of the event's repository; None if it is gone, or there is none."""
+        return self.repositories.get(event.repository_id) if event.repository_id else None
+
+    def who(self, event: StoredEvent) -> str:
+        """Returns the username of who did it."""
+        return (
+            self.usernames.get(event.actor_id, UNKNOWN_ACTOR) if event.actor_id else UNKNOWN_ACTOR
+        )
+
+
+async def read_context(connection: Connection, events: Sequence[StoredEvent]) -> Context:
+    """Returns what the texts about some events need."""
+    repository_ids = {event.repository_id for event in events} - {None}
+    actor_ids = {event.actor_id for event in events} - {None}
+    repositories = await connection.fetch(Q.repositories, list(repository_ids))
+    users = await connection.fetch(Q.usernames, list(actor_ids))
+    return Context(
+        {row["id"]: f"{row['owner']}/{row['name']}" for row in repositories},
+        {row["id"]: row["username"] for row in users},
+    )
+
+
+async def find_mentioned(
+    connection: Connection, usernames: Iterable[str]
+) -> dict[str, tuple[UUID, str]]:
+    """Returns id and e-mail key of the active users among some names, by the name in lower case."""
+    names = sorted({name.lower() for name in usernames})
+    rows = await connection.fetch(Q.mentioned, names) if names else []
+    return {row["name"]: (row["id"], row["email_key"]) for row in rows}
+
+
+async def read_followers(
+    connection: Connection, repository_id: UUID, branches: Collection[str], after: UUID | None
+) -> dict[UUID, list[str]]:
+    """Returns the next BATCH followers of some branches, after a user, with the branches of each."""
+    rows = await connection.fetch(
+        *Q.bind.followers(
+            repository_id=repository_id, names=list(branches), after=after, count=BATCH
+        )
+    )
+    return {row["user_id"]: row["followed"] for row in rows}
+
+
+async def keep_readers(connection: Connection, drafts: Sequence[Draft]) -> list[Draft]:
+    """Returns those drafts whose users are active and may read the repository now."""
+    pairs = {(draft.user_id, draft.repository_id) for draft in drafts}
+    rows = await connection.fetch(
+        Q.readers, [user for user, _ in pairs], [repository for _, repository in pairs]
+    )
+    readers = {(row["user_id"], row["repo_id"]) for row in rows}
+    return [draft for draft in drafts if (draft.user_id, draft.repository_id) in readers]

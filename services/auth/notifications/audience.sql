@@ -1,0 +1,30 @@
+-- name: repositories
+-- Owners and names of those of some repositories that are there.
+SELECT r.id, o.name AS owner, r.name
+FROM repository_identities r
+JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+WHERE r.id = ANY ($1::uuid[]) AND r.deleted_at IS NULL;
+
+-- name: usernames
+-- Names of some users.
+SELECT id, username FROM users WHERE id = ANY ($1::uuid[]);
+
+-- name: mentioned
+-- The active users who have one of these names, in lower case.
+SELECT id, lower(username) AS name, email_key FROM users
+WHERE lower(username) = ANY ($1::text[]) AND status = 'active';
+
+-- name: followers
+-- Up to :count users who follow one of the branches, after a user, each with those branches.
+SELECT user_id, array_agg(branch ORDER BY branch) AS followed
+FROM branch_follows
+WHERE repo_id = :repository_id AND branch = ANY (:names::text[])
+  AND (:after::uuid IS NULL OR user_id > :after)
+GROUP BY user_id ORDER BY user_id LIMIT :count;
+
+-- name: readers
+-- Those of some pairs of a user and a repository (NULL = none) in which the user is active and may read it.
+SELECT p.user_id, p.repo_id
+FROM unnest($1::uuid[], $2::uuid[]) AS p (user_id, repo_id)
+JOIN users u ON u.id = p.user_id
+WHERE u.status = 'active' AND (p.repo_id IS NULL OR repository_permission(p.user_id, p.repo_id) > 0);

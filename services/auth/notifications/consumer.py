@@ -1,0 +1,52 @@
+"""Turns events into notifications, in the transaction that moves the consumer's cursor.
+
+A user is told once of an event, and once of a commit that mentions them: an event that is taken twice
+changes nothing. A user who may no longer read the repository by then is told nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from dits.common.v1.event_pb2 import EventType
+
+from services.auth.notifications import audience
+from services.auth.notifications.catalog import Draft
+from services.auth.notifications.inbox import insert_notifications
+from services.auth.notifications.lock_events import LOCK_EVENTS, compose_lock_draft
+from services.auth.notifications.push_events import compose_push_drafts
+from shared.db.pool import Connection
+from shared.outbox.stored_event import StoredEvent
+
+CONSUMER = "notifications"
+HANDLED = LOCK_EVENTS | {EventType.EVENT_TYPE_PUSH}
+
+
+async def handle_events(connection: Connection, events: Sequence[StoredEvent]) -> None:
+    """Puts what some events tell into the inboxes of those whom it concerns."""
+    events = [event for event in events if event.type in HANDLED]
+    if not events:
+        return
+    context = await audience.read_context(connection, events)
+    for event in events:
+        where = context.where(event)
+        if where is None:
+            continue
+        async with aclosing(_compose(connection, event, where, context.who(event))) as parts:
+            async for drafts in parts:
+                readers = await audience.keep_readers(connection, drafts) if drafts else []
+                if readers:
+                    await insert_notifications(connection, readers)
+
+
+async def _compose(
+    connection: Connection, event: StoredEvent, where: str, who: str
+) -> AsyncGenerator[list[Draft], None]:
+    """Yields what users are told of an event, some of them at a time."""
+    if event.type == EventType.EVENT_TYPE_PUSH:
+        async with aclosing(compose_push_drafts(connection, event, where, who)) as parts:
+            async for drafts in parts:
+                yield drafts
+    elif draft := compose_lock_draft(event, where, who):
+        yield [draft]

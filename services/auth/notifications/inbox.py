@@ -1,0 +1,101 @@
+"""Inboxes: what comes in, in an order that does not change, and what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from services.auth.notifications.catalog import NAMES, Draft
+from shared.db import sql
+from shared.db.pool import Connection, Database, Row
+from shared.errors import not_found
+
+Q = sql.load(__file__)
+
+# Notifications here carry the id of the user whose inbox has changed; empty = of many users.
+CHANNEL = "dits_inbox"
+MAX_HINTS = 100
+# A larger number of unread notifications is told as this one.
+MAX_COUNTED = 1_000
+# Rows that one statement marks.
+BATCH = 10_000
+
+
+async def insert_notifications(connection: Connection, drafts: Sequence[Draft]) -> list[Row]:
+    """Puts notifications into inboxes, unless they have come before; returns id, user and type of each.
+
+    The caller's transaction holds the inboxes until it ends.
+    """
+    once = {(draft.user_id, draft.type, draft.source_id): draft for draft in drafts}
+    drafts = list(once.values())
+    rows = await connection.fetch(
+        *Q.bind.insert_notifications(
+            user_ids=[draft.user_id for draft in drafts],
+            types=[NAMES[draft.type] for draft in drafts],
+            source_ids=[draft.source_id for draft in drafts],
+            repository_ids=[draft.repository_id for draft in drafts],
+            titles=[draft.title for draft in drafts],
+            messages=[draft.message for draft in drafts],
+            links=[draft.link for draft in drafts],
+        )
+    )
+    await hint_change(connection, {row["user_id"] for row in rows})
+    return list(rows)
+
+
+async def hint_change(connection: Connection, user_ids: Collection[UUID]) -> None:
+    """Wakes those who watch some inboxes, once the transaction has committed."""
+    names = [str(user_id) for user_id in user_ids] if len(user_ids) <= MAX_HINTS else [""]
+    await connection.execute(Q.hint, CHANNEL, names)
+
+
+async def count_unread(database: Database, user_id: UUID) -> int:
+    """Returns how many notifications of a user are unread, at most MAX_COUNTED."""
+    row = await database.fetchrow(Q.count_unread, user_id, MAX_COUNTED)
+    assert row is not None  # noqa: S101  an aggregate
+    return int(row["count"])
+
+
+async def list_notifications(
+    database: Database, user_id: UUID, before: int | None, count: int, *, unread_only: bool
+) -> list[Row]:
+    """Returns the newest notifications of a user before a number."""
+    query = Q.list_unread if unread_only else Q.list_all
+    return await database.fetch(query, user_id, before, count)
+
+
+async def mark_read(database: Database, user_id: UUID, ids: Collection[UUID]) -> None:
+    """Marks notifications of a user as read, all or none. Raises NOT_FOUND."""
+
+    async def mark(connection: Connection) -> None:
+        rows = await connection.fetch(Q.lock_notifications, user_id, sorted(ids))
+        missing = set(ids) - {row["id"] for row in rows}
+        if missing:
+            raise not_found("notification", str(min(missing)))
+        await connection.execute(Q.mark_read, [row["id"] for row in rows])
+        await hint_change(connection, [user_id])
+
+    await database.transaction(mark)
+
+
+async def mark_all_read(database: Database, user_id: UUID, until: datetime | None) -> None:
+    """Marks the notifications of a user as read that came until a time; None = all."""
+
+    async def mark_batch(connection: Connection) -> int:
+        rows = await connection.fetch(Q.lock_unread, user_id, until, BATCH)
+        if rows:
+            await connection.execute(Q.mark_read, [row["id"] for row in rows])
+            await hint_change(connection, [user_id])
+        return len(rows)
+
+    while await database.transaction(mark_batch) == BATCH:
+        pass
+
+
+async def fetch_news(database: Database, user_id: UUID, after: int | None, count: int) -> list[Row]:
+    """Returns up to `count` notifications after a number, each with the state of the inbox.
+
+    There is one row at least; its id is NULL if there is no notification. After None, there are none.
+    """
+    return await database.fetch(Q.news, user_id, after, count, MAX_COUNTED)

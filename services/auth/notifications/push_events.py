@@ -1,0 +1,89 @@
+"""What a push tells: those whom its commits mention, and those who follow its branches."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator
+from uuid import UUID
+
+from dits.auth.v1.notification_service_pb2 import NotificationType
+from dits.common.v1.event_pb2 import PushPayload
+from google.protobuf import json_format
+
+from services.auth.credentials.logins import fold_login
+from services.auth.notifications import audience, texts
+from services.auth.notifications.catalog import Draft
+from shared.db.pool import Connection
+from shared.outbox.stored_event import StoredEvent
+
+
+async def compose_push_drafts(
+    connection: Connection, event: StoredEvent, where: str, who: str
+) -> AsyncGenerator[list[Draft], None]:
+    """Yields what users are told of a push, some of them at a time. Nobody is told of their own."""
+    payload = json_format.Parse(event.payload, PushPayload(), ignore_unknown_fields=True)
+    yield await _compose_mentions(connection, event, payload, where, who)
+    branches = [branch.branch for branch in payload.branches if branch.after]
+    after: UUID | None = None
+    while followers := await _read_followers(connection, event, branches, after):
+        yield [
+            _compose_push(event, user_id, followed, payload.new_commit_count, where, who)
+            for user_id, followed in followers.items()
+            if user_id != event.actor_id
+        ]
+        after = max(followers)
+
+
+async def _read_followers(
+    connection: Connection, event: StoredEvent, branches: list[str], after: UUID | None
+) -> dict[UUID, list[str]]:
+    if event.repository_id is None:
+        return {}
+    return await audience.read_followers(connection, event.repository_id, branches, after)
+
+
+def _compose_push(
+    event: StoredEvent, user_id: UUID, branches: list[str], count: int, where: str, who: str
+) -> Draft:
+    title, message = texts.describe_push(who, branches, where, count)
+    return Draft(
+        user_id=user_id,
+        type=NotificationType.NOTIFICATION_TYPE_PUSH,
+        source_id=event.id,
+        repository_id=event.repository_id,
+        title=title,
+        message=message,
+        link=texts.link_branch(where, branches[0]),
+    )
+
+
+async def _compose_mentions(
+    connection: Connection, event: StoredEvent, payload: PushPayload, where: str, who: str
+) -> list[Draft]:
+    """Returns what is told to the users whom the commits mention, except who pushed or wrote them."""
+    names = [name for mention in payload.mentions for name in mention.usernames]
+    users = await audience.find_mentioned(connection, names)
+    drafts = []
+    for mention in payload.mentions:
+        author = fold_login(mention.author_email)
+        title, message = texts.describe_mention(who, where, mention.commit, mention.title)
+        for name in mention.usernames:
+            user_id, email_key = users.get(name.lower(), (event.actor_id, ""))
+            if user_id is not None and user_id != event.actor_id and email_key != author:
+                drafts.append(
+                    Draft(
+                        user_id=user_id,
+                        type=NotificationType.NOTIFICATION_TYPE_MENTION,
+                        source_id=_commit_id(event, mention.commit),
+                        repository_id=event.repository_id,
+                        title=title,
+                        message=message,
+                        link=texts.link_commit(where, mention.commit),
+                    )
+                )
+    return drafts
+
+
+def _commit_id(event: StoredEvent, commit: str) -> UUID:
+    """Returns what names a commit of a repository, whichever push brings it."""
+    return uuid.uuid5(event.repository_id or UUID(int=0), commit)

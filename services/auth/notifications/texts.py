@@ -1,0 +1,74 @@
+"""What notifications say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from urllib.parse import quote
+
+MAX_LISTED = 10
+MAX_BRANCHES = 3
+
+
+def name_locks(paths: Sequence[str]) -> str:
+    """Returns `lock on a`, or `3 locks`."""
+    return f"lock on {paths[0]}" if len(paths) == 1 else f"{len(paths)} locks"
+
+
+def list_paths(paths: Sequence[str]) -> str:
+    """Returns a line for each of the first paths, and how many there are besides."""
+    more = len(paths) - MAX_LISTED
+    return "\n".join([*paths[:MAX_LISTED], *([f"and {more} more"] if more > 0 else [])])
+
+
+def describe_expiry(paths: Sequence[str], where: str, end: datetime) -> tuple[str, str]:
+    """Returns title and message about locks that end soon."""
+    title = f"Your {name_locks(paths)} in {where} will end at {end:%H:%M} UTC"
+    return title, f"Renew what you still need.\n\n{list_paths(paths)}"
+
+
+def describe_removal(
+    who: str, verb: str, paths: Sequence[str], where: str, reason: str
+) -> tuple[str, str]:
+    """Returns title and message about locks that another user has ended."""
+    title = f"{who} {verb} your {name_locks(paths)} in {where}"
+    return title, f"Reason: {reason}\n\n{list_paths(paths)}"
+
+
+def describe_transfer(
+    who: str, paths: Sequence[str], where: str, *, is_new_holder: bool
+) -> tuple[str, str]:
+    """Returns title and message about locks that another user has transferred."""
+    whom = "to you" if is_new_holder else "to another user"
+    return f"{who} transferred the {name_locks(paths)} in {where} {whom}", list_paths(paths)
+
+
+def describe_push(
+    who: str, branches: Sequence[str], where: str, commit_count: int
+) -> tuple[str, str]:
+    """Returns title and message about a push to followed branches."""
+    more = len(branches) - MAX_BRANCHES
+    named = [*branches[:MAX_BRANCHES], *([f"{more} more"] if more > 0 else [])]
+    listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    count = "1 new commit" if commit_count == 1 else f"{commit_count} new commits"
+    return f"{who} pushed to {listed} in {where}", f"The push brought {count}."
+
+
+def describe_mention(who: str, where: str, commit: str, title: str) -> tuple[str, str]:
+    """Returns title and message about a commit that mentions a user."""
+    return f"{who} pushed a commit that mentions you to {where}", f"{commit[:12]} {title}".strip()
+
+
+def link_locks(where: str) -> str:
+    """Returns the path of a repository's locks."""
+    return f"/{where}/locks"
+
+
+def link_commit(where: str, commit: str) -> str:
+    """Returns the path of a commit."""
+    return f"/{where}/commits/{commit}"
+
+
+def link_branch(where: str, branch: str) -> str:
+    """Returns the path of a branch."""
+    return f"/{where}/branches/{quote(branch)}"
