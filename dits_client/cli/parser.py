@@ -38,6 +38,7 @@ def make_parser() -> ArgumentParser:
     _add_folder_commands(commands)
     _add_history_commands(commands)
     _add_lock_commands(commands)
+    _add_watch_command(commands)
     _add_usage_command(commands)
     return parser
 
@@ -165,6 +166,28 @@ def _add_lock_commands(commands: Commands) -> None:
     unlock.add_argument("paths", nargs="+", metavar="PATH")
     locks = _add_command(commands, "locks", "locks", "List the locks of the repository.")
     locks.add_argument("--mine", action="store_true", help="only your own locks")
+
+
+def _add_watch_command(commands: Commands) -> None:
+    text = "Print what happens in repositories, as it happens; it goes on when the server was away."
+    watch = _add_command(commands, "watch", "watch", text)
+    watch.add_argument(
+        "patterns",
+        nargs="*",
+        metavar="PATTERN",
+        help="push, lock.acquired, lock.*, …; default: all",
+    )
+    what = watch.add_mutually_exclusive_group()
+    what.add_argument(
+        "--repository", default="", help="default: the repository that the folder follows"
+    )
+    what.add_argument("--owner", default="", help="all that you may see of a user or organisation")
+    what.add_argument("--all", action="store_true", help="all that you have a right on")
+    watch.add_argument(
+        "--json", action="store_true", help="print a line of JSON for each, with its cursor"
+    )
+    watch.add_argument("--cursor", default="", help="go on after the event that had this cursor")
+    watch.add_argument("-n", "--limit", type=int, default=0, help="end after so many events")
 
 
 def _add_usage_command(commands: Commands) -> None:

@@ -39,7 +39,7 @@ class Backoff:
             raise error
         if error.retry_after > longest:
             raise error
-        grown = min(0.1 * 2**self._failures, LONGEST_PAUSE)
+        grown = min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE)
         # Random, so that many clients do not come back at the same moment, but not earlier than told.
         spread = random.uniform(0.7, 1.0)  # noqa: S311
         pause = max(error.retry_after * (2.0 - spread), grown * spread)

@@ -9,6 +9,7 @@ import grpc
 from dits_client.server.backoff import ATTEMPTS, Backoff
 from dits_client.server.channels import Channels
 from dits_client.server.endpoints import Endpoints
+from dits_client.server.late_channel import LateChannel
 from dits_client.server.remote_errors import translate_error
 from dits_client.server.stream_watch import StreamWatch
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
     from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
     from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
+    from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
     from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
     from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
 
@@ -76,6 +78,7 @@ class Client:
                 yield from watch.iterate(call)
         except grpc.RpcError as error:
             if watch.is_expired:
+                self.channels.retire()
                 raise watch.make_error(self.endpoints.name) from None
             raise translate_error(error, self.endpoints) from None
 
@@ -117,6 +120,13 @@ class Client:
         from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
 
         return RepositoryServiceStub(self.channels.get(self.endpoints.repo))
+
+    @cached_property
+    def events(self) -> "EventServiceStub":
+        """What happens."""
+        from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
+
+        return EventServiceStub(LateChannel(lambda: self.channels.get(self.endpoints.repo)))
 
     @cached_property
     def usage(self) -> "UsageServiceStub":

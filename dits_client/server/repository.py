@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
     from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
     from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
+    from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
     from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
     from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
     from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
@@ -166,6 +167,13 @@ class RepositoryClient:
         from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
 
         return TreeServiceStub(self._repo_channel)
+
+    @cached_property
+    def events(self) -> "EventServiceStub":
+        """What happens."""
+        from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
+
+        return EventServiceStub(self._repo_channel)
 
     @cached_property
     def usage(self) -> "UsageServiceStub":

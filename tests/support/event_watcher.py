@@ -12,7 +12,9 @@ from dits.repo.v1 import event_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import Repository
 
 from shared.records.events import NAMES
+from tests.integration.schema.rows import connected, until
 from tests.support.api import Account, Api
+from tests.support.outbox import SETTLED
 
 TELL = """SELECT emit_event('branch.created', $1::uuid, NULL, NULL, jsonb_build_object('branch', b))
           FROM unnest($2::text[]) AS b"""
@@ -64,3 +66,11 @@ async def watch_events(
         yield watcher
     finally:
         watcher.call.cancel()
+
+
+async def cursor_now(api: Api, who: Account, **request: str) -> str:
+    """A cursor behind all that has happened."""
+    async with connected(api.dsn) as connection:
+        await until(connection, SETTLED)
+    async with watch_events(api, who, **request) as watcher:
+        return (await watcher.next()).cursor

@@ -15,19 +15,10 @@ from shared.outbox.cursors import CursorSeal
 from shared.records.retention import Retention
 from shared.runtime.config import Settings
 from tests.integration.schema.rows import connected, until
-from tests.support.api import Account, Api, refused, running_suite
-from tests.support.event_watcher import TELL, EventWatcher, tell, watch_events
+from tests.support.api import Api, refused, running_suite
+from tests.support.event_watcher import TELL, EventWatcher, cursor_now, tell, watch_events
 from tests.support.locks import Studio
-
-SETTLED = "SELECT (SELECT count(*) FROM settled_events) = (SELECT count(*) FROM events)"
-
-
-async def cursor_now(api: Api, who: Account, **request: str) -> str:
-    """A cursor behind all that has happened."""
-    async with connected(api.dsn) as connection:
-        await until(connection, SETTLED)
-    async with watch_events(api, who, **request) as watcher:
-        return (await watcher.next()).cursor
+from tests.support.outbox import SETTLED
 
 
 async def read_silence(watcher: EventWatcher) -> None:

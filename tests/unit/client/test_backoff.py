@@ -10,7 +10,7 @@ from dits.common.v1.error_reason_pb2 import (
 )
 
 from dits_client.errors import RemoteError
-from dits_client.server.backoff import ATTEMPTS, BUSY_ATTEMPTS, Backoff
+from dits_client.server.backoff import ATTEMPTS, BUSY_ATTEMPTS, LONGEST_PAUSE, Backoff
 
 
 @pytest.fixture
@@ -51,3 +51,10 @@ def test_other_failures_are_given_up_earlier(pauses: list[float]) -> None:
     for error in (fail(ERROR_REASON_CONTENTION, None), fail(None, 11.0)):
         with pytest.raises(RemoteError):
             Backoff(ATTEMPTS).wait(error)
+
+
+def test_pauses_stay_short_however_often_a_call_fails(pauses: list[float]) -> None:
+    backoff = Backoff(1_000_000)
+    for _ in range(2000):
+        backoff.wait(fail(None, 0.1))
+    assert max(pauses) <= LONGEST_PAUSE

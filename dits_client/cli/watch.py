@@ -1,0 +1,113 @@
+"""`dits watch`."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dits.common.v1.event_pb2 import BranchPayload, Event, EventType
+from dits.repo.v1.event_service_pb2 import WatchRequest, WatchResponse
+from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
+from google.protobuf.json_format import MessageToJson
+
+from dits_client.cli.session import connect, open_workspace
+from dits_client.errors import RemoteError
+from dits_client.server.client import Client
+from dits_client.server.events import watch_events
+from dits_client.server.repository import RepositoryClient
+
+
+def handle_watch(arguments: Namespace) -> None:
+    """Print what happens, until it is interrupted or has printed enough."""
+    with _connect_to_subject(arguments) as (subject, request):
+        names = _Names(subject)
+        left = arguments.limit
+        is_broken = False
+        for found in watch_events(subject, request):
+            if isinstance(found, RemoteError):
+                if not is_broken:
+                    print(f"dits: {found}; trying again", file=sys.stderr)
+                is_broken = True
+                continue
+            is_broken = False
+            if not found.HasField("event"):
+                continue
+            print(_to_json(found) if arguments.json else names.describe(found.event), flush=True)
+            left -= 1
+            if left == 0:
+                return
+
+
+@contextmanager
+def _connect_to_subject(
+    arguments: Namespace,
+) -> Iterator[tuple[Client | RepositoryClient, WatchRequest]]:
+    """Connect to what is watched: by default, the repository that the folder follows."""
+    request = WatchRequest(patterns=arguments.patterns, cursor=arguments.cursor)
+    server, name = "", arguments.repository
+    if arguments.all or arguments.owner:
+        request.owner = arguments.owner
+    elif not name:
+        state = open_workspace().state
+        server, name = state.server, state.repository
+    with connect(server) as (client, _):
+        request.repository = name
+        yield (RepositoryClient(client, name) if name else client), request
+
+
+class _Names:
+    """Describes events, with the names of their repositories."""
+
+    def __init__(self, subject: Client | RepositoryClient) -> None:
+        self._subject = subject
+        self._names: dict[str, str] = {}
+
+    def describe(self, event: Event) -> str:
+        """Return the line for an event."""
+        kind = EventType.Name(event.type).removeprefix("EVENT_TYPE_").lower().replace("_", ".", 1)
+        when = event.time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC")
+        parts = [when, self._find_name(event.repository_id), kind, event.actor, *_describe(event)]
+        return _escape("  ".join(part for part in parts if part))
+
+    def _find_name(self, repository_id: str) -> str:
+        """Return `owner/name`, or the id of a repository that is not there any more."""
+        if repository_id not in self._names:
+            request = GetRepositoryRequest(repository=repository_id)
+            try:
+                found = self._subject.call(
+                    self._subject.repositories.GetRepository, request
+                ).repository
+            except RemoteError:
+                return repository_id
+            self._names[repository_id] = f"{found.owner}/{found.name}"
+        return self._names[repository_id]
+
+
+def _describe(event: Event) -> Iterator[str]:
+    """Yield what there is to say about an event."""
+    match event.WhichOneof("payload"):
+        case "push":
+            yield from map(_describe_branch, event.push.branches)
+            yield f"new commits: {event.push.new_commit_count}"
+        case "branch":
+            yield _describe_branch(event.branch)
+        case "lock":
+            yield from (lock.path for lock in event.lock.locks)
+            yield event.lock.cause or event.lock.reason
+
+
+def _describe_branch(payload: BranchPayload) -> str:
+    before, after = payload.before[:12] or "-", payload.after[:12] or "-"
+    return f"{payload.branch} {before}..{after}"
+
+
+def _to_json(response: WatchResponse) -> str:
+    """Return a line: the event, and the cursor with which to go on after it."""
+    return MessageToJson(response, preserving_proto_field_name=True, indent=None)
+
+
+def _escape(text: str) -> str:
+    """Return the text without what a terminal could take for a command."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
