@@ -22,7 +22,7 @@ from shared.postgres.embedded import EmbeddedPostgresError
 from shared.runtime import config, logs
 from shared.runtime.config import ConfigError, Settings
 from shared.runtime.metrics_endpoint import metrics_endpoint
-from shared.runtime.process import serve_until_signal
+from shared.runtime.process import prepare_process, serve_until_signal
 from shared.runtime.server_key import ServerKey
 from shared.server import Runtime, StartError
 
@@ -32,6 +32,7 @@ _EXPECTED = (ConfigError, StartError, EmbeddedPostgresError, MigrationError)
 def main() -> None:
     """Runs one command; what goes wrong is one sentence and exit status 1."""
     arguments = _parser().parse_args()
+    prepare_process()
     try:
         settings = config.load(vars(arguments))
         logs.configure(settings)

@@ -28,7 +28,6 @@ from shared.rpc.rpc_metrics import UnknownMethods
 from shared.rpc.usage import UsageCounters
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
-from shared.runtime.memory import trim_task
 from shared.runtime.server_key import ServerKey
 
 log = structlog.get_logger(__name__)
@@ -122,7 +121,6 @@ class ServiceServer:
             *background,
             Retention(database).task(),
             self._usage_store.task(),
-            trim_task(),
         ]
         self._peers = peers
         self._await_ends = await_ends

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import grpc
@@ -11,6 +12,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from tests.fuzz.bombs import bomb, outcome, send
 from tests.fuzz.conftest import Target
+from tests.fuzz.stream_bombs import together
 from tests.support.trees import upload
 
 UPLOAD = "/dits.chunk.v1.ChunkService/UploadChunks"
@@ -138,6 +140,16 @@ async def one_small_chunk_10_000_times(target: Target) -> str:
         repository=target.world.repository.id, hashes=digest * 10_000
     )
     return await send(target, DOWNLOAD, request)
+
+
+@bomb("OK")
+async def downloads_that_nobody_reads(target: Target) -> str:
+    digest = await store(target, os.urandom(4 << 20))
+    request = pb.DownloadChunksRequest(repository=target.world.repository.id, hashes=digest * 100)
+    auth = target.world.ada.auth
+    return await together(
+        [target.api.chunks.DownloadChunks(request, metadata=auth) for _ in range(60)], 3
+    )
 
 
 @bomb("OK")

@@ -23,7 +23,7 @@ from services.suite import Suite
 from shared.db.listen import Listener
 from shared.runtime import logs
 from shared.runtime.config import Settings
-from shared.runtime.process import serve_until_signal
+from shared.runtime.process import prepare_process, serve_until_signal
 from shared.runtime.server_key import ServerKey
 from shared.server import Runtime
 from tests.support.watchdog import Watchdog, WatchedLoop
@@ -92,6 +92,7 @@ def _say(value: object) -> None:
 
 def main() -> None:
     """Serves until SIGTERM."""
+    prepare_process()
     settings = Settings(
         data_dir=Path(sys.argv[2]),
         auth_port=0,

@@ -13,6 +13,7 @@ from dits.repo.v1.tree_service_pb2 import StreamTreeRequest
 
 from tests.fuzz.bombs import bomb, encode_varint, outcome, send
 from tests.fuzz.conftest import Target
+from tests.fuzz.push_bombs import header, link, manifest, split
 
 PUSH = "/dits.repo.v1.CommitService/Push"
 HEALTH = "/grpc.health.v1.Health/Watch"
@@ -73,6 +74,36 @@ async def a_push_that_stops(target: Target) -> str:
     except grpc.aio.AioRpcError as error:
         return outcome(error)
     return "OK"
+
+
+async def break_off(target: Target, manifests: int, size: int) -> str:
+    """Breaks 8 pushes off when all their manifests are sent."""
+    contents = [manifest(link(f"l{i}", "t" * size))[1] for i in range(manifests)]
+    parts = [header(target), *split(contents)]
+
+    async def push(broken: asyncio.Event) -> None:
+        async def say() -> AsyncIterator[PushRequest]:
+            for part in parts:
+                yield part
+            broken.set()
+            await asyncio.Event().wait()
+
+        call: Any = target.api.commits.Push(say(), metadata=target.world.ada.auth)
+        await broken.wait()
+        call.cancel()
+
+    await asyncio.gather(*(push(asyncio.Event()) for _ in range(8)))
+    return "OK"
+
+
+@bomb("OK")
+async def pushes_broken_off_in_the_middle(target: Target) -> str:
+    return await break_off(target, 3_300, 3_000)
+
+
+@bomb("OK")
+async def pushes_of_small_manifests_broken_off(target: Target) -> str:
+    return await break_off(target, 100_000, 30)
 
 
 # A header of 8 million locks.
