@@ -11,7 +11,7 @@ from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import CommitContent, Signer
 
-from services.repo.history.batches import split_batches
+from services.repo.history.batches import split_batches, split_by_size
 from shared.db import sql
 from shared.db.pool import Connection, Row
 
@@ -22,6 +22,8 @@ MAX_UNREACHED = 100
 
 # Commits that one statement reads or adds.
 BATCH = 1_000
+# Bytes of messages: the event loop encodes them.
+BATCH_BYTES = 2 << 20
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -110,7 +112,9 @@ async def insert_commits(
 ) -> list[str]:
     """Adds commits with their nodes, and their filters where there are any; returns those that were new."""
     new: list[str] = []
-    for batch in split_batches(await asyncio.to_thread(sorted, commits), BATCH):
+    hashes = await asyncio.to_thread(sorted, commits)
+    sized = ((commit, len(commits[commit].message)) for commit in hashes)
+    for batch in split_by_size(sized, BATCH, BATCH_BYTES):
         some = {commit: commits[commit] for commit in batch}
         new += await _insert_some(connection, repository_id, some, graph, filters)
     return new

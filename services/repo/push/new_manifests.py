@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import Manifest
 
-from services.repo.history.batches import split_batches
+from services.repo.history.batches import split_batches, split_by_size
 from services.repo.push.chunk_lists import ChunkLists
 from services.repo.push.counts import Counts, count_below, require_bounded
 from services.repo.push.manifest_deltas import ChosenForm, choose_forms
@@ -74,7 +74,8 @@ async def insert_manifests(
     first_commits = await asyncio.to_thread(_find_first_commits, push)
     forms = await choose_forms(connection, repository_id, prepared, hashes, predecessors)
     inserted: list[str] = []
-    for batch in _split_by_size(hashes, forms):
+    sized = ((digest, len(forms[digest].content)) for digest in hashes)
+    for batch in split_by_size(sized, MOST_ADDED, MOST_BYTES):
         rows = await connection.fetch(
             *Q.bind.insert_manifests(
                 repository_id=repository_id,
@@ -123,20 +124,6 @@ async def _store_whole(
         if forms[digest].link.base in foreign:
             arguments = (digest, prepared.stored[digest], len(prepared.push.contents[digest]))
             await connection.execute(Q.store_whole, repository_id, *arguments)
-
-
-def _split_by_size(hashes: Iterable[str], forms: Mapping[str, ChosenForm]) -> Iterator[list[str]]:
-    """Yields manifests in lists that one statement adds."""
-    batch: list[str] = []
-    size = 0
-    for digest in hashes:
-        batch.append(digest)
-        size += len(forms[digest].content)
-        if len(batch) == MOST_ADDED or size >= MOST_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def count_manifests(
