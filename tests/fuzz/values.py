@@ -75,6 +75,8 @@ class Known:
             if each.message_type is not None and each.message_type.GetOptions().map_entry:
                 continue  # of a Struct: free details, nothing that is sent back
             if each.message_type is not None:
+                if each.message_type.GetOptions().map_entry:
+                    continue
                 for inner in list(values)[:20]:
                     self.harvest(inner)
             elif each.name == "next_page_token":
