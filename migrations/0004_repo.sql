@@ -65,7 +65,7 @@ ALTER TABLE manifests
 COMMENT ON COLUMN manifests.depth IS 'directories in one another, this one included';
 COMMENT ON COLUMN manifests.path_bytes IS 'length of the longest path below, from this directory on';
 
--- A large directory of which little changed is stored as the difference to the same directory before
+-- A large directory of which little changed is stored as a delta to the same directory before
 -- (docs/decisions/0011-manifest-deltas.md). The key is checked at commit: one transaction adds or removes
 -- both. Without a base decoded_bytes is the manifest's own size; rows of the first schema have the limit.
 ALTER TABLE manifests
@@ -77,9 +77,9 @@ ALTER TABLE manifests
         FOREIGN KEY (repo_id, delta_base) REFERENCES manifests (repo_id, hash) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX idx_manifests_delta_base ON manifests (delta_base, repo_id) WHERE delta_base IS NOT NULL;
 COMMENT ON COLUMN manifests.content IS 'zstd of the canonical bytes, with those of the base as dictionary';
-COMMENT ON COLUMN manifests.delta_base IS 'the manifest that content is a difference to; NULL = it stands alone';
-COMMENT ON COLUMN manifests.delta_depth IS 'at least how many bases there are in one another';
-COMMENT ON COLUMN manifests.decoded_bytes IS 'at least the canonical bytes of the manifest and of all its bases';
+COMMENT ON COLUMN manifests.delta_base IS 'the manifest that content is a delta to; NULL = it stands alone';
+COMMENT ON COLUMN manifests.delta_depth IS 'how many bases there are in one another, at most';
+COMMENT ON COLUMN manifests.decoded_bytes IS 'canonical bytes of the manifest and of all its bases, at most';
 
 -- Names that Windows and macOS can store, and tell apart.
 ALTER TABLE repository_settings ADD COLUMN portable_names BOOLEAN NOT NULL DEFAULT TRUE;

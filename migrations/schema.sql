@@ -1507,11 +1507,11 @@ COMMENT ON COLUMN public.manifests.depth IS 'directories in one another, this on
 
 COMMENT ON COLUMN public.manifests.path_bytes IS 'length of the longest path below, from this directory on';
 
-COMMENT ON COLUMN public.manifests.delta_base IS 'the manifest that content is a difference to; NULL = it stands alone';
+COMMENT ON COLUMN public.manifests.delta_base IS 'the manifest that content is a delta to; NULL = it stands alone';
 
-COMMENT ON COLUMN public.manifests.delta_depth IS 'at least how many bases there are in one another';
+COMMENT ON COLUMN public.manifests.delta_depth IS 'how many bases there are in one another, at most';
 
-COMMENT ON COLUMN public.manifests.decoded_bytes IS 'at least the canonical bytes of the manifest and of all its bases';
+COMMENT ON COLUMN public.manifests.decoded_bytes IS 'canonical bytes of the manifest and of all its bases, at most';
 
 CREATE TABLE public.namespaces (
     name_key text NOT NULL COLLATE pg_catalog."C",

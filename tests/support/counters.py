@@ -52,7 +52,7 @@ async def count_history(dsn: str) -> dict[str, int]:
 async def _read_manifests(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> list[tuple[str, Manifest]]:
-    """Every manifest with its repository; bases before the differences to them."""
+    """Every manifest with its repository; bases before the deltas to them."""
     rows = await connection.fetch(
         "SELECT repo_id::text, hash, delta_base, content FROM manifests ORDER BY delta_depth"
     )

@@ -1,6 +1,6 @@
-"""The forms in which manifests are stored: zstd of the canonical bytes, alone or as a difference. Pure.
+"""The forms in which manifests are stored: zstd of the canonical bytes, alone or as a delta. Pure.
 
-A difference is zstd, too, with the canonical bytes of another manifest, its base, as the dictionary. How
+A delta is zstd, too, with the canonical bytes of another manifest, its base, as the dictionary. How
 the base itself is stored does not matter to it.
 """
 
@@ -16,11 +16,11 @@ from shared.errors import manifest_corrupt
 from shared.formats.canonical import content_hash
 from shared.formats.manifests import MAX_MANIFEST_BYTES
 
-# Differences in one another, down to a manifest that is stored whole.
+# Deltas in one another, down to a manifest that is stored whole.
 MAX_DELTA_DEPTH = 16
 
 _LEVEL = 3
-_DIFFERENCE_LEVEL = 1
+_DELTA_LEVEL = 1
 _local = threading.local()
 
 
@@ -31,13 +31,13 @@ def compress_manifest(content: bytes) -> bytes:
     return cast(bytes, _local.compressor.compress(content))
 
 
-def compress_difference(content: bytes, base: bytes) -> bytes:
-    """Returns the form of a manifest as a difference to a base, which is not empty. Safe in any thread.
+def compress_delta(content: bytes, base: bytes) -> bytes:
+    """Returns the form of a manifest as a delta to a base, which is not empty. Safe in any thread.
 
     It takes time in proportion to the bytes, whatever they are, and five times the base in memory.
     """
     parameters = zstandard.ZstdCompressionParameters.from_level(
-        _DIFFERENCE_LEVEL,
+        _DELTA_LEVEL,
         window_log=max((len(content) + len(base)).bit_length(), zstandard.WINDOWLOG_MIN),
         # Every third position of the base has an entry. With the usual table only its end would be found.
         hash_log=max(len(base).bit_length() - 2, zstandard.HASHLOG_MIN),

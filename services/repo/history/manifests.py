@@ -1,4 +1,4 @@
-"""Stored manifests: read in bounded statements, each with the bases that it is a difference to."""
+"""Stored manifests: read in bounded statements, each with the bases that it is a delta to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which form a push stores a manifest: alone, or as a difference to what its directory was before."""
+"""In which form a push stores a manifest: alone, or as a delta to what its directory was before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.repo.history.batches import split_batches
-from services.repo.history.manifest_forms import MAX_DELTA_DEPTH, compress_difference
+from services.repo.history.manifest_forms import MAX_DELTA_DEPTH, compress_delta
 from services.repo.history.manifests import ManifestForms, load_forms
 from services.repo.push.preparation import PreparedPush
 from shared.db import sql
@@ -19,7 +19,7 @@ Q = sql.load(__file__)
 
 # Manifests of up to this many canonical bytes stand alone.
 MAX_WHOLE_BYTES = 64 << 10
-# As long as the difference to the base of what the directory was before is no larger than this, that
+# As long as the delta to the base of what the directory was before is no larger than this, that
 # base is taken again, and the chain does not grow.
 SHARED_BASE_BYTES = 4 << 10
 # What is decoded to read a manifest, in multiples of its own bytes: a chain of equals at its end has 17.
@@ -33,9 +33,9 @@ class Link(NamedTuple):
     """Where a manifest stands in a chain.
 
     Attributes:
-        base: hash of the manifest that it is a difference to; None = it stands alone.
-        depth: at least how many bases there are in one another.
-        decoded: at least the bytes that are decoded to read it.
+        base: hash of the manifest that it is a delta to; None = it stands alone.
+        depth: how many bases there are in one another, at most.
+        decoded: bytes that are decoded to read it, at most.
     """
 
     base: str | None
@@ -104,7 +104,7 @@ class FormChoice:
         self.chosen[digest] = min(found, key=lambda form: len(form.content))
 
     def _compress(self, digest: str, place: Link) -> ChosenForm | None:
-        """Returns a manifest as a difference; `place` lacks its own bytes. None = the chain is too long."""
+        """Returns a manifest as a delta; `place` lacks its own bytes. None = the chain is too long."""
         content = self.contents[digest]
         decoded = place.decoded + len(content)
         if place.depth > MAX_DELTA_DEPTH or decoded > MAX_DECODED * len(content):
@@ -112,7 +112,7 @@ class FormChoice:
         base = self._open(place.base or "")
         if not base:
             return None
-        return ChosenForm(compress_difference(content, base), place._replace(decoded=decoded))
+        return ChosenForm(compress_delta(content, base), place._replace(decoded=decoded))
 
     def _is_here(self, digest: str) -> bool:
         return digest in self.contents or digest in self.bases

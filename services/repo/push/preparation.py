@@ -20,7 +20,7 @@ from shared.rpc.call import Call
 
 # Commits that get their filters with the push; those of the others are computed in the background.
 MAX_FILTERS = 1_000
-# What a byte of the largest manifest takes while its form is chosen: two bases, and a difference in work.
+# What a byte of the largest manifest takes while its form is chosen: two bases, and a delta in work.
 FORM_COST = 7
 
 

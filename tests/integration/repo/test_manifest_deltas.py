@@ -66,7 +66,7 @@ async def test_larger_changes_make_chains_of_at_most_16(api: Api) -> None:
     await films.assert_readable()
 
 
-async def test_versions_of_one_push_are_differences_to_one_another(api: Api) -> None:
+async def test_versions_of_one_push_are_deltas_to_one_another(api: Api) -> None:
     films = await LargeFolder.open(api)
     # Each version has the changes of those before.
     films.trees = [build(make_links(dict.fromkeys(range(n * 150), 1))) for n in range(4)]
@@ -151,7 +151,7 @@ async def test_a_damaged_manifest_is_data_loss(api: Api, subtests: pytest.Subtes
     new = await films.push(make_links(dict.fromkeys(range(20), 1)))
     other = compress_manifest(build(make_links({3: 3})).manifests.popitem()[1])
     for what, damaged in itertools.product(DAMAGES, (old, new)):
-        with subtests.test(what, what="base" if damaged == old else "difference"):
+        with subtests.test(what, what="base" if damaged == old else "delta"):
             content = await api.value("SELECT content FROM manifests WHERE hash = $1", damaged)
             arguments = [other] if "$2" in DAMAGES[what] else []
             statement = f"UPDATE manifests {DAMAGES[what]} WHERE hash = $1"

@@ -1,4 +1,4 @@
-"""Manifests that are stored as differences: what the database itself guarantees."""
+"""Manifests that are stored as deltas: what the database itself guarantees."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from tests.integration.schema.rows import Connection, add_repo, digest
 
 
-async def test_a_difference_has_its_base_and_goes_with_the_repository(conn: Connection) -> None:
+async def test_a_delta_has_its_base_and_goes_with_the_repository(conn: Connection) -> None:
     repo = await add_repo(conn)
     for number in (1, 2):
         await conn.execute(

@@ -126,7 +126,7 @@ async def test_a_base_that_is_deleted_meanwhile(api: Api, *, is_deleted: bool) -
     assert await films.fetch(folder_of(SHARED)) == SHARED.manifests[folder_of(SHARED)]
 
 
-async def test_a_base_cannot_be_deleted_before_the_difference(api: Api) -> None:
+async def test_a_base_cannot_be_deleted_before_the_delta(api: Api) -> None:
     _, first, _ = await start(api)
     await first.push(SHARED)
     deletion = "DELETE FROM manifests WHERE hash = ANY ($1::text[])"

@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from services.repo.history.manifest_forms import (
-    compress_difference,
+    compress_delta,
     compress_manifest,
     measure_content,
     open_forms,
@@ -35,10 +35,10 @@ def change(content: bytes, count: int) -> bytes:
 
 
 @pytest.mark.parametrize("entries", [700, 7_000, 50_000, MAX_MANIFEST_BYTES // ENTRY])
-def test_a_difference_is_small_and_leads_back(entries: int) -> None:
+def test_a_delta_is_small_and_leads_back(entries: int) -> None:
     base = make_content(entries)
     content = change(base, 10)
-    forms = [compress_manifest(base), compress_difference(content, base)]
+    forms = [compress_manifest(base), compress_delta(content, base)]
     assert len(forms[1]) < 3_000
     assert open_forms(content_hash(content), forms) == content
     assert measure_content("", forms[1]) == len(content)
@@ -47,32 +47,32 @@ def test_a_difference_is_small_and_leads_back(entries: int) -> None:
 def test_insertions_and_deletions_anywhere_are_found() -> None:
     base = make_content(20_000)
     content = base[5_000:700_000] + make_content(3) + base[700_000:-50_000] + make_content(2)
-    difference = compress_difference(content, base)
-    assert len(difference) < 2_000
-    assert open_forms(content_hash(content), [compress_manifest(base), difference]) == content
+    delta = compress_delta(content, base)
+    assert len(delta) < 2_000
+    assert open_forms(content_hash(content), [compress_manifest(base), delta]) == content
 
 
 @pytest.mark.parametrize("content", [b"x" * 100_000, b"xy" * 300_000, make_content(1_000)])
 @pytest.mark.parametrize("base", [b"x", b"x" * 70_000, make_content(900)])
-def test_any_two_contents_make_a_difference(content: bytes, base: bytes) -> None:
-    forms = [compress_manifest(base), compress_difference(content, base)]
+def test_any_two_contents_make_a_delta(content: bytes, base: bytes) -> None:
+    forms = [compress_manifest(base), compress_delta(content, base)]
     assert open_forms(content_hash(content), forms) == content
 
 
 def test_what_is_not_the_manifest_is_refused() -> None:
     base, other = make_content(1_000), make_content(1_000)
     content = change(base, 3)
-    digest, difference = content_hash(content), compress_difference(content, base)
+    digest, delta = content_hash(content), compress_delta(content, base)
     too_large = zstandard.ZstdCompressor().compress(bytes(MAX_MANIFEST_BYTES + 1))
     unsized = zstandard.ZstdCompressor(write_content_size=False).compress(content)
     for forms in (
         [],
         [b""],
         [b"\x28\xb5\x2f\xfd"],
-        [difference],
-        [compress_manifest(other), difference],
+        [delta],
+        [compress_manifest(other), delta],
         [compress_manifest(content), compress_manifest(base)],
-        [compress_manifest(base), difference[:-1]],
+        [compress_manifest(base), delta[:-1]],
         [too_large],
         [unsized],
     ):
