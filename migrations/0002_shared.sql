@@ -51,12 +51,32 @@ CREATE INDEX idx_jobs_claim ON jobs (queue, priority DESC, scheduled_at) WHERE s
 CREATE UNIQUE INDEX jobs_dedup_key ON jobs (job_type, dedup_key)
     WHERE status = 'pending' AND dedup_key IS NOT NULL;
 CREATE INDEX idx_jobs_repo ON jobs (repo_id, created_at DESC) WHERE repo_id IS NOT NULL;
+CREATE INDEX idx_jobs_requester ON jobs (requested_by, created_at DESC) WHERE requested_by IS NOT NULL;
 CREATE INDEX idx_jobs_finished ON jobs (completed_at)
     WHERE status IN ('completed', 'failed', 'cancelled');
 
 -- Poison is buried once, however many workers notice that it is dead.
 ALTER TABLE dead_letter_jobs
     ADD CONSTRAINT dead_letter_jobs_original_job_id_key UNIQUE (original_job_id);
+
+-- What was requeued is not requeued again.
+ALTER TABLE dead_letter_jobs
+    ADD COLUMN priority INT NOT NULL DEFAULT 0,
+    ADD COLUMN max_attempts INT NOT NULL DEFAULT 3,
+    ADD COLUMN repo_id UUID,
+    ADD COLUMN requested_by UUID,
+    ADD COLUMN requeued_at TIMESTAMPTZ,
+    ADD COLUMN requeued_as UUID,
+    ADD CONSTRAINT dead_letter_jobs_requeued_check CHECK ((requeued_at IS NULL) = (requeued_as IS NULL));
+CREATE INDEX idx_dead_letter_jobs_failed ON dead_letter_jobs (failed_at);
+
+-- When jobs are put on their queues without being asked for. Who locks a row that is due enqueues its job.
+CREATE TABLE job_schedules (
+    name TEXT PRIMARY KEY,
+    cron TEXT NOT NULL,
+    due_at TIMESTAMPTZ NOT NULL,
+    fired_at TIMESTAMPTZ
+);
 
 -- -----------------------------------------------------------------------------
 -- Events (outbox)

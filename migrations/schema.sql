@@ -139,6 +139,75 @@ CREATE FUNCTION public.chunks_of_other_size(p_repo_id uuid, p_hashes text[], p_s
     WHERE c.size <> d.size
 $$;
 
+CREATE TABLE public.jobs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    queue text DEFAULT 'default'::text NOT NULL,
+    job_type text NOT NULL,
+    payload jsonb NOT NULL,
+    priority integer DEFAULT 0 NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    max_attempts integer DEFAULT 3 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    scheduled_at timestamp with time zone DEFAULT now() NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    locked_by text,
+    locked_until timestamp with time zone,
+    error text,
+    result jsonb,
+    lease_token uuid,
+    cancel_requested_at timestamp with time zone,
+    repo_id uuid,
+    requested_by uuid,
+    dedup_key text,
+    CONSTRAINT jobs_attempts_check CHECK (((attempts >= 0) AND (max_attempts >= 1))),
+    CONSTRAINT jobs_lease_check CHECK (((status = 'running'::text) = ((lease_token IS NOT NULL) AND (locked_until IS NOT NULL)))),
+    CONSTRAINT jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+);
+
+COMMENT ON COLUMN public.jobs.priority IS 'higher runs first';
+
+COMMENT ON COLUMN public.jobs.result IS 'progress while the job runs, its outcome afterwards';
+
+CREATE FUNCTION public.claim_jobs(p_queues text[], p_limits integer[], p_types text[], p_leases interval[], p_worker text) RETURNS SETOF public.jobs
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ := clock_timestamp();
+    v_queue TEXT;
+    v_left INT;
+    v_count INT;
+    v_priority INT;
+BEGIN
+    FOR v_queue, v_left IN SELECT q.name, q.free FROM unnest(p_queues, p_limits) AS q (name, free) LOOP
+        SELECT max(j.priority) INTO v_priority FROM jobs j WHERE j.status = 'pending' AND j.queue = v_queue;
+        WHILE v_priority IS NOT NULL AND v_left > 0 LOOP
+            RETURN QUERY
+            WITH due AS MATERIALIZED (
+                SELECT j.id, j.job_type FROM jobs j
+                WHERE j.status = 'pending' AND j.queue = v_queue AND j.priority = v_priority
+                  AND j.scheduled_at <= v_now AND j.job_type = ANY (p_types)
+                ORDER BY j.scheduled_at LIMIT v_left
+                FOR NO KEY UPDATE SKIP LOCKED
+            )
+            UPDATE jobs j SET status = 'running', attempts = j.attempts + 1, started_at = v_now,
+                              lease_token = gen_random_uuid(), locked_by = p_worker, locked_until = v_now + t.lease
+            FROM due d JOIN unnest(p_types, p_leases) AS t (job_type, lease) ON t.job_type = d.job_type
+            WHERE j.id = d.id
+            RETURNING j.*;
+            GET DIAGNOSTICS v_count = ROW_COUNT;
+            v_left := v_left - v_count;
+            SELECT max(j.priority) INTO v_priority FROM jobs j
+            WHERE j.status = 'pending' AND j.queue = v_queue AND j.priority < v_priority;
+        END LOOP;
+    END LOOP;
+END;
+$$;
+
 CREATE FUNCTION public.count_locks(p_repository_id uuid, p_most bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -259,6 +328,81 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.end_expired_leases(p_limit integer) RETURNS TABLE(job_id uuid, job_type text, job_status text)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_now TIMESTAMPTZ := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    WITH expired AS MATERIALIZED (
+        SELECT j.id, CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
+                          WHEN j.attempts >= j.max_attempts THEN 'failed'
+                          ELSE 'pending' END AS status
+        FROM jobs j
+        WHERE j.status = 'running' AND j.locked_until < v_now
+        ORDER BY j.locked_until LIMIT p_limit
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), ended AS (
+        UPDATE jobs j SET
+            status = e.status,
+            error = 'its worker died or stood still',
+            scheduled_at = CASE WHEN e.status = 'pending' THEN v_now ELSE j.scheduled_at END,
+            completed_at = CASE WHEN e.status <> 'pending' THEN v_now END,
+            dedup_key = NULL,
+            lease_token = NULL, locked_by = NULL, locked_until = NULL
+        FROM expired e WHERE j.id = e.id
+        RETURNING j.*
+    ), buried AS (
+        INSERT INTO dead_letter_jobs (original_job_id, queue, job_type, payload, error, retry_count, priority,
+                                      max_attempts, repo_id, requested_by)
+        SELECT e.id, e.queue, e.job_type, e.payload, coalesce(e.error, ''), e.attempts, e.priority,
+               e.max_attempts, e.repo_id, e.requested_by
+        FROM ended e WHERE e.status = 'failed'
+        ON CONFLICT (original_job_id) DO NOTHING
+    )
+    SELECT e.id, e.job_type, e.status FROM ended e;
+END;
+$$;
+
+CREATE FUNCTION public.end_jobs(p_ids uuid[], p_tokens uuid[], p_outcomes text[], p_errors text[], p_results jsonb[], p_delays interval[]) RETURNS TABLE(job_id uuid, job_status text)
+    LANGUAGE sql
+    AS $$
+    WITH held AS (
+        SELECT j.id, e.error, e.result, e.delay, e.outcome = 'release' AS is_released,
+               CASE WHEN e.outcome NOT IN ('retry', 'release') THEN e.outcome
+                    WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
+                    ELSE 'pending' END AS status
+        FROM unnest(p_ids, p_tokens, p_outcomes, p_errors, p_results, p_delays)
+                 AS e (id, token, outcome, error, result, delay)
+        JOIN jobs j ON j.id = e.id
+        WHERE j.status = 'running' AND j.lease_token = e.token
+        ORDER BY j.id FOR NO KEY UPDATE OF j
+    ), ended AS (
+        UPDATE jobs j SET
+            status = h.status,
+            attempts = j.attempts - h.is_released::INT,
+            error = h.error,
+            result = coalesce(h.result, j.result),
+            scheduled_at = CASE WHEN h.status = 'pending' THEN clock_timestamp() + h.delay ELSE j.scheduled_at END,
+            completed_at = CASE WHEN h.status <> 'pending' THEN clock_timestamp() END,
+            -- Another one may wait under its key by now.
+            dedup_key = NULL,
+            lease_token = NULL, locked_by = NULL, locked_until = NULL
+        FROM held h WHERE j.id = h.id
+        RETURNING j.*
+    ), buried AS (
+        INSERT INTO dead_letter_jobs (original_job_id, queue, job_type, payload, error, retry_count, priority,
+                                      max_attempts, repo_id, requested_by)
+        SELECT e.id, e.queue, e.job_type, e.payload, coalesce(e.error, ''), e.attempts, e.priority,
+               e.max_attempts, e.repo_id, e.requested_by
+        FROM ended e WHERE e.status = 'failed'
+        ON CONFLICT (original_job_id) DO NOTHING
+    )
+    SELECT e.id, e.status FROM ended e
+$$;
+
 CREATE FUNCTION public.end_locks(p_repository_id uuid, p_lock_ids uuid[], p_now timestamp with time zone, p_end public.lock_end) RETURNS TABLE(lock_id uuid, action text)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -309,6 +453,17 @@ CREATE FUNCTION public.enqueue_job(p_queue text, p_job_type text, p_payload json
     DO UPDATE SET priority = greatest(waiting.priority, excluded.priority),
                   scheduled_at = least(waiting.scheduled_at, excluded.scheduled_at)
     RETURNING id
+$$;
+
+CREATE FUNCTION public.enqueue_jobs(p_ids uuid[], p_queues text[], p_job_types text[], p_payloads jsonb[], p_priorities integer[], p_delays interval[], p_max_attempts integer[], p_repo_ids uuid[], p_requested_by uuid[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO jobs (id, queue, job_type, payload, priority, scheduled_at, max_attempts, repo_id, requested_by)
+    SELECT n.id, n.queue, n.job_type, n.payload, n.priority, clock_timestamp() + n.delay, n.max_attempts,
+           n.repo_id, n.requested_by
+    FROM unnest(p_ids, p_queues, p_job_types, p_payloads, p_priorities, p_delays, p_max_attempts, p_repo_ids,
+                p_requested_by)
+        AS n (id, queue, job_type, payload, priority, delay, max_attempts, repo_id, requested_by)
 $$;
 
 CREATE FUNCTION public.ensure_month_partitions(p_months_ahead integer) RETURNS text[]
@@ -945,6 +1100,20 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.renew_jobs(p_ids uuid[], p_tokens uuid[], p_leases interval[]) RETURNS TABLE(job_id uuid, is_cancelled boolean)
+    LANGUAGE sql
+    AS $$
+    WITH held AS (
+        SELECT j.id, r.lease
+        FROM unnest(p_ids, p_tokens, p_leases) AS r (id, token, lease) JOIN jobs j ON j.id = r.id
+        WHERE j.status = 'running' AND j.lease_token = r.token
+        ORDER BY j.id FOR NO KEY UPDATE OF j
+    )
+    UPDATE jobs j SET locked_until = clock_timestamp() + h.lease
+    FROM held h WHERE j.id = h.id
+    RETURNING j.id, j.cancel_requested_at IS NOT NULL
+$$;
+
 CREATE FUNCTION public.renew_locks(p_repository_id uuid, p_holder_id uuid, p_lock_ids uuid[], p_fences bigint[], p_now timestamp with time zone, p_expires_at timestamp with time zone) RETURNS SETOF public.locks
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1356,7 +1525,14 @@ CREATE TABLE public.dead_letter_jobs (
     payload jsonb NOT NULL,
     error text NOT NULL,
     failed_at timestamp with time zone DEFAULT now() NOT NULL,
-    retry_count integer NOT NULL
+    retry_count integer NOT NULL,
+    priority integer DEFAULT 0 NOT NULL,
+    max_attempts integer DEFAULT 3 NOT NULL,
+    repo_id uuid,
+    requested_by uuid,
+    requeued_at timestamp with time zone,
+    requeued_as uuid,
+    CONSTRAINT dead_letter_jobs_requeued_check CHECK (((requeued_at IS NULL) = (requeued_as IS NULL)))
 );
 
 CREATE TABLE public.event_cursors (
@@ -1411,36 +1587,12 @@ CREATE TABLE public.inboxes (
     digested_number bigint DEFAULT 0 NOT NULL
 );
 
-CREATE TABLE public.jobs (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    queue text DEFAULT 'default'::text NOT NULL,
-    job_type text NOT NULL,
-    payload jsonb NOT NULL,
-    priority integer DEFAULT 0 NOT NULL,
-    status text DEFAULT 'pending'::text NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    max_attempts integer DEFAULT 3 NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    scheduled_at timestamp with time zone DEFAULT now() NOT NULL,
-    started_at timestamp with time zone,
-    completed_at timestamp with time zone,
-    locked_by text,
-    locked_until timestamp with time zone,
-    error text,
-    result jsonb,
-    lease_token uuid,
-    cancel_requested_at timestamp with time zone,
-    repo_id uuid,
-    requested_by uuid,
-    dedup_key text,
-    CONSTRAINT jobs_attempts_check CHECK (((attempts >= 0) AND (max_attempts >= 1))),
-    CONSTRAINT jobs_lease_check CHECK (((status = 'running'::text) = ((lease_token IS NOT NULL) AND (locked_until IS NOT NULL)))),
-    CONSTRAINT jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+CREATE TABLE public.job_schedules (
+    name text NOT NULL,
+    cron text NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    fired_at timestamp with time zone
 );
-
-COMMENT ON COLUMN public.jobs.priority IS 'higher runs first';
-
-COMMENT ON COLUMN public.jobs.result IS 'progress while the job runs, its outcome afterwards';
 
 CREATE TABLE public.lock_clocks (
     repo_id uuid NOT NULL,
@@ -2123,6 +2275,9 @@ ALTER TABLE ONLY public.idempotency_keys
 ALTER TABLE ONLY public.inboxes
     ADD CONSTRAINT inboxes_pkey PRIMARY KEY (user_id);
 
+ALTER TABLE ONLY public.job_schedules
+    ADD CONSTRAINT job_schedules_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
 
@@ -2333,6 +2488,8 @@ CREATE INDEX idx_commits_tree ON public.commits USING btree (tree_hash, repo_id)
 
 CREATE INDEX idx_commits_unfiltered ON public.commits USING btree (repo_id, hash) WHERE (changed_paths IS NULL);
 
+CREATE INDEX idx_dead_letter_jobs_failed ON public.dead_letter_jobs USING btree (failed_at);
+
 CREATE INDEX idx_events_created ON public.events USING btree (created_at);
 
 CREATE INDEX idx_events_repo ON public.events USING btree (repo_id, xid, id) WHERE (repo_id IS NOT NULL);
@@ -2346,6 +2503,8 @@ CREATE INDEX idx_jobs_finished ON public.jobs USING btree (completed_at) WHERE (
 CREATE INDEX idx_jobs_locked ON public.jobs USING btree (locked_until) WHERE ((status = 'running'::text) AND (locked_until IS NOT NULL));
 
 CREATE INDEX idx_jobs_repo ON public.jobs USING btree (repo_id, created_at DESC) WHERE (repo_id IS NOT NULL);
+
+CREATE INDEX idx_jobs_requester ON public.jobs USING btree (requested_by, created_at DESC) WHERE (requested_by IS NOT NULL);
 
 CREATE INDEX idx_lock_history_owner ON public.lock_history USING btree (repo_id, owner_id, action_at, fence, action);
 

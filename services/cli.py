@@ -60,9 +60,20 @@ def _parser() -> argparse.ArgumentParser:
         config.add_options(command)
         return command
 
-    add("up", _up, "Run all four services, on an embedded PostgreSQL unless one is configured.")
+    up_ = add(
+        "up", _up, "Run all four services, on an embedded PostgreSQL unless one is configured."
+    )
     serve = add("serve", _serve, "Run one service; it needs --database-url.")
     serve.add_argument("service", choices=sorted(SERVICES), help="which one")
+    for command in (up_, serve):
+        command.add_argument(
+            "--no-worker",
+            dest="worker",
+            action="store_const",
+            const=False,
+            default=argparse.SUPPRESS,
+            help="serve without working on jobs: `dits-server worker` does that elsewhere",
+        )
     migrate = add("migrate", _migrate, "Bring the database up to date.")
     migrate.add_argument("--status", action="store_true", help="only tell what is applied")
     return parser

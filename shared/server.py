@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import grpc
 import structlog
+from dits.common.v1.job_pb2 import JobType
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from shared.db.listen import Listener
 from shared.db.pool import Database
-from shared.records.retention import Retention
+from shared.jobs.catalog import queues_of, types_of
+from shared.jobs.retention import SHARED_SCHEDULES, list_shared_jobs
+from shared.jobs.running_job import Handler
+from shared.jobs.schedule import Schedule
+from shared.jobs.worker import JobWorker
 from shared.records.usage import UsageStore
 from shared.rpc.call import AccessResolver
 from shared.rpc.chain import Chain
@@ -54,6 +59,8 @@ class Runtime:
         listener: takes the notifications of the database, for all servers of the process.
         addresses: host:port of the services that others call, by name.
         strict: for tests: an error whose reason the RPC does not declare is a defect.
+        queues: only work on jobs of these queues, and serve nothing; None = serve, and work on all queues
+            of the service unless the settings say no.
     """
 
     settings: Settings
@@ -62,6 +69,22 @@ class Runtime:
     listener: Listener
     addresses: dict[str, str] = field(default_factory=dict)
     strict: bool = False
+    queues: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What a service does without being called.
+
+    Attributes:
+        tasks: loops of each process that serves.
+        jobs: the handlers of all types of jobs that wait in the queues of the service.
+        schedules: of such jobs.
+    """
+
+    tasks: Sequence[BackgroundTask] = ()
+    jobs: Mapping[JobType.ValueType, Handler] = field(default_factory=dict)
+    schedules: Sequence[Schedule] = ()
 
 
 # Limits that keep one bad client from hurting the others.
@@ -108,7 +131,7 @@ class ServiceServer:
         resolver: AccessResolver,
         servicers: Sequence[tuple[ServiceDescriptor, object]],
         *,
-        background: Sequence[BackgroundTask] = (),
+        background: Background | None = None,
         peers: Peers | None = None,
         await_ends: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
@@ -117,11 +140,8 @@ class ServiceServer:
         self._runtime = runtime
         self._database = database
         self._usage_store = UsageStore(database, UsageCounters())
-        self._background = [
-            *background,
-            Retention(database).task(),
-            self._usage_store.task(),
-        ]
+        self._background = background or Background()
+        self._worker = _make_worker(name, runtime, database, self._background)
         self._peers = peers
         self._await_ends = await_ends
         self._tasks: list[asyncio.Task[None]] = []
@@ -152,7 +172,19 @@ class ServiceServer:
         )
 
     async def start(self) -> None:
-        """Binds the port and begins to serve. Raises StartError if the port is taken."""
+        """Begins to serve and to work. Raises StartError if the port is taken."""
+        tasks = [BackgroundTask("send hints", self._database.hints.send_hints, 0)]
+        if self._runtime.queues is None:
+            await self._serve()
+            tasks += [*self._background.tasks, self._usage_store.task()]
+        self._tasks = [asyncio.create_task(task.run()) for task in tasks]
+        if self._worker is not None:
+            self._worker.receive_hints(self._runtime.listener)
+            self._worker.start()
+        self._runtime.listener.start()
+        self._is_listening = True
+
+    async def _serve(self) -> None:
         settings = self._runtime.settings
         port = settings.port(self.name)
         try:
@@ -163,15 +195,16 @@ class ServiceServer:
                 f"another program has the port; choose one with --{self.name}-port."
             ) from error
         await self._server.start()
-        self._tasks = [asyncio.create_task(task.run()) for task in self._background]
-        self._runtime.listener.start()
-        self._is_listening = True
         log.info("listening", service=self.name, host=settings.host, port=self.port)
 
     async def stop(self) -> None:
-        """Lets running calls finish for `drain_seconds`, then ends everything."""
+        """Lets running calls and jobs finish for `drain_seconds`, then ends everything."""
+        seconds = self._runtime.settings.drain_seconds
         self._health.drain()
-        await self._server.stop(self._runtime.settings.drain_seconds)
+        ends = [self._server.stop(seconds)]
+        if self._worker is not None:
+            ends.append(self._worker.stop(seconds))
+        await asyncio.gather(*ends)
         for await_end in self._await_ends:
             await await_end()
         for task in self._tasks:
@@ -183,3 +216,22 @@ class ServiceServer:
         if self._peers is not None:
             await self._peers.close()
         await self._database.close()
+
+
+def _make_worker(
+    name: str, runtime: Runtime, database: Database, background: Background
+) -> JobWorker | None:
+    """Returns the worker of a service; None if this process has none.
+
+    Raises ValueError unless there is a handler for each type of job of its queues, and no other.
+    """
+    own = queues_of(name)
+    handlers = {**list_shared_jobs(), **background.jobs}
+    if handlers.keys() != types_of(own):
+        wrong = map(JobType.Name, handlers.keys() ^ types_of(own))
+        raise ValueError(f"{name}: missing or foreign handlers: {', '.join(wrong)}")
+    if runtime.queues is not None:
+        own = [queue for queue in own if queue in runtime.queues]
+    elif not runtime.settings.worker:
+        return None
+    return JobWorker(database, handlers, own, [*SHARED_SCHEDULES, *background.schedules])

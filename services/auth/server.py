@@ -12,12 +12,13 @@ from dits.auth.v1 import (
     session_service_pb2,
     token_service_pb2,
 )
+from dits.common.v1.job_pb2 import JobType, PurgeLoginThrottlesPayload
 
 from services.auth.access.decisions import LocalAccess
 from services.auth.audit_log.listing import AuditListing
 from services.auth.audit_log.scopes import AuditScopes
 from services.auth.background.credential_uses import STORE_SECONDS, CredentialUseStore
-from services.auth.background.throttle_purge import PURGE_SECONDS, ThrottlePurge
+from services.auth.background.login_throttles import purge_login_throttles
 from services.auth.credentials.passwords import Hasher
 from services.auth.notifications.consumer import CONSUMER, handle_events
 from services.auth.notifications.inbox_watch import InboxSignal, InboxWatch
@@ -28,17 +29,20 @@ from services.auth.rpc.notification_service import NotificationService
 from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.token_service import TokenService
 from shared.db.pool import Database, Databases
+from shared.jobs.schedule import Schedule
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.consumer import EventConsumer
 from shared.records.audit_chain import AuditSealer
 from shared.records.idempotency import IdempotentWrites
 from shared.runtime.background import BackgroundTask
-from shared.server import Runtime, ServiceServer
+from shared.server import Background, Runtime, ServiceServer
 
 NEEDS: tuple[str, ...] = ()
 
 # How many registrations hash their passwords at once, besides the logins.
 REGISTRATION_SLOTS = 1
+
+SCHEDULES = (Schedule("purge login throttles", "*/15 * * * *", PurgeLoginThrottlesPayload()),)
 
 
 async def build(runtime: Runtime) -> ServiceServer:
@@ -47,7 +51,6 @@ async def build(runtime: Runtime) -> ServiceServer:
     database = await Database.connect(runtime.dsn, service="auth", size=settings.pool_size)
     access = LocalAccess(database)
     uses = CredentialUseStore(database, access.uses)
-    purge = ThrottlePurge(database)
     servicers = _make_servicers(runtime, database, access)
     return ServiceServer(
         "auth",
@@ -55,12 +58,15 @@ async def build(runtime: Runtime) -> ServiceServer:
         database,
         access,
         [(file.DESCRIPTOR.services_by_name[name], it) for name, (file, it) in servicers.items()],
-        background=[
-            *_consume_events(runtime, database),
-            BackgroundTask("store uses of credentials", uses.store, STORE_SECONDS),
-            BackgroundTask("purge counts of attempts", purge.purge, PURGE_SECONDS),
-            AuditSealer(database).task(),
-        ],
+        background=Background(
+            tasks=[
+                *_consume_events(runtime, database),
+                BackgroundTask("store uses of credentials", uses.store, STORE_SECONDS),
+                AuditSealer(database).task(),
+            ],
+            jobs={JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES: purge_login_throttles().handle},
+            schedules=SCHEDULES,
+        ),
     )
 
 

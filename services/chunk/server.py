@@ -29,7 +29,7 @@ from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.peers import Peers
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
-from shared.server import Runtime, ServiceServer
+from shared.server import Background, Runtime, ServiceServer
 
 NEEDS = ("auth",)
 
@@ -61,7 +61,7 @@ async def build(runtime: Runtime) -> ServiceServer:
         database,
         access,
         [(chunk_service_pb2.DESCRIPTOR.services_by_name["ChunkService"], service)],
-        background=list_background_tasks(databases, stores, access_times),
+        background=Background(list_background_tasks(databases, stores, access_times)),
         peers=peers,
         await_ends=[calls.wait_for_ends],
     )

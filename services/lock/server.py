@@ -16,7 +16,7 @@ from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.peers import Peer, Peers
 from shared.runtime.background import BackgroundTask
-from shared.server import Runtime, ServiceServer
+from shared.server import Background, Runtime, ServiceServer
 
 NEEDS = ("auth", "repo")
 
@@ -58,9 +58,11 @@ async def build(runtime: Runtime) -> ServiceServer:
         database,
         access,
         [(pb.DESCRIPTOR.services_by_name["LockService"], servicer)],
-        background=[
-            *signal.tasks(),
-            BackgroundTask("end expired locks", expiry.process_due_locks, INTERVAL_SECONDS),
-        ],
+        background=Background(
+            [
+                *signal.tasks(),
+                BackgroundTask("end expired locks", expiry.process_due_locks, INTERVAL_SECONDS),
+            ]
+        ),
         peers=peers,
     )

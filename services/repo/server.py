@@ -27,7 +27,7 @@ from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.peers import Peer, Peers
-from shared.server import Runtime, ServiceServer
+from shared.server import Background, Runtime, ServiceServer
 
 NEEDS = ("auth", "chunk")
 # A push at its limits takes half of the default budget.
@@ -69,7 +69,8 @@ async def build(runtime: Runtime) -> ServiceServer:
         (file.DESCRIPTOR.services_by_name[name], servicer)
         for name, (file, servicer) in files.items()
     ]
-    background = [FilterBackfill(databases).task(), ConsumerLag(databases).task(), *signal.tasks()]
+    tasks = [FilterBackfill(databases).task(), ConsumerLag(databases).task(), *signal.tasks()]
+    background = Background(tasks)
     return ServiceServer(
         "repo", runtime, database, access, servicers, background=background, peers=peers
     )

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from shared.db.hints import Hints, gather_hints
 from shared.errors import contention, dependency_unavailable
 from shared.runtime import metrics
 
@@ -58,11 +59,16 @@ async def _keep_session(_connection: object) -> None:
 
 
 class Database:
-    """A service's pool of connections."""
+    """A service's pool of connections.
+
+    Attributes:
+        hints: takes what transactions have to tell other processes.
+    """
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self.pool = pool
         self._waiting = 0
+        self.hints = Hints(self)
 
     @classmethod
     async def connect(
@@ -132,12 +138,16 @@ class Database:
     async def transaction(self, work: Work[Result]) -> Result:
         """Runs `work` in a READ COMMITTED transaction; repeats all of it after a deadlock.
 
-        `work` may run several times, so it must not have effects outside the database.
+        `work` may run several times, so it must not have effects outside the database. The hints that it
+        asks for are sent after the commit.
         """
 
         async def attempt() -> Result:
-            async with self.connection() as connection, connection.transaction():
-                return await work(connection)
+            with gather_hints() as hints:
+                async with self.connection() as connection, connection.transaction():
+                    result = await work(connection)
+            self.hints.add(hints)
+            return result
 
         return await _repeated(attempt)
 

@@ -109,6 +109,10 @@ class Settings(BaseSettings):
         "its own cell may be left out if its services are beside it, at the usual ports",
     )
     pool_size: PositiveInt = Field(10, description="database connections per service")
+    worker: bool = Field(
+        True,
+        description="whether a service works on jobs besides serving (--no-worker = it does not)",
+    )
     registration_open: bool = Field(True, description="whether anyone may create an account")
     hashing_slots: PositiveInt = Field(
         2,

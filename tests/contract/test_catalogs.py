@@ -31,8 +31,8 @@ OWNERS = {
                webhook_deliveries usage_metrics usage_writers billing_snapshots""",
     "chunk": "chunks chunk_refs chunk_locations packs object_deletions",
     "lock": "locks lock_history lock_clocks",
-    "shared": """schema_migrations schema_functions jobs dead_letter_jobs events event_cursors event_horizon
-                 audit_chains audit_seals dead_events idempotency_keys""",
+    "shared": """schema_migrations schema_functions jobs dead_letter_jobs job_schedules events
+                 event_cursors event_horizon audit_chains audit_seals dead_events idempotency_keys""",
 }
 
 

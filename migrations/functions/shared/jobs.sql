@@ -27,3 +27,182 @@ AS $$
                   scheduled_at = least(waiting.scheduled_at, excluded.scheduled_at)
     RETURNING id
 $$;
+
+-- Puts many jobs on their queues at once, one element per job in each array, without dedup keys.
+CREATE OR REPLACE FUNCTION enqueue_jobs(
+    p_ids UUID[],
+    p_queues TEXT[],
+    p_job_types TEXT[],
+    p_payloads JSONB[],
+    p_priorities INT[],
+    p_delays INTERVAL[],
+    p_max_attempts INT[],
+    p_repo_ids UUID[],
+    p_requested_by UUID[]
+)
+RETURNS VOID
+LANGUAGE sql
+AS $$
+    INSERT INTO jobs (id, queue, job_type, payload, priority, scheduled_at, max_attempts, repo_id, requested_by)
+    SELECT n.id, n.queue, n.job_type, n.payload, n.priority, clock_timestamp() + n.delay, n.max_attempts,
+           n.repo_id, n.requested_by
+    FROM unnest(p_ids, p_queues, p_job_types, p_payloads, p_priorities, p_delays, p_max_attempts, p_repo_ids,
+                p_requested_by)
+        AS n (id, queue, job_type, payload, priority, delay, max_attempts, repo_id, requested_by)
+$$;
+
+-- Gives a worker up to p_limits[i] due jobs of the queue p_queues[i], those of the highest priority first, and of
+-- them those that have waited longest. Only jobs of p_types, each with its lease in p_leases: during a change of
+-- releases there may be types that this worker does not know. Attempts are counted here, so a job that kills its
+-- worker has used one up. Goes from priority to priority, lest jobs of a later time stand in the way.
+CREATE OR REPLACE FUNCTION claim_jobs(
+    p_queues TEXT[],
+    p_limits INT[],
+    p_types TEXT[],
+    p_leases INTERVAL[],
+    p_worker TEXT
+)
+RETURNS SETOF jobs
+LANGUAGE plpgsql
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+DECLARE
+    v_now TIMESTAMPTZ := clock_timestamp();
+    v_queue TEXT;
+    v_left INT;
+    v_count INT;
+    v_priority INT;
+BEGIN
+    FOR v_queue, v_left IN SELECT q.name, q.free FROM unnest(p_queues, p_limits) AS q (name, free) LOOP
+        SELECT max(j.priority) INTO v_priority FROM jobs j WHERE j.status = 'pending' AND j.queue = v_queue;
+        WHILE v_priority IS NOT NULL AND v_left > 0 LOOP
+            RETURN QUERY
+            WITH due AS MATERIALIZED (
+                SELECT j.id, j.job_type FROM jobs j
+                WHERE j.status = 'pending' AND j.queue = v_queue AND j.priority = v_priority
+                  AND j.scheduled_at <= v_now AND j.job_type = ANY (p_types)
+                ORDER BY j.scheduled_at LIMIT v_left
+                FOR NO KEY UPDATE SKIP LOCKED
+            )
+            UPDATE jobs j SET status = 'running', attempts = j.attempts + 1, started_at = v_now,
+                              lease_token = gen_random_uuid(), locked_by = p_worker, locked_until = v_now + t.lease
+            FROM due d JOIN unnest(p_types, p_leases) AS t (job_type, lease) ON t.job_type = d.job_type
+            WHERE j.id = d.id
+            RETURNING j.*;
+            GET DIAGNOSTICS v_count = ROW_COUNT;
+            v_left := v_left - v_count;
+            SELECT max(j.priority) INTO v_priority FROM jobs j
+            WHERE j.status = 'pending' AND j.queue = v_queue AND j.priority < v_priority;
+        END LOOP;
+    END LOOP;
+END;
+$$;
+
+-- Makes leases last for p_leases from now on, and returns the jobs whose leases these still are, each with whether
+-- it is to end early. A job that is not returned belongs to somebody else by now.
+CREATE OR REPLACE FUNCTION renew_jobs(p_ids UUID[], p_tokens UUID[], p_leases INTERVAL[])
+RETURNS TABLE (job_id UUID, is_cancelled BOOLEAN)
+LANGUAGE sql
+AS $$
+    WITH held AS (
+        SELECT j.id, r.lease
+        FROM unnest(p_ids, p_tokens, p_leases) AS r (id, token, lease) JOIN jobs j ON j.id = r.id
+        WHERE j.status = 'running' AND j.lease_token = r.token
+        ORDER BY j.id FOR NO KEY UPDATE OF j
+    )
+    UPDATE jobs j SET locked_until = clock_timestamp() + h.lease
+    FROM held h WHERE j.id = h.id
+    RETURNING j.id, j.cancel_requested_at IS NOT NULL
+$$;
+
+-- Writes how attempts have ended, one element per job in each array, and returns the jobs whose leases these still
+-- were; the others stay as they are. An outcome is `completed`, `failed`, `cancelled`, `retry` (it begins again
+-- after its delay) or `release` (the worker gives it back, and the attempt does not count). A job that was to be
+-- cancelled does not begin again. What has failed is buried here, once.
+CREATE OR REPLACE FUNCTION end_jobs(
+    p_ids UUID[],
+    p_tokens UUID[],
+    p_outcomes TEXT[],
+    p_errors TEXT[],
+    p_results JSONB[],
+    p_delays INTERVAL[]
+)
+RETURNS TABLE (job_id UUID, job_status TEXT)
+LANGUAGE sql
+AS $$
+    WITH held AS (
+        SELECT j.id, e.error, e.result, e.delay, e.outcome = 'release' AS is_released,
+               CASE WHEN e.outcome NOT IN ('retry', 'release') THEN e.outcome
+                    WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
+                    ELSE 'pending' END AS status
+        FROM unnest(p_ids, p_tokens, p_outcomes, p_errors, p_results, p_delays)
+                 AS e (id, token, outcome, error, result, delay)
+        JOIN jobs j ON j.id = e.id
+        WHERE j.status = 'running' AND j.lease_token = e.token
+        ORDER BY j.id FOR NO KEY UPDATE OF j
+    ), ended AS (
+        UPDATE jobs j SET
+            status = h.status,
+            attempts = j.attempts - h.is_released::INT,
+            error = h.error,
+            result = coalesce(h.result, j.result),
+            scheduled_at = CASE WHEN h.status = 'pending' THEN clock_timestamp() + h.delay ELSE j.scheduled_at END,
+            completed_at = CASE WHEN h.status <> 'pending' THEN clock_timestamp() END,
+            -- Another one may wait under its key by now.
+            dedup_key = NULL,
+            lease_token = NULL, locked_by = NULL, locked_until = NULL
+        FROM held h WHERE j.id = h.id
+        RETURNING j.*
+    ), buried AS (
+        INSERT INTO dead_letter_jobs (original_job_id, queue, job_type, payload, error, retry_count, priority,
+                                      max_attempts, repo_id, requested_by)
+        SELECT e.id, e.queue, e.job_type, e.payload, coalesce(e.error, ''), e.attempts, e.priority,
+               e.max_attempts, e.repo_id, e.requested_by
+        FROM ended e WHERE e.status = 'failed'
+        ON CONFLICT (original_job_id) DO NOTHING
+    )
+    SELECT e.id, e.status FROM ended e
+$$;
+
+-- Takes up to p_limit jobs away from workers whose leases have expired, and returns them: they begin again at once,
+-- or end as cancelled, or are buried, if that was their last attempt. Any worker does it, for all queues.
+CREATE OR REPLACE FUNCTION end_expired_leases(p_limit INT)
+RETURNS TABLE (job_id UUID, job_type TEXT, job_status TEXT)
+LANGUAGE plpgsql
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_now TIMESTAMPTZ := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    WITH expired AS MATERIALIZED (
+        SELECT j.id, CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
+                          WHEN j.attempts >= j.max_attempts THEN 'failed'
+                          ELSE 'pending' END AS status
+        FROM jobs j
+        WHERE j.status = 'running' AND j.locked_until < v_now
+        ORDER BY j.locked_until LIMIT p_limit
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), ended AS (
+        UPDATE jobs j SET
+            status = e.status,
+            error = 'its worker died or stood still',
+            scheduled_at = CASE WHEN e.status = 'pending' THEN v_now ELSE j.scheduled_at END,
+            completed_at = CASE WHEN e.status <> 'pending' THEN v_now END,
+            dedup_key = NULL,
+            lease_token = NULL, locked_by = NULL, locked_until = NULL
+        FROM expired e WHERE j.id = e.id
+        RETURNING j.*
+    ), buried AS (
+        INSERT INTO dead_letter_jobs (original_job_id, queue, job_type, payload, error, retry_count, priority,
+                                      max_attempts, repo_id, requested_by)
+        SELECT e.id, e.queue, e.job_type, e.payload, coalesce(e.error, ''), e.attempts, e.priority,
+               e.max_attempts, e.repo_id, e.requested_by
+        FROM ended e WHERE e.status = 'failed'
+        ON CONFLICT (original_job_id) DO NOTHING
+    )
+    SELECT e.id, e.job_type, e.status FROM ended e;
+END;
+$$;

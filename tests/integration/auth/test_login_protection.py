@@ -10,7 +10,7 @@ from dits.auth.v1.session_service_pb2 import IssuedSession, LoginRequest
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
-from services.auth.background.throttle_purge import ThrottlePurge
+from services.auth.background.login_throttles import purge_login_throttles
 from shared.db.pool import Database
 from shared.runtime.config import Settings
 from tests.support.accounts import PASSWORD, registration
@@ -190,7 +190,7 @@ async def test_buckets_that_say_nothing_are_purged(api: Api) -> None:
     )
     database = await Database.connect(api.dsn, service="test", size=1)
     try:
-        await ThrottlePurge(database, batch=1).purge()
+        assert [count async for count in purge_login_throttles(1).delete_batches(database)]
     finally:
         await database.close()
     left = await api.fetch("SELECT bucket FROM login_throttles ORDER BY 1")

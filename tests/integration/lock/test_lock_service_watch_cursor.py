@@ -9,8 +9,8 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
+from shared.jobs.retention import purge_events
 from shared.outbox.cursors import CursorSeal
-from shared.records.retention import Retention
 from tests.support.api import refused
 from tests.support.lock_watcher import watch_locks
 from tests.support.locks import Studio, open_replica
@@ -41,17 +41,17 @@ async def test_a_cursor_that_is_too_old_is_refused(studio: Studio) -> None:
         await watcher.event()
         seen = watcher.cursor
     async with open_replica(studio.api) as replica:
-        retention = Retention(replica.databases.of(UUID(studio.repo.id)))
-        await retention.purge_tables()
+        database = replica.databases.of(UUID(studio.repo.id))
+        assert [count async for count in purge_events().delete_batches(database)]
         async with watch_locks(studio, studio.bob, start) as watcher:
             assert await watcher.event() == ("ACQUIRED", ["a"])
         # A consumer that has not read them yet keeps events in place.
         await studio.api.fetch("UPDATE events SET created_at = created_at - interval '31 days'")
         await studio.api.fetch("INSERT INTO event_cursors (consumer) VALUES ('webhooks')")
-        await retention.purge_tables()
+        assert [count async for count in purge_events().delete_batches(database)]
         assert await studio.events() != []
         await studio.api.fetch("DELETE FROM event_cursors")
-        await retention.purge_tables()
+        assert [count async for count in purge_events().delete_batches(database)]
         assert await studio.events() == []
     with refused(StatusCode.OUT_OF_RANGE, "CURSOR_TOO_OLD"):
         async with watch_locks(studio, studio.bob, start) as watcher:

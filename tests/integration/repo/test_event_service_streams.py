@@ -10,9 +10,9 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
 from shared.db.pool import Database
+from shared.jobs.retention import purge_events
 from shared.outbox import event_stream
 from shared.outbox.cursors import CursorSeal
-from shared.records.retention import Retention
 from shared.runtime.config import Settings
 from tests.integration.schema.rows import connected, until
 from tests.support.api import Api, refused, running_suite
@@ -152,7 +152,7 @@ async def test_a_cursor_that_is_too_old_is_refused(api: Api) -> None:
     database = await Database.connect(api.dsn, service="test", size=1)
     async with connected(api.dsn) as connection:
         await until(connection, SETTLED)
-    await Retention(database).purge_tables()
+    assert [count async for count in purge_events().delete_batches(database)]
     await database.close()
     assert await api.value("SELECT count(*) FROM events") == 0
     for request, cursor in zip(requests, old, strict=True):

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from shared.db.pool import Databases
+from shared.jobs.retention import purge_events
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.consumer import EventConsumer
-from shared.records.retention import Retention
 from tests.integration.schema.rows import NOBODY, Connection, connected, until
 from tests.support.outbox import (
     EMIT,
@@ -153,11 +153,11 @@ async def test_no_event_goes_that_a_stopped_consumer_has_yet_to_read(
     ids += await emit(conn, 5)
     await conn.execute("UPDATE events SET created_at = created_at - interval '60 days'")
     await until(conn, SETTLED)
-    retention = Retention(databases.of(UUID(int=0)))
-    await retention.purge_tables()
+    database = databases.of(UUID(int=0))
+    assert [count async for count in purge_events().delete_batches(database)]
     assert await conn.fetchval("SELECT count(*) FROM events") == 5
     await process_all(consumer)
-    await retention.purge_tables()
+    assert [count async for count in purge_events().delete_batches(database)]
     assert await seen(conn) == ids
     assert await conn.fetchval("SELECT count(*) FROM events") == 0
 

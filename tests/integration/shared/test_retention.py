@@ -8,13 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from services.suite import SERVICES
-from shared.db.listen import Listener
 from shared.db.pool import Database
-from shared.records.retention import Retention
-from shared.runtime.config import Settings
-from shared.runtime.server_key import ServerKey
-from shared.server import Runtime
+from shared.jobs.retention import purge_events, purge_request_ids
 from tests.integration.schema.rows import Connection, connected, until
 
 ADD_EVENTS = """
@@ -41,6 +36,12 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     await database.close()
 
 
+async def purge_tables(database: Database, batch: int = 10_000) -> None:
+    """Does what the jobs of both tables do."""
+    for purge in (purge_events(batch), purge_request_ids(batch)):
+        assert [count async for count in purge.delete_batches(database)]
+
+
 async def count(conn: Connection, table: str) -> int:
     found: int = await conn.fetchval(f"SELECT count(*) FROM {table}")
     return found
@@ -59,7 +60,7 @@ async def test_events_go_after_thirty_days_however_many(
     await add_old_events(conn, 25)
     await conn.execute(ADD_EVENTS, 5)
     await until(conn, SETTLED)
-    await Retention(database, batch=10).purge_tables()
+    await purge_tables(database, 10)
     assert await count(conn, "events") == 5
     last = await conn.fetchrow("SELECT xid, id FROM event_horizon")
     first = await conn.fetchrow("SELECT xid, id FROM events ORDER BY xid, id LIMIT 1")
@@ -72,22 +73,21 @@ async def test_no_event_goes_that_a_consumer_has_yet_to_read(
     conn: Connection, database: Database
 ) -> None:
     await add_old_events(conn, 20)
-    retention = Retention(database, batch=4)
     await conn.execute("INSERT INTO event_cursors (consumer) VALUES ('slow')")
     await conn.execute(
         "INSERT INTO event_cursors (consumer, xid, id) SELECT 'quick', xid, id FROM events WHERE id = 15"
     )
-    await retention.purge_tables()
+    await purge_tables(database, 4)
     assert await count(conn, "events") == 20
     await conn.execute(
         """UPDATE event_cursors SET (xid, id) = (SELECT xid, id FROM events WHERE id = 7)
            WHERE consumer = 'slow'"""
     )
-    await retention.purge_tables()
+    await purge_tables(database, 4)
     assert await conn.fetchval("SELECT min(id) FROM events") == 8
     assert await conn.fetchval("SELECT id FROM event_horizon") == 7
     await conn.execute("DELETE FROM event_cursors")
-    await retention.purge_tables()
+    await purge_tables(database, 4)
     assert await count(conn, "events") == 0
 
 
@@ -97,7 +97,7 @@ async def test_request_ids_go_after_a_day_however_many(
     for _ in range(25):
         await conn.execute(ADD_KEY, uuid4(), "24 hours 1 second")
     await conn.execute(ADD_KEY, uuid4(), "23 hours 59 minutes")
-    await Retention(database, batch=10).purge_tables()
+    await purge_tables(database, 10)
     assert await count(conn, "idempotency_keys") == 1
 
 
@@ -125,11 +125,11 @@ async def test_one_process_purges_a_table_at_a_time(
     turn = conn.transaction()
     await turn.start()
     await conn.execute("SELECT pg_advisory_xact_lock(advisory_key('retention', $1))", table)
-    await Retention(database).purge_tables()
+    await purge_tables(database)
     assert await count(conn, table) == 1
     assert await count(conn, other.pop()) == 0
     await turn.rollback()
-    await Retention(database).purge_tables()
+    await purge_tables(database)
     assert await count(conn, table) == 0
 
 
@@ -139,23 +139,6 @@ async def test_many_processes_do_not_disturb_each_other(
     await add_old_events(conn, 40)
     for _ in range(40):
         await conn.execute(ADD_KEY, uuid4(), "2 days")
-    await asyncio.gather(*(Retention(database, batch=3).purge_tables() for _ in range(4)))
-    await Retention(database).purge_tables()
+    await asyncio.gather(*(purge_tables(database, 3) for _ in range(4)))
+    await purge_tables(database)
     assert [await count(conn, table) for table in ("events", "idempotency_keys")] == [0, 0]
-
-
-@pytest.mark.parametrize("name", SERVICES)
-async def test_every_service_does_it(
-    conn: Connection, dsn: str, settings: Settings, name: str
-) -> None:
-    await add_old_events(conn, 1)
-    await conn.execute(ADD_KEY, uuid4(), "2 days")
-    key = ServerKey.load(settings.server_key, settings.data_dir)
-    nowhere = dict.fromkeys(SERVICES, "127.0.0.1:1")
-    service = await SERVICES[name].build(Runtime(settings, dsn, key, Listener(dsn), nowhere))
-    await service.start()
-    try:
-        await until(conn, "SELECT NOT EXISTS (SELECT FROM events)")
-        await until(conn, "SELECT NOT EXISTS (SELECT FROM idempotency_keys)")
-    finally:
-        await service.stop()

@@ -20,7 +20,7 @@ from shared.runtime import background
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
-from shared.server import Runtime, ServiceServer, StartError
+from shared.server import Background, Runtime, ServiceServer, StartError
 from tests.support.api import Api, read_error, refused
 
 
@@ -108,12 +108,12 @@ async def test_background_work_that_fails_is_logged_and_begins_again(
     database = await Database.connect(dsn, service="test", size=1)
     runtime = Runtime(settings, dsn, ServerKey(b"k" * 32), Listener(dsn))
     server = ServiceServer(
-        "auth",
+        "chunk",
         runtime,
         database,
         LocalAccess(database),
         [],
-        background=[BackgroundTask("test", work, 0)],
+        background=Background([BackgroundTask("test", work, 0)]),
     )
     with structlog.testing.capture_logs() as logs:
         await server.start()

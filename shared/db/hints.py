@@ -1,0 +1,70 @@
+"""Hints to the other processes, sent after the transaction that gives reason for them.
+
+A NOTIFY holds a lock of the whole database while its transaction commits, so hints are gathered, and many
+share one short transaction. A hint may be lost: who waits for one also polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, TypeAlias
+
+from shared.db import sql
+
+if TYPE_CHECKING:
+    from shared.db.pool import Database
+
+Q = sql.load(__file__)
+
+# A channel and a payload.
+Hint: TypeAlias = tuple[str, str]
+
+# Hints within this time share a notification.
+GATHER_SECONDS = 0.02
+
+_gathered: ContextVar[set[Hint] | None] = ContextVar("gathered", default=None)
+
+
+def hint_after_commit(channel: str, payload: str) -> None:
+    """Sends a hint once the transaction of `Database.transaction` has committed; without one, nothing."""
+    hints = _gathered.get()
+    if hints is not None:
+        hints.add((channel, payload))
+
+
+@contextmanager
+def gather_hints() -> Iterator[set[Hint]]:
+    """Yields the set that takes the hints of the block."""
+    hints: set[Hint] = set()
+    token = _gathered.set(hints)
+    try:
+        yield hints
+    finally:
+        _gathered.reset(token)
+
+
+class Hints:
+    """The hints that this process has to send to those who listen on a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: set[Hint] = set()
+        self._has_some = asyncio.Event()
+
+    def add(self, hints: Iterable[Hint]) -> None:
+        """Sends hints soon."""
+        self._waiting.update(hints)
+        if self._waiting:
+            self._has_some.set()
+
+    async def send_hints(self) -> None:
+        """Waits until there are hints and sends them; the next ones come a moment later."""
+        await self._has_some.wait()
+        hints, self._waiting = self._waiting, set()
+        self._has_some.clear()
+        channels, payloads = zip(*hints, strict=True)
+        await self._database.fetch(Q.notify, list(channels), list(payloads))
+        await asyncio.sleep(GATHER_SECONDS)

@@ -1,0 +1,109 @@
+"""The closed catalog of job types, and the queues they wait in.
+
+To add a type: a value of JobType, the message of its payload, the field of Job.payload that has its name,
+and an entry here. The service that works on the queue passes a handler for it to its ServiceServer.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from dits.common.v1 import job_pb2 as pb
+from dits.common.v1.job_pb2 import JobType
+from google.protobuf.message import Message
+
+# Worked on by every service, each in its own database: what the tables that all share need.
+SHARED_QUEUE = "shared"
+
+_PREFIX = "JOB_TYPE_"
+
+
+@dataclass(frozen=True, slots=True)
+class Exponential:
+    """Delays that double from `first` to `most`, each shortened by up to a half by chance."""
+
+    first: timedelta
+    most: timedelta
+
+    def delay(self, attempt: int) -> timedelta:
+        """Returns how long to wait after the failure of an attempt; the first is 1."""
+        # Beyond this it has long reached the most, and a float would overflow.
+        longest = min(self.first * 2.0 ** min(attempt - 1, 40), self.most)
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What is true of all jobs of a type.
+
+    Attributes:
+        queue: where they wait.
+        payload: the message of their payload.
+        max_attempts: how often one may begin before it is a dead letter.
+        backoff: how long to wait after each failure; of fixed delays, the last one counts on.
+        lease: how long a worker that is not heard of keeps one. It renews it three times as often.
+        longest: how long an attempt may take.
+    """
+
+    queue: str
+    payload: type[Message]
+    max_attempts: int = 5
+    backoff: Sequence[timedelta] | Exponential = Exponential(
+        timedelta(seconds=10), timedelta(hours=1)
+    )
+    lease: timedelta = timedelta(seconds=30)
+    longest: timedelta = timedelta(hours=1)
+
+    def delay(self, attempt: int) -> timedelta:
+        """Returns how long to wait after the failure of an attempt; the first is 1."""
+        if isinstance(self.backoff, Exponential):
+            return self.backoff.delay(attempt)
+        return self.backoff[min(attempt, len(self.backoff)) - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue.
+
+    Attributes:
+        services: whose workers work on it, each in the database of the service.
+        slots: how many jobs of it one process has at once.
+    """
+
+    services: tuple[str, ...]
+    slots: int
+
+
+QUEUES: dict[str, Queue] = {
+    "auth": Queue(("auth",), 4),
+    "repo": Queue(("repo",), 4),
+    SHARED_QUEUE: Queue(("auth", "repo", "chunk", "lock"), 1),
+}
+
+JOBS: dict[JobType.ValueType, JobSpec] = {
+    JobType.JOB_TYPE_PURGE_EVENTS: JobSpec(SHARED_QUEUE, pb.PurgeEventsPayload),
+    JobType.JOB_TYPE_PURGE_REQUEST_IDS: JobSpec(SHARED_QUEUE, pb.PurgeRequestIdsPayload),
+    JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES: JobSpec("auth", pb.PurgeLoginThrottlesPayload),
+}
+
+# The names under which the database knows them: `purge_events`. Also the field of Job.payload.
+NAMES: dict[JobType.ValueType, str] = {
+    value: name.removeprefix(_PREFIX).lower()
+    for name, value in JobType.items()
+    if value != JobType.JOB_TYPE_UNSPECIFIED
+}
+TYPES = {name: job_type for job_type, name in NAMES.items()}
+PAYLOAD_TYPES = {spec.payload: job_type for job_type, spec in JOBS.items()}
+
+
+def queues_of(service: str) -> list[str]:
+    """Returns the names of the queues that a service works on."""
+    return [name for name, queue in QUEUES.items() if service in queue.services]
+
+
+def types_of(queues: Sequence[str]) -> set[JobType.ValueType]:
+    """Returns the types of jobs that wait in some queues."""
+    return {job_type for job_type, spec in JOBS.items() if spec.queue in queues}

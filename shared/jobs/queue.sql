@@ -1,0 +1,9 @@
+-- name: enqueue_job
+-- Puts a job on its queue, in the caller's transaction, and returns its id.
+SELECT enqueue_job(:queue, :job_type, :payload::jsonb, :priority, :delay, :max_attempts, :repository_id,
+                   :requested_by, :dedup_key);
+
+-- name: enqueue_jobs
+-- Puts many jobs on their queues.
+SELECT enqueue_jobs(:ids::uuid[], :queues::text[], :job_types::text[], :payloads::jsonb[], :priorities::int[],
+                    :delays::interval[], :max_attempts::int[], :repository_ids::uuid[], :requested_by::uuid[]);
