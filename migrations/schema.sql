@@ -1211,11 +1211,18 @@ BEGIN
         RETURN 0;
     END IF;
     SELECT c.xid, c.id INTO v_xid, v_id FROM audit_chains c ORDER BY c.xid DESC, c.id DESC LIMIT 1;
+    -- From a dump of a cluster whose transactions have higher numbers: new rows come before the old ones.
+    IF v_xid >= pg_snapshot_xmax(pg_current_snapshot()) THEN
+        UPDATE audit_chains SET xid = '0', id = '00000000-0000-0000-0000-000000000000';
+        v_xid := NULL;
+        v_id := NULL;
+    END IF;
     FOR v_row IN
         SELECT settled.* FROM (
             SELECT a.* FROM audit_log a
             WHERE (a.xid, a.id) > (coalesce(v_xid, '0'), coalesce(v_id, '00000000-0000-0000-0000-000000000000'))
               AND a.xid < pg_snapshot_xmin(pg_current_snapshot())
+              AND NOT EXISTS (SELECT FROM audit_seals s WHERE s.row_id = a.id)
             ORDER BY a.xid, a.id
             LIMIT p_count) settled
         ORDER BY date_trunc('month', settled."timestamp" AT TIME ZONE 'UTC'), settled.xid, settled.id

@@ -15,6 +15,7 @@ import uvloop
 from migrations import runner, status
 from migrations.files import MigrationError
 from services import up
+from services.admin.commands import add_commands
 from services.suite import SERVICES, addresses
 from shared.db.listen import Listener
 from shared.db.pool import UNREACHABLE
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     migrate = add("migrate", _migrate, "Bring the database up to date.")
     migrate.add_argument("--status", action="store_true", help="only tell what is applied")
+    add_commands(commands)
     return parser
 
 

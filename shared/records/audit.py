@@ -29,7 +29,7 @@ class AuditAction(StrEnum):
 
 async def audit(
     connection: Connection,
-    call: Call,
+    call: Call | None,
     action: AuditAction,
     resource_type: str,
     resource_id: UUID,
@@ -39,17 +39,17 @@ async def audit(
     organization_id: UUID | None = None,
     **details: str | int | bool | list[str],
 ) -> None:
-    """Records that the caller did `action` to a resource; `details` hold no secret.
+    """Records that the caller (None = the system) did `action` to a resource; `details` hold no secret.
 
     Administrators see the row if it is about their repository, what is in it, or their organisation; that a
     repository belongs to an organisation need not be said.
     """
-    caller = call.access.caller
-    actor_type = "user" if caller is None or caller.is_session else "api_token"
+    caller = call.access.caller if call else None
+    actor_type = "api_token" if caller is not None and not caller.is_session else "user"
     await connection.execute(
         *Q.bind.audit(
             actor_id=caller.user_id if caller else None,
-            actor_type=actor_type,
+            actor_type=actor_type if call else "system",
             action=action,
             resource_type=resource_type,
             resource_id=str(resource_id),
@@ -57,8 +57,8 @@ async def audit(
             repository_id=repository_id,
             organization_id=organization_id,
             details=json.dumps(details) if details else None,
-            peer_ip=call.peer_ip,
-            user_agent=call.user_agent,
-            request_id=call.request_id,
+            peer_ip=call.peer_ip if call else None,
+            user_agent=call.user_agent if call else None,
+            request_id=call.request_id if call else None,
         )
     )

@@ -34,7 +34,14 @@ VIEWS = {name: query for step in FILES.steps for name, query in defined_views(st
 PLACES: dict[str, list[str]] = tomllib.loads((ROOT / "migrations/placement.toml").read_text())
 PLACE = {table: place for place, tables in PLACES.items() for table in tables}
 
-SIDE = {"auth": "global", "repo": "cell", "chunk": "cell", "lock": "cell", "shared": "any"}
+SIDE = {
+    "admin": "any",
+    "auth": "global",
+    "repo": "cell",
+    "chunk": "cell",
+    "lock": "cell",
+    "shared": "any",
+}
 WRITES = {
     "global": {"global", "replicated", "both"},
     "cell": {"cell", "indexed", "both"},

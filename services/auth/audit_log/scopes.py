@@ -64,10 +64,8 @@ class AuditScopes:
     async def _of_organization(self, name: str, call: Call) -> AuditScope:
         validation.username("filter.organization", name)
         caller = call.caller
-        row = await self._database.fetchrow(
-            Q.membership, name.lower(), caller.user_id, caller.credential_id
-        )
-        if row is None or row["is_limited"]:
+        row = await self._database.fetchrow(Q.membership, name.lower(), caller.user_id)
+        if row is None or caller.reach is not None:
             raise not_found("organization", name)
         caller.require_scope("org:admin")
         if not row["is_admin"]:
