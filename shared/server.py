@@ -121,7 +121,13 @@ def _infrastructure(
 
 
 class ServiceServer:
-    """One service, listening."""
+    """One service, listening.
+
+    Attributes:
+        end_streams: ends the calls that go on for ever, when the server begins to stop.
+    """
+
+    end_streams: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -201,6 +207,8 @@ class ServiceServer:
         """Lets running calls and jobs finish for `drain_seconds`, then ends everything."""
         seconds = self._runtime.settings.drain_seconds
         self._health.drain()
+        if self.end_streams is not None:
+            self.end_streams()
         ends = [self._server.stop(seconds)]
         if self._worker is not None:
             ends.append(self._worker.stop(seconds))

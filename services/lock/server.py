@@ -52,7 +52,7 @@ async def build(runtime: Runtime) -> ServiceServer:
         LockAcquisition(mutex, BaseCommitCheck(Peer(peers, "repo"))),
         EventStream(signal),
     )
-    return ServiceServer(
+    server = ServiceServer(
         "lock",
         runtime,
         database,
@@ -66,3 +66,5 @@ async def build(runtime: Runtime) -> ServiceServer:
         ),
         peers=peers,
     )
+    server.end_streams = signal.stop
+    return server

@@ -51,19 +51,15 @@ async def build(runtime: Runtime) -> ServiceServer:
         database, databases, IdempotentWrites(database, key), key, settings
     )
     events = EventService(database, databases, key, EventStream(signal), cell=settings.cell)
+    commits = CommitService(databases, key, recipes, budget, signal)
+    usage = UsageService(database, databases, key, settings.cell)
     files = {
         "RepositoryService": (repository_service_pb2, repositories),
         "RefService": (ref_service_pb2, RefService(databases, key, signal)),
-        "CommitService": (
-            commit_service_pb2,
-            CommitService(databases, key, recipes, budget, signal),
-        ),
+        "CommitService": (commit_service_pb2, commits),
         "EventService": (event_service_pb2, events),
         "TreeService": (tree_service_pb2, TreeService(databases, key)),
-        "UsageService": (
-            usage_service_pb2,
-            UsageService(database, databases, key, settings.cell),
-        ),
+        "UsageService": (usage_service_pb2, usage),
     }
     servicers = [
         (file.DESCRIPTOR.services_by_name[name], servicer)
@@ -71,6 +67,8 @@ async def build(runtime: Runtime) -> ServiceServer:
     ]
     tasks = [FilterBackfill(databases).task(), ConsumerLag(databases).task(), *signal.tasks()]
     background = Background(tasks)
-    return ServiceServer(
+    server = ServiceServer(
         "repo", runtime, database, access, servicers, background=background, peers=peers
     )
+    server.end_streams = signal.stop
+    return server

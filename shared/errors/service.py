@@ -60,11 +60,11 @@ def manifest_corrupt(digest: str) -> DomainError:
     )
 
 
-def dependency_unavailable(dependency: str) -> DomainError:
-    """The database, the object store or another service does not answer."""
+def dependency_unavailable(dependency: str, message: str = "") -> DomainError:
+    """The database, the object store or another service does not answer, or this one stops."""
     return _passing(
         Reason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
-        f"{dependency} does not answer",
+        message or f"{dependency} does not answer",
         1.0,
         dependency=dependency,
     )

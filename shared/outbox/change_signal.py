@@ -10,6 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from uuid import UUID
 
 import structlog
@@ -33,6 +34,8 @@ class ChangeSignal:
 
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
+        # The server is about to stop: streams end, and their callers go on elsewhere.
+        self.is_stopping = False
         # By repository; under None those who wait for all.
         self._signals: dict[UUID | None, set[asyncio.Event]] = {}
         self._changed: set[UUID] = set()
@@ -47,6 +50,12 @@ class ChangeSignal:
             BackgroundTask("poll events", self.poll_events, POLL_SECONDS),
             BackgroundTask("announce events", self.send_hints, 0),
         ]
+
+    def stop(self) -> None:
+        """Ends the streams of this process."""
+        self.is_stopping = True
+        for signal in chain.from_iterable(self._signals.values()):
+            signal.set()
 
     def announce_change(self, repository_id: UUID) -> None:
         """Wakes those who wait for events of a repository, everywhere, after one has been committed."""

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from shared.db import sql
 from shared.db.pool import Database, Row
-from shared.errors import cursor_too_old
+from shared.errors import cursor_too_old, dependency_unavailable
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.stored_event import EventPosition, StoredEvent
 
@@ -97,11 +97,11 @@ class EventStream:
         """Yields events as they settle, and checkpoints: one at the beginning, others in a silence.
 
         A position of None means from now on. Raises CURSOR_TOO_OLD if events behind the position
-        are gone, or it is of another database.
+        are gone, or it is of another database, and DEPENDENCY_UNAVAILABLE when the server stops.
         """
         silent_since = float("-inf")
         with self._signal.watch_repository(scope.repository_id) as signal:
-            while True:
+            while not self._signal.is_stopping:
                 signal.clear()
                 window = await _read_window(database, scope, position)
                 for event in window.events:
@@ -119,6 +119,7 @@ class EventStream:
                         await asyncio.sleep(scope.pause_seconds)
                         checkpoint = silent_since + self._checkpoint_seconds
                         await _wait(signal, checkpoint - time.monotonic())
+        raise dependency_unavailable("server", "the server is stopping: go on from the last cursor")
 
 
 async def _read_window(

@@ -12,6 +12,9 @@ from shared.outbox.stored_event import StoredEvent
 from tests.integration.schema.rows import NOBODY, Connection, connected, until
 
 EMIT = "SELECT emit_event('push', $1, NULL, NULL, '{}')"
+# The consumers of the running services are done with all events.
+CONSUMED = """SELECT NOT EXISTS (
+    SELECT FROM events e JOIN event_cursors c ON (c.xid, c.id) < (e.xid, e.id))"""
 SETTLED = "SELECT (SELECT count(*) FROM settled_events) = (SELECT count(*) FROM events)"
 
 

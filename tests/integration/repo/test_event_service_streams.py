@@ -17,8 +17,9 @@ from shared.runtime.config import Settings
 from tests.integration.schema.rows import connected, until
 from tests.support.api import Api, refused, running_suite
 from tests.support.event_watcher import TELL, EventWatcher, cursor_now, tell, watch_events
+from tests.support.lock_watcher import watch_locks
 from tests.support.locks import Studio
-from tests.support.outbox import SETTLED
+from tests.support.outbox import CONSUMED
 
 
 async def read_silence(watcher: EventWatcher) -> None:
@@ -44,6 +45,26 @@ async def test_a_watch_goes_on_from_any_cursor(api: Api) -> None:
                 assert [await watcher.branch() for _ in names[at:]] == names[at:]
         async with watch_events(api, who, cursor=cursors[-1], **request) as watcher:
             await read_silence(watcher)
+
+
+async def test_a_server_that_stops_ends_streams_at_once(dsn: str, settings: Settings) -> None:
+    """It does not wait for them as for other calls."""
+    patient = settings.model_copy(update={"drain_seconds": 60.0})
+    async with running_suite(dsn, patient) as api:
+        studio = await Studio.open(api)
+        async with (
+            watch_events(api, studio.bob, repository=studio.repo.id) as one,
+            watch_events(api, studio.bob) as many,
+            watch_locks(studio, studio.bob) as locks,
+        ):
+            for watcher in (one, many, locks):
+                await watcher.next()
+            stopping = asyncio.create_task(api.suite.stop())
+            for watcher in (one, many, locks):
+                with refused(StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"):
+                    await watcher.next()
+            async with asyncio.timeout(20):
+                await stopping
 
 
 async def test_a_watch_goes_on_after_a_restart(dsn: str, settings: Settings) -> None:
@@ -151,7 +172,7 @@ async def test_a_cursor_that_is_too_old_is_refused(api: Api) -> None:
     await api.fetch("UPDATE events SET created_at = created_at - interval '31 days'")
     database = await Database.connect(api.dsn, service="test", size=1)
     async with connected(api.dsn) as connection:
-        await until(connection, SETTLED)
+        await until(connection, CONSUMED)
     assert [count async for count in purge_events().delete_batches(database)]
     await database.close()
     assert await api.value("SELECT count(*) FROM events") == 0
