@@ -9,6 +9,7 @@ from shared.errors.access import (
     not_found,
     permission_missing,
     scope_missing,
+    token_limited,
     unauthenticated,
     wrong_cell,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "storage_full",
     "stream_idle",
     "stream_order",
+    "token_limited",
     "unauthenticated",
     "undecodable_message",
     "upload_expired",

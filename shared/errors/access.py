@@ -32,6 +32,14 @@ def scope_missing(required: str) -> DomainError:
     )
 
 
+def token_limited() -> DomainError:
+    """The API token is limited to repositories, and the call is about its owner's account."""
+    return DomainError(
+        Reason.ERROR_REASON_TOKEN_LIMITED,
+        "this API token is limited to repositories: it may not act for its owner's account",
+    )
+
+
 def not_found(kind: str, name: str) -> DomainError:
     """The resource is absent, or the caller may not see it: the answer is the same."""
     return DomainError(

@@ -71,6 +71,8 @@ class Admission:
             self._require_repository(call.repository)
         elif call.access.caller is None:
             raise unauthenticated()
+        elif not policy.limited_tokens:
+            call.access.caller.require_unlimited()
 
     def _require_repository(self, repository: RepositoryAccess) -> None:
         """Raises WRONG_CELL, PERMISSION_MISSING or REPOSITORY_READ_ONLY."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
-from shared.errors import permission_missing, scope_missing, unauthenticated
+from shared.errors import permission_missing, scope_missing, token_limited, unauthenticated
 from shared.rpc.amounts import Amounts
 from shared.rpc.policy import SITE_ADMIN, Permission, expand
 from shared.rpc.slots import Slot
@@ -50,6 +50,11 @@ class Caller:
         """Raises SCOPE_MISSING unless the credential covers the scope."""
         if scope is not None and self.scopes is not None and scope not in self.scopes:
             raise scope_missing(scope)
+
+    def require_unlimited(self) -> None:
+        """Raises TOKEN_LIMITED if it is a token that reaches only some repositories."""
+        if self.reach is not None:
+            raise token_limited()
 
     def require_site_admin(self) -> None:
         """Raises SCOPE_MISSING unless it is a token that the operator made; no session is that much."""

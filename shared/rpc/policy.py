@@ -64,6 +64,7 @@ COMMON_REASONS = frozenset(
         ErrorReason.ERROR_REASON_UNAUTHENTICATED,
         ErrorReason.ERROR_REASON_PERMISSION_MISSING,
         ErrorReason.ERROR_REASON_SCOPE_MISSING,
+        ErrorReason.ERROR_REASON_TOKEN_LIMITED,
         ErrorReason.ERROR_REASON_NOT_FOUND,
         ErrorReason.ERROR_REASON_REPOSITORY_READ_ONLY,
         ErrorReason.ERROR_REASON_WRONG_CELL,
@@ -89,6 +90,7 @@ class Policy:
         permission: least right on the repository that the request names; NONE = it names none.
         repository_field: path of the field that names the repository, in the first message.
         repository_optional: a request may name none, and the handler judges what it is about.
+        limited_tokens: a token that is limited to repositories may call it without naming one.
         organization_field: path of the field that names an organisation instead.
         mutates: refused while that repository is read-only.
         quiet: machines call it all the time: logged at debug level, and the handler authenticates.
@@ -102,6 +104,7 @@ class Policy:
     permission: Permission = Permission.NONE
     repository_field: str = ""
     repository_optional: bool = False
+    limited_tokens: bool = False
     organization_field: str = ""
     mutates: bool = False
     quiet: bool = False
@@ -122,6 +125,7 @@ class Policy:
             permission=Permission(option.permission),
             repository_field=option.repository_field,
             repository_optional=option.repository_optional,
+            limited_tokens=option.limited_tokens,
             organization_field=option.organization_field,
             mutates=option.mutates,
             quiet=option.quiet,

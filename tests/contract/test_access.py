@@ -103,6 +103,15 @@ def test_the_common_reasons_are_listed() -> None:
     )
 
 
+@every_rpc
+def test_what_needs_no_credential_may_come_with_a_limited_token(rpc: Rpc) -> None:
+    access = rpc.access
+    if access.anonymous and not access.repository_field:
+        assert access.limited_tokens
+    if access.limited_tokens:
+        assert access.repository_optional or not access.repository_field
+
+
 def test_permissions_equal_the_proto() -> None:
     for permission in Permission:
         name = "UNSPECIFIED" if permission is Permission.NONE else permission.name

@@ -50,6 +50,7 @@ class AuditScopes:
                 call.caller.require_site_admin()
                 return AuditScope(shows_origin=True)
         call.caller.require_scope("user:read")
+        call.caller.require_unlimited()
         return AuditScope(actor_id=call.caller.user_id, shows_origin=True)
 
     async def _of_repository(self, name: str, call: Call) -> AuditScope:

@@ -36,13 +36,11 @@ class Parent:
     """The token that makes a token, which ends with it.
 
     Attributes:
-        repositories: the only ones that it reaches; None = all that its owner reaches.
         expires: when it ends; None = never.
         generation: how many tokens stand above it.
     """
 
     id: UUID
-    repositories: list[UUID] | None
     expires: datetime | None
     generation: int
 
@@ -91,7 +89,7 @@ class TokenService:
     ) -> pb.CreateTokenResponse:
         """Creates a token that can do no more than the calling credential."""
         grant = TokenGrant.parse(request, call.caller, await self._parent(call.caller))
-        repositories = await self._repositories(list(request.repositories), grant.parent, call)
+        repositories = await self._repositories(list(request.repositories), call)
 
         async def create(connection: Connection) -> pb.CreateTokenResponse:
             return await _create_token(connection, call, grant, repositories)
@@ -116,6 +114,7 @@ class TokenService:
         token_id = validation.uuid("token_id", request.token_id)
         if token_id != call.caller.credential_id:
             call.caller.require_scope("user:write")
+            call.caller.require_unlimited()
 
         async def revoke(connection: Connection) -> None:
             row = await connection.fetchrow(Q.revoke_token, token_id, call.caller.user_id)
@@ -136,20 +135,11 @@ class TokenService:
         row = await self._database.fetchrow(Q.parent, caller.credential_id)
         if row is None:
             raise unauthenticated()
-        return Parent(
-            caller.credential_id, row["repository_ids"], row["expires_at"], row["generation"]
-        )
+        return Parent(caller.credential_id, row["expires_at"], row["generation"])
 
-    async def _repositories(
-        self, names: list[str], parent: Parent | None, call: Call
-    ) -> list[UUID] | None:
-        """Returns the ids of the repositories that a token is limited to; None = not limited.
-
-        A token that is made with a limited token reaches no other repositories, and by default the same.
-        """
+    async def _repositories(self, names: list[str], call: Call) -> list[UUID] | None:
+        """Returns the ids of the repositories that a token is limited to; None = not limited."""
         validation.count("repositories", names, MAX_REPOSITORIES, least=0)
-        if not names and parent is not None:
-            return parent.repositories
         ids = set()
         for name in names:
             found = await self._access.resolve(call.token, name, 0)

@@ -24,5 +24,5 @@ WHERE t.id = was.id
 RETURNING t.name, was.revoked_at IS NULL AS ended_now;
 
 -- name: parent
--- What limits the tokens that a token makes. NULL in repository_ids = all that its owner reaches.
-SELECT repository_ids, expires_at, generation FROM api_tokens WHERE id = $1;
+-- What limits the tokens that a token makes.
+SELECT expires_at, generation FROM api_tokens WHERE id = $1;

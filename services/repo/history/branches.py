@@ -87,7 +87,7 @@ async def create_branch(connection: Connection, call: Call, name: str, head: str
         return created
     row = await connection.fetchrow(Q.lock_branches, repository_id, [name])
     if row is None:
-        raise head_moved(name, "", "unknown")
+        raise head_moved(name, "", "")
     if row["head_commit"] != head:
         raise name_taken("branch", name)
     return row

@@ -46,7 +46,7 @@ class UsageService:
         days = Days.parse(request.first_day, request.last_day)
         subject = await self._find_subject(request.organization, call)
         database = self._find_database(subject)
-        async for part in export_usage(database, subject, days, call.caller.reach):
+        async for part in export_usage(database, subject, days):
             yield pb.ExportUsageResponse(csv=part)
 
     async def ListBillingSnapshots(

@@ -35,13 +35,8 @@ HEADINGS = (
 _LOWEST = UUID(int=0)
 
 
-async def export_usage(
-    database: Database, subject: Subject, days: Days, reach: frozenset[UUID] | None
-) -> AsyncIterator[bytes]:
-    """Yields the file in parts of whole lines: the headings, the subject's days, those of what it owns.
-
-    `reach`: the only repositories that are shown; None = all.
-    """
+async def export_usage(database: Database, subject: Subject, days: Days) -> AsyncIterator[bytes]:
+    """Yields the file in parts of whole lines: the headings, the subject's days, those of what it owns."""
     own = await database.fetch(
         *Q.bind.days_of_entity(
             entity_type=subject.type,
@@ -64,7 +59,6 @@ async def export_usage(
                 first=days.first,
                 last=days.last,
                 after=after,
-                reach=reach,
                 count=REPOSITORIES_PER_PAGE,
             )
         )

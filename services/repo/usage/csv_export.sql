@@ -11,8 +11,7 @@ ORDER BY metric_date;
 
 -- name: days_of_owned
 -- The usage of up to :count repositories of an owner, with ids after :after, by repository and day, in the columns of
--- the CSV file. A repository without usage has one row, without a day. :reach holds the only ones that are shown;
--- NULL = all.
+-- the CSV file. A repository without usage has one row, without a day.
 SELECT u.metric_date AS day, u.entity_type, r.id, :owner::TEXT || '/' || r.name AS name,
        u.api_requests, u.received_bytes, u.sent_bytes, u.push_count, u.pull_count, u.unique_contributors,
        CASE WHEN u.measured_at IS NOT NULL THEN u.logical_bytes END,
@@ -20,7 +19,6 @@ SELECT u.metric_date AS day, u.entity_type, r.id, :owner::TEXT || '/' || r.name 
        CASE WHEN u.measured_at IS NOT NULL THEN u.apportioned_bytes END
 FROM (SELECT id, name FROM repositories
       WHERE owner_type = :owner_type AND owner_id = :owner_id AND deleted_at IS NULL AND id > :after
-        AND (:reach::UUID[] IS NULL OR id = ANY (:reach))
       ORDER BY id LIMIT :count) r
 LEFT JOIN usage_metrics u
     ON u.entity_type = 'repository' AND u.entity_id = r.id AND u.metric_date BETWEEN :first AND :last

@@ -103,22 +103,12 @@ async def test_tokens_are_held_to_the_rules(
 
 async def test_a_token_mints_no_broader_token(api: Api) -> None:
     ada = await api.account()
-    one, two = await api.repository(ada), await api.repository(ada)
-    narrow = await api.api_token(ada, "user:write", "repo:read", repositories=[uuid.UUID(one.id)])
+    narrow = await api.api_token(ada, "user:write", "repo:read")
     with refused(StatusCode.PERMISSION_DENIED, "SCOPE_MISSING") as refusal:
         await api.tokens.CreateToken(
             CreateTokenRequest(name="x", scopes=["repo:write"]), metadata=narrow.auth
         )
     assert refusal.metadata == {"required": "repo:write"}
-    with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
-        await api.tokens.CreateToken(
-            CreateTokenRequest(name="x", scopes=["repo:read"], repositories=[two.id]),
-            metadata=narrow.auth,
-        )
-    made = await api.tokens.CreateToken(
-        CreateTokenRequest(name="x", scopes=["repo:read"]), metadata=narrow.auth
-    )
-    assert list(made.token.repository_ids) == [one.id]
 
 
 async def test_another_users_token_is_not_found(api: Api) -> None:

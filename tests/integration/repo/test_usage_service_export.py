@@ -59,12 +59,14 @@ async def test_csv_of_an_organization(
     assert lines[2:] == expected
 
 
-async def test_a_limited_token_gets_its_repositories(api: Api, ada: Account) -> None:
-    ids = [UUID((await api.repository(ada, name)).id) for name in ("film", "short")]
-    for repository_id in ids:
-        await add_usage(api, "repository", repository_id, FIRST, 2)
-    token = await api.api_token(ada, "user:read", repositories=ids[:1])
-    assert [line[3] for line in await export(api, token)] == ["name", "ada/film"]
+async def test_a_limited_token_gets_its_repository(api: Api, ada: Account) -> None:
+    repository_id = UUID((await api.repository(ada, "film")).id)
+    await add_usage(api, "repository", repository_id, FIRST, 2)
+    token = await api.api_token(ada, "user:read", "repo:read", repositories=[repository_id])
+    lines = await export(api, token, repository="ada/film")
+    assert [line[3] for line in lines] == ["name", "ada/film"]
+    with refused(StatusCode.PERMISSION_DENIED, "TOKEN_LIMITED"):
+        await export(api, token)
 
 
 async def test_csv_of_an_account_and_of_a_repository(api: Api, ada: Account) -> None:

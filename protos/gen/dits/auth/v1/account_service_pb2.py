@@ -26,7 +26,7 @@ from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"dits/auth/v1/account_service.proto\x12\x0c\x64its.auth.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\x12\x0c\n\x04name\x18\x05 \x01(\t\x12(\n\x06status\x18\x06 \x01(\x0e\x32\x18.dits.auth.v1.UserStatus\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x0fRegisterRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x10\n\x08password\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\"4\n\x10RegisterResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.dits.auth.v1.User\"\x0e\n\x0cGetMeRequest\"1\n\rGetMeResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.dits.auth.v1.User*\x82\x01\n\nUserStatus\x12\x1b\n\x17USER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12USER_STATUS_ACTIVE\x10\x01\x12$\n USER_STATUS_PENDING_VERIFICATION\x10\x02\x12\x19\n\x15USER_STATUS_SUSPENDED\x10\x03\x32\xbb\x01\n\x0e\x41\x63\x63ountService\x12V\n\x08Register\x12\x1d.dits.auth.v1.RegisterRequest\x1a\x1e.dits.auth.v1.RegisterResponse\"\x0b\xa2\xbb\x18\x07\x30\x01J\x03\x32[\x04\x12Q\n\x05GetMe\x12\x1a.dits.auth.v1.GetMeRequest\x1a\x1b.dits.auth.v1.GetMeResponse\"\x0f\xa2\xbb\x18\x0b\n\tuser:readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"dits/auth/v1/account_service.proto\x12\x0c\x64its.auth.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\x12\x0c\n\x04name\x18\x05 \x01(\t\x12(\n\x06status\x18\x06 \x01(\x0e\x32\x18.dits.auth.v1.UserStatus\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x0fRegisterRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x10\n\x08password\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\"4\n\x10RegisterResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.dits.auth.v1.User\"\x0e\n\x0cGetMeRequest\"1\n\rGetMeResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.dits.auth.v1.User*\x82\x01\n\nUserStatus\x12\x1b\n\x17USER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12USER_STATUS_ACTIVE\x10\x01\x12$\n USER_STATUS_PENDING_VERIFICATION\x10\x02\x12\x19\n\x15USER_STATUS_SUSPENDED\x10\x03\x32\xbf\x01\n\x0e\x41\x63\x63ountService\x12X\n\x08Register\x12\x1d.dits.auth.v1.RegisterRequest\x1a\x1e.dits.auth.v1.RegisterResponse\"\r\xa2\xbb\x18\t0\x01J\x03\x32[\x04`\x01\x12S\n\x05GetMe\x12\x1a.dits.auth.v1.GetMeRequest\x1a\x1b.dits.auth.v1.GetMeResponse\"\x11\xa2\xbb\x18\r\n\tuser:read`\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.auth.v1.account_servic
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['Register']._loaded_options = None
-  _globals['_ACCOUNTSERVICE'].methods_by_name['Register']._serialized_options = b'\242\273\030\0070\001J\0032[\004'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['Register']._serialized_options = b'\242\273\030\t0\001J\0032[\004`\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['GetMe']._loaded_options = None
-  _globals['_ACCOUNTSERVICE'].methods_by_name['GetMe']._serialized_options = b'\242\273\030\013\n\tuser:read'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['GetMe']._serialized_options = b'\242\273\030\r\n\tuser:read`\001'
   _globals['_USERSTATUS']._serialized_start=523
   _globals['_USERSTATUS']._serialized_end=653
   _globals['_USER']._serialized_start=115
@@ -50,5 +50,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMERESPONSE']._serialized_start=471
   _globals['_GETMERESPONSE']._serialized_end=520
   _globals['_ACCOUNTSERVICE']._serialized_start=656
-  _globals['_ACCOUNTSERVICE']._serialized_end=843
+  _globals['_ACCOUNTSERVICE']._serialized_end=847
 # @@protoc_insertion_point(module_scope)

@@ -58,9 +58,9 @@ class TokenServiceServicer:
 
     def CreateToken(self, request, context):
         """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
-        gets SCOPE_MISSING for a scope that it does not have itself. A token that is limited to repositories creates
-        tokens with the same limit or a narrower one. A token that a token creates ends with it, when the creator
-        expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a token.
+        gets SCOPE_MISSING for a scope that it does not have itself. A token that a token creates ends with it, when the
+        creator expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a
+        token.
 
         Errors:
         - REQUEST_ID_REUSED: the request_id was used before with another body.
@@ -81,8 +81,9 @@ class TokenServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RevokeToken(self, request, context):
-        """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another token than itself, an API token needs
-        `user:write`. Revoking a revoked token succeeds.
+        """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another
+        token than itself, an API token needs `user:write` and must not be limited to repositories. Revoking a revoked token
+        succeeds.
 
         Errors: none beyond the common ones.
         """

@@ -35,9 +35,9 @@ class TokenServiceStub:
     def __new__(cls, channel: _aio.Channel) -> TokenServiceAsyncStub: ...
     CreateToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.CreateTokenRequest, _token_service_pb2.CreateTokenResponse]
     """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
-    gets SCOPE_MISSING for a scope that it does not have itself. A token that is limited to repositories creates
-    tokens with the same limit or a narrower one. A token that a token creates ends with it, when the creator
-    expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a token.
+    gets SCOPE_MISSING for a scope that it does not have itself. A token that a token creates ends with it, when the
+    creator expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a
+    token.
 
     Errors:
     - REQUEST_ID_REUSED: the request_id was used before with another body.
@@ -50,8 +50,9 @@ class TokenServiceStub:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]
-    """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another token than itself, an API token needs
-    `user:write`. Revoking a revoked token succeeds.
+    """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another
+    token than itself, an API token needs `user:write` and must not be limited to repositories. Revoking a revoked token
+    succeeds.
 
     Errors: none beyond the common ones.
     """
@@ -63,9 +64,9 @@ class TokenServiceAsyncStub(TokenServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.CreateTokenRequest, _token_service_pb2.CreateTokenResponse]  # type: ignore[assignment]
     """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
-    gets SCOPE_MISSING for a scope that it does not have itself. A token that is limited to repositories creates
-    tokens with the same limit or a narrower one. A token that a token creates ends with it, when the creator
-    expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a token.
+    gets SCOPE_MISSING for a scope that it does not have itself. A token that a token creates ends with it, when the
+    creator expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a
+    token.
 
     Errors:
     - REQUEST_ID_REUSED: the request_id was used before with another body.
@@ -78,8 +79,9 @@ class TokenServiceAsyncStub(TokenServiceStub):
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     RevokeToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]  # type: ignore[assignment]
-    """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another token than itself, an API token needs
-    `user:write`. Revoking a revoked token succeeds.
+    """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another
+    token than itself, an API token needs `user:write` and must not be limited to repositories. Revoking a revoked token
+    succeeds.
 
     Errors: none beyond the common ones.
     """
@@ -94,9 +96,9 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.CreateTokenResponse, _abc.Awaitable[_token_service_pb2.CreateTokenResponse]]:
         """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
-        gets SCOPE_MISSING for a scope that it does not have itself. A token that is limited to repositories creates
-        tokens with the same limit or a narrower one. A token that a token creates ends with it, when the creator
-        expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a token.
+        gets SCOPE_MISSING for a scope that it does not have itself. A token that a token creates ends with it, when the
+        creator expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a
+        token.
 
         Errors:
         - REQUEST_ID_REUSED: the request_id was used before with another body.
@@ -121,8 +123,9 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_service_pb2.RevokeTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.RevokeTokenResponse, _abc.Awaitable[_token_service_pb2.RevokeTokenResponse]]:
-        """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another token than itself, an API token needs
-        `user:write`. Revoking a revoked token succeeds.
+        """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another
+        token than itself, an API token needs `user:write` and must not be limited to repositories. Revoking a revoked token
+        succeeds.
 
         Errors: none beyond the common ones.
         """

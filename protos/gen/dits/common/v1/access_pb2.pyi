@@ -66,6 +66,7 @@ class Access(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     COUNTS_AS_FIELD_NUMBER: _builtins.int
     REPOSITORY_OPTIONAL_FIELD_NUMBER: _builtins.int
+    LIMITED_TOKENS_FIELD_NUMBER: _builtins.int
     scope: _builtins.str
     """Scope that an API token needs. Empty = none, or the RPC's comment says when which. Sessions are not limited by
     scopes.
@@ -94,12 +95,17 @@ class Access(_message.Message):
     """True if a request may name no repository. It then needs a credential, and `permission` and `mutates` do not apply:
     the RPC's comment says what it is about.
     """
+    limited_tokens: _builtins.bool
+    """True if an API token that is limited to repositories may call the RPC without naming one: the answer is then about
+    these repositories, the token or its owner's name. Without it, such a token gets TOKEN_LIMITED unless the request
+    names a repository.
+    """
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_error_reason_pb2.ErrorReason.ValueType]:
         """Reasons that the RPC may fail with, besides those common to all RPCs: INVALID_FIELD, UNDECODABLE_MESSAGE,
-        BATCH_TOO_LARGE, UNAUTHENTICATED, PERMISSION_MISSING, SCOPE_MISSING, NOT_FOUND, REPOSITORY_READ_ONLY, WRONG_CELL,
-        CONTENTION, STREAM_ORDER, STREAM_IDLE, SERVER_BUSY, STORAGE_FULL, MANIFEST_CORRUPT, DEPENDENCY_UNAVAILABLE and
-        INTERNAL.
+        BATCH_TOO_LARGE, UNAUTHENTICATED, PERMISSION_MISSING, SCOPE_MISSING, TOKEN_LIMITED, NOT_FOUND, REPOSITORY_READ_ONLY,
+        WRONG_CELL, CONTENTION, STREAM_ORDER, STREAM_IDLE, SERVER_BUSY, STORAGE_FULL, MANIFEST_CORRUPT,
+        DEPENDENCY_UNAVAILABLE and INTERNAL.
         """
 
     def __init__(
@@ -116,10 +122,11 @@ class Access(_message.Message):
         reasons: _abc.Iterable[_error_reason_pb2.ErrorReason.ValueType] | None = ...,
         counts_as: Global___Counting.ValueType = ...,
         repository_optional: _builtins.bool = ...,
+        limited_tokens: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "counts_as", b"counts_as", "large_messages", b"large_messages", "mutates", b"mutates", "organization_field", b"organization_field", "permission", b"permission", "quiet", b"quiet", "reasons", b"reasons", "repository_field", b"repository_field", "repository_optional", b"repository_optional", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "counts_as", b"counts_as", "large_messages", b"large_messages", "limited_tokens", b"limited_tokens", "mutates", b"mutates", "organization_field", b"organization_field", "permission", b"permission", "quiet", b"quiet", "reasons", b"reasons", "repository_field", b"repository_field", "repository_optional", b"repository_optional", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -68,6 +68,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED. The API token lacks the scope `required`.
     Metadata: required.
     """
+    ERROR_REASON_TOKEN_LIMITED: _ErrorReason.ValueType  # 32
+    """PERMISSION_DENIED. The API token is limited to repositories, and the call is about its owner's account or creates
+    what no such limit knows. A session, or a token without that limit, may make it.
+    Metadata: none.
+    """
     ERROR_REASON_NOT_FOUND: _ErrorReason.ValueType  # 40
     """NOT_FOUND. Absent, or not visible to the caller: the answer is the same. A ResourceInfo detail names it.
     Metadata: none.
@@ -78,7 +83,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_HEAD_MOVED: _ErrorReason.ValueType  # 60
     """ABORTED. A compare-and-swap lost: the branch is not at `expected` but at `current`. Both are hashes; empty = the
-    branch does not exist. `current` is `unknown` if the branch was created at the same moment.
+    branch does not exist. Both are empty if it was created and deleted at the same moment.
     Metadata: branch, expected, current.
     """
     ERROR_REASON_UPLOAD_EXPIRED: _ErrorReason.ValueType  # 61
@@ -176,8 +181,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: none.
     """
     ERROR_REASON_CURSOR_TOO_OLD: _ErrorReason.ValueType  # 101
-    """OUT_OF_RANGE. The server no longer keeps the events that followed the cursor. Read the present state, then watch
-    without a cursor.
+    """OUT_OF_RANGE. The server no longer keeps the events or notifications that followed the cursor, or the cursor is of
+    another database. Read the present state, then watch without a cursor.
     Metadata: none.
     """
     ERROR_REASON_CHUNK_CORRUPT: _ErrorReason.ValueType  # 110
@@ -244,6 +249,11 @@ ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 31
 """PERMISSION_DENIED. The API token lacks the scope `required`.
 Metadata: required.
 """
+ERROR_REASON_TOKEN_LIMITED: ErrorReason.ValueType  # 32
+"""PERMISSION_DENIED. The API token is limited to repositories, and the call is about its owner's account or creates
+what no such limit knows. A session, or a token without that limit, may make it.
+Metadata: none.
+"""
 ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 40
 """NOT_FOUND. Absent, or not visible to the caller: the answer is the same. A ResourceInfo detail names it.
 Metadata: none.
@@ -254,7 +264,7 @@ Metadata: none.
 """
 ERROR_REASON_HEAD_MOVED: ErrorReason.ValueType  # 60
 """ABORTED. A compare-and-swap lost: the branch is not at `expected` but at `current`. Both are hashes; empty = the
-branch does not exist. `current` is `unknown` if the branch was created at the same moment.
+branch does not exist. Both are empty if it was created and deleted at the same moment.
 Metadata: branch, expected, current.
 """
 ERROR_REASON_UPLOAD_EXPIRED: ErrorReason.ValueType  # 61
@@ -352,8 +362,8 @@ ERROR_REASON_RANGE_BEYOND_END: ErrorReason.ValueType  # 100
 Metadata: none.
 """
 ERROR_REASON_CURSOR_TOO_OLD: ErrorReason.ValueType  # 101
-"""OUT_OF_RANGE. The server no longer keeps the events that followed the cursor. Read the present state, then watch
-without a cursor.
+"""OUT_OF_RANGE. The server no longer keeps the events or notifications that followed the cursor, or the cursor is of
+another database. Read the present state, then watch without a cursor.
 Metadata: none.
 """
 ERROR_REASON_CHUNK_CORRUPT: ErrorReason.ValueType  # 110

@@ -27,7 +27,7 @@ from dits.common.v1 import event_pb2 as dits_dot_common_dot_v1_dot_event__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dits/repo/v1/event_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1a\x64its/common/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"S\n\x0cWatchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x10\n\x08patterns\x18\x03 \x03(\t\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"v\n\rWatchResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.dits.common.v1.Event\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2x\n\x0c\x45ventService\x12h\n\x05Watch\x12\x1a.dits.repo.v1.WatchRequest\x1a\x1b.dits.repo.v1.WatchResponse\"$\xa2\xbb\x18 \n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x65X\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dits/repo/v1/event_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1a\x64its/common/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"S\n\x0cWatchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x10\n\x08patterns\x18\x03 \x03(\t\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"v\n\rWatchResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.dits.common.v1.Event\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2z\n\x0c\x45ventService\x12j\n\x05Watch\x12\x1a.dits.repo.v1.WatchRequest\x1a\x1b.dits.repo.v1.WatchResponse\"&\xa2\xbb\x18\"\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x65X\x01`\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.repo.v1.event_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENTSERVICE'].methods_by_name['Watch']._loaded_options = None
-  _globals['_EVENTSERVICE'].methods_by_name['Watch']._serialized_options = b'\242\273\030 \n\trepo:read\020\001\032\nrepository0\001J\001eX\001'
+  _globals['_EVENTSERVICE'].methods_by_name['Watch']._serialized_options = b'\242\273\030\"\n\trepo:read\020\001\032\nrepository0\001J\001eX\001`\001'
   _globals['_WATCHREQUEST']._serialized_start=140
   _globals['_WATCHREQUEST']._serialized_end=223
   _globals['_WATCHRESPONSE']._serialized_start=225
   _globals['_WATCHRESPONSE']._serialized_end=343
   _globals['_EVENTSERVICE']._serialized_start=345
-  _globals['_EVENTSERVICE']._serialized_end=465
+  _globals['_EVENTSERVICE']._serialized_end=467
 # @@protoc_insertion_point(module_scope)

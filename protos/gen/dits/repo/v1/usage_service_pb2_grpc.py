@@ -88,9 +88,8 @@ class UsageServiceServicer:
         says.
 
         After a line of headings come the lines of the repository, organisation or account, by day, and then those of the
-        repositories that the organisation or account owns, by repository and day; an API token that is limited to
-        repositories gets only those of them. Days whose storage was not measured
-        have nothing in the columns of the storage.
+        repositories that the organisation or account owns, by repository and day. Days whose storage was not
+        measured have nothing in the columns of the storage.
 
         Errors: none beyond the common ones.
         """
