@@ -72,8 +72,6 @@ class Known:
         """Adds what a response hands out to be sent back."""
         for each, value in message.ListFields():
             values = value if each.is_repeated else [value]
-            if each.message_type is not None and each.message_type.GetOptions().map_entry:
-                continue  # of a Struct: free details, nothing that is sent back
             if each.message_type is not None:
                 if each.message_type.GetOptions().map_entry:
                     continue
