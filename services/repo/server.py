@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dits.common.v1.job_pb2 import JobType
 from dits.repo.v1 import (
     commit_service_pb2,
     event_service_pb2,
@@ -12,6 +13,8 @@ from dits.repo.v1 import (
 )
 
 from services.repo.background.filter_backfill import FilterBackfill
+from services.repo.background.usage_measurement import SCHEDULE as MEASURE_USAGE
+from services.repo.background.usage_measurement import UsageMeasurement
 from services.repo.push.recipes import RecipeReader
 from services.repo.rpc.commit_service import CommitService
 from services.repo.rpc.event_service import EventService
@@ -27,6 +30,7 @@ from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.peers import Peer, Peers
+from shared.runtime.config import Settings
 from shared.server import Background, Runtime, ServiceServer
 
 NEEDS = ("auth", "chunk")
@@ -65,10 +69,17 @@ async def build(runtime: Runtime) -> ServiceServer:
         (file.DESCRIPTOR.services_by_name[name], servicer)
         for name, (file, servicer) in files.items()
     ]
-    tasks = [FilterBackfill(databases).task(), ConsumerLag(databases).task(), *signal.tasks()]
-    background = Background(tasks)
+    background = _make_background(settings, databases, signal)
     server = ServiceServer(
         "repo", runtime, database, access, servicers, background=background, peers=peers
     )
     server.end_streams = signal.stop
     return server
+
+
+def _make_background(settings: Settings, databases: Databases, signal: ChangeSignal) -> Background:
+    return Background(
+        [FilterBackfill(databases).task(), ConsumerLag(databases).task(), *signal.tasks()],
+        jobs={JobType.JOB_TYPE_MEASURE_USAGE: UsageMeasurement(settings.cell).handle},
+        schedules=[MEASURE_USAGE],
+    )

@@ -87,6 +87,9 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
     JobType.JOB_TYPE_PURGE_EVENTS: JobSpec(SHARED_QUEUE, pb.PurgeEventsPayload),
     JobType.JOB_TYPE_PURGE_REQUEST_IDS: JobSpec(SHARED_QUEUE, pb.PurgeRequestIdsPayload),
     JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES: JobSpec("auth", pb.PurgeLoginThrottlesPayload),
+    JobType.JOB_TYPE_MEASURE_USAGE: JobSpec(
+        "repo", pb.MeasureUsagePayload, longest=timedelta(hours=6)
+    ),
 }
 
 # The names under which the database knows them: `purge_events`. Also the field of Job.payload.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import date, timedelta
 from functools import partial
 from uuid import UUID
@@ -23,7 +23,7 @@ WRITER_DAYS = 31
 _LOWEST = UUID(int=0)
 
 
-async def measure_usage(database: Database, cell: int) -> AsyncIterator[int]:
+async def measure_usage(database: Database, cell: int) -> AsyncGenerator[int, None]:
     """Measures all days up to yesterday that are missing, and yields how many rows were made, by batches.
 
     A missed day has the storage of the moment when it is made up for. May be repeated, also at once.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from dits.common.v1.job_pb2 import MeasureUsagePayload
 from dits.repo.v1.repository_service_pb2 import CreateRepositoryRequest, RepositorySettings
 
 from services.repo.usage import measurement
 from services.repo.usage.measurement import MISSED_DAYS, measure_usage
 from shared.db.pool import Database
 from tests.support.api import Account, Api
+from tests.support.jobs import put, wait_for
 from tests.support.trees import save
 from tests.support.usage import add_organization, add_usage
 
@@ -149,3 +152,14 @@ async def test_writers_are_forgotten(api: Api, database: Database) -> None:
     )
     await measure(database)
     assert await api.value("SELECT count(*) FROM usage_writers WHERE batch = -1") == 4
+
+
+async def test_a_job_does_it(api: Api, database: Database) -> None:
+    ada = await api.account()
+    for name in ("a", "b"):
+        await make_repository(api, ada, name)
+    await api.fetch(AGE, 2)
+    job_id = await put(database, MeasureUsagePayload())
+    job = await wait_for(database, job_id, "completed")
+    assert json.loads(job["result"])["done"] == str(2 * (2 + 1))
+    assert len(await read_yesterday(api)) == 3

@@ -32,6 +32,8 @@ class _JobTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobType.Value
     """Deletes the results of calls that were kept for 24 hours under their `request_id`."""
     JOB_TYPE_PURGE_LOGIN_THROTTLES: _JobType.ValueType  # 20
     """Deletes counts of login attempts that no longer say anything."""
+    JOB_TYPE_MEASURE_USAGE: _JobType.ValueType  # 40
+    """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
 
 class JobType(_JobType, metaclass=_JobTypeEnumTypeWrapper):
     """Type of a job. `Job.payload` has a field of the same name without `JOB_TYPE_`, in lower case."""
@@ -44,6 +46,8 @@ JOB_TYPE_PURGE_REQUEST_IDS: JobType.ValueType  # 2
 """Deletes the results of calls that were kept for 24 hours under their `request_id`."""
 JOB_TYPE_PURGE_LOGIN_THROTTLES: JobType.ValueType  # 20
 """Deletes counts of login attempts that no longer say anything."""
+JOB_TYPE_MEASURE_USAGE: JobType.ValueType  # 40
+"""Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
 Global___JobType: _TypeAlias = JobType  # noqa: Y015
 
 class _JobStatus:
@@ -107,6 +111,7 @@ class Job(_message.Message):
     PURGE_EVENTS_FIELD_NUMBER: _builtins.int
     PURGE_REQUEST_IDS_FIELD_NUMBER: _builtins.int
     PURGE_LOGIN_THROTTLES_FIELD_NUMBER: _builtins.int
+    MEASURE_USAGE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID of the job."""
     type: Global___JobType.ValueType
@@ -161,6 +166,10 @@ class Job(_message.Message):
     def purge_login_throttles(self) -> Global___PurgeLoginThrottlesPayload:
         """Of JOB_TYPE_PURGE_LOGIN_THROTTLES."""
 
+    @_builtins.property
+    def measure_usage(self) -> Global___MeasureUsagePayload:
+        """Of JOB_TYPE_MEASURE_USAGE."""
+
     def __init__(
         self,
         *,
@@ -183,12 +192,13 @@ class Job(_message.Message):
         purge_events: Global___PurgeEventsPayload | None = ...,
         purge_request_ids: Global___PurgeRequestIdsPayload | None = ...,
         purge_login_throttles: Global___PurgeLoginThrottlesPayload | None = ...,
+        measure_usage: Global___MeasureUsagePayload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "payload", b"payload", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_request_ids", b"purge_request_ids", "schedule_time", b"schedule_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "measure_usage", b"measure_usage", "payload", b"payload", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_request_ids", b"purge_request_ids", "schedule_time", b"schedule_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "max_attempts", b"max_attempts", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_request_ids", b"purge_request_ids", "queue", b"queue", "repository_id", b"repository_id", "requester_id", b"requester_id", "schedule_time", b"schedule_time", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_request_ids", b"purge_request_ids", "queue", b"queue", "repository_id", b"repository_id", "requester_id", b"requester_id", "schedule_time", b"schedule_time", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_login_throttles"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_login_throttles", "measure_usage"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -274,3 +284,20 @@ class PurgeLoginThrottlesPayload(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PurgeLoginThrottlesPayload: _TypeAlias = PurgeLoginThrottlesPayload  # noqa: Y015
+
+@_typing.final
+class MeasureUsagePayload(_message.Message):
+    """Of JOB_TYPE_MEASURE_USAGE: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureUsagePayload: _TypeAlias = MeasureUsagePayload  # noqa: Y015
