@@ -4,7 +4,8 @@
 
 For the other state of the code, if there is one, and for this one, one after the other: a folder of so many
 files is pushed, then version after version of it with some of them changed, and the last one is read.
-Times are medians of calls by the clock; what is stored is what the database holds for the folder.
+Times are medians of calls by the clock, and means of the processor time of the server's process, PostgreSQL
+apart; what is stored is what the database holds for the folder.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.callers import User, commit_of, push_requests, tree_of, upload_chunks
+from benchmarks.callers import Usage, User, commit_of, push_requests, tree_of, upload_chunks
 from benchmarks.server import running
 from shared.postgres.embedded import EmbeddedPostgres
 
@@ -47,6 +48,7 @@ class Folder:
     Attributes:
         changes: files that each version changes.
         seconds: of the calls, by what they do.
+        processor: seconds of processor time of the same calls.
     """
 
     user: User
@@ -56,6 +58,7 @@ class Folder:
     head: bytes = b""
     version: int = 0
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    processor: dict[str, list[float]] = field(default_factory=dict)
 
     def push_version(self) -> None:
         """Uploads what is new in the next version and pushes it."""
@@ -104,8 +107,19 @@ class Folder:
 
     def _measure(self, what: str, call: Callable[[], object]) -> None:
         begun = time.perf_counter()
-        call()
+        with Usage(self.user.server.pid).measured() as usage:
+            call()
         self.seconds.setdefault(what, []).append(time.perf_counter() - begun)
+        self.processor.setdefault(what, []).append(usage.seconds)
+
+    def list_times(self) -> list[str]:
+        """Returns milliseconds by the clock and of the processor, for each thing that was done."""
+        return [
+            f"{1000 * statistics.median(seconds):.0f} / {1000 * statistics.mean(processor):.0f}"
+            for seconds, processor in zip(
+                self.seconds.values(), self.processor.values(), strict=True
+            )
+        ]
 
 
 def main() -> None:
@@ -118,7 +132,7 @@ def main() -> None:
     arguments = parser.parse_args()
     table = Table("state", "changed", "first KB", "KB a version", "most KB", "all KB")
     for what in ("first push", "push", "GetEntry", "ListDirectory", "StreamTree"):
-        table.add_column(f"{what}, ms")
+        table.add_column(f"{what}, ms / CPU")
     states = [arguments.checkout, None] if arguments.checkout else [None]
     for state in states:
         for changes in map(int, arguments.changes.split(",")):
@@ -139,8 +153,7 @@ def _measure_state(state: Path | None, files: int, versions: int, changes: int) 
         with EmbeddedPostgres(data / "postgres") as postgres:
             first, *sizes = asyncio.run(_fetch_sizes(postgres.dsn, files, folder.user.repository))
     stored = [first, statistics.mean(sizes), max(sizes), first + sum(sizes)]
-    times = [1000 * statistics.median(seconds) for seconds in folder.seconds.values()]
-    return [f"{size / 1000:,.1f}" for size in stored] + [f"{ms:.0f}" for ms in times]
+    return [f"{size / 1000:,.1f}" for size in stored] + folder.list_times()
 
 
 async def _fetch_sizes(dsn: str, files: int, repository: str) -> list[int]:
