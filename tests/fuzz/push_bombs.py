@@ -18,6 +18,7 @@ from dits.repo.v1.manifest_pb2 import (
     Signer,
     Symlink,
 )
+from dits.repo.v1.tree_service_pb2 import StreamTreeRequest
 
 from shared.formats.commits import commit_hash
 from tests.fuzz.bombs import bomb, encode_varint, send
@@ -202,3 +203,23 @@ async def moves_of_101_branches(target: Target) -> str:
 async def very_many_messages(target: Target) -> str:
     each = pb.PushRequest(manifests=pb.PushManifests(manifests=[manifest(link("m"))[1]]))
     return await send(target, PUSH, header(target), *[each] * 5_000)
+
+
+@bomb("OK", *LIMIT, BUSY)
+async def versions_of_the_largest_folder(target: Target) -> str:
+    """They shrink to nothing, and each is a delta to the one before."""
+    commits: list[CommitContent] = []
+    contents = []
+    for version in range(7):
+        changed = (str(version if i % 7 == version else 0) + "t" * 4_000 for i in range(4_100))
+        digest, content = manifest(*(link(f"l{i:05}", t) for i, t in enumerate(changed)))
+        parents = [bytes.fromhex(commit_hash(before)) for before in commits[-1:]]
+        commits.append(root_commit(tree_hash=digest, parent_hashes=parents))
+        contents.append(content)
+    ended = await push_commits(target, commits, contents)
+    if ended != "OK":
+        return ended
+    request = StreamTreeRequest(
+        repository=target.world.repository.id, revision=commit_hash(commits[-1])
+    )
+    return await send(target, "/dits.repo.v1.TreeService/StreamTree", request)

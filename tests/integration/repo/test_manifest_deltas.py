@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from uuid import UUID
 
 import pytest
 from blake3 import blake3
 from dits.repo.v1 import commit_service_pb2, tree_service_pb2
 from grpc import StatusCode
 
+from services.repo.history import manifests
 from services.repo.history.manifest_forms import MAX_DELTA_DEPTH, compress_manifest
 from services.repo.push.manifest_deltas import SHARED_BASE_BYTES
+from shared.db.pool import Database
 from shared.formats.commits import commit_hash
 from tests.support.api import Api, refused
 from tests.support.large_folders import LINKS, VERSIONS, LargeFolder, folder_of, make_links
@@ -195,3 +198,24 @@ async def test_manifests_of_the_first_schema_stay_readable_and_become_bases(api:
     await api.fetch("UPDATE manifests SET decoded_bytes = DEFAULT")
     await films.push(make_links({1: 1}))
     await films.assert_readable()
+
+
+async def test_statements_are_cut_by_the_bytes_that_are_decoded(
+    api: Api, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = await LargeFolder.open(api)
+    await films.push_changes(LINKS // 10, versions=6)
+    contents = {d: c for tree in films.trees for d, c in tree.manifests.items()}
+    folders = [folder_of(tree) for tree in films.trees]
+    monkeypatch.setattr(manifests, "BATCH_BYTES", 3 * len(contents[folders[0]]))
+    database = await Database.connect(dsn, service="test", size=1)
+    read, statements = dict[str, bytes](), 0
+    asked = [*contents, "0" * 64, "f" * 64]
+    async for found, forms in manifests.read_forms(
+        database.fetch, UUID(films.repository.id), asked
+    ):
+        read |= {digest: forms.open(digest) for digest in found}
+        statements += 1
+    await database.close()
+    assert read == contents
+    assert statements > 2
