@@ -9,6 +9,8 @@ from argparse import (
 )
 from typing import TypeAlias
 
+from dits_client.cli.audit_arguments import add_audit_command
+
 # Not subscriptable when the program runs.
 Commands: TypeAlias = "_SubParsersAction[ArgumentParser]"
 
@@ -40,6 +42,7 @@ def make_parser() -> ArgumentParser:
     _add_lock_commands(commands)
     _add_watch_command(commands)
     _add_usage_command(commands)
+    add_audit_command(commands)
     return parser
 
 

@@ -16,6 +16,7 @@ from dits_client.server.stream_watch import StreamWatch
 if TYPE_CHECKING:
     from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
     from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
+    from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
     from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
     from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
     from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
@@ -113,6 +114,13 @@ class Client:
         from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
 
         return TokenServiceStub(self.channels.get(self.endpoints.auth))
+
+    @cached_property
+    def audit(self) -> "AuditServiceStub":
+        """The audit log."""
+        from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
+
+        return AuditServiceStub(self.channels.get(self.endpoints.auth))
 
     @cached_property
     def repositories(self) -> "RepositoryServiceStub":
