@@ -32,8 +32,9 @@ Handle: TypeAlias = Callable[[Connection, Sequence[StoredEvent]], Awaitable[None
 POLL_SECONDS = 1.0
 # How many events are handled in one transaction at most.
 BATCH = 100
-# How long one batch may take. The database ends idle transactions later than that.
-HANDLE_SECONDS = 10.0
+# How long a batch may take, and an event by itself. The transaction may be idle for longer.
+BATCH_SECONDS = 10.0
+EVENT_SECONDS = 60.0
 # The pauses between the attempts at an event; after one more attempt it is dead. About two minutes.
 RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16, 32, 60))
 # What passes by itself, and says nothing about the event.
@@ -122,7 +123,8 @@ class EventConsumer:
         if not events:
             return False, size
         try:
-            async with asyncio.timeout(HANDLE_SECONDS), connection.transaction():
+            seconds = BATCH_SECONDS if len(events) > 1 else EVENT_SECONDS
+            async with asyncio.timeout(seconds), connection.transaction():
                 await self._handle(connection, events)
         except PASSING:
             raise

@@ -12,8 +12,10 @@ INSERT INTO event_cursors (consumer, xid) VALUES ($1, pg_snapshot_xmin(pg_curren
 ON CONFLICT (consumer) DO NOTHING;
 
 -- name: lock_cursor
--- Where a consumer is; no row while another process is at it, or until the next attempt is due.
-SELECT xid::text AS xid, id, failures FROM event_cursors
+-- Where a consumer is; no row while another process is at it, or until the next attempt is due. The rest of the
+-- transaction may wait for the consumer.
+SELECT xid::text AS xid, id, failures, set_config('idle_in_transaction_session_timeout', '90s', true)
+FROM event_cursors
 WHERE consumer = $1 AND (retry_at IS NULL OR retry_at <= clock_timestamp())
 FOR UPDATE SKIP LOCKED;
 

@@ -82,7 +82,7 @@ def measure_slowness() -> float:
 
 
 def main() -> None:
-    """Asks until the input ends."""
+    """Asks until the input ends, at least once."""
     address, token, repository = sys.argv[1:]
     waits = Waits()
     request = GetCommitRequest(repository=repository)
@@ -91,7 +91,7 @@ def main() -> None:
         stub.GetCommit(
             request, metadata=(("authorization", f"Bearer {token}"),), wait_for_ready=True
         )
-        while not select.select([sys.stdin], [], [], 0)[0]:
+        while not waits.seconds or not select.select([sys.stdin], [], [], 0)[0]:
             time.sleep(_PAUSE_SECONDS)
             if len(waits.seconds) % _MEASURED_EACH == 0:
                 waits.slowness.append(measure_slowness())

@@ -8,7 +8,12 @@ from typing import Any
 
 from dits.auth.v1 import account_service_pb2, session_service_pb2, token_service_pb2
 from dits.lock.v1 import lock_service_pb2 as lock_pb
-from dits.repo.v1 import commit_service_pb2, ref_service_pb2, repository_service_pb2
+from dits.repo.v1 import (
+    commit_service_pb2,
+    event_service_pb2,
+    ref_service_pb2,
+    repository_service_pb2,
+)
 from dits.repo.v1 import tree_service_pb2 as tree_pb
 from google.protobuf.message import Message
 
@@ -102,6 +107,24 @@ add(
     ),
     "CURSOR_TOO_OLD",
     *REFUSED,
+)
+add(
+    "event_patterns_by_the_million",
+    "/dits.repo.v1.EventService/Watch",
+    lambda _: event_service_pb2.WatchRequest(patterns=["*"] * 1_000_000),
+    "BATCH_TOO_LARGE",
+)
+add(
+    "an_event_pattern_of_4_mb",
+    "/dits.repo.v1.EventService/Watch",
+    lambda _: event_service_pb2.WatchRequest(patterns=["lock.*" * 600_000]),
+    "INVALID_FIELD",
+)
+add(
+    "a_cursor_of_events_of_4_mb",
+    "/dits.repo.v1.EventService/Watch",
+    lambda _: event_service_pb2.WatchRequest(cursor="A" * 4_000_000),
+    "INVALID_FIELD",
 )
 add(
     "a_repository_of_4_mb",

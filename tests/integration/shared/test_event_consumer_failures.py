@@ -87,7 +87,7 @@ async def test_the_next_attempt_comes_in_its_time_in_every_process(
 async def test_a_handler_that_hangs_is_a_failure(
     conn: Connection, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.outbox.consumer.HANDLE_SECONDS", 0.05)
+    monkeypatch.setattr("shared.outbox.consumer.EVENT_SECONDS", 0.05)
 
     async def hang(connection: Transaction, events: Sequence[StoredEvent]) -> None:
         await connection.execute("SELECT pg_sleep(60)")
