@@ -50,8 +50,9 @@ DROP INDEX idx_jobs_queue;
 CREATE INDEX idx_jobs_claim ON jobs (queue, priority DESC, scheduled_at) WHERE status = 'pending';
 CREATE UNIQUE INDEX jobs_dedup_key ON jobs (job_type, dedup_key)
     WHERE status = 'pending' AND dedup_key IS NOT NULL;
-CREATE INDEX idx_jobs_repo ON jobs (repo_id, created_at DESC) WHERE repo_id IS NOT NULL;
-CREATE INDEX idx_jobs_requester ON jobs (requested_by, created_at DESC) WHERE requested_by IS NOT NULL;
+-- Ids are in the order of time.
+CREATE INDEX idx_jobs_repo ON jobs (repo_id, id) WHERE repo_id IS NOT NULL;
+CREATE INDEX idx_jobs_requester ON jobs (requested_by, id) WHERE requested_by IS NOT NULL;
 CREATE INDEX idx_jobs_finished ON jobs (completed_at)
     WHERE status IN ('completed', 'failed', 'cancelled');
 

@@ -129,16 +129,6 @@ CREATE FUNCTION public.audit_row_text(p_row public.audit_log) RETURNS text
         p_row.details, p_row.ip_address::text, p_row.user_agent, p_row.request_id)::text
 $$;
 
-CREATE FUNCTION public.chunks_of_other_size(p_repo_id uuid, p_hashes text[], p_sizes integer[]) RETURNS text[]
-    LANGUAGE sql STABLE
-    AS $$
-    SELECT coalesce(array_agg(d.hash ORDER BY d.hash), '{}')
-    FROM unnest(p_hashes, p_sizes) AS d (hash, size)
-    JOIN chunk_refs r ON r.repo_id = p_repo_id AND r.chunk_hash = d.hash
-    JOIN chunks c ON c.hash = d.hash
-    WHERE c.size <> d.size
-$$;
-
 CREATE TABLE public.jobs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     queue text DEFAULT 'default'::text NOT NULL,
@@ -169,6 +159,27 @@ CREATE TABLE public.jobs (
 COMMENT ON COLUMN public.jobs.priority IS 'higher runs first';
 
 COMMENT ON COLUMN public.jobs.result IS 'progress while the job runs, its outcome afterwards';
+
+CREATE FUNCTION public.cancel_job(p_id uuid) RETURNS SETOF public.jobs
+    LANGUAGE sql
+    AS $$
+    UPDATE jobs j SET
+        cancel_requested_at = coalesce(j.cancel_requested_at, clock_timestamp()),
+        status = CASE WHEN j.status = 'pending' THEN 'cancelled' ELSE j.status END,
+        completed_at = CASE WHEN j.status = 'pending' THEN clock_timestamp() END
+    WHERE j.id = p_id AND j.status IN ('pending', 'running')
+    RETURNING j.*
+$$;
+
+CREATE FUNCTION public.chunks_of_other_size(p_repo_id uuid, p_hashes text[], p_sizes integer[]) RETURNS text[]
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce(array_agg(d.hash ORDER BY d.hash), '{}')
+    FROM unnest(p_hashes, p_sizes) AS d (hash, size)
+    JOIN chunk_refs r ON r.repo_id = p_repo_id AND r.chunk_hash = d.hash
+    JOIN chunks c ON c.hash = d.hash
+    WHERE c.size <> d.size
+$$;
 
 CREATE FUNCTION public.claim_jobs(p_queues text[], p_limits integer[], p_types text[], p_leases interval[], p_worker text) RETURNS SETOF public.jobs
     LANGUAGE plpgsql
@@ -445,9 +456,9 @@ $$;
 CREATE FUNCTION public.enqueue_job(p_queue text, p_job_type text, p_payload jsonb, p_priority integer DEFAULT 0, p_delay interval DEFAULT '00:00:00'::interval, p_max_attempts integer DEFAULT 3, p_repo_id uuid DEFAULT NULL::uuid, p_requested_by uuid DEFAULT NULL::uuid, p_dedup_key text DEFAULT NULL::text) RETURNS uuid
     LANGUAGE sql
     AS $$
-    INSERT INTO jobs AS waiting (queue, job_type, payload, priority, scheduled_at, max_attempts,
+    INSERT INTO jobs AS waiting (id, queue, job_type, payload, priority, scheduled_at, max_attempts,
                                  repo_id, requested_by, dedup_key)
-    VALUES (p_queue, p_job_type, p_payload, p_priority, clock_timestamp() + p_delay, p_max_attempts,
+    VALUES (new_job_id(), p_queue, p_job_type, p_payload, p_priority, clock_timestamp() + p_delay, p_max_attempts,
             p_repo_id, p_requested_by, p_dedup_key)
     ON CONFLICT (job_type, dedup_key) WHERE status = 'pending' AND dedup_key IS NOT NULL
     DO UPDATE SET priority = greatest(waiting.priority, excluded.priority),
@@ -455,15 +466,16 @@ CREATE FUNCTION public.enqueue_job(p_queue text, p_job_type text, p_payload json
     RETURNING id
 $$;
 
-CREATE FUNCTION public.enqueue_jobs(p_ids uuid[], p_queues text[], p_job_types text[], p_payloads jsonb[], p_priorities integer[], p_delays interval[], p_max_attempts integer[], p_repo_ids uuid[], p_requested_by uuid[]) RETURNS void
+CREATE FUNCTION public.enqueue_jobs(p_queues text[], p_job_types text[], p_payloads jsonb[], p_priorities integer[], p_delays interval[], p_max_attempts integer[], p_repo_ids uuid[], p_requested_by uuid[]) RETURNS SETOF uuid
     LANGUAGE sql
     AS $$
     INSERT INTO jobs (id, queue, job_type, payload, priority, scheduled_at, max_attempts, repo_id, requested_by)
-    SELECT n.id, n.queue, n.job_type, n.payload, n.priority, clock_timestamp() + n.delay, n.max_attempts,
+    SELECT new_job_id(), n.queue, n.job_type, n.payload, n.priority, clock_timestamp() + n.delay, n.max_attempts,
            n.repo_id, n.requested_by
-    FROM unnest(p_ids, p_queues, p_job_types, p_payloads, p_priorities, p_delays, p_max_attempts, p_repo_ids,
+    FROM unnest(p_queues, p_job_types, p_payloads, p_priorities, p_delays, p_max_attempts, p_repo_ids,
                 p_requested_by)
-        AS n (id, queue, job_type, payload, priority, delay, max_attempts, repo_id, requested_by)
+        AS n (queue, job_type, payload, priority, delay, max_attempts, repo_id, requested_by)
+    RETURNING id
 $$;
 
 CREATE FUNCTION public.ensure_month_partitions(p_months_ahead integer) RETURNS text[]
@@ -868,6 +880,15 @@ CREATE FUNCTION public.membership_level(p_role text, p_settings jsonb) RETURNS i
     END
 $$;
 
+CREATE FUNCTION public.new_job_id() RETURNS uuid
+    LANGUAGE sql
+    AS $$
+    SELECT encode(set_bit(set_bit(overlay(
+        uuid_send(gen_random_uuid())
+        PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::BIGINT) FROM 3) FROM 1 FOR 6
+    ), 52, 1), 53, 1), 'hex')::UUID
+$$;
+
 CREATE FUNCTION public.outbox_state(p_database_id text, p_xid xid8, p_id bigint) RETURNS TABLE(database_id text, settled text, is_lost boolean)
     LANGUAGE sql STABLE
     AS $$
@@ -1160,6 +1181,17 @@ CREATE FUNCTION public.repository_permission(p_user_id uuid, p_repo_id uuid) RET
         (SELECT max(g.level) FROM granted_permissions(p_user_id) g WHERE g.repo_id = r.id))
     FROM repository_identities r
     WHERE r.id = p_repo_id AND r.deleted_at IS NULL
+$$;
+
+CREATE FUNCTION public.requeue_dead_letter(p_job_id uuid) RETURNS uuid
+    LANGUAGE sql
+    AS $$
+    UPDATE dead_letter_jobs d SET
+        requeued_at = clock_timestamp(),
+        requeued_as = enqueue_job(d.queue, d.job_type, d.payload, d.priority, INTERVAL '0', d.max_attempts, d.repo_id,
+                                  d.requested_by)
+    WHERE d.original_job_id = p_job_id AND d.requeued_at IS NULL
+    RETURNING d.requeued_as
 $$;
 
 CREATE FUNCTION public.reserve_attempt(p_buckets text[], p_limits integer[]) RETURNS double precision
@@ -2509,9 +2541,9 @@ CREATE INDEX idx_jobs_finished ON public.jobs USING btree (completed_at) WHERE (
 
 CREATE INDEX idx_jobs_locked ON public.jobs USING btree (locked_until) WHERE ((status = 'running'::text) AND (locked_until IS NOT NULL));
 
-CREATE INDEX idx_jobs_repo ON public.jobs USING btree (repo_id, created_at DESC) WHERE (repo_id IS NOT NULL);
+CREATE INDEX idx_jobs_repo ON public.jobs USING btree (repo_id, id) WHERE (repo_id IS NOT NULL);
 
-CREATE INDEX idx_jobs_requester ON public.jobs USING btree (requested_by, created_at DESC) WHERE (requested_by IS NOT NULL);
+CREATE INDEX idx_jobs_requester ON public.jobs USING btree (requested_by, id) WHERE (requested_by IS NOT NULL);
 
 CREATE INDEX idx_lock_history_owner ON public.lock_history USING btree (repo_id, owner_id, action_at, fence, action);
 

@@ -16,9 +16,10 @@ from migrations import runner, status
 from migrations.files import MigrationError
 from services import up
 from services.admin.commands import add_commands
-from services.suite import SERVICES, addresses
+from services.suite import SERVICES, addresses, build_workers
 from shared.db.listen import Listener
 from shared.db.pool import UNREACHABLE
+from shared.jobs.catalog import QUEUES
 from shared.postgres.embedded import EmbeddedPostgresError
 from shared.runtime import config, logs
 from shared.runtime.config import ConfigError, Settings
@@ -75,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
             default=argparse.SUPPRESS,
             help="serve without working on jobs: `dits-server worker` does that elsewhere",
         )
+    worker = add("worker", _work, "Work on jobs and serve nothing; it needs --database-url.")
+    worker.add_argument(
+        "--queue",
+        action="append",
+        choices=sorted(QUEUES),
+        help="work on this queue; may be given several times; default: on all",
+    )
     migrate = add("migrate", _migrate, "Bring the database up to date.")
     migrate.add_argument("--status", action="store_true", help="only tell what is applied")
     add_commands(commands)
@@ -105,6 +113,25 @@ async def _serve_one(settings: Settings, name: str) -> None:
     async with metrics_endpoint(settings):
         await server.start()
         await serve_until_signal(server.stop)
+
+
+def _work(settings: Settings, arguments: argparse.Namespace) -> None:
+    _run(_work_on(settings, arguments.queue))
+
+
+async def _work_on(settings: Settings, queues: list[str] | None) -> None:
+    dsn = _configured_database(settings)
+    key = ServerKey.load(settings.server_key, settings.data_dir)
+    await up.check_schema(dsn)
+    workers = await build_workers(Runtime(settings, dsn, key, Listener(dsn)), queues)
+
+    async def stop() -> None:
+        await asyncio.gather(*(worker.stop() for worker in workers))
+
+    async with metrics_endpoint(settings):
+        for worker in workers:
+            await worker.start()
+        await serve_until_signal(stop)
 
 
 def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 import services.auth.server
 import services.chunk.server
 import services.lock.server
 import services.repo.server
+from shared.jobs.catalog import QUEUES, queues_of
 from shared.runtime.config import Settings
 from shared.server import Runtime, ServiceServer
 
@@ -40,6 +41,20 @@ def addresses(settings: Settings, needs: Iterable[str]) -> dict[str, str]:
         name: getattr(settings, f"{name}_address") or f"{settings.host}:{settings.port(name)}"
         for name in needs
     }
+
+
+async def build_workers(
+    runtime: Runtime, queues: Collection[str] | None = None
+) -> list[ServiceServer]:
+    """Returns servers, ready to start, that work on queues and serve nothing; None = on all queues."""
+    wanted = frozenset(QUEUES if queues is None else queues)
+    servers = []
+    for name, service in SERVICES.items():
+        if wanted.intersection(queues_of(name)):
+            where = addresses(runtime.settings, service.NEEDS)
+            own = dataclasses.replace(runtime, addresses=where, queues=wanted)
+            servers.append(await service.build(own))
+    return servers
 
 
 class Suite:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import grpc
 import structlog
+from dits.common.v1 import job_service_pb2
 from dits.common.v1.job_pb2 import JobType
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2
@@ -16,6 +17,8 @@ from grpc_reflection.v1alpha import reflection_pb2
 from shared.db.listen import Listener
 from shared.db.pool import Database
 from shared.jobs.catalog import queues_of, types_of
+from shared.jobs.job_service import JobService
+from shared.jobs.job_watch import JobWatch
 from shared.jobs.retention import SHARED_SCHEDULES, list_shared_jobs
 from shared.jobs.running_job import Handler
 from shared.jobs.schedule import Schedule
@@ -37,6 +40,7 @@ from shared.runtime.server_key import ServerKey
 
 log = structlog.get_logger(__name__)
 
+_JOB_SERVICE = job_service_pb2.DESCRIPTOR.services_by_name["JobService"]
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _REFLECTION_V1ALPHA = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
@@ -148,6 +152,9 @@ class ServiceServer:
         self._usage_store = UsageStore(database, UsageCounters())
         self._background = background or Background()
         self._worker = _make_worker(name, runtime, database, self._background)
+        self._job_watch = JobWatch(database)
+        jobs = JobService(database, queues_of(name), resolver, runtime.key, self._job_watch)
+        servicers = [*servicers, (_JOB_SERVICE, jobs)]
         self._peers = peers
         self._await_ends = await_ends
         self._tasks: list[asyncio.Task[None]] = []
@@ -182,7 +189,11 @@ class ServiceServer:
         tasks = [BackgroundTask("send hints", self._database.hints.send_hints, 0)]
         if self._runtime.queues is None:
             await self._serve()
-            tasks += [*self._background.tasks, self._usage_store.task()]
+            tasks += [
+                *self._background.tasks,
+                self._usage_store.task(),
+                self._job_watch.task(),
+            ]
         self._tasks = [asyncio.create_task(task.run()) for task in tasks]
         if self._worker is not None:
             self._worker.receive_hints(self._runtime.listener)

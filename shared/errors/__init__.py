@@ -27,6 +27,7 @@ from shared.errors.history import (
 )
 from shared.errors.locks import LockConflict, lock_held, lock_required, lock_stale
 from shared.errors.request import (
+    already_requeued,
     batch_too_large,
     content_mismatch,
     cursor_too_old,
@@ -55,6 +56,7 @@ __all__ = [
     "DomainError",
     "LockConflict",
     "Reason",
+    "already_requeued",
     "base_outdated",
     "batch_too_large",
     "branch_protected",

@@ -39,6 +39,15 @@ def request_id_reused() -> DomainError:
     )
 
 
+def already_requeued(job_id: str) -> DomainError:
+    """The dead letter was requeued before, as another job."""
+    return DomainError(
+        Reason.ERROR_REASON_ALREADY_REQUEUED,
+        f"it was requeued before, as the job {job_id}",
+        metadata={"job_id": job_id},
+    )
+
+
 def content_mismatch(message: str, *, expected: str = "", actual: str = "") -> DomainError:
     """Content does not hash to its name or is not in canonical form; the names are hex."""
     known = {"expected": expected, "actual": actual}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from dits.common.v1.job_pb2 import JobType
 from google.protobuf import json_format
@@ -83,10 +83,8 @@ async def enqueue_all(connection: Connection, requests: Sequence[JobRequest]) ->
     """Puts many jobs on their queues at once; returns their ids in order. Raises as `enqueue`."""
     types = [find_type(request.payload) for request in requests]
     specs = [JOBS[job_type] for job_type in types]
-    ids = [uuid4() for _ in requests]
-    await connection.execute(
+    rows = await connection.fetch(
         *Q.bind.enqueue_jobs(
-            ids=ids,
             queues=[spec.queue for spec in specs],
             job_types=[NAMES[job_type] for job_type in types],
             payloads=[encode_payload(request.payload) for request in requests],
@@ -99,7 +97,7 @@ async def enqueue_all(connection: Connection, requests: Sequence[JobRequest]) ->
     )
     for queue in {spec.queue for spec in specs}:
         hint_after_commit(CHANNEL, queue)
-    return ids
+    return [row["id"] for row in rows]
 
 
 def find_type(payload: Message) -> JobType.ValueType:

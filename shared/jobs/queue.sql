@@ -4,6 +4,6 @@ SELECT enqueue_job(:queue, :job_type, :payload::jsonb, :priority, :delay, :max_a
                    :requested_by, :dedup_key);
 
 -- name: enqueue_jobs
--- Puts many jobs on their queues.
-SELECT enqueue_jobs(:ids::uuid[], :queues::text[], :job_types::text[], :payloads::jsonb[], :priorities::int[],
-                    :delays::interval[], :max_attempts::int[], :repository_ids::uuid[], :requested_by::uuid[]);
+-- Puts many jobs on their queues; returns their ids in order.
+SELECT enqueue_jobs(:queues::text[], :job_types::text[], :payloads::jsonb[], :priorities::int[],
+                    :delays::interval[], :max_attempts::int[], :repository_ids::uuid[], :requested_by::uuid[]) AS id;

@@ -16,6 +16,7 @@ Q = sql.load(__file__)
 class AuditAction(StrEnum):
     """What can be done to a resource, in alphabetical order: `noun.past_participle`."""
 
+    JOB_REQUEUED = "job.requeued"
     LOCK_FORCE_RELEASED = "lock.force_released"
     LOCK_STOLEN = "lock.stolen"
     LOCK_TRANSFERRED = "lock.transferred"

@@ -27,9 +27,12 @@ def describe(path: Path) -> str:
 @pytest.mark.parametrize("proto", PROTOS, ids=describe)
 def test_a_service_has_one_base_name(proto: Path) -> None:
     service, name = proto.parts[-3], proto.stem
-    rpc = ROOT / "services" / service / "rpc"
+    rpc, tests = ROOT / "services" / service / "rpc", service
+    if service == "common":
+        # What every service serves.
+        rpc, tests = ROOT / "shared" / f"{name.removesuffix('_service')}s", "shared"
     assert (rpc / f"{name}.py").is_file() or (rpc / name).is_dir()
-    assert list((ROOT / "tests" / "integration" / service).glob(f"test_{name}*.py"))
+    assert list((ROOT / "tests" / "integration" / tests).glob(f"test_{name}*.py"))
 
 
 @pytest.mark.parametrize("service", ["auth", "repo", "chunk", "lock"])
@@ -47,7 +50,8 @@ def test_a_sql_file_has_its_module(path: Path) -> None:
 
 def test_an_rpc_is_defined_once() -> None:
     rpcs = [name for proto in PROTOS for name in _RPC.findall(proto.read_text())]
-    modules = (ROOT / "services").rglob("*.py")
+    folders = (ROOT / "services", ROOT / "shared/jobs")
+    modules = [path for folder in folders for path in folder.rglob("*.py")]
     defined = Counter(name for path in modules for name in _METHOD.findall(path.read_text()))
     assert rpcs
     assert {name: defined[name] for name in rpcs} == Counter(rpcs)

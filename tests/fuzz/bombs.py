@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from tests.fuzz.conftest import Target
 from tests.support.api import Metadata, read_error
 from tests.support.raw_calls import STREAMING
+from tests.support.rpcs import name_service
 
 Attack = Callable[[Target], Awaitable[str]]
 
@@ -61,7 +62,7 @@ async def send(
         metadata = target.world.ada.auth
     data = [body if isinstance(body, bytes) else body.SerializeToString() for body in bodies]
     sends_many, gets_many = STREAMING.get(path, (False, False))
-    channel: Any = target.api.channels[path.split(".")[1] if path.startswith("/dits.") else "auth"]
+    channel: Any = target.api.channels[name_service(path)]
     kind = f"{'stream' if sends_many else 'unary'}_{'stream' if gets_many else 'unary'}"
     call = getattr(channel, kind)(path)(
         iter(data) if sends_many else data[0], metadata=metadata, timeout=60, **options

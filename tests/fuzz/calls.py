@@ -19,7 +19,7 @@ from grpc import StatusCode
 from tests.fuzz.values import Values
 from tests.fuzz.world import World
 from tests.support.api import Api, Metadata, read_error
-from tests.support.rpcs import Rpc, rpcs
+from tests.support.rpcs import Rpc, name_service, rpcs
 
 FORBIDDEN = {StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS}
 # They come from the client's end or from gRPC itself, and have no details.
@@ -83,7 +83,7 @@ class Fuzzer:
 
     async def _send(self, rpc: Rpc, bodies: list[bytes], rng: random.Random) -> None:
         method = rpc.method
-        channel: Any = self.api.channels[rpc.path.split(".")[1]]
+        channel: Any = self.api.channels[name_service(rpc.path)]
         kind = (
             f"{'stream' if method.client_streaming else 'unary'}_"
             f"{'stream' if method.server_streaming else 'unary'}"

@@ -14,6 +14,7 @@ from dits.repo.v1.tree_service_pb2 import StreamTreeRequest
 from tests.fuzz.bombs import bomb, encode_varint, outcome, send
 from tests.fuzz.conftest import Target
 from tests.fuzz.push_bombs import header, link, manifest, split
+from tests.support.rpcs import name_service
 
 PUSH = "/dits.repo.v1.CommitService/Push"
 HEALTH = "/grpc.health.v1.Health/Watch"
@@ -44,7 +45,7 @@ def silent(target: Target, path: str, metadata: Any) -> Any:
         await asyncio.Event().wait()
         yield b""
 
-    channel: Any = target.api.channels[path.split(".")[1] if path.startswith("/dits.") else "auth"]
+    channel: Any = target.api.channels[name_service(path)]
     return channel.stream_stream(path)(nothing(), metadata=metadata)
 
 

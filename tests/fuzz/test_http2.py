@@ -15,6 +15,7 @@ from grpc import StatusCode
 
 from tests.fuzz.conftest import Target
 from tests.fuzz.http2 import Connection, Headers, frame
+from tests.support.rpcs import name_service
 
 GET_ME = "/dits.auth.v1.AccountService/GetMe"
 LOGIN = "/dits.auth.v1.SessionService/Login"
@@ -27,7 +28,7 @@ NOT_FATAL = {str(code.value[0]).encode() for code in StatusCode} - {
 
 
 def call(target: Target, path: str, body: bytes, headers: Headers = ()) -> dict[bytes, bytes]:
-    with Connection(target.server.addresses[path.split(".")[1]]) as connection:
+    with Connection(target.server.addresses[name_service(path)]) as connection:
         return connection.call(path, body, headers)
 
 

@@ -50,6 +50,7 @@ _KINDS = {
     "tree_hash": "tree_digest",
     "scopes": "scope",
 }
+_IDS = {"Lock": "lock_id", "ApiToken": "token_id", "Job": "job_id"}
 _MOST_KNOWN = 300
 
 
@@ -81,9 +82,8 @@ class Known:
                 self.add("page_token", value)
             elif each.name in ("cursor", "head", "path"):
                 self.add({"head": "commit"}.get(each.name, each.name), value)
-            elif each.name == "id" and message.DESCRIPTOR.name in ("Lock", "ApiToken"):
-                kind = "lock_id" if message.DESCRIPTOR.name == "Lock" else "token_id"
-                self.add(kind, value)
+            elif each.name == "id" and message.DESCRIPTOR.name in _IDS:
+                self.add(_IDS[message.DESCRIPTOR.name], value)
 
 
 @dataclass(slots=True)

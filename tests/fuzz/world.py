@@ -80,6 +80,8 @@ async def make_world(api: Api) -> World:
     await _add_locks(api, ada, repository, known)
     tokens = await api.fetch("SELECT id FROM api_tokens")
     known.add("token_id", *(str(row["id"]) for row in tokens))
+    job = "SELECT enqueue_job('auth', 'purge_login_throttles', '{}', p_requested_by => $1)"
+    known.add("job_id", *[str(await api.value(job, who.id)) for who in (ada, ada, bob)])
     witness = await api.account("witness")
     witnessed = await api.repository(witness, "quiet")
     await _add_history(api, witness, witnessed, Known())

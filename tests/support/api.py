@@ -20,6 +20,7 @@ from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
 from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from dits.common.v1.error_reason_pb2 import ErrorReason
+from dits.common.v1.job_service_pb2_grpc import JobServiceStub
 from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
 from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
 from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
@@ -87,6 +88,7 @@ class Api:
         self.usage = UsageServiceStub(repo)
         self.chunks = ChunkServiceStub(self.channels["chunk"])
         self.locks = LockServiceStub(self.channels["lock"])
+        self.jobs = {name: JobServiceStub(channel) for name, channel in self.channels.items()}
 
     async def close(self) -> None:
         """Closes the channels."""

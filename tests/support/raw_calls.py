@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.api import Api
+from tests.support.rpcs import name_service
 
 STREAMING = {
     "/dits.repo.v1.CommitService/Push": (True, False),
@@ -23,7 +24,7 @@ STREAMING = {
 
 async def call_raw(api: Api, path: str, data: bytes, metadata: Any = ()) -> bytes:
     """Calls any method with any bytes; returns the first response."""
-    service = path.split(".")[1] if path.startswith("/dits.") else "auth"
+    service = name_service(path)
     channel: Any = api.channels[service]
     sends_many, gets_many = STREAMING.get(path, (False, False))
     kind = f"{'stream' if sends_many else 'unary'}_{'stream' if gets_many else 'unary'}"

@@ -44,6 +44,12 @@ class Rpc:
         return self.method.options.Extensions[access_pb2.access]
 
 
+def name_service(path: str) -> str:
+    """Returns the service that an RPC is asked of; of those that all serve, and of gRPC's own, auth."""
+    first, name = path.removeprefix("/").split(".")[:2]
+    return name if first == "dits" and name != "common" else "auth"
+
+
 def described() -> FileDescriptorSet:
     """Returns the descriptors that reflection serves."""
     return FileDescriptorSet.FromString((ROOT / "protos/gen/dits/descriptors.binpb").read_bytes())

@@ -1,4 +1,15 @@
--- How work is put on a queue.
+-- How work is put on a queue, claimed and ended.
+
+-- Returns an id for a job: a UUID of version 7, so the order of ids is the order of time, to the millisecond.
+CREATE OR REPLACE FUNCTION new_job_id()
+RETURNS UUID
+LANGUAGE sql VOLATILE
+AS $$
+    SELECT encode(set_bit(set_bit(overlay(
+        uuid_send(gen_random_uuid())
+        PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::BIGINT) FROM 3) FROM 1 FOR 6
+    ), 52, 1), 53, 1), 'hex')::UUID
+$$;
 
 -- Puts a job on its queue, inside the caller's transaction, and returns its id. With a dedup key, a job of
 -- this type and key that nobody has claimed yet is returned instead, made no later and no less urgent.
@@ -18,9 +29,9 @@ CREATE OR REPLACE FUNCTION enqueue_job(
 RETURNS UUID
 LANGUAGE sql
 AS $$
-    INSERT INTO jobs AS waiting (queue, job_type, payload, priority, scheduled_at, max_attempts,
+    INSERT INTO jobs AS waiting (id, queue, job_type, payload, priority, scheduled_at, max_attempts,
                                  repo_id, requested_by, dedup_key)
-    VALUES (p_queue, p_job_type, p_payload, p_priority, clock_timestamp() + p_delay, p_max_attempts,
+    VALUES (new_job_id(), p_queue, p_job_type, p_payload, p_priority, clock_timestamp() + p_delay, p_max_attempts,
             p_repo_id, p_requested_by, p_dedup_key)
     ON CONFLICT (job_type, dedup_key) WHERE status = 'pending' AND dedup_key IS NOT NULL
     DO UPDATE SET priority = greatest(waiting.priority, excluded.priority),
@@ -28,9 +39,9 @@ AS $$
     RETURNING id
 $$;
 
--- Puts many jobs on their queues at once, one element per job in each array, without dedup keys.
+-- Puts many jobs on their queues at once, one element per job in each array, without dedup keys; returns their ids
+-- in that order.
 CREATE OR REPLACE FUNCTION enqueue_jobs(
-    p_ids UUID[],
     p_queues TEXT[],
     p_job_types TEXT[],
     p_payloads JSONB[],
@@ -40,15 +51,16 @@ CREATE OR REPLACE FUNCTION enqueue_jobs(
     p_repo_ids UUID[],
     p_requested_by UUID[]
 )
-RETURNS VOID
+RETURNS SETOF UUID
 LANGUAGE sql
 AS $$
     INSERT INTO jobs (id, queue, job_type, payload, priority, scheduled_at, max_attempts, repo_id, requested_by)
-    SELECT n.id, n.queue, n.job_type, n.payload, n.priority, clock_timestamp() + n.delay, n.max_attempts,
+    SELECT new_job_id(), n.queue, n.job_type, n.payload, n.priority, clock_timestamp() + n.delay, n.max_attempts,
            n.repo_id, n.requested_by
-    FROM unnest(p_ids, p_queues, p_job_types, p_payloads, p_priorities, p_delays, p_max_attempts, p_repo_ids,
+    FROM unnest(p_queues, p_job_types, p_payloads, p_priorities, p_delays, p_max_attempts, p_repo_ids,
                 p_requested_by)
-        AS n (id, queue, job_type, payload, priority, delay, max_attempts, repo_id, requested_by)
+        AS n (queue, job_type, payload, priority, delay, max_attempts, repo_id, requested_by)
+    RETURNING id
 $$;
 
 -- Gives a worker up to p_limits[i] due jobs of the queue p_queues[i], those of the highest priority first, and of
@@ -205,4 +217,30 @@ BEGIN
     )
     SELECT e.id, e.job_type, e.status FROM ended e;
 END;
+$$;
+
+-- Cancels a job, and returns it: one that waits ends now, one that runs is told so. No row if it has ended.
+CREATE OR REPLACE FUNCTION cancel_job(p_id UUID)
+RETURNS SETOF jobs
+LANGUAGE sql
+AS $$
+    UPDATE jobs j SET
+        cancel_requested_at = coalesce(j.cancel_requested_at, clock_timestamp()),
+        status = CASE WHEN j.status = 'pending' THEN 'cancelled' ELSE j.status END,
+        completed_at = CASE WHEN j.status = 'pending' THEN clock_timestamp() END
+    WHERE j.id = p_id AND j.status IN ('pending', 'running')
+    RETURNING j.*
+$$;
+
+-- Begins a new job with the work of the dead letter of a job, and returns its id. The caller has locked the row.
+CREATE OR REPLACE FUNCTION requeue_dead_letter(p_job_id UUID)
+RETURNS UUID
+LANGUAGE sql
+AS $$
+    UPDATE dead_letter_jobs d SET
+        requeued_at = clock_timestamp(),
+        requeued_as = enqueue_job(d.queue, d.job_type, d.payload, d.priority, INTERVAL '0', d.max_attempts, d.repo_id,
+                                  d.requested_by)
+    WHERE d.original_job_id = p_job_id AND d.requeued_at IS NULL
+    RETURNING d.requeued_as
 $$;

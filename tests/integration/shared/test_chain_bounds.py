@@ -23,7 +23,7 @@ from shared.runtime.config import Settings
 from tests.support.api import Api, read_error, refused
 from tests.support.chunks import Shelf, digest, some
 from tests.support.raw_calls import call_raw
-from tests.support.rpcs import rpcs
+from tests.support.rpcs import name_service, rpcs
 
 PUSH = "/dits.repo.v1.CommitService/Push"
 LOGIN = "/dits.auth.v1.SessionService/Login"
@@ -46,7 +46,7 @@ async def silence() -> AsyncIterator[bytes]:
 
 def open_call(api: Api, path: str, metadata: Any = ()) -> Any:
     """A call of any RPC that sends nothing and does not end."""
-    channel: Any = api.channels[path.split(".")[1]]
+    channel: Any = api.channels[name_service(path)]
     return channel.stream_unary(path)(silence(), metadata=metadata, timeout=10)
 
 

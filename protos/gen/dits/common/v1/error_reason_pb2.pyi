@@ -159,6 +159,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     AccessService.LocateRepository says where to call.
     Metadata: cell.
     """
+    ERROR_REASON_ALREADY_REQUEUED: _ErrorReason.ValueType  # 83
+    """FAILED_PRECONDITION. The job that has failed was requeued before, as the job `job_id`.
+    Metadata: job_id.
+    """
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 90
     """RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.
     Metadata: field, limit, count.
@@ -339,6 +343,10 @@ ERROR_REASON_WRONG_CELL: ErrorReason.ValueType  # 81
 """FAILED_PRECONDITION. The repository is in the cell `cell`, and this server holds another one.
 AccessService.LocateRepository says where to call.
 Metadata: cell.
+"""
+ERROR_REASON_ALREADY_REQUEUED: ErrorReason.ValueType  # 83
+"""FAILED_PRECONDITION. The job that has failed was requeued before, as the job `job_id`.
+Metadata: job_id.
 """
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 90
 """RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.
