@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import grpc
 import structlog
 from dits.common.v1 import job_service_pb2
-from dits.common.v1.job_pb2 import JobType
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from shared.db.listen import Listener
 from shared.db.pool import Database
-from shared.jobs.catalog import queues_of, types_of
+from shared.jobs.background import Background
+from shared.jobs.catalog import QUEUES, queues_of
 from shared.jobs.job_service import JobService
 from shared.jobs.job_watch import JobWatch
-from shared.jobs.retention import SHARED_SCHEDULES, list_shared_jobs
-from shared.jobs.running_job import Handler
-from shared.jobs.schedule import Schedule
-from shared.jobs.worker import JobWorker
 from shared.records.usage import UsageStore
 from shared.rpc.call import AccessResolver
 from shared.rpc.chain import Chain
@@ -75,20 +71,12 @@ class Runtime:
     strict: bool = False
     queues: frozenset[str] | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Background:
-    """What a service does without being called.
-
-    Attributes:
-        tasks: loops of each process that serves.
-        jobs: the handlers of all types of jobs that wait in the queues of the service.
-        schedules: of such jobs.
-    """
-
-    tasks: Sequence[BackgroundTask] = ()
-    jobs: Mapping[JobType.ValueType, Handler] = field(default_factory=dict)
-    schedules: Sequence[Schedule] = ()
+    @property
+    def work_queues(self) -> frozenset[str]:
+        """The queues that this process may work on."""
+        if self.queues is not None:
+            return self.queues
+        return frozenset(QUEUES if self.settings.worker else ())
 
 
 # Limits that keep one bad client from hurting the others.
@@ -151,7 +139,7 @@ class ServiceServer:
         self._database = database
         self._usage_store = UsageStore(database, UsageCounters())
         self._background = background or Background()
-        self._worker = _make_worker(name, runtime, database, self._background)
+        self._worker = self._background.make_worker(name, database, runtime.work_queues)
         self._job_watch = JobWatch(database)
         jobs = JobService(database, queues_of(name), resolver, runtime.key, self._job_watch)
         servicers = [*servicers, (_JOB_SERVICE, jobs)]
@@ -235,22 +223,3 @@ class ServiceServer:
         if self._peers is not None:
             await self._peers.close()
         await self._database.close()
-
-
-def _make_worker(
-    name: str, runtime: Runtime, database: Database, background: Background
-) -> JobWorker | None:
-    """Returns the worker of a service; None if this process has none.
-
-    Raises ValueError unless there is a handler for each type of job of its queues, and no other.
-    """
-    own = queues_of(name)
-    handlers = {**list_shared_jobs(), **background.jobs}
-    if handlers.keys() != types_of(own):
-        wrong = map(JobType.Name, handlers.keys() ^ types_of(own))
-        raise ValueError(f"{name}: missing or foreign handlers: {', '.join(wrong)}")
-    if runtime.queues is not None:
-        own = [queue for queue in own if queue in runtime.queues]
-    elif not runtime.settings.worker:
-        return None
-    return JobWorker(database, handlers, own, [*SHARED_SCHEDULES, *background.schedules])

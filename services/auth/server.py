@@ -29,13 +29,14 @@ from services.auth.rpc.notification_service import NotificationService
 from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.token_service import TokenService
 from shared.db.pool import Database, Databases
+from shared.jobs.background import Background
 from shared.jobs.schedule import Schedule
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.consumer import EventConsumer
 from shared.records.audit_chain import AuditSealer
 from shared.records.idempotency import IdempotentWrites
 from shared.runtime.background import BackgroundTask
-from shared.server import Background, Runtime, ServiceServer
+from shared.server import Runtime, ServiceServer
 
 NEEDS: tuple[str, ...] = ()
 

@@ -24,12 +24,13 @@ from services.chunk.runtime.threads import make_cpu_threads
 from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.local_store import LocalStore
 from shared.db.pool import Database, Databases
+from shared.jobs.background import Background
 from shared.rpc.access import RemoteAccess
 from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.peers import Peers
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
-from shared.server import Background, Runtime, ServiceServer
+from shared.server import Runtime, ServiceServer
 
 NEEDS = ("auth",)
 

@@ -10,13 +10,14 @@ from services.lock.locks.base_commit import BaseCommitCheck
 from services.lock.locks.mutex import LockMutex
 from services.lock.rpc.lock_service import LockService
 from shared.db.pool import Database, Databases
+from shared.jobs.background import Background
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.event_stream import EventStream
 from shared.records.idempotency import IdempotentWrites
 from shared.rpc.access import RemoteAccess
 from shared.rpc.peers import Peer, Peers
 from shared.runtime.background import BackgroundTask
-from shared.server import Background, Runtime, ServiceServer
+from shared.server import Runtime, ServiceServer
 
 NEEDS = ("auth", "repo")
 

@@ -23,6 +23,7 @@ from services.repo.rpc.repository_service import RepositoryService
 from services.repo.rpc.tree_service import TreeService
 from services.repo.rpc.usage_service import UsageService
 from shared.db.pool import Database, Databases
+from shared.jobs.background import Background
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.consumer_lag import ConsumerLag
 from shared.outbox.event_stream import EventStream
@@ -31,7 +32,7 @@ from shared.rpc.access import RemoteAccess
 from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.peers import Peer, Peers
 from shared.runtime.config import Settings
-from shared.server import Background, Runtime, ServiceServer
+from shared.server import Runtime, ServiceServer
 
 NEEDS = ("auth", "chunk")
 # A push at its limits takes half of the default budget.

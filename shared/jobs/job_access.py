@@ -9,26 +9,19 @@ from grpc import StatusCode
 
 from shared.db import sql
 from shared.db.pool import Database, Row
-from shared.errors import DomainError, not_found, scope_missing
+from shared.errors import DomainError, not_found
 from shared.rpc.call import AccessResolver, Call, RepositoryAccess
-from shared.rpc.policy import Permission
+from shared.rpc.policy import SITE_ADMIN, Permission
 
 Q = sql.load(__file__)
 
-OPERATOR_SCOPE = "site:admin"
 ANSWER_SECONDS = 5.0
 
 
 def is_operator(call: Call) -> bool:
     """Whether the caller came with an API token of the operator."""
     scopes = call.caller.scopes
-    return scopes is not None and OPERATOR_SCOPE in scopes
-
-
-def require_operator(call: Call) -> None:
-    """Raises SCOPE_MISSING; a session is none, whatever its user may do elsewhere."""
-    if not is_operator(call):
-        raise scope_missing(OPERATOR_SCOPE)
+    return scopes is not None and SITE_ADMIN in scopes
 
 
 class JobAccess:
@@ -51,7 +44,7 @@ class JobAccess:
             return row
         is_own = row["requested_by"] == call.caller.user_id
         if row["repo_id"] is None:
-            if not is_own:
+            if not is_own or call.caller.reach is not None:
                 raise not_found("job", str(job_id))
             call.caller.require_scope("user:read")
             return row
@@ -74,15 +67,6 @@ class JobAccess:
             raise not_found("job", str(row["id"]))
         held.require(Permission.WRITE if is_own else Permission.ADMIN)
         call.caller.require_scope("repo:write" if is_own else "repo:admin")
-
-    async def require_repository(self, repository: str, call: Call) -> UUID:
-        """Returns the id of a repository whose jobs the caller may list. Raises as the chain does."""
-        access = await self._resolver.resolve(call.token, repository, ANSWER_SECONDS)
-        call.caller.require_scope("repo:read")
-        if access.repository is None:
-            raise not_found("repository", repository)
-        access.repository.require(Permission.WRITE)
-        return access.repository.id
 
     async def choose_visible(self, rows: Sequence[Row], call: Call) -> list[Row]:
         """Returns those of the caller's own jobs that the caller may see now."""

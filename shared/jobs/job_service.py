@@ -19,7 +19,7 @@ from shared.db.hints import hint_after_commit
 from shared.db.pool import Connection, Database, Row
 from shared.errors import DomainError, already_requeued, invalid_field, not_found
 from shared.jobs.catalog import NAMES
-from shared.jobs.job_access import JobAccess, is_operator, require_operator
+from shared.jobs.job_access import JobAccess, is_operator
 from shared.jobs.job_watch import JobWatch
 from shared.jobs.messages import ENDED, STATUS_NAMES, describe_job
 from shared.jobs.queue import CANCEL, CHANNEL
@@ -73,11 +73,11 @@ class JobService:
         if request.everybody and request.repository:
             raise invalid_field("everybody", "must not be set together with repository")
         if request.everybody:
-            require_operator(call)
+            call.caller.require_site_admin()
             query = Q.bind.list_jobs(**values)
         elif request.repository:
-            repository_id = await self._access.require_repository(request.repository, call)
-            query = Q.bind.list_jobs_of_repository(repository_id=repository_id, **values)
+            call.caller.require_scope("repo:read")
+            query = Q.bind.list_jobs_of_repository(repository_id=call.repository.id, **values)
         else:
             query = Q.bind.list_jobs_of_requester(user_id=call.caller.user_id, **values)
         found = await self._database.fetch(*query)
@@ -125,7 +125,7 @@ class JobService:
         self, request: pb.RequeueDeadLetterRequest, call: Call
     ) -> pb.RequeueDeadLetterResponse:
         """Begins a new job with the work of one that has failed."""
-        require_operator(call)
+        call.caller.require_site_admin()
         job_id = validation.uuid("job_id", request.job_id)
         work = partial(_requeue, call=call, job_id=job_id, queues=self._queues)
         return await self._writes.once(

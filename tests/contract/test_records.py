@@ -17,7 +17,11 @@ from shared.records.events import NAMES, TYPES, payload_field
 from tests.support.sql_text import called_functions, without_comments
 
 ROOT = Path(__file__).parents[2]
-PYTHON = {path: path.read_text() for path in (ROOT / "services").rglob("*.py")}
+PYTHON = {
+    path: path.read_text()
+    for folder in ("services", "shared/jobs")
+    for path in (ROOT / folder).rglob("*.py")
+}
 SQL = {
     str(path.relative_to(ROOT)): path.read_text()
     for folder in ("services", "shared")

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import grpc
 import pytest
 from dits.common.v1 import job_service_pb2 as pb
-from dits.common.v1.job_pb2 import Job, JobStatus, JobType
-from dits.repo.v1.repository_service_pb2 import Repository
+from dits.common.v1.job_pb2 import JobStatus, JobType
 from grpc import StatusCode
 
 from shared.runtime.config import Settings
-from tests.support.api import Account, Api, refused
+from tests.support.api import Api, refused
+from tests.support.job_office import Office, open_office
 
 
 @pytest.fixture
@@ -24,69 +22,9 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"worker": False})
 
 
-@dataclass(slots=True)
-class Office:
-    """Jobs on a repository and without one, and people with different rights."""
-
-    api: Api
-    ada: Account
-    bob: Account
-    operator: Account
-    repo: Repository
-
-    async def put(
-        self, requester: Account | None = None, *, on_repository: bool = False, queue: str = "repo"
-    ) -> str:
-        """Enqueues a job."""
-        job_id = await self.api.value(
-            "SELECT enqueue_job($1, 'purge_login_throttles', '{}', p_repo_id => $2, p_requested_by => $3)",
-            queue,
-            UUID(self.repo.id) if on_repository else None,
-            requester.id if requester else None,
-        )
-        return str(job_id)
-
-    async def bury(self, job_id: str) -> None:
-        """Makes a job a dead letter, as an expired last lease does."""
-        await self.api.fetch(
-            """UPDATE jobs SET status = 'running', attempts = max_attempts, locked_by = 'w',
-                      lease_token = gen_random_uuid(), locked_until = now() - interval '1 s'
-               WHERE id = $1::uuid""",
-            job_id,
-        )
-        await self.api.fetch("SELECT * FROM end_expired_leases(10)")
-
-    async def get(self, who: Account, job_id: str) -> Job:
-        """GetJob."""
-        request = pb.GetJobRequest(job_id=job_id)
-        job: Job = (await self.api.jobs["repo"].GetJob(request, metadata=who.auth)).job
-        return job
-
-    async def list(self, who: Account, **options: Any) -> list[str]:
-        """The ids of ListJobs."""
-        request = pb.ListJobsRequest(**options)
-        response = await self.api.jobs["repo"].ListJobs(request, metadata=who.auth)
-        return [job.id for job in response.jobs]
-
-    async def cancel(self, who: Account, job_id: str) -> Job:
-        """CancelJob."""
-        request = pb.CancelJobRequest(job_id=job_id)
-        job: Job = (await self.api.jobs["repo"].CancelJob(request, metadata=who.auth)).job
-        return job
-
-    async def requeue(self, who: Account, job_id: str, request_id: str = "") -> Job:
-        """RequeueDeadLetter."""
-        request = pb.RequeueDeadLetterRequest(job_id=job_id, request_id=request_id)
-        response = await self.api.jobs["repo"].RequeueDeadLetter(request, metadata=who.auth)
-        job: Job = response.job
-        return job
-
-
 @pytest.fixture
 async def office(api: Api) -> Office:
-    ada, bob = await api.account(), await api.account()
-    operator = await api.api_token(await api.account(), "site:admin")
-    return Office(api, ada, bob, operator, await api.repository(ada))
+    return await open_office(api)
 
 
 async def test_who_asked_for_a_job_sees_it_and_nobody_else(office: Office) -> None:
@@ -162,59 +100,6 @@ async def test_tokens_need_a_scope(
     assert (await office.get(reader, job_id)).id == job_id
     with refused(StatusCode.PERMISSION_DENIED, "SCOPE_MISSING"):
         await office.cancel(reader, job_id)
-
-
-async def test_jobs_are_listed_newest_first_page_by_page(office: Office) -> None:
-    ids = [await office.put(office.ada, on_repository=number % 2 == 0) for number in range(5)]
-    await office.put(office.bob)
-    assert await office.list(office.ada) == ids[::-1]
-    assert await office.list(office.ada, repository=office.repo.id) == [ids[4], ids[2], ids[0]]
-    assert len(await office.list(office.operator, everybody=True)) == 6
-    request = pb.ListJobsRequest(page_size=2)
-    found: list[str] = []
-    while True:
-        page = await office.api.jobs["repo"].ListJobs(request, metadata=office.ada.auth)
-        found += [job.id for job in page.jobs]
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            break
-    assert found == ids[::-1]
-
-
-async def test_lists_are_narrowed_by_type_and_status(office: Office) -> None:
-    first, second = await office.put(office.ada), await office.put(office.ada)
-    await office.cancel(office.ada, first)
-    assert await office.list(office.ada, status=JobStatus.JOB_STATUS_CANCELLED) == [first]
-    assert await office.list(office.ada, status=JobStatus.JOB_STATUS_PENDING) == [second]
-    assert await office.list(office.ada, type=JobType.JOB_TYPE_PURGE_EVENTS) == []
-    assert await office.list(office.ada, type=JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES) == [
-        second,
-        first,
-    ]
-
-
-async def test_bad_lists_are_refused(office: Office) -> None:
-    bad: list[dict[str, Any]] = [
-        {"type": 99},
-        {"status": 77},
-        {"everybody": True, "repository": office.repo.id},
-        {"repository": "nonsense"},
-        {"page_size": -1},
-    ]
-    for options in bad:
-        with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
-            await office.list(office.ada, **options)
-    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"):
-        await office.list(office.ada, page_token="AAAA")
-    for who in (office.ada, await office.api.api_token(office.ada, "repo:admin")):
-        with refused(StatusCode.PERMISSION_DENIED, "SCOPE_MISSING"):
-            await office.list(who, everybody=True)
-    with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
-        await office.list(office.bob, repository=office.repo.id)
-    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
-        await office.get(office.ada, "1")
-    with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
-        await office.api.jobs["repo"].ListJobs(pb.ListJobsRequest())
 
 
 async def test_a_job_that_runs_is_asked_to_end_and_one_that_ended_stays(office: Office) -> None:

@@ -16,11 +16,12 @@ from services.auth.access.decisions import LocalAccess
 from services.suite import Suite
 from shared.db.listen import Listener
 from shared.db.pool import Database
+from shared.jobs.background import Background
 from shared.runtime import background
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
-from shared.server import Background, Runtime, ServiceServer, StartError
+from shared.server import Runtime, ServiceServer, StartError
 from tests.support.api import Api, read_error, refused
 
 

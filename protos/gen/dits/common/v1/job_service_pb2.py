@@ -26,7 +26,7 @@ from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from dits.common.v1 import job_pb2 as dits_dot_common_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dits/common/v1/job_service.proto\x12\x0e\x64its.common.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x18\x64its/common/v1/job.proto\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"2\n\x0eGetJobResponse\x12 \n\x03job\x18\x01 \x01(\x0b\x32\x13.dits.common.v1.Job\"\xb1\x01\n\x0fListJobsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x11\n\teverybody\x18\x02 \x01(\x08\x12%\n\x04type\x18\x03 \x01(\x0e\x32\x17.dits.common.v1.JobType\x12)\n\x06status\x18\x04 \x01(\x0e\x32\x19.dits.common.v1.JobStatus\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"N\n\x10ListJobsResponse\x12!\n\x04jobs\x18\x01 \x03(\x0b\x32\x13.dits.common.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"4\n\x10WatchJobResponse\x12 \n\x03job\x18\x01 \x01(\x0b\x32\x13.dits.common.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"5\n\x11\x43\x61ncelJobResponse\x12 \n\x03job\x18\x01 \x01(\x0b\x32\x13.dits.common.v1.Job\">\n\x18RequeueDeadLetterRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x19RequeueDeadLetterResponse\x12 \n\x03job\x18\x01 \x01(\x0b\x32\x13.dits.common.v1.Job2\xd6\x03\n\nJobService\x12M\n\x06GetJob\x12\x1d.dits.common.v1.GetJobRequest\x1a\x1e.dits.common.v1.GetJobResponse\"\x04\xa2\xbb\x18\x00\x12V\n\x08ListJobs\x12\x1f.dits.common.v1.ListJobsRequest\x1a .dits.common.v1.ListJobsResponse\"\x07\xa2\xbb\x18\x03J\x01\x03\x12U\n\x08WatchJob\x12\x1f.dits.common.v1.WatchJobRequest\x1a .dits.common.v1.WatchJobResponse\"\x04\xa2\xbb\x18\x00\x30\x01\x12V\n\tCancelJob\x12 .dits.common.v1.CancelJobRequest\x1a!.dits.common.v1.CancelJobResponse\"\x04\xa2\xbb\x18\x00\x12r\n\x11RequeueDeadLetter\x12(.dits.common.v1.RequeueDeadLetterRequest\x1a).dits.common.v1.RequeueDeadLetterResponse\"\x08\xa2\xbb\x18\x04J\x02S\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dits/common/v1/job_service.proto\x12\x0e\x64its.common.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x18\x64its/common/v1/job.proto\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"2\n\x0eGetJobResponse\x12 \n\x03job\x18\x01 \x01(\x0b\x32\x13.dits.common.v1.Job\"\xb1\x01\n\x0fListJobsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x11\n\teverybody\x18\x02 \x01(\x08\x12%\n\x04type\x18\x03 \x01(\x0e\x32\x17.dits.common.v1.JobType\x12)\n\x06status\x18\x04 \x01(\x0e\x32\x19.dits.common.v1.JobStatus\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"N\n\x10ListJobsResponse\x12!\n\x04jobs\x18\x01 \x03(\x0b\x32\x13.dits.common.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"4\n\x10WatchJobResponse\x12 \n\x03job\x18\x01 \x01(\x0b\x32\x13.dits.common.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"5\n\x11\x43\x61ncelJobResponse\x12 \n\x03job\x18\x01 \x01(\x0b\x32\x13.dits.common.v1.Job\">\n\x18RequeueDeadLetterRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x19RequeueDeadLetterResponse\x12 \n\x03job\x18\x01 \x01(\x0b\x32\x13.dits.common.v1.Job2\xec\x03\n\nJobService\x12O\n\x06GetJob\x12\x1d.dits.common.v1.GetJobRequest\x1a\x1e.dits.common.v1.GetJobResponse\"\x06\xa2\xbb\x18\x02`\x01\x12\x66\n\x08ListJobs\x12\x1f.dits.common.v1.ListJobsRequest\x1a .dits.common.v1.ListJobsResponse\"\x17\xa2\xbb\x18\x13\x10\x02\x1a\nrepositoryJ\x01\x03X\x01\x12W\n\x08WatchJob\x12\x1f.dits.common.v1.WatchJobRequest\x1a .dits.common.v1.WatchJobResponse\"\x06\xa2\xbb\x18\x02`\x01\x30\x01\x12X\n\tCancelJob\x12 .dits.common.v1.CancelJobRequest\x1a!.dits.common.v1.CancelJobResponse\"\x06\xa2\xbb\x18\x02`\x01\x12r\n\x11RequeueDeadLetter\x12(.dits.common.v1.RequeueDeadLetterRequest\x1a).dits.common.v1.RequeueDeadLetterResponse\"\x08\xa2\xbb\x18\x04J\x02S\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.common.v1.job_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['GetJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['GetJob']._serialized_options = b'\242\273\030\000'
+  _globals['_JOBSERVICE'].methods_by_name['GetJob']._serialized_options = b'\242\273\030\002`\001'
   _globals['_JOBSERVICE'].methods_by_name['ListJobs']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\242\273\030\003J\001\003'
+  _globals['_JOBSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\242\273\030\023\020\002\032\nrepositoryJ\001\003X\001'
   _globals['_JOBSERVICE'].methods_by_name['WatchJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\242\273\030\000'
+  _globals['_JOBSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\242\273\030\002`\001'
   _globals['_JOBSERVICE'].methods_by_name['CancelJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\242\273\030\000'
+  _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\242\273\030\002`\001'
   _globals['_JOBSERVICE'].methods_by_name['RequeueDeadLetter']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['RequeueDeadLetter']._serialized_options = b'\242\273\030\004J\002S\004'
   _globals['_GETJOBREQUEST']._serialized_start=107
@@ -64,5 +64,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUEUEDEADLETTERRESPONSE']._serialized_start=696
   _globals['_REQUEUEDEADLETTERRESPONSE']._serialized_end=757
   _globals['_JOBSERVICE']._serialized_start=760
-  _globals['_JOBSERVICE']._serialized_end=1230
+  _globals['_JOBSERVICE']._serialized_end=1252
 # @@protoc_insertion_point(module_scope)

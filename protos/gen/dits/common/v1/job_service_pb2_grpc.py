@@ -38,8 +38,8 @@ class JobServiceStub:
     - Whoever has WRITE on the repository it works on.
     - Operators: API tokens with the scope `site:admin`, which the command of the operator makes.
 
-    An API token needs `repo:read` for jobs on repositories, and `user:read` for others. To all others, a job does not
-    exist.
+    An API token needs `repo:read` for jobs on repositories, and `user:read` for others, which a token that is limited to
+    repositories does not see. To all others, a job does not exist.
     """
 
     def __init__(self, channel):
@@ -88,8 +88,8 @@ class JobServiceServicer:
     - Whoever has WRITE on the repository it works on.
     - Operators: API tokens with the scope `site:admin`, which the command of the operator makes.
 
-    An API token needs `repo:read` for jobs on repositories, and `user:read` for others. To all others, a job does not
-    exist.
+    An API token needs `repo:read` for jobs on repositories, and `user:read` for others, which a token that is limited to
+    repositories does not see. To all others, a job does not exist.
     """
 
     def GetJob(self, request, context):
@@ -102,9 +102,9 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """Lists jobs of this service, newest first: the caller's, those on a repository, or all. Needs a credential. Those on
-        a repository need WRITE on it; all jobs need an operator. Of the caller's jobs, those on repositories that the caller
-        may no longer see are left out, so a page may be shorter than `page_size`.
+        """Lists jobs of this service, newest first: those on a repository, the caller's, or all. Needs WRITE if the request
+        names a repository, and a credential otherwise; all jobs need an operator. Of the caller's jobs, those on repositories
+        that the caller may no longer see are left out, so a page may be shorter than `page_size`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -196,8 +196,8 @@ class JobService:
     - Whoever has WRITE on the repository it works on.
     - Operators: API tokens with the scope `site:admin`, which the command of the operator makes.
 
-    An API token needs `repo:read` for jobs on repositories, and `user:read` for others. To all others, a job does not
-    exist.
+    An API token needs `repo:read` for jobs on repositories, and `user:read` for others, which a token that is limited to
+    repositories does not see. To all others, a job does not exist.
     """
 
     @staticmethod

@@ -39,8 +39,8 @@ class JobServiceStub:
     - Whoever has WRITE on the repository it works on.
     - Operators: API tokens with the scope `site:admin`, which the command of the operator makes.
 
-    An API token needs `repo:read` for jobs on repositories, and `user:read` for others. To all others, a job does not
-    exist.
+    An API token needs `repo:read` for jobs on repositories, and `user:read` for others, which a token that is limited to
+    repositories does not see. To all others, a job does not exist.
     """
 
     @_typing.overload
@@ -53,9 +53,9 @@ class JobServiceStub:
     Errors: none beyond the common ones.
     """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
-    """Lists jobs of this service, newest first: the caller's, those on a repository, or all. Needs a credential. Those on
-    a repository need WRITE on it; all jobs need an operator. Of the caller's jobs, those on repositories that the caller
-    may no longer see are left out, so a page may be shorter than `page_size`.
+    """Lists jobs of this service, newest first: those on a repository, the caller's, or all. Needs WRITE if the request
+    names a repository, and a credential otherwise; all jobs need an operator. Of the caller's jobs, those on repositories
+    that the caller may no longer see are left out, so a page may be shorter than `page_size`.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -97,8 +97,8 @@ class JobServiceAsyncStub(JobServiceStub):
     - Whoever has WRITE on the repository it works on.
     - Operators: API tokens with the scope `site:admin`, which the command of the operator makes.
 
-    An API token needs `repo:read` for jobs on repositories, and `user:read` for others. To all others, a job does not
-    exist.
+    An API token needs `repo:read` for jobs on repositories, and `user:read` for others, which a token that is limited to
+    repositories does not see. To all others, a job does not exist.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -108,9 +108,9 @@ class JobServiceAsyncStub(JobServiceStub):
     Errors: none beyond the common ones.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
-    """Lists jobs of this service, newest first: the caller's, those on a repository, or all. Needs a credential. Those on
-    a repository need WRITE on it; all jobs need an operator. Of the caller's jobs, those on repositories that the caller
-    may no longer see are left out, so a page may be shorter than `page_size`.
+    """Lists jobs of this service, newest first: those on a repository, the caller's, or all. Needs WRITE if the request
+    names a repository, and a credential otherwise; all jobs need an operator. Of the caller's jobs, those on repositories
+    that the caller may no longer see are left out, so a page may be shorter than `page_size`.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -151,8 +151,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     - Whoever has WRITE on the repository it works on.
     - Operators: API tokens with the scope `site:admin`, which the command of the operator makes.
 
-    An API token needs `repo:read` for jobs on repositories, and `user:read` for others. To all others, a job does not
-    exist.
+    An API token needs `repo:read` for jobs on repositories, and `user:read` for others, which a token that is limited to
+    repositories does not see. To all others, a job does not exist.
     """
 
     @_abc_1.abstractmethod
@@ -172,9 +172,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ListJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ListJobsResponse, _abc.Awaitable[_job_service_pb2.ListJobsResponse]]:
-        """Lists jobs of this service, newest first: the caller's, those on a repository, or all. Needs a credential. Those on
-        a repository need WRITE on it; all jobs need an operator. Of the caller's jobs, those on repositories that the caller
-        may no longer see are left out, so a page may be shorter than `page_size`.
+        """Lists jobs of this service, newest first: those on a repository, the caller's, or all. Needs WRITE if the request
+        names a repository, and a credential otherwise; all jobs need an operator. Of the caller's jobs, those on repositories
+        that the caller may no longer see are left out, so a page may be shorter than `page_size`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
