@@ -197,10 +197,18 @@ CREATE INDEX idx_webhook_deliveries_created ON webhook_deliveries (created_at);
 -- Statistics and usage
 -- -----------------------------------------------------------------------------
 
+-- Pushes and calls about branches keep the first five; the others are as of calculated_at.
+COMMENT ON COLUMN repository_stats.commit_count IS 'commits';
+COMMENT ON COLUMN repository_stats.branch_count IS 'branches';
 COMMENT ON COLUMN repository_stats.file_count IS 'distinct file contents in the live history (assets)';
 COMMENT ON COLUMN repository_stats.logical_bytes IS 'bytes of those contents, each counted once';
-COMMENT ON COLUMN repository_stats.storage_bytes IS 'stored bytes of the distinct chunks they are made of';
+COMMENT ON COLUMN repository_stats.last_activity_at IS 'last push; counted from the rows, also the last change of a branch or tag';
+COMMENT ON COLUMN repository_stats.tag_count IS 'tags';
+COMMENT ON COLUMN repository_stats.contributor_count IS 'e-mail addresses of authors, without regard to case';
+COMMENT ON COLUMN repository_stats.chunk_count IS 'distinct chunks of those contents';
+COMMENT ON COLUMN repository_stats.storage_bytes IS 'stored bytes of those chunks';
 COMMENT ON COLUMN repository_stats.dedup_ratio IS 'logical_bytes / storage_bytes; 1 when nothing is stored';
+COMMENT ON COLUMN repository_stats.calculated_at IS 'when all was last counted from the rows';
 
 ALTER TABLE usage_metrics
     ADD COLUMN received_bytes BIGINT NOT NULL DEFAULT 0,

@@ -1995,13 +1995,27 @@ CREATE TABLE public.repository_stats (
     calculated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+COMMENT ON COLUMN public.repository_stats.commit_count IS 'commits';
+
+COMMENT ON COLUMN public.repository_stats.branch_count IS 'branches';
+
+COMMENT ON COLUMN public.repository_stats.tag_count IS 'tags';
+
+COMMENT ON COLUMN public.repository_stats.contributor_count IS 'e-mail addresses of authors, without regard to case';
+
 COMMENT ON COLUMN public.repository_stats.file_count IS 'distinct file contents in the live history (assets)';
 
-COMMENT ON COLUMN public.repository_stats.storage_bytes IS 'stored bytes of the distinct chunks they are made of';
+COMMENT ON COLUMN public.repository_stats.chunk_count IS 'distinct chunks of those contents';
+
+COMMENT ON COLUMN public.repository_stats.storage_bytes IS 'stored bytes of those chunks';
 
 COMMENT ON COLUMN public.repository_stats.logical_bytes IS 'bytes of those contents, each counted once';
 
 COMMENT ON COLUMN public.repository_stats.dedup_ratio IS 'logical_bytes / storage_bytes; 1 when nothing is stored';
+
+COMMENT ON COLUMN public.repository_stats.last_activity_at IS 'last push; counted from the rows, also the last change of a branch or tag';
+
+COMMENT ON COLUMN public.repository_stats.calculated_at IS 'when all was last counted from the rows';
 
 CREATE TABLE public.schema_functions (
     path text NOT NULL COLLATE pg_catalog."C",

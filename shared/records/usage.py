@@ -23,7 +23,8 @@ log = structlog.get_logger(__name__)
 STORE_SECONDS = 5.0
 # How long a server that stops tries to store the rest.
 LAST_SECONDS = 5.0
-MAX_ROWS = 10_000
+# Of one batch: encoding them keeps the event loop busy for some milliseconds.
+MAX_ROWS = 1_000
 
 
 class UsageStore:

@@ -11,6 +11,7 @@ import pytest
 from dits.common.v1.access_pb2 import COUNTING_UNSPECIFIED
 
 from shared.db.pool import Database
+from shared.records import usage as records
 from shared.records.usage import UsageStore
 from shared.rpc.call import Access, Call, Caller
 from shared.rpc.usage import UsageCounters
@@ -24,12 +25,13 @@ class Writer:
     def __init__(self, database: Database, user_id: UUID) -> None:
         self.counters = UsageCounters()
         self.store = UsageStore(database, self.counters)
-        self._caller = Caller.of(user_id, "ada", uuid4(), None)
+        self._user_id = user_id
 
-    def count(self, calls: int) -> None:
-        """Counts calls."""
+    def count(self, calls: int, user_id: UUID | None = None) -> None:
+        """Counts calls, of the account or of another one."""
+        caller = Caller.of(user_id or self._user_id, "ada", uuid4(), None)
         for _ in range(calls):
-            call = Call("m", "r", access=Access(self._caller, None))
+            call = Call("m", "r", access=Access(caller, None))
             self.counters.begin(call)
             self.counters.end(call, COUNTING_UNSPECIFIED)
 
@@ -57,6 +59,22 @@ async def test_processes_add_up(dsn: str) -> None:
         await asyncio.gather(*(writer.store.store() for writer in writers))
     await database.close()
     assert await count_requests(dsn, ada) == 60
+
+
+async def test_many_entities_take_several_batches(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MAX_ROWS", 2)
+    database = await Database.connect(dsn, service="test", size=1)
+    writer = Writer(database, uuid4())
+    users = {uuid4() for _ in range(5)}
+    for user_id in users:
+        writer.count(1, user_id)
+    await writer.store.store()
+    await database.close()
+    stored = await read_usage(dsn)
+    assert {entity[1] for entity in stored} == users
+    assert {amounts[0] for amounts in stored.values()} == {1}
 
 
 @pytest.mark.parametrize("cut", [Cut.REQUEST, Cut.REPLY])
