@@ -100,4 +100,4 @@ def _consume_events(runtime: Runtime, database: Database) -> list[BackgroundTask
     signal = ChangeSignal(databases)
     signal.receive_hints(runtime.listener)
     consumer = EventConsumer(CONSUMER, databases, handle_events, signal=signal)
-    return [*signal.tasks(), consumer.task()]
+    return [signal.task(), consumer.task()]

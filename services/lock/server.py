@@ -43,7 +43,7 @@ async def build(runtime: Runtime) -> ServiceServer:
     access.listen(runtime.listener)
     signal = ChangeSignal(databases)
     signal.receive_hints(runtime.listener)
-    mutex = LockMutex(databases, signal)
+    mutex = LockMutex(databases)
     expiry = LockExpiry(databases, mutex)
     servicer = LockService(
         databases,
@@ -61,7 +61,7 @@ async def build(runtime: Runtime) -> ServiceServer:
         [(pb.DESCRIPTOR.services_by_name["LockService"], servicer)],
         background=Background(
             [
-                *signal.tasks(),
+                signal.task(),
                 BackgroundTask("end expired locks", expiry.process_due_locks, INTERVAL_SECONDS),
             ]
         ),

@@ -56,11 +56,11 @@ async def build(runtime: Runtime) -> ServiceServer:
         database, databases, IdempotentWrites(database, key), key, settings
     )
     events = EventService(database, databases, key, EventStream(signal), cell=settings.cell)
-    commits = CommitService(databases, key, recipes, budget, signal)
+    commits = CommitService(databases, key, recipes, budget)
     usage = UsageService(database, databases, key, settings.cell)
     files = {
         "RepositoryService": (repository_service_pb2, repositories),
-        "RefService": (ref_service_pb2, RefService(databases, key, signal)),
+        "RefService": (ref_service_pb2, RefService(databases, key)),
         "CommitService": (commit_service_pb2, commits),
         "EventService": (event_service_pb2, events),
         "TreeService": (tree_service_pb2, TreeService(databases, key)),
@@ -80,7 +80,7 @@ async def build(runtime: Runtime) -> ServiceServer:
 
 def _make_background(settings: Settings, databases: Databases, signal: ChangeSignal) -> Background:
     return Background(
-        [FilterBackfill(databases).task(), ConsumerLag(databases).task(), *signal.tasks()],
+        [FilterBackfill(databases).task(), ConsumerLag(databases).task(), signal.task()],
         jobs={JobType.JOB_TYPE_MEASURE_USAGE: UsageMeasurement(settings.cell).handle},
         schedules=[MEASURE_USAGE],
     )

@@ -7,7 +7,6 @@ second, which finds what nobody announces, and changes whose notification was lo
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
@@ -18,19 +17,17 @@ import structlog
 from shared.db import sql
 from shared.db.listen import Listener
 from shared.db.pool import Database, Databases
+from shared.records.events import CHANNEL
 from shared.runtime.background import BackgroundTask
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
-CHANNEL = "dits_events"
 POLL_SECONDS = 1.0
-# Changes within this time share a notification: each NOTIFY takes a lock of the whole database.
-GATHER_SECONDS = 0.02
 
 
 class ChangeSignal:
-    """Who waits for events in this process, and the changes that it has to tell other processes."""
+    """Who waits for events in this process."""
 
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
@@ -38,30 +35,19 @@ class ChangeSignal:
         self.is_stopping = False
         # By repository; under None those who wait for all.
         self._signals: dict[UUID | None, set[asyncio.Event]] = {}
-        self._changed: set[UUID] = set()
-        self._has_changes = asyncio.Event()
         self._has_watchers = asyncio.Event()
         # How far the outbox of each database was polled.
         self._settled: dict[Database, str] = {}
 
-    def tasks(self) -> list[BackgroundTask]:
-        """Returns what a service runs in the background that reads events or announces them."""
-        return [
-            BackgroundTask("poll events", self.poll_events, POLL_SECONDS),
-            BackgroundTask("announce events", self.send_hints, 0),
-        ]
+    def task(self) -> BackgroundTask:
+        """Returns what a service that reads events runs in the background."""
+        return BackgroundTask("poll events", self.poll_events, POLL_SECONDS)
 
     def stop(self) -> None:
         """Ends the streams of this process."""
         self.is_stopping = True
         for signal in chain.from_iterable(self._signals.values()):
             signal.set()
-
-    def announce_change(self, repository_id: UUID) -> None:
-        """Wakes those who wait for events of a repository, everywhere, after one has been committed."""
-        self._wake_watchers(repository_id)
-        self._changed.add(repository_id)
-        self._has_changes.set()
 
     def watch_all(self) -> AbstractContextManager[asyncio.Event]:
         """Yields a signal that is set whenever there may be new events, of whichever repository."""
@@ -81,18 +67,6 @@ class ChangeSignal:
                 del self._signals[repository_id]
             if not self._signals:
                 self._has_watchers.clear()
-
-    async def send_hints(self) -> None:
-        """Waits for changes in this process and tells all processes which repositories have changed."""
-        await self._has_changes.wait()
-        await asyncio.sleep(GATHER_SECONDS)
-        changed, self._changed = self._changed, set()
-        self._has_changes.clear()
-        hints: dict[Database, list[UUID]] = defaultdict(list)
-        for repository_id in changed:
-            hints[self._databases.of(repository_id)].append(repository_id)
-        for database, repository_ids in hints.items():
-            await database.fetch(Q.hint, repository_ids)
 
     def receive_hints(self, listener: Listener) -> None:
         """Subscribes to the hints of all processes."""

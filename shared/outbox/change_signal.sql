@@ -7,8 +7,3 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS settled,
 FROM (SELECT o.repo_id, row_number() OVER (ORDER BY o.xid, o.id) AS number
       FROM settled_events o WHERE (o.xid, o.id) > ($1::text::xid8, 0::bigint)
       ORDER BY o.xid, o.id LIMIT 10001) e;
-
--- name: hint
--- Tells every process that something happened in some repositories. It need not survive a crash, so it does not
--- wait for the disk.
-SELECT set_config('synchronous_commit', 'off', true), pg_notify('dits_events', id::text) FROM unnest($1::uuid[]) AS id;

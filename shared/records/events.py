@@ -12,11 +12,14 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from shared.db import sql
+from shared.db.hints import hint_after_commit
 from shared.db.pool import Connection
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 
+# Its notifications name repositories in which something has happened.
+CHANNEL = "dits_events"
 _PREFIX = "EVENT_TYPE_"
 # The names under which the database and webhooks know events: `push`, `lock.force_released`.
 NAMES: dict[EventType.ValueType, str] = {
@@ -34,12 +37,16 @@ async def emit(
     repository_id: UUID,
     payload: Message,
 ) -> None:
-    """Writes that the caller did something. Raises TypeError if the event has another payload."""
+    """Writes that the caller did something, and wakes those who wait for it after the commit.
+
+    Raises TypeError if the event has another payload.
+    """
     field = Event.DESCRIPTOR.fields_by_name[payload_field(event)]
     if field.message_type is not payload.DESCRIPTOR:
         raise TypeError(f"{NAMES[event]} has no {payload.DESCRIPTOR.name}")
     text = json_format.MessageToJson(payload, preserving_proto_field_name=True, indent=None)
     await connection.execute(Q.emit_event, NAMES[event], repository_id, call.caller_id, text)
+    hint_after_commit(CHANNEL, str(repository_id))
 
 
 def payload_field(event: EventType.ValueType) -> str:

@@ -39,7 +39,7 @@ def make_replica(database: Database) -> Replica:
     """Parts of another lock service; nothing runs in the background."""
     databases = Databases(database)
     signal = ChangeSignal(databases)
-    return Replica(databases, signal, LockExpiry(databases, LockMutex(databases, signal)))
+    return Replica(databases, signal, LockExpiry(databases, LockMutex(databases)))
 
 
 @asynccontextmanager

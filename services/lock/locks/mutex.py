@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from shared.db import sql
 from shared.db.pool import Connection, Databases, Row
-from shared.outbox.change_signal import ChangeSignal
+from shared.records.events import CHANNEL
 
 Q = sql.load(__file__)
 
@@ -30,9 +30,8 @@ Work: TypeAlias = Callable[[Connection, datetime], Awaitable[Result]]
 class LockMutex:
     """Transactions on the locks of a repository, and the time that each of them has."""
 
-    def __init__(self, databases: Databases, signal: ChangeSignal) -> None:
+    def __init__(self, databases: Databases) -> None:
         self._databases = databases
-        self._signal = signal
         self._queues: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
 
     async def change_locks(
@@ -46,7 +45,7 @@ class LockMutex:
 
         async with self._queue(repository_id):
             result = await self._databases.of(repository_id).transaction(transaction)
-        self._signal.announce_change(repository_id)
+        self._wake_watchers(repository_id)
         return result
 
     async def execute_change(
@@ -55,7 +54,7 @@ class LockMutex:
         """Returns the rows of one statement that takes the mutex itself and changes locks."""
         async with self._queue(repository_id):
             rows = await self._databases.of(repository_id).statement(statement, *arguments)
-        self._signal.announce_change(repository_id)
+        self._wake_watchers(repository_id)
         return rows
 
     async def read_locks(
@@ -72,6 +71,10 @@ class LockMutex:
             return await connection.fetch(*query), now
 
         return await self._databases.of(repository_id).transaction(transaction)
+
+    def _wake_watchers(self, repository_id: UUID) -> None:
+        """Tells all processes that there are events, which functions in SQL have emitted."""
+        self._databases.of(repository_id).hints.add([(CHANNEL, str(repository_id))])
 
     def _queue(self, repository_id: UUID) -> asyncio.Semaphore:
         queue = self._queues.get(repository_id)

@@ -20,7 +20,6 @@ from services.repo.push.transaction import apply_push
 from services.repo.rpc.heavy_calls import HeavyCalls
 from shared.db.pool import Databases, Row
 from shared.errors import not_found
-from shared.outbox.change_signal import ChangeSignal
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.byte_budget import ByteBudget
@@ -33,15 +32,9 @@ class CommitService:
     """The RPCs of dits.repo.v1.CommitService."""
 
     def __init__(
-        self,
-        databases: Databases,
-        key: ServerKey,
-        recipes: RecipeReader,
-        budget: ByteBudget,
-        signal: ChangeSignal,
+        self, databases: Databases, key: ServerKey, recipes: RecipeReader, budget: ByteBudget
     ) -> None:
         self._databases = databases
-        self._signal = signal
         self._budget = budget
         self._key = key
         self._recipes = recipes
@@ -56,14 +49,12 @@ class CommitService:
             prepared = await prepare_push(database, self._recipes, push, call, hold)
             fingerprint = await asyncio.to_thread(push.fingerprint, call.repository.id)
             repeatable = Repeatable(push.request_id, fingerprint)
-            response = await writes.once(
+            return await writes.once(
                 call,
                 repeatable,
                 pb.PushResponse,
                 lambda connection: apply_push(connection, call, prepared),
             )
-        self._signal.announce_change(call.repository.id)
-        return response
 
     async def GetCommit(self, request: pb.GetCommitRequest, call: Call) -> pb.GetCommitResponse:
         """Returns one commit by any of its names."""

@@ -7,9 +7,8 @@ from dits.repo.v1 import ref_service_pb2 as pb
 from services.repo.history import branches
 from services.repo.history.branches import BranchUpdate
 from shared.db import sql
-from shared.db.pool import Databases, Result, Row, Work
+from shared.db.pool import Databases, Row
 from shared.errors import not_found
-from shared.outbox.change_signal import ChangeSignal
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.rpc.paging import Page
@@ -21,10 +20,9 @@ Q = sql.load(__file__)
 class RefService:
     """The RPCs of dits.repo.v1.RefService."""
 
-    def __init__(self, databases: Databases, key: ServerKey, signal: ChangeSignal) -> None:
+    def __init__(self, databases: Databases, key: ServerKey) -> None:
         self._databases = databases
         self._key = key
-        self._signal = signal
 
     async def CreateBranch(
         self, request: pb.CreateBranchRequest, call: Call
@@ -32,8 +30,8 @@ class RefService:
         """Creates a branch at a commit of the repository."""
         name = validation.branch("name", request.name)
         head = validation.digest("head", request.head)
-        row = await self._change_branches(
-            call, lambda connection: branches.create_branch(connection, call, name, head)
+        row = await self._databases.of(call.repository.id).transaction(
+            lambda connection: branches.create_branch(connection, call, name, head)
         )
         return pb.CreateBranchResponse(branch=_message(row))
 
@@ -69,8 +67,8 @@ class RefService:
             validation.digest("new_head", request.new_head),
             request.force,
         )
-        row = await self._change_branches(
-            call, lambda connection: branches.update_branch(connection, call, update)
+        row = await self._databases.of(call.repository.id).transaction(
+            lambda connection: branches.update_branch(connection, call, update)
         )
         return pb.UpdateBranchResponse(branch=_message(row))
 
@@ -80,16 +78,10 @@ class RefService:
         """Removes a branch; its commits stay until they are collected."""
         name = validation.branch("name", request.name)
         expected = validation.digest("expected_head", request.expected_head)
-        await self._change_branches(
-            call, lambda connection: branches.delete_branch(connection, call, name, expected)
+        await self._databases.of(call.repository.id).transaction(
+            lambda connection: branches.delete_branch(connection, call, name, expected)
         )
         return pb.DeleteBranchResponse()
-
-    async def _change_branches(self, call: Call, work: Work[Result]) -> Result:
-        """Runs `work` in a transaction, then tells those who watch."""
-        result = await self._databases.of(call.repository.id).transaction(work)
-        self._signal.announce_change(call.repository.id)
-        return result
 
 
 def _message(row: Row) -> pb.Branch:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from uuid import UUID
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -12,6 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from services.lock.background.expiry import LockExpiry
 from shared.runtime.background import BackgroundTask
 from tests.support.api import Api
+from tests.support.lock_watcher import watch_locks
 from tests.support.locks import ADVISORY, Studio, open_replica
 
 MINUTE = 60
@@ -115,17 +115,18 @@ async def test_without_background_work_everything_is_right(studio: Studio) -> No
     assert await studio.story(held) == ["acquired", "expired"]
 
 
-async def test_the_background_work_goes_on_and_wakes_watchers(studio: Studio) -> None:
+async def test_the_background_work_goes_on(studio: Studio) -> None:
     async with open_replica(studio.api) as replica:
         task = BackgroundTask("test", replica.expiry.process_due_locks, 0.01)
         running = asyncio.create_task(task.run())
         try:
-            with replica.signal.watch_repository(UUID(studio.repo.id)) as signal:
-                for _ in range(3):
+            async with watch_locks(studio, studio.dan) as watcher:
+                await watcher.next()
+                for _ in range(2):
                     await studio.take(studio.bob, "a", ttl=Duration(seconds=HOUR))
                     await studio.grow_old(2 * HOUR)
-                    await asyncio.wait_for(signal.wait(), 10)
-                    signal.clear()
+                    assert await watcher.event() == ("ACQUIRED", ["a"])
+                    assert await watcher.event() == ("EXPIRED", ["a"])
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
