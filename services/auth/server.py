@@ -12,7 +12,12 @@ from dits.auth.v1 import (
     session_service_pb2,
     token_service_pb2,
 )
-from dits.common.v1.job_pb2 import JobType, PurgeLoginThrottlesPayload
+from dits.common.v1.job_pb2 import (
+    JobType,
+    PurgeLoginThrottlesPayload,
+    PurgeNotificationsPayload,
+    SendDigestsPayload,
+)
 
 from services.auth.access.decisions import LocalAccess
 from services.auth.audit_log.listing import AuditListing
@@ -20,8 +25,11 @@ from services.auth.audit_log.scopes import AuditScopes
 from services.auth.background.credential_uses import STORE_SECONDS, CredentialUseStore
 from services.auth.background.login_throttles import purge_login_throttles
 from services.auth.credentials.passwords import Hasher
-from services.auth.notifications.consumer import CONSUMER, handle_events
+from services.auth.mail.send_mail import MailSender
+from services.auth.notifications.consumer import CONSUMER, NotificationConsumer
+from services.auth.notifications.digests import DigestSender
 from services.auth.notifications.inbox_watch import InboxSignal, InboxWatch
+from services.auth.notifications.retention import purge_notifications
 from services.auth.rpc.access_service import AccessService
 from services.auth.rpc.account_service import AccountService
 from services.auth.rpc.audit_service import AuditService
@@ -30,6 +38,7 @@ from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.token_service import TokenService
 from shared.db.pool import Database, Databases
 from shared.jobs.background import Background
+from shared.jobs.running_job import Handler
 from shared.jobs.schedule import Schedule
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.consumer import EventConsumer
@@ -43,7 +52,12 @@ NEEDS: tuple[str, ...] = ()
 # How many registrations hash their passwords at once, besides the logins.
 REGISTRATION_SLOTS = 1
 
-SCHEDULES = (Schedule("purge login throttles", "*/15 * * * *", PurgeLoginThrottlesPayload()),)
+SCHEDULES = (
+    Schedule("purge login throttles", "*/15 * * * *", PurgeLoginThrottlesPayload()),
+    Schedule("purge notifications", "37 3 * * *", PurgeNotificationsPayload()),
+    Schedule("daily digests", "0 7 * * *", SendDigestsPayload(period="daily")),
+    Schedule("weekly digests", "0 7 * * 1", SendDigestsPayload(period="weekly")),
+)
 
 
 async def build(runtime: Runtime) -> ServiceServer:
@@ -65,10 +79,21 @@ async def build(runtime: Runtime) -> ServiceServer:
                 BackgroundTask("store uses of credentials", uses.store, STORE_SECONDS),
                 AuditSealer(database).task(),
             ],
-            jobs={JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES: purge_login_throttles().handle},
+            jobs=_list_jobs(runtime),
             schedules=SCHEDULES,
         ),
     )
+
+
+def _list_jobs(runtime: Runtime) -> dict[JobType.ValueType, Handler]:
+    """Returns the handlers of the service's jobs."""
+    settings, key = runtime.settings, runtime.key
+    return {
+        JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES: purge_login_throttles().handle,
+        JobType.JOB_TYPE_PURGE_NOTIFICATIONS: purge_notifications(settings).handle,
+        JobType.JOB_TYPE_SEND_DIGESTS: DigestSender(key).handle,
+        JobType.JOB_TYPE_SEND_MAIL: MailSender(settings, key).handle,
+    }
 
 
 def _make_servicers(
@@ -99,5 +124,6 @@ def _consume_events(runtime: Runtime, database: Database) -> list[BackgroundTask
     databases = Databases(database)
     signal = ChangeSignal(databases)
     signal.receive_hints(runtime.listener)
-    consumer = EventConsumer(CONSUMER, databases, handle_events, signal=signal)
+    handle = NotificationConsumer(runtime.key).handle
+    consumer = EventConsumer(CONSUMER, databases, handle, signal=signal)
     return [signal.task(), consumer.task()]

@@ -79,6 +79,8 @@ class Queue:
 
 QUEUES: dict[str, Queue] = {
     "auth": Queue(("auth",), 4),
+    # So many connections to the mail server.
+    "mail": Queue(("auth",), 4),
     "repo": Queue(("repo",), 4),
     SHARED_QUEUE: Queue(("auth", "repo", "chunk", "lock"), 1),
 }
@@ -87,6 +89,16 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
     JobType.JOB_TYPE_PURGE_EVENTS: JobSpec(SHARED_QUEUE, pb.PurgeEventsPayload),
     JobType.JOB_TYPE_PURGE_REQUEST_IDS: JobSpec(SHARED_QUEUE, pb.PurgeRequestIdsPayload),
     JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES: JobSpec("auth", pb.PurgeLoginThrottlesPayload),
+    JobType.JOB_TYPE_SEND_MAIL: JobSpec(
+        "mail",
+        pb.SendMailPayload,
+        # About two days, as mail servers try it themselves.
+        max_attempts=20,
+        backoff=Exponential(timedelta(seconds=30), timedelta(hours=4)),
+        longest=timedelta(minutes=10),
+    ),
+    JobType.JOB_TYPE_SEND_DIGESTS: JobSpec("auth", pb.SendDigestsPayload),
+    JobType.JOB_TYPE_PURGE_NOTIFICATIONS: JobSpec("auth", pb.PurgeNotificationsPayload),
     JobType.JOB_TYPE_MEASURE_USAGE: JobSpec(
         "repo", pb.MeasureUsagePayload, longest=timedelta(hours=6)
     ),

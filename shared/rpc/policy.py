@@ -29,7 +29,7 @@ _INCLUDED: Mapping[str, tuple[str, ...]] = {
     "repo:admin": ("repo:write",),
     "repo:delete": (),
     "user:read": (),
-    "user:write": ("user:read",),
+    "user:write": ("user:read", "notification:write"),
     "org:read": (),
     "org:write": ("org:read",),
     "org:admin": ("org:write",),
@@ -38,6 +38,7 @@ _INCLUDED: Mapping[str, tuple[str, ...]] = {
     "key:read": (),
     "key:write": ("key:read",),
     "lock:write": (),
+    "notification:write": (),
     SITE_ADMIN: (),
 }
 SCOPES = frozenset(_INCLUDED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import json
 import os
 from pathlib import Path
@@ -27,25 +26,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-Port = Annotated[int, Field(ge=0, le=65535)]
-Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@]+):[0-9]{1,5}$")]
-# As large as the column that holds it.
-Cell = Annotated[int, Field(ge=0, le=32767)]
+from shared.runtime.setting_types import Address, Cell, Port, require_networks, split_list
+
 SERVICES = ("auth", "repo", "chunk", "lock")
-
-
-def split_list(value: object) -> object:
-    """Splits text at its commas; the TOML file may hold a list instead."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def require_networks(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the values. Raises ValueError if one is no address and no network."""
-    for value in values:
-        ipaddress.ip_network(value, strict=False)
-    return values
 
 
 class ConfigError(Exception):
@@ -160,6 +143,33 @@ class Settings(BaseSettings):
     )
     drain_seconds: PositiveFloat = Field(
         10.0, description="how long calls may go on after SIGTERM, seconds"
+    )
+    smtp_host: str | None = Field(
+        None, description="mail server of auth; default: none, mails are only logged"
+    )
+    smtp_port: Port = Field(587, description="port of the mail server")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        description="how the mail server is spoken to: starttls, tls from the start, or none",
+    )
+    smtp_username: str | None = Field(None, description="login at the mail server; default: none")
+    smtp_password: str | None = Field(None, repr=False, description="password of that login")
+    smtp_from: str | None = Field(
+        None,
+        pattern=r"^[^\s@<>,;:\"]+@[A-Za-z0-9.-]+$",
+        description="address that mails come from; default: dits at the mail server",
+    )
+    smtp_seconds: PositiveFloat = Field(
+        30.0, description="how long the mail server may take for an answer, seconds"
+    )
+    website_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s<>\"]+[^\s<>\"/]$",
+        description="address of the website, without a slash at the end; links in mails begin with it, "
+        "and its /unsubscribe calls Unsubscribe",
+    )
+    notification_days: Annotated[int, Field(ge=31)] = Field(
+        90, description="how long auth keeps a notification after it was read, days"
     )
     metrics_port: Port | None = Field(
         None,

@@ -15,29 +15,44 @@ from services.auth.notifications import audience
 from services.auth.notifications.catalog import Draft
 from services.auth.notifications.inbox import insert_notifications
 from services.auth.notifications.lock_events import LOCK_EVENTS, compose_lock_draft
+from services.auth.notifications.mails import choose_mailed, enqueue_mails
 from services.auth.notifications.push_events import compose_push_drafts
-from shared.db.pool import Connection
+from shared.db.pool import Connection, Row
 from shared.outbox.stored_event import StoredEvent
+from shared.runtime.server_key import ServerKey
 
 CONSUMER = "notifications"
 HANDLED = LOCK_EVENTS | {EventType.EVENT_TYPE_PUSH}
 
 
-async def handle_events(connection: Connection, events: Sequence[StoredEvent]) -> None:
-    """Puts what some events tell into the inboxes of those whom it concerns."""
-    events = [event for event in events if event.type in HANDLED]
-    if not events:
-        return
-    context = await audience.read_context(connection, events)
-    for event in events:
-        where = context.where(event)
-        if where is None:
-            continue
-        async with aclosing(_compose(connection, event, where, context.who(event))) as parts:
-            async for drafts in parts:
-                readers = await audience.keep_readers(connection, drafts) if drafts else []
-                if readers:
-                    await insert_notifications(connection, readers)
+class NotificationConsumer:
+    """What the consumer does with events. Mails that go out at once are jobs of the same transaction."""
+
+    def __init__(self, key: ServerKey) -> None:
+        self._key = key
+
+    async def handle(self, connection: Connection, events: Sequence[StoredEvent]) -> None:
+        """Puts what some events tell into the inboxes of those whom it concerns."""
+        events = [event for event in events if event.type in HANDLED]
+        if not events:
+            return
+        context = await audience.read_context(connection, events)
+        mailed: list[Row] = []
+        for event in events:
+            where = context.where(event)
+            if where is None:
+                continue
+            async with aclosing(_compose(connection, event, where, context.who(event))) as parts:
+                async for drafts in parts:
+                    mailed += await _deliver(connection, drafts)
+        await enqueue_mails(connection, self._key, mailed)
+
+
+async def _deliver(connection: Connection, drafts: Sequence[Draft]) -> list[Row]:
+    """Puts drafts into the inboxes of those who may read them; returns what is mailed at once."""
+    readers = await audience.keep_readers(connection, drafts) if drafts else []
+    inserted = await insert_notifications(connection, readers) if readers else []
+    return await choose_mailed(connection, inserted) if inserted else []
 
 
 async def _compose(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.auth.notifications.catalog import NAMES, Draft
 from shared.db import sql
+from shared.db.hints import hint_after_commit
 from shared.db.pool import Connection, Database, Row
 from shared.errors import not_found
 
@@ -40,14 +41,15 @@ async def insert_notifications(connection: Connection, drafts: Sequence[Draft]) 
             links=[draft.link for draft in drafts],
         )
     )
-    await hint_change(connection, {row["user_id"] for row in rows})
+    hint_change({row["user_id"] for row in rows})
     return list(rows)
 
 
-async def hint_change(connection: Connection, user_ids: Collection[UUID]) -> None:
+def hint_change(user_ids: Collection[UUID]) -> None:
     """Wakes those who watch some inboxes, once the transaction has committed."""
     names = [str(user_id) for user_id in user_ids] if len(user_ids) <= MAX_HINTS else [""]
-    await connection.execute(Q.hint, CHANNEL, names)
+    for name in names:
+        hint_after_commit(CHANNEL, name)
 
 
 async def count_unread(database: Database, user_id: UUID) -> int:
@@ -74,7 +76,7 @@ async def mark_read(database: Database, user_id: UUID, ids: Collection[UUID]) ->
         if missing:
             raise not_found("notification", str(min(missing)))
         await connection.execute(Q.mark_read, [row["id"] for row in rows])
-        await hint_change(connection, [user_id])
+        hint_change([user_id])
 
     await database.transaction(mark)
 
@@ -86,7 +88,7 @@ async def mark_all_read(database: Database, user_id: UUID, until: datetime | Non
         rows = await connection.fetch(Q.lock_unread, user_id, until, BATCH)
         if rows:
             await connection.execute(Q.mark_read, [row["id"] for row in rows])
-            await hint_change(connection, [user_id])
+            hint_change([user_id])
         return len(rows)
 
     while await database.transaction(mark_batch) == BATCH:

@@ -22,10 +22,6 @@ FROM fresh f JOIN taken t ON t.user_id = f.user_id
 ON CONFLICT ON CONSTRAINT notifications_source_key DO NOTHING
 RETURNING n.id, n.user_id, n.type;
 
--- name: hint
--- Tells all processes whose inboxes have changed.
-SELECT pg_notify($1, name) FROM unnest($2::text[]) AS name;
-
 -- name: count_unread
 -- How many of a user's notifications are unread, counted up to a number.
 SELECT count(*) FROM (SELECT FROM notifications WHERE user_id = $1 AND NOT read LIMIT $2) unread;

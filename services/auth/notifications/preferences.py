@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -49,11 +50,16 @@ class PreferencesChange:
         return cls(values)
 
 
+async def create_preferences(connection: Connection, user_ids: Sequence[UUID]) -> None:
+    """Gives users the default preferences who have none."""
+    await connection.execute(Q.create_preferences, user_ids)
+
+
 async def read_preferences(database: Database, user_id: UUID) -> pb.Preferences:
     """Returns the preferences of a user, defaults included."""
     row = await database.fetchrow(Q.preferences, user_id)
     if row is None:
-        await database.statement(Q.create_preferences, user_id)
+        await database.statement(Q.create_preferences, [user_id])
         row = await database.fetchrow(Q.preferences, user_id)
     assert row is not None  # noqa: S101  it was just created
     return _message(row)
@@ -65,7 +71,7 @@ async def update_preferences(
     """Changes preferences of a user, and returns all of them."""
 
     async def update(connection: Connection) -> Row:
-        await connection.execute(Q.create_preferences, user_id)
+        await create_preferences(connection, [user_id])
         values = {name: change.values.get(name) for name in FIELDS}
         row = await connection.fetchrow(*Q.bind.update_preferences(user_id=user_id, **values))
         assert row is not None  # noqa: S101  it was just created

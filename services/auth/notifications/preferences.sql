@@ -3,8 +3,8 @@
 SELECT * FROM notification_preferences WHERE user_id = $1;
 
 -- name: create_preferences
--- Gives a user the default preferences, unless there are some.
-INSERT INTO notification_preferences (user_id) VALUES ($1) ON CONFLICT DO NOTHING;
+-- Gives users the default preferences who have none.
+INSERT INTO notification_preferences (user_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING;
 
 -- name: update_preferences
 -- Changes those preferences of a user that are not NULL.

@@ -10,6 +10,7 @@ from itertools import accumulate
 from dits.auth.v1 import notification_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.auth.mail.unsubscribe import read_token
 from services.auth.notifications import follows, inbox
 from services.auth.notifications.catalog import TYPES
 from services.auth.notifications.inbox_watch import InboxWatch
@@ -28,6 +29,7 @@ from shared.rpc.paging import Page
 from shared.runtime.server_key import ServerKey
 
 MAX_MARKED = 1_000
+MAX_TOKEN = 200
 # Of the texts of one page; a message has 4 MiB at most.
 PAGE_BYTES = 3 << 20
 _ROW_BYTES = 200
@@ -112,6 +114,17 @@ class NotificationService:
         change = PreferencesChange.parse(request)
         changed = await update_preferences(self._database, call.caller.user_id, change)
         return pb.UpdatePreferencesResponse(preferences=changed)
+
+    async def Unsubscribe(
+        self, request: pb.UnsubscribeRequest, call: Call
+    ) -> pb.UnsubscribeResponse:
+        """Turns off the preference that a signed token names."""
+        del call
+        token = validation.text("token", request.token, least=1, most=MAX_TOKEN)
+        user_id, preference = read_token(self._key, token)
+        off = PreferencesChange({preference: "never" if preference == "digest" else False})
+        await update_preferences(self._database, user_id, off)
+        return pb.UnsubscribeResponse(preference=preference)
 
     async def FollowBranch(
         self, request: pb.FollowBranchRequest, call: Call

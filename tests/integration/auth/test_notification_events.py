@@ -11,11 +11,12 @@ from dits.auth.v1 import notification_service_pb2 as pb
 from dits.repo.v1.ref_service_pb2 import UpdateBranchRequest
 from dits.repo.v1.repository_service_pb2 import Repository
 
-from services.auth.notifications.consumer import handle_events
+from services.auth.notifications.consumer import NotificationConsumer
 from shared.db.pool import Connection, Database
 from shared.formats.commits import commit_hash
 from shared.outbox.stored_event import StoredEvent
 from shared.runtime.config import Settings
+from shared.runtime.server_key import ServerKey
 from tests.support.api import Account, Api, running_suite
 from tests.support.locks import Studio
 from tests.support.notifications import CAUGHT_UP, list_inbox, list_told, until
@@ -168,8 +169,10 @@ async def test_events_that_are_taken_twice_change_nothing(studio: Studio) -> Non
     )
     events = [StoredEvent.of(row) for row in rows]
 
+    handle = NotificationConsumer(ServerKey(b"k" * 32)).handle
+
     async def take_again(connection: Connection) -> None:
-        await handle_events(connection, events)
+        await handle(connection, events)
 
     try:
         for _ in range(2):

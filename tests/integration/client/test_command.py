@@ -22,7 +22,13 @@ async def test_logging_in_and_out(run: Run, api: Api, monkeypatch: pytest.Monkey
     # The session is gone; what stays is a token that a long push cannot outlive.
     assert await api.value("SELECT count(*) FROM sessions WHERE revoked_at IS NULL") == 0
     scopes = await api.value("SELECT scopes FROM api_tokens")
-    assert sorted(scopes) == ["lock:write", "org:read", "repo:write", "user:read"]
+    assert sorted(scopes) == [
+        "lock:write",
+        "notification:write",
+        "org:read",
+        "repo:write",
+        "user:read",
+    ]
     kept = Credentials().get()
     assert kept is not None
     assert (kept.username, kept.email) == ("ada", "ada@example.org")

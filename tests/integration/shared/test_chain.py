@@ -18,10 +18,14 @@ from services.auth.access.decisions import LocalAccess
 from shared.db.listen import Listener
 from shared.db.pool import Database
 from shared.errors import name_taken
+from shared.jobs.background import Background
+from shared.jobs.catalog import queues_of, types_of
+from shared.jobs.retention import list_shared_jobs
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from shared.server import Runtime, ServiceServer
 from tests.support.api import Api, read_error, refused
+from tests.support.jobs import Script
 from tests.support.raw_calls import call_raw
 from tests.support.rpcs import rpcs
 
@@ -129,8 +133,14 @@ async def test_an_undeclared_reason_is_a_defect(
     database = await Database.connect(dsn, service="test", size=1)
     runtime = Runtime(settings, dsn, ServerKey(b"k" * 32), Listener(dsn), strict=strict)
     descriptor = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
+    kinds = types_of(queues_of("auth")) - list_shared_jobs().keys()
     server = ServiceServer(
-        "auth", runtime, database, LocalAccess(database), [(descriptor, Undeclared())]
+        "auth",
+        runtime,
+        database,
+        LocalAccess(database),
+        [(descriptor, Undeclared())],
+        background=Background(jobs=dict.fromkeys(kinds, Script().handle)),
     )
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:

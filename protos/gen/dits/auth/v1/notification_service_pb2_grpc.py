@@ -72,6 +72,11 @@ class NotificationServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_notification__service__pb2.UpdatePreferencesRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_notification__service__pb2.UpdatePreferencesResponse.FromString,
                 _registered_method=True)
+        self.Unsubscribe = channel.unary_unary(
+                '/dits.auth.v1.NotificationService/Unsubscribe',
+                request_serializer=dits_dot_auth_dot_v1_dot_notification__service__pb2.UnsubscribeRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_notification__service__pb2.UnsubscribeResponse.FromString,
+                _registered_method=True)
         self.FollowBranch = channel.unary_unary(
                 '/dits.auth.v1.NotificationService/FollowBranch',
                 request_serializer=dits_dot_auth_dot_v1_dot_notification__service__pb2.FollowBranchRequest.SerializeToString,
@@ -117,7 +122,7 @@ class NotificationServiceServicer:
     def MarkRead(self, request, context):
         """Marks some of the caller's notifications as read; those that are read stay as they are. Fails with NOT_FOUND, and
         marks none, if one of the ids is of no notification of the caller. Needs a credential; an API token needs
-        `user:write`.
+        `notification:write`.
 
         Errors: none beyond the common ones.
         """
@@ -127,7 +132,7 @@ class NotificationServiceServicer:
 
     def MarkAllRead(self, request, context):
         """Marks all of the caller's notifications as read that came up to a time. Needs a credential; an API token needs
-        `user:write`.
+        `notification:write`.
 
         Errors: none beyond the common ones.
         """
@@ -159,7 +164,18 @@ class NotificationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdatePreferences(self, request, context):
-        """Changes what the caller gets by e-mail. Needs a credential; an API token needs `user:write`.
+        """Changes what the caller gets by e-mail. Needs a credential; an API token needs `notification:write`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unsubscribe(self, request, context):
+        """Turns off what a mail's link for unsubscribing names. Succeeds if it is off. Needs no credential: the token of the
+        link is one. A website whose address is the server's setting `website_url` calls this when
+        `/unsubscribe?token=…` is asked for, also by a POST without a question (RFC 8058).
 
         Errors: none beyond the common ones.
         """
@@ -170,7 +186,7 @@ class NotificationServiceServicer:
     def FollowBranch(self, request, context):
         """Follows a branch: the caller is notified of pushes of other users to it, as long as the caller may read the
         repository. The branch need not exist. Following a followed branch succeeds. Needs READ; an API token needs
-        `user:write`.
+        `notification:write`.
 
         Errors: none beyond the common ones.
         """
@@ -180,7 +196,7 @@ class NotificationServiceServicer:
 
     def UnfollowBranch(self, request, context):
         """Ends following a branch. Succeeds if the caller does not follow it. Needs a credential; an API token needs
-        `user:write`.
+        `notification:write`.
 
         Errors: none beyond the common ones.
         """
@@ -236,6 +252,11 @@ def add_NotificationServiceServicer_to_server(servicer, server):
                     servicer.UpdatePreferences,
                     request_deserializer=dits_dot_auth_dot_v1_dot_notification__service__pb2.UpdatePreferencesRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_notification__service__pb2.UpdatePreferencesResponse.SerializeToString,
+            ),
+            'Unsubscribe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unsubscribe,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_notification__service__pb2.UnsubscribeRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_notification__service__pb2.UnsubscribeResponse.SerializeToString,
             ),
             'FollowBranch': grpc.unary_unary_rpc_method_handler(
                     servicer.FollowBranch,
@@ -445,6 +466,33 @@ class NotificationService:
             '/dits.auth.v1.NotificationService/UpdatePreferences',
             dits_dot_auth_dot_v1_dot_notification__service__pb2.UpdatePreferencesRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_notification__service__pb2.UpdatePreferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unsubscribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.NotificationService/Unsubscribe',
+            dits_dot_auth_dot_v1_dot_notification__service__pb2.UnsubscribeRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_notification__service__pb2.UnsubscribeResponse.FromString,
             options,
             channel_credentials,
             insecure,

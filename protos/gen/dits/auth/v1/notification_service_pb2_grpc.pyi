@@ -50,13 +50,13 @@ class NotificationServiceStub:
     MarkRead: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.MarkReadRequest, _notification_service_pb2.MarkReadResponse]
     """Marks some of the caller's notifications as read; those that are read stay as they are. Fails with NOT_FOUND, and
     marks none, if one of the ids is of no notification of the caller. Needs a credential; an API token needs
-    `user:write`.
+    `notification:write`.
 
     Errors: none beyond the common ones.
     """
     MarkAllRead: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.MarkAllReadRequest, _notification_service_pb2.MarkAllReadResponse]
     """Marks all of the caller's notifications as read that came up to a time. Needs a credential; an API token needs
-    `user:write`.
+    `notification:write`.
 
     Errors: none beyond the common ones.
     """
@@ -76,20 +76,27 @@ class NotificationServiceStub:
     Errors: none beyond the common ones.
     """
     UpdatePreferences: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.UpdatePreferencesRequest, _notification_service_pb2.UpdatePreferencesResponse]
-    """Changes what the caller gets by e-mail. Needs a credential; an API token needs `user:write`.
+    """Changes what the caller gets by e-mail. Needs a credential; an API token needs `notification:write`.
+
+    Errors: none beyond the common ones.
+    """
+    Unsubscribe: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.UnsubscribeRequest, _notification_service_pb2.UnsubscribeResponse]
+    """Turns off what a mail's link for unsubscribing names. Succeeds if it is off. Needs no credential: the token of the
+    link is one. A website whose address is the server's setting `website_url` calls this when
+    `/unsubscribe?token=…` is asked for, also by a POST without a question (RFC 8058).
 
     Errors: none beyond the common ones.
     """
     FollowBranch: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.FollowBranchRequest, _notification_service_pb2.FollowBranchResponse]
     """Follows a branch: the caller is notified of pushes of other users to it, as long as the caller may read the
     repository. The branch need not exist. Following a followed branch succeeds. Needs READ; an API token needs
-    `user:write`.
+    `notification:write`.
 
     Errors: none beyond the common ones.
     """
     UnfollowBranch: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.UnfollowBranchRequest, _notification_service_pb2.UnfollowBranchResponse]
     """Ends following a branch. Succeeds if the caller does not follow it. Needs a credential; an API token needs
-    `user:write`.
+    `notification:write`.
 
     Errors: none beyond the common ones.
     """
@@ -123,13 +130,13 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     MarkRead: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.MarkReadRequest, _notification_service_pb2.MarkReadResponse]  # type: ignore[assignment]
     """Marks some of the caller's notifications as read; those that are read stay as they are. Fails with NOT_FOUND, and
     marks none, if one of the ids is of no notification of the caller. Needs a credential; an API token needs
-    `user:write`.
+    `notification:write`.
 
     Errors: none beyond the common ones.
     """
     MarkAllRead: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.MarkAllReadRequest, _notification_service_pb2.MarkAllReadResponse]  # type: ignore[assignment]
     """Marks all of the caller's notifications as read that came up to a time. Needs a credential; an API token needs
-    `user:write`.
+    `notification:write`.
 
     Errors: none beyond the common ones.
     """
@@ -149,20 +156,27 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     Errors: none beyond the common ones.
     """
     UpdatePreferences: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.UpdatePreferencesRequest, _notification_service_pb2.UpdatePreferencesResponse]  # type: ignore[assignment]
-    """Changes what the caller gets by e-mail. Needs a credential; an API token needs `user:write`.
+    """Changes what the caller gets by e-mail. Needs a credential; an API token needs `notification:write`.
+
+    Errors: none beyond the common ones.
+    """
+    Unsubscribe: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.UnsubscribeRequest, _notification_service_pb2.UnsubscribeResponse]  # type: ignore[assignment]
+    """Turns off what a mail's link for unsubscribing names. Succeeds if it is off. Needs no credential: the token of the
+    link is one. A website whose address is the server's setting `website_url` calls this when
+    `/unsubscribe?token=…` is asked for, also by a POST without a question (RFC 8058).
 
     Errors: none beyond the common ones.
     """
     FollowBranch: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.FollowBranchRequest, _notification_service_pb2.FollowBranchResponse]  # type: ignore[assignment]
     """Follows a branch: the caller is notified of pushes of other users to it, as long as the caller may read the
     repository. The branch need not exist. Following a followed branch succeeds. Needs READ; an API token needs
-    `user:write`.
+    `notification:write`.
 
     Errors: none beyond the common ones.
     """
     UnfollowBranch: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.UnfollowBranchRequest, _notification_service_pb2.UnfollowBranchResponse]  # type: ignore[assignment]
     """Ends following a branch. Succeeds if the caller does not follow it. Needs a credential; an API token needs
-    `user:write`.
+    `notification:write`.
 
     Errors: none beyond the common ones.
     """
@@ -211,7 +225,7 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_notification_service_pb2.MarkReadResponse, _abc.Awaitable[_notification_service_pb2.MarkReadResponse]]:
         """Marks some of the caller's notifications as read; those that are read stay as they are. Fails with NOT_FOUND, and
         marks none, if one of the ids is of no notification of the caller. Needs a credential; an API token needs
-        `user:write`.
+        `notification:write`.
 
         Errors: none beyond the common ones.
         """
@@ -223,7 +237,7 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.MarkAllReadResponse, _abc.Awaitable[_notification_service_pb2.MarkAllReadResponse]]:
         """Marks all of the caller's notifications as read that came up to a time. Needs a credential; an API token needs
-        `user:write`.
+        `notification:write`.
 
         Errors: none beyond the common ones.
         """
@@ -261,7 +275,20 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notification_service_pb2.UpdatePreferencesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.UpdatePreferencesResponse, _abc.Awaitable[_notification_service_pb2.UpdatePreferencesResponse]]:
-        """Changes what the caller gets by e-mail. Needs a credential; an API token needs `user:write`.
+        """Changes what the caller gets by e-mail. Needs a credential; an API token needs `notification:write`.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def Unsubscribe(
+        self,
+        request: _notification_service_pb2.UnsubscribeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_service_pb2.UnsubscribeResponse, _abc.Awaitable[_notification_service_pb2.UnsubscribeResponse]]:
+        """Turns off what a mail's link for unsubscribing names. Succeeds if it is off. Needs no credential: the token of the
+        link is one. A website whose address is the server's setting `website_url` calls this when
+        `/unsubscribe?token=…` is asked for, also by a POST without a question (RFC 8058).
 
         Errors: none beyond the common ones.
         """
@@ -274,7 +301,7 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_notification_service_pb2.FollowBranchResponse, _abc.Awaitable[_notification_service_pb2.FollowBranchResponse]]:
         """Follows a branch: the caller is notified of pushes of other users to it, as long as the caller may read the
         repository. The branch need not exist. Following a followed branch succeeds. Needs READ; an API token needs
-        `user:write`.
+        `notification:write`.
 
         Errors: none beyond the common ones.
         """
@@ -286,7 +313,7 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.UnfollowBranchResponse, _abc.Awaitable[_notification_service_pb2.UnfollowBranchResponse]]:
         """Ends following a branch. Succeeds if the caller does not follow it. Needs a credential; an API token needs
-        `user:write`.
+        `notification:write`.
 
         Errors: none beyond the common ones.
         """

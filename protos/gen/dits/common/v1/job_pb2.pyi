@@ -32,6 +32,12 @@ class _JobTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobType.Value
     """Deletes the results of calls that were kept for 24 hours under their `request_id`."""
     JOB_TYPE_PURGE_LOGIN_THROTTLES: _JobType.ValueType  # 20
     """Deletes counts of login attempts that no longer say anything."""
+    JOB_TYPE_SEND_MAIL: _JobType.ValueType  # 21
+    """Sends one mail to one user."""
+    JOB_TYPE_SEND_DIGESTS: _JobType.ValueType  # 22
+    """Makes the mails of all users who get a digest of unread notifications now."""
+    JOB_TYPE_PURGE_NOTIFICATIONS: _JobType.ValueType  # 23
+    """Deletes notifications that were read longer ago than the setting `notification_days`, or are a year old."""
     JOB_TYPE_MEASURE_USAGE: _JobType.ValueType  # 40
     """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
 
@@ -46,6 +52,12 @@ JOB_TYPE_PURGE_REQUEST_IDS: JobType.ValueType  # 2
 """Deletes the results of calls that were kept for 24 hours under their `request_id`."""
 JOB_TYPE_PURGE_LOGIN_THROTTLES: JobType.ValueType  # 20
 """Deletes counts of login attempts that no longer say anything."""
+JOB_TYPE_SEND_MAIL: JobType.ValueType  # 21
+"""Sends one mail to one user."""
+JOB_TYPE_SEND_DIGESTS: JobType.ValueType  # 22
+"""Makes the mails of all users who get a digest of unread notifications now."""
+JOB_TYPE_PURGE_NOTIFICATIONS: JobType.ValueType  # 23
+"""Deletes notifications that were read longer ago than the setting `notification_days`, or are a year old."""
 JOB_TYPE_MEASURE_USAGE: JobType.ValueType  # 40
 """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
 Global___JobType: _TypeAlias = JobType  # noqa: Y015
@@ -111,6 +123,9 @@ class Job(_message.Message):
     PURGE_EVENTS_FIELD_NUMBER: _builtins.int
     PURGE_REQUEST_IDS_FIELD_NUMBER: _builtins.int
     PURGE_LOGIN_THROTTLES_FIELD_NUMBER: _builtins.int
+    SEND_MAIL_FIELD_NUMBER: _builtins.int
+    SEND_DIGESTS_FIELD_NUMBER: _builtins.int
+    PURGE_NOTIFICATIONS_FIELD_NUMBER: _builtins.int
     MEASURE_USAGE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID of the job."""
@@ -167,6 +182,18 @@ class Job(_message.Message):
         """Of JOB_TYPE_PURGE_LOGIN_THROTTLES."""
 
     @_builtins.property
+    def send_mail(self) -> Global___SendMailPayload:
+        """Of JOB_TYPE_SEND_MAIL."""
+
+    @_builtins.property
+    def send_digests(self) -> Global___SendDigestsPayload:
+        """Of JOB_TYPE_SEND_DIGESTS."""
+
+    @_builtins.property
+    def purge_notifications(self) -> Global___PurgeNotificationsPayload:
+        """Of JOB_TYPE_PURGE_NOTIFICATIONS."""
+
+    @_builtins.property
     def measure_usage(self) -> Global___MeasureUsagePayload:
         """Of JOB_TYPE_MEASURE_USAGE."""
 
@@ -192,13 +219,16 @@ class Job(_message.Message):
         purge_events: Global___PurgeEventsPayload | None = ...,
         purge_request_ids: Global___PurgeRequestIdsPayload | None = ...,
         purge_login_throttles: Global___PurgeLoginThrottlesPayload | None = ...,
+        send_mail: Global___SendMailPayload | None = ...,
+        send_digests: Global___SendDigestsPayload | None = ...,
+        purge_notifications: Global___PurgeNotificationsPayload | None = ...,
         measure_usage: Global___MeasureUsagePayload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "measure_usage", b"measure_usage", "payload", b"payload", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_request_ids", b"purge_request_ids", "schedule_time", b"schedule_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "measure_usage", b"measure_usage", "payload", b"payload", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_request_ids", b"purge_request_ids", "queue", b"queue", "repository_id", b"repository_id", "requester_id", b"requester_id", "schedule_time", b"schedule_time", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "queue", b"queue", "repository_id", b"repository_id", "requester_id", b"requester_id", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_login_throttles", "measure_usage"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_login_throttles", "send_mail", "send_digests", "purge_notifications", "measure_usage"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -284,6 +314,83 @@ class PurgeLoginThrottlesPayload(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PurgeLoginThrottlesPayload: _TypeAlias = PurgeLoginThrottlesPayload  # noqa: Y015
+
+@_typing.final
+class SendMailPayload(_message.Message):
+    """Of JOB_TYPE_SEND_MAIL."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    PREFERENCE_FIELD_NUMBER: _builtins.int
+    SEALED_PARAMETERS_FIELD_NUMBER: _builtins.int
+    template: _builtins.str
+    """Name of the mail, in the server's closed list."""
+    user_id: _builtins.str
+    """UUID of the user it goes to."""
+    address: _builtins.str
+    """Address it goes to. Empty = the user's own."""
+    preference: _builtins.str
+    """The preference that its link for unsubscribing turns off. Empty = it has no such link."""
+    sealed_parameters: _builtins.bytes
+    """What the mail says. Only the server can read it."""
+    def __init__(
+        self,
+        *,
+        template: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        address: _builtins.str = ...,
+        preference: _builtins.str = ...,
+        sealed_parameters: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "preference", b"preference", "sealed_parameters", b"sealed_parameters", "template", b"template", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendMailPayload: _TypeAlias = SendMailPayload  # noqa: Y015
+
+@_typing.final
+class SendDigestsPayload(_message.Message):
+    """Of JOB_TYPE_SEND_DIGESTS."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERIOD_FIELD_NUMBER: _builtins.int
+    period: _builtins.str
+    """Whose: `daily` or `weekly`."""
+    def __init__(
+        self,
+        *,
+        period: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendDigestsPayload: _TypeAlias = SendDigestsPayload  # noqa: Y015
+
+@_typing.final
+class PurgeNotificationsPayload(_message.Message):
+    """Of JOB_TYPE_PURGE_NOTIFICATIONS: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeNotificationsPayload: _TypeAlias = PurgeNotificationsPayload  # noqa: Y015
 
 @_typing.final
 class MeasureUsagePayload(_message.Message):

@@ -1,0 +1,61 @@
+"""Mails of notifications: at once, where a preference says so."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.auth.mail.parameters import MailParameters
+from services.auth.mail.send_mail import make_mail
+from services.auth.notifications.catalog import PREFERENCES, TYPES
+from services.auth.notifications.preferences import create_preferences
+from shared.db import sql
+from shared.db.pool import Connection, Row
+from shared.jobs.queue import JobRequest, enqueue_all
+from shared.runtime.server_key import ServerKey
+
+Q = sql.load(__file__)
+
+# What one mail lists.
+MAX_ITEMS = 50
+MAX_ITEM_BYTES = 30_000
+MAX_MESSAGE = 500
+
+
+async def choose_mailed(connection: Connection, inserted: Sequence[Row]) -> list[Row]:
+    """Marks those of some new notifications that are mailed at once, and returns them with their texts."""
+    users = {row["user_id"] for row in inserted}
+    await create_preferences(connection, sorted(users))
+    preferences = [PREFERENCES[TYPES[row["type"]]] for row in inserted]
+    ids = [row["id"] for row in inserted]
+    return await connection.fetch(Q.mark_mailed, ids, preferences, MAX_MESSAGE)
+
+
+async def enqueue_mails(connection: Connection, key: ServerKey, mailed: Sequence[Row]) -> None:
+    """Enqueues mails about notifications that are marked: one for each user and preference."""
+    groups: dict[tuple[UUID, str], list[Row]] = defaultdict(list)
+    for row in sorted(mailed, key=lambda row: row["number"]):
+        groups[row["user_id"], PREFERENCES[TYPES[row["type"]]]].append(row)
+    requests = []
+    for (user_id, preference), rows in groups.items():
+        parameters = list_notifications(rows, len(rows))
+        payload = make_mail(key, "notifications", user_id, parameters, preference=preference)
+        requests.append(JobRequest(payload))
+    if requests:
+        await enqueue_all(connection, requests)
+
+
+def list_notifications(rows: Sequence[Row], count: int) -> MailParameters:
+    """Returns the parameters of a mail about some of `count` notifications: as many as one mail holds."""
+    items: list[dict[str, str]] = []
+    room = MAX_ITEM_BYTES
+    for row in rows[:MAX_ITEMS]:
+        item = {name: row[name] for name in ("title", "message", "link")}
+        room -= sum(len(text.encode()) for text in item.values())
+        if items and room < 0:
+            break
+        items.append(item)
+    title = items[0]["title"] if count == 1 else f"{count} unread notifications"
+    more = f"And {count - len(items)} more." if count > len(items) else ""
+    return MailParameters({"title": title, "more": more}, items)
