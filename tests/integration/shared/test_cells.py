@@ -14,12 +14,12 @@ from shared.rpc import admission
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
 from tests.support.cells import Cells, move_to, running_cells
+from tests.support.event_watcher import watch_events
 from tests.support.raw_calls import call_raw
-from tests.support.rpcs import rpcs
+from tests.support.rpcs import name_service, rpcs
 
-IN_CELLS = [
-    rpc for rpc in rpcs() if rpc.access.permission and not rpc.path.startswith("/dits.auth.")
-]
+# Auth holds the repositories of no cell, and answers for those of all.
+IN_CELLS = [rpc for rpc in rpcs() if rpc.access.permission and name_service(rpc.path) != "auth"]
 
 
 @pytest.fixture
@@ -79,3 +79,14 @@ async def test_a_stream_ends_when_the_repository_leaves_the_cell(
     with refused(StatusCode.FAILED_PRECONDITION, "WRONG_CELL"):
         async for _ in messages:
             pass
+
+
+async def test_events_of_an_owner_are_told_in_the_cell_of_the_owner(cells: Cells) -> None:
+    ada, eve = await cells.first.account("ada"), await cells.account_in_second("eve")
+    with refused(StatusCode.FAILED_PRECONDITION, "WRONG_CELL"):
+        async with watch_events(cells.first, ada, owner="eve") as watcher:
+            await watcher.next()
+    async with watch_events(cells.second, eve, owner="eve") as watcher:
+        await watcher.next()
+        await cells.second.repository(eve)
+        assert await watcher.name() == "repo.created"
