@@ -5,6 +5,7 @@
 --   * nothing checked that the owner of a repository exists, or stays;
 --   * a branch or tag could name a commit that is not there, a commit a manifest that is not there;
 --   * manifests.commit_hash looked as if a tree belonged to one commit; assets were not counted;
+--   * webhooks belonged to repositories alone, had one secret, and could not be switched off for failing;
 --   * webhook deliveries had no pending state, no attempts and no job;
 --   * updated_at stood still on branches and webhooks, and moved with every push on repositories;
 --   * "children of this commit" had an index that cannot answer it and breaks at some forty parents;
@@ -158,39 +159,75 @@ CREATE TRIGGER update_branches_updated_at
     BEFORE UPDATE ON branches
     FOR EACH ROW EXECUTE FUNCTION update_updated_at();
 
+-- -----------------------------------------------------------------------------
+-- Webhooks and their deliveries
+-- -----------------------------------------------------------------------------
+
+-- A webhook belongs to a repository or to an organisation. previous_secret_* is valid, too, for a time after a
+-- rotation. failing_since and failure_count tell of the attempts that have failed since the last success; nothing is sent
+-- until paused_until. disabled_at: the server has switched it off for its failures. A deleted webhook stays without its
+-- secrets until its deliveries are purged.
+ALTER TABLE webhooks
+    ALTER COLUMN repo_id DROP NOT NULL,
+    ADD COLUMN org_id UUID REFERENCES organizations (id),
+    ADD COLUMN created_by UUID REFERENCES users (id),
+    ADD COLUMN previous_secret_encrypted BYTEA,
+    ADD COLUMN previous_secret_until TIMESTAMPTZ,
+    ADD COLUMN failing_since TIMESTAMPTZ,
+    ADD COLUMN failure_count INT NOT NULL DEFAULT 0 CHECK (failure_count >= 0),
+    ADD COLUMN paused_until TIMESTAMPTZ,
+    ADD COLUMN disabled_at TIMESTAMPTZ,
+    ADD COLUMN deleted_at TIMESTAMPTZ,
+    ADD CONSTRAINT webhooks_owner_check CHECK (num_nonnulls(repo_id, org_id) = 1),
+    ADD CONSTRAINT webhooks_previous_secret_check
+        CHECK (num_nonnulls(previous_secret_encrypted, previous_secret_until) IN (0, 2)),
+    ADD CONSTRAINT webhooks_disabled_check CHECK (NOT active OR disabled_at IS NULL),
+    ADD CONSTRAINT webhooks_deleted_check CHECK (NOT active OR deleted_at IS NULL);
+DROP INDEX idx_webhooks_repo;
+CREATE INDEX idx_webhooks_repo ON webhooks (repo_id) WHERE deleted_at IS NULL;
+CREATE INDEX idx_webhooks_org ON webhooks (org_id) WHERE deleted_at IS NULL;
+CREATE INDEX idx_webhooks_deleted ON webhooks (id) WHERE deleted_at IS NOT NULL;
+
+-- Counting failures is no change of a webhook.
 CREATE TRIGGER update_webhooks_updated_at
-    BEFORE UPDATE ON webhooks
+    BEFORE UPDATE OF url, events, active, secret_encrypted, deleted_at ON webhooks
     FOR EACH ROW EXECUTE FUNCTION update_updated_at();
 
--- -----------------------------------------------------------------------------
--- Webhook deliveries
--- -----------------------------------------------------------------------------
-
 -- One row per attempt; delivery_id is what the attempts at one delivery share, and what the receiver is
--- told. An attempt is pending until its job has an answer, or the error that stood in its place.
+-- told. An attempt waits until scheduled_at; from started_at on it is under way, in the job job_id; it is pending until
+-- it has an answer, or the error that stood in its place. payload: its text is the body that is sent; it is in the first
+-- attempt's row alone. requested_by asked for the delivery; NULL = an event did.
 ALTER TABLE webhook_deliveries
+    ALTER COLUMN payload DROP NOT NULL,
     ADD COLUMN delivery_id UUID NOT NULL DEFAULT gen_random_uuid(),
     ADD COLUMN attempt INT NOT NULL DEFAULT 1 CHECK (attempt >= 1),
     ADD COLUMN state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'succeeded', 'failed')),
     ADD COLUMN job_id UUID,
-    ADD COLUMN event_id BIGINT,
+    ADD COLUMN event_id UUID,
+    ADD COLUMN requested_by UUID,
     ADD COLUMN error TEXT,
     ADD COLUMN created_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    ADD COLUMN scheduled_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    ADD COLUMN started_at TIMESTAMPTZ,
     ALTER COLUMN delivered_at DROP NOT NULL,
     ALTER COLUMN delivered_at DROP DEFAULT,
     ALTER COLUMN success DROP NOT NULL;
 
 UPDATE webhook_deliveries
-SET state = CASE WHEN success THEN 'succeeded' ELSE 'failed' END, created_at = delivered_at;
+SET state = CASE WHEN success THEN 'succeeded' ELSE 'failed' END, event_id = id, created_at = delivered_at,
+    scheduled_at = delivered_at, started_at = delivered_at;
 
 ALTER TABLE webhook_deliveries
     ALTER COLUMN delivery_id DROP DEFAULT,
+    ALTER COLUMN event_id SET NOT NULL,
     ADD CONSTRAINT webhook_deliveries_attempt_key UNIQUE (delivery_id, attempt),
+    ADD CONSTRAINT webhook_deliveries_payload_check CHECK ((attempt = 1) = (payload IS NOT NULL)),
     ADD CONSTRAINT webhook_deliveries_success_check
         CHECK (success IS NOT DISTINCT FROM
                CASE state WHEN 'succeeded' THEN TRUE WHEN 'failed' THEN FALSE END);
 DROP INDEX idx_webhook_deliveries_webhook;
-CREATE INDEX idx_webhook_deliveries_webhook ON webhook_deliveries (webhook_id, created_at DESC);
+CREATE INDEX idx_webhook_deliveries_webhook ON webhook_deliveries (webhook_id, created_at DESC, delivery_id DESC);
+CREATE INDEX idx_webhook_deliveries_pending ON webhook_deliveries (webhook_id, scheduled_at) WHERE state = 'pending';
 CREATE INDEX idx_webhook_deliveries_created ON webhook_deliveries (created_at);
 
 -- -----------------------------------------------------------------------------

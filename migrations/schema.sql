@@ -2216,7 +2216,7 @@ CREATE TABLE public.webhook_deliveries (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     webhook_id uuid NOT NULL,
     event text NOT NULL,
-    payload jsonb NOT NULL,
+    payload jsonb,
     request_headers jsonb,
     response_status integer,
     response_body text,
@@ -2228,10 +2228,14 @@ CREATE TABLE public.webhook_deliveries (
     attempt integer DEFAULT 1 NOT NULL,
     state text DEFAULT 'pending'::text NOT NULL,
     job_id uuid,
-    event_id bigint,
+    event_id uuid NOT NULL,
+    requested_by uuid,
     error text,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    scheduled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
     CONSTRAINT webhook_deliveries_attempt_check CHECK ((attempt >= 1)),
+    CONSTRAINT webhook_deliveries_payload_check CHECK (((attempt = 1) = (payload IS NOT NULL))),
     CONSTRAINT webhook_deliveries_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'succeeded'::text, 'failed'::text]))),
     CONSTRAINT webhook_deliveries_success_check CHECK ((NOT (success IS DISTINCT FROM
 CASE state
@@ -2243,13 +2247,27 @@ END)))
 
 CREATE TABLE public.webhooks (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
-    repo_id uuid NOT NULL,
+    repo_id uuid,
     url text NOT NULL,
     secret_encrypted bytea NOT NULL,
     events text[] DEFAULT '{}'::text[] NOT NULL,
     active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    org_id uuid,
+    created_by uuid,
+    previous_secret_encrypted bytea,
+    previous_secret_until timestamp with time zone,
+    failing_since timestamp with time zone,
+    failure_count integer DEFAULT 0 NOT NULL,
+    paused_until timestamp with time zone,
+    disabled_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    CONSTRAINT webhooks_deleted_check CHECK (((NOT active) OR (deleted_at IS NULL))),
+    CONSTRAINT webhooks_disabled_check CHECK (((NOT active) OR (disabled_at IS NULL))),
+    CONSTRAINT webhooks_failure_count_check CHECK ((failure_count >= 0)),
+    CONSTRAINT webhooks_owner_check CHECK ((num_nonnulls(repo_id, org_id) = 1)),
+    CONSTRAINT webhooks_previous_secret_check CHECK ((num_nonnulls(previous_secret_encrypted, previous_secret_until) = ANY (ARRAY[0, 2])))
 );
 
 ALTER TABLE ONLY public.audit_log ATTACH PARTITION public.audit_log_default DEFAULT;
@@ -2617,9 +2635,15 @@ CREATE INDEX idx_users_status ON public.users USING btree (status) WHERE (status
 
 CREATE INDEX idx_webhook_deliveries_created ON public.webhook_deliveries USING btree (created_at);
 
-CREATE INDEX idx_webhook_deliveries_webhook ON public.webhook_deliveries USING btree (webhook_id, created_at DESC);
+CREATE INDEX idx_webhook_deliveries_pending ON public.webhook_deliveries USING btree (webhook_id, scheduled_at) WHERE (state = 'pending'::text);
 
-CREATE INDEX idx_webhooks_repo ON public.webhooks USING btree (repo_id) WHERE active;
+CREATE INDEX idx_webhook_deliveries_webhook ON public.webhook_deliveries USING btree (webhook_id, created_at DESC, delivery_id DESC);
+
+CREATE INDEX idx_webhooks_deleted ON public.webhooks USING btree (id) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX idx_webhooks_org ON public.webhooks USING btree (org_id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX idx_webhooks_repo ON public.webhooks USING btree (repo_id) WHERE (deleted_at IS NULL);
 
 CREATE UNIQUE INDEX jobs_dedup_key ON public.jobs USING btree (job_type, dedup_key) WHERE ((status = 'pending'::text) AND (dedup_key IS NOT NULL));
 
@@ -2713,7 +2737,7 @@ CREATE TRIGGER update_repositories_updated_at BEFORE UPDATE OF name, description
 
 CREATE TRIGGER update_users_updated_at BEFORE UPDATE OF username, email, email_folded, email_verified, name, avatar_url, status, status_reason, status_until, preferences, deleted_at ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
-CREATE TRIGGER update_webhooks_updated_at BEFORE UPDATE ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+CREATE TRIGGER update_webhooks_updated_at BEFORE UPDATE OF url, events, active, secret_encrypted, deleted_at ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
 CREATE TRIGGER users_announce AFTER UPDATE OF status, username ON public.users FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('id');
 
@@ -2875,6 +2899,12 @@ ALTER TABLE ONLY public.user_keys
 
 ALTER TABLE ONLY public.webhook_deliveries
     ADD CONSTRAINT webhook_deliveries_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES public.webhooks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id);
 
 ALTER TABLE ONLY public.webhooks
     ADD CONSTRAINT webhooks_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;

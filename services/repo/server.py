@@ -10,11 +10,14 @@ from dits.repo.v1 import (
     repository_service_pb2,
     tree_service_pb2,
     usage_service_pb2,
+    webhook_service_pb2,
 )
 
 from services.repo.background.filter_backfill import FilterBackfill
 from services.repo.background.usage_measurement import SCHEDULE as MEASURE_USAGE
 from services.repo.background.usage_measurement import UsageMeasurement
+from services.repo.background.webhooks import SCHEDULES as WEBHOOK_SCHEDULES
+from services.repo.background.webhooks import WebhookWork
 from services.repo.push.recipes import RecipeReader
 from services.repo.rpc.commit_service import CommitService
 from services.repo.rpc.event_service import EventService
@@ -22,6 +25,12 @@ from services.repo.rpc.ref_service import RefService
 from services.repo.rpc.repository_service import RepositoryService
 from services.repo.rpc.tree_service import TreeService
 from services.repo.rpc.usage_service import UsageService
+from services.repo.rpc.webhook_owners import WebhookOwners
+from services.repo.rpc.webhook_service import WebhookService
+from services.repo.webhooks.addresses import AllowedNetworks
+from services.repo.webhooks.lane import DeliveryLane
+from services.repo.webhooks.resolver import SystemResolver
+from services.repo.webhooks.sender import Sender
 from shared.db.pool import Database, Databases
 from shared.jobs.background import Background
 from shared.outbox.change_signal import ChangeSignal
@@ -52,12 +61,12 @@ async def build(runtime: Runtime) -> ServiceServer:
     recipes = RecipeReader(Peer(peers, "chunk"))
     budget = ByteBudget(settings.push_memory_bytes, share=PUSH_SHARE)
     budget.export("pushes")
-    repositories = RepositoryService(
-        database, databases, IdempotentWrites(database, key), key, settings
-    )
+    writes = IdempotentWrites(database, key)
+    repositories = RepositoryService(database, databases, writes, key, settings)
     events = EventService(database, databases, key, EventStream(signal), cell=settings.cell)
     commits = CommitService(databases, key, recipes, budget)
     usage = UsageService(database, databases, key, settings.cell)
+    webhooks, work = _build_webhooks(runtime, database, databases, signal)
     files = {
         "RepositoryService": (repository_service_pb2, repositories),
         "RefService": (ref_service_pb2, RefService(databases, key)),
@@ -65,12 +74,13 @@ async def build(runtime: Runtime) -> ServiceServer:
         "EventService": (event_service_pb2, events),
         "TreeService": (tree_service_pb2, TreeService(databases, key)),
         "UsageService": (usage_service_pb2, usage),
+        "WebhookService": (webhook_service_pb2, webhooks),
     }
     servicers = [
         (file.DESCRIPTOR.services_by_name[name], servicer)
         for name, (file, servicer) in files.items()
     ]
-    background = _make_background(settings, databases, signal)
+    background = _make_background(settings, databases, signal, work)
     server = ServiceServer(
         "repo", runtime, database, access, servicers, background=background, peers=peers
     )
@@ -78,9 +88,25 @@ async def build(runtime: Runtime) -> ServiceServer:
     return server
 
 
-def _make_background(settings: Settings, databases: Databases, signal: ChangeSignal) -> Background:
+def _make_background(
+    settings: Settings, databases: Databases, signal: ChangeSignal, webhooks: WebhookWork
+) -> Background:
+    tasks = [FilterBackfill(databases).task(), ConsumerLag(databases).task(), signal.task()]
+    measure_usage = {JobType.JOB_TYPE_MEASURE_USAGE: UsageMeasurement(settings.cell).handle}
     return Background(
-        [FilterBackfill(databases).task(), ConsumerLag(databases).task(), signal.task()],
-        jobs={JobType.JOB_TYPE_MEASURE_USAGE: UsageMeasurement(settings.cell).handle},
-        schedules=[MEASURE_USAGE],
+        [*tasks, webhooks.task()],
+        jobs={**measure_usage, **webhooks.jobs()},
+        schedules=[MEASURE_USAGE, *WEBHOOK_SCHEDULES],
     )
+
+
+def _build_webhooks(
+    runtime: Runtime, database: Database, databases: Databases, signal: ChangeSignal
+) -> tuple[WebhookService, WebhookWork]:
+    """Returns what manages webhooks, and what sends to them."""
+    settings, key = runtime.settings, runtime.key
+    allowed = AllowedNetworks(settings.webhook_allow)
+    sender = Sender(allowed, SystemResolver().resolve_host, ca_file=settings.webhook_ca_file)
+    owners = WebhookOwners(database, databases, settings.cell)
+    service = WebhookService(owners, IdempotentWrites(database, key), key, allowed)
+    return service, WebhookWork(databases, signal, DeliveryLane(key, allowed, sender))

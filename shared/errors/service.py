@@ -32,6 +32,18 @@ def server_busy(message: str, seconds: float, limit: int) -> DomainError:
     return _passing(Reason.ERROR_REASON_SERVER_BUSY, message, seconds, limit=str(limit))
 
 
+def limit_reached(kind: str, limit: int) -> DomainError:
+    """There are as many of a kind as there may be."""
+    text = f"there are {limit} {kind} already: delete one first"
+    violation = details.QuotaFailure.Violation(subject=kind, description=text)
+    return DomainError(
+        Reason.ERROR_REASON_LIMIT_REACHED,
+        text,
+        metadata={"kind": kind, "limit": str(limit)},
+        detail=details.QuotaFailure(violations=[violation]),
+    )
+
+
 def stream_idle(seconds: float) -> DomainError:
     """The caller sent or took nothing for `seconds`."""
     return DomainError(

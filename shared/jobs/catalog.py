@@ -82,6 +82,8 @@ QUEUES: dict[str, Queue] = {
     # So many connections to the mail server.
     "mail": Queue(("auth",), 4),
     "repo": Queue(("repo",), 4),
+    # Each waits for receivers most of the time.
+    "webhooks": Queue(("repo",), 64),
     SHARED_QUEUE: Queue(("auth", "repo", "chunk", "lock"), 1),
 }
 
@@ -102,6 +104,9 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
     JobType.JOB_TYPE_MEASURE_USAGE: JobSpec(
         "repo", pb.MeasureUsagePayload, longest=timedelta(hours=6)
     ),
+    JobType.JOB_TYPE_DELIVER_WEBHOOK: JobSpec("webhooks", pb.DeliverWebhookPayload),
+    JobType.JOB_TYPE_RESUME_WEBHOOKS: JobSpec("repo", pb.ResumeWebhooksPayload),
+    JobType.JOB_TYPE_PURGE_WEBHOOK_DELIVERIES: JobSpec("repo", pb.PurgeWebhookDeliveriesPayload),
 }
 
 # The names under which the database knows them: `purge_events`. Also the field of Job.payload.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -98,6 +98,30 @@ async def enqueue_all(connection: Connection, requests: Sequence[JobRequest]) ->
     for queue in {spec.queue for spec in specs}:
         hint_after_commit(CHANNEL, queue)
     return [row["id"] for row in rows]
+
+
+async def enqueue_keyed(
+    connection: Connection, payloads: Mapping[str, Message], *, delay: timedelta = timedelta(0)
+) -> None:
+    """Puts jobs on their queue with one statement, each under its dedup key, in order: see `enqueue`.
+
+    All payloads are of one type.
+    """
+    if not payloads:
+        return
+    job_type = find_type(next(iter(payloads.values())))
+    spec = JOBS[job_type]
+    await connection.execute(
+        *Q.bind.enqueue_keyed(
+            queue=spec.queue,
+            job_type=NAMES[job_type],
+            keys=list(payloads),
+            payloads=[encode_payload(payload) for payload in payloads.values()],
+            delay=delay,
+            max_attempts=spec.max_attempts,
+        )
+    )
+    hint_after_commit(CHANNEL, spec.queue)
 
 
 def find_type(payload: Message) -> JobType.ValueType:

@@ -7,3 +7,8 @@ SELECT enqueue_job(:queue, :job_type, :payload::jsonb, :priority, :delay, :max_a
 -- Puts many jobs on their queues; returns their ids in order.
 SELECT enqueue_jobs(:queues::text[], :job_types::text[], :payloads::jsonb[], :priorities::int[],
                     :delays::interval[], :max_attempts::int[], :repository_ids::uuid[], :requested_by::uuid[]) AS id;
+
+-- name: enqueue_keyed
+-- Puts jobs of one type on its queue, each under its key.
+SELECT enqueue_job(:queue, :job_type, n.payload, 0, :delay, :max_attempts, NULL, NULL, n.key)
+FROM unnest(:keys::text[], :payloads::jsonb[]) n(key, payload);

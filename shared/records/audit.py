@@ -26,6 +26,10 @@ class AuditAction(StrEnum):
     TOKEN_CREATED = "token.created"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
     USER_REGISTERED = "user.registered"
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_DELETED = "webhook.deleted"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105  no secret
+    WEBHOOK_UPDATED = "webhook.updated"
 
 
 async def audit(

@@ -118,6 +118,17 @@ class Settings(BaseSettings):
         (),
         description="proxies whose x-forwarded-for is believed: addresses or networks, with commas",
     )
+    webhook_allow: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(split_list), AfterValidator(require_networks)
+    ] = Field(
+        (),
+        description="networks that are not public to which webhooks may be sent all the same, "
+        "also with http: addresses or networks, with commas",
+    )
+    webhook_ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authorities that certify receivers of webhooks; default: certifi's",
+    )
     max_calls: PositiveInt = Field(1000, description="calls served at once per service")
     max_calls_each: PositiveInt = Field(
         256, description="calls served at once for one account, or one address without an account"

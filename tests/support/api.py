@@ -34,6 +34,7 @@ from dits.repo.v1.repository_service_pb2 import (
 from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
 from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
 from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
+from dits.repo.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from google.rpc import error_details_pb2, status_pb2
 
 from services.suite import Suite
@@ -86,6 +87,7 @@ class Api:
         self.commits = CommitServiceStub(repo)
         self.trees = TreeServiceStub(repo)
         self.usage = UsageServiceStub(repo)
+        self.webhooks = WebhookServiceStub(repo)
         self.chunks = ChunkServiceStub(self.channels["chunk"])
         self.locks = LockServiceStub(self.channels["lock"])
         self.jobs = {name: JobServiceStub(channel) for name, channel in self.channels.items()}

@@ -107,22 +107,30 @@ async def test_children_are_found_by_any_of_64_parents(conn: Connection) -> None
     assert "idx_commits_parent" in str(plan)
 
 
-@pytest.mark.parametrize("table", ["branches", "webhooks"])
-async def test_changes_are_dated(conn: Connection, table: str) -> None:
+@pytest.mark.parametrize(("table", "column"), [("branches", "repo_id"), ("webhooks", "url")])
+async def test_changes_are_dated(conn: Connection, table: str, column: str) -> None:
     repo = await add_repo(conn)
     await add_branch(conn, repo, await add_commit(conn, repo, 1))
     await add_webhook(conn, repo)
     before = await conn.fetchval(f"SELECT updated_at FROM {table}")
-    await conn.execute(f"UPDATE {table} SET repo_id = repo_id")
+    await conn.execute(f"UPDATE {table} SET {column} = {column}")
     assert await conn.fetchval(f"SELECT updated_at FROM {table}") > before
+
+
+async def test_a_webhook_has_one_owner(conn: Connection) -> None:
+    hook = await add_webhook(conn, await add_repo(conn))
+    org = await add_org(conn)
+    with pytest.raises(asyncpg.CheckViolationError, match="webhooks_owner_check"):
+        await conn.execute("UPDATE webhooks SET org_id = $1 WHERE id = $2", org, hook)
+    await conn.execute("UPDATE webhooks SET repo_id = NULL, org_id = $1 WHERE id = $2", org, hook)
 
 
 async def test_each_attempt_at_a_delivery_is_a_row(conn: Connection) -> None:
     repo = await add_repo(conn)
     hook = await add_webhook(conn, repo)
     attempt = (
-        "INSERT INTO webhook_deliveries (webhook_id, delivery_id, attempt, event, payload)"
-        " VALUES ($1, $2, $3, 'push', '{}')"
+        "INSERT INTO webhook_deliveries (webhook_id, delivery_id, attempt, event, event_id, payload)"
+        " VALUES ($1, $2, $3, 'push', $2, CASE $3::int WHEN 1 THEN '{}'::jsonb END)"
     )
     await conn.execute(attempt, hook, NOBODY, 1)
     for ending in ("state = 'failed'", "success = FALSE"):

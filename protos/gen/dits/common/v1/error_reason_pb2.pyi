@@ -180,6 +180,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. The database or the object store has no room left. What is not acknowledged was not kept.
     Metadata: none.
     """
+    ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 94
+    """RESOURCE_EXHAUSTED. There are `limit` of `kind` already, for example `webhooks` of a repository: delete one first. A
+    QuotaFailure detail says the same.
+    Metadata: kind, limit.
+    """
     ERROR_REASON_RANGE_BEYOND_END: _ErrorReason.ValueType  # 100
     """OUT_OF_RANGE. A byte range begins at or beyond the end of its chunk. Sent only inside a stream, in a ChunkFailure.
     Metadata: none.
@@ -364,6 +369,11 @@ Metadata: limit.
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 93
 """RESOURCE_EXHAUSTED. The database or the object store has no room left. What is not acknowledged was not kept.
 Metadata: none.
+"""
+ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 94
+"""RESOURCE_EXHAUSTED. There are `limit` of `kind` already, for example `webhooks` of a repository: delete one first. A
+QuotaFailure detail says the same.
+Metadata: kind, limit.
 """
 ERROR_REASON_RANGE_BEYOND_END: ErrorReason.ValueType  # 100
 """OUT_OF_RANGE. A byte range begins at or beyond the end of its chunk. Sent only inside a stream, in a ChunkFailure.

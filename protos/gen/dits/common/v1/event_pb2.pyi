@@ -53,6 +53,10 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """The locks end in 15 minutes unless they are renewed."""
     EVENT_TYPE_LOCK_EXPIRED: _EventType.ValueType  # 47
     """The locks ended: they expired, each at its `expire_time`."""
+    EVENT_TYPE_WEBHOOK_PING: _EventType.ValueType  # 70
+    """WebhookService.Ping asked for it. It goes to that webhook alone, whatever its patterns."""
+    EVENT_TYPE_WEBHOOK_DISABLED: _EventType.ValueType  # 71
+    """The server switched a webhook off because its receiver has failed for long."""
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
     """Kind of an event. Webhooks and patterns like `lock.*` know it as its *name*: the value without `EVENT_TYPE_`, in lower
@@ -86,6 +90,10 @@ EVENT_TYPE_LOCK_EXPIRING: EventType.ValueType  # 46
 """The locks end in 15 minutes unless they are renewed."""
 EVENT_TYPE_LOCK_EXPIRED: EventType.ValueType  # 47
 """The locks ended: they expired, each at its `expire_time`."""
+EVENT_TYPE_WEBHOOK_PING: EventType.ValueType  # 70
+"""WebhookService.Ping asked for it. It goes to that webhook alone, whatever its patterns."""
+EVENT_TYPE_WEBHOOK_DISABLED: EventType.ValueType  # 71
+"""The server switched a webhook off because its receiver has failed for long."""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 @_typing.final
@@ -105,6 +113,7 @@ class Event(_message.Message):
     BRANCH_FIELD_NUMBER: _builtins.int
     LOCK_FIELD_NUMBER: _builtins.int
     REPO_FIELD_NUMBER: _builtins.int
+    WEBHOOK_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifies the event, wherever it is shown, and no other. Opaque."""
     type: Global___EventType.ValueType
@@ -137,6 +146,10 @@ class Event(_message.Message):
     def repo(self) -> Global___RepoPayload:
         """Of `repo.*`."""
 
+    @_builtins.property
+    def webhook(self) -> Global___WebhookPayload:
+        """Of `webhook.*`."""
+
     def __init__(
         self,
         *,
@@ -151,12 +164,13 @@ class Event(_message.Message):
         branch: Global___BranchPayload | None = ...,
         lock: Global___LockPayload | None = ...,
         repo: Global___RepoPayload | None = ...,
+        webhook: Global___WebhookPayload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "lock", b"lock", "payload", b"payload", "push", b"push", "repo", b"repo", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "lock", b"lock", "payload", b"payload", "push", b"push", "repo", b"repo", "time", b"time", "webhook", b"webhook"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_id", b"actor_id", "branch", b"branch", "id", b"id", "lock", b"lock", "organization_id", b"organization_id", "payload", b"payload", "push", b"push", "repo", b"repo", "repository_id", b"repository_id", "time", b"time", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_id", b"actor_id", "branch", b"branch", "id", b"id", "lock", b"lock", "organization_id", b"organization_id", "payload", b"payload", "push", b"push", "repo", b"repo", "repository_id", b"repository_id", "time", b"time", "type", b"type", "webhook", b"webhook"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["push", "branch", "lock", "repo"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["push", "branch", "lock", "repo", "webhook"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -383,3 +397,39 @@ class LockedPath(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LockedPath: _TypeAlias = LockedPath  # noqa: Y015
+
+@_typing.final
+class WebhookPayload(_message.Message):
+    """What happened to a webhook."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEBHOOK_ID_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    CREATOR_ID_FIELD_NUMBER: _builtins.int
+    FAILING_SINCE_FIELD_NUMBER: _builtins.int
+    webhook_id: _builtins.str
+    """UUID of the webhook."""
+    host: _builtins.str
+    """Host of its URL. The rest of the URL may be a secret."""
+    creator_id: _builtins.str
+    """UUID of the user who created it."""
+    @_builtins.property
+    def failing_since(self) -> _timestamp_pb2.Timestamp:
+        """Since when all attempts have failed. Absent in `webhook.ping`."""
+
+    def __init__(
+        self,
+        *,
+        webhook_id: _builtins.str = ...,
+        host: _builtins.str = ...,
+        creator_id: _builtins.str = ...,
+        failing_since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failing_since", b"failing_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["creator_id", b"creator_id", "failing_since", b"failing_since", "host", b"host", "webhook_id", b"webhook_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WebhookPayload: _TypeAlias = WebhookPayload  # noqa: Y015

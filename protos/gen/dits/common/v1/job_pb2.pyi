@@ -40,6 +40,12 @@ class _JobTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobType.Value
     """Deletes notifications that were read longer ago than the setting `notification_days`, or are a year old."""
     JOB_TYPE_MEASURE_USAGE: _JobType.ValueType  # 40
     """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
+    JOB_TYPE_DELIVER_WEBHOOK: _JobType.ValueType  # 50
+    """Sends what is due for a webhook."""
+    JOB_TYPE_RESUME_WEBHOOKS: _JobType.ValueType  # 51
+    """Finds webhooks for which something has been due for long, and no job sends it."""
+    JOB_TYPE_PURGE_WEBHOOK_DELIVERIES: _JobType.ValueType  # 52
+    """Deletes deliveries of webhooks that are older than 30 days, or whose webhook is deleted."""
 
 class JobType(_JobType, metaclass=_JobTypeEnumTypeWrapper):
     """Type of a job. `Job.payload` has a field of the same name without `JOB_TYPE_`, in lower case."""
@@ -60,6 +66,12 @@ JOB_TYPE_PURGE_NOTIFICATIONS: JobType.ValueType  # 23
 """Deletes notifications that were read longer ago than the setting `notification_days`, or are a year old."""
 JOB_TYPE_MEASURE_USAGE: JobType.ValueType  # 40
 """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
+JOB_TYPE_DELIVER_WEBHOOK: JobType.ValueType  # 50
+"""Sends what is due for a webhook."""
+JOB_TYPE_RESUME_WEBHOOKS: JobType.ValueType  # 51
+"""Finds webhooks for which something has been due for long, and no job sends it."""
+JOB_TYPE_PURGE_WEBHOOK_DELIVERIES: JobType.ValueType  # 52
+"""Deletes deliveries of webhooks that are older than 30 days, or whose webhook is deleted."""
 Global___JobType: _TypeAlias = JobType  # noqa: Y015
 
 class _JobStatus:
@@ -127,6 +139,9 @@ class Job(_message.Message):
     SEND_DIGESTS_FIELD_NUMBER: _builtins.int
     PURGE_NOTIFICATIONS_FIELD_NUMBER: _builtins.int
     MEASURE_USAGE_FIELD_NUMBER: _builtins.int
+    DELIVER_WEBHOOK_FIELD_NUMBER: _builtins.int
+    RESUME_WEBHOOKS_FIELD_NUMBER: _builtins.int
+    PURGE_WEBHOOK_DELIVERIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID of the job."""
     type: Global___JobType.ValueType
@@ -197,6 +212,18 @@ class Job(_message.Message):
     def measure_usage(self) -> Global___MeasureUsagePayload:
         """Of JOB_TYPE_MEASURE_USAGE."""
 
+    @_builtins.property
+    def deliver_webhook(self) -> Global___DeliverWebhookPayload:
+        """Of JOB_TYPE_DELIVER_WEBHOOK."""
+
+    @_builtins.property
+    def resume_webhooks(self) -> Global___ResumeWebhooksPayload:
+        """Of JOB_TYPE_RESUME_WEBHOOKS."""
+
+    @_builtins.property
+    def purge_webhook_deliveries(self) -> Global___PurgeWebhookDeliveriesPayload:
+        """Of JOB_TYPE_PURGE_WEBHOOK_DELIVERIES."""
+
     def __init__(
         self,
         *,
@@ -223,12 +250,15 @@ class Job(_message.Message):
         send_digests: Global___SendDigestsPayload | None = ...,
         purge_notifications: Global___PurgeNotificationsPayload | None = ...,
         measure_usage: Global___MeasureUsagePayload | None = ...,
+        deliver_webhook: Global___DeliverWebhookPayload | None = ...,
+        resume_webhooks: Global___ResumeWebhooksPayload | None = ...,
+        purge_webhook_deliveries: Global___PurgeWebhookDeliveriesPayload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "measure_usage", b"measure_usage", "payload", b"payload", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "measure_usage", b"measure_usage", "payload", b"payload", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "queue", b"queue", "repository_id", b"repository_id", "requester_id", b"requester_id", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "error", b"error", "id", b"id", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "queue", b"queue", "repository_id", b"repository_id", "requester_id", b"requester_id", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_login_throttles", "send_mail", "send_digests", "purge_notifications", "measure_usage"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_login_throttles", "send_mail", "send_digests", "purge_notifications", "measure_usage", "deliver_webhook", "resume_webhooks", "purge_webhook_deliveries"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -408,3 +438,59 @@ class MeasureUsagePayload(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MeasureUsagePayload: _TypeAlias = MeasureUsagePayload  # noqa: Y015
+
+@_typing.final
+class DeliverWebhookPayload(_message.Message):
+    """Of JOB_TYPE_DELIVER_WEBHOOK."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEBHOOK_ID_FIELD_NUMBER: _builtins.int
+    webhook_id: _builtins.str
+    """UUID of the webhook."""
+    def __init__(
+        self,
+        *,
+        webhook_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["webhook_id", b"webhook_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliverWebhookPayload: _TypeAlias = DeliverWebhookPayload  # noqa: Y015
+
+@_typing.final
+class ResumeWebhooksPayload(_message.Message):
+    """Of JOB_TYPE_RESUME_WEBHOOKS: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeWebhooksPayload: _TypeAlias = ResumeWebhooksPayload  # noqa: Y015
+
+@_typing.final
+class PurgeWebhookDeliveriesPayload(_message.Message):
+    """Of JOB_TYPE_PURGE_WEBHOOK_DELIVERIES: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeWebhookDeliveriesPayload: _TypeAlias = PurgeWebhookDeliveriesPayload  # noqa: Y015

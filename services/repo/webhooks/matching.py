@@ -1,0 +1,26 @@
+"""Which webhooks get which events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from shared.db import sql
+from shared.db.pool import Connection
+from shared.outbox.stored_event import StoredEvent
+
+Q = sql.load(__file__)
+
+
+async def make_deliveries(connection: Connection, events: Sequence[StoredEvent]) -> list[UUID]:
+    """Makes the deliveries of some events, in the caller's transaction.
+
+    Returns the ids of the webhooks that get any, sorted.
+    """
+    rows = await connection.fetch(
+        *Q.bind.make_deliveries(
+            ids=[event.position.event_id for event in events],
+            public_ids=[event.id for event in events],
+        )
+    )
+    return [row["webhook_id"] for row in rows]

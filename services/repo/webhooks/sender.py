@@ -1,0 +1,231 @@
+"""Sends requests to receivers, and only to addresses that may be connected to.
+
+What comes back is bounded: in time, in bytes, in headers. Nothing of it is followed or unfolded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import certifi
+import httpx
+
+from services.repo.webhooks.addresses import Address, AllowedNetworks
+from services.repo.webhooks.resolver import Resolve
+from services.repo.webhooks.urls import Receiver
+from shared.rpc.validation import plain_text
+
+SECONDS = 10.0
+# How much of the time that is left a connection may take, and as much again its TLS: the next address gets
+# its turn, and nothing of a connection that is not complete is cancelled, which would leave it open.
+CONNECT_SHARE = 0.4
+MAX_ADDRESSES = 4
+MAX_CONNECTIONS = 4
+MAX_BODY_BYTES = 64 << 10
+MAX_HEADERS = 64
+MAX_HEADERS_BYTES = 16 << 10
+MAX_ERROR_CHARACTERS = 300
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one request.
+
+    Attributes:
+        error: why it failed, for people; None = it succeeded.
+        status: of HTTP; 0 = there was no answer.
+        body: its beginning, as it came.
+    """
+
+    error: str | None
+    duration_ms: int
+    status: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class SendError(Exception):
+    """A request had no answer; the text says why, for people."""
+
+
+class Sender:
+    """Sends requests to receivers."""
+
+    def __init__(
+        self,
+        allowed: AllowedNetworks,
+        resolve: Resolve,
+        *,
+        ca_file: Path | None = None,
+        seconds: float = SECONDS,
+    ) -> None:
+        """`ca_file`: authorities to trust instead of certifi's; `seconds`: for a request and its answer."""
+        self._allowed = allowed
+        self._resolve = resolve
+        self._seconds = seconds
+        self._tls = ssl.create_default_context(cafile=str(ca_file or certifi.where()))
+
+    @asynccontextmanager
+    async def connect(self, receiver: Receiver) -> AsyncIterator[Connection]:
+        """Yields what sends to one receiver; its connections end with the context."""
+        # The transport alone: it has no cookies, no redirects, and nothing of the environment.
+        transport = httpx.AsyncHTTPTransport(
+            verify=self._tls,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=2 * MAX_CONNECTIONS, keepalive_expiry=5.0),
+        )
+        async with transport:
+            yield Connection(self, receiver, transport)
+
+    @property
+    def seconds(self) -> float:
+        """How long a request may take, with its answer."""
+        return self._seconds
+
+    async def find_addresses(self, receiver: Receiver) -> Sequence[Address]:
+        """Returns where to connect to. Raises SendError, also if any of the addresses is not allowed."""
+        if receiver.address is not None:
+            found: list[Address] = [receiver.address]
+        else:
+            try:
+                texts = await self._resolve(receiver.host, receiver.port)
+            except OSError:
+                raise SendError("The name of the host has no address.") from None
+            found = [ipaddress.ip_address(text) for text in texts]
+        if not found:
+            raise SendError("The name of the host has no address.")
+        if not all(self._allowed.permits(address, receiver.scheme) for address in found):
+            kind = "a public one" if receiver.scheme == "https" else "one that http is allowed for"
+            raise SendError(f"An address of the host is not {kind}.")
+        return found[:MAX_ADDRESSES]
+
+
+class Connection:
+    """Sends to one receiver, over connections that it keeps for a while."""
+
+    def __init__(
+        self, sender: Sender, receiver: Receiver, transport: httpx.AsyncHTTPTransport
+    ) -> None:
+        self.receiver = receiver
+        self._sender = sender
+        self._transport = transport
+
+    async def send(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Sends one request, and returns what became of it. Raises nothing, whatever the receiver does."""
+        begun = time.monotonic()
+        end = asyncio.get_running_loop().time() + self._sender.seconds
+        reading = _Reading()
+        error: str | None
+        try:
+            async with asyncio.timeout_at(end):
+                addresses = await self._sender.find_addresses(self.receiver)
+                await self._exchange(addresses, headers, body, end, reading)
+            error = reading.describe_failure()
+        except TimeoutError:
+            error = f"The answer did not end within {self._sender.seconds:g} seconds."
+            if not reading.status:
+                error = f"No answer came within {self._sender.seconds:g} seconds."
+        except SendError as failure:
+            error = str(failure)
+        duration = round((time.monotonic() - begun) * 1000)
+        return Answer(error, duration, reading.status, tuple(reading.headers), bytes(reading.body))
+
+    async def _exchange(
+        self,
+        addresses: Sequence[Address],
+        headers: Mapping[str, str],
+        body: bytes,
+        end: float,
+        reading: _Reading,
+    ) -> None:
+        """Tries the addresses until one can be connected to. Raises SendError."""
+        failure = SendError("No connection could be made.")
+        for address in addresses:
+            left = end - asyncio.get_running_loop().time()
+            request = self._make_request(address, headers, body, CONNECT_SHARE * left)
+            try:
+                response = await self._transport.handle_async_request(request)
+                try:
+                    await reading.read(response)
+                finally:
+                    await response.aclose()
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = SendError(_describe_connect_error(error))
+            except (httpx.HTTPError, OSError) as error:
+                text = plain_text(str(error), MAX_ERROR_CHARACTERS)
+                raise SendError(f"The connection broke: {text or type(error).__name__}.") from None
+            else:
+                return
+        raise failure
+
+    def _make_request(
+        self, address: Address, headers: Mapping[str, str], body: bytes, seconds: float
+    ) -> httpx.Request:
+        """The connection goes to the address; the certificate and `Host` are those of the name."""
+        receiver = self.receiver
+        host = f"[{address}]" if address.version == 6 else str(address)
+        extensions: dict[str, object] = {"timeout": {"connect": seconds}}
+        if receiver.address is None:
+            extensions["sni_hostname"] = receiver.host
+        return httpx.Request(
+            "POST",
+            f"{receiver.scheme}://{host}:{receiver.port}{receiver.target}",
+            headers={**headers, "Host": receiver.authority},
+            content=body,
+            extensions=extensions,
+        )
+
+
+class _Reading:
+    """What has been read of an answer."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: Headers = []
+        self.body = bytearray()
+
+    async def read(self, response: httpx.Response) -> None:
+        """Reads the head, and the body as far as it is kept."""
+        self.status = response.status_code
+        left = MAX_HEADERS_BYTES
+        for name, value in response.headers.multi_items()[:MAX_HEADERS]:
+            kept = plain_text(value, left)
+            left -= len(name) + len(kept.encode())
+            if left < 0:
+                break
+            self.headers.append((plain_text(name, 256), kept))
+        raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+        async with aclosing(raw) as parts:
+            async for part in parts:
+                self.body += part[: MAX_BODY_BYTES - len(self.body)]
+                if len(self.body) == MAX_BODY_BYTES:
+                    return
+
+    def describe_failure(self) -> str | None:
+        """Returns why the status is no success; None if it is."""
+        if 200 <= self.status < 300:
+            return None
+        if 300 <= self.status < 400:
+            return f"The receiver answered {self.status}; redirects are not followed."
+        return f"The receiver answered {self.status}."
+
+
+def _describe_connect_error(error: Exception) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"The certificate is not valid: {plain_text(cause.verify_message, 200)}."
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {plain_text(cause.reason or 'unknown', 200)}."
+        cause = cause.__cause__ or cause.__context__
+    return "No connection could be made."
