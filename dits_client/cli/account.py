@@ -18,7 +18,14 @@ from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
 
-SCOPES = ("lock:write", "notification:write", "org:read", "repo:write", "user:read")
+SCOPES = (
+    "lock:write",
+    "notification:write",
+    "org:read",
+    "repo:write",
+    "user:read",
+    "webhook:write",
+)
 
 
 def handle_login(arguments: Namespace) -> None:

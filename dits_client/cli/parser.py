@@ -1,20 +1,11 @@
 """The arguments of the `dits` command."""
 
-import re
-from argparse import (
-    ArgumentParser,
-    ArgumentTypeError,
-    RawDescriptionHelpFormatter,
-    _SubParsersAction,
-)
-from typing import TypeAlias
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
+from dits_client.cli.arguments import Commands, add_command, parse_duration
 from dits_client.cli.audit_arguments import add_audit_command
+from dits_client.cli.webhook_arguments import add_webhook_commands
 
-# Not subscriptable when the program runs.
-Commands: TypeAlias = "_SubParsersAction[ArgumentParser]"
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _EPILOG = """\
 environment:
   DITS_TOKEN             API token to use instead of a login; for DITS_SERVER only, if that is set
@@ -43,18 +34,12 @@ def make_parser() -> ArgumentParser:
     _add_watch_command(commands)
     _add_usage_command(commands)
     add_audit_command(commands)
+    add_webhook_commands(commands)
     return parser
 
 
-def _add_command(commands: Commands, name: str, module: str, text: str) -> ArgumentParser:
-    """Add a command whose handler is the function `handle_<name>` of a module of this package."""
-    command = commands.add_parser(name, help=text, description=text)
-    command.set_defaults(module=module, function=f"handle_{name}")
-    return command
-
-
 def _add_account_commands(commands: Commands) -> None:
-    login = _add_command(commands, "login", "account", "Log in to a server.")
+    login = add_command(commands, "login", "account", "Log in to a server.")
     login.add_argument("server", nargs="?", default="localhost", help="host, http://host[:port], …")
     login.add_argument("-u", "--username", help="username or e-mail address")
     login.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
@@ -63,18 +48,18 @@ def _add_account_commands(commands: Commands) -> None:
     login.add_argument("--token", action="store_true", help="store an API token read from stdin")
     for service in ("auth", "repo", "chunk", "lock"):
         login.add_argument(f"--{service}", metavar="HOST:PORT", help=f"the {service} service")
-    logout = _add_command(
+    logout = add_command(
         commands, "logout", "account", "Revoke the login's token and remove the login."
     )
     logout.add_argument("server", nargs="?", help="default: the current one")
-    _add_command(commands, "whoami", "account", "Show the current account and server.")
+    add_command(commands, "whoami", "account", "Show the current account and server.")
 
 
 def _add_repository_commands(commands: Commands) -> None:
     text = "Create and list repositories."
     group = commands.add_parser("repo", help=text, description=text)
     inner = group.add_subparsers(metavar="COMMAND", required=True)
-    create = _add_command(inner, "create", "repository", "Create a repository.")
+    create = add_command(inner, "create", "repository", "Create a repository.")
     create.add_argument("name", help="name, or owner/name")
     create.add_argument("--description", default="")
     create.add_argument("--visibility", choices=("private", "internal", "public"))
@@ -82,34 +67,34 @@ def _add_repository_commands(commands: Commands) -> None:
     create.add_argument(
         "--no-require-lock", action="store_true", help="allow changes of files without a lock"
     )
-    listing = _add_command(inner, "list", "repository", "List the repositories you may use.")
+    listing = add_command(inner, "list", "repository", "List the repositories you may use.")
     listing.add_argument("--owner", default="", help="only those of this user or organisation")
-    init = _add_command(commands, "init", "repository", "Make a folder follow a repository.")
+    init = add_command(commands, "init", "repository", "Make a folder follow a repository.")
     init.add_argument("folder", nargs="?", default=".")
     init.add_argument("--repository", help="owner/name; default: your own with the folder's name")
     init.add_argument("--branch", default="", help="default: the repository's default branch")
 
 
 def _add_folder_commands(commands: Commands) -> None:
-    clone = _add_command(commands, "clone", "folder", "Fetch a repository into a new folder.")
+    clone = add_command(commands, "clone", "folder", "Fetch a repository into a new folder.")
     clone.add_argument("repository", help="owner/name")
     clone.add_argument("folder", nargs="?", help="default: the repository's name")
     clone.add_argument("--revision", default="", help="a branch, or the hash of a commit")
-    push = _add_command(commands, "push", "folder", "Commit the state of the folder and push it.")
+    push = add_command(commands, "push", "folder", "Commit the state of the folder and push it.")
     push.add_argument("-m", "--message", default="")
     push.add_argument("--branch", default="", help="push to this branch and follow it")
     push.add_argument(
         "--force", action="store_true", help="remove other people's commits from the branch"
     )
-    pull = _add_command(commands, "pull", "folder", "Bring the folder to the state of its branch.")
+    pull = add_command(commands, "pull", "folder", "Bring the folder to the state of its branch.")
     pull.add_argument(
         "--force",
         action="store_true",
         help="overwrite local changes, and bring back missing files; new files stay",
     )
-    status = _add_command(commands, "status", "folder", "Show what changed in the folder.")
+    status = add_command(commands, "status", "folder", "Show what changed in the folder.")
     text = "Leave ignored files out of the next push; they stay in the folders of everyone."
-    untrack = _add_command(commands, "untrack", "folder", text)
+    untrack = add_command(commands, "untrack", "folder", text)
     untrack.add_argument("paths", nargs="+", metavar="PATH")
     for command in (clone, push, pull, status):
         command.add_argument("--json", action="store_true", help="print a summary as JSON")
@@ -117,7 +102,7 @@ def _add_folder_commands(commands: Commands) -> None:
 
 
 def _add_history_commands(commands: Commands) -> None:
-    log = _add_command(commands, "log", "repository", "List commits, newest first.")
+    log = add_command(commands, "log", "repository", "List commits, newest first.")
     log.add_argument(
         "path",
         nargs="?",
@@ -127,7 +112,7 @@ def _add_history_commands(commands: Commands) -> None:
     log.add_argument(
         "-n", "--limit", type=int, default=20, help="the most commits to list; default 20"
     )
-    ls = _add_command(commands, "ls", "repository", "List a directory on the server.")
+    ls = add_command(commands, "ls", "repository", "List a directory on the server.")
     ls.add_argument("path", nargs="?", default="", help="path in the repository")
     for command in (log, ls):
         command.add_argument("--revision", default="", help="a branch, or the hash of a commit")
@@ -135,11 +120,9 @@ def _add_history_commands(commands: Commands) -> None:
 
 
 def _add_lock_commands(commands: Commands) -> None:
-    lock = _add_command(
-        commands, "lock", "locks", "Lock files, or folders with everything in them."
-    )
+    lock = add_command(commands, "lock", "locks", "Lock files, or folders with everything in them.")
     text = "Take over locks of other holders; for administrators."
-    steal = _add_command(commands, "steal", "locks", text)
+    steal = add_command(commands, "steal", "locks", text)
     for command in (lock, steal):
         command.add_argument("paths", nargs="+", metavar="PATH")
         lock_type = command.add_mutually_exclusive_group()
@@ -149,9 +132,7 @@ def _add_lock_commands(commands: Commands) -> None:
         lock_type.add_argument(
             "--advisory", action="store_true", help="prevents nothing, only informs others"
         )
-        command.add_argument(
-            "--ttl", type=_parse_duration, help="duration: 30m, 8h, 2d; default 8h"
-        )
+        command.add_argument("--ttl", type=parse_duration, help="duration: 30m, 8h, 2d; default 8h")
         command.add_argument(
             "--release-on-push",
             action="store_true",
@@ -165,15 +146,15 @@ def _add_lock_commands(commands: Commands) -> None:
     steal.add_argument(
         "--password-stdin", action="store_true", help="read your password from stdin"
     )
-    unlock = _add_command(commands, "unlock", "locks", "Release your locks.")
+    unlock = add_command(commands, "unlock", "locks", "Release your locks.")
     unlock.add_argument("paths", nargs="+", metavar="PATH")
-    locks = _add_command(commands, "locks", "locks", "List the locks of the repository.")
+    locks = add_command(commands, "locks", "locks", "List the locks of the repository.")
     locks.add_argument("--mine", action="store_true", help="only your own locks")
 
 
 def _add_watch_command(commands: Commands) -> None:
     text = "Print what happens in repositories, as it happens; it goes on when the server was away."
-    watch = _add_command(commands, "watch", "watch", text)
+    watch = add_command(commands, "watch", "watch", text)
     watch.add_argument(
         "patterns",
         nargs="*",
@@ -195,7 +176,7 @@ def _add_watch_command(commands: Commands) -> None:
 
 def _add_usage_command(commands: Commands) -> None:
     text = "Show what was used: by you, a repository or an organisation."
-    usage = _add_command(commands, "usage", "usage", text)
+    usage = add_command(commands, "usage", "usage", text)
     whose = usage.add_mutually_exclusive_group()
     whose.add_argument("--repository", default="", help="owner/name")
     whose.add_argument("--organization", default="", metavar="NAME")
@@ -215,11 +196,3 @@ def _add_usage_command(commands: Commands) -> None:
     form.add_argument(
         "--csv", action="store_true", help="print days as CSV, of repositories that are owned, too"
     )
-
-
-def _parse_duration(text: str) -> int:
-    """Return seconds for `90`, `30m`, `8h`, `2d`."""
-    match = re.fullmatch(r"(\d{1,9})([smhd]?)", text)
-    if match is None:
-        raise ArgumentTypeError(f'"{text}" is not a duration such as 30m, 8h or 2d')
-    return int(match[1]) * _UNITS[match[2] or "s"]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
     from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
     from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
+    from dits.repo.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
 Response = TypeVar("Response")
 
@@ -181,6 +182,13 @@ class RepositoryClient:
         from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
 
         return UsageServiceStub(self._repo_channel)
+
+    @cached_property
+    def webhooks(self) -> "WebhookServiceStub":
+        """Where events are sent to."""
+        from dits.repo.v1.webhook_service_pb2_grpc import WebhookServiceStub
+
+        return WebhookServiceStub(self._repo_channel)
 
     @cached_property
     def chunks(self) -> "ChunkServiceStub":
