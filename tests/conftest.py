@@ -18,6 +18,7 @@ from shared.runtime.config import Settings
 from tests.support.api import Api, running_suite
 from tests.support.embedded_postgres import scratch_folder
 from tests.support.records import check_records
+from tests.support.secrets import LogWatch
 from tests.support.watchdog import Watchdog, WatchedLoop
 
 _numbers = itertools.count(1)
@@ -34,12 +35,18 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 @pytest.fixture(autouse=True)
-def plain_logs() -> None:
-    """Writes tracebacks without local variables, as the server does: chunks take seconds to print."""
-    *processors, _ = structlog.get_config()["processors"]
+def plain_logs() -> Iterator[None]:
+    """Writes tracebacks without local variables, as the server does, and wants no secret in any entry."""
+    before = structlog.get_config()["processors"]
+    *processors, _ = before
+    # Without them: chunks take seconds to print.
     formatter = structlog.dev.plain_traceback
     renderer = structlog.dev.ConsoleRenderer(exception_formatter=formatter)
-    structlog.configure(processors=[*processors, renderer])
+    watch = LogWatch()
+    structlog.configure(processors=[*processors, watch, renderer])
+    yield
+    structlog.configure(processors=before)
+    assert watch.leaks == []
 
 
 @pytest.fixture(autouse=True)

@@ -43,6 +43,7 @@ from shared.formats import credentials
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from shared.server import Runtime
+from tests.support.secrets import find_secret
 
 Metadata = tuple[tuple[str, str], ...]
 _numbers = itertools.count(1)
@@ -221,6 +222,8 @@ class Refusal:
 def read_error(error: grpc.aio.AioRpcError) -> Refusal:
     """The status and its details."""
     refusal = Refusal(error.code(), error.details() or "")
+    assert find_secret(error.debug_error_string()) is None
+    assert find_secret(error.trailing_metadata()) is None
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             status = status_pb2.Status.FromString(value)

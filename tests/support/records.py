@@ -8,16 +8,19 @@ from google.protobuf import json_format
 
 from shared.records.audit import AuditAction
 from shared.records.events import TYPES, payload_field
+from tests.support.secrets import check_metrics, check_rows
 
 
 async def check_records(dsn: str) -> None:
-    """Fails if an action or event is in no list, or a payload is not the JSON of its message."""
+    """Fails if an action or event is in no list, a payload is not its message, or a row holds a secret."""
     connection = await asyncpg.connect(dsn)
     try:
         audited = await connection.fetch("SELECT DISTINCT action FROM audit_log")
         events = await connection.fetch("SELECT DISTINCT type, payload FROM events")
+        await check_rows(connection)
     finally:
         await connection.close()
+    check_metrics()
     assert {row["action"] for row in audited} <= set(AuditAction)
     for row in events:
         parse_event(row["type"], row["payload"])
