@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 
 import structlog
@@ -20,6 +21,7 @@ from shared.jobs.running_job import (
     RunningJob,
     encode_progress,
 )
+from shared.runtime import metrics
 from shared.runtime.background import PASSING
 
 log = structlog.get_logger(__name__)
@@ -30,11 +32,14 @@ _DEFECT = "a defect of the server; the id of the job finds it in the log"
 
 async def attempt_job(job: RunningJob, handler: Handler) -> Ending:
     """Returns how the attempt has ended. Cancelled by its worker, it gives the job back."""
+    begun = time.perf_counter()
     try:
         with structlog.contextvars.bound_contextvars(job=str(job.id), type=NAMES[job.type]):
             return await _attempt(job, handler)
     except asyncio.CancelledError:
         return Ending(job, "release")
+    finally:
+        metrics.JOB_SECONDS.labels(NAMES[job.type]).observe(time.perf_counter() - begun)
 
 
 async def _attempt(job: RunningJob, handler: Handler) -> Ending:

@@ -11,7 +11,9 @@ import structlog
 
 from shared.db import sql
 from shared.db.pool import Database
+from shared.jobs.catalog import NAMES
 from shared.jobs.running_job import RunningJob
+from shared.runtime import metrics
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
@@ -76,6 +78,8 @@ class Endings:
         written = {row["job_id"]: row["job_status"] for row in rows}
         for ending in endings:
             status = written.get(ending.job.id)
+            outcome = "lost" if status is None else ending.outcome
+            metrics.JOBS_ENDED.labels(NAMES[ending.job.type], outcome).inc()
             if status is None:
                 log.warning("a job ended after its lease", job=str(ending.job.id))
             elif status == "failed":

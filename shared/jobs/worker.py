@@ -25,8 +25,10 @@ from shared.jobs.attempt import attempt_job
 from shared.jobs.catalog import JOBS, NAMES, QUEUES
 from shared.jobs.endings import Endings
 from shared.jobs.queue import CANCEL, CHANNEL
+from shared.jobs.queue_sizes import QueueSizes
 from shared.jobs.running_job import Handler, RunningJob
 from shared.jobs.schedule import Schedule, Scheduler
+from shared.runtime import metrics
 from shared.runtime.background import BackgroundTask
 
 Q = sql.load(__file__)
@@ -91,6 +93,7 @@ class JobWorker:
             BackgroundTask("write the ends of jobs", self._endings.write_endings, 0),
             BackgroundTask("renew leases of jobs", self.renew_leases, shortest * RENEWAL_SHARE / 2),
             self._scheduler.task(),
+            QueueSizes(self._database, list(self._slots)).task(),
         ]
         self._tasks = [asyncio.create_task(task.run()) for task in work]
 
@@ -143,11 +146,14 @@ class JobWorker:
             )
         )
         for row in rows:
+            waited = (row["started_at"] - row["scheduled_at"]).total_seconds()
+            metrics.JOB_WAIT_SECONDS.labels(row["queue"]).observe(waited)
             self._begin(RunningJob(row, self._database))
         claimed = Counter(row["queue"] for row in rows)
         self._has_backlog |= any(claimed[name] == count for name, count in free.items())
 
     def _begin(self, job: RunningJob) -> None:
+        metrics.JOBS_RUNNING.labels(job.queue).inc()
         self._running[job.lease_token] = job
         self._is_idle.clear()
         self._attempts[job.lease_token] = asyncio.create_task(self._work(job))
@@ -161,6 +167,7 @@ class JobWorker:
         """Frees the slots of jobs that have ended."""
         for job in jobs:
             del self._running[job.lease_token]
+            metrics.JOBS_RUNNING.labels(job.queue).dec()
         if not self._running:
             self._is_idle.set()
         if self._has_backlog:

@@ -88,6 +88,21 @@ EVENTS_CONSUMED = _counter(
 )
 DEAD_EVENTS = _gauge("dits_dead_events", "Events that a consumer gave up", "consumer")
 
+# Jobs.
+JOBS_ENDED = _counter(
+    "dits_jobs_ended",
+    "Attempts that ended: completed, retry, failed, cancelled, release or lost",
+    "type",
+    "outcome",
+)
+JOB_SECONDS = _histogram("dits_job_seconds", "Time that an attempt took", _SECONDS, "type")
+JOB_WAIT_SECONDS = _histogram(
+    "dits_job_wait_seconds", "Time from when a job was due to its start", _SECONDS, "queue"
+)
+JOBS_RUNNING = _gauge("dits_jobs_running", "Jobs that this process works on", "queue")
+JOBS_DUE = _gauge("dits_jobs_due", "Jobs that could begin and wait, up to 10000", "queue")
+DEAD_JOBS = _gauge("dits_dead_jobs", "Dead letters that nobody has requeued, up to 10000", "queue")
+
 # The process.
 LOOP_LAG_SECONDS = _histogram(
     "dits_loop_lag_seconds", "How late the event loop runs what is due", _LAG_SECONDS
