@@ -126,7 +126,7 @@ class Call:
     peer_ip: str | None = None
     user_agent: str = ""
     access: Access = field(default_factory=lambda: Access(None, None))
-    slot: Slot | None = None
+    slot: Slot = field(default_factory=Slot)
     used: Amounts = field(default_factory=Amounts)
 
     @property

@@ -164,16 +164,15 @@ class _Rpc:
     async def _begin(self, call: Call, context: Context) -> tuple[Exchange, Message]:
         """Judges the credential, reads the first message and holds the call against its policy."""
         await self.admission.identify(call)
-        if call.caller_id is not None and call.slot is not None:
-            large = self.policy.large_messages
+        large = self.policy.large_messages
+        if call.caller_id is not None:
             call.slot.move(self.chain.large_slots if large else self.chain.slots, call.caller_id)
         limits = self.chain.limits
-        large = self.policy.large_messages
         size = limits.max_stream_message_bytes if large else limits.max_message_bytes
         exchange = Exchange(
             context, self.request_type, size, limits.idle_seconds, self.meter, call.used
         )
-        first = require_first(await exchange.read_first(limits.first_message_seconds))
+        first = require_first(await exchange.read_first(limits.first_message_seconds, call.slot))
         await self.admission.admit(call, first)
         if not self.policy.quiet:
             self.chain.usage.begin(call)
@@ -216,8 +215,7 @@ class _Rpc:
                 outcome = failure.code.name
                 await boundary.abort(context, failure, trailer)
         finally:
-            if call.slot is not None:
-                call.slot.free()
+            call.slot.free()
             seconds = time.perf_counter() - begun
             self.meter.record(outcome, failure, seconds)
             done = outcome == "OK"

@@ -10,9 +10,16 @@ import grpc
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
-from shared.errors import batch_too_large, stream_idle, stream_order, undecodable_message
+from shared.errors import (
+    batch_too_large,
+    server_busy,
+    stream_idle,
+    stream_order,
+    undecodable_message,
+)
 from shared.rpc.amounts import Amounts
 from shared.rpc.rpc_metrics import RpcMeter
+from shared.rpc.slots import RETRY_SECONDS, Slot
 from shared.rpc.wire_gate import FREE_BYTES, MAX_ELEMENTS, count_elements, require_bounded
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -53,10 +60,25 @@ class Exchange:
         self._used = used
         self._pending: set[asyncio.Timeout] = set()
         self._has_begun = False
+        self._gives_way = 0
 
-    async def read_first(self, seconds: float) -> Message | None:
-        """Returns the first message; None if there is none. Raises STREAM_IDLE after `seconds`."""
-        return await self._read(seconds)
+    async def read_first(self, seconds: float, slot: Slot) -> Message | None:
+        """Returns the first message; None if there is none.
+
+        Raises STREAM_IDLE after `seconds`, SERVER_BUSY if another call needs the slot before.
+        """
+        slot.begin_silence(self.give_way)
+        try:
+            return await self._read(seconds)
+        finally:
+            slot.end_silence()
+
+    def give_way(self, limit: int) -> None:
+        """Ends the wait for a message, with SERVER_BUSY: another call gets the slot, of so many."""
+        self._gives_way = limit
+        for waiting in self._pending:
+            if not waiting.expired():
+                waiting.reschedule(asyncio.get_running_loop().time())
 
     async def messages(self, first: Message) -> AsyncIterator[Any]:
         """Yields the first message, which was read before, and all that follow."""
@@ -99,6 +121,9 @@ class Exchange:
                 self._pending.add(waiting)
                 data = await self._context.read()
         except TimeoutError:
+            if self._gives_way:
+                text = "the call has said nothing, and others of its caller need its place"
+                raise server_busy(text, RETRY_SECONDS, self._gives_way) from None
             raise stream_idle(seconds) from None
         finally:
             self._pending.discard(waiting)

@@ -70,7 +70,7 @@ class LockService:
         self, request: pb.AcquireLocksRequest, call: Call
     ) -> pb.AcquireLocksResponse:
         """Acquires locks on a batch of paths."""
-        asked = AcquireRequest.parse(request)
+        asked = await validation.parse_in_time(AcquireRequest.parse, request)
         results, now = await self._acquisition.acquire_locks(call, asked)
         return pb.AcquireLocksResponse(results=results, server_time=describe_time(now))
 
@@ -152,7 +152,8 @@ class LockService:
 
     async def CheckPaths(self, request: pb.CheckPathsRequest, call: Call) -> pb.CheckPathsResponse:
         """Tells which locks cover each of some paths."""
-        paths, me = rules.parse_paths(request.paths), call.caller_id
+        paths = await validation.parse_in_time(_parse_checked, request)
+        me = call.caller_id
         rows, now = await self._mutex.read_locks(
             call.repository.id, Q.bind.check_paths, paths=paths, user_id=me
         )
@@ -194,3 +195,7 @@ class LockService:
                 if event is not None:
                     response.event.CopyFrom(await describe_event(event, call.caller_id))
                 yield response
+
+
+def _parse_checked(request: pb.CheckPathsRequest) -> list[str]:
+    return rules.parse_paths(request.paths)

@@ -73,7 +73,7 @@ class CommitService:
         """Finds the paths that are newer than in the caller's commit."""
         repository_id = call.repository.id
         base_commit = validation.digest("base_commit", request.base_commit)
-        paths = _paths(request)
+        paths = await validation.parse_in_time(_paths, request)
         database = self._databases.of(repository_id)
         async with database.connection() as connection:
             head = await resolve_revision(connection, repository_id, request.revision)

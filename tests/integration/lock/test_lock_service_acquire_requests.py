@@ -27,6 +27,16 @@ async def test_a_thousand_paths_at_once(studio: Studio) -> None:
     assert outcomes == ["RELEASED"] * 1000
 
 
+async def test_a_thousand_accented_paths_leave_the_loop_free(studio: Studio) -> None:
+    paths = [f"{i:04}" + "o\u0302\u0301" * 298 for i in range(1000)]
+    response = await studio.acquire(studio.bob, *paths)
+    assert response.results[-1].path == "0999" + "\u1ed1" * 298
+    checked = await studio.api.locks.CheckPaths(
+        pb.CheckPathsRequest(repository=studio.repo.id, paths=paths), metadata=studio.cyn.auth
+    )
+    assert all(status.blocked for status in checked.statuses)
+
+
 async def test_paths_are_taken_in_their_canonical_form(studio: Studio) -> None:
     decomposed, composed = "e\u0301.png", "\u00e9.png"
     response = await studio.acquire(studio.bob, decomposed)
