@@ -8,6 +8,7 @@ from uuid import UUID
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import not_found
+from shared.rpc import validation
 
 Q = sql.load(__file__)
 
@@ -24,7 +25,8 @@ class Owner:
 
 
 async def resolve_owner(connection: Connection, name: str, user_id: UUID) -> Owner:
-    """Returns the owner of this name, with the right of a user. Raises NOT_FOUND."""
+    """Returns the owner of this name, with the right of a user. Raises INVALID_FIELD or NOT_FOUND."""
+    validation.text("owner", name, most=39)
     row = await connection.fetchrow(Q.owner, name.lower(), user_id)
     if row is None:
         raise not_found("owner", name)

@@ -16,7 +16,6 @@ from shared.outbox.cursors import CursorSeal
 from shared.outbox.event_stream import EventStream
 from shared.outbox.patterns import match_names, parse_patterns
 from shared.outbox.stored_event import describe_event
-from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
 
@@ -71,7 +70,6 @@ class EventService:
             return None
         if request.repository:
             raise invalid_field("owner", "must be empty if there is a repository")
-        validation.text("owner", request.owner, most=39)
         async with self._database.connection() as connection:
             owner = await resolve_owner(connection, request.owner, call.caller.user_id)
         if owner.cell != self._cell:

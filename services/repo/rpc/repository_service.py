@@ -120,8 +120,6 @@ async def _find_repositories(
 def _parse(request: pb.CreateRepositoryRequest, call: Call, server: Settings) -> NewRepository:
     if request.request_id:
         validation.uuid("request_id", request.request_id)
-    if request.owner:
-        validation.text("owner", request.owner, most=39)
     validation.repository_name("name", request.name)
     validation.prose("description", request.description, most_bytes=MAX_DESCRIPTION)
     if request.visibility not in _VISIBILITIES:

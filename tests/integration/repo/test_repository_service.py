@@ -186,6 +186,11 @@ async def test_listing_pages_through_what_one_works_with(api: Api) -> None:
         pb.ListRepositoriesRequest(owner=bob.username), metadata=ada.auth
     )
     assert [r.name for r in of_bob.repositories] == ["shown"]
+    for owner in ("a\0b", "x" * 40):
+        with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
+            await api.repositories.ListRepositories(
+                pb.ListRepositoriesRequest(owner=owner), metadata=ada.auth
+            )
 
 
 @pytest.mark.parametrize("by_owner", [False, True])
