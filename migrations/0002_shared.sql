@@ -69,7 +69,6 @@ ALTER TABLE dead_letter_jobs
     ADD COLUMN requeued_at TIMESTAMPTZ,
     ADD COLUMN requeued_as UUID,
     ADD CONSTRAINT dead_letter_jobs_requeued_check CHECK ((requeued_at IS NULL) = (requeued_as IS NULL));
-CREATE INDEX idx_dead_letter_jobs_failed ON dead_letter_jobs (failed_at);
 
 -- When jobs are put on their queues without being asked for. Who locks a row that is due enqueues its job.
 CREATE TABLE job_schedules (

@@ -124,6 +124,8 @@ ALTER TABLE user_credentials ADD COLUMN mfa_last_step BIGINT;
 -- expires_at is the absolute end of a session, last_active_at the clock of its idle end, and sudo_until
 -- the end of the minutes after a fresh proof of identity in which dangerous calls are allowed.
 ALTER TABLE sessions ADD COLUMN sudo_until TIMESTAMPTZ;
+DROP INDEX idx_sessions_expires;
+CREATE INDEX idx_sessions_expires ON sessions (expires_at);
 DROP INDEX idx_sessions_token;
 
 ALTER TABLE api_tokens

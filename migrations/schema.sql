@@ -964,6 +964,24 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.purge_jobs(p_keep interval, p_keep_failed interval, p_limit integer) RETURNS integer
+    LANGUAGE sql
+    AS $$
+    WITH old AS (
+        SELECT j.id FROM jobs j
+        WHERE j.status IN ('completed', 'failed', 'cancelled')
+          AND j.completed_at < clock_timestamp() - p_keep
+          AND (j.status <> 'failed' OR j.completed_at < clock_timestamp() - p_keep_failed)
+        ORDER BY j.completed_at LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    ), letters AS (
+        DELETE FROM dead_letter_jobs d USING old o WHERE d.original_job_id = o.id
+    ), gone AS (
+        DELETE FROM jobs j USING old o WHERE j.id = o.id RETURNING 1
+    )
+    SELECT count(*)::INT FROM gone
+$$;
+
 CREATE FUNCTION public.record_usage(p_writer_id uuid, p_batch bigint, p_amounts public.usage_amounts[]) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     AS $$
@@ -2559,8 +2577,6 @@ CREATE INDEX idx_commits_tree ON public.commits USING btree (tree_hash, repo_id)
 
 CREATE INDEX idx_commits_unfiltered ON public.commits USING btree (repo_id, hash) WHERE (changed_paths IS NULL);
 
-CREATE INDEX idx_dead_letter_jobs_failed ON public.dead_letter_jobs USING btree (failed_at);
-
 CREATE INDEX idx_events_created ON public.events USING btree (created_at);
 
 CREATE INDEX idx_events_repo ON public.events USING btree (repo_id, xid, id) WHERE (repo_id IS NOT NULL);
@@ -2619,7 +2635,7 @@ CREATE INDEX idx_repos_name ON public.repositories USING btree (name);
 
 CREATE INDEX idx_repos_pushed ON public.repositories USING btree (pushed_at DESC) WHERE (NOT archived);
 
-CREATE INDEX idx_sessions_expires ON public.sessions USING btree (expires_at) WHERE (revoked_at IS NULL);
+CREATE INDEX idx_sessions_expires ON public.sessions USING btree (expires_at);
 
 CREATE INDEX idx_sessions_user ON public.sessions USING btree (user_id);
 

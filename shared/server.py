@@ -139,7 +139,9 @@ class ServiceServer:
         self._database = database
         self._usage_store = UsageStore(database, UsageCounters())
         self._background = background or Background()
-        self._worker = self._background.make_worker(name, database, runtime.work_queues)
+        self._worker = self._background.make_worker(
+            name, database, runtime.work_queues, runtime.settings
+        )
         self._job_watch = JobWatch(database)
         jobs = JobService(database, queues_of(name), resolver, runtime.key, self._job_watch)
         servicers = [*servicers, (_JOB_SERVICE, jobs)]

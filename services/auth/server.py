@@ -12,17 +12,15 @@ from dits.auth.v1 import (
     session_service_pb2,
     token_service_pb2,
 )
-from dits.common.v1.job_pb2 import (
-    JobType,
-    PurgeLoginThrottlesPayload,
-    PurgeNotificationsPayload,
-    SendDigestsPayload,
-)
+from dits.common.v1.job_pb2 import JobType, PurgeNotificationsPayload, SendDigestsPayload
 
 from services.auth.access.decisions import LocalAccess
 from services.auth.audit_log.listing import AuditListing
 from services.auth.audit_log.scopes import AuditScopes
 from services.auth.background.credential_uses import STORE_SECONDS, CredentialUseStore
+from services.auth.background.ended_credentials import SCHEDULE as PURGE_CREDENTIALS
+from services.auth.background.ended_credentials import CredentialPurge
+from services.auth.background.login_throttles import SCHEDULE as PURGE_LOGIN_THROTTLES
 from services.auth.background.login_throttles import purge_login_throttles
 from services.auth.credentials.passwords import Hasher
 from services.auth.mail.send_mail import MailSender
@@ -53,7 +51,8 @@ NEEDS: tuple[str, ...] = ()
 REGISTRATION_SLOTS = 1
 
 SCHEDULES = (
-    Schedule("purge login throttles", "*/15 * * * *", PurgeLoginThrottlesPayload()),
+    PURGE_LOGIN_THROTTLES,
+    PURGE_CREDENTIALS,
     Schedule("purge notifications", "37 3 * * *", PurgeNotificationsPayload()),
     Schedule("daily digests", "0 7 * * *", SendDigestsPayload(period="daily")),
     Schedule("weekly digests", "0 7 * * 1", SendDigestsPayload(period="weekly")),
@@ -90,6 +89,7 @@ def _list_jobs(runtime: Runtime) -> dict[JobType.ValueType, Handler]:
     settings, key = runtime.settings, runtime.key
     return {
         JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES: purge_login_throttles().handle,
+        JobType.JOB_TYPE_PURGE_CREDENTIALS: CredentialPurge().handle,
         JobType.JOB_TYPE_PURGE_NOTIFICATIONS: purge_notifications(settings).handle,
         JobType.JOB_TYPE_SEND_DIGESTS: DigestSender(key).handle,
         JobType.JOB_TYPE_SEND_MAIL: MailSender(settings, key).handle,

@@ -14,6 +14,8 @@ from dits.repo.v1 import (
 )
 
 from services.repo.background.filter_backfill import FilterBackfill
+from services.repo.background.statistics_recount import SCHEDULE as RECOUNT_STATISTICS
+from services.repo.background.statistics_recount import recount_statistics
 from services.repo.background.usage_measurement import SCHEDULE as MEASURE_USAGE
 from services.repo.background.usage_measurement import UsageMeasurement
 from services.repo.background.webhooks import SCHEDULES as WEBHOOK_SCHEDULES
@@ -92,11 +94,14 @@ def _make_background(
     settings: Settings, databases: Databases, signal: ChangeSignal, webhooks: WebhookWork
 ) -> Background:
     tasks = [FilterBackfill(databases).task(), ConsumerLag(databases).task(), signal.task()]
-    measure_usage = {JobType.JOB_TYPE_MEASURE_USAGE: UsageMeasurement(settings.cell).handle}
+    jobs = {
+        JobType.JOB_TYPE_MEASURE_USAGE: UsageMeasurement(settings.cell).handle,
+        JobType.JOB_TYPE_RECOUNT_STATISTICS: recount_statistics,
+    }
     return Background(
         [*tasks, webhooks.task()],
-        jobs={**measure_usage, **webhooks.jobs()},
-        schedules=[MEASURE_USAGE, *WEBHOOK_SCHEDULES],
+        jobs={**jobs, **webhooks.jobs()},
+        schedules=[MEASURE_USAGE, RECOUNT_STATISTICS, *WEBHOOK_SCHEDULES],
     )
 
 

@@ -14,6 +14,7 @@ from shared.jobs.running_job import Handler
 from shared.jobs.schedule import Schedule
 from shared.jobs.worker import JobWorker
 from shared.runtime.background import BackgroundTask
+from shared.runtime.config import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,14 @@ class Background:
     schedules: Sequence[Schedule] = ()
 
     def make_worker(
-        self, service: str, database: Database, queues: Collection[str]
+        self, service: str, database: Database, queues: Collection[str], settings: Settings
     ) -> JobWorker | None:
         """Returns what works on those of the queues that belong to a service; None if none does.
 
         Raises ValueError unless there is a handler for each type of job of the service, and no other.
         """
         own = queues_of(service)
-        handlers = {**list_shared_jobs(), **self.jobs}
+        handlers = {**list_shared_jobs(settings), **self.jobs}
         if handlers.keys() != types_of(own):
             wrong = map(JobType.Name, handlers.keys() ^ types_of(own))
             raise ValueError(f"{service}: missing or foreign handlers: {', '.join(wrong)}")

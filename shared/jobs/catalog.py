@@ -90,6 +90,8 @@ QUEUES: dict[str, Queue] = {
 JOBS: dict[JobType.ValueType, JobSpec] = {
     JobType.JOB_TYPE_PURGE_EVENTS: JobSpec(SHARED_QUEUE, pb.PurgeEventsPayload),
     JobType.JOB_TYPE_PURGE_REQUEST_IDS: JobSpec(SHARED_QUEUE, pb.PurgeRequestIdsPayload),
+    JobType.JOB_TYPE_PURGE_JOBS: JobSpec(SHARED_QUEUE, pb.PurgeJobsPayload),
+    JobType.JOB_TYPE_MAINTAIN_PARTITIONS: JobSpec(SHARED_QUEUE, pb.MaintainPartitionsPayload),
     JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES: JobSpec("auth", pb.PurgeLoginThrottlesPayload),
     JobType.JOB_TYPE_SEND_MAIL: JobSpec(
         "mail",
@@ -101,6 +103,10 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
     ),
     JobType.JOB_TYPE_SEND_DIGESTS: JobSpec("auth", pb.SendDigestsPayload),
     JobType.JOB_TYPE_PURGE_NOTIFICATIONS: JobSpec("auth", pb.PurgeNotificationsPayload),
+    JobType.JOB_TYPE_PURGE_CREDENTIALS: JobSpec("auth", pb.PurgeCredentialsPayload),
+    JobType.JOB_TYPE_RECOUNT_STATISTICS: JobSpec(
+        "repo", pb.RecountStatisticsPayload, longest=timedelta(hours=12)
+    ),
     JobType.JOB_TYPE_MEASURE_USAGE: JobSpec(
         "repo", pb.MeasureUsagePayload, longest=timedelta(hours=6)
     ),

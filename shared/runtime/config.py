@@ -96,6 +96,14 @@ class Settings(BaseSettings):
         True,
         description="whether a service works on jobs besides serving (--no-worker = it does not)",
     )
+    audit_months: int = Field(
+        0,
+        ge=0,
+        description="months that the audit log is kept besides the present one; 0 = for ever",
+    )
+    usage_months: int = Field(
+        0, ge=0, description="months that usage is kept besides the present one; 0 = for ever"
+    )
     registration_open: bool = Field(True, description="whether anyone may create an account")
     hashing_slots: PositiveInt = Field(
         2,

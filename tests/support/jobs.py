@@ -22,7 +22,8 @@ from google.protobuf.message import Message
 
 from shared.db.listen import Listener
 from shared.db.pool import Connection, Database
-from shared.jobs.queue import enqueue
+from shared.jobs.catalog import JOBS
+from shared.jobs.queue import enqueue, find_type
 from shared.jobs.running_job import Handler, RunningJob
 from shared.jobs.worker import JobWorker
 
@@ -98,6 +99,18 @@ async def wait_for(database: Database, job_id: UUID, *statuses: str) -> Any:
             if row["status"] in statuses:
                 return row
             await asyncio.sleep(0.01)
+
+
+async def do_job(database: Database, payload: Message, handler: Handler) -> Any:
+    """Has a worker do a job with this handler, and returns its row once it is completed."""
+    spec = JOBS[find_type(payload)]
+    worker = JobWorker(database, {find_type(payload): handler}, [spec.queue])
+    job_id = await put(database, payload)
+    worker.start()
+    try:
+        return await wait_for(database, job_id, "completed")
+    finally:
+        await worker.stop(5)
 
 
 async def dead_letters(database: Database) -> list[Any]:

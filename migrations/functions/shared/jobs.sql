@@ -244,3 +244,24 @@ AS $$
     WHERE d.original_job_id = p_job_id AND d.requeued_at IS NULL
     RETURNING d.requeued_as
 $$;
+
+-- Deletes up to p_limit jobs that ended longer ago than p_keep, and returns how many; jobs that have failed go after
+-- p_keep_failed, with their dead letters.
+CREATE OR REPLACE FUNCTION purge_jobs(p_keep INTERVAL, p_keep_failed INTERVAL, p_limit INT)
+RETURNS INT
+LANGUAGE sql
+AS $$
+    WITH old AS (
+        SELECT j.id FROM jobs j
+        WHERE j.status IN ('completed', 'failed', 'cancelled')
+          AND j.completed_at < clock_timestamp() - p_keep
+          AND (j.status <> 'failed' OR j.completed_at < clock_timestamp() - p_keep_failed)
+        ORDER BY j.completed_at LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    ), letters AS (
+        DELETE FROM dead_letter_jobs d USING old o WHERE d.original_job_id = o.id
+    ), gone AS (
+        DELETE FROM jobs j USING old o WHERE j.id = o.id RETURNING 1
+    )
+    SELECT count(*)::INT FROM gone
+$$;

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dits.common.v1.job_pb2 import PurgeLoginThrottlesPayload
+
 from shared.db import sql
+from shared.jobs.schedule import Schedule
 from shared.jobs.table_purge import BATCH, TablePurge
 
 Q = sql.load(__file__)
+
+SCHEDULE = Schedule("purge login throttles", "*/15 * * * *", PurgeLoginThrottlesPayload())
 
 
 def purge_login_throttles(batch: int = BATCH) -> TablePurge:

@@ -7,10 +7,18 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
+from dits.common.v1.job_pb2 import MaintainPartitionsPayload
 
 from shared.db.pool import Database
-from shared.jobs.retention import purge_events, purge_request_ids
+from shared.jobs.retention import (
+    PartitionMaintenance,
+    purge_events,
+    purge_jobs,
+    purge_request_ids,
+)
+from shared.runtime.config import Settings
 from tests.integration.schema.rows import Connection, connected, until
+from tests.support.jobs import do_job
 
 ADD_EVENTS = """
     SELECT emit_event('push', NULL, NULL, NULL, '{}') FROM generate_series(1, $1::int)
@@ -142,3 +150,50 @@ async def test_many_processes_do_not_disturb_each_other(
     await asyncio.gather(*(purge_tables(database, 3) for _ in range(4)))
     await purge_tables(database)
     assert [await count(conn, table) for table in ("events", "idempotency_keys")] == [0, 0]
+
+
+ADD_JOB = """
+    INSERT INTO jobs (queue, job_type, payload, status, completed_at)
+    VALUES ('auth', 'purge_events', '{}', $1, now() - $2::text::interval) RETURNING id
+"""
+BURY = """
+    INSERT INTO dead_letter_jobs (original_job_id, queue, job_type, payload, error, retry_count, failed_at)
+    SELECT id, queue, job_type, payload, 'no', 1, completed_at FROM jobs WHERE status = 'failed'
+"""
+
+
+async def test_jobs_go_after_a_week_and_failed_ones_with_their_dead_letters(
+    conn: Connection, database: Database
+) -> None:
+    for status in ("completed", "cancelled", "failed"):
+        for age in ("6 days 23 hours", "7 days 1 hour", "91 days"):
+            await conn.execute(ADD_JOB, status, age)
+    await conn.execute("SELECT enqueue_job('auth', 'purge_events', '{}')")
+    await conn.execute("UPDATE jobs SET created_at = now() - interval '1 year'")
+    await conn.execute(BURY)
+    assert [count async for count in purge_jobs(2).delete_batches(database)] == [2, 2, 1]
+    left = await conn.fetch("SELECT status FROM jobs ORDER BY status, completed_at DESC")
+    assert [row["status"] for row in left] == [
+        "cancelled",
+        "completed",
+        "failed",
+        "failed",
+        "pending",
+    ]
+    assert await count(conn, "dead_letter_jobs") == 2
+
+
+async def test_months_are_made_ahead_and_dropped_by_the_settings(
+    conn: Connection, database: Database, settings: Settings
+) -> None:
+    months = "SELECT count(*) FROM pg_inherits WHERE inhparent = $1::regclass"
+    old = "CREATE TABLE {0}_{1} PARTITION OF {0} FOR VALUES FROM ('{2}-01') TO ('{3}-01')"
+    for table in ("audit_log", "usage_metrics"):
+        await conn.execute(old.format(table, "2020_01", "2020-01", "2020-02"))
+    kept = settings.model_copy(update={"audit_months": 2})
+    await do_job(database, MaintainPartitionsPayload(), PartitionMaintenance(kept).handle)
+    # The default partition, this month, and three more.
+    assert await conn.fetchval(months, "audit_log") == 5
+    assert await conn.fetchval(months, "usage_metrics") == 6
+    row = await do_job(database, MaintainPartitionsPayload(), PartitionMaintenance(kept).handle)
+    assert row["result"] == "{}"

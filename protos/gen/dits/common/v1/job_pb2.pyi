@@ -30,6 +30,10 @@ class _JobTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobType.Value
     """Deletes events that are older than 30 days."""
     JOB_TYPE_PURGE_REQUEST_IDS: _JobType.ValueType  # 2
     """Deletes the results of calls that were kept for 24 hours under their `request_id`."""
+    JOB_TYPE_PURGE_JOBS: _JobType.ValueType  # 3
+    """Deletes jobs that have ended, and dead letters, when they have been kept for long enough."""
+    JOB_TYPE_MAINTAIN_PARTITIONS: _JobType.ValueType  # 4
+    """Makes the monthly partitions of the next months, and drops those that have been kept for long enough."""
     JOB_TYPE_PURGE_LOGIN_THROTTLES: _JobType.ValueType  # 20
     """Deletes counts of login attempts that no longer say anything."""
     JOB_TYPE_SEND_MAIL: _JobType.ValueType  # 21
@@ -38,8 +42,12 @@ class _JobTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobType.Value
     """Makes the mails of all users who get a digest of unread notifications now."""
     JOB_TYPE_PURGE_NOTIFICATIONS: _JobType.ValueType  # 23
     """Deletes notifications that were read longer ago than the setting `notification_days`, or are a year old."""
+    JOB_TYPE_PURGE_CREDENTIALS: _JobType.ValueType  # 24
+    """Deletes sessions, API tokens and one-time tokens that ended long ago."""
     JOB_TYPE_MEASURE_USAGE: _JobType.ValueType  # 40
     """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
+    JOB_TYPE_RECOUNT_STATISTICS: _JobType.ValueType  # 41
+    """Counts repositories again from their rows, and corrects what their statistics say."""
     JOB_TYPE_DELIVER_WEBHOOK: _JobType.ValueType  # 50
     """Sends what is due for a webhook."""
     JOB_TYPE_RESUME_WEBHOOKS: _JobType.ValueType  # 51
@@ -56,6 +64,10 @@ JOB_TYPE_PURGE_EVENTS: JobType.ValueType  # 1
 """Deletes events that are older than 30 days."""
 JOB_TYPE_PURGE_REQUEST_IDS: JobType.ValueType  # 2
 """Deletes the results of calls that were kept for 24 hours under their `request_id`."""
+JOB_TYPE_PURGE_JOBS: JobType.ValueType  # 3
+"""Deletes jobs that have ended, and dead letters, when they have been kept for long enough."""
+JOB_TYPE_MAINTAIN_PARTITIONS: JobType.ValueType  # 4
+"""Makes the monthly partitions of the next months, and drops those that have been kept for long enough."""
 JOB_TYPE_PURGE_LOGIN_THROTTLES: JobType.ValueType  # 20
 """Deletes counts of login attempts that no longer say anything."""
 JOB_TYPE_SEND_MAIL: JobType.ValueType  # 21
@@ -64,8 +76,12 @@ JOB_TYPE_SEND_DIGESTS: JobType.ValueType  # 22
 """Makes the mails of all users who get a digest of unread notifications now."""
 JOB_TYPE_PURGE_NOTIFICATIONS: JobType.ValueType  # 23
 """Deletes notifications that were read longer ago than the setting `notification_days`, or are a year old."""
+JOB_TYPE_PURGE_CREDENTIALS: JobType.ValueType  # 24
+"""Deletes sessions, API tokens and one-time tokens that ended long ago."""
 JOB_TYPE_MEASURE_USAGE: JobType.ValueType  # 40
 """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
+JOB_TYPE_RECOUNT_STATISTICS: JobType.ValueType  # 41
+"""Counts repositories again from their rows, and corrects what their statistics say."""
 JOB_TYPE_DELIVER_WEBHOOK: JobType.ValueType  # 50
 """Sends what is due for a webhook."""
 JOB_TYPE_RESUME_WEBHOOKS: JobType.ValueType  # 51
@@ -134,11 +150,15 @@ class Job(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     PURGE_EVENTS_FIELD_NUMBER: _builtins.int
     PURGE_REQUEST_IDS_FIELD_NUMBER: _builtins.int
+    PURGE_JOBS_FIELD_NUMBER: _builtins.int
+    MAINTAIN_PARTITIONS_FIELD_NUMBER: _builtins.int
     PURGE_LOGIN_THROTTLES_FIELD_NUMBER: _builtins.int
     SEND_MAIL_FIELD_NUMBER: _builtins.int
     SEND_DIGESTS_FIELD_NUMBER: _builtins.int
     PURGE_NOTIFICATIONS_FIELD_NUMBER: _builtins.int
+    PURGE_CREDENTIALS_FIELD_NUMBER: _builtins.int
     MEASURE_USAGE_FIELD_NUMBER: _builtins.int
+    RECOUNT_STATISTICS_FIELD_NUMBER: _builtins.int
     DELIVER_WEBHOOK_FIELD_NUMBER: _builtins.int
     RESUME_WEBHOOKS_FIELD_NUMBER: _builtins.int
     PURGE_WEBHOOK_DELIVERIES_FIELD_NUMBER: _builtins.int
@@ -193,6 +213,14 @@ class Job(_message.Message):
         """Of JOB_TYPE_PURGE_REQUEST_IDS."""
 
     @_builtins.property
+    def purge_jobs(self) -> Global___PurgeJobsPayload:
+        """Of JOB_TYPE_PURGE_JOBS."""
+
+    @_builtins.property
+    def maintain_partitions(self) -> Global___MaintainPartitionsPayload:
+        """Of JOB_TYPE_MAINTAIN_PARTITIONS."""
+
+    @_builtins.property
     def purge_login_throttles(self) -> Global___PurgeLoginThrottlesPayload:
         """Of JOB_TYPE_PURGE_LOGIN_THROTTLES."""
 
@@ -209,8 +237,16 @@ class Job(_message.Message):
         """Of JOB_TYPE_PURGE_NOTIFICATIONS."""
 
     @_builtins.property
+    def purge_credentials(self) -> Global___PurgeCredentialsPayload:
+        """Of JOB_TYPE_PURGE_CREDENTIALS."""
+
+    @_builtins.property
     def measure_usage(self) -> Global___MeasureUsagePayload:
         """Of JOB_TYPE_MEASURE_USAGE."""
+
+    @_builtins.property
+    def recount_statistics(self) -> Global___RecountStatisticsPayload:
+        """Of JOB_TYPE_RECOUNT_STATISTICS."""
 
     @_builtins.property
     def deliver_webhook(self) -> Global___DeliverWebhookPayload:
@@ -245,20 +281,24 @@ class Job(_message.Message):
         progress: Global___JobProgress | None = ...,
         purge_events: Global___PurgeEventsPayload | None = ...,
         purge_request_ids: Global___PurgeRequestIdsPayload | None = ...,
+        purge_jobs: Global___PurgeJobsPayload | None = ...,
+        maintain_partitions: Global___MaintainPartitionsPayload | None = ...,
         purge_login_throttles: Global___PurgeLoginThrottlesPayload | None = ...,
         send_mail: Global___SendMailPayload | None = ...,
         send_digests: Global___SendDigestsPayload | None = ...,
         purge_notifications: Global___PurgeNotificationsPayload | None = ...,
+        purge_credentials: Global___PurgeCredentialsPayload | None = ...,
         measure_usage: Global___MeasureUsagePayload | None = ...,
+        recount_statistics: Global___RecountStatisticsPayload | None = ...,
         deliver_webhook: Global___DeliverWebhookPayload | None = ...,
         resume_webhooks: Global___ResumeWebhooksPayload | None = ...,
         purge_webhook_deliveries: Global___PurgeWebhookDeliveriesPayload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "measure_usage", b"measure_usage", "payload", b"payload", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "maintain_partitions", b"maintain_partitions", "measure_usage", b"measure_usage", "payload", b"payload", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "recount_statistics", b"recount_statistics", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "error", b"error", "id", b"id", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_events", b"purge_events", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "queue", b"queue", "repository_id", b"repository_id", "requester_id", b"requester_id", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "error", b"error", "id", b"id", "maintain_partitions", b"maintain_partitions", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "queue", b"queue", "recount_statistics", b"recount_statistics", "repository_id", b"repository_id", "requester_id", b"requester_id", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_login_throttles", "send_mail", "send_digests", "purge_notifications", "measure_usage", "deliver_webhook", "resume_webhooks", "purge_webhook_deliveries"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_jobs", "maintain_partitions", "purge_login_throttles", "send_mail", "send_digests", "purge_notifications", "purge_credentials", "measure_usage", "recount_statistics", "deliver_webhook", "resume_webhooks", "purge_webhook_deliveries"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -494,3 +534,71 @@ class PurgeWebhookDeliveriesPayload(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PurgeWebhookDeliveriesPayload: _TypeAlias = PurgeWebhookDeliveriesPayload  # noqa: Y015
+
+@_typing.final
+class PurgeJobsPayload(_message.Message):
+    """Of JOB_TYPE_PURGE_JOBS: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeJobsPayload: _TypeAlias = PurgeJobsPayload  # noqa: Y015
+
+@_typing.final
+class MaintainPartitionsPayload(_message.Message):
+    """Of JOB_TYPE_MAINTAIN_PARTITIONS: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MaintainPartitionsPayload: _TypeAlias = MaintainPartitionsPayload  # noqa: Y015
+
+@_typing.final
+class PurgeCredentialsPayload(_message.Message):
+    """Of JOB_TYPE_PURGE_CREDENTIALS: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeCredentialsPayload: _TypeAlias = PurgeCredentialsPayload  # noqa: Y015
+
+@_typing.final
+class RecountStatisticsPayload(_message.Message):
+    """Of JOB_TYPE_RECOUNT_STATISTICS: all repositories."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecountStatisticsPayload: _TypeAlias = RecountStatisticsPayload  # noqa: Y015
