@@ -139,9 +139,8 @@ class ServiceServer:
         self._database = database
         self._usage_store = UsageStore(database, UsageCounters())
         self._background = background or Background()
-        self._worker = self._background.make_worker(
-            name, database, runtime.work_queues, runtime.settings
-        )
+        queues, settings = runtime.work_queues, runtime.settings
+        self._worker = self._background.make_worker(name, database, queues, settings)
         self._job_watch = JobWatch(database)
         jobs = JobService(database, queues_of(name), resolver, runtime.key, self._job_watch)
         servicers = [*servicers, (_JOB_SERVICE, jobs)]
@@ -151,7 +150,6 @@ class ServiceServer:
         self._is_listening = False
         self._health = Health(descriptor.full_name for descriptor, _ in servicers)
         self._server = grpc.aio.server(options=_OPTIONS)
-        settings = runtime.settings
         chain = Chain(
             resolver,
             Limits.of(settings),
