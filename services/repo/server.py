@@ -35,6 +35,7 @@ from services.repo.webhooks.resolver import SystemResolver
 from services.repo.webhooks.sender import Sender
 from shared.db.pool import Database, Databases
 from shared.jobs.background import Background
+from shared.jobs.running_job import Handler
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.consumer_lag import ConsumerLag
 from shared.outbox.event_stream import EventStream
@@ -94,7 +95,7 @@ def _make_background(
     settings: Settings, databases: Databases, signal: ChangeSignal, webhooks: WebhookWork
 ) -> Background:
     tasks = [FilterBackfill(databases).task(), ConsumerLag(databases).task(), signal.task()]
-    jobs = {
+    jobs: dict[JobType.ValueType, Handler] = {
         JobType.JOB_TYPE_MEASURE_USAGE: UsageMeasurement(settings.cell).handle,
         JobType.JOB_TYPE_RECOUNT_STATISTICS: recount_statistics,
     }

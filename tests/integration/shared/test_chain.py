@@ -133,7 +133,7 @@ async def test_an_undeclared_reason_is_a_defect(
     database = await Database.connect(dsn, service="test", size=1)
     runtime = Runtime(settings, dsn, ServerKey(b"k" * 32), Listener(dsn), strict=strict)
     descriptor = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
-    kinds = types_of(queues_of("auth")) - list_shared_jobs().keys()
+    kinds = types_of(queues_of("auth")) - list_shared_jobs(settings).keys()
     server = ServiceServer(
         "auth",
         runtime,
