@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -26,28 +23,20 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from shared.runtime.setting_types import Address, Cell, Port, require_networks, split_list
+from shared.runtime.setting_types import (
+    Cell,
+    CellAddresses,
+    Port,
+    parse_json,
+    require_networks,
+    split_list,
+)
 
 SERVICES = ("auth", "repo", "chunk", "lock")
 
 
 class ConfigError(Exception):
     """A setting is wrong; the text is one sentence for the operator."""
-
-
-class CellAddresses(BaseModel):
-    """Where clients reach the services of one cell, each `host:port`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    repo: Address
-    chunk: Address
-    lock: Address
-
-
-def _parse_json(value: object) -> object:
-    """The value of a JSON text; of a file, the value itself."""
-    return json.loads(value) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -85,7 +74,7 @@ class Settings(BaseSettings):
         None, description="where repo reaches chunk; default: this machine, chunk_port"
     )
     cell: Cell = Field(0, description="number of the cell whose repositories this server holds")
-    cells: Annotated[dict[Cell, CellAddresses], NoDecode, BeforeValidator(_parse_json)] = Field(
+    cells: Annotated[dict[Cell, CellAddresses], NoDecode, BeforeValidator(parse_json)] = Field(
         {},
         description="for auth: where clients reach the services of each cell, as JSON, "
         '{"1": {"repo": "host:port", "chunk": "host:port", "lock": "host:port"}}; '

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@]+):[0-9]{1,5}$")]
@@ -25,3 +26,18 @@ def require_networks(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         ipaddress.ip_network(value, strict=False)
     return values
+
+
+class CellAddresses(BaseModel):
+    """Where clients reach the services of one cell, each `host:port`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repo: Address
+    chunk: Address
+    lock: Address
+
+
+def parse_json(value: object) -> object:
+    """Returns the value of a JSON text; of a file, the value itself."""
+    return json.loads(value) if isinstance(value, str) else value

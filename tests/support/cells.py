@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from shared.runtime.config import CellAddresses, Settings
+from shared.runtime.config import Settings
+from shared.runtime.setting_types import CellAddresses
 from tests.support.api import Account, Api, running_suite
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import structlog
 
 from shared.errors import dependency_unavailable
-from shared.runtime.config import CellAddresses, Settings
+from shared.runtime.config import Settings
+from shared.runtime.setting_types import CellAddresses
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,8 @@ from dits.repo.v1.repository_service_pb2 import VISIBILITY_PUBLIC
 from grpc import StatusCode
 
 from shared.formats import credentials
-from shared.runtime.config import CellAddresses, Settings
+from shared.runtime.config import Settings
+from shared.runtime.setting_types import CellAddresses
 from tests.support.api import Api, refused, running_suite
 from tests.support.cells import move_to
 
