@@ -28,6 +28,7 @@ async def test_logging_in_and_out(run: Run, api: Api, monkeypatch: pytest.Monkey
         "org:read",
         "repo:write",
         "user:read",
+        "webhook:write",
     ]
     kept = Credentials().get()
     assert kept is not None
