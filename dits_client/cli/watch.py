@@ -11,6 +11,7 @@ from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 from google.protobuf.json_format import MessageToJson
 
 from dits_client.cli.session import connect, open_workspace
+from dits_client.cli.text import escape_text
 from dits_client.errors import RemoteError
 from dits_client.server.client import Client
 from dits_client.server.events import watch_events
@@ -67,7 +68,7 @@ class _Names:
         kind = EventType.Name(event.type).removeprefix("EVENT_TYPE_").lower().replace("_", ".", 1)
         when = event.time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC")
         parts = [when, self._find_name(event.repository_id), kind, event.actor, *_describe(event)]
-        return _escape("  ".join(part for part in parts if part))
+        return escape_text("  ".join(part for part in parts if part))
 
     def _find_name(self, repository_id: str) -> str:
         """Return `owner/name`, or the id of a repository that is not there any more."""
@@ -104,10 +105,3 @@ def _describe_branch(payload: BranchPayload) -> str:
 def _to_json(response: WatchResponse) -> str:
     """Return a line: the event, and the cursor with which to go on after it."""
     return MessageToJson(response, preserving_proto_field_name=True, indent=None)
-
-
-def _escape(text: str) -> str:
-    """Return the text without what a terminal could take for a command."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
-    )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
     from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
     from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
+    from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
     from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
     from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
     from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
@@ -121,6 +122,13 @@ class Client:
         from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
 
         return AuditServiceStub(self.channels.get(self.endpoints.auth))
+
+    @cached_property
+    def notifications(self) -> "NotificationServiceStub":
+        """The caller's inbox."""
+        from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
+
+        return NotificationServiceStub(LateChannel(lambda: self.channels.get(self.endpoints.auth)))
 
     @cached_property
     def repositories(self) -> "RepositoryServiceStub":

@@ -1,6 +1,7 @@
-"""Events, as they happen: a stream that goes on over broken connections and restarts of the server."""
+"""What happens, as it happens: streams that go on over broken connections and restarts of the server."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from dits.repo.v1.event_service_pb2 import WatchRequest, WatchResponse
 
@@ -16,7 +17,14 @@ _ENDLESS = 1_000_000_000
 def watch_events(
     subject: Client | RepositoryClient, request: WatchRequest
 ) -> Iterator[WatchResponse | RemoteError]:
-    """Yield what the server sends, without an end; after a failure that passes, the failure.
+    """Yield events as `resume_stream` does."""
+    yield from resume_stream(subject, subject.events.Watch, request)
+
+
+def resume_stream(
+    subject: Client | RepositoryClient, method: Callable[..., Any], request: Any
+) -> Iterator[Any]:
+    """Yield what the server sends, without an end; after a failure that passes, the RemoteError.
 
     `request` is changed: its cursor is where the stream is. Raises RemoteError for what does not pass, and
     for what passes if nothing was received at all.
@@ -24,9 +32,7 @@ def watch_events(
     backoff = Backoff(ATTEMPTS)
     while True:
         try:
-            for response in subject.read_stream(
-                subject.events.Watch(request, metadata=subject.metadata)
-            ):
+            for response in subject.read_stream(method(request, metadata=subject.metadata)):
                 backoff = Backoff(_ENDLESS)
                 request.cursor = response.cursor
                 yield response
