@@ -175,7 +175,7 @@ async def _open_session(
     """Inserts a session and makes it the credential of the call. Returns its id and when it ends."""
     if await connection.fetchval(Q.lock_account, user["id"]) != "active":
         raise unauthenticated(WRONG)
-    await connection.execute(Q.evict_sessions, user["id"])
+    evicted = await connection.fetch(Q.evict_sessions, user["id"])
     session = await connection.fetchrow(
         *Q.bind.create_session(
             user_id=user["id"],
@@ -188,6 +188,11 @@ async def _open_session(
     assert session is not None  # noqa: S101  RETURNING of an INSERT
     await connection.execute(Q.note_success, user["id"])
     call.access = Access(Caller.of(user["id"], user["username"], session["id"], None), None)
+    for row in evicted:
+        await audit(
+            connection, call, AuditAction.SESSION_ENDED, "session", row["id"], "",
+            ended_by=str(session["id"]),
+        )  # fmt: skip
     await audit(
         connection, call, AuditAction.SESSION_OPENED, "session", session["id"], attempt.device_name
     )

@@ -31,13 +31,14 @@ WHERE user_id = $1 AND failed_login_attempts > 0;
 SELECT status FROM users WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: evict_sessions
--- Ends the least recently used sessions beyond the newest four, to make room for one.
+-- Ends the least recently used sessions beyond the newest four, to make room for one; returns them.
 UPDATE sessions SET revoked_at = clock_timestamp()
 WHERE revoked_at IS NULL AND id IN (
     SELECT id FROM sessions
     WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > clock_timestamp()
       AND last_active_at > clock_timestamp() - interval '30 minutes'
-    ORDER BY last_active_at DESC, id OFFSET 4);
+    ORDER BY last_active_at DESC, id OFFSET 4)
+RETURNING id;
 
 -- name: create_session
 -- Opens a session for 24 hours.
