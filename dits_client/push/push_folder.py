@@ -1,6 +1,7 @@
 """A push: the state of the folder becomes a commit on the server."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from dits.auth.v1.account_service_pb2 import GetMeRequest
@@ -13,6 +14,7 @@ from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Progress
 from dits_client.push.locks import PushLocks
 from dits_client.push.offer import Offer, make_pieces
+from dits_client.push.open_workspace import open_workspace
 from dits_client.push.refusals import (
     check_author,
     check_deletions,
@@ -22,6 +24,7 @@ from dits_client.push.refusals import (
 )
 from dits_client.push.repair import PushRepair
 from dits_client.push.report import Author, PushOptions, PushReport, UploadResult, make_report
+from dits_client.push.repository_rules import check_limits, check_names
 from dits_client.push.stream import Proposal, send_push
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
@@ -31,7 +34,7 @@ from dits_client.workspace.read_files import ReadResult
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
-from dits_client.workspace.workspace import Workspace, WorkspaceState
+from dits_client.workspace.workspace import Workspace
 from shared.formats.commits import commit_hash
 
 # The most refusals of one push that are repaired.
@@ -57,7 +60,7 @@ def push_folder(
     """
     started = time.monotonic()
     check_text(message)
-    workspace = _open_workspace(folder, client, repository)
+    workspace = open_workspace(folder, client, repository)
     with workspace.lock():
         if workspace.journal.exists():
             raise ClientError(
@@ -71,22 +74,6 @@ def push_folder(
             work.index.close()
     report.seconds = round(time.monotonic() - started, 3)
     return report
-
-
-def _open_workspace(folder: Path, client: Client, repository: str = "") -> Workspace:
-    """Return the folder's workspace; if it has none and a repository is given, make one."""
-    try:
-        workspace = Workspace.locate(folder)
-    except ClientError:
-        if not repository:
-            raise
-        info = RepositoryClient(client, repository).get_info()
-        state = WorkspaceState(client.endpoints.name, info.name, info.default_branch)
-        return Workspace.create(folder, state)
-    if repository and workspace.state.repository.lower() != repository.lower():
-        followed = workspace.state.repository
-        raise ClientError(f'"{workspace.root}" follows {followed}, not {repository}')
-    return workspace
 
 
 class _Push:
@@ -116,12 +103,16 @@ class _Push:
         author = wanted.author or self._get_author()
         check_author(author)
         info = self._repository.get_info()
+        check_limits(snapshot, self._repository.get_limits())
+        predicted = list(snapshot.predict_changes(self._trees.load_manifest, self._parent))
+        if info.portable_names:
+            check_names(snapshot, (change for change, is_sure in predicted if is_sure))
         with PushLocks(
             self._repository,
             required=info.lock_required,
             strict=wanted.branch == info.default_branch,
         ) as held:
-            self._check_locks_early(snapshot, held)
+            self._check_locks_early(snapshot, predicted, held)
             uploaded = self._upload_changes(snapshot, held)
             if not self._changes:
                 return self._finish_unchanged(snapshot, wanted, head)
@@ -132,12 +123,14 @@ class _Push:
             self._follow_commit(proposal, snapshot.tree)
         return make_report(snapshot, self._state, len(self._changes), uploaded)
 
-    def _check_locks_early(self, snapshot: Snapshot, held: PushLocks) -> None:
+    def _check_locks_early(
+        self, snapshot: Snapshot, predicted: Iterable[tuple[Change, bool]], held: PushLocks
+    ) -> None:
         """Check locks of others and take certain ones before the upload, which may take hours."""
         if not held.are_relevant(is_new=self._parent is None):
             return
         sure = []
-        for change, is_sure in snapshot.predict_changes(self._trees.load_manifest, self._parent):
+        for change, is_sure in predicted:
             held.keep_lock(change.path)
             if is_sure:
                 held.check_change(change)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
+from dits.chunk.v1.chunk_service_pb2 import GetCapabilitiesRequest, TreeLimits
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND, ERROR_REASON_WRONG_CELL
 from dits.repo.v1.ref_service_pb2 import GetBranchRequest
 from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
@@ -44,6 +45,7 @@ class RepositoryInfo:
     name: str
     default_branch: str
     lock_required: bool
+    portable_names: bool
 
 
 class RepositoryClient:
@@ -122,13 +124,19 @@ class RepositoryClient:
         return iterate_pages(self.call, method, request)
 
     def get_info(self) -> RepositoryInfo:
-        """Return the repository's name, default branch and rule for locks."""
+        """Return the repository's name, default branch and rules."""
         request = GetRepositoryRequest(repository=self.name)
         found = self.call(self.repositories.GetRepository, request).repository
         settings = found.settings
-        # An absent setting means the default, which is to require locks.
+        # An absent setting means the default, which is true.
         required = settings.require_lock_for_edit or not settings.HasField("require_lock_for_edit")
-        return RepositoryInfo(f"{found.owner}/{found.name}", found.default_branch, required)
+        portable = settings.portable_names or not settings.HasField("portable_names")
+        name = f"{found.owner}/{found.name}"
+        return RepositoryInfo(name, found.default_branch, required, portable)
+
+    def get_limits(self) -> TreeLimits:
+        """Return the server's limits of trees and pushes; 0 = it does not say."""
+        return self.call(self.chunks.GetCapabilities, GetCapabilitiesRequest()).tree_limits
 
     def get_head(self, branch: str) -> str:
         """Return the commit that a branch is at, in hexadecimal; empty = there is no such branch."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from dits.repo.v1.manifest_pb2 import Entry
 
-_FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
-_DEVICE = re.compile(r"(con|prn|aux|nul|com[1-9¹²³]|lpt[1-9¹²³])", re.IGNORECASE)
+from shared.formats.portable_names import find_name_problem, find_twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +60,11 @@ class FileRules:
         return None
 
 
-def find_name_problem(name: str) -> str:
-    """Returns why Windows cannot store a name; empty if it can."""
-    if found := _FORBIDDEN.search(name):
-        return f"has the character {found[0]!a}, which Windows cannot store"
-    if name[-1] in ". ":
-        return "ends in a dot or a space, which Windows cannot store"
-    if _DEVICE.fullmatch(name.partition(".")[0].rstrip(" ")):
-        return "is the name of a device on Windows"
-    return ""
-
-
 def _find_twin(entries: Iterable[Entry], written: Collection[Entry]) -> FileFault | None:
     """Returns a written name that another one of the directory equals but for the case of letters."""
-    first: dict[str, str] = {}
-    names = {entry.name for entry in written}
-    for entry in entries:
-        name = entry.name
-        other = first.setdefault(_fold(name), name)
-        if other != name and (other in names or name in names):
-            text = f"differs from {other} by the case of letters alone"
-            return FileFault(name, "portable_names", "", text)
-    return None
-
-
-def _fold(name: str) -> str:
-    """Returns what Windows and macOS tell names apart by."""
-    if name.isascii():
-        return name.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+    twin = find_twin((entry.name for entry in entries), {entry.name for entry in written})
+    if twin is None:
+        return None
+    name, other = twin
+    text = f"differs from {other} by the case of letters alone"
+    return FileFault(name, "portable_names", "", text)

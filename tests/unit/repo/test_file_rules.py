@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from dits.repo.v1.manifest_pb2 import Entry, Symlink
 
-from services.repo.history.file_rules import FileRules, find_name_problem
+from services.repo.history.file_rules import FileRules
+from shared.formats.portable_names import find_name_problem
 
 RULES = FileRules(portable_names=True)
 

@@ -1,0 +1,24 @@
+"""The workspace of a folder that is pushed."""
+
+from pathlib import Path
+
+from dits_client.errors import ClientError
+from dits_client.server.client import Client
+from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.workspace import Workspace, WorkspaceState
+
+
+def open_workspace(folder: Path, client: Client, repository: str = "") -> Workspace:
+    """Return the folder's workspace; if it has none and a repository is given, make one."""
+    try:
+        workspace = Workspace.locate(folder)
+    except ClientError:
+        if not repository:
+            raise
+        info = RepositoryClient(client, repository).get_info()
+        state = WorkspaceState(client.endpoints.name, info.name, info.default_branch)
+        return Workspace.create(folder, state)
+    if repository and workspace.state.repository.lower() != repository.lower():
+        followed = workspace.state.repository
+        raise ClientError(f'"{workspace.root}" follows {followed}, not {repository}')
+    return workspace

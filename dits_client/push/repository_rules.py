@@ -1,0 +1,68 @@
+"""What the repository or the server would refuse: found before anything is read or sent."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from dits.chunk.v1.chunk_service_pb2 import TreeLimits
+
+from dits_client.content.chunking import choose_profile
+from dits_client.content.manifest import Change
+from dits_client.errors import ClientError
+from dits_client.workspace.index import DIRECTORY_STAT, unpack_size_and_mode
+from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.unusable import join_sentences
+from shared.formats.portable_names import find_name_problem, find_twin
+
+
+def check_limits(snapshot: Snapshot, limits: TreeLimits) -> None:
+    """Raise ClientError if the folder, or a file of it, is larger than the server takes."""
+    count = sum(len(directory.names) for directory in snapshot.directories)
+    if 0 < limits.max_tree_entries < count:
+        raise ClientError(
+            f"the folder has {count:,} files and folders: the server takes {limits.max_tree_entries:,}"
+        )
+    if not limits.max_file_chunks:
+        return
+    for directory in snapshot.directories:
+        for name, found in zip(directory.names, directory.stats, strict=True):
+            if found == DIRECTORY_STAT:
+                continue
+            size, _ = unpack_size_and_mode(found)
+            # No chunk is larger, so there will be at least so many.
+            if size > limits.max_file_chunks * choose_profile(size).max_bytes:
+                path = directory.join_path(name)
+                raise ClientError(
+                    f'"{path}" is too large: the server takes files of {limits.max_file_chunks:,} chunks'
+                )
+
+
+def check_names(snapshot: Snapshot, changes: Iterable[Change]) -> None:
+    """Raise ClientError for names that a repository with portable names refuses; all in one message."""
+    sentences: list[str] = []
+    for path, names in _list_written(changes).items():
+        directory = snapshot.directories_by_path[path]
+        sentences += [
+            f"the name {directory.join_path(name)!a} {problem}: rename it"
+            for name in names
+            if (problem := find_name_problem(name))
+        ]
+        if twin := find_twin(directory.names, names):
+            one, other = map(directory.join_path, twin)
+            text = f"the name {one!a} differs from {other!a} by the case of letters alone"
+            sentences.append(f"{text}: rename one of them")
+    if sentences:
+        raise ClientError(f"nothing was pushed:{join_sentences(sentences)}")
+
+
+def _list_written(changes: Iterable[Change]) -> dict[str, set[str]]:
+    """Return by directory the names of what changes write, and of the directories around it."""
+    written: dict[str, set[str]] = defaultdict(set)
+    for change in changes:
+        path = change.path if change.new is not None else ""
+        while path:
+            parent, _, name = path.rpartition("/")
+            if name in written[parent]:
+                break
+            written[parent].add(name)
+            path = parent
+    return written
