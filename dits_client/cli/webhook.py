@@ -189,7 +189,7 @@ def handle_deliveries(arguments: Namespace) -> None:
             status = f"  HTTP {found.last_status}" if found.last_status else ""
             print(
                 f"{found.id}  {_format_time(found.create_time)}  {_name_event(found):20}  "
-                f"{_name_delivery_state(found.state)}  {found.attempt_count} attempts{status}"
+                f"{_name_delivery_state(found.state)}  attempts: {found.attempt_count}{status}"
             )
 
 

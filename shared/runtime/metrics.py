@@ -103,6 +103,16 @@ JOBS_RUNNING = _gauge("dits_jobs_running", "Jobs that this process works on", "q
 JOBS_DUE = _gauge("dits_jobs_due", "Jobs that could begin and wait, up to 10000", "queue")
 DEAD_JOBS = _gauge("dits_dead_jobs", "Dead letters that nobody has requeued, up to 10000", "queue")
 
+# Webhooks.
+WEBHOOK_ATTEMPTS = _counter(
+    "dits_webhook_attempts",
+    "Requests to receivers: succeeded, refused or unanswered",
+    "outcome",
+)
+WEBHOOK_SECONDS = _histogram(
+    "dits_webhook_seconds", "Time of a request to a receiver and its answer", _SECONDS
+)
+
 # The process.
 LOOP_LAG_SECONDS = _histogram(
     "dits_loop_lag_seconds", "How late the event loop runs what is due", _LAG_SECONDS

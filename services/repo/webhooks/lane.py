@@ -20,6 +20,7 @@ from services.repo.webhooks.signatures import sign, unseal_secret
 from services.repo.webhooks.urls import parse_url
 from shared.db.pool import Database
 from shared.errors import DomainError
+from shared.runtime import metrics
 from shared.runtime.server_key import ServerKey
 
 # After so long, a lane makes room for others.
@@ -100,7 +101,15 @@ async def _send(
         "X-Dits-Signature": sign(secrets, timestamp, attempt.body),
     }
     answer = await connection.send(headers, attempt.body)
+    metrics.WEBHOOK_ATTEMPTS.labels(_name_outcome(answer)).inc()
+    metrics.WEBHOOK_SECONDS.observe(answer.duration_ms / 1000)
     return Result(attempt.id, {name.lower(): value for name, value in headers.items()}, answer)
+
+
+def _name_outcome(answer: Answer) -> str:
+    if answer.error is None:
+        return "succeeded"
+    return "refused" if answer.status else "unanswered"
 
 
 def _fail_all(claim: Claim, error: str) -> list[Result]:

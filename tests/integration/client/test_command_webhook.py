@@ -39,7 +39,7 @@ async def test_webhooks_from_the_command_line(api: Api, run: Run, film_folder: P
         assert is_genuine(receiver.requests[0].headers, receiver.requests[0].body, secret)
         told = await run("webhook", "deliveries", webhook)
         listed = re.fullmatch(
-            rf"({ID})  \S+ \S+ UTC  webhook.ping          succeeded  1 attempts  HTTP 200\n", told
+            rf"({ID})  \S+ \S+ UTC  webhook.ping          succeeded  attempts: 1  HTTP 200\n", told
         )
         assert listed is not None
         told = await run("webhook", "delivery", listed[1])

@@ -27,6 +27,7 @@ from services.repo.webhooks.resolver import SystemResolver
 from services.repo.webhooks.sender import Answer, Sender
 from shared.db.pool import Connection, Database
 from shared.runtime.config import Settings
+from shared.runtime.metrics import REGISTRY
 from shared.runtime.server_key import ServerKey
 from tests.support import receivers
 from tests.support.api import Api
@@ -73,6 +74,11 @@ async def lanes(api: Api, dsn: str, settings: Settings) -> AsyncIterator[Lanes]:
         await database.close()
 
 
+def count_attempts(outcome: str) -> float:
+    labels = {"outcome": outcome}
+    return REGISTRY.get_sample_value("dits_webhook_attempts_total", labels) or 0.0
+
+
 async def test_four_at_once_over_all_lanes(lanes: Lanes) -> None:
     async def take_time(request: receivers.Received, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.02)
@@ -104,8 +110,10 @@ async def test_a_receiver_without_an_answer_rests(lanes: Lanes) -> None:
         assert len(receiver.requests) == 4
         receiver.behaviour = answer()
         await lanes.hooks.skip(PAUSE)
+        before = count_attempts("succeeded")
         assert await lanes.send(webhook) is None
         assert len(receiver.requests) == 10
+        assert count_attempts("succeeded") == before + 6
     states = [(await lanes.hooks.get_delivery(one)).state for one in ids]
     assert states.count(pb.DELIVERY_STATE_FAILED) == 4
     assert states.count(pb.DELIVERY_STATE_SUCCEEDED) == 6

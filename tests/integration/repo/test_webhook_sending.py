@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import resource
 from collections.abc import Sequence
@@ -157,6 +158,17 @@ async def test_plain_http_goes_only_where_it_is_allowed() -> None:
 async def test_a_name_without_an_address() -> None:
     told = await send("https://ci.example/", Names([]))
     assert told.error == "The name of the host has no address."
+
+
+async def test_a_name_server_that_hangs() -> None:
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        await asyncio.Event().wait()
+        return []
+
+    sender = Sender(OWN, resolve, seconds=SECONDS)
+    async with sender.connect(parse_url("https://ci.example/", OWN)) as connection:
+        told = await connection.send({}, b"")
+    assert told.error == "No answer came within 0.6 seconds."
 
 
 async def test_a_name_that_changes_its_address() -> None:
