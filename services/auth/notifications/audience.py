@@ -13,9 +13,9 @@ from shared.outbox.stored_event import StoredEvent
 
 Q = sql.load(__file__)
 
-# Followers that one statement reads.
+# Users that one statement reads.
 BATCH = 1_000
-UNKNOWN_ACTOR = "Somebody"
+UNKNOWN_ACTOR = "The server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,19 @@ class Context:
 
     Attributes:
         repositories: `owner/name` of those that are there, by id.
+        organizations: their names, by id.
         usernames: of those who did it, by id.
     """
 
     repositories: dict[UUID, str]
+    organizations: dict[UUID, str]
     usernames: dict[UUID, str]
 
     def where(self, event: StoredEvent) -> str | None:
-        """Returns `owner/name` of the event's repository; None if it is gone, or there is none."""
-        return self.repositories.get(event.repository_id) if event.repository_id else None
+        """Returns `owner/name` of its repository, or the name of its organisation; None if that is gone."""
+        if event.repository_id:
+            return self.repositories.get(event.repository_id)
+        return self.organizations.get(event.organization_id) if event.organization_id else None
 
     def who(self, event: StoredEvent) -> str:
         """Returns the username of who did it."""
@@ -44,11 +48,14 @@ class Context:
 async def read_context(connection: Connection, events: Sequence[StoredEvent]) -> Context:
     """Returns what the texts about some events need."""
     repository_ids = {event.repository_id for event in events} - {None}
+    organization_ids = {event.organization_id for event in events} - {None}
     actor_ids = {event.actor_id for event in events} - {None}
     repositories = await connection.fetch(Q.repositories, list(repository_ids))
+    organizations = await connection.fetch(Q.organizations, list(organization_ids))
     users = await connection.fetch(Q.usernames, list(actor_ids))
     return Context(
         {row["id"]: f"{row['owner']}/{row['name']}" for row in repositories},
+        {row["id"]: row["name"] for row in organizations},
         {row["id"]: row["username"] for row in users},
     )
 
@@ -72,6 +79,14 @@ async def read_followers(
         )
     )
     return {row["user_id"]: row["followed"] for row in rows}
+
+
+async def find_administrators(
+    connection: Connection, repository_id: UUID | None, organization_id: UUID | None
+) -> list[UUID]:
+    """Returns who administers a repository, or an organisation; the first BATCH of them."""
+    rows = await connection.fetch(Q.administrators, repository_id, organization_id, BATCH)
+    return [row["user_id"] for row in rows]
 
 
 async def keep_readers(connection: Connection, drafts: Sequence[Draft]) -> list[Draft]:

@@ -28,3 +28,27 @@ SELECT p.user_id, p.repo_id
 FROM unnest($1::uuid[], $2::uuid[]) AS p (user_id, repo_id)
 JOIN users u ON u.id = p.user_id
 WHERE u.status = 'active' AND (p.repo_id IS NULL OR repository_permission(p.user_id, p.repo_id) > 0);
+
+-- name: organizations
+-- Names of some organisations.
+SELECT id, name FROM organizations WHERE id = ANY ($1::uuid[]);
+
+-- name: administrators
+-- Up to $3 users who administer a repository ($1), or an organisation ($2): as granted_permissions() says.
+SELECT a.user_id FROM (
+    SELECT r.owner_id AS user_id FROM repository_identities r WHERE r.id = $1::uuid AND r.owner_type = 'user'
+    UNION
+    SELECT m.user_id
+    FROM organization_members m JOIN organizations o ON o.id = m.org_id
+    WHERE membership_level(m.role, o.settings) >= 3
+      AND o.id IN ($2::uuid, (SELECT r.owner_id FROM repository_identities r
+                              WHERE r.id = $1::uuid AND r.owner_type = 'organization'))
+    UNION
+    SELECT g.grantee_id FROM repository_grants g
+    WHERE g.repo_id = $1::uuid AND g.grantee_type = 'user' AND permission_level(g.permission) >= 3
+    UNION
+    SELECT t.user_id
+    FROM repository_grants g JOIN team_members t ON t.team_id = g.grantee_id
+    WHERE g.repo_id = $1::uuid AND g.grantee_type = 'team' AND permission_level(g.permission) >= 3
+) a
+ORDER BY a.user_id LIMIT $3;

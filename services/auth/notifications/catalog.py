@@ -24,6 +24,7 @@ PREFERENCES: dict[NotificationType.ValueType, str] = {
     NotificationType.NOTIFICATION_TYPE_LOCK_FORCE_RELEASED: "email_on_lock_loss",
     NotificationType.NOTIFICATION_TYPE_LOCK_STOLEN: "email_on_lock_loss",
     NotificationType.NOTIFICATION_TYPE_LOCK_TRANSFERRED: "email_on_lock_loss",
+    NotificationType.NOTIFICATION_TYPE_WEBHOOK_DISABLED: "email_on_webhook_disabled",
 }
 
 

@@ -17,12 +17,13 @@ from services.auth.notifications.inbox import insert_notifications
 from services.auth.notifications.lock_events import LOCK_EVENTS, compose_lock_draft
 from services.auth.notifications.mails import choose_mailed, enqueue_mails
 from services.auth.notifications.push_events import compose_push_drafts
+from services.auth.notifications.webhook_events import compose_webhook_drafts
 from shared.db.pool import Connection, Row
 from shared.outbox.stored_event import StoredEvent
 from shared.runtime.server_key import ServerKey
 
 CONSUMER = "notifications"
-HANDLED = LOCK_EVENTS | {EventType.EVENT_TYPE_PUSH}
+HANDLED = LOCK_EVENTS | {EventType.EVENT_TYPE_PUSH, EventType.EVENT_TYPE_WEBHOOK_DISABLED}
 
 
 class NotificationConsumer:
@@ -63,5 +64,7 @@ async def _compose(
         async with aclosing(compose_push_drafts(connection, event, where, who)) as parts:
             async for drafts in parts:
                 yield drafts
+    elif event.type == EventType.EVENT_TYPE_WEBHOOK_DISABLED:
+        yield await compose_webhook_drafts(connection, event, where)
     elif draft := compose_lock_draft(event, where, who):
         yield [draft]

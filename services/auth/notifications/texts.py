@@ -59,6 +59,20 @@ def describe_mention(who: str, where: str, commit: str, title: str) -> tuple[str
     return f"{who} pushed a commit that mentions you to {where}", f"{commit[:12]} {title}".strip()
 
 
+def describe_webhook(where: str, webhook_id: str, host: str, since: datetime) -> tuple[str, str]:
+    """Returns title and message about a webhook that was switched off."""
+    message = (
+        f"All deliveries to {host} have failed since {since:%Y-%m-%d %H:%M} UTC. "
+        f"When it answers again: dits webhook update {webhook_id} --on"
+    )
+    return f"A webhook of {where} was switched off", message
+
+
+def link_webhooks(where: str) -> str:
+    """Returns the path of the webhooks of a repository or organisation."""
+    return f"/{where}/settings/webhooks"
+
+
 def link_locks(where: str) -> str:
     """Returns the path of a repository's locks."""
     return f"/{where}/locks"

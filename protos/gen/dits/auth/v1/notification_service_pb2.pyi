@@ -41,6 +41,8 @@ class _NotificationTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """An administrator took over locks of the user."""
     NOTIFICATION_TYPE_LOCK_TRANSFERRED: _NotificationType.ValueType  # 13
     """Another user transferred a lock from or to the user."""
+    NOTIFICATION_TYPE_WEBHOOK_DISABLED: _NotificationType.ValueType  # 20
+    """The server switched off a webhook of a repository or organisation that the user administers."""
 
 class NotificationType(_NotificationType, metaclass=_NotificationTypeEnumTypeWrapper):
     """What a notification tells. Later versions add values; show the title of one that you do not know."""
@@ -59,6 +61,8 @@ NOTIFICATION_TYPE_LOCK_STOLEN: NotificationType.ValueType  # 12
 """An administrator took over locks of the user."""
 NOTIFICATION_TYPE_LOCK_TRANSFERRED: NotificationType.ValueType  # 13
 """Another user transferred a lock from or to the user."""
+NOTIFICATION_TYPE_WEBHOOK_DISABLED: NotificationType.ValueType  # 20
+"""The server switched off a webhook of a repository or organisation that the user administers."""
 Global___NotificationType: _TypeAlias = NotificationType  # noqa: Y015
 
 class _Digest:
