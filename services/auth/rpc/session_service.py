@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Self
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from dits.auth.v1 import session_service_pb2 as pb
 
 from services.auth.credentials import devices, throttles
 from services.auth.credentials.logins import fold_login
 from services.auth.credentials.passwords import MOST_BYTES, Hasher, read_salt
+from services.auth.credentials.session_opening import ProvenLogin, open_session
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import DomainError, invalid_field, unauthenticated
-from shared.formats import credentials
 from shared.records.audit import AuditAction, audit
 from shared.rpc import validation
-from shared.rpc.call import Access, Call, Caller
+from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
@@ -84,23 +84,22 @@ class SessionService:
         candidate = await self._find_candidate(attempt, call.peer_ip)
         await throttles.reserve(self._database, candidate.buckets)
         user = await self._authenticate(attempt, candidate)
-        token = credentials.mint(credentials.Kind.SESSION)
+        login = ProvenLogin(
+            user["id"],
+            user["username"],
+            "password",
+            attempt.device_name,
+            candidate.device_id,
+            WRONG,
+        )
 
-        async def open_session(connection: Connection) -> Row:
-            session = await _open_session(connection, call, user, attempt, token)
+        async def open_it(connection: Connection) -> pb.IssuedSession:
+            session = await open_session(connection, call, login, self._devices)
             await throttles.accept(connection, candidate.buckets)
             return session
 
-        session = await self._database.transaction(open_session)
-        issued = pb.IssuedSession(
-            id=str(session["id"]),
-            token=token,
-            expire_time=session["expires_at"],
-            user_id=str(user["id"]),
-            username=user["username"],
-            device_token=self._devices.issue(user["id"], candidate.device_id or uuid4()),
-        )
-        return pb.LoginResponse(session=issued)
+        session = await self._database.transaction(open_it)
+        return pb.LoginResponse(session=session)
 
     async def Logout(self, request: pb.LogoutRequest, call: Call) -> pb.LogoutResponse:
         """Ends the session that the call came with."""
@@ -167,33 +166,3 @@ class SessionService:
             await connection.execute(
                 Q.store_password_hash, user["id"], user["password_hash"], phc, read_salt(phc)
             )
-
-
-async def _open_session(
-    connection: Connection, call: Call, user: Row, attempt: LoginAttempt, token: str
-) -> Row:
-    """Inserts a session and makes it the credential of the call. Returns its id and when it ends."""
-    if await connection.fetchval(Q.lock_account, user["id"]) != "active":
-        raise unauthenticated(WRONG)
-    evicted = await connection.fetch(Q.evict_sessions, user["id"])
-    session = await connection.fetchrow(
-        *Q.bind.create_session(
-            user_id=user["id"],
-            token_hash=credentials.token_hash(token),
-            ip_address=call.peer_ip,
-            user_agent=call.user_agent,
-            device_id=attempt.device_name or None,
-        )
-    )
-    assert session is not None  # noqa: S101  RETURNING of an INSERT
-    await connection.execute(Q.note_success, user["id"])
-    call.access = Access(Caller.of(user["id"], user["username"], session["id"], None), None)
-    for row in evicted:
-        await audit(
-            connection, call, AuditAction.SESSION_ENDED, "session", row["id"], "",
-            ended_by=str(session["id"]),
-        )  # fmt: skip
-    await audit(
-        connection, call, AuditAction.SESSION_OPENED, "session", session["id"], attempt.device_name
-    )
-    return session
