@@ -1,7 +1,7 @@
 """A consumer of events in a process of its own, which may kill itself: `consumer_process DSN [POINT]`.
 
 POINT is `begin`, `end` or `commit`: at the first event, after the row for it was written, or at a random
-moment around the commit of some batch.
+moment around the commit of some batch. At `freeze`, it stops where `end` kills, until it is continued.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ class Fragile:
         await connection.execute("INSERT INTO seen SELECT unnest($1::bigint[])", ids)
         if self._point == "end":
             _kill()
+        if self._point == "freeze":
+            self._point = ""
+            os.kill(os.getpid(), signal.SIGSTOP)
         if self._point == "commit" and random.random() < 0.2:
             asyncio.get_running_loop().call_later(random.uniform(0, COMMIT_SECONDS), _kill)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,9 +13,20 @@ from itertools import chain
 
 from shared.outbox.consumer import EventConsumer
 from tests.integration.schema.rows import NOBODY, connected, until
-from tests.support.outbox import EMIT, SETTLED, Ledger, ledger_database, open_databases, process_all
+from tests.support.outbox import (
+    EMIT,
+    SETTLED,
+    Ledger,
+    emit,
+    ledger_database,
+    open_databases,
+    process_all,
+    seen,
+)
 
 WRITERS = 4
+# Transactions that have written down what they saw.
+HELD = "SELECT pid FROM pg_locks WHERE relation = 'seen'::regclass AND mode = 'RowExclusiveLock'"
 POINTS = ["begin", "end", "commit", "commit", ""]
 
 
@@ -84,3 +97,25 @@ async def test_no_event_is_lost_or_doubled(dsn: str) -> None:
     assert seen == committed
     # `at` is drawn from a sequence in the order of the work: what was undone leaves gaps, nothing else.
     assert [row["at"] for row in order] == sorted(row["at"] for row in order)
+
+
+async def test_a_consumer_that_was_frozen_doubles_nothing(dsn: str) -> None:
+    """Its transaction is ended, as PostgreSQL does by itself in time, and another does its batch."""
+    async with ledger_database(dsn) as conn, open_databases(dsn) as databases:
+        consumer = EventConsumer("c", databases, Ledger().handle)
+        await process_all(consumer)
+        ids = await emit(conn, 3)
+        async with running_consumer(dsn, "freeze") as frozen:
+            async with asyncio.timeout(20):
+                await asyncio.to_thread(os.waitid, os.P_PID, frozen.pid, os.WSTOPPED | os.WNOWAIT)
+            await process_all(consumer)
+            assert await seen(conn) == []
+            await conn.execute(f"SELECT pg_terminate_backend(pid) FROM ({HELD})")
+            await until(conn, f"SELECT NOT EXISTS ({HELD})")
+            await process_all(consumer)
+            assert await seen(conn) == ids
+            frozen.send_signal(signal.SIGCONT)
+            ids += await emit(conn, 2)
+            await until(conn, "SELECT count(*) >= 5 FROM seen")
+            assert frozen.returncode is None
+        assert await seen(conn) == ids
