@@ -180,3 +180,20 @@ async def test_a_limited_token_is_told_of_its_repositories_alone(api: Api) -> No
             await tell(api, outside, "outside")
             await tell(api, inside, "inside")
             assert await watcher.branch() == "inside"
+
+
+async def test_events_of_webhooks_are_for_administrators(api: Api) -> None:
+    studio = await Studio.open(api)
+    emit = "SELECT emit_event('webhook.disabled', $1::uuid, NULL, NULL, $2::jsonb)"
+    payload = f'{{"webhook_id": "{UUID(int=1)}", "host": "example.org"}}'
+    for request in ({"repository": studio.repo.id}, {}):
+        async with (
+            watch_events(api, studio.ada, **request) as admin,
+            watch_events(api, studio.bob, **request) as writer,
+        ):
+            await admin.next()
+            await writer.next()
+            await api.fetch(emit, studio.repo.id, payload)
+            await tell(api, studio.repo, "after")
+            assert await writer.branch() == "after"
+            assert [await admin.name() for _ in range(2)] == ["webhook.disabled", "branch.created"]
