@@ -227,7 +227,10 @@ ALTER TABLE webhook_deliveries
                CASE state WHEN 'succeeded' THEN TRUE WHEN 'failed' THEN FALSE END);
 DROP INDEX idx_webhook_deliveries_webhook;
 CREATE INDEX idx_webhook_deliveries_webhook ON webhook_deliveries (webhook_id, created_at DESC, delivery_id DESC);
-CREATE INDEX idx_webhook_deliveries_pending ON webhook_deliveries (webhook_id, scheduled_at) WHERE state = 'pending';
+CREATE INDEX idx_webhook_deliveries_waiting ON webhook_deliveries (webhook_id, scheduled_at)
+    WHERE state = 'pending' AND started_at IS NULL;
+CREATE INDEX idx_webhook_deliveries_started ON webhook_deliveries (webhook_id, started_at)
+    WHERE state = 'pending' AND started_at IS NOT NULL;
 CREATE INDEX idx_webhook_deliveries_created ON webhook_deliveries (created_at);
 
 -- -----------------------------------------------------------------------------

@@ -2651,7 +2651,9 @@ CREATE INDEX idx_users_status ON public.users USING btree (status) WHERE (status
 
 CREATE INDEX idx_webhook_deliveries_created ON public.webhook_deliveries USING btree (created_at);
 
-CREATE INDEX idx_webhook_deliveries_pending ON public.webhook_deliveries USING btree (webhook_id, scheduled_at) WHERE (state = 'pending'::text);
+CREATE INDEX idx_webhook_deliveries_started ON public.webhook_deliveries USING btree (webhook_id, started_at) WHERE ((state = 'pending'::text) AND (started_at IS NOT NULL));
+
+CREATE INDEX idx_webhook_deliveries_waiting ON public.webhook_deliveries USING btree (webhook_id, scheduled_at) WHERE ((state = 'pending'::text) AND (started_at IS NULL));
 
 CREATE INDEX idx_webhook_deliveries_webhook ON public.webhook_deliveries USING btree (webhook_id, created_at DESC, delivery_id DESC);
 

@@ -128,7 +128,7 @@ async def end_round(
 async def find_idle_webhooks(connection: Connection, limit: int) -> list[UUID]:
     """Returns webhooks with attempts that should have begun or ended a minute ago."""
     rows = await connection.fetch(Q.idle_webhooks, timedelta(minutes=1), limit)
-    return [row["webhook_id"] for row in rows]
+    return [row["id"] for row in rows]
 
 
 async def _claim(

@@ -22,7 +22,7 @@ SET started_at = clock_timestamp(), job_id = :job_id
 FROM (
     SELECT id FROM webhook_deliveries
     WHERE webhook_id = :webhook_id AND state = 'pending' AND started_at IS NULL
-      AND scheduled_at <= clock_timestamp() AND (:active OR requested_by IS NOT NULL)
+      AND scheduled_at <= now() AND (:active OR requested_by IS NOT NULL)
     ORDER BY scheduled_at
     LIMIT greatest(0, :limit - (SELECT count(*) FROM webhook_deliveries
                                 WHERE webhook_id = :webhook_id AND state = 'pending' AND started_at IS NOT NULL))
@@ -33,9 +33,12 @@ RETURNING d.id, d.delivery_id, d.attempt, d.event, d.event_id, d.started_at, fir
 -- name: next_wait
 -- How long until an attempt of a webhook is due, or one that is under way is lost ($2 after its beginning); NULL = none
 -- is pending.
-SELECT min(CASE WHEN started_at IS NULL THEN scheduled_at ELSE started_at + $2::interval END) - clock_timestamp() AS wait
-FROM webhook_deliveries
-WHERE webhook_id = $1 AND state = 'pending' AND (started_at IS NOT NULL OR scheduled_at > clock_timestamp());
+SELECT least((SELECT min(scheduled_at) FROM webhook_deliveries
+              WHERE webhook_id = $1 AND state = 'pending' AND started_at IS NULL
+                AND scheduled_at > now()),
+             (SELECT min(started_at) FROM webhook_deliveries
+              WHERE webhook_id = $1 AND state = 'pending' AND started_at IS NOT NULL) + $2::interval)
+       - clock_timestamp() AS wait;
 
 -- name: end_attempts
 -- Ends up to $3 waiting attempts of a webhook that is switched off, for a reason ($2), but not those that a user asked
@@ -97,10 +100,14 @@ SELECT emit_event('webhook.disabled', repo_id, org_id, NULL, jsonb_build_object(
 FROM disabled;
 
 -- name: idle_webhooks
--- Webhooks, up to $2, with attempts that have been due for $1: no job looks after them.
-SELECT DISTINCT d.webhook_id
-FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id
-WHERE d.state = 'pending' AND w.deleted_at IS NULL
-  AND coalesce(w.paused_until, d.scheduled_at) < clock_timestamp() - $1::interval
-  AND coalesce(d.started_at, d.scheduled_at) < clock_timestamp() - $1::interval
+-- Webhooks, up to $2, with attempts that have been due, or under way, for $1: no job looks after them.
+SELECT w.id
+FROM webhooks w
+WHERE w.deleted_at IS NULL
+  AND (w.paused_until IS NULL OR w.paused_until < now() - $1::interval)
+  AND (EXISTS (SELECT FROM webhook_deliveries
+               WHERE webhook_id = w.id AND state = 'pending' AND started_at IS NULL
+                 AND scheduled_at < now() - $1::interval)
+       OR EXISTS (SELECT FROM webhook_deliveries
+                  WHERE webhook_id = w.id AND state = 'pending' AND started_at < now() - $1::interval))
 LIMIT $2;

@@ -12,7 +12,14 @@ WHERE d.delivery_id = $1 AND d.attempt = 1 AND (w.repo_id = $2 OR w.org_id = $3)
 -- name: list_deliveries
 -- Deliveries of a webhook, the newest first, behind one of them; :created_at NULL = from the beginning.
 SELECT f.delivery_id, f.webhook_id, f.event, f.event_id, f.requested_by, f.created_at, a.*
-FROM webhook_deliveries f
+FROM (
+    SELECT delivery_id, webhook_id, event, event_id, requested_by, created_at
+    FROM webhook_deliveries
+    WHERE webhook_id = :webhook_id AND attempt = 1
+      AND (:created_at::timestamptz IS NULL OR (created_at, delivery_id) < (:created_at, :delivery_id::uuid))
+    ORDER BY created_at DESC, delivery_id DESC
+    LIMIT :count
+) f
 CROSS JOIN LATERAL (
     SELECT count(started_at) AS attempt_count,
            (array_agg(response_status ORDER BY attempt DESC) FILTER (WHERE delivered_at IS NOT NULL))[1] AS last_status,
@@ -20,10 +27,7 @@ CROSS JOIN LATERAL (
            max(scheduled_at) FILTER (WHERE state = 'pending' AND started_at IS NULL) AS next_attempt_at
     FROM webhook_deliveries WHERE delivery_id = f.delivery_id
 ) a
-WHERE f.webhook_id = :webhook_id AND f.attempt = 1
-  AND (:created_at::timestamptz IS NULL OR (f.created_at, f.delivery_id) < (:created_at, :delivery_id::uuid))
-ORDER BY f.created_at DESC, f.delivery_id DESC
-LIMIT :count;
+ORDER BY f.created_at DESC, f.delivery_id DESC;
 
 -- name: get_delivery
 -- One delivery.

@@ -11,8 +11,10 @@ from functools import partial
 from uuid import UUID
 
 import pytest
+from dits.common.v1.job_pb2 import ResumeWebhooksPayload
 from dits.repo.v1 import webhook_service_pb2 as pb
 
+from services.repo.background.webhooks import resume_webhooks
 from services.repo.webhooks.addresses import AllowedNetworks
 from services.repo.webhooks.attempts import (
     LEASE,
@@ -31,6 +33,7 @@ from shared.runtime.metrics import REGISTRY
 from shared.runtime.server_key import ServerKey
 from tests.support import receivers
 from tests.support.api import Api
+from tests.support.jobs import do_job
 from tests.support.receivers import HttpReceiver, answer
 from tests.support.webhooks import Hooks
 
@@ -220,3 +223,13 @@ async def test_a_deleted_webhook_gets_nothing(lanes: Lanes) -> None:
         await lanes.database.transaction(partial(record, webhook, failed))
         assert await lanes.send(webhook) is None
         assert receiver.connections == 0
+
+
+async def test_a_job_finds_them(lanes: Lanes) -> None:
+    webhook = await lanes.hooks.create("https://ci.example/")
+    await lanes.ping(webhook)
+    await lanes.hooks.api.fetch("DELETE FROM jobs")
+    await lanes.hooks.skip(timedelta(minutes=2))
+    await do_job(lanes.database, ResumeWebhooksPayload(), resume_webhooks)
+    query = "SELECT payload ->> 'webhook_id' FROM jobs WHERE job_type = 'deliver_webhook'"
+    assert await lanes.hooks.api.value(query) == webhook.id
