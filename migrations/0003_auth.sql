@@ -4,6 +4,7 @@
 --   * names and e-mail addresses were case-sensitive, and a user and an organisation could take the same one;
 --   * touching last_active_at, which every request does, counted as an update of the user;
 --   * an address could never be invited twice, not even after the first invitation was withdrawn;
+--   * the old addresses of a renamed organisation led nowhere, and soon to somebody else;
 --   * rotating a user's key destroyed the old one, and what was encrypted with it;
 --   * single-use tokens, sudo, spent TOTP steps, throttles and per-repository tokens had no place;
 --   * notifications had no order in which they became visible, and could be told twice;
@@ -40,7 +41,8 @@ CREATE UNIQUE INDEX users_email_key ON users (email_key);
 
 ALTER TABLE organizations
     DROP CONSTRAINT organizations_name_key,
-    ALTER COLUMN name TYPE TEXT COLLATE "C";
+    ALTER COLUMN name TYPE TEXT COLLATE "C",
+    ADD COLUMN deleted_at TIMESTAMPTZ;
 DROP INDEX idx_orgs_name;
 CREATE UNIQUE INDEX organizations_name_key ON organizations (lower(name));
 
@@ -62,15 +64,35 @@ CREATE TABLE namespaces (
 COMMENT ON TABLE namespaces IS 'kept by triggers on users and organizations; write those';
 COMMENT ON COLUMN namespaces.cell IS 'which database holds the repositories of the owner, and all that is in them';
 
+-- Names that an owner gave up for another one. Until then they lead to the owner, and nobody else can take them.
+CREATE TABLE former_names (
+    name_key TEXT COLLATE "C" PRIMARY KEY,
+    owner_type TEXT NOT NULL CHECK (owner_type IN ('user', 'organization')),
+    owner_id UUID NOT NULL,
+    kept_until TIMESTAMPTZ NOT NULL
+);
+
+CREATE INDEX idx_former_names_owner ON former_names (owner_type, owner_id);
+CREATE INDEX idx_former_names_kept_until ON former_names (kept_until);
+
 -- Arguments: the owner type, and the column that holds the name.
 CREATE FUNCTION keep_namespace()
 RETURNS TRIGGER
 LANGUAGE plpgsql
 AS $$
+DECLARE
+    v_key TEXT COLLATE "C" := lower((to_jsonb(NEW) ->> TG_ARGV[1]) COLLATE "C");
 BEGIN
     INSERT INTO namespaces (name_key, owner_type, owner_id)
-    VALUES (lower((to_jsonb(NEW) ->> TG_ARGV[1]) COLLATE "C"), TG_ARGV[0], NEW.id)
+    VALUES (v_key, TG_ARGV[0], NEW.id)
     ON CONFLICT (owner_type, owner_id) DO UPDATE SET name_key = excluded.name_key;
+    -- After the row: who gives the name up at this moment has written here by the time that it is free.
+    IF EXISTS (SELECT FROM former_names
+               WHERE name_key = v_key AND kept_until > clock_timestamp()
+                 AND (owner_type, owner_id) <> (TG_ARGV[0], NEW.id)) THEN
+        RAISE EXCEPTION 'the name is kept for its former owner'
+            USING ERRCODE = 'unique_violation', CONSTRAINT = 'namespaces_pkey';
+    END IF;
     RETURN NEW;
 END;
 $$;
@@ -248,6 +270,10 @@ ALTER TABLE organization_invitations
     DROP CONSTRAINT organization_invitations_org_id_email_key,
     ALTER COLUMN email TYPE TEXT COLLATE "C",
     ADD COLUMN revoked_at TIMESTAMPTZ,
+    ADD COLUMN declined_at TIMESTAMPTZ,
+    ADD COLUMN accepted_by UUID REFERENCES users (id),
+    ADD CONSTRAINT organization_invitations_end_check
+        CHECK (num_nonnulls(accepted_at, declined_at, revoked_at) <= 1),
     ADD CONSTRAINT organization_invitations_role_check
         CHECK (role IN ('owner', 'admin', 'member', 'billing'));
 
@@ -261,7 +287,12 @@ ALTER TABLE organization_invitations
         CHECK (email_folded IS NOT NULL OR octet_length(email) = char_length(email));
 DROP INDEX idx_org_invites_token;
 CREATE UNIQUE INDEX organization_invitations_open_key ON organization_invitations (org_id, email_key)
-    WHERE accepted_at IS NULL AND revoked_at IS NULL;
+    WHERE accepted_at IS NULL AND revoked_at IS NULL AND declined_at IS NULL;
+CREATE INDEX idx_organization_invitations_email ON organization_invitations (email_key)
+    WHERE accepted_at IS NULL AND revoked_at IS NULL AND declined_at IS NULL;
+
+ALTER TABLE team_members
+    ADD CONSTRAINT team_members_role_check CHECK (role IN ('maintainer', 'member'));
 
 -- "Which teams is this user in" is asked on every access check.
 CREATE INDEX idx_team_members_user ON team_members (user_id);
@@ -307,18 +338,24 @@ ALTER TABLE team_members ENABLE ALWAYS TRIGGER team_members_announce;
 -- Published for the other services
 -- -----------------------------------------------------------------------------
 
--- Owners of repositories by name: look up `name_key = lower(...)`, show `name`.
+-- Owners of repositories: show `name`.
 CREATE VIEW owner_identities AS
 SELECT n.name_key,
        n.owner_type,
        n.owner_id,
        coalesce(u.username, o.name) AS name,
        coalesce(u.name, o.display_name) AS display_name,
-       coalesce(u.status = 'active', TRUE) AS active,
+       coalesce(u.status = 'active', o.deleted_at IS NULL) AS active,
        n.cell
 FROM namespaces n
 LEFT JOIN users u ON n.owner_type = 'user' AND u.id = n.owner_id
 LEFT JOIN organizations o ON n.owner_type = 'organization' AND o.id = n.owner_id;
+
+-- The names that lead to an owner, its former ones too: look up `name_key = lower(...)`.
+CREATE VIEW owner_names AS
+SELECT name_key, owner_type, owner_id FROM namespaces
+UNION ALL
+SELECT name_key, owner_type, owner_id FROM former_names WHERE kept_until > clock_timestamp();
 
 -- The people who hold locks, push, and are told about it.
 CREATE VIEW user_identities AS
@@ -342,4 +379,5 @@ SELECT o.id AS org_id,
        (SELECT count(*)
         FROM organization_members m JOIN users u ON u.id = m.user_id
         WHERE m.org_id = o.id AND u.last_active_at > now() - INTERVAL '30 days') AS active_user_count
-FROM organizations o;
+FROM organizations o
+WHERE o.deleted_at IS NULL;

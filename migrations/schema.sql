@@ -602,6 +602,19 @@ CREATE FUNCTION public.granted_permissions(p_user_id uuid) RETURNS TABLE(repo_id
     WHERE t.user_id = p_user_id AND r.deleted_at IS NULL
 $$;
 
+CREATE FUNCTION public.hold_owner(p_owner_type text, p_owner_id uuid) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF p_owner_type = 'organization' THEN
+        PERFORM FROM organizations WHERE id = p_owner_id AND deleted_at IS NULL FOR SHARE;
+    ELSE
+        PERFORM FROM users WHERE id = p_owner_id AND status = 'active' FOR SHARE;
+    END IF;
+    RETURN FOUND;
+END;
+$$;
+
 CREATE FUNCTION public.increment_chunk_ref(p_hash text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -650,10 +663,19 @@ $$;
 CREATE FUNCTION public.keep_namespace() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
+DECLARE
+    v_key TEXT COLLATE "C" := lower((to_jsonb(NEW) ->> TG_ARGV[1]) COLLATE "C");
 BEGIN
     INSERT INTO namespaces (name_key, owner_type, owner_id)
-    VALUES (lower((to_jsonb(NEW) ->> TG_ARGV[1]) COLLATE "C"), TG_ARGV[0], NEW.id)
+    VALUES (v_key, TG_ARGV[0], NEW.id)
     ON CONFLICT (owner_type, owner_id) DO UPDATE SET name_key = excluded.name_key;
+    -- After the row: who gives the name up at this moment has written here by the time that it is free.
+    IF EXISTS (SELECT FROM former_names
+               WHERE name_key = v_key AND kept_until > clock_timestamp()
+                 AND (owner_type, owner_id) <> (TG_ARGV[0], NEW.id)) THEN
+        RAISE EXCEPTION 'the name is kept for its former owner'
+            USING ERRCODE = 'unique_violation', CONSTRAINT = 'namespaces_pkey';
+    END IF;
     RETURN NEW;
 END;
 $$;
@@ -1629,6 +1651,14 @@ ALTER TABLE public.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.former_names (
+    name_key text NOT NULL COLLATE pg_catalog."C",
+    owner_type text NOT NULL,
+    owner_id uuid NOT NULL,
+    kept_until timestamp with time zone NOT NULL,
+    CONSTRAINT former_names_owner_type_check CHECK ((owner_type = ANY (ARRAY['user'::text, 'organization'::text])))
+);
+
 CREATE TABLE public.idempotency_keys (
     method text NOT NULL,
     subject text NOT NULL,
@@ -1807,9 +1837,12 @@ CREATE TABLE public.organization_invitations (
     expires_at timestamp with time zone NOT NULL,
     accepted_at timestamp with time zone,
     revoked_at timestamp with time zone,
+    declined_at timestamp with time zone,
+    accepted_by uuid,
     email_folded text COLLATE pg_catalog."C",
     email_key text GENERATED ALWAYS AS (COALESCE(email_folded, lower(email))) STORED COLLATE pg_catalog."C",
     CONSTRAINT organization_invitations_email_folded_check CHECK (((email_folded IS NOT NULL) OR (octet_length(email) = char_length(email)))),
+    CONSTRAINT organization_invitations_end_check CHECK ((num_nonnulls(accepted_at, declined_at, revoked_at) <= 1)),
     CONSTRAINT organization_invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'member'::text, 'billing'::text])))
 );
 
@@ -1836,7 +1869,8 @@ CREATE TABLE public.organizations (
     plan_storage_bytes bigint,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    settings jsonb DEFAULT '{}'::jsonb NOT NULL
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    deleted_at timestamp with time zone
 );
 
 CREATE TABLE public.users (
@@ -1874,7 +1908,8 @@ CREATE VIEW public.organization_plans AS
            FROM (public.organization_members m
              JOIN public.users u ON ((u.id = m.user_id)))
           WHERE ((m.org_id = o.id) AND (u.last_active_at > (now() - '30 days'::interval)))) AS active_user_count
-   FROM public.organizations o;
+   FROM public.organizations o
+  WHERE (deleted_at IS NULL);
 
 CREATE VIEW public.owner_identities AS
  SELECT n.name_key,
@@ -1882,11 +1917,23 @@ CREATE VIEW public.owner_identities AS
     n.owner_id,
     COALESCE(u.username, o.name) AS name,
     COALESCE(u.name, o.display_name) AS display_name,
-    COALESCE((u.status = 'active'::text), true) AS active,
+    COALESCE((u.status = 'active'::text), (o.deleted_at IS NULL)) AS active,
     n.cell
    FROM ((public.namespaces n
      LEFT JOIN public.users u ON (((n.owner_type = 'user'::text) AND (u.id = n.owner_id))))
      LEFT JOIN public.organizations o ON (((n.owner_type = 'organization'::text) AND (o.id = n.owner_id))));
+
+CREATE VIEW public.owner_names AS
+ SELECT namespaces.name_key,
+    namespaces.owner_type,
+    namespaces.owner_id
+   FROM public.namespaces
+UNION ALL
+ SELECT former_names.name_key,
+    former_names.owner_type,
+    former_names.owner_id
+   FROM public.former_names
+  WHERE (former_names.kept_until > clock_timestamp());
 
 CREATE TABLE public.packs (
     key text NOT NULL COLLATE pg_catalog."C",
@@ -2116,7 +2163,8 @@ CREATE TABLE public.team_members (
     team_id uuid NOT NULL,
     user_id uuid NOT NULL,
     role text DEFAULT 'member'::text NOT NULL,
-    added_at timestamp with time zone DEFAULT now() NOT NULL
+    added_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT team_members_role_check CHECK ((role = ANY (ARRAY['maintainer'::text, 'member'::text])))
 );
 
 CREATE TABLE public.teams (
@@ -2358,6 +2406,9 @@ ALTER TABLE ONLY public.event_horizon
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.former_names
+    ADD CONSTRAINT former_names_pkey PRIMARY KEY (name_key);
+
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (method, subject, request_id);
 
@@ -2581,6 +2632,10 @@ CREATE INDEX idx_events_created ON public.events USING btree (created_at);
 
 CREATE INDEX idx_events_repo ON public.events USING btree (repo_id, xid, id) WHERE (repo_id IS NOT NULL);
 
+CREATE INDEX idx_former_names_kept_until ON public.former_names USING btree (kept_until);
+
+CREATE INDEX idx_former_names_owner ON public.former_names USING btree (owner_type, owner_id);
+
 CREATE INDEX idx_idempotency_keys_created ON public.idempotency_keys USING btree (created_at);
 
 CREATE INDEX idx_jobs_claim ON public.jobs USING btree (queue, priority DESC, scheduled_at) WHERE (status = 'pending'::text);
@@ -2624,6 +2679,8 @@ CREATE INDEX idx_one_time_tokens_expires ON public.one_time_tokens USING btree (
 CREATE INDEX idx_one_time_tokens_user ON public.one_time_tokens USING btree (user_id, purpose);
 
 CREATE INDEX idx_org_members_user ON public.organization_members USING btree (user_id);
+
+CREATE INDEX idx_organization_invitations_email ON public.organization_invitations USING btree (email_key) WHERE ((accepted_at IS NULL) AND (revoked_at IS NULL) AND (declined_at IS NULL));
 
 CREATE INDEX idx_packs_open ON public.packs USING btree (created_at) WHERE (state = 'open'::text);
 
@@ -2669,7 +2726,7 @@ CREATE UNIQUE INDEX lock_history_one_end ON public.lock_history USING btree (loc
 
 CREATE UNIQUE INDEX lock_history_one_start ON public.lock_history USING btree (lock_id, repo_id) WHERE (action = 'acquired'::text);
 
-CREATE UNIQUE INDEX organization_invitations_open_key ON public.organization_invitations USING btree (org_id, email_key) WHERE ((accepted_at IS NULL) AND (revoked_at IS NULL));
+CREATE UNIQUE INDEX organization_invitations_open_key ON public.organization_invitations USING btree (org_id, email_key) WHERE ((accepted_at IS NULL) AND (revoked_at IS NULL) AND (declined_at IS NULL));
 
 CREATE UNIQUE INDEX organizations_name_key ON public.organizations USING btree (lower(name));
 
@@ -2845,6 +2902,9 @@ ALTER TABLE ONLY public.notifications
 
 ALTER TABLE ONLY public.one_time_tokens
     ADD CONSTRAINT one_time_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.organization_invitations
+    ADD CONSTRAINT organization_invitations_accepted_by_fkey FOREIGN KEY (accepted_by) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.organization_invitations
     ADD CONSTRAINT organization_invitations_invited_by_fkey FOREIGN KEY (invited_by) REFERENCES public.users(id);

@@ -9,6 +9,7 @@ from dits.auth.v1 import (
     account_service_pb2,
     audit_service_pb2,
     notification_service_pb2,
+    organization_service_pb2,
     session_service_pb2,
     token_service_pb2,
 )
@@ -32,6 +33,7 @@ from services.auth.rpc.access_service import AccessService
 from services.auth.rpc.account_service import AccountService
 from services.auth.rpc.audit_service import AuditService
 from services.auth.rpc.notification_service import NotificationService
+from services.auth.rpc.organization_service import OrganizationService
 from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.token_service import TokenService
 from shared.db.pool import Database, Databases
@@ -116,6 +118,10 @@ def _make_servicers(
         "AccessService": (access_service_pb2, AccessService(access, settings)),
         "AuditService": (audit_service_pb2, audit),
         "NotificationService": (notification_service_pb2, notifications),
+        "OrganizationService": (
+            organization_service_pb2,
+            OrganizationService(database, writes, key),
+        ),
     }
 
 

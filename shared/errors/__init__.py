@@ -26,6 +26,7 @@ from shared.errors.history import (
     repository_read_only,
 )
 from shared.errors.locks import LockConflict, lock_held, lock_required, lock_stale
+from shared.errors.organizations import last_owner, owns_repositories
 from shared.errors.request import (
     already_requeued,
     batch_too_large,
@@ -74,6 +75,7 @@ __all__ = [
     "internal",
     "invalid_field",
     "invalid_page_token",
+    "last_owner",
     "limit_reached",
     "lock_held",
     "lock_required",
@@ -82,6 +84,7 @@ __all__ = [
     "name_taken",
     "not_fast_forward",
     "not_found",
+    "owns_repositories",
     "permission_missing",
     "range_beyond_end",
     "rate_limited",

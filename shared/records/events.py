@@ -34,10 +34,14 @@ async def emit(
     connection: Connection,
     call: Call,
     event: EventType.ValueType,
-    repository_id: UUID,
+    repository_id: UUID | None,
     payload: Message,
+    *,
+    organization_id: UUID | None = None,
 ) -> None:
     """Writes that the caller did something, and wakes those who wait for it after the commit.
+
+    An event about a repository need not say the organisation that owns it.
 
     Raises TypeError if the event has another payload.
     """
@@ -45,8 +49,17 @@ async def emit(
     if field.message_type is not payload.DESCRIPTOR:
         raise TypeError(f"{NAMES[event]} has no {payload.DESCRIPTOR.name}")
     text = json_format.MessageToJson(payload, preserving_proto_field_name=True, indent=None)
-    await connection.execute(Q.emit_event, NAMES[event], repository_id, call.caller_id, text)
-    hint_after_commit(CHANNEL, str(repository_id))
+    await connection.execute(
+        *Q.bind.emit_event(
+            type=NAMES[event],
+            repository_id=repository_id,
+            organization_id=organization_id,
+            actor_id=call.caller_id,
+            payload=text,
+        )
+    )
+    if repository_id is not None:
+        hint_after_commit(CHANNEL, str(repository_id))
 
 
 def payload_field(event: EventType.ValueType) -> str:

@@ -142,6 +142,15 @@ def repository_address(field: str, value: str) -> UUID | tuple[str, str]:
     return owner.lower(), name.lower()
 
 
+def account_address(field: str, value: str) -> UUID | str:
+    """A user or organisation as requests name it: its UUID, or its name in lower case."""
+    if _UUID.fullmatch(value.lower()):
+        return UUID(value)
+    if len(value) > 39 or not _USERNAME.fullmatch(value):
+        raise invalid_field(field, "must be a UUID or the name of an account")
+    return value.lower()
+
+
 def branch(field: str, value: str) -> str:
     """Name of a branch, by Git's rules for refs."""
     require_line(field, value)

@@ -27,7 +27,7 @@ OWNERS = {
     "auth": """users user_credentials sessions api_tokens ssh_keys user_keys organizations
                organization_members organization_invitations teams team_members notifications
                notification_preferences inboxes branch_follows audit_log one_time_tokens login_throttles
-               namespaces""",
+               namespaces former_names""",
     "repo": """repositories repository_stats repository_collaborators team_repositories
                repository_settings branches tags commits manifests assets webhooks
                webhook_deliveries usage_metrics usage_writers billing_snapshots""",

@@ -16,6 +16,7 @@ from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
 from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
 from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
 from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
+from dits.auth.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
 from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
@@ -80,6 +81,7 @@ class Api:
         self.accounts = AccountServiceStub(auth)
         self.audit = AuditServiceStub(auth)
         self.notifications = NotificationServiceStub(auth)
+        self.organizations = OrganizationServiceStub(auth)
         self.sessions = SessionServiceStub(auth)
         self.tokens = TokenServiceStub(auth)
         self.repositories = RepositoryServiceStub(repo)

@@ -23,5 +23,5 @@ FROM repository_identities r
 JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
 WHERE r.deleted_at IS NULL AND r.id = coalesce(
     $2, (SELECT n.id FROM repository_identities n
-         JOIN owner_identities no ON no.owner_type = n.owner_type AND no.owner_id = n.owner_id
-         WHERE no.name_key = $3 AND lower(n.name) = $4 AND n.deleted_at IS NULL));
+         JOIN owner_names k ON k.owner_type = n.owner_type AND k.owner_id = n.owner_id
+         WHERE k.name_key = $3 AND lower(n.name) = $4 AND n.deleted_at IS NULL));

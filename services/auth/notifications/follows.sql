@@ -16,7 +16,7 @@ DELETE FROM branch_follows
 WHERE user_id = :user_id AND branch = :branch AND repo_id = coalesce(
     :repository_id::uuid,
     (SELECT r.id FROM repository_identities r
-     JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+     JOIN owner_names o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
      WHERE o.name_key = :owner::text AND lower(r.name) = :name::text AND r.deleted_at IS NULL));
 
 -- name: list_followed

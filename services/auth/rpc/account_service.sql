@@ -5,7 +5,7 @@ RETURNING id, username, email, email_verified, name, status, created_at;
 
 -- name: taken
 -- Whether a username, and an address as fold_login spells it ($2), belong to an account already.
-SELECT EXISTS (SELECT FROM namespaces WHERE name_key = lower($1 COLLATE "C")) AS username,
+SELECT EXISTS (SELECT FROM owner_names WHERE name_key = lower($1 COLLATE "C")) AS username,
        EXISTS (SELECT FROM users WHERE email_key = $2) AS email;
 
 -- name: create_credentials

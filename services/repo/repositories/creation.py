@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 from dits.common.v1.event_pb2 import EventType, RepoPayload
 
-from services.repo.repositories.owners import Owner, resolve_owner
+from services.repo.repositories.owners import Owner, hold_owner, resolve_owner
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import name_taken, permission_missing, wrong_cell
@@ -57,6 +57,7 @@ async def create_repository(connection: Connection, call: Call, new: NewReposito
         raise wrong_cell(owner.cell, new.cell)
     if owner.permission < Permission.ADMIN:
         raise permission_missing(Permission.ADMIN.name, Permission(owner.permission).name)
+    await hold_owner(connection, owner)
     repository_id = await _insert_repository(connection, new, owner)
     await connection.execute(
         *Q.bind.insert_settings(

@@ -31,3 +31,9 @@ async def resolve_owner(connection: Connection, name: str, user_id: UUID) -> Own
     if row is None:
         raise not_found("owner", name)
     return Owner(row["owner_type"], row["owner_id"], row["name"], row["cell"], row["permission"])
+
+
+async def hold_owner(connection: Connection, owner: Owner) -> None:
+    """Keeps the owner from being deleted until the transaction ends. Raises NOT_FOUND if it is gone."""
+    if not await connection.fetchval(Q.hold_owner, owner.type, owner.id):
+        raise not_found("owner", owner.name)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-import grpc
 import pytest
 from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest, ReleaseLocksRequest
 from grpc import StatusCode
 
 from shared.formats.commits import commit_hash
-from tests.support.api import Api, read_error, refused
+from tests.support.api import Api, refused
 from tests.support.branches import Branches
+from tests.support.rivals import together
 from tests.support.trees import build, commit, push, update, upload
 from tests.support.waiting import until_blocked
 
@@ -40,17 +40,6 @@ async def other_transaction(api: Api, statement: str, *, commits: bool) -> Async
 async def _end(transaction: Any, observer: Any, *, commits: bool) -> None:
     await until_blocked(observer)
     await (transaction.commit() if commits else transaction.rollback())
-
-
-async def together(*calls: Awaitable[object]) -> tuple[int, list[str]]:
-    """How many calls succeeded, and the reasons why the others did not."""
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    failed = [result for result in results if isinstance(result, BaseException)]
-    reasons = []
-    for error in failed:
-        assert isinstance(error, grpc.aio.AioRpcError), error
-        reasons.append(read_error(error).reason)
-    return len(results) - len(failed), reasons
 
 
 async def test_of_many_moves_of_a_branch_one_wins(api: Api) -> None:

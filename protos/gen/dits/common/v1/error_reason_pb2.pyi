@@ -163,6 +163,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The job that has failed was requeued before, as the job `job_id`.
     Metadata: job_id.
     """
+    ERROR_REASON_LAST_OWNER: _ErrorReason.ValueType  # 84
+    """FAILED_PRECONDITION. It would leave an organisation without an owner who can log in: make another member an owner
+    first. `organization` names it, or the first of `count`. PreconditionFailure lists up to 20.
+    Metadata: organization, count.
+    """
+    ERROR_REASON_OWNS_REPOSITORIES: _ErrorReason.ValueType  # 85
+    """FAILED_PRECONDITION. The user or organisation `owner` still owns repositories: transfer or delete them first.
+    `count` is their number, at most 1000 are counted. PreconditionFailure lists up to 20.
+    Metadata: owner, count.
+    """
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 90
     """RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.
     Metadata: field, limit, count.
@@ -352,6 +362,16 @@ Metadata: cell.
 ERROR_REASON_ALREADY_REQUEUED: ErrorReason.ValueType  # 83
 """FAILED_PRECONDITION. The job that has failed was requeued before, as the job `job_id`.
 Metadata: job_id.
+"""
+ERROR_REASON_LAST_OWNER: ErrorReason.ValueType  # 84
+"""FAILED_PRECONDITION. It would leave an organisation without an owner who can log in: make another member an owner
+first. `organization` names it, or the first of `count`. PreconditionFailure lists up to 20.
+Metadata: organization, count.
+"""
+ERROR_REASON_OWNS_REPOSITORIES: ErrorReason.ValueType  # 85
+"""FAILED_PRECONDITION. The user or organisation `owner` still owns repositories: transfer or delete them first.
+`count` is their number, at most 1000 are counted. PreconditionFailure lists up to 20.
+Metadata: owner, count.
 """
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 90
 """RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.

@@ -26,29 +26,31 @@ from dits.common.v1 import lock_type_pb2 as dits_dot_common_dot_v1_dot_lock__typ
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64its/common/v1/event.proto\x12\x0e\x64its.common.v1\x1a\x1e\x64its/common/v1/lock_type.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x03\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\'\n\x04type\x18\x02 \x01(\x0e\x32\x19.dits.common.v1.EventType\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrepository_id\x18\x04 \x01(\t\x12\x17\n\x0forganization_id\x18\x05 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12+\n\x04push\x18\x14 \x01(\x0b\x32\x1b.dits.common.v1.PushPayloadH\x00\x12/\n\x06\x62ranch\x18\x15 \x01(\x0b\x32\x1d.dits.common.v1.BranchPayloadH\x00\x12+\n\x04lock\x18\x16 \x01(\x0b\x32\x1b.dits.common.v1.LockPayloadH\x00\x12+\n\x04repo\x18\x17 \x01(\x0b\x32\x1b.dits.common.v1.RepoPayloadH\x00\x12\x31\n\x07webhook\x18\x19 \x01(\x0b\x32\x1e.dits.common.v1.WebhookPayloadH\x00\x42\t\n\x07payload\">\n\rBranchPayload\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"\x8a\x01\n\x0bPushPayload\x12/\n\x08\x62ranches\x18\x01 \x03(\x0b\x32\x1d.dits.common.v1.BranchPayload\x12\x18\n\x10new_commit_count\x18\x02 \x01(\x05\x12\x30\n\x08mentions\x18\x03 \x03(\x0b\x32\x1e.dits.common.v1.CommitMentions\"X\n\x0e\x43ommitMentions\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\t\x12\x11\n\tusernames\x18\x02 \x03(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x14\n\x0c\x61uthor_email\x18\x04 \x01(\t\"*\n\x0bRepoPayload\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xb0\x02\n\x0bLockPayload\x12)\n\x05locks\x18\x01 \x03(\x0b\x32\x1a.dits.common.v1.LockedPath\x12&\n\x04type\x18\x02 \x01(\x0e\x32\x18.dits.common.v1.LockType\x12\x11\n\tholder_id\x18\x03 \x01(\t\x12\x0e\n\x06holder\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12-\n\tlock_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0frelease_on_push\x18\x08 \x01(\x08\x12\x13\n\x0b\x62\x61se_commit\x18\t \x01(\t\x12\r\n\x05\x63\x61use\x18\n \x01(\t\":\n\nLockedPath\x12\x0f\n\x07lock_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x03 \x01(\x03\"y\n\x0eWebhookPayload\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x12\n\ncreator_id\x18\x03 \x01(\t\x12\x31\n\rfailing_since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xca\x03\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45VENT_TYPE_PUSH\x10\x01\x12\x1d\n\x19\x45VENT_TYPE_BRANCH_CREATED\x10\n\x12\x1d\n\x19\x45VENT_TYPE_BRANCH_DELETED\x10\x0b\x12\x1b\n\x17\x45VENT_TYPE_REPO_CREATED\x10\x1e\x12\x1c\n\x18\x45VENT_TYPE_LOCK_ACQUIRED\x10(\x12\x1b\n\x17\x45VENT_TYPE_LOCK_RENEWED\x10)\x12\x1c\n\x18\x45VENT_TYPE_LOCK_RELEASED\x10*\x12\"\n\x1e\x45VENT_TYPE_LOCK_FORCE_RELEASED\x10+\x12\x1a\n\x16\x45VENT_TYPE_LOCK_STOLEN\x10,\x12\x1f\n\x1b\x45VENT_TYPE_LOCK_TRANSFERRED\x10-\x12\x1c\n\x18\x45VENT_TYPE_LOCK_EXPIRING\x10.\x12\x1b\n\x17\x45VENT_TYPE_LOCK_EXPIRED\x10/\x12\x1b\n\x17\x45VENT_TYPE_WEBHOOK_PING\x10\x46\x12\x1f\n\x1b\x45VENT_TYPE_WEBHOOK_DISABLED\x10Gb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64its/common/v1/event.proto\x12\x0e\x64its.common.v1\x1a\x1e\x64its/common/v1/lock_type.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xde\x03\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\'\n\x04type\x18\x02 \x01(\x0e\x32\x19.dits.common.v1.EventType\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrepository_id\x18\x04 \x01(\t\x12\x17\n\x0forganization_id\x18\x05 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12+\n\x04push\x18\x14 \x01(\x0b\x32\x1b.dits.common.v1.PushPayloadH\x00\x12/\n\x06\x62ranch\x18\x15 \x01(\x0b\x32\x1d.dits.common.v1.BranchPayloadH\x00\x12+\n\x04lock\x18\x16 \x01(\x0b\x32\x1b.dits.common.v1.LockPayloadH\x00\x12+\n\x04repo\x18\x17 \x01(\x0b\x32\x1b.dits.common.v1.RepoPayloadH\x00\x12/\n\x06member\x18\x18 \x01(\x0b\x32\x1d.dits.common.v1.MemberPayloadH\x00\x12\x31\n\x07webhook\x18\x19 \x01(\x0b\x32\x1e.dits.common.v1.WebhookPayloadH\x00\x42\t\n\x07payload\">\n\rBranchPayload\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"\x8a\x01\n\x0bPushPayload\x12/\n\x08\x62ranches\x18\x01 \x03(\x0b\x32\x1d.dits.common.v1.BranchPayload\x12\x18\n\x10new_commit_count\x18\x02 \x01(\x05\x12\x30\n\x08mentions\x18\x03 \x03(\x0b\x32\x1e.dits.common.v1.CommitMentions\"X\n\x0e\x43ommitMentions\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\t\x12\x11\n\tusernames\x18\x02 \x03(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x14\n\x0c\x61uthor_email\x18\x04 \x01(\t\"*\n\x0bRepoPayload\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"m\n\rMemberPayload\x12\x14\n\x0corganization\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x15\n\rprevious_role\x18\x05 \x01(\t\"\xb0\x02\n\x0bLockPayload\x12)\n\x05locks\x18\x01 \x03(\x0b\x32\x1a.dits.common.v1.LockedPath\x12&\n\x04type\x18\x02 \x01(\x0e\x32\x18.dits.common.v1.LockType\x12\x11\n\tholder_id\x18\x03 \x01(\t\x12\x0e\n\x06holder\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12-\n\tlock_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0frelease_on_push\x18\x08 \x01(\x08\x12\x13\n\x0b\x62\x61se_commit\x18\t \x01(\t\x12\r\n\x05\x63\x61use\x18\n \x01(\t\":\n\nLockedPath\x12\x0f\n\x07lock_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x03 \x01(\x03\"y\n\x0eWebhookPayload\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x12\n\ncreator_id\x18\x03 \x01(\t\x12\x31\n\rfailing_since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xaa\x04\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45VENT_TYPE_PUSH\x10\x01\x12\x1d\n\x19\x45VENT_TYPE_BRANCH_CREATED\x10\n\x12\x1d\n\x19\x45VENT_TYPE_BRANCH_DELETED\x10\x0b\x12\x1b\n\x17\x45VENT_TYPE_REPO_CREATED\x10\x1e\x12\x1c\n\x18\x45VENT_TYPE_LOCK_ACQUIRED\x10(\x12\x1b\n\x17\x45VENT_TYPE_LOCK_RENEWED\x10)\x12\x1c\n\x18\x45VENT_TYPE_LOCK_RELEASED\x10*\x12\"\n\x1e\x45VENT_TYPE_LOCK_FORCE_RELEASED\x10+\x12\x1a\n\x16\x45VENT_TYPE_LOCK_STOLEN\x10,\x12\x1f\n\x1b\x45VENT_TYPE_LOCK_TRANSFERRED\x10-\x12\x1c\n\x18\x45VENT_TYPE_LOCK_EXPIRING\x10.\x12\x1b\n\x17\x45VENT_TYPE_LOCK_EXPIRED\x10/\x12\x1b\n\x17\x45VENT_TYPE_MEMBER_ADDED\x10<\x12\x1d\n\x19\x45VENT_TYPE_MEMBER_REMOVED\x10=\x12\"\n\x1e\x45VENT_TYPE_MEMBER_ROLE_CHANGED\x10>\x12\x1b\n\x17\x45VENT_TYPE_WEBHOOK_PING\x10\x46\x12\x1f\n\x1b\x45VENT_TYPE_WEBHOOK_DISABLED\x10Gb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.common.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTTYPE']._serialized_start=1373
-  _globals['_EVENTTYPE']._serialized_end=1831
+  _globals['_EVENTTYPE']._serialized_start=1533
+  _globals['_EVENTTYPE']._serialized_end=2087
   _globals['_EVENT']._serialized_start=112
-  _globals['_EVENT']._serialized_end=541
-  _globals['_BRANCHPAYLOAD']._serialized_start=543
-  _globals['_BRANCHPAYLOAD']._serialized_end=605
-  _globals['_PUSHPAYLOAD']._serialized_start=608
-  _globals['_PUSHPAYLOAD']._serialized_end=746
-  _globals['_COMMITMENTIONS']._serialized_start=748
-  _globals['_COMMITMENTIONS']._serialized_end=836
-  _globals['_REPOPAYLOAD']._serialized_start=838
-  _globals['_REPOPAYLOAD']._serialized_end=880
-  _globals['_LOCKPAYLOAD']._serialized_start=883
-  _globals['_LOCKPAYLOAD']._serialized_end=1187
-  _globals['_LOCKEDPATH']._serialized_start=1189
-  _globals['_LOCKEDPATH']._serialized_end=1247
-  _globals['_WEBHOOKPAYLOAD']._serialized_start=1249
-  _globals['_WEBHOOKPAYLOAD']._serialized_end=1370
+  _globals['_EVENT']._serialized_end=590
+  _globals['_BRANCHPAYLOAD']._serialized_start=592
+  _globals['_BRANCHPAYLOAD']._serialized_end=654
+  _globals['_PUSHPAYLOAD']._serialized_start=657
+  _globals['_PUSHPAYLOAD']._serialized_end=795
+  _globals['_COMMITMENTIONS']._serialized_start=797
+  _globals['_COMMITMENTIONS']._serialized_end=885
+  _globals['_REPOPAYLOAD']._serialized_start=887
+  _globals['_REPOPAYLOAD']._serialized_end=929
+  _globals['_MEMBERPAYLOAD']._serialized_start=931
+  _globals['_MEMBERPAYLOAD']._serialized_end=1040
+  _globals['_LOCKPAYLOAD']._serialized_start=1043
+  _globals['_LOCKPAYLOAD']._serialized_end=1347
+  _globals['_LOCKEDPATH']._serialized_start=1349
+  _globals['_LOCKEDPATH']._serialized_end=1407
+  _globals['_WEBHOOKPAYLOAD']._serialized_start=1409
+  _globals['_WEBHOOKPAYLOAD']._serialized_end=1530
 # @@protoc_insertion_point(module_scope)

@@ -53,6 +53,12 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """The locks end in 15 minutes unless they are renewed."""
     EVENT_TYPE_LOCK_EXPIRED: _EventType.ValueType  # 47
     """The locks ended: they expired, each at its `expire_time`."""
+    EVENT_TYPE_MEMBER_ADDED: _EventType.ValueType  # 60
+    """A user became a member of an organisation."""
+    EVENT_TYPE_MEMBER_REMOVED: _EventType.ValueType  # 61
+    """A user is a member of an organisation no more: left, or was removed by the actor."""
+    EVENT_TYPE_MEMBER_ROLE_CHANGED: _EventType.ValueType  # 62
+    """A member of an organisation got another role."""
     EVENT_TYPE_WEBHOOK_PING: _EventType.ValueType  # 70
     """WebhookService.Ping asked for it. It goes to that webhook alone, whatever its patterns."""
     EVENT_TYPE_WEBHOOK_DISABLED: _EventType.ValueType  # 71
@@ -90,6 +96,12 @@ EVENT_TYPE_LOCK_EXPIRING: EventType.ValueType  # 46
 """The locks end in 15 minutes unless they are renewed."""
 EVENT_TYPE_LOCK_EXPIRED: EventType.ValueType  # 47
 """The locks ended: they expired, each at its `expire_time`."""
+EVENT_TYPE_MEMBER_ADDED: EventType.ValueType  # 60
+"""A user became a member of an organisation."""
+EVENT_TYPE_MEMBER_REMOVED: EventType.ValueType  # 61
+"""A user is a member of an organisation no more: left, or was removed by the actor."""
+EVENT_TYPE_MEMBER_ROLE_CHANGED: EventType.ValueType  # 62
+"""A member of an organisation got another role."""
 EVENT_TYPE_WEBHOOK_PING: EventType.ValueType  # 70
 """WebhookService.Ping asked for it. It goes to that webhook alone, whatever its patterns."""
 EVENT_TYPE_WEBHOOK_DISABLED: EventType.ValueType  # 71
@@ -113,6 +125,7 @@ class Event(_message.Message):
     BRANCH_FIELD_NUMBER: _builtins.int
     LOCK_FIELD_NUMBER: _builtins.int
     REPO_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
     WEBHOOK_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifies the event, wherever it is shown, and no other. Opaque."""
@@ -147,6 +160,10 @@ class Event(_message.Message):
         """Of `repo.*`."""
 
     @_builtins.property
+    def member(self) -> Global___MemberPayload:
+        """Of `member.*`."""
+
+    @_builtins.property
     def webhook(self) -> Global___WebhookPayload:
         """Of `webhook.*`."""
 
@@ -164,13 +181,14 @@ class Event(_message.Message):
         branch: Global___BranchPayload | None = ...,
         lock: Global___LockPayload | None = ...,
         repo: Global___RepoPayload | None = ...,
+        member: Global___MemberPayload | None = ...,
         webhook: Global___WebhookPayload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "lock", b"lock", "payload", b"payload", "push", b"push", "repo", b"repo", "time", b"time", "webhook", b"webhook"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "lock", b"lock", "member", b"member", "payload", b"payload", "push", b"push", "repo", b"repo", "time", b"time", "webhook", b"webhook"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_id", b"actor_id", "branch", b"branch", "id", b"id", "lock", b"lock", "organization_id", b"organization_id", "payload", b"payload", "push", b"push", "repo", b"repo", "repository_id", b"repository_id", "time", b"time", "type", b"type", "webhook", b"webhook"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_id", b"actor_id", "branch", b"branch", "id", b"id", "lock", b"lock", "member", b"member", "organization_id", b"organization_id", "payload", b"payload", "push", b"push", "repo", b"repo", "repository_id", b"repository_id", "time", b"time", "type", b"type", "webhook", b"webhook"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["push", "branch", "lock", "repo", "webhook"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["push", "branch", "lock", "repo", "member", "webhook"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -301,6 +319,44 @@ class RepoPayload(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RepoPayload: _TypeAlias = RepoPayload  # noqa: Y015
+
+@_typing.final
+class MemberPayload(_message.Message):
+    """What happened to a member of an organisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    USERNAME_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_ROLE_FIELD_NUMBER: _builtins.int
+    organization: _builtins.str
+    """Name of the organisation."""
+    user_id: _builtins.str
+    """UUID of the member."""
+    username: _builtins.str
+    """Username of the member."""
+    role: _builtins.str
+    """Role of the member afterwards: `owner`, `admin`, `member` or `billing`. Empty = none any more."""
+    previous_role: _builtins.str
+    """Role of the member before. Empty = none."""
+    def __init__(
+        self,
+        *,
+        organization: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        username: _builtins.str = ...,
+        role: _builtins.str = ...,
+        previous_role: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization", b"organization", "previous_role", b"previous_role", "role", b"role", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemberPayload: _TypeAlias = MemberPayload  # noqa: Y015
 
 @_typing.final
 class LockPayload(_message.Message):

@@ -1,0 +1,88 @@
+"""Two callers and one organisation: in each order it keeps an owner, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+import asyncpg
+import pytest
+from dits.repo.v1.repository_service_pb2 import CreateRepositoryRequest
+
+from tests.support.api import Account, Api
+from tests.support.organizations import Studio
+from tests.support.rivals import together
+from tests.support.waiting import until_blocked
+
+
+@pytest.mark.parametrize("way", ["leave", "demote each other", "remove each other"])
+async def test_an_owner_stays_whoever_goes_at_once(api: Api, way: str) -> None:
+    studio = await Studio.open(api)
+    for _ in range(5):
+        owners = [await studio.join("owner") for _ in range(4)]
+        for former in set(await studio.roles()) - {owner.username for owner in owners}:
+            await api.fetch(
+                """DELETE FROM organization_members
+                   WHERE user_id = (SELECT id FROM users WHERE username = $1)""",
+                former,
+            )
+        calls: list[Awaitable[object]] = []
+        for place, owner in enumerate(owners):
+            other = owners[(place + 1) % len(owners)]
+            if way == "leave":
+                calls.append(studio.leave(owner))
+            elif way == "remove each other":
+                calls.append(studio.remove(owner, other))
+            else:
+                calls.append(studio.change_role(owner, other, "member"))
+        done, reasons = await together(*calls)
+        roles = list((await studio.roles()).values())
+        assert roles.count("owner") == len(owners) - done >= 1
+        assert set(reasons) <= {"LAST_OWNER", "NOT_FOUND", "PERMISSION_MISSING"}
+
+
+@pytest.mark.parametrize("deletion_first", [True, False])
+async def test_no_repository_of_a_deleted_organisation(api: Api, deletion_first: bool) -> None:
+    studio = await Studio.open(api, "admin")
+
+    async def create(who: Account) -> object:
+        return await api.repositories.CreateRepository(
+            CreateRepositoryRequest(owner=studio.name, name="film"), metadata=who.auth
+        )
+
+    rivals = [studio.delete(studio.people["owner"]), create(studio.people["admin"])]
+    if not deletion_first:
+        rivals.reverse()
+    holder, observer = await asyncpg.connect(api.dsn), await asyncpg.connect(api.dsn)
+    try:
+        async with asyncio.TaskGroup() as tasks, holder.transaction():
+            await holder.execute("SELECT FROM organizations FOR NO KEY UPDATE")
+            ends = []
+            for count, rival in enumerate(rivals, 1):
+                ends.append(tasks.create_task(together(rival)))
+                await until_blocked(observer, count)
+    finally:
+        await holder.close()
+        await observer.close()
+    loser = "NOT_FOUND" if deletion_first else "OWNS_REPOSITORIES"
+    assert [end.result() for end in ends] == [(1, []), (0, [loser])]
+
+
+async def test_a_former_name_cannot_be_taken_while_it_becomes_one(api: Api) -> None:
+    """The rename has not committed when the other one waits for the name."""
+    studio = await Studio.open(api, name="before")
+    holder, observer = await asyncpg.connect(api.dsn), await asyncpg.connect(api.dsn)
+    try:
+        async with asyncio.TaskGroup() as tasks, holder.transaction():
+            await holder.execute("UPDATE organizations SET name = 'after'")
+            await holder.execute(
+                """INSERT INTO former_names
+                   SELECT 'before', 'organization', id, now() + interval '1 day' FROM organizations"""
+            )
+            end = tasks.create_task(together(Studio.open(api, name="before")))
+            await until_blocked(observer)
+    finally:
+        await holder.close()
+        await observer.close()
+    assert end.result() == (0, ["NAME_TAKEN"])
+    assert (await studio.get(studio.people["owner"])).name == "after"
