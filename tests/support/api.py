@@ -12,30 +12,13 @@ from uuid import UUID
 import asyncpg
 import grpc
 import pytest
-from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
-from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
-from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
-from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
-from dits.auth.v1.organization_service_pb2_grpc import OrganizationServiceStub
-from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
-from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
-from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from dits.common.v1.error_reason_pb2 import ErrorReason
-from dits.common.v1.job_service_pb2_grpc import JobServiceStub
-from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
-from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
-from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
-from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
 from dits.repo.v1.repository_service_pb2 import (
     CreateRepositoryRequest,
     Repository,
     RepositorySettings,
     Visibility,
 )
-from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
-from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
-from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
-from dits.repo.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from google.rpc import error_details_pb2, status_pb2
 
 from services.suite import Suite
@@ -45,6 +28,7 @@ from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from shared.server import Runtime
 from tests.support.secrets import find_secret
+from tests.support.stubs import Stubs
 
 Metadata = tuple[tuple[str, str], ...]
 _numbers = itertools.count(1)
@@ -64,7 +48,7 @@ class Account:
         return (("authorization", f"Bearer {self.token}"),)
 
 
-class Api:
+class Api(Stubs):
     """A running suite and a stub per gRPC service."""
 
     def __init__(self, suite: Suite, dsn: str) -> None:
@@ -76,24 +60,7 @@ class Api:
             name: grpc.aio.insecure_channel(address, options)
             for name, address in self.addresses.items()
         }
-        auth, repo = self.channels["auth"], self.channels["repo"]
-        self.access = AccessServiceStub(auth)
-        self.accounts = AccountServiceStub(auth)
-        self.audit = AuditServiceStub(auth)
-        self.notifications = NotificationServiceStub(auth)
-        self.organizations = OrganizationServiceStub(auth)
-        self.sessions = SessionServiceStub(auth)
-        self.tokens = TokenServiceStub(auth)
-        self.repositories = RepositoryServiceStub(repo)
-        self.events = EventServiceStub(repo)
-        self.refs = RefServiceStub(repo)
-        self.commits = CommitServiceStub(repo)
-        self.trees = TreeServiceStub(repo)
-        self.usage = UsageServiceStub(repo)
-        self.webhooks = WebhookServiceStub(repo)
-        self.chunks = ChunkServiceStub(self.channels["chunk"])
-        self.locks = LockServiceStub(self.channels["lock"])
-        self.jobs = {name: JobServiceStub(channel) for name, channel in self.channels.items()}
+        super().__init__(self.channels)
 
     async def close(self) -> None:
         """Closes the channels."""
