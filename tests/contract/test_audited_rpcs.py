@@ -14,6 +14,12 @@ RPCS = rpcs()
 # What each RPC may write: one row for each change, in its transaction.
 AUDITED = {
     "auth.v1.AccountService/Register": {AuditAction.USER_REGISTERED},
+    "auth.v1.OrganizationService/CreateOrganization": {AuditAction.ORGANIZATION_CREATED},
+    "auth.v1.OrganizationService/DeleteOrganization": {AuditAction.ORGANIZATION_DELETED},
+    "auth.v1.OrganizationService/LeaveOrganization": {AuditAction.MEMBER_REMOVED},
+    "auth.v1.OrganizationService/RemoveMember": {AuditAction.MEMBER_REMOVED},
+    "auth.v1.OrganizationService/UpdateMemberRole": {AuditAction.MEMBER_ROLE_CHANGED},
+    "auth.v1.OrganizationService/UpdateOrganization": {AuditAction.ORGANIZATION_UPDATED},
     # A sixth session ends another.
     "auth.v1.SessionService/Login": {AuditAction.SESSION_OPENED, AuditAction.SESSION_ENDED},
     "auth.v1.SessionService/Logout": {AuditAction.SESSION_ENDED},
