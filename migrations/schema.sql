@@ -194,6 +194,7 @@ DECLARE
     v_count INT;
     v_priority INT;
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
     FOR v_queue, v_left IN SELECT q.name, q.free FROM unnest(p_queues, p_limits) AS q (name, free) LOOP
         SELECT max(j.priority) INTO v_priority FROM jobs j WHERE j.status = 'pending' AND j.queue = v_queue;
         WHILE v_priority IS NOT NULL AND v_left > 0 LOOP

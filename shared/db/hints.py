@@ -7,7 +7,8 @@ share one short transaction. A hint may be lost: who waits for one also polls.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeAlias
@@ -52,11 +53,22 @@ class Hints:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: set[Hint] = set()
+        self._receivers: dict[str, list[Callable[[str], None]]] = defaultdict(list)
         self._has_some = asyncio.Event()
 
-    def add(self, hints: Iterable[Hint]) -> None:
-        """Sends hints soon."""
+    def subscribe(self, channel: str, receive: Callable[[str], None]) -> None:
+        """Calls `receive` with the payload of each hint of this process on the channel, at once.
+
+        It comes once more as a notification.
+        """
+        self._receivers[channel].append(receive)
+
+    def add(self, hints: Collection[Hint]) -> None:
+        """Gives hints to this process at once, and to the others soon."""
         self._waiting.update(hints)
+        for channel, payload in hints:
+            for receive in self._receivers.get(channel, ()):
+                receive(payload)
         if self._waiting:
             self._has_some.set()
 

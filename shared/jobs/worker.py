@@ -82,6 +82,7 @@ class JobWorker:
 
     def receive_hints(self, listener: Listener) -> None:
         """Subscribes to new jobs and to wishes to cancel some."""
+        self._database.hints.subscribe(CHANNEL, self._receive_hint)
         listener.subscribe(CHANNEL, self._receive_hint)
         listener.subscribe_gaps(self._wake.set)
 

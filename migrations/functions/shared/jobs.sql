@@ -66,7 +66,8 @@ $$;
 -- Gives a worker up to p_limits[i] due jobs of the queue p_queues[i], those of the highest priority first, and of
 -- them those that have waited longest. Only jobs of p_types, each with its lease in p_leases: during a change of
 -- releases there may be types that this worker does not know. Attempts are counted here, so a job that kills its
--- worker has used one up. Goes from priority to priority, lest jobs of a later time stand in the way.
+-- worker has used one up. Goes from priority to priority, lest jobs of a later time stand in the way. The commit does
+-- not wait for the disk: a claim that a crash of the database undoes is made again.
 CREATE OR REPLACE FUNCTION claim_jobs(
     p_queues TEXT[],
     p_limits INT[],
@@ -87,6 +88,7 @@ DECLARE
     v_count INT;
     v_priority INT;
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
     FOR v_queue, v_left IN SELECT q.name, q.free FROM unnest(p_queues, p_limits) AS q (name, free) LOOP
         SELECT max(j.priority) INTO v_priority FROM jobs j WHERE j.status = 'pending' AND j.queue = v_queue;
         WHILE v_priority IS NOT NULL AND v_left > 0 LOOP
