@@ -4,6 +4,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 from dits_client.cli.arguments import Commands, add_command, parse_duration
 from dits_client.cli.audit_arguments import add_audit_command
+from dits_client.cli.job_arguments import add_job_commands
 from dits_client.cli.notification_arguments import add_notification_commands
 from dits_client.cli.webhook_arguments import add_webhook_commands
 
@@ -35,6 +36,7 @@ def make_parser() -> ArgumentParser:
     _add_watch_command(commands)
     _add_usage_command(commands)
     add_audit_command(commands)
+    add_job_commands(commands)
     add_notification_commands(commands)
     add_webhook_commands(commands)
     return parser

@@ -1,0 +1,65 @@
+"""`dits jobs`: every service is asked."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from shared.runtime.config import Settings
+from tests.support.api import Api
+from tests.support.client import Run
+
+PUT = """
+    SELECT enqueue_job($1, 'purge_login_throttles', '{}', p_requested_by => u.id)::text
+    FROM users u WHERE username = 'ada'
+"""
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Jobs wait: nobody works on them."""
+    return settings.model_copy(update={"worker": False})
+
+
+async def test_jobs_of_all_services_are_listed_once_newest_first(
+    api: Api, run: Run, logged_in: str
+) -> None:
+    ids = [await api.value(PUT, queue) for queue in ("auth", "repo", "shared")]
+    lines = (await run("jobs")).splitlines()
+    assert [line.split("  ")[0] for line in lines] == ids[::-1]
+    assert lines[0].split("  ")[2:] == ["purge_login_throttles", "pending"]
+    assert len((await run("jobs", "list", "-n", "2")).splitlines()) == 2
+    assert await run("jobs", "--status", "running") == ""
+    [line] = (await run("jobs", "show", ids[1], "--json")).splitlines()
+    assert json.loads(line)["queue"] == "repo"
+    told = await run("jobs", "--everybody", fails=True)
+    assert "site:admin" in told
+
+
+async def test_a_job_is_cancelled_and_watched_to_its_end(
+    api: Api, run: Run, logged_in: str
+) -> None:
+    await run("repo", "create", "film")
+    job_id = await api.value(PUT, "repo")
+    await api.fetch("UPDATE jobs SET repo_id = (SELECT id FROM repositories)")
+    assert (await run("jobs", "cancel", job_id)).strip().endswith("cancelled")
+    assert await run("jobs", "watch", job_id, fails=True) == "dits: the job is cancelled\n"
+    done = await api.value(PUT, "auth")
+    await api.fetch(
+        """UPDATE jobs SET status = 'completed', completed_at = now(), attempts = 2,
+                  result = '{"done": "7"}' WHERE id = $1::uuid""",
+        done,
+    )
+    told = await run("jobs", "watch", done)
+    assert told.rstrip().endswith("completed  7  attempt 2 of 3")
+
+
+async def test_jobs_on_a_repository(api: Api, run: Run, logged_in: str) -> None:
+    await run("repo", "create", "film")
+    job_id = await api.value(
+        "SELECT enqueue_job('repo', 'recount_statistics', '{}', p_repo_id => id)::text FROM repositories"
+    )
+    [line] = (await run("jobs", "--repository", "ada/film")).splitlines()
+    assert line.startswith(job_id)
+    assert await run("jobs") == ""
