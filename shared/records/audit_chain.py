@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.db import sql
 from shared.db.pool import Database
+from shared.runtime import metrics
 from shared.runtime.background import BackgroundTask
 
 Q = sql.load(__file__)
@@ -26,8 +27,10 @@ class AuditSealer:
         return BackgroundTask("seal the audit log", self.seal_rows, PAUSE_SECONDS)
 
     async def seal_rows(self) -> None:
-        """Seals all rows that are settled."""
+        """Seals all rows that are settled, and shows in the metrics how far that has come."""
         count = self._batch
         while count == self._batch:
             [row] = await self._database.statement(Q.seal_audit_rows, self._batch)
             count = row["count"]
+        [row] = await self._database.fetch(Q.seal_lag)
+        metrics.AUDIT_LAG_SECONDS.set(row["seconds"])

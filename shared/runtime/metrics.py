@@ -113,6 +113,11 @@ WEBHOOK_SECONDS = _histogram(
     "dits_webhook_seconds", "Time of a request to a receiver and its answer", _SECONDS
 )
 
+# The audit log.
+AUDIT_LAG_SECONDS = _gauge(
+    "dits_audit_lag_seconds", "Age of the oldest audit row that is in no chain of hashes yet"
+)
+
 # The process.
 LOOP_LAG_SECONDS = _histogram(
     "dits_loop_lag_seconds", "How late the event loop runs what is due", _LAG_SECONDS

@@ -9,6 +9,7 @@ import pytest
 from services.admin.audit_chain import Head, LogReport, verify_log
 from shared.db.pool import Database
 from shared.records.audit_chain import AuditSealer
+from shared.runtime.metrics import REGISTRY
 from tests.integration.schema.rows import Connection
 from tests.support.audit_chain import MONTH, NEXT, ROW, ids, verify
 
@@ -30,6 +31,25 @@ async def test_rows_that_are_not_sealed_yet_are_counted(
     await AuditSealer(database, batch=1).seal_rows()
     report, month = await verify(database)
     assert (report.is_intact, report.unsealed, month.length) == (True, 0, 4)
+
+
+async def test_an_open_transaction_shows_in_the_metrics(
+    owner: Connection, database: Database
+) -> None:
+    def lag() -> float | None:
+        return REGISTRY.get_sample_value("dits_audit_lag_seconds")
+
+    await AuditSealer(database).seal_rows()
+    assert lag() == 0
+    open_one = owner.transaction()
+    await open_one.start()
+    await owner.execute("SELECT pg_current_xact_id()")
+    await database.fetch(ROW, datetime(2020, 2, 20, tzinfo=UTC), "new")
+    await AuditSealer(database).seal_rows()
+    assert (lag() or 0) > 365 * 86_400
+    await open_one.rollback()
+    await AuditSealer(database).seal_rows()
+    assert lag() == 0
 
 
 async def test_a_dump_of_a_cluster_with_higher_numbers_is_sealed_on(
