@@ -172,7 +172,7 @@ class Settings(BaseSettings):
     )
     website_url: str | None = Field(
         None,
-        pattern=r"^https?://[^\s<>\"]+[^\s<>\"/]$",
+        pattern=r"^https?://[^\s<>\"]{0,300}[^\s<>\"/]$",
         description="address of the website, without a slash at the end; links in mails begin with it, "
         "and its /unsubscribe calls Unsubscribe",
     )

@@ -18,7 +18,7 @@ class MailSink:
 
     Attributes:
         port: where it listens.
-        mails: what came, in order.
+        mails: what came, in order; contents: the same as bytes.
         answers: answers to the next mails, by the step that they answer (`RCPT`, `DATA`, `MAIL`).
         gate: mails are taken while it is set.
     """
@@ -26,6 +26,7 @@ class MailSink:
     def __init__(self, port: int = 0) -> None:
         self.port = port
         self.mails: list[EmailMessage] = []
+        self.contents: list[bytes] = []
         self.recipients: list[str] = []
         self.answers: dict[str, list[str]] = {"RCPT": [], "DATA": [], "MAIL": []}
         self.gate = asyncio.Event()
@@ -50,6 +51,7 @@ class MailSink:
 
     def _keep(self, envelope: Envelope) -> None:
         content = cast(bytes, envelope.content)
+        self.contents.append(content)
         self.mails.append(message_from_bytes(content, policy=default))
         self.recipients += envelope.rcpt_tos
         self._arrived.set()

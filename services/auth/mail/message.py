@@ -7,15 +7,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
+from email.policy import EmailPolicy
 from email.utils import format_datetime
 
 from services.auth.mail.templates import MailTexts
 from shared.rpc.validation import plain_text
 
 MAX_SUBJECT = 200
+UNSUBSCRIBE = "List-Unsubscribe"
 # Without quotes, comments and whatever else has a meaning in a header.
 _ADDRESS = re.compile(r'([^\s@<>()\[\]\\,;:"]+)@([^\s@<>()\[\]\\,;:"]+)')
+
+
+class _MailPolicy(EmailPolicy):
+    """SMTP's rules, except that List-Unsubscribe stays as it is, where a long line would be encoded."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """Returns the header as it goes over the wire."""
+        if name == UNSUBSCRIBE:
+            return f"{name}: {value}{self.linesep}".encode()
+        return super().fold_binary(name, value)
+
+
+_POLICY = _MailPolicy(linesep="\r\n", cte_type="7bit")
 
 
 class AddressError(ValueError):
@@ -41,7 +55,8 @@ class MailHeaders:
 
 def build_message(headers: MailHeaders, texts: MailTexts) -> EmailMessage:
     """Returns a mail with its text in both forms. Raises AddressError."""
-    message = EmailMessage(policy=SMTP if headers.recipient.isascii() else SMTPUTF8)
+    is_ascii = headers.recipient.isascii()
+    message = EmailMessage(policy=_POLICY if is_ascii else _POLICY.clone(utf8=True))
     sender = _parse_address(headers.sender)
     message["From"] = Address("dits", sender.username, sender.domain)
     message["To"] = _parse_address(headers.recipient)
@@ -50,7 +65,7 @@ def build_message(headers: MailHeaders, texts: MailTexts) -> EmailMessage:
     message["Message-ID"] = f"<{headers.mail_id}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"
     if headers.unsubscribe_url:
-        message["List-Unsubscribe"] = f"<{headers.unsubscribe_url}>"
+        message[UNSUBSCRIBE] = f"<{headers.unsubscribe_url}>"
         # RFC 8058: a POST to an https address, without a question.
         if headers.unsubscribe_url.startswith("https:"):
             message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"

@@ -7,6 +7,7 @@ are text: in HTML they are escaped.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,8 @@ from string import Template
 
 from services.auth.mail.parameters import MailParameters
 
+# Where a line with something in it begins.
+_LINE_START = re.compile(r"\n(?=[^\n])")
 _FOLDER = Path(__file__).with_name("templates")
 
 
@@ -75,7 +78,7 @@ def _read_template(file: str) -> Template:
 
 
 def _indent(values: Mapping[str, str]) -> dict[str, str]:
-    return {name: value.replace("\n", "\n  ") for name, value in values.items()}
+    return {name: _LINE_START.sub("\n  ", value) for name, value in values.items()}
 
 
 def _escape(values: Mapping[str, str]) -> dict[str, str]:

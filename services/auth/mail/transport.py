@@ -68,9 +68,10 @@ class MailTransport:
             # It reads hundreds of certificates.
             self._tls = await asyncio.to_thread(ssl.create_default_context)
         await aiosmtplib.send(
-            message,
+            bytes(message),
             sender=self.sender,
             recipients=[recipient],
+            mail_options=[] if recipient.isascii() else ["SMTPUTF8"],
             hostname=settings.smtp_host,
             port=settings.smtp_port,
             username=settings.smtp_username,

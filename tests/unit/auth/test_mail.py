@@ -69,11 +69,11 @@ def test_what_is_not_one_address_gets_no_mail(address: str) -> None:
 
 
 def test_links_are_links_in_html() -> None:
-    item = {"title": "t", "message": "a\nb", "link": "https://example.com/a&b"}
+    item = {"title": "t", "message": "a\n\nb", "link": "https://example.com/a&b"}
     texts = render_mail("notifications", MailParameters({"title": "t", "more": ""}, [item]), None)
     assert '<a href="https://example.com/a&amp;b">https://example.com/a&amp;b</a>' in texts.html
-    assert "a<br>\nb" in texts.html
-    assert "* t\n  a\n  b\n  https://example.com/a&b" in texts.text
+    assert "a<br>\n<br>\nb" in texts.html
+    assert "* t\n  a\n\n  b\n  https://example.com/a&b" in texts.text
 
 
 def test_parameters_are_sealed() -> None:
