@@ -27,6 +27,7 @@ from services.auth.credentials.passwords import Hasher
 from services.auth.mail.send_mail import MailSender
 from services.auth.notifications.consumer import CONSUMER, NotificationConsumer
 from services.auth.notifications.digests import DigestSender
+from services.auth.notifications.followers import FollowerNotifier
 from services.auth.notifications.inbox_watch import InboxSignal, InboxWatch
 from services.auth.notifications.retention import purge_notifications
 from services.auth.rpc.access_service import AccessService
@@ -93,6 +94,7 @@ def _list_jobs(runtime: Runtime) -> dict[JobType.ValueType, Handler]:
         JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES: purge_login_throttles().handle,
         JobType.JOB_TYPE_PURGE_CREDENTIALS: CredentialPurge().handle,
         JobType.JOB_TYPE_PURGE_NOTIFICATIONS: purge_notifications(settings).handle,
+        JobType.JOB_TYPE_NOTIFY_FOLLOWERS: FollowerNotifier(key).handle,
         JobType.JOB_TYPE_SEND_DIGESTS: DigestSender(key).handle,
         JobType.JOB_TYPE_SEND_MAIL: MailSender(settings, key).handle,
     }

@@ -102,6 +102,7 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
         longest=timedelta(minutes=10),
     ),
     JobType.JOB_TYPE_SEND_DIGESTS: JobSpec("auth", pb.SendDigestsPayload),
+    JobType.JOB_TYPE_NOTIFY_FOLLOWERS: JobSpec("auth", pb.NotifyFollowersPayload),
     JobType.JOB_TYPE_PURGE_NOTIFICATIONS: JobSpec("auth", pb.PurgeNotificationsPayload),
     JobType.JOB_TYPE_PURGE_CREDENTIALS: JobSpec("auth", pb.PurgeCredentialsPayload),
     JobType.JOB_TYPE_RECOUNT_STATISTICS: JobSpec(

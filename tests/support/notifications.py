@@ -12,7 +12,9 @@ from tests.support.api import Account, Api
 BEGUN = "SELECT EXISTS (SELECT FROM event_cursors WHERE consumer = 'notifications')"
 CAUGHT_UP = """SELECT (SELECT count(*) FROM settled_events) = (SELECT count(*) FROM events)
     AND NOT EXISTS (SELECT FROM events e JOIN event_cursors c ON c.consumer = 'notifications'
-                    WHERE (e.xid, e.id) > (c.xid, c.id))"""
+                    WHERE (e.xid, e.id) > (c.xid, c.id))
+    AND NOT EXISTS (SELECT FROM jobs WHERE job_type = 'notify_followers'
+                    AND status IN ('pending', 'running'))"""
 
 
 async def until(api: Api, question: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -47,12 +47,24 @@ class Context:
 
 async def read_context(connection: Connection, events: Sequence[StoredEvent]) -> Context:
     """Returns what the texts about some events need."""
-    repository_ids = {event.repository_id for event in events} - {None}
-    organization_ids = {event.organization_id for event in events} - {None}
-    actor_ids = {event.actor_id for event in events} - {None}
-    repositories = await connection.fetch(Q.repositories, list(repository_ids))
-    organizations = await connection.fetch(Q.organizations, list(organization_ids))
-    users = await connection.fetch(Q.usernames, list(actor_ids))
+    return await read_names(
+        connection,
+        {event.repository_id for event in events},
+        {event.organization_id for event in events},
+        {event.actor_id for event in events},
+    )
+
+
+async def read_names(
+    connection: Connection,
+    repository_ids: Set[UUID | None],
+    organization_ids: Set[UUID | None],
+    user_ids: Set[UUID | None],
+) -> Context:
+    """Returns the names of those that are there; None stands for nothing."""
+    repositories = await connection.fetch(Q.repositories, list(repository_ids - {None}))
+    organizations = await connection.fetch(Q.organizations, list(organization_ids - {None}))
+    users = await connection.fetch(Q.usernames, list(user_ids - {None}))
     return Context(
         {row["id"]: f"{row['owner']}/{row['name']}" for row in repositories},
         {row["id"]: row["name"] for row in organizations},
@@ -70,12 +82,16 @@ async def find_mentioned(
 
 
 async def read_followers(
-    connection: Connection, repository_id: UUID, branches: Collection[str], after: UUID | None
+    connection: Connection,
+    repository_id: UUID,
+    branches: Collection[str],
+    after: UUID | None,
+    count: int,
 ) -> dict[UUID, list[str]]:
-    """Returns the next BATCH followers of some branches, after a user, with the branches of each."""
+    """Returns the next followers of some branches, after a user, with the branches of each."""
     rows = await connection.fetch(
         *Q.bind.followers(
-            repository_id=repository_id, names=list(branches), after=after, count=BATCH
+            repository_id=repository_id, names=list(branches), after=after, count=count
         )
     )
     return {row["user_id"]: row["followed"] for row in rows}

@@ -6,17 +6,17 @@ changes nothing. A user who may no longer read the repository by then is told no
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 
 from dits.common.v1.event_pb2 import EventType
 
 from services.auth.notifications import audience
 from services.auth.notifications.catalog import Draft
-from services.auth.notifications.inbox import insert_notifications
+from services.auth.notifications.delivery import deliver
+from services.auth.notifications.followers import enqueue_followers
 from services.auth.notifications.lock_events import LOCK_EVENTS, compose_lock_draft
-from services.auth.notifications.mails import choose_mailed, enqueue_mails
-from services.auth.notifications.push_events import compose_push_drafts
+from services.auth.notifications.mails import enqueue_mails
+from services.auth.notifications.mentions import compose_mentions
 from services.auth.notifications.webhook_events import compose_webhook_drafts
 from shared.db.pool import Connection, Row
 from shared.outbox.stored_event import StoredEvent
@@ -41,30 +41,18 @@ class NotificationConsumer:
         mailed: list[Row] = []
         for event in events:
             where = context.where(event)
-            if where is None:
-                continue
-            async with aclosing(_compose(connection, event, where, context.who(event))) as parts:
-                async for drafts in parts:
-                    mailed += await _deliver(connection, drafts)
+            if where is not None:
+                drafts = await _compose(connection, event, where, context.who(event))
+                mailed += await deliver(connection, drafts)
         await enqueue_mails(connection, self._key, mailed)
 
 
-async def _deliver(connection: Connection, drafts: Sequence[Draft]) -> list[Row]:
-    """Puts drafts into the inboxes of those who may read them; returns what is mailed at once."""
-    readers = await audience.keep_readers(connection, drafts) if drafts else []
-    inserted = await insert_notifications(connection, readers) if readers else []
-    return await choose_mailed(connection, inserted) if inserted else []
-
-
-async def _compose(
-    connection: Connection, event: StoredEvent, where: str, who: str
-) -> AsyncGenerator[list[Draft], None]:
-    """Yields what users are told of an event, some of them at a time."""
+async def _compose(connection: Connection, event: StoredEvent, where: str, who: str) -> list[Draft]:
+    """Returns what users are told of an event. Followers of a branch are told by a job."""
     if event.type == EventType.EVENT_TYPE_PUSH:
-        async with aclosing(compose_push_drafts(connection, event, where, who)) as parts:
-            async for drafts in parts:
-                yield drafts
-    elif event.type == EventType.EVENT_TYPE_WEBHOOK_DISABLED:
-        yield await compose_webhook_drafts(connection, event, where)
-    elif draft := compose_lock_draft(event, where, who):
-        yield [draft]
+        await enqueue_followers(connection, event)
+        return await compose_mentions(connection, event, where, who)
+    if event.type == EventType.EVENT_TYPE_WEBHOOK_DISABLED:
+        return await compose_webhook_drafts(connection, event, where)
+    draft = compose_lock_draft(event, where, who)
+    return [draft] if draft else []

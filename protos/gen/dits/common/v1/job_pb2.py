@@ -25,47 +25,49 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64its/common/v1/job.proto\x12\x0e\x64its.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x0b\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x04type\x18\x02 \x01(\x0e\x32\x17.dits.common.v1.JobType\x12\r\n\x05queue\x18\x03 \x01(\t\x12)\n\x06status\x18\x04 \x01(\x0e\x32\x19.dits.common.v1.JobStatus\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x14\n\x0cmax_attempts\x18\x07 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rschedule_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63\x61ncel_requested\x18\x0c \x01(\x08\x12\x15\n\rrepository_id\x18\r \x01(\t\x12\x14\n\x0crequester_id\x18\x0e \x01(\t\x12\r\n\x05\x65rror\x18\x0f \x01(\t\x12-\n\x08progress\x18\x10 \x01(\x0b\x32\x1b.dits.common.v1.JobProgress\x12:\n\x0cpurge_events\x18\x65 \x01(\x0b\x32\".dits.common.v1.PurgeEventsPayloadH\x00\x12\x43\n\x11purge_request_ids\x18\x66 \x01(\x0b\x32&.dits.common.v1.PurgeRequestIdsPayloadH\x00\x12\x36\n\npurge_jobs\x18g \x01(\x0b\x32 .dits.common.v1.PurgeJobsPayloadH\x00\x12H\n\x13maintain_partitions\x18h \x01(\x0b\x32).dits.common.v1.MaintainPartitionsPayloadH\x00\x12K\n\x15purge_login_throttles\x18x \x01(\x0b\x32*.dits.common.v1.PurgeLoginThrottlesPayloadH\x00\x12\x34\n\tsend_mail\x18y \x01(\x0b\x32\x1f.dits.common.v1.SendMailPayloadH\x00\x12:\n\x0csend_digests\x18z \x01(\x0b\x32\".dits.common.v1.SendDigestsPayloadH\x00\x12H\n\x13purge_notifications\x18{ \x01(\x0b\x32).dits.common.v1.PurgeNotificationsPayloadH\x00\x12\x44\n\x11purge_credentials\x18| \x01(\x0b\x32\'.dits.common.v1.PurgeCredentialsPayloadH\x00\x12=\n\rmeasure_usage\x18\x8c\x01 \x01(\x0b\x32#.dits.common.v1.MeasureUsagePayloadH\x00\x12G\n\x12recount_statistics\x18\x8d\x01 \x01(\x0b\x32(.dits.common.v1.RecountStatisticsPayloadH\x00\x12\x41\n\x0f\x64\x65liver_webhook\x18\x96\x01 \x01(\x0b\x32%.dits.common.v1.DeliverWebhookPayloadH\x00\x12\x41\n\x0fresume_webhooks\x18\x97\x01 \x01(\x0b\x32%.dits.common.v1.ResumeWebhooksPayloadH\x00\x12R\n\x18purge_webhook_deliveries\x18\x98\x01 \x01(\x0b\x32-.dits.common.v1.PurgeWebhookDeliveriesPayloadH\x00\x42\t\n\x07payload\"8\n\x0bJobProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x0c\n\x04note\x18\x03 \x01(\t\"\x14\n\x12PurgeEventsPayload\"\x18\n\x16PurgeRequestIdsPayload\"\x1c\n\x1aPurgeLoginThrottlesPayload\"t\n\x0fSendMailPayload\x12\x10\n\x08template\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x12\n\npreference\x18\x04 \x01(\t\x12\x19\n\x11sealed_parameters\x18\x05 \x01(\x0c\"$\n\x12SendDigestsPayload\x12\x0e\n\x06period\x18\x01 \x01(\t\"\x1b\n\x19PurgeNotificationsPayload\"\x15\n\x13MeasureUsagePayload\"+\n\x15\x44\x65liverWebhookPayload\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\"\x17\n\x15ResumeWebhooksPayload\"\x1f\n\x1dPurgeWebhookDeliveriesPayload\"\x12\n\x10PurgeJobsPayload\"\x1b\n\x19MaintainPartitionsPayload\"\x19\n\x17PurgeCredentialsPayload\"\x1a\n\x18RecountStatisticsPayload*\xd2\x03\n\x07JobType\x12\x18\n\x14JOB_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15JOB_TYPE_PURGE_EVENTS\x10\x01\x12\x1e\n\x1aJOB_TYPE_PURGE_REQUEST_IDS\x10\x02\x12\x17\n\x13JOB_TYPE_PURGE_JOBS\x10\x03\x12 \n\x1cJOB_TYPE_MAINTAIN_PARTITIONS\x10\x04\x12\"\n\x1eJOB_TYPE_PURGE_LOGIN_THROTTLES\x10\x14\x12\x16\n\x12JOB_TYPE_SEND_MAIL\x10\x15\x12\x19\n\x15JOB_TYPE_SEND_DIGESTS\x10\x16\x12 \n\x1cJOB_TYPE_PURGE_NOTIFICATIONS\x10\x17\x12\x1e\n\x1aJOB_TYPE_PURGE_CREDENTIALS\x10\x18\x12\x1a\n\x16JOB_TYPE_MEASURE_USAGE\x10(\x12\x1f\n\x1bJOB_TYPE_RECOUNT_STATISTICS\x10)\x12\x1c\n\x18JOB_TYPE_DELIVER_WEBHOOK\x10\x32\x12\x1c\n\x18JOB_TYPE_RESUME_WEBHOOKS\x10\x33\x12%\n!JOB_TYPE_PURGE_WEBHOOK_DELIVERIES\x10\x34*\xa2\x01\n\tJobStatus\x12\x1a\n\x16JOB_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12JOB_STATUS_PENDING\x10\x01\x12\x16\n\x12JOB_STATUS_RUNNING\x10\x02\x12\x18\n\x14JOB_STATUS_COMPLETED\x10\x03\x12\x15\n\x11JOB_STATUS_FAILED\x10\x04\x12\x18\n\x14JOB_STATUS_CANCELLED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64its/common/v1/job.proto\x12\x0e\x64its.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\x0b\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x04type\x18\x02 \x01(\x0e\x32\x17.dits.common.v1.JobType\x12\r\n\x05queue\x18\x03 \x01(\t\x12)\n\x06status\x18\x04 \x01(\x0e\x32\x19.dits.common.v1.JobStatus\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x14\n\x0cmax_attempts\x18\x07 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rschedule_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63\x61ncel_requested\x18\x0c \x01(\x08\x12\x15\n\rrepository_id\x18\r \x01(\t\x12\x14\n\x0crequester_id\x18\x0e \x01(\t\x12\r\n\x05\x65rror\x18\x0f \x01(\t\x12-\n\x08progress\x18\x10 \x01(\x0b\x32\x1b.dits.common.v1.JobProgress\x12:\n\x0cpurge_events\x18\x65 \x01(\x0b\x32\".dits.common.v1.PurgeEventsPayloadH\x00\x12\x43\n\x11purge_request_ids\x18\x66 \x01(\x0b\x32&.dits.common.v1.PurgeRequestIdsPayloadH\x00\x12\x36\n\npurge_jobs\x18g \x01(\x0b\x32 .dits.common.v1.PurgeJobsPayloadH\x00\x12H\n\x13maintain_partitions\x18h \x01(\x0b\x32).dits.common.v1.MaintainPartitionsPayloadH\x00\x12K\n\x15purge_login_throttles\x18x \x01(\x0b\x32*.dits.common.v1.PurgeLoginThrottlesPayloadH\x00\x12\x34\n\tsend_mail\x18y \x01(\x0b\x32\x1f.dits.common.v1.SendMailPayloadH\x00\x12:\n\x0csend_digests\x18z \x01(\x0b\x32\".dits.common.v1.SendDigestsPayloadH\x00\x12H\n\x13purge_notifications\x18{ \x01(\x0b\x32).dits.common.v1.PurgeNotificationsPayloadH\x00\x12\x44\n\x11purge_credentials\x18| \x01(\x0b\x32\'.dits.common.v1.PurgeCredentialsPayloadH\x00\x12\x42\n\x10notify_followers\x18} \x01(\x0b\x32&.dits.common.v1.NotifyFollowersPayloadH\x00\x12=\n\rmeasure_usage\x18\x8c\x01 \x01(\x0b\x32#.dits.common.v1.MeasureUsagePayloadH\x00\x12G\n\x12recount_statistics\x18\x8d\x01 \x01(\x0b\x32(.dits.common.v1.RecountStatisticsPayloadH\x00\x12\x41\n\x0f\x64\x65liver_webhook\x18\x96\x01 \x01(\x0b\x32%.dits.common.v1.DeliverWebhookPayloadH\x00\x12\x41\n\x0fresume_webhooks\x18\x97\x01 \x01(\x0b\x32%.dits.common.v1.ResumeWebhooksPayloadH\x00\x12R\n\x18purge_webhook_deliveries\x18\x98\x01 \x01(\x0b\x32-.dits.common.v1.PurgeWebhookDeliveriesPayloadH\x00\x42\t\n\x07payload\"8\n\x0bJobProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x0c\n\x04note\x18\x03 \x01(\t\"\x14\n\x12PurgeEventsPayload\"\x18\n\x16PurgeRequestIdsPayload\"\x1c\n\x1aPurgeLoginThrottlesPayload\"t\n\x0fSendMailPayload\x12\x10\n\x08template\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x12\n\npreference\x18\x04 \x01(\t\x12\x19\n\x11sealed_parameters\x18\x05 \x01(\x0c\"$\n\x12SendDigestsPayload\x12\x0e\n\x06period\x18\x01 \x01(\t\"\x1b\n\x19PurgeNotificationsPayload\"\x15\n\x13MeasureUsagePayload\"+\n\x15\x44\x65liverWebhookPayload\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\"\x17\n\x15ResumeWebhooksPayload\"\x1f\n\x1dPurgeWebhookDeliveriesPayload\"\x12\n\x10PurgeJobsPayload\"\x1b\n\x19MaintainPartitionsPayload\"\x19\n\x17PurgeCredentialsPayload\"\x1a\n\x18RecountStatisticsPayload\"\x7f\n\x16NotifyFollowersPayload\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x15\n\rrepository_id\x18\x02 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x03 \x01(\t\x12\x10\n\x08\x62ranches\x18\x04 \x03(\t\x12\x18\n\x10new_commit_count\x18\x05 \x01(\x05*\xf1\x03\n\x07JobType\x12\x18\n\x14JOB_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15JOB_TYPE_PURGE_EVENTS\x10\x01\x12\x1e\n\x1aJOB_TYPE_PURGE_REQUEST_IDS\x10\x02\x12\x17\n\x13JOB_TYPE_PURGE_JOBS\x10\x03\x12 \n\x1cJOB_TYPE_MAINTAIN_PARTITIONS\x10\x04\x12\"\n\x1eJOB_TYPE_PURGE_LOGIN_THROTTLES\x10\x14\x12\x16\n\x12JOB_TYPE_SEND_MAIL\x10\x15\x12\x19\n\x15JOB_TYPE_SEND_DIGESTS\x10\x16\x12 \n\x1cJOB_TYPE_PURGE_NOTIFICATIONS\x10\x17\x12\x1e\n\x1aJOB_TYPE_PURGE_CREDENTIALS\x10\x18\x12\x1d\n\x19JOB_TYPE_NOTIFY_FOLLOWERS\x10\x19\x12\x1a\n\x16JOB_TYPE_MEASURE_USAGE\x10(\x12\x1f\n\x1bJOB_TYPE_RECOUNT_STATISTICS\x10)\x12\x1c\n\x18JOB_TYPE_DELIVER_WEBHOOK\x10\x32\x12\x1c\n\x18JOB_TYPE_RESUME_WEBHOOKS\x10\x33\x12%\n!JOB_TYPE_PURGE_WEBHOOK_DELIVERIES\x10\x34*\xa2\x01\n\tJobStatus\x12\x1a\n\x16JOB_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12JOB_STATUS_PENDING\x10\x01\x12\x16\n\x12JOB_STATUS_RUNNING\x10\x02\x12\x18\n\x14JOB_STATUS_COMPLETED\x10\x03\x12\x15\n\x11JOB_STATUS_FAILED\x10\x04\x12\x18\n\x14JOB_STATUS_CANCELLED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.common.v1.job_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBTYPE']._serialized_start=2090
-  _globals['_JOBTYPE']._serialized_end=2556
-  _globals['_JOBSTATUS']._serialized_start=2559
-  _globals['_JOBSTATUS']._serialized_end=2721
+  _globals['_JOBTYPE']._serialized_start=2287
+  _globals['_JOBTYPE']._serialized_end=2784
+  _globals['_JOBSTATUS']._serialized_start=2787
+  _globals['_JOBSTATUS']._serialized_end=2949
   _globals['_JOB']._serialized_start=78
-  _globals['_JOB']._serialized_end=1536
-  _globals['_JOBPROGRESS']._serialized_start=1538
-  _globals['_JOBPROGRESS']._serialized_end=1594
-  _globals['_PURGEEVENTSPAYLOAD']._serialized_start=1596
-  _globals['_PURGEEVENTSPAYLOAD']._serialized_end=1616
-  _globals['_PURGEREQUESTIDSPAYLOAD']._serialized_start=1618
-  _globals['_PURGEREQUESTIDSPAYLOAD']._serialized_end=1642
-  _globals['_PURGELOGINTHROTTLESPAYLOAD']._serialized_start=1644
-  _globals['_PURGELOGINTHROTTLESPAYLOAD']._serialized_end=1672
-  _globals['_SENDMAILPAYLOAD']._serialized_start=1674
-  _globals['_SENDMAILPAYLOAD']._serialized_end=1790
-  _globals['_SENDDIGESTSPAYLOAD']._serialized_start=1792
-  _globals['_SENDDIGESTSPAYLOAD']._serialized_end=1828
-  _globals['_PURGENOTIFICATIONSPAYLOAD']._serialized_start=1830
-  _globals['_PURGENOTIFICATIONSPAYLOAD']._serialized_end=1857
-  _globals['_MEASUREUSAGEPAYLOAD']._serialized_start=1859
-  _globals['_MEASUREUSAGEPAYLOAD']._serialized_end=1880
-  _globals['_DELIVERWEBHOOKPAYLOAD']._serialized_start=1882
-  _globals['_DELIVERWEBHOOKPAYLOAD']._serialized_end=1925
-  _globals['_RESUMEWEBHOOKSPAYLOAD']._serialized_start=1927
-  _globals['_RESUMEWEBHOOKSPAYLOAD']._serialized_end=1950
-  _globals['_PURGEWEBHOOKDELIVERIESPAYLOAD']._serialized_start=1952
-  _globals['_PURGEWEBHOOKDELIVERIESPAYLOAD']._serialized_end=1983
-  _globals['_PURGEJOBSPAYLOAD']._serialized_start=1985
-  _globals['_PURGEJOBSPAYLOAD']._serialized_end=2003
-  _globals['_MAINTAINPARTITIONSPAYLOAD']._serialized_start=2005
-  _globals['_MAINTAINPARTITIONSPAYLOAD']._serialized_end=2032
-  _globals['_PURGECREDENTIALSPAYLOAD']._serialized_start=2034
-  _globals['_PURGECREDENTIALSPAYLOAD']._serialized_end=2059
-  _globals['_RECOUNTSTATISTICSPAYLOAD']._serialized_start=2061
-  _globals['_RECOUNTSTATISTICSPAYLOAD']._serialized_end=2087
+  _globals['_JOB']._serialized_end=1604
+  _globals['_JOBPROGRESS']._serialized_start=1606
+  _globals['_JOBPROGRESS']._serialized_end=1662
+  _globals['_PURGEEVENTSPAYLOAD']._serialized_start=1664
+  _globals['_PURGEEVENTSPAYLOAD']._serialized_end=1684
+  _globals['_PURGEREQUESTIDSPAYLOAD']._serialized_start=1686
+  _globals['_PURGEREQUESTIDSPAYLOAD']._serialized_end=1710
+  _globals['_PURGELOGINTHROTTLESPAYLOAD']._serialized_start=1712
+  _globals['_PURGELOGINTHROTTLESPAYLOAD']._serialized_end=1740
+  _globals['_SENDMAILPAYLOAD']._serialized_start=1742
+  _globals['_SENDMAILPAYLOAD']._serialized_end=1858
+  _globals['_SENDDIGESTSPAYLOAD']._serialized_start=1860
+  _globals['_SENDDIGESTSPAYLOAD']._serialized_end=1896
+  _globals['_PURGENOTIFICATIONSPAYLOAD']._serialized_start=1898
+  _globals['_PURGENOTIFICATIONSPAYLOAD']._serialized_end=1925
+  _globals['_MEASUREUSAGEPAYLOAD']._serialized_start=1927
+  _globals['_MEASUREUSAGEPAYLOAD']._serialized_end=1948
+  _globals['_DELIVERWEBHOOKPAYLOAD']._serialized_start=1950
+  _globals['_DELIVERWEBHOOKPAYLOAD']._serialized_end=1993
+  _globals['_RESUMEWEBHOOKSPAYLOAD']._serialized_start=1995
+  _globals['_RESUMEWEBHOOKSPAYLOAD']._serialized_end=2018
+  _globals['_PURGEWEBHOOKDELIVERIESPAYLOAD']._serialized_start=2020
+  _globals['_PURGEWEBHOOKDELIVERIESPAYLOAD']._serialized_end=2051
+  _globals['_PURGEJOBSPAYLOAD']._serialized_start=2053
+  _globals['_PURGEJOBSPAYLOAD']._serialized_end=2071
+  _globals['_MAINTAINPARTITIONSPAYLOAD']._serialized_start=2073
+  _globals['_MAINTAINPARTITIONSPAYLOAD']._serialized_end=2100
+  _globals['_PURGECREDENTIALSPAYLOAD']._serialized_start=2102
+  _globals['_PURGECREDENTIALSPAYLOAD']._serialized_end=2127
+  _globals['_RECOUNTSTATISTICSPAYLOAD']._serialized_start=2129
+  _globals['_RECOUNTSTATISTICSPAYLOAD']._serialized_end=2155
+  _globals['_NOTIFYFOLLOWERSPAYLOAD']._serialized_start=2157
+  _globals['_NOTIFYFOLLOWERSPAYLOAD']._serialized_end=2284
 # @@protoc_insertion_point(module_scope)

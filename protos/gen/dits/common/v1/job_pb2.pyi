@@ -3,9 +3,11 @@
 isort:skip_file
 Background work: what a service does after the call that asked for it, or at its time."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -44,6 +46,8 @@ class _JobTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobType.Value
     """Deletes notifications that were read longer ago than the setting `notification_days`, or are a year old."""
     JOB_TYPE_PURGE_CREDENTIALS: _JobType.ValueType  # 24
     """Deletes sessions, API tokens and one-time tokens that ended long ago."""
+    JOB_TYPE_NOTIFY_FOLLOWERS: _JobType.ValueType  # 25
+    """Notifies those who follow the branches that a push has moved."""
     JOB_TYPE_MEASURE_USAGE: _JobType.ValueType  # 40
     """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
     JOB_TYPE_RECOUNT_STATISTICS: _JobType.ValueType  # 41
@@ -78,6 +82,8 @@ JOB_TYPE_PURGE_NOTIFICATIONS: JobType.ValueType  # 23
 """Deletes notifications that were read longer ago than the setting `notification_days`, or are a year old."""
 JOB_TYPE_PURGE_CREDENTIALS: JobType.ValueType  # 24
 """Deletes sessions, API tokens and one-time tokens that ended long ago."""
+JOB_TYPE_NOTIFY_FOLLOWERS: JobType.ValueType  # 25
+"""Notifies those who follow the branches that a push has moved."""
 JOB_TYPE_MEASURE_USAGE: JobType.ValueType  # 40
 """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
 JOB_TYPE_RECOUNT_STATISTICS: JobType.ValueType  # 41
@@ -157,6 +163,7 @@ class Job(_message.Message):
     SEND_DIGESTS_FIELD_NUMBER: _builtins.int
     PURGE_NOTIFICATIONS_FIELD_NUMBER: _builtins.int
     PURGE_CREDENTIALS_FIELD_NUMBER: _builtins.int
+    NOTIFY_FOLLOWERS_FIELD_NUMBER: _builtins.int
     MEASURE_USAGE_FIELD_NUMBER: _builtins.int
     RECOUNT_STATISTICS_FIELD_NUMBER: _builtins.int
     DELIVER_WEBHOOK_FIELD_NUMBER: _builtins.int
@@ -241,6 +248,10 @@ class Job(_message.Message):
         """Of JOB_TYPE_PURGE_CREDENTIALS."""
 
     @_builtins.property
+    def notify_followers(self) -> Global___NotifyFollowersPayload:
+        """Of JOB_TYPE_NOTIFY_FOLLOWERS."""
+
+    @_builtins.property
     def measure_usage(self) -> Global___MeasureUsagePayload:
         """Of JOB_TYPE_MEASURE_USAGE."""
 
@@ -288,17 +299,18 @@ class Job(_message.Message):
         send_digests: Global___SendDigestsPayload | None = ...,
         purge_notifications: Global___PurgeNotificationsPayload | None = ...,
         purge_credentials: Global___PurgeCredentialsPayload | None = ...,
+        notify_followers: Global___NotifyFollowersPayload | None = ...,
         measure_usage: Global___MeasureUsagePayload | None = ...,
         recount_statistics: Global___RecountStatisticsPayload | None = ...,
         deliver_webhook: Global___DeliverWebhookPayload | None = ...,
         resume_webhooks: Global___ResumeWebhooksPayload | None = ...,
         purge_webhook_deliveries: Global___PurgeWebhookDeliveriesPayload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "maintain_partitions", b"maintain_partitions", "measure_usage", b"measure_usage", "payload", b"payload", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "recount_statistics", b"recount_statistics", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "maintain_partitions", b"maintain_partitions", "measure_usage", b"measure_usage", "notify_followers", b"notify_followers", "payload", b"payload", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "recount_statistics", b"recount_statistics", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "error", b"error", "id", b"id", "maintain_partitions", b"maintain_partitions", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "queue", b"queue", "recount_statistics", b"recount_statistics", "repository_id", b"repository_id", "requester_id", b"requester_id", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "error", b"error", "id", b"id", "maintain_partitions", b"maintain_partitions", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "notify_followers", b"notify_followers", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "queue", b"queue", "recount_statistics", b"recount_statistics", "repository_id", b"repository_id", "requester_id", b"requester_id", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_jobs", "maintain_partitions", "purge_login_throttles", "send_mail", "send_digests", "purge_notifications", "purge_credentials", "measure_usage", "recount_statistics", "deliver_webhook", "resume_webhooks", "purge_webhook_deliveries"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_jobs", "maintain_partitions", "purge_login_throttles", "send_mail", "send_digests", "purge_notifications", "purge_credentials", "notify_followers", "measure_usage", "recount_statistics", "deliver_webhook", "resume_webhooks", "purge_webhook_deliveries"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -602,3 +614,43 @@ class RecountStatisticsPayload(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecountStatisticsPayload: _TypeAlias = RecountStatisticsPayload  # noqa: Y015
+
+@_typing.final
+class NotifyFollowersPayload(_message.Message):
+    """Of JOB_TYPE_NOTIFY_FOLLOWERS."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    REPOSITORY_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    BRANCHES_FIELD_NUMBER: _builtins.int
+    NEW_COMMIT_COUNT_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """`Event.id` of the push."""
+    repository_id: _builtins.str
+    """UUID of the repository."""
+    actor_id: _builtins.str
+    """UUID of the user who pushed, and is not notified."""
+    new_commit_count: _builtins.int
+    """How many commits the push brought."""
+    @_builtins.property
+    def branches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the branches."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        repository_id: _builtins.str = ...,
+        actor_id: _builtins.str = ...,
+        branches: _abc.Iterable[_builtins.str] | None = ...,
+        new_commit_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "branches", b"branches", "event_id", b"event_id", "new_commit_count", b"new_commit_count", "repository_id", b"repository_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NotifyFollowersPayload: _TypeAlias = NotifyFollowersPayload  # noqa: Y015

@@ -1,9 +1,8 @@
-"""What a push tells: those whom its commits mention, and those who follow its branches."""
+"""What a push tells those whom its commits mention."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator
 from uuid import UUID
 
 from dits.auth.v1.notification_service_pb2 import NotificationType
@@ -17,50 +16,11 @@ from shared.db.pool import Connection
 from shared.outbox.stored_event import StoredEvent
 
 
-async def compose_push_drafts(
+async def compose_mentions(
     connection: Connection, event: StoredEvent, where: str, who: str
-) -> AsyncGenerator[list[Draft], None]:
-    """Yields what users are told of a push, some of them at a time. Nobody is told of their own."""
-    payload = json_format.Parse(event.payload, PushPayload(), ignore_unknown_fields=True)
-    yield await _compose_mentions(connection, event, payload, where, who)
-    branches = [branch.branch for branch in payload.branches if branch.after]
-    after: UUID | None = None
-    while followers := await _read_followers(connection, event, branches, after):
-        yield [
-            _compose_push(event, user_id, followed, payload.new_commit_count, where, who)
-            for user_id, followed in followers.items()
-            if user_id != event.actor_id
-        ]
-        after = max(followers)
-
-
-async def _read_followers(
-    connection: Connection, event: StoredEvent, branches: list[str], after: UUID | None
-) -> dict[UUID, list[str]]:
-    if event.repository_id is None:
-        return {}
-    return await audience.read_followers(connection, event.repository_id, branches, after)
-
-
-def _compose_push(
-    event: StoredEvent, user_id: UUID, branches: list[str], count: int, where: str, who: str
-) -> Draft:
-    title, message = texts.describe_push(who, branches, where, count)
-    return Draft(
-        user_id=user_id,
-        type=NotificationType.NOTIFICATION_TYPE_PUSH,
-        source_id=event.id,
-        repository_id=event.repository_id,
-        title=title,
-        message=message,
-        link=texts.link_branch(where, branches[0]),
-    )
-
-
-async def _compose_mentions(
-    connection: Connection, event: StoredEvent, payload: PushPayload, where: str, who: str
 ) -> list[Draft]:
     """Returns what is told to the users whom the commits mention, except who pushed or wrote them."""
+    payload = json_format.Parse(event.payload, PushPayload(), ignore_unknown_fields=True)
     names = [name for mention in payload.mentions for name in mention.usernames]
     users = await audience.find_mentioned(connection, names)
     drafts = []

@@ -1,0 +1,94 @@
+"""Jobs that tell the followers of branches of a push: any number of them, some in each transaction."""
+
+from __future__ import annotations
+
+from functools import partial
+from uuid import UUID
+
+from dits.auth.v1.notification_service_pb2 import NotificationType
+from dits.common.v1.event_pb2 import PushPayload
+from dits.common.v1.job_pb2 import JobProgress, NotifyFollowersPayload
+from google.protobuf import json_format
+
+from services.auth.notifications import audience, texts
+from services.auth.notifications.audience import UNKNOWN_ACTOR
+from services.auth.notifications.catalog import Draft
+from services.auth.notifications.delivery import deliver
+from services.auth.notifications.mails import enqueue_mails
+from shared.db.pool import Connection
+from shared.jobs.queue import enqueue
+from shared.jobs.running_job import RunningJob
+from shared.outbox.stored_event import StoredEvent
+from shared.runtime.server_key import ServerKey
+
+
+async def enqueue_followers(connection: Connection, event: StoredEvent) -> None:
+    """Enqueues the job of a push, if anyone follows what it has moved."""
+    push = json_format.Parse(event.payload, PushPayload(), ignore_unknown_fields=True)
+    branches = [branch.branch for branch in push.branches if branch.after]
+    if event.repository_id is None:
+        return
+    if not await audience.read_followers(connection, event.repository_id, branches, None, 1):
+        return
+    payload = NotifyFollowersPayload(
+        event_id=str(event.id),
+        repository_id=str(event.repository_id),
+        actor_id=str(event.actor_id or ""),
+        branches=branches,
+        new_commit_count=push.new_commit_count,
+    )
+    await enqueue(connection, payload, repository_id=event.repository_id)
+
+
+class FollowerNotifier:
+    """The handler of these jobs."""
+
+    def __init__(self, key: ServerKey) -> None:
+        self._key = key
+
+    async def handle(self, job: RunningJob, payload: NotifyFollowersPayload) -> JobProgress:
+        """Tells all followers; another attempt passes those over who have been told."""
+        done, after = 0, None
+        while True:
+            work = partial(self._notify_next, payload=payload, after=after)
+            told = await job.database.transaction(work)
+            if not told:
+                return JobProgress(done=done)
+            done, after = done + len(told), max(told)
+            await job.report_progress(done)
+
+    async def _notify_next(
+        self, connection: Connection, payload: NotifyFollowersPayload, after: UUID | None
+    ) -> list[UUID]:
+        """Tells the next followers after a user, and returns them."""
+        repository_id = UUID(payload.repository_id)
+        followers = await audience.read_followers(
+            connection, repository_id, payload.branches, after, audience.BATCH
+        )
+        actor_id = UUID(payload.actor_id) if payload.actor_id else None
+        names = await audience.read_names(connection, {repository_id}, set(), {actor_id})
+        where = names.repositories.get(repository_id)
+        if where is not None:
+            who = names.usernames.get(actor_id, UNKNOWN_ACTOR) if actor_id else UNKNOWN_ACTOR
+            drafts = [
+                _compose(payload, user_id, branches, where, who)
+                for user_id, branches in followers.items()
+                if user_id != actor_id
+            ]
+            await enqueue_mails(connection, self._key, await deliver(connection, drafts))
+        return list(followers)
+
+
+def _compose(
+    payload: NotifyFollowersPayload, user_id: UUID, branches: list[str], where: str, who: str
+) -> Draft:
+    title, message = texts.describe_push(who, branches, where, payload.new_commit_count)
+    return Draft(
+        user_id=user_id,
+        type=NotificationType.NOTIFICATION_TYPE_PUSH,
+        source_id=UUID(payload.event_id),
+        repository_id=UUID(payload.repository_id),
+        title=title,
+        message=message,
+        link=texts.link_branch(where, branches[0]),
+    )
