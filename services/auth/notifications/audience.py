@@ -82,16 +82,12 @@ async def find_mentioned(
 
 
 async def read_followers(
-    connection: Connection,
-    repository_id: UUID,
-    branches: Collection[str],
-    after: UUID | None,
-    count: int,
+    connection: Connection, repository_id: UUID, branches: Collection[str], after: UUID | None
 ) -> dict[UUID, list[str]]:
-    """Returns the next followers of some branches, after a user, with the branches of each."""
+    """Returns the next BATCH followers of some branches, after a user, with the branches of each."""
     rows = await connection.fetch(
         *Q.bind.followers(
-            repository_id=repository_id, names=list(branches), after=after, count=count
+            repository_id=repository_id, names=list(branches), after=after, count=BATCH
         )
     )
     return {row["user_id"]: row["followed"] for row in rows}

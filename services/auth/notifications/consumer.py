@@ -13,7 +13,7 @@ from dits.common.v1.event_pb2 import EventType
 from services.auth.notifications import audience
 from services.auth.notifications.catalog import Draft
 from services.auth.notifications.delivery import deliver
-from services.auth.notifications.followers import enqueue_followers
+from services.auth.notifications.followers import notify_first_followers
 from services.auth.notifications.lock_events import LOCK_EVENTS, compose_lock_draft
 from services.auth.notifications.mails import enqueue_mails
 from services.auth.notifications.mentions import compose_mentions
@@ -44,13 +44,14 @@ class NotificationConsumer:
             if where is not None:
                 drafts = await _compose(connection, event, where, context.who(event))
                 mailed += await deliver(connection, drafts)
+                if event.type == EventType.EVENT_TYPE_PUSH:
+                    mailed += await notify_first_followers(connection, event)
         await enqueue_mails(connection, self._key, mailed)
 
 
 async def _compose(connection: Connection, event: StoredEvent, where: str, who: str) -> list[Draft]:
-    """Returns what users are told of an event. Followers of a branch are told by a job."""
+    """Returns what users are told of an event; followers of branches are told otherwise."""
     if event.type == EventType.EVENT_TYPE_PUSH:
-        await enqueue_followers(connection, event)
         return await compose_mentions(connection, event, where, who)
     if event.type == EventType.EVENT_TYPE_WEBHOOK_DISABLED:
         return await compose_webhook_drafts(connection, event, where)

@@ -1,4 +1,7 @@
-"""Jobs that tell the followers of branches of a push: any number of them, some in each transaction."""
+"""Tells the followers of branches of a push.
+
+They may be any number: the first are told with the event, the others by a job, some in each transaction.
+"""
 
 from __future__ import annotations
 
@@ -15,29 +18,30 @@ from services.auth.notifications.audience import UNKNOWN_ACTOR
 from services.auth.notifications.catalog import Draft
 from services.auth.notifications.delivery import deliver
 from services.auth.notifications.mails import enqueue_mails
-from shared.db.pool import Connection
+from shared.db.pool import Connection, Row
 from shared.jobs.queue import enqueue
 from shared.jobs.running_job import RunningJob
 from shared.outbox.stored_event import StoredEvent
 from shared.runtime.server_key import ServerKey
 
 
-async def enqueue_followers(connection: Connection, event: StoredEvent) -> None:
-    """Enqueues the job of a push, if anyone follows what it has moved."""
-    push = json_format.Parse(event.payload, PushPayload(), ignore_unknown_fields=True)
-    branches = [branch.branch for branch in push.branches if branch.after]
+async def notify_first_followers(connection: Connection, event: StoredEvent) -> list[Row]:
+    """Tells the first followers, and enqueues the job for the others; returns what is mailed at once."""
     if event.repository_id is None:
-        return
-    if not await audience.read_followers(connection, event.repository_id, branches, None, 1):
-        return
+        return []
+    push = json_format.Parse(event.payload, PushPayload(), ignore_unknown_fields=True)
     payload = NotifyFollowersPayload(
         event_id=str(event.id),
         repository_id=str(event.repository_id),
         actor_id=str(event.actor_id or ""),
-        branches=branches,
+        branches=[branch.branch for branch in push.branches if branch.after],
         new_commit_count=push.new_commit_count,
     )
-    await enqueue(connection, payload, repository_id=event.repository_id)
+    told, mailed = await _notify_next(connection, payload, None)
+    if len(told) == audience.BATCH:
+        payload.after = str(max(told))
+        await enqueue(connection, payload, repository_id=event.repository_id)
+    return mailed
 
 
 class FollowerNotifier:
@@ -47,36 +51,44 @@ class FollowerNotifier:
         self._key = key
 
     async def handle(self, job: RunningJob, payload: NotifyFollowersPayload) -> JobProgress:
-        """Tells all followers; another attempt passes those over who have been told."""
-        done, after = 0, None
+        """Tells the followers who are left; another attempt passes those over who have been told."""
+        done, after = 0, UUID(payload.after)
         while True:
-            work = partial(self._notify_next, payload=payload, after=after)
+            work = partial(self._notify_page, payload=payload, after=after)
             told = await job.database.transaction(work)
             if not told:
                 return JobProgress(done=done)
             done, after = done + len(told), max(told)
             await job.report_progress(done)
 
-    async def _notify_next(
-        self, connection: Connection, payload: NotifyFollowersPayload, after: UUID | None
+    async def _notify_page(
+        self, connection: Connection, payload: NotifyFollowersPayload, after: UUID
     ) -> list[UUID]:
-        """Tells the next followers after a user, and returns them."""
-        repository_id = UUID(payload.repository_id)
-        followers = await audience.read_followers(
-            connection, repository_id, payload.branches, after, audience.BATCH
-        )
-        actor_id = UUID(payload.actor_id) if payload.actor_id else None
-        names = await audience.read_names(connection, {repository_id}, set(), {actor_id})
-        where = names.repositories.get(repository_id)
-        if where is not None:
-            who = names.usernames.get(actor_id, UNKNOWN_ACTOR) if actor_id else UNKNOWN_ACTOR
-            drafts = [
-                _compose(payload, user_id, branches, where, who)
-                for user_id, branches in followers.items()
-                if user_id != actor_id
-            ]
-            await enqueue_mails(connection, self._key, await deliver(connection, drafts))
-        return list(followers)
+        told, mailed = await _notify_next(connection, payload, after)
+        await enqueue_mails(connection, self._key, mailed)
+        return told
+
+
+async def _notify_next(
+    connection: Connection, payload: NotifyFollowersPayload, after: UUID | None
+) -> tuple[list[UUID], list[Row]]:
+    """Tells the next followers after a user; returns who they are, and what is mailed at once."""
+    repository_id = UUID(payload.repository_id)
+    followers = await audience.read_followers(connection, repository_id, payload.branches, after)
+    if not followers:
+        return [], []
+    actor_id = UUID(payload.actor_id) if payload.actor_id else None
+    names = await audience.read_names(connection, {repository_id}, set(), {actor_id})
+    where = names.repositories.get(repository_id)
+    if where is None:
+        return [], []
+    who = names.usernames.get(actor_id, UNKNOWN_ACTOR) if actor_id else UNKNOWN_ACTOR
+    drafts = [
+        _compose(payload, user_id, branches, where, who)
+        for user_id, branches in followers.items()
+        if user_id != actor_id
+    ]
+    return list(followers), await deliver(connection, drafts)
 
 
 def _compose(

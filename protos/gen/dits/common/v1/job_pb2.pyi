@@ -47,7 +47,7 @@ class _JobTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobType.Value
     JOB_TYPE_PURGE_CREDENTIALS: _JobType.ValueType  # 24
     """Deletes sessions, API tokens and one-time tokens that ended long ago."""
     JOB_TYPE_NOTIFY_FOLLOWERS: _JobType.ValueType  # 25
-    """Notifies those who follow the branches that a push has moved."""
+    """Notifies those who follow the branches that a push has moved, after the first thousand."""
     JOB_TYPE_MEASURE_USAGE: _JobType.ValueType  # 40
     """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
     JOB_TYPE_RECOUNT_STATISTICS: _JobType.ValueType  # 41
@@ -83,7 +83,7 @@ JOB_TYPE_PURGE_NOTIFICATIONS: JobType.ValueType  # 23
 JOB_TYPE_PURGE_CREDENTIALS: JobType.ValueType  # 24
 """Deletes sessions, API tokens and one-time tokens that ended long ago."""
 JOB_TYPE_NOTIFY_FOLLOWERS: JobType.ValueType  # 25
-"""Notifies those who follow the branches that a push has moved."""
+"""Notifies those who follow the branches that a push has moved, after the first thousand."""
 JOB_TYPE_MEASURE_USAGE: JobType.ValueType  # 40
 """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
 JOB_TYPE_RECOUNT_STATISTICS: JobType.ValueType  # 41
@@ -626,6 +626,7 @@ class NotifyFollowersPayload(_message.Message):
     ACTOR_ID_FIELD_NUMBER: _builtins.int
     BRANCHES_FIELD_NUMBER: _builtins.int
     NEW_COMMIT_COUNT_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """`Event.id` of the push."""
     repository_id: _builtins.str
@@ -634,6 +635,8 @@ class NotifyFollowersPayload(_message.Message):
     """UUID of the user who pushed, and is not notified."""
     new_commit_count: _builtins.int
     """How many commits the push brought."""
+    after: _builtins.str
+    """UUID of the last user who was notified with the event."""
     @_builtins.property
     def branches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the branches."""
@@ -646,10 +649,11 @@ class NotifyFollowersPayload(_message.Message):
         actor_id: _builtins.str = ...,
         branches: _abc.Iterable[_builtins.str] | None = ...,
         new_commit_count: _builtins.int = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "branches", b"branches", "event_id", b"event_id", "new_commit_count", b"new_commit_count", "repository_id", b"repository_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "after", b"after", "branches", b"branches", "event_id", b"event_id", "new_commit_count", b"new_commit_count", "repository_id", b"repository_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
