@@ -8,6 +8,7 @@ from dits.auth.v1 import (
     access_service_pb2,
     account_service_pb2,
     audit_service_pb2,
+    key_service_pb2,
     notification_service_pb2,
     organization_service_pb2,
     session_service_pb2,
@@ -24,6 +25,7 @@ from services.auth.background.ended_credentials import CredentialPurge
 from services.auth.background.login_throttles import SCHEDULE as PURGE_LOGIN_THROTTLES
 from services.auth.background.login_throttles import purge_login_throttles
 from services.auth.credentials.passwords import Hasher
+from services.auth.credentials.ssh_challenges import SshChallenges
 from services.auth.mail.send_mail import MailSender
 from services.auth.notifications.consumer import CONSUMER, NotificationConsumer
 from services.auth.notifications.digests import DigestSender
@@ -33,6 +35,7 @@ from services.auth.notifications.retention import purge_notifications
 from services.auth.rpc.access_service import AccessService
 from services.auth.rpc.account_service import AccountService
 from services.auth.rpc.audit_service import AuditService
+from services.auth.rpc.key_service import KeyService
 from services.auth.rpc.notification_service import NotificationService
 from services.auth.rpc.organization_service import OrganizationService
 from services.auth.rpc.session_service import SessionService
@@ -109,7 +112,10 @@ def _make_servicers(
     accounts = AccountService(
         database, writes, Hasher(REGISTRATION_SLOTS), is_open=settings.registration_open
     )
-    sessions = SessionService(database, Hasher(settings.hashing_slots), key)
+    challenges = SshChallenges(database, key)
+    sessions = SessionService(
+        database, Hasher(settings.hashing_slots), key, challenges, access.uses.add_ssh_key
+    )
     audit = AuditService(AuditListing(database), AuditScopes(database, access), key)
     watch = InboxWatch(database, InboxSignal(runtime.listener))
     notifications = NotificationService(database, key, watch)
@@ -118,6 +124,7 @@ def _make_servicers(
         "SessionService": (session_service_pb2, sessions),
         "TokenService": (token_service_pb2, TokenService(database, writes, key, access)),
         "AccessService": (access_service_pb2, AccessService(access, settings)),
+        "KeyService": (key_service_pb2, KeyService(database, writes, key, challenges)),
         "AuditService": (audit_service_pb2, audit),
         "NotificationService": (notification_service_pb2, notifications),
         "OrganizationService": (

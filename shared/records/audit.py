@@ -28,6 +28,8 @@ class AuditAction(StrEnum):
     REPOSITORY_CREATED = "repository.created"
     SESSION_ENDED = "session.ended"
     SESSION_OPENED = "session.opened"
+    SSH_KEY_ADDED = "ssh_key.added"
+    SSH_KEY_DELETED = "ssh_key.deleted"
     TOKEN_CREATED = "token.created"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
     USER_REGISTERED = "user.registered"

@@ -14,6 +14,8 @@ RPCS = rpcs()
 # What each RPC may write: one row for each change, in its transaction.
 AUDITED = {
     "auth.v1.AccountService/Register": {AuditAction.USER_REGISTERED},
+    "auth.v1.KeyService/AddSshKey": {AuditAction.SSH_KEY_ADDED},
+    "auth.v1.KeyService/DeleteSshKey": {AuditAction.SSH_KEY_DELETED},
     "auth.v1.OrganizationService/CreateOrganization": {AuditAction.ORGANIZATION_CREATED},
     "auth.v1.OrganizationService/DeleteOrganization": {AuditAction.ORGANIZATION_DELETED},
     "auth.v1.OrganizationService/LeaveOrganization": {AuditAction.MEMBER_REMOVED},
@@ -22,6 +24,10 @@ AUDITED = {
     "auth.v1.OrganizationService/UpdateOrganization": {AuditAction.ORGANIZATION_UPDATED},
     # A sixth session ends another.
     "auth.v1.SessionService/Login": {AuditAction.SESSION_OPENED, AuditAction.SESSION_ENDED},
+    "auth.v1.SessionService/LoginWithSsh": {
+        AuditAction.SESSION_OPENED,
+        AuditAction.SESSION_ENDED,
+    },
     "auth.v1.SessionService/Logout": {AuditAction.SESSION_ENDED},
     "auth.v1.TokenService/CreateToken": {AuditAction.TOKEN_CREATED},
     "auth.v1.TokenService/RevokeToken": {AuditAction.TOKEN_REVOKED},
@@ -39,12 +45,14 @@ AUDITED = {
 
 # Change something, but nobody's rights: the history, own locks, own settings, own jobs.
 NOT_ABOUT_SECURITY = {
+    "auth.v1.KeyService/CreateKeyChallenge",
     "auth.v1.NotificationService/FollowBranch",
     "auth.v1.NotificationService/MarkAllRead",
     "auth.v1.NotificationService/MarkRead",
     "auth.v1.NotificationService/UnfollowBranch",
     "auth.v1.NotificationService/Unsubscribe",
     "auth.v1.NotificationService/UpdatePreferences",
+    "auth.v1.SessionService/CreateSshChallenge",
     "chunk.v1.ChunkService/UploadChunks",
     "common.v1.JobService/CancelJob",
     "lock.v1.LockService/ReleaseLocks",

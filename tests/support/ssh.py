@@ -34,14 +34,16 @@ def run_command(*command: str | Path, given: bytes = b"", **environment: str) ->
 
 
 @functools.cache
-def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="dits-ssh-"))
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Returns a folder that goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="dits-ssh-")
 
 
-@functools.lru_cache
 def make_key(kind: str, number: int = 0) -> Path:
     """Returns the file of a private key of a kind as in TAKEN; the same one for the same arguments."""
-    path = _folder() / f"{kind}-{number}"
+    path = Path(_folder().name) / f"{kind}-{number}"
+    if path.exists():
+        return path
     name, _, bits = kind.partition("-")
     size = ("-b", bits) if bits else ()
     run_command("ssh-keygen", "-q", "-t", name, *size, "-N", "", "-C", "ada@desk", "-f", path)

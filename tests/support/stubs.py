@@ -8,6 +8,7 @@ import grpc
 from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
 from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
 from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
+from dits.auth.v1.key_service_pb2_grpc import KeyServiceStub
 from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
 from dits.auth.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
@@ -32,6 +33,7 @@ class Stubs:
         self.access = AccessServiceStub(auth)
         self.accounts = AccountServiceStub(auth)
         self.audit = AuditServiceStub(auth)
+        self.keys = KeyServiceStub(auth)
         self.notifications = NotificationServiceStub(auth)
         self.organizations = OrganizationServiceStub(auth)
         self.sessions = SessionServiceStub(auth)

@@ -21,8 +21,11 @@ class CredentialUseStore:
     async def store(self) -> None:
         """Stores which credentials were used since the last call."""
         sessions, tokens = self._uses.drain()
+        ssh_keys = self._uses.drain_ssh_keys()
         async with self._database.connection() as connection:
             if sessions:
                 await connection.execute(Q.touch_sessions, sessions)
             if tokens:
                 await connection.execute(Q.touch_tokens, tokens)
+            if ssh_keys:
+                await connection.execute(Q.touch_ssh_keys, ssh_keys)

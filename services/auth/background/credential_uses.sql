@@ -16,3 +16,10 @@ WITH used AS (
     SELECT id FROM api_tokens WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE api_tokens t SET last_used_at = now() FROM used WHERE t.id = used.id;
+
+-- name: touch_ssh_keys
+-- Sets the last use of SSH keys ($1) to now, but for those that another transaction has locked.
+WITH used AS (
+    SELECT id FROM ssh_keys WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE ssh_keys k SET last_used_at = now() FROM used WHERE k.id = used.id;

@@ -99,11 +99,16 @@ async def withdraw_tokens(connection: Connection, purpose: Purpose, user_id: UUI
 
 
 async def spend_sealed(
-    connection: Connection, purpose: Purpose, user_id: UUID, sealed: str
+    connection: Connection, purpose: Purpose, user_id: UUID, sealed: str, expires: datetime
 ) -> bool:
-    """Uses up a challenge that the server did not store, but sealed; False if it was spent before.
+    """Uses up a challenge that the server did not store, but sealed; False if it is spent or expired.
 
-    The caller has checked that it is the server's and when it ends, at most LIFE from now.
+    The caller has checked that it is the server's, and for this purpose and account. Of two that spend
+    it at once, the second waits for the first one's transaction.
     """
-    life, digest = LIFE[purpose], token_hash(sealed)
-    return bool(await connection.fetchval(Q.spend_sealed, purpose, user_id, digest, life))
+    spent = await connection.fetchval(
+        *Q.bind.spend_sealed(
+            purpose=purpose, user_id=user_id, token_hash=token_hash(sealed), expires_at=expires
+        )
+    )
+    return spent is not None

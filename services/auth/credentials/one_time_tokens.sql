@@ -16,8 +16,9 @@ UPDATE one_time_tokens SET expires_at = clock_timestamp()
 WHERE purpose = $1 AND user_id = $2 AND used_at IS NULL AND expires_at > clock_timestamp();
 
 -- name: spend_sealed
--- Keeps that a challenge ($3: its hash) was used, for as long ($4) as it could be used again; no row if it was before.
+-- Keeps that a challenge was used, for as long as it could be used again; no row if it was before, or has ended.
 INSERT INTO one_time_tokens (purpose, user_id, token_hash, expires_at, used_at)
-VALUES ($1, $2, $3, clock_timestamp() + $4::interval, clock_timestamp())
+SELECT :purpose, :user_id::uuid, :token_hash, :expires_at::timestamptz, clock_timestamp()
+WHERE :expires_at::timestamptz > clock_timestamp()
 ON CONFLICT (token_hash) DO NOTHING
-RETURNING true;
+RETURNING id;

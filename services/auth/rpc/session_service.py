@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
@@ -9,12 +10,18 @@ from uuid import UUID
 from dits.auth.v1 import session_service_pb2 as pb
 
 from services.auth.credentials import devices, throttles
+from services.auth.credentials.login_candidates import Candidate, find_candidate
 from services.auth.credentials.logins import fold_login
+from services.auth.credentials.one_time_tokens import Purpose
 from services.auth.credentials.passwords import MOST_BYTES, Hasher, read_salt
 from services.auth.credentials.session_opening import ProvenLogin, open_session
+from services.auth.credentials.ssh_challenges import MAX_CHARACTERS, SshChallenges
+from services.auth.credentials.ssh_keys import parse_signature_field
+from services.auth.credentials.ssh_login import SshAttempt, SshLogin
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import DomainError, invalid_field, unauthenticated
+from shared.formats.sshsig import LOGIN_NAMESPACE
 from shared.records.audit import AuditAction, audit
 from shared.rpc import validation
 from shared.rpc.call import Call
@@ -54,34 +61,29 @@ class LoginAttempt:
         return cls(login, request.password, device_name, device_token)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """The account that an attempt is made at, if there is one, and where the attempt is counted.
-
-    Attributes:
-        row: of the account; None = no account has this login.
-        device_id: of the device that calls, if it has logged in to the account before.
-        is_known: the account has logged in from the device or from the network before.
-    """
-
-    row: Row | None
-    device_id: UUID | None
-    is_known: bool
-    buckets: list[throttles.Bucket]
-
-
 class SessionService:
     """The RPCs of dits.auth.v1.SessionService."""
 
-    def __init__(self, database: Database, hasher: Hasher, key: ServerKey) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hasher: Hasher,
+        key: ServerKey,
+        challenges: SshChallenges,
+        note_use: Callable[[UUID], None],
+    ) -> None:
         self._database = database
         self._hasher = hasher
         self._devices = devices.DeviceTokens(key)
+        self._challenges = challenges
+        self._ssh = SshLogin(database, challenges, self._devices, note_use)
 
     async def Login(self, request: pb.LoginRequest, call: Call) -> pb.LoginResponse:
         """Opens a session for a username or e-mail address and its password."""
         attempt = LoginAttempt.parse(request)
-        candidate = await self._find_candidate(attempt, call.peer_ip)
+        candidate = await find_candidate(
+            self._database, self._devices, attempt.login, attempt.device_token, call.peer_ip
+        )
         await throttles.reserve(self._database, candidate.buckets)
         user = await self._authenticate(attempt, candidate)
         login = ProvenLogin(
@@ -101,6 +103,29 @@ class SessionService:
         session = await self._database.transaction(open_it)
         return pb.LoginResponse(session=session)
 
+    async def CreateSshChallenge(
+        self, request: pb.CreateSshChallengeRequest, call: Call
+    ) -> pb.CreateSshChallengeResponse:
+        """Returns a text for an SSH key to sign; nobody looks whether there is such an account."""
+        del call
+        login = fold_login(validation.text("login", request.login, least=1, most=254))
+        issued = await self._challenges.issue(Purpose.SSH_CHALLENGE, login)
+        return pb.CreateSshChallengeResponse(
+            challenge=issued.text, expire_time=issued.expires, namespace=LOGIN_NAMESPACE
+        )
+
+    async def LoginWithSsh(
+        self, request: pb.LoginWithSshRequest, call: Call
+    ) -> pb.LoginWithSshResponse:
+        """Opens a session for an SSH key of the account that has signed a challenge."""
+        attempt = SshAttempt(
+            validation.text("challenge", request.challenge, least=1, most=MAX_CHARACTERS),
+            parse_signature_field(request.signature),
+            validation.text("device_name", request.device_name, most=255),
+            validation.text("device_token", request.device_token, most=devices.MAX_CHARACTERS),
+        )
+        return pb.LoginWithSshResponse(session=await self._ssh.open_session(attempt, call))
+
     async def Logout(self, request: pb.LogoutRequest, call: Call) -> pb.LogoutResponse:
         """Ends the session that the call came with."""
         del request
@@ -116,25 +141,6 @@ class SessionService:
 
         await self._database.transaction(end_session)
         return pb.LogoutResponse()
-
-    async def _find_candidate(self, attempt: LoginAttempt, address: str | None) -> Candidate:
-        """Returns whose password the attempt is held against, and where it is counted.
-
-        A username and the e-mail address of the same account are counted as one.
-        """
-        network = None if address is None else throttles.network_of(address)
-        row = await self._database.fetchrow(Q.login_row, attempt.login, network)
-        device_id = None
-        if row is not None:
-            device_id = self._devices.find_device(attempt.device_token, row["id"])
-        is_known_network = row is not None and row["is_known_network"]
-        buckets = throttles.login_buckets(
-            attempt.login if row is None else row["username"].lower(),
-            address,
-            device_id=device_id,
-            is_known_network=is_known_network,
-        )
-        return Candidate(row, device_id, device_id is not None or is_known_network, buckets)
 
     async def _authenticate(self, attempt: LoginAttempt, candidate: Candidate) -> Row:
         """Returns the account. Raises UNAUTHENTICATED, and then the attempt stays counted."""

@@ -1,15 +1,3 @@
--- name: login_row
--- The account behind a username or e-mail address as fold_login spells it, with its password, and whether it has
--- logged in from a network ($2) within 90 days.
-SELECT u.id, u.username, u.status, c.password_hash,
-       EXISTS (SELECT FROM sessions s
-               WHERE s.user_id = u.id AND s.ip_address <<= $2::text::cidr
-                 AND s.created_at > now() - interval '90 days') AS is_known_network
-FROM users u JOIN user_credentials c ON c.user_id = u.id
-WHERE lower(u.username) = $1 OR u.email_key = $1
-ORDER BY (lower(u.username) = $1) DESC
-LIMIT 1;
-
 -- name: store_password_hash
 -- Replaces a password hash that was made with older parameters, unless it changed meanwhile.
 UPDATE user_credentials SET password_hash = $3, password_salt = $4, failed_login_attempts = 0

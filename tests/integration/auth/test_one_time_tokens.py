@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -76,9 +77,13 @@ async def test_a_token_ends_by_itself_and_when_it_is_withdrawn(
 
 async def test_what_was_sealed_is_spent_once(api: Api, database: Database) -> None:
     ada = await api.account()
+    ahead = datetime.now(UTC) + timedelta(minutes=1)
 
     async def spend(connection: Connection) -> bool:
-        return await spend_sealed(connection, Purpose.SSH_CHALLENGE, ada.id, "sealed")
+        return await spend_sealed(connection, Purpose.SSH_CHALLENGE, ada.id, "sealed", ahead)
 
     results = await asyncio.gather(*(database.transaction(spend) for _ in range(4)))
     assert sorted(results) == [False, False, False, True]
+    async with database.connection() as connection:
+        over = datetime.now(UTC) - timedelta(minutes=1)
+        assert not await spend_sealed(connection, Purpose.SSH_CHALLENGE, ada.id, "other", over)

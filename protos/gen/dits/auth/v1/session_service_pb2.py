@@ -26,7 +26,7 @@ from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"dits/auth/v1/session_service.proto\x12\x0c\x64its.auth.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Z\n\x0cLoginRequest\x12\r\n\x05login\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12\x14\n\x0c\x64\x65vice_token\x18\x04 \x01(\t\"J\n\rLoginResponse\x12.\n\x07session\x18\x01 \x01(\x0b\x32\x1b.dits.auth.v1.IssuedSessionH\x00\x42\t\n\x07outcome\"\x94\x01\n\rIssuedSession\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x10\n\x08username\x18\x05 \x01(\t\x12\x14\n\x0c\x64\x65vice_token\x18\x06 \x01(\t\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse2\xaa\x01\n\x0eSessionService\x12M\n\x05Login\x12\x1a.dits.auth.v1.LoginRequest\x1a\x1b.dits.auth.v1.LoginResponse\"\x0b\xa2\xbb\x18\x07\x30\x01J\x01[`\x01\x12I\n\x06Logout\x12\x1b.dits.auth.v1.LogoutRequest\x1a\x1c.dits.auth.v1.LogoutResponse\"\x04\xa2\xbb\x18\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"dits/auth/v1/session_service.proto\x12\x0c\x64its.auth.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Z\n\x0cLoginRequest\x12\r\n\x05login\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12\x14\n\x0c\x64\x65vice_token\x18\x04 \x01(\t\"J\n\rLoginResponse\x12.\n\x07session\x18\x01 \x01(\x0b\x32\x1b.dits.auth.v1.IssuedSessionH\x00\x42\t\n\x07outcome\"*\n\x19\x43reateSshChallengeRequest\x12\r\n\x05login\x18\x01 \x01(\t\"s\n\x1a\x43reateSshChallengeResponse\x12\x11\n\tchallenge\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tnamespace\x18\x03 \x01(\t\"f\n\x13LoginWithSshRequest\x12\x11\n\tchallenge\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12\x14\n\x0c\x64\x65vice_token\x18\x04 \x01(\t\"Q\n\x14LoginWithSshResponse\x12.\n\x07session\x18\x01 \x01(\x0b\x32\x1b.dits.auth.v1.IssuedSessionH\x00\x42\t\n\x07outcome\"\x94\x01\n\rIssuedSession\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x10\n\x08username\x18\x05 \x01(\t\x12\x14\n\x0c\x64\x65vice_token\x18\x06 \x01(\t\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse2\x81\x03\n\x0eSessionService\x12M\n\x05Login\x12\x1a.dits.auth.v1.LoginRequest\x1a\x1b.dits.auth.v1.LoginResponse\"\x0b\xa2\xbb\x18\x07\x30\x01J\x01[`\x01\x12q\n\x12\x43reateSshChallenge\x12\'.dits.auth.v1.CreateSshChallengeRequest\x1a(.dits.auth.v1.CreateSshChallengeResponse\"\x08\xa2\xbb\x18\x04\x30\x01`\x01\x12\x62\n\x0cLoginWithSsh\x12!.dits.auth.v1.LoginWithSshRequest\x1a\".dits.auth.v1.LoginWithSshResponse\"\x0b\xa2\xbb\x18\x07\x30\x01J\x01[`\x01\x12I\n\x06Logout\x12\x1b.dits.auth.v1.LogoutRequest\x1a\x1c.dits.auth.v1.LogoutResponse\"\x04\xa2\xbb\x18\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,18 +35,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SESSIONSERVICE'].methods_by_name['Login']._loaded_options = None
   _globals['_SESSIONSERVICE'].methods_by_name['Login']._serialized_options = b'\242\273\030\0070\001J\001[`\001'
+  _globals['_SESSIONSERVICE'].methods_by_name['CreateSshChallenge']._loaded_options = None
+  _globals['_SESSIONSERVICE'].methods_by_name['CreateSshChallenge']._serialized_options = b'\242\273\030\0040\001`\001'
+  _globals['_SESSIONSERVICE'].methods_by_name['LoginWithSsh']._loaded_options = None
+  _globals['_SESSIONSERVICE'].methods_by_name['LoginWithSsh']._serialized_options = b'\242\273\030\0070\001J\001[`\001'
   _globals['_SESSIONSERVICE'].methods_by_name['Logout']._loaded_options = None
   _globals['_SESSIONSERVICE'].methods_by_name['Logout']._serialized_options = b'\242\273\030\000'
   _globals['_LOGINREQUEST']._serialized_start=114
   _globals['_LOGINREQUEST']._serialized_end=204
   _globals['_LOGINRESPONSE']._serialized_start=206
   _globals['_LOGINRESPONSE']._serialized_end=280
-  _globals['_ISSUEDSESSION']._serialized_start=283
-  _globals['_ISSUEDSESSION']._serialized_end=431
-  _globals['_LOGOUTREQUEST']._serialized_start=433
-  _globals['_LOGOUTREQUEST']._serialized_end=448
-  _globals['_LOGOUTRESPONSE']._serialized_start=450
-  _globals['_LOGOUTRESPONSE']._serialized_end=466
-  _globals['_SESSIONSERVICE']._serialized_start=469
-  _globals['_SESSIONSERVICE']._serialized_end=639
+  _globals['_CREATESSHCHALLENGEREQUEST']._serialized_start=282
+  _globals['_CREATESSHCHALLENGEREQUEST']._serialized_end=324
+  _globals['_CREATESSHCHALLENGERESPONSE']._serialized_start=326
+  _globals['_CREATESSHCHALLENGERESPONSE']._serialized_end=441
+  _globals['_LOGINWITHSSHREQUEST']._serialized_start=443
+  _globals['_LOGINWITHSSHREQUEST']._serialized_end=545
+  _globals['_LOGINWITHSSHRESPONSE']._serialized_start=547
+  _globals['_LOGINWITHSSHRESPONSE']._serialized_end=628
+  _globals['_ISSUEDSESSION']._serialized_start=631
+  _globals['_ISSUEDSESSION']._serialized_end=779
+  _globals['_LOGOUTREQUEST']._serialized_start=781
+  _globals['_LOGOUTREQUEST']._serialized_end=796
+  _globals['_LOGOUTRESPONSE']._serialized_start=798
+  _globals['_LOGOUTRESPONSE']._serialized_end=814
+  _globals['_SESSIONSERVICE']._serialized_start=817
+  _globals['_SESSIONSERVICE']._serialized_end=1202
 # @@protoc_insertion_point(module_scope)

@@ -82,6 +82,122 @@ class LoginResponse(_message.Message):
 Global___LoginResponse: _TypeAlias = LoginResponse  # noqa: Y015
 
 @_typing.final
+class CreateSshChallengeRequest(_message.Message):
+    """Request of CreateSshChallenge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOGIN_FIELD_NUMBER: _builtins.int
+    login: _builtins.str
+    """Username or e-mail address, without regard to case."""
+    def __init__(
+        self,
+        *,
+        login: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["login", b"login"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSshChallengeRequest: _TypeAlias = CreateSshChallengeRequest  # noqa: Y015
+
+@_typing.final
+class CreateSshChallengeResponse(_message.Message):
+    """Response of CreateSshChallenge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHALLENGE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    challenge: _builtins.str
+    """What is to be signed: exactly these bytes, without a line end. At most 8192 characters."""
+    namespace: _builtins.str
+    """The namespace of the signature, `dits-login-v1`."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends."""
+
+    def __init__(
+        self,
+        *,
+        challenge: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        namespace: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge", b"challenge", "expire_time", b"expire_time", "namespace", b"namespace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSshChallengeResponse: _TypeAlias = CreateSshChallengeResponse  # noqa: Y015
+
+@_typing.final
+class LoginWithSshRequest(_message.Message):
+    """Request of LoginWithSsh."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHALLENGE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    DEVICE_NAME_FIELD_NUMBER: _builtins.int
+    DEVICE_TOKEN_FIELD_NUMBER: _builtins.int
+    challenge: _builtins.str
+    """The challenge that was signed."""
+    signature: _builtins.str
+    """The signature with its armor, `-----BEGIN SSH SIGNATURE-----`, at most 12,288 characters. What does not have the
+    form of a signature of an accepted type of key (KeyService.AddSshKey) gives INVALID_FIELD.
+    """
+    device_name: _builtins.str
+    """Name of the device, as in LoginRequest. Optional."""
+    device_token: _builtins.str
+    """What an earlier login of this device as this user returned, as in LoginRequest. Optional."""
+    def __init__(
+        self,
+        *,
+        challenge: _builtins.str = ...,
+        signature: _builtins.str = ...,
+        device_name: _builtins.str = ...,
+        device_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge", b"challenge", "device_name", b"device_name", "device_token", b"device_token", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoginWithSshRequest: _TypeAlias = LoginWithSshRequest  # noqa: Y015
+
+@_typing.final
+class LoginWithSshResponse(_message.Message):
+    """Response of LoginWithSsh. As in LoginResponse, later versions add outcomes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def session(self) -> Global___IssuedSession:
+        """A session that is ready to use."""
+
+    def __init__(
+        self,
+        *,
+        session: Global___IssuedSession | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["session"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___LoginWithSshResponse: _TypeAlias = LoginWithSshResponse  # noqa: Y015
+
+@_typing.final
 class IssuedSession(_message.Message):
     """A new session and its secret."""
 

@@ -44,6 +44,16 @@ class SessionServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginResponse.FromString,
                 _registered_method=True)
+        self.CreateSshChallenge = channel.unary_unary(
+                '/dits.auth.v1.SessionService/CreateSshChallenge',
+                request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.CreateSshChallengeRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.CreateSshChallengeResponse.FromString,
+                _registered_method=True)
+        self.LoginWithSsh = channel.unary_unary(
+                '/dits.auth.v1.SessionService/LoginWithSsh',
+                request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginWithSshRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginWithSshResponse.FromString,
+                _registered_method=True)
         self.Logout = channel.unary_unary(
                 '/dits.auth.v1.SessionService/Logout',
                 request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LogoutRequest.SerializeToString,
@@ -79,6 +89,36 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateSshChallenge(self, request, context):
+        """Returns a text that an SSH key signs to log in: see LoginWithSsh. Needs no credential.
+
+        The answer is the same whether or not there is such an account. A challenge is good for 60 seconds and one login,
+        of this account, at this server. It is `server id, dot, base64`: a client that knows a server's id can tell when
+        another server passes on its challenge.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LoginWithSsh(self, request, context):
+        """Exchanges a challenge that an SSH key of the account has signed for a session. Needs no credential.
+
+        `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-login-v1 -f KEY` makes the signature, with the key file or,
+        given the `.pub` file, with a key in the ssh-agent. Security keys must have been touched.
+
+        An unknown user, a key that is not the account's, a bad signature, a challenge that is used or expired, and a
+        suspended account give the same UNAUTHENTICATED after the same work. Attempts are counted, and refused, together
+        with those of Login. A login uses the challenge up; a repetition gives UNAUTHENTICATED.
+
+        Errors:
+        - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Logout(self, request, context):
         """Ends the session that carries the call. Needs a credential, which must be a session: an API token gets
         INVALID_FIELD, because TokenService.RevokeToken ends it. A repetition gives UNAUTHENTICATED.
@@ -96,6 +136,16 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.Login,
                     request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginResponse.SerializeToString,
+            ),
+            'CreateSshChallenge': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSshChallenge,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.CreateSshChallengeRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.CreateSshChallengeResponse.SerializeToString,
+            ),
+            'LoginWithSsh': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoginWithSsh,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginWithSshRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginWithSshResponse.SerializeToString,
             ),
             'Logout': grpc.unary_unary_rpc_method_handler(
                     servicer.Logout,
@@ -135,6 +185,60 @@ class SessionService:
             '/dits.auth.v1.SessionService/Login',
             dits_dot_auth_dot_v1_dot_session__service__pb2.LoginRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_session__service__pb2.LoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSshChallenge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.SessionService/CreateSshChallenge',
+            dits_dot_auth_dot_v1_dot_session__service__pb2.CreateSshChallengeRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_session__service__pb2.CreateSshChallengeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoginWithSsh(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.SessionService/LoginWithSsh',
+            dits_dot_auth_dot_v1_dot_session__service__pb2.LoginWithSshRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_session__service__pb2.LoginWithSshResponse.FromString,
             options,
             channel_credentials,
             insecure,

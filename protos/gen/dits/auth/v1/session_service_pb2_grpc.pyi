@@ -54,6 +54,28 @@ class SessionServiceStub:
     Errors:
     - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
     """
+    CreateSshChallenge: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.CreateSshChallengeRequest, _session_service_pb2.CreateSshChallengeResponse]
+    """Returns a text that an SSH key signs to log in: see LoginWithSsh. Needs no credential.
+
+    The answer is the same whether or not there is such an account. A challenge is good for 60 seconds and one login,
+    of this account, at this server. It is `server id, dot, base64`: a client that knows a server's id can tell when
+    another server passes on its challenge.
+
+    Errors: none beyond the common ones.
+    """
+    LoginWithSsh: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.LoginWithSshRequest, _session_service_pb2.LoginWithSshResponse]
+    """Exchanges a challenge that an SSH key of the account has signed for a session. Needs no credential.
+
+    `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-login-v1 -f KEY` makes the signature, with the key file or,
+    given the `.pub` file, with a key in the ssh-agent. Security keys must have been touched.
+
+    An unknown user, a key that is not the account's, a bad signature, a challenge that is used or expired, and a
+    suspended account give the same UNAUTHENTICATED after the same work. Attempts are counted, and refused, together
+    with those of Login. A login uses the challenge up; a repetition gives UNAUTHENTICATED.
+
+    Errors:
+    - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+    """
     Logout: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.LogoutRequest, _session_service_pb2.LogoutResponse]
     """Ends the session that carries the call. Needs a credential, which must be a session: an API token gets
     INVALID_FIELD, because TokenService.RevokeToken ends it. A repetition gives UNAUTHENTICATED.
@@ -83,6 +105,28 @@ class SessionServiceAsyncStub(SessionServiceStub):
     not affected.
 
     Repeating the call opens another session; an unused one ends by itself.
+
+    Errors:
+    - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+    """
+    CreateSshChallenge: _aio.UnaryUnaryMultiCallable[_session_service_pb2.CreateSshChallengeRequest, _session_service_pb2.CreateSshChallengeResponse]  # type: ignore[assignment]
+    """Returns a text that an SSH key signs to log in: see LoginWithSsh. Needs no credential.
+
+    The answer is the same whether or not there is such an account. A challenge is good for 60 seconds and one login,
+    of this account, at this server. It is `server id, dot, base64`: a client that knows a server's id can tell when
+    another server passes on its challenge.
+
+    Errors: none beyond the common ones.
+    """
+    LoginWithSsh: _aio.UnaryUnaryMultiCallable[_session_service_pb2.LoginWithSshRequest, _session_service_pb2.LoginWithSshResponse]  # type: ignore[assignment]
+    """Exchanges a challenge that an SSH key of the account has signed for a session. Needs no credential.
+
+    `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-login-v1 -f KEY` makes the signature, with the key file or,
+    given the `.pub` file, with a key in the ssh-agent. Security keys must have been touched.
+
+    An unknown user, a key that is not the account's, a bad signature, a challenge that is used or expired, and a
+    suspended account give the same UNAUTHENTICATED after the same work. Attempts are counted, and refused, together
+    with those of Login. A login uses the challenge up; a repetition gives UNAUTHENTICATED.
 
     Errors:
     - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
@@ -119,6 +163,40 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         not affected.
 
         Repeating the call opens another session; an unused one ends by itself.
+
+        Errors:
+        - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateSshChallenge(
+        self,
+        request: _session_service_pb2.CreateSshChallengeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.CreateSshChallengeResponse, _abc.Awaitable[_session_service_pb2.CreateSshChallengeResponse]]:
+        """Returns a text that an SSH key signs to log in: see LoginWithSsh. Needs no credential.
+
+        The answer is the same whether or not there is such an account. A challenge is good for 60 seconds and one login,
+        of this account, at this server. It is `server id, dot, base64`: a client that knows a server's id can tell when
+        another server passes on its challenge.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def LoginWithSsh(
+        self,
+        request: _session_service_pb2.LoginWithSshRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.LoginWithSshResponse, _abc.Awaitable[_session_service_pb2.LoginWithSshResponse]]:
+        """Exchanges a challenge that an SSH key of the account has signed for a session. Needs no credential.
+
+        `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-login-v1 -f KEY` makes the signature, with the key file or,
+        given the `.pub` file, with a key in the ssh-agent. Security keys must have been touched.
+
+        An unknown user, a key that is not the account's, a bad signature, a challenge that is used or expired, and a
+        suspended account give the same UNAUTHENTICATED after the same work. Attempts are counted, and refused, together
+        with those of Login. A login uses the challenge up; a repetition gives UNAUTHENTICATED.
 
         Errors:
         - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
