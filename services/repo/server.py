@@ -44,6 +44,7 @@ from shared.rpc.access import RemoteAccess
 from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.peers import Peer, Peers
 from shared.runtime.config import Settings
+from shared.runtime.memory import consider_holder
 from shared.server import Runtime, ServiceServer
 
 NEEDS = ("auth", "chunk")
@@ -64,6 +65,7 @@ async def build(runtime: Runtime) -> ServiceServer:
     recipes = RecipeReader(Peer(peers, "chunk"))
     budget = ByteBudget(settings.push_memory_bytes, share=PUSH_SHARE)
     budget.export("pushes")
+    consider_holder(budget)
     writes = IdempotentWrites(database, key)
     repositories = RepositoryService(database, databases, writes, key, settings)
     events = EventService(database, databases, key, EventStream(signal), cell=settings.cell)

@@ -52,8 +52,12 @@ class RemoteAccess:
         if asking is None:
             asking = self._asking[key] = asyncio.create_task(self._ask(key))
             asking.add_done_callback(partial(self._asked, key))
-        # The question is shared: a caller that gives up waiting does not end it for the others.
-        return await asyncio.shield(asking)
+        try:
+            # The question is shared: a caller that gives up waiting does not end it for the others.
+            return await asyncio.shield(asking)
+        finally:
+            # An error holds this frame, which would hold it: garbage with all of the request.
+            del asking
 
     def _drop_answers(self, changed: UUID | None) -> None:
         """Drops the answers about one user or repository; all of them for None."""

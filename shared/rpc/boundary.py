@@ -50,6 +50,15 @@ async def abort(
     await context.abort(failure.code, failure.message, (*trailer, details))
 
 
+def forget_traceback(error: grpc.aio.AbortError) -> None:
+    """Lets go of what the end of a call holds.
+
+    gRPC keeps the error with the call, and its frames keep the call: garbage in a cycle, with all of the
+    request. Frames that it passes from now on must not hold the call either.
+    """
+    error.__traceback__ = error.__context__ = None
+
+
 def new_call(path: str, context: Context, addresses: PeerAddresses) -> Call:
     """Reads the metadata that every call may carry."""
     call = Call(method=path, request_id="")

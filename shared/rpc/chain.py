@@ -136,6 +136,23 @@ class _Rpc:
 
     async def serve_unary(self, _requests: object, context: Context) -> bytes:
         """Answers a call with one response."""
+        try:
+            return await self._serve_unary(context)
+        except grpc.aio.AbortError as error:
+            boundary.forget_traceback(error)
+            del _requests, context
+            raise
+
+    async def serve_stream(self, _requests: object, context: Context) -> None:
+        """Answers a call with many responses."""
+        try:
+            await self._serve_stream(context)
+        except grpc.aio.AbortError as error:
+            boundary.forget_traceback(error)
+            del _requests, context
+            raise
+
+    async def _serve_unary(self, context: Context) -> bytes:
         async with self._boundary(context) as call:
             exchange, first = await self._begin(call, context)
             if not self.takes_many:
@@ -149,8 +166,7 @@ class _Rpc:
         call.used.sent += len(data)
         return data
 
-    async def serve_stream(self, _requests: object, context: Context) -> None:
-        """Answers a call with many responses."""
+    async def _serve_stream(self, context: Context) -> None:
         async with self._boundary(context) as call:
             exchange, first = await self._begin(call, context)
             request = exchange.messages(first) if self.takes_many else first
@@ -221,3 +237,5 @@ class _Rpc:
             done = outcome == "OK"
             self.chain.usage.end(call, self.policy.counts_as if done else COUNTING_UNSPECIFIED)
             boundary.log_call(call, self.policy, outcome, failure, seconds)
+            # Its traceback holds this frame, which would hold it: garbage with all of the request.
+            failure = None

@@ -97,6 +97,8 @@ class Peer:
 
 def understand(error: grpc.aio.AioRpcError, peer: str) -> DomainError:
     """Returns the error that a peer sent, or DEPENDENCY_UNAVAILABLE if it sent none of ours."""
+    # Its frames hold the call, and the call the error: garbage in a cycle, with all that was asked.
+    error.__traceback__ = None
     found = _sent(error)
     if found is not None and found.reason not in _DEFECTS:
         return found

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
-import os
 import time
-from pathlib import Path
+from typing import Protocol
+from weakref import WeakSet
 
 from shared.runtime.background import BackgroundTask
 
 _PAUSE_SECONDS = 2.0
-_STATM = Path("/proc/self/statm")
 # From malloc.h. Only glibc has these functions, and only there they are needed.
 _M_ARENA_MAX = -8
 _LIBC = ctypes.CDLL(None)
@@ -22,9 +21,23 @@ _malloc_trim = getattr(_LIBC, "malloc_trim", None)
 # Two generations are collected as ever. The third has all objects that live long, a million for a few large
 # pushes: to look through them stops every thread for a quarter of a second.
 _THRESHOLDS = (700, 10, 1_000_000)
-_COLLECT_SECONDS = 30.0
+_COLLECT_SECONDS = 10.0
 _COLLECT_AT_LAST_SECONDS = 600.0
-_MUCH_BYTES = 64 << 20
+_MANY_BYTES = 32 << 20
+
+
+class Holder(Protocol):
+    """What holds bytes for callers, in many objects."""
+
+    held: int
+
+
+_HOLDERS: WeakSet[Holder] = WeakSet()
+
+
+def consider_holder(holder: Holder) -> None:
+    """Lets the search for garbage wait while the holder holds much."""
+    _HOLDERS.add(holder)
 
 
 def use_one_heap() -> None:
@@ -39,12 +52,10 @@ def use_one_heap() -> None:
 class MemoryKeeper:
     """Gives free memory back again and again, and looks for garbage in cycles.
 
-    It waits with the latter as long as the process holds much more memory than in the beginning, but no
-    more than ten minutes.
+    It waits with the latter as long as a holder holds much, but no more than ten minutes.
     """
 
     def __init__(self) -> None:
-        self._first_bytes = _read_resident_bytes()
         self._collected = time.monotonic()
 
     def task(self) -> BackgroundTask:
@@ -55,17 +66,10 @@ class MemoryKeeper:
         return BackgroundTask("memory", self._keep, _PAUSE_SECONDS)
 
     async def _keep(self) -> None:
-        is_much = _read_resident_bytes() > self._first_bytes + _MUCH_BYTES
-        pause = _COLLECT_AT_LAST_SECONDS if is_much else _COLLECT_SECONDS
+        are_many = sum(holder.held for holder in _HOLDERS) > _MANY_BYTES
+        pause = _COLLECT_AT_LAST_SECONDS if are_many else _COLLECT_SECONDS
         if time.monotonic() - self._collected > pause:
             await asyncio.to_thread(gc.collect)
             self._collected = time.monotonic()
         if _malloc_trim is not None:
             await asyncio.to_thread(_malloc_trim, 0)
-
-
-def _read_resident_bytes() -> int:
-    """Returns the memory that the process holds; 0 where the system does not tell."""
-    if not _STATM.exists():
-        return 0
-    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
