@@ -33,7 +33,7 @@ SCHEDULES = (
 )
 RESUME_BATCH = 1000
 # Events within this time are handled together: many pushes cost little more than one.
-GATHER_SECONDS = 0.2
+GATHER_SECONDS = 0.5
 
 
 class WebhookWork:

@@ -27,7 +27,7 @@ DELAYS = tuple(
 )
 # After so long, an attempt under way is lost: its process has ended, or slept.
 LEASE = timedelta(seconds=30)
-# How long nothing is sent to a webhook that has just given no answer at all.
+# How long nothing is sent to a webhook that has just given no complete answer at all.
 PAUSE = timedelta(seconds=30)
 # A webhook is switched off if so many attempts have failed in a row, for so long.
 DISABLE_AFTER_FAILURES = 20
@@ -186,7 +186,7 @@ async def _record(
     if webhook is None:
         return Standing(active=False, pause=timedelta(0))
     if len(failed) == len(recorded):
-        is_silent = bool(failed) and not any(answer.status for answer in answers)
+        is_silent = bool(failed) and not any(answer.is_complete for answer in answers)
         pause = PAUSE if is_silent else timedelta(0)
         return await _count_failures(connection, webhook_id, webhook, failed, pause, host)
     if webhook["failure_count"]:

@@ -24,7 +24,7 @@ from shared.runtime import metrics
 from shared.runtime.server_key import ServerKey
 
 # After so long, a lane makes room for others.
-TURN_SECONDS = 30.0
+TURN_SECONDS = 10.0
 USER_AGENT = "dits-server"
 
 

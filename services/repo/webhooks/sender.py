@@ -44,12 +44,14 @@ class Answer:
     Attributes:
         error: why it failed, for people; None = it succeeded.
         status: of HTTP; 0 = there was no answer.
+        is_complete: the answer came to its end, or to the end of what is kept, in time.
         body: its beginning, as it came.
     """
 
     error: str | None
     duration_ms: int
     status: int = 0
+    is_complete: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
 
@@ -126,11 +128,12 @@ class Connection:
         end = asyncio.get_running_loop().time() + self._sender.seconds
         reading = _Reading()
         error: str | None
+        is_complete = False
         try:
             async with asyncio.timeout_at(end):
                 addresses = await self._sender.find_addresses(self.receiver)
                 await self._exchange(addresses, headers, body, end, reading)
-            error = reading.describe_failure()
+            error, is_complete = reading.describe_failure(), True
         except TimeoutError:
             error = f"The answer did not end within {self._sender.seconds:g} seconds."
             if not reading.status:
@@ -138,7 +141,14 @@ class Connection:
         except SendError as failure:
             error = str(failure)
         duration = round((time.monotonic() - begun) * 1000)
-        return Answer(error, duration, reading.status, tuple(reading.headers), bytes(reading.body))
+        return Answer(
+            error,
+            duration,
+            reading.status,
+            is_complete,
+            tuple(reading.headers),
+            bytes(reading.body),
+        )
 
     async def _exchange(
         self,

@@ -125,11 +125,14 @@ async def test_a_receiver_without_an_answer_rests(lanes: Lanes) -> None:
 @pytest.mark.parametrize(
     "behaviour", [receivers.drip, receivers.pour_head, receivers.close], ids=lambda b: b.__name__
 )
-async def test_bad_receivers_are_recorded(lanes: Lanes, behaviour: receivers.Behaviour) -> None:
+async def test_bad_receivers_are_recorded_and_rest(
+    lanes: Lanes, behaviour: receivers.Behaviour
+) -> None:
     async with HttpReceiver(behaviour) as receiver:
         webhook = await lanes.hooks.create(receiver.url)
-        [ping] = await lanes.ping(webhook)
-        await lanes.send(webhook)
+        [ping, *_] = await lanes.ping(webhook, 5)
+        assert await lanes.send(webhook) == PAUSE
+        assert len(receiver.requests) == 4
     shown = await lanes.hooks.get_delivery(ping)
     assert shown.state == pb.DELIVERY_STATE_FAILED
     assert shown.attempts[0].error
@@ -154,7 +157,7 @@ async def test_an_attempt_whose_process_died_is_repeated(lanes: Lanes) -> None:
         shown = await lanes.hooks.get_delivery(delivery.id)
         assert shown.attempts[0].error.startswith("The server stopped before it knew the answer")
         # The process was asleep, and has its answer now: nobody is told of it any more.
-        late = [Result(begun.attempts[0].id, {}, Answer(None, 5, 200))]
+        late = [Result(begun.attempts[0].id, {}, Answer(None, 5, 200, is_complete=True))]
         await lanes.database.transaction(partial(record, webhook, late))
         await lanes.hooks.skip(timedelta(minutes=1))
         assert await lanes.send(webhook) is None
@@ -219,7 +222,7 @@ async def test_a_deleted_webhook_gets_nothing(lanes: Lanes) -> None:
         assert begun is not None
         await lanes.hooks.call("DeleteWebhook", webhook_id=webhook.id)
         # What was under way when it was deleted has an answer.
-        failed = [Result(begun.attempts[0].id, {}, Answer("no", 5, 500))]
+        failed = [Result(begun.attempts[0].id, {}, Answer("no", 5, 500, is_complete=True))]
         await lanes.database.transaction(partial(record, webhook, failed))
         assert await lanes.send(webhook) is None
         assert receiver.connections == 0

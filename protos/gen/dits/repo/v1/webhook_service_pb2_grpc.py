@@ -57,7 +57,7 @@ class WebhookServiceStub:
     **Answer.** A status of 200–299 within 10 seconds, the body included, is success; of a longer body 64 KiB are read.
     Redirects are not followed. After a failure the server tries again: eight attempts, at once and 1 minute, 5 minutes, 30
     minutes, 2, 6, 12 and 24 hours after the one before; a ping has one. To one webhook the server sends at most four
-    requests at once; if none of them gets any answer, it sends nothing for 30 seconds, whatever is due. Each event is
+    requests at once; if none of them gets a complete answer, it sends nothing for 30 seconds, whatever is due. Each event is
     delivered at least once, or its eight attempts are recorded; the order is not kept.
 
     **URL.** `https`, with at most 2,048 printable ASCII characters, without user, password or fragment. The host is a name,
@@ -160,7 +160,7 @@ class WebhookServiceServicer:
     **Answer.** A status of 200–299 within 10 seconds, the body included, is success; of a longer body 64 KiB are read.
     Redirects are not followed. After a failure the server tries again: eight attempts, at once and 1 minute, 5 minutes, 30
     minutes, 2, 6, 12 and 24 hours after the one before; a ping has one. To one webhook the server sends at most four
-    requests at once; if none of them gets any answer, it sends nothing for 30 seconds, whatever is due. Each event is
+    requests at once; if none of them gets a complete answer, it sends nothing for 30 seconds, whatever is due. Each event is
     delivered at least once, or its eight attempts are recorded; the order is not kept.
 
     **URL.** `https`, with at most 2,048 printable ASCII characters, without user, password or fragment. The host is a name,
@@ -373,7 +373,7 @@ class WebhookService:
     **Answer.** A status of 200–299 within 10 seconds, the body included, is success; of a longer body 64 KiB are read.
     Redirects are not followed. After a failure the server tries again: eight attempts, at once and 1 minute, 5 minutes, 30
     minutes, 2, 6, 12 and 24 hours after the one before; a ping has one. To one webhook the server sends at most four
-    requests at once; if none of them gets any answer, it sends nothing for 30 seconds, whatever is due. Each event is
+    requests at once; if none of them gets a complete answer, it sends nothing for 30 seconds, whatever is due. Each event is
     delivered at least once, or its eight attempts are recorded; the order is not kept.
 
     **URL.** `https`, with at most 2,048 printable ASCII characters, without user, password or fragment. The host is a name,
