@@ -40,7 +40,9 @@ def describe_job(row: Row, *, shows_payload: bool) -> Job:
         error=row["error"] or "",
     )
     if row["result"] is not None:
-        job.progress.CopyFrom(json_format.Parse(row["result"], JobProgress()))
+        # A later release may say more.
+        progress = json_format.Parse(row["result"], JobProgress(), ignore_unknown_fields=True)
+        job.progress.CopyFrom(progress)
     if shows_payload and job.type in NAMES:
         _add_payload(job, row["payload"])
     return job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from datetime import timedelta
 from typing import Any
@@ -15,11 +16,13 @@ from shared.db.listen import Listener
 from shared.db.pool import Connection, Database
 from shared.errors import DomainError
 from shared.jobs import worker as worker_module
+from shared.jobs.catalog import JOBS
 from shared.jobs.queue import JobRequest, enqueue, enqueue_all
 from shared.jobs.running_job import PermanentFailure, RetryLater, RunningJob
 from tests.support.jobs import (
     OTHER_PAYLOAD,
     PAYLOAD,
+    TYPE,
     Script,
     dead_letters,
     make_due,
@@ -95,6 +98,20 @@ async def test_a_permanent_failure_is_not_repeated(database: Database) -> None:
         row = await wait_for(database, await put(database), "failed")
     assert (row["attempts"], row["error"]) == (1, "gone")
     assert len(await dead_letters(database)) == 1
+
+
+async def test_an_attempt_that_takes_too_long_is_given_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = dataclasses.replace(JOBS[TYPE], longest=timedelta(milliseconds=50))
+    monkeypatch.setitem(JOBS, TYPE, short)
+
+    async def hang(_job: RunningJob, _payload: object) -> None:
+        await asyncio.Event().wait()
+
+    async with working(database, hang):
+        job_id = await put(database)
+        await _wait_for_error(database, job_id, "it took too long")
 
 
 async def test_a_payload_of_another_type_is_buried(database: Database) -> None:
