@@ -1,7 +1,6 @@
 """`dits login`, `logout` and `whoami`."""
 
 import os
-import socket
 import sys
 import uuid
 from argparse import Namespace
@@ -13,12 +12,20 @@ from dits.auth.v1.token_service_pb2 import CreateTokenRequest, RevokeTokenReques
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING, ERROR_REASON_UNAUTHENTICATED
 
 from dits_client.cli.credentials import Credentials, Login
-from dits_client.cli.session import get_login, open_session, read_password, read_secret
+from dits_client.cli.session import (
+    get_login,
+    name_device,
+    open_session,
+    read_password,
+    read_secret,
+)
+from dits_client.cli.ssh_session import open_ssh_session
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
 
 SCOPES = (
+    "key:read",
     "lock:write",
     "notification:write",
     "org:read",
@@ -29,7 +36,7 @@ SCOPES = (
 
 
 def handle_login(arguments: Namespace) -> None:
-    """Log in with a password, or store an API token."""
+    """Log in with a password or an SSH key, or store an API token."""
     given = {f"DITS_{name.upper()}": getattr(arguments, name) or "" for name in _SERVICES}
     endpoints = Endpoints.parse(arguments.server, os.environ).override(given)
     if arguments.token:
@@ -48,16 +55,22 @@ _SERVICES = ("auth", "repo", "chunk", "lock")
 def _new_token(endpoints: Endpoints, arguments: Namespace) -> tuple[str, str]:
     """Return a new API token and its id. A session would end before a long push does."""
     name = arguments.username or _ask("Username: ")
+    if arguments.ssh or arguments.key:
+        with open_ssh_session(endpoints, name, arguments.key) as client:
+            return _make_token(client)
     password = read_password(from_stdin=arguments.password_stdin)
     if arguments.register:
         with Client(endpoints) as client:
             _register(client, name, password, arguments.email or _ask("E-mail: "))
     with open_session(endpoints, name, password) as client:
-        device = socket.gethostname() or "unknown"
-        wanted = CreateTokenRequest(
-            request_id=str(uuid.uuid4()), name=f"dits on {device}"[:255], scopes=SCOPES
-        )
-        made = client.call(client.tokens.CreateToken, wanted)
+        return _make_token(client)
+
+
+def _make_token(client: Client) -> tuple[str, str]:
+    wanted = CreateTokenRequest(
+        request_id=str(uuid.uuid4()), name=f"dits on {name_device()}"[:255], scopes=SCOPES
+    )
+    made = client.call(client.tokens.CreateToken, wanted)
     return made.secret, made.token.id
 
 

@@ -6,6 +6,7 @@ from dits_client.cli.arguments import Commands, add_command, parse_duration
 from dits_client.cli.audit_arguments import add_audit_command
 from dits_client.cli.job_arguments import add_job_commands
 from dits_client.cli.notification_arguments import add_notification_commands
+from dits_client.cli.ssh_key_arguments import add_ssh_key_commands
 from dits_client.cli.webhook_arguments import add_webhook_commands
 
 _EPILOG = """\
@@ -38,6 +39,7 @@ def make_parser() -> ArgumentParser:
     add_audit_command(commands)
     add_job_commands(commands)
     add_notification_commands(commands)
+    add_ssh_key_commands(commands)
     add_webhook_commands(commands)
     return parser
 
@@ -49,6 +51,8 @@ def _add_account_commands(commands: Commands) -> None:
     login.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
     login.add_argument("--register", action="store_true", help="create the account first")
     login.add_argument("--email", help="e-mail address of the new account")
+    login.add_argument("--ssh", action="store_true", help="log in with an SSH key")
+    login.add_argument("--key", metavar="FILE", help="that key; default: the agent's, ~/.ssh/id_…")
     login.add_argument("--token", action="store_true", help="store an API token read from stdin")
     for service in ("auth", "repo", "chunk", "lock"):
         login.add_argument(f"--{service}", metavar="HOST:PORT", help=f"the {service} service")

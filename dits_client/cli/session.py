@@ -17,6 +17,8 @@ from dits_client.server.endpoints import Endpoints
 from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dits.auth.v1.session_service_pb2 import IssuedSession
+
     from dits_client.server.client import Client
     from dits_client.server.repository import RepositoryClient
 
@@ -84,17 +86,16 @@ def connect_to(workspace: Workspace) -> Iterator[tuple["RepositoryClient", Login
 @contextmanager
 def open_session(endpoints: Endpoints, username: str, password: str) -> Iterator["Client"]:
     """Open a session, which has all rights of the user, until the end of the context."""
-    from dits.auth.v1.session_service_pb2 import LoginRequest, LogoutRequest
+    from dits.auth.v1.session_service_pb2 import LoginRequest
     from dits.common.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED
 
     from dits_client.server.client import Client
 
-    devices = Devices()
     request = LoginRequest(
         login=username,
         password=password,
-        device_name=(socket.gethostname() or "unknown")[:255],
-        device_token=devices.get(endpoints.name, username),
+        device_name=name_device(),
+        device_token=Devices().get(endpoints.name, username),
     )
     with Client(endpoints) as client:
         try:
@@ -105,14 +106,32 @@ def open_session(endpoints: Endpoints, username: str, password: str) -> Iterator
             raise
     if outcome.WhichOneof("outcome") != "session":
         raise ClientError("the server asks for a second factor, which this client does not know")
-    devices.put(endpoints.name, username, outcome.session.device_token)
-    with Client(endpoints, outcome.session.token) as client:
+    with use_session(endpoints, username, outcome.session) as client:
+        yield client
+
+
+@contextmanager
+def use_session(
+    endpoints: Endpoints, username: str, session: "IssuedSession"
+) -> Iterator["Client"]:
+    """Call with a session that was just opened, until the end of the context, which closes it."""
+    from dits.auth.v1.session_service_pb2 import LogoutRequest
+
+    from dits_client.server.client import Client
+
+    Devices().put(endpoints.name, username, session.device_token)
+    with Client(endpoints, session.token) as client:
         try:
             yield client
         finally:
             # After a failure the session ends by itself.
             with suppress(ClientError):
                 client.call(client.sessions.Logout, LogoutRequest())
+
+
+def name_device() -> str:
+    """Return the name of this machine, as lists of sessions show it."""
+    return (socket.gethostname() or "unknown")[:255]
 
 
 def read_password(prompt: str = "Password: ", *, from_stdin: bool = False) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
     from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
     from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
+    from dits.auth.v1.key_service_pb2_grpc import KeyServiceStub
     from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
     from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
     from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
@@ -115,6 +116,13 @@ class Client:
         from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
 
         return TokenServiceStub(self.channels.get(self.endpoints.auth))
+
+    @cached_property
+    def keys(self) -> "KeyServiceStub":
+        """The caller's keys."""
+        from dits.auth.v1.key_service_pb2_grpc import KeyServiceStub
+
+        return KeyServiceStub(self.channels.get(self.endpoints.auth))
 
     @cached_property
     def audit(self) -> "AuditServiceStub":

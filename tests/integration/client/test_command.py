@@ -23,6 +23,7 @@ async def test_logging_in_and_out(run: Run, api: Api, monkeypatch: pytest.Monkey
     assert await api.value("SELECT count(*) FROM sessions WHERE revoked_at IS NULL") == 0
     scopes = await api.value("SELECT scopes FROM api_tokens")
     assert sorted(scopes) == [
+        "key:read",
         "lock:write",
         "notification:write",
         "org:read",

@@ -1,0 +1,85 @@
+"""`dits ssh-key`."""
+
+import uuid
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from dits.auth.v1 import key_service_pb2 as pb
+from google.protobuf.json_format import MessageToJson
+
+from dits_client.cli.session import connect, get_username, open_session, read_password
+from dits_client.cli.ssh_signing import SigningKey, find_keys, read_key
+from dits_client.cli.text import escape_text
+from dits_client.errors import ClientError
+from dits_client.server.client import Client
+
+
+def handle_add(arguments: Namespace) -> None:
+    """Add a key to the account; it signs a challenge first."""
+    key = read_key(Path(arguments.file).expanduser()) if arguments.file else _first_key()
+    with _connect_with_password() as client:
+        challenge = client.call(client.keys.CreateKeyChallenge, pb.CreateKeyChallengeRequest())
+        request = pb.AddSshKeyRequest(
+            request_id=str(uuid.uuid4()),
+            name=arguments.name or key.comment[:255] or key.public.key_type,
+            public_key=key.public.line,
+            challenge=challenge.challenge,
+            signature=key.sign(challenge.challenge, challenge.namespace),
+        )
+        added = client.call(client.keys.AddSshKey, request).key
+    print(escape_text(f"Added {added.fingerprint} ({added.name})."))
+
+
+def handle_list(arguments: Namespace) -> None:
+    """List the keys of the account, newest first."""
+    with connect() as (client, _):
+        keys = list(_list_keys(client))
+    if arguments.json:
+        for key in keys:
+            print(MessageToJson(key, preserving_proto_field_name=True, indent=None))
+        return
+    for key in keys:
+        used = "never used"
+        if key.HasField("last_use_time"):
+            used = f"used {key.last_use_time.ToDatetime():%Y-%m-%d %H:%M} UTC"
+        added = f"added {key.create_time.ToDatetime():%Y-%m-%d}"
+        parts = (key.fingerprint, key.key_type, added, used, key.name)
+        print(escape_text("  ".join(parts)))
+
+
+def handle_remove(arguments: Namespace) -> None:
+    """Delete a key of the account, by its name, fingerprint or id."""
+    with _connect_with_password() as client:
+        named = [
+            key
+            for key in _list_keys(client)
+            if arguments.key in (key.id, key.fingerprint, key.name)
+        ]
+        if len(named) != 1:
+            many = f"{len(named)} keys are called so: give a fingerprint"
+            raise ClientError(many if named else f'you have no key "{arguments.key}"')
+        client.call(client.keys.DeleteSshKey, pb.DeleteSshKeyRequest(key_id=named[0].id))
+    print(escape_text(f"Removed {named[0].fingerprint} ({named[0].name})."))
+
+
+def _first_key() -> SigningKey:
+    key = next(find_keys(), None)
+    if key is None:
+        raise ClientError("no SSH key was found: name a file, or make a key with ssh-keygen")
+    return key
+
+
+def _list_keys(client: Client) -> Iterator[pb.SshKey]:
+    pages = client.list_pages(client.keys.ListSshKeys, pb.ListSshKeysRequest(page_size=1000))
+    return (key for page in pages for key in page.keys)
+
+
+@contextmanager
+def _connect_with_password() -> Iterator[Client]:
+    """Open a session: the token of a login may not change how one logs in."""
+    with connect() as (client, login), ExitStack() as stack:
+        username = get_username(client, login)
+        password = read_password(f"Password of {username}: ")
+        yield stack.enter_context(open_session(login.endpoints, username, password))
