@@ -5,6 +5,8 @@ The address is looked up when the mail goes: a user who is deleted by then gets 
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from uuid import UUID
 
 import structlog
@@ -94,10 +96,13 @@ class MailSender:
         url = f"{self._website}/unsubscribe?token={token}" if token and self._website else ""
         how = url or f"dits notifications unsubscribe {token}"
         unsubscribe = {"preference": payload.preference, "how": how} if token else None
-        texts = render_mail(payload.template, parameters, unsubscribe)
         headers = MailHeaders(self._transport.sender, recipient, str(job.id), url)
         try:
-            await self._transport.send_message(build_message(headers, texts), recipient)
+            # Long texts that are not ASCII take their time.
+            content = await asyncio.to_thread(
+                _write_mail, headers, payload.template, parameters, unsubscribe
+            )
+            await self._transport.send_message(content, recipient)
         except AddressError as error:
             raise PermanentFailure(f"the user's address: {error}") from None
         except MailRefused as error:
@@ -114,6 +119,16 @@ class MailSender:
             for each in (parameters.values, *parameters.items)
         ]
         return MailParameters(values, items)
+
+
+def _write_mail(
+    headers: MailHeaders,
+    template: str,
+    parameters: MailParameters,
+    unsubscribe: Mapping[str, str] | None,
+) -> bytes:
+    """Returns a mail as it goes over the wire. Raises AddressError."""
+    return bytes(build_message(headers, render_mail(template, parameters, unsubscribe)))
 
 
 async def _find_recipient(

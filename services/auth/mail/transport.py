@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from email.message import EmailMessage
 
 import aiosmtplib
 import structlog
@@ -44,11 +43,11 @@ class MailTransport:
         """The address that mails come from."""
         return self._settings.smtp_from or f"dits@{self._settings.smtp_host or 'localhost'}"
 
-    async def send_message(self, message: EmailMessage, recipient: str) -> None:
+    async def send_message(self, content: bytes, recipient: str) -> None:
         """Returns once the mail server has taken a mail. Raises MailRefused or MailDelayed."""
         try:
             async with asyncio.timeout(self._settings.smtp_seconds * ANSWERS):
-                await self._send(message, recipient)
+                await self._send(content, recipient)
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _judge(error.recipients[0]) from None
         except (aiosmtplib.SMTPDataError, aiosmtplib.SMTPRecipientRefused) as error:
@@ -62,13 +61,13 @@ class MailTransport:
             log.warning("the mail server does not take mails", cause=reason)
             raise MailDelayed(reason) from None
 
-    async def _send(self, message: EmailMessage, recipient: str) -> None:
+    async def _send(self, content: bytes, recipient: str) -> None:
         settings = self._settings
         if self._tls is None and settings.smtp_tls != "none":
             # It reads hundreds of certificates.
             self._tls = await asyncio.to_thread(ssl.create_default_context)
         await aiosmtplib.send(
-            bytes(message),
+            content,
             sender=self.sender,
             recipients=[recipient],
             mail_options=[] if recipient.isascii() else ["SMTPUTF8"],

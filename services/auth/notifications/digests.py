@@ -20,7 +20,7 @@ from shared.runtime.server_key import ServerKey
 Q = sql.load(__file__)
 
 # How many users one transaction is for.
-BATCH = 100
+BATCH = 50
 
 
 class _Part(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import islice
 from uuid import UUID
 
 from services.auth.mail.parameters import MailParameters
@@ -21,6 +22,8 @@ Q = sql.load(__file__)
 MAX_ITEMS = 50
 MAX_ITEM_BYTES = 30_000
 MAX_MESSAGE = 500
+# How many mails are made in one go: each is sealed, and meanwhile the loop waits.
+BATCH = 100
 
 
 async def choose_mailed(connection: Connection, inserted: Sequence[Row]) -> list[Row]:
@@ -37,13 +40,15 @@ async def enqueue_mails(connection: Connection, key: ServerKey, mailed: Sequence
     groups: dict[tuple[UUID, str], list[Row]] = defaultdict(list)
     for row in sorted(mailed, key=lambda row: row["number"]):
         groups[row["user_id"], PREFERENCES[TYPES[row["type"]]]].append(row)
-    requests = []
-    for (user_id, preference), rows in groups.items():
-        parameters = list_notifications(rows, len(rows))
-        payload = make_mail(key, "notifications", user_id, parameters, preference=preference)
-        requests.append(JobRequest(payload))
-    if requests:
-        await enqueue_all(connection, requests)
+    left = iter(groups.items())
+    while some := list(islice(left, BATCH)):
+        await enqueue_all(connection, [_make_request(key, *group) for group in some])
+
+
+def _make_request(key: ServerKey, group: tuple[UUID, str], rows: Sequence[Row]) -> JobRequest:
+    user_id, preference = group
+    parameters = list_notifications(rows, len(rows))
+    return JobRequest(make_mail(key, "notifications", user_id, parameters, preference=preference))
 
 
 def list_notifications(rows: Sequence[Row], count: int) -> MailParameters:

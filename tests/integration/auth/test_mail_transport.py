@@ -37,7 +37,7 @@ def transport_to(port: int, **settings: object) -> MailTransport:
 
 async def send(transport: MailTransport, recipient: str = "ada@example.com") -> None:
     headers = MailHeaders(transport.sender, recipient, "id-1", URL)
-    await transport.send_message(build_message(headers, TEXTS), recipient)
+    await transport.send_message(bytes(build_message(headers, TEXTS)), recipient)
 
 
 @pytest.mark.parametrize(

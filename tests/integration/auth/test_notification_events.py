@@ -201,13 +201,16 @@ async def test_one_push_is_told_to_thousands(studio: Studio) -> None:
     api = studio.api
     await api.fetch("UPDATE repositories SET visibility = 'internal'")
     await api.fetch(
-        """WITH u AS (INSERT INTO users (username, email, name, status)
-                      SELECT 'f' || n, 'f' || n || '@example.com', 'f', 'active'
-                      FROM generate_series(1000, 3500) n RETURNING id)
+        """WITH u AS (INSERT INTO users (username, email, name, status, email_verified)
+                      SELECT 'f' || n, 'f' || n || '@example.com', 'f', 'active', true
+                      FROM generate_series(1000, 3500) n RETURNING id),
+                p AS (INSERT INTO notification_preferences (user_id, email_on_push)
+                      SELECT id, true FROM u)
            INSERT INTO branch_follows (user_id, repo_id, branch) SELECT id, $1::uuid, 'main' FROM u""",
         studio.repo.id,
     )
     await push_message(studio, studio.ada, "now")
     await until(api, CAUGHT_UP)
     assert await api.value("SELECT count(*) FROM notifications WHERE type = 'push'") == 2501
+    assert await api.value("SELECT count(*) FROM jobs WHERE job_type = 'send_mail'") == 2501
     assert await api.value("SELECT count(*) FROM dead_events") == 0
