@@ -49,8 +49,18 @@ _KINDS = {
     "parent_hashes": "commit_digest",
     "tree_hash": "tree_digest",
     "scopes": "scope",
+    "events": "pattern",
+    "patterns": "pattern",
 }
-_IDS = {"Lock": "lock_id", "ApiToken": "token_id", "Job": "job_id"}
+_IDS = {
+    "ApiToken": "token_id",
+    "Delivery": "delivery_id",
+    "Job": "job_id",
+    "Lock": "lock_id",
+    "Webhook": "webhook_id",
+}
+# How often a field is set, where a message with most fields set would be refused: share of the calls.
+_SHARES = {"repository": 0.98, "organization": 0.1}
 _MOST_KNOWN = 300
 
 
@@ -113,7 +123,7 @@ class Values:
             if oneof is not None and oneof.name in chosen:
                 if chosen[oneof.name] is each:
                     self.fill(message, each)
-            elif self.rng.random() < (0.7 if each.name != "repository" else 0.98):
+            elif self.rng.random() < _SHARES.get(each.name, 0.7):
                 self.fill(message, each)
         return message
 

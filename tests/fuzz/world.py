@@ -74,6 +74,9 @@ async def make_world(api: Api) -> World:
     known.add("user", ada.username, bob.username, "nobody")
     known.add("email", "ada-fuzz@example.com", "new@example.com")
     known.add("scope", "repo:read", "repo:write", "user:read", "lock:write")
+    known.add("pattern", "push", "lock.*", "branch.created", "*")
+    known.add("url", "https://ci.invalid/hook", "https://ci.invalid:8443/?a=b")
+    known.add("secret", "a-secret-of-the-fuzzer")
     known.add("branch", "main", "main", "side", "feature/one")
     for owner, repo in ((ada, repository), (bob, others)):
         await _add_history(api, owner, repo, known)

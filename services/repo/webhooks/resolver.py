@@ -32,5 +32,7 @@ class SystemResolver:
 
 
 def _look_up(host: str, port: int) -> list[str]:
-    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    # As bytes: of text Python would make another name, or none.
+    name = host.encode("ascii")
+    infos = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return [str(ipaddress.ip_address(info[4][0])) for info in infos]

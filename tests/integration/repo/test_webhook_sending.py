@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.repo.webhooks.addresses import AllowedNetworks
+from services.repo.webhooks.resolver import SystemResolver
 from services.repo.webhooks.sender import Answer, Sender
 from services.repo.webhooks.urls import parse_url
 from tests.support import receivers
@@ -169,6 +170,14 @@ async def test_a_name_server_that_hangs() -> None:
     async with sender.connect(parse_url("https://ci.example/", OWN)) as connection:
         told = await connection.send({}, b"")
     assert told.error == "No answer came within 0.6 seconds."
+
+
+async def test_the_resolver_of_the_system() -> None:
+    resolver = SystemResolver()
+    assert "127.0.0.1" in await resolver.resolve_host("localhost", 443)
+    assert await resolver.resolve_host("127.0.0.1", 443) == ["127.0.0.1"]
+    with pytest.raises(OSError, match="known"):
+        await resolver.resolve_host("a" * 64, 443)
 
 
 async def test_a_name_that_changes_its_address() -> None:
