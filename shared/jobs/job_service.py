@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -30,6 +28,7 @@ from shared.rpc.admission import CHECK_SECONDS, REVOCATION_SECONDS
 from shared.rpc.call import AccessResolver, Call
 from shared.rpc.paging import Page
 from shared.runtime.server_key import ServerKey
+from shared.runtime.waiting import wait_for_event
 
 Q = sql.load(__file__)
 
@@ -103,7 +102,8 @@ class JobService:
                     sent, sent_at = job, time.monotonic()
                 if row["status"] in ENDED:
                     return
-                await _wait(signal, CHECK_SECONDS)
+                await wait_for_event(signal, CHECK_SECONDS)
+                signal.clear()
                 try:
                     row = await self._access.fetch_job(job_id, call, max_age=ANSWER_SECONDS)
                     judged_at = time.monotonic()
@@ -165,14 +165,6 @@ async def _requeue(
     )
     hint_after_commit(CHANNEL, row["queue"])
     return pb.RequeueDeadLetterResponse(job=describe_job(row, shows_payload=True))
-
-
-async def _wait(signal: asyncio.Event, seconds: float) -> None:
-    """Waits for a change, but not for long: rights are judged again."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await signal.wait()
-    signal.clear()
 
 
 def _parse_type(value: JobType.ValueType) -> str | None:

@@ -12,7 +12,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -30,6 +29,7 @@ from shared.jobs.running_job import Handler, RunningJob
 from shared.jobs.schedule import Schedule, Scheduler
 from shared.runtime import metrics
 from shared.runtime.background import BackgroundTask
+from shared.runtime.waiting import wait_for_event
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
@@ -106,10 +106,10 @@ class JobWorker:
         claim, *others = self._tasks
         async with self._claiming:
             claim.cancel()
-        if not await self._wait_until_idle(seconds):
+        if not await wait_for_event(self._is_idle, seconds):
             for attempt in self._attempts.values():
                 attempt.cancel()
-            await self._wait_until_idle(FORCE_SECONDS)
+            await wait_for_event(self._is_idle, FORCE_SECONDS)
         for task in others:
             task.cancel()
         await asyncio.gather(claim, *others, return_exceptions=True)
@@ -130,10 +130,7 @@ class JobWorker:
             self._has_backlog = len(free) < len(self._slots)
             if free:
                 await self._claim(free)
-        # Not wait_for: in Python 3.11 it may swallow the cancellation by `stop`.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._wake.wait()
+        await wait_for_event(self._wake, POLL_SECONDS)
 
     async def _claim(self, free: Mapping[str, int]) -> None:
         types = list(self._handlers)
@@ -206,12 +203,6 @@ class JobWorker:
         for row in await self._database.statement(Q.end_expired_leases, EXPIRY_BATCH):
             log.warning("a job lost its worker", job=str(row["job_id"]), status=row["job_status"])
         self._expiry_due = time.monotonic() + EXPIRY_SECONDS
-
-    async def _wait_until_idle(self, seconds: float) -> bool:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._is_idle.wait()
-        return self._is_idle.is_set()
 
     def _receive_hint(self, payload: str) -> None:
         if payload in self._slots:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -23,6 +22,7 @@ from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.stored_event import StoredEvent
 from shared.runtime import metrics
 from shared.runtime.background import BackgroundTask
+from shared.runtime.waiting import wait_for_event
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
@@ -89,8 +89,7 @@ class EventConsumer:
             return
         with self._signal.watch_all() as changed:
             await self._process_all()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), POLL_SECONDS)
+            await wait_for_event(changed, POLL_SECONDS)
 
     async def _process_all(self) -> None:
         while await self.process_events():

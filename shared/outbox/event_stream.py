@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -20,6 +19,7 @@ from shared.db.pool import Database, Row
 from shared.errors import cursor_too_old, dependency_unavailable
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.stored_event import EventPosition, StoredEvent
+from shared.runtime.waiting import wait_for_event
 
 Q = sql.load(__file__)
 
@@ -118,7 +118,7 @@ class EventStream:
                     if window.is_last:
                         await asyncio.sleep(scope.pause_seconds)
                         checkpoint = silent_since + self._checkpoint_seconds
-                        await _wait(signal, checkpoint - time.monotonic())
+                        await wait_for_event(signal, checkpoint - time.monotonic())
         raise dependency_unavailable("server", "the server is stopping: go on from the last cursor")
 
 
@@ -183,8 +183,3 @@ def _choose_batch(heads: Sequence[Row]) -> Sequence[Row]:
         if count and size > STORED_BYTES:
             return heads[:count]
     return heads[:BATCH]
-
-
-async def _wait(signal: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(signal.wait(), seconds)

@@ -17,6 +17,7 @@ from services.auth.notifications.inbox import CHANNEL, fetch_news
 from shared.db.listen import Listener
 from shared.db.pool import Database, Row
 from shared.errors import cursor_too_old
+from shared.runtime.waiting import wait_for_event
 
 CHECKPOINT_SECONDS = 15.0
 # How many notifications are read in one go.
@@ -107,5 +108,4 @@ class InboxWatch:
                     yield InboxMoment(number, unread, None)
                     told, told_at = unread, time.monotonic()
                     left = self._checkpoint_seconds
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(signal.wait(), left)
+                await wait_for_event(signal, left)
