@@ -8,6 +8,7 @@ from dits.auth.v1 import (
     access_service_pb2,
     account_service_pb2,
     audit_service_pb2,
+    invitation_service_pb2,
     key_service_pb2,
     notification_service_pb2,
     organization_service_pb2,
@@ -35,6 +36,7 @@ from services.auth.notifications.retention import purge_notifications
 from services.auth.rpc.access_service import AccessService
 from services.auth.rpc.account_service import AccountService
 from services.auth.rpc.audit_service import AuditService
+from services.auth.rpc.invitation_service import InvitationService
 from services.auth.rpc.key_service import KeyService
 from services.auth.rpc.notification_service import NotificationService
 from services.auth.rpc.organization_service import OrganizationService
@@ -126,6 +128,7 @@ def _make_servicers(
         "AccessService": (access_service_pb2, AccessService(access, settings)),
         "KeyService": (key_service_pb2, KeyService(database, writes, key, challenges)),
         "AuditService": (audit_service_pb2, audit),
+        "InvitationService": (invitation_service_pb2, InvitationService(database, writes, key)),
         "NotificationService": (notification_service_pb2, notifications),
         "OrganizationService": (
             organization_service_pb2,

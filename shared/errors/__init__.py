@@ -26,7 +26,7 @@ from shared.errors.history import (
     repository_read_only,
 )
 from shared.errors.locks import LockConflict, lock_held, lock_required, lock_stale
-from shared.errors.organizations import last_owner, owns_repositories
+from shared.errors.organizations import invitation_closed, last_owner, owns_repositories
 from shared.errors.request import (
     already_requeued,
     batch_too_large,
@@ -75,6 +75,7 @@ __all__ = [
     "internal",
     "invalid_field",
     "invalid_page_token",
+    "invitation_closed",
     "last_owner",
     "limit_reached",
     "lock_held",

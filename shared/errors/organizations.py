@@ -28,3 +28,12 @@ def owns_repositories(owner: str, repositories: Sequence[str]) -> DomainError:
         metadata={"owner": owner, "count": str(len(repositories))},
         detail=violations(reason, [(f"{owner}/{name}", "is owned by it") for name in repositories]),
     )
+
+
+def invitation_closed(state: str) -> DomainError:
+    """The invitation was accepted, declined or revoked, or it expired."""
+    return DomainError(
+        Reason.ERROR_REASON_INVITATION_CLOSED,
+        f"the invitation is open no more: {state}",
+        metadata={"state": state},
+    )

@@ -16,10 +16,14 @@ Q = sql.load(__file__)
 class AuditAction(StrEnum):
     """What can be done to a resource, in alphabetical order: `noun.past_participle`."""
 
+    INVITATION_CREATED = "invitation.created"
+    INVITATION_DECLINED = "invitation.declined"
+    INVITATION_REVOKED = "invitation.revoked"
     JOB_REQUEUED = "job.requeued"
     LOCK_FORCE_RELEASED = "lock.force_released"
     LOCK_STOLEN = "lock.stolen"
     LOCK_TRANSFERRED = "lock.transferred"
+    MEMBER_ADDED = "member.added"
     MEMBER_REMOVED = "member.removed"
     MEMBER_ROLE_CHANGED = "member.role_changed"
     ORGANIZATION_CREATED = "organization.created"

@@ -8,6 +8,7 @@ import grpc
 from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
 from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
 from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
+from dits.auth.v1.invitation_service_pb2_grpc import InvitationServiceStub
 from dits.auth.v1.key_service_pb2_grpc import KeyServiceStub
 from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
 from dits.auth.v1.organization_service_pb2_grpc import OrganizationServiceStub
@@ -34,6 +35,7 @@ class Stubs:
         self.accounts = AccountServiceStub(auth)
         self.audit = AuditServiceStub(auth)
         self.keys = KeyServiceStub(auth)
+        self.invitations = InvitationServiceStub(auth)
         self.notifications = NotificationServiceStub(auth)
         self.organizations = OrganizationServiceStub(auth)
         self.sessions = SessionServiceStub(auth)

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 def make_mail(
     key: ServerKey,
     template: str,
-    user_id: UUID,
+    user_id: UUID | None,
     parameters: MailParameters,
     *,
     address: str = "",
@@ -38,15 +38,15 @@ def make_mail(
 ) -> SendMailPayload:
     """Returns the payload of a job that sends a mail to a user.
 
-    Without an `address` it goes to the user's own. If there is a `preference`, a link turns it off. A
-    parameter `link` that begins with a slash is below the address of the website. Raises KeyError for an
-    unknown template.
+    Without an `address` it goes to the user's own; with one, there need be no user. If there is a
+    `preference`, a link turns it off. A parameter `link` that begins with a slash is below the address of
+    the website. Raises KeyError for an unknown template.
     """
     if template not in TEMPLATES:
         raise KeyError(template)
     return SendMailPayload(
         template=template,
-        user_id=str(user_id),
+        user_id=str(user_id or ""),
         address=address,
         preference=preference,
         sealed_parameters=parameters.seal(key),
@@ -135,6 +135,8 @@ async def _find_recipient(
     database: Database, payload: SendMailPayload, *, is_verified_only: bool
 ) -> str | None:
     """Returns the address that a mail goes to; None if the user is gone, or has not verified it."""
+    if not payload.user_id:
+        return payload.address
     row = await database.fetchrow(Q.recipient, UUID(payload.user_id))
     if row is None or row["status"] == "deleted":
         return None

@@ -37,6 +37,9 @@ class MailTemplate:
 
 
 TEMPLATES: dict[str, MailTemplate] = {
+    "invitation": MailTemplate(
+        "$inviter invites you to $organization", is_verified_only=False, is_link_logged=True
+    ),
     "notifications": MailTemplate("$title"),
 }
 

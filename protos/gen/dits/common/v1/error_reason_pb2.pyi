@@ -173,6 +173,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `count` is their number, at most 1000 are counted. PreconditionFailure lists up to 20.
     Metadata: owner, count.
     """
+    ERROR_REASON_INVITATION_CLOSED: _ErrorReason.ValueType  # 86
+    """FAILED_PRECONDITION. The invitation is open no more. `state` is `accepted`, `declined`, `revoked` or `expired`.
+    Metadata: state.
+    """
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 90
     """RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.
     Metadata: field, limit, count.
@@ -372,6 +376,10 @@ ERROR_REASON_OWNS_REPOSITORIES: ErrorReason.ValueType  # 85
 """FAILED_PRECONDITION. The user or organisation `owner` still owns repositories: transfer or delete them first.
 `count` is their number, at most 1000 are counted. PreconditionFailure lists up to 20.
 Metadata: owner, count.
+"""
+ERROR_REASON_INVITATION_CLOSED: ErrorReason.ValueType  # 86
+"""FAILED_PRECONDITION. The invitation is open no more. `state` is `accepted`, `declined`, `revoked` or `expired`.
+Metadata: state.
 """
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 90
 """RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.

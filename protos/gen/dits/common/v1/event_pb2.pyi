@@ -59,6 +59,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A user is a member of an organisation no more: left, or was removed by the actor."""
     EVENT_TYPE_MEMBER_ROLE_CHANGED: _EventType.ValueType  # 62
     """A member of an organisation got another role."""
+    EVENT_TYPE_MEMBER_INVITED: _EventType.ValueType  # 63
+    """An address was invited into an organisation."""
     EVENT_TYPE_WEBHOOK_PING: _EventType.ValueType  # 70
     """WebhookService.Ping asked for it. It goes to that webhook alone, whatever its patterns."""
     EVENT_TYPE_WEBHOOK_DISABLED: _EventType.ValueType  # 71
@@ -102,6 +104,8 @@ EVENT_TYPE_MEMBER_REMOVED: EventType.ValueType  # 61
 """A user is a member of an organisation no more: left, or was removed by the actor."""
 EVENT_TYPE_MEMBER_ROLE_CHANGED: EventType.ValueType  # 62
 """A member of an organisation got another role."""
+EVENT_TYPE_MEMBER_INVITED: EventType.ValueType  # 63
+"""An address was invited into an organisation."""
 EVENT_TYPE_WEBHOOK_PING: EventType.ValueType  # 70
 """WebhookService.Ping asked for it. It goes to that webhook alone, whatever its patterns."""
 EVENT_TYPE_WEBHOOK_DISABLED: EventType.ValueType  # 71
@@ -331,16 +335,19 @@ class MemberPayload(_message.Message):
     USERNAME_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     PREVIOUS_ROLE_FIELD_NUMBER: _builtins.int
+    INVITATION_ID_FIELD_NUMBER: _builtins.int
     organization: _builtins.str
     """Name of the organisation."""
     user_id: _builtins.str
-    """UUID of the member."""
+    """UUID of the member. Empty in `member.invited`."""
     username: _builtins.str
-    """Username of the member."""
+    """Username of the member. Empty in `member.invited`."""
     role: _builtins.str
     """Role of the member afterwards: `owner`, `admin`, `member` or `billing`. Empty = none any more."""
     previous_role: _builtins.str
     """Role of the member before. Empty = none."""
+    invitation_id: _builtins.str
+    """UUID of the invitation, in `member.invited` and `member.added`. Empty = none."""
     def __init__(
         self,
         *,
@@ -349,10 +356,11 @@ class MemberPayload(_message.Message):
         username: _builtins.str = ...,
         role: _builtins.str = ...,
         previous_role: _builtins.str = ...,
+        invitation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization", b"organization", "previous_role", b"previous_role", "role", b"role", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitation_id", b"invitation_id", "organization", b"organization", "previous_role", b"previous_role", "role", b"role", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -411,7 +411,7 @@ class SendMailPayload(_message.Message):
     template: _builtins.str
     """Name of the mail, in the server's closed list."""
     user_id: _builtins.str
-    """UUID of the user it goes to."""
+    """UUID of the user it goes to. Empty = to an address, which need not be a user's."""
     address: _builtins.str
     """Address it goes to. Empty = the user's own."""
     preference: _builtins.str
