@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dits.auth.v1 import invitation_service_pb2 as ipb
 from dits.auth.v1 import organization_service_pb2 as pb
 
+from services.auth.mail.parameters import unseal_parameters
+from shared.runtime.server_key import ServerKey
 from tests.support.api import Account, Api
 
 _numbers = itertools.count(1)
@@ -120,3 +124,64 @@ class Studio:
             request, metadata=who.auth
         )
         return page
+
+    async def invite(
+        self, who: Account, email: str, name: str = "", **fields: Any
+    ) -> ipb.Invitation:
+        """Invites an address."""
+        request = ipb.CreateInvitationRequest(organization=self.id, email=email, **fields)
+        if name:
+            request.role = role(name)
+        response = await self.api.invitations.CreateInvitation(request, metadata=who.auth)
+        made: ipb.Invitation = response.invitation
+        return made
+
+    async def resend(self, who: Account, invitation: ipb.Invitation) -> ipb.Invitation:
+        """Sends an invitation again."""
+        request = ipb.ResendInvitationRequest(organization=self.id, invitation_id=invitation.id)
+        response = await self.api.invitations.ResendInvitation(request, metadata=who.auth)
+        made: ipb.Invitation = response.invitation
+        return made
+
+    async def revoke(self, who: Account, invitation: ipb.Invitation) -> None:
+        """Revokes an invitation."""
+        request = ipb.RevokeInvitationRequest(organization=self.id, invitation_id=invitation.id)
+        await self.api.invitations.RevokeInvitation(request, metadata=who.auth)
+
+    async def list_invitations(self, who: Account, **fields: Any) -> ipb.ListInvitationsResponse:
+        """Returns a page of the open invitations."""
+        request = ipb.ListInvitationsRequest(organization=self.id, **fields)
+        page: ipb.ListInvitationsResponse = await self.api.invitations.ListInvitations(
+            request, metadata=who.auth
+        )
+        return page
+
+
+async def accept(api: Api, who: Account, **answer: str) -> pb.Organization:
+    """Accepts an invitation, by `token` or `invitation_id`."""
+    request = ipb.AcceptInvitationRequest(answer=ipb.InvitationAnswer(**answer))
+    response = await api.invitations.AcceptInvitation(request, metadata=who.auth)
+    joined: pb.Organization = response.organization
+    return joined
+
+
+async def decline(api: Api, who: Account, **answer: str) -> None:
+    """Declines an invitation, by `token` or `invitation_id`."""
+    request = ipb.DeclineInvitationRequest(answer=ipb.InvitationAnswer(**answer))
+    await api.invitations.DeclineInvitation(request, metadata=who.auth)
+
+
+async def verify_address(api: Api, who: Account) -> str:
+    """Makes the address of an account a verified one, and returns it."""
+    query = "UPDATE users SET email_verified = true WHERE id = $1 RETURNING email"
+    return str(await api.value(query, who.id))
+
+
+async def read_mailed_tokens(api: Api, key: ServerKey) -> list[str]:
+    """Returns the tokens of the invitations that were mailed, in their order, from the queue of jobs."""
+    rows = await api.fetch(
+        """SELECT payload ->> 'sealed_parameters' AS sealed FROM jobs
+           WHERE payload ->> 'template' = 'invitation' ORDER BY created_at, id"""
+    )
+    found = [unseal_parameters(key, base64.b64decode(row["sealed"])) for row in rows]
+    return [parameters.values["token"] for parameters in found if parameters is not None]

@@ -16,7 +16,7 @@ NAMES: dict[NotificationType.ValueType, str] = {
 }
 TYPES = {name: value for value, name in NAMES.items()}
 
-# Fields of Preferences, and columns of notification_preferences.
+# Fields of Preferences, and columns of notification_preferences; what has none is never mailed at once.
 PREFERENCES: dict[NotificationType.ValueType, str] = {
     NotificationType.NOTIFICATION_TYPE_MENTION: "email_on_mention",
     NotificationType.NOTIFICATION_TYPE_PUSH: "email_on_push",

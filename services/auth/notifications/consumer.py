@@ -16,6 +16,7 @@ from services.auth.notifications.delivery import deliver
 from services.auth.notifications.followers import notify_first_followers
 from services.auth.notifications.lock_events import LOCK_EVENTS, compose_lock_draft
 from services.auth.notifications.mails import enqueue_mails
+from services.auth.notifications.member_events import MEMBER_EVENTS, compose_member_draft
 from services.auth.notifications.mentions import compose_mentions
 from services.auth.notifications.webhook_events import compose_webhook_drafts
 from shared.db.pool import Connection, Row
@@ -23,7 +24,9 @@ from shared.outbox.stored_event import StoredEvent
 from shared.runtime.server_key import ServerKey
 
 CONSUMER = "notifications"
-HANDLED = LOCK_EVENTS | {EventType.EVENT_TYPE_PUSH, EventType.EVENT_TYPE_WEBHOOK_DISABLED}
+HANDLED = (
+    LOCK_EVENTS | MEMBER_EVENTS | {EventType.EVENT_TYPE_PUSH, EventType.EVENT_TYPE_WEBHOOK_DISABLED}
+)
 
 
 class NotificationConsumer:
@@ -55,5 +58,8 @@ async def _compose(connection: Connection, event: StoredEvent, where: str, who: 
         return await compose_mentions(connection, event, where, who)
     if event.type == EventType.EVENT_TYPE_WEBHOOK_DISABLED:
         return await compose_webhook_drafts(connection, event, where)
+    if event.type in MEMBER_EVENTS:
+        told = await compose_member_draft(connection, event, where, who)
+        return [told] if told else []
     draft = compose_lock_draft(event, where, who)
     return [draft] if draft else []

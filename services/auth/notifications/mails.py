@@ -30,7 +30,7 @@ async def choose_mailed(connection: Connection, inserted: Sequence[Row]) -> list
     """Marks those of some new notifications that are mailed at once, and returns them with their texts."""
     users = {row["user_id"] for row in inserted}
     await create_preferences(connection, sorted(users))
-    preferences = [PREFERENCES[TYPES[row["type"]]] for row in inserted]
+    preferences = [PREFERENCES.get(TYPES[row["type"]], "") for row in inserted]
     ids = [row["id"] for row in inserted]
     return await connection.fetch(Q.mark_mailed, ids, preferences, MAX_MESSAGE)
 

@@ -73,6 +73,15 @@ def link_webhooks(where: str) -> str:
     return f"/{where}/settings/webhooks"
 
 
+def describe_membership(who: str, where: str, role: str, previous: str) -> tuple[str, str]:
+    """Returns title and message about an invitation, another role, or the end of a membership."""
+    if not role:
+        return f"{who} removed you from the organisation {where}", ""
+    if not previous:
+        return f"{who} invites you to the organisation {where}", f"As {role}."
+    return f"{who} gave you another role in the organisation {where}", f"{role}; before: {previous}"
+
+
 def link_locks(where: str) -> str:
     """Returns the path of a repository's locks."""
     return f"/{where}/locks"

@@ -43,6 +43,14 @@ async def _leave(studio: Studio, who: Account) -> None:
     await studio.leave(who)
 
 
+async def _resend(studio: Studio, who: Account) -> object:
+    return await studio.resend(who, await studio.invite(studio.people["owner"], "a@example.com"))
+
+
+async def _revoke(studio: Studio, who: Account) -> None:
+    await studio.revoke(who, await studio.invite(studio.people["owner"], "a@example.com"))
+
+
 ATTEMPTS: dict[str, Attempt] = {
     "GetOrganization": lambda studio, who: studio.get(who),
     "ListMembers": lambda studio, who: studio.list_members(who),
@@ -58,6 +66,13 @@ ATTEMPTS: dict[str, Attempt] = {
     "UpdateMemberRole: to or from owner": _change_an_owner,
     "RemoveMember": _remove_another,
     "RemoveMember: an owner": _remove_an_owner,
+    "ListInvitations": lambda studio, who: studio.list_invitations(who),
+    "CreateInvitation": lambda studio, who: studio.invite(who, "a@example.com"),
+    "CreateInvitation: of an owner": lambda studio, who: studio.invite(
+        who, "a@example.com", "owner"
+    ),
+    "ResendInvitation": _resend,
+    "RevokeInvitation": _revoke,
     "LeaveOrganization": _leave,
 }
 

@@ -9,8 +9,10 @@ import asyncpg
 import pytest
 from dits.repo.v1.repository_service_pb2 import CreateRepositoryRequest
 
+from shared.runtime.config import Settings
+from shared.runtime.server_key import ServerKey
 from tests.support.api import Account, Api
-from tests.support.organizations import Studio
+from tests.support.organizations import Studio, accept, decline, read_mailed_tokens
 from tests.support.rivals import together
 from tests.support.waiting import until_blocked
 
@@ -86,3 +88,40 @@ async def test_a_former_name_cannot_be_taken_while_it_becomes_one(api: Api) -> N
         await observer.close()
     assert end.result() == (0, ["NAME_TAKEN"])
     assert (await studio.get(studio.people["owner"])).name == "after"
+
+
+async def test_one_seat_is_taken_once(api: Api, settings: Settings) -> None:
+    """By two who accept, and by one who accepts while another is invited, in each order."""
+    key = ServerKey.load(settings.server_key, settings.data_dir)
+    studio = await Studio.open(api)
+    owner, people = studio.people["owner"], [await api.account() for _ in range(6)]
+    for person in people:
+        await studio.invite(owner, f"{person.username}@example.com")
+    tokens = await read_mailed_tokens(api, key)
+    await api.fetch("UPDATE organizations SET plan_seats = 2")
+    done, reasons = await together(
+        *(accept(api, who, token=token) for who, token in zip(people, tokens, strict=True))
+    )
+    assert (done, set(reasons)) == (1, {"LIMIT_REACHED"})
+    assert len(await studio.roles()) == 2
+
+
+async def test_an_invitation_is_accepted_once(api: Api, settings: Settings) -> None:
+    key = ServerKey.load(settings.server_key, settings.data_dir)
+    studio = await Studio.open(api)
+    for number in range(5):
+        ada = await api.account()
+        made = await studio.invite(studio.people["owner"], f"{ada.username}@example.com")
+        token = (await read_mailed_tokens(api, key))[number]
+        calls: list[Awaitable[object]] = [accept(api, ada, token=token) for _ in range(3)]
+        calls += [decline(api, ada, token=token), studio.revoke(studio.people["owner"], made)]
+        done, reasons = await together(*calls[number:], *calls[:number])
+        assert set(reasons) <= {"INVITATION_CLOSED"}
+        is_member = ada.username in await studio.roles()
+        # One end wins, and is the answer of those who asked for it.
+        assert done == (3 if is_member else 1)
+    rows = await api.fetch(
+        """SELECT num_nonnulls(accepted_at, declined_at, revoked_at) AS ends
+           FROM organization_invitations"""
+    )
+    assert {row["ends"] for row in rows} == {1}

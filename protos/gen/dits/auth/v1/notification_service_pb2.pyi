@@ -43,6 +43,12 @@ class _NotificationTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """Another user transferred a lock from or to the user."""
     NOTIFICATION_TYPE_WEBHOOK_DISABLED: _NotificationType.ValueType  # 20
     """The server switched off a webhook of a repository or organisation that the user administers."""
+    NOTIFICATION_TYPE_MEMBER_INVITED: _NotificationType.ValueType  # 30
+    """The address of the user was invited into an organisation."""
+    NOTIFICATION_TYPE_MEMBER_REMOVED: _NotificationType.ValueType  # 31
+    """Another user removed the user from an organisation."""
+    NOTIFICATION_TYPE_MEMBER_ROLE_CHANGED: _NotificationType.ValueType  # 32
+    """Another user gave the user another role in an organisation."""
 
 class NotificationType(_NotificationType, metaclass=_NotificationTypeEnumTypeWrapper):
     """What a notification tells. Later versions add values; show the title of one that you do not know."""
@@ -63,6 +69,12 @@ NOTIFICATION_TYPE_LOCK_TRANSFERRED: NotificationType.ValueType  # 13
 """Another user transferred a lock from or to the user."""
 NOTIFICATION_TYPE_WEBHOOK_DISABLED: NotificationType.ValueType  # 20
 """The server switched off a webhook of a repository or organisation that the user administers."""
+NOTIFICATION_TYPE_MEMBER_INVITED: NotificationType.ValueType  # 30
+"""The address of the user was invited into an organisation."""
+NOTIFICATION_TYPE_MEMBER_REMOVED: NotificationType.ValueType  # 31
+"""Another user removed the user from an organisation."""
+NOTIFICATION_TYPE_MEMBER_ROLE_CHANGED: NotificationType.ValueType  # 32
+"""Another user gave the user another role in an organisation."""
 Global___NotificationType: _TypeAlias = NotificationType  # noqa: Y015
 
 class _Digest:
