@@ -16,7 +16,7 @@ NAMES: dict[NotificationType.ValueType, str] = {
 }
 TYPES = {name: value for value, name in NAMES.items()}
 
-# Fields of Preferences, and columns of notification_preferences; what has none is never mailed at once.
+# Fields of Preferences, and columns of notification_preferences.
 PREFERENCES: dict[NotificationType.ValueType, str] = {
     NotificationType.NOTIFICATION_TYPE_MENTION: "email_on_mention",
     NotificationType.NOTIFICATION_TYPE_PUSH: "email_on_push",
@@ -26,6 +26,14 @@ PREFERENCES: dict[NotificationType.ValueType, str] = {
     NotificationType.NOTIFICATION_TYPE_LOCK_TRANSFERRED: "email_on_lock_loss",
     NotificationType.NOTIFICATION_TYPE_WEBHOOK_DISABLED: "email_on_webhook_disabled",
 }
+# Never mailed at once: an invitation is a mail of its own.
+UNMAILED = frozenset(
+    {
+        NotificationType.NOTIFICATION_TYPE_MEMBER_INVITED,
+        NotificationType.NOTIFICATION_TYPE_MEMBER_REMOVED,
+        NotificationType.NOTIFICATION_TYPE_MEMBER_ROLE_CHANGED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.auth.mail.parameters import MailParameters
 from services.auth.mail.send_mail import make_mail
-from services.auth.notifications.catalog import PREFERENCES, TYPES
+from services.auth.notifications.catalog import PREFERENCES, TYPES, UNMAILED
 from services.auth.notifications.preferences import create_preferences
 from shared.db import sql
 from shared.db.pool import Connection, Row
@@ -30,8 +30,9 @@ async def choose_mailed(connection: Connection, inserted: Sequence[Row]) -> list
     """Marks those of some new notifications that are mailed at once, and returns them with their texts."""
     users = {row["user_id"] for row in inserted}
     await create_preferences(connection, sorted(users))
-    preferences = [PREFERENCES.get(TYPES[row["type"]], "") for row in inserted]
-    ids = [row["id"] for row in inserted]
+    mailed = [row for row in inserted if TYPES[row["type"]] not in UNMAILED]
+    preferences = [PREFERENCES[TYPES[row["type"]]] for row in mailed]
+    ids = [row["id"] for row in mailed]
     return await connection.fetch(Q.mark_mailed, ids, preferences, MAX_MESSAGE)
 
 

@@ -21,8 +21,10 @@ ITEM = {"title": ATTACK, "message": ATTACK, "link": f"/{ATTACK}"}
 
 
 def parameters_of(name: str, value: str) -> MailParameters:
-    del name
-    return MailParameters({"title": value, "more": value, "link": value}, [ITEM])
+    names = ["title", "more", "link"]
+    if name == "invitation":
+        names = ["inviter", "organization", "role", "link", "token", "expires"]
+    return MailParameters(dict.fromkeys(names, value), [ITEM])
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
