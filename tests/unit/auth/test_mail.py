@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.auth.mail.message import MAX_SUBJECT, AddressError, MailHeaders, build_message
@@ -40,6 +40,7 @@ def test_no_parameter_breaks_out_of_a_header_or_of_html(name: str) -> None:
     assert message["To"] == "ada@example.com"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8")))
 def test_any_subject_is_one_line(subject: str) -> None:
     headers = MailHeaders("dits@example.com", "ada@example.com", "1")
