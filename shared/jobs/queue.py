@@ -23,6 +23,8 @@ Q = sql.load(__file__)
 CHANNEL = "dits_jobs"
 CANCEL = "cancel "
 MAX_PAYLOAD_BYTES = 64 << 10
+# Rows of one statement.
+MAX_REQUESTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,9 @@ async def enqueue(
 
 
 async def enqueue_all(connection: Connection, requests: Sequence[JobRequest]) -> list[UUID]:
-    """Puts many jobs on their queues at once; returns their ids in order. Raises as `enqueue`."""
+    """Puts up to MAX_REQUESTS jobs on their queues at once; returns their ids in order. Raises as `enqueue`."""
+    if len(requests) > MAX_REQUESTS:
+        raise ValueError(f"{len(requests)} jobs at once")
     types = [find_type(request.payload) for request in requests]
     specs = [JOBS[job_type] for job_type in types]
     rows = await connection.fetch(

@@ -31,6 +31,7 @@ from tests.support.jobs import PAYLOAD, TYPE
 LEASE = timedelta(seconds=1)
 SCHEDULE = Schedule("hourly", "0 * * * *", PAYLOAD)
 EFFECT = "INSERT INTO effects (job_id, attempt, process) VALUES ($1, $2, $3)"
+READY = "INSERT INTO workers (process) VALUES ($1)"
 IS_MINE = "SELECT true FROM jobs WHERE id = $1 AND lease_token = $2"
 DEADLY_JOB = 3
 
@@ -115,6 +116,7 @@ async def work(dsn: str, fate: str) -> None:
     database = await Database.connect(dsn, service="test", size=6)
     worker = JobWorker(database, {TYPE: doomed.handle}, ["auth"], [SCHEDULE], slots=2)
     worker.start()
+    await database.fetch(READY, os.getpid())
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     await ended.wait()

@@ -19,13 +19,17 @@ from shared.db.pool import Database
 from tests.support.jobs import dead_letters, put, wait_for
 
 ROOT = Path(__file__).parents[3]
-EFFECTS = "CREATE TABLE effects (job_id UUID, attempt INT, process INT)"
+TABLES = (
+    "CREATE TABLE effects (job_id UUID, attempt INT, process INT)",
+    "CREATE TABLE workers (process INT)",
+)
 
 
 @pytest.fixture
 async def database(dsn: str) -> AsyncIterator[Database]:
     database = await Database.connect(dsn, service="test", size=4)
-    await database.fetch(EFFECTS)
+    for table in TABLES:
+        await database.fetch(table)
     yield database
     await database.close()
 
@@ -134,13 +138,13 @@ async def test_poison_kills_its_workers_and_is_buried_once(database: Database, d
 async def test_two_workers_do_each_job_once_and_fire_a_schedule_once(
     database: Database, dsn: str
 ) -> None:
-    ids = {await put(database) for _ in range(200)}
     await database.fetch(
         """INSERT INTO job_schedules (name, cron, due_at)
            VALUES ('hourly', '0 * * * *', now() - interval '2 days')"""
     )
     with worker(dsn), worker(dsn):
-        await until(database, ALL_ENDED)
+        await until(database, "(SELECT count(*) = 2 FROM workers)")
+        ids = {await put(database) for _ in range(200)}
         await until(database, "EXISTS (SELECT FROM job_schedules WHERE due_at > now())")
         await until(database, ALL_ENDED)
     effects = await count_effects(database)
