@@ -82,7 +82,10 @@ async def enqueue(
 
 
 async def enqueue_all(connection: Connection, requests: Sequence[JobRequest]) -> list[UUID]:
-    """Puts up to MAX_REQUESTS jobs on their queues at once; returns their ids in order. Raises as `enqueue`."""
+    """Puts up to MAX_REQUESTS jobs on their queues at once, and returns their ids in order.
+
+    Raises as `enqueue`, and ValueError if there are more.
+    """
     if len(requests) > MAX_REQUESTS:
         raise ValueError(f"{len(requests)} jobs at once")
     types = [find_type(request.payload) for request in requests]
