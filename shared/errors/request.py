@@ -48,6 +48,15 @@ def already_requeued(job_id: str) -> DomainError:
     )
 
 
+def key_rotated(expected: int, current: int) -> DomainError:
+    """The user's key is at another version than the caller believes."""
+    return DomainError(
+        Reason.ERROR_REASON_KEY_ROTATED,
+        f"the key is at version {current}, not {expected}",
+        metadata={"expected": str(expected), "current": str(current)},
+    )
+
+
 def content_mismatch(message: str, *, expected: str = "", actual: str = "") -> DomainError:
     """Content does not hash to its name or is not in canonical form; the names are hex."""
     known = {"expected": expected, "actual": actual}

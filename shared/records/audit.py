@@ -36,6 +36,8 @@ class AuditAction(StrEnum):
     SSH_KEY_DELETED = "ssh_key.deleted"
     TOKEN_CREATED = "token.created"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
+    USER_KEY_ROTATED = "user_key.rotated"
+    USER_KEY_STORED = "user_key.stored"
     USER_REGISTERED = "user.registered"
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_DELETED = "webhook.deleted"

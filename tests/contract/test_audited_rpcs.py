@@ -21,6 +21,8 @@ AUDITED = {
     "auth.v1.InvitationService/DeclineInvitation": {AuditAction.INVITATION_DECLINED},
     "auth.v1.InvitationService/ResendInvitation": {AuditAction.INVITATION_CREATED},
     "auth.v1.InvitationService/RevokeInvitation": {AuditAction.INVITATION_REVOKED},
+    "auth.v1.KeyService/PutUserKey": {AuditAction.USER_KEY_STORED},
+    "auth.v1.KeyService/RotateUserKey": {AuditAction.USER_KEY_ROTATED},
     "auth.v1.OrganizationService/CreateOrganization": {AuditAction.ORGANIZATION_CREATED},
     "auth.v1.OrganizationService/DeleteOrganization": {AuditAction.ORGANIZATION_DELETED},
     "auth.v1.OrganizationService/LeaveOrganization": {AuditAction.MEMBER_REMOVED},

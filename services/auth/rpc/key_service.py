@@ -1,15 +1,17 @@
-"""SSH keys of the caller."""
+"""Keys: SSH keys of the caller, and the encryption keys of users."""
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 from dits.auth.v1 import key_service_pb2 as pb
 
-from services.auth.credentials import ssh_keys
+from services.auth.credentials import ssh_keys, user_keys
 from services.auth.credentials.one_time_tokens import Purpose
 from services.auth.credentials.ssh_challenges import MAX_CHARACTERS, SshChallenges
 from services.auth.credentials.ssh_keys import NewSshKey
+from services.auth.credentials.user_keys import UserKeyContent
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid_field
@@ -82,6 +84,38 @@ class KeyService:
         await self._database.transaction(delete)
         return pb.DeleteSshKeyResponse()
 
+    async def PutUserKey(self, request: pb.PutUserKeyRequest, call: Call) -> pb.PutUserKeyResponse:
+        """Stores the caller's first key, or its private part under another passphrase."""
+        content = UserKeyContent.parse(request)
+
+        async def put(connection: Connection) -> Row:
+            return await user_keys.put_key(connection, call, content)
+
+        row = await self._database.transaction(put)
+        return pb.PutUserKeyResponse(key=_user_key(row, call))
+
+    async def RotateUserKey(
+        self, request: pb.RotateUserKeyRequest, call: Call
+    ) -> pb.RotateUserKeyResponse:
+        """Stores the next version of the caller's key."""
+        content = UserKeyContent.parse(request)
+        if request.current_version < 1:
+            raise invalid_field("current_version", "must be a version of the key")
+
+        async def rotate(connection: Connection) -> Row:
+            return await user_keys.rotate_key(connection, call, content, request.current_version)
+
+        row = await self._database.transaction(rotate)
+        return pb.RotateUserKeyResponse(key=_user_key(row, call))
+
+    async def GetUserKey(self, request: pb.GetUserKeyRequest, call: Call) -> pb.GetUserKeyResponse:
+        """Returns a version of a user's key; the private part only to its owner."""
+        if request.key_version < 0:
+            raise invalid_field("key_version", "must not be negative")
+        async with self._database.connection() as connection:
+            row = await user_keys.find_key(connection, call, request.user, request.key_version)
+        return pb.GetUserKeyResponse(key=_user_key(row, call))
+
     def _parse_key(self, request: pb.AddSshKeyRequest, call: Call) -> NewSshKey:
         """Returns the key of a request, once it is proven. Raises INVALID_FIELD."""
         key = ssh_keys.parse_public_key(request.public_key)
@@ -109,3 +143,31 @@ def _message(row: Row) -> pb.SshKey:
         create_time=row["created_at"],
         last_use_time=row["last_used_at"],
     )
+
+
+def _user_key(row: Row, call: Call) -> pb.UserKey:
+    """Returns a version of a key, with its private part if it is the caller's."""
+    is_own = row["user_id"] == call.caller.user_id
+    is_newest = row["key_version"] == row["newest_version"]
+    key = pb.UserKey(
+        user_id=str(row["user_id"]),
+        username=call.caller.username if is_own else row["username"],
+        key_version=row["key_version"],
+        newest_version=row["newest_version"],
+        public_key=row["public_key"],
+        create_time=row["created_at"],
+        rotate_time=None if is_newest else row["rotated_at"],
+    )
+    if is_own:
+        parameters = json.loads(row["key_derivation_params"])
+        key.encrypted_private_key = row["encrypted_private_key"]
+        key.key_derivation.CopyFrom(
+            pb.KeyDerivation(
+                algorithm=pb.KEY_DERIVATION_ALGORITHM_ARGON2ID,
+                salt=row["key_derivation_salt"],
+                memory_kib=parameters["memory_kib"],
+                passes=parameters["passes"],
+                lanes=parameters["lanes"],
+            )
+        )
+    return key

@@ -26,7 +26,7 @@ from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64its/auth/v1/key_service.proto\x12\x0c\x64its.auth.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x01\n\x06SshKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12\x10\n\x08key_type\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1b\n\x19\x43reateKeyChallengeRequest\"s\n\x1a\x43reateKeyChallengeResponse\x12\x11\n\tchallenge\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tnamespace\x18\x03 \x01(\t\"n\n\x10\x41\x64\x64SshKeyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\t\x12\x11\n\tchallenge\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\t\"6\n\x11\x41\x64\x64SshKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.dits.auth.v1.SshKey\";\n\x12ListSshKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListSshKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.dits.auth.v1.SshKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x13\x44\x65leteSshKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteSshKeyResponse2\xb9\x03\n\nKeyService\x12x\n\x12\x43reateKeyChallenge\x12\'.dits.auth.v1.CreateKeyChallengeRequest\x1a(.dits.auth.v1.CreateKeyChallengeResponse\"\x0f\xa2\xbb\x18\x0b\n\tkey:write\x12\x62\n\tAddSshKey\x12\x1e.dits.auth.v1.AddSshKeyRequest\x1a\x1f.dits.auth.v1.AddSshKeyResponse\"\x14\xa2\xbb\x18\x10\n\tkey:writeJ\x03^2\x04\x12\x65\n\x0bListSshKeys\x12 .dits.auth.v1.ListSshKeysRequest\x1a!.dits.auth.v1.ListSshKeysResponse\"\x11\xa2\xbb\x18\r\n\x08key:readJ\x01\x03\x12\x66\n\x0c\x44\x65leteSshKey\x12!.dits.auth.v1.DeleteSshKeyRequest\x1a\".dits.auth.v1.DeleteSshKeyResponse\"\x0f\xa2\xbb\x18\x0b\n\tkey:writeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64its/auth/v1/key_service.proto\x12\x0c\x64its.auth.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x01\n\x06SshKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12\x10\n\x08key_type\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1b\n\x19\x43reateKeyChallengeRequest\"s\n\x1a\x43reateKeyChallengeResponse\x12\x11\n\tchallenge\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tnamespace\x18\x03 \x01(\t\"n\n\x10\x41\x64\x64SshKeyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\t\x12\x11\n\tchallenge\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\t\"6\n\x11\x41\x64\x64SshKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.dits.auth.v1.SshKey\";\n\x12ListSshKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListSshKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.dits.auth.v1.SshKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x13\x44\x65leteSshKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteSshKeyResponse\"\x89\x01\n\rKeyDerivation\x12\x37\n\talgorithm\x18\x01 \x01(\x0e\x32$.dits.auth.v1.KeyDerivationAlgorithm\x12\x0c\n\x04salt\x18\x02 \x01(\x0c\x12\x12\n\nmemory_kib\x18\x03 \x01(\r\x12\x0e\n\x06passes\x18\x04 \x01(\r\x12\r\n\x05lanes\x18\x05 \x01(\r\"\xa3\x02\n\x07UserKey\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x13\n\x0bkey_version\x18\x03 \x01(\x05\x12\x16\n\x0enewest_version\x18\x04 \x01(\x05\x12\x12\n\npublic_key\x18\x05 \x01(\x0c\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brotate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15\x65ncrypted_private_key\x18\x08 \x01(\x0c\x12\x33\n\x0ekey_derivation\x18\t \x01(\x0b\x32\x1b.dits.auth.v1.KeyDerivation\"{\n\x11PutUserKeyRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x1d\n\x15\x65ncrypted_private_key\x18\x02 \x01(\x0c\x12\x33\n\x0ekey_derivation\x18\x03 \x01(\x0b\x32\x1b.dits.auth.v1.KeyDerivation\"8\n\x12PutUserKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.dits.auth.v1.UserKey\"6\n\x11GetUserKeyRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x13\n\x0bkey_version\x18\x02 \x01(\x05\"8\n\x12GetUserKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.dits.auth.v1.UserKey\"\x97\x01\n\x14RotateUserKeyRequest\x12\x17\n\x0f\x63urrent_version\x18\x01 \x01(\x05\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x1d\n\x15\x65ncrypted_private_key\x18\x03 \x01(\x0c\x12\x33\n\x0ekey_derivation\x18\x04 \x01(\x0b\x32\x1b.dits.auth.v1.KeyDerivation\";\n\x15RotateUserKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.dits.auth.v1.UserKey*i\n\x16KeyDerivationAlgorithm\x12(\n$KEY_DERIVATION_ALGORITHM_UNSPECIFIED\x10\x00\x12%\n!KEY_DERIVATION_ALGORITHM_ARGON2ID\x10\x01\x32\xee\x05\n\nKeyService\x12x\n\x12\x43reateKeyChallenge\x12\'.dits.auth.v1.CreateKeyChallengeRequest\x1a(.dits.auth.v1.CreateKeyChallengeResponse\"\x0f\xa2\xbb\x18\x0b\n\tkey:write\x12\x62\n\tAddSshKey\x12\x1e.dits.auth.v1.AddSshKeyRequest\x1a\x1f.dits.auth.v1.AddSshKeyResponse\"\x14\xa2\xbb\x18\x10\n\tkey:writeJ\x03^2\x04\x12\x65\n\x0bListSshKeys\x12 .dits.auth.v1.ListSshKeysRequest\x1a!.dits.auth.v1.ListSshKeysResponse\"\x11\xa2\xbb\x18\r\n\x08key:readJ\x01\x03\x12\x66\n\x0c\x44\x65leteSshKey\x12!.dits.auth.v1.DeleteSshKeyRequest\x1a\".dits.auth.v1.DeleteSshKeyResponse\"\x0f\xa2\xbb\x18\x0b\n\tkey:write\x12\x63\n\nPutUserKey\x12\x1f.dits.auth.v1.PutUserKeyRequest\x1a .dits.auth.v1.PutUserKeyResponse\"\x12\xa2\xbb\x18\x0e\n\tkey:writeJ\x01\x32\x12_\n\nGetUserKey\x12\x1f.dits.auth.v1.GetUserKeyRequest\x1a .dits.auth.v1.GetUserKeyResponse\"\x0e\xa2\xbb\x18\n\n\x08key:read\x12m\n\rRotateUserKey\x12\".dits.auth.v1.RotateUserKeyRequest\x1a#.dits.auth.v1.RotateUserKeyResponse\"\x13\xa2\xbb\x18\x0f\n\tkey:writeJ\x02@^b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEYSERVICE'].methods_by_name['ListSshKeys']._serialized_options = b'\242\273\030\r\n\010key:readJ\001\003'
   _globals['_KEYSERVICE'].methods_by_name['DeleteSshKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['DeleteSshKey']._serialized_options = b'\242\273\030\013\n\tkey:write'
+  _globals['_KEYSERVICE'].methods_by_name['PutUserKey']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['PutUserKey']._serialized_options = b'\242\273\030\016\n\tkey:writeJ\0012'
+  _globals['_KEYSERVICE'].methods_by_name['GetUserKey']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['GetUserKey']._serialized_options = b'\242\273\030\n\n\010key:read'
+  _globals['_KEYSERVICE'].methods_by_name['RotateUserKey']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['RotateUserKey']._serialized_options = b'\242\273\030\017\n\tkey:writeJ\002@^'
+  _globals['_KEYDERIVATIONALGORITHM']._serialized_start=1774
+  _globals['_KEYDERIVATIONALGORITHM']._serialized_end=1879
   _globals['_SSHKEY']._serialized_start=111
   _globals['_SSHKEY']._serialized_end=304
   _globals['_CREATEKEYCHALLENGEREQUEST']._serialized_start=306
@@ -59,6 +67,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETESSHKEYREQUEST']._serialized_end=802
   _globals['_DELETESSHKEYRESPONSE']._serialized_start=804
   _globals['_DELETESSHKEYRESPONSE']._serialized_end=826
-  _globals['_KEYSERVICE']._serialized_start=829
-  _globals['_KEYSERVICE']._serialized_end=1270
+  _globals['_KEYDERIVATION']._serialized_start=829
+  _globals['_KEYDERIVATION']._serialized_end=966
+  _globals['_USERKEY']._serialized_start=969
+  _globals['_USERKEY']._serialized_end=1260
+  _globals['_PUTUSERKEYREQUEST']._serialized_start=1262
+  _globals['_PUTUSERKEYREQUEST']._serialized_end=1385
+  _globals['_PUTUSERKEYRESPONSE']._serialized_start=1387
+  _globals['_PUTUSERKEYRESPONSE']._serialized_end=1443
+  _globals['_GETUSERKEYREQUEST']._serialized_start=1445
+  _globals['_GETUSERKEYREQUEST']._serialized_end=1499
+  _globals['_GETUSERKEYRESPONSE']._serialized_start=1501
+  _globals['_GETUSERKEYRESPONSE']._serialized_end=1557
+  _globals['_ROTATEUSERKEYREQUEST']._serialized_start=1560
+  _globals['_ROTATEUSERKEYREQUEST']._serialized_end=1711
+  _globals['_ROTATEUSERKEYRESPONSE']._serialized_start=1713
+  _globals['_ROTATEUSERKEYRESPONSE']._serialized_end=1772
+  _globals['_KEYSERVICE']._serialized_start=1882
+  _globals['_KEYSERVICE']._serialized_end=2632
 # @@protoc_insertion_point(module_scope)

@@ -26,12 +26,16 @@ if _version_not_supported:
 
 
 class KeyServiceStub:
-    """Keeps the caller's own keys.
+    """Keeps SSH keys and encryption keys.
 
     SSH keys open sessions (SessionService.LoginWithSsh), and signatures of commits are checked against them. These types
     are taken: ed25519, ECDSA on P-256, P-384 and P-521, RSA of 3072 to 16,384 bits, and keys in security keys (sk-ed25519,
     sk-ecdsa). DSA, shorter RSA, certificates and private keys are refused with INVALID_FIELD. What is sent is not
     repeated in any error or log.
+
+    A user key is a pair of keys that clients make, so that others can encrypt for the user. The server keeps the public
+    part, and the private part as the client has encrypted it: it can open nothing. Versions are kept, so that what was
+    encrypted for an old one stays readable.
     """
 
     def __init__(self, channel):
@@ -60,15 +64,34 @@ class KeyServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_key__service__pb2.DeleteSshKeyRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_key__service__pb2.DeleteSshKeyResponse.FromString,
                 _registered_method=True)
+        self.PutUserKey = channel.unary_unary(
+                '/dits.auth.v1.KeyService/PutUserKey',
+                request_serializer=dits_dot_auth_dot_v1_dot_key__service__pb2.PutUserKeyRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_key__service__pb2.PutUserKeyResponse.FromString,
+                _registered_method=True)
+        self.GetUserKey = channel.unary_unary(
+                '/dits.auth.v1.KeyService/GetUserKey',
+                request_serializer=dits_dot_auth_dot_v1_dot_key__service__pb2.GetUserKeyRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_key__service__pb2.GetUserKeyResponse.FromString,
+                _registered_method=True)
+        self.RotateUserKey = channel.unary_unary(
+                '/dits.auth.v1.KeyService/RotateUserKey',
+                request_serializer=dits_dot_auth_dot_v1_dot_key__service__pb2.RotateUserKeyRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_key__service__pb2.RotateUserKeyResponse.FromString,
+                _registered_method=True)
 
 
 class KeyServiceServicer:
-    """Keeps the caller's own keys.
+    """Keeps SSH keys and encryption keys.
 
     SSH keys open sessions (SessionService.LoginWithSsh), and signatures of commits are checked against them. These types
     are taken: ed25519, ECDSA on P-256, P-384 and P-521, RSA of 3072 to 16,384 bits, and keys in security keys (sk-ed25519,
     sk-ecdsa). DSA, shorter RSA, certificates and private keys are refused with INVALID_FIELD. What is sent is not
     repeated in any error or log.
+
+    A user key is a pair of keys that clients make, so that others can encrypt for the user. The server keeps the public
+    part, and the private part as the client has encrypted it: it can open nothing. Versions are kept, so that what was
+    encrypted for an old one stays readable.
     """
 
     def CreateKeyChallenge(self, request, context):
@@ -117,6 +140,42 @@ class KeyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutUserKey(self, request, context):
+        """Stores the caller's first user key, as version 1. With the public key of a version that is there, it replaces that
+        version's private part: so a client changes the passphrase. Needs a credential; an API token needs `key:write`. A
+        repetition changes nothing.
+
+        Errors:
+        - NAME_TAKEN: the caller has a user key, and no version of it has this public key: see RotateUserKey.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUserKey(self, request, context):
+        """Returns a version of a user key. Needs a credential; an API token needs `key:read`.
+
+        The caller sees the own key with its private part, and the public part of users who are a member of the same
+        organisation. All others, and users without a key, give NOT_FOUND.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateUserKey(self, request, context):
+        """Stores the next version of the caller's user key. Needs a credential; an API token needs `key:write`. A repetition
+        with the same content returns the version that the first call stored.
+
+        Errors:
+        - KEY_ROTATED: current_version is not the newest version.
+        - LIMIT_REACHED: the key has 100 versions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KeyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -140,6 +199,21 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     request_deserializer=dits_dot_auth_dot_v1_dot_key__service__pb2.DeleteSshKeyRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_key__service__pb2.DeleteSshKeyResponse.SerializeToString,
             ),
+            'PutUserKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutUserKey,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_key__service__pb2.PutUserKeyRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_key__service__pb2.PutUserKeyResponse.SerializeToString,
+            ),
+            'GetUserKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUserKey,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_key__service__pb2.GetUserKeyRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_key__service__pb2.GetUserKeyResponse.SerializeToString,
+            ),
+            'RotateUserKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateUserKey,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_key__service__pb2.RotateUserKeyRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_key__service__pb2.RotateUserKeyResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'dits.auth.v1.KeyService', rpc_method_handlers)
@@ -149,12 +223,16 @@ def add_KeyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class KeyService:
-    """Keeps the caller's own keys.
+    """Keeps SSH keys and encryption keys.
 
     SSH keys open sessions (SessionService.LoginWithSsh), and signatures of commits are checked against them. These types
     are taken: ed25519, ECDSA on P-256, P-384 and P-521, RSA of 3072 to 16,384 bits, and keys in security keys (sk-ed25519,
     sk-ecdsa). DSA, shorter RSA, certificates and private keys are refused with INVALID_FIELD. What is sent is not
     repeated in any error or log.
+
+    A user key is a pair of keys that clients make, so that others can encrypt for the user. The server keeps the public
+    part, and the private part as the client has encrypted it: it can open nothing. Versions are kept, so that what was
+    encrypted for an old one stays readable.
     """
 
     @staticmethod
@@ -255,6 +333,87 @@ class KeyService:
             '/dits.auth.v1.KeyService/DeleteSshKey',
             dits_dot_auth_dot_v1_dot_key__service__pb2.DeleteSshKeyRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_key__service__pb2.DeleteSshKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutUserKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.KeyService/PutUserKey',
+            dits_dot_auth_dot_v1_dot_key__service__pb2.PutUserKeyRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_key__service__pb2.PutUserKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUserKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.KeyService/GetUserKey',
+            dits_dot_auth_dot_v1_dot_key__service__pb2.GetUserKeyRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_key__service__pb2.GetUserKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateUserKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.KeyService/RotateUserKey',
+            dits_dot_auth_dot_v1_dot_key__service__pb2.RotateUserKeyRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_key__service__pb2.RotateUserKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -99,6 +99,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     for those that follow. Call again, and send again what is not acknowledged.
     Metadata: seconds.
     """
+    ERROR_REASON_KEY_ROTATED: _ErrorReason.ValueType  # 64
+    """ABORTED. The user's key is not at the version `expected` but at `current`; 0 = there is no key. Get it, and rotate
+    that.
+    Metadata: expected, current.
+    """
     ERROR_REASON_REPOSITORY_READ_ONLY: _ErrorReason.ValueType  # 70
     """FAILED_PRECONDITION. The repository is archived or disabled: it can be read but not changed.
     Metadata: none.
@@ -302,6 +307,11 @@ ERROR_REASON_STREAM_IDLE: ErrorReason.ValueType  # 63
 """ABORTED. The caller sent nothing, or took nothing, for `seconds`: for a call's first message a shorter time than
 for those that follow. Call again, and send again what is not acknowledged.
 Metadata: seconds.
+"""
+ERROR_REASON_KEY_ROTATED: ErrorReason.ValueType  # 64
+"""ABORTED. The user's key is not at the version `expected` but at `current`; 0 = there is no key. Get it, and rotate
+that.
+Metadata: expected, current.
 """
 ERROR_REASON_REPOSITORY_READ_ONLY: ErrorReason.ValueType  # 70
 """FAILED_PRECONDITION. The repository is archived or disabled: it can be read but not changed.
