@@ -33,7 +33,7 @@ from benchmarks.callers import (
     make_witness,
     upload_chunks,
 )
-from benchmarks.push_costs import doubled, doubled_beside_locks, honest, nested, recipes
+from benchmarks.push_costs import doubled, doubled_beside_locks, honest, large, nested, recipes
 from benchmarks.server import Server, running
 
 PUSH = "/dits.repo.v1.CommitService/Push"
@@ -123,6 +123,7 @@ CASES = [
     Case("nested 5,000 deep", nested),
     Case("a recipe 128 times", recipes),
     Case("5,000 commits, honest", honest),
+    Case("9,760 commits, large", large),
     Case("gzip, no credential", compressed),
     Case("20 unread downloads", unread),
     Case("1,010 silent streams", silent),

@@ -65,6 +65,30 @@ def recipes(user: User) -> tuple[int, Callable[[], str]]:
     return _push_case(user, root, [manifest])
 
 
+def large(user: User) -> tuple[int, Callable[[], str]]:
+    """A history of 9,760 commits with 21,448 manifests of 2.4 KB, some 51 MB."""
+    contents: list[bytes] = []
+    commits: list[CommitContent] = []
+    parents: list[bytes] = []
+    for number in range(9_760):
+        below, content = tree_of([link(f"shot{number:05}-{n:03}-{'x' * 40}") for n in range(38)])
+        directories = [_directory("a", below)]
+        contents.append(content)
+        # Every fifth commit changes a second directory, too.
+        if number % 5 == 0:
+            other, content = tree_of([link(f"b{number:05}-{n:03}-{'x' * 40}") for n in range(38)])
+            directories.append(_directory("b", other))
+            contents.append(content)
+        padding = [link(f"z{n:03}-{'x' * 40}") for n in range(38)]
+        root, top = tree_of([*directories, *padding])
+        contents.append(top)
+        head, made = commit_of(root, *parents, message=str(number))
+        commits.append(made)
+        parents = [head]
+    requests = push_requests(user.repository, contents, commits, parents[0], "large")
+    return sum(request.ByteSize() for request in requests), lambda: user.push(requests)
+
+
 def honest(user: User) -> tuple[int, Callable[[], str]]:
     """A history of 5,000 commits with 10,001 manifests."""
     contents: list[bytes] = []
