@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes
@@ -10,7 +12,7 @@ from email.message import EmailMessage
 from email.policy import default
 from typing import Any, cast
 
-from aiosmtpd.smtp import SMTP, Envelope
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope
 
 
 class MailSink:
@@ -20,6 +22,8 @@ class MailSink:
         port: where it listens.
         mails: what came, in order; contents: the same as bytes.
         answers: answers to the next mails, by the step that they answer (`RCPT`, `DATA`, `MAIL`).
+        logins: names and passwords that came.
+        is_implicit: it speaks TLS from the start.
         gate: mails are taken while it is set.
     """
 
@@ -27,6 +31,8 @@ class MailSink:
         self.port = port
         self.mails: list[EmailMessage] = []
         self.contents: list[bytes] = []
+        self.logins: list[tuple[str, str]] = []
+        self.is_implicit = False
         self.recipients: list[str] = []
         self.answers: dict[str, list[str]] = {"RCPT": [], "DATA": [], "MAIL": []}
         self.gate = asyncio.Event()
@@ -48,6 +54,13 @@ class MailSink:
         envelope = cast(Envelope, arguments[-1])
         await self.gate.wait()
         return self._answer("DATA", lambda: self._keep(envelope))
+
+    def authenticate(self, *arguments: Any) -> AuthResult:
+        """Takes the password `secret`."""
+        login = arguments[-1]
+        password = login.password.decode()
+        self.logins.append((login.login.decode(), password))
+        return AuthResult(success=password == "secret", handled=False)
 
     def _keep(self, envelope: Envelope) -> None:
         content = cast(bytes, envelope.content)
@@ -72,14 +85,31 @@ class MailSink:
 
 
 @asynccontextmanager
-async def mail_sink(port: int = 0) -> AsyncIterator[MailSink]:
-    """Runs a mail server."""
+async def mail_sink(
+    port: int = 0, *, tls: ssl.SSLContext | None = None, is_implicit: bool = False
+) -> AsyncIterator[MailSink]:
+    """Runs a mail server; with `tls` it wants a login with the password `secret`."""
     sink = MailSink(port)
+    sink.is_implicit = is_implicit
     loop = asyncio.get_running_loop()
+
+    def make_session() -> SMTP:
+        with warnings.catch_warnings():
+            # It does not know that a login is safe where TLS is there from the start.
+            warnings.simplefilter("ignore")
+            return SMTP(
+                sink,
+                hostname="sink.example",
+                loop=loop,
+                enable_SMTPUTF8=True,
+                tls_context=None if is_implicit else tls,
+                auth_required=tls is not None,
+                auth_require_tls=not is_implicit,
+                authenticator=sink.authenticate,
+            )
+
     server = await loop.create_server(
-        lambda: SMTP(sink, hostname="sink.example", loop=loop, enable_SMTPUTF8=True),
-        "127.0.0.1",
-        port,
+        make_session, "127.0.0.1", port, ssl=tls if is_implicit else None
     )
     sink.port = server.sockets[0].getsockname()[1]
     try:
