@@ -12,6 +12,7 @@ from uuid import UUID
 
 from dits.repo.v1 import webhook_service_pb2 as pb
 
+from shared.jobs.queue import CHANNEL
 from tests.support.api import Account, Api
 from tests.support.receivers import Received
 
@@ -148,6 +149,7 @@ class Hooks:
             "UPDATE jobs SET scheduled_at = scheduled_at - $1::interval WHERE status = 'pending'",
         ):
             await self.api.fetch(statement, delay)
+        await self.api.fetch("SELECT pg_notify($1, 'webhooks')", CHANNEL)
 
 
 def names_of(requests: list[Received]) -> list[str]:

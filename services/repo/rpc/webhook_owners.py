@@ -50,9 +50,6 @@ class WebhookOwners:
             raise not_found("organization", name)
         if found.cell != self._cell:
             raise wrong_cell(found.cell, self._cell)
-        if call.caller.reach is not None:
-            # Its webhooks would tell of all repositories.
-            raise permission_missing(Permission.ADMIN.name)
         if found.permission < Permission.ADMIN:
             raise permission_missing(Permission.ADMIN.name, Permission(found.permission).name)
         return WebhookOwner(organization_id=found.id)

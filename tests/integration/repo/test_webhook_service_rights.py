@@ -95,7 +95,7 @@ async def test_webhooks_of_an_organisation(api: Api) -> None:
     limited = await api.api_token(
         hooks.who, "webhook:read", "org:read", repositories=[UUID(repository)]
     )
-    with refused(StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING"):
+    with refused(StatusCode.PERMISSION_DENIED, "TOKEN_LIMITED"):
         await hooks.call_as(limited, "ListWebhooks")
     for name in ("nobody-here", hooks.who.username):
         with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
