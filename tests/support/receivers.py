@@ -79,6 +79,12 @@ async def pour_early_answers(request: Received, writer: asyncio.StreamWriter) ->
     await _repeat(writer, b"HTTP/1.1 102 Processing\r\n\r\n" * 1000, 0)
 
 
+async def pour_tiny_chunks(request: Received, writer: asyncio.StreamWriter) -> None:
+    """Answers with a body in chunks of one byte."""
+    writer.write(b"HTTP/1.1 200 Fine\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await _repeat(writer, b"1\r\nx\r\n" * 10_000, 0)
+
+
 async def close(request: Received, writer: asyncio.StreamWriter) -> None:
     """Answers nothing and closes."""
 

@@ -9,16 +9,17 @@ import asyncio
 import ipaddress
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import certifi
-import httpx
+import httpcore
 
 from services.repo.webhooks.addresses import Address, AllowedNetworks
+from services.repo.webhooks.bounded_network import BoundedNetwork
+from services.repo.webhooks.reading import AnswerReading
 from services.repo.webhooks.resolver import Resolve
 from services.repo.webhooks.urls import Receiver
 from shared.rpc.validation import plain_text
@@ -29,12 +30,9 @@ SECONDS = 10.0
 CONNECT_SHARE = 0.4
 MAX_ADDRESSES = 4
 MAX_CONNECTIONS = 4
-MAX_BODY_BYTES = 64 << 10
-MAX_HEADERS = 64
-MAX_HEADERS_BYTES = 16 << 10
 MAX_ERROR_CHARACTERS = 300
 
-Headers = list[tuple[str, str]]
+BROKEN = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +78,15 @@ class Sender:
     @asynccontextmanager
     async def connect(self, receiver: Receiver) -> AsyncIterator[Connection]:
         """Yields what sends to one receiver; its connections end with the context."""
-        # The transport alone: it has no cookies, no redirects, and nothing of the environment.
-        transport = httpx.AsyncHTTPTransport(
-            verify=self._tls,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=2 * MAX_CONNECTIONS, keepalive_expiry=5.0),
+        # It has no cookies, no redirects, and nothing of the environment.
+        pool = httpcore.AsyncConnectionPool(
+            ssl_context=self._tls,
+            max_connections=2 * MAX_CONNECTIONS,
+            keepalive_expiry=5.0,
+            network_backend=BoundedNetwork(),
         )
-        async with transport:
-            yield Connection(self, receiver, transport)
+        async with pool:
+            yield Connection(self, receiver, pool)
 
     @property
     def seconds(self) -> float:
@@ -116,17 +115,17 @@ class Connection:
     """Sends to one receiver, over connections that it keeps for a while."""
 
     def __init__(
-        self, sender: Sender, receiver: Receiver, transport: httpx.AsyncHTTPTransport
+        self, sender: Sender, receiver: Receiver, pool: httpcore.AsyncConnectionPool
     ) -> None:
         self.receiver = receiver
         self._sender = sender
-        self._transport = transport
+        self._pool = pool
 
     async def send(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """Sends one request, and returns what became of it. Raises nothing, whatever the receiver does."""
         begun = time.monotonic()
         end = asyncio.get_running_loop().time() + self._sender.seconds
-        reading = _Reading()
+        reading = AnswerReading()
         error: str | None
         is_complete = False
         try:
@@ -156,7 +155,7 @@ class Connection:
         headers: Mapping[str, str],
         body: bytes,
         end: float,
-        reading: _Reading,
+        reading: AnswerReading,
     ) -> None:
         """Tries the addresses until one can be connected to. Raises SendError."""
         failure = SendError("No connection could be made.")
@@ -164,14 +163,14 @@ class Connection:
             left = end - asyncio.get_running_loop().time()
             request = self._make_request(address, headers, body, CONNECT_SHARE * left)
             try:
-                response = await self._transport.handle_async_request(request)
+                response = await self._pool.handle_async_request(request)
                 try:
                     await reading.read(response)
                 finally:
                     await response.aclose()
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = SendError(_describe_connect_error(error))
-            except (httpx.HTTPError, OSError) as error:
+            except BROKEN as error:
                 text = plain_text(str(error), MAX_ERROR_CHARACTERS)
                 raise SendError(f"The connection broke: {text or type(error).__name__}.") from None
             else:
@@ -180,54 +179,28 @@ class Connection:
 
     def _make_request(
         self, address: Address, headers: Mapping[str, str], body: bytes, seconds: float
-    ) -> httpx.Request:
+    ) -> httpcore.Request:
         """The connection goes to the address; the certificate and `Host` are those of the name."""
         receiver = self.receiver
-        host = f"[{address}]" if address.version == 6 else str(address)
         extensions: dict[str, object] = {"timeout": {"connect": seconds}}
         if receiver.address is None:
             extensions["sni_hostname"] = receiver.host
-        return httpx.Request(
+        return httpcore.Request(
             "POST",
-            f"{receiver.scheme}://{host}:{receiver.port}{receiver.target}",
-            headers={**headers, "Host": receiver.authority},
+            httpcore.URL(
+                scheme=receiver.scheme,
+                host=str(address),
+                port=receiver.port,
+                target=receiver.target,
+            ),
+            headers=[
+                *headers.items(),
+                ("Host", receiver.authority),
+                ("Content-Length", str(len(body))),
+            ],
             content=body,
             extensions=extensions,
         )
-
-
-class _Reading:
-    """What has been read of an answer."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: Headers = []
-        self.body = bytearray()
-
-    async def read(self, response: httpx.Response) -> None:
-        """Reads the head, and the body as far as it is kept."""
-        self.status = response.status_code
-        left = MAX_HEADERS_BYTES
-        for name, value in response.headers.multi_items()[:MAX_HEADERS]:
-            kept = plain_text(value, left)
-            left -= len(name) + len(kept.encode())
-            if left < 0:
-                break
-            self.headers.append((plain_text(name, 256), kept))
-        raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
-        async with aclosing(raw) as parts:
-            async for part in parts:
-                self.body += part[: MAX_BODY_BYTES - len(self.body)]
-                if len(self.body) == MAX_BODY_BYTES:
-                    return
-
-    def describe_failure(self) -> str | None:
-        """Returns why the status is no success; None if it is."""
-        if 200 <= self.status < 300:
-            return None
-        if 300 <= self.status < 400:
-            return f"The receiver answered {self.status}; redirects are not followed."
-        return f"The receiver answered {self.status}."
 
 
 def _describe_connect_error(error: Exception) -> str:
