@@ -55,7 +55,8 @@ class AuditQuery:
     @classmethod
     def parse(cls, asked: pb.AuditFilter) -> AuditQuery:
         """Returns the filter of a request. Raises INVALID_FIELD."""
-        if asked.actor and not asked.WhichOneof("scope"):
+        # `site` may be set and false.
+        if asked.actor and not (asked.repository or asked.organization or asked.site):
             raise invalid_field("filter.actor", "needs a scope: without one it is the caller")
         if asked.action and asked.action not in set(AuditAction):
             raise invalid_field("filter.action", "is not an action")
@@ -88,7 +89,7 @@ class AuditListing:
         """Returns up to `count` events behind a position, newest first; None = from the newest on."""
         at, last_id = position or (wanted.end.isoformat(), str(UUID(int=0)))
         actor_id = scope.actor_id
-        if wanted.actor is not None:
+        if actor_id is None and wanted.actor is not None:
             actor_id = await self._find_actor(wanted.actor)
         query = Q.bind.list_events(
             actor_id=actor_id,

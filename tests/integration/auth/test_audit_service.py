@@ -180,6 +180,7 @@ async def test_pages_hold_each_event_once_across_months(api: Api) -> None:
         ("filter.organization", {"organization": "a/b"}),
         ("filter.organization", {"organization": ""}),
         ("filter.actor", {"actor": "ada"}),
+        ("filter.actor", {"site": False, "actor": "ada"}),
         ("filter.actor", {"site": True, "actor": "a b"}),
         ("filter.action", {"action": "token.*"}),
         ("filter.action", {"action": "nothing"}),

@@ -122,8 +122,7 @@ async def test_receivers_that_behave_badly(
     assert grown < 30_000, "kilobytes"
 
 
-async def test_of_chunks_of_one_byte_only_some_are_read() -> None:
-    """Each is work, and 64 KiB of them would be half a second of it."""
+async def test_of_tiny_chunks_only_some_are_read() -> None:
     async with HttpReceiver(receivers.pour_tiny_chunks) as receiver:
         told = await send(receiver.url)
     assert (told.error, told.status, told.body) == (None, 200, b"x" * MAX_BODY_PARTS)
