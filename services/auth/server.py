@@ -13,6 +13,7 @@ from dits.auth.v1 import (
     notification_service_pb2,
     organization_service_pb2,
     session_service_pb2,
+    team_service_pb2,
     token_service_pb2,
 )
 from dits.common.v1.job_pb2 import JobType, PurgeNotificationsPayload, SendDigestsPayload
@@ -41,6 +42,7 @@ from services.auth.rpc.key_service import KeyService
 from services.auth.rpc.notification_service import NotificationService
 from services.auth.rpc.organization_service import OrganizationService
 from services.auth.rpc.session_service import SessionService
+from services.auth.rpc.team_service import TeamService
 from services.auth.rpc.token_service import TokenService
 from shared.db.pool import Database, Databases
 from shared.jobs.background import Background
@@ -124,6 +126,7 @@ def _make_servicers(
     return {
         "AccountService": (account_service_pb2, accounts),
         "SessionService": (session_service_pb2, sessions),
+        "TeamService": (team_service_pb2, TeamService(database, writes, key)),
         "TokenService": (token_service_pb2, TokenService(database, writes, key, access)),
         "AccessService": (access_service_pb2, AccessService(access, settings)),
         "KeyService": (key_service_pb2, KeyService(database, writes, key, challenges)),

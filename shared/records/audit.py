@@ -34,6 +34,12 @@ class AuditAction(StrEnum):
     SESSION_OPENED = "session.opened"
     SSH_KEY_ADDED = "ssh_key.added"
     SSH_KEY_DELETED = "ssh_key.deleted"
+    TEAM_CREATED = "team.created"
+    TEAM_DELETED = "team.deleted"
+    TEAM_MEMBER_ADDED = "team.member_added"
+    TEAM_MEMBER_REMOVED = "team.member_removed"
+    TEAM_MEMBER_ROLE_CHANGED = "team.member_role_changed"
+    TEAM_UPDATED = "team.updated"
     TOKEN_CREATED = "token.created"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
     USER_KEY_ROTATED = "user_key.rotated"

@@ -54,6 +54,11 @@ def uuid(field: str, value: str) -> UUID:
     return UUID(value)
 
 
+def is_uuid(value: str) -> bool:
+    """Whether the text is a UUID in its usual form."""
+    return _UUID.fullmatch(value.lower()) is not None
+
+
 def digest(field: str, value: str) -> str:
     """A hash as 64 lower-case hexadecimal digits."""
     if not _HASH.fullmatch(value):

@@ -13,6 +13,7 @@ from dits.auth.v1.key_service_pb2_grpc import KeyServiceStub
 from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
 from dits.auth.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
+from dits.auth.v1.team_service_pb2_grpc import TeamServiceStub
 from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from dits.common.v1.job_service_pb2_grpc import JobServiceStub
@@ -39,6 +40,7 @@ class Stubs:
         self.notifications = NotificationServiceStub(auth)
         self.organizations = OrganizationServiceStub(auth)
         self.sessions = SessionServiceStub(auth)
+        self.teams = TeamServiceStub(auth)
         self.tokens = TokenServiceStub(auth)
         self.repositories = RepositoryServiceStub(repo)
         self.events = EventServiceStub(repo)

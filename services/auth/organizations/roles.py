@@ -29,6 +29,7 @@ class Right(Enum):
     DELETE = auto()
     MANAGE_MEMBERS = auto()
     MANAGE_OWNERS = auto()
+    MANAGE_TEAMS = auto()
 
 
 # The roles that may, the highest first.
@@ -40,6 +41,7 @@ HOLDERS: dict[Right, tuple[str, ...]] = {
     Right.DELETE: (OWNER,),
     Right.MANAGE_MEMBERS: (OWNER, ADMIN),
     Right.MANAGE_OWNERS: (OWNER,),
+    Right.MANAGE_TEAMS: (OWNER, ADMIN),
 }
 
 

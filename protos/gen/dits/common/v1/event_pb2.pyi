@@ -61,6 +61,10 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A member of an organisation got another role."""
     EVENT_TYPE_MEMBER_INVITED: _EventType.ValueType  # 63
     """An address was invited into an organisation."""
+    EVENT_TYPE_MEMBER_TEAM_JOINED: _EventType.ValueType  # 64
+    """A member of an organisation became a member of a team, or got another role in it."""
+    EVENT_TYPE_MEMBER_TEAM_LEFT: _EventType.ValueType  # 65
+    """A member of an organisation is a member of a team no more. Not sent when the team or the membership ends."""
     EVENT_TYPE_WEBHOOK_PING: _EventType.ValueType  # 70
     """WebhookService.Ping asked for it. It goes to that webhook alone, whatever its patterns."""
     EVENT_TYPE_WEBHOOK_DISABLED: _EventType.ValueType  # 71
@@ -106,6 +110,10 @@ EVENT_TYPE_MEMBER_ROLE_CHANGED: EventType.ValueType  # 62
 """A member of an organisation got another role."""
 EVENT_TYPE_MEMBER_INVITED: EventType.ValueType  # 63
 """An address was invited into an organisation."""
+EVENT_TYPE_MEMBER_TEAM_JOINED: EventType.ValueType  # 64
+"""A member of an organisation became a member of a team, or got another role in it."""
+EVENT_TYPE_MEMBER_TEAM_LEFT: EventType.ValueType  # 65
+"""A member of an organisation is a member of a team no more. Not sent when the team or the membership ends."""
 EVENT_TYPE_WEBHOOK_PING: EventType.ValueType  # 70
 """WebhookService.Ping asked for it. It goes to that webhook alone, whatever its patterns."""
 EVENT_TYPE_WEBHOOK_DISABLED: EventType.ValueType  # 71
@@ -336,6 +344,9 @@ class MemberPayload(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     PREVIOUS_ROLE_FIELD_NUMBER: _builtins.int
     INVITATION_ID_FIELD_NUMBER: _builtins.int
+    TEAM_ID_FIELD_NUMBER: _builtins.int
+    TEAM_FIELD_NUMBER: _builtins.int
+    TEAM_ROLE_FIELD_NUMBER: _builtins.int
     organization: _builtins.str
     """Name of the organisation."""
     user_id: _builtins.str
@@ -348,6 +359,12 @@ class MemberPayload(_message.Message):
     """Role of the member before. Empty = none."""
     invitation_id: _builtins.str
     """UUID of the invitation, in `member.invited` and `member.added`. Empty = none."""
+    team_id: _builtins.str
+    """UUID of the team, in `member.team_joined` and `member.team_left`."""
+    team: _builtins.str
+    """Name of the team."""
+    team_role: _builtins.str
+    """Role in the team afterwards: `maintainer` or `member`. Empty = none any more."""
     def __init__(
         self,
         *,
@@ -357,10 +374,13 @@ class MemberPayload(_message.Message):
         role: _builtins.str = ...,
         previous_role: _builtins.str = ...,
         invitation_id: _builtins.str = ...,
+        team_id: _builtins.str = ...,
+        team: _builtins.str = ...,
+        team_role: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitation_id", b"invitation_id", "organization", b"organization", "previous_role", b"previous_role", "role", b"role", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitation_id", b"invitation_id", "organization", b"organization", "previous_role", b"previous_role", "role", b"role", "team", b"team", "team_id", b"team_id", "team_role", b"team_role", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
