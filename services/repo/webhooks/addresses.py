@@ -10,10 +10,12 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Unicast addresses that `is_global` holds for public, or held in some version of Python: they lead to an
-# IPv4 address inside them (6to4, Teredo, IPv4-mapped and -compatible, NAT64), or nowhere.
+# IPv4 address inside them (6to4, Teredo, IPv4-mapped and -compatible, NAT64), nowhere, or to the machinery
+# of a cloud (Azure's 168.63.129.16).
 _REFUSED = tuple(
     ipaddress.ip_network(text)
     for text in (
+        "168.63.129.16/32",
         "192.0.0.0/24",
         "192.88.99.0/24",
         "64:ff9b::/96",
