@@ -32,6 +32,8 @@ PushRequests = AsyncIterator[pb.PushRequest]
 # What a byte, and a manifest or commit, takes in memory: as it came, compressed and decoded.
 BYTE_COST = 4
 ITEM_COST = 1_500
+# What an entry takes besides: decoded, and as a change.
+ENTRY_COST = 250
 MAX_LOCKS = 100_000
 MAX_UPDATES = 100
 
@@ -102,6 +104,7 @@ async def receive_push(requests: PushRequests, hold: Hold) -> Push:
         await hold.grow_to(push.cost)
         if part == "manifests":
             await asyncio.to_thread(_manifests, push, request.manifests.manifests)
+            await hold.grow_to(push.cost)
         elif part == "commits":
             await asyncio.to_thread(_commits, push, request.commits.commits)
         else:
@@ -142,6 +145,7 @@ def _manifests(push: Push, contents: Iterable[bytes]) -> None:
         push.counts[name] = count_below(manifest, push.counts, count_least_chunks)
         require_bounded(name, push.counts[name])
         push.manifests[name] = manifest
+        push.cost += ENTRY_COST * len(manifest.entries)
         push.children[name] = child_hashes(manifest)
         push.contents[name] = content
         push.largest = max(push.largest, len(content))
