@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import islice
@@ -58,7 +59,8 @@ def list_notifications(rows: Sequence[Row], count: int) -> MailParameters:
     room = MAX_ITEM_BYTES
     for row in rows[:MAX_ITEMS]:
         item = {name: row[name] for name in ("title", "message", "link")}
-        room -= sum(len(text.encode()) for text in item.values())
+        # As the job keeps it: a quotation mark takes two bytes.
+        room -= len(json.dumps(item, ensure_ascii=False).encode())
         if items and room < 0:
             break
         items.append(item)

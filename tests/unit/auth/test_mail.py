@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import uuid4
 
 import pytest
@@ -10,9 +11,13 @@ from hypothesis import strategies as st
 
 from services.auth.mail.message import MAX_SUBJECT, AddressError, MailHeaders, build_message
 from services.auth.mail.parameters import MailParameters, unseal_parameters
+from services.auth.mail.send_mail import make_mail
 from services.auth.mail.templates import TEMPLATES, MailTexts, render_mail
 from services.auth.mail.unsubscribe import read_token, write_token
+from services.auth.notifications.mails import list_notifications
+from shared.db.pool import Row
 from shared.errors import DomainError
+from shared.jobs.queue import encode_payload
 from shared.runtime.server_key import ServerKey
 
 KEY = ServerKey(b"k" * 32)
@@ -85,6 +90,15 @@ def test_parameters_are_sealed() -> None:
     assert b"secret" not in sealed
     assert unseal_parameters(KEY, sealed) == parameters
     assert unseal_parameters(ServerKey(b"o" * 32), sealed) is None
+
+
+@pytest.mark.parametrize("letter", ['"', "\n", "x", "\N{GRINNING FACE}"])
+def test_any_notifications_fit_into_a_job(letter: str) -> None:
+    """One user whose digest does not would keep a hundred others from theirs."""
+    row = {"title": letter * 1_500, "message": letter * 500, "link": "/a/b"}
+    for count in (1, 50):
+        parameters = list_notifications([cast("Row", row)] * count, count)
+        encode_payload(make_mail(KEY, "notifications", uuid4(), parameters, preference="digest"))
 
 
 def test_tokens_are_signed() -> None:
