@@ -72,8 +72,8 @@ class SshLogin:
         key_id, proven = await self._authenticate(attempt, candidate)
 
         async def open_it(connection: Connection) -> IssuedSession:
-            session = await open_session(connection, call, proven, self._devices)
             await _use_up(connection, key_id, proven.user_id, challenge)
+            session = await open_session(connection, call, proven, self._devices)
             await throttles.accept(connection, candidate.buckets)
             return session
 
