@@ -6,7 +6,12 @@ import uuid
 from argparse import Namespace
 from dataclasses import replace
 
-from dits.auth.v1.access_service_pb2 import CheckAccessRequest
+from dits.auth.v1.access_service_pb2 import (
+    CREDENTIAL_TYPE_SESSION,
+    CheckAccessRequest,
+    WhoAmIRequest,
+    WhoAmIResponse,
+)
 from dits.auth.v1.account_service_pb2 import GetMeRequest, RegisterRequest
 from dits.auth.v1.token_service_pb2 import CreateTokenRequest, RevokeTokenRequest
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING, ERROR_REASON_UNAUTHENTICATED
@@ -20,6 +25,7 @@ from dits_client.cli.session import (
     read_secret,
 )
 from dits_client.cli.ssh_session import open_ssh_session
+from dits_client.cli.text import escape_text
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
@@ -125,11 +131,26 @@ def _revoke(login: Login) -> str:
 
 
 def handle_whoami(_: Namespace) -> None:
-    """Show the account and the server."""
+    """Show the account, the server and the credential."""
     login = get_login()
     with Client(login.endpoints, login.token) as client:
-        caller = client.call(client.access.CheckAccess, CheckAccessRequest()).caller
-    print(f"{caller.username} on {login.endpoints.name}")
+        found = client.call(client.access.WhoAmI, WhoAmIRequest())
+    print(f"{found.caller.username} on {login.endpoints.name}")
+    print(_describe_credential(found))
+    if found.caller.scopes:
+        print(f"scopes: {', '.join(found.caller.scopes)}")
+    if found.caller.repository_ids:
+        print(f"only in: {', '.join(found.caller.repository_ids)}")
+
+
+def _describe_credential(found: WhoAmIResponse) -> str:
+    """Return the kind of the credential and when it ends."""
+    kind = f"API token {escape_text(found.token_name)}"
+    if found.caller.credential_type == CREDENTIAL_TYPE_SESSION:
+        kind = "session"
+    if not found.HasField("expire_time"):
+        return f"{kind}, without an end"
+    return f"{kind}, until {found.expire_time.ToDatetime():%Y-%m-%d %H:%M} UTC"
 
 
 def _ask(prompt: str) -> str:

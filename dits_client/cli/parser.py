@@ -60,7 +60,9 @@ def _add_account_commands(commands: Commands) -> None:
         commands, "logout", "account", "Revoke the login's token and remove the login."
     )
     logout.add_argument("server", nargs="?", help="default: the current one")
-    add_command(commands, "whoami", "account", "Show the current account and server.")
+    add_command(
+        commands, "whoami", "account", "Show the current account, its server and credential."
+    )
 
 
 def _add_repository_commands(commands: Commands) -> None:

@@ -81,7 +81,9 @@ NOT_ABOUT_SECURITY = {
 }
 
 # RPCs of these names only read.
-_READS = re.compile(r"(Check|Download|Export|Find|Get|List|Locate|Stream|Watch)([A-Z]|$)")
+_READS = re.compile(
+    r"((Batch)?Check|Download|Export|Find|Get|List|Locate|Stream|Watch|Who)([A-Z]|$)"
+)
 
 
 def short_path(rpc: Rpc) -> str:

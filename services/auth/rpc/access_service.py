@@ -5,7 +5,9 @@ from __future__ import annotations
 from dits.auth.v1 import access_service_pb2 as pb
 
 from services.auth.access.cells import locate_cell
+from services.auth.access.current_credential import describe_credential
 from services.auth.access.decisions import LocalAccess
+from shared.db.pool import Database
 from shared.rpc.call import Call, Caller, RepositoryAccess
 from shared.runtime.config import Settings
 
@@ -13,7 +15,8 @@ from shared.runtime.config import Settings
 class AccessService:
     """The RPCs of dits.auth.v1.AccessService."""
 
-    def __init__(self, access: LocalAccess, settings: Settings) -> None:
+    def __init__(self, database: Database, access: LocalAccess, settings: Settings) -> None:
+        self._database = database
         self._access = access
         self._settings = settings
 
@@ -27,6 +30,17 @@ class AccessService:
             repository=None
             if access.repository is None
             else _repository_message(access.repository),
+        )
+
+    async def WhoAmI(self, request: pb.WhoAmIRequest, call: Call) -> pb.WhoAmIResponse:
+        """Describes the caller and its credential."""
+        del request
+        credential = await describe_credential(self._database, call.caller)
+        return pb.WhoAmIResponse(
+            caller=_caller_message(call.caller),
+            token_name=credential["name"],
+            create_time=credential["created_at"],
+            expire_time=credential["expires_at"],
         )
 
     async def LocateRepository(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from dits.auth.v1.access_service_pb2 import (
+    CREDENTIAL_TYPE_API_TOKEN,
+    CREDENTIAL_TYPE_SESSION,
     CheckAccessRequest,
     LocateRepositoryRequest,
     LocateRepositoryResponse,
+    WhoAmIRequest,
 )
 from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.repo.v1.repository_service_pb2 import VISIBILITY_PUBLIC
@@ -100,3 +105,29 @@ async def test_only_who_may_see_a_repository_is_told_where_it_is(api: Api) -> No
         await api.access.LocateRepository(request, metadata=bob.auth)
     with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
         await api.access.LocateRepository(request)
+
+
+async def test_a_session_is_told_who_it_is_and_until_when(api: Api) -> None:
+    ada = await api.account("ada")
+    answer = await api.access.WhoAmI(WhoAmIRequest(), metadata=ada.auth)
+    assert (answer.caller.user_id, answer.caller.username) == (str(ada.id), "ada")
+    assert answer.caller.credential_type == CREDENTIAL_TYPE_SESSION
+    assert not answer.caller.scopes
+    assert answer.token_name == ""
+    assert answer.expire_time.seconds - answer.create_time.seconds == 24 * 60 * 60
+    with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
+        await api.access.WhoAmI(WhoAmIRequest())
+
+
+async def test_a_token_is_told_its_scopes_and_limits(api: Api) -> None:
+    ada = await api.account()
+    repository = await api.repository(ada)
+    machine = await api.api_token(ada, "repo:write", repositories=[UUID(repository.id)])
+    answer = await api.access.WhoAmI(WhoAmIRequest(), metadata=machine.auth)
+    assert answer.caller.credential_type == CREDENTIAL_TYPE_API_TOKEN
+    assert answer.caller.scopes == ["lock:write", "repo:read", "repo:write"]
+    assert answer.caller.repository_ids == [repository.id]
+    assert answer.token_name == "test"
+    await api.fetch("UPDATE api_tokens SET expires_at = NULL")
+    answer = await api.access.WhoAmI(WhoAmIRequest(), metadata=machine.auth)
+    assert not answer.HasField("expire_time")

@@ -18,7 +18,10 @@ async def test_logging_in_and_out(run: Run, api: Api, monkeypatch: pytest.Monkey
     assert "not logged in" in await run("whoami", fails=True)
     told = await run("login", "--register", "-u", "ada", "--email", "ada@example.org")
     assert told.strip().endswith("as ada.")
-    assert (await run("whoami")).startswith("ada on http://127.0.0.1:")
+    shown = (await run("whoami")).splitlines()
+    assert shown[0].startswith("ada on http://127.0.0.1:")
+    assert shown[1].startswith("API token ")
+    assert "lock:write" in shown[2]
     # The session is gone; what stays is a token that a long push cannot outlive.
     assert await api.value("SELECT count(*) FROM sessions WHERE revoked_at IS NULL") == 0
     scopes = await api.value("SELECT scopes FROM api_tokens")

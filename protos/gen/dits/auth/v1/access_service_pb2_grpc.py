@@ -41,6 +41,11 @@ class AccessServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessResponse.FromString,
                 _registered_method=True)
+        self.WhoAmI = channel.unary_unary(
+                '/dits.auth.v1.AccessService/WhoAmI',
+                request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.WhoAmIRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.WhoAmIResponse.FromString,
+                _registered_method=True)
         self.LocateRepository = channel.unary_unary(
                 '/dits.auth.v1.AccessService/LocateRepository',
                 request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryRequest.SerializeToString,
@@ -58,6 +63,16 @@ class AccessServiceServicer:
         answers for the anonymous caller, who may read public repositories.
 
         The answer may be kept for at most 5 seconds.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WhoAmI(self, request, context):
+        """Tells who the caller is, by which credential, what that may do and until when. Needs a credential; an API token
+        needs no scope.
 
         Errors: none beyond the common ones.
         """
@@ -86,6 +101,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.CheckAccess,
                     request_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessResponse.SerializeToString,
+            ),
+            'WhoAmI': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhoAmI,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.WhoAmIRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.WhoAmIResponse.SerializeToString,
             ),
             'LocateRepository': grpc.unary_unary_rpc_method_handler(
                     servicer.LocateRepository,
@@ -122,6 +142,33 @@ class AccessService:
             '/dits.auth.v1.AccessService/CheckAccess',
             dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhoAmI(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccessService/WhoAmI',
+            dits_dot_auth_dot_v1_dot_access__service__pb2.WhoAmIRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_access__service__pb2.WhoAmIResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,12 @@ class AccessServiceStub:
 
     Errors: none beyond the common ones.
     """
+    WhoAmI: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.WhoAmIRequest, _access_service_pb2.WhoAmIResponse]
+    """Tells who the caller is, by which credential, what that may do and until when. Needs a credential; an API token
+    needs no scope.
+
+    Errors: none beyond the common ones.
+    """
     LocateRepository: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.LocateRepositoryRequest, _access_service_pb2.LocateRepositoryResponse]
     """Tells where the services answer that hold a repository: a server may keep its repositories in several cells,
     each with repo, chunk and lock services of its own. A client asks once before it works with a repository; the
@@ -66,6 +72,12 @@ class AccessServiceAsyncStub(AccessServiceStub):
     answers for the anonymous caller, who may read public repositories.
 
     The answer may be kept for at most 5 seconds.
+
+    Errors: none beyond the common ones.
+    """
+    WhoAmI: _aio.UnaryUnaryMultiCallable[_access_service_pb2.WhoAmIRequest, _access_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
+    """Tells who the caller is, by which credential, what that may do and until when. Needs a credential; an API token
+    needs no scope.
 
     Errors: none beyond the common ones.
     """
@@ -95,6 +107,18 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         answers for the anonymous caller, who may read public repositories.
 
         The answer may be kept for at most 5 seconds.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def WhoAmI(
+        self,
+        request: _access_service_pb2.WhoAmIRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.WhoAmIResponse, _abc.Awaitable[_access_service_pb2.WhoAmIResponse]]:
+        """Tells who the caller is, by which credential, what that may do and until when. Needs a credential; an API token
+        needs no scope.
 
         Errors: none beyond the common ones.
         """
