@@ -19,6 +19,7 @@ from shared.db.pool import Database, Row
 from shared.errors import cursor_too_old, dependency_unavailable
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.stored_event import EventPosition, StoredEvent
+from shared.rpc.byte_budget import ByteBudget, Hold
 from shared.runtime.waiting import wait_for_event
 
 Q = sql.load(__file__)
@@ -30,6 +31,11 @@ BATCH = 100
 BATCH_BYTES = 256 << 10
 # Of payloads as they are stored. They unfold to a hundred times as much at most.
 STORED_BYTES = 64 << 10
+# What streams hold of large events until their callers take them: as text, as messages, on the wire.
+HELD_BYTES = 256 << 20
+HELD_FACTOR = 4
+# Of payloads of a window; less is not counted.
+COUNTED_BYTES = 64 << 10
 # How long a judgement of rights holds while a slow caller takes what was read.
 JUDGED_SECONDS = 2.0
 
@@ -81,29 +87,48 @@ class _Window:
     server_time: datetime
     read_at: float
 
+    @property
+    def counted_bytes(self) -> int:
+        """What it takes until it is sent; 0 = too little to be counted."""
+        size = sum(len(event.payload) for event in self.events)
+        return HELD_FACTOR * size if size > COUNTED_BYTES else 0
+
 
 class EventStream:
     """Follows the outbox."""
 
     def __init__(
-        self, signal: ChangeSignal, checkpoint_seconds: float = CHECKPOINT_SECONDS
+        self,
+        signal: ChangeSignal,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        budget: ByteBudget | None = None,
     ) -> None:
+        """`budget` counts what callers have yet to take."""
         self._signal = signal
         self._checkpoint_seconds = checkpoint_seconds
+        self._budget = budget or ByteBudget(HELD_BYTES)
 
     async def follow_events(
-        self, database: Database, scope: EventScope, position: EventPosition | None
+        self,
+        database: Database,
+        scope: EventScope,
+        position: EventPosition | None,
+        holder: object = None,
     ) -> AsyncGenerator[EventMoment, None]:
         """Yields events as they settle, and checkpoints: one at the beginning, others in a silence.
 
-        A position of None means from now on. Raises CURSOR_TOO_OLD if events behind the position
-        are gone, or it is of another database, and DEPENDENCY_UNAVAILABLE when the server stops.
+        A position of None means from now on; `holder` is who takes them. Raises CURSOR_TOO_OLD if events
+        behind the position are gone, or it is of another database, SERVER_BUSY if the holder leaves too
+        many bytes, and DEPENDENCY_UNAVAILABLE when the server stops.
         """
         silent_since = float("-inf")
-        with self._signal.watch_repository(scope.repository_id) as signal:
+        with (
+            self._signal.watch_repository(scope.repository_id) as signal,
+            self._budget.hold(holder) as hold,
+        ):
             while not self._signal.is_stopping:
                 signal.clear()
-                window = await _read_window(database, scope, position)
+                window = await _read_held_window(database, scope, position, hold)
                 for event in window.events:
                     position = event.position
                     yield EventMoment(position, window.server_time, event)
@@ -115,11 +140,25 @@ class EventStream:
                     if time.monotonic() - silent_since >= self._checkpoint_seconds:
                         yield EventMoment(position, window.server_time, None)
                         silent_since = time.monotonic()
+                    hold.release(hold.size)
                     if window.is_last:
                         await asyncio.sleep(scope.pause_seconds)
                         checkpoint = silent_since + self._checkpoint_seconds
                         await wait_for_event(signal, checkpoint - time.monotonic())
         raise dependency_unavailable("server", "the server is stopping: go on from the last cursor")
+
+
+async def _read_held_window(
+    database: Database, scope: EventScope, position: EventPosition | None, hold: Hold
+) -> _Window:
+    """Returns what is next, once there is room for it; what waits for room is not held meanwhile."""
+    while True:
+        window = await _read_window(database, scope, position)
+        missing = window.counted_bytes - hold.size
+        if missing <= 0 or hold.try_grow(missing):
+            return window
+        del window
+        await hold.grow(missing)
 
 
 async def _read_window(

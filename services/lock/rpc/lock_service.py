@@ -185,7 +185,7 @@ class LockService:
         cursors = CursorSeal(self._key, repository_id.bytes)
         position = cursors.read_cursor(request.cursor) if request.cursor else None
         moments = self._events.follow_events(
-            self._databases.of(repository_id), LockEvents(repository_id), position
+            self._databases.of(repository_id), LockEvents(repository_id), position, call.holder
         )
         async with aclosing(moments):
             async for position, server_time, event in moments:

@@ -52,7 +52,7 @@ class EventService:
         one = scope.repository_id
         database = self._database if one is None else self._databases.of(one)
         actors = Actors(database)
-        moments = self._events.follow_events(database, scope, position)
+        moments = self._events.follow_events(database, scope, position, call.holder)
         async with aclosing(moments):
             async for position, server_time, event in moments:
                 response = pb.WatchResponse(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, aclosing
 from uuid import UUID
 
 import asyncpg
+import pytest
 from dits.common.v1.event_pb2 import EventType
 from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 
 from services.lock.locks.event_scope import LockEvents
 from shared.db.listen import Listener
-from shared.outbox.event_stream import EventStream
+from shared.errors import DomainError
+from shared.outbox.event_stream import EventMoment, EventStream
+from shared.outbox.stored_event import EventPosition
+from shared.rpc.byte_budget import ByteBudget
 from tests.support.api import refused
 from tests.support.lock_watcher import Watcher, watch_locks
 from tests.support.locks import SHARED, Studio, open_replica
@@ -147,6 +153,35 @@ async def test_silence_is_broken_by_checkpoints(studio: Studio) -> None:
         await moments.aclose()
     assert not any(moment.event for moment in checkpoints)
     assert checkpoints[-1].server_time > checkpoints[0].server_time
+
+
+async def test_large_events_that_nobody_takes_are_not_held_without_bound(studio: Studio) -> None:
+    repository_id = UUID(studio.repo.id)
+    async with open_replica(studio.api) as replica:
+        budget = ByteBudget(4 << 20, wait_seconds=0.05)
+        stream = EventStream(replica.signal, budget=budget)
+        database, scope = replica.databases.of(repository_id), LockEvents(repository_id)
+
+        def follow(
+            position: EventPosition | None, who: str
+        ) -> AbstractAsyncContextManager[AsyncGenerator[EventMoment, None]]:
+            return aclosing(stream.follow_events(database, scope, position, who))
+
+        async with follow(None, "ada") as first:
+            begun = (await anext(first)).position
+        await studio.acquire(studio.bob, *(f"{i}/{'x' * 900}" for i in range(200)))
+        async with follow(begun, "ada") as first:
+            while (await anext(first)).event is None:
+                """It has yet to settle."""
+            assert budget.held > 700_000
+            async with follow(begun, "ada") as second:
+                with pytest.raises(DomainError, match="holds too many bytes"):
+                    await anext(second)
+            async with follow(begun, "bob") as third:
+                assert (await anext(third)).event is not None
+        assert budget.held == 0
+        async with follow(begun, "ada") as second:
+            assert (await anext(second)).event is not None
 
 
 async def test_who_may_watch(studio: Studio) -> None:
