@@ -6,7 +6,9 @@ from dits_client.cli.arguments import Commands, add_command, parse_duration
 from dits_client.cli.audit_arguments import add_audit_command
 from dits_client.cli.job_arguments import add_job_commands
 from dits_client.cli.notification_arguments import add_notification_commands
+from dits_client.cli.org_arguments import add_org_commands
 from dits_client.cli.ssh_key_arguments import add_ssh_key_commands
+from dits_client.cli.team_arguments import add_team_commands
 from dits_client.cli.webhook_arguments import add_webhook_commands
 
 _EPILOG = """\
@@ -39,7 +41,9 @@ def make_parser() -> ArgumentParser:
     add_audit_command(commands)
     add_job_commands(commands)
     add_notification_commands(commands)
+    add_org_commands(commands)
     add_ssh_key_commands(commands)
+    add_team_commands(commands)
     add_webhook_commands(commands)
     return parser
 

@@ -6,7 +6,7 @@ import socket
 import sys
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +108,21 @@ def open_session(endpoints: Endpoints, username: str, password: str) -> Iterator
         raise ClientError("the server asks for a second factor, which this client does not know")
     with use_session(endpoints, username, outcome.session) as client:
         yield client
+
+
+@contextmanager
+def connect_with_password() -> Iterator["Client"]:
+    """Open a session of the user who is logged in: the token of a login may not change accounts.
+
+    What DITS_TOKEN may do is up to whoever made it: with it, no password is asked for.
+    """
+    with connect() as (client, login), ExitStack() as stack:
+        if os.environ.get("DITS_TOKEN"):
+            yield client
+            return
+        username = get_username(client, login)
+        password = read_password(f"Password of {username}: ")
+        yield stack.enter_context(open_session(login.endpoints, username, password))
 
 
 @contextmanager

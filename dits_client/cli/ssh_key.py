@@ -3,13 +3,12 @@
 import uuid
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dits.auth.v1 import key_service_pb2 as pb
 from google.protobuf.json_format import MessageToJson
 
-from dits_client.cli.session import connect, get_username, open_session, read_password
+from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.ssh_signing import SigningKey, find_keys, read_key
 from dits_client.cli.text import escape_text
 from dits_client.errors import ClientError
@@ -19,7 +18,7 @@ from dits_client.server.client import Client
 def handle_add(arguments: Namespace) -> None:
     """Add a key to the account; it signs a challenge first."""
     key = read_key(Path(arguments.file).expanduser()) if arguments.file else _first_key()
-    with _connect_with_password() as client:
+    with connect_with_password() as client:
         challenge = client.call(client.keys.CreateKeyChallenge, pb.CreateKeyChallengeRequest())
         request = pb.AddSshKeyRequest(
             request_id=str(uuid.uuid4()),
@@ -51,7 +50,7 @@ def handle_list(arguments: Namespace) -> None:
 
 def handle_remove(arguments: Namespace) -> None:
     """Delete a key of the account, by its name, fingerprint or id."""
-    with _connect_with_password() as client:
+    with connect_with_password() as client:
         named = [
             key
             for key in _list_keys(client)
@@ -74,12 +73,3 @@ def _first_key() -> SigningKey:
 def _list_keys(client: Client) -> Iterator[pb.SshKey]:
     pages = client.list_pages(client.keys.ListSshKeys, pb.ListSshKeysRequest(page_size=1000))
     return (key for page in pages for key in page.keys)
-
-
-@contextmanager
-def _connect_with_password() -> Iterator[Client]:
-    """Open a session: the token of a login may not change how one logs in."""
-    with connect() as (client, login), ExitStack() as stack:
-        username = get_username(client, login)
-        password = read_password(f"Password of {username}: ")
-        yield stack.enter_context(open_session(login.endpoints, username, password))

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
     from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
     from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
+    from dits.auth.v1.invitation_service_pb2_grpc import InvitationServiceStub
     from dits.auth.v1.key_service_pb2_grpc import KeyServiceStub
     from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
+    from dits.auth.v1.organization_service_pb2_grpc import OrganizationServiceStub
     from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
+    from dits.auth.v1.team_service_pb2_grpc import TeamServiceStub
     from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
     from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
     from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
@@ -137,6 +140,27 @@ class Client:
         from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
 
         return NotificationServiceStub(LateChannel(lambda: self.channels.get(self.endpoints.auth)))
+
+    @cached_property
+    def organizations(self) -> "OrganizationServiceStub":
+        """Organisations and their members."""
+        from dits.auth.v1.organization_service_pb2_grpc import OrganizationServiceStub
+
+        return OrganizationServiceStub(self.channels.get(self.endpoints.auth))
+
+    @cached_property
+    def invitations(self) -> "InvitationServiceStub":
+        """Invitations into organisations."""
+        from dits.auth.v1.invitation_service_pb2_grpc import InvitationServiceStub
+
+        return InvitationServiceStub(self.channels.get(self.endpoints.auth))
+
+    @cached_property
+    def teams(self) -> "TeamServiceStub":
+        """Teams of organisations."""
+        from dits.auth.v1.team_service_pb2_grpc import TeamServiceStub
+
+        return TeamServiceStub(self.channels.get(self.endpoints.auth))
 
     @cached_property
     def repositories(self) -> "RepositoryServiceStub":

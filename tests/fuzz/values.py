@@ -55,8 +55,11 @@ _KINDS = {
 _IDS = {
     "ApiToken": "token_id",
     "Delivery": "delivery_id",
+    "Invitation": "invitation_id",
     "Job": "job_id",
     "Lock": "lock_id",
+    "Organization": "organization",
+    "Team": "team",
     "Webhook": "webhook_id",
 }
 # How often a field is set, where a message with most fields set would be refused: share of the calls.
@@ -123,9 +126,15 @@ class Values:
             if oneof is not None and oneof.name in chosen:
                 if chosen[oneof.name] is each:
                     self.fill(message, each)
-            elif self.rng.random() < _SHARES.get(each.name, 0.7):
+            elif self.rng.random() < self._share(kind, each):
                 self.fill(message, each)
         return message
+
+    def _share(self, kind: Descriptor, each: FieldDescriptor) -> float:
+        """How often a field is set."""
+        if each.name == "organization" and "repository" not in kind.fields_by_name:
+            return _SHARES["repository"]
+        return _SHARES.get(each.name, 0.7)
 
     def fill(self, message: Message, each: FieldDescriptor) -> None:
         """Sets one field of a message."""

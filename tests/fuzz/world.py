@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from blake3 import blake3
+from dits.auth.v1.organization_service_pb2 import CreateOrganizationRequest
+from dits.auth.v1.team_service_pb2 import CreateTeamRequest
 from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest
 from dits.repo.v1.repository_service_pb2 import Repository
 
@@ -78,6 +80,9 @@ async def make_world(api: Api) -> World:
     known.add("url", "https://ci.invalid/hook", "https://ci.invalid:8443/?a=b")
     known.add("secret", "a-secret-of-the-fuzzer")
     known.add("branch", "main", "main", "side", "feature/one")
+    for who, name in ((ada, "fuzz-studio"), (bob, "fuzz-others")):
+        known.add("organization", name, *[await _add_organization(api, who, name)] * 3)
+    known.add("team", "art")
     for owner, repo in ((ada, repository), (bob, others)):
         await _add_history(api, owner, repo, known)
     await _add_locks(api, ada, repository, known)
@@ -89,6 +94,16 @@ async def make_world(api: Api) -> World:
     witnessed = await api.repository(witness, "quiet")
     await _add_history(api, witness, witnessed, Known())
     return World(ada, bob, reader, repository, witness, witnessed, known)
+
+
+async def _add_organization(api: Api, owner: Account, name: str) -> str:
+    """Adds an organisation with a team; returns its id."""
+    request = CreateOrganizationRequest(name=name)
+    made = await api.organizations.CreateOrganization(request, metadata=owner.auth)
+    team = CreateTeamRequest(organization=name, name="art")
+    await api.teams.CreateTeam(team, metadata=owner.auth)
+    organization_id: str = made.organization.id
+    return organization_id
 
 
 async def _add_history(api: Api, who: Account, repository: Repository, known: Known) -> None:
