@@ -21,10 +21,10 @@ def last_owner(organizations: Sequence[str]) -> DomainError:
 def owns_repositories(owner: str, repositories: Sequence[str]) -> DomainError:
     """The owner cannot go while it owns repositories."""
     reason = Reason.ERROR_REASON_OWNS_REPOSITORIES
+    more = f" and {len(repositories) - 1} more" if repositories[1:] else ""
     return DomainError(
         reason,
-        f"{owner!r} owns {len(repositories)} repositories, one is {repositories[0]!r}: transfer or "
-        "delete them first",
+        f"{owner!r} owns the repository {repositories[0]!r}{more}: transfer or delete first",
         metadata={"owner": owner, "count": str(len(repositories))},
         detail=violations(reason, [(f"{owner}/{name}", "is owned by it") for name in repositories]),
     )

@@ -46,7 +46,7 @@ async def test_an_organisation_from_the_command_line(api: Api, run: Run, logged_
     assert "LAST" not in await run("org", "leave", "lab", fails=True)
     await run("repo", "create", "lab/film")
     told = await run("org", "delete", "lab", "--dry-run", fails=True)
-    assert "'lab' owns 1 repositories, one is 'film'" in told
+    assert "'lab' owns the repository 'film': transfer or delete first" in told
     await api.fetch("DELETE FROM repository_settings")
     await api.fetch("DELETE FROM repository_stats")
     await api.fetch("DELETE FROM repositories")
@@ -54,16 +54,18 @@ async def test_an_organisation_from_the_command_line(api: Api, run: Run, logged_
     assert await run("org", "delete", "lab") == "Deleted: lab.\n"
 
 
-async def test_invitations_and_teams_from_the_command_line(
+async def use_tokens(api: Api, *names: str) -> list[str]:
+    """Makes accounts, and returns the secret of a token of each, which no password is asked for."""
+    accounts = [await api.account(name) for name in names]
+    return [(await api.api_token(account, "org:admin", "user:write")).token for account in accounts]
+
+
+async def test_invitations_from_the_command_line(
     api: Api, run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With API tokens, which no password is asked for."""
     key = ServerKey.load(settings.server_key, settings.data_dir)
-    ada, bob = [
-        await api.api_token(await api.account(name), "org:admin", "user:write")
-        for name in ("ada", "bob")
-    ]
-    monkeypatch.setenv("DITS_TOKEN", ada.token)
+    ada, bob = await use_tokens(api, "ada", "bob")
+    monkeypatch.setenv("DITS_TOKEN", ada)
     await run("org", "create", "studio")
     for email in ("bob@example.com", "eve@example.com"):
         told = await run("org", "invite", "studio", email, "--role", "admin")
@@ -72,27 +74,36 @@ async def test_invitations_and_teams_from_the_command_line(
     told = await run("org", "invitations", "studio")
     assert re.search(r"^ID +ORGANISATION +E-MAIL +ROLE +INVITED BY +ENDS\n", told)
     assert len(told.splitlines()) == 3
-    assert await run("org", "revoke", "studio", "eve@example.com") == (
-        "Revoked the invitation of eve@example.com.\n"
-    )
+    told = await run("org", "revoke", "studio", "eve@example.com")
+    assert told == "Revoked the invitation of eve@example.com.\n"
     assert "no open invitation" in await run("org", "revoke", "studio", "x@y", fails=True)
     tokens = await read_mailed_tokens(api, key)
     assert "not found" in await run("org", "accept", tokens[0], fails=True)
-    monkeypatch.setenv("DITS_TOKEN", bob.token)
+    monkeypatch.setenv("DITS_TOKEN", bob)
     assert await run("org", "accept", tokens[0]) == "You are a member of studio: admin.\n"
     assert "open no more" in await run("org", "decline", tokens[0], fails=True)
     assert await run("org", "invitations") == ""
-    assert (
-        await run("team", "create", "studio/art", "--description", "x") == "Created studio/art.\n"
+
+
+async def test_members_and_teams_from_the_command_line(
+    api: Api, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, bob = await use_tokens(api, "ada", "bob")
+    monkeypatch.setenv("DITS_TOKEN", ada)
+    await run("org", "create", "studio")
+    await api.fetch(
+        """INSERT INTO organization_members (org_id, user_id, role)
+           SELECT o.id, u.id, 'admin' FROM organizations o, users u WHERE u.username = 'bob'"""
     )
-    assert await run("team", "add", "studio/art", "ada", "--maintainer") == (
-        "ada is maintainer of studio/art now.\n"
-    )
+    monkeypatch.setenv("DITS_TOKEN", bob)
+    told = await run("team", "create", "studio/art", "--description", "x")
+    assert told == "Created studio/art.\n"
+    told = await run("team", "add", "studio/art", "ada", "--maintainer")
+    assert told == "ada is maintainer of studio/art now.\n"
     assert await run("team", "add", "studio/art", "bob") == "bob is member of studio/art now.\n"
     assert await run("team", "update", "studio/art", "--name", "light") == "Changed studio/light.\n"
-    assert await run("team", "list", "studio", "--mine") == (
-        "NAME   YOUR ROLE  DESCRIPTION\nlight  member     x\n"
-    )
+    told = await run("team", "list", "studio", "--mine")
+    assert told == "NAME   YOUR ROLE  DESCRIPTION\nlight  member     x\n"
     told = await run("team", "members", "studio/light", "--json")
     assert [json.loads(line)["username"] for line in told.splitlines()] == ["ada", "bob"]
     told = await run("org", "members", "studio", "--role", "admin")
@@ -100,7 +111,7 @@ async def test_invitations_and_teams_from_the_command_line(
     assert "needs the permission owner" in await run("org", "remove", "studio", "ada", fails=True)
     assert await run("team", "remove", "studio/light", "bob") == "Took bob out of studio/light.\n"
     assert await run("team", "delete", "studio/light") == "Deleted studio/light.\n"
-    monkeypatch.setenv("DITS_TOKEN", ada.token)
+    monkeypatch.setenv("DITS_TOKEN", ada)
     assert await run("org", "role", "studio", "bob", "billing") == "bob is billing now.\n"
     assert await run("org", "remove", "studio", "bob") == "Removed bob from studio.\n"
 
