@@ -30,6 +30,20 @@ CREATE TYPE public.usage_amounts AS (
 	pulls bigint
 );
 
+CREATE FUNCTION public.access_grants() RETURNS TABLE(repo_id uuid, user_id uuid, level integer, path text, role text, team_id uuid)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT r.id, o.user_id, o.level, CASE WHEN o.role IS NULL THEN 'owner' ELSE 'member' END, o.role, NULL::uuid
+    FROM owner_grants() o
+    JOIN repository_identities r ON r.owner_type = o.owner_type AND r.owner_id = o.owner_id
+    WHERE r.deleted_at IS NULL
+    UNION ALL
+    SELECT r.id, g.user_id, g.level, CASE WHEN g.team_id IS NULL THEN 'collaborator' ELSE 'team' END, NULL, g.team_id
+    FROM single_grants() g
+    JOIN repository_identities r ON r.id = g.repo_id
+    WHERE r.deleted_at IS NULL
+$$;
+
 CREATE FUNCTION public.acquire_locks(p_repository_id uuid, p_paths text[], p_ttl interval, p_terms public.lock_terms) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, path text, fence bigint)
     LANGUAGE plpgsql
     AS $$
@@ -582,25 +596,7 @@ $$;
 CREATE FUNCTION public.granted_permissions(p_user_id uuid) RETURNS TABLE(repo_id uuid, level integer)
     LANGUAGE sql STABLE
     AS $$
-    SELECT r.id, 3 FROM repository_identities r
-    WHERE r.owner_type = 'user' AND r.owner_id = p_user_id AND r.deleted_at IS NULL
-    UNION ALL
-    SELECT r.id, membership_level(m.role, o.settings)
-    FROM organization_members m
-    JOIN organizations o ON o.id = m.org_id
-    JOIN repository_identities r ON r.owner_type = 'organization' AND r.owner_id = m.org_id
-    WHERE m.user_id = p_user_id AND r.deleted_at IS NULL AND membership_level(m.role, o.settings) > 0
-    UNION ALL
-    SELECT g.repo_id, permission_level(g.permission)
-    FROM repository_grants g
-    JOIN repository_identities r ON r.id = g.repo_id
-    WHERE g.grantee_type = 'user' AND g.grantee_id = p_user_id AND r.deleted_at IS NULL
-    UNION ALL
-    SELECT g.repo_id, permission_level(g.permission)
-    FROM team_members t
-    JOIN repository_grants g ON g.grantee_type = 'team' AND g.grantee_id = t.team_id
-    JOIN repository_identities r ON r.id = g.repo_id
-    WHERE t.user_id = p_user_id AND r.deleted_at IS NULL
+    SELECT repo_id, level FROM access_grants() WHERE user_id = p_user_id
 $$;
 
 CREATE FUNCTION public.hold_owner(p_owner_type text, p_owner_id uuid) RETURNS boolean
@@ -922,15 +918,22 @@ CREATE FUNCTION public.outbox_state(p_database_id text, p_xid xid8, p_id bigint)
     FROM event_horizon h CROSS JOIN (SELECT database_id() AS id) d
 $$;
 
+CREATE FUNCTION public.owner_grants() RETURNS TABLE(owner_type text, owner_id uuid, user_id uuid, level integer, role text)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT 'user', u.id, u.id, 3, NULL::text FROM user_identities u
+    UNION ALL
+    SELECT 'organization', m.org_id, m.user_id, membership_level(m.role, o.settings), m.role
+    FROM organization_members m
+    JOIN organizations o ON o.id = m.org_id
+    WHERE membership_level(m.role, o.settings) > 0
+$$;
+
 CREATE FUNCTION public.owner_permission(p_user_id uuid, p_owner_type text, p_owner_id uuid) RETURNS integer
     LANGUAGE sql STABLE
     AS $$
-    SELECT CASE
-        WHEN p_owner_type = 'user' THEN CASE WHEN p_owner_id = p_user_id THEN 3 ELSE 0 END
-        ELSE coalesce((SELECT membership_level(m.role, o.settings)
-                       FROM organization_members m JOIN organizations o ON o.id = m.org_id
-                       WHERE m.org_id = p_owner_id AND m.user_id = p_user_id), 0)
-    END
+    SELECT coalesce(max(level), 0) FROM owner_grants()
+    WHERE owner_type = p_owner_type AND owner_id = p_owner_id AND user_id = p_user_id
 $$;
 
 CREATE FUNCTION public.permission_level(p_permission text) RETURNS integer
@@ -1213,7 +1216,13 @@ $$;
 CREATE FUNCTION public.repository_permission(p_user_id uuid, p_repo_id uuid) RETURNS integer
     LANGUAGE sql STABLE
     AS $$
-    SELECT greatest(
+    SELECT level FROM repository_permissions(p_user_id) WHERE repo_id = p_repo_id
+$$;
+
+CREATE FUNCTION public.repository_permissions(p_user_id uuid) RETURNS TABLE(repo_id uuid, level integer)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT r.id, greatest(
         CASE r.visibility
             WHEN 'public' THEN 1
             WHEN 'internal' THEN CASE WHEN p_user_id IS NOT NULL THEN 1 ELSE 0 END
@@ -1221,7 +1230,7 @@ CREATE FUNCTION public.repository_permission(p_user_id uuid, p_repo_id uuid) RET
         END,
         (SELECT max(g.level) FROM granted_permissions(p_user_id) g WHERE g.repo_id = r.id))
     FROM repository_identities r
-    WHERE r.id = p_repo_id AND r.deleted_at IS NULL
+    WHERE r.deleted_at IS NULL
 $$;
 
 CREATE FUNCTION public.requeue_dead_letter(p_job_id uuid) RETURNS uuid
@@ -1325,6 +1334,18 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(advisory_key('locks', p_repository_id::TEXT));
     RETURN greatest(clock_timestamp(), (SELECT high_water FROM lock_clocks WHERE repo_id = p_repository_id));
 END;
+$$;
+
+CREATE FUNCTION public.single_grants() RETURNS TABLE(repo_id uuid, user_id uuid, level integer, team_id uuid)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT g.repo_id, g.grantee_id, permission_level(g.permission), NULL::uuid
+    FROM repository_grants g
+    WHERE g.grantee_type = 'user'
+    UNION ALL
+    SELECT g.repo_id, t.user_id, permission_level(g.permission), t.team_id
+    FROM team_members t
+    JOIN repository_grants g ON g.grantee_type = 'team' AND g.grantee_id = t.team_id
 $$;
 
 CREATE FUNCTION public.store_audit_chain(p_chain public.audit_chains) RETURNS void

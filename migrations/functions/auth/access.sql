@@ -23,39 +23,67 @@ AS $$
     END
 $$;
 
--- Every right that a user was given: by owning, by membership, by name or through a team. A repository
--- can occur several times; the highest level counts. Deleted repositories are left out.
+-- What somebody may do with all repositories of an owner: their own, and those of organisations by membership. The
+-- rule of owners; its callers filter by user or owner.
+CREATE OR REPLACE FUNCTION owner_grants()
+RETURNS TABLE (owner_type TEXT, owner_id UUID, user_id UUID, level INT, role TEXT)
+LANGUAGE sql STABLE
+AS $$
+    SELECT 'user', u.id, u.id, 3, NULL::text FROM user_identities u
+    UNION ALL
+    SELECT 'organization', m.org_id, m.user_id, membership_level(m.role, o.settings), m.role
+    FROM organization_members m
+    JOIN organizations o ON o.id = m.org_id
+    WHERE membership_level(m.role, o.settings) > 0
+$$;
+
+-- What somebody may do with single repositories, deleted ones too: by name (no team) or through a team.
+CREATE OR REPLACE FUNCTION single_grants()
+RETURNS TABLE (repo_id UUID, user_id UUID, level INT, team_id UUID)
+LANGUAGE sql STABLE
+AS $$
+    SELECT g.repo_id, g.grantee_id, permission_level(g.permission), NULL::uuid
+    FROM repository_grants g
+    WHERE g.grantee_type = 'user'
+    UNION ALL
+    SELECT g.repo_id, t.user_id, permission_level(g.permission), t.team_id
+    FROM team_members t
+    JOIN repository_grants g ON g.grantee_type = 'team' AND g.grantee_id = t.team_id
+$$;
+
+-- Every right on a repository that somebody was given, and its path: by owning it (no role, no team), by a role in the
+-- organisation that owns it, through a team, or by name ('collaborator'). A repository and user can occur several
+-- times; the highest level counts. Deleted repositories are left out. Its callers filter by user or repository.
+CREATE OR REPLACE FUNCTION access_grants()
+RETURNS TABLE (repo_id UUID, user_id UUID, level INT, path TEXT, role TEXT, team_id UUID)
+LANGUAGE sql STABLE
+AS $$
+    SELECT r.id, o.user_id, o.level, CASE WHEN o.role IS NULL THEN 'owner' ELSE 'member' END, o.role, NULL::uuid
+    FROM owner_grants() o
+    JOIN repository_identities r ON r.owner_type = o.owner_type AND r.owner_id = o.owner_id
+    WHERE r.deleted_at IS NULL
+    UNION ALL
+    SELECT r.id, g.user_id, g.level, CASE WHEN g.team_id IS NULL THEN 'collaborator' ELSE 'team' END, NULL, g.team_id
+    FROM single_grants() g
+    JOIN repository_identities r ON r.id = g.repo_id
+    WHERE r.deleted_at IS NULL
+$$;
+
+-- Every right that a user was given. A repository can occur several times; the highest level counts.
 CREATE OR REPLACE FUNCTION granted_permissions(p_user_id UUID)
 RETURNS TABLE (repo_id UUID, level INT)
 LANGUAGE sql STABLE
 AS $$
-    SELECT r.id, 3 FROM repository_identities r
-    WHERE r.owner_type = 'user' AND r.owner_id = p_user_id AND r.deleted_at IS NULL
-    UNION ALL
-    SELECT r.id, membership_level(m.role, o.settings)
-    FROM organization_members m
-    JOIN organizations o ON o.id = m.org_id
-    JOIN repository_identities r ON r.owner_type = 'organization' AND r.owner_id = m.org_id
-    WHERE m.user_id = p_user_id AND r.deleted_at IS NULL AND membership_level(m.role, o.settings) > 0
-    UNION ALL
-    SELECT g.repo_id, permission_level(g.permission)
-    FROM repository_grants g
-    JOIN repository_identities r ON r.id = g.repo_id
-    WHERE g.grantee_type = 'user' AND g.grantee_id = p_user_id AND r.deleted_at IS NULL
-    UNION ALL
-    SELECT g.repo_id, permission_level(g.permission)
-    FROM team_members t
-    JOIN repository_grants g ON g.grantee_type = 'team' AND g.grantee_id = t.team_id
-    JOIN repository_identities r ON r.id = g.repo_id
-    WHERE t.user_id = p_user_id AND r.deleted_at IS NULL
+    SELECT repo_id, level FROM access_grants() WHERE user_id = p_user_id
 $$;
 
--- The right of one user (NULL = anonymous) on one repository, visibility included. 0 = it looks absent.
-CREATE OR REPLACE FUNCTION repository_permission(p_user_id UUID, p_repo_id UUID)
-RETURNS INT
+-- The right of one user (NULL = anonymous) on each repository that is not deleted, visibility included. 0 = it looks
+-- absent. Its callers filter by repository.
+CREATE OR REPLACE FUNCTION repository_permissions(p_user_id UUID)
+RETURNS TABLE (repo_id UUID, level INT)
 LANGUAGE sql STABLE
 AS $$
-    SELECT greatest(
+    SELECT r.id, greatest(
         CASE r.visibility
             WHEN 'public' THEN 1
             WHEN 'internal' THEN CASE WHEN p_user_id IS NOT NULL THEN 1 ELSE 0 END
@@ -63,7 +91,15 @@ AS $$
         END,
         (SELECT max(g.level) FROM granted_permissions(p_user_id) g WHERE g.repo_id = r.id))
     FROM repository_identities r
-    WHERE r.id = p_repo_id AND r.deleted_at IS NULL
+    WHERE r.deleted_at IS NULL
+$$;
+
+-- The right of one user (NULL = anonymous) on one repository, visibility included. 0 = it looks absent.
+CREATE OR REPLACE FUNCTION repository_permission(p_user_id UUID, p_repo_id UUID)
+RETURNS INT
+LANGUAGE sql STABLE
+AS $$
+    SELECT level FROM repository_permissions(p_user_id) WHERE repo_id = p_repo_id
 $$;
 
 -- What an account may do to the repositories of an owner: 3 = create, rename, delete them. 0 = nothing.
@@ -71,10 +107,6 @@ CREATE OR REPLACE FUNCTION owner_permission(p_user_id UUID, p_owner_type TEXT, p
 RETURNS INT
 LANGUAGE sql STABLE
 AS $$
-    SELECT CASE
-        WHEN p_owner_type = 'user' THEN CASE WHEN p_owner_id = p_user_id THEN 3 ELSE 0 END
-        ELSE coalesce((SELECT membership_level(m.role, o.settings)
-                       FROM organization_members m JOIN organizations o ON o.id = m.org_id
-                       WHERE m.org_id = p_owner_id AND m.user_id = p_user_id), 0)
-    END
+    SELECT coalesce(max(level), 0) FROM owner_grants()
+    WHERE owner_type = p_owner_type AND owner_id = p_owner_id AND user_id = p_user_id
 $$;

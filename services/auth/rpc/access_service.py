@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dits.auth.v1 import access_service_pb2 as pb
 
+from services.auth.access.batches import answer_check, find_rights, parse_checks
 from services.auth.access.cells import locate_cell
 from services.auth.access.current_credential import describe_credential
 from services.auth.access.decisions import LocalAccess
@@ -30,6 +31,17 @@ class AccessService:
             repository=None
             if access.repository is None
             else _repository_message(access.repository),
+        )
+
+    async def BatchCheckAccess(
+        self, request: pb.BatchCheckAccessRequest, call: Call
+    ) -> pb.BatchCheckAccessResponse:
+        """Answers questions about many repositories."""
+        checks = parse_checks(request)
+        addresses = [check.address for check in checks]
+        found = await find_rights(self._database, call.caller, addresses)
+        return pb.BatchCheckAccessResponse(
+            answers=[answer_check(check, found.get(check.address)) for check in checks]
         )
 
     async def WhoAmI(self, request: pb.WhoAmIRequest, call: Call) -> pb.WhoAmIResponse:

@@ -27,7 +27,7 @@ from dits.common.v1 import permission_pb2 as dits_dot_common_dot_v1_dot_permissi
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/auth/v1/access_service.proto\x12\x0c\x64its.auth.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1f\x64its/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x01\n\x06\x43\x61ller\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x35\n\x0f\x63redential_type\x18\x03 \x01(\x0e\x32\x1c.dits.auth.v1.CredentialType\x12\x15\n\rcredential_id\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x16\n\x0erepository_ids\x18\x06 \x03(\t\"\xb0\x01\n\x10RepositoryAccess\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\npermission\x18\x04 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12\x11\n\tread_only\x18\x05 \x01(\x08\x12\x0c\n\x04\x63\x65ll\x18\x06 \x01(\x05\x12\x17\n\x0forganization_id\x18\x07 \x01(\t\"(\n\x12\x43heckAccessRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"o\n\x13\x43heckAccessResponse\x12$\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x14.dits.auth.v1.Caller\x12\x32\n\nrepository\x18\x02 \x01(\x0b\x32\x1e.dits.auth.v1.RepositoryAccess\"\x0f\n\rWhoAmIRequest\"\xac\x01\n\x0eWhoAmIResponse\x12$\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x14.dits.auth.v1.Caller\x12\x12\n\ntoken_name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"-\n\x17LocateRepositoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"\x82\x01\n\x18LocateRepositoryResponse\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\x05\x12\x14\n\x0crepo_address\x18\x03 \x01(\t\x12\x15\n\rchunk_address\x18\x04 \x01(\t\x12\x14\n\x0clock_address\x18\x05 \x01(\t*m\n\x0e\x43redentialType\x12\x1f\n\x1b\x43REDENTIAL_TYPE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43REDENTIAL_TYPE_SESSION\x10\x01\x12\x1d\n\x19\x43REDENTIAL_TYPE_API_TOKEN\x10\x02\x32\xb5\x02\n\rAccessService\x12^\n\x0b\x43heckAccess\x12 .dits.auth.v1.CheckAccessRequest\x1a!.dits.auth.v1.CheckAccessResponse\"\n\xa2\xbb\x18\x06\x30\x01\x38\x01`\x01\x12K\n\x06WhoAmI\x12\x1b.dits.auth.v1.WhoAmIRequest\x1a\x1c.dits.auth.v1.WhoAmIResponse\"\x06\xa2\xbb\x18\x02`\x01\x12w\n\x10LocateRepository\x12%.dits.auth.v1.LocateRepositoryRequest\x1a&.dits.auth.v1.LocateRepositoryResponse\"\x14\xa2\xbb\x18\x10\x10\x01\x1a\nrepository0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/auth/v1/access_service.proto\x12\x0c\x64its.auth.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1f\x64its/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x01\n\x06\x43\x61ller\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x35\n\x0f\x63redential_type\x18\x03 \x01(\x0e\x32\x1c.dits.auth.v1.CredentialType\x12\x15\n\rcredential_id\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x16\n\x0erepository_ids\x18\x06 \x03(\t\"\xb0\x01\n\x10RepositoryAccess\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\npermission\x18\x04 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12\x11\n\tread_only\x18\x05 \x01(\x08\x12\x0c\n\x04\x63\x65ll\x18\x06 \x01(\x05\x12\x17\n\x0forganization_id\x18\x07 \x01(\t\"(\n\x12\x43heckAccessRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"o\n\x13\x43heckAccessResponse\x12$\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x14.dits.auth.v1.Caller\x12\x32\n\nrepository\x18\x02 \x01(\x0b\x32\x1e.dits.auth.v1.RepositoryAccess\"D\n\x17\x42\x61tchCheckAccessRequest\x12)\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\x19.dits.auth.v1.AccessCheck\"Q\n\x0b\x41\x63\x63\x65ssCheck\x12\x12\n\nrepository\x18\x01 \x01(\t\x12.\n\npermission\x18\x02 \x01(\x0e\x32\x1a.dits.common.v1.Permission\"G\n\x18\x42\x61tchCheckAccessResponse\x12+\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1a.dits.auth.v1.AccessAnswer\"f\n\x0c\x41\x63\x63\x65ssAnswer\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x15\n\rrepository_id\x18\x02 \x01(\t\x12.\n\npermission\x18\x03 \x01(\x0e\x32\x1a.dits.common.v1.Permission\"\x0f\n\rWhoAmIRequest\"\xac\x01\n\x0eWhoAmIResponse\x12$\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x14.dits.auth.v1.Caller\x12\x12\n\ntoken_name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"-\n\x17LocateRepositoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"\x82\x01\n\x18LocateRepositoryResponse\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\x05\x12\x14\n\x0crepo_address\x18\x03 \x01(\t\x12\x15\n\rchunk_address\x18\x04 \x01(\t\x12\x14\n\x0clock_address\x18\x05 \x01(\t*m\n\x0e\x43redentialType\x12\x1f\n\x1b\x43REDENTIAL_TYPE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43REDENTIAL_TYPE_SESSION\x10\x01\x12\x1d\n\x19\x43REDENTIAL_TYPE_API_TOKEN\x10\x02\x32\xa0\x03\n\rAccessService\x12^\n\x0b\x43heckAccess\x12 .dits.auth.v1.CheckAccessRequest\x1a!.dits.auth.v1.CheckAccessResponse\"\n\xa2\xbb\x18\x06\x30\x01\x38\x01`\x01\x12i\n\x10\x42\x61tchCheckAccess\x12%.dits.auth.v1.BatchCheckAccessRequest\x1a&.dits.auth.v1.BatchCheckAccessResponse\"\x06\xa2\xbb\x18\x02`\x01\x12K\n\x06WhoAmI\x12\x1b.dits.auth.v1.WhoAmIRequest\x1a\x1c.dits.auth.v1.WhoAmIResponse\"\x06\xa2\xbb\x18\x02`\x01\x12w\n\x10LocateRepository\x12%.dits.auth.v1.LocateRepositoryRequest\x1a&.dits.auth.v1.LocateRepositoryResponse\"\x14\xa2\xbb\x18\x10\x10\x01\x1a\nrepository0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +36,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['CheckAccess']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['CheckAccess']._serialized_options = b'\242\273\030\0060\0018\001`\001'
+  _globals['_ACCESSSERVICE'].methods_by_name['BatchCheckAccess']._loaded_options = None
+  _globals['_ACCESSSERVICE'].methods_by_name['BatchCheckAccess']._serialized_options = b'\242\273\030\002`\001'
   _globals['_ACCESSSERVICE'].methods_by_name['WhoAmI']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['WhoAmI']._serialized_options = b'\242\273\030\002`\001'
   _globals['_ACCESSSERVICE'].methods_by_name['LocateRepository']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['LocateRepository']._serialized_options = b'\242\273\030\020\020\001\032\nrepository0\001'
-  _globals['_CREDENTIALTYPE']._serialized_start=1016
-  _globals['_CREDENTIALTYPE']._serialized_end=1125
+  _globals['_CREDENTIALTYPE']._serialized_start=1346
+  _globals['_CREDENTIALTYPE']._serialized_end=1455
   _globals['_CALLER']._serialized_start=147
   _globals['_CALLER']._serialized_end=308
   _globals['_REPOSITORYACCESS']._serialized_start=311
@@ -50,14 +52,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKACCESSREQUEST']._serialized_end=529
   _globals['_CHECKACCESSRESPONSE']._serialized_start=531
   _globals['_CHECKACCESSRESPONSE']._serialized_end=642
-  _globals['_WHOAMIREQUEST']._serialized_start=644
-  _globals['_WHOAMIREQUEST']._serialized_end=659
-  _globals['_WHOAMIRESPONSE']._serialized_start=662
-  _globals['_WHOAMIRESPONSE']._serialized_end=834
-  _globals['_LOCATEREPOSITORYREQUEST']._serialized_start=836
-  _globals['_LOCATEREPOSITORYREQUEST']._serialized_end=881
-  _globals['_LOCATEREPOSITORYRESPONSE']._serialized_start=884
-  _globals['_LOCATEREPOSITORYRESPONSE']._serialized_end=1014
-  _globals['_ACCESSSERVICE']._serialized_start=1128
-  _globals['_ACCESSSERVICE']._serialized_end=1437
+  _globals['_BATCHCHECKACCESSREQUEST']._serialized_start=644
+  _globals['_BATCHCHECKACCESSREQUEST']._serialized_end=712
+  _globals['_ACCESSCHECK']._serialized_start=714
+  _globals['_ACCESSCHECK']._serialized_end=795
+  _globals['_BATCHCHECKACCESSRESPONSE']._serialized_start=797
+  _globals['_BATCHCHECKACCESSRESPONSE']._serialized_end=868
+  _globals['_ACCESSANSWER']._serialized_start=870
+  _globals['_ACCESSANSWER']._serialized_end=972
+  _globals['_WHOAMIREQUEST']._serialized_start=974
+  _globals['_WHOAMIREQUEST']._serialized_end=989
+  _globals['_WHOAMIRESPONSE']._serialized_start=992
+  _globals['_WHOAMIRESPONSE']._serialized_end=1164
+  _globals['_LOCATEREPOSITORYREQUEST']._serialized_start=1166
+  _globals['_LOCATEREPOSITORYREQUEST']._serialized_end=1211
+  _globals['_LOCATEREPOSITORYRESPONSE']._serialized_start=1214
+  _globals['_LOCATEREPOSITORYRESPONSE']._serialized_end=1344
+  _globals['_ACCESSSERVICE']._serialized_start=1458
+  _globals['_ACCESSSERVICE']._serialized_end=1874
 # @@protoc_insertion_point(module_scope)

@@ -192,6 +192,110 @@ class CheckAccessResponse(_message.Message):
 Global___CheckAccessResponse: _TypeAlias = CheckAccessResponse  # noqa: Y015
 
 @_typing.final
+class BatchCheckAccessRequest(_message.Message):
+    """Request of BatchCheckAccess."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccessCheck]:
+        """1 to 1,000 questions."""
+
+    def __init__(
+        self,
+        *,
+        checks: _abc.Iterable[Global___AccessCheck] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchCheckAccessRequest: _TypeAlias = BatchCheckAccessRequest  # noqa: Y015
+
+@_typing.final
+class AccessCheck(_message.Message):
+    """A question about one repository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    PERMISSION_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    permission: _permission_pb2.Permission.ValueType
+    """READ, WRITE or ADMIN."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        permission: _permission_pb2.Permission.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["permission", b"permission", "repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessCheck: _TypeAlias = AccessCheck  # noqa: Y015
+
+@_typing.final
+class BatchCheckAccessResponse(_message.Message):
+    """Response of BatchCheckAccess."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccessAnswer]:
+        """An answer for each question, in their order."""
+
+    def __init__(
+        self,
+        *,
+        answers: _abc.Iterable[Global___AccessAnswer] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchCheckAccessResponse: _TypeAlias = BatchCheckAccessResponse  # noqa: Y015
+
+@_typing.final
+class AccessAnswer(_message.Message):
+    """Answer to one question."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    REPOSITORY_ID_FIELD_NUMBER: _builtins.int
+    PERMISSION_FIELD_NUMBER: _builtins.int
+    allowed: _builtins.bool
+    """Whether the account has the permission."""
+    repository_id: _builtins.str
+    """UUID of the repository. Empty if the caller may not see it, or it does not exist."""
+    permission: _permission_pb2.Permission.ValueType
+    """The right of the account on it. PERMISSION_UNSPECIFIED if the caller may not see it, or it does not exist."""
+    def __init__(
+        self,
+        *,
+        allowed: _builtins.bool = ...,
+        repository_id: _builtins.str = ...,
+        permission: _permission_pb2.Permission.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "permission", b"permission", "repository_id", b"repository_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessAnswer: _TypeAlias = AccessAnswer  # noqa: Y015
+
+@_typing.final
 class WhoAmIRequest(_message.Message):
     """Request of WhoAmI."""
 

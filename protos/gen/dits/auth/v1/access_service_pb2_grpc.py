@@ -41,6 +41,11 @@ class AccessServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessResponse.FromString,
                 _registered_method=True)
+        self.BatchCheckAccess = channel.unary_unary(
+                '/dits.auth.v1.AccessService/BatchCheckAccess',
+                request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.FromString,
+                _registered_method=True)
         self.WhoAmI = channel.unary_unary(
                 '/dits.auth.v1.AccessService/WhoAmI',
                 request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.WhoAmIRequest.SerializeToString,
@@ -63,6 +68,19 @@ class AccessServiceServicer:
         answers for the anonymous caller, who may read public repositories.
 
         The answer may be kept for at most 5 seconds.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchCheckAccess(self, request, context):
+        """Tells for many repositories at once whether the caller has a permission on them. Needs a credential; an API token
+        needs no scope.
+
+        A repository that the caller may not see is answered like one that does not exist. Of an API token, the limit to
+        repositories counts, and its scopes do not.
 
         Errors: none beyond the common ones.
         """
@@ -101,6 +119,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.CheckAccess,
                     request_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessResponse.SerializeToString,
+            ),
+            'BatchCheckAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCheckAccess,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.SerializeToString,
             ),
             'WhoAmI': grpc.unary_unary_rpc_method_handler(
                     servicer.WhoAmI,
@@ -142,6 +165,33 @@ class AccessService:
             '/dits.auth.v1.AccessService/CheckAccess',
             dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_access__service__pb2.CheckAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCheckAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccessService/BatchCheckAccess',
+            dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,15 @@ class AccessServiceStub:
 
     Errors: none beyond the common ones.
     """
+    BatchCheckAccess: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.BatchCheckAccessRequest, _access_service_pb2.BatchCheckAccessResponse]
+    """Tells for many repositories at once whether the caller has a permission on them. Needs a credential; an API token
+    needs no scope.
+
+    A repository that the caller may not see is answered like one that does not exist. Of an API token, the limit to
+    repositories counts, and its scopes do not.
+
+    Errors: none beyond the common ones.
+    """
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.WhoAmIRequest, _access_service_pb2.WhoAmIResponse]
     """Tells who the caller is, by which credential, what that may do and until when. Needs a credential; an API token
     needs no scope.
@@ -72,6 +81,15 @@ class AccessServiceAsyncStub(AccessServiceStub):
     answers for the anonymous caller, who may read public repositories.
 
     The answer may be kept for at most 5 seconds.
+
+    Errors: none beyond the common ones.
+    """
+    BatchCheckAccess: _aio.UnaryUnaryMultiCallable[_access_service_pb2.BatchCheckAccessRequest, _access_service_pb2.BatchCheckAccessResponse]  # type: ignore[assignment]
+    """Tells for many repositories at once whether the caller has a permission on them. Needs a credential; an API token
+    needs no scope.
+
+    A repository that the caller may not see is answered like one that does not exist. Of an API token, the limit to
+    repositories counts, and its scopes do not.
 
     Errors: none beyond the common ones.
     """
@@ -107,6 +125,21 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         answers for the anonymous caller, who may read public repositories.
 
         The answer may be kept for at most 5 seconds.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchCheckAccess(
+        self,
+        request: _access_service_pb2.BatchCheckAccessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.BatchCheckAccessResponse, _abc.Awaitable[_access_service_pb2.BatchCheckAccessResponse]]:
+        """Tells for many repositories at once whether the caller has a permission on them. Needs a credential; an API token
+        needs no scope.
+
+        A repository that the caller may not see is answered like one that does not exist. Of an API token, the limit to
+        repositories counts, and its scopes do not.
 
         Errors: none beyond the common ones.
         """
