@@ -291,6 +291,10 @@ CREATE UNIQUE INDEX organization_invitations_open_key ON organization_invitation
 CREATE INDEX idx_organization_invitations_email ON organization_invitations (email_key)
     WHERE accepted_at IS NULL AND revoked_at IS NULL AND declined_at IS NULL;
 
+CREATE INDEX idx_organization_invitations_expires ON organization_invitations (expires_at);
+-- How many somebody has sent of late.
+CREATE INDEX idx_organization_invitations_sent ON organization_invitations (invited_by, created_at);
+
 ALTER TABLE team_members
     ADD CONSTRAINT team_members_role_check CHECK (role IN ('maintainer', 'member'));
 

@@ -2704,6 +2704,10 @@ CREATE INDEX idx_org_members_user ON public.organization_members USING btree (us
 
 CREATE INDEX idx_organization_invitations_email ON public.organization_invitations USING btree (email_key) WHERE ((accepted_at IS NULL) AND (revoked_at IS NULL) AND (declined_at IS NULL));
 
+CREATE INDEX idx_organization_invitations_expires ON public.organization_invitations USING btree (expires_at);
+
+CREATE INDEX idx_organization_invitations_sent ON public.organization_invitations USING btree (invited_by, created_at);
+
 CREATE INDEX idx_packs_open ON public.packs USING btree (created_at) WHERE (state = 'open'::text);
 
 CREATE INDEX idx_repo_collabs_user ON public.repository_collaborators USING btree (user_id);

@@ -19,18 +19,20 @@ SCHEDULE = Schedule("purge credentials", "41 2 * * *", PurgeCredentialsPayload()
 SESSIONS_KEPT = timedelta(days=30)
 API_TOKENS_KEPT = timedelta(days=90)
 ONE_TIME_TOKENS_KEPT = timedelta(days=1)
+INVITATIONS_KEPT = timedelta(days=90)
 # Each row may send a notification.
 BATCH = 1000
 
 
 class CredentialPurge:
-    """Purges sessions, API tokens and one-time tokens."""
+    """Purges sessions, API tokens, one-time tokens and invitations."""
 
     def __init__(self, batch: int = BATCH) -> None:
         self._purges = [
             TablePurge(Q.purge_sessions, SESSIONS_KEPT, batch=batch),
             TablePurge(Q.purge_api_tokens, API_TOKENS_KEPT, batch=batch),
             TablePurge(Q.purge_one_time_tokens, ONE_TIME_TOKENS_KEPT, batch=batch),
+            TablePurge(Q.purge_invitations, INVITATIONS_KEPT, batch=batch),
         ]
 
     async def handle(self, job: RunningJob, payload: PurgeCredentialsPayload) -> JobProgress:

@@ -28,3 +28,13 @@ WITH old AS (
     DELETE FROM one_time_tokens t USING old o WHERE t.id = o.id RETURNING 1
 )
 SELECT count(*) FROM purged;
+
+-- name: purge_invitations
+-- Deletes up to $2 invitations that expired longer than $1 ago, accepted or not, and returns how many.
+WITH old AS (
+    SELECT id FROM organization_invitations WHERE expires_at < now() - $1::interval
+    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), purged AS (
+    DELETE FROM organization_invitations i USING old o WHERE i.id = o.id RETURNING 1
+)
+SELECT count(*) FROM purged;

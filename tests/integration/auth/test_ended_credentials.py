@@ -6,8 +6,19 @@ from dits.common.v1.job_pb2 import PurgeCredentialsPayload
 
 from services.auth.background.ended_credentials import CredentialPurge
 from shared.db.pool import Database
-from tests.support.api import Api
+from tests.support.api import Account, Api
 from tests.support.jobs import do_job
+
+
+async def add_invitations(api: Api, who: Account) -> None:
+    """Adds one that is open, and two that ended, one of them long ago."""
+    await api.fetch(
+        """WITH o AS (INSERT INTO organizations (name, display_name) VALUES ('studio', '') RETURNING id)
+           INSERT INTO organization_invitations (org_id, email, token_hash, invited_by, expires_at)
+           SELECT o.id, days || '@x', days::text, $1, now() - days * interval '1 day'
+           FROM o, unnest(ARRAY[-1, 89, 91]) AS days""",
+        who.id,
+    )
 
 
 async def test_what_ended_long_ago_goes(api: Api) -> None:
@@ -37,11 +48,13 @@ async def test_what_ended_long_ago_goes(api: Api) -> None:
            FROM generate_series(0, 3) AS n""",
         who.id,
     )
+    await add_invitations(api, who)
     database = await Database.connect(api.dsn, service="test", size=3)
     row = await do_job(database, PurgeCredentialsPayload(), CredentialPurge(batch=1).handle)
     await database.close()
-    assert row["result"] == '{"done": "6"}'
+    assert row["result"] == '{"done": "7"}'
     names = await api.fetch("SELECT name FROM api_tokens ORDER BY name")
     assert [row["name"] for row in names] == ["for ever", "live", "of late"]
     assert await api.value("SELECT count(*) FROM sessions") == 3
     assert await api.value("SELECT count(*) FROM one_time_tokens") == 2
+    assert await api.value("SELECT count(*) FROM organization_invitations") == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 import asyncpg
 import pytest
@@ -55,19 +55,9 @@ async def test_no_repository_of_a_deleted_organisation(api: Api, deletion_first:
     rivals = [studio.delete(studio.people["owner"]), create(studio.people["admin"])]
     if not deletion_first:
         rivals.reverse()
-    holder, observer = await asyncpg.connect(api.dsn), await asyncpg.connect(api.dsn)
-    try:
-        async with asyncio.TaskGroup() as tasks, holder.transaction():
-            await holder.execute("SELECT FROM organizations FOR NO KEY UPDATE")
-            ends = []
-            for count, rival in enumerate(rivals, 1):
-                ends.append(tasks.create_task(together(rival)))
-                await until_blocked(observer, count)
-    finally:
-        await holder.close()
-        await observer.close()
+    ends = await _in_order(api, rivals)
     loser = "NOT_FOUND" if deletion_first else "OWNS_REPOSITORIES"
-    assert [end.result() for end in ends] == [(1, []), (0, [loser])]
+    assert ends == [(1, []), (0, [loser])]
 
 
 async def test_a_former_name_cannot_be_taken_while_it_becomes_one(api: Api) -> None:
@@ -125,3 +115,40 @@ async def test_an_invitation_is_accepted_once(api: Api, settings: Settings) -> N
            FROM organization_invitations"""
     )
     assert {row["ends"] for row in rows} == {1}
+
+
+@pytest.mark.parametrize("acceptance_first", [True, False])
+async def test_the_last_seat_is_accepted_or_promised(
+    api: Api, settings: Settings, acceptance_first: bool
+) -> None:
+    """The place of an invitation is its own: whoever is invited at that moment finds none."""
+    key = ServerKey.load(settings.server_key, settings.data_dir)
+    studio, ada = await Studio.open(api), await api.account()
+    await studio.invite(studio.people["owner"], f"{ada.username}@example.com")
+    [token] = await read_mailed_tokens(api, key)
+    await api.fetch("UPDATE organizations SET plan_seats = 2")
+    rivals: list[Awaitable[object]] = [
+        accept(api, ada, token=token),
+        studio.invite(studio.people["owner"], "more@example.com"),
+    ]
+    outcomes = [(1, []), (0, ["LIMIT_REACHED"])]
+    if not acceptance_first:
+        rivals.reverse()
+        outcomes.reverse()
+    assert await _in_order(api, rivals) == outcomes
+
+
+async def _in_order(api: Api, rivals: Sequence[Awaitable[object]]) -> list[tuple[int, list[str]]]:
+    """How calls end that wait for the same organisation, each behind the one before."""
+    holder, observer = await asyncpg.connect(api.dsn), await asyncpg.connect(api.dsn)
+    try:
+        async with asyncio.TaskGroup() as tasks, holder.transaction():
+            await holder.execute("SELECT FROM organizations FOR NO KEY UPDATE")
+            ends = []
+            for count, rival in enumerate(rivals, 1):
+                ends.append(tasks.create_task(together(rival)))
+                await until_blocked(observer, count)
+    finally:
+        await holder.close()
+        await observer.close()
+    return [end.result() for end in ends]
