@@ -17,7 +17,7 @@ from services.auth.organizations.profiles import OrganizationChange
 from services.auth.organizations.roles import OWNER
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import name_taken, owns_repositories
+from shared.errors import limit_reached, name_taken, owns_repositories
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
 from shared.rpc import validation
@@ -27,6 +27,9 @@ Q = sql.load(__file__)
 
 # How long a former name leads to its organisation.
 NAME_KEPT = timedelta(days=30)
+# How many names one organisation keeps from others, and how many organisations one user owns.
+MOST_FORMER_NAMES = 10
+MOST_OWNED = 100
 MAX_COUNTED = 1_000
 
 
@@ -46,7 +49,13 @@ class NewOrganization:
 
 
 async def create_organization(connection: Connection, call: Call, new: NewOrganization) -> UUID:
-    """Creates an organisation that the caller owns; returns its id. Raises NAME_TAKEN."""
+    """Creates an organisation that the caller owns; returns its id.
+
+    Raises LIMIT_REACHED, NAME_TAKEN.
+    """
+    await connection.execute(Q.lock_user, call.caller.user_id)
+    if await connection.fetchval(Q.count_owned, call.caller.user_id) >= MOST_OWNED:
+        raise limit_reached("organisations of yours", MOST_OWNED)
     try:
         created: UUID = await connection.fetchval(Q.insert_organization, new.name, new.display_name)
     except asyncpg.UniqueViolationError:
@@ -84,7 +93,7 @@ async def list_organizations(
 async def update_organization(
     connection: Connection, call: Call, membership: Membership, change: OrganizationChange
 ) -> None:
-    """Changes an organisation that is locked. Raises PERMISSION_MISSING, NAME_TAKEN."""
+    """Changes an organisation that is locked. Raises PERMISSION_MISSING, LIMIT_REACHED, NAME_TAKEN."""
     for right in sorted(change.rights, key=lambda right: right.value):
         membership.require(right)
     columns = change.columns()
@@ -107,6 +116,9 @@ async def update_organization(
 async def _keep_name(connection: Connection, membership: Membership, new_name: str) -> None:
     """Makes the old name lead to the organisation, and the new one, if it was an old one, its own again."""
     await connection.execute(Q.drop_former_names, new_name)
+    kept = await connection.fetchval(Q.count_former_names, membership.organization_id)
+    if kept >= MOST_FORMER_NAMES:
+        raise limit_reached("former names", MOST_FORMER_NAMES)
     await connection.execute(
         Q.keep_former_name, membership.name, membership.organization_id, NAME_KEPT
     )

@@ -2,6 +2,14 @@
 -- A new organisation. Its name is claimed by a trigger: namespaces_pkey means that it is taken.
 INSERT INTO organizations (name, display_name) VALUES ($1, $2) RETURNING id;
 
+-- name: lock_user
+-- Makes those who create organisations for a user follow one another.
+SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE;
+
+-- name: count_owned
+-- How many organisations a user owns.
+SELECT count(*) FROM organization_members WHERE user_id = $1 AND role = 'owner';
+
 -- name: insert_owner
 -- The first member of an organisation.
 INSERT INTO organization_members (org_id, user_id, role, joined_at) VALUES ($1, $2, $3, clock_timestamp());
@@ -43,6 +51,10 @@ VALUES (lower($1 COLLATE "C"), 'organization', $2, clock_timestamp() + $3);
 -- name: drop_former_names
 -- Ends former names whose time is over, and the one that is a name again.
 DELETE FROM former_names WHERE kept_until <= clock_timestamp() OR name_key = lower($1 COLLATE "C");
+
+-- name: count_former_names
+-- How many former names an organisation keeps.
+SELECT count(*) FROM former_names WHERE owner_type = 'organization' AND owner_id = $1;
 
 -- name: free_former_names
 -- Ends the former names of an organisation.

@@ -93,6 +93,7 @@ class OrganizationServiceServicer:
         `org:admin`.
 
         Errors:
+        - LIMIT_REACHED: the caller owns 100 organisations.
         - NAME_TAKEN: a user or an organisation has the name, or gave it up less than 30 days ago.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
@@ -126,6 +127,7 @@ class OrganizationServiceServicer:
         days, and nobody else can take that. Needs a credential; an API token needs `org:admin`.
 
         Errors:
+        - LIMIT_REACHED: the organisation was renamed 10 times within 30 days.
         - NAME_TAKEN: a user or another organisation has the name, or gave it up less than 30 days ago.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -40,6 +40,7 @@ class OrganizationServiceStub:
     `org:admin`.
 
     Errors:
+    - LIMIT_REACHED: the caller owns 100 organisations.
     - NAME_TAKEN: a user or an organisation has the name, or gave it up less than 30 days ago.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
@@ -61,6 +62,7 @@ class OrganizationServiceStub:
     days, and nobody else can take that. Needs a credential; an API token needs `org:admin`.
 
     Errors:
+    - LIMIT_REACHED: the organisation was renamed 10 times within 30 days.
     - NAME_TAKEN: a user or another organisation has the name, or gave it up less than 30 days ago.
     """
     DeleteOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOrganizationRequest, _organization_service_pb2.DeleteOrganizationResponse]
@@ -114,6 +116,7 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     `org:admin`.
 
     Errors:
+    - LIMIT_REACHED: the caller owns 100 organisations.
     - NAME_TAKEN: a user or an organisation has the name, or gave it up less than 30 days ago.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
@@ -135,6 +138,7 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     days, and nobody else can take that. Needs a credential; an API token needs `org:admin`.
 
     Errors:
+    - LIMIT_REACHED: the organisation was renamed 10 times within 30 days.
     - NAME_TAKEN: a user or another organisation has the name, or gave it up less than 30 days ago.
     """
     DeleteOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOrganizationRequest, _organization_service_pb2.DeleteOrganizationResponse]  # type: ignore[assignment]
@@ -191,6 +195,7 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         `org:admin`.
 
         Errors:
+        - LIMIT_REACHED: the caller owns 100 organisations.
         - NAME_TAKEN: a user or an organisation has the name, or gave it up less than 30 days ago.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
@@ -230,6 +235,7 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         days, and nobody else can take that. Needs a credential; an API token needs `org:admin`.
 
         Errors:
+        - LIMIT_REACHED: the organisation was renamed 10 times within 30 days.
         - NAME_TAKEN: a user or another organisation has the name, or gave it up less than 30 days ago.
         """
 
