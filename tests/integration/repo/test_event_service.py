@@ -186,14 +186,18 @@ async def test_events_of_webhooks_are_for_administrators(api: Api) -> None:
     studio = await Studio.open(api)
     emit = "SELECT emit_event('webhook.disabled', $1::uuid, NULL, NULL, $2::jsonb)"
     payload = f'{{"webhook_id": "{UUID(int=1)}", "host": "example.org"}}'
+    reader = await api.api_token(studio.ada, "repo:read")
     for request in ({"repository": studio.repo.id}, {}):
         async with (
             watch_events(api, studio.ada, **request) as admin,
             watch_events(api, studio.bob, **request) as writer,
+            watch_events(api, reader, **request) as token,
         ):
             await admin.next()
             await writer.next()
+            await token.next()
             await api.fetch(emit, studio.repo.id, payload)
             await tell(api, studio.repo, "after")
             assert await writer.branch() == "after"
+            assert await token.branch() == "after"
             assert [await admin.name() for _ in range(2)] == ["webhook.disabled", "branch.created"]

@@ -58,7 +58,8 @@ class EventServiceServicer:
 
         The stream of one repository ends with the right to it. Those of several go on, and show of each repository only what
         happens while the caller may see it; the right is judged when an event is sent. Events `webhook.*` are shown to
-        administrators. A server with several cells shows the repositories of the cell that is asked.
+        administrators, with an API token if it has `webhook:read`. A server with several cells shows the repositories of the
+        cell that is asked.
 
         Errors:
         - CURSOR_TOO_OLD: the server no longer keeps the events that followed the cursor, or the cursor is of another
