@@ -273,6 +273,19 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.describe_grants(p_user_id uuid, p_repo_id uuid) RETURNS TABLE(level integer, grant_count integer, grants json)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT max(g.level), count(*)::int, json_agg(json_build_object(
+        'path', g.path, 'role', g.role, 'level', g.level, 'team_id', g.team_id, 'team', g.team)
+        ORDER BY g.place) FILTER (WHERE g.place <= 10)
+    FROM (SELECT a.*, t.name AS team, row_number() OVER (ORDER BY a.level DESC, a.path, t.name) AS place
+          FROM access_grants() a
+          LEFT JOIN teams t ON t.id = a.team_id
+          WHERE a.user_id = p_user_id AND a.repo_id = p_repo_id) g
+    HAVING count(*) > 0
+$$;
+
 CREATE FUNCTION public.draw_fences(p_repository_id uuid, p_count integer) RETURNS bigint
     LANGUAGE plpgsql
     AS $$

@@ -128,7 +128,7 @@ def _make_servicers(
         "SessionService": (session_service_pb2, sessions),
         "TeamService": (team_service_pb2, TeamService(database, writes, key)),
         "TokenService": (token_service_pb2, TokenService(database, writes, key, access)),
-        "AccessService": (access_service_pb2, AccessService(database, access, settings)),
+        "AccessService": (access_service_pb2, AccessService(database, access, settings, key)),
         "KeyService": (key_service_pb2, KeyService(database, writes, key, challenges)),
         "AuditService": (audit_service_pb2, audit),
         "InvitationService": (invitation_service_pb2, InvitationService(database, writes, key)),

@@ -69,6 +69,22 @@ AS $$
     WHERE r.deleted_at IS NULL
 $$;
 
+-- The rights that a user was given on a repository: the highest level, their number, and the ten highest with their
+-- paths, as JSON. No row if there is none.
+CREATE OR REPLACE FUNCTION describe_grants(p_user_id UUID, p_repo_id UUID)
+RETURNS TABLE (level INT, grant_count INT, grants JSON)
+LANGUAGE sql STABLE
+AS $$
+    SELECT max(g.level), count(*)::int, json_agg(json_build_object(
+        'path', g.path, 'role', g.role, 'level', g.level, 'team_id', g.team_id, 'team', g.team)
+        ORDER BY g.place) FILTER (WHERE g.place <= 10)
+    FROM (SELECT a.*, t.name AS team, row_number() OVER (ORDER BY a.level DESC, a.path, t.name) AS place
+          FROM access_grants() a
+          LEFT JOIN teams t ON t.id = a.team_id
+          WHERE a.user_id = p_user_id AND a.repo_id = p_repo_id) g
+    HAVING count(*) > 0
+$$;
+
 -- Every right that a user was given. A repository can occur several times; the highest level counts.
 CREATE OR REPLACE FUNCTION granted_permissions(p_user_id UUID)
 RETURNS TABLE (repo_id UUID, level INT)

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from dits.auth.v1 import access_service_pb2 as pb
 
+from services.auth.access.accessible_repositories import (
+    describe_repository,
+    list_accessible_repositories,
+)
 from services.auth.access.batches import answer_check, find_rights, parse_checks
 from services.auth.access.cells import locate_cell
 from services.auth.access.current_credential import describe_credential
 from services.auth.access.decisions import LocalAccess
+from services.auth.access.repository_users import describe_user, list_repository_users
 from shared.db.pool import Database
 from shared.rpc.call import Call, Caller, RepositoryAccess
+from shared.rpc.paging import Page
 from shared.runtime.config import Settings
+from shared.runtime.server_key import ServerKey
 
 
 class AccessService:
     """The RPCs of dits.auth.v1.AccessService."""
 
-    def __init__(self, database: Database, access: LocalAccess, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, access: LocalAccess, settings: Settings, key: ServerKey
+    ) -> None:
         self._database = database
+        self._key = key
         self._access = access
         self._settings = settings
 
@@ -43,6 +53,32 @@ class AccessService:
         return pb.BatchCheckAccessResponse(
             answers=[answer_check(check, found.get(check.address)) for check in checks]
         )
+
+    async def ListAccessibleRepositories(
+        self, request: pb.ListAccessibleRepositoriesRequest, call: Call
+    ) -> pb.ListAccessibleRepositoriesResponse:
+        """Lists the repositories that the caller was given a right on."""
+        page = Page(self._key, request, call)
+        owner, name = page.after or ("", "")
+        found = await list_accessible_repositories(
+            self._database, call.caller.user_id, (owner, name), page.size + 1
+        )
+        rows, token = page.answer(found, lambda row: (row["owner"].lower(), row["name"].lower()))
+        return pb.ListAccessibleRepositoriesResponse(
+            repositories=map(describe_repository, rows), next_page_token=token
+        )
+
+    async def ListRepositoryUsers(
+        self, request: pb.ListRepositoryUsersRequest, call: Call
+    ) -> pb.ListRepositoryUsersResponse:
+        """Lists the accounts that were given a right on a repository."""
+        page = Page(self._key, request, call)
+        after = page.after[0] if page.after else ""
+        found = await list_repository_users(
+            self._database, call.repository.id, after, page.size + 1
+        )
+        rows, token = page.answer(found, lambda row: (row["username"].lower(),))
+        return pb.ListRepositoryUsersResponse(users=map(describe_user, rows), next_page_token=token)
 
     async def WhoAmI(self, request: pb.WhoAmIRequest, call: Call) -> pb.WhoAmIResponse:
         """Describes the caller and its credential."""

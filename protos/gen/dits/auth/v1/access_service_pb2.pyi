@@ -4,6 +4,7 @@ isort:skip_file
 Access decisions, for the other dits services and for clients that ask what a credential can do."""
 
 from collections import abc as _abc
+from dits.auth.v1 import organization_service_pb2 as _organization_service_pb2
 from dits.common.v1 import permission_pb2 as _permission_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -44,6 +45,38 @@ CREDENTIAL_TYPE_SESSION: CredentialType.ValueType  # 1
 CREDENTIAL_TYPE_API_TOKEN: CredentialType.ValueType  # 2
 """An API token."""
 Global___CredentialType: _TypeAlias = CredentialType  # noqa: Y015
+
+class _GrantSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GrantSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GrantSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GRANT_SOURCE_UNSPECIFIED: _GrantSource.ValueType  # 0
+    """Never sent."""
+    GRANT_SOURCE_OWNER: _GrantSource.ValueType  # 1
+    """The account owns the repository."""
+    GRANT_SOURCE_ORGANIZATION_ROLE: _GrantSource.ValueType  # 2
+    """The account has a role in the organisation that owns the repository."""
+    GRANT_SOURCE_TEAM: _GrantSource.ValueType  # 3
+    """A team of the account."""
+    GRANT_SOURCE_COLLABORATOR: _GrantSource.ValueType  # 4
+    """The account is a collaborator."""
+
+class GrantSource(_GrantSource, metaclass=_GrantSourceEnumTypeWrapper):
+    """Where a right on a repository comes from."""
+
+GRANT_SOURCE_UNSPECIFIED: GrantSource.ValueType  # 0
+"""Never sent."""
+GRANT_SOURCE_OWNER: GrantSource.ValueType  # 1
+"""The account owns the repository."""
+GRANT_SOURCE_ORGANIZATION_ROLE: GrantSource.ValueType  # 2
+"""The account has a role in the organisation that owns the repository."""
+GRANT_SOURCE_TEAM: GrantSource.ValueType  # 3
+"""A team of the account."""
+GRANT_SOURCE_COLLABORATOR: GrantSource.ValueType  # 4
+"""The account is a collaborator."""
+Global___GrantSource: _TypeAlias = GrantSource  # noqa: Y015
 
 @_typing.final
 class Caller(_message.Message):
@@ -294,6 +327,244 @@ class AccessAnswer(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AccessAnswer: _TypeAlias = AccessAnswer  # noqa: Y015
+
+@_typing.final
+class ListAccessibleRepositoriesRequest(_message.Message):
+    """Request of ListAccessibleRepositories."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; default 50, at most 1000."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAccessibleRepositoriesRequest: _TypeAlias = ListAccessibleRepositoriesRequest  # noqa: Y015
+
+@_typing.final
+class ListAccessibleRepositoriesResponse(_message.Message):
+    """Response of ListAccessibleRepositories."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page. Empty after the last."""
+    @_builtins.property
+    def repositories(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccessibleRepository]:
+        """The repositories of this page."""
+
+    def __init__(
+        self,
+        *,
+        repositories: _abc.Iterable[Global___AccessibleRepository] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "repositories", b"repositories"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAccessibleRepositoriesResponse: _TypeAlias = ListAccessibleRepositoriesResponse  # noqa: Y015
+
+@_typing.final
+class AccessibleRepository(_message.Message):
+    """A repository that the caller was given a right on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_ID_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    PERMISSION_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
+    GRANT_COUNT_FIELD_NUMBER: _builtins.int
+    repository_id: _builtins.str
+    """UUID of the repository."""
+    owner: _builtins.str
+    """Name of the user or organisation that owns it."""
+    name: _builtins.str
+    """Name of the repository."""
+    permission: _permission_pb2.Permission.ValueType
+    """The highest of the grants."""
+    grant_count: _builtins.int
+    """How many there are in all."""
+    @_builtins.property
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccessGrant]:
+        """What gives a right on it, the highest first, at most 10."""
+
+    def __init__(
+        self,
+        *,
+        repository_id: _builtins.str = ...,
+        owner: _builtins.str = ...,
+        name: _builtins.str = ...,
+        permission: _permission_pb2.Permission.ValueType = ...,
+        grants: _abc.Iterable[Global___AccessGrant] | None = ...,
+        grant_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant_count", b"grant_count", "grants", b"grants", "name", b"name", "owner", b"owner", "permission", b"permission", "repository_id", b"repository_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessibleRepository: _TypeAlias = AccessibleRepository  # noqa: Y015
+
+@_typing.final
+class ListRepositoryUsersRequest(_message.Message):
+    """Request of ListRepositoryUsers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    page_size: _builtins.int
+    """At most this many; default 50, at most 1000."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRepositoryUsersRequest: _TypeAlias = ListRepositoryUsersRequest  # noqa: Y015
+
+@_typing.final
+class ListRepositoryUsersResponse(_message.Message):
+    """Response of ListRepositoryUsers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page. Empty after the last."""
+    @_builtins.property
+    def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___RepositoryUser]:
+        """The accounts of this page."""
+
+    def __init__(
+        self,
+        *,
+        users: _abc.Iterable[Global___RepositoryUser] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRepositoryUsersResponse: _TypeAlias = ListRepositoryUsersResponse  # noqa: Y015
+
+@_typing.final
+class RepositoryUser(_message.Message):
+    """An account that was given a right on a repository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    USERNAME_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    PERMISSION_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
+    GRANT_COUNT_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """UUID of the account."""
+    username: _builtins.str
+    """Username of the account."""
+    name: _builtins.str
+    """Display name."""
+    permission: _permission_pb2.Permission.ValueType
+    """The highest of the grants."""
+    grant_count: _builtins.int
+    """How many there are in all."""
+    @_builtins.property
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccessGrant]:
+        """What gives a right on the repository, the highest first, at most 10."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        username: _builtins.str = ...,
+        name: _builtins.str = ...,
+        permission: _permission_pb2.Permission.ValueType = ...,
+        grants: _abc.Iterable[Global___AccessGrant] | None = ...,
+        grant_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant_count", b"grant_count", "grants", b"grants", "name", b"name", "permission", b"permission", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepositoryUser: _TypeAlias = RepositoryUser  # noqa: Y015
+
+@_typing.final
+class AccessGrant(_message.Message):
+    """A right on a repository, and where it comes from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PERMISSION_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    TEAM_ID_FIELD_NUMBER: _builtins.int
+    TEAM_FIELD_NUMBER: _builtins.int
+    source: Global___GrantSource.ValueType
+    """Where it comes from."""
+    permission: _permission_pb2.Permission.ValueType
+    """The right."""
+    role: _organization_service_pb2.OrganizationRole.ValueType
+    """The role in the organisation that owns the repository. Unspecified with another source."""
+    team_id: _builtins.str
+    """UUID of the team. Empty with another source."""
+    team: _builtins.str
+    """Name of the team. Empty with another source."""
+    def __init__(
+        self,
+        *,
+        source: Global___GrantSource.ValueType = ...,
+        permission: _permission_pb2.Permission.ValueType = ...,
+        role: _organization_service_pb2.OrganizationRole.ValueType = ...,
+        team_id: _builtins.str = ...,
+        team: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["permission", b"permission", "role", b"role", "source", b"source", "team", b"team", "team_id", b"team_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessGrant: _TypeAlias = AccessGrant  # noqa: Y015
 
 @_typing.final
 class WhoAmIRequest(_message.Message):

@@ -46,6 +46,16 @@ class AccessServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.FromString,
                 _registered_method=True)
+        self.ListAccessibleRepositories = channel.unary_unary(
+                '/dits.auth.v1.AccessService/ListAccessibleRepositories',
+                request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.ListAccessibleRepositoriesRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.ListAccessibleRepositoriesResponse.FromString,
+                _registered_method=True)
+        self.ListRepositoryUsers = channel.unary_unary(
+                '/dits.auth.v1.AccessService/ListRepositoryUsers',
+                request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.ListRepositoryUsersRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.ListRepositoryUsersResponse.FromString,
+                _registered_method=True)
         self.WhoAmI = channel.unary_unary(
                 '/dits.auth.v1.AccessService/WhoAmI',
                 request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.WhoAmIRequest.SerializeToString,
@@ -88,6 +98,31 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAccessibleRepositories(self, request, context):
+        """Lists the repositories that the caller was given a right on, by owner and name, and how: as owner, by a role in the
+        organisation that owns it, through teams, as collaborator. Those that the caller may read only because they are
+        public or internal are left out. An API token that is limited to repositories learns these from WhoAmI. Needs a
+        credential; an API token needs `repo:read`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRepositoryUsers(self, request, context):
+        """Lists the active accounts that were given a right on a repository, by username, and how. A public repository is read
+        by everyone and an internal one by every account, who are not listed for that. Needs ADMIN; an API token needs
+        `repo:admin`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WhoAmI(self, request, context):
         """Tells who the caller is, by which credential, what that may do and until when. Needs a credential; an API token
         needs no scope.
@@ -124,6 +159,16 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.BatchCheckAccess,
                     request_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.SerializeToString,
+            ),
+            'ListAccessibleRepositories': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccessibleRepositories,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.ListAccessibleRepositoriesRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.ListAccessibleRepositoriesResponse.SerializeToString,
+            ),
+            'ListRepositoryUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRepositoryUsers,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.ListRepositoryUsersRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.ListRepositoryUsersResponse.SerializeToString,
             ),
             'WhoAmI': grpc.unary_unary_rpc_method_handler(
                     servicer.WhoAmI,
@@ -192,6 +237,60 @@ class AccessService:
             '/dits.auth.v1.AccessService/BatchCheckAccess',
             dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccessibleRepositories(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccessService/ListAccessibleRepositories',
+            dits_dot_auth_dot_v1_dot_access__service__pb2.ListAccessibleRepositoriesRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_access__service__pb2.ListAccessibleRepositoriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRepositoryUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccessService/ListRepositoryUsers',
+            dits_dot_auth_dot_v1_dot_access__service__pb2.ListRepositoryUsersRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_access__service__pb2.ListRepositoryUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,6 +52,23 @@ class AccessServiceStub:
 
     Errors: none beyond the common ones.
     """
+    ListAccessibleRepositories: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ListAccessibleRepositoriesRequest, _access_service_pb2.ListAccessibleRepositoriesResponse]
+    """Lists the repositories that the caller was given a right on, by owner and name, and how: as owner, by a role in the
+    organisation that owns it, through teams, as collaborator. Those that the caller may read only because they are
+    public or internal are left out. An API token that is limited to repositories learns these from WhoAmI. Needs a
+    credential; an API token needs `repo:read`.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    ListRepositoryUsers: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ListRepositoryUsersRequest, _access_service_pb2.ListRepositoryUsersResponse]
+    """Lists the active accounts that were given a right on a repository, by username, and how. A public repository is read
+    by everyone and an internal one by every account, who are not listed for that. Needs ADMIN; an API token needs
+    `repo:admin`.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.WhoAmIRequest, _access_service_pb2.WhoAmIResponse]
     """Tells who the caller is, by which credential, what that may do and until when. Needs a credential; an API token
     needs no scope.
@@ -92,6 +109,23 @@ class AccessServiceAsyncStub(AccessServiceStub):
     repositories counts, and its scopes do not.
 
     Errors: none beyond the common ones.
+    """
+    ListAccessibleRepositories: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListAccessibleRepositoriesRequest, _access_service_pb2.ListAccessibleRepositoriesResponse]  # type: ignore[assignment]
+    """Lists the repositories that the caller was given a right on, by owner and name, and how: as owner, by a role in the
+    organisation that owns it, through teams, as collaborator. Those that the caller may read only because they are
+    public or internal are left out. An API token that is limited to repositories learns these from WhoAmI. Needs a
+    credential; an API token needs `repo:read`.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    ListRepositoryUsers: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListRepositoryUsersRequest, _access_service_pb2.ListRepositoryUsersResponse]  # type: ignore[assignment]
+    """Lists the active accounts that were given a right on a repository, by username, and how. A public repository is read
+    by everyone and an internal one by every account, who are not listed for that. Needs ADMIN; an API token needs
+    `repo:admin`.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     WhoAmI: _aio.UnaryUnaryMultiCallable[_access_service_pb2.WhoAmIRequest, _access_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Tells who the caller is, by which credential, what that may do and until when. Needs a credential; an API token
@@ -142,6 +176,35 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         repositories counts, and its scopes do not.
 
         Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAccessibleRepositories(
+        self,
+        request: _access_service_pb2.ListAccessibleRepositoriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.ListAccessibleRepositoriesResponse, _abc.Awaitable[_access_service_pb2.ListAccessibleRepositoriesResponse]]:
+        """Lists the repositories that the caller was given a right on, by owner and name, and how: as owner, by a role in the
+        organisation that owns it, through teams, as collaborator. Those that the caller may read only because they are
+        public or internal are left out. An API token that is limited to repositories learns these from WhoAmI. Needs a
+        credential; an API token needs `repo:read`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRepositoryUsers(
+        self,
+        request: _access_service_pb2.ListRepositoryUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.ListRepositoryUsersResponse, _abc.Awaitable[_access_service_pb2.ListRepositoryUsersResponse]]:
+        """Lists the active accounts that were given a right on a repository, by username, and how. A public repository is read
+        by everyone and an internal one by every account, who are not listed for that. Needs ADMIN; an API token needs
+        `repo:admin`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
 
     @_abc_1.abstractmethod
