@@ -1241,7 +1241,9 @@ CREATE FUNCTION public.repository_permissions(p_user_id uuid) RETURNS TABLE(repo
             WHEN 'internal' THEN CASE WHEN p_user_id IS NOT NULL THEN 1 ELSE 0 END
             ELSE 0
         END,
-        (SELECT max(g.level) FROM granted_permissions(p_user_id) g WHERE g.repo_id = r.id))
+        (SELECT max(o.level) FROM owner_grants() o
+         WHERE o.owner_type = r.owner_type AND o.owner_id = r.owner_id AND o.user_id = p_user_id),
+        (SELECT max(g.level) FROM single_grants() g WHERE g.repo_id = r.id AND g.user_id = p_user_id))
     FROM repository_identities r
     WHERE r.deleted_at IS NULL
 $$;

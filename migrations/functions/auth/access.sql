@@ -94,7 +94,8 @@ AS $$
 $$;
 
 -- The right of one user (NULL = anonymous) on each repository that is not deleted, visibility included. 0 = it looks
--- absent. Its callers filter by repository.
+-- absent. Its callers filter by repository. It asks for both kinds of grants itself, because access_grants() would look
+-- each repository up again.
 CREATE OR REPLACE FUNCTION repository_permissions(p_user_id UUID)
 RETURNS TABLE (repo_id UUID, level INT)
 LANGUAGE sql STABLE
@@ -105,7 +106,9 @@ AS $$
             WHEN 'internal' THEN CASE WHEN p_user_id IS NOT NULL THEN 1 ELSE 0 END
             ELSE 0
         END,
-        (SELECT max(g.level) FROM granted_permissions(p_user_id) g WHERE g.repo_id = r.id))
+        (SELECT max(o.level) FROM owner_grants() o
+         WHERE o.owner_type = r.owner_type AND o.owner_id = r.owner_id AND o.user_id = p_user_id),
+        (SELECT max(g.level) FROM single_grants() g WHERE g.repo_id = r.id AND g.user_id = p_user_id))
     FROM repository_identities r
     WHERE r.deleted_at IS NULL
 $$;
