@@ -12,7 +12,7 @@ from grpc import StatusCode
 from shared.rpc.policy import SCOPES, SITE_ADMIN
 from tests.support.api import Account, Api, read_error, refused
 from tests.support.raw_calls import call_raw
-from tests.support.rpcs import Rpc, rpcs
+from tests.support.rpcs import Rpc, messages, rpcs
 
 # RPCs that can be called without naming a repository.
 ABOUT_ACCOUNTS = [
@@ -33,9 +33,17 @@ async def make_limited(api: Api, owner: Account) -> Account:
 
 
 async def end_of(api: Api, rpc: Rpc, who: Account) -> str:
-    """Returns the reason with which an empty request ends; empty if it does not fail."""
+    """Returns the reason with which a request ends; empty if it does not fail.
+
+    It is empty, but for the name of an organisation if it has to name that or a repository.
+    """
+    body = b""
+    if rpc.access.organization_field and not rpc.access.repository_optional:
+        fields = messages()[rpc.method.input_type].field
+        [number] = [each.number for each in fields if each.name == rpc.access.organization_field]
+        body = bytes([number << 3 | 2, 6]) + b"studio"
     try:
-        await call_raw(api, rpc.path, b"", who.auth)
+        await call_raw(api, rpc.path, body, who.auth)
     except grpc.aio.AioRpcError as error:
         return read_error(error).reason
     return ""
