@@ -206,11 +206,13 @@ CREATE INDEX idx_login_throttles_window ON login_throttles (window_started_at);
 
 -- Each inbox numbers what comes into it. The row is locked until the transaction that took a number commits, so
 -- numbers become visible in their order, and a position is a number. What is behind digested_number was offered to a
--- digest.
+-- digest. mail_count: how many mails at once the user got since mailing_since, which moves on after an hour.
 CREATE TABLE inboxes (
     user_id UUID PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     last_number BIGINT NOT NULL DEFAULT 0,
-    digested_number BIGINT NOT NULL DEFAULT 0
+    digested_number BIGINT NOT NULL DEFAULT 0,
+    mailing_since TIMESTAMPTZ,
+    mail_count INTEGER NOT NULL DEFAULT 0
 );
 
 -- source_id names what the row tells of: an event, or of mentions the commit. What has come is not told again.

@@ -1708,7 +1708,9 @@ CREATE TABLE public.idempotency_keys (
 CREATE TABLE public.inboxes (
     user_id uuid NOT NULL,
     last_number bigint DEFAULT 0 NOT NULL,
-    digested_number bigint DEFAULT 0 NOT NULL
+    digested_number bigint DEFAULT 0 NOT NULL,
+    mailing_since timestamp with time zone,
+    mail_count integer DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE public.job_schedules (

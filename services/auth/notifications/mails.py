@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import islice
 from uuid import UUID
 
@@ -23,18 +24,31 @@ Q = sql.load(__file__)
 MAX_ITEMS = 50
 MAX_ITEM_BYTES = 30_000
 MAX_MESSAGE = 500
+# How many mails at once a user gets in an hour, which begins with the first; the rest is left to the
+# digest. Whoever owns a repository could fill an address with mentions otherwise.
+MAX_MAILS = 10
+MAIL_WINDOW = timedelta(hours=1)
 # How many mails are made in one go: each is sealed, and meanwhile the loop waits.
 BATCH = 100
 
 
 async def choose_mailed(connection: Connection, inserted: Sequence[Row]) -> list[Row]:
-    """Marks those of some new notifications that are mailed at once, and returns them with their texts."""
+    """Marks those of some new notifications that are mailed at once, and returns them with their texts.
+
+    The caller's transaction holds the inboxes. Beyond MAX_MAILS in MAIL_WINDOW, no more is marked.
+    """
     users = {row["user_id"] for row in inserted}
     await create_preferences(connection, sorted(users))
     mailed = [row for row in inserted if TYPES[row["type"]] not in UNMAILED]
-    preferences = [PREFERENCES[TYPES[row["type"]]] for row in mailed]
-    ids = [row["id"] for row in mailed]
-    return await connection.fetch(Q.mark_mailed, ids, preferences, MAX_MESSAGE)
+    return await connection.fetch(
+        *Q.bind.mark_mailed(
+            ids=[row["id"] for row in mailed],
+            preferences=[PREFERENCES[TYPES[row["type"]]] for row in mailed],
+            message_length=MAX_MESSAGE,
+            max_mails=MAX_MAILS,
+            window=MAIL_WINDOW,
+        )
+    )
 
 
 async def enqueue_mails(connection: Connection, key: ServerKey, mailed: Sequence[Row]) -> None:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from dits.auth.v1 import notification_service_pb2 as pb
@@ -14,7 +13,6 @@ from dits.common.v1.job_pb2 import SendDigestsPayload
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from services.auth.notifications.retention import purge_notifications
 from shared.db.pool import Connection, Database
 from shared.jobs.queue import enqueue
 from shared.runtime.config import Settings
@@ -215,18 +213,26 @@ async def test_digests_of_many_users_go_on_after_a_failure(api: Api, sink: MailS
     )
 
 
-async def test_old_notifications_are_deleted(api: Api) -> None:
-    ada = await api.account()
-    ids = [UUID(text) for text in await fill(api, ada, 6)]
-    await api.fetch(
-        """UPDATE notifications SET read = number > 3,
-               read_at = CASE WHEN number > 3 THEN now() - number * interval '20 days' END,
-               created_at = now() - number * interval '150 days'"""
-    )
-    database = await Database.connect(api.dsn, service="test", size=1)
-    purge = purge_notifications(Settings(notification_days=110), batch=1)
-    counts = [count async for count in purge.delete_batches(database)]
-    await database.close()
-    assert counts == [1, 1, 0]
-    left = await api.fetch("SELECT id FROM notifications ORDER BY number")
-    assert [row["id"] for row in left] == [*ids[:2], *ids[3:5]]
+async def test_mails_at_once_are_limited_and_the_rest_is_in_the_digest(
+    studio: Studio, sink: MailSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, bob, cyn = studio.api, studio.bob, studio.cyn
+    monkeypatch.setattr("services.auth.notifications.mails.MAX_MAILS", 2)
+    for number in range(4):
+        await mention(studio, bob, f"look{number}")
+    await mention(studio, cyn, "cyn")
+    await until(api, CAUGHT_UP)
+    marked = "SELECT mailed FROM notifications WHERE user_id = $1 ORDER BY number"
+    assert [row["mailed"] for row in await api.fetch(marked, bob.id)] == [True, True, False, False]
+    # Others have room of their own.
+    assert [row["mailed"] for row in await api.fetch(marked, cyn.id)] == [True]
+    await until(api, IDLE)
+    at_once = len(sink.mails)
+    await put(api, SendDigestsPayload(period="daily"))
+    [digest] = sink.mails[at_once:]
+    assert digest["Subject"] == "2 unread notifications"
+    # An hour after the first mail there is room again.
+    await api.fetch("UPDATE inboxes SET mailing_since = mailing_since - interval '1 hour'")
+    await mention(studio, bob, "later")
+    await until(api, CAUGHT_UP)
+    assert [row["mailed"] for row in await api.fetch(marked, bob.id)][4:] == [True]

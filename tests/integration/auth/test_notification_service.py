@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from dits.auth.v1 import notification_service_pb2 as pb
@@ -10,6 +10,9 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
+from services.auth.notifications.retention import purge_notifications
+from shared.db.pool import Database
+from shared.runtime.config import Settings
 from tests.support.api import Account, Api, refused
 
 INVALID = (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
@@ -203,3 +206,20 @@ async def test_bad_preferences_are_refused(
     ada = await api.account()
     with refused(*INVALID):
         await change(api, ada, pb.Preferences(digest=digest), *paths)
+
+
+async def test_old_notifications_are_deleted(api: Api) -> None:
+    ada = await api.account()
+    ids = [UUID(text) for text in await fill(api, ada, 6)]
+    await api.fetch(
+        """UPDATE notifications SET read = number > 3,
+               read_at = CASE WHEN number > 3 THEN now() - number * interval '20 days' END,
+               created_at = now() - number * interval '150 days'"""
+    )
+    database = await Database.connect(api.dsn, service="test", size=1)
+    purge = purge_notifications(Settings(notification_days=110), batch=1)
+    counts = [count async for count in purge.delete_batches(database)]
+    await database.close()
+    assert counts == [1, 1, 0]
+    left = await api.fetch("SELECT id FROM notifications ORDER BY number")
+    assert [row["id"] for row in left] == [*ids[:2], *ids[3:5]]
