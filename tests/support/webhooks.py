@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
@@ -12,12 +13,19 @@ from uuid import UUID
 
 from dits.repo.v1 import webhook_service_pb2 as pb
 
+from services.repo.webhooks.addresses import AllowedNetworks
+from services.repo.webhooks.lane import DeliveryLane
+from services.repo.webhooks.resolver import SystemResolver
+from services.repo.webhooks.sender import Sender
+from shared.db.pool import Database
 from shared.jobs.queue import CHANNEL
+from shared.runtime.server_key import ServerKey
 from tests.support.api import Account, Api
 from tests.support.receivers import Received
 
 SECRET = "a-secret-of-the-tests"
 DISTANT = "https://ci.example/hook"
+OWN = AllowedNetworks(["127.0.0.1"])
 
 
 def is_genuine(headers: dict[str, str], body: bytes, secret: str = SECRET) -> bool:
@@ -150,6 +158,27 @@ class Hooks:
         ):
             await self.api.fetch(statement, delay)
         await self.api.fetch("SELECT pg_notify($1, 'webhooks')", CHANNEL)
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """Lanes of the test's own, beside a suite that has none."""
+
+    hooks: Hooks
+    database: Database
+    key: ServerKey
+
+    def make(self, seconds: float = 0.5, allowed: AllowedNetworks = OWN) -> DeliveryLane:
+        sender = Sender(allowed, SystemResolver().resolve_host, seconds=seconds)
+        return DeliveryLane(self.key, allowed, sender)
+
+    async def send(self, webhook: pb.Webhook, lane: DeliveryLane | None = None) -> timedelta | None:
+        lane = lane or self.make()
+        return await lane.send_due(self.database, UUID(webhook.id), uuid.uuid4())
+
+    async def ping(self, webhook: pb.Webhook, count: int = 1) -> list[str]:
+        pings = [await self.hooks.call("Ping", webhook_id=webhook.id) for _ in range(count)]
+        return [ping.delivery.id for ping in pings]
 
 
 def names_of(requests: list[Received]) -> list[str]:

@@ -187,7 +187,9 @@ async def _record(
         return Standing(active=False, pause=timedelta(0))
     if len(failed) == len(recorded):
         is_silent = bool(failed) and not any(answer.is_complete for answer in answers)
-        pause = PAUSE if is_silent else timedelta(0)
+        # That a server stopped says nothing of the receiver, unless it comes again before a success.
+        is_excused = not webhook["failure_count"] and all(answer is _LOST for answer in answers)
+        pause = PAUSE if is_silent and not is_excused else timedelta(0)
         return await _count_failures(connection, webhook_id, webhook, failed, pause, host)
     if webhook["failure_count"]:
         await connection.execute(Q.count_success, webhook_id)

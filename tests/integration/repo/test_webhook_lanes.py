@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -24,9 +23,7 @@ from services.repo.webhooks.attempts import (
     end_round,
     find_idle_webhooks,
 )
-from services.repo.webhooks.lane import DeliveryLane
-from services.repo.webhooks.resolver import SystemResolver
-from services.repo.webhooks.sender import Answer, Sender
+from services.repo.webhooks.sender import Answer
 from shared.db.pool import Connection, Database
 from shared.runtime.config import Settings
 from shared.runtime.metrics import REGISTRY
@@ -35,36 +32,13 @@ from tests.support import receivers
 from tests.support.api import Api
 from tests.support.jobs import do_job
 from tests.support.receivers import HttpReceiver, answer
-from tests.support.webhooks import Hooks
-
-OWN = AllowedNetworks(["127.0.0.1"])
+from tests.support.webhooks import Hooks, Lanes
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Every URL is taken; the suite itself sends nothing, because it works on no queue."""
     return settings.model_copy(update={"webhook_allow": ("127.0.0.1",), "worker": False})
-
-
-@dataclass(frozen=True, slots=True)
-class Lanes:
-    """Lanes of the test's own, beside a suite that has none."""
-
-    hooks: Hooks
-    database: Database
-    key: ServerKey
-
-    def make(self, seconds: float = 0.5, allowed: AllowedNetworks = OWN) -> DeliveryLane:
-        sender = Sender(allowed, SystemResolver().resolve_host, seconds=seconds)
-        return DeliveryLane(self.key, allowed, sender)
-
-    async def send(self, webhook: pb.Webhook, lane: DeliveryLane | None = None) -> timedelta | None:
-        lane = lane or self.make()
-        return await lane.send_due(self.database, UUID(webhook.id), uuid.uuid4())
-
-    async def ping(self, webhook: pb.Webhook, count: int = 1) -> list[str]:
-        pings = [await self.hooks.call("Ping", webhook_id=webhook.id) for _ in range(count)]
-        return [ping.delivery.id for ping in pings]
 
 
 @pytest.fixture
@@ -165,6 +139,30 @@ async def test_an_attempt_whose_process_died_is_repeated(lanes: Lanes) -> None:
         assert [attempt.status for attempt in shown.attempts] == [0, 200]
         assert shown.state == pb.DELIVERY_STATE_SUCCEEDED
         assert len(receiver.requests) == 1
+
+
+async def test_only_repeated_losses_let_a_receiver_rest(lanes: Lanes) -> None:
+    async with HttpReceiver() as receiver:
+        webhook = await lanes.hooks.create(receiver.url)
+        await lanes.ping(webhook, 5)
+        await _lose_round(lanes, webhook)
+        # What waits goes out at once, and a success forgives.
+        assert await lanes.send(webhook) is None
+        assert len(receiver.requests) == 1
+        await lanes.ping(webhook, 9)
+        await _lose_round(lanes, webhook)
+        await _lose_round(lanes, webhook)
+        assert await lanes.send(webhook) == PAUSE
+        assert len(receiver.requests) == 1
+
+
+async def _lose_round(lanes: Lanes, webhook: pb.Webhook) -> None:
+    """Begins attempts in a process that dies, which is seen after their lease."""
+    begin = partial(begin_round, webhook_id=UUID(webhook.id), job_id=uuid.uuid4())
+    claim = await lanes.database.transaction(begin)
+    assert claim is not None
+    assert len(claim.attempts) == 4
+    await _age_attempts(lanes, LEASE)
 
 
 async def record(webhook: pb.Webhook, results: list[Result], connection: Connection) -> None:
