@@ -19,7 +19,7 @@ from shared.errors import DomainError, already_requeued, invalid_field, not_foun
 from shared.jobs.catalog import NAMES
 from shared.jobs.job_access import JobAccess, is_operator
 from shared.jobs.job_watch import JobWatch
-from shared.jobs.messages import ENDED, STATUS_NAMES, describe_job
+from shared.jobs.messages import ENDED, STATUS_NAMES, describe_job, measure_job
 from shared.jobs.queue import CANCEL, CHANNEL
 from shared.records.audit import AuditAction, audit
 from shared.records.idempotency import IdempotentWrites, Repeatable
@@ -80,7 +80,7 @@ class JobService:
         else:
             query = Q.bind.list_jobs_of_requester(user_id=call.caller.user_id, **values)
         found = await self._database.fetch(*query)
-        rows, token = page.answer(found, lambda row: (str(row["id"]),))
+        rows, token = page.answer(found, lambda row: (str(row["id"]),), measure_job)
         if not request.everybody and not request.repository:
             rows = await self._access.choose_visible(rows, call)
         jobs = [describe_job(row, shows_payload=is_operator(call)) for row in rows]

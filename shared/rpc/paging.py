@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -21,6 +22,8 @@ from shared.runtime.server_key import ServerKey
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
+# Of the rows of one page; a message has 4 MiB at most.
+PAGE_BYTES = 3 << 20
 
 Item = TypeVar("Item")
 
@@ -43,14 +46,21 @@ class Page:
         self.after = self._open(asked.page_token) if asked.page_token else None
 
     def answer(
-        self, rows: Sequence[Item], position: Callable[[Item], tuple[str | int, ...]]
+        self,
+        rows: Sequence[Item],
+        position: Callable[[Item], tuple[str | int, ...]],
+        measure: Callable[[Item], int] | None = None,
     ) -> tuple[Sequence[Item], str]:
         """Returns the rows of this page, out of up to `size + 1`, and the token of the next.
 
-        `position` is the sort key of a row. The token is empty after the last page.
+        `position` is the sort key of a row. `measure` says how many bytes of a message a row takes, where
+        `size` rows may take too many: the page ends before PAGE_BYTES, but has one row at least. The token
+        is empty after the last page.
         """
         shown = rows[: self.size]
-        return shown, self.token(*position(shown[-1])) if len(rows) > self.size else ""
+        if measure is not None:
+            shown = shown[: _count_fitting(map(measure, shown))]
+        return shown, self.token(*position(shown[-1])) if len(rows) > len(shown) else ""
 
     def token(self, *position: str | int) -> str:
         """Returns the token of the page after `position`, the sort key of the last row."""
@@ -67,6 +77,11 @@ class Page:
             raise invalid_page_token()
         position: list[Any] = json.loads(payload)
         return position
+
+
+def _count_fitting(sizes: Iterable[int]) -> int:
+    """Returns how many of the first rows fit into one message, at least one."""
+    return max(1, sum(1 for total in accumulate(sizes) if total <= PAGE_BYTES))
 
 
 def _binding(request: Message, call: Call) -> bytes:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
-from itertools import accumulate
 
 from dits.auth.v1 import notification_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -30,8 +29,7 @@ from shared.runtime.server_key import ServerKey
 
 MAX_MARKED = 1_000
 MAX_TOKEN = 200
-# Of the texts of one page; a message has 4 MiB at most.
-PAGE_BYTES = 3 << 20
+# What a notification takes besides its texts.
 _ROW_BYTES = 200
 
 
@@ -53,12 +51,9 @@ class NotificationService:
         found = await inbox.list_notifications(
             self._database, user_id, before, page.size + 1, unread_only=unread_only
         )
-        rows, token = page.answer(found, lambda row: (row["number"],))
-        fitting = rows[: _count_fitting(rows)]
-        if len(fitting) < len(rows):
-            token = page.token(fitting[-1]["number"])
+        rows, token = page.answer(found, lambda row: (row["number"],), _measure)
         return pb.ListNotificationsResponse(
-            notifications=map(_message, fitting), next_page_token=token
+            notifications=map(_message, rows), next_page_token=token
         )
 
     async def GetUnreadCount(
@@ -177,13 +172,9 @@ def _parse_time(field: str, value: Timestamp) -> datetime:
         raise invalid_field(field, "is not a time") from None
 
 
-def _count_fitting(rows: Sequence[Row]) -> int:
-    """Returns how many of the first rows fit into one message, at least one."""
-    sizes = (
-        sum(len(row[name].encode()) for name in ("title", "message", "link")) + _ROW_BYTES
-        for row in rows
-    )
-    return max(1, sum(1 for total in accumulate(sizes) if total <= PAGE_BYTES))
+def _measure(row: Row) -> int:
+    """Returns how many bytes a notification takes at most."""
+    return _ROW_BYTES + sum(len(row[name].encode()) for name in ("title", "message", "link"))
 
 
 def _message(row: Row) -> pb.Notification:

@@ -42,6 +42,22 @@ async def test_jobs_are_listed_newest_first_page_by_page(office: Office) -> None
     assert found == ids[::-1]
 
 
+async def test_a_page_of_large_payloads_is_shorter(office: Office) -> None:
+    rows = await office.api.fetch(
+        """SELECT enqueue_job('repo', 'send_mail', jsonb_build_object('template', repeat('é', 30000)))::text
+           AS id FROM generate_series(1, 120)"""
+    )
+    request = pb.ListJobsRequest(everybody=True, page_size=1000)
+    found: list[str] = []
+    while not found or request.page_token:
+        page = await office.api.jobs["repo"].ListJobs(request, metadata=office.operator.auth)
+        assert page.ByteSize() < 4 << 20
+        assert len(page.jobs[0].send_mail.template) == 30_000
+        found += [job.id for job in page.jobs]
+        request.page_token = page.next_page_token
+    assert found == sorted((row["id"] for row in rows), reverse=True)
+
+
 async def test_lists_are_narrowed_by_type_and_status(office: Office) -> None:
     first, second = await office.put(office.ada), await office.put(office.ada)
     await office.cancel(office.ada, first)

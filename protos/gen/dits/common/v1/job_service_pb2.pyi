@@ -86,7 +86,9 @@ class ListJobsRequest(_message.Message):
     status: _job_pb2.JobStatus.ValueType
     """Only jobs of this status. Unspecified = of every status."""
     page_size: _builtins.int
-    """How many jobs to return at most; default: 50. Larger than 1000 counts as 1000."""
+    """How many jobs to return at most; default: 50. Larger than 1000 counts as 1000. Jobs with large payloads make a page
+    shorter.
+    """
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty = the first page."""
     def __init__(
