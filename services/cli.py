@@ -28,6 +28,14 @@ from shared.runtime.process import prepare_process, serve_until_signal
 from shared.runtime.server_key import ServerKey
 from shared.server import Runtime, StartError
 
+_NO_DATABASE_TO_SERVE = (
+    "One service alone needs a database that the others share: set DITS_DATABASE_URL, "
+    "or run all four with `dits-server up`."
+)
+_NO_DATABASE_TO_WORK = (
+    "A worker needs the database of the services: set DITS_DATABASE_URL, for them too. `dits-server up` "
+    "works on all jobs itself, and its embedded database is for no other process."
+)
 _EXPECTED = (ConfigError, StartError, EmbeddedPostgresError, MigrationError)
 
 
@@ -104,7 +112,7 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 async def _serve_one(settings: Settings, name: str) -> None:
-    dsn = _configured_database(settings)
+    dsn = _configured_database(settings, _NO_DATABASE_TO_SERVE)
     key = ServerKey.load(settings.server_key, settings.data_dir)
     await up.check_schema(dsn)
     service = SERVICES[name]
@@ -120,7 +128,7 @@ def _work(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 async def _work_on(settings: Settings, queues: list[str] | None) -> None:
-    dsn = _configured_database(settings)
+    dsn = _configured_database(settings, _NO_DATABASE_TO_WORK)
     key = ServerKey.load(settings.server_key, settings.data_dir)
     await up.check_schema(dsn)
     workers = await build_workers(Runtime(settings, dsn, key, Listener(dsn)), queues)
@@ -147,12 +155,9 @@ def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
         print("the database is up to date")
 
 
-def _configured_database(settings: Settings) -> str:
+def _configured_database(settings: Settings, problem: str) -> str:
     if settings.database_url is None:
-        raise ConfigError(
-            "One service alone needs a database that the others share: set DITS_DATABASE_URL, "
-            "or run all four with `dits-server up`."
-        )
+        raise ConfigError(problem)
     return settings.database_url
 
 

@@ -9,6 +9,7 @@ from dits.auth.v1 import audit_service_pb2 as pb
 from google.protobuf.json_format import MessageToDict, MessageToJson
 
 from dits_client.cli.session import connect, get_login, open_session, read_password
+from dits_client.cli.table import tell_if_empty
 from dits_client.server.client import Client, iterate_pages
 from shared.formats.text import escape_controls
 
@@ -31,7 +32,8 @@ def handle_audit(arguments: Namespace) -> None:
         wanted.site = True
     is_administration = bool(arguments.repository or arguments.organization)
     with _connect(is_administration=is_administration) as client:
-        for event in _iterate_events(client, wanted, arguments.limit):
+        events = _iterate_events(client, wanted, arguments.limit)
+        for event in tell_if_empty(events, "No events.", as_json=arguments.json):
             print(_to_json(event) if arguments.json else escape_controls(_describe(event)))
 
 

@@ -10,6 +10,7 @@ from dits.common.v1.job_service_pb2 import ListJobsRequest
 from google.protobuf.json_format import MessageToJson
 
 from dits_client.cli.session import connect
+from dits_client.cli.table import tell_if_empty
 from dits_client.cli.text import escape_text
 from dits_client.errors import ClientError
 from dits_client.server.jobs import Jobs
@@ -27,7 +28,8 @@ def handle_list(arguments: Namespace) -> None:
         page_size=min(limit or PAGE, PAGE),
     )
     with _connect_to_jobs(arguments) as jobs:
-        for job in islice(jobs.list_jobs(request), limit):
+        found = islice(jobs.list_jobs(request), limit)
+        for job in tell_if_empty(found, "No jobs.", as_json=arguments.json):
             _print(job, as_json=arguments.json)
 
 

@@ -26,6 +26,7 @@ from dits_client.cli.session import (
     parse_paths,
     read_password,
 )
+from dits_client.cli.table import tell_if_empty
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.locks import (
     LockOptions,
@@ -133,7 +134,7 @@ def handle_locks(arguments: Namespace) -> None:
     """List live locks: path, type, holder, times and reason."""
     holder = "me" if arguments.mine else ""
     with connect_to(open_workspace()) as (repository, _):
-        for held in list_locks(repository, holder=holder):
+        for held in tell_if_empty(list_locks(repository, holder=holder), "No locks."):
             print(_describe_lock(held))
 
 

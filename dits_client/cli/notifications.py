@@ -25,6 +25,7 @@ from google.protobuf.json_format import MessageToJson
 
 from dits_client.batches import split_into_batches
 from dits_client.cli.session import connect, open_workspace
+from dits_client.cli.table import tell_if_empty
 from dits_client.cli.text import escape_text
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
@@ -42,7 +43,9 @@ def handle_list(arguments: Namespace) -> None:
             _watch(client, arguments)
             return
         limit = max(arguments.limit, 0) or None
-        for found in islice(_list(client, unread_only=arguments.unread), limit):
+        listed = islice(_list(client, unread_only=arguments.unread), limit)
+        empty = "No unread notifications." if arguments.unread else "No notifications."
+        for found in tell_if_empty(listed, empty, as_json=arguments.json):
             _print(found, as_json=arguments.json)
 
 
@@ -166,9 +169,10 @@ def handle_following(_: Namespace) -> None:
     """List the branches that the user follows."""
     request = ListFollowedBranchesRequest(page_size=PAGE)
     with connect() as (client, _login):
-        for page in client.list_pages(client.notifications.ListFollowedBranches, request):
-            for found in page.branches:
-                print(f"{found.repository}  {found.branch}")
+        pages = client.list_pages(client.notifications.ListFollowedBranches, request)
+        followed = (found for page in pages for found in page.branches)
+        for found in tell_if_empty(followed, "No followed branches."):
+            print(f"{found.repository}  {found.branch}")
 
 
 def handle_unsubscribe(arguments: Namespace) -> None:

@@ -37,7 +37,7 @@ def handle_list(arguments: Namespace) -> None:
         print_json(found)
         return
     rows = ((each.name, name_role(each.role), each.display_name) for each in found)
-    print_table(("NAME", "YOUR ROLE", "DISPLAY NAME"), rows)
+    print_table(("NAME", "YOUR ROLE", "DISPLAY NAME"), rows, "No organisations.")
 
 
 def handle_show(arguments: Namespace) -> None:

@@ -47,7 +47,8 @@ def handle_invitations(arguments: Namespace) -> None:
         (each.id, each.organization, each.email, name_role(each.role), each.inviter, _end_of(each))
         for each in found
     )
-    print_table(("ID", "ORGANISATION", "E-MAIL", "ROLE", "INVITED BY", "ENDS"), rows)
+    headings = ("ID", "ORGANISATION", "E-MAIL", "ROLE", "INVITED BY", "ENDS")
+    print_table(headings, rows, "No open invitations.")
 
 
 def handle_resend(arguments: Namespace) -> None:

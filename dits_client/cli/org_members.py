@@ -29,7 +29,7 @@ def handle_members(arguments: Namespace) -> None:
         (each.username, name_role(each.role), f"{each.join_time.ToDatetime():%Y-%m-%d}", each.name)
         for each in found
     )
-    print_table(("USERNAME", "ROLE", "SINCE", "NAME"), rows)
+    print_table(("USERNAME", "ROLE", "SINCE", "NAME"), rows, "No members.")
 
 
 def handle_role(arguments: Namespace) -> None:

@@ -189,7 +189,7 @@ def _add_watch_command(commands: Commands) -> None:
 
 
 def _add_usage_command(commands: Commands) -> None:
-    text = "Show what was used: by you, a repository or an organisation."
+    text = "Show what was used, without idle days: by you, a repository or an organisation."
     usage = add_command(commands, "usage", "usage", text)
     whose = usage.add_mutually_exclusive_group()
     whose.add_argument("--repository", default="", help="owner/name")

@@ -25,6 +25,7 @@ from dits.repo.v1.tree_service_pb2 import (
 )
 
 from dits_client.cli.session import complete_name, connect, open_workspace
+from dits_client.cli.table import tell_if_empty
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.workspace import Workspace, WorkspaceState
@@ -56,10 +57,11 @@ def handle_list(arguments: Namespace) -> None:
     """List repositories with their visibility."""
     request = ListRepositoriesRequest(owner=arguments.owner, page_size=PAGE)
     with connect() as (client, _):
-        for page in client.list_pages(client.repositories.ListRepositories, request):
-            for found in page.repositories:
-                visibility = Visibility.Name(found.visibility).removeprefix("VISIBILITY_").lower()
-                print(f"{visibility:9} {found.owner}/{found.name}")
+        pages = client.list_pages(client.repositories.ListRepositories, request)
+        listed = (found for page in pages for found in page.repositories)
+        for found in tell_if_empty(listed, "No repositories."):
+            visibility = Visibility.Name(found.visibility).removeprefix("VISIBILITY_").lower()
+            print(f"{visibility:9} {found.owner}/{found.name}")
 
 
 def handle_init(arguments: Namespace) -> None:

@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToJson
 
 from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.ssh_signing import SigningKey, find_keys, read_key
+from dits_client.cli.table import tell_if_empty
 from dits_client.cli.text import escape_text
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
@@ -39,7 +40,7 @@ def handle_list(arguments: Namespace) -> None:
         for key in keys:
             print(MessageToJson(key, preserving_proto_field_name=True, indent=None))
         return
-    for key in keys:
+    for key in tell_if_empty(keys, "No keys."):
         used = "never used"
         if key.HasField("last_use_time"):
             used = f"used {key.last_use_time.ToDatetime():%Y-%m-%d %H:%M} UTC"

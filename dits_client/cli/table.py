@@ -1,11 +1,15 @@
 """Tables and JSON that list commands print."""
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
 from dits_client.cli.text import escape_text
+
+Item = TypeVar("Item")
 
 
 def print_json(messages: Iterable[Message]) -> None:
@@ -14,9 +18,19 @@ def print_json(messages: Iterable[Message]) -> None:
         print(MessageToJson(message, preserving_proto_field_name=True, indent=None))
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows in columns, under their headings; nothing if there are no rows."""
-    lines = [[escape_text(cell) for cell in row] for row in rows]
+def tell_if_empty(found: Iterable[Item], sentence: str, *, as_json: bool = False) -> Iterator[Item]:
+    """Yield what a command lists; if there is nothing, tell people so, but no program that reads JSON."""
+    is_empty = True
+    for item in found:
+        is_empty = False
+        yield item
+    if is_empty and not as_json:
+        print(sentence, file=sys.stderr)
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
+    """Print rows in columns, under their headings; if there are none, `empty` on stderr."""
+    lines = [[escape_text(cell) for cell in row] for row in tell_if_empty(rows, empty)]
     if not lines:
         return
     widths = [max(map(len, column)) for column in zip(headings, *lines, strict=True)]

@@ -38,7 +38,7 @@ def handle_list(arguments: Namespace) -> None:
         print_json(found)
         return
     rows = ((each.name, _name_role(each.role), each.description) for each in found)
-    print_table(("NAME", "YOUR ROLE", "DESCRIPTION"), rows)
+    print_table(("NAME", "YOUR ROLE", "DESCRIPTION"), rows, "No teams.")
 
 
 def handle_update(arguments: Namespace) -> None:
@@ -82,7 +82,7 @@ def handle_members(arguments: Namespace) -> None:
         (each.username, _name_role(each.role), f"{each.join_time.ToDatetime():%Y-%m-%d}", each.name)
         for each in found
     )
-    print_table(("USERNAME", "ROLE", "SINCE", "NAME"), rows)
+    print_table(("USERNAME", "ROLE", "SINCE", "NAME"), rows, "No members.")
 
 
 def handle_add(arguments: Namespace) -> None:

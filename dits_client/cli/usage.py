@@ -71,12 +71,18 @@ def _to_json(period: pb.UsagePeriod) -> dict[str, Any]:
 
 
 def _print_table(usage: pb.GetUsageResponse) -> None:
-    rows = [_HEADINGS, *(_make_row(period.first_day, period.figures) for period in usage.periods)]
+    busy = [period for period in usage.periods if _has_usage(period.figures)]
+    rows = [_HEADINGS, *(_make_row(period.first_day, period.figures) for period in busy)]
     rows.append(_make_row("total", usage.total.figures))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
         print("  ".join((first.ljust(widths[0]), *cells)))
+
+
+def _has_usage(figures: pb.UsageFigures) -> bool:
+    """Return whether any figure is not zero."""
+    return any(field.name != "storage_day" for field, _ in figures.ListFields())
 
 
 def _make_row(name: str, figures: pb.UsageFigures) -> Sequence[str]:

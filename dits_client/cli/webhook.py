@@ -24,6 +24,7 @@ from dits_client.cli.session import (
     read_password,
     read_secret,
 )
+from dits_client.cli.table import tell_if_empty
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
@@ -101,10 +102,9 @@ def handle_create(arguments: Namespace) -> None:
 def handle_list(arguments: Namespace) -> None:
     """List webhooks: id, state, URL and events."""
     with _open_owner(arguments) as owner:
-        for webhook in owner.call("ListWebhooks", pb.ListWebhooksRequest).webhooks:
-            print(
-                f"{webhook.id}  {_name_state(webhook):8}  {webhook.url}  {','.join(webhook.events)}"
-            )
+        found = owner.call("ListWebhooks", pb.ListWebhooksRequest).webhooks
+    for webhook in tell_if_empty(found, "No webhooks."):
+        print(f"{webhook.id}  {_name_state(webhook):8}  {webhook.url}  {','.join(webhook.events)}")
 
 
 def handle_show(arguments: Namespace) -> None:
@@ -185,7 +185,8 @@ def handle_ping(arguments: Namespace) -> None:
 def handle_deliveries(arguments: Namespace) -> None:
     """List deliveries: id, time, event, state, attempts and the last HTTP status."""
     with _open_owner(arguments) as owner:
-        for found in owner.list_deliveries(arguments.id, max(arguments.limit, 0)):
+        listed = owner.list_deliveries(arguments.id, max(arguments.limit, 0))
+        for found in tell_if_empty(listed, "No deliveries."):
             status = f"  HTTP {found.last_status}" if found.last_status else ""
             print(
                 f"{found.id}  {_format_time(found.create_time)}  {_name_event(found):20}  "
@@ -213,10 +214,7 @@ def handle_redeliver(arguments: Namespace) -> None:
     """Send the event of a delivery again."""
     with _open_owner(arguments) as owner:
         made = owner.call(
-            "Redeliver",
-            pb.RedeliverRequest,
-            request_id=str(uuid.uuid4()),
-            delivery_id=arguments.id,
+            "Redeliver", pb.RedeliverRequest, request_id=str(uuid.uuid4()), delivery_id=arguments.id
         )
     print(f"Sending it again: {made.delivery.id}.")
 

@@ -52,6 +52,22 @@ async def test_a_worker_works_on_its_queue_alone_and_ends_when_told(
         )
 
 
+def test_a_worker_without_a_database_says_what_to_do(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DITS_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "services.cli", "worker"],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "set DITS_DATABASE_URL" in line
+    assert "`dits-server up` works on all jobs itself" in line
+
+
 @pytest.mark.parametrize("queue", QUEUES)
 async def test_a_queue_is_worked_on_by_its_services(
     dsn: str, settings: Settings, queue: str

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
+from dits_client.cli.main import main
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.client import Run
@@ -63,3 +65,35 @@ async def test_jobs_on_a_repository(api: Api, run: Run, logged_in: str) -> None:
     [line] = (await run("jobs", "--repository", "ada/film")).splitlines()
     assert line.startswith(job_id)
     assert await run("jobs") == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("jobs", "No jobs."),
+        ("notifications", "No notifications."),
+        ("notifications --unread", "No unread notifications."),
+        ("notifications following", "No followed branches."),
+        ("repo list", "No repositories."),
+        ("ssh-key list", "No keys."),
+        ("org list", "No organisations."),
+    ],
+)
+async def test_an_empty_list_says_so_to_people(
+    logged_in: str, capsys: pytest.CaptureFixture[str], command: str, sentence: str
+) -> None:
+    del logged_in
+    capsys.readouterr()
+    assert await asyncio.to_thread(main, command.split()) == 0
+    assert sentence in capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize("command", ["jobs list", "notifications", "ssh-key list", "org list"])
+async def test_an_empty_list_says_nothing_to_programs(
+    logged_in: str, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    del logged_in
+    capsys.readouterr()
+    assert await asyncio.to_thread(main, [*command.split(), "--json"]) == 0
+    told = capsys.readouterr()
+    assert not [line for line in told.err.splitlines() if line.startswith("No ")]

@@ -31,6 +31,21 @@ async def test_a_table(run: Run, api: Api, ada: Account) -> None:
     assert len({len(line) for line in told.splitlines()}) == 1
 
 
+async def test_days_without_usage_are_left_out_of_the_table(
+    run: Run, api: Api, ada: Account
+) -> None:
+    assert [line.split()[0] for line in (await run("usage", *DAYS)).splitlines()] == [
+        "from",
+        "total",
+    ]
+    await add_usage(api, "user", ada.id, "2026-01-31", 1)
+    # Measured, and nothing is stored.
+    await add_usage(api, "user", ada.id, "2026-02-01", 0, stored=0)
+    await add_usage(api, "user", ada.id, "2026-02-02", 0, stored=40_000)
+    lines = (await run("usage", *DAYS)).splitlines()
+    assert [line.split()[0] for line in lines] == ["from", "2026-01-31", "2026-02-02", "total"]
+
+
 async def test_json_of_a_repository(run: Run, api: Api, ada: Account) -> None:
     await run("repo", "create", "film")
     repository_id: UUID = await api.value("SELECT id FROM repositories")
