@@ -47,7 +47,7 @@ async def test_a_cursor_that_is_too_old_is_refused(studio: Studio) -> None:
             assert await watcher.event() == ("ACQUIRED", ["a"])
         # A consumer that has not read them yet keeps events in place.
         await studio.api.fetch("UPDATE events SET created_at = created_at - interval '31 days'")
-        await studio.api.fetch("INSERT INTO event_cursors (consumer) VALUES ('webhooks')")
+        await studio.api.fetch("INSERT INTO event_cursors (consumer) VALUES ('slow')")
         assert [count async for count in purge_events().delete_batches(database)]
         assert await studio.events() != []
         await studio.api.fetch("DELETE FROM event_cursors")

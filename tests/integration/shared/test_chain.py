@@ -122,7 +122,7 @@ class Undeclared:
     async def Login(self, _request: object, _call: object) -> None:
         raise name_taken("user", "ada")
 
-    Logout = Login
+    Logout = CreateSshChallenge = LoginWithSsh = Login
 
 
 @pytest.mark.parametrize(("strict", "code"), [(True, "INTERNAL"), (False, "ALREADY_EXISTS")])

@@ -20,7 +20,7 @@ from dits.repo.v1 import ref_service_pb2 as ref_pb
 from google.protobuf.duration_pb2 import Duration
 
 from shared.db.pool import Database
-from shared.records.events import NAMES, emit
+from shared.records.events import NAMES, emit, payload_field
 from shared.rpc.call import Call
 from tests.support.api import Api
 from tests.support.locks import SHARED, Studio, make_replica
@@ -169,7 +169,9 @@ async def test_every_kind_of_event_is_stored_as_its_message(
     expected += await play_locks(studio)
     expected += await play_expiry(studio, database)
     assert await told(studio) == expected
-    assert {event.type for event in expected} == set(NAMES)
+    elsewhere = {"member", "webhook"}  # Organisations and webhooks have tests of their own.
+    here = {event for event in NAMES if payload_field(event) not in elsewhere}
+    assert {event.type for event in expected} == here
 
 
 async def test_an_event_with_the_payload_of_another_is_refused(
