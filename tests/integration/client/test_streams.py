@@ -15,8 +15,12 @@ from tests.support.client import Files, Person, Proxy, read, write
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second of silence is enough."""
+    """A second of silence is enough, and two for the answer to a push.
+
+    A push whose messages fit into the buffers of its connection waits for the answer, wherever they are.
+    """
     monkeypatch.setattr(stream_watch, "IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(stream, "ANSWER_SECONDS", 2.0)
 
 
 def make_noise() -> Files:
@@ -69,7 +73,6 @@ async def test_a_lost_answer_to_a_push_is_asked_for_after_silence(
     write(ada.home / "one", {"a": b"1"})
     await ada.push("one", film)
     write(ada.home / "one", {"a": b"2"})
-    monkeypatch.setattr(stream, "ANSWER_SECONDS", 1.0)
     real = StreamWatch.allow
     with (
         Proxy(api.addresses["repo"], stall=True) as proxy,
