@@ -31,7 +31,7 @@ up: $(VENV)/.run ## Run the server here, in the foreground, on ports 50051-50054
 demo: $(VENV)/.run ## Push, edit, push again and clone FOLDER= with a throw-away server; print a table
 	@$(BIN)/python -m benchmarks.demo $(if $(FOLDER),"$(FOLDER)")
 
-test: $(VENV)/.dev ## Run the tests (real PostgreSQL, real channels; under five minutes)
+test: $(VENV)/.dev ## Run the tests (real PostgreSQL, real channels; some ten minutes)
 	@$(BIN)/pytest -n 2
 
 soak: $(VENV)/.dev ## Run the long tests; FUZZ_CALLS= and FUZZ_SEED= say how many calls the fuzzer makes, and which

@@ -37,7 +37,7 @@ def test_help_lists_every_setting(tmp_path: Path) -> None:
     ("arguments", "environment", "sentence"),
     [
         (("serve", "auth"), {}, "needs a database that the others share"),
-        (("worker",), {}, "needs a database that the others share"),
+        (("worker",), {}, "A worker needs the database of the services"),
         (("up", "--pool-size", "many"), {}, "The setting pool_size is wrong"),
         (("up",), {"DITS_LOG_LEVEL": "loud"}, "The setting log_level is wrong"),
         (("up",), {"DITS_CONFIG": "nowhere.toml"}, "nowhere.toml, named by DITS_CONFIG, does not exist"),
