@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FOLDER ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test soak check fix protos protos-accept schema bench clean
+.PHONY: help up demo test retest soak check fix protos protos-accept schema bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,8 +31,11 @@ up: $(VENV)/.run ## Run the server here, in the foreground, on ports 50051-50054
 demo: $(VENV)/.run ## Push, edit, push again and clone FOLDER= with a throw-away server; print a table
 	@$(BIN)/python -m benchmarks.demo $(if $(FOLDER),"$(FOLDER)")
 
-test: $(VENV)/.dev ## Run the tests (real PostgreSQL, real channels; some ten minutes)
-	@$(BIN)/pytest -n 2
+test: $(VENV)/.dev ## Run the tests (real PostgreSQL, real channels; some thirteen minutes)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2
+
+retest: $(VENV)/.dev ## Run once more what failed in the last `make test`, one test at a time
+	@$(BIN)/pytest -n 0 --last-failed --last-failed-no-failures none
 
 soak: $(VENV)/.dev ## Run the long tests; FUZZ_CALLS= and FUZZ_SEED= say how many calls the fuzzer makes, and which
 	@$(BIN)/pytest -m soak --timeout 3600

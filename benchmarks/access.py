@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
@@ -39,7 +40,8 @@ INSERT INTO team_members (team_id, user_id)
 SELECT t.id, p.id FROM teams t JOIN studios s ON s.id = t.org_id
 JOIN people p ON p.n % 20 = s.n % 20 AND (p.n / 20) % 10 = substr(t.name, 5)::int % 10;
 INSERT INTO repositories (name, owner_type, owner_id, storage_bucket, storage_region)
-SELECT 'repository' || k, 'organization', s.id, 'b', 'local' FROM studios s, generate_series(1, 4500) k;
+SELECT 'repository' || k, 'organization', s.id, 'b', 'local'
+FROM studios s, generate_series(1, {repositories}) k;
 INSERT INTO repositories (name, owner_type, owner_id, storage_bucket, storage_region)
 SELECT 'repository0', 'user', p.id, 'b', 'local' FROM people p;
 INSERT INTO team_repositories (team_id, repo_id, permission)
@@ -51,10 +53,15 @@ FROM (SELECT id, row_number() OVER () AS n FROM repositories) r JOIN people p ON
 """
 
 
+def fill(studio_repositories: int = 4500) -> str:
+    """Returns what makes the world: so many repositories of each of twenty studios, and 10,000 others."""
+    return FILL.replace("{repositories}", str(studio_repositories))
+
+
 async def main(dsn: str) -> None:
     """Prints what each question takes."""
     connection = await asyncpg.connect(dsn)
-    await connection.execute(FILL, timeout=600)
+    await connection.execute(fill(), timeout=600)
     await connection.execute("VACUUM ANALYZE", timeout=600)
     questions = {**await list_checks(connection), **await list_pages(connection)}
     for name, statement in questions.items():
@@ -94,7 +101,8 @@ async def list_checks(connection: Connection) -> dict[str, Statement]:
            FROM repositories r JOIN owner_identities o USING (owner_type, owner_id)
            ORDER BY md5(r.id::text) LIMIT 1000"""
     )
-    query, none = batches.Q.check_repositories, [None] * len(rows)
+    check = partial(batches.Q.bind.check_repositories, user_id=user, refused_by=[])
+    none = [None] * len(rows)
     owners, names = [row["name_key"] for row in rows], [row["name"] for row in rows]
     ids = [row["id"] for row in rows]
     return {
@@ -104,8 +112,8 @@ async def list_checks(connection: Connection) -> dict[str, Statement]:
             user,
             ids,
         ),
-        "1,000 decisions by id": (query, user, ids, none, none),
-        "1,000 decisions by name": (query, user, none, owners, names),
+        "1,000 decisions by id": check(ids=ids, owners=none, names=none),
+        "1,000 decisions by name": check(ids=none, owners=owners, names=names),
     }
 
 
@@ -116,7 +124,8 @@ async def list_pages(connection: Connection) -> dict[str, Statement]:
         """SELECT r.id FROM repositories r JOIN organizations o ON o.id = r.owner_id
            WHERE o.name = 'studio13' ORDER BY r.id LIMIT 1"""
     )
-    bind, users = accessible_repositories.Q.bind.list_repositories, repository_users.Q.list_users
+    bind = partial(accessible_repositories.Q.bind.list_repositories, refused_by=[])
+    users = repository_users.Q.list_users
     return {
         "repositories of a user, 50": bind(user_id=user, after_owner="", after="", count=51),
         "repositories of a user, 1,000": bind(user_id=user, after_owner="", after="", count=1001),

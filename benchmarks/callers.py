@@ -187,6 +187,12 @@ def make_witness(server: Server) -> Witness:
     return Witness(user)
 
 
+def count_seconds(pid: int, *, with_ended: bool = False) -> float:
+    """Returns the processor time that a process has used, with that of its ended children if asked."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11 : 15 if with_ended else 13])) / _TICKS
+
+
 @dataclass(slots=True)
 class Usage:
     """What a server process uses from now on; without PostgreSQL, whose processes are others.
@@ -204,14 +210,10 @@ class Usage:
     def measured(self) -> Iterator[Usage]:
         """Measures the block."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
-        begun, before = self._processor(), self._status("VmRSS")
+        begun, before = count_seconds(self.pid), self._status("VmRSS")
         yield self
-        self.seconds = self._processor() - begun
+        self.seconds = count_seconds(self.pid) - begun
         self.peak_bytes = max(0, self._status("VmHWM") - before)
-
-    def _processor(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def _status(self, name: str) -> int:
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()

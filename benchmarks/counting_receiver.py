@@ -16,8 +16,8 @@ _ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 @contextmanager
-def serve_receiver() -> Iterator[tuple[int, Synchronized[int]]]:
-    """Yields the port of a receiver on 127.0.0.1, and how many requests it has had."""
+def serve_receiver() -> Iterator[tuple[int, Synchronized[int], int]]:
+    """Yields the port of a receiver on 127.0.0.1, its count of requests, and the id of its process."""
     context = multiprocessing.get_context("spawn")
     port, count = context.Value("i", 0), context.Value("i", 0)
     process = context.Process(target=_run, args=(port, count), daemon=True)
@@ -25,7 +25,7 @@ def serve_receiver() -> Iterator[tuple[int, Synchronized[int]]]:
     while not port.value:
         process.join(0.01)
     try:
-        yield port.value, count
+        yield port.value, count, process.pid or 0
     finally:
         process.terminate()
         process.join()

@@ -1,6 +1,6 @@
-"""Whether the time of a refused login tells anything of the account: passwords and SSH keys.
+"""Whether the time of an answer tells of an account: logins that are refused, links that are asked for.
 
-    python -m benchmarks.login_timing [--passwords N] [--keys N]
+    python -m benchmarks.login_timing [--passwords N] [--keys N] [--links N]
 
 Attempts of all kinds take turns in a random order, each from an address of its own, so that none is
 throttled. Printed are the medians, and for each kind a permutation test of its median against that of
@@ -23,7 +23,7 @@ from typing import Any
 
 import asyncpg
 import grpc
-from dits.auth.v1.account_service_pb2 import RegisterRequest
+from dits.auth.v1.account_service_pb2 import RegisterRequest, RequestPasswordResetRequest
 from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
 from dits.auth.v1.key_service_pb2 import AddSshKeyRequest, CreateKeyChallengeRequest
 from dits.auth.v1.key_service_pb2_grpc import KeyServiceStub
@@ -83,6 +83,14 @@ class Guesser:
             "suspended account": lambda: self._try_key("sue", self._key["sue"]),
         }
 
+    def links(self) -> Attempts:
+        """Returns calls that ask for a link which resets a password, by kind of account."""
+        return {
+            "unknown user": lambda: self._ask_for_link(f"nobody{next(self._numbers)}"),
+            "account": lambda: self._ask_for_link("ada"),
+            "suspended account": lambda: self._ask_for_link("sue"),
+        }
+
     def _register(self, name: str) -> SecurityKey:
         request = RegisterRequest(username=name, email=f"{name}@example.org", password=PASSWORD)
         self._accounts.Register(request)
@@ -108,13 +116,25 @@ class Guesser:
         request = LoginWithSshRequest(challenge=issued.challenge, signature=signature)
         return self._wait_for(self._sessions.LoginWithSsh, request)
 
-    def _wait_for(self, method: Any, request: object) -> float:
-        """Returns the seconds until the refusal."""
+    def _ask_for_link(self, login: str) -> float:
+        address = self._next_address()
+        begun = time.perf_counter()
+        request = RequestPasswordResetRequest(login=login)
+        self._accounts.RequestPasswordReset(request, metadata=address)
+        return time.perf_counter() - begun
+
+    def _next_address(self) -> tuple[tuple[str, str]]:
+        """Returns metadata that make a call come from another address than all before."""
         number = next(self._numbers)
         address = f"{11 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.7"
+        return (("x-forwarded-for", address),)
+
+    def _wait_for(self, method: Any, request: object) -> float:
+        """Returns the seconds until the refusal."""
+        address = self._next_address()
         begun = time.perf_counter()
         try:
-            method(request, metadata=(("x-forwarded-for", address),))
+            method(request, metadata=address)
         except grpc.RpcError as error:
             refusal: Any = error
             if refusal.code() is grpc.StatusCode.UNAUTHENTICATED:
@@ -130,16 +150,19 @@ async def _suspend(server: Server, name: str) -> None:
 
 
 def main() -> None:
-    """Runs the benchmark and prints two tables."""
+    """Runs the benchmark and prints a table for each way."""
     parser = argparse.ArgumentParser(description=__doc__, prog="benchmarks.login_timing")
     parser.add_argument("--passwords", type=int, default=2000, help="attempts of each kind")
     parser.add_argument("--keys", type=int, default=2000, help="attempts of each kind")
+    parser.add_argument("--links", type=int, default=2000, help="calls of each kind")
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="dits-bench-") as base,
         running(Path(base, "data"), program=("-c", _PROGRAM)) as server,
     ):
         guesser = Guesser(server)
+        if arguments.links:
+            print_table("links", take_turns(guesser.links(), arguments.links))
         if arguments.keys:
             print_table("SSH keys", take_turns(guesser.keys(), arguments.keys))
         if arguments.passwords:
@@ -157,7 +180,7 @@ def take_turns(attempts: Attempts, times: int) -> dict[str, list[float]]:
 
 def print_table(title: str, waits: dict[str, list[float]]) -> None:
     """Prints the medians, and how far each is from that of the first kind."""
-    table = Table("refused", "median, ms", "difference, µs", "p", title=title)
+    table = Table("kind", "median, ms", "difference, µs", "p", title=title)
     first = next(iter(waits.values()))
     for kind, found in waits.items():
         row = [kind, f"{statistics.median(found) * 1e3:.3f}"]

@@ -32,6 +32,15 @@ class Server:
     password: str
     data: Path
 
+    @property
+    def dsn(self) -> str:
+        """Where its embedded PostgreSQL listens."""
+        (file,) = self.data.glob("postgres/**/postmaster.pid")
+        port = file.read_text().splitlines()[3]
+        (password,) = self.data.glob("postgres/**/password")
+        secret = password.read_text().strip()
+        return f"postgresql://dits:{secret}@127.0.0.1:{port}/dits?sslmode=disable"
+
 
 @contextmanager
 def running(
@@ -39,14 +48,16 @@ def running(
     addresses: Mapping[str, str] | None = None,
     program: Sequence[str] = ("-m", "services.cli"),
     checkout: Path | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Server]:
     """Runs `dits-server up` with its data in `data`, and stops it.
 
     It listens on free ports, or where a server listened before: `addresses`. `program` is what Python
     is given to run. `checkout` is a folder with another state of the code and a `.venv`, to be run instead.
+    `options` are those of the settings.
     """
     python = sys.executable if checkout is None else str(checkout.resolve() / ".venv/bin/python")
-    command = [python, *program, "up", "--data-dir", str(data)]
+    command = [python, *program, "up", "--data-dir", str(data), *options]
     for service in SERVICES:
         port = (addresses or {}).get(service, ":0").rpartition(":")[2]
         command += [f"--{service}-port", port]
@@ -86,3 +97,13 @@ def _greeting(process: subprocess.Popen[str], data: Path, log: Path) -> Server:
             password = file.read_text().strip() if file.exists() else ""
             return Server(process.pid, addresses, username, password, data)
     raise SystemExit(f"the server did not start:\n{log.read_text()}")
+
+
+def find_workers(pid: int) -> list[int]:
+    """Returns the ids of the workers of a server."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [
+        int(child)
+        for child in children
+        if b"\0worker\0" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]

@@ -2,24 +2,24 @@
 
     python -m benchmarks.webhooks [--pushes N] [--rounds N]
 
-Three servers take turns: one without webhooks, one whose webhooks another process works on, and one that
-does all in its own process, as `dits-server up`. Receivers answer at once, in processes of their own.
-Printed are the mean of the server's processor time and the median of the rounds of the pusher's time, and
-how long it took until every event had arrived at each of its receivers, from the first push on.
+Two servers take turns, one without webhooks; the worker of each is a process of its own. A push makes one
+event. Receivers answer at once, in a process of their own. While the server without webhooks has its turn,
+the worker of the other one stands still. Printed are the processor time of the server, its worker apart,
+the median and mean of the rounds of the pusher's time, and how much had arrived when the last push ended.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
@@ -28,14 +28,14 @@ from dits.repo.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.callers import Usage, User, commit_of, link, push_requests, tree_of
+from benchmarks.callers import Usage, User, commit_of, count_seconds, link, push_requests, tree_of
 from benchmarks.counting_receiver import serve_receiver
-from benchmarks.server import Server, running
+from benchmarks.server import find_workers, running
 
 WEBHOOKS = 20
 _PROGRAM = """
 import os, sys
-os.environ.update(DITS_WEBHOOK_ALLOW="127.0.0.1", DITS_WORKER={worker!r})
+os.environ["DITS_WEBHOOK_ALLOW"] = "127.0.0.1"
 from services.cli import main
 sys.exit(main())
 """
@@ -47,6 +47,7 @@ class Case:
 
     user: User
     count: Synchronized[int] | None = None
+    receiver_pid: int = 0
     figures: list[tuple[float, float]] = field(default_factory=list)
     pushes: int = 0
     begun: float = 0.0
@@ -57,51 +58,49 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, prog="benchmarks.webhooks")
     parser.add_argument("--pushes", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--arrivals", action="store_true", help="wait until all has arrived")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dits-bench-") as base, ExitStack() as stack:
         cases = {
-            "without webhooks": _start(stack, Path(base, "none"), worker=True),
-            "20, worker apart": _start(stack, Path(base, "apart"), worker=False),
-            "20, one process": _start(stack, Path(base, "one"), worker=True),
+            "without webhooks": _start(stack, Path(base, "none")),
+            f"with {WEBHOOKS}": _start(stack, Path(base, "some")),
         }
-        for name, case in cases.items():
-            if name.startswith("20"):
-                port, case.count = stack.enter_context(serve_receiver())
-                _create_webhooks(case.user, port)
-        stack.enter_context(_working(cases["20, worker apart"].user.server))
-        for case in cases.values():
-            _push(case, arguments.pushes)
-            case.figures.clear()
-        for _ in range(arguments.rounds):
-            for case in cases.values():
-                _push(case, arguments.pushes)
+        hooked = cases[f"with {WEBHOOKS}"]
+        port, hooked.count, hooked.receiver_pid = stack.enter_context(serve_receiver())
+        _create_webhooks(hooked.user, port)
+        for number in range(arguments.rounds + 1):
+            # Who comes second may find another machine: each is first in every other round.
+            for case in list(cases.values())[:: -1 if number % 2 else 1]:
+                with _paused(hooked) if case is not hooked else nullcontext():
+                    _push(case, arguments.pushes)
+                if number == 0:
+                    case.figures.clear()
         _print(cases)
+        total = WEBHOOKS * hooked.pushes
+        print(f"{hooked.count.value} of {total} requests had arrived by then")
+        if arguments.arrivals:
+            seconds = _wait_for_arrivals(hooked)
+            [worker] = find_workers(hooked.user.server.pid)
+            cost = count_seconds(worker) / total * 1e3
+            print(f"{total} requests arrived in {seconds:.0f} s: {cost:.2f} ms of the worker each")
 
 
-def _start(stack: ExitStack, folder: Path, *, worker: bool) -> Case:
+def _start(stack: ExitStack, folder: Path) -> Case:
     folder.mkdir()
-    program = ("-c", _PROGRAM.format(worker=str(worker).lower()))
-    return Case(User(stack.enter_context(running(folder / "data", program=program))))
+    return Case(User(stack.enter_context(running(folder / "data", program=("-c", _PROGRAM)))))
 
 
 @contextmanager
-def _working(server: Server) -> Iterator[None]:
-    """Runs a process that works on the jobs of a server."""
-    (pid,) = server.data.glob("postgres/**/postmaster.pid")
-    (password,) = server.data.glob("postgres/**/password")
-    place = f"127.0.0.1:{pid.read_text().splitlines()[3]}"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "DITS_DATABASE_URL": f"postgresql://dits:{password.read_text().strip()}@{place}/dits",
-        "DITS_DATA_DIR": str(server.data),
-        "DITS_WEBHOOK_ALLOW": "127.0.0.1",
-    }
-    command = [sys.executable, "-m", "services.cli", "serve", "repo", "--repo-port", "0"]
-    with subprocess.Popen([*command, "--log-level", "warning"], env=environment) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
+def _paused(hooked: Case) -> Iterator[None]:
+    """Stops whatever works on the backlog of webhooks, which would slow the other server down, too."""
+    pids = [*find_workers(hooked.user.server.pid), hooked.receiver_pid]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def _create_webhooks(user: User, port: int) -> None:
@@ -133,23 +132,19 @@ def _push(case: Case, count: int) -> None:
 
 
 def _print(cases: dict[str, Case]) -> None:
-    table = Table("push", "processor, ms", "ratio", "pusher, ms", "ratio", "arrived, s", "a second")
-    first: tuple[float, float] | None = None
+    table = Table("push", "processor, ms", "ratio", "pusher, ms", "ratio", "mean", "ratio")
+    first: list[float] = []
     for name, case in cases.items():
         # The kernel counts processor time in ticks of 10 ms: a mean has more digits than a median.
+        waits = [figure[1] for figure in case.figures]
         processor = statistics.mean(figure[0] for figure in case.figures)
-        waited = statistics.median(figure[1] for figure in case.figures)
-        first = first or (processor, waited)
-        arrived = _wait_for_arrivals(case) if case.count is not None else 0.0
-        table.add_row(
-            name,
-            f"{processor:.2f}",
-            f"{processor / first[0]:.3f}",
-            f"{waited:.2f}",
-            f"{waited / first[1]:.3f}",
-            f"{arrived:.0f}" if arrived else "",
-            f"{WEBHOOKS * case.pushes / arrived:.0f}" if arrived else "",
-        )
+        values = [processor, statistics.median(waits), statistics.mean(waits)]
+        first = first or values
+        cells = [
+            (f"{value:.2f}", f"{value / base:.3f}")
+            for value, base in zip(values, first, strict=True)
+        ]
+        table.add_row(name, *chain.from_iterable(cells))
     Console().print(table)
 
 

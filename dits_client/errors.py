@@ -1,7 +1,6 @@
 """What can go wrong: one sentence for people, and for programs a reason with typed details."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -10,6 +9,10 @@ if TYPE_CHECKING:
 
 class ClientError(Exception):
     """A failure, described to the user in one sentence."""
+
+
+class UsageError(ClientError):
+    """The arguments do not go together."""
 
 
 class ConflictError(ClientError):
@@ -34,8 +37,7 @@ class Resource(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorDetails:
+class ErrorDetails(NamedTuple):
     """The typed details of an error; what the server did not send is empty."""
 
     # Seconds to wait before the next attempt (RetryInfo).

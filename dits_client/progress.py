@@ -4,6 +4,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Self
 
+from dits_client.terminal import escape_lines
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
@@ -43,8 +45,8 @@ class Warnings(Progress):
     """Writes warnings to stderr and shows nothing else."""
 
     def warn(self, text: str) -> None:
-        """Write the warning as one line."""
-        sys.stderr.write(f"dits: {text}\n")
+        """Write the warning, which may have lines."""
+        sys.stderr.write(f"dits: {escape_lines(text)}\n")
 
 
 class Bars(Warnings):

@@ -91,7 +91,7 @@ BEGIN
                WHERE name_key = v_key AND kept_until > clock_timestamp()
                  AND (owner_type, owner_id) <> (TG_ARGV[0], NEW.id)) THEN
         RAISE EXCEPTION 'the name is kept for its former owner'
-            USING ERRCODE = 'unique_violation', CONSTRAINT = 'namespaces_pkey';
+            USING ERRCODE = 'unique_violation', CONSTRAINT = 'former_names_pkey';
     END IF;
     RETURN NEW;
 END;
@@ -132,23 +132,65 @@ CREATE TRIGGER namespaces_stay BEFORE DELETE OR TRUNCATE ON namespaces
 -- Users and credentials
 -- -----------------------------------------------------------------------------
 
+-- Whether a login needs a second factor, for those who decide about rights. Kept by a trigger; write user_credentials.
+ALTER TABLE users ADD COLUMN mfa_enabled BOOLEAN NOT NULL DEFAULT FALSE;
+UPDATE users u SET mfa_enabled = TRUE FROM user_credentials c WHERE c.user_id = u.id AND c.mfa_enabled;
+
+-- What a suspended account was, and is again when the suspension ends.
+ALTER TABLE users ADD COLUMN status_before TEXT CHECK (status_before IN ('active', 'pending_verification'));
+
 -- Presence is not a change of the account. A column added to users later belongs into this list.
 DROP TRIGGER update_users_updated_at ON users;
 CREATE TRIGGER update_users_updated_at
     BEFORE UPDATE OF username, email, email_folded, email_verified, name, avatar_url, status, status_reason,
-                     status_until, preferences, deleted_at
+                     status_until, status_before, preferences, deleted_at, mfa_enabled
     ON users
     FOR EACH ROW EXECUTE FUNCTION update_updated_at();
 
--- The last TOTP time step that was accepted: a step counts once, and none before it counts again.
-ALTER TABLE user_credentials ADD COLUMN mfa_last_step BIGINT;
+-- An account may have no password. mfa_pending_encrypted: a TOTP secret that was shown and is not confirmed.
+-- mfa_last_step: the last time step that was accepted; a step counts once, and none before it counts again.
+ALTER TABLE user_credentials
+    ALTER COLUMN password_hash DROP NOT NULL,
+    ALTER COLUMN password_salt DROP NOT NULL,
+    ADD COLUMN mfa_pending_encrypted BYTEA,
+    ADD COLUMN mfa_last_step BIGINT,
+    ADD CONSTRAINT user_credentials_password_check CHECK ((password_hash IS NULL) = (password_salt IS NULL)),
+    ADD CONSTRAINT user_credentials_mfa_check CHECK (NOT mfa_enabled OR mfa_secret_encrypted IS NOT NULL);
+
+CREATE FUNCTION keep_mfa_enabled()
+RETURNS TRIGGER
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    UPDATE users SET mfa_enabled = NEW.mfa_enabled WHERE id = NEW.user_id AND mfa_enabled <> NEW.mfa_enabled;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER user_credentials_keep_mfa_enabled AFTER INSERT OR UPDATE OF mfa_enabled ON user_credentials
+    FOR EACH ROW EXECUTE FUNCTION keep_mfa_enabled();
 
 -- expires_at is the absolute end of a session, last_active_at the clock of its idle end, and sudo_until
 -- the end of the minutes after a fresh proof of identity in which dangerous calls are allowed.
-ALTER TABLE sessions ADD COLUMN sudo_until TIMESTAMPTZ;
+-- ip_address is where it was opened, by which a network is known; last_ip is where it was last used.
+ALTER TABLE sessions
+    ADD COLUMN sudo_until TIMESTAMPTZ,
+    ADD COLUMN last_ip INET,
+    ADD COLUMN token_issued_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp();
 DROP INDEX idx_sessions_expires;
 CREATE INDEX idx_sessions_expires ON sessions (expires_at);
 DROP INDEX idx_sessions_token;
+
+-- Tokens that RefreshSession has replaced. One that comes back to it was stolen or lost; sealed_successor, for those who
+-- ask twice, is the token that replaced it.
+CREATE TABLE former_session_tokens (
+    token_hash TEXT PRIMARY KEY,
+    session_id UUID NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    replaced_at TIMESTAMPTZ NOT NULL,
+    sealed_successor BYTEA NOT NULL
+);
+
+CREATE INDEX idx_former_session_tokens_session ON former_session_tokens (session_id);
 
 ALTER TABLE api_tokens
     ADD COLUMN repository_ids UUID[]
@@ -161,6 +203,20 @@ COMMENT ON COLUMN api_tokens.parent_id IS 'the token that made it, and with whic
 COMMENT ON COLUMN api_tokens.generation IS 'how many tokens stand above it: an access check reads them all';
 CREATE INDEX idx_api_tokens_parent ON api_tokens (parent_id) WHERE parent_id IS NOT NULL;
 DROP INDEX idx_api_tokens_hash;
+-- When its owner was told that it ends soon.
+ALTER TABLE api_tokens ADD COLUMN end_noticed_at TIMESTAMPTZ;
+CREATE INDEX idx_api_tokens_expires ON api_tokens (expires_at)
+    WHERE end_noticed_at IS NULL AND revoked_at IS NULL;
+
+-- What organisations decided about tokens: whether they reach their repositories.
+CREATE TABLE token_decisions (
+    token_id UUID NOT NULL REFERENCES api_tokens (id) ON DELETE CASCADE,
+    org_id UUID NOT NULL REFERENCES organizations (id),
+    approved BOOLEAN NOT NULL,
+    decided_by UUID NOT NULL REFERENCES users (id),
+    decided_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (token_id, org_id)
+);
 
 DROP INDEX idx_ssh_keys_fingerprint;
 
@@ -175,7 +231,7 @@ ALTER TABLE user_keys
 CREATE TABLE one_time_tokens (
     id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
     purpose TEXT NOT NULL
-        CHECK (purpose IN ('verify_email', 'reset_password', 'mfa_challenge', 'ssh_challenge',
+        CHECK (purpose IN ('verify_email', 'change_email', 'reset_password', 'mfa_challenge', 'ssh_challenge',
                            'ssh_key_proof')),
     user_id UUID REFERENCES users (id) ON DELETE CASCADE,
     token_hash TEXT NOT NULL UNIQUE,
@@ -206,22 +262,20 @@ CREATE INDEX idx_login_throttles_window ON login_throttles (window_started_at);
 
 -- Each inbox numbers what comes into it. The row is locked until the transaction that took a number commits, so
 -- numbers become visible in their order, and a position is a number. What is behind digested_number was offered to a
--- digest. mail_count: how many mails at once the user got since mailing_since, which moves on after an hour.
+-- digest.
 CREATE TABLE inboxes (
     user_id UUID PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     last_number BIGINT NOT NULL DEFAULT 0,
-    digested_number BIGINT NOT NULL DEFAULT 0,
-    mailing_since TIMESTAMPTZ,
-    mail_count INTEGER NOT NULL DEFAULT 0
+    digested_number BIGINT NOT NULL DEFAULT 0
 );
 
 -- source_id names what the row tells of: an event, or of mentions the commit. What has come is not told again.
--- mailed: it went, or goes, out at once, so no digest repeats it.
+-- mailed_at: when it went into a mail of its own, so no digest repeats it; all that is in one mail has one time.
 ALTER TABLE notifications
     ADD COLUMN number BIGINT,
     ADD COLUMN source_id UUID,
     ADD COLUMN repo_id UUID,
-    ADD COLUMN mailed BOOLEAN NOT NULL DEFAULT FALSE;
+    ADD COLUMN mailed_at TIMESTAMPTZ;
 UPDATE notifications n
 SET number = o.number, source_id = n.id, link = coalesce(n.link, ''), message = coalesce(n.message, ''),
     read_at = CASE WHEN n.read THEN coalesce(n.read_at, n.created_at) END
@@ -243,12 +297,14 @@ ALTER TABLE notifications
 DROP INDEX idx_notifications_user;
 DROP INDEX idx_notifications_unread;
 CREATE INDEX idx_notifications_unread ON notifications (user_id, number) WHERE NOT read;
+CREATE INDEX idx_notifications_mailed ON notifications (user_id, mailed_at) WHERE mailed_at IS NOT NULL;
 CREATE INDEX idx_notifications_read_at ON notifications (read_at) WHERE read;
 CREATE INDEX idx_notifications_unread_created ON notifications (created_at) WHERE NOT read;
 
 ALTER TABLE notification_preferences
     ADD COLUMN email_on_lock_loss BOOLEAN NOT NULL DEFAULT TRUE,
-    ADD COLUMN email_on_webhook_disabled BOOLEAN NOT NULL DEFAULT TRUE;
+    ADD COLUMN email_on_webhook_disabled BOOLEAN NOT NULL DEFAULT TRUE,
+    ADD COLUMN email_on_security BOOLEAN NOT NULL DEFAULT TRUE;
 COMMENT ON COLUMN notification_preferences.email_on_lock_loss IS
     'a lock was released by force, stolen, or transferred by another user';
 
@@ -308,9 +364,9 @@ CREATE INDEX idx_team_members_user ON team_members (user_id);
 -- -----------------------------------------------------------------------------
 
 -- Every service keeps answers of the access check for up to five seconds. These triggers tell it to
--- forget those about one user or repository at once. A hint, sent at commit; losing one loses nothing.
+-- forget those about one user, repository or organization at once. A hint, sent at commit; losing one loses nothing.
 -- ALWAYS: changes that arrive by replication are announced in the database in which they arrive.
--- Argument: the column that holds the id.
+-- Arguments: the column that holds the id; what stands before it ('organization '), or nothing.
 CREATE FUNCTION announce_access_change()
 RETURNS TRIGGER
 LANGUAGE plpgsql
@@ -318,7 +374,7 @@ AS $$
 DECLARE
     v_row JSONB := to_jsonb(coalesce(NEW, OLD));
 BEGIN
-    PERFORM pg_notify('dits_access', v_row ->> TG_ARGV[0]);
+    PERFORM pg_notify('dits_access', concat(TG_ARGV[1], v_row ->> TG_ARGV[0]));
     RETURN NULL;
 END;
 $$;
@@ -327,18 +383,25 @@ CREATE TRIGGER sessions_announce AFTER UPDATE OF revoked_at OR DELETE ON session
     FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
 CREATE TRIGGER api_tokens_announce AFTER UPDATE OF revoked_at, scopes, repository_ids OR DELETE ON api_tokens
     FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
-CREATE TRIGGER users_announce AFTER UPDATE OF status, username ON users
+CREATE TRIGGER users_announce AFTER UPDATE OF status, username, mfa_enabled ON users
     FOR EACH ROW EXECUTE FUNCTION announce_access_change('id');
 CREATE TRIGGER organization_members_announce AFTER INSERT OR UPDATE OR DELETE ON organization_members
     FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
 CREATE TRIGGER team_members_announce AFTER INSERT OR UPDATE OR DELETE ON team_members
     FOR EACH ROW EXECUTE FUNCTION announce_access_change('user_id');
+CREATE TRIGGER organizations_announce AFTER UPDATE OF settings ON organizations
+    FOR EACH ROW WHEN (OLD.settings IS DISTINCT FROM NEW.settings)
+    EXECUTE FUNCTION announce_access_change('id', 'organization ');
+CREATE TRIGGER token_decisions_announce AFTER INSERT OR UPDATE OR DELETE ON token_decisions
+    FOR EACH ROW EXECUTE FUNCTION announce_access_change('org_id', 'organization ');
 
 ALTER TABLE sessions ENABLE ALWAYS TRIGGER sessions_announce;
 ALTER TABLE api_tokens ENABLE ALWAYS TRIGGER api_tokens_announce;
 ALTER TABLE users ENABLE ALWAYS TRIGGER users_announce;
 ALTER TABLE organization_members ENABLE ALWAYS TRIGGER organization_members_announce;
 ALTER TABLE team_members ENABLE ALWAYS TRIGGER team_members_announce;
+ALTER TABLE organizations ENABLE ALWAYS TRIGGER organizations_announce;
+ALTER TABLE token_decisions ENABLE ALWAYS TRIGGER token_decisions_announce;
 
 -- -----------------------------------------------------------------------------
 -- Published for the other services
@@ -368,12 +431,9 @@ CREATE VIEW user_identities AS
 SELECT id, username, name, email, email_verified, status
 FROM users;
 
--- The keys against which the signature of a commit or tag by this address is checked.
-CREATE VIEW signing_keys AS
-SELECT k.user_id, u.email_key, k.public_key, k.fingerprint, k.key_type
-FROM ssh_keys k
-JOIN users u ON u.id = k.user_id
-WHERE u.email_verified AND u.status = 'active';
+-- The teams to which repositories are granted.
+CREATE VIEW team_identities AS
+SELECT id, org_id, name FROM teams;
 
 -- What quotas and billing need to know about an organisation.
 CREATE VIEW organization_plans AS

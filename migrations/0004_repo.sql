@@ -2,6 +2,7 @@
 --
 -- Cures:
 --   * repository names were case-sensitive, and deletion was final: there is a deleted_at to undo it by;
+--   * the old addresses of a repository that was renamed or went to another owner led nowhere;
 --   * nothing checked that the owner of a repository exists, or stays;
 --   * a branch or tag could name a commit that is not there, a commit a manifest that is not there;
 --   * manifests.commit_hash looked as if a tree belonged to one commit; assets were not counted;
@@ -22,11 +23,21 @@
 ALTER TABLE repositories
     DROP CONSTRAINT repositories_owner_type_owner_id_name_key,
     ALTER COLUMN name TYPE TEXT COLLATE "C",
-    ADD COLUMN deleted_at TIMESTAMPTZ;
+    ADD COLUMN deleted_at TIMESTAMPTZ,
+    ADD COLUMN purge_started_at TIMESTAMPTZ,
+    ADD COLUMN disabled_reason TEXT,
+    ADD COLUMN has_obliterations BOOLEAN NOT NULL DEFAULT FALSE,
+    ADD CONSTRAINT repositories_purge_check CHECK (purge_started_at IS NULL OR deleted_at IS NOT NULL),
+    ADD CONSTRAINT repositories_disabled_check CHECK (disabled OR disabled_reason IS NULL);
+COMMENT ON COLUMN repositories.purge_started_at IS 'from then on it cannot be brought back';
+COMMENT ON COLUMN repositories.has_obliterations IS 'whether a content was ever obliterated, even if that was lifted';
 DROP INDEX idx_repos_owner;
+-- Nothing asks for either, and each push would write to all indexes of its repository's row.
+DROP INDEX idx_repos_pushed, idx_branches_updated;
 CREATE UNIQUE INDEX repositories_owner_name_key ON repositories (owner_type, owner_id, lower(name))
     WHERE deleted_at IS NULL;
 CREATE INDEX idx_repos_deleted ON repositories (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX idx_repos_deleted_owner ON repositories (owner_type, owner_id, deleted_at, id) WHERE deleted_at IS NOT NULL;
 
 -- The two kinds of owner meet in namespaces, so the reference can be a real one: an owner with
 -- repositories, deleted ones that wait for their purge included, cannot be removed.
@@ -35,6 +46,55 @@ ALTER TABLE repositories
         FOREIGN KEY (owner_type, owner_id) REFERENCES namespaces (owner_type, owner_id);
 
 CREATE INDEX idx_team_repositories_repo ON team_repositories (repo_id);
+ALTER TABLE team_repositories ADD COLUMN added_by UUID REFERENCES users (id);
+
+-- Addresses that a repository gave up for another one. Until then they lead to it, and no other repository of that
+-- owner can take the name.
+CREATE TABLE former_repository_names (
+    owner_type TEXT NOT NULL,
+    owner_id UUID NOT NULL,
+    name_key TEXT COLLATE "C" NOT NULL,
+    repo_id UUID NOT NULL REFERENCES repositories (id) ON DELETE CASCADE,
+    kept_until TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (owner_type, owner_id, name_key)
+);
+
+CREATE INDEX idx_former_repository_names_repo ON former_repository_names (repo_id);
+CREATE INDEX idx_former_repository_names_kept_until ON former_repository_names (kept_until);
+
+-- After the row: who gives the name up at this moment has written there by the time that the index lets it through.
+CREATE FUNCTION refuse_kept_name()
+RETURNS TRIGGER
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM former_repository_names
+               WHERE owner_type = NEW.owner_type AND owner_id = NEW.owner_id AND name_key = lower(NEW.name)
+                 AND kept_until > clock_timestamp() AND repo_id <> NEW.id) THEN
+        RAISE EXCEPTION 'the name is kept for another repository'
+            USING ERRCODE = 'unique_violation', CONSTRAINT = 'former_repository_names_pkey';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER repositories_refuse_kept_name
+    AFTER INSERT OR UPDATE OF name, owner_type, owner_id, deleted_at ON repositories
+    FOR EACH ROW WHEN (NEW.deleted_at IS NULL) EXECUTE FUNCTION refuse_kept_name();
+
+-- Open requests that a repository goes to another owner.
+CREATE TABLE repository_transfers (
+    repo_id UUID PRIMARY KEY REFERENCES repositories (id) ON DELETE CASCADE,
+    owner_type TEXT NOT NULL,
+    owner_id UUID NOT NULL,
+    requested_by UUID NOT NULL REFERENCES users (id),
+    created_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    expires_at TIMESTAMPTZ NOT NULL,
+    FOREIGN KEY (owner_type, owner_id) REFERENCES namespaces (owner_type, owner_id)
+);
+
+CREATE INDEX idx_repository_transfers_owner ON repository_transfers (owner_type, owner_id, repo_id);
+COMMENT ON COLUMN repository_transfers.owner_id IS 'the new owner';
 
 -- -----------------------------------------------------------------------------
 -- History
@@ -82,10 +142,31 @@ COMMENT ON COLUMN manifests.delta_base IS 'the manifest that content is a delta 
 COMMENT ON COLUMN manifests.delta_depth IS 'how many bases there are in one another, at most';
 COMMENT ON COLUMN manifests.decoded_bytes IS 'canonical bytes of the manifest and of all its bases, at most';
 
+-- Which search found that no commit reaches the directory (docs/decisions/0020-releasing-history.md). A push that names the
+-- directory makes it NULL again.
+ALTER TABLE manifests ADD COLUMN condemned BIGINT;
+CREATE INDEX idx_manifests_condemned ON manifests (repo_id, hash) WHERE condemned IS NOT NULL;
+CREATE SEQUENCE manifest_condemnations;
+COMMENT ON COLUMN manifests.condemned IS 'drawn from manifest_condemnations; NULL = not condemned';
+
 -- Names that Windows and macOS can store, and tell apart.
 ALTER TABLE repository_settings ADD COLUMN portable_names BOOLEAN NOT NULL DEFAULT TRUE;
 
-COMMENT ON COLUMN manifests.commit_hash IS 'the commit that first brought it; others may share it';
+-- 0 = as much as there is room for.
+ALTER TABLE repository_settings ADD COLUMN max_storage_bytes BIGINT NOT NULL DEFAULT 0 CHECK (max_storage_bytes >= 0);
+
+-- Which files need a lock to be changed, as a .gitignore says it; none = all.
+-- In which regions its chunks are to lie; none = wherever the server that took them stands. min_regions: in how many of them
+-- before a push can name them. replication_seconds: how long after an upload copies may begin.
+ALTER TABLE repository_settings
+    ADD COLUMN regions TEXT[] NOT NULL DEFAULT '{}',
+    ADD COLUMN min_regions INT NOT NULL DEFAULT 0 CHECK (min_regions >= 0),
+    ADD COLUMN replication_seconds INT NOT NULL DEFAULT 0 CHECK (replication_seconds >= 0);
+ALTER TABLE repository_settings ADD COLUMN lock_patterns TEXT[] NOT NULL DEFAULT '{}';
+-- Which files clients fetch only when asked for them; none = all at once.
+ALTER TABLE repository_settings ADD COLUMN on_demand_patterns TEXT[] NOT NULL DEFAULT '{}';
+
+COMMENT ON COLUMN manifests.commit_hash IS 'the commit that first brought it, which may be gone; others may share it';
 COMMENT ON COLUMN manifests.parent_hash IS 'the same directory in the parent of that commit';
 
 -- Every head and tag reaches a commit, every commit its tree. The collector of unreachable history runs
@@ -101,6 +182,41 @@ ALTER TABLE tags
         FOREIGN KEY (repo_id, commit_hash) REFERENCES commits (repo_id, hash);
 CREATE INDEX idx_commits_tree ON commits (tree_hash, repo_id);
 CREATE INDEX idx_branches_head ON branches (head_commit, repo_id);
+
+-- tag_hash: of the canonical bytes of an annotated tag, which its signature covers; NULL for a lightweight one.
+ALTER TABLE tags
+    ADD COLUMN tag_hash TEXT COLLATE "C",
+    ADD COLUMN tagger_offset_minutes SMALLINT CHECK (tagger_offset_minutes BETWEEN -1439 AND 1439),
+    ADD CONSTRAINT tags_annotated_check CHECK (
+        CASE tag_type WHEN 'annotated'
+        THEN num_nulls(tag_hash, message, tagger_name, tagger_email, tagger_timestamp, tagger_offset_minutes) = 0
+        ELSE num_nonnulls(tag_hash, message, tagger_name, tagger_email, tagger_timestamp, signature) = 0 END)
+    NOT VALID;
+
+-- What is known of a signature (the armor): the fingerprint of the key that made it, the address that this key has to
+-- belong to, and the verdict, of which signature_verified is the short form. The rows of one key are found when it changes.
+ALTER TABLE commits
+    ADD COLUMN signature_key TEXT COLLATE "C",
+    ADD COLUMN signature_email TEXT COLLATE "C",
+    ADD COLUMN signature_verdict TEXT,
+    ADD CONSTRAINT commits_signature_check CHECK (
+        num_nulls(signature, signature_key, signature_email, signature_verdict) IN (0, 4)
+        AND signature_verified IS NOT DISTINCT FROM (signature_verdict = 'good')) NOT VALID;
+ALTER TABLE tags
+    ADD COLUMN signature_key TEXT COLLATE "C",
+    ADD COLUMN signature_email TEXT COLLATE "C",
+    ADD COLUMN signature_verdict TEXT,
+    ADD CONSTRAINT tags_signature_check CHECK (
+        num_nulls(signature, signature_key, signature_email, signature_verdict) IN (0, 4)
+        AND signature_verified IS NOT DISTINCT FROM (signature_verdict = 'good')) NOT VALID;
+CREATE INDEX idx_commits_signature ON commits (signature_key, repo_id, hash) WHERE signature_key IS NOT NULL;
+CREATE INDEX idx_tags_signature ON tags (signature_key, repo_id, name) WHERE signature_key IS NOT NULL;
+
+-- The JSON of a dits.repo.v1.TagProtection; NULL = nothing.
+ALTER TABLE repository_settings ADD COLUMN tag_protection JSONB;
+-- The JSON of a dits.repo.v1.GetBranchRulesResponse; NULL = nothing.
+ALTER TABLE repository_settings ADD COLUMN branch_rules JSONB;
+COMMENT ON COLUMN branches.protection IS 'the JSON of a dits.repo.v1.BranchProtection; NULL = nothing';
 
 -- One more than the highest of its parents, 0 for a first commit: parents sort before children by it, and
 -- a search for an ancestor need not look below the generation of what it looks for.
@@ -137,21 +253,107 @@ ALTER TABLE commits
 DROP INDEX idx_commits_parent;
 CREATE INDEX idx_commits_parent ON commits USING gin (parent_hashes) WITH (gin_pending_list_limit = 256);
 
+-- Commits that a branch or tag has left. A commit has a branch, a tag, a child or a row here: when the time of the row is
+-- over, and nothing else names the commit, it goes, and its parents are looked at, or get rows whose time is over.
+CREATE TABLE former_heads (
+    repo_id UUID NOT NULL REFERENCES repositories (id) ON DELETE CASCADE,
+    commit_hash TEXT COLLATE "C" NOT NULL,
+    left_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (repo_id, commit_hash),
+    FOREIGN KEY (repo_id, commit_hash) REFERENCES commits (repo_id, hash)
+);
+CREATE INDEX idx_former_heads_left ON former_heads (repo_id, left_at);
+COMMENT ON COLUMN former_heads.left_at IS 'since when no branch or tag is at the commit; one may have come back';
+
+INSERT INTO former_heads (repo_id, commit_hash)
+SELECT c.repo_id, c.hash FROM commits c
+WHERE NOT EXISTS (SELECT FROM commits k WHERE k.repo_id = c.repo_id AND k.parent_hashes @> ARRAY[c.hash])
+  AND NOT EXISTS (SELECT FROM branches b WHERE b.repo_id = c.repo_id AND b.head_commit = c.hash)
+  AND NOT EXISTS (SELECT FROM tags t WHERE t.repo_id = c.repo_id AND t.commit_hash = c.hash);
+
+-- Repositories of which commits went, and whose directories have not been searched since.
+CREATE TABLE released_histories (
+    repo_id UUID PRIMARY KEY REFERENCES repositories (id) ON DELETE CASCADE,
+    released_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
+
 -- ref_count: live manifests of the repository that contain the asset; at 0 the row goes, and gives its
 -- chunks back. recipe_hash: of size and chunk list as a manifest has them, so that one content cannot be
--- counted under two lists. Room on each page keeps the counting in place (HOT).
+-- counted under two lists; empty for a list of one chunk, which the hash says. Room on each page keeps the
+-- counting in place (HOT). For the foreign key: 0002.
 ALTER TABLE assets
+    DROP CONSTRAINT assets_repo_id_fkey,
     ALTER COLUMN hash TYPE TEXT COLLATE "C",
     ADD COLUMN ref_count INT NOT NULL DEFAULT 0 CHECK (ref_count >= 0),
     ADD COLUMN recipe_hash TEXT COLLATE "C" NOT NULL DEFAULT '',
     SET (fillfactor = 80);
 ALTER TABLE assets ALTER COLUMN recipe_hash DROP DEFAULT;
 
+-- Contents that were removed from every version: their assets stay, and refer to no chunks. They outlive these rows, so that
+-- what was obliterated cannot come back. Each push reads the hashes of all of its repository's.
+CREATE TABLE obliterations (
+    repo_id UUID NOT NULL REFERENCES repositories (id) ON DELETE CASCADE,
+    hash TEXT COLLATE "C" NOT NULL,
+    reason TEXT NOT NULL CHECK (reason <> ''),
+    obliterated_by UUID NOT NULL REFERENCES users (id),
+    obliterated_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (repo_id, hash)
+);
+
+COMMENT ON TABLE obliterations IS 'contents of repositories whose bytes were removed, and may not come back';
+
+CREATE FUNCTION note_obliterations()
+RETURNS TRIGGER
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    UPDATE repositories SET has_obliterations = TRUE
+    WHERE id IN (SELECT repo_id FROM changed) AND NOT has_obliterations;
+    RETURN NULL;
+END;
+$$;
+CREATE TRIGGER obliterations_note AFTER INSERT ON obliterations
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION note_obliterations();
+
+CREATE FUNCTION require_repositories_of_assets()
+RETURNS TRIGGER
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_repo_id UUID;
+BEGIN
+    FOR v_repo_id IN SELECT DISTINCT repo_id FROM changed ORDER BY repo_id LOOP
+        PERFORM FROM repositories WHERE id = v_repo_id FOR KEY SHARE;
+        IF NOT FOUND THEN
+            PERFORM refuse_reference('assets_repo_id_fkey', v_repo_id::text);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION delete_assets_of_repository()
+RETURNS TRIGGER
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    DELETE FROM assets WHERE repo_id = OLD.id;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER assets_keep_keys BEFORE UPDATE OF repo_id ON assets
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_new_keys();
+CREATE TRIGGER assets_require_repositories AFTER INSERT ON assets
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_repositories_of_assets();
+CREATE TRIGGER repositories_delete_assets AFTER DELETE ON repositories
+    FOR EACH ROW EXECUTE FUNCTION delete_assets_of_repository();
+
 -- A push is not a change of the repository's own data. A column added later belongs into this list.
 DROP TRIGGER update_repositories_updated_at ON repositories;
 CREATE TRIGGER update_repositories_updated_at
     BEFORE UPDATE OF name, description, owner_type, owner_id, visibility, default_branch, archived,
-                     disabled, settings, deleted_at
+                     disabled, disabled_reason, settings, deleted_at
     ON repositories
     FOR EACH ROW EXECUTE FUNCTION update_updated_at();
 
@@ -239,14 +441,14 @@ CREATE INDEX idx_webhook_deliveries_created ON webhook_deliveries (created_at);
 
 -- Pushes and calls about branches keep the first five; the others are as of calculated_at.
 COMMENT ON COLUMN repository_stats.commit_count IS 'commits';
-COMMENT ON COLUMN repository_stats.branch_count IS 'branches';
+COMMENT ON COLUMN repository_stats.branch_count IS 'branches, without shelves';
 COMMENT ON COLUMN repository_stats.file_count IS 'distinct file contents in the live history (assets)';
 COMMENT ON COLUMN repository_stats.logical_bytes IS 'bytes of those contents, each counted once';
 COMMENT ON COLUMN repository_stats.last_activity_at IS 'last push; counted from the rows, also the last change of a branch or tag';
 COMMENT ON COLUMN repository_stats.tag_count IS 'tags';
 COMMENT ON COLUMN repository_stats.contributor_count IS 'e-mail addresses of authors, without regard to case';
 COMMENT ON COLUMN repository_stats.chunk_count IS 'distinct chunks of those contents';
-COMMENT ON COLUMN repository_stats.storage_bytes IS 'stored bytes of those chunks';
+COMMENT ON COLUMN repository_stats.storage_bytes IS 'bytes of those chunks as they were sent';
 COMMENT ON COLUMN repository_stats.dedup_ratio IS 'logical_bytes / storage_bytes; 1 when nothing is stored';
 COMMENT ON COLUMN repository_stats.calculated_at IS 'when all was last counted from the rows';
 
@@ -268,7 +470,7 @@ COMMENT ON COLUMN usage_metrics.unique_contributors IS 'users who pushed; set wi
 COMMENT ON COLUMN usage_metrics.storage_bytes IS 'as in repository_stats; of an owner, the sum over the repositories';
 COMMENT ON COLUMN usage_metrics.logical_bytes IS 'as in repository_stats; of an owner, the sum over the repositories';
 COMMENT ON COLUMN usage_metrics.apportioned_bytes IS
-    'stored bytes of the chunks, each divided by the number of repositories that use it';
+    'stored bytes of the chunks, each divided by the number of repositories of the same owner that use it';
 COMMENT ON COLUMN usage_metrics.measured_at IS 'when the storage was measured; NULL = not yet';
 
 -- What one entity used on one day.
@@ -317,6 +519,24 @@ CREATE VIEW repository_identities AS
 SELECT id, owner_type, owner_id, name, visibility, archived, disabled, deleted_at,
        default_branch, storage_bucket, storage_region
 FROM repositories;
+
+-- The names that lead to a repository of an owner, its former ones too: look up `name_key = lower(...)`.
+CREATE VIEW repository_names AS
+SELECT owner_type, owner_id, lower(name) AS name_key, id AS repo_id FROM repositories WHERE deleted_at IS NULL
+UNION ALL
+SELECT owner_type, owner_id, name_key, repo_id FROM former_repository_names WHERE kept_until > clock_timestamp();
+
+-- How much a repository may hold; 0 = as much as there is room for.
+CREATE VIEW repository_storage_limits AS
+SELECT repo_id, max_storage_bytes FROM repository_settings;
+
+-- After how many days without a reader chunks move to colder places; NULL, and a class that is not there = the default.
+CREATE VIEW repository_lifecycles AS
+SELECT repo_id, lifecycle_policy FROM repository_settings;
+
+-- Where the chunks of a repository are to lie. No row: wherever they are.
+CREATE VIEW repository_regions AS
+SELECT repo_id, regions, min_regions, replication_seconds FROM repository_settings WHERE regions <> '{}';
 
 -- Rights that were granted on a repository, beyond those that follow from owning it.
 CREATE VIEW repository_grants AS

@@ -61,6 +61,34 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.add_held_bytes() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    v_added RECORD;
+BEGIN
+    FOR v_added IN
+        SELECT n.repo_id, sum(c.size) AS size, sum(n.stored_size) AS stored, count(*) AS count,
+               min(n.chunk_hash) FILTER (WHERE c.hash IS NULL) AS absent
+        FROM changed n LEFT JOIN chunks c ON c.hash = n.chunk_hash
+        GROUP BY n.repo_id ORDER BY n.repo_id
+    LOOP
+        IF v_added.absent IS NOT NULL THEN
+            PERFORM refuse_reference('chunk_refs_chunk_hash_fkey', v_added.absent);
+        END IF;
+        INSERT INTO repository_storage AS s (repo_id, held_bytes, stored_bytes, chunk_count)
+        VALUES (v_added.repo_id, v_added.size, v_added.stored, v_added.count)
+        ON CONFLICT (repo_id) DO UPDATE
+        SET held_bytes = s.held_bytes + excluded.held_bytes, stored_bytes = s.stored_bytes + excluded.stored_bytes,
+            chunk_count = s.chunk_count + excluded.chunk_count, additions = s.additions + 1;
+    END LOOP;
+    RETURN NULL;
+END;
+$$;
+
 CREATE FUNCTION public.advisory_key(p_kind text, p_name text) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT hashtextextended(p_kind || ':' || p_name, 0) $$;
@@ -71,7 +99,7 @@ CREATE FUNCTION public.announce_access_change() RETURNS trigger
 DECLARE
     v_row JSONB := to_jsonb(coalesce(NEW, OLD));
 BEGIN
-    PERFORM pg_notify('dits_access', v_row ->> TG_ARGV[0]);
+    PERFORM pg_notify('dits_access', concat(TG_ARGV[1], v_row ->> TG_ARGV[0]));
     RETURN NULL;
 END;
 $$;
@@ -185,14 +213,23 @@ CREATE FUNCTION public.cancel_job(p_id uuid) RETURNS SETOF public.jobs
     RETURNING j.*
 $$;
 
-CREATE FUNCTION public.chunks_of_other_size(p_repo_id uuid, p_hashes text[], p_sizes integer[]) RETURNS text[]
+CREATE FUNCTION public.chunk_print(p_hash text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT ('x' || left(p_hash, 16))::bit(64)::BIGINT $$;
+
+CREATE FUNCTION public.chunks_below_regions(p_repo_id uuid, p_hashes text[], p_min_regions integer) RETURNS TABLE(chunk_hash text)
     LANGUAGE sql STABLE
     AS $$
-    SELECT coalesce(array_agg(d.hash ORDER BY d.hash), '{}')
-    FROM unnest(p_hashes, p_sizes) AS d (hash, size)
-    JOIN chunk_refs r ON r.repo_id = p_repo_id AND r.chunk_hash = d.hash
-    JOIN chunks c ON c.hash = d.hash
-    WHERE c.size <> d.size
+    SELECT h.hash
+    FROM unnest(p_hashes) AS h (hash)
+    WHERE p_min_regions > (
+        SELECT count(*)
+        FROM repository_regions p CROSS JOIN LATERAL unnest(p.regions) AS w (region)
+        WHERE p.repo_id = p_repo_id
+          AND NOT EXISTS (SELECT FROM due_copies d
+                          WHERE d.region = w.region AND d.chunk_hash = h.hash AND d.repo_id = p_repo_id)
+          AND (EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = h.hash AND l.region = w.region)
+               OR EXISTS (SELECT FROM chunks c WHERE c.hash = h.hash AND split_part(c.storage_bucket, '.', 1) = w.region)))
 $$;
 
 CREATE FUNCTION public.claim_jobs(p_queues text[], p_limits integer[], p_types text[], p_leases interval[], p_worker text) RETURNS SETOF public.jobs
@@ -234,6 +271,18 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.count_chunks_outside(p_repo_id uuid, p_regions text[]) RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT count(*)::int
+    FROM (SELECT d.chunk_hash FROM due_copies d
+          WHERE d.repo_id = p_repo_id AND d.region = ANY (p_regions)
+            AND EXISTS (SELECT FROM chunk_refs r WHERE r.repo_id = p_repo_id AND r.chunk_hash = d.chunk_hash)
+          GROUP BY d.chunk_hash
+          HAVING count(*) = cardinality(p_regions)
+          LIMIT 10000) AS outside
+$$;
+
 CREATE FUNCTION public.count_locks(p_repository_id uuid, p_most bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -270,6 +319,15 @@ BEGIN
     SET ref_count = v_count - 1,
         delete_after = CASE WHEN v_count = 1 THEN clock_timestamp() + INTERVAL '30 days' END
     WHERE hash = p_hash;
+END;
+$$;
+
+CREATE FUNCTION public.delete_assets_of_repository() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    DELETE FROM assets WHERE repo_id = OLD.id;
+    RETURN NULL;
 END;
 $$;
 
@@ -556,6 +614,42 @@ BEGIN
 END;
 $_$;
 
+CREATE FUNCTION public.erase_chunks(p_repo_id uuid, p_hashes text[], OUT chunk_count bigint, OUT byte_count bigint) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_last TEXT[];
+    v_rows BIGINT;
+BEGIN
+    PERFORM FROM chunk_refs
+    WHERE repo_id = p_repo_id AND chunk_hash = ANY (p_hashes)
+    ORDER BY chunk_hash
+    FOR UPDATE;
+
+    v_last := ARRAY(
+        SELECT chunk_hash FROM chunk_refs
+        WHERE repo_id = p_repo_id AND chunk_hash = ANY (p_hashes) AND ref_count = 1
+        ORDER BY chunk_hash);
+    chunk_count := cardinality(v_last);
+    byte_count := coalesce((SELECT sum(size) FROM chunks WHERE hash = ANY (v_last)), 0);
+
+    UPDATE chunk_refs SET ref_count = ref_count - 1
+    WHERE repo_id = p_repo_id AND chunk_hash = ANY (p_hashes) AND ref_count > 1;
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    IF v_rows + chunk_count <> cardinality(p_hashes) THEN
+        RAISE EXCEPTION 'released % of % chunks of repository %', v_rows + chunk_count, cardinality(p_hashes), p_repo_id
+            USING ERRCODE = 'cardinality_violation';
+    END IF;
+
+    DELETE FROM chunk_refs WHERE repo_id = p_repo_id AND chunk_hash = ANY (v_last);
+    UPDATE repository_storage SET erasures = erasures + 1 WHERE repo_id = p_repo_id;
+    UPDATE chunks
+    SET ref_count = ref_count - 1, delete_after = CASE WHEN ref_count = 1 THEN clock_timestamp() END
+    WHERE hash = ANY (v_last);
+    INSERT INTO chunk_erasures (chunk_hash) SELECT unnest(v_last) ON CONFLICT (chunk_hash) DO NOTHING;
+END;
+$$;
+
 CREATE FUNCTION public.give_back_attempt(p_buckets text[], p_limits integer[]) RETURNS void
     LANGUAGE sql
     AS $$
@@ -566,6 +660,31 @@ CREATE FUNCTION public.give_back_attempt(p_buckets text[], p_limits integer[]) R
           FROM login_throttles i JOIN unnest(p_buckets, p_limits) AS l (bucket, most) ON l.bucket = i.bucket
           ORDER BY i.bucket FOR UPDATE OF i) o
     WHERE t.bucket = o.bucket
+$$;
+
+CREATE FUNCTION public.given_singly() RETURNS TABLE(repo_id uuid, user_id uuid, level integer, team_id uuid)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT g.repo_id, g.grantee_id, permission_level(g.permission), NULL::uuid
+    FROM repository_grants g
+    WHERE g.grantee_type = 'user'
+    UNION ALL
+    SELECT g.repo_id, t.user_id, permission_level(g.permission), t.team_id
+    FROM team_members t
+    JOIN repository_grants g ON g.grantee_type = 'team' AND g.grantee_id = t.team_id
+$$;
+
+CREATE FUNCTION public.given_to_owners() RETURNS TABLE(owner_type text, owner_id uuid, user_id uuid, level integer, role text, withheld boolean)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT 'user', u.id, u.id, 3, NULL::text, FALSE FROM user_identities u
+    UNION ALL
+    SELECT 'organization', m.org_id, m.user_id, membership_level(m.role, o.settings), m.role,
+           requires_mfa(o.settings) AND NOT u.mfa_enabled
+    FROM organization_members m
+    JOIN organizations o ON o.id = m.org_id
+    JOIN users u ON u.id = m.user_id
+    WHERE membership_level(m.role, o.settings) > 0
 $$;
 
 CREATE FUNCTION public.grant_locks(p_repository_id uuid, p_paths text[], p_now timestamp with time zone, p_expires_at timestamp with time zone, p_actor_id uuid, p_terms public.lock_terms) RETURNS TABLE(lock_id uuid, path text, fence bigint)
@@ -670,6 +789,53 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.keep_held_repository() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM chunk_refs WHERE repo_id = OLD.repo_id) THEN
+        PERFORM refuse_reference('chunk_refs_repo_id_fkey', OLD.repo_id::text);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION public.keep_mfa_enabled() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE users SET mfa_enabled = NEW.mfa_enabled WHERE id = NEW.user_id AND mfa_enabled <> NEW.mfa_enabled;
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION public.keep_named_chunks() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    v_named TEXT := (SELECT r.chunk_hash FROM changed o JOIN chunk_refs r ON r.chunk_hash = o.hash LIMIT 1);
+BEGIN
+    IF v_named IS NOT NULL THEN
+        PERFORM refuse_reference('chunk_refs_chunk_hash_fkey', v_named);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION public.keep_named_pack() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM chunks WHERE pack_key = OLD.key) THEN
+        PERFORM refuse_reference('chunks_pack_fkey', OLD.key);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
 CREATE FUNCTION public.keep_namespace() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -684,10 +850,33 @@ BEGIN
                WHERE name_key = v_key AND kept_until > clock_timestamp()
                  AND (owner_type, owner_id) <> (TG_ARGV[0], NEW.id)) THEN
         RAISE EXCEPTION 'the name is kept for its former owner'
-            USING ERRCODE = 'unique_violation', CONSTRAINT = 'namespaces_pkey';
+            USING ERRCODE = 'unique_violation', CONSTRAINT = 'former_names_pkey';
     END IF;
     RETURN NEW;
 END;
+$$;
+
+CREATE FUNCTION public.live_credential(p_token_hash text, p_is_open boolean) RETURNS TABLE(is_session boolean, id uuid, user_id uuid, username text, scopes text[], repository_ids uuid[], sudo_seconds double precision, refused_by uuid[], touch boolean)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT TRUE, s.id, s.user_id, u.username, NULL::text[], NULL::uuid[],
+           CASE WHEN s.token_hash = p_token_hash
+                THEN coalesce(greatest(extract(epoch FROM s.sudo_until - now()), 0), 0) ELSE 0 END::float8,
+           NULL::uuid[], s.last_active_at < now() - interval '1 minute'
+    FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE (s.token_hash = p_token_hash
+           OR s.id = (SELECT f.session_id FROM former_session_tokens f
+                      WHERE f.token_hash = p_token_hash
+                        AND (p_is_open OR f.replaced_at > now() - interval '30 minutes')))
+      AND s.revoked_at IS NULL AND s.expires_at > now()
+      AND s.last_active_at > now() - interval '30 minutes' AND u.status = 'active'
+    UNION ALL
+    SELECT FALSE, t.id, t.user_id, u.username, t.scopes, t.repository_ids, 0::float8,
+           refusing_organizations(t.id, t.user_id),
+           coalesce(t.last_used_at < now() - interval '5 minutes', TRUE)
+    FROM api_tokens t JOIN users u ON u.id = t.user_id
+    WHERE t.token_hash = p_token_hash AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
+      AND (t.parent_id IS NULL OR token_is_live(t.parent_id)) AND u.status = 'active'
 $$;
 
 CREATE FUNCTION public.lock_ancestry(p_directory text) RETURNS SETOF text
@@ -697,6 +886,14 @@ DECLARE
     v_parts TEXT[] := string_to_array(rtrim(p_directory, '/'), '/');
 BEGIN
     RETURN QUERY SELECT array_to_string(v_parts[1:n], '/') || '/' FROM generate_series(1, cardinality(v_parts)) n;
+END;
+$$;
+
+CREATE FUNCTION public.lock_chunks(p_hashes text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM FROM chunks WHERE hash = ANY (p_hashes) ORDER BY hash FOR NO KEY UPDATE;
 END;
 $$;
 
@@ -732,6 +929,16 @@ $$;
 CREATE FUNCTION public.lock_forbids_change(p_holder_id uuid, p_type text, p_user_id uuid) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT p_type = 'exclusive' AND p_holder_id IS DISTINCT FROM p_user_id $$;
+
+CREATE FUNCTION public.lock_owner_storage(p_repo_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(advisory_key('storage', r.owner_id::text))
+    FROM repository_identities r JOIN organization_plans p ON p.org_id = r.owner_id
+    WHERE r.id = p_repo_id AND r.owner_type = 'organization' AND p.plan_storage_bytes IS NOT NULL;
+END;
+$$;
 
 CREATE FUNCTION public.lock_parent(p_path text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -893,13 +1100,20 @@ $$;
 CREATE FUNCTION public.measure_chunks(p_repo_ids uuid[]) RETURNS TABLE(repo_id uuid, stored_bytes bigint, apportioned_bytes bigint)
     LANGUAGE sql STABLE
     AS $$
-    SELECT r.repo_id,
-           sum(coalesce(c.compressed_size, c.size))::BIGINT,
-           sum(coalesce(c.compressed_size, c.size)::FLOAT / c.ref_count)::BIGINT
-    FROM chunk_refs r
-    JOIN chunks c ON c.hash = r.chunk_hash
-    WHERE r.repo_id = ANY (p_repo_ids) AND r.ref_count > 0
-    GROUP BY r.repo_id
+    WITH owned AS (
+        SELECT id, owner_type, owner_id FROM repository_identities
+        WHERE deleted_at IS NULL
+          AND (owner_type, owner_id) IN (SELECT m.owner_type, m.owner_id FROM repository_identities m
+                                         WHERE m.id = ANY (p_repo_ids))
+    ), held AS (
+        SELECT r.repo_id, r.stored_size, r.ref_count,
+               count(*) OVER (PARTITION BY o.owner_type, o.owner_id, r.chunk_hash) AS holders
+        FROM owned o JOIN chunk_refs r ON r.repo_id = o.id
+    )
+    SELECT h.repo_id, sum(h.stored_size)::BIGINT, sum(h.stored_size::FLOAT / h.holders)::BIGINT
+    FROM held h
+    WHERE h.repo_id = ANY (p_repo_ids) AND h.ref_count > 0
+    GROUP BY h.repo_id
 $$;
 
 CREATE FUNCTION public.membership_level(p_role text, p_settings jsonb) RETURNS integer
@@ -912,6 +1126,30 @@ CREATE FUNCTION public.membership_level(p_role text, p_settings jsonb) RETURNS i
     END
 $$;
 
+CREATE FUNCTION public.mfa_missing(p_user_id uuid, p_org_id uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT EXISTS (SELECT FROM organizations o JOIN users u ON u.id = p_user_id
+                   WHERE o.id = p_org_id AND requires_mfa(o.settings) AND NOT u.mfa_enabled)
+$$;
+
+CREATE FUNCTION public.named_repository(p_owner text, p_name text) RETURNS uuid
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT r.repo_id
+    FROM owner_names k
+    CROSS JOIN LATERAL (SELECT n.repo_id FROM repository_names n
+                        WHERE n.owner_type = k.owner_type AND n.owner_id = k.owner_id AND n.name_key = p_name
+                        OFFSET 0) r
+    WHERE k.name_key = p_owner
+$$;
+
+CREATE FUNCTION public.network_of(p_address inet) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT network(set_masklen(p_address, CASE family(p_address) WHEN 4 THEN 24 ELSE 64 END))::text
+$$;
+
 CREATE FUNCTION public.new_job_id() RETURNS uuid
     LANGUAGE sql
     AS $$
@@ -919,6 +1157,16 @@ CREATE FUNCTION public.new_job_id() RETURNS uuid
         uuid_send(gen_random_uuid())
         PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::BIGINT) FROM 3) FROM 1 FOR 6
     ), 52, 1), 53, 1), 'hex')::UUID
+$$;
+
+CREATE FUNCTION public.note_obliterations() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE repositories SET has_obliterations = TRUE
+    WHERE id IN (SELECT repo_id FROM changed) AND NOT has_obliterations;
+    RETURN NULL;
+END;
 $$;
 
 CREATE FUNCTION public.outbox_state(p_database_id text, p_xid xid8, p_id bigint) RETURNS TABLE(database_id text, settled text, is_lost boolean)
@@ -934,12 +1182,7 @@ $$;
 CREATE FUNCTION public.owner_grants() RETURNS TABLE(owner_type text, owner_id uuid, user_id uuid, level integer, role text)
     LANGUAGE sql STABLE
     AS $$
-    SELECT 'user', u.id, u.id, 3, NULL::text FROM user_identities u
-    UNION ALL
-    SELECT 'organization', m.org_id, m.user_id, membership_level(m.role, o.settings), m.role
-    FROM organization_members m
-    JOIN organizations o ON o.id = m.org_id
-    WHERE membership_level(m.role, o.settings) > 0
+    SELECT owner_type, owner_id, user_id, level, role FROM given_to_owners() WHERE NOT withheld
 $$;
 
 CREATE FUNCTION public.owner_permission(p_user_id uuid, p_owner_type text, p_owner_id uuid) RETURNS integer
@@ -972,6 +1215,7 @@ BEGIN
             SELECT e.id FROM settled_events e
             WHERE e.created_at < clock_timestamp() - p_keep
               AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.xid, c.id) < (e.xid, e.id))
+              AND NOT EXISTS (SELECT FROM dead_events d WHERE d.id = e.id)
             ORDER BY e.xid, e.id LIMIT p_limit)
         RETURNING xid, id
     ), last AS (
@@ -1021,6 +1265,55 @@ CREATE FUNCTION public.purge_jobs(p_keep interval, p_keep_failed interval, p_lim
     SELECT count(*)::INT FROM gone
 $$;
 
+CREATE FUNCTION public.purge_locks(p_repository_id uuid, p_limit bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_locks BIGINT;
+    v_entries BIGINT;
+BEGIN
+    PERFORM FROM repository_identities WHERE id = p_repository_id AND deleted_at IS NOT NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'repository % is not deleted', p_repository_id
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    PERFORM take_lock_mutex(p_repository_id);
+    DELETE FROM locks
+    WHERE id = ANY (ARRAY(SELECT id FROM locks WHERE repo_id = p_repository_id LIMIT p_limit));
+    GET DIAGNOSTICS v_locks = ROW_COUNT;
+    DELETE FROM lock_history
+    WHERE id = ANY (ARRAY(SELECT id FROM lock_history WHERE repo_id = p_repository_id LIMIT p_limit - v_locks));
+    GET DIAGNOSTICS v_entries = ROW_COUNT;
+    RETURN v_locks + v_entries;
+END;
+$$;
+
+CREATE FUNCTION public.queue_copies(p_repo_id uuid, p_hashes text[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO due_copies (region, chunk_hash, repo_id, due_at)
+    SELECT w.region, h.hash, p_repo_id, clock_timestamp() + make_interval(secs => p.replication_seconds)
+    FROM repository_regions p
+    CROSS JOIN LATERAL (SELECT DISTINCT region FROM unnest(p.regions) AS region) AS w
+    CROSS JOIN (SELECT hash COLLATE "C" AS hash FROM unnest(p_hashes) AS hash) AS h
+    WHERE p.repo_id = p_repo_id
+    ORDER BY w.region, h.hash
+    ON CONFLICT DO NOTHING
+$$;
+
+CREATE FUNCTION public.queue_copies_for_all(p_hashes text[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO due_copies (region, chunk_hash, repo_id, due_at)
+    SELECT DISTINCT w.region, r.chunk_hash, r.repo_id, clock_timestamp()
+    FROM chunk_refs r
+    JOIN repository_regions p ON p.repo_id = r.repo_id
+    CROSS JOIN LATERAL unnest(p.regions) AS w (region)
+    WHERE r.chunk_hash = ANY (p_hashes)
+    ORDER BY w.region, r.chunk_hash, r.repo_id
+    ON CONFLICT DO NOTHING
+$$;
+
 CREATE FUNCTION public.record_usage(p_writer_id uuid, p_batch bigint, p_amounts public.usage_amounts[]) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     AS $$
@@ -1048,35 +1341,43 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.reference_chunks(p_repo_id uuid, p_hashes text[], p_counts integer[]) RETURNS text[]
+CREATE FUNCTION public.reference_chunks(p_repo_id uuid, p_hashes text[], p_counts integer[], p_sizes integer[], OUT missing text[], OUT missized text[]) RETURNS record
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 DECLARE
     v_locked TEXT[];
-    v_missing TEXT[];
-    v_rows INT;
+    v_rows BIGINT;
 BEGIN
+    missized := '{}';
     v_locked := ARRAY(
         SELECT chunk_hash FROM chunk_refs
         WHERE repo_id = p_repo_id AND chunk_hash = ANY (p_hashes)
         ORDER BY chunk_hash
         FOR NO KEY UPDATE);
-    v_missing := ARRAY(SELECT unnest(p_hashes) EXCEPT SELECT unnest(v_locked) ORDER BY 1);
-    IF cardinality(v_missing) > 0 THEN
-        RETURN v_missing;
+    missing := ARRAY(SELECT unnest(p_hashes) EXCEPT SELECT unnest(v_locked) ORDER BY 1);
+    IF cardinality(missing) > 0 THEN
+        RETURN;
     END IF;
 
-    UPDATE chunk_refs r
-    SET ref_count = r.ref_count + d.n, claimed_at = NULL, last_seen_at = clock_timestamp()
-    FROM unnest(p_hashes, p_counts) AS d (hash, n)
-    WHERE r.repo_id = p_repo_id AND r.chunk_hash = d.hash;
+    WITH counted AS (
+        UPDATE chunk_refs r
+        SET ref_count = r.ref_count + d.n, claimed_at = NULL, last_seen_at = clock_timestamp(),
+            storage_class = coalesce(r.storage_class, CASE WHEN d.size = 0 THEN 'standard' END)
+        FROM unnest(p_hashes, p_counts, p_sizes) AS d (hash, n, size) JOIN chunks c ON c.hash = d.hash
+        WHERE r.repo_id = p_repo_id AND r.chunk_hash = d.hash
+        RETURNING CASE WHEN d.size > 0 AND c.size <> d.size THEN d.hash END AS missized
+    )
+    SELECT count(*), coalesce(array_agg(w.missized ORDER BY w.missized) FILTER (WHERE w.missized IS NOT NULL), '{}')
+    INTO v_rows, missized
+    FROM counted w;
 
-    GET DIAGNOSTICS v_rows = ROW_COUNT;
     IF v_rows <> cardinality(p_hashes) THEN
         RAISE EXCEPTION 'counted % of % chunks: hashes must be distinct', v_rows, cardinality(p_hashes)
             USING ERRCODE = 'cardinality_violation';
     END IF;
-    RETURN '{}';
 END;
 $$;
 
@@ -1093,6 +1394,79 @@ CREATE FUNCTION public.refuse_deletion() RETURNS trigger
     AS $$
 BEGIN
     RAISE EXCEPTION 'rows of % are never deleted', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END;
+$$;
+
+CREATE FUNCTION public.refuse_kept_name() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM former_repository_names
+               WHERE owner_type = NEW.owner_type AND owner_id = NEW.owner_id AND name_key = lower(NEW.name)
+                 AND kept_until > clock_timestamp() AND repo_id <> NEW.id) THEN
+        RAISE EXCEPTION 'the name is kept for another repository'
+            USING ERRCODE = 'unique_violation', CONSTRAINT = 'former_repository_names_pkey';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION public.refuse_new_keys() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'the keys of % do not change', TG_TABLE_NAME USING ERRCODE = 'feature_not_supported';
+END;
+$$;
+
+CREATE FUNCTION public.refuse_reference(p_constraint text, p_value text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'violates foreign key constraint "%": %', p_constraint, p_value
+        USING ERRCODE = 'foreign_key_violation', CONSTRAINT = p_constraint;
+END;
+$$;
+
+CREATE FUNCTION public.refusing_organizations(p_token_id uuid, p_user_id uuid) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT ARRAY(
+        SELECT o.id
+        FROM organizations o
+        WHERE o.id IN (
+                SELECT m.org_id FROM organization_members m WHERE m.user_id = p_user_id
+                UNION
+                SELECT r.owner_id FROM given_singly() g JOIN repository_identities r ON r.id = g.repo_id
+                WHERE g.user_id = p_user_id AND r.owner_type = 'organization')
+          AND (o.settings ->> 'token_policy' IS NOT NULL
+               OR EXISTS (SELECT FROM token_decisions d
+                          WHERE d.token_id IN (SELECT id FROM token_line(p_token_id)) AND NOT d.approved))
+          AND token_refusal(p_token_id, o.id) IS NOT NULL)
+$$;
+
+CREATE FUNCTION public.release_assets(p_repo_id uuid, p_hashes text[], p_counts integer[]) RETURNS TABLE(hash text, size bigint, is_obliterated boolean)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_rows INT;
+BEGIN
+    PERFORM FROM assets a WHERE a.repo_id = p_repo_id AND a.hash = ANY (p_hashes) ORDER BY a.hash FOR UPDATE;
+
+    UPDATE assets a SET ref_count = a.ref_count - d.n
+    FROM unnest(p_hashes, p_counts) AS d (hash, n)
+    WHERE a.repo_id = p_repo_id AND a.hash = d.hash;
+
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    IF v_rows <> cardinality(p_hashes) THEN
+        RAISE EXCEPTION 'released % of % contents of repository %', v_rows, cardinality(p_hashes), p_repo_id
+            USING ERRCODE = 'cardinality_violation';
+    END IF;
+
+    RETURN QUERY
+    DELETE FROM assets a WHERE a.repo_id = p_repo_id AND a.hash = ANY (p_hashes) AND a.ref_count = 0
+    RETURNING a.hash, a.size,
+              EXISTS (SELECT FROM obliterations o WHERE o.repo_id = p_repo_id AND o.hash = a.hash);
 END;
 $$;
 
@@ -1119,6 +1493,85 @@ BEGIN
             USING ERRCODE = 'cardinality_violation';
     END IF;
 END;
+$$;
+
+CREATE FUNCTION public.release_commits(p_repo_id uuid, p_age interval, p_limit bigint, OUT looked bigint, OUT released bigint) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_until TIMESTAMPTZ := clock_timestamp() - p_age;
+    v_parents TEXT[] := '{}';
+    v_locked TEXT[] := '{}';
+    v_is_listed BOOLEAN;
+    v_heads TEXT[];
+    v_held TEXT[];
+    v_needless TEXT[];
+BEGIN
+    looked := 0;
+    released := 0;
+    PERFORM FROM repositories WHERE id = p_repo_id AND deleted_at IS NULL FOR KEY SHARE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    WHILE looked < p_limit LOOP
+        v_heads := v_parents;
+        v_is_listed := cardinality(v_parents) = 0;
+        IF v_is_listed THEN
+            v_heads := ARRAY(
+                SELECT commit_hash FROM former_heads
+                WHERE repo_id = p_repo_id AND left_at <= v_until AND commit_hash <> ALL (v_locked)
+                ORDER BY left_at
+                LIMIT p_limit - looked
+                FOR UPDATE SKIP LOCKED);
+            EXIT WHEN cardinality(v_heads) = 0;
+        END IF;
+
+        v_held := ARRAY(
+            SELECT hash FROM commits WHERE repo_id = p_repo_id AND hash = ANY (v_heads)
+            ORDER BY hash
+            FOR UPDATE SKIP LOCKED);
+        IF cardinality(v_held) < cardinality(v_heads) THEN
+            v_locked := v_locked || ARRAY(SELECT unnest(v_heads) EXCEPT SELECT unnest(v_held));
+        END IF;
+
+        -- OFFSET 0: each is looked up by its hash. Joined, all rows of the repository would be read.
+        v_needless := ARRAY(
+            SELECT h FROM unnest(v_held) AS h
+            WHERE NOT EXISTS (SELECT FROM branches WHERE head_commit = h AND repo_id = p_repo_id OFFSET 0)
+              AND NOT EXISTS (SELECT FROM tags WHERE repo_id = p_repo_id AND commit_hash = h OFFSET 0)
+              AND NOT EXISTS (
+                  SELECT FROM former_heads
+                  WHERE repo_id = p_repo_id AND commit_hash = h AND left_at > v_until OFFSET 0)
+              AND NOT EXISTS (
+                  SELECT FROM (SELECT repo_id FROM commits WHERE parent_hashes @> ARRAY[h] OFFSET 0) k
+                  WHERE k.repo_id = p_repo_id OFFSET 0));
+        v_parents := ARRAY(
+            SELECT DISTINCT p FROM commits c CROSS JOIN LATERAL unnest(c.parent_hashes) AS p
+            WHERE c.repo_id = p_repo_id AND c.hash = ANY (v_needless));
+
+        DELETE FROM former_heads
+        WHERE repo_id = p_repo_id AND commit_hash = ANY (CASE WHEN v_is_listed THEN v_held ELSE v_needless END);
+        DELETE FROM commits WHERE repo_id = p_repo_id AND hash = ANY (v_needless);
+
+        looked := looked + cardinality(v_held);
+        released := released + cardinality(v_needless);
+    END LOOP;
+    IF released > 0 THEN
+        INSERT INTO former_heads (repo_id, commit_hash, left_at)
+        SELECT p_repo_id, h, v_until
+        FROM (SELECT unnest(v_parents || v_locked) AS h ORDER BY 1) AS d
+        ON CONFLICT (repo_id, commit_hash) DO NOTHING;
+        INSERT INTO released_histories AS r (repo_id) VALUES (p_repo_id)
+        ON CONFLICT (repo_id) DO UPDATE SET released_at = clock_timestamp();
+        UPDATE repository_stats SET commit_count = commit_count - released WHERE repo_id = p_repo_id;
+    END IF;
+END;
+$$;
+
+CREATE FUNCTION public.release_lists(p_repo_id uuid, p_lists bytea[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO released_lists (repo_id, recipe_hashes) SELECT p_repo_id, l FROM unnest(p_lists) AS l
 $$;
 
 CREATE FUNCTION public.release_locks(p_repository_id uuid, p_holder_id uuid, p_lock_ids uuid[]) RETURNS TABLE(server_time timestamp with time zone, lock_id uuid, released boolean)
@@ -1178,6 +1631,46 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.release_repository_chunks(p_repo_id uuid, p_after text, p_limit bigint, p_grace interval, OUT last text, OUT released bigint) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_hashes TEXT[];
+    v_released TEXT[];
+BEGIN
+    PERFORM FROM repository_identities WHERE id = p_repo_id AND deleted_at IS NOT NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'repository % is not deleted', p_repo_id USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+
+    v_hashes := ARRAY(
+        SELECT chunk_hash FROM chunk_refs
+        WHERE repo_id = p_repo_id AND chunk_hash > p_after COLLATE "C"
+        ORDER BY chunk_hash
+        LIMIT p_limit);
+    last := v_hashes[cardinality(v_hashes)];
+
+    PERFORM FROM chunks WHERE hash = ANY (v_hashes) ORDER BY hash FOR NO KEY UPDATE;
+
+    PERFORM FROM chunk_refs
+    WHERE repo_id = p_repo_id AND chunk_hash = ANY (v_hashes)
+    ORDER BY chunk_hash
+    FOR UPDATE;
+
+    WITH gone AS (
+        DELETE FROM chunk_refs
+        WHERE repo_id = p_repo_id AND chunk_hash = ANY (v_hashes)
+        RETURNING chunk_hash
+    )
+    SELECT array_agg(chunk_hash), count(*) INTO v_released, released FROM gone;
+
+    UPDATE chunks
+    SET ref_count = ref_count - 1,
+        delete_after = CASE WHEN ref_count = 1 THEN clock_timestamp() + p_grace END
+    WHERE hash = ANY (v_released);
+END;
+$$;
+
 CREATE FUNCTION public.renew_jobs(p_ids uuid[], p_tokens uuid[], p_leases interval[]) RETURNS TABLE(job_id uuid, is_cancelled boolean)
     LANGUAGE sql
     AS $$
@@ -1220,10 +1713,13 @@ $$;
 CREATE FUNCTION public.repository_chunk_totals(p_repo_id uuid, OUT chunk_count bigint, OUT storage_bytes bigint) RETURNS record
     LANGUAGE sql STABLE
     AS $$
-    SELECT count(*), coalesce(sum(coalesce(c.compressed_size, c.size)), 0)
-    FROM chunk_refs r
-    JOIN chunks c ON c.hash = r.chunk_hash
-    WHERE r.repo_id = p_repo_id AND r.ref_count > 0
+    SELECT count(*), coalesce(sum(stored_size), 0) FROM chunk_refs WHERE repo_id = p_repo_id AND ref_count > 0
+$$;
+
+CREATE FUNCTION public.repository_held_bytes(p_repo_id uuid) RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce((SELECT s.held_bytes FROM repository_storage s WHERE s.repo_id = p_repo_id), 0)
 $$;
 
 CREATE FUNCTION public.repository_permission(p_user_id uuid, p_repo_id uuid) RETURNS integer
@@ -1259,6 +1755,53 @@ CREATE FUNCTION public.requeue_dead_letter(p_job_id uuid) RETURNS uuid
     RETURNING d.requeued_as
 $$;
 
+CREATE FUNCTION public.require_pack_of_chunk() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM packs WHERE key = NEW.pack_key) THEN
+        PERFORM refuse_reference('chunks_pack_fkey', NEW.pack_key);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION public.require_packs_of_chunks() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_absent TEXT := (SELECT min(d.pack_key) FROM (SELECT DISTINCT pack_key FROM changed) d
+                      WHERE NOT EXISTS (SELECT FROM packs p WHERE p.key = d.pack_key));
+BEGIN
+    IF v_absent IS NOT NULL THEN
+        PERFORM refuse_reference('chunks_pack_fkey', v_absent);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION public.require_repositories_of_assets() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_repo_id UUID;
+BEGIN
+    FOR v_repo_id IN SELECT DISTINCT repo_id FROM changed ORDER BY repo_id LOOP
+        PERFORM FROM repositories WHERE id = v_repo_id FOR KEY SHARE;
+        IF NOT FOUND THEN
+            PERFORM refuse_reference('assets_repo_id_fkey', v_repo_id::text);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION public.requires_mfa(p_settings jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT coalesce(p_settings @> '{"require_mfa": true}', FALSE)
+$$;
+
 CREATE FUNCTION public.reserve_attempt(p_buckets text[], p_limits integer[]) RETURNS double precision
     LANGUAGE plpgsql
     AS $$
@@ -1291,6 +1834,42 @@ BEGIN
     WHERE t.bucket = n.bucket;
     RETURN 0;
 END;
+$$;
+
+CREATE FUNCTION public.reserve_storage(p_repo_id uuid, p_id uuid, p_bytes bigint, p_time interval) RETURNS TABLE(scope text, limit_bytes bigint, held_bytes bigint)
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM FROM storage_limits(p_repo_id);
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+
+    PERFORM FROM repository_identities WHERE id = p_repo_id FOR KEY SHARE;
+    INSERT INTO repository_storage (repo_id, held_bytes, stored_bytes, chunk_count) VALUES (p_repo_id, 0, 0, 0)
+    ON CONFLICT (repo_id) DO NOTHING;
+    PERFORM FROM repository_storage s WHERE s.repo_id = p_repo_id FOR NO KEY UPDATE;
+    PERFORM lock_owner_storage(p_repo_id);
+
+    DELETE FROM storage_reservations WHERE id IN (
+        SELECT v.id FROM storage_reservations v WHERE v.expires_at <= clock_timestamp()
+        ORDER BY v.id LIMIT 1000 FOR UPDATE SKIP LOCKED);
+    RETURN QUERY
+    SELECT l.scope, l.limit_bytes, l.held_bytes + l.reserved_bytes FROM storage_room(p_repo_id, NULL) l
+    WHERE l.held_bytes + l.reserved_bytes > l.limit_bytes - p_bytes
+    ORDER BY l.scope DESC
+    LIMIT 1;
+    IF NOT FOUND THEN
+        INSERT INTO storage_reservations (id, repo_id, byte_count, expires_at)
+        VALUES (p_id, p_repo_id, p_bytes, clock_timestamp() + p_time);
+    END IF;
+END;
+$$;
+
+CREATE FUNCTION public.scope_is_of_repositories(p_scope text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT split_part(p_scope, ':', 1) IN ('repo', 'webhook', 'lock')
 $$;
 
 CREATE FUNCTION public.seal_audit_rows(p_count integer) RETURNS integer
@@ -1342,6 +1921,37 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.settle_storage(p_repo_id uuid, p_added bigint, p_reservation uuid, p_time interval) RETURNS TABLE(scope text, limit_bytes bigint, held_bytes bigint)
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM lock_owner_storage(p_repo_id);
+
+    IF p_reservation IS NOT NULL THEN
+        UPDATE storage_reservations
+        SET byte_count = greatest(byte_count - p_added, 0), expires_at = clock_timestamp() + p_time
+        WHERE id = p_reservation AND repo_id = p_repo_id;
+    END IF;
+
+    PERFORM emit_event('repo.storage_nearly_full', p_repo_id, NULL, NULL, jsonb_build_object(
+        'owner', o.name, 'name', i.name, 'storage_scope', l.scope, 'storage_percent', t.share,
+        'storage_limit_bytes', l.limit_bytes::text, 'storage_held_bytes', l.held_bytes::text))
+    FROM storage_limits(p_repo_id) l
+    CROSS JOIN LATERAL (SELECT max(share) AS share FROM unnest(ARRAY[80, 95]) AS share
+                        WHERE l.held_bytes - p_added < l.limit_bytes / 100.0 * share
+                          AND l.held_bytes >= l.limit_bytes / 100.0 * share) t
+    JOIN repository_identities i ON i.id = p_repo_id
+    JOIN owner_identities o ON o.owner_type = i.owner_type AND o.owner_id = i.owner_id
+    WHERE t.share IS NOT NULL AND l.held_bytes <= l.limit_bytes;
+
+    RETURN QUERY
+    SELECT l.scope, l.limit_bytes, l.held_bytes + l.reserved_bytes FROM storage_room(p_repo_id, p_reservation) l
+    WHERE l.held_bytes + l.reserved_bytes > l.limit_bytes
+    ORDER BY l.scope DESC
+    LIMIT 1;
+END;
+$$;
+
 CREATE FUNCTION public.share_lock_mutex(p_repository_id uuid) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     AS $$
@@ -1351,16 +1961,63 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.signing_verdict(p_fingerprint text, p_email_key text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce((
+        SELECT CASE
+            WHEN u.status <> 'active' THEN 'inactive_account'
+            WHEN u.email_key IS DISTINCT FROM p_email_key THEN 'other_address'
+            WHEN NOT u.email_verified THEN 'unverified_address'
+            ELSE 'good'
+        END
+        FROM ssh_keys k JOIN users u ON u.id = k.user_id
+        WHERE k.fingerprint = p_fingerprint), 'unknown_key')
+$$;
+
 CREATE FUNCTION public.single_grants() RETURNS TABLE(repo_id uuid, user_id uuid, level integer, team_id uuid)
     LANGUAGE sql STABLE
     AS $$
-    SELECT g.repo_id, g.grantee_id, permission_level(g.permission), NULL::uuid
-    FROM repository_grants g
-    WHERE g.grantee_type = 'user'
+    SELECT g.repo_id, g.user_id, g.level, g.team_id FROM given_singly() g
+    WHERE NOT withholds_rights(g.repo_id, g.user_id)
+$$;
+
+CREATE FUNCTION public.storage_limits(p_repo_id uuid) RETURNS TABLE(scope text, limit_bytes bigint, held_bytes bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT 'repository', l.max_storage_bytes, repository_held_bytes(p_repo_id)
+    FROM repository_storage_limits l
+    WHERE l.repo_id = p_repo_id AND l.max_storage_bytes > 0
     UNION ALL
-    SELECT g.repo_id, t.user_id, permission_level(g.permission), t.team_id
-    FROM team_members t
-    JOIN repository_grants g ON g.grantee_type = 'team' AND g.grantee_id = t.team_id
+    SELECT 'organization', p.plan_storage_bytes,
+           coalesce((SELECT sum(s.held_bytes)::BIGINT
+                     FROM repository_identities o JOIN repository_storage s ON s.repo_id = o.id
+                     WHERE o.owner_type = 'organization' AND o.owner_id = r.owner_id AND o.deleted_at IS NULL), 0)
+    FROM repository_identities r
+    JOIN organization_plans p ON p.org_id = r.owner_id
+    WHERE r.id = p_repo_id AND r.owner_type = 'organization' AND p.plan_storage_bytes IS NOT NULL
+$$;
+
+CREATE FUNCTION public.storage_rank(p_class text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT CASE p_class WHEN 'deep_archive' THEN 4 WHEN 'glacier' THEN 3 WHEN 'infrequent' THEN 2 ELSE 1 END
+$$;
+
+CREATE FUNCTION public.storage_room(p_repo_id uuid, p_without uuid) RETURNS TABLE(scope text, limit_bytes bigint, held_bytes bigint, reserved_bytes bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT l.scope, l.limit_bytes, l.held_bytes,
+           coalesce((SELECT sum(v.byte_count)::BIGINT
+                     FROM repository_identities r
+                     JOIN repository_identities o
+                       ON o.id = r.id
+                       OR l.scope = 'organization' AND o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+                          AND o.deleted_at IS NULL
+                     JOIN storage_reservations v ON v.repo_id = o.id
+                     WHERE r.id = p_repo_id AND v.expires_at > clock_timestamp()
+                       AND v.id IS DISTINCT FROM p_without), 0)
+    FROM storage_limits(p_repo_id) l
 $$;
 
 CREATE FUNCTION public.store_audit_chain(p_chain public.audit_chains) RETURNS void
@@ -1368,6 +2025,26 @@ CREATE FUNCTION public.store_audit_chain(p_chain public.audit_chains) RETURNS vo
     AS $$
     UPDATE audit_chains SET length = p_chain.length, head = p_chain.head, xid = p_chain.xid, id = p_chain.id
     WHERE month = p_chain.month
+$$;
+
+CREATE FUNCTION public.subtract_held_bytes() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    PERFORM FROM repository_storage WHERE repo_id IN (SELECT o.repo_id FROM changed o)
+    ORDER BY repo_id FOR NO KEY UPDATE;
+    UPDATE repository_storage s
+    SET held_bytes = s.held_bytes - d.size, stored_bytes = s.stored_bytes - d.stored,
+        chunk_count = s.chunk_count - d.count
+    FROM (SELECT o.repo_id, sum(c.size) AS size, sum(o.stored_size) AS stored, count(*) AS count
+          FROM changed o JOIN chunks c ON c.hash = o.chunk_hash
+          GROUP BY o.repo_id) d
+    WHERE s.repo_id = d.repo_id;
+    RETURN NULL;
+END;
 $$;
 
 CREATE FUNCTION public.take_lock_mutex(p_repository_id uuid) RETURNS timestamp with time zone
@@ -1382,6 +2059,15 @@ BEGIN
     RETURNING high_water INTO v_now;
     RETURN v_now;
 END;
+$$;
+
+CREATE FUNCTION public.take_released_lists(p_repo_id uuid, p_list bytea) RETURNS integer
+    LANGUAGE sql
+    AS $$
+    WITH taken AS (
+        DELETE FROM released_lists WHERE repo_id = p_repo_id AND recipe_hashes = p_list RETURNING id
+    )
+    SELECT count(*)::int FROM taken
 $$;
 
 CREATE FUNCTION public.throttle_wait(p_buckets text[]) RETURNS double precision
@@ -1402,6 +2088,38 @@ CREATE FUNCTION public.token_is_live(p_token_id uuid) RETURNS boolean
     SELECT bool_and(revoked_at IS NULL AND coalesce(expires_at > now(), TRUE)) FROM chain
 $$;
 
+CREATE FUNCTION public.token_line(p_token_id uuid) RETURNS TABLE(id uuid, generation smallint, scopes text[], created_at timestamp with time zone, expires_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    AS $$
+    WITH RECURSIVE line AS (
+        SELECT t.* FROM api_tokens t WHERE t.id = p_token_id
+        UNION ALL
+        SELECT p.* FROM line l JOIN api_tokens p ON p.id = l.parent_id
+    )
+    SELECT l.id, l.generation, l.scopes, l.created_at, l.expires_at FROM line l
+$$;
+
+CREATE FUNCTION public.token_refusal(p_token_id uuid, p_org_id uuid) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT r.rule
+    FROM (SELECT t.generation, CASE
+              WHEN NOT d.approved THEN 'rejected'
+              WHEN t.expires_at > t.created_at + make_interval(days => (o.policy ->> 'longest_days')::int)
+                   OR (t.expires_at IS NULL AND o.policy ? 'longest_days') THEN 'longest_days'
+              WHEN o.policy ? 'allowed_scopes'
+                   AND EXISTS (SELECT FROM unnest(t.scopes) s
+                               WHERE scope_is_of_repositories(s) AND NOT o.policy -> 'allowed_scopes' ? s)
+                   THEN 'allowed_scopes'
+              WHEN o.policy ? 'needs_approval' AND d.approved IS NULL THEN 'needs_approval'
+          END AS rule
+          FROM token_line(p_token_id) t
+          JOIN (SELECT id, settings -> 'token_policy' AS policy FROM organizations) o ON o.id = p_org_id
+          LEFT JOIN token_decisions d ON d.token_id = t.id AND d.org_id = o.id) r
+    WHERE r.rule IS NOT NULL
+    ORDER BY r.generation DESC LIMIT 1
+$$;
+
 CREATE FUNCTION public.update_repo_stats(p_repo_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -1413,12 +2131,15 @@ BEGIN
     INSERT INTO repository_stats (repo_id) VALUES (p_repo_id) ON CONFLICT (repo_id) DO NOTHING;
     PERFORM FROM repository_stats WHERE repo_id = p_repo_id FOR UPDATE;
 
-    SELECT coalesce(sum(size), 0) INTO v_logical FROM assets WHERE repo_id = p_repo_id;
+    SELECT coalesce(sum(size), 0) INTO v_logical FROM assets a
+    WHERE repo_id = p_repo_id
+      AND NOT EXISTS (SELECT FROM obliterations o WHERE o.repo_id = a.repo_id AND o.hash = a.hash);
     SELECT chunk_count, storage_bytes INTO v_chunks, v_stored FROM repository_chunk_totals(p_repo_id);
 
     UPDATE repository_stats
     SET commit_count = (SELECT count(*) FROM commits WHERE repo_id = p_repo_id),
-        branch_count = (SELECT count(*) FROM branches WHERE repo_id = p_repo_id),
+        branch_count = (SELECT count(*) FROM branches
+                        WHERE repo_id = p_repo_id AND NOT starts_with(name, 'shelves/')),
         tag_count = (SELECT count(*) FROM tags WHERE repo_id = p_repo_id),
         contributor_count = (
             SELECT count(DISTINCT lower(author_email)) FROM commits WHERE repo_id = p_repo_id),
@@ -1447,6 +2168,25 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.withheld_permission(p_user_id uuid, p_repo_id uuid) RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT CASE WHEN withholds_rights(p_repo_id, p_user_id) THEN greatest(
+        (SELECT max(o.level) FROM repository_identities r
+         JOIN given_to_owners() o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+         WHERE r.id = p_repo_id AND r.deleted_at IS NULL AND o.user_id = p_user_id),
+        (SELECT max(g.level) FROM repository_identities r JOIN given_singly() g ON g.repo_id = r.id
+         WHERE r.id = p_repo_id AND r.deleted_at IS NULL AND g.user_id = p_user_id), 0) ELSE 0 END
+$$;
+
+CREATE FUNCTION public.withholds_rights(p_repo_id uuid, p_user_id uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT EXISTS (SELECT FROM users WHERE id = p_user_id AND NOT mfa_enabled) AND EXISTS (
+        SELECT FROM repository_identities r
+        WHERE r.id = p_repo_id AND r.owner_type = 'organization' AND mfa_missing(p_user_id, r.owner_id))
+$$;
+
 CREATE TABLE public.api_tokens (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     user_id uuid NOT NULL,
@@ -1461,6 +2201,7 @@ CREATE TABLE public.api_tokens (
     repository_ids uuid[],
     parent_id uuid,
     generation smallint DEFAULT 0 NOT NULL,
+    end_noticed_at timestamp with time zone,
     CONSTRAINT api_tokens_generation_check CHECK (((generation >= 0) AND (generation <= 7))),
     CONSTRAINT api_tokens_generation_parent_check CHECK (((generation = 0) = (parent_id IS NULL))),
     CONSTRAINT api_tokens_repository_ids_check CHECK ((cardinality(repository_ids) > 0))
@@ -1545,6 +2286,15 @@ CREATE TABLE public.branches (
     protection jsonb
 );
 
+COMMENT ON COLUMN public.branches.protection IS 'the JSON of a dits.repo.v1.BranchProtection; NULL = nothing';
+
+CREATE TABLE public.chunk_erasures (
+    chunk_hash text NOT NULL COLLATE pg_catalog."C",
+    deleted_at timestamp with time zone
+);
+
+COMMENT ON COLUMN public.chunk_erasures.deleted_at IS 'when the collection deleted the chunk; NULL = it has not, or no pack holds its bytes';
+
 CREATE TABLE public.chunk_locations (
     chunk_hash text NOT NULL COLLATE pg_catalog."C",
     region text NOT NULL,
@@ -1561,11 +2311,46 @@ CREATE TABLE public.chunk_refs (
     first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
     last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
     claimed_at timestamp with time zone DEFAULT clock_timestamp(),
+    stored_size integer NOT NULL,
+    encryption_key_id text,
+    storage_class text,
+    restored_until timestamp with time zone,
     CONSTRAINT chunk_refs_claimed_at_check CHECK (((ref_count = 0) = (claimed_at IS NOT NULL))),
-    CONSTRAINT chunk_refs_ref_count_check CHECK ((ref_count >= 0))
+    CONSTRAINT chunk_refs_encryption_key_id_check CHECK ((encryption_key_id <> ''::text)),
+    CONSTRAINT chunk_refs_ref_count_check CHECK ((ref_count >= 0)),
+    CONSTRAINT chunk_refs_storage_class_check CHECK ((storage_class = ANY (ARRAY['standard'::text, 'infrequent'::text, 'glacier'::text, 'deep_archive'::text])))
 )
 WITH (fillfactor='80');
 ALTER TABLE ONLY public.chunk_refs ALTER COLUMN repo_id SET STATISTICS 0;
+
+COMMENT ON COLUMN public.chunk_refs.last_seen_at IS 'when this repository last brought or read it, to a day';
+
+COMMENT ON COLUMN public.chunk_refs.stored_size IS 'bytes of the chunk as this repository sent it, compressed or not';
+
+COMMENT ON COLUMN public.chunk_refs.encryption_key_id IS 'key that the client has encrypted the chunk with, as this repository calls it; NULL = it is not encrypted';
+
+COMMENT ON COLUMN public.chunk_refs.storage_class IS 'where this repository wants it, and how it may read it; NULL = hot, until its policy moves it; standard = always hot';
+
+COMMENT ON COLUMN public.chunk_refs.restored_until IS 'until when this repository may read a chunk of an archive class';
+
+CREATE TABLE public.chunk_restores (
+    id uuid NOT NULL,
+    repo_id uuid NOT NULL,
+    job_id uuid NOT NULL,
+    requested_by uuid,
+    hashes bytea NOT NULL,
+    is_permanent boolean NOT NULL,
+    chunk_count integer NOT NULL,
+    stored_bytes bigint NOT NULL,
+    requested_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expected_at timestamp with time zone NOT NULL,
+    restored_at timestamp with time zone,
+    restored_until timestamp with time zone
+);
+
+COMMENT ON COLUMN public.chunk_restores.hashes IS 'of the chunks, packed';
+
+COMMENT ON COLUMN public.chunk_restores.is_permanent IS 'whether they become hot, and not only readable for a while';
 
 CREATE TABLE public.chunks (
     hash text NOT NULL COLLATE pg_catalog."C",
@@ -1584,16 +2369,19 @@ CREATE TABLE public.chunks (
     delete_after timestamp with time zone,
     pack_key text GENERATED ALWAYS AS (split_part(storage_key, '@'::text, 1)) STORED COLLATE pg_catalog."C",
     lost_at timestamp with time zone,
-    restored_until timestamp with time zone,
     CONSTRAINT chunks_delete_after_check CHECK (((ref_count = 0) = (delete_after IS NOT NULL))),
     CONSTRAINT chunks_ref_count_check CHECK ((ref_count >= 0)),
     CONSTRAINT chunks_storage_class_check CHECK ((storage_class = ANY (ARRAY['standard'::text, 'infrequent'::text, 'glacier'::text, 'deep_archive'::text])))
 )
 WITH (fillfactor='90');
 
-COMMENT ON COLUMN public.chunks.lost_at IS 'when no good copy was found; the bytes may be offered again';
+COMMENT ON COLUMN public.chunks.storage_class IS 'where it lies: no colder than the reference that wants it hottest';
 
-COMMENT ON COLUMN public.chunks.restored_until IS 'until when a chunk of an archive class can be read';
+COMMENT ON COLUMN public.chunks.encryption_key_id IS 'of the upload that brought it; what holds for a repository is in chunk_refs';
+
+COMMENT ON COLUMN public.chunks.archived_at IS 'since when it lies in a class that is not read at once';
+
+COMMENT ON COLUMN public.chunks.lost_at IS 'when no good copy was found; the bytes may be offered again';
 
 CREATE TABLE public.commits (
     repo_id uuid NOT NULL,
@@ -1610,6 +2398,9 @@ CREATE TABLE public.commits (
     signature bytea,
     signature_verified boolean,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    signature_key text COLLATE pg_catalog."C",
+    signature_email text COLLATE pg_catalog."C",
+    signature_verdict text,
     generation bigint NOT NULL,
     changed_paths bytea,
     author_offset_minutes smallint DEFAULT 0 NOT NULL,
@@ -1630,7 +2421,8 @@ CREATE TABLE public.dead_events (
     payload jsonb NOT NULL,
     created_at timestamp with time zone NOT NULL,
     error text NOT NULL,
-    died_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    died_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    requeued_at timestamp with time zone
 );
 
 CREATE TABLE public.dead_letter_jobs (
@@ -1649,6 +2441,13 @@ CREATE TABLE public.dead_letter_jobs (
     requeued_at timestamp with time zone,
     requeued_as uuid,
     CONSTRAINT dead_letter_jobs_requeued_check CHECK (((requeued_at IS NULL) = (requeued_as IS NULL)))
+);
+
+CREATE TABLE public.due_copies (
+    region text NOT NULL,
+    chunk_hash text NOT NULL COLLATE pg_catalog."C",
+    repo_id uuid NOT NULL,
+    due_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.event_cursors (
@@ -1688,12 +2487,35 @@ ALTER TABLE public.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.former_heads (
+    repo_id uuid NOT NULL,
+    commit_hash text NOT NULL COLLATE pg_catalog."C",
+    left_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON COLUMN public.former_heads.left_at IS 'since when no branch or tag is at the commit; one may have come back';
+
 CREATE TABLE public.former_names (
     name_key text NOT NULL COLLATE pg_catalog."C",
     owner_type text NOT NULL,
     owner_id uuid NOT NULL,
     kept_until timestamp with time zone NOT NULL,
     CONSTRAINT former_names_owner_type_check CHECK ((owner_type = ANY (ARRAY['user'::text, 'organization'::text])))
+);
+
+CREATE TABLE public.former_repository_names (
+    owner_type text NOT NULL,
+    owner_id uuid NOT NULL,
+    name_key text NOT NULL COLLATE pg_catalog."C",
+    repo_id uuid NOT NULL,
+    kept_until timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.former_session_tokens (
+    token_hash text NOT NULL,
+    session_id uuid NOT NULL,
+    replaced_at timestamp with time zone NOT NULL,
+    sealed_successor bytea NOT NULL
 );
 
 CREATE TABLE public.idempotency_keys (
@@ -1708,9 +2530,7 @@ CREATE TABLE public.idempotency_keys (
 CREATE TABLE public.inboxes (
     user_id uuid NOT NULL,
     last_number bigint DEFAULT 0 NOT NULL,
-    digested_number bigint DEFAULT 0 NOT NULL,
-    mailing_since timestamp with time zone,
-    mail_count integer DEFAULT 0 NOT NULL
+    digested_number bigint DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE public.job_schedules (
@@ -1753,6 +2573,27 @@ CREATE TABLE public.login_throttles (
     CONSTRAINT login_throttles_failures_check CHECK ((failures >= 0))
 );
 
+CREATE TABLE public.maintenance_runs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text NOT NULL,
+    job_id uuid NOT NULL,
+    requested_by uuid,
+    outcome text DEFAULT 'running'::text NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    renewed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    ended_at timestamp with time zone,
+    report jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT maintenance_runs_ended_check CHECK (((outcome = 'running'::text) = (ended_at IS NULL))),
+    CONSTRAINT maintenance_runs_outcome_check CHECK ((outcome = ANY (ARRAY['running'::text, 'completed'::text, 'refused'::text, 'failed'::text, 'cancelled'::text, 'interrupted'::text])))
+);
+
+CREATE SEQUENCE public.manifest_condemnations
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
 CREATE TABLE public.manifests (
     repo_id uuid NOT NULL,
     hash text NOT NULL COLLATE pg_catalog."C",
@@ -1768,6 +2609,7 @@ CREATE TABLE public.manifests (
     delta_base text COLLATE pg_catalog."C",
     delta_depth smallint DEFAULT 0 NOT NULL,
     decoded_bytes integer DEFAULT 16777216 NOT NULL,
+    condemned bigint,
     CONSTRAINT manifests_decoded_bytes_check CHECK ((decoded_bytes >= 0)),
     CONSTRAINT manifests_delta_check CHECK (((delta_base IS NULL) = (delta_depth = 0))),
     CONSTRAINT manifests_delta_depth_check CHECK (((delta_depth >= 0) AND (delta_depth <= 16)))
@@ -1775,7 +2617,7 @@ CREATE TABLE public.manifests (
 ALTER TABLE ONLY public.manifests ALTER COLUMN repo_id SET STATISTICS 0;
 ALTER TABLE ONLY public.manifests ALTER COLUMN content SET STORAGE EXTERNAL;
 
-COMMENT ON COLUMN public.manifests.commit_hash IS 'the commit that first brought it; others may share it';
+COMMENT ON COLUMN public.manifests.commit_hash IS 'the commit that first brought it, which may be gone; others may share it';
 
 COMMENT ON COLUMN public.manifests.parent_hash IS 'the same directory in the parent of that commit';
 
@@ -1790,6 +2632,8 @@ COMMENT ON COLUMN public.manifests.delta_base IS 'the manifest that content is a
 COMMENT ON COLUMN public.manifests.delta_depth IS 'how many bases there are in one another, at most';
 
 COMMENT ON COLUMN public.manifests.decoded_bytes IS 'canonical bytes of the manifest and of all its bases, at most';
+
+COMMENT ON COLUMN public.manifests.condemned IS 'drawn from manifest_condemnations; NULL = not condemned';
 
 CREATE TABLE public.namespaces (
     name_key text NOT NULL COLLATE pg_catalog."C",
@@ -1813,6 +2657,7 @@ CREATE TABLE public.notification_preferences (
     email_digest text DEFAULT 'daily'::text NOT NULL,
     email_on_lock_loss boolean DEFAULT true NOT NULL,
     email_on_webhook_disabled boolean DEFAULT true NOT NULL,
+    email_on_security boolean DEFAULT true NOT NULL,
     CONSTRAINT notification_preferences_email_digest_check CHECK ((email_digest = ANY (ARRAY['never'::text, 'daily'::text, 'weekly'::text])))
 );
 
@@ -1831,7 +2676,7 @@ CREATE TABLE public.notifications (
     number bigint NOT NULL,
     source_id uuid NOT NULL,
     repo_id uuid,
-    mailed boolean DEFAULT false NOT NULL,
+    mailed_at timestamp with time zone,
     CONSTRAINT notifications_read_check CHECK ((read = (read_at IS NOT NULL)))
 );
 
@@ -1839,8 +2684,12 @@ CREATE TABLE public.object_deletions (
     id bigint NOT NULL,
     bucket text NOT NULL,
     key text NOT NULL COLLATE pg_catalog."C",
-    not_before timestamp with time zone NOT NULL
+    bytes bigint DEFAULT 0 NOT NULL,
+    not_before timestamp with time zone NOT NULL,
+    CONSTRAINT object_deletions_bytes_check CHECK ((bytes >= 0))
 );
+
+COMMENT ON COLUMN public.object_deletions.bytes IS 'size of the object if it is known, else 0';
 
 ALTER TABLE public.object_deletions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.object_deletions_id_seq
@@ -1850,6 +2699,17 @@ ALTER TABLE public.object_deletions ALTER COLUMN id ADD GENERATED ALWAYS AS IDEN
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.obliterations (
+    repo_id uuid NOT NULL,
+    hash text NOT NULL COLLATE pg_catalog."C",
+    reason text NOT NULL,
+    obliterated_by uuid NOT NULL,
+    obliterated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT obliterations_reason_check CHECK ((reason <> ''::text))
+);
+
+COMMENT ON TABLE public.obliterations IS 'contents of repositories whose bytes were removed, and may not come back';
 
 CREATE TABLE public.one_time_tokens (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1862,7 +2722,7 @@ CREATE TABLE public.one_time_tokens (
     expires_at timestamp with time zone NOT NULL,
     used_at timestamp with time zone,
     ip_address inet,
-    CONSTRAINT one_time_tokens_purpose_check CHECK ((purpose = ANY (ARRAY['verify_email'::text, 'reset_password'::text, 'mfa_challenge'::text, 'ssh_challenge'::text, 'ssh_key_proof'::text])))
+    CONSTRAINT one_time_tokens_purpose_check CHECK ((purpose = ANY (ARRAY['verify_email'::text, 'change_email'::text, 'reset_password'::text, 'mfa_challenge'::text, 'ssh_challenge'::text, 'ssh_key_proof'::text])))
 );
 
 CREATE TABLE public.organization_invitations (
@@ -1929,7 +2789,10 @@ CREATE TABLE public.users (
     deleted_at timestamp with time zone,
     email_folded text COLLATE pg_catalog."C",
     email_key text GENERATED ALWAYS AS (COALESCE(email_folded, lower(email))) STORED COLLATE pg_catalog."C",
+    mfa_enabled boolean DEFAULT false NOT NULL,
+    status_before text,
     CONSTRAINT users_email_folded_check CHECK (((email_folded IS NOT NULL) OR (octet_length(email) = char_length(email)))),
+    CONSTRAINT users_status_before_check CHECK ((status_before = ANY (ARRAY['active'::text, 'pending_verification'::text]))),
     CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'pending_verification'::text, 'deleted'::text])))
 );
 
@@ -1974,6 +2837,20 @@ UNION ALL
    FROM public.former_names
   WHERE (former_names.kept_until > clock_timestamp());
 
+CREATE TABLE public.pack_uploads (
+    id uuid NOT NULL,
+    repo_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    bucket text NOT NULL,
+    byte_count bigint NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    confirmed_at timestamp with time zone,
+    stored_chunk_count integer DEFAULT 0 NOT NULL,
+    stored_bytes bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT pack_uploads_byte_count_check CHECK ((byte_count > 0))
+);
+
 CREATE TABLE public.packs (
     key text NOT NULL COLLATE pg_catalog."C",
     bucket text NOT NULL,
@@ -1982,12 +2859,18 @@ CREATE TABLE public.packs (
     live integer DEFAULT 0 NOT NULL,
     bytes bigint DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    verified_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    prints bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     CONSTRAINT packs_bytes_check CHECK ((bytes >= 0)),
     CONSTRAINT packs_key_check CHECK ((POSITION(('@'::text) IN (key)) = 0)),
     CONSTRAINT packs_live_check CHECK ((live >= 0)),
     CONSTRAINT packs_sealed_check CHECK (((state = 'sealed'::text) = (live > 0))),
     CONSTRAINT packs_state_check CHECK ((state = ANY (ARRAY['open'::text, 'sealed'::text])))
 );
+
+COMMENT ON COLUMN public.packs.verified_at IS 'when all of its chunks were last read and found intact, or it was written';
+
+COMMENT ON COLUMN public.packs.prints IS 'chunk_print of each chunk that was written into the pack, whether or not a row names it';
 
 CREATE VIEW public.pack_usage AS
  SELECT key,
@@ -2007,6 +2890,28 @@ CREATE VIEW public.pack_usage AS
    FROM public.packs p
   WHERE (state = 'sealed'::text);
 
+CREATE TABLE public.released_histories (
+    repo_id uuid NOT NULL,
+    released_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE public.released_lists (
+    id bigint NOT NULL,
+    repo_id uuid NOT NULL,
+    recipe_hashes bytea NOT NULL
+);
+
+COMMENT ON COLUMN public.released_lists.recipe_hashes IS 'packed, in order, as the file had them';
+
+ALTER TABLE public.released_lists ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.released_lists_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.repositories (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     name text NOT NULL COLLATE pg_catalog."C",
@@ -2024,9 +2929,18 @@ CREATE TABLE public.repositories (
     storage_bucket text NOT NULL,
     storage_region text NOT NULL,
     deleted_at timestamp with time zone,
+    purge_started_at timestamp with time zone,
+    disabled_reason text,
+    has_obliterations boolean DEFAULT false NOT NULL,
+    CONSTRAINT repositories_disabled_check CHECK ((disabled OR (disabled_reason IS NULL))),
     CONSTRAINT repositories_owner_type_check CHECK ((owner_type = ANY (ARRAY['user'::text, 'organization'::text]))),
+    CONSTRAINT repositories_purge_check CHECK (((purge_started_at IS NULL) OR (deleted_at IS NOT NULL))),
     CONSTRAINT repositories_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'internal'::text, 'public'::text])))
 );
+
+COMMENT ON COLUMN public.repositories.purge_started_at IS 'from then on it cannot be brought back';
+
+COMMENT ON COLUMN public.repositories.has_obliterations IS 'whether a content was ever obliterated, even if that was lifted';
 
 CREATE TABLE public.repository_collaborators (
     repo_id uuid NOT NULL,
@@ -2042,6 +2956,7 @@ CREATE TABLE public.team_repositories (
     repo_id uuid NOT NULL,
     permission text DEFAULT 'read'::text NOT NULL,
     added_at timestamp with time zone DEFAULT now() NOT NULL,
+    added_by uuid,
     CONSTRAINT team_repositories_permission_check CHECK ((permission = ANY (ARRAY['admin'::text, 'write'::text, 'read'::text])))
 );
 
@@ -2081,8 +2996,47 @@ CREATE TABLE public.repository_settings (
     allowed_extensions text[],
     lifecycle_policy jsonb,
     webhook_secret text,
-    portable_names boolean DEFAULT true NOT NULL
+    portable_names boolean DEFAULT true NOT NULL,
+    max_storage_bytes bigint DEFAULT 0 NOT NULL,
+    regions text[] DEFAULT '{}'::text[] NOT NULL,
+    min_regions integer DEFAULT 0 NOT NULL,
+    replication_seconds integer DEFAULT 0 NOT NULL,
+    lock_patterns text[] DEFAULT '{}'::text[] NOT NULL,
+    on_demand_patterns text[] DEFAULT '{}'::text[] NOT NULL,
+    tag_protection jsonb,
+    branch_rules jsonb,
+    CONSTRAINT repository_settings_max_storage_bytes_check CHECK ((max_storage_bytes >= 0)),
+    CONSTRAINT repository_settings_min_regions_check CHECK ((min_regions >= 0)),
+    CONSTRAINT repository_settings_replication_seconds_check CHECK ((replication_seconds >= 0))
 );
+
+CREATE VIEW public.repository_lifecycles AS
+ SELECT repo_id,
+    lifecycle_policy
+   FROM public.repository_settings;
+
+CREATE VIEW public.repository_names AS
+ SELECT repositories.owner_type,
+    repositories.owner_id,
+    lower(repositories.name) AS name_key,
+    repositories.id AS repo_id
+   FROM public.repositories
+  WHERE (repositories.deleted_at IS NULL)
+UNION ALL
+ SELECT former_repository_names.owner_type,
+    former_repository_names.owner_id,
+    former_repository_names.name_key,
+    former_repository_names.repo_id
+   FROM public.former_repository_names
+  WHERE (former_repository_names.kept_until > clock_timestamp());
+
+CREATE VIEW public.repository_regions AS
+ SELECT repo_id,
+    regions,
+    min_regions,
+    replication_seconds
+   FROM public.repository_settings
+  WHERE (regions <> '{}'::text[]);
 
 CREATE TABLE public.repository_stats (
     repo_id uuid NOT NULL,
@@ -2101,7 +3055,7 @@ CREATE TABLE public.repository_stats (
 
 COMMENT ON COLUMN public.repository_stats.commit_count IS 'commits';
 
-COMMENT ON COLUMN public.repository_stats.branch_count IS 'branches';
+COMMENT ON COLUMN public.repository_stats.branch_count IS 'branches, without shelves';
 
 COMMENT ON COLUMN public.repository_stats.tag_count IS 'tags';
 
@@ -2111,7 +3065,7 @@ COMMENT ON COLUMN public.repository_stats.file_count IS 'distinct file contents 
 
 COMMENT ON COLUMN public.repository_stats.chunk_count IS 'distinct chunks of those contents';
 
-COMMENT ON COLUMN public.repository_stats.storage_bytes IS 'stored bytes of those chunks';
+COMMENT ON COLUMN public.repository_stats.storage_bytes IS 'bytes of those chunks as they were sent';
 
 COMMENT ON COLUMN public.repository_stats.logical_bytes IS 'bytes of those contents, each counted once';
 
@@ -2120,6 +3074,41 @@ COMMENT ON COLUMN public.repository_stats.dedup_ratio IS 'logical_bytes / storag
 COMMENT ON COLUMN public.repository_stats.last_activity_at IS 'last push; counted from the rows, also the last change of a branch or tag';
 
 COMMENT ON COLUMN public.repository_stats.calculated_at IS 'when all was last counted from the rows';
+
+CREATE TABLE public.repository_storage (
+    repo_id uuid NOT NULL,
+    held_bytes bigint NOT NULL,
+    stored_bytes bigint NOT NULL,
+    chunk_count bigint NOT NULL,
+    additions bigint DEFAULT 1 NOT NULL,
+    erasures bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT repository_storage_chunk_count_check CHECK ((chunk_count >= 0)),
+    CONSTRAINT repository_storage_held_bytes_check CHECK ((held_bytes >= 0)),
+    CONSTRAINT repository_storage_stored_bytes_check CHECK ((stored_bytes >= 0))
+)
+WITH (fillfactor='50');
+
+COMMENT ON COLUMN public.repository_storage.stored_bytes IS 'sum of chunk_refs.stored_size';
+
+COMMENT ON COLUMN public.repository_storage.additions IS 'how often chunks were added; as long as it stays, what was absent is';
+
+COMMENT ON COLUMN public.repository_storage.erasures IS 'how often chunks went without having been a claim';
+
+CREATE VIEW public.repository_storage_limits AS
+ SELECT repo_id,
+    max_storage_bytes
+   FROM public.repository_settings;
+
+CREATE TABLE public.repository_transfers (
+    repo_id uuid NOT NULL,
+    owner_type text NOT NULL,
+    owner_id uuid NOT NULL,
+    requested_by uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON COLUMN public.repository_transfers.owner_id IS 'the new owner';
 
 CREATE TABLE public.schema_functions (
     path text NOT NULL COLLATE pg_catalog."C",
@@ -2146,7 +3135,9 @@ CREATE TABLE public.sessions (
     device_id text,
     mfa_verified boolean DEFAULT false NOT NULL,
     revoked_at timestamp with time zone,
-    sudo_until timestamp with time zone
+    sudo_until timestamp with time zone,
+    last_ip inet,
+    token_issued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
 CREATE VIEW public.settled_events AS
@@ -2172,15 +3163,26 @@ CREATE TABLE public.ssh_keys (
     last_used_at timestamp with time zone
 );
 
-CREATE VIEW public.signing_keys AS
- SELECT k.user_id,
-    u.email_key,
-    k.public_key,
-    k.fingerprint,
-    k.key_type
-   FROM (public.ssh_keys k
-     JOIN public.users u ON ((u.id = k.user_id)))
-  WHERE (u.email_verified AND (u.status = 'active'::text));
+CREATE TABLE public.storage_reservations (
+    id uuid NOT NULL,
+    repo_id uuid NOT NULL,
+    byte_count bigint NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT storage_reservations_byte_count_check CHECK ((byte_count >= 0))
+);
+
+CREATE TABLE public.stores (
+    bucket text NOT NULL,
+    id uuid NOT NULL,
+    location text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON COLUMN public.stores.location IS 'where it was when it was first used, for people';
+
+CREATE VIEW public.store_regions AS
+ SELECT DISTINCT split_part(bucket, '.'::text, 1) AS region
+   FROM public.stores;
 
 CREATE TABLE public.tags (
     repo_id uuid NOT NULL,
@@ -2195,8 +3197,28 @@ CREATE TABLE public.tags (
     signature_verified boolean,
     created_by uuid,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT tags_tag_type_check CHECK ((tag_type = ANY (ARRAY['lightweight'::text, 'annotated'::text])))
+    tag_hash text COLLATE pg_catalog."C",
+    tagger_offset_minutes smallint,
+    signature_key text COLLATE pg_catalog."C",
+    signature_email text COLLATE pg_catalog."C",
+    signature_verdict text,
+    CONSTRAINT tags_tag_type_check CHECK ((tag_type = ANY (ARRAY['lightweight'::text, 'annotated'::text]))),
+    CONSTRAINT tags_tagger_offset_minutes_check CHECK (((tagger_offset_minutes >= '-1439'::integer) AND (tagger_offset_minutes <= 1439)))
 );
+
+CREATE TABLE public.teams (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    org_id uuid NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    description text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE VIEW public.team_identities AS
+ SELECT id,
+    org_id,
+    name
+   FROM public.teams;
 
 CREATE TABLE public.team_members (
     team_id uuid NOT NULL,
@@ -2206,12 +3228,12 @@ CREATE TABLE public.team_members (
     CONSTRAINT team_members_role_check CHECK ((role = ANY (ARRAY['maintainer'::text, 'member'::text])))
 );
 
-CREATE TABLE public.teams (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
+CREATE TABLE public.token_decisions (
+    token_id uuid NOT NULL,
     org_id uuid NOT NULL,
-    name text NOT NULL COLLATE pg_catalog."C",
-    description text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    approved boolean NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
 CREATE TABLE public.usage_metrics (
@@ -2253,7 +3275,7 @@ COMMENT ON COLUMN public.usage_metrics.sent_bytes IS 'bytes of response messages
 
 COMMENT ON COLUMN public.usage_metrics.logical_bytes IS 'as in repository_stats; of an owner, the sum over the repositories';
 
-COMMENT ON COLUMN public.usage_metrics.apportioned_bytes IS 'stored bytes of the chunks, each divided by the number of repositories that use it';
+COMMENT ON COLUMN public.usage_metrics.apportioned_bytes IS 'stored bytes of the chunks, each divided by the number of repositories of the same owner that use it';
 
 COMMENT ON COLUMN public.usage_metrics.measured_at IS 'when the storage was measured; NULL = not yet';
 
@@ -2283,8 +3305,8 @@ CREATE TABLE public.usage_writers (
 
 CREATE TABLE public.user_credentials (
     user_id uuid NOT NULL,
-    password_hash text NOT NULL,
-    password_salt text NOT NULL,
+    password_hash text,
+    password_salt text,
     password_algorithm text DEFAULT 'argon2id'::text NOT NULL,
     mfa_enabled boolean DEFAULT false NOT NULL,
     mfa_secret_encrypted bytea,
@@ -2294,7 +3316,10 @@ CREATE TABLE public.user_credentials (
     failed_login_attempts integer DEFAULT 0 NOT NULL,
     locked_until timestamp with time zone,
     last_failed_login_at timestamp with time zone,
-    mfa_last_step bigint
+    mfa_pending_encrypted bytea,
+    mfa_last_step bigint,
+    CONSTRAINT user_credentials_mfa_check CHECK (((NOT mfa_enabled) OR (mfa_secret_encrypted IS NOT NULL))),
+    CONSTRAINT user_credentials_password_check CHECK (((password_hash IS NULL) = (password_salt IS NULL)))
 );
 
 CREATE VIEW public.user_identities AS
@@ -2415,17 +3440,26 @@ ALTER TABLE ONLY public.branch_follows
 ALTER TABLE ONLY public.branches
     ADD CONSTRAINT branches_pkey PRIMARY KEY (repo_id, name);
 
+ALTER TABLE ONLY public.chunk_erasures
+    ADD CONSTRAINT chunk_erasures_pkey PRIMARY KEY (chunk_hash);
+
 ALTER TABLE ONLY public.chunk_locations
     ADD CONSTRAINT chunk_locations_pkey PRIMARY KEY (chunk_hash, region);
 
 ALTER TABLE ONLY public.chunk_refs
     ADD CONSTRAINT chunk_refs_pkey PRIMARY KEY (repo_id, chunk_hash);
 
+ALTER TABLE ONLY public.chunk_restores
+    ADD CONSTRAINT chunk_restores_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.chunks
     ADD CONSTRAINT chunks_pkey PRIMARY KEY (hash);
 
 ALTER TABLE ONLY public.commits
     ADD CONSTRAINT commits_pkey PRIMARY KEY (repo_id, hash);
+
+ALTER TABLE public.commits
+    ADD CONSTRAINT commits_signature_check CHECK (((num_nulls(signature, signature_key, signature_email, signature_verdict) = ANY (ARRAY[0, 4])) AND (NOT (signature_verified IS DISTINCT FROM (signature_verdict = 'good'::text))))) NOT VALID;
 
 ALTER TABLE ONLY public.dead_events
     ADD CONSTRAINT dead_events_pkey PRIMARY KEY (consumer, id);
@@ -2436,6 +3470,9 @@ ALTER TABLE ONLY public.dead_letter_jobs
 ALTER TABLE ONLY public.dead_letter_jobs
     ADD CONSTRAINT dead_letter_jobs_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.due_copies
+    ADD CONSTRAINT due_copies_pkey PRIMARY KEY (region, chunk_hash, repo_id);
+
 ALTER TABLE ONLY public.event_cursors
     ADD CONSTRAINT event_cursors_pkey PRIMARY KEY (consumer);
 
@@ -2445,8 +3482,17 @@ ALTER TABLE ONLY public.event_horizon
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.former_heads
+    ADD CONSTRAINT former_heads_pkey PRIMARY KEY (repo_id, commit_hash);
+
 ALTER TABLE ONLY public.former_names
     ADD CONSTRAINT former_names_pkey PRIMARY KEY (name_key);
+
+ALTER TABLE ONLY public.former_repository_names
+    ADD CONSTRAINT former_repository_names_pkey PRIMARY KEY (owner_type, owner_id, name_key);
+
+ALTER TABLE ONLY public.former_session_tokens
+    ADD CONSTRAINT former_session_tokens_pkey PRIMARY KEY (token_hash);
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (method, subject, request_id);
@@ -2475,6 +3521,9 @@ ALTER TABLE ONLY public.locks
 ALTER TABLE ONLY public.login_throttles
     ADD CONSTRAINT login_throttles_pkey PRIMARY KEY (bucket);
 
+ALTER TABLE ONLY public.maintenance_runs
+    ADD CONSTRAINT maintenance_runs_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.manifests
     ADD CONSTRAINT manifests_pkey PRIMARY KEY (repo_id, hash);
 
@@ -2499,6 +3548,9 @@ ALTER TABLE ONLY public.notifications
 ALTER TABLE ONLY public.object_deletions
     ADD CONSTRAINT object_deletions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.obliterations
+    ADD CONSTRAINT obliterations_pkey PRIMARY KEY (repo_id, hash);
+
 ALTER TABLE ONLY public.one_time_tokens
     ADD CONSTRAINT one_time_tokens_pkey PRIMARY KEY (id);
 
@@ -2517,8 +3569,17 @@ ALTER TABLE ONLY public.organization_members
 ALTER TABLE ONLY public.organizations
     ADD CONSTRAINT organizations_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.pack_uploads
+    ADD CONSTRAINT pack_uploads_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.packs
     ADD CONSTRAINT packs_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY public.released_histories
+    ADD CONSTRAINT released_histories_pkey PRIMARY KEY (repo_id);
+
+ALTER TABLE ONLY public.released_lists
+    ADD CONSTRAINT released_lists_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.repositories
     ADD CONSTRAINT repositories_pkey PRIMARY KEY (id);
@@ -2531,6 +3592,12 @@ ALTER TABLE ONLY public.repository_settings
 
 ALTER TABLE ONLY public.repository_stats
     ADD CONSTRAINT repository_stats_pkey PRIMARY KEY (repo_id);
+
+ALTER TABLE ONLY public.repository_storage
+    ADD CONSTRAINT repository_storage_pkey PRIMARY KEY (repo_id);
+
+ALTER TABLE ONLY public.repository_transfers
+    ADD CONSTRAINT repository_transfers_pkey PRIMARY KEY (repo_id);
 
 ALTER TABLE ONLY public.schema_functions
     ADD CONSTRAINT schema_functions_pkey PRIMARY KEY (path);
@@ -2550,8 +3617,24 @@ ALTER TABLE ONLY public.ssh_keys
 ALTER TABLE ONLY public.ssh_keys
     ADD CONSTRAINT ssh_keys_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.storage_reservations
+    ADD CONSTRAINT storage_reservations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.stores
+    ADD CONSTRAINT stores_pkey PRIMARY KEY (bucket, id);
+
+ALTER TABLE public.tags
+    ADD CONSTRAINT tags_annotated_check CHECK (
+CASE tag_type
+    WHEN 'annotated'::text THEN (num_nulls(tag_hash, message, tagger_name, tagger_email, tagger_timestamp, tagger_offset_minutes) = 0)
+    ELSE (num_nonnulls(tag_hash, message, tagger_name, tagger_email, tagger_timestamp, signature) = 0)
+END) NOT VALID;
+
 ALTER TABLE ONLY public.tags
     ADD CONSTRAINT tags_pkey PRIMARY KEY (repo_id, name);
+
+ALTER TABLE public.tags
+    ADD CONSTRAINT tags_signature_check CHECK (((num_nulls(signature, signature_key, signature_email, signature_verdict) = ANY (ARRAY[0, 4])) AND (NOT (signature_verified IS DISTINCT FROM (signature_verdict = 'good'::text))))) NOT VALID;
 
 ALTER TABLE ONLY public.team_members
     ADD CONSTRAINT team_members_pkey PRIMARY KEY (team_id, user_id);
@@ -2561,6 +3644,9 @@ ALTER TABLE ONLY public.team_repositories
 
 ALTER TABLE ONLY public.teams
     ADD CONSTRAINT teams_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.token_decisions
+    ADD CONSTRAINT token_decisions_pkey PRIMARY KEY (token_id, org_id);
 
 ALTER TABLE ONLY public.usage_metrics
     ADD CONSTRAINT usage_metrics_entity_key UNIQUE (entity_type, entity_id, metric_date);
@@ -2625,6 +3711,8 @@ CREATE INDEX audit_log_default_xid_id_idx ON public.audit_log_default USING btre
 
 CREATE UNIQUE INDEX events_order_key ON public.events USING btree (xid, id);
 
+CREATE INDEX idx_api_tokens_expires ON public.api_tokens USING btree (expires_at) WHERE ((end_noticed_at IS NULL) AND (revoked_at IS NULL));
+
 CREATE INDEX idx_api_tokens_parent ON public.api_tokens USING btree (parent_id) WHERE (parent_id IS NOT NULL);
 
 CREATE INDEX idx_api_tokens_user ON public.api_tokens USING btree (user_id);
@@ -2639,15 +3727,21 @@ CREATE UNIQUE INDEX idx_branches_default ON public.branches USING btree (repo_id
 
 CREATE INDEX idx_branches_head ON public.branches USING btree (head_commit, repo_id);
 
-CREATE INDEX idx_branches_updated ON public.branches USING btree (repo_id, updated_at DESC);
+CREATE INDEX idx_chunk_erasures_due ON public.chunk_erasures USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 
 CREATE INDEX idx_chunk_locations_pack ON public.chunk_locations USING btree (pack_key);
 
 CREATE INDEX idx_chunk_locations_region ON public.chunk_locations USING btree (region, chunk_hash);
 
-CREATE INDEX idx_chunk_refs_claimed ON public.chunk_refs USING btree (claimed_at) WHERE (claimed_at IS NOT NULL);
+CREATE INDEX idx_chunk_refs_claimed ON public.chunk_refs USING btree (repo_id, claimed_at) WHERE (claimed_at IS NOT NULL);
 
-CREATE INDEX idx_chunk_refs_hash ON public.chunk_refs USING btree (chunk_hash);
+CREATE INDEX idx_chunk_refs_hash ON public.chunk_refs USING hash (chunk_hash);
+
+CREATE INDEX idx_chunk_refs_tiered ON public.chunk_refs USING btree (repo_id, chunk_hash) WHERE (storage_class = ANY (ARRAY['infrequent'::text, 'glacier'::text, 'deep_archive'::text]));
+
+CREATE INDEX idx_chunk_restores_expected ON public.chunk_restores USING btree (expected_at);
+
+CREATE INDEX idx_chunk_restores_repo ON public.chunk_restores USING btree (repo_id, expected_at) WHERE (restored_at IS NULL);
 
 CREATE INDEX idx_chunks_delete ON public.chunks USING btree (delete_after) WHERE (delete_after IS NOT NULL);
 
@@ -2655,25 +3749,37 @@ CREATE INDEX idx_chunks_lost ON public.chunks USING btree (lost_at) WHERE (lost_
 
 CREATE INDEX idx_chunks_pack ON public.chunks USING btree (pack_key);
 
-CREATE INDEX idx_chunks_restored ON public.chunks USING btree (restored_until) WHERE (restored_until IS NOT NULL);
-
 CREATE INDEX idx_chunks_storage ON public.chunks USING btree (storage_class, created_at);
 
 CREATE INDEX idx_commits_author ON public.commits USING btree (author_email, repo_id);
 
 CREATE INDEX idx_commits_parent ON public.commits USING gin (parent_hashes) WITH (gin_pending_list_limit='256');
 
+CREATE INDEX idx_commits_signature ON public.commits USING btree (signature_key, repo_id, hash) WHERE (signature_key IS NOT NULL);
+
 CREATE INDEX idx_commits_tree ON public.commits USING btree (tree_hash, repo_id);
 
 CREATE INDEX idx_commits_unfiltered ON public.commits USING btree (repo_id, hash) WHERE (changed_paths IS NULL);
+
+CREATE INDEX idx_due_copies_due ON public.due_copies USING btree (region, due_at, chunk_hash);
+
+CREATE INDEX idx_due_copies_repo ON public.due_copies USING btree (repo_id, region);
 
 CREATE INDEX idx_events_created ON public.events USING btree (created_at);
 
 CREATE INDEX idx_events_repo ON public.events USING btree (repo_id, xid, id) WHERE (repo_id IS NOT NULL);
 
+CREATE INDEX idx_former_heads_left ON public.former_heads USING btree (repo_id, left_at);
+
 CREATE INDEX idx_former_names_kept_until ON public.former_names USING btree (kept_until);
 
 CREATE INDEX idx_former_names_owner ON public.former_names USING btree (owner_type, owner_id);
+
+CREATE INDEX idx_former_repository_names_kept_until ON public.former_repository_names USING btree (kept_until);
+
+CREATE INDEX idx_former_repository_names_repo ON public.former_repository_names USING btree (repo_id);
+
+CREATE INDEX idx_former_session_tokens_session ON public.former_session_tokens USING btree (session_id);
 
 CREATE INDEX idx_idempotency_keys_created ON public.idempotency_keys USING btree (created_at);
 
@@ -2701,9 +3807,15 @@ CREATE INDEX idx_locks_path ON public.locks USING btree (repo_id, path);
 
 CREATE INDEX idx_login_throttles_window ON public.login_throttles USING btree (window_started_at);
 
+CREATE INDEX idx_maintenance_runs_started ON public.maintenance_runs USING btree (started_at, id);
+
 CREATE INDEX idx_manifests_commit ON public.manifests USING btree (commit_hash, repo_id);
 
+CREATE INDEX idx_manifests_condemned ON public.manifests USING btree (repo_id, hash) WHERE (condemned IS NOT NULL);
+
 CREATE INDEX idx_manifests_delta_base ON public.manifests USING btree (delta_base, repo_id) WHERE (delta_base IS NOT NULL);
+
+CREATE INDEX idx_notifications_mailed ON public.notifications USING btree (user_id, mailed_at) WHERE (mailed_at IS NOT NULL);
 
 CREATE INDEX idx_notifications_read_at ON public.notifications USING btree (read_at) WHERE read;
 
@@ -2725,15 +3837,25 @@ CREATE INDEX idx_organization_invitations_expires ON public.organization_invitat
 
 CREATE INDEX idx_organization_invitations_sent ON public.organization_invitations USING btree (invited_by, created_at);
 
+CREATE INDEX idx_pack_uploads_expires ON public.pack_uploads USING btree (expires_at);
+
+CREATE INDEX idx_pack_uploads_user ON public.pack_uploads USING btree (user_id, expires_at);
+
 CREATE INDEX idx_packs_open ON public.packs USING btree (created_at) WHERE (state = 'open'::text);
+
+CREATE INDEX idx_packs_verified ON public.packs USING btree (verified_at, key) WHERE (state = 'sealed'::text);
+
+CREATE INDEX idx_released_lists_repo ON public.released_lists USING btree (repo_id);
 
 CREATE INDEX idx_repo_collabs_user ON public.repository_collaborators USING btree (user_id);
 
 CREATE INDEX idx_repos_deleted ON public.repositories USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 
+CREATE INDEX idx_repos_deleted_owner ON public.repositories USING btree (owner_type, owner_id, deleted_at, id) WHERE (deleted_at IS NOT NULL);
+
 CREATE INDEX idx_repos_name ON public.repositories USING btree (name);
 
-CREATE INDEX idx_repos_pushed ON public.repositories USING btree (pushed_at DESC) WHERE (NOT archived);
+CREATE INDEX idx_repository_transfers_owner ON public.repository_transfers USING btree (owner_type, owner_id, repo_id);
 
 CREATE INDEX idx_sessions_expires ON public.sessions USING btree (expires_at);
 
@@ -2741,7 +3863,11 @@ CREATE INDEX idx_sessions_user ON public.sessions USING btree (user_id);
 
 CREATE INDEX idx_ssh_keys_user ON public.ssh_keys USING btree (user_id);
 
+CREATE INDEX idx_storage_reservations_repo ON public.storage_reservations USING btree (repo_id);
+
 CREATE INDEX idx_tags_commit ON public.tags USING btree (repo_id, commit_hash);
+
+CREATE INDEX idx_tags_signature ON public.tags USING btree (signature_key, repo_id, name) WHERE (signature_key IS NOT NULL);
 
 CREATE INDEX idx_team_members_user ON public.team_members USING btree (user_id);
 
@@ -2768,6 +3894,8 @@ CREATE UNIQUE INDEX jobs_dedup_key ON public.jobs USING btree (job_type, dedup_k
 CREATE UNIQUE INDEX lock_history_one_end ON public.lock_history USING btree (lock_id, repo_id) WHERE (action <> 'acquired'::text);
 
 CREATE UNIQUE INDEX lock_history_one_start ON public.lock_history USING btree (lock_id, repo_id) WHERE (action = 'acquired'::text);
+
+CREATE UNIQUE INDEX maintenance_runs_running_key ON public.maintenance_runs USING btree (kind) WHERE (ended_at IS NULL);
 
 CREATE UNIQUE INDEX organization_invitations_open_key ON public.organization_invitations USING btree (org_id, email_key) WHERE ((accepted_at IS NULL) AND (revoked_at IS NULL) AND (declined_at IS NULL));
 
@@ -2805,6 +3933,10 @@ CREATE TRIGGER api_tokens_announce AFTER DELETE OR UPDATE OF revoked_at, scopes,
 
 ALTER TABLE public.api_tokens ENABLE ALWAYS TRIGGER api_tokens_announce;
 
+CREATE TRIGGER assets_keep_keys BEFORE UPDATE OF repo_id ON public.assets FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_new_keys();
+
+CREATE TRIGGER assets_require_repositories AFTER INSERT ON public.assets REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.require_repositories_of_assets();
+
 CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION public.refuse_audit_change();
 
 ALTER TABLE public.audit_log ENABLE ALWAYS TRIGGER audit_log_append_only;
@@ -2817,23 +3949,53 @@ CREATE TRIGGER audit_log_no_truncate BEFORE TRUNCATE ON public.audit_log_default
 
 ALTER TABLE public.audit_log_default ENABLE ALWAYS TRIGGER audit_log_no_truncate;
 
+CREATE TRIGGER chunk_refs_add_held_bytes AFTER INSERT ON public.chunk_refs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.add_held_bytes();
+
+CREATE TRIGGER chunk_refs_keep_keys BEFORE UPDATE OF repo_id, chunk_hash ON public.chunk_refs FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_new_keys();
+
+CREATE TRIGGER chunk_refs_subtract_held_bytes AFTER DELETE ON public.chunk_refs REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.subtract_held_bytes();
+
+CREATE TRIGGER chunks_keep_keys BEFORE UPDATE OF hash ON public.chunks FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_new_keys();
+
+CREATE TRIGGER chunks_keep_named AFTER DELETE ON public.chunks REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_named_chunks();
+
+CREATE TRIGGER chunks_require_pack AFTER UPDATE OF storage_key ON public.chunks FOR EACH ROW WHEN ((old.pack_key IS DISTINCT FROM new.pack_key)) EXECUTE FUNCTION public.require_pack_of_chunk();
+
+CREATE TRIGGER chunks_require_packs AFTER INSERT ON public.chunks REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.require_packs_of_chunks();
+
 CREATE TRIGGER namespaces_stay BEFORE DELETE OR TRUNCATE ON public.namespaces FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_deletion();
+
+CREATE TRIGGER obliterations_note AFTER INSERT ON public.obliterations REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_obliterations();
 
 CREATE TRIGGER organization_members_announce AFTER INSERT OR DELETE OR UPDATE ON public.organization_members FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
 
 ALTER TABLE public.organization_members ENABLE ALWAYS TRIGGER organization_members_announce;
 
+CREATE TRIGGER organizations_announce AFTER UPDATE OF settings ON public.organizations FOR EACH ROW WHEN ((old.settings IS DISTINCT FROM new.settings)) EXECUTE FUNCTION public.announce_access_change('id', 'organization ');
+
+ALTER TABLE public.organizations ENABLE ALWAYS TRIGGER organizations_announce;
+
 CREATE TRIGGER organizations_claim_namespace BEFORE INSERT OR UPDATE OF name ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.keep_namespace('organization', 'name');
 
 CREATE TRIGGER organizations_stay BEFORE DELETE OR TRUNCATE ON public.organizations FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_deletion();
+
+CREATE TRIGGER packs_keep_keys BEFORE UPDATE OF key ON public.packs FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_new_keys();
+
+CREATE TRIGGER packs_keep_named AFTER DELETE ON public.packs FOR EACH ROW EXECUTE FUNCTION public.keep_named_pack();
 
 CREATE TRIGGER repositories_announce AFTER UPDATE OF name, visibility, archived, disabled, owner_type, owner_id, deleted_at ON public.repositories FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('id');
 
 ALTER TABLE public.repositories ENABLE ALWAYS TRIGGER repositories_announce;
 
+CREATE TRIGGER repositories_delete_assets AFTER DELETE ON public.repositories FOR EACH ROW EXECUTE FUNCTION public.delete_assets_of_repository();
+
+CREATE TRIGGER repositories_refuse_kept_name AFTER INSERT OR UPDATE OF name, owner_type, owner_id, deleted_at ON public.repositories FOR EACH ROW WHEN ((new.deleted_at IS NULL)) EXECUTE FUNCTION public.refuse_kept_name();
+
 CREATE TRIGGER repository_collaborators_announce AFTER INSERT OR DELETE OR UPDATE ON public.repository_collaborators FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
 
 ALTER TABLE public.repository_collaborators ENABLE ALWAYS TRIGGER repository_collaborators_announce;
+
+CREATE TRIGGER repository_storage_keep_held AFTER DELETE ON public.repository_storage FOR EACH ROW EXECUTE FUNCTION public.keep_held_repository();
 
 CREATE TRIGGER sessions_announce AFTER DELETE OR UPDATE OF revoked_at ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('user_id');
 
@@ -2847,17 +4009,23 @@ CREATE TRIGGER team_repositories_announce AFTER INSERT OR DELETE OR UPDATE ON pu
 
 ALTER TABLE public.team_repositories ENABLE ALWAYS TRIGGER team_repositories_announce;
 
+CREATE TRIGGER token_decisions_announce AFTER INSERT OR DELETE OR UPDATE ON public.token_decisions FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('org_id', 'organization ');
+
+ALTER TABLE public.token_decisions ENABLE ALWAYS TRIGGER token_decisions_announce;
+
 CREATE TRIGGER update_branches_updated_at BEFORE UPDATE ON public.branches FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
 CREATE TRIGGER update_organizations_updated_at BEFORE UPDATE ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
-CREATE TRIGGER update_repositories_updated_at BEFORE UPDATE OF name, description, owner_type, owner_id, visibility, default_branch, archived, disabled, settings, deleted_at ON public.repositories FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+CREATE TRIGGER update_repositories_updated_at BEFORE UPDATE OF name, description, owner_type, owner_id, visibility, default_branch, archived, disabled, disabled_reason, settings, deleted_at ON public.repositories FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
-CREATE TRIGGER update_users_updated_at BEFORE UPDATE OF username, email, email_folded, email_verified, name, avatar_url, status, status_reason, status_until, preferences, deleted_at ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+CREATE TRIGGER update_users_updated_at BEFORE UPDATE OF username, email, email_folded, email_verified, name, avatar_url, status, status_reason, status_until, status_before, preferences, deleted_at, mfa_enabled ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
 CREATE TRIGGER update_webhooks_updated_at BEFORE UPDATE OF url, events, active, secret_encrypted, deleted_at ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
-CREATE TRIGGER users_announce AFTER UPDATE OF status, username ON public.users FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('id');
+CREATE TRIGGER user_credentials_keep_mfa_enabled AFTER INSERT OR UPDATE OF mfa_enabled ON public.user_credentials FOR EACH ROW EXECUTE FUNCTION public.keep_mfa_enabled();
+
+CREATE TRIGGER users_announce AFTER UPDATE OF status, username, mfa_enabled ON public.users FOR EACH ROW EXECUTE FUNCTION public.announce_access_change('id');
 
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_announce;
 
@@ -2870,9 +4038,6 @@ ALTER TABLE ONLY public.api_tokens
 
 ALTER TABLE ONLY public.api_tokens
     ADD CONSTRAINT api_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY public.assets
-    ADD CONSTRAINT assets_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
 
 ALTER TABLE public.audit_log
     ADD CONSTRAINT audit_log_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES public.users(id);
@@ -2901,20 +4066,26 @@ ALTER TABLE ONLY public.chunk_locations
 ALTER TABLE ONLY public.chunk_locations
     ADD CONSTRAINT chunk_locations_pack_fkey FOREIGN KEY (pack_key) REFERENCES public.packs(key);
 
-ALTER TABLE ONLY public.chunk_refs
-    ADD CONSTRAINT chunk_refs_chunk_hash_fkey FOREIGN KEY (chunk_hash) REFERENCES public.chunks(hash);
-
-ALTER TABLE ONLY public.chunk_refs
-    ADD CONSTRAINT chunk_refs_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id);
-
-ALTER TABLE ONLY public.chunks
-    ADD CONSTRAINT chunks_pack_fkey FOREIGN KEY (pack_key) REFERENCES public.packs(key);
+ALTER TABLE ONLY public.chunk_restores
+    ADD CONSTRAINT chunk_restores_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.commits
     ADD CONSTRAINT commits_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.commits
     ADD CONSTRAINT commits_tree_fkey FOREIGN KEY (repo_id, tree_hash) REFERENCES public.manifests(repo_id, hash);
+
+ALTER TABLE ONLY public.former_heads
+    ADD CONSTRAINT former_heads_repo_id_commit_hash_fkey FOREIGN KEY (repo_id, commit_hash) REFERENCES public.commits(repo_id, hash);
+
+ALTER TABLE ONLY public.former_heads
+    ADD CONSTRAINT former_heads_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.former_repository_names
+    ADD CONSTRAINT former_repository_names_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.former_session_tokens
+    ADD CONSTRAINT former_session_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.inboxes
     ADD CONSTRAINT inboxes_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
@@ -2943,6 +4114,12 @@ ALTER TABLE ONLY public.notification_preferences
 ALTER TABLE ONLY public.notifications
     ADD CONSTRAINT notifications_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.obliterations
+    ADD CONSTRAINT obliterations_obliterated_by_fkey FOREIGN KEY (obliterated_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.obliterations
+    ADD CONSTRAINT obliterations_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.one_time_tokens
     ADD CONSTRAINT one_time_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
@@ -2964,6 +4141,15 @@ ALTER TABLE ONLY public.organization_members
 ALTER TABLE ONLY public.organization_members
     ADD CONSTRAINT organization_members_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.pack_uploads
+    ADD CONSTRAINT pack_uploads_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.released_histories
+    ADD CONSTRAINT released_histories_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.released_lists
+    ADD CONSTRAINT released_lists_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.repositories
     ADD CONSTRAINT repositories_owner_fkey FOREIGN KEY (owner_type, owner_id) REFERENCES public.namespaces(owner_type, owner_id);
 
@@ -2982,11 +4168,26 @@ ALTER TABLE ONLY public.repository_settings
 ALTER TABLE ONLY public.repository_stats
     ADD CONSTRAINT repository_stats_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.repository_storage
+    ADD CONSTRAINT repository_storage_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.repository_transfers
+    ADD CONSTRAINT repository_transfers_owner_type_owner_id_fkey FOREIGN KEY (owner_type, owner_id) REFERENCES public.namespaces(owner_type, owner_id);
+
+ALTER TABLE ONLY public.repository_transfers
+    ADD CONSTRAINT repository_transfers_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.repository_transfers
+    ADD CONSTRAINT repository_transfers_requested_by_fkey FOREIGN KEY (requested_by) REFERENCES public.users(id);
+
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.ssh_keys
     ADD CONSTRAINT ssh_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.storage_reservations
+    ADD CONSTRAINT storage_reservations_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.tags
     ADD CONSTRAINT tags_commit_fkey FOREIGN KEY (repo_id, commit_hash) REFERENCES public.commits(repo_id, hash);
@@ -3004,6 +4205,9 @@ ALTER TABLE ONLY public.team_members
     ADD CONSTRAINT team_members_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.team_repositories
+    ADD CONSTRAINT team_repositories_added_by_fkey FOREIGN KEY (added_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.team_repositories
     ADD CONSTRAINT team_repositories_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.team_repositories
@@ -3011,6 +4215,15 @@ ALTER TABLE ONLY public.team_repositories
 
 ALTER TABLE ONLY public.teams
     ADD CONSTRAINT teams_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.token_decisions
+    ADD CONSTRAINT token_decisions_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.token_decisions
+    ADD CONSTRAINT token_decisions_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id);
+
+ALTER TABLE ONLY public.token_decisions
+    ADD CONSTRAINT token_decisions_token_id_fkey FOREIGN KEY (token_id) REFERENCES public.api_tokens(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.user_credentials
     ADD CONSTRAINT user_credentials_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -1,4 +1,7 @@
-"""`dits-server`: runs the services and looks after their database."""
+"""`dits-server`: runs the services and looks after their database.
+
+The services take most of a second to load: only what runs them imports them.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,17 @@ import uvloop
 
 from migrations import runner, status
 from migrations.files import MigrationError
-from services import up
+from services import database
 from services.admin.commands import add_commands
-from services.suite import SERVICES, addresses, build_workers
 from shared.db.listen import Listener
 from shared.db.pool import UNREACHABLE
 from shared.jobs.catalog import QUEUES
 from shared.postgres.embedded import EmbeddedPostgresError
 from shared.runtime import config, logs
-from shared.runtime.config import ConfigError, Settings
+from shared.runtime.config import SERVICES, ConfigError, Settings
 from shared.runtime.metrics_endpoint import metrics_endpoint
-from shared.runtime.process import prepare_process, serve_until_signal
+from shared.runtime.process import StartError, lower_priority, prepare_process, serve_until_signal
 from shared.runtime.server_key import ServerKey
-from shared.server import Runtime, StartError
 
 _NO_DATABASE_TO_SERVE = (
     "One service alone needs a database that the others share: set DITS_DATABASE_URL, "
@@ -34,7 +35,7 @@ _NO_DATABASE_TO_SERVE = (
 )
 _NO_DATABASE_TO_WORK = (
     "A worker needs the database of the services: set DITS_DATABASE_URL, for them too. `dits-server up` "
-    "works on all jobs itself, and its embedded database is for no other process."
+    "runs a worker of its own, and its embedded database is for no other process."
 )
 _EXPECTED = (ConfigError, StartError, EmbeddedPostgresError, MigrationError)
 
@@ -85,16 +86,29 @@ def _parser() -> argparse.ArgumentParser:
             help="serve without working on jobs: `dits-server worker` does that elsewhere",
         )
     worker = add("worker", _work, "Work on jobs and serve nothing; it needs --database-url.")
+    _add_worker_options(worker)
+    migrate = add("migrate", _migrate, "Bring the database up to date.")
+    migrate.add_argument("--status", action="store_true", help="only tell what is applied")
+    add_commands(commands)
+    return parser
+
+
+def _add_worker_options(worker: argparse.ArgumentParser) -> None:
     worker.add_argument(
         "--queue",
         action="append",
         choices=sorted(QUEUES),
         help="work on this queue; may be given several times; default: on all",
     )
-    migrate = add("migrate", _migrate, "Bring the database up to date.")
-    migrate.add_argument("--status", action="store_true", help="only tell what is applied")
-    add_commands(commands)
-    return parser
+    worker.add_argument(
+        "--nice",
+        type=int,
+        choices=range(20),
+        default=0,
+        metavar="0…19",
+        help="let other processes have the processors first, the more the higher; default: 0",
+    )
+    worker.add_argument("--ends-with-stdin", action="store_true", help=argparse.SUPPRESS)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -102,9 +116,11 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         loop.run(work)
 
 
-def _up(settings: Settings, _arguments: argparse.Namespace) -> None:
-    with up.database(settings) as (dsn, postgres):
-        _run(up.serve(settings, dsn, postgres))
+def _up(settings: Settings, arguments: argparse.Namespace) -> None:
+    from services import up
+
+    with database.database(settings) as (dsn, postgres):
+        _run(up.serve(settings, vars(arguments), dsn, postgres))
 
 
 def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -112,9 +128,12 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 async def _serve_one(settings: Settings, name: str) -> None:
+    from services.suite import SERVICES, addresses
+    from shared.server import Runtime
+
     dsn = _configured_database(settings, _NO_DATABASE_TO_SERVE)
-    key = ServerKey.load(settings.server_key, settings.data_dir)
-    await up.check_schema(dsn)
+    key = ServerKey.load(settings.server_key, settings.data_dir, settings.accepted_server_key)
+    await database.check_schema(dsn)
     service = SERVICES[name]
     where = addresses(settings, service.NEEDS)
     server = await service.build(Runtime(settings, dsn, key, Listener(dsn), where))
@@ -124,14 +143,17 @@ async def _serve_one(settings: Settings, name: str) -> None:
 
 
 def _work(settings: Settings, arguments: argparse.Namespace) -> None:
-    _run(_work_on(settings, arguments.queue))
+    _run(_work_on(settings, arguments))
 
 
-async def _work_on(settings: Settings, queues: list[str] | None) -> None:
+async def _work_on(settings: Settings, arguments: argparse.Namespace) -> None:
+    from services.suite import build_workers
+    from shared.server import Runtime
+
     dsn = _configured_database(settings, _NO_DATABASE_TO_WORK)
-    key = ServerKey.load(settings.server_key, settings.data_dir)
-    await up.check_schema(dsn)
-    workers = await build_workers(Runtime(settings, dsn, key, Listener(dsn)), queues)
+    key = ServerKey.load(settings.server_key, settings.data_dir, settings.accepted_server_key)
+    await database.check_schema(dsn)
+    workers = await build_workers(Runtime(settings, dsn, key, Listener(dsn)), arguments.queue)
 
     async def stop() -> None:
         await asyncio.gather(*(worker.stop() for worker in workers))
@@ -139,11 +161,13 @@ async def _work_on(settings: Settings, queues: list[str] | None) -> None:
     async with metrics_endpoint(settings):
         for worker in workers:
             await worker.start()
-        await serve_until_signal(stop)
+        # Not before: to get ready takes two seconds of a processor, and jobs may wait for it.
+        lower_priority(arguments.nice)
+        await serve_until_signal(stop, ends_with_stdin=arguments.ends_with_stdin)
 
 
 def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
-    with up.database(settings) as (dsn, _postgres):
+    with database.database(settings) as (dsn, _postgres):
         if arguments.status:
             for row in asyncio.run(status.read_status(dsn)):
                 when = f"{row.applied_at:%Y-%m-%d %H:%M}" if row.applied_at else ""

@@ -7,9 +7,10 @@ import getpass
 import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import structlog
@@ -17,8 +18,8 @@ from dits.auth.v1.account_service_pb2 import RegisterRequest
 from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
 
 from migrations.runner import migrate
-from migrations.status import check_compatible
 from services.suite import Suite
+from services.worker_process import WorkerProcess
 from shared.db.listen import Listener
 from shared.errors import DomainError
 from shared.postgres.embedded import EmbeddedPostgres
@@ -26,51 +27,42 @@ from shared.rpc import validation
 from shared.rpc.peers import connect
 from shared.runtime.config import SERVICES, Settings
 from shared.runtime.metrics_endpoint import metrics_endpoint
-from shared.runtime.process import serve_until_signal
+from shared.runtime.process import StartError, serve_until_signal
 from shared.runtime.server_key import ServerKey
-from shared.server import Runtime, StartError
+from shared.server import Runtime
 
 log = structlog.get_logger(__name__)
 
 WATCH_SECONDS = 1.0
 
 
-@contextmanager
-def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
-    """The configured database, or the embedded one for as long as the block lasts."""
-    if settings.database_url is not None:
-        yield settings.database_url, None
-        return
-    postgres = EmbeddedPostgres(settings.data_dir / "postgres", bin_dir=settings.postgres_bin)
-    try:
-        yield postgres.start(), postgres
-    finally:
-        postgres.stop()
+async def serve(
+    settings: Settings, given: Mapping[str, Any], dsn: str, postgres: EmbeddedPostgres | None
+) -> None:
+    """Migrates, starts the four services, says what to do next, and serves until told to stop.
 
-
-async def check_schema(dsn: str) -> None:
-    """Refuses a schema that this program does not fit. Raises MigrationError."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        await check_compatible(connection)
-    finally:
-        await connection.close()
-
-
-async def serve(settings: Settings, dsn: str, postgres: EmbeddedPostgres | None) -> None:
-    """Migrates, starts the four services, says what to do next, and serves until told to stop."""
+    `given`: the settings of the command line. A worker, if they want one, runs in a process of its own.
+    """
     await migrate(dsn)
-    key = ServerKey.load(settings.server_key, settings.data_dir)
-    suite = Suite(Runtime(settings, dsn, key, Listener(dsn)))
+    key = ServerKey.load(settings.server_key, settings.data_dir, settings.accepted_server_key)
+    serving = settings.model_copy(update={"worker": False})
+    suite = Suite(Runtime(serving, dsn, key, Listener(dsn)))
     async with metrics_endpoint(settings):
         await suite.start()
         account = await _first_account(settings, suite, dsn)
         _greet(settings, suite, account)
-        await _serve_until_end(suite, postgres)
+        worker = None
+        if settings.worker:
+            worker = WorkerProcess(settings, given, dsn, suite.addresses)
+            worker.start()
+        await _serve_until_end(suite, postgres, worker)
 
 
-async def _serve_until_end(suite: Suite, postgres: EmbeddedPostgres | None) -> None:
-    work = [serve_until_signal(suite.stop)]
+async def _serve_until_end(
+    suite: Suite, postgres: EmbeddedPostgres | None, worker: WorkerProcess | None
+) -> None:
+    stops = [suite.stop] if worker is None else [suite.stop, worker.stop]
+    work = [serve_until_signal(partial(_stop_all, stops))]
     if postgres is not None:
         work.append(_keep_running(postgres))
     tasks = [asyncio.create_task(coroutine) for coroutine in work]
@@ -79,6 +71,10 @@ async def _serve_until_end(suite: Suite, postgres: EmbeddedPostgres | None) -> N
         task.cancel()
     for task in done:
         task.result()
+
+
+async def _stop_all(stops: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    await asyncio.gather(*(stop() for stop in stops))
 
 
 async def _keep_running(postgres: EmbeddedPostgres) -> None:

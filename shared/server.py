@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import grpc
@@ -32,6 +32,7 @@ from shared.rpc.rpc_metrics import UnknownMethods
 from shared.rpc.usage import UsageCounters
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
+from shared.runtime.process import StartError
 from shared.runtime.server_key import ServerKey
 
 log = structlog.get_logger(__name__)
@@ -42,10 +43,8 @@ _REFLECTION_V1ALPHA = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflecti
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 # A message may exceed the limit of its method by its framing; the chain holds the exact limits.
 _SLACK = 1 << 20
-
-
-class StartError(Exception):
-    """The server cannot start; the text is one sentence for the operator."""
+# Ends the names of sessions of processes that only work on jobs.
+WORKER = "worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,13 @@ class Runtime:
             return self.queues
         return frozenset(QUEUES if self.settings.worker else ())
 
+    async def connect(self, service: str, settings: Mapping[str, str] | None = None) -> Database:
+        """Opens the pool of a service. By the name of a session it shows whether callers wait for it."""
+        name = service if self.queues is None else f"{service} {WORKER}"
+        named = {"application_name": f"dits-{name}", **(settings or {})}
+        size = self.settings.pool_size
+        return await Database.connect(self.dsn, service=service, size=size, settings=named)
+
 
 # Limits that keep one bad client from hurting the others.
 _OPTIONS = (
@@ -91,6 +97,7 @@ _OPTIONS = (
     # Without this, a second server on the port would silently share it.
     ("grpc.so_reuseport", 0),
     ("grpc.max_connection_idle_ms", 15 * 60 * 1000),
+    # As in the client: bytes that nobody acknowledges end a connection; an answer to a ping has 60 seconds.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

@@ -1,4 +1,4 @@
-"""Fixtures: one PostgreSQL per test process, one fresh database and one running suite per test."""
+"""Fixtures: one PostgreSQL per test process, and a running suite whose database is new to each test."""
 
 from __future__ import annotations
 
@@ -6,21 +6,35 @@ import asyncio
 import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
+import hypothesis
 import pytest
 import structlog
 
 from migrations.runner import migrate
+from services.auth.credentials import passwords
+from services.lock.locks import base_commit
+from shared.jobs import worker as worker_module
 from shared.postgres.embedded import EmbeddedPostgres
+from shared.rpc import access
 from shared.runtime.config import Settings
 from tests.support.api import Api, running_suite
-from tests.support.embedded_postgres import scratch_folder
+from tests.support.embedded_postgres import query, scratch_folder
 from tests.support.records import check_records
-from tests.support.secrets import LogWatch
+from tests.support.s3_server import S3Process, S3Server
+from tests.support.secrets import LogWatch, check_metrics
+from tests.support.shared_suite import SharedSuites
+from tests.support.suite_settings import default_settings
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.support.watchdog import Watchdog, WatchedLoop
 
+# How long an example takes is up to the load of the machine.
+hypothesis.settings.register_profile("any load", deadline=None)
+hypothesis.settings.load_profile("any load")
 _numbers = itertools.count(1)
 _watchdog = Watchdog()
 
@@ -58,10 +72,32 @@ def free_loop() -> Iterator[None]:
     assert not found, "\n".join(map(str, found))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def patient_peers() -> Iterator[None]:
+    """A service that answers late, because the machine has other work, is not one that is away."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(access, "CHECK_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(base_commit, "HEAD_SECONDS", PATIENCE_SECONDS)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def open_metrics() -> Iterator[None]:
+    """Wants no secret in the metrics, which a process gathers over all its tests."""
+    yield
+    check_metrics()
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """DSN of a PostgreSQL of this test process, in memory: dropping databases on disk is slow."""
-    with scratch_folder() as folder, EmbeddedPostgres(folder, durable=False) as server:
+    # A suite connects dozens of times when it starts: each then saves 4,095 rounds of SHA-256.
+    quick = {"scram_iterations": "1"}
+    with (
+        scratch_folder() as folder,
+        EmbeddedPostgres(folder, durable=False, settings=quick) as server,
+    ):
+        query(server.dsn, f"ALTER ROLE CURRENT_USER PASSWORD '{urlsplit(server.dsn).password}'")
         yield server.dsn
 
 
@@ -88,6 +124,17 @@ async def empty_database(postgres: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server of this test process, started for the first test that needs one."""
+    with scratch_folder() as folder:
+        process = S3Process(folder)
+        try:
+            yield process.wait_until_ready()
+        finally:
+            process.stop()
+
+
+@pytest.fixture(scope="session")
 async def template(postgres: str) -> str:
     """Name of a migrated database to clone."""
     await _execute(postgres, "CREATE DATABASE migrated STRATEGY file_copy")
@@ -98,6 +145,27 @@ async def template(postgres: str) -> str:
 @pytest.fixture
 async def dsn(postgres: str, template: str) -> AsyncIterator[str]:
     """DSN of a fresh migrated database."""
+    async with _cloned(postgres, template) as cloned:
+        yield cloned
+
+
+@pytest.fixture
+async def second_dsn(postgres: str, template: str) -> AsyncIterator[str]:
+    """DSN of another one, for a second cell."""
+    async with _cloned(postgres, template) as cloned:
+        yield cloned
+
+
+@pytest.fixture(scope="session")
+async def read_only_dsn(postgres: str, template: str) -> str:
+    """DSN of a migrated database without rows that tests share, because they only read its catalogs."""
+    await _execute(postgres, f"CREATE DATABASE read_only TEMPLATE {template} STRATEGY file_copy")
+    await _execute(postgres, "ALTER DATABASE read_only SET default_transaction_read_only = on")
+    return database(postgres, "read_only")
+
+
+@asynccontextmanager
+async def _cloned(postgres: str, template: str) -> AsyncIterator[str]:
     name = f"test_{next(_numbers)}"
     await _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     yield database(postgres, name)
@@ -105,23 +173,72 @@ async def dsn(postgres: str, template: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings of the suite; a test module overrides this fixture to change them."""
-    return Settings(
-        data_dir=tmp_path / "data",
-        auth_port=0,
-        repo_port=0,
-        chunk_port=0,
-        lock_port=0,
-        pool_size=5,
-        drain_seconds=0.2,
-        server_key="5e" * 32,
-    )
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes hashes of passwords cost next to nothing, for tests that are not about their cost."""
+    monkeypatch.setattr(passwords, "MEMORY_KIB", 8)
+    monkeypatch.setattr(passwords, "PASSES", 1)
 
 
 @pytest.fixture
-async def api(dsn: str, settings: Settings) -> AsyncIterator[Api]:
-    """All four services on free ports over a fresh database, with stubs; what they wrote is checked."""
+def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets workers look for jobs, and for leases that have expired, twenty times a second."""
+    monkeypatch.setattr(worker_module, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(worker_module, "EXPIRY_SECONDS", 0.05)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of the suite; a test module overrides this fixture to change them."""
+    return default_settings(tmp_path)
+
+
+@pytest.fixture
+def is_patched(request: pytest.FixtureRequest) -> bool:
+    """Whether the test patches services; overridden where tests patch what no service sees."""
+    return "monkeypatch" in request.fixturenames
+
+
+@pytest.fixture
+def api(request: pytest.FixtureRequest, tmp_path: Path, is_patched: bool) -> Api:
+    """All four services with stubs, over a database with nothing in it; what they write is checked.
+
+    The suite goes on for the next test, unless the test has settings, a database or patches of its own.
+    """
+    own = is_patched or not {"dsn", "settings"}.isdisjoint(request.fixturenames)
+    own |= request.getfixturevalue("settings") != default_settings(tmp_path)
+    running: Api = request.getfixturevalue("own_api" if own else "shared_api")
+    return running
+
+
+@pytest.fixture
+async def own_api(dsn: str, settings: Settings) -> AsyncIterator[Api]:
+    """A suite that starts and ends with the test."""
     async with running_suite(dsn, settings) as running:
         yield running
     await check_records(dsn)
+
+
+@pytest.fixture(scope="session")
+async def shared_suites(
+    postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[SharedSuites]:
+    """The suite that tests share, and the next one when a test has spoiled it."""
+
+    async def create_database() -> str:
+        name = f"shared_{next(_numbers)}"
+        await _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return database(postgres, name)
+
+    def choose_settings() -> Settings:
+        return default_settings(tmp_path_factory.mktemp("shared"))
+
+    suites = SharedSuites(create_database, choose_settings)
+    yield suites
+    await suites.stop()
+
+
+@pytest.fixture
+async def shared_api(shared_suites: SharedSuites) -> AsyncIterator[Api]:
+    """The suite that others have used before, with its database as it was at the start."""
+    async with shared_suites.lend() as running:
+        yield running

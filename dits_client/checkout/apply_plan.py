@@ -7,21 +7,24 @@ failure or an interrupted checkout, the same command completes the work.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dits_client.batches import split_into_batches
+from dits_client.checkout.equal_files import find_copies
 from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.plan import CheckoutPlan
 from dits_client.checkout.write_files import FileTarget, FileWriter, OverwriteGuard
+from dits_client.platform import Platform, probe_platform
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
 from dits_client.threads import run_in_threads
 from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
 from dits_client.transfer.work_queue import WorkStopped
 from dits_client.workspace.safe_paths import SafePaths
+from dits_client.workspace.scan import OWN_DIRECTORY
 
 # Two keep a small server and the disk busy; more threads only need more memory.
 THREADS = 2
@@ -50,11 +53,25 @@ class CheckoutSite:
     found: Mapping[str, bytes]
     force: bool
     progress: Progress
+    # The names on the disk, by path, of what is not spelled in NFC there.
+    disk_names: Mapping[str, str] = field(default_factory=dict)
+    # Paths of files of the folder by their hashes, as far as they may be equal to what is written.
+    equal: Mapping[bytes, str] = field(default_factory=dict)
+    # None = what the disk of the folder shows.
+    platform: Platform | None = None
+
+    def find_platform(self) -> Platform:
+        """Return what the folder's disk can store."""
+        return self.platform or probe_platform(self.root / OWN_DIRECTORY)
+
+    def open_paths(self) -> SafePaths:
+        """Return the folder's paths, for one thread, which closes them."""
+        return SafePaths(self.root, self.disk_names)
 
 
 def apply_plan(site: CheckoutSite, plan: CheckoutPlan) -> WriteResult:
     """Carry out a plan; after a failure, a repetition does what is left."""
-    first = plan.list_first_removals()
+    first = plan.list_first_removals(folds_case=site.find_platform().folds_case)
     _remove_files(site, first)
     written = _WriterPool(site, plan).write_all()
     done = set(first)
@@ -66,9 +83,9 @@ def _remove_files(site: CheckoutSite, paths: list[str]) -> None:
     if not paths:
         return
     guard = OverwriteGuard(site.found, force=site.force)
-    with closing(SafePaths(site.root)) as safe_paths:
+    with closing(site.open_paths()) as safe_paths:
         for path in paths:
-            if safe_paths.get_stat(path) is not None:
+            if safe_paths.get_file_stat(path) is not None:
                 guard.check(safe_paths, path)
                 safe_paths.remove_file(path)
 
@@ -91,14 +108,17 @@ class _WriterPool:
             for path, entry in plan.writes.items()
             if entry.HasField("symlink")
         ]
-        self._jobs = split_into_jobs(files)
+        first, self._copies = find_copies(files, site.equal)
+        self._jobs = split_into_jobs(first)
         self._downloaders: list[Downloader] = []
         self._lock = threading.Lock()
         self._failed = threading.Event()
 
     def write_all(self) -> WriteResult:
-        """Write all files and links; raise the first error."""
-        run_in_threads(THREADS, self._work, self._stop)
+        """Write all files and links, copies after what they are copies of; raise the first error."""
+        run_in_threads(THREADS, lambda _: self._work(self._do_job), self._stop)
+        if self._copies:
+            run_in_threads(THREADS, lambda _: self._work(self._do_copy), self._stop)
         return self.written
 
     def _stop(self) -> None:
@@ -106,15 +126,15 @@ class _WriterPool:
         for downloader in self._downloaders:
             downloader.cancel()
 
-    def _work(self, _: int) -> None:
+    def _work(self, do_next: Callable[[FileWriter], bool]) -> None:
         site = self._site
         downloader = Downloader(site.repository, site.local.find_chunk)
         self._downloaders.append(downloader)
         guard = OverwriteGuard(site.found, force=site.force)
-        writer = FileWriter(site.root, downloader, guard, self._stage)
+        writer = FileWriter(site.open_paths(), downloader, guard, self._stage)
         with closing(writer):
             try:
-                while not self._failed.is_set() and self._do_job(writer):
+                while not self._failed.is_set() and do_next(writer):
                     pass
             except WorkStopped:
                 # Another thread raises its error.
@@ -135,6 +155,15 @@ class _WriterPool:
         if job is not None:
             writer.write_files(job)
         return job is not None
+
+    def _do_copy(self, writer: FileWriter) -> bool:
+        """Make one copy; False = there are no more."""
+        with self._lock:
+            if not self._copies:
+                return False
+            target, source = self._copies.pop()
+        writer.copy_file(target, source)
+        return True
 
 
 def sort_targets(files: Iterable[FileTarget]) -> list[FileTarget]:

@@ -1,7 +1,7 @@
 """Chunks that a checkout need not fetch: they are in files of the folder that changed or moved upstream."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +9,10 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from dits_client.content.chunking import ChunkRef
+from dits_client.content.manifest import Change
+from dits_client.server.repository import RepositoryClient
+from dits_client.transfer.download import Downloader
+from dits_client.transfer.lost_content import LostChunkError
 
 
 class ChunkLocation(NamedTuple):
@@ -47,3 +51,30 @@ class LocalChunks:
             if blake3(content).digest() == wanted.hash:
                 return content
         return None
+
+
+def find_local_chunks(
+    root: Path,
+    repository: RepositoryClient,
+    upstream: Sequence[Change],
+    obliterated: Container[bytes],
+) -> LocalChunks:
+    """Return the chunks of the changed files of a folder: often most of a file is unchanged."""
+    local = LocalChunks(root)
+    if all(change.new is None for change in upstream):
+        return local
+    known = {
+        path: old.file
+        for path, old, _ in upstream
+        if old is not None
+        and old.HasField("file")
+        # Nobody can get their chunk lists any more.
+        and old.file.hash not in obliterated
+    }
+    downloader = Downloader(repository, lambda _: None)
+    lists = downloader.fetch_chunk_lists(list(known.values()))
+    # The new version may be there although a recipe of the old one is not.
+    with suppress(LostChunkError):
+        for path, chunks in zip(known, lists, strict=True):
+            local.add_file(path, chunks)
+    return local

@@ -1,14 +1,17 @@
 """The steps of a checkout, and the local changes that prevent it. Pure: changes in, steps out."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.content.manifest import Change
 from dits_client.content.paths import iterate_parents
+from dits_client.content.scope import Scope
 from dits_client.errors import ClientError
+from dits_client.workspace.interrupted import NONE_INTERRUPTED, InterruptedCheckouts
 from dits_client.workspace.scan import OWN_DIRECTORY
+from shared.formats.portable_names import fold_name
 
 
 @dataclass(slots=True)
@@ -23,37 +26,35 @@ class CheckoutPlan:
     # Paths that the commit no longer has, and whose files stay.
     untracked: list[str] = field(default_factory=list)
 
-    def list_first_removals(self) -> list[str]:
-        """Return what to remove before anything is written: a file becomes a directory, or the reverse."""
+    def list_first_removals(self, *, folds_case: bool = False) -> list[str]:
+        """Return what to remove before anything is written: a file becomes a directory, or the reverse.
+
+        With `folds_case`, also what is written under a name that differs by the case of letters alone.
+        """
+        folded = set(map(fold_name, self.writes)) if folds_case else set()
         needed = {above for path in self.writes for above in iterate_parents(path)}
         return [
             path
             for path in self.removals
-            if path in needed or any(above in self.writes for above in iterate_parents(path))
+            if path in needed
+            or any(above in self.writes for above in iterate_parents(path))
+            or (folded and fold_name(path) in folded)
         ]
 
+    def add_left_changes(
+        self, local: Iterable[Change], before: Scope, after: Scope, *, again: bool
+    ) -> None:
+        """Add to the conflicts the user's changes of what the folder is to include no more.
 
-@dataclass(slots=True)
-class InterruptedCheckouts:
-    """What checkouts that did not reach their end may have left in the folder."""
-
-    # False = there were none.
-    happened: bool = False
-    # By path: the entries that these checkouts were to bring; None = they were to remove the path.
-    written: Mapping[str, Sequence[Entry | None]] = field(default_factory=dict)
-
-    def may_have_left(self, change: Change) -> bool:
-        """Return whether a difference from the last complete checkout is none by the user."""
-        if change.new is None:
-            return self.happened
-        return change.new in self.written.get(change.path, ())
-
-    def are_to_undo(self, change: Change) -> bool:
-        """Return whether these checkouts made a change."""
-        return change.new in self.written.get(change.path, ())
-
-
-NONE_INTERRUPTED = InterruptedCheckouts()
+        `again`: a checkout was interrupted, which may have removed the files that are missing.
+        """
+        found = {
+            path
+            for path, _, new in local
+            if before.covers(path) and not after.covers(path)
+            if path not in self.removals and not (again and new is None)
+        }
+        self.conflicts = sorted(found.union(self.conflicts))
 
 
 def make_plan(

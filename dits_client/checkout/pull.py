@@ -7,14 +7,21 @@ from pathlib import Path
 from dits_client.checkout.report import CheckoutReport
 from dits_client.checkout.update_folder import FolderUpdate
 from dits_client.errors import ClientError
+from dits_client.platform import Platform
 from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.workspace import Workspace
 
 
 def pull_folder(
-    folder: Path, client: Client, *, force: bool = False, progress: Progress | None = None
+    folder: Path,
+    client: Client,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+    platform: Platform | None = None,
 ) -> CheckoutReport:
     """Bring the folder to the head of its branch.
 
@@ -26,13 +33,17 @@ def pull_folder(
     with workspace.lock():
         state = workspace.state
         remote = RepositoryClient(client, state.repository)
-        commit = remote.get_head(state.branch)
+        # An interrupted switch goes on.
+        branch = workspace.wanted_branch
+        commit = remote.get_head(branch)
         if not commit:
             # Raises if the repository does not exist.
-            remote.get_info()
+            name = remote.get_info().name
             if state.head:
-                raise ClientError(f"{state.repository} has no branch {state.branch} any more")
-        with closing(FolderUpdate(workspace, remote, progress)) as update:
-            report = update.apply(commit, force=force)
+                message = f"{name} has no branch {branch} any more: `dits switch` goes to another"
+                raise ClientError(message)
+        with closing(FolderUpdate(workspace, remote, progress, platform)) as update:
+            report = update.apply(commit, force=force, branch=branch)
+        update_modes(workspace, remote, progress)
     report.seconds = round(time.monotonic() - started, 3)
     return report

@@ -1,141 +1,180 @@
 """The steps of clone and pull: they bring a folder from one commit to another."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
-
-from dits.repo.v1.manifest_pb2 import Entry
+from collections.abc import Container, Mapping, Sequence
 
 from dits_client.checkout.apply_plan import CheckoutSite, WriteResult, apply_plan
-from dits_client.checkout.local_chunks import LocalChunks
-from dits_client.checkout.plan import CheckoutPlan, InterruptedCheckouts, make_plan
-from dits_client.checkout.records import list_stats, make_records
-from dits_client.checkout.report import CheckoutReport
-from dits_client.content.manifest import (
-    Change,
-    compare_trees,
-    iterate_manifests,
-    parse_entries,
+from dits_client.checkout.coming_rules import fetch_ignore_test
+from dits_client.checkout.equal_files import find_equal_files
+from dits_client.checkout.gone_files import (
+    make_directories,
+    take_out_gone_files,
+    tell_of_gone_files,
 )
-from dits_client.content.paths import iterate_parents
-from dits_client.errors import ClientError, ConflictError
+from dits_client.checkout.local_chunks import find_local_chunks
+from dits_client.checkout.obstacles import check_plan
+from dits_client.checkout.plan import CheckoutPlan, make_plan
+from dits_client.checkout.records import list_stats, make_records
+from dits_client.checkout.report import CheckoutReport, make_report
+from dits_client.checkout.waiting_files import take_out_waiting_files
+from dits_client.content.manifest import Change, compare_trees
+from dits_client.content.scope import Scope, join_scopes
+from dits_client.platform import Platform
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
-from dits_client.transfer.download import Downloader
-from dits_client.workspace.ignore import IGNORE_FILE, IgnoreRules
-from dits_client.workspace.journal import CheckoutTarget
-from dits_client.workspace.safe_paths import SafePaths
+from dits_client.workspace.changes import take_snapshot
+from dits_client.workspace.interrupted import InterruptedCheckouts, list_interrupted
+from dits_client.workspace.journal import CheckoutTarget, pack_rules
+from dits_client.workspace.local_directory import map_disk_names
+from dits_client.workspace.outside import OutsideEntries
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.unusable import join_sentences
 from dits_client.workspace.workspace import Workspace
 
-# A longer file of ignore rules is not read.
-MAX_IGNORE_BYTES = 1 << 20
-# The most paths that the sentence of a conflict names.
-LISTED = 20
-
 
 class FolderUpdate:
-    """One clone or pull."""
+    """One clone, pull or switch."""
 
     def __init__(
-        self, workspace: Workspace, repository: RepositoryClient, progress: Progress | None
+        self,
+        workspace: Workspace,
+        repository: RepositoryClient,
+        progress: Progress | None,
+        platform: Platform | None = None,
     ) -> None:
+        """Take a workspace whose lock is held; `platform`: None = what its disk shows."""
+        self._platform = platform
         self._workspace = workspace
         self._state = workspace.state
+        self._left_out = dict(self._state.gone), dict(self._state.waiting)
         self._progress = progress or Progress()
         self._index = workspace.load_index()
         self._repository = repository
         self._journal = workspace.journal
+        self._old_scope = self._scope = workspace.state.scope
         self._targets = self._journal.list_targets()
         commits = (self._state.head, *(target.commit for target in self._targets))
-        self._trees = Trees(self._index.objects, lambda: repository, *commits)
+        self._trees = Trees(
+            self._index.objects, lambda: repository, *commits, scope=self._old_scope
+        )
 
     def close(self) -> None:
         """Close the index."""
         self._index.close()
 
-    def apply(self, commit: str, *, force: bool) -> CheckoutReport:
-        """Bring the folder to a commit; the state moves last.
+    def apply(
+        self, commit: str, *, force: bool, branch: str = "", scope: Scope | None = None
+    ) -> CheckoutReport:
+        """Bring the folder to a commit; the state, which may follow another branch then, moves last.
 
-        With `force`, every file of the commit is then as the commit has it.
+        With `force`, every file of the commit is then as the commit has it. `scope` is what the folder
+        includes then; by default what an interrupted checkout was to bring, else what it includes.
         """
-        again = self._journal.exists()
-        if not commit or (commit == self._state.head and not again and not force):
-            self._journal.remove()
-            return self._report(CheckoutPlan(), WriteResult())
-        base = bytes.fromhex(self._state.tree) or None
-        have = list(iterate_manifests(self._trees.load_manifest, base, set()))[::-1] if base else []
-        _, tree = self._trees.fetch_tree(commit, have)
-        snapshot = self._read_folder([base, *self._list_interrupted_trees()], have)
-        found = list_stats(self._index)
-        upstream = list(compare_trees(self._trees.load_manifest, base, tree))
-        local = list(compare_trees(self._trees.load_manifest, base, snapshot.tree))
-        interrupted = InterruptedCheckouts(again, self._list_written(base))
-        ignored = self._fetch_ignore_rules(tree, upstream)
+        self._scope = self._workspace.wanted_scope if scope is None else scope
+        again, branch = self._journal.exists(), branch or self._state.branch
+        is_there = commit == self._state.head and self._scope == self._old_scope
+        if not commit or (is_there and not again and not force):
+            self._follow(branch, self._state.head, self._state.tree)
+            return make_report(self._state, CheckoutPlan(), WriteResult())
+        base, tree, have = self._fetch_tree(commit)
+        snapshot = self._read_folder(base, tree, have)
+        upstream = self._compare(base, tree, self._scope)
+        local = self._compare(base, snapshot.tree, self._scope_read)
+        site = self._open_site(snapshot, upstream, force=force)
         todo = make_plan(
-            upstream, local, force=force, interrupted=interrupted, is_ignored=ignored.cover
+            upstream,
+            local,
+            force=force,
+            interrupted=self._load_interrupted(base),
+            is_ignored=fetch_ignore_test(self._repository, self._trees, tree, upstream),
         )
-        if todo.conflicts:
-            raise _conflict(todo.conflicts)
-        _check_spelling(snapshot, todo)
-        self._start(commit, tree)
-        self._clean(snapshot)
-        site = CheckoutSite(
+        if not force:
+            todo.add_left_changes(local, self._old_scope, self._scope, again=again)
+        check_plan(site, todo, snapshot.directories[0].partial_files, is_repeated=again)
+        self._leave_out(tree, todo, upstream)
+        waiting = take_out_waiting_files(
+            self._repository, self._state.waiting, todo, upstream, self._scope
+        )
+        self._start(commit, tree, branch)
+        written = apply_plan(site, todo)
+        self._state.waiting = waiting
+        changed = {change.path for change in local} - todo.same
+        self._save_records(tree, site.found, written.stats, changed)
+        self._follow(branch, commit, tree.hex())
+        return make_report(self._state, todo, written)
+
+    def _load_interrupted(self, base: bytes | None) -> InterruptedCheckouts:
+        return InterruptedCheckouts.load(self._journal, self._trees, base, self._old_scope)
+
+    def _fetch_tree(self, commit: str) -> tuple[bytes | None, bytes, list[bytes]]:
+        """Return the tree that the folder follows, that of a commit, and what of the first is all here."""
+        base = bytes.fromhex(self._state.tree) or None
+        have = self._trees.list_complete_trees(base) if base else []
+        self._trees.scope = self._scope
+        _, tree = self._trees.fetch_tree(commit, have)
+        return base, tree, have
+
+    def _open_site(
+        self, snapshot: Snapshot, upstream: Sequence[Change], *, force: bool
+    ) -> CheckoutSite:
+        return CheckoutSite(
             self._workspace.root,
             self._repository,
-            self._local(upstream),
-            found,
+            find_local_chunks(
+                self._workspace.root, self._repository, upstream, self._trees.obliterated
+            ),
+            list_stats(self._index),
             force,
             self._progress,
+            map_disk_names(snapshot.directories),
+            find_equal_files(self._trees, self._state, upstream),
+            self._platform,
         )
-        written = apply_plan(site, todo)
-        self._tell_of_untracked(len(todo.untracked))
-        changed = {change.path for change in local} - todo.same
-        known = {path: stat for path, stat in found.items() if path not in changed}
-        self._settle(commit, tree, known | written.stats)
-        return self._report(todo, written)
 
-    def _tell_of_untracked(self, count: int) -> None:
-        if count:
+    def _compare(self, base: bytes | None, tree: bytes, scope: Scope) -> list[Change]:
+        """Return what differs from what the folder includes of its commit."""
+        scopes = (self._old_scope, scope)
+        return list(compare_trees(self._trees.load_manifest, base, tree, scopes=scopes))
+
+    def _leave_out(self, tree: bytes, todo: CheckoutPlan, upstream: Sequence[Change]) -> None:
+        """Take files out of a plan that nobody can get, and add those that can be got again."""
+        changed = {change.path for change in upstream}
+        gone_yet = self._state.gone.items()
+        kept = {p: h for p, h in gone_yet if p not in changed and self._scope.covers(p)}
+        back = [p for p, h in kept.items() if bytes.fromhex(h) not in self._trees.obliterated]
+        tracked = TrackedPaths(self._trees.load_manifest, [tree], gone={p: kept[p] for p in back})
+        for path in back:
+            above, _, name = path.rpartition("/")
+            if (entry := tracked.list_gone(above).get(name)) is not None:
+                todo.writes[path] = entry
+            del kept[path]
+        self._tell_of_untracked(todo)
+        gone = take_out_gone_files(self._workspace.root, todo, self._trees.obliterated)
+        tell_of_gone_files(self._progress, gone, self._trees.obliterated)
+        self._state.gone = kept | {path: entry.file.hash.hex() for path, entry in gone.items()}
+
+    def _tell_of_untracked(self, todo: CheckoutPlan) -> None:
+        if count := len(todo.untracked):
             self._progress.warn(f"{count} ignored files are no longer tracked, and stay here")
 
-    def _fetch_ignore_rules(self, tree: bytes, upstream: Sequence[Change]) -> IgnoreRules:
-        """Return the ignore rules that a tree brings; none if nothing is removed."""
-        if all(change.new is not None for change in upstream):
-            return IgnoreRules("")
-        entry = parse_entries(self._trees.load_manifest(tree)).get(IGNORE_FILE)
-        if entry is None or not 0 < entry.file.size <= MAX_IGNORE_BYTES:
-            return IgnoreRules("")
-        downloader = Downloader(self._repository, lambda _: None)
-        (chunks,) = downloader.fetch_chunk_lists([entry.file])
-        content = b"".join(downloader.fetch_chunks(chunks))
-        return IgnoreRules(content.decode(errors="replace"))
+    def _read_folder(self, base: bytes | None, tree: bytes, keep: list[bytes]) -> Snapshot:
+        """Return the state of the folder; files of the trees are not ignored.
 
-    def _list_written(self, base: bytes | None) -> dict[str, list[Entry | None]]:
-        """Return what interrupted checkouts were to bring, by path."""
-        written: dict[str, list[Entry | None]] = {}
-        for tree in self._list_interrupted_trees():
-            for path, _, new in compare_trees(self._trees.load_manifest, base, tree):
-                written.setdefault(path, []).append(new)
-        return written
-
-    def _list_interrupted_trees(self) -> list[bytes]:
-        """Return the trees that interrupted checkouts were to bring, as far as they are known."""
-        found = []
-        for target in self._targets:
-            tree = bytes.fromhex(target.tree)
-            # If the branch was moved by force, the server may have deleted the commit.
-            with suppress(ClientError):
-                self._trees.list_manifests(tree)
-                found.append(tree)
-        return found
-
-    def _read_folder(self, trees: list[bytes | None], keep: list[bytes]) -> Snapshot:
-        """Return the state of the folder; files of the trees are not ignored."""
-        tracked = TrackedPaths(self._trees.load_manifest, trees)
-        snapshot = Snapshot(self._workspace.root, self._index, self._progress.warn, tracked)
+        Those of a tree to come, too: an ignored file may be where it has one. So it is with what the folder
+        is to include, or was to.
+        """
+        interrupted = list_interrupted(self._targets, self._trees, self._old_scope)
+        load = self._trees.load_manifest
+        scope = join_scopes([self._old_scope, self._scope, *(scope for _, scope in interrupted)])
+        tracked = TrackedPaths(
+            load,
+            [base, tree, *(tree for tree, _ in interrupted)],
+            gone=self._state.gone,
+            outside=OutsideEntries(load, base, scope, self._state.waiting),
+        )
+        self._scope_read = scope
+        snapshot = take_snapshot(self._workspace, self._index, self._progress.warn, tracked)
         try:
             snapshot.complete(progress=self._progress)
         except BaseException:
@@ -145,69 +184,41 @@ class FolderUpdate:
             self._progress.warn(f"left alone:{join_sentences(snapshot.unusable)}")
         return snapshot
 
-    def _start(self, commit: str, tree: bytes) -> None:
+    def _start(self, commit: str, tree: bytes, branch: str) -> None:
         """Prepare for an interruption: note the commit, and keep what was read and fetched."""
-        self._journal.add_target(CheckoutTarget(commit, tree.hex()))
-        trees = {tree, *self._list_interrupted_trees()}
+        rules = pack_rules(self._scope) if self._scope or self._old_scope else ""
+        self._journal.add_target(CheckoutTarget(commit, tree.hex(), branch, rules))
+        trees = [
+            (tree, self._scope),
+            *list_interrupted(self._targets, self._trees, self._old_scope),
+        ]
         if self._state.tree:
-            trees.add(bytes.fromhex(self._state.tree))
-        keep = set[bytes]().union(*map(self._trees.list_manifests, trees))
+            trees.append((bytes.fromhex(self._state.tree), self._old_scope))
+        keep = set[bytes]().union(*(self._trees.list_manifests(*part) for part in trees))
         self._workspace.save_index(self._index, keep, recipes=True)
 
-    def _clean(self, snapshot: Snapshot) -> None:
-        """Remove files that a killed checkout did not finish."""
-        with closing(SafePaths(self._workspace.root)) as safe_paths:
-            for path in snapshot.directories[0].partial_files:
-                safe_paths.remove_file(path)
-
-    def _local(self, upstream: list[Change]) -> LocalChunks:
-        """Return the chunks of the changed files: often most of a file is unchanged."""
-        local = LocalChunks(self._workspace.root)
-        downloader = Downloader(self._repository, lambda _: None)
-        known = {
-            path: old.file for path, old, _ in upstream if old is not None and old.HasField("file")
-        }
-        lists = downloader.fetch_chunk_lists(list(known.values()))
-        for path, chunks in zip(known, lists, strict=True):
-            local.add_file(path, chunks)
-        return local
-
-    def _settle(self, commit: str, tree: bytes, stats: Mapping[str, bytes]) -> None:
-        """Follow the new commit; `stats` belong to the files that are as in its tree."""
-        self._index.records = make_records(self._trees, tree, stats)
-        self._workspace.save_index(self._index, set(), recipes=False)
-        self._state.head, self._state.tree = commit, tree.hex()
-        self._workspace.save()
-        self._journal.remove()
-
-    def _report(self, todo: CheckoutPlan, written: WriteResult) -> CheckoutReport:
-        return CheckoutReport(
-            commit=self._state.head,
-            branch=self._state.branch,
-            files=len(todo.writes),
-            removed=len(todo.removals),
-            bytes=written.bytes,
-            chunks=written.chunks,
-            chunks_received=written.chunks_received,
-            bytes_received=written.bytes_received,
-            seconds=0.0,
+    def _save_records(
+        self,
+        tree: bytes,
+        found: Mapping[str, bytes],
+        written: Mapping[str, bytes],
+        changed: Container[str],
+    ) -> None:
+        """Make the index tell of a tree; the stats found belong to its files, except what was changed."""
+        make_directories(self._workspace.root, self._state.gone)
+        stats = {path: stat for path, stat in found.items() if path not in changed}
+        stats.update(written)
+        self._index.records = make_records(
+            self._trees, tree, stats, self._scope, self._state.waiting
         )
+        self._workspace.save_index(self._index, set(), recipes=False)
 
-
-def _check_spelling(snapshot: Snapshot, todo: CheckoutPlan) -> None:
-    """Raise ClientError for a path that is on the disk under a name that is not in NFC."""
-    spelled = {
-        folder.join_path(name) for folder in snapshot.directories for name in folder.disk_names
-    }
-    if not spelled:
-        return
-    for path in (*todo.writes, *todo.removals):
-        for place in (path, *iterate_parents(path)):
-            if place in spelled:
-                raise ClientError(f"{place!a} is not spelled in NFC on the disk: rename it first")
-
-
-def _conflict(paths: list[str]) -> ConflictError:
-    listed = "".join(f"\n  {path}" for path in paths[:LISTED])
-    more = f"\n  and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
-    return ConflictError(f"local changes would be overwritten:{listed}{more}", paths)
+    def _follow(self, branch: str, commit: str, tree: str) -> None:
+        """Follow a branch at a commit: the checkout has reached its end."""
+        state = self._state
+        old = (state.branch, state.head, state.tree, self._old_scope, *self._left_out)
+        if old != (branch, commit, tree, self._scope, state.gone, state.waiting):
+            state.branch, state.head, state.tree = branch, commit, tree
+            state.included = dict(self._scope.rules)
+            self._workspace.save()
+        self._journal.remove()

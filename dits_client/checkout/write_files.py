@@ -2,24 +2,35 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import File
 
+from dits_client.checkout.local_copy import copy_content
+from dits_client.checkout.sparse import write_sparsely
+from dits_client.content.chunking import ChunkRef
 from dits_client.errors import ClientError, ConflictError, os_error
 from dits_client.progress import Stage
 from dits_client.transfer.download import Downloader
+from dits_client.transfer.lost_content import name_lost_file
 from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
 from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.scan import make_partial_name
 from shared.formats.canonical import split_hashes
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# Read, too: of a copy that shares blocks, what was written is checked.
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# It may be a pipe now.
+_SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class DamagedError(ClientError):
+    """What was written has another hash than it should have."""
 
 
 class FileTarget(NamedTuple):
@@ -44,7 +55,7 @@ class OverwriteGuard:
         known = self._found.get(path)
         if known == UNKNOWN_STAT:
             return
-        if safe_paths.get_stat(path) != known:
+        if safe_paths.get_file_stat(path) != known:
             message = f'"{path}" was changed in the meantime, or is ignored: move it away'
             raise ConflictError(message, [path])
 
@@ -53,14 +64,15 @@ class FileWriter:
     """Fetches and writes files; each thread needs its own."""
 
     def __init__(
-        self, root: Path, downloader: Downloader, guard: OverwriteGuard, stage: Stage
+        self, safe_paths: SafePaths, downloader: Downloader, guard: OverwriteGuard, stage: Stage
     ) -> None:
+        """Take the paths, which `close` closes."""
         self.stats: dict[str, bytes] = {}
         self.chunks = 0
         self._downloader = downloader
         self._guard = guard
         self._stage = stage
-        self._safe_paths = SafePaths(root)
+        self._safe_paths = safe_paths
 
     def close(self) -> None:
         """Close the open directories."""
@@ -69,17 +81,47 @@ class FileWriter:
     def write_files(self, targets: Sequence[FileTarget]) -> None:
         """Write files; their chunks are fetched in one go."""
         files = [target.file for target in targets]
-        lists = list(self._downloader.fetch_chunk_lists(files))
+        lists: list[list[ChunkRef]] = []
+        found = self._downloader.fetch_chunk_lists(files)
+        for target in targets:
+            with name_lost_file(target.path):
+                lists.append(next(found))
         self.chunks += sum(map(len, lists))
         self.chunks += sum(len(split_hashes(file.recipe_hashes)) for file in files)
         contents = self._downloader.fetch_chunks([chunk for chunks in lists for chunk in chunks])
         for target, chunks in zip(targets, lists, strict=True):
-            self._write_file(target, islice(contents, len(chunks)))
+            mine = islice(contents, len(chunks))
+            with name_lost_file(target.path):
+                self._write_file(target, partial(self._write_chunks, contents=mine))
+
+    def copy_file(self, target: FileTarget, source: str) -> None:
+        """Write a file that is equal to one of the folder; it is fetched if that has changed meanwhile."""
+        advanced = 0
+
+        def advance(count: int) -> None:
+            nonlocal advanced
+            advanced += count
+            self._stage.advance(count)
+
+        try:
+            above = self._safe_paths.open_directory(source.rpartition("/")[0])
+            name = self._safe_paths.get_disk_name(source)
+            descriptor = os.open(name, _SOURCE, dir_fd=above)
+        except (OSError, ClientError):
+            self.write_files([target])
+            return
+        try:
+            self._write_file(target, lambda new: copy_content(descriptor, new, advance))
+        except DamagedError:
+            self._stage.advance(-advanced)
+            self.write_files([target])
+        finally:
+            os.close(descriptor)
 
     def write_link(self, path: str, target: str) -> None:
         """Write a symbolic link."""
         name = make_partial_name()
-        above, _, last = path.rpartition("/")
+        above = path.rpartition("/")[0]
         try:
             directory = self._safe_paths.open_directory(above, create=True)
             os.symlink(target, name, dir_fd=directory)
@@ -88,20 +130,24 @@ class FileWriter:
             except BaseException:
                 self._discard(name, above)
                 raise
+            last = self._safe_paths.get_disk_name(path)
             found = os.stat(last, dir_fd=directory, follow_symlinks=False)
         except OSError as error:
             raise os_error(error, "write", path) from error
         self.stats[path] = pack_stat(found)
 
-    def _write_file(self, target: FileTarget, contents: Iterable[bytes]) -> None:
-        """Write one file under a temporary name, check it, and rename it to its path."""
+    def _write_file(self, target: FileTarget, write: Callable[[int], bytes]) -> None:
+        """Write one file under a temporary name, check it, and rename it to its path.
+
+        `write` writes the content to a descriptor and returns its hash.
+        """
         name = make_partial_name()
         above = target.path.rpartition("/")[0]
         try:
             directory = self._safe_paths.open_directory(above, create=True)
             descriptor = os.open(name, _NEW, 0o600, dir_fd=directory)
             try:
-                self._write_content(descriptor, target, contents)
+                self._finish_file(descriptor, target, write(descriptor))
                 self._rename_into_place(name, target.path)
                 self.stats[target.path] = pack_stat(os.fstat(descriptor))
             except BaseException:
@@ -112,18 +158,19 @@ class FileWriter:
         except OSError as error:
             raise os_error(error, "write", target.path) from error
 
-    def _write_content(
-        self, descriptor: int, target: FileTarget, contents: Iterable[bytes]
-    ) -> None:
+    def _write_chunks(self, descriptor: int, contents: Iterable[bytes]) -> bytes:
         whole = blake3()
         for content in contents:
             whole.update(content)
-            view = memoryview(content)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            write_sparsely(descriptor, content)
             self._stage.advance(len(content))
-        if whole.digest() != target.file.hash:
-            raise ClientError(f'"{target.path}" was damaged on its way: try again')
+        return whole.digest()
+
+    @staticmethod
+    def _finish_file(descriptor: int, target: FileTarget, found_hash: bytes) -> None:
+        if found_hash != target.file.hash:
+            raise DamagedError(f'"{target.path}" was damaged on its way: try again')
+        os.ftruncate(descriptor, target.file.size)
         os.fchmod(descriptor, target.file.mode)
         # The system stamps files with a clock that ticks: a later change in the same tick would not change
         # the time, and the index would not notice it. This time is between two ticks.
@@ -132,10 +179,16 @@ class FileWriter:
 
     def _rename_into_place(self, name: str, path: str) -> None:
         """Rename a file or link to its path, after the check that nothing newer is there."""
-        self._guard.check(self._safe_paths, path)
-        above, _, last = path.rpartition("/")
-        directory = self._safe_paths.open_directory(above)
-        os.rename(name, last, src_dir_fd=directory, dst_dir_fd=directory)
+        paths, above = self._safe_paths, path.rpartition("/")[0]
+        last = paths.get_disk_name(path)
+        try:
+            self._guard.check(paths, path)
+            directory = paths.open_directory(above)
+            os.rename(name, last, src_dir_fd=directory, dst_dir_fd=directory)
+        except IsADirectoryError:
+            paths.remove_empty_directory(path)
+            directory = paths.open_directory(above)
+            os.rename(name, last, src_dir_fd=directory, dst_dir_fd=directory)
 
     def _discard(self, name: str, above: str) -> None:
         with suppress(OSError, ClientError):

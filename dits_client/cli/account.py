@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import uuid
 from argparse import Namespace
 from dataclasses import replace
@@ -12,23 +13,33 @@ from dits.auth.v1.access_service_pb2 import (
     WhoAmIRequest,
     WhoAmIResponse,
 )
-from dits.auth.v1.account_service_pb2 import GetMeRequest, RegisterRequest
+from dits.auth.v1.account_service_pb2 import (
+    USER_STATUS_PENDING_VERIFICATION,
+    GetMeRequest,
+    RegisterRequest,
+    UserStatus,
+)
+from dits.auth.v1.session_service_pb2 import LogoutRequest
 from dits.auth.v1.token_service_pb2 import CreateTokenRequest, RevokeTokenRequest
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING, ERROR_REASON_UNAUTHENTICATED
 
+from dits_client.cli.answers import record
 from dits_client.cli.credentials import Credentials, Login
 from dits_client.cli.session import (
+    begin_session,
     get_login,
     name_device,
-    open_session,
     read_password,
     read_secret,
+    use_session,
 )
-from dits_client.cli.ssh_session import open_ssh_session
-from dits_client.cli.text import escape_text
+from dits_client.cli.ssh_session import begin_ssh_session
+from dits_client.cli.stored_session import open_client
+from dits_client.cli.sudo import end_sudo
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
+from dits_client.terminal import escape_text
 
 SCOPES = (
     "key:read",
@@ -52,6 +63,7 @@ def handle_login(arguments: Namespace) -> None:
     with Client(endpoints, token) as client:
         found = _identify(client, token, token_id)
     Credentials().put(found)
+    record({"server": endpoints.name, "username": found.username})
     print(f"Logged in to {endpoints.name} as {found.username}.")
 
 
@@ -59,16 +71,18 @@ _SERVICES = ("auth", "repo", "chunk", "lock")
 
 
 def _new_token(endpoints: Endpoints, arguments: Namespace) -> tuple[str, str]:
-    """Return a new API token and its id. A session would end before a long push does."""
+    """Return a new API token and its id; or the token of a session, and an empty id."""
     name = arguments.username or _ask("Username: ")
     if arguments.ssh or arguments.key:
-        with open_ssh_session(endpoints, name, arguments.key) as client:
-            return _make_token(client)
-    password = read_password(from_stdin=arguments.password_stdin)
-    if arguments.register:
-        with Client(endpoints) as client:
-            _register(client, name, password, arguments.email or _ask("E-mail: "))
-    with open_session(endpoints, name, password) as client:
+        session = begin_ssh_session(endpoints, name, arguments.key)
+    else:
+        password = read_password(from_stdin=arguments.password_stdin)
+        if arguments.register:
+            _register_first(endpoints, name, password, arguments.email or _ask("E-mail: "))
+        session = begin_session(endpoints, name, password)
+    if arguments.session:
+        return session.token, ""
+    with use_session(endpoints, session) as client:
         return _make_token(client)
 
 
@@ -80,17 +94,27 @@ def _make_token(client: Client) -> tuple[str, str]:
     return made.secret, made.token.id
 
 
-def _register(client: Client, name: str, password: str, email: str) -> None:
+def _register_first(endpoints: Endpoints, name: str, password: str, email: str) -> None:
+    """Create an account. Raise ClientError if it cannot log in before its address is verified."""
+    with Client(endpoints) as client:
+        if _register(client, name, password, email) == USER_STATUS_PENDING_VERIFICATION:
+            raise ClientError(f"open the link that was mailed to {email}, then log in")
+
+
+def _register(client: Client, name: str, password: str, email: str) -> UserStatus.ValueType:
+    """Create an account, and return its status."""
     request = RegisterRequest(
         request_id=str(uuid.uuid4()), username=name, email=email, password=password
     )
-    client.call(client.accounts.Register, request)
+    return client.call(client.accounts.Register, request).user.status
 
 
 def _identify(client: Client, token: str, token_id: str) -> Login:
     """Return the login for a token. It has no name for commits if the token lacks the scope user:read."""
     caller = client.call(client.access.CheckAccess, CheckAccessRequest()).caller
     found = Login(client.endpoints, token, token_id, caller.username, caller.username, "")
+    if caller.credential_type == CREDENTIAL_TYPE_SESSION:
+        found = replace(found, session_id=caller.credential_id, session_time=time.time())
     try:
         user = client.call(client.accounts.GetMe, GetMeRequest()).user
     except RemoteError as error:
@@ -109,21 +133,26 @@ def handle_logout(arguments: Namespace) -> None:
     found = credentials.get(server)
     if found is None:
         raise ClientError("not logged in")
+    end_sudo(found)
     problem = _revoke(found)
     credentials.remove(server)
+    record({"server": server})
     print(f"Logged out of {server}.")
     if problem:
         print(f"dits: the token could not be revoked: {problem}", file=sys.stderr)
 
 
 def _revoke(login: Login) -> str:
-    """Revoke the token that `dits login` made; return why that failed, or an empty string."""
-    if not login.token_id:
+    """End the token or session that `dits login` made; return why that failed, or an empty string."""
+    if not login.token_id and not login.session_id:
         return ""
     with Client(login.endpoints, login.token) as client:
         try:
-            request = RevokeTokenRequest(token_id=login.token_id)
-            client.call(client.tokens.RevokeToken, request)
+            if login.session_id:
+                client.call(client.sessions.Logout, LogoutRequest())
+            else:
+                request = RevokeTokenRequest(token_id=login.token_id)
+                client.call(client.tokens.RevokeToken, request)
         except RemoteError as error:
             # A token that is no longer valid need not be revoked.
             return "" if error.reason == ERROR_REASON_UNAUTHENTICATED else str(error)
@@ -133,10 +162,13 @@ def _revoke(login: Login) -> str:
 def handle_whoami(_: Namespace) -> None:
     """Show the account, the server and the credential."""
     login = get_login()
-    with Client(login.endpoints, login.token) as client:
+    with open_client(login) as client:
         found = client.call(client.access.WhoAmI, WhoAmIRequest())
+    record(found)
     print(f"{found.caller.username} on {login.endpoints.name}")
     print(_describe_credential(found))
+    if found.HasField("sudo_expire_time"):
+        print(f"sudo until {found.sudo_expire_time.ToDatetime():%H:%M} UTC")
     if found.caller.scopes:
         print(f"scopes: {', '.join(found.caller.scopes)}")
     if found.caller.repository_ids:
@@ -157,4 +189,6 @@ def _ask(prompt: str) -> str:
     if not sys.stdin.isatty():
         name = prompt.rstrip(": ").lower()
         raise ClientError(f"no {name} was given, and stdin is not a terminal")
-    return input(prompt).strip()
+    # Not on stdout, which may be for a program.
+    print(prompt, end="", file=sys.stderr, flush=True)
+    return input().strip()

@@ -11,9 +11,9 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_command(commands: Commands, name: str, module: str, text: str) -> ArgumentParser:
-    """Add a command whose handler is the function `handle_<name>` of a module of this package."""
+    """Add a command whose handler is `handle_<name>` of a module of this package, with `_` for `-`."""
     command = commands.add_parser(name, help=text, description=text)
-    command.set_defaults(module=module, function=f"handle_{name}")
+    command.set_defaults(module=module, function=f"handle_{name.replace('-', '_')}")
     return command
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dits.auth.v1 import audit_service_pb2 as pb
 from google.protobuf.json_format import MessageToDict, MessageToJson
 
-from dits_client.cli.session import connect, get_login, open_session, read_password
+from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.table import tell_if_empty
 from dits_client.server.client import Client, iterate_pages
 from shared.formats.text import escape_controls
@@ -44,9 +44,7 @@ def _connect(*, is_administration: bool) -> Iterator[Client]:
         with connect() as (client, _):
             yield client
         return
-    login = get_login()
-    password = read_password(f"Password of {login.username}: ")
-    with open_session(login.endpoints, login.username, password) as client:
+    with connect_with_password() as client:
         yield client
 
 

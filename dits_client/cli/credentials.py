@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,11 @@ class Login:
     # Name and e-mail address for commits.
     name: str
     email: str
+    # Token of a session that `dits sudo` has opened, or is to give sudo again; empty = there is none.
+    sudo: str = field(default="", repr=False)
+    # UUID of the session, if the token is of one; and when that token was got, by this machine's clock.
+    session_id: str = ""
+    session_time: float = 0.0
 
 
 class Credentials:
@@ -42,6 +47,17 @@ class Credentials:
         """Store a login and make it the current one."""
         self.current = login.endpoints.name
         self.logins[self.current] = login
+        self._save()
+
+    def put_sudo(self, server: str, token: str) -> None:
+        """Store the session that has sudo at a server, or that there is none."""
+        if server in self.logins:
+            self.logins[server] = replace(self.logins[server], sudo=token)
+            self._save()
+
+    def update(self, login: Login) -> None:
+        """Store a login that is there, as it is now; the current one stays that."""
+        self.logins[login.endpoints.name] = login
         self._save()
 
     def remove(self, server: str) -> None:

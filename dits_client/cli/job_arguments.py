@@ -23,6 +23,12 @@ def add_job_commands(commands: Commands) -> None:
         command = add_command(inner, name, "jobs", text)
         command.add_argument("id", metavar="ID", help="as the list shows it")
         command.add_argument("--json", action="store_true", help="print it as JSON")
+    text = "Begin the work of failed jobs anew; for operators."
+    command = add_command(inner, "requeue", "jobs", text)
+    command.add_argument(
+        "ids", metavar="ID", nargs="+", help="as `dits jobs --status failed` shows it"
+    )
+    command.add_argument("--json", action="store_true", help="print the new jobs as JSON")
     for command in (group, *inner.choices.values()):
         command.add_argument(
             "--repository", default="", help="a repository that the jobs are about: owner/name"

@@ -11,9 +11,9 @@ from google.protobuf.json_format import MessageToJson
 
 from dits_client.cli.session import connect
 from dits_client.cli.table import tell_if_empty
-from dits_client.cli.text import escape_text
 from dits_client.errors import ClientError
 from dits_client.server.jobs import Jobs
+from dits_client.terminal import escape_text
 
 PAGE = 1000
 
@@ -55,6 +55,13 @@ def handle_cancel(arguments: Namespace) -> None:
     """Cancel a job."""
     with _connect_to_jobs(arguments) as jobs:
         _print(jobs.cancel_job(arguments.id), as_json=arguments.json)
+
+
+def handle_requeue(arguments: Namespace) -> None:
+    """Begin the work of failed jobs anew; for operators."""
+    with _connect_to_jobs(arguments) as jobs:
+        for job_id in arguments.ids:
+            _print(jobs.requeue_job(job_id), as_json=arguments.json)
 
 
 @contextmanager

@@ -1,29 +1,42 @@
 """The `dits` command: it runs a subcommand and reports a failure in one sentence."""
 
 import os
+import signal
 import sys
+import threading
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from dits_client.cli.answers import print_answers
 from dits_client.cli.parser import make_parser
-from dits_client.errors import ClientError
+from dits_client.errors import ClientError, UsageError
+from dits_client.terminal import escape_lines
 
-INTERRUPTED = 130
+# The exit code is so much more than the number of the signal that ended the command.
+SIGNALLED = 128
+FAILED, USAGE = 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code of one command: 0 = done, 1 = failed, 2 = not understood."""
     parsed = make_parser().parse_args(arguments)
+    _end_by_signals()
     try:
         _check_encoding(parsed)
-        _load_handler(parsed.module, parsed.function)(parsed)
+        handle = _load_handler(parsed.module, parsed.function)
+        if parsed.json and getattr(parsed, "print_answers", False):
+            print_answers(handle, parsed)
+        else:
+            handle(parsed)
         sys.stdout.flush()
     except ClientError as error:
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        _fail("interrupted")
-        return INTERRUPTED
+        return _fail(str(error), USAGE if isinstance(error, UsageError) else FAILED)
+    except KeyboardInterrupt as interrupt:
+        # What has no end of its own is ended so.
+        if not getattr(parsed, "watch", parsed.module == "watch"):
+            _fail("interrupted")
+        return SIGNALLED + getattr(interrupt, "number", signal.SIGINT)
     except BrokenPipeError:
         # The reader of the output has gone: nothing more can be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -32,6 +45,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f' "{error.filename}"' if error.filename else ""
         return _fail(f"{(error.strerror or str(error)).lower()}{where}")
     return 0
+
+
+class _Ended(KeyboardInterrupt):
+    """A signal ends the command, which gives back what it took."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def _end_by_signals() -> None:
+    """Let the signals that end a program end it as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Who ignores the signal, as nohup does, meant that.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _: object) -> None:
+    # Not once more, while the command gives back what it took.
+    signal.signal(number, signal.SIG_IGN)
+    raise _Ended(number)
 
 
 def _check_encoding(arguments: Namespace) -> None:
@@ -53,6 +91,6 @@ def _load_handler(module: str, function: str) -> Callable[[Namespace], None]:
     return handler
 
 
-def _fail(message: str) -> int:
-    print(f"dits: {message}", file=sys.stderr)
-    return 1
+def _fail(message: str, code: int = FAILED) -> int:
+    print(f"dits: {escape_lines(message)}", file=sys.stderr)
+    return code

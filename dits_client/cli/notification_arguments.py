@@ -8,6 +8,7 @@ _SWITCHES = {
     "lock-expiry": "locks of yours that will end soon",
     "lock-loss": "locks of yours that others ended",
     "webhook-disabled": "webhooks that were switched off",
+    "security": "what happens to your sessions and API tokens",
 }
 
 

@@ -24,12 +24,13 @@ from dits.auth.v1.notification_service_pb2 import (
 from google.protobuf.json_format import MessageToJson
 
 from dits_client.batches import split_into_batches
+from dits_client.cli.answers import record
 from dits_client.cli.session import connect, open_workspace
 from dits_client.cli.table import tell_if_empty
-from dits_client.cli.text import escape_text
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.events import resume_stream
+from dits_client.terminal import escape_text
 
 PAGE = 1000
 SHORT_ID = 8
@@ -128,6 +129,7 @@ def handle_preferences(arguments: Namespace) -> None:
         else:
             shown = client.call(client.notifications.GetPreferences, GetPreferencesRequest())
             found = shown.preferences
+    record(found)
     for field in Preferences.DESCRIPTOR.fields_by_name:
         print(f"{field.removeprefix('email_on_').replace('_', '-'):18}{_name_value(found, field)}")
 
@@ -172,6 +174,7 @@ def handle_following(_: Namespace) -> None:
         pages = client.list_pages(client.notifications.ListFollowedBranches, request)
         followed = (found for page in pages for found in page.branches)
         for found in tell_if_empty(followed, "No followed branches."):
+            record(found)
             print(f"{found.repository}  {found.branch}")
 
 

@@ -6,10 +6,11 @@ from argparse import Namespace
 from dits.auth.v1 import organization_service_pb2 as pb
 from dits.common.v1.permission_pb2 import Permission
 
+from dits_client.cli.answers import record
 from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.table import print_json, print_table
-from dits_client.cli.text import escape_text
-from dits_client.errors import ClientError
+from dits_client.errors import UsageError
+from dits_client.terminal import escape_text
 
 _PAGE = 1000
 _TEXTS = ("display_name", "description", "email", "website", "avatar_url", "billing_email")
@@ -24,6 +25,7 @@ def handle_create(arguments: Namespace) -> None:
     )
     with connect_with_password() as client:
         made = client.call(client.organizations.CreateOrganization, request).organization
+    record(made)
     print(f"Created {made.name}.")
 
 
@@ -76,10 +78,14 @@ def handle_update(arguments: Namespace) -> None:
         name = arguments.member_permission.upper().replace("NONE", "UNSPECIFIED")
         request.values.settings.member_permission = Permission.Value(f"PERMISSION_{name}")
         request.update_mask.paths.append("settings.member_permission")
+    if arguments.require_mfa is not None:
+        request.values.settings.require_mfa = arguments.require_mfa
+        request.update_mask.paths.append("settings.require_mfa")
     if not request.update_mask.paths:
-        raise ClientError("nothing to change: see `dits org update --help`")
+        raise UsageError("nothing to change: see `dits org update --help`")
     with connect_with_password() as client:
         changed = client.call(client.organizations.UpdateOrganization, request).organization
+    record(changed)
     print(f"Changed {changed.name}.")
 
 

@@ -1,6 +1,6 @@
 """The arguments of `dits org`."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 
 from dits_client.cli.arguments import Commands, add_command
 
@@ -19,6 +19,7 @@ def add_org_commands(commands: Commands) -> None:
     _add_organization_commands(inner)
     _add_member_commands(inner)
     _add_invitation_commands(inner)
+    _add_token_commands(inner)
 
 
 def _add_organization_commands(inner: Commands) -> None:
@@ -41,6 +42,11 @@ def _add_organization_commands(inner: Commands) -> None:
         "--member-permission",
         choices=("none", "read", "write", "admin"),
         help="what each member may do with every repository",
+    )
+    update.add_argument(
+        "--require-mfa",
+        action=BooleanOptionalAction,
+        help="rights only for accounts with a second factor (dits account mfa)",
     )
     delete = _add(inner, "delete", "org", "Delete an organisation that owns no repositories.")
     delete.add_argument("--dry-run", action="store_true", help="only say whether it could be")
@@ -79,6 +85,29 @@ def _add_invitation_commands(inner: Commands) -> None:
     for name, text in (("accept", "Accept an invitation."), ("decline", "Decline an invitation.")):
         command = add_command(inner, name, "org_invitations", text)
         command.add_argument("invitation", help="the token from the mail, or the invitation's id")
+
+
+def _add_token_commands(inner: Commands) -> None:
+    listing = _add(inner, "tokens", "org_tokens", "List the API tokens that could reach it.")
+    listing.add_argument("--status", choices=("pending", "approved", "rejected"))
+    listing.add_argument("--json", action="store_true", help="print a line of JSON for each")
+    for name, text in (
+        ("approve-token", "Let a token reach its repositories."),
+        ("reject-token", "Keep a token from its repositories."),
+    ):
+        command = _add(inner, name, "org_tokens", text)
+        command.set_defaults(function=f"handle_{name.replace('-', '_')}")
+        command.add_argument("token", help="its id, as `dits org tokens` shows it")
+    policy = _add(inner, "token-policy", "org_tokens", "Show or change the rules for API tokens.")
+    policy.set_defaults(function="handle_token_policy")
+    policy.add_argument("--days", type=int, help="the longest life; 0 = any")
+    policy.add_argument(
+        "--scope",
+        action="append",
+        metavar="SCOPE",
+        help="what one may have; may be repeated; or all",
+    )
+    policy.add_argument("--approval", choices=("on", "off"), help="whether each needs approval")
 
 
 def _add(inner: Commands, name: str, module: str, text: str) -> ArgumentParser:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from dits.auth.v1 import invitation_service_pb2 as pb
 
+from dits_client.cli.answers import record
 from dits_client.cli.org import name_role, parse_role
 from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.table import print_json, print_table
-from dits_client.cli.text import escape_text
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
+from dits_client.terminal import escape_text
 
 _PAGE = 1000
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -78,6 +79,7 @@ def handle_accept(arguments: Namespace) -> None:
     request = pb.AcceptInvitationRequest(answer=_make_answer(arguments.invitation))
     with connect_with_password() as client:
         joined = client.call(client.invitations.AcceptInvitation, request).organization
+    record(joined)
     print(f"You are a member of {joined.name}: {name_role(joined.role)}.")
 
 
@@ -117,5 +119,6 @@ def _end_of(invitation: pb.Invitation) -> str:
 
 
 def _print_sent(invitation: pb.Invitation) -> None:
+    record(invitation)
     text = f"Invited {invitation.email} as {name_role(invitation.role)}, until "
     print(escape_text(text + _end_of(invitation)) + ".")

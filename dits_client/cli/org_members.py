@@ -5,6 +5,7 @@ from argparse import Namespace
 
 from dits.auth.v1 import organization_service_pb2 as pb
 
+from dits_client.cli.answers import record
 from dits_client.cli.org import name_role, parse_role
 from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.table import print_json, print_table
@@ -41,6 +42,7 @@ def handle_role(arguments: Namespace) -> None:
     )
     with connect_with_password() as client:
         member = client.call(client.organizations.UpdateMemberRole, request).member
+    record(member)
     print(f"{member.username} is {name_role(member.role)} now.")
 
 

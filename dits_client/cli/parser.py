@@ -1,21 +1,34 @@
 """The arguments of the `dits` command."""
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentError, ArgumentParser, RawDescriptionHelpFormatter
+from contextlib import suppress
 
-from dits_client.cli.arguments import Commands, add_command, parse_duration
+from dits_client.cli.answers import add_json_option
+from dits_client.cli.arguments import Commands, add_command
 from dits_client.cli.audit_arguments import add_audit_command
+from dits_client.cli.grammar import iterate_commands
+from dits_client.cli.help_arguments import add_help_commands
+from dits_client.cli.history_arguments import add_history_commands
 from dits_client.cli.job_arguments import add_job_commands
+from dits_client.cli.lock_arguments import add_lock_commands
+from dits_client.cli.maintenance_arguments import add_maintenance_commands
 from dits_client.cli.notification_arguments import add_notification_commands
 from dits_client.cli.org_arguments import add_org_commands
+from dits_client.cli.own_account_arguments import add_own_account_commands
+from dits_client.cli.ref_arguments import add_ref_commands, add_signing_options
+from dits_client.cli.repository_arguments import add_repo_commands
+from dits_client.cli.scope_arguments import add_depth_option, add_scope_commands
+from dits_client.cli.session_arguments import add_session_commands, add_token_commands
 from dits_client.cli.ssh_key_arguments import add_ssh_key_commands
 from dits_client.cli.team_arguments import add_team_commands
+from dits_client.cli.tier_arguments import add_tier_commands
 from dits_client.cli.webhook_arguments import add_webhook_commands
 
 _EPILOG = """\
 environment:
   DITS_TOKEN             API token to use instead of a login; for DITS_SERVER only, if that is set
   DITS_SERVER            server to use outside of a dits folder
-  DITS_PASSWORD          password for `dits login` and `dits steal`
+  DITS_PASSWORD          password for `dits login`, `dits sudo` and what needs sudo
   DITS_AUTH, DITS_REPO, DITS_CHUNK, DITS_LOCK
                          host:port of a service that is not at its usual port
   DITS_CONFIG_DIR        folder for the credentials
@@ -32,19 +45,31 @@ def make_parser() -> ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_account_commands(commands)
+    _add_sudo_command(commands)
     _add_repository_commands(commands)
     _add_folder_commands(commands)
-    _add_history_commands(commands)
-    _add_lock_commands(commands)
+    add_help_commands(commands)
+    add_history_commands(commands)
+    add_lock_commands(commands)
     _add_watch_command(commands)
     _add_usage_command(commands)
     add_audit_command(commands)
     add_job_commands(commands)
+    add_maintenance_commands(commands)
     add_notification_commands(commands)
     add_org_commands(commands)
+    add_own_account_commands(commands)
+    add_ref_commands(commands)
+    add_session_commands(commands)
     add_ssh_key_commands(commands)
     add_team_commands(commands)
+    add_tier_commands(commands)
+    add_token_commands(commands)
     add_webhook_commands(commands)
+    for _, command in iterate_commands(parser):
+        # Of those that print JSON by themselves.
+        with suppress(ArgumentError):
+            add_json_option(command)
     return parser
 
 
@@ -57,6 +82,11 @@ def _add_account_commands(commands: Commands) -> None:
     login.add_argument("--email", help="e-mail address of the new account")
     login.add_argument("--ssh", action="store_true", help="log in with an SSH key")
     login.add_argument("--key", metavar="FILE", help="that key; default: the agent's, ~/.ssh/id_…")
+    login.add_argument(
+        "--session",
+        action="store_true",
+        help="keep a session, with all your rights, for at most 24 hours, instead of an API token",
+    )
     login.add_argument("--token", action="store_true", help="store an API token read from stdin")
     for service in ("auth", "repo", "chunk", "lock"):
         login.add_argument(f"--{service}", metavar="HOST:PORT", help=f"the {service} service")
@@ -69,20 +99,16 @@ def _add_account_commands(commands: Commands) -> None:
     )
 
 
+def _add_sudo_command(commands: Commands) -> None:
+    text = "Prove who you are, so that dangerous commands ask for no password for ten minutes."
+    sudo = add_command(commands, "sudo", "sudo", text)
+    sudo.add_argument("--ssh", action="store_true", help="with an SSH key instead of a password")
+    sudo.add_argument("--key", metavar="FILE", help="that key; default: the agent's, ~/.ssh/id_…")
+    sudo.add_argument("--end", action="store_true", help="close the session that has sudo")
+
+
 def _add_repository_commands(commands: Commands) -> None:
-    text = "Create and list repositories."
-    group = commands.add_parser("repo", help=text, description=text)
-    inner = group.add_subparsers(metavar="COMMAND", required=True)
-    create = add_command(inner, "create", "repository", "Create a repository.")
-    create.add_argument("name", help="name, or owner/name")
-    create.add_argument("--description", default="")
-    create.add_argument("--visibility", choices=("private", "internal", "public"))
-    create.add_argument("--default-branch", default="", help="default: main")
-    create.add_argument(
-        "--no-require-lock", action="store_true", help="allow changes of files without a lock"
-    )
-    listing = add_command(inner, "list", "repository", "List the repositories you may use.")
-    listing.add_argument("--owner", default="", help="only those of this user or organisation")
+    add_repo_commands(commands)
     init = add_command(commands, "init", "repository", "Make a folder follow a repository.")
     init.add_argument("folder", nargs="?", default=".")
     init.add_argument("--repository", help="owner/name; default: your own with the folder's name")
@@ -90,80 +116,67 @@ def _add_repository_commands(commands: Commands) -> None:
 
 
 def _add_folder_commands(commands: Commands) -> None:
-    clone = add_command(commands, "clone", "folder", "Fetch a repository into a new folder.")
-    clone.add_argument("repository", help="owner/name")
-    clone.add_argument("folder", nargs="?", help="default: the repository's name")
-    clone.add_argument("--revision", default="", help="a branch, or the hash of a commit")
+    clone = _add_clone_command(commands)
     push = add_command(commands, "push", "folder", "Commit the state of the folder and push it.")
     push.add_argument("-m", "--message", default="")
     push.add_argument("--branch", default="", help="push to this branch and follow it")
     push.add_argument(
         "--force", action="store_true", help="remove other people's commits from the branch"
     )
+    add_signing_options(push)
     pull = add_command(commands, "pull", "folder", "Bring the folder to the state of its branch.")
     pull.add_argument(
         "--force",
         action="store_true",
         help="overwrite local changes, and bring back missing files; new files stay",
     )
+    pull.add_argument(
+        "--from",
+        dest="source",
+        default="",
+        metavar="BRANCH",
+        help="merge this branch into that of the folder first, on the server",
+    )
     status = add_command(commands, "status", "folder", "Show what changed in the folder.")
     text = "Leave ignored files out of the next push; they stay in the folders of everyone."
     untrack = add_command(commands, "untrack", "folder", text)
     untrack.add_argument("paths", nargs="+", metavar="PATH")
+    add_scope_commands(commands)
+    _add_config_command(commands)
     for command in (clone, push, pull, status):
         command.add_argument("--json", action="store_true", help="print a summary as JSON")
         command.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
-def _add_history_commands(commands: Commands) -> None:
-    log = add_command(commands, "log", "repository", "List commits, newest first.")
-    log.add_argument(
-        "path",
+def _add_clone_command(commands: Commands) -> ArgumentParser:
+    clone = add_command(commands, "clone", "folder", "Fetch a repository into a new folder.")
+    clone.add_argument("repository", help="owner/name")
+    clone.add_argument("folder", nargs="?", help="default: the repository's name")
+    clone.add_argument("--revision", default="", help="a branch, or the hash of a commit")
+    clone.add_argument(
+        "--only",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PATH",
+        help="fetch only these paths of the repository; `dits include` adds others later",
+    )
+    add_depth_option(clone, "with --only: ")
+    return clone
+
+
+def _add_config_command(commands: Commands) -> None:
+    text = "Show the settings of the folder, or change one."
+    config = add_command(commands, "config", "config", text)
+    config.add_argument(
+        "name",
         nargs="?",
-        default="",
-        help="list only commits that changed this path in the repository",
+        choices=("lock.readonly",),
+        metavar="NAME",
+        help="lock.readonly: files that need a lock, and are not locked by you, are read-only",
     )
-    log.add_argument(
-        "-n", "--limit", type=int, default=20, help="the most commits to list; default 20"
-    )
-    ls = add_command(commands, "ls", "repository", "List a directory on the server.")
-    ls.add_argument("path", nargs="?", default="", help="path in the repository")
-    for command in (log, ls):
-        command.add_argument("--revision", default="", help="a branch, or the hash of a commit")
-        command.add_argument("--repository", help="default: the repository that the folder follows")
-
-
-def _add_lock_commands(commands: Commands) -> None:
-    lock = add_command(commands, "lock", "locks", "Lock files, or folders with everything in them.")
-    text = "Take over locks of other holders; for administrators."
-    steal = add_command(commands, "steal", "locks", text)
-    for command in (lock, steal):
-        command.add_argument("paths", nargs="+", metavar="PATH")
-        lock_type = command.add_mutually_exclusive_group()
-        lock_type.add_argument(
-            "--shared", action="store_true", help="other people may hold one too"
-        )
-        lock_type.add_argument(
-            "--advisory", action="store_true", help="prevents nothing, only informs others"
-        )
-        command.add_argument("--ttl", type=parse_duration, help="duration: 30m, 8h, 2d; default 8h")
-        command.add_argument(
-            "--release-on-push",
-            action="store_true",
-            help="release it when you push a change of the file",
-        )
-        command.add_argument(
-            "--outdated", action="store_true", help="allow it if the branch has a newer version"
-        )
-    lock.add_argument("--reason", default="", help="shown to others")
-    steal.add_argument("--reason", required=True, help="shown to those who lose their locks")
-    steal.add_argument(
-        "--password-stdin", action="store_true", help="read your password from stdin"
-    )
-    unlock = add_command(commands, "unlock", "locks", "Release your locks.")
-    unlock.add_argument("paths", nargs="+", metavar="PATH")
-    locks = add_command(commands, "locks", "locks", "List the locks of the repository.")
-    locks.add_argument("--mine", action="store_true", help="only your own locks")
+    config.add_argument("value", nargs="?", metavar="VALUE", help="true or false")
+    config.add_argument("--json", action="store_true", help="print the settings as JSON")
 
 
 def _add_watch_command(commands: Commands) -> None:

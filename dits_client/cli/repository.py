@@ -1,16 +1,10 @@
-"""`dits repo`, `init`, `log` and `ls`."""
+"""`dits repo`, `init` and `ls`."""
 
 import uuid
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta, timezone
-from itertools import islice
 from pathlib import Path
 
-from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
-from dits.repo.v1.commit_service_pb2 import ListCommitsRequest
-from dits.repo.v1.manifest_pb2 import Signer
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_INVALID_FIELD, ERROR_REASON_NOT_FOUND
 from dits.repo.v1.repository_service_pb2 import (
     CreateRepositoryRequest,
     ListRepositoriesRequest,
@@ -24,14 +18,16 @@ from dits.repo.v1.tree_service_pb2 import (
     ListDirectoryRequest,
 )
 
-from dits_client.cli.session import complete_name, connect, open_workspace
-from dits_client.cli.table import tell_if_empty
+from dits_client.cli.answers import record
+from dits_client.cli.history import connect_to_revision
+from dits_client.cli.session import complete_name, connect
+from dits_client.cli.table import print_json, tell_if_empty
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import escape_text
 from dits_client.workspace.workspace import Workspace, WorkspaceState
 
 PAGE = 1000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def handle_create(arguments: Namespace) -> None:
@@ -50,6 +46,7 @@ def handle_create(arguments: Namespace) -> None:
         request.settings.require_lock_for_edit = False
     with connect() as (client, _login):
         made = client.call(client.repositories.CreateRepository, request).repository
+    record(made)
     print(f"Created {made.owner}/{made.name}.")
 
 
@@ -60,6 +57,7 @@ def handle_list(arguments: Namespace) -> None:
         pages = client.list_pages(client.repositories.ListRepositories, request)
         listed = (found for page in pages for found in page.repositories)
         for found in tell_if_empty(listed, "No repositories."):
+            record(found)
             visibility = Visibility.Name(found.visibility).removeprefix("VISIBILITY_").lower()
             print(f"{visibility:9} {found.owner}/{found.name}")
 
@@ -82,61 +80,26 @@ def handle_init(arguments: Namespace) -> None:
         workspace = Workspace.create(
             folder, WorkspaceState(client.endpoints.name, info.name, branch)
         )
+    record({"repository": info.name, "branch": branch, "folder": str(workspace.root)})
     print(f"{workspace.root} follows {branch} of {info.name}.")
-
-
-def handle_log(arguments: Namespace) -> None:
-    """List commits, newest first."""
-    limit = max(arguments.limit, 0)
-    with _connect_to_revision(arguments) as (repository, revision):
-        request = ListCommitsRequest(
-            repository=repository.name,
-            revision=revision,
-            page_size=min(max(limit, 1), PAGE),
-            path=arguments.path.strip("/"),
-        )
-        pages = repository.list_pages(repository.commits.ListCommits, request)
-        for commit in islice((commit for page in pages for commit in page.commits), limit):
-            title = commit.message.partition("\n")[0]
-            when = format_time(commit.author)
-            print(f"{commit.hash[:12]}  {when}  {commit.author.name}  {title}".rstrip())
-
-
-def format_time(signer: Signer) -> str:
-    """Return the time of a signature by the signer's clock, with the offset from UTC."""
-    moment = _EPOCH + timedelta(microseconds=signer.time_us)
-    # Close to the first and last year, the local time can be outside of the range.
-    with suppress(OverflowError):
-        moment = moment.astimezone(timezone(timedelta(minutes=signer.offset_minutes)))
-    return f"{moment:%Y-%m-%d %H:%M %z}"
 
 
 def handle_ls(arguments: Namespace) -> None:
     """List a directory, or show one file."""
     path = arguments.path.strip("/")
-    with _connect_to_revision(arguments) as (repository, revision):
+    with connect_to_revision(arguments) as (repository, revision):
         request = ListDirectoryRequest(
             repository=repository.name, revision=revision, path=path, page_size=PAGE
         )
         try:
             for page in repository.list_pages(repository.trees.ListDirectory, request):
                 for entry in page.entries:
-                    _print_entry(entry)
+                    _print_entry(entry, as_json=arguments.json)
         except RemoteError as error:
-            if error.reason != ERROR_REASON_NOT_FOUND or not path:
+            is_none = error.reason in (ERROR_REASON_NOT_FOUND, ERROR_REASON_INVALID_FIELD)
+            if not is_none or not path:
                 raise
-            _print_entry(_get_entry(repository, revision, path))
-
-
-@contextmanager
-def _connect_to_revision(arguments: Namespace) -> Iterator[tuple[RepositoryClient, str]]:
-    """Connect to a repository; yield it and the revision. The defaults are those of the folder."""
-    server, name, revision = "", arguments.repository, arguments.revision
-    if not name:
-        state = open_workspace().state
-        server, name, revision = state.server, state.repository, revision or state.branch
-    with connect(server) as (client, _):
-        yield RepositoryClient(client, name), revision
+            _print_entry(_get_entry(repository, revision, path), as_json=arguments.json)
 
 
 def _get_entry(repository: RepositoryClient, revision: str, path: str) -> DirectoryEntry:
@@ -144,10 +107,14 @@ def _get_entry(repository: RepositoryClient, revision: str, path: str) -> Direct
     return repository.call(repository.trees.GetEntry, request).entry
 
 
-def _print_entry(entry: DirectoryEntry) -> None:
-    if entry.kind == ENTRY_KIND_SYMLINK:
+def _print_entry(entry: DirectoryEntry, *, as_json: bool) -> None:
+    if as_json:
+        print_json([entry])
+    elif entry.kind == ENTRY_KIND_SYMLINK:
         print(f"link  {entry.size:>14}  {entry.name} -> {entry.target}")
     elif entry.kind == ENTRY_KIND_DIRECTORY:
         print(f"dir   {entry.size:>14}  {entry.name}/")
     else:
-        print(f"{entry.mode:04o}  {entry.size:>14}  {entry.name}")
+        gone = escape_text(entry.obliteration_reason)
+        why = f"  (removed from every version: {gone})" if gone else ""
+        print(f"{entry.mode:04o}  {entry.size:>14}  {entry.name}{why}")

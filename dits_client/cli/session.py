@@ -7,6 +7,8 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,14 +48,8 @@ def get_login(server: str = "") -> Login:
     if found is None:
         where = f" to {endpoints.name}" if named else ""
         raise ClientError(f"not logged in{where}: run `dits login`")
-    return Login(
-        endpoints=found.endpoints.override(os.environ),
-        token=token or found.token,
-        token_id=found.token_id,
-        username=found.username,
-        name=found.name,
-        email=found.email,
-    )
+    found = replace(found, endpoints=found.endpoints.override(os.environ))
+    return replace(found, token=token, session_id="", sudo="") if token else found
 
 
 def _is_meant(endpoints: Endpoints, meant: str, *, is_known: bool) -> bool:
@@ -66,11 +62,12 @@ def _is_meant(endpoints: Endpoints, meant: str, *, is_known: bool) -> bool:
 
 @contextmanager
 def connect(server: str = "") -> Iterator[tuple["Client", Login]]:
-    """Connect to a server with the user's login."""
-    from dits_client.server.client import Client
+    """Connect to a server with the user's login; calls that need sudo ask for a proof."""
+    from dits_client.cli.stored_session import open_client
+    from dits_client.cli.sudo import prove
 
     login = get_login(server)
-    with Client(login.endpoints, login.token) as client:
+    with open_client(login, partial(prove, login)) as client:
         yield client, login
 
 
@@ -86,9 +83,17 @@ def connect_to(workspace: Workspace) -> Iterator[tuple["RepositoryClient", Login
 @contextmanager
 def open_session(endpoints: Endpoints, username: str, password: str) -> Iterator["Client"]:
     """Open a session, which has all rights of the user, until the end of the context."""
+    session = begin_session(endpoints, username, password)
+    with use_session(endpoints, session) as client:
+        yield client
+
+
+def begin_session(endpoints: Endpoints, username: str, password: str) -> "IssuedSession":
+    """Open a session, after asking for a code if the account has a second factor."""
     from dits.auth.v1.session_service_pb2 import LoginRequest
     from dits.common.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED
 
+    from dits_client.cli.second_factor import complete_login
     from dits_client.server.client import Client
 
     request = LoginRequest(
@@ -104,37 +109,54 @@ def open_session(endpoints: Endpoints, username: str, password: str) -> Iterator
             if error.reason == ERROR_REASON_UNAUTHENTICATED:
                 raise ClientError("wrong username or password") from None
             raise
-    if outcome.WhichOneof("outcome") != "session":
-        raise ClientError("the server asks for a second factor, which this client does not know")
-    with use_session(endpoints, username, outcome.session) as client:
-        yield client
+        session = complete_login(client, outcome)
+    Devices().put(endpoints.name, username, session.device_token)
+    return session
 
 
 @contextmanager
-def connect_with_password() -> Iterator["Client"]:
-    """Open a session of the user who is logged in: the token of a login may not change accounts.
+def connect_with_password(server: str = "") -> Iterator["Client"]:
+    """Call with a session of the user who is logged in: the token of a login may not change accounts."""
+    with connect(server) as (client, login), ExitStack() as stack:
+        yield enter_session(stack, client, login)
+
+
+def enter_session(
+    stack: ExitStack, client: "Client", login: Login, *, from_stdin: bool = False
+) -> "Client":
+    """Return a client with a session: that of `dits sudo`, or one that lives as long as the stack.
 
     What DITS_TOKEN may do is up to whoever made it: with it, no password is asked for.
     """
-    with connect() as (client, login), ExitStack() as stack:
-        if os.environ.get("DITS_TOKEN"):
-            yield client
-            return
-        username = get_username(client, login)
-        password = read_password(f"Password of {username}: ")
-        yield stack.enter_context(open_session(login.endpoints, username, password))
+    from dits_client.cli.sudo import find_sudo
+    from dits_client.server.client import Client
+
+    if os.environ.get("DITS_TOKEN"):
+        return client
+    if token := find_sudo(login):
+        return stack.enter_context(Client(login.endpoints, token))
+    username = get_username(client, login)
+    password = read_password(f"Password of {username}: ", from_stdin=from_stdin)
+    return stack.enter_context(open_session(login.endpoints, username, password))
 
 
 @contextmanager
-def use_session(
-    endpoints: Endpoints, username: str, session: "IssuedSession"
-) -> Iterator["Client"]:
+def connect_with_rights() -> Iterator["Client"]:
+    """Call with a session of the user: that of the login, or one as `connect_with_password` opens it."""
+    with ExitStack() as stack:
+        if not os.environ.get("DITS_TOKEN") and get_login().session_id:
+            yield stack.enter_context(connect())[0]
+            return
+        yield stack.enter_context(connect_with_password())
+
+
+@contextmanager
+def use_session(endpoints: Endpoints, session: "IssuedSession") -> Iterator["Client"]:
     """Call with a session that was just opened, until the end of the context, which closes it."""
     from dits.auth.v1.session_service_pb2 import LogoutRequest
 
     from dits_client.server.client import Client
 
-    Devices().put(endpoints.name, username, session.device_token)
     with Client(endpoints, session.token) as client:
         try:
             yield client
@@ -150,10 +172,14 @@ def name_device() -> str:
 
 
 def read_password(prompt: str = "Password: ", *, from_stdin: bool = False) -> str:
-    """Return a password from stdin, the environment or a prompt."""
+    """Return a password from stdin, the environment or a prompt. Raises ClientError if there is none."""
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    return os.environ.get("DITS_PASSWORD") or read_secret(prompt)
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = os.environ.get("DITS_PASSWORD") or read_secret(prompt)
+    if not password:
+        raise ClientError("a password is needed: type it, or set DITS_PASSWORD")
+    return password
 
 
 def read_secret(prompt: str) -> str:
@@ -165,15 +191,21 @@ def read_secret(prompt: str) -> str:
 
 def open_workspace() -> Workspace:
     """Return the dits folder of the current directory."""
-    return Workspace.locate(Path.cwd())
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise ClientError("the current folder is gone: change to another one") from None
+    return Workspace.locate(here)
 
 
 def parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
     """Yield the repository paths of the paths that the user typed, each once."""
     seen = set()
     for text in given:
-        # Not resolved: the link itself is locked, and its target may be outside of the folder.
-        full = Path(os.path.abspath(text))  # noqa: PTH100
+        full = Path(text).absolute()
+        # A link at the end is meant itself: its target may be outside of the folder. One before the end is
+        # followed: the repository has nothing below a link.
+        full = full.resolve() if full.name in ("", "..") else full.parent.resolve() / full.name
         try:
             path = full.relative_to(workspace.root).as_posix()
         except ValueError:

@@ -8,12 +8,13 @@ from pathlib import Path
 from dits.auth.v1 import key_service_pb2 as pb
 from google.protobuf.json_format import MessageToJson
 
+from dits_client.cli.answers import record
 from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.ssh_signing import SigningKey, find_keys, read_key
 from dits_client.cli.table import tell_if_empty
-from dits_client.cli.text import escape_text
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
+from dits_client.terminal import escape_text
 
 
 def handle_add(arguments: Namespace) -> None:
@@ -26,9 +27,10 @@ def handle_add(arguments: Namespace) -> None:
             name=arguments.name or key.comment[:255] or key.public.key_type,
             public_key=key.public.line,
             challenge=challenge.challenge,
-            signature=key.sign(challenge.challenge, challenge.namespace),
+            signature=key.sign(challenge.challenge.encode(), challenge.namespace),
         )
         added = client.call(client.keys.AddSshKey, request).key
+    record(added)
     print(escape_text(f"Added {added.fingerprint} ({added.name})."))
 
 

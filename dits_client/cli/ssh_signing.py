@@ -31,13 +31,13 @@ class SigningKey:
     path: Path | None
     comment: str
 
-    def sign(self, text: str, namespace: str) -> str:
-        """Return the signature of a text, in armor; ssh-keygen may ask for a passphrase or a touch."""
+    def sign(self, content: bytes, namespace: str) -> str:
+        """Return the signature of some bytes, in armor; ssh-keygen may ask for a passphrase or a touch."""
         if self.public.key_type.is_hardware:
             print("Touch your security key.", file=sys.stderr)
         with self._file() as path:
             command = ("ssh-keygen", "-Y", "sign", "-q", "-n", namespace, "-f", str(path))
-            return _run_tool(command, text.encode(), f"{self.public.fingerprint} signs nothing")
+            return _run_tool(command, content, f"{self.public.fingerprint} signs nothing")
 
     @contextmanager
     def _file(self) -> Iterator[Path]:

@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from dits_client.cli.text import escape_text
+from dits_client.terminal import escape_text
 
 Item = TypeVar("Item")
 
@@ -16,6 +17,11 @@ def print_json(messages: Iterable[Message]) -> None:
     """Print a line of JSON for each message."""
     for message in messages:
         print(MessageToJson(message, preserving_proto_field_name=True, indent=None))
+
+
+def format_time(moment: Timestamp) -> str:
+    """Return a time for people."""
+    return f"{moment.ToDatetime():%Y-%m-%d %H:%M} UTC"
 
 
 def tell_if_empty(found: Iterable[Item], sentence: str, *, as_json: bool = False) -> Iterator[Item]:

@@ -5,9 +5,10 @@ from argparse import Namespace
 
 from dits.auth.v1 import team_service_pb2 as pb
 
+from dits_client.cli.answers import record
 from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.table import print_json, print_table
-from dits_client.errors import ClientError
+from dits_client.errors import ClientError, UsageError
 
 _PAGE = 1000
 
@@ -23,6 +24,7 @@ def handle_create(arguments: Namespace) -> None:
     )
     with connect_with_password() as client:
         made = client.call(client.teams.CreateTeam, request).team
+    record(made)
     print(f"Created {organization}/{made.name}.")
 
 
@@ -51,9 +53,10 @@ def handle_update(arguments: Namespace) -> None:
             setattr(request.values, name, value)
             request.update_mask.paths.append(name)
     if not request.update_mask.paths:
-        raise ClientError("nothing to change: give --name or --description")
+        raise UsageError("nothing to change: give --name or --description")
     with connect_with_password() as client:
         changed = client.call(client.teams.UpdateTeam, request).team
+    record(changed)
     print(f"Changed {organization}/{changed.name}.")
 
 
@@ -94,6 +97,7 @@ def handle_add(arguments: Namespace) -> None:
     )
     with connect_with_password() as client:
         member = client.call(client.teams.SetTeamMember, request).member
+    record(member)
     print(f"{member.username} is {_name_role(member.role)} of {organization}/{team} now.")
 
 

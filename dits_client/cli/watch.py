@@ -5,17 +5,17 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dits.common.v1.event_pb2 import BranchPayload, Event, EventType
+from dits.common.v1.event_pb2 import BranchPayload, Event, EventType, TagPayload
 from dits.repo.v1.event_service_pb2 import WatchRequest, WatchResponse
 from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 from google.protobuf.json_format import MessageToJson
 
 from dits_client.cli.session import connect, open_workspace
-from dits_client.cli.text import escape_text
 from dits_client.errors import RemoteError
 from dits_client.server.client import Client
 from dits_client.server.events import watch_events
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import escape_text
 
 
 def handle_watch(arguments: Namespace) -> None:
@@ -89,17 +89,28 @@ def _describe(event: Event) -> Iterator[str]:
     match event.WhichOneof("payload"):
         case "push":
             yield from map(_describe_branch, event.push.branches)
+            yield from map(_describe_tag, event.push.tags)
             yield f"new commits: {event.push.new_commit_count}"
         case "branch":
             yield _describe_branch(event.branch)
+        case "tag":
+            yield _describe_tag(event.tag)
         case "lock":
             yield from (lock.path for lock in event.lock.locks)
             yield event.lock.cause or event.lock.reason
 
 
 def _describe_branch(payload: BranchPayload) -> str:
-    before, after = payload.before[:12] or "-", payload.after[:12] or "-"
-    return f"{payload.branch} {before}..{after}"
+    was = f"{payload.previous_name} is " if payload.previous_name else ""
+    return f"{was}{payload.branch} {_describe_move(payload)}"
+
+
+def _describe_tag(payload: TagPayload) -> str:
+    return f"tag {payload.tag} {_describe_move(payload)}" if payload.tag else ""
+
+
+def _describe_move(payload: BranchPayload | TagPayload) -> str:
+    return f"{payload.before[:12] or '-'}..{payload.after[:12] or '-'}"
 
 
 def _to_json(response: WatchResponse) -> str:

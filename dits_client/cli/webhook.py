@@ -13,19 +13,17 @@ from dits.repo.v1 import webhook_service_pb2 as pb
 from dits.repo.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.timestamp_pb2 import Timestamp
 
+from dits_client.cli.answers import record
 from dits_client.cli.session import (
     complete_name,
     connect,
-    get_username,
-    open_session,
+    enter_session,
     open_workspace,
-    read_password,
     read_secret,
 )
-from dits_client.cli.table import tell_if_empty
-from dits_client.errors import ClientError
+from dits_client.cli.table import format_time, tell_if_empty
+from dits_client.errors import ClientError, UsageError
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 
@@ -74,9 +72,7 @@ def _open_owner(arguments: Namespace) -> Iterator[_Owner]:
             yield _Owner(repository, repository.webhooks, {"repository": repository.name})
             return
         if login.token_id:
-            username = get_username(client, login)
-            password = read_password(f"Password of {username}: ")
-            client = stack.enter_context(open_session(login.endpoints, username, password))
+            client = enter_session(stack, client, login)
         stub = WebhookServiceStub(client.channels.get(client.endpoints.repo))
         yield _Owner(client, stub, {"organization": arguments.organization})
 
@@ -94,6 +90,7 @@ def handle_create(arguments: Namespace) -> None:
             secret=secret,
             active=not arguments.inactive,
         )
+    record(made)
     print(f"Created {made.webhook.id}.")
     if not secret:
         print(f"Its secret, which is not shown again: {made.secret}")
@@ -104,6 +101,7 @@ def handle_list(arguments: Namespace) -> None:
     with _open_owner(arguments) as owner:
         found = owner.call("ListWebhooks", pb.ListWebhooksRequest).webhooks
     for webhook in tell_if_empty(found, "No webhooks."):
+        record(webhook)
         print(f"{webhook.id}  {_name_state(webhook):8}  {webhook.url}  {','.join(webhook.events)}")
 
 
@@ -111,12 +109,13 @@ def handle_show(arguments: Namespace) -> None:
     """Show a webhook."""
     with _open_owner(arguments) as owner:
         found = owner.call("GetWebhook", pb.GetWebhookRequest, webhook_id=arguments.id).webhook
+    record(found)
     print(f"id       {found.id}\nurl      {found.url}\nevents   {', '.join(found.events)}")
-    print(f"state    {_name_state(found)}\ncreated  {_format_time(found.create_time)}")
+    print(f"state    {_name_state(found)}\ncreated  {format_time(found.create_time)}")
     if found.HasField("failing_since"):
-        print(f"failing  since {_format_time(found.failing_since)}")
+        print(f"failing  since {format_time(found.failing_since)}")
     if found.HasField("previous_secret_expire_time"):
-        print(f"secrets  two until {_format_time(found.previous_secret_expire_time)}")
+        print(f"secrets  two until {format_time(found.previous_secret_expire_time)}")
 
 
 def handle_update(arguments: Namespace) -> None:
@@ -124,15 +123,16 @@ def handle_update(arguments: Namespace) -> None:
     changes = {"url": arguments.url, "events": arguments.event, "active": arguments.active}
     given = {name: value for name, value in changes.items() if value is not None}
     if not given:
-        raise ClientError("nothing to change: use --url, --event, --on or --off")
+        raise UsageError("nothing to change: use --url, --event, --on or --off")
     with _open_owner(arguments) as owner:
-        owner.call(
+        changed = owner.call(
             "UpdateWebhook",
             pb.UpdateWebhookRequest,
             webhook_id=arguments.id,
             update_mask=FieldMask(paths=list(given)),
             **given,
         )
+    record(changed)
     print(f"Changed {arguments.id}.")
 
 
@@ -156,8 +156,9 @@ def handle_rotate(arguments: Namespace) -> None:
             secret=secret,
             overlap=overlap,
         )
+    record(made)
     if made.webhook.HasField("previous_secret_expire_time"):
-        until = _format_time(made.webhook.previous_secret_expire_time)
+        until = format_time(made.webhook.previous_secret_expire_time)
         print(f"The secret before stays valid until {until}.")
     if not secret:
         print(f"The new secret, which is not shown again: {made.secret}")
@@ -179,6 +180,7 @@ def handle_ping(arguments: Namespace) -> None:
     attempt = delivery.attempts[-1]
     if attempt.error:
         raise ClientError(attempt.error)
+    record(delivery)
     print(f"The receiver answered {attempt.status} after {_seconds(attempt):.2f} s.")
 
 
@@ -187,9 +189,10 @@ def handle_deliveries(arguments: Namespace) -> None:
     with _open_owner(arguments) as owner:
         listed = owner.list_deliveries(arguments.id, max(arguments.limit, 0))
         for found in tell_if_empty(listed, "No deliveries."):
+            record(found)
             status = f"  HTTP {found.last_status}" if found.last_status else ""
             print(
-                f"{found.id}  {_format_time(found.create_time)}  {_name_event(found):20}  "
+                f"{found.id}  {format_time(found.create_time)}  {_name_event(found):20}  "
                 f"{_name_delivery_state(found.state)}  attempts: {found.attempt_count}{status}"
             )
 
@@ -198,16 +201,17 @@ def handle_delivery(arguments: Namespace) -> None:
     """Show a delivery: its body, and each attempt with the answer."""
     with _open_owner(arguments) as owner:
         found = owner.call("GetDelivery", pb.GetDeliveryRequest, delivery_id=arguments.id).delivery
+    record(found)
     print(f"{_name_event(found)}  {found.event_id}\n{found.body}")
     for attempt in found.attempts:
         told = attempt.error or f"HTTP {attempt.status}"
         print(
-            f"{attempt.number}  {_format_time(attempt.start_time)}  {_seconds(attempt):.2f} s  {told}"
+            f"{attempt.number}  {format_time(attempt.start_time)}  {_seconds(attempt):.2f} s  {told}"
         )
         if attempt.response_body:
             print("\n".join(f"   {line}" for line in _printable(attempt.response_body)))
     if found.HasField("next_attempt_time"):
-        print(f"next attempt at {_format_time(found.next_attempt_time)}")
+        print(f"next attempt at {format_time(found.next_attempt_time)}")
 
 
 def handle_redeliver(arguments: Namespace) -> None:
@@ -216,6 +220,7 @@ def handle_redeliver(arguments: Namespace) -> None:
         made = owner.call(
             "Redeliver", pb.RedeliverRequest, request_id=str(uuid.uuid4()), delivery_id=arguments.id
         )
+    record(made)
     print(f"Sending it again: {made.delivery.id}.")
 
 
@@ -242,7 +247,3 @@ def _printable(text: str) -> Iterator[str]:
 
 def _seconds(attempt: pb.DeliveryAttempt) -> float:
     return attempt.duration.ToTimedelta().total_seconds()
-
-
-def _format_time(moment: Timestamp) -> str:
-    return moment.ToDatetime().strftime("%Y-%m-%d %H:%M UTC")

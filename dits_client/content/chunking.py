@@ -47,6 +47,12 @@ def choose_profile(size: int) -> Profile:
     return PROFILES[bisect_right(_SMALLEST, size) - 1]
 
 
+def cut_small(content: bytes) -> Cut:
+    """Return the cut of content that is one chunk: not empty, and no larger than its profile's least."""
+    content_hash = blake3(content).digest()
+    return Cut(content_hash, content_hash, [len(content)])
+
+
 class Cutter:
     """Cuts files, one at a time; each thread needs its own."""
 

@@ -7,6 +7,7 @@ from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import Entry, File, Manifest
 
 from dits_client.content.chunking import ChunkRef, Cut
+from dits_client.content.scope import EVERYTHING, Part, Scope
 from dits_client.errors import ClientError
 from shared.formats import manifests, recipes
 from shared.formats.canonical import FormatError, split_hashes
@@ -57,38 +58,61 @@ def parse_entries(content: bytes) -> dict[str, Entry]:
 
 
 def compare_trees(
-    load: ManifestLoader, old: bytes | None, new: bytes | None, path: str = ""
+    load: ManifestLoader,
+    old: bytes | None,
+    new: bytes | None,
+    path: str = "",
+    scopes: tuple[Scope, Scope] = (EVERYTHING, EVERYTHING),
 ) -> Iterator[Change]:
-    """Yield the files and links that differ between two trees; directories with one hash are not loaded."""
-    if old == new:
+    """Yield the files and links that differ between two trees, of each what its scope covers.
+
+    Directories with one hash are not loaded, nor those that no scope covers.
+    """
+    old, new = (
+        tree if scope.measure(path) != Part.NOTHING else None
+        for tree, scope in zip((old, new), scopes, strict=True)
+    )
+    is_alike = scopes[0] == scopes[1] or all(scope.measure(path) == Part.ALL for scope in scopes)
+    if old == new and is_alike:
         return
     before = parse_entries(load(old)) if old is not None else {}
     after = parse_entries(load(new)) if new is not None else {}
     for name in sorted(before.keys() | after.keys()):
         one, two = before.get(name), after.get(name)
-        if one == two:
+        if one == two and is_alike:
             continue
         inner = f"{path}/{name}" if path else name
         one_tree, two_tree = get_manifest_hash(one), get_manifest_hash(two)
-        leaves = (one if one_tree is None else None, two if two_tree is None else None)
-        if leaves != (None, None):
+        leaves = (
+            one if one_tree is None and scopes[0].covers(inner) else None,
+            two if two_tree is None and scopes[1].covers(inner) else None,
+        )
+        if leaves[0] != leaves[1]:
             yield Change(inner, *leaves)
         if one_tree is not None or two_tree is not None:
-            yield from compare_trees(load, one_tree, two_tree, inner)
+            yield from compare_trees(load, one_tree, two_tree, inner, scopes)
 
 
-def iterate_manifests(load: ManifestLoader, tree: bytes, seen: set[bytes]) -> Iterator[bytes]:
-    """Yield the hashes of a tree's manifests, children first, each once.
+def iterate_manifests(
+    load: ManifestLoader,
+    tree: bytes,
+    seen: set[bytes],
+    scope: Scope = EVERYTHING,
+    path: str = "",
+) -> Iterator[bytes]:
+    """Yield the hashes of a tree's manifests, children first, each once; of what a scope covers.
 
     Hashes in `seen` are left out with all below them; the yielded ones are added to it.
     """
-    if tree in seen:
+    part = scope.measure(path)
+    if part == Part.NOTHING or tree in seen:
         return
     seen.add(tree)
     for entry in Manifest.FromString(load(tree)).entries:
         inner = get_manifest_hash(entry)
         if inner is not None:
-            yield from iterate_manifests(load, inner, seen)
+            below = f"{path}/{entry.name}" if path else entry.name
+            yield from iterate_manifests(load, inner, seen, scope, below)
     yield tree
 
 

@@ -10,7 +10,7 @@ from dits_client.errors import ClientError, os_error
 
 @dataclass(slots=True, eq=False)
 class Source:
-    """A file of the folder, or bytes in memory."""
+    """A file of the folder, or bytes in memory, which may be all of a small file."""
 
     # The path that the user knows.
     label: str

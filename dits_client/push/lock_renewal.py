@@ -5,19 +5,12 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from dits.common.v1.lock_fence_pb2 import LockFence
-from dits.lock.v1.lock_service_pb2 import (
-    BATCH_MODE_PER_PATH,
-    RENEW_OUTCOME_RENEWED,
-    Lock,
-    RenewLocksRequest,
-)
-from google.protobuf.duration_pb2 import Duration
+from dits.lock.v1.lock_service_pb2 import RENEW_OUTCOME_RENEWED, Lock
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dits_client.batches import split_into_batches
 from dits_client.errors import ClientError
-from dits_client.server.locks import MAX_PATHS
+from dits_client.server.locks import MAX_PATHS, renew_locks
 from dits_client.server.repository import RepositoryClient
 
 # Duration of a lock that a push takes; it is renewed when less than half of it is left. If the machine
@@ -74,15 +67,8 @@ class LockRenewal:
                     self._renew_batch(batch)
 
     def _renew_batch(self, locks: Sequence[Lock]) -> None:
-        request = RenewLocksRequest(
-            repository=self._repository.name,
-            locks=[LockFence(lock_id=lock.id, fence=lock.fence) for lock in locks],
-            ttl=Duration(seconds=int(TTL_SECONDS)),
-            batch_mode=BATCH_MODE_PER_PATH,
-        )
         asked = time.monotonic()
-        call = self._repository.locks.RenewLocks
-        response = self._repository.call(call, request, timeout=CALL_SECONDS)
+        (response,) = renew_locks(self._repository, locks, int(TTL_SECONDS), timeout=CALL_SECONDS)
         for result in response.results:
             if result.outcome == RENEW_OUTCOME_RENEWED:
                 self.note_end(result.lock, response.server_time, asked)

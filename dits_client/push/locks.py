@@ -1,7 +1,7 @@
 """The locks that a push relies on: listed or taken as early as possible, and renewed until it ends."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Self
@@ -16,6 +16,7 @@ from dits_client.content.manifest import Change
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
 from dits_client.push.lock_renewal import TTL_SECONDS, LockRenewal
+from dits_client.push.moved_locks import move_locks
 from dits_client.server.locks import (
     LockOptions,
     acquire_locks,
@@ -36,11 +37,18 @@ DirectoryTest = Callable[[str], bool]
 class PushLocks:
     """The caller's locks on what a push changes; the end of the context releases the ones it took.
 
-    A file needs a lock if it is in the parent and the repository requires locks. A removed directory gets
-    one lock, not one for each file.
+    A file needs a lock if it is in the parent, the repository requires locks, and its patterns match. A
+    removed directory gets one lock, not one for each file.
     """
 
-    def __init__(self, repository: RepositoryClient, *, required: bool, strict: bool) -> None:
+    def __init__(
+        self,
+        repository: RepositoryClient,
+        *,
+        required: bool,
+        strict: bool,
+        patterns: Sequence[str] = (),
+    ) -> None:
         """With `strict`, another holder's lock ends the push; without it the server decides later.
 
         On other branches than the default one, a file may become what it is there without a lock.
@@ -48,6 +56,7 @@ class PushLocks:
         self._repository = repository
         self._required = required
         self._strict = strict
+        self._patterns = tuple(patterns)
         # Exclusive locks of the caller by path.
         self._mine: dict[str, Lock] = {}
         self._theirs: dict[str, Lock] = {}
@@ -80,6 +89,11 @@ class PushLocks:
         held = islice(self._held.values(), MAX_FENCES)
         return [LockFence(lock_id=lock.id, fence=lock.fence) for lock in held]
 
+    def list_taken(self) -> list[str]:
+        """Return the paths of the locks that the push took, because the user had none there."""
+        taken = set(self._taken)
+        return sorted(path for path, lock in self._mine.items() if lock.id in taken)
+
     def are_relevant(self, *, is_new: bool) -> bool:
         """Return whether locks can prevent the push; `is_new` = the branch has no commit yet."""
         return bool(self._mine or self._theirs) or (self._required and not is_new)
@@ -104,9 +118,7 @@ class PushLocks:
         if not self._required:
             return
         wanted: dict[str, list[str]] = {}
-        for change in changes:
-            if change.old is None:
-                continue
+        for change in self._choose_lockable(changes):
             self.keep_lock(change.path)
             lock = self._find_covering(self._mine, change.path)
             if lock is None:
@@ -125,6 +137,17 @@ class PushLocks:
             files += wanted[lock_path]
         self._refused = self._acquire(files, atomic=self._strict)
 
+    def _choose_lockable(self, changes: Iterable[Change]) -> Iterator[Change]:
+        """Yield the changes that need a lock."""
+        existing = (change for change in changes if change.old is not None)
+        if not self._patterns:
+            yield from existing
+            return
+        from shared.formats.path_patterns import PathPatterns
+
+        patterns = PathPatterns.parse(self._patterns)
+        yield from (change for change in existing if patterns.matches(change.path))
+
     def reload(self, path: str = "") -> None:
         """List the locks again, after the server found locks missing; `path` is the first such file.
 
@@ -140,7 +163,16 @@ class PushLocks:
     def forget(self, ids: Iterable[str]) -> None:
         """Forget locks that the push has ended."""
         gone = set(ids)
+        self._mine = {path: lock for path, lock in self._mine.items() if lock.id not in gone}
         self._taken = [lock_id for lock_id in self._taken if lock_id not in gone]
+
+    def follow(self, changes: Sequence[Change], warn: Callable[[str], None]) -> None:
+        """Move locks to the new names of their files, after the push."""
+        taken = set(self._taken)
+        mine = {path: lock for path, lock in self._mine.items() if lock.id not in taken}
+        # The push is done, and the locks that were not moved are listed by `dits locks`.
+        with suppress(ClientError):
+            move_locks(self._repository, mine, changes, warn)
 
     def _list_locks(self) -> None:
         """List the locks of the repository."""

@@ -47,7 +47,7 @@ class Offer:
                 yield self._pieces(path, file)
 
     def iterate_all(
-        self, changes: Sequence[Change], only: Container[bytes]
+        self, changes: Iterable[Change], only: Container[bytes]
     ) -> Iterator[list[Piece]]:
         """Yield the pieces of each changed file; unless `only` is empty, just those with its hashes."""
         for path, file in _iterate_new_files(changes):

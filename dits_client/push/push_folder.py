@@ -2,46 +2,48 @@
 
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
-from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.repo.v1.commit_service_pb2 import PushResponse
 from dits.repo.v1.manifest_pb2 import CommitContent
-from dits.repo.v1.ref_service_pb2 import CreateBranchRequest, UpdateBranchRequest
 
-from dits_client.content.manifest import Change, compare_trees, iterate_manifests
-from dits_client.errors import ClientError, RemoteError
+from dits_client.content.manifest import Change, compare_trees
 from dits_client.progress import Progress
+from dits_client.push.author import complete_author
 from dits_client.push.locks import PushLocks
+from dits_client.push.lost_chunks import send_lost_chunks
+from dits_client.push.move_branch import move_branch
 from dits_client.push.offer import Offer, make_pieces
 from dits_client.push.open_workspace import open_workspace
 from dits_client.push.refusals import (
     check_author,
     check_deletions,
     check_head,
-    check_snapshot,
     check_text,
 )
+from dits_client.push.region_wait import send_when_copied
 from dits_client.push.repair import PushRepair
 from dits_client.push.report import Author, PushOptions, PushReport, UploadResult, make_report
 from dits_client.push.repository_rules import check_limits, check_names
+from dits_client.push.scan_folder import scan_folder
 from dits_client.push.stream import Proposal, send_push
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload import Uploader
+from dits_client.workspace.ignore import IgnoreRules
 from dits_client.workspace.index import Index
+from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.read_files import ReadResult
+from dits_client.workspace.scan import list_paths
 from dits_client.workspace.snapshot import Snapshot
-from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import Workspace
-from shared.formats.commits import commit_hash
-
-# The most refusals of one push that are repaired.
-MAX_REPAIRS = 3
+from shared.formats.commits import commit_hash, encode_commit
+from shared.formats.shelves import is_shelf
 
 
-def push_folder(
+def push_folder(  # noqa: PLR0913 - each is an option of the push
     folder: Path,
     client: Client,
     repository: str = "",
@@ -50,28 +52,27 @@ def push_folder(
     branch: str = "",
     force: bool = False,
     author: Author | None = None,
+    ignore: IgnoreRules | None = None,
     progress: Progress | None = None,
 ) -> PushReport:
     """Commit the folder's state and push it; return the report.
 
     A folder that follows no repository yet starts to follow `repository`. `branch` makes it follow another
-    branch, which may be new. With `force` the branch loses commits that the folder does not have. Raises
-    ClientError.
+    branch, which may be new. With `force` the branch loses commits that the folder does not have. `ignore`
+    counts instead of the folder's own rules. Raises ClientError.
     """
     started = time.monotonic()
     check_text(message)
     workspace = open_workspace(folder, client, repository)
     with workspace.lock():
-        if workspace.journal.exists():
-            raise ClientError(
-                "a clone or pull was interrupted in this folder: run `dits pull` first"
-            )
-        wanted = PushOptions(message, branch or workspace.state.branch, force, author)
+        workspace.check_complete()
+        wanted = PushOptions(message, branch or workspace.state.branch, force, author, ignore)
         work = _Push(workspace, client, progress or Progress())
         try:
             report = work.push(wanted)
         finally:
             work.index.close()
+        update_modes(workspace, RepositoryClient(client, workspace.state.repository), progress)
     report.seconds = round(time.monotonic() - started, 3)
     return report
 
@@ -86,21 +87,22 @@ class _Push:
         self._progress = progress
         repository = RepositoryClient(client, workspace.state.repository)
         self._repository = repository
-        self._trees = Trees(self.index.objects, lambda: repository, self._state.head)
+        state = self._state
+        self._trees = Trees(self.index.objects, lambda: repository, state.head, scope=state.scope)
         self._parent = bytes.fromhex(self._state.tree) or None
         self._changes: list[Change] = []
         self._untracked = frozenset(self._state.untracked)
 
     def push(self, wanted: PushOptions) -> PushReport:
         """Push; locks that are taken for it are released at the end."""
-        tracked = TrackedPaths(self._trees.load_manifest, [self._parent], self._untracked)
-        snapshot = Snapshot(self._workspace.root, self.index, self._progress.warn, tracked)
-        check_snapshot(snapshot)
+        snapshot = scan_folder(
+            self._workspace, self.index, self._trees, wanted.ignore, self._progress.warn
+        )
         head = self._repository.get_head(wanted.branch)
         if not snapshot.changed and snapshot.tree == self._parent:
             return self._finish_unchanged(snapshot, wanted, head)
-        check_head(wanted, head, self._state.head)
-        author = wanted.author or self._get_author()
+        check_head(wanted, head, self._state)
+        author = complete_author(self._repository.client, wanted.author)
         check_author(author)
         info = self._repository.get_info()
         check_limits(snapshot, self._repository.get_limits())
@@ -109,7 +111,8 @@ class _Push:
             check_names(snapshot, (change for change, is_sure in predicted if is_sure))
         with PushLocks(
             self._repository,
-            required=info.lock_required,
+            required=info.lock_required and not is_shelf(wanted.branch),
+            patterns=info.lock_patterns,
             strict=wanted.branch == info.default_branch,
         ) as held:
             self._check_locks_early(snapshot, predicted, held)
@@ -119,8 +122,15 @@ class _Push:
             proposal = self._make_proposal(wanted, author, head, snapshot.tree)
             offer = Offer(self.index.objects, snapshot.get_os_path)
             response = self._propose(proposal, offer, held)
+            if self._state.lock_readonly and (taken := held.list_taken()):
+                self._progress.warn(
+                    f"{list_paths(taken)} was changed without your lock: `dits lock` comes first"
+                )
             held.forget(response.released_lock_ids)
             self._follow_commit(proposal, snapshot.tree)
+            if not is_shelf(wanted.branch):
+                held.follow(self._changes, self._progress.warn)
+            send_lost_chunks(self._repository, self._trees, offer, self._state, self._progress)
         return make_report(snapshot, self._state, len(self._changes), uploaded)
 
     def _check_locks_early(
@@ -135,27 +145,14 @@ class _Push:
             if is_sure:
                 held.check_change(change)
                 sure.append(change)
-        held.hold_locks(sure, snapshot.directories.__contains__)
+        held.hold_locks(sure, snapshot.directories_by_path.__contains__)
 
     def _finish_unchanged(self, snapshot: Snapshot, wanted: PushOptions, head: str) -> PushReport:
         """Create the branch, or move it by force, where there is nothing to commit."""
         state = self._state
-        behind = head not in ("", state.head)
-        if state.head and not head:
-            create = CreateBranchRequest(
-                repository=self._repository.name, name=wanted.branch, head=state.head
-            )
-            self._repository.call(self._repository.refs.CreateBranch, create)
-        elif state.head and behind and wanted.force:
-            update = UpdateBranchRequest(
-                repository=self._repository.name,
-                name=wanted.branch,
-                expected_head=head,
-                new_head=state.head,
-                force=True,
-            )
-            self._repository.call(self._repository.refs.UpdateBranch, update)
-            behind = False
+        offer = Offer(self.index.objects, snapshot.get_os_path)
+        send_lost_chunks(self._repository, self._trees, offer, self._state, self._progress)
+        behind = move_branch(self._repository, wanted, head, state.head)
         if wanted.branch != state.branch:
             state.branch = wanted.branch
             self._workspace.save()
@@ -203,32 +200,19 @@ class _Push:
             branch=wanted.branch,
             expected_head=head,
             commit=commit,
-            manifests=list(
-                iterate_manifests(self._trees.load_manifest, tree, self._list_parent_manifests())
-            ),
+            manifests=self._trees.list_new_manifests(tree, self._list_parent_manifests()),
             force=wanted.force,
+            signature=author.sign_commit(encode_commit(commit)) if author.sign_commit else "",
         )
 
     def _list_parent_manifests(self) -> set[bytes]:
         return self._trees.list_manifests(self._parent) if self._parent else set()
 
-    def _get_author(self) -> Author:
-        client = self._repository.client
-        user = client.call(client.accounts.GetMe, GetMeRequest()).user
-        return Author(user.name or user.username, user.email)
-
     def _propose(self, proposal: Proposal, offer: Offer, held: PushLocks) -> PushResponse:
         """Send the push; supply what the server finds missing, and send it again."""
         repair = PushRepair(self._repository, self._trees, self.index, self._changes, offer, held)
-        for _ in range(MAX_REPAIRS):
-            proposal.locks = held.fences
-            try:
-                return send_push(self._repository, proposal, self._trees.load_manifest)
-            except RemoteError as error:
-                if not repair.apply(error, proposal):
-                    raise
-        proposal.locks = held.fences
-        return send_push(self._repository, proposal, self._trees.load_manifest)
+        send = partial(send_push, self._repository, proposal, self._trees.load_manifest)
+        return repair.send_repaired(lambda: send_when_copied(send, self._progress), proposal)
 
     def _follow_commit(self, proposal: Proposal, tree: bytes) -> None:
         """Make the folder follow the new commit."""

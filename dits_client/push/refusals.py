@@ -11,15 +11,19 @@ from dits_client.content.manifest import Change
 from dits_client.errors import ClientError, RemoteError
 from dits_client.push.report import Author, PushOptions
 from dits_client.workspace.index import DIRECTORY_STAT, unpack_size_and_mode
+from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.safe_paths import SafePaths
-from dits_client.workspace.scan import LocalDirectory, list_paths
+from dits_client.workspace.scan import list_paths
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.unusable import join_sentences
+from dits_client.workspace.workspace import WorkspaceState
 from shared.formats.canonical import EMPTY_HASH, FormatError
 from shared.formats.commits import check_commit, check_message
 from shared.formats.limits import MAX_DEPTH
 from shared.formats.manifests import MAX_MANIFEST_BYTES, MAX_NAME_BYTES
+from shared.formats.shelves import is_shelf
 
+LEAVE_SHELF = "run `dits switch` with your branch, then `dits unshelve`"
 # The fewest bytes of an entry without its name: those of an empty file or a directory, of another file.
 SMALL_ENTRY_BYTES, FILE_ENTRY_BYTES = 38, 76
 
@@ -44,9 +48,13 @@ def check_author(author: Author) -> None:
         raise ClientError(f"the commit cannot be made: {error}") from None
 
 
-def check_head(wanted: PushOptions, head: str, followed: str) -> None:
-    """Raise RemoteError if the branch is at another commit than the folder follows."""
-    if wanted.force or head in ("", followed):
+def check_head(wanted: PushOptions, head: str, state: WorkspaceState) -> None:
+    """Raise an error for a second commit of a shelf, or if the folder does not follow the branch's head."""
+    if is_shelf(wanted.branch) and (head or wanted.branch == state.branch):
+        # What brings it back knows of one commit.
+        message = f"{wanted.branch} is a shelf, which has one commit: {LEAVE_SHELF}"
+        raise ClientError(message)
+    if wanted.force or head in ("", state.head):
         return
     message = f"{wanted.branch} has other commits on the server: run `dits pull` first"
     raise RemoteError(message, code="ABORTED", reason=ERROR_REASON_HEAD_MOVED)
@@ -93,7 +101,7 @@ def check_deletions(root: Path, changes: Iterable[Change], untracked: Container[
             if entry is None
             and path not in untracked
             and path.casefold() not in new
-            and safe_paths.has_file(path)
+            and safe_paths.get_file_stat(path) is not None
         ]
     if back:
         raise ClientError(f"{list_paths(back)} was away while the folder was read: try again")

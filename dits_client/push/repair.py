@@ -1,6 +1,6 @@
 """The repair of a push that the server refuses because something is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dits.common.v1.error_reason_pb2 import (
@@ -9,8 +9,9 @@ from dits.common.v1.error_reason_pb2 import (
     ERROR_REASON_LOCK_REQUIRED,
     ERROR_REASON_LOCK_STALE,
 )
+from dits.repo.v1.commit_service_pb2 import PushResponse
 
-from dits_client.content.manifest import Change, iterate_manifests
+from dits_client.content.manifest import Change
 from dits_client.errors import RemoteError
 from dits_client.push.locks import PushLocks
 from dits_client.push.offer import Offer
@@ -19,6 +20,9 @@ from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.index import Index
 from dits_client.workspace.trees import Trees
+
+# The most refusals of one push that are repaired.
+MAX_REPAIRS = 3
 
 
 @dataclass(slots=True)
@@ -32,13 +36,25 @@ class PushRepair:
     offer: Offer
     held: PushLocks
 
+    def send_repaired(self, send: Callable[[], PushResponse], proposal: Proposal) -> PushResponse:
+        """Send the push; supply what the server finds missing, and send it again."""
+        repairs = 0
+        while True:
+            proposal.locks = self.held.fences
+            try:
+                return send()
+            except RemoteError as error:
+                repairs += 1
+                if repairs > MAX_REPAIRS or not self.apply(error, proposal):
+                    raise
+
     def apply(self, error: RemoteError, proposal: Proposal) -> bool:
         """Supply what a refusal names; False = it names nothing that the client can supply."""
         if error.reason == ERROR_REASON_CHUNKS_MISSING:
             self._upload_again(error)
         elif error.reason == ERROR_REASON_HISTORY_MISSING:
             tree = proposal.commit.tree_hash
-            proposal.manifests = list(iterate_manifests(self.trees.load_manifest, tree, set()))
+            proposal.manifests = self.trees.list_new_manifests(tree, set())
         elif error.reason in (ERROR_REASON_LOCK_STALE, ERROR_REASON_LOCK_REQUIRED):
             self.held.reload(error.metadata.get("path", ""))
             self.held.hold_locks(self.changes, self.index.records.__contains__)

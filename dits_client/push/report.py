@@ -1,13 +1,19 @@
 """The options of a push, and its result."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from dits.repo.v1.manifest_pb2 import Signer
 
 from dits_client.transfer.upload_stream import UploadReport
+from dits_client.workspace.ignore import IgnoreRules
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.workspace import WorkspaceState
+
+# Makes the signature, in armor, of the canonical bytes of a commit.
+Sign: TypeAlias = Callable[[bytes], str]
 
 
 @dataclass(slots=True)
@@ -37,10 +43,12 @@ class PushReport:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who commits."""
+    """Who commits; without name and address, the caller."""
 
     name: str
     email: str
+    # Makes the signature of the commit; None = it gets none.
+    sign_commit: Sign | None = None
 
     def sign(self) -> Signer:
         """Return the author at this moment, in the time zone of this machine."""
@@ -60,6 +68,8 @@ class PushOptions:
     force: bool
     # None = the caller.
     author: Author | None
+    # None = the folder's own.
+    ignore: IgnoreRules | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The Push call: header, manifests, commit, update of the branch."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import grpc
@@ -44,18 +44,29 @@ class Proposal:
     # Hashes of the manifests to send, children first.
     manifests: list[bytes]
     force: bool = False
+    # In armor; empty = none.
+    signature: str = ""
     locks: list[LockFence] = field(default_factory=list)
 
 
 def send_push(
     repository: RepositoryClient, proposal: Proposal, load: ManifestLoader
 ) -> PushResponse:
+    """Return the response to a push of one commit."""
+    return send_messages(
+        repository, lambda request_id: _messages(repository.name, proposal, request_id, load)
+    )
+
+
+def send_messages(
+    repository: RepositoryClient, make_messages: Callable[[str], Iterator[PushRequest]]
+) -> PushResponse:
     """Return the response to a push; it is repeated after a passing failure, under the same request id."""
     request_id = str(uuid.uuid4())
     backoff = Backoff(STREAM_ATTEMPTS)
     while True:
         watch = StreamWatch()
-        messages = _watch_messages(_messages(repository.name, proposal, request_id, load), watch)
+        messages = _watch_messages(make_messages(request_id), watch)
         try:
             return _await_response(repository, messages, watch)
         except RemoteError as error:
@@ -96,7 +107,11 @@ def _messages(
         measure=len,
     ):
         yield PushRequest(manifests=PushManifests(manifests=batch))
-    yield PushRequest(commits=PushCommits(commits=[proposal.commit]))
+    part = PushCommits(commits=[proposal.commit])
+    if proposal.signature:
+        name = bytes.fromhex(commit_hash(proposal.commit))
+        part.signatures.add(commit_hash=name, armored=proposal.signature)
+    yield PushRequest(commits=part)
     update = RefUpdate(
         branch=proposal.branch,
         expected_head=proposal.expected_head,

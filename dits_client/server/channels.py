@@ -16,7 +16,10 @@ _OPTIONS = [
     ("grpc.enable_retries", 0),
     # A new channel means a new connection.
     ("grpc.use_local_subchannel_pool", 1),
-    # A broken connection is noticed, and replaced, soon.
+    # A broken connection is noticed, and replaced, soon: Linux ends one whose bytes, pings too, nobody
+    # acknowledges for keepalive_timeout_ms (TCP_USER_TIMEOUT). A machine on the way that acknowledges and
+    # passes nothing on is found by the answer to a ping, for which gRPC waits 60 seconds. Not less, by
+    # grpc.http2.ping_timeout_ms: on a slow line it comes behind megabytes that were sent before.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 15_000),
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -1,46 +1,53 @@
 """Calls to a server with one credential; a call that fails for a passing reason is repeated."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import grpc
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_SUDO_REQUIRED
 
+from dits_client.errors import RemoteError
 from dits_client.server.backoff import ATTEMPTS, Backoff
 from dits_client.server.channels import Channels
+from dits_client.server.credential import Credential, Metadata, SessionCredential, SessionStore
 from dits_client.server.endpoints import Endpoints
-from dits_client.server.late_channel import LateChannel
 from dits_client.server.remote_errors import translate_error
+from dits_client.server.service_stubs import ServiceStubs
 from dits_client.server.stream_watch import StreamWatch
 
-if TYPE_CHECKING:
-    from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
-    from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
-    from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
-    from dits.auth.v1.invitation_service_pb2_grpc import InvitationServiceStub
-    from dits.auth.v1.key_service_pb2_grpc import KeyServiceStub
-    from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
-    from dits.auth.v1.organization_service_pb2_grpc import OrganizationServiceStub
-    from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
-    from dits.auth.v1.team_service_pb2_grpc import TeamServiceStub
-    from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
-    from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
-    from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
-    from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
-
 Response = TypeVar("Response")
+# Returns the credential with which a call that needs sudo is repeated. Raises ClientError.
+Prove: TypeAlias = Callable[["Client"], Metadata]
 
 # Seconds for one unary call.
 TIMEOUT = 60.0
 
 
-class Client:
+class Client(ServiceStubs):
     """One server, called with one credential; a `RepositoryClient` calls it about one repository."""
 
-    def __init__(self, endpoints: Endpoints, token: str = "") -> None:
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        token: str = "",
+        prove: "Prove | None" = None,
+        *,
+        session: SessionStore | None = None,
+    ) -> None:
+        """Take an API token, or the session of a store; and what proves again who the user is for sudo."""
         self.endpoints = endpoints
-        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._prove = prove
         self.channels = Channels(tls=endpoints.tls)
+        self.credential = (
+            Credential(token)
+            if session is None
+            else SessionCredential(session, self._refresh_session, self._touch_session)
+        )
+
+    @property
+    def metadata(self) -> Metadata:
+        """The metadata that the next call is sent with."""
+        return self.credential.get_metadata()
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +57,7 @@ class Client:
 
     def close(self) -> None:
         """Close every connection."""
+        self.credential.close()
         self.channels.close()
 
     def locate_repository(self, repository: str) -> Endpoints:
@@ -68,13 +76,58 @@ class Client:
     def call(
         self, method: Callable[..., Response], request: object, timeout: float = TIMEOUT
     ) -> Response:
-        """Return the response of a unary call; every call of this API may be repeated."""
+        """Return the response of a unary call; every call of this API may be repeated.
+
+        One that needs sudo is repeated once with the credential that the user's proof leads to.
+        """
+        try:
+            return self._repeat(method, request, timeout)
+        except RemoteError as error:
+            if error.reason != ERROR_REASON_SUDO_REQUIRED or self._prove is None:
+                raise
+        return self._repeat(method, request, timeout, self._prove(self))
+
+    def _repeat(
+        self,
+        method: Callable[..., Response],
+        request: object,
+        timeout: float,
+        proven: Metadata | None = None,
+    ) -> Response:
+        """Call with the credential that has sudo, or with the own one, which may be renewed meanwhile."""
         backoff = Backoff(ATTEMPTS)
         while True:
+            metadata = self.metadata if proven is None else proven
             try:
-                return method(request, timeout=timeout, metadata=self.metadata)
+                return method(request, timeout=timeout, metadata=metadata)
             except grpc.RpcError as error:
-                backoff.wait(translate_error(error, self.endpoints))
+                failure = translate_error(error, self.endpoints)
+            # A wrong password in the request is wrong under each token, and each attempt counts.
+            is_refused = (
+                failure.code == "UNAUTHENTICATED" and failure.metadata.get("refused") != "request"
+            )
+            if proven is not None or not is_refused or not self.credential.renew(metadata):
+                backoff.wait(failure)
+
+    def _refresh_session(self, token: str) -> str:
+        """Return the token of a session after this one. Raise RemoteError."""
+        from dits.auth.v1.session_service_pb2 import RefreshSessionRequest
+
+        request = RefreshSessionRequest(session_token=token)
+        try:
+            # It names the session itself, and takes no other credential.
+            return str(self.sessions.RefreshSession(request, timeout=TIMEOUT).session.token)
+        except grpc.RpcError as error:
+            raise translate_error(error, self.endpoints) from None
+
+    def _touch_session(self, metadata: Metadata) -> None:
+        """Use a session, so that it does not end for being idle. Raise RemoteError."""
+        from dits.auth.v1.access_service_pb2 import CheckAccessRequest
+
+        try:
+            self.access.CheckAccess(CheckAccessRequest(), timeout=TIMEOUT, metadata=metadata)
+        except grpc.RpcError as error:
+            raise translate_error(error, self.endpoints) from None
 
     def read_stream(self, call: Any) -> Iterator[Any]:
         """Yield the responses of a streaming call; raise RemoteError if it fails or makes no progress."""
@@ -91,97 +144,6 @@ class Client:
     def list_pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         """Yield every page of a list call."""
         return iterate_pages(self.call, method, request)
-
-    @cached_property
-    def access(self) -> "AccessServiceStub":
-        """What a credential may do."""
-        from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
-
-        return AccessServiceStub(self.channels.get(self.endpoints.auth))
-
-    @cached_property
-    def accounts(self) -> "AccountServiceStub":
-        """Accounts."""
-        from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
-
-        return AccountServiceStub(self.channels.get(self.endpoints.auth))
-
-    @cached_property
-    def sessions(self) -> "SessionServiceStub":
-        """Sessions."""
-        from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
-
-        return SessionServiceStub(self.channels.get(self.endpoints.auth))
-
-    @cached_property
-    def tokens(self) -> "TokenServiceStub":
-        """API tokens."""
-        from dits.auth.v1.token_service_pb2_grpc import TokenServiceStub
-
-        return TokenServiceStub(self.channels.get(self.endpoints.auth))
-
-    @cached_property
-    def keys(self) -> "KeyServiceStub":
-        """The caller's keys."""
-        from dits.auth.v1.key_service_pb2_grpc import KeyServiceStub
-
-        return KeyServiceStub(self.channels.get(self.endpoints.auth))
-
-    @cached_property
-    def audit(self) -> "AuditServiceStub":
-        """The audit log."""
-        from dits.auth.v1.audit_service_pb2_grpc import AuditServiceStub
-
-        return AuditServiceStub(self.channels.get(self.endpoints.auth))
-
-    @cached_property
-    def notifications(self) -> "NotificationServiceStub":
-        """The caller's inbox."""
-        from dits.auth.v1.notification_service_pb2_grpc import NotificationServiceStub
-
-        return NotificationServiceStub(LateChannel(lambda: self.channels.get(self.endpoints.auth)))
-
-    @cached_property
-    def organizations(self) -> "OrganizationServiceStub":
-        """Organisations and their members."""
-        from dits.auth.v1.organization_service_pb2_grpc import OrganizationServiceStub
-
-        return OrganizationServiceStub(self.channels.get(self.endpoints.auth))
-
-    @cached_property
-    def invitations(self) -> "InvitationServiceStub":
-        """Invitations into organisations."""
-        from dits.auth.v1.invitation_service_pb2_grpc import InvitationServiceStub
-
-        return InvitationServiceStub(self.channels.get(self.endpoints.auth))
-
-    @cached_property
-    def teams(self) -> "TeamServiceStub":
-        """Teams of organisations."""
-        from dits.auth.v1.team_service_pb2_grpc import TeamServiceStub
-
-        return TeamServiceStub(self.channels.get(self.endpoints.auth))
-
-    @cached_property
-    def repositories(self) -> "RepositoryServiceStub":
-        """The repositories that the caller may use."""
-        from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
-
-        return RepositoryServiceStub(self.channels.get(self.endpoints.repo))
-
-    @cached_property
-    def events(self) -> "EventServiceStub":
-        """What happens."""
-        from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
-
-        return EventServiceStub(LateChannel(lambda: self.channels.get(self.endpoints.repo)))
-
-    @cached_property
-    def usage(self) -> "UsageServiceStub":
-        """The usage of the caller and of organisations."""
-        from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
-
-        return UsageServiceStub(self.channels.get(self.endpoints.repo))
 
 
 def iterate_pages(

@@ -10,6 +10,7 @@ from dits.common.v1.error_reason_pb2 import (
     ERROR_REASON_NOT_FAST_FORWARD,
     ERROR_REASON_REPOSITORY_READ_ONLY,
     ERROR_REASON_STORAGE_FULL,
+    ERROR_REASON_SUDO_REQUIRED,
     ERROR_REASON_UNAUTHENTICATED,
     ErrorReason,
 )
@@ -18,6 +19,9 @@ from dits_client.server.endpoints import Endpoints
 
 # Sentences that tell the user what to do, in place of the server's.
 _SENTENCES = {
+    ERROR_REASON_SUDO_REQUIRED: (
+        "this needs a recent proof of who you are: run `dits sudo`, and then this again within ten minutes"
+    ),
     ERROR_REASON_UNAUTHENTICATED: "not logged in, or the login has ended: run `dits login`",
     ERROR_REASON_HEAD_MOVED: "the branch has moved on the server: run `dits pull` first",
     ERROR_REASON_NOT_FAST_FORWARD: (
@@ -46,6 +50,8 @@ def describe_failure(failure: Failure, endpoints: Endpoints) -> str:
     """Return the sentence for a failed call."""
     if failure.reason is None:
         return _describe_no_answer(failure, endpoints)
+    if "tag" in failure.metadata:
+        return _first_line(failure)
     if "path" in failure.metadata:
         if failure.reason == ERROR_REASON_LOCK_HELD:
             return describe_lock_held(failure.metadata)

@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Iterator
 from itertools import groupby
 from operator import attrgetter
+from uuid import uuid4
 
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 from dits.common.v1.job_pb2 import Job
@@ -11,6 +12,7 @@ from dits.common.v1.job_service_pb2 import (
     CancelJobRequest,
     GetJobRequest,
     ListJobsRequest,
+    RequeueDeadLetterRequest,
     WatchJobRequest,
 )
 from dits.common.v1.job_service_pb2_grpc import JobServiceStub
@@ -55,6 +57,12 @@ class Jobs:
         """Cancel a job, and return it. Raises RemoteError."""
         stub, _ = self._find(job_id)
         return self._client.call(stub.CancelJob, CancelJobRequest(job_id=job_id)).job
+
+    def requeue_job(self, job_id: str) -> Job:
+        """Begin a new job with the work of one that has failed, and return it. Raises RemoteError."""
+        stub, _ = self._find(job_id)
+        request = RequeueDeadLetterRequest(job_id=job_id, request_id=str(uuid4()))
+        return self._client.call(stub.RequeueDeadLetter, request).job
 
     def _list(self, stub: JobServiceStub, request: ListJobsRequest) -> Iterator[Job]:
         own = ListJobsRequest()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.common.v1.lock_type_pb2 import (
     LOCK_TYPE_ADVISORY,
     LOCK_TYPE_EXCLUSIVE,
@@ -20,11 +21,14 @@ from dits.lock.v1.lock_service_pb2 import (
     Lock,
     ReleaseLocksRequest,
     ReleaseResult,
+    RenewLocksRequest,
+    RenewLocksResponse,
 )
 from google.protobuf.duration_pb2 import Duration
 
 from dits_client.batches import split_into_batches
 from dits_client.errors import ClientError
+from dits_client.server.client import TIMEOUT
 from dits_client.server.repository import RepositoryClient
 
 MAX_PATHS = 1000
@@ -113,6 +117,25 @@ def release_locks(repository: RepositoryClient, ids: Sequence[str]) -> list[Rele
         request = ReleaseLocksRequest(repository=repository.name, lock_ids=batch)
         results += repository.call(repository.locks.ReleaseLocks, request).results
     return results
+
+
+def renew_locks(
+    repository: RepositoryClient,
+    locks: Sequence[Lock],
+    ttl_seconds: int | None = None,
+    *,
+    timeout: float = TIMEOUT,
+) -> Iterator[RenewLocksResponse]:
+    """Make locks last so long from now, by default as long as new ones; yield each batch's response."""
+    for batch in split_into_batches(locks, max_count=MAX_PATHS):
+        request = RenewLocksRequest(
+            repository=repository.name,
+            locks=[LockFence(lock_id=lock.id, fence=lock.fence) for lock in batch],
+            batch_mode=BATCH_MODE_PER_PATH,
+        )
+        if ttl_seconds is not None:
+            request.ttl.CopyFrom(Duration(seconds=ttl_seconds))
+        yield repository.call(repository.locks.RenewLocks, request, timeout)
 
 
 def list_locks(repository: RepositoryClient, *, holder: str = "") -> Iterator[Lock]:

@@ -22,11 +22,14 @@ from dits_client.server.stream_watch import StreamWatch
 
 if TYPE_CHECKING:
     from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
+    from dits.chunk.v1.maintenance_service_pb2_grpc import MaintenanceServiceStub
     from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
     from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
     from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
+    from dits.repo.v1.grant_service_pb2_grpc import GrantServiceStub
     from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
     from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
+    from dits.repo.v1.transfer_service_pb2_grpc import TransferServiceStub
     from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
     from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
     from dits.repo.v1.webhook_service_pb2_grpc import WebhookServiceStub
@@ -46,6 +49,10 @@ class RepositoryInfo:
     default_branch: str
     lock_required: bool
     portable_names: bool
+    # Which files need a lock, as a .gitignore says it; empty = all.
+    lock_patterns: tuple[str, ...] = ()
+    # Which files are fetched only when somebody asks for them, as a .gitignore says it; empty = none.
+    on_demand_patterns: tuple[str, ...] = ()
 
 
 class RepositoryClient:
@@ -132,7 +139,9 @@ class RepositoryClient:
         required = settings.require_lock_for_edit or not settings.HasField("require_lock_for_edit")
         portable = settings.portable_names or not settings.HasField("portable_names")
         name = f"{found.owner}/{found.name}"
-        return RepositoryInfo(name, found.default_branch, required, portable)
+        patterns = tuple(settings.lock_patterns)
+        on_demand = tuple(settings.on_demand_patterns)
+        return RepositoryInfo(name, found.default_branch, required, portable, patterns, on_demand)
 
     def get_limits(self) -> TreeLimits:
         """Return the server's limits of trees and pushes; 0 = it does not say."""
@@ -154,49 +163,63 @@ class RepositoryClient:
         """The repository itself."""
         from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
 
-        return RepositoryServiceStub(self._repo_channel)
+        return RepositoryServiceStub(self.repo_channel)
+
+    @cached_property
+    def grants(self) -> "GrantServiceStub":
+        """Who was given a right on it."""
+        from dits.repo.v1.grant_service_pb2_grpc import GrantServiceStub
+
+        return GrantServiceStub(self.repo_channel)
+
+    @cached_property
+    def transfers(self) -> "TransferServiceStub":
+        """Its way to another owner."""
+        from dits.repo.v1.transfer_service_pb2_grpc import TransferServiceStub
+
+        return TransferServiceStub(self.repo_channel)
 
     @cached_property
     def refs(self) -> "RefServiceStub":
         """Branches."""
         from dits.repo.v1.ref_service_pb2_grpc import RefServiceStub
 
-        return RefServiceStub(self._repo_channel)
+        return RefServiceStub(self.repo_channel)
 
     @cached_property
     def commits(self) -> "CommitServiceStub":
         """History."""
         from dits.repo.v1.commit_service_pb2_grpc import CommitServiceStub
 
-        return CommitServiceStub(self._repo_channel)
+        return CommitServiceStub(self.repo_channel)
 
     @cached_property
     def trees(self) -> "TreeServiceStub":
         """Directories and files of commits."""
         from dits.repo.v1.tree_service_pb2_grpc import TreeServiceStub
 
-        return TreeServiceStub(self._repo_channel)
+        return TreeServiceStub(self.repo_channel)
 
     @cached_property
     def events(self) -> "EventServiceStub":
         """What happens."""
         from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
 
-        return EventServiceStub(self._repo_channel)
+        return EventServiceStub(self.repo_channel)
 
     @cached_property
     def usage(self) -> "UsageServiceStub":
         """What the repository has used."""
         from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
 
-        return UsageServiceStub(self._repo_channel)
+        return UsageServiceStub(self.repo_channel)
 
     @cached_property
     def webhooks(self) -> "WebhookServiceStub":
         """Where events are sent to."""
         from dits.repo.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
-        return WebhookServiceStub(self._repo_channel)
+        return WebhookServiceStub(self.repo_channel)
 
     @cached_property
     def chunks(self) -> "ChunkServiceStub":
@@ -204,6 +227,13 @@ class RepositoryClient:
         from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 
         return ChunkServiceStub(self.chunk_channel)
+
+    @cached_property
+    def maintenance(self) -> "MaintenanceServiceStub":
+        """What is stored, and what is lost."""
+        from dits.chunk.v1.maintenance_service_pb2_grpc import MaintenanceServiceStub
+
+        return MaintenanceServiceStub(self.chunk_channel)
 
     @cached_property
     def locks(self) -> "LockServiceStub":
@@ -214,5 +244,6 @@ class RepositoryClient:
         return LockServiceStub(channel)
 
     @property
-    def _repo_channel(self) -> grpc.Channel:
+    def repo_channel(self) -> grpc.Channel:
+        """The channel to the repo service."""
         return LateChannel(lambda: self.client.channels.get(self.endpoints.repo))

@@ -22,6 +22,8 @@ from dits_client.content.manifest import list_chunks
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.server.repository import RepositoryClient
+from dits_client.transfer.lost_content import LostChunkError
+from dits_client.transfer.repeated_chunks import RepeatedChunks
 from dits_client.transfer.work_queue import WorkStopped
 from shared.formats.canonical import FormatError, split_hashes
 from shared.formats.recipes import MAX_CHUNK_BYTES
@@ -71,9 +73,10 @@ class Downloader:
         Sizes are checked, but not hashes: the caller checks the hash of the whole file. Raises ClientError.
         """
         ahead: _Batch | None = None
+        repeats = RepeatedChunks(wanted)
         try:
             for part in split_chunks(wanted):
-                current, ahead = ahead, _Batch(self, part)
+                current, ahead = ahead, _Batch(self, part, repeats)
                 # The next request runs while the answer to this one is used.
                 if current is not None:
                     yield from current.iterate_contents()
@@ -117,8 +120,6 @@ class Downloader:
     def decode_chunk(self, chunk: DownloadedChunk, size: int) -> bytes:
         """Return the content of a chunk. Raises ClientError unless it has the given size."""
         size = min(chunk.size, MAX_CHUNK_BYTES) if size == UNKNOWN_SIZE else size
-        if chunk.HasField("failure"):
-            raise ClientError(f"the server cannot deliver a chunk: {chunk.failure.message}")
         data = chunk.data
         self.report.chunks += 1
         self.report.bytes += len(data)
@@ -135,14 +136,21 @@ class Downloader:
 class _Batch:
     """One request, and the chunks of it that have arrived."""
 
-    def __init__(self, owner: Downloader, wanted: Sequence[ChunkRef]) -> None:
+    def __init__(
+        self, owner: Downloader, wanted: Sequence[ChunkRef], repeats: RepeatedChunks
+    ) -> None:
         self._owner = owner
+        self._repeats = repeats
         self._wanted = wanted
         self._uses = Counter(chunk.hash for chunk in wanted)
         self._ready: dict[bytes, bytes] = {}
+        # What the server says of chunks that it cannot deliver.
+        self._lost: dict[bytes, str] = {}
         # Sizes of the chunks to come, in the order of the request.
         self._missing: dict[bytes, int] = {}
-        for chunk in dict.fromkeys(wanted):
+        for chunk, is_coming in repeats.plan(wanted):
+            if is_coming:
+                continue
             content = owner.find_local(chunk)
             if content is None:
                 self._missing[chunk.hash] = chunk.size
@@ -166,12 +174,17 @@ class _Batch:
         for chunk in self._wanted:
             if self._owner.cancelled:
                 raise WorkStopped
-            while chunk.hash not in self._ready:
+            content = self._repeats.take(chunk.hash)
+            while content is None and chunk.hash not in self._ready:
+                if chunk.hash in self._lost:
+                    raise LostChunkError(self._lost[chunk.hash])
                 self._receive()
-            content = self._ready[chunk.hash]
+            if content is None:
+                content = self._ready[chunk.hash]
+                self._repeats.keep(chunk.hash, content)
             self._uses[chunk.hash] -= 1
             if not self._uses[chunk.hash]:
-                del self._ready[chunk.hash]
+                self._ready.pop(chunk.hash, None)
             yield content
 
     def _receive(self) -> None:
@@ -192,6 +205,10 @@ class _Batch:
             size = self._missing.pop(chunk_hash, None)
             if size is None:
                 raise ClientError("the server sent a chunk that was not asked for")
+            if chunk.HasField("failure"):
+                # The files before the one that it belongs to are complete.
+                self._lost[chunk_hash] = chunk.failure.message
+                continue
             self._ready[chunk_hash] = self._owner.decode_chunk(chunk, size)
 
 

@@ -1,9 +1,9 @@
 """Upload of chunks: the client asks which chunks the repository lacks, and sends those.
 
 Pieces go through stages with bounded queues between them: `offer_pieces` collects them, one thread calls
-FindMissingChunks, a few send. The queues hold only hashes and positions; the bytes are read, most often
-from the page cache, when their message is written. A message that was not acknowledged before its stream
-broke is written again.
+FindMissingChunks, a few send. The queues hold only hashes and positions, and the bytes of very small
+files; the others are read, most often from the page cache, when their message is written. A message that
+was not acknowledged before its stream broke is written again.
 """
 
 import threading
@@ -55,7 +55,7 @@ class Uploader:
         self._waiting: list[Piece] = []
         self._waiting_bytes = 0
         self._batches: WorkQueue[PieceGroup] = WorkQueue(2)
-        self._groups: WorkQueue[PieceGroup] = WorkQueue(64)
+        self._groups: WorkQueue[PieceGroup] = WorkQueue(16)
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._senders = [

@@ -7,11 +7,14 @@ from dits.repo.v1.manifest_pb2 import Directory, Entry, Symlink
 
 from dits_client.content.manifest import encode_directory
 from dits_client.errors import os_error
-from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord, to_stored_stat
+from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord
+from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.objects import MANIFEST, Objects
-from dits_client.workspace.scan import LocalDirectory
 from dits_client.workspace.unusable import UnusableError
 from shared.formats.manifests import MAX_TARGET_BYTES
+
+# Of a mode: those of all, and that of the owner.
+WRITE_BITS, OWNER_WRITES = 0o222, 0o200
 
 
 @dataclass(slots=True)
@@ -39,11 +42,20 @@ class DirectoryDraft:
             entry.name = name
             entries.append(entry)
             names.append(name)
-            stats.append(self.stats.get(name) or to_stored_stat(found))
+            stats.append(self.stats.get(name, found))
         if not entries and directory.path:
             return None
         manifest = objects.add(MANIFEST, encode_directory(directory.path, entries))
         return DirectoryRecord(manifest, "\0".join(names), b"".join(stats))
+
+
+def keep_mode(entry: Entry, tracked: Entry | None) -> None:
+    """Give a file that is read-only on the disk the mode that it has in the commit, or a writable one."""
+    mode = entry.file.mode
+    if mode & WRITE_BITS:
+        return
+    same = tracked is not None and tracked.file.mode & ~WRITE_BITS == mode
+    entry.file.mode = tracked.file.mode if tracked and same else mode | OWNER_WRITES
 
 
 def read_link(directory: LocalDirectory, name: str) -> Entry:

@@ -30,25 +30,23 @@ _OBJECT = struct.Struct("<32sBQI")
 STAT_BYTES = _STAT.size
 # Of an entry that must be read again; no file has it.
 UNKNOWN_STAT = bytes(STAT_BYTES)
-# Of a file whose stat cannot be stored, for instance with a time before 1970.
-_BEYOND_STAT = b"\xff" * STAT_BYTES
+# Times before 1970 are negative.
+_TIME_MASK = (1 << 64) - 1
 # Of every directory: its entries tell whether it was changed.
 DIRECTORY_STAT = _STAT.pack(0, 0, 0, 0, stat.S_IFDIR)
+# Of what the commit has and the folder does not include: the commit's entry counts.
+OUTSIDE_STAT = _STAT.pack(0, 0, 0, 0, 0xFFFF)
 
 
 def pack_stat(found: os.stat_result) -> bytes:
     """Return the stat of a file as the index stores it: times, inode, size and mode."""
-    try:
-        return _STAT.pack(
-            found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size, found.st_mode
-        )
-    except struct.error:
-        return _BEYOND_STAT
-
-
-def to_stored_stat(found: bytes) -> bytes:
-    """Return the stat to store for an entry with this stat."""
-    return UNKNOWN_STAT if found == _BEYOND_STAT else found
+    return _STAT.pack(
+        found.st_mtime_ns & _TIME_MASK,
+        found.st_ctime_ns & _TIME_MASK,
+        found.st_ino,
+        found.st_size,
+        found.st_mode,
+    )
 
 
 def unpack_size_and_mode(found: bytes) -> tuple[int, int]:

@@ -1,17 +1,27 @@
 """The journal of a checkout that has not reached its end: the commits that it was to bring."""
 
+import json
 import os
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+from dits_client.content.scope import Scope
 
 _HASH_DIGITS = 64
+# Of each line: two hashes, perhaps a branch, perhaps rules.
+_HASHES = 2
 
 
 class CheckoutTarget(NamedTuple):
-    """A commit and its tree, both hexadecimal."""
+    """A commit and its tree, both hexadecimal, the branch to follow, and what the folder was to include."""
 
     commit: str
     tree: str
+    # Empty = the branch that the folder follows.
+    branch: str = ""
+    # As `pack_rules` writes them; empty = as the folder's state says.
+    rules: str = ""
 
 
 class CheckoutJournal:
@@ -34,27 +44,37 @@ class CheckoutJournal:
     def list_targets(self) -> list[CheckoutTarget]:
         """Return the commits, oldest first; a line that was not written completely is left out."""
         try:
-            lines = self._path.read_text(errors="replace").splitlines()
+            lines = self._path.read_text(errors="replace").rpartition("\n")[0].splitlines()
         except FileNotFoundError:
             return []
         parts = [line.split(" ") for line in lines]
         return [
             CheckoutTarget(*part)
             for part in parts
-            if len(part) == len(CheckoutTarget._fields)
-            and all(len(name) == _HASH_DIGITS for name in part)
+            if _HASHES <= len(part) <= len(CheckoutTarget._fields)
+            and all(len(name) == _HASH_DIGITS for name in part[:_HASHES])
         ]
 
     def add_target(self, target: CheckoutTarget) -> None:
         """Note durably that files of a commit may be in the folder from now on."""
-        if target in self.list_targets():
+        if target in self.list_targets()[-1:]:
             return
         with self._path.open("a") as file:
             # The line before may have been cut off.
-            file.write(f"\n{target.commit} {target.tree}\n")
+            file.write(f"\n{' '.join(target).rstrip()}\n")
             file.flush()
             os.fsync(file.fileno())
 
     def remove(self) -> None:
         """Note that the checkout has reached its end."""
         self._path.unlink(missing_ok=True)
+
+
+def pack_rules(scope: Scope) -> str:
+    """Return the rules of a scope in one word."""
+    return quote(json.dumps(scope.rules))
+
+
+def unpack_rules(rules: str) -> Scope:
+    """Return the scope of rules in one word. Raises ValueError."""
+    return Scope(json.loads(unquote(rules)))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from dits.repo.v1.manifest_pb2 import Entry
 
-from dits_client.content.chunking import Cut, Cutter
+from dits_client.content.chunking import Cut, Cutter, choose_profile, cut_small
 from dits_client.content.manifest import make_file_entry
 from dits_client.content.sources import Source
 from dits_client.errors import ClientError, os_error
@@ -21,6 +21,9 @@ from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
 MOST_THREADS = 8
 # A smaller file is mostly work for the interpreter, which runs one thread at a time.
 SMALL_BYTES = 32 << 10
+# The content of a file that is no larger is kept until it is sent: to open it again would take longer than
+# all else that its upload needs. At most some ten thousand are on their way.
+KEPT_BYTES = 4 << 10
 # A file that changes during this many attempts to read it is an error.
 READ_ATTEMPTS = 3
 # The clock that stamps files ticks every 10 ms or more often; file systems that store whole seconds may
@@ -113,14 +116,21 @@ def _cut_file(
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         raise ClientError(f'"{item.path}" is not a file any more: try again')
-    cut = cutter.cut(lambda view: os.readv(descriptor, [view]), before.st_size)
+    content = None
+    size = before.st_size
+    if 0 < size <= min(KEPT_BYTES, choose_profile(size).min_bytes):
+        buffer = bytearray(size)
+        content = bytes(buffer[: os.readv(descriptor, [buffer])])
+        cut = cut_small(content)
+    else:
+        cut = cutter.cut(lambda view: os.readv(descriptor, [view]), size)
     found = pack_stat(os.fstat(descriptor))
-    if found != pack_stat(before) or cut.size != before.st_size:
+    if found != pack_stat(before) or cut.size != size:
         return None
     if is_racy(before.st_mtime_ns, started_ns):
         found = UNKNOWN_STAT
     file, recipes = make_file_entry(before.st_mode, cut)
-    source = Source(item.path, item.os_path)
+    source = Source(item.path, item.os_path, content)
     return ReadResult(Entry(file=file), found, source, cut, recipes)
 
 

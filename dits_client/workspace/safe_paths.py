@@ -8,6 +8,7 @@ the folder, in any order of the changes.
 import os
 import stat
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,15 +31,21 @@ class BlockedError(ClientError):
 class SafePaths:
     """The directories of a folder; each thread needs its own."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, disk_names: Mapping[str, str] | None = None) -> None:
+        """Take the top directory, and by path the names on the disk that are not in NFC."""
         self._top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._open: OrderedDict[str, int] = OrderedDict()
+        self._disk_names = disk_names or {}
 
     def close(self) -> None:
         """Close every directory."""
         for descriptor in (*self._open.values(), self._top):
             os.close(descriptor)
         self._open.clear()
+
+    def get_disk_name(self, path: str) -> str:
+        """Return the name that a path has on the disk, in its directory."""
+        return self._disk_names.get(path) or path.rpartition("/")[2]
 
     def open_directory(self, path: str, *, create: bool = False) -> int:
         """Return the descriptor of a directory, valid until the next call; "" is the top directory.
@@ -50,7 +57,7 @@ class SafePaths:
         if path in self._open:
             self._open.move_to_end(path)
             return self._open[path]
-        parent, _, name = path.rpartition("/")
+        parent, name = path.rpartition("/")[0], self.get_disk_name(path)
         above = self.open_directory(parent, create=create)
         try:
             descriptor = self._enter_directory(above, name, create)
@@ -70,36 +77,60 @@ class SafePaths:
 
     def get_stat(self, path: str) -> bytes | None:
         """Return the stat of a path; None = nothing is there."""
-        parent, _, name = path.rpartition("/")
+        parent, name = path.rpartition("/")[0], self.get_disk_name(path)
         try:
             above = self.open_directory(parent)
             return pack_stat(os.stat(name, dir_fd=above, follow_symlinks=False))
         except (FileNotFoundError, BlockedError):
             return None
 
-    def has_file(self, path: str) -> bool:
-        """Return whether a file or link is at a path."""
+    def get_file_stat(self, path: str) -> bytes | None:
+        """Return the stat of a file or link; None = nothing is there, or a directory."""
         found = self.get_stat(path)
-        return found is not None and not stat.S_ISDIR(unpack_size_and_mode(found)[1])
+        if found is None or stat.S_ISDIR(unpack_size_and_mode(found)[1]):
+            return None
+        return found
 
     def remove_file(self, path: str) -> None:
-        """Remove a file or link, then the directories above it that are empty."""
-        parent, _, name = path.rpartition("/")
+        """Remove a file or link, then the directories above it that are empty.
+
+        The current directory of the process stays: the user would stand nowhere.
+        """
+        parent = path.rpartition("/")[0]
         try:
-            os.unlink(name, dir_fd=self.open_directory(parent))
+            os.unlink(self.get_disk_name(path), dir_fd=self.open_directory(parent))
         except (FileNotFoundError, BlockedError):
             return
         except OSError as error:
             raise os_error(error, "remove", path) from error
         while parent:
-            above, _, name = parent.rpartition("/")
-            if (descriptor := self._open.pop(parent, None)) is not None:
-                os.close(descriptor)
+            above = parent.rpartition("/")[0]
             try:
-                os.rmdir(name, dir_fd=self.open_directory(above))
-            except OSError:
+                if self._is_current(self.open_directory(parent)):
+                    return
+                os.close(self._open.pop(parent))
+                os.rmdir(self.get_disk_name(parent), dir_fd=self.open_directory(above))
+            except (OSError, BlockedError):
                 return
             parent = above
+
+    def remove_empty_directory(self, path: str) -> None:
+        """Remove a directory and those in it, which must all be empty. Raises OSError."""
+        for inner in [place for place in self._open if f"{place}/".startswith(f"{path}/")]:
+            os.close(self._open.pop(inner))
+        above, name = self.open_directory(path.rpartition("/")[0]), self.get_disk_name(path)
+        for _, folders, _, descriptor in os.fwalk(name, topdown=False, dir_fd=above):
+            for folder in folders:
+                os.rmdir(folder, dir_fd=descriptor)
+        os.rmdir(name, dir_fd=above)
+
+    @staticmethod
+    def _is_current(descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), Path().stat())
+        except OSError:
+            # It is gone already.
+            return False
 
     @staticmethod
     def _enter_directory(above: int, name: str, create: bool) -> int:

@@ -7,12 +7,13 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from dits_client.content.scope import Part
 from dits_client.errors import ClientError, os_error
 from dits_client.workspace.ignore import IgnoreRules, read_rules
-from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord, pack_stat
+from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
+from dits_client.workspace.local_directory import LocalDirectory, forget_entry, sort_entries
 from dits_client.workspace.tracked import NOTHING_TRACKED, TrackedPaths
 from dits_client.workspace.unusable import UnusableError, same_name_error, to_stored_name
 from shared.formats import limits
@@ -35,67 +36,34 @@ def make_partial_name() -> str:
     return f".dits-{secrets.token_hex(8)}.part"
 
 
-@dataclass(slots=True, eq=False)
-class LocalDirectory:
-    """A directory on the disk; its entries and their stats are sorted by name."""
-
-    # Relative to the top directory, in NFC; empty = the top directory.
-    path: str
-    # The path for the operating system.
-    os_path: str
-    names: list[str] = field(default_factory=list)
-    stats: list[bytes] = field(default_factory=list)
-    directories: dict[str, "LocalDirectory"] = field(default_factory=dict)
-    # The names on the disk of entries whose names there are not in NFC.
-    disk_names: dict[str, str] = field(default_factory=dict)
-    # Only in the top directory: paths, at any depth, of files that a checkout did not finish.
-    partial_files: list[str] = field(default_factory=list)
-    # Only in the top directory: a sentence for each name, at any depth, that cannot be stored.
-    unusable: list[str] = field(default_factory=list)
-    # An ignore pattern matches the directory: only what is tracked belongs to it.
-    is_ignored: bool = False
-
-    def join_path(self, name: str) -> str:
-        """Return the path of an entry."""
-        return f"{self.path}/{name}" if self.path else name
-
-    def join_os_path(self, name: str) -> str:
-        """Return the path of an entry for the operating system."""
-        return f"{self.os_path}/{self.disk_names.get(name, name)}"
-
-    def matches(self, record: DirectoryRecord | None) -> bool:
-        """Return whether names and stats are those of the record; sub-directories are not compared."""
-        return (
-            record is not None
-            and record.names == "\0".join(self.names)
-            and record.stats == b"".join(self.stats)
-        )
-
-
 def scan_directory(
     root: Path,
     warn: Callable[[str], None] = lambda _: None,
     tracked: TrackedPaths = NOTHING_TRACKED,
+    ignore: IgnoreRules | None = None,
 ) -> list[LocalDirectory]:
     """Return the top directory and all below it, parents first; directories without files are left out.
 
-    What is ignored and not tracked is left out, and what has a name that cannot be stored. `warn` gets a
+    What is ignored, by default as the folder says, and not tracked is left out, and what has a name that
+    cannot be stored. `warn` gets a
     sentence for each entry that is not a file, directory or link: these are skipped. Raises ClientError for
     a directory that cannot be read, and for a tracked file that vanishes.
     """
-    scanner = _Scanner(read_rules(root), warn, tracked)
-    top = LocalDirectory("", str(root))
+    scanner = _Scanner(read_rules(root) if ignore is None else ignore, warn, tracked)
+    top = LocalDirectory("", str(root), is_partial=bool(tracked.outside))
     directories = [top]
     # The list grows while it is walked.
     for directory in directories:
         directories += scanner.read_directory(directory)
     kept = []
     for directory in reversed(directories):
-        _sort_entries(directory)
+        sort_entries(directory)
         if directory.names or directory is top:
             kept.append(directory)
+    top.empty = sorted(scanner.empty)
     top.partial_files = scanner.partial_files
     top.unusable = sorted(scanner.unusable)
+    top.outside = sorted(scanner.outside)
     return kept[::-1]
 
 
@@ -105,6 +73,8 @@ class _Scanner:
     ) -> None:
         self.partial_files: list[str] = []
         self.unusable: list[str] = []
+        self.empty: list[str] = []
+        self.outside: list[str] = []
         # The names of one directory that are not in ASCII.
         self._normalized: set[str] = set()
         self._tracked = tracked
@@ -117,11 +87,23 @@ class _Scanner:
         near_limit = len(directory.path.encode()) + 256 > limits.MAX_PATH_BYTES
         self._normalized.clear()
         try:
-            with os.scandir(directory.os_path) as found:
-                for entry in found:
-                    self._add(directory, entry, near_limit)
+            if not directory.is_absent:
+                with os.scandir(directory.os_path) as found:
+                    is_empty = True
+                    for entry in found:
+                        is_empty = False
+                        self._add(directory, entry, near_limit)
+                if is_empty and directory.path:
+                    self.empty.append(directory.path)
         except OSError as error:
             raise os_error(error, "read folder", directory.path or directory.os_path) from error
+        # They count as unchanged, so that a push does not delete them.
+        for name in self._tracked.list_gone(directory.path).keys() - set(directory.names):
+            if name not in directory.directories:
+                directory.names.append(name)
+                directory.stats.append(UNKNOWN_STAT)
+        if directory.is_partial:
+            self.unusable += self._tracked.outside.add_to(directory)
         return list(directory.directories.values())
 
     def _add(self, directory: LocalDirectory, entry: os.DirEntry[str], measure: bool) -> None:
@@ -134,8 +116,18 @@ class _Scanner:
                 return
         path = directory.join_path(name)
         found = self._get_stat(entry, path)
-        if found is None:
-            return
+        if found is not None:
+            self._add_found(directory, entry, found, measure)
+
+    def _add_found(
+        self,
+        directory: LocalDirectory,
+        entry: os.DirEntry[str],
+        found: os.stat_result,
+        measure: bool,
+    ) -> None:
+        name = entry.name
+        path = directory.join_path(name)
         is_directory = stat.S_ISDIR(found.st_mode)
         is_ignored = directory.is_ignored or (
             bool(self._ignore) and self._ignore.matches(path, is_directory)
@@ -151,12 +143,33 @@ class _Scanner:
             except UnusableError as error:
                 self.unusable.append(str(error))
                 return
-        if is_directory:
-            inner = LocalDirectory(directory.join_path(name), entry.path, is_ignored=is_ignored)
-            directory.directories[name] = inner
+        part = Part.ALL
+        if directory.is_partial:
+            inner = directory.join_path(name)
+            part = self._tracked.outside.measure(inner, is_directory=is_directory)
+        if part == Part.NOTHING:
+            self._note_outside(directory.join_path(name), entry, is_directory)
+        elif is_directory:
+            directory.directories[name] = LocalDirectory(
+                directory.join_path(name),
+                entry.path,
+                is_ignored=is_ignored,
+                is_partial=part == Part.SOME,
+            )
         else:
             directory.names.append(name)
             directory.stats.append(pack_stat(found))
+
+    def _note_outside(self, path: str, entry: os.DirEntry[str], is_directory: bool) -> None:
+        """Note what is on the disk and not included, except what is ignored and empty folders."""
+        if not is_directory:
+            self.outside.append(path)
+        elif any(
+            not (self._ignore and self._ignore.cover(f"{path}{folder[len(entry.path) :]}/{name}"))
+            for folder, _, names in os.walk(entry.path)
+            for name in names
+        ):
+            self.outside.append(f"{path}/")
 
     def _get_stat(self, entry: os.DirEntry[str], path: str) -> os.stat_result | None:
         """Return the stat of an entry; None = it is gone, and it was not tracked."""
@@ -184,7 +197,7 @@ class _Scanner:
                 directory.disk_names |= {name: other} if other else {}
                 raise same_name_error(directory.join_path(disk_name))
             self.unusable.append(str(same_name_error(directory.join_path(other))))
-            _forget_entry(directory, name)
+            forget_entry(directory, name)
         self._normalized.add(name)
         if name != disk_name:
             directory.disk_names[name] = disk_name
@@ -200,24 +213,3 @@ def list_paths(paths: Sequence[str]) -> str:
     """Return paths for a sentence, at most 20."""
     listed = ", ".join(f'"{path}"' for path in paths[:MOST_NAMED])
     return f"{listed} and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else listed
-
-
-def _forget_entry(directory: LocalDirectory, name: str) -> None:
-    """Remove an entry that is not sorted yet."""
-    if directory.directories.pop(name, None) is None:
-        at = directory.names.index(name)
-        del directory.names[at], directory.stats[at]
-
-
-def _sort_entries(directory: LocalDirectory) -> None:
-    """Sort the entries, with the sub-directories that have entries; those must be sorted already."""
-    entries = list(zip(directory.names, directory.stats, strict=True))
-    entries += [
-        (name, DIRECTORY_STAT) for name, inner in directory.directories.items() if inner.names
-    ]
-    entries.sort()
-    directory.names = [name for name, _ in entries]
-    directory.stats = [found for _, found in entries]
-    directory.directories = {
-        name: inner for name, inner in directory.directories.items() if inner.names
-    }

@@ -9,24 +9,23 @@ from pathlib import Path
 
 from dits.repo.v1.manifest_pb2 import Entry
 
-from dits_client.content.manifest import (
-    Change,
-    ManifestLoader,
-    get_manifest_hash,
-    parse_entries,
-)
+from dits_client.content.manifest import Change, ManifestLoader, get_manifest_hash, parse_entries
 from dits_client.progress import Progress, Stage
-from dits_client.workspace.drafts import DirectoryDraft, read_link
+from dits_client.workspace.drafts import DirectoryDraft, keep_mode, read_link
+from dits_client.workspace.ignore import IgnoreRules
 from dits_client.workspace.index import (
     DIRECTORY_STAT,
+    OUTSIDE_STAT,
     UNKNOWN_STAT,
     DirectoryRecord,
     Index,
     unpack_size_and_mode,
 )
+from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.objects import RECIPE
+from dits_client.workspace.prediction import predict_change
 from dits_client.workspace.read_files import ReadResult, UnreadFile, read_files
-from dits_client.workspace.scan import LOOKS, LocalDirectory, scan_directory, vanished_error
+from dits_client.workspace.scan import LOOKS, scan_directory, vanished_error
 from dits_client.workspace.tracked import NOTHING_TRACKED, TrackedPaths
 from dits_client.workspace.unusable import UnusableError
 
@@ -43,10 +42,11 @@ class Snapshot:
         index: Index,
         warn: Callable[[str], None] = lambda _: None,
         tracked: TrackedPaths = NOTHING_TRACKED,
+        ignore: IgnoreRules | None = None,
+        keeps_modes: bool = False,
     ) -> None:
-        """Scan the folder and compare its directories with the index. Raises ClientError."""
-        # Before the scan, see `read_files`.
-        self._started_ns = time.time_ns()
+        """Scan the folder; with `keeps_modes`, being read-only is no change. Raises ClientError."""
+        self._started_ns = time.time_ns()  # before the scan, see `read_files`
         self._index = index
         self._drafts: dict[str, DirectoryDraft] = {}
         self._unread: dict[UnreadFile, tuple[DirectoryDraft, str]] = {}
@@ -54,15 +54,16 @@ class Snapshot:
         self._opened: dict[bytes, dict[str, Entry]] = {}
         self._by_stat: dict[bytes, tuple[bytes, str]] | None = None
         self._tracked = tracked
-        self.directories = scan_directory(root, warn, tracked)
+        self._keeps_modes = keeps_modes
+        self.directories = scan_directory(root, warn, tracked, ignore)
         # A sentence for each name and link that trees cannot store; they are left out.
         self.unusable = self.directories[0].unusable
+        # Paths of what is on the disk and not included; a directory ends with a slash.
+        self.outside = self.directories[0].outside
         for directory in reversed(self.directories):
             self._compare(directory)
         self.changed = bool(self._drafts)
-        self.files = sum(
-            len(directory.names) - len(directory.directories) for directory in self.directories
-        )
+        self.files = sum(directory.count_files() for directory in self.directories)
         self.files_read = 0
         self.bytes_read = 0
 
@@ -105,6 +106,8 @@ class Snapshot:
             else {}
         )
         for name in sorted(before.keys() | found.keys()):
+            if found.get(name) == OUTSIDE_STAT:
+                continue
             old, inner = before.get(name), f"{path}/{name}" if path else name
             new = None
             if found.get(name, DIRECTORY_STAT) != DIRECTORY_STAT:
@@ -112,7 +115,7 @@ class Snapshot:
             old_tree = get_manifest_hash(old)
             leaf = old if old_tree is None else None
             if leaf is not None or new is not None:
-                yield from _predict_change(Change(inner, leaf, new), found.get(name))
+                yield from predict_change(Change(inner, leaf, new), found.get(name))
             if old_tree is not None or found.get(name) == DIRECTORY_STAT:
                 yield from self.predict_changes(load, old_tree, inner)
 
@@ -164,18 +167,26 @@ class Snapshot:
         """Make a draft of a directory that differs from the index; sub-directories must be done already."""
         record = self._index.records.get(directory.path)
         changed_below = any(inner.path in self._drafts for inner in directory.directories.values())
-        if directory.matches(record) and not changed_below:
+        tracked = self._tracked
+        outside = tracked.outside.list_added(directory)
+        if directory.matches(record) and not changed_below and self._has(record, outside):
             return
         draft = self._drafts[directory.path] = DirectoryDraft(directory)
         known = dict(record.iterate_entries()) if record else {}
         old = self._load_entries(record.manifest) if record else {}
+        draft.entries |= tracked.list_gone(directory.path) | outside
         for name, found in zip(directory.names, directory.stats, strict=True):
-            if found == DIRECTORY_STAT:
+            if found in (DIRECTORY_STAT, UNKNOWN_STAT, OUTSIDE_STAT):
                 continue
             if known.get(name) == found and name in old:
                 draft.entries[name] = old[name]
             else:
                 self._resolve(draft, name, found)
+
+    def _has(self, record: DirectoryRecord | None, outside: dict[str, Entry]) -> bool:
+        """Return whether a directory of the index has entries: the folder may follow another commit."""
+        entries = self._load_entries(record.manifest) if record and outside else {}
+        return all(entries.get(name) == entry for name, entry in outside.items())
 
     def _resolve(self, draft: DirectoryDraft, name: str, found: bytes) -> None:
         """Add an entry that the index does not have at this path, or note that it must be read."""
@@ -215,6 +226,8 @@ class Snapshot:
         return self._opened[manifest]
 
     def _add_file(self, draft: DirectoryDraft, name: str, read: ReadResult) -> None:
+        if self._keeps_modes:
+            keep_mode(read.entry, self._tracked.get_entry(draft.directory.join_path(name)))
         draft.entries[name] = read.entry
         draft.stats[name] = read.stat
         for recipe in read.recipes:
@@ -235,15 +248,3 @@ class Snapshot:
         self._drafts.clear()
         self._unread.clear()
         self._opened.clear()
-
-
-def _predict_change(change: Change, found: bytes | None) -> Iterator[tuple[Change, bool]]:
-    """Yield a change, and whether it is certain, unless the entries are equal."""
-    _, old, new = change
-    if old is None or new is None:
-        yield change, True
-    elif new.WhichOneof("kind") is None and found is not None:
-        size, _ = unpack_size_and_mode(found)
-        yield change, not old.HasField("file") or old.file.size != size
-    elif (old.file, old.symlink) != (new.file, new.symlink):
-        yield change, True

@@ -1,21 +1,20 @@
 """What changed in the folder since the commit that it follows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dits_client.content.manifest import compare_trees
+from dits_client.content.manifest import Change
 from dits_client.progress import Progress
-from dits_client.workspace.index import Index
-from dits_client.workspace.snapshot import Snapshot
-from dits_client.workspace.tracked import TrackedPaths
-from dits_client.workspace.trees import Trees
-from dits_client.workspace.workspace import Workspace, WorkspaceState
+from dits_client.workspace.changes import FolderChanges, open_changes
+from dits_client.workspace.drafts import OWNER_WRITES
+from dits_client.workspace.interrupted import InterruptedCheckouts
+from dits_client.workspace.lock_modes import LockRules, find_wrong_modes
+from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from dits_client.server.client import Client
-    from dits_client.server.repository import RepositoryClient
 
 
 @dataclass(slots=True)
@@ -31,35 +30,41 @@ class StatusReport:
     deleted: list[str] = field(default_factory=list)
     # Files that the next push leaves out; they stay in the folder.
     untracked: list[str] = field(default_factory=list)
+    # What is on the disk and not included: the next push leaves it out. Folders end with a slash.
+    outside: list[str] = field(default_factory=list)
+    # Files that `dits fetch` brings.
+    waiting: list[str] = field(default_factory=list)
+    # The rules that say what the folder includes, see `Scope`; none = everything.
+    included: dict[str, int | None] = field(default_factory=dict)
     # A sentence for each name that cannot be pushed.
     unusable: list[str] = field(default_factory=list)
+    # Files that are writable, need a lock, and are not locked by the user, with lock.readonly.
+    unlocked: list[str] = field(default_factory=list)
+    # The branch that an interrupted clone, pull or switch was to bring; empty = there was none. What it did
+    # already is no change.
+    interrupted: str = ""
 
 
 def compare_folder(
     folder: Path, connect: "Callable[[], Client]", progress: Progress | None = None
 ) -> StatusReport:
     """Return the paths that differ from the commit; `connect` is called only if the index is lost."""
-    progress = progress or Progress()
     workspace = Workspace.locate(folder)
     with workspace.lock():
-        if workspace.journal.exists():
-            progress.warn("a clone or pull was interrupted: `dits pull` completes it")
-        state, index = workspace.state, workspace.load_index()
-        trees = open_trees(workspace, index, connect)
-        base = bytes.fromhex(state.tree) or None
+        state = workspace.state
         report = StatusReport(state.repository, state.branch, state.head)
-        try:
-            untracked = frozenset(state.untracked)
-            tracked = TrackedPaths(trees.load_manifest, [base], untracked)
-            snapshot = Snapshot(workspace.root, index, progress.warn, tracked)
-            report.unusable = snapshot.unusable
-            try:
-                snapshot.complete(progress=progress)
-            finally:
-                if snapshot.changed:
-                    keep = trees.list_manifests(base) if base else set()
-                    workspace.save_index(index, keep, recipes=True)
-            for change in compare_trees(trees.load_manifest, base, snapshot.tree):
+        report.included = dict(state.included)
+        if workspace.journal.exists():
+            report.interrupted = workspace.wanted_branch
+        untracked = frozenset(state.untracked)
+        with open_changes(workspace, connect, progress or Progress()) as found:
+            report.unusable = found.snapshot.unusable
+            report.outside = found.snapshot.outside
+            report.waiting = [path for path in sorted(state.waiting) if not found.is_here(path)]
+            if state.lock_readonly:
+                wrong = find_wrong_modes(found, LockRules.load(workspace))
+                report.unlocked = [x.path for x in wrong if not x.wanted & OWNER_WRITES]
+            for change in _leave_out_interrupted(workspace, found):
                 paths = report.changed
                 if change.old is None:
                     paths = report.new
@@ -67,19 +72,14 @@ def compare_folder(
                     is_untracked = change.path in untracked
                     paths = report.untracked if is_untracked else report.deleted
                 paths.append(change.path)
-        finally:
-            index.close()
     return report
 
 
-def open_trees(workspace: Workspace, index: Index, connect: "Callable[[], Client]") -> Trees:
-    """Return the trees of a folder's repository; `connect` is called only if the index is lost."""
+def _leave_out_interrupted(workspace: Workspace, found: FolderChanges) -> Iterable[Change]:
+    """Return the changes without what an interrupted checkout has done."""
+    if not workspace.journal.exists():
+        return found.changes
     state = workspace.state
-    return Trees(index.objects, lambda: _open_repository(connect, state), state.head)
-
-
-def _open_repository(connect: "Callable[[], Client]", state: WorkspaceState) -> "RepositoryClient":
-    # Loaded only if the server is needed.
-    from dits_client.server.repository import RepositoryClient
-
-    return RepositoryClient(connect(), state.repository)
+    base = bytes.fromhex(state.tree) or None
+    interrupted = InterruptedCheckouts.load(workspace.journal, found.trees, base, state.scope)
+    return interrupted.leave_out(found.changes)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from dits_client.content.manifest import compare_trees
 from dits_client.content.paths import iterate_parents
+from dits_client.content.scope import EVERYTHING
 from dits_client.errors import ClientError
+from dits_client.workspace.changes import open_trees
 from dits_client.workspace.ignore import IGNORE_FILE, read_rules
-from dits_client.workspace.status import open_trees
 from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 def untrack_paths(folder: Path, connect: "Callable[[], Client]", paths: Iterable[str]) -> list[str]:
     """Leave files, or all files below directories, out of the next push; return the files' paths.
 
-    Only ignored files can be left out: others would be new files at once. Raises ClientError.
+    Only files that are ignored, or whose contents are gone, can be left out: others would be new files at
+    once. Raises ClientError.
     """
     workspace = Workspace.locate(folder)
     with workspace.lock():
@@ -26,7 +28,9 @@ def untrack_paths(folder: Path, connect: "Callable[[], Client]", paths: Iterable
         try:
             trees = open_trees(workspace, index, connect)
             base = bytes.fromhex(state.tree) or None
-            files = [change.path for change in compare_trees(trees.load_manifest, None, base)]
+            scopes = (EVERYTHING, state.scope)
+            changes = compare_trees(trees.load_manifest, None, base, scopes=scopes)
+            files = [change.path for change in changes]
         finally:
             index.close()
         found: list[str] = []
@@ -36,7 +40,8 @@ def untrack_paths(folder: Path, connect: "Callable[[], Client]", paths: Iterable
                 raise ClientError(f'"{path}" is not tracked')
             found += below
         for file in found:
-            if not rules.cover(file):
+            is_away = file in state.gone or file in state.waiting
+            if not is_away and not rules.cover(file):
                 raise ClientError(
                     f'"{file}" is not ignored, so the next push would add it again: '
                     f"add a pattern to {IGNORE_FILE} first"

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Self
 
 from dits_client.atomic_file import replace_file
+from dits_client.content.scope import Scope
 from dits_client.errors import ClientError, os_error
 from dits_client.workspace.index import Index
-from dits_client.workspace.journal import CheckoutJournal
+from dits_client.workspace.journal import CheckoutJournal, unpack_rules
 from dits_client.workspace.scan import OWN_DIRECTORY
 
 
@@ -30,6 +31,19 @@ class WorkspaceState:
     tree: str = ""
     # Files of that tree that the next push leaves out.
     untracked: list[str] = field(default_factory=list)
+    # Files of that tree that are not in the folder, because they were obliterated: hashes by path.
+    gone: dict[str, str] = field(default_factory=dict)
+    # Files of that tree that wait until somebody asks for them: hashes by path.
+    waiting: dict[str, str] = field(default_factory=dict)
+    # The rules that say what the folder includes, see `Scope`; none = everything.
+    included: dict[str, int | None] = field(default_factory=dict)
+    # Whether files that need a lock, and are not locked by the user, are to be read-only.
+    lock_readonly: bool = False
+
+    @property
+    def scope(self) -> Scope:
+        """What the folder includes."""
+        return Scope(self.included)
 
 
 class Workspace:
@@ -85,6 +99,35 @@ class Workspace:
     def journal(self) -> CheckoutJournal:
         """The journal of a checkout that runs or was interrupted."""
         return CheckoutJournal(self.own_directory / "checkout")
+
+    @property
+    def wanted_branch(self) -> str:
+        """The branch that an interrupted checkout was to bring, else that of the folder."""
+        targets = self.journal.list_targets()
+        return (targets[-1].branch if targets else "") or self.state.branch
+
+    @property
+    def wanted_scope(self) -> Scope:
+        """What the folder was to include after an interrupted checkout, else what it includes."""
+        targets = self.journal.list_targets()
+        rules = targets[-1].rules if targets else ""
+        return unpack_rules(rules) if rules else self.state.scope
+
+    def check_complete(self) -> None:
+        """Raise ClientError if a checkout was interrupted: what is missing was not deleted by the user."""
+        if not self.journal.exists():
+            return
+        wanted = self.wanted_branch
+        if wanted == self.state.branch:
+            message = (
+                "a clone, pull or switch was interrupted in this folder: run `dits pull` first"
+            )
+        else:
+            message = (
+                f"a switch to {wanted} was interrupted in this folder: run `dits switch --continue` "
+                f"first, or `dits switch {self.state.branch}` to go back"
+            )
+        raise ClientError(message)
 
     def save(self) -> None:
         """Write the state durably."""

@@ -158,6 +158,7 @@ class _Walk:
 
 
 def _describe_stray(row: Row) -> str:
-    return (
-        f"the row {row['id']} of {row['timestamp']:%Y-%m-%d %H:%M:%S} was inserted or moved in time"
-    )
+    named = f"the row {row['id']} of {row['timestamp']:%Y-%m-%d %H:%M:%S}"
+    if row["is_ahead"]:
+        return f"{named} is never sealed: no transaction has had its number {row['xid']} yet"
+    return f"{named} was inserted or moved in time"

@@ -21,12 +21,14 @@ WHERE s.month = $1
 ORDER BY s.position;
 
 -- name: list_strays
--- For each month the first row that should have been sealed by ($1, $2), and was not, or whose month was dropped.
-SELECT DISTINCT ON (month) month, a.id, a."timestamp"
+-- For each month the first row that should have been sealed by ($1, $2), and was not, or whose month was dropped, or that
+-- will not be sealed because no transaction has had its number yet.
+SELECT DISTINCT ON (month) month, a.id, a."timestamp", a.xid::text AS xid,
+       a.xid >= pg_snapshot_xmax(pg_current_snapshot()) AS is_ahead
 FROM (SELECT id, "timestamp", xid, date_trunc('month', "timestamp" AT TIME ZONE 'UTC')::date AS month
       FROM audit_log) a
 LEFT JOIN audit_chains c USING (month)
-WHERE ((a.xid, a.id) <= ($1::xid8, $2::uuid)
+WHERE (((a.xid, a.id) <= ($1::xid8, $2::uuid) OR a.xid >= pg_snapshot_xmax(pg_current_snapshot()))
        AND NOT EXISTS (SELECT FROM audit_seals s WHERE s.row_id = a.id AND s.month = a.month))
    OR c.dropped_at IS NOT NULL
 ORDER BY month, a."timestamp", a.id;

@@ -6,14 +6,20 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from services import up
+from services import database as databases
+from services.admin.accounts import add_account_commands, add_link_command
 from services.admin.audit_chain import Head, LogReport, verify_log
+from services.admin.dead_events import add_dead_event_commands
+from services.admin.plans import add_plan_command
+from services.admin.server_key import add_key_commands
+from services.admin.stores import add_store_commands
+from services.admin.user_credentials import add_credential_commands
 from services.auth.credentials.operator_tokens import LONGEST_DAYS, create_operator_token
 from shared.db.pool import Database
 from shared.errors import DomainError
@@ -48,8 +54,68 @@ def add_commands(commands: Any) -> None:
     token.add_argument(
         "--days", type=int, default=_DEFAULT_DAYS, help=f"its life, at most {LONGEST_DAYS}"
     )
+    token.add_argument(
+        "--scope",
+        action="append",
+        default=[],
+        metavar="SCOPE",
+        help="another scope: the token has sudo for what it covers (may be repeated)",
+    )
     token.set_defaults(run=_create_token)
     config.add_options(token)
+    add_dead_event_commands(inner, _add_settings)
+    add_credential_commands(inner, _add_settings)
+    add_account_commands(inner, _add_settings)
+    add_link_command(inner, _add_settings)
+    add_plan_command(inner, _add_settings)
+    add_key_commands(inner, _add_settings)
+
+    _add_fsck_command(commands)
+    add_store_commands(commands, _add_settings)
+
+
+def _add_fsck_command(commands: Any) -> None:
+    about = (
+        "Check all that is stored against all that names it; exit status 1 if something is wrong."
+    )
+    fsck = commands.add_parser("fsck", help=about, description=about)
+    about = "count again what is counted wrongly in the catalog of chunks"
+    fsck.add_argument("--repair", action="store_true", help=about)
+    fsck.set_defaults(run=_fsck)
+    config.add_options(fsck)
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_print_work)
+    config.add_options(command)
+
+
+def _print_work(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Prints the lines that the work of a command returns, which finds the settings in its arguments."""
+    arguments.settings = settings
+
+    async def work(database: Database) -> Sequence[str]:
+        lines: Sequence[str] = await arguments.work(database, arguments)
+        return lines
+
+    try:
+        for line in _on_database(settings, work):
+            print(line)
+    except (DomainError, FileExistsError) as error:
+        sys.exit(f"dits-server: {getattr(error, 'message', error)}")
+
+
+def _fsck(settings: Settings, arguments: argparse.Namespace) -> None:
+    # Only here: it loads most of the chunk service.
+    from services.admin.fsck import Report, check_everything
+
+    async def check(database: Database) -> Report:
+        return await check_everything(database, settings, repair=arguments.repair)
+
+    report = _on_database(settings, check)
+    print(report)
+    if report.faults:
+        sys.exit(1)
 
 
 def _verify_audit(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -64,7 +130,9 @@ def _create_token(settings: Settings, arguments: argparse.Namespace) -> None:
     name, days = arguments.name, arguments.days
 
     async def create(database: Database) -> str:
-        return await create_operator_token(database, arguments.username, name, days)
+        return await create_operator_token(
+            database, arguments.username, name, days, arguments.scope
+        )
 
     try:
         print(_on_database(settings, create))
@@ -76,8 +144,8 @@ def _on_database(settings: Settings, work: Callable[[Database], Awaitable[Any]])
     """Returns what the work returns, on a database that fits this program."""
 
     async def run(dsn: str) -> Any:
-        await up.check_schema(dsn)
-        database = await Database.connect(dsn, service="admin", size=1, settings=_SESSION)
+        await databases.check_schema(dsn)
+        database = await Database.connect(dsn, service="admin", size=2, settings=_SESSION)
         try:
             return await work(database)
         finally:
@@ -94,7 +162,7 @@ def _database(settings: Settings) -> Iterator[str]:
     if running is not None:
         yield running
         return
-    with up.database(settings) as (dsn, _postgres):
+    with databases.database(settings) as (dsn, _postgres):
         yield dsn
 
 

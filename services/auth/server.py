@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 
 from dits.auth.v1 import (
@@ -10,8 +11,10 @@ from dits.auth.v1 import (
     audit_service_pb2,
     invitation_service_pb2,
     key_service_pb2,
+    mfa_service_pb2,
     notification_service_pb2,
     organization_service_pb2,
+    organization_token_service_pb2,
     session_service_pb2,
     team_service_pb2,
     token_service_pb2,
@@ -19,17 +22,22 @@ from dits.auth.v1 import (
 from dits.common.v1.job_pb2 import JobType, PurgeNotificationsPayload, SendDigestsPayload
 
 from services.auth.access.decisions import LocalAccess
+from services.auth.accounts.link_requests import LinkSender
+from services.auth.accounts.password_changes import PasswordChanges
+from services.auth.accounts.statuses import CHECK_SECONDS, end_suspensions
 from services.auth.audit_log.listing import AuditListing
 from services.auth.audit_log.scopes import AuditScopes
 from services.auth.background.credential_uses import STORE_SECONDS, CredentialUseStore
 from services.auth.background.ended_credentials import SCHEDULE as PURGE_CREDENTIALS
 from services.auth.background.ended_credentials import CredentialPurge
+from services.auth.background.expiring_tokens import SCHEDULE as NOTIFY_EXPIRING_TOKENS
+from services.auth.background.expiring_tokens import ExpiryNotifier
 from services.auth.background.login_throttles import SCHEDULE as PURGE_LOGIN_THROTTLES
 from services.auth.background.login_throttles import purge_login_throttles
+from services.auth.credentials.challenges import Challenges
 from services.auth.credentials.passwords import Hasher
-from services.auth.credentials.ssh_challenges import SshChallenges
 from services.auth.mail.send_mail import MailSender
-from services.auth.notifications.consumer import CONSUMER, NotificationConsumer
+from services.auth.notifications.consumer import CONSUMER, GATHER_SECONDS, NotificationConsumer
 from services.auth.notifications.digests import DigestSender
 from services.auth.notifications.followers import FollowerNotifier
 from services.auth.notifications.inbox_watch import InboxSignal, InboxWatch
@@ -39,8 +47,10 @@ from services.auth.rpc.account_service import AccountService
 from services.auth.rpc.audit_service import AuditService
 from services.auth.rpc.invitation_service import InvitationService
 from services.auth.rpc.key_service import KeyService
+from services.auth.rpc.mfa_service import MfaService
 from services.auth.rpc.notification_service import NotificationService
 from services.auth.rpc.organization_service import OrganizationService
+from services.auth.rpc.organization_token_service import OrganizationTokenService
 from services.auth.rpc.session_service import SessionService
 from services.auth.rpc.team_service import TeamService
 from services.auth.rpc.token_service import TokenService
@@ -53,6 +63,7 @@ from shared.outbox.consumer import EventConsumer
 from shared.records.audit_chain import AuditSealer
 from shared.records.idempotency import IdempotentWrites
 from shared.runtime.background import BackgroundTask
+from shared.runtime.server_key import ServerKey
 from shared.server import Runtime, ServiceServer
 
 NEEDS: tuple[str, ...] = ()
@@ -63,6 +74,7 @@ REGISTRATION_SLOTS = 1
 SCHEDULES = (
     PURGE_LOGIN_THROTTLES,
     PURGE_CREDENTIALS,
+    NOTIFY_EXPIRING_TOKENS,
     Schedule("purge notifications", "37 3 * * *", PurgeNotificationsPayload()),
     Schedule("daily digests", "0 7 * * *", SendDigestsPayload(period="daily")),
     Schedule("weekly digests", "0 7 * * 1", SendDigestsPayload(period="weekly")),
@@ -71,8 +83,7 @@ SCHEDULES = (
 
 async def build(runtime: Runtime) -> ServiceServer:
     """The auth service, ready to start."""
-    settings = runtime.settings
-    database = await Database.connect(runtime.dsn, service="auth", size=settings.pool_size)
+    database = await runtime.connect("auth")
     access = LocalAccess(database)
     uses = CredentialUseStore(database, access.uses)
     servicers = _make_servicers(runtime, database, access)
@@ -87,6 +98,9 @@ async def build(runtime: Runtime) -> ServiceServer:
                 *_consume_events(runtime, database),
                 BackgroundTask("store uses of credentials", uses.store, STORE_SECONDS),
                 AuditSealer(database).task(),
+                BackgroundTask(
+                    "end suspensions", partial(end_suspensions, database), CHECK_SECONDS
+                ),
             ],
             jobs=_list_jobs(runtime),
             schedules=SCHEDULES,
@@ -101,7 +115,9 @@ def _list_jobs(runtime: Runtime) -> dict[JobType.ValueType, Handler]:
         JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES: purge_login_throttles().handle,
         JobType.JOB_TYPE_PURGE_CREDENTIALS: CredentialPurge().handle,
         JobType.JOB_TYPE_PURGE_NOTIFICATIONS: purge_notifications(settings).handle,
+        JobType.JOB_TYPE_NOTIFY_EXPIRING_TOKENS: ExpiryNotifier(key).handle,
         JobType.JOB_TYPE_NOTIFY_FOLLOWERS: FollowerNotifier(key).handle,
+        JobType.JOB_TYPE_SEND_ACCOUNT_LINK: LinkSender(key).handle,
         JobType.JOB_TYPE_SEND_DIGESTS: DigestSender(key).handle,
         JobType.JOB_TYPE_SEND_MAIL: MailSender(settings, key).handle,
     }
@@ -113,26 +129,45 @@ def _make_servicers(
     """Returns the gRPC services by name, each with the file of its proto."""
     settings, key = runtime.settings, runtime.key
     writes = IdempotentWrites(database, key)
+    hasher = Hasher(settings.hashing_slots)
     accounts = AccountService(
-        database, writes, Hasher(REGISTRATION_SLOTS), is_open=settings.registration_open
+        database,
+        writes,
+        Hasher(REGISTRATION_SLOTS),
+        PasswordChanges(database, writes, hasher, key),
+        key,
+        is_open=settings.registration_open,
+        needs_verification=settings.verified_logins,
     )
-    challenges = SshChallenges(database, key)
-    sessions = SessionService(
-        database, Hasher(settings.hashing_slots), key, challenges, access.uses.add_ssh_key
-    )
+    challenges = Challenges(database, key)
+    sessions = SessionService(database, hasher, key, challenges, access.uses)
     audit = AuditService(AuditListing(database), AuditScopes(database, access), key)
     watch = InboxWatch(database, InboxSignal(runtime.listener))
     notifications = NotificationService(database, key, watch)
     return {
         "AccountService": (account_service_pb2, accounts),
         "SessionService": (session_service_pb2, sessions),
-        "TeamService": (team_service_pb2, TeamService(database, writes, key)),
         "TokenService": (token_service_pb2, TokenService(database, writes, key, access)),
         "AccessService": (access_service_pb2, AccessService(database, access, settings, key)),
         "KeyService": (key_service_pb2, KeyService(database, writes, key, challenges)),
         "AuditService": (audit_service_pb2, audit),
-        "InvitationService": (invitation_service_pb2, InvitationService(database, writes, key)),
+        "MfaService": (mfa_service_pb2, MfaService(database, writes, key)),
         "NotificationService": (notification_service_pb2, notifications),
+        **_make_organization_servicers(database, writes, key),
+    }
+
+
+def _make_organization_servicers(
+    database: Database, writes: IdempotentWrites, key: ServerKey
+) -> dict[str, tuple[ModuleType, object]]:
+    """Returns those that are about organisations."""
+    return {
+        "InvitationService": (invitation_service_pb2, InvitationService(database, writes, key)),
+        "TeamService": (team_service_pb2, TeamService(database, writes, key)),
+        "OrganizationTokenService": (
+            organization_token_service_pb2,
+            OrganizationTokenService(database, key),
+        ),
         "OrganizationService": (
             organization_service_pb2,
             OrganizationService(database, writes, key),
@@ -146,5 +181,7 @@ def _consume_events(runtime: Runtime, database: Database) -> list[BackgroundTask
     signal = ChangeSignal(databases)
     signal.receive_hints(runtime.listener)
     handle = NotificationConsumer(runtime.key).handle
-    consumer = EventConsumer(CONSUMER, databases, handle, signal=signal)
+    consumer = EventConsumer(
+        CONSUMER, databases, handle, signal=signal, gather_seconds=GATHER_SECONDS
+    )
     return [signal.task(), consumer.task()]

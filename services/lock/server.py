@@ -9,7 +9,7 @@ from services.lock.locks.acquisition import LockAcquisition
 from services.lock.locks.base_commit import BaseCommitCheck
 from services.lock.locks.mutex import LockMutex
 from services.lock.rpc.lock_service import LockService
-from shared.db.pool import Database, Databases
+from shared.db.pool import Databases
 from shared.jobs.background import Background
 from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.event_stream import EventStream
@@ -33,10 +33,7 @@ PLANNER = {
 
 async def build(runtime: Runtime) -> ServiceServer:
     """Returns the lock service, ready to start."""
-    settings = runtime.settings
-    database = await Database.connect(
-        runtime.dsn, service="lock", size=settings.pool_size, settings=PLANNER
-    )
+    database = await runtime.connect("lock", PLANNER)
     databases = Databases(database)
     peers = Peers(runtime.addresses, NEEDS)
     access = RemoteAccess(peers.channel("auth"))

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from types import ModuleType
+
 from dits.common.v1.job_pb2 import JobType
 from dits.repo.v1 import (
     commit_service_pb2,
     event_service_pb2,
+    grant_service_pb2,
+    obliteration_service_pb2,
     ref_service_pb2,
     repository_service_pb2,
+    transfer_service_pb2,
     tree_service_pb2,
     usage_service_pb2,
     webhook_service_pb2,
 )
 
 from services.repo.background.filter_backfill import FilterBackfill
+from services.repo.background.history_release import SCHEDULE as RELEASE_HISTORY
+from services.repo.background.history_release import HistoryRelease
+from services.repo.background.repository_purge import SCHEDULE as PURGE_REPOSITORIES
+from services.repo.background.repository_purge import RepositoryPurge
+from services.repo.background.signatures import SCHEDULE as REVERIFY_SIGNATURES
+from services.repo.background.signatures import make_consumer, reverify_signatures
 from services.repo.background.statistics_recount import SCHEDULE as RECOUNT_STATISTICS
 from services.repo.background.statistics_recount import recount_statistics
 from services.repo.background.usage_measurement import SCHEDULE as MEASURE_USAGE
@@ -23,12 +35,17 @@ from services.repo.background.webhooks import WebhookWork
 from services.repo.push.recipes import RecipeReader
 from services.repo.rpc.commit_service import CommitService
 from services.repo.rpc.event_service import EventService
+from services.repo.rpc.grant_service import GrantService
+from services.repo.rpc.merge_branches import BranchMerges
+from services.repo.rpc.obliteration_service import ObliterationService
 from services.repo.rpc.ref_service import RefService
 from services.repo.rpc.repository_service import RepositoryService
+from services.repo.rpc.transfer_service import TransferService
 from services.repo.rpc.tree_service import TreeService
 from services.repo.rpc.usage_service import UsageService
 from services.repo.rpc.webhook_owners import WebhookOwners
 from services.repo.rpc.webhook_service import WebhookService
+from services.repo.trees.path_finder import PathFinder
 from services.repo.webhooks.addresses import AllowedNetworks
 from services.repo.webhooks.lane import DeliveryLane
 from services.repo.webhooks.resolver import SystemResolver
@@ -45,6 +62,7 @@ from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.peers import Peer, Peers
 from shared.runtime.config import Settings
 from shared.runtime.memory import consider_holder
+from shared.runtime.server_key import ServerKey
 from shared.server import Runtime, ServiceServer
 
 NEEDS = ("auth", "chunk")
@@ -55,7 +73,7 @@ PUSH_SHARE = 2
 async def build(runtime: Runtime) -> ServiceServer:
     """Returns the repo service, ready to start."""
     settings, key = runtime.settings, runtime.key
-    database = await Database.connect(runtime.dsn, service="repo", size=settings.pool_size)
+    database = await runtime.connect("repo")
     peers = Peers(runtime.addresses, NEEDS)
     access = RemoteAccess(peers.channel("auth"))
     access.listen(runtime.listener)
@@ -63,22 +81,23 @@ async def build(runtime: Runtime) -> ServiceServer:
     signal = ChangeSignal(databases)
     signal.receive_hints(runtime.listener)
     recipes = RecipeReader(Peer(peers, "chunk"))
-    budget = ByteBudget(settings.push_memory_bytes, share=PUSH_SHARE)
-    budget.export("pushes")
-    consider_holder(budget)
+    budget = _open_push_budget(settings)
     writes = IdempotentWrites(database, key)
     repositories = RepositoryService(database, databases, writes, key, settings)
     events = EventService(database, databases, key, EventStream(signal), cell=settings.cell)
     commits = CommitService(databases, key, recipes, budget)
-    usage = UsageService(database, databases, key, settings.cell)
+    transfers = TransferService(database, databases, writes, key)
+    refs = RefService(databases, key, BranchMerges(databases, key, recipes, budget))
     webhooks, work = _build_webhooks(runtime, database, databases, signal)
     files = {
         "RepositoryService": (repository_service_pb2, repositories),
-        "RefService": (ref_service_pb2, RefService(databases, key)),
+        "RefService": (ref_service_pb2, refs),
         "CommitService": (commit_service_pb2, commits),
         "EventService": (event_service_pb2, events),
-        "TreeService": (tree_service_pb2, TreeService(databases, key)),
-        "UsageService": (usage_service_pb2, usage),
+        "GrantService": (grant_service_pb2, GrantService(databases, writes, key)),
+        "TransferService": (transfer_service_pb2, transfers),
+        **_build_trees(databases, key, recipes, budget),
+        "UsageService": (usage_service_pb2, UsageService(database, databases, key, settings.cell)),
         "WebhookService": (webhook_service_pb2, webhooks),
     }
     servicers = [
@@ -93,19 +112,50 @@ async def build(runtime: Runtime) -> ServiceServer:
     return server
 
 
+def _build_trees(
+    databases: Databases, key: ServerKey, recipes: RecipeReader, budget: ByteBudget
+) -> dict[str, tuple[ModuleType, object]]:
+    """Returns what reads trees, and what takes contents out of them, each with its proto."""
+    finder = PathFinder(databases)
+    obliterations = ObliterationService(databases, key, finder, recipes, budget)
+    return {
+        "ObliterationService": (obliteration_service_pb2, obliterations),
+        "TreeService": (tree_service_pb2, TreeService(databases, key, finder, recipes, budget)),
+    }
+
+
+def _open_push_budget(settings: Settings) -> ByteBudget:
+    """Returns the memory that pushes share."""
+    budget = ByteBudget(settings.push_memory_bytes, share=PUSH_SHARE)
+    budget.export("pushes")
+    consider_holder(budget)
+    return budget
+
+
 def _make_background(
     settings: Settings, databases: Databases, signal: ChangeSignal, webhooks: WebhookWork
 ) -> Background:
     tasks = [FilterBackfill(databases).task(), ConsumerLag(databases).task(), signal.task()]
     jobs: dict[JobType.ValueType, Handler] = {
         JobType.JOB_TYPE_MEASURE_USAGE: UsageMeasurement(settings.cell).handle,
+        JobType.JOB_TYPE_PURGE_REPOSITORIES: RepositoryPurge(
+            timedelta(seconds=settings.chunk_grace_seconds)
+        ).handle,
         JobType.JOB_TYPE_RECOUNT_STATISTICS: recount_statistics,
+        JobType.JOB_TYPE_RELEASE_HISTORY: HistoryRelease(
+            timedelta(seconds=settings.unreachable_seconds)
+        ).handle,
+        JobType.JOB_TYPE_REVERIFY_SIGNATURES: reverify_signatures,
     }
     return Background(
-        [*tasks, webhooks.task()],
+        [*tasks, webhooks.task(), make_consumer(databases, signal).task()],
         jobs={**jobs, **webhooks.jobs()},
-        schedules=[MEASURE_USAGE, RECOUNT_STATISTICS, *WEBHOOK_SCHEDULES],
-    )
+        schedules=[
+            MEASURE_USAGE, PURGE_REPOSITORIES, RECOUNT_STATISTICS, RELEASE_HISTORY,
+            REVERIFY_SIGNATURES,
+            *WEBHOOK_SCHEDULES,
+        ],
+    )  # fmt: skip
 
 
 def _build_webhooks(

@@ -63,6 +63,33 @@ def chunk_corrupt(digest: str, message: str = "the stored bytes are damaged") ->
     return DomainError(Reason.ERROR_REASON_CHUNK_CORRUPT, message, metadata={"hash": digest})
 
 
+def chunk_archived(digest: str) -> DomainError:
+    """The chunk (hex) lies in an archive class, and the repository has not restored it."""
+    return DomainError(
+        Reason.ERROR_REASON_CHUNK_ARCHIVED,
+        "the chunk is archived: restore it first, with `dits tier restore`",
+        metadata={"hash": digest},
+    )
+
+
+def no_direct_transfer(region: str) -> DomainError:
+    """Clients cannot put objects into the store of a region, nor get them."""
+    return DomainError(
+        Reason.ERROR_REASON_NO_DIRECT_TRANSFER,
+        f"the store of {region} takes requests of the server alone: use UploadChunks and DownloadChunks",
+        metadata={"region": region},
+    )
+
+
+def collection_implausible(dead: int, total: int, limit: float) -> DomainError:
+    """A collection would delete more of all chunks than `limit` percent."""
+    return DomainError(
+        Reason.ERROR_REASON_COLLECTION_IMPLAUSIBLE,
+        f"it would delete {dead} of {total} chunks, more than {limit:g} percent",
+        metadata={"dead": str(dead), "total": str(total), "limit": f"{limit:g}"},
+    )
+
+
 def manifest_corrupt(digest: str) -> DomainError:
     """The stored form of a directory does not lead to bytes that hash to its name (hex)."""
     return DomainError(
@@ -97,4 +124,16 @@ def _passing(
     delay.FromMilliseconds(int(seconds * 1000))
     return DomainError(
         reason, message, metadata=metadata, detail=details.RetryInfo(retry_delay=delay)
+    )
+
+
+def quota_exceeded(scope: str, limit: int, held: int) -> DomainError:
+    """A repository or organisation would hold more than it may; in bytes."""
+    text = f"the {scope} may hold {limit} bytes, and holds {held}"
+    violation = details.QuotaFailure.Violation(subject=scope, description=text)
+    return DomainError(
+        Reason.ERROR_REASON_QUOTA_EXCEEDED,
+        f"{text}: delete something, or ask for more",
+        metadata={"scope": scope, "limit": str(limit), "held": str(held)},
+        detail=details.QuotaFailure(violations=[violation]),
     )

@@ -58,7 +58,7 @@ def check_commit(commit: CommitContent) -> None:
         if not is_there:
             raise FormatError(role, "is missing")
         try:
-            _check_signer(signer)
+            check_signer(signer)
         except FormatError as error:
             raise error.under(role) from None
     check_message(commit.message)
@@ -76,7 +76,8 @@ def check_message(message: str) -> None:
         raise FormatError("message", at_most("a message", MAX_MESSAGE_BYTES, "bytes"))
 
 
-def _check_signer(signer: Signer) -> None:
+def check_signer(signer: Signer) -> None:
+    """Raise FormatError unless the person and moment keep every rule."""
     check_line("name", signer.name)
     if len(signer.name) > MAX_SIGNER_NAME:
         raise FormatError("name", at_most("a name", MAX_SIGNER_NAME, "characters"))

@@ -28,13 +28,13 @@ def find_twin(names: Iterable[str], written: Collection[str]) -> tuple[str, str]
     """
     first: dict[str, str] = {}
     for name in names:
-        other = first.setdefault(_fold(name), name)
+        other = first.setdefault(fold_name(name), name)
         if other != name and (other in written or name in written):
             return name, other
     return None
 
 
-def _fold(name: str) -> str:
+def fold_name(name: str) -> str:
     """Return what Windows and macOS tell names apart by."""
     if name.isascii():
         return name.lower()

@@ -26,6 +26,7 @@ from shared.formats.ssh_wire import WireReader, decode_base64, write_string
 LOGIN_NAMESPACE = "dits-login-v1"
 KEY_NAMESPACE = "dits-key-v1"
 COMMIT_NAMESPACE = "dits-commit-v1"
+TAG_NAMESPACE = "dits-tag-v1"
 
 # A signature by a key of 16,384 bits has 6 KB.
 MAX_ARMOR_BYTES = 12_288

@@ -84,6 +84,8 @@ QUEUES: dict[str, Queue] = {
     "repo": Queue(("repo",), 4),
     # Each waits for receivers most of the time.
     "webhooks": Queue(("repo",), 64),
+    "chunk": Queue(("chunk",), 4),
+    "restores": Queue(("chunk",), 4),
     SHARED_QUEUE: Queue(("auth", "repo", "chunk", "lock"), 1),
 }
 
@@ -103,10 +105,21 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
     ),
     JobType.JOB_TYPE_SEND_DIGESTS: JobSpec("auth", pb.SendDigestsPayload),
     JobType.JOB_TYPE_NOTIFY_FOLLOWERS: JobSpec("auth", pb.NotifyFollowersPayload),
+    JobType.JOB_TYPE_SEND_ACCOUNT_LINK: JobSpec("auth", pb.SendAccountLinkPayload),
+    JobType.JOB_TYPE_NOTIFY_EXPIRING_TOKENS: JobSpec("auth", pb.NotifyExpiringTokensPayload),
     JobType.JOB_TYPE_PURGE_NOTIFICATIONS: JobSpec("auth", pb.PurgeNotificationsPayload),
     JobType.JOB_TYPE_PURGE_CREDENTIALS: JobSpec("auth", pb.PurgeCredentialsPayload),
     JobType.JOB_TYPE_RECOUNT_STATISTICS: JobSpec(
         "repo", pb.RecountStatisticsPayload, longest=timedelta(hours=12)
+    ),
+    JobType.JOB_TYPE_REVERIFY_SIGNATURES: JobSpec(
+        "repo", pb.ReverifySignaturesPayload, longest=timedelta(hours=12)
+    ),
+    JobType.JOB_TYPE_PURGE_REPOSITORIES: JobSpec(
+        "repo", pb.PurgeRepositoriesPayload, longest=timedelta(hours=12)
+    ),
+    JobType.JOB_TYPE_RELEASE_HISTORY: JobSpec(
+        "repo", pb.ReleaseHistoryPayload, longest=timedelta(hours=12)
     ),
     JobType.JOB_TYPE_MEASURE_USAGE: JobSpec(
         "repo", pb.MeasureUsagePayload, longest=timedelta(hours=6)
@@ -114,6 +127,37 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
     JobType.JOB_TYPE_DELIVER_WEBHOOK: JobSpec("webhooks", pb.DeliverWebhookPayload),
     JobType.JOB_TYPE_RESUME_WEBHOOKS: JobSpec("repo", pb.ResumeWebhooksPayload),
     JobType.JOB_TYPE_PURGE_WEBHOOK_DELIVERIES: JobSpec("repo", pb.PurgeWebhookDeliveriesPayload),
+    JobType.JOB_TYPE_COLLECT_GARBAGE: JobSpec(
+        "chunk", pb.CollectGarbagePayload, longest=timedelta(hours=12)
+    ),
+    JobType.JOB_TYPE_COMPACT_PACKS: JobSpec(
+        "chunk", pb.CompactPacksPayload, longest=timedelta(hours=12)
+    ),
+    # All chunks may be many.
+    JobType.JOB_TYPE_SCRUB_CHUNKS: JobSpec(
+        "chunk", pb.ScrubChunksPayload, longest=timedelta(days=7)
+    ),
+    JobType.JOB_TYPE_CHECK_INVENTORY: JobSpec(
+        "chunk", pb.CheckInventoryPayload, longest=timedelta(hours=12)
+    ),
+    JobType.JOB_TYPE_APPLY_LIFECYCLE: JobSpec(
+        "chunk", pb.ApplyLifecyclePayload, longest=timedelta(hours=12)
+    ),
+    # An archive takes hours, in which it looks now and then.
+    JobType.JOB_TYPE_RESTORE_CHUNKS: JobSpec(
+        "restores",
+        pb.RestoreChunksPayload,
+        max_attempts=1000,
+        backoff=Exponential(timedelta(seconds=10), timedelta(minutes=10)),
+        longest=timedelta(hours=12),
+    ),
+    JobType.JOB_TYPE_REPLICATE_CHUNKS: JobSpec(
+        "chunk", pb.ReplicateChunksPayload, longest=timedelta(days=7)
+    ),
+    JobType.JOB_TYPE_CHECK_PLACEMENT: JobSpec(
+        "chunk", pb.CheckPlacementPayload, longest=timedelta(hours=12)
+    ),
+    JobType.JOB_TYPE_REPAIR_PACK: JobSpec("chunk", pb.RepairPackPayload),
 }
 
 # The names under which the database knows them: `purge_events`. Also the field of Job.payload.

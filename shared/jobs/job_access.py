@@ -59,7 +59,9 @@ class JobAccess:
         if is_operator(call):
             return
         if row["repo_id"] is None:
-            call.caller.require_scope("user:write")
+            # Who may change the caller's repositories may end what the caller has begun, too.
+            if not self._has_scope(call, "repo:write"):
+                call.caller.require_scope("user:write")
             return
         is_own = row["requested_by"] == call.caller.user_id
         held = await self._held(row["repo_id"], call, ANSWER_SECONDS)

@@ -1,25 +1,50 @@
 -- name: list_jobs
 -- Up to `count` jobs of some queues, newest first, behind the job `before`; of a type and status unless those are NULL.
-SELECT * FROM jobs j
-WHERE j.queue = ANY (:queues::text[]) AND j.id < coalesce(:before::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-  AND j.job_type = coalesce(:job_type::text, j.job_type) AND j.status = coalesce(:status::text, j.status)
-ORDER BY j.id DESC LIMIT :count;
+-- Two at least, and others while their texts have up to `bytes` together.
+SELECT * FROM (
+    SELECT p.*, sum(octet_length(concat(p.payload, p.result, p.error))) OVER (ORDER BY p.id DESC) AS size,
+           row_number() OVER (ORDER BY p.id DESC) AS number
+    FROM (
+        SELECT * FROM jobs j
+        WHERE j.queue = ANY (:queues::text[]) AND j.id < coalesce(:before::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+          AND j.job_type = coalesce(:job_type::text, j.job_type) AND j.status = coalesce(:status::text, j.status)
+        ORDER BY j.id DESC LIMIT :count
+    ) p
+) b
+WHERE number <= 2 OR size <= :bytes
+ORDER BY id DESC;
 
 -- name: list_jobs_of_repository
 -- The same, of one repository.
-SELECT * FROM jobs j
-WHERE j.repo_id = :repository_id
-  AND j.queue = ANY (:queues::text[]) AND j.id < coalesce(:before::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-  AND j.job_type = coalesce(:job_type::text, j.job_type) AND j.status = coalesce(:status::text, j.status)
-ORDER BY j.id DESC LIMIT :count;
+SELECT * FROM (
+    SELECT p.*, sum(octet_length(concat(p.payload, p.result, p.error))) OVER (ORDER BY p.id DESC) AS size,
+           row_number() OVER (ORDER BY p.id DESC) AS number
+    FROM (
+        SELECT * FROM jobs j
+        WHERE j.repo_id = :repository_id
+          AND j.queue = ANY (:queues::text[]) AND j.id < coalesce(:before::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+          AND j.job_type = coalesce(:job_type::text, j.job_type) AND j.status = coalesce(:status::text, j.status)
+        ORDER BY j.id DESC LIMIT :count
+    ) p
+) b
+WHERE number <= 2 OR size <= :bytes
+ORDER BY id DESC;
 
 -- name: list_jobs_of_requester
 -- The same, of one user who asked for them.
-SELECT * FROM jobs j
-WHERE j.requested_by = :user_id
-  AND j.queue = ANY (:queues::text[]) AND j.id < coalesce(:before::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-  AND j.job_type = coalesce(:job_type::text, j.job_type) AND j.status = coalesce(:status::text, j.status)
-ORDER BY j.id DESC LIMIT :count;
+SELECT * FROM (
+    SELECT p.*, sum(octet_length(concat(p.payload, p.result, p.error))) OVER (ORDER BY p.id DESC) AS size,
+           row_number() OVER (ORDER BY p.id DESC) AS number
+    FROM (
+        SELECT * FROM jobs j
+        WHERE j.requested_by = :user_id
+          AND j.queue = ANY (:queues::text[]) AND j.id < coalesce(:before::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+          AND j.job_type = coalesce(:job_type::text, j.job_type) AND j.status = coalesce(:status::text, j.status)
+        ORDER BY j.id DESC LIMIT :count
+    ) p
+) b
+WHERE number <= 2 OR size <= :bytes
+ORDER BY id DESC;
 
 -- name: cancel_job
 -- Cancels the job $1; no row if it has ended.

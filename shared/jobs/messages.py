@@ -17,8 +17,6 @@ STATUS_NAMES: dict[JobStatus.ValueType, str] = {
     if value != JobStatus.JOB_STATUS_UNSPECIFIED
 }
 _STATUSES = {name: status for status, name in STATUS_NAMES.items()}
-# What a job takes besides its texts.
-_ROW_BYTES = 500
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -48,13 +46,6 @@ def describe_job(row: Row, *, shows_payload: bool) -> Job:
     if shows_payload and job.type in NAMES:
         _add_payload(job, row["payload"])
     return job
-
-
-def measure_job(row: Row) -> int:
-    """Returns how many bytes the message of a row takes at most, with its payload."""
-    return _ROW_BYTES + sum(
-        len((row[name] or "").encode()) for name in ("payload", "result", "error")
-    )
 
 
 def _add_payload(job: Job, text: str) -> None:

@@ -32,6 +32,9 @@ Handle: TypeAlias = Callable[[Connection, Sequence[StoredEvent]], Awaitable[None
 POLL_SECONDS = 1.0
 # How many events are handled in one transaction at most.
 BATCH = 100
+# What a small batch has less of: bytes of payload, and so many more for each event.
+SMALL_BATCH = 64 << 10
+EVENT_BYTES = SMALL_BATCH // (BATCH // 2)
 # How long a batch may take, and an event by itself. The transaction may be idle for longer.
 BATCH_SECONDS = 10.0
 EVENT_SECONDS = 60.0
@@ -59,20 +62,31 @@ class EventConsumer:
         signal: ChangeSignal | None = None,
         batch: int = BATCH,
         retry_delays: Sequence[timedelta] = RETRY_DELAYS,
+        gather_seconds: float = 0,
+        turn: Callable[[Database], Awaitable[None]] | None = None,
     ) -> None:
-        """`signal` wakes the consumer at once; without it, it looks every second."""
+        """`signal` wakes the consumer at once; without it, it looks every second.
+
+        `gather_seconds`: how long events may gather after a batch that was small. `turn` waits
+        until it is this consumer's turn to handle the next batch of a database.
+        """
         self.name = name
         self._databases = databases
         self._handle = handle
         self._signal = signal
         self._batch = batch
         self._retry_delays = retry_delays
+        self._gather_seconds = gather_seconds
+        self._turn = turn
+        self._was_small = False
         # How many events of a database are tried at once, where that is less than a batch.
         self._sizes: dict[Database, int] = {}
 
     def task(self) -> BackgroundTask:
         """Returns what a service runs in the background."""
-        return BackgroundTask(f"consume events: {self.name}", self._follow_events, 0)
+        return BackgroundTask(
+            f"consume events: {self.name}", self._follow_events, self._gather_seconds
+        )
 
     async def process_events(self) -> bool:
         """Handles the next batch of each database; returns whether there may be more at once."""
@@ -93,7 +107,8 @@ class EventConsumer:
 
     async def _process_all(self) -> None:
         while await self.process_events():
-            pass
+            if self._was_small:
+                await asyncio.sleep(self._gather_seconds)
 
     async def _process_database(self, database: Database) -> bool:
         """Does without a transaction where nothing has happened, which is most of the time."""
@@ -102,8 +117,12 @@ class EventConsumer:
             await database.statement(Q.create_cursor, self.name)
             log.info("a new consumer of events begins", consumer=self.name)
             return False
+        if row["has_requeued"] and await database.transaction(self._handle_requeued):
+            return True
         if not row["is_due"]:
             return False
+        if self._turn is not None:
+            await self._turn(database)
         size = self._sizes.get(database, self._batch)
         has_more, size = await database.transaction(
             lambda connection: self._handle_batch(connection, size)
@@ -119,6 +138,7 @@ class EventConsumer:
         most = 1 if cursor["failures"] else size
         rows = await connection.fetch(Q.next_events, cursor["xid"], cursor["id"], most)
         events = [StoredEvent.of(row) for row in rows]
+        self._was_small = sum(EVENT_BYTES + len(event.payload) for event in events) < SMALL_BATCH
         if not events:
             return False, size
         try:
@@ -166,6 +186,30 @@ class EventConsumer:
             type=events[0].name,
         )
         return True, 1
+
+    async def _handle_requeued(self, connection: Connection) -> bool:
+        """Handles a dead event that was requeued, out of its order; returns whether there was one."""
+        row = await connection.fetchrow(Q.lock_requeued, self.name)
+        if row is None:
+            return False
+        event = StoredEvent.of(row)
+        event_id = event.position.event_id
+        try:
+            async with asyncio.timeout(EVENT_SECONDS), connection.transaction():
+                await self._handle(connection, [event])
+        except PASSING:
+            raise
+        except Exception as error:
+            if connection.is_closed():
+                raise
+            log.warning(
+                "a dead event failed again", consumer=self.name, event_id=event_id, exc_info=error
+            )
+            await connection.execute(Q.bury_again, self.name, event_id, repr(error)[:1000])
+            return True
+        await connection.execute(Q.forget_dead_event, self.name, event_id)
+        metrics.EVENTS_CONSUMED.labels(self.name, "done").inc()
+        return True
 
     async def _move_cursor(self, connection: Connection, event: StoredEvent) -> None:
         _, xid, event_id = event.position

@@ -1,6 +1,7 @@
 -- name: look_ahead
 -- Whether a consumer has something to do; no row if it has no cursor yet.
-SELECT (c.retry_at IS NULL OR c.retry_at <= clock_timestamp()) AND e.id IS NOT NULL AS is_due
+SELECT (c.retry_at IS NULL OR c.retry_at <= clock_timestamp()) AND e.id IS NOT NULL AS is_due,
+       EXISTS (SELECT FROM dead_events d WHERE d.consumer = c.consumer AND d.requeued_at IS NOT NULL) AS has_requeued
 FROM event_cursors c
 LEFT JOIN LATERAL (SELECT o.id FROM settled_events o WHERE (o.xid, o.id) > (c.xid, c.id)
                    ORDER BY o.xid, o.id LIMIT 1) e ON true
@@ -33,6 +34,23 @@ FROM (
 ) e
 WHERE e.number = 1 OR e.size <= 1048576
 ORDER BY e.xid, e.id;
+
+-- name: lock_requeued
+-- The dead event that a consumer ($1) was first told to try again; no row while another process is at it.
+SELECT database_id() AS database_id, e.xid::text AS xid, e.id, e.type, e.repo_id, e.org_id, e.actor_id, e.payload,
+       e.created_at, set_config('idle_in_transaction_session_timeout', '90s', true)
+FROM dead_events d JOIN events e ON e.id = d.id JOIN event_cursors c ON c.consumer = d.consumer
+WHERE d.consumer = $1 AND d.requeued_at IS NOT NULL
+ORDER BY d.requeued_at, d.id LIMIT 1
+FOR UPDATE OF d, c SKIP LOCKED;
+
+-- name: forget_dead_event
+-- A consumer ($1) is done with an event ($2) that it had given up.
+DELETE FROM dead_events WHERE consumer = $1 AND id = $2;
+
+-- name: bury_again
+-- A consumer ($1) has failed once more ($3) at an event ($2) that it had given up.
+UPDATE dead_events SET requeued_at = NULL, died_at = clock_timestamp(), error = $3 WHERE consumer = $1 AND id = $2;
 
 -- name: move_cursor
 -- Moves a consumer behind an event that it is done with.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import json
 
 from shared.errors import DomainError, invalid_field
@@ -25,9 +24,9 @@ class CursorSeal:
         self._stream = stream
 
     def write_cursor(self, position: EventPosition) -> str:
-        """Returns the cursor of a position."""
+        """Returns the cursor of a position; it begins with no dash, which a command takes for an option."""
         payload = json.dumps(position, separators=(",", ":")).encode()
-        return base64.urlsafe_b64encode(self._mac(payload) + payload).decode()
+        return base64.urlsafe_b64encode(payload + self._key.mac(*self._parts(payload))).decode()
 
     def read_cursor(self, cursor: str) -> EventPosition:
         """Returns the position of a cursor. Raises INVALID_FIELD if it is not one of this stream."""
@@ -35,13 +34,13 @@ class CursorSeal:
             raw = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
         except binascii.Error:
             raise _foreign_cursor() from None
-        mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-        if not hmac.compare_digest(mac, self._mac(payload)):
+        payload, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+        if not self._key.has_made(mac, *self._parts(payload)):
             raise _foreign_cursor()
         return EventPosition(*json.loads(payload))
 
-    def _mac(self, payload: bytes) -> bytes:
-        return self._key.mac(b"watch", *self._stream, payload)
+    def _parts(self, payload: bytes) -> tuple[bytes, ...]:
+        return (b"watch", *self._stream, payload)
 
 
 def _foreign_cursor() -> DomainError:

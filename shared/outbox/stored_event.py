@@ -69,12 +69,17 @@ class StoredEvent:
     @property
     def id(self) -> UUID:
         """What names the event everywhere: the same in each process, and in no other database."""
-        return uuid.uuid5(UUID(self.position.database_id), str(self.position.event_id))
+        return name_event(self.position.database_id, self.position.event_id)
 
     @property
     def type(self) -> EventType.ValueType:
         """Its kind; EVENT_TYPE_UNSPECIFIED if a later release has written it."""
         return TYPES.get(self.name, EventType.EVENT_TYPE_UNSPECIFIED)
+
+
+def name_event(database_id: str, event_id: int) -> UUID:
+    """Returns what names an event of a database everywhere."""
+    return uuid.uuid5(UUID(database_id), str(event_id))
 
 
 async def describe_event(event: StoredEvent, actor: str = "") -> Event:

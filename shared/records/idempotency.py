@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -80,7 +79,7 @@ class IdempotentWrites:
         row_key = (call.method, subject, identity)
         context = "\0".join((call.method, subject, str(identity))).encode()
         if await connection.fetchval(Q.claim, *row_key, fingerprint) is None:
-            plain = await self._first_result(connection, row_key, fingerprint, context)
+            plain = await self._first_result(connection, row_key, request.body, context)
             return response_type.FromString(plain)
         response = await work(connection)
         sealed = self._key.seal(response.SerializeToString(), context)
@@ -91,12 +90,12 @@ class IdempotentWrites:
         self,
         connection: Connection,
         row_key: tuple[str, str, UUID],
-        fingerprint: bytes,
+        body: bytes,
         context: bytes,
     ) -> bytes:
         """The first result, if the body is the same."""
         row = await connection.fetchrow(Q.first_result, *row_key)
-        is_same = row is not None and hmac.compare_digest(row["fingerprint"], fingerprint)
+        is_same = row is not None and self._key.has_made(row["fingerprint"], b"request", body)
         sealed = row["response"] if row is not None and is_same else None
         plain = self._key.unseal(sealed, context) if sealed is not None else None
         if plain is None:

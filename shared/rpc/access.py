@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import lru_cache, partial
 from uuid import UUID
 
@@ -22,12 +23,15 @@ from shared.rpc.peers import understand
 from shared.rpc.policy import Permission
 from shared.runtime import metrics
 
-# Payload of a notification: the UUID of the user or repository whose answers are out of date.
+# Payload of a notification: the UUID of the user or repository whose answers are out of date, or that of an
+# organisation after this word.
 CHANNEL = "dits_access"
+_ORGANIZATION = "organization "
 CHECK_SECONDS = 5.0
 MAX_ENTRIES = 20_000
 
-_Key = tuple[str | None, str]
+# Token, repository, and whether the call was let in before: the answers differ.
+_Key = tuple[str | None, str, bool]
 _count_hit = metrics.ACCESS_CACHE.labels("hit").inc
 _count_miss = metrics.ACCESS_CACHE.labels("miss").inc
 
@@ -40,9 +44,17 @@ class RemoteAccess:
         self._cache: OrderedDict[_Key, Access] = OrderedDict()
         self._asking: dict[_Key, asyncio.Task[Access]] = {}
 
-    async def resolve(self, token: str | None, repository: str, max_age: float) -> Access:
+    async def resolve(
+        self,
+        token: str | None,
+        repository: str,
+        max_age: float,
+        address: str | None = None,
+        *,
+        is_open: bool = False,
+    ) -> Access:
         """See AccessResolver. Refusals are not kept: a grant works at once."""
-        key = (token, repository)
+        key = (token, repository, is_open)
         known = self._cache.get(key)
         if known is not None and known.age() < max_age:
             _count_hit()
@@ -50,7 +62,7 @@ class RemoteAccess:
         _count_miss()
         asking = self._asking.get(key)
         if asking is None:
-            asking = self._asking[key] = asyncio.create_task(self._ask(key))
+            asking = self._asking[key] = asyncio.create_task(self._ask(key, address))
             asking.add_done_callback(partial(self._asked, key))
         try:
             # The question is shared: a caller that gives up waiting does not end it for the others.
@@ -59,14 +71,14 @@ class RemoteAccess:
             # An error holds this frame, which would hold it: garbage with all of the request.
             del asking
 
-    def _drop_answers(self, changed: UUID | None) -> None:
-        """Drops the answers about one user or repository; all of them for None."""
+    def _drop_answers(self, concerns: Callable[[Access], bool] | None = None) -> None:
+        """Drops the answers that something concerns; all of them for None."""
         # An answer that is on its way may be from before the change.
         self._asking.clear()
-        if changed is None:
+        if concerns is None:
             self._cache.clear()
             return
-        stale = [key for key, access in self._cache.items() if _concerns(access, changed)]
+        stale = [key for key, access in self._cache.items() if concerns(access)]
         for key in stale:
             del self._cache[key]
 
@@ -81,7 +93,7 @@ class RemoteAccess:
         self._remember(key, access)
         # Every answer tells the caller, too.
         if key[1] and access.caller is not None:
-            self._remember((key[0], ""), Access(access.caller, None, access.as_of))
+            self._remember((key[0], "", key[2]), Access(access.caller, None, access.as_of))
 
     def _remember(self, key: _Key, access: Access) -> None:
         self._cache[key] = access
@@ -89,14 +101,16 @@ class RemoteAccess:
         if len(self._cache) > MAX_ENTRIES:
             self._cache.popitem(last=False)
 
-    async def _ask(self, key: _Key) -> Access:
-        token, repository = key
+    async def _ask(self, key: _Key, address: str | None) -> Access:
+        token, repository, is_open = key
         # The age counts from before the question: the answer is at least as young.
         asked_at = time.monotonic()
         metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
         try:
             answer = await self._stub.CheckAccess(
-                pb.CheckAccessRequest(repository=repository),
+                pb.CheckAccessRequest(
+                    repository=repository, caller_address=address or "", is_open=is_open
+                ),
                 metadata=metadata,
                 timeout=CHECK_SECONDS,
             )
@@ -107,19 +121,32 @@ class RemoteAccess:
     def listen(self, listener: Listener) -> None:
         """Drops answers as notifications come, and all of them where some may have been missed."""
         listener.subscribe(CHANNEL, self._notified)
-        listener.subscribe_gaps(lambda: self._drop_answers(None))
+        listener.subscribe_gaps(self._drop_answers)
 
     def _notified(self, payload: str) -> None:
         try:
-            self._drop_answers(UUID(payload))
+            changed = UUID(payload.removeprefix(_ORGANIZATION))
         except ValueError:
-            self._drop_answers(None)
+            self._drop_answers()
+            return
+        is_organization = payload.startswith(_ORGANIZATION)
+        self._drop_answers(partial(_obeys if is_organization else _concerns, changed))
 
 
-def _concerns(access: Access, changed: UUID) -> bool:
+def _concerns(changed: UUID, access: Access) -> bool:
     """Whether an answer speaks of a user or repository."""
     return (access.caller is not None and access.caller.user_id == changed) or (
         access.repository is not None and access.repository.id == changed
+    )
+
+
+def _obeys(changed: UUID, access: Access) -> bool:
+    """Whether an answer may follow from the rules of an organisation.
+
+    Each about a token does: it names those that refuse it.
+    """
+    return (access.caller is not None and not access.caller.is_session) or (
+        access.repository is not None and access.repository.organization_id == changed
     )
 
 
@@ -141,6 +168,8 @@ def _access(answer: pb.CheckAccessResponse, asked_at: float) -> Access:
             UUID(who.credential_id),
             None if is_session else list(who.scopes),
             _reach(tuple(who.repository_ids)),
+            who.sudo_left.ToNanoseconds() / 1e9,
+            frozenset(map(UUID, who.refusing_organization_ids)),
         )
     if answer.HasField("repository"):
         found = answer.repository
@@ -152,5 +181,6 @@ def _access(answer: pb.CheckAccessResponse, asked_at: float) -> Access:
             found.read_only,
             found.cell,
             UUID(found.organization_id) if found.organization_id else None,
+            Permission(found.withheld_permission),
         )
     return Access(caller, repository, asked_at)

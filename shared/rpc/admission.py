@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from operator import attrgetter
 from typing import Any, cast
 
+from dits.common.v1 import access_pb2
 from google.protobuf.message import Message
 from grpc import StatusCode
 
@@ -52,30 +53,66 @@ class Admission:
             raise unauthenticated()
         if not credentials.well_formed(call.token):
             raise unauthenticated()
-        call.access = await self._resolver.resolve(call.token, "", CACHE_SECONDS)
+        call.access = await self._resolver.resolve(call.token, "", CACHE_SECONDS, call.peer_ip)
         call.caller.require_scope(policy.scope)
 
-    async def admit(self, call: Call, request: Message, max_age: float = CACHE_SECONDS) -> None:
+    async def admit(
+        self,
+        call: Call,
+        request: Message,
+        max_age: float = CACHE_SECONDS,
+        *,
+        is_open: bool = False,
+    ) -> None:
         """Holds an identified call against the policy, on the repository that its request names.
 
-        Nothing that it judges by is older than `max_age` seconds.
+        Nothing that it judges by is older than `max_age` seconds. `is_open`: it was let in before.
         """
         policy = self._policy
         if policy.quiet or (call.token is None and not policy.repository_field):
             return
         repository = self._repository(request)
-        call.access = await self._resolver.resolve(call.token, repository, max_age)
+        # Without a repository, `identify` has asked this very question, as a rule a moment ago.
+        if repository or is_open or call.access.caller is None or call.access.age() >= max_age:
+            call.access = await self._resolver.resolve(
+                call.token, repository, max_age, call.peer_ip, is_open=is_open
+            )
         if call.access.caller is not None:
             call.access.caller.require_scope(policy.scope)
         if repository:
-            self._require_repository(call.repository)
+            await self._require_repository(call, repository)
         elif call.access.caller is None:
             raise unauthenticated()
         elif not policy.limited_tokens:
             call.access.caller.require_unlimited()
 
-    def _require_repository(self, repository: RepositoryAccess) -> None:
-        """Raises WRONG_CELL, PERMISSION_MISSING or REPOSITORY_READ_ONLY."""
+    async def require_sudo(self, call: Call, request: Message) -> None:
+        """Raises SUDO_REQUIRED if the request, which was let in, needs sudo and the caller has none.
+
+        A kept answer may be from before the caller's proof: then it is asked for again.
+        """
+        policy = self._policy
+        if policy.sudo == access_pb2.SUDO_UNSPECIFIED or call.has_sudo:
+            return
+        if policy.sudo == access_pb2.SUDO_SESSIONS and not call.caller.is_session:
+            return
+        if policy.sudo_field and not attrgetter(policy.sudo_field)(request):
+            return
+        if call.access.as_of < call.begun:
+            await self.admit(call, request, 0.0)
+        if policy.sudo != access_pb2.SUDO_CONDITIONAL:
+            call.require_sudo()
+
+    async def _require_repository(self, call: Call, address: str) -> None:
+        """Raises WRONG_CELL, PERMISSION_MISSING or REPOSITORY_READ_ONLY, and none from memory."""
+        try:
+            self._judge_repository(call.repository)
+        except DomainError:
+            # What was given a moment ago works at once.
+            call.access = await self._resolver.resolve(call.token, address, 0.0)
+            self._judge_repository(call.repository)
+
+    def _judge_repository(self, repository: RepositoryAccess) -> None:
         if self._cell is not None and repository.cell != self._cell:
             raise wrong_cell(repository.cell, self._cell)
         repository.require(self._policy.permission)
@@ -117,7 +154,7 @@ class Admission:
             try:
                 left = REVOCATION_SECONDS - call.access.age()
                 async with asyncio.timeout(max(left, RETRY_SECONDS)):
-                    await self.admit(call, request, ANSWER_SECONDS)
+                    await self.admit(call, request, ANSWER_SECONDS, is_open=True)
             except TimeoutError:
                 return dependency_unavailable("auth")
             except DomainError as error:

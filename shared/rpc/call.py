@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
-from shared.errors import permission_missing, scope_missing, token_limited, unauthenticated
+from shared.errors import (
+    mfa_required,
+    permission_missing,
+    scope_missing,
+    sudo_required,
+    token_limited,
+    token_refused,
+    unauthenticated,
+)
 from shared.rpc.amounts import Amounts
 from shared.rpc.policy import SITE_ADMIN, Permission, expand
 from shared.rpc.slots import Slot
@@ -24,6 +32,8 @@ class Caller:
         credential_id: the session or token.
         scopes: of the token, with all that they include; None = a session, not limited by scopes.
         reach: the only repositories that a token reaches; None = all that the account reaches.
+        refused_by: organisations of the account that do not let a token reach their repositories.
+        sudo_seconds: how long a session has sudo, from the time of the answer; 0 = it has none.
     """
 
     user_id: UUID
@@ -32,6 +42,8 @@ class Caller:
     credential_id: UUID
     scopes: frozenset[str] | None
     reach: frozenset[UUID] | None = None
+    sudo_seconds: float = 0.0
+    refused_by: frozenset[UUID] = frozenset()
 
     @classmethod
     def of(
@@ -41,10 +53,21 @@ class Caller:
         credential_id: UUID,
         scopes: list[str] | None,
         reach: frozenset[UUID] | None = None,
+        sudo_seconds: float = 0.0,
+        refused_by: frozenset[UUID] = frozenset(),
     ) -> Caller:
         """Builds a caller; `scopes` is None for a session."""
         expanded = None if scopes is None else expand(frozenset(scopes))
-        return cls(user_id, username, scopes is None, credential_id, expanded, reach)
+        return cls(
+            user_id,
+            username,
+            scopes is None,
+            credential_id,
+            expanded,
+            reach,
+            sudo_seconds,
+            refused_by,
+        )
 
     def require_scope(self, scope: str | None) -> None:
         """Raises SCOPE_MISSING unless the credential covers the scope."""
@@ -56,10 +79,20 @@ class Caller:
         if self.reach is not None:
             raise token_limited()
 
+    def require_entry(self, organization_id: UUID, organization: str) -> None:
+        """Raises TOKEN_REFUSED if it is a token that an organisation of the account does not let in."""
+        if organization_id in self.refused_by:
+            raise token_refused(organization, "policy")
+
     def require_site_admin(self) -> None:
         """Raises SCOPE_MISSING unless it is a token that the operator made; no session is that much."""
-        if self.scopes is None or SITE_ADMIN not in self.scopes:
+        if not self.is_operator:
             raise scope_missing(SITE_ADMIN)
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the operator made the token."""
+        return self.scopes is not None and SITE_ADMIN in self.scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +102,7 @@ class RepositoryAccess:
     Attributes:
         cell: number of the cell that holds it.
         organization_id: the organisation that owns it; None if a user does.
+        withheld: what the caller was given, and cannot use without a second factor.
     """
 
     id: UUID
@@ -78,9 +112,12 @@ class RepositoryAccess:
     read_only: bool
     cell: int
     organization_id: UUID | None = None
+    withheld: Permission = Permission.NONE
 
     def require(self, permission: Permission) -> None:
-        """Raises PERMISSION_MISSING unless the caller has the right."""
+        """Raises PERMISSION_MISSING, or MFA_REQUIRED, unless the caller has the right."""
+        if self.permission < permission <= self.withheld:
+            raise mfa_required(self.owner)
         if self.permission < permission:
             raise permission_missing(permission.name, self.permission.name)
 
@@ -105,10 +142,19 @@ class Access:
 class AccessResolver(Protocol):
     """Finds out who a credential belongs to and what it may do."""
 
-    async def resolve(self, token: str | None, repository: str, max_age: float) -> Access:
+    async def resolve(
+        self,
+        token: str | None,
+        repository: str,
+        max_age: float,
+        address: str | None = None,
+        *,
+        is_open: bool = False,
+    ) -> Access:
         """Checks, or takes an answer that is at most `max_age` seconds old.
 
-        Raises UNAUTHENTICATED or NOT_FOUND.
+        `address` is the caller's, for the record of uses. `is_open`: the call was let in with this token
+        before, and goes on if it was replaced meanwhile. Raises UNAUTHENTICATED or NOT_FOUND.
         """
 
 
@@ -118,6 +164,7 @@ class Call:
 
     Attributes:
         used: what it used and was not charged for yet.
+        begun: when it began, by `time.monotonic()`.
     """
 
     method: str
@@ -128,6 +175,7 @@ class Call:
     access: Access = field(default_factory=lambda: Access(None, None))
     slot: Slot = field(default_factory=Slot)
     used: Amounts = field(default_factory=Amounts)
+    begun: float = field(default_factory=time.monotonic)
 
     @property
     def caller(self) -> Caller:
@@ -135,6 +183,17 @@ class Call:
         if self.access.caller is None:
             raise unauthenticated()
         return self.access.caller
+
+    @property
+    def has_sudo(self) -> bool:
+        """Whether the caller has proven its identity of late, or is the operator."""
+        caller = self.caller
+        return caller.is_operator or caller.sudo_seconds > self.access.age()
+
+    def require_sudo(self) -> None:
+        """Raises SUDO_REQUIRED unless the caller has sudo."""
+        if not self.has_sudo:
+            raise sudo_required()
 
     @property
     def caller_id(self) -> UUID | None:

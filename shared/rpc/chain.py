@@ -6,7 +6,7 @@
 4. slot          a bounded number of calls is under way, in all and for each caller (slots.py)
 5. authenticate  the credential is judged on the metadata, before anything of the body is read
 6. read          the first message: in time, bounded, parsed (exchange.py)
-7. policy        scope, cell, permission, read-only: the RPC's option (policy.py, admission.py)
+7. policy        scope, cell, permission, read-only, sudo: the RPC's option (policy.py, admission.py)
 8. usage         the call counts from here on (usage.py)
 9. handler
 
@@ -190,6 +190,7 @@ class _Rpc:
         )
         first = require_first(await exchange.read_first(limits.first_message_seconds, call.slot))
         await self.admission.admit(call, first)
+        await self.admission.require_sudo(call, first)
         if not self.policy.quiet:
             self.chain.usage.begin(call)
         return exchange, first

@@ -23,8 +23,10 @@ from shared.rpc.slots import RETRY_SECONDS, Slot
 from shared.rpc.wire_gate import FREE_BYTES, MAX_ELEMENTS, count_elements, require_bounded
 
 Context = grpc.aio.ServicerContext[Any, Any]
-# Up to so many elements a message is parsed on the event loop; a larger one in a thread.
+# Up to so many elements and bytes a message is parsed on the event loop; a larger one in a thread. That its
+# bytes were taken from gRPC is in the same step, and costs as much as to parse them again.
 _ELEMENTS_ON_LOOP = 4_096
+_BYTES_ON_LOOP = 4 << 20
 
 
 class Serializable(Protocol):
@@ -146,6 +148,8 @@ class Exchange:
             raise batch_too_large("message", self._limit, len(data))
         if len(data) <= FREE_BYTES:
             return self._decode(data)
+        if len(data) > _BYTES_ON_LOOP:
+            return await asyncio.to_thread(self._decode_large, data)
         if count_elements(data, self._descriptor, _ELEMENTS_ON_LOOP) <= _ELEMENTS_ON_LOOP:
             return self._decode(data)
         return await asyncio.to_thread(self._decode_large, data)

@@ -24,6 +24,9 @@ DEFAULT_SIZE = 50
 MAX_SIZE = 1000
 # Of the rows of one page; a message has 4 MiB at most.
 PAGE_BYTES = 3 << 20
+# What a row takes besides its texts, and a value that is no text: an id is shown as 36 characters.
+ROW_BYTES = 200
+VALUE_BYTES = 40
 
 Item = TypeVar("Item")
 
@@ -53,13 +56,12 @@ class Page:
     ) -> tuple[Sequence[Item], str]:
         """Returns the rows of this page, out of up to `size + 1`, and the token of the next.
 
-        `position` is the sort key of a row. `measure` says how many bytes of a message a row takes, where
-        `size` rows may take too many: the page ends before PAGE_BYTES, but has one row at least. The token
-        is empty after the last page.
+        `position` is the sort key of a row. `measure` says how many bytes of a message a row takes, if not
+        what `measure_row` says: the page ends before PAGE_BYTES, but has one row at least. The token is
+        empty after the last page.
         """
         shown = rows[: self.size]
-        if measure is not None:
-            shown = shown[: _count_fitting(map(measure, shown))]
+        shown = shown[: count_fitting(map(measure or measure_row, shown))]
         return shown, self.token(*position(shown[-1])) if len(rows) > len(shown) else ""
 
     def token(self, *position: str | int) -> str:
@@ -79,7 +81,28 @@ class Page:
         return position
 
 
-def _count_fitting(sizes: Iterable[int]) -> int:
+def measure_row(row: Any) -> int:
+    """Returns how many bytes the message takes at most that shows a row of a query, or an entry of a tree.
+
+    A message that shows more than its row, or shows it twice, needs a measure of its own.
+    """
+    if isinstance(row, Message):
+        return ROW_BYTES + row.ByteSize()
+    return ROW_BYTES + sum(map(_measure_value, row.values()))
+
+
+def _measure_value(value: object) -> int:
+    if isinstance(value, str):
+        # Nothing else has a loop over characters here: a page has up to MAX_SIZE rows.
+        return len(value) if value.isascii() else len(value.encode())
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, list):
+        return sum(map(_measure_value, value))
+    return VALUE_BYTES
+
+
+def count_fitting(sizes: Iterable[int]) -> int:
     """Returns how many of the first rows fit into one message, at least one."""
     return max(1, sum(1 for total in accumulate(sizes) if total <= PAGE_BYTES))
 

@@ -34,9 +34,20 @@ class PeerAddresses:
             address = _canonical(hops.pop())
         return address
 
+    def is_ours(self, address: str | None) -> bool:
+        """Whether an address is of this machine or a trusted proxy: other services call from there."""
+        if address is None:
+            return False
+        return ipaddress.ip_address(address).is_loopback or self._is_trusted(address)
+
     def _is_trusted(self, address: str) -> bool:
         parsed = ipaddress.ip_address(address)
         return any(parsed in network for network in self._trusted)
+
+
+def read_address(text: str) -> str | None:
+    """Returns an address in its one spelling; None if the text is none."""
+    return _canonical(text)
 
 
 @lru_cache(maxsize=10_000)

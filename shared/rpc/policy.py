@@ -42,6 +42,10 @@ _INCLUDED: Mapping[str, tuple[str, ...]] = {
     SITE_ADMIN: (),
 }
 SCOPES = frozenset(_INCLUDED)
+# Those that organisations have rules for; the function scope_is_of_repositories() says the same.
+REPOSITORY_SCOPES = frozenset(
+    scope for scope in SCOPES if scope.startswith(("repo:", "webhook:", "lock:"))
+)
 
 
 def expand(scopes: frozenset[str]) -> frozenset[str]:
@@ -66,6 +70,8 @@ COMMON_REASONS = frozenset(
         ErrorReason.ERROR_REASON_PERMISSION_MISSING,
         ErrorReason.ERROR_REASON_SCOPE_MISSING,
         ErrorReason.ERROR_REASON_TOKEN_LIMITED,
+        ErrorReason.ERROR_REASON_MFA_REQUIRED,
+        ErrorReason.ERROR_REASON_TOKEN_REFUSED,
         ErrorReason.ERROR_REASON_NOT_FOUND,
         ErrorReason.ERROR_REASON_REPOSITORY_READ_ONLY,
         ErrorReason.ERROR_REASON_WRONG_CELL,
@@ -96,6 +102,8 @@ class Policy:
         mutates: refused while that repository is read-only.
         quiet: machines call it all the time: logged at debug level, and the handler authenticates.
         large_messages: takes messages of the size of the largest chunk.
+        sudo: which calls need sudo.
+        sudo_field: path of the field without which a call never needs it.
         counts_as: what a call that ended well adds to the usage of its caller and repository.
         reasons: of the errors that it may end with.
     """
@@ -110,6 +118,8 @@ class Policy:
     mutates: bool = False
     quiet: bool = False
     large_messages: bool = False
+    sudo: access_pb2.Sudo.ValueType = access_pb2.SUDO_UNSPECIFIED
+    sudo_field: str = ""
     counts_as: access_pb2.Counting.ValueType = access_pb2.COUNTING_UNSPECIFIED
     reasons: frozenset[ErrorReason.ValueType] = COMMON_REASONS
 
@@ -131,6 +141,8 @@ class Policy:
             mutates=option.mutates,
             quiet=option.quiet,
             large_messages=option.large_messages,
+            sudo=option.sudo,
+            sudo_field=option.sudo_field,
             counts_as=option.counts_as,
             reasons=COMMON_REASONS.union(option.reasons),
         )

@@ -7,7 +7,9 @@ manual.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from importlib import resources
 
 import grpc
@@ -30,21 +32,38 @@ _OTHERS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Catalog:
+    """All files that the servers can describe: by name, by a symbol in them, by an extension."""
+
+    files: dict[str, FileDescriptorProto]
+    homes: dict[str, FileDescriptorProto]
+    extensions: dict[tuple[str, int], FileDescriptorProto]
+
+
+@functools.cache
+def _load_catalog() -> _Catalog:
+    described = FileDescriptorSet.FromString(
+        (resources.files("dits") / "descriptors.binpb").read_bytes()
+    )
+    files = {file.name: file for file in (*map(_proto, _OTHERS), *described.file)}
+    return _Catalog(
+        files,
+        {symbol: file for file in files.values() for symbol in _symbols(file)},
+        {
+            (extension.extendee.lstrip("."), extension.number): file
+            for file in files.values()
+            for extension in file.extension
+        },
+    )
+
+
 class Reflection:
     """Answers reflection requests for a set of services."""
 
     def __init__(self, services: Iterable[str]) -> None:
-        described = FileDescriptorSet.FromString(
-            (resources.files("dits") / "descriptors.binpb").read_bytes()
-        )
         self._services = sorted(services)
-        self._files = {file.name: file for file in (*map(_proto, _OTHERS), *described.file)}
-        self._homes = {s: file for file in self._files.values() for s in _symbols(file)}
-        self._extensions = {
-            (extension.extendee.lstrip("."), extension.number): file
-            for file in self._files.values()
-            for extension in file.extension
-        }
+        self._catalog = _load_catalog()
 
     async def ServerReflectionInfo(
         self, requests: AsyncIterator[pb.ServerReflectionRequest], _call: Call
@@ -64,12 +83,12 @@ class Reflection:
                     list_services_response=pb.ListServiceResponse(service=listed)
                 )
             case "file_by_filename":
-                return self._file(self._files.get(request.file_by_filename))
+                return self._file(self._catalog.files.get(request.file_by_filename))
             case "file_containing_symbol":
-                return self._file(self._homes.get(request.file_containing_symbol))
+                return self._file(self._catalog.homes.get(request.file_containing_symbol))
             case "file_containing_extension":
                 asked = request.file_containing_extension
-                home = self._extensions.get((asked.containing_type, asked.extension_number))
+                home = self._catalog.extensions.get((asked.containing_type, asked.extension_number))
                 return self._file(home)
             case "all_extension_numbers_of_type":
                 return self._extension_numbers(request.all_extension_numbers_of_type)
@@ -77,8 +96,8 @@ class Reflection:
                 return _not_found()
 
     def _extension_numbers(self, extended: str) -> pb.ServerReflectionResponse:
-        numbers = sorted(number for kind, number in self._extensions if kind == extended)
-        if not numbers and extended not in self._homes:
+        numbers = sorted(number for kind, number in self._catalog.extensions if kind == extended)
+        if not numbers and extended not in self._catalog.homes:
             return _not_found()
         return pb.ServerReflectionResponse(
             all_extension_numbers_response=pb.ExtensionNumberResponse(
@@ -93,9 +112,9 @@ class Reflection:
         wanted, left = {file.name: file}, list(file.dependency)
         while left:
             name = left.pop()
-            if name not in wanted and name in self._files:
-                wanted[name] = self._files[name]
-                left.extend(self._files[name].dependency)
+            if name not in wanted and name in self._catalog.files:
+                wanted[name] = self._catalog.files[name]
+                left.extend(self._catalog.files[name].dependency)
         return pb.ServerReflectionResponse(
             file_descriptor_response=pb.FileDescriptorResponse(
                 file_descriptor_proto=[f.SerializeToString() for f in wanted.values()]

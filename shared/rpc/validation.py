@@ -6,14 +6,16 @@ import asyncio
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from shared.errors import batch_too_large, invalid_field
 from shared.formats import limits
-from shared.formats.text import find_line_fault, find_prose_fault
+from shared.formats.text import find_line_fault, find_prose_fault, is_blank
 
 Request = TypeVar("Request", bound=Message)
 Parsed = TypeVar("Parsed")
@@ -83,15 +85,24 @@ def raw_digests(field: str, value: bytes) -> list[bytes]:
 
 
 def text(field: str, value: str, *, most: int, least: int = 0) -> str:
-    """Free text of one line, as names are, with a length in characters."""
+    """Free text of one line, as names are, with a length in characters; blank text counts as empty."""
     require_line(field, value)
     if not least <= len(value) <= most:
         raise invalid_field(field, f"must have {least} to {most} characters")
+    if least:
+        _require_visible(field, value)
     return value
 
 
-def prose(field: str, value: str, *, most_bytes: int) -> str:
-    """Free text that may have several lines, with a length in bytes."""
+def _require_visible(field: str, value: str) -> None:
+    if is_blank(value):
+        raise invalid_field(field, "must have a character that can be seen")
+
+
+def prose(field: str, value: str, *, most_bytes: int, required: bool = False) -> str:
+    """Free text that may have several lines, with a length in bytes; blank text counts as empty."""
+    if required:
+        _require_visible(field, value)
     if fault := find_prose_fault(value):
         raise invalid_field(field, fault)
     if len(value.encode()) > most_bytes:
@@ -198,6 +209,14 @@ def _normalize(field: str, value: str) -> str:
     if _ACCENTS.search(value):
         raise invalid_field(field, "has too many accents in a row")
     return unicodedata.normalize("NFC", value)
+
+
+def time(field: str, value: Timestamp) -> datetime:
+    """A time, in UTC."""
+    try:
+        return value.ToDatetime(UTC)
+    except ValueError:
+        raise invalid_field(field, "is not a time") from None
 
 
 def count(field: str, values: Sequence[object], most: int, least: int = 1) -> None:

@@ -23,14 +23,17 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from shared.runtime.collection_settings import CollectionSettings
 from shared.runtime.setting_types import (
     Cell,
     CellAddresses,
     Port,
+    ServerKeyText,
     parse_json,
     require_networks,
     split_list,
 )
+from shared.runtime.store_settings import StoreSettings
 
 SERVICES = ("auth", "repo", "chunk", "lock")
 
@@ -39,7 +42,7 @@ class ConfigError(Exception):
     """A setting is wrong; the text is one sentence for the operator."""
 
 
-class Settings(BaseSettings):
+class Settings(CollectionSettings, StoreSettings, BaseSettings):
     """Each field is `--name value`, `DITS_NAME`, or `name` in the TOML file DITS_CONFIG."""
 
     model_config = SettingsConfigDict(env_prefix="DITS_", extra="forbid")
@@ -53,11 +56,12 @@ class Settings(BaseSettings):
     postgres_bin: Path | None = Field(
         None, description="bin folder of a system PostgreSQL to run as the embedded one"
     )
-    server_key: str | None = Field(
+    server_key: ServerKeyText | None = Field(
         None,
-        pattern="^[0-9a-f]{64}$",
-        description="64 hex digits that seal secrets and page tokens; the same for all services; "
-        "default: made once and kept in data_dir/server.key",
+        description="64 hex digits that seal secrets, for all services; default: data_dir/server.key",
+    )
+    accepted_server_key: ServerKeyText | None = Field(
+        None, description="another key whose seals are good; default: data_dir/server.key.accepted"
     )
     host: str = Field("127.0.0.1", description="address to listen on")
     auth_port: Port = Field(50051, description="port of the auth service; 0 = a free one")
@@ -94,20 +98,12 @@ class Settings(BaseSettings):
         0, ge=0, description="months that usage is kept besides the present one; 0 = for ever"
     )
     registration_open: bool = Field(True, description="whether anyone may create an account")
+    verified_logins: bool = Field(
+        False, description="whether a new account must verify its address before it can log in"
+    )
     hashing_slots: PositiveInt = Field(
         2,
         description="passwords of logins hashed at once (64 MiB each; registrations have a slot besides)",
-    )
-    region: str = Field(
-        "local",
-        pattern="^[a-z0-9][a-z0-9-]{0,62}$",
-        description="name of the region that this server stores into",
-    )
-    pack_bytes: PositiveInt = Field(
-        64 << 20, description="size at which an upload's pack is made durable, bytes"
-    )
-    claim_lease_seconds: PositiveInt = Field(
-        86_400, description="how long a chunk without a commit is kept, seconds"
     )
     trusted_proxies: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(split_list), AfterValidator(require_networks)

@@ -103,6 +103,27 @@ JOBS_RUNNING = _gauge("dits_jobs_running", "Jobs that this process works on", "q
 JOBS_DUE = _gauge("dits_jobs_due", "Jobs that could begin and wait, up to 10000", "queue")
 DEAD_JOBS = _gauge("dits_dead_jobs", "Dead letters that nobody has requeued, up to 10000", "queue")
 
+# Chunks.
+MAINTENANCE_RUNS = _counter(
+    "dits_maintenance_runs", "Runs of the maintenance that ended", "kind", "outcome"
+)
+MAINTENANCE_CHUNKS = _counter(
+    "dits_maintenance_chunks",
+    "Chunks that maintenance deleted, moved, copied, verified, healed or found lost",
+    "what",
+)
+MAINTENANCE_BYTES = _counter(
+    "dits_maintenance_bytes",
+    "Stored bytes of chunks that maintenance deleted, moved, copied or verified, and of freed packs",
+    "what",
+)
+PRESENCE_LOOKUPS = _counter(
+    "dits_presence_lookups",
+    "Questions which chunks are missing, answered by a filter, the database or both",
+    "answered_by",
+)
+PRESENCE_FILTER_BYTES = _gauge("dits_presence_filter_bytes", "Bytes of the filters in memory")
+
 # Webhooks.
 WEBHOOK_ATTEMPTS = _counter(
     "dits_webhook_attempts",

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
 
 from shared.runtime.memory import MemoryKeeper, use_one_heap
+
+
+class StartError(Exception):
+    """The server cannot start; the text is one sentence for the operator."""
 
 
 def prepare_process() -> None:
@@ -18,24 +25,40 @@ def prepare_process() -> None:
     sys.setswitchinterval(0.001)
 
 
-async def serve_until_signal(stop: Callable[[], Awaitable[None]]) -> None:
+def lower_priority(nice: int) -> None:
+    """Lets other processes have the processors first; `nice` is 0 to 19."""
+    os.nice(nice)
+    if os.getsid(0) == os.getpid():
+        # Linux may schedule sessions as groups, between which only the group's own value counts.
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(nice))
+
+
+async def serve_until_signal(
+    stop: Callable[[], Awaitable[None]], *, ends_with_stdin: bool = False
+) -> None:
     """Waits for SIGTERM or SIGINT, then drains; a second signal ends the waiting at once.
 
-    Until then it looks after the memory of the process.
+    Until then it looks after the memory of the process. `ends_with_stdin`: the end of standard input, a
+    pipe, is such a signal, too.
     """
     keeping = asyncio.create_task(MemoryKeeper().task().run())
     try:
-        await _stop_at_signal(stop)
+        await _stop_at_signal(stop, ends_with_stdin)
     finally:
         keeping.cancel()
 
 
-async def _stop_at_signal(stop: Callable[[], Awaitable[None]]) -> None:
+async def _stop_at_signal(stop: Callable[[], Awaitable[None]], ends_with_stdin: bool) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
+    if ends_with_stdin:
+        loop.add_reader(sys.stdin, asked.set)
     await asked.wait()
+    if ends_with_stdin:
+        loop.remove_reader(sys.stdin)
     asked.clear()
     stopping = asyncio.ensure_future(stop())
     impatient = asyncio.create_task(asked.wait())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -10,36 +11,47 @@ from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+KEY_FILE = "server.key"
+ACCEPTED_FILE = "server.key.accepted"
+ID_BYTES = 4
 _NONCE_BYTES = 12
+_HEADER_BYTES = ID_BYTES + _NONCE_BYTES
 _MAC_BYTES = 16
 
 
 class ServerKey:
-    """Everything derived from the 32-byte server key, one sub-key per purpose."""
+    """Everything derived from the 32-byte server key, one sub-key per purpose.
 
-    def __init__(self, key: bytes) -> None:
+    Attributes:
+        id: of the key; what it seals begins with it.
+    """
+
+    def __init__(self, key: bytes, accepted: bytes | None = None) -> None:
+        """`accepted`: another key, whose seals and MACs are good, too: the one before or after this one."""
         if len(key) != 32:
             raise ValueError("the server key has 32 bytes")
+        self.id = blake3(key, derive_key_context="dits-server 2026 id of the key").digest(ID_BYTES)
         self._mac_key = blake3(
             key, derive_key_context="dits-server 2026 message authentication"
         ).digest()
         self._aead = AESGCM(
             blake3(key, derive_key_context="dits-server 2026 sealing of secrets").digest()
         )
+        self._accepted = None if accepted is None else ServerKey(accepted)
 
     @classmethod
-    def load(cls, configured: str | None, data_dir: Path) -> ServerKey:
-        """The configured key (hex), else the one in `data_dir`, made on first use."""
+    def load(cls, configured: str | None, data_dir: Path, accepted: str | None = None) -> ServerKey:
+        """The configured key (hex), else the one in `data_dir`, made on first use; so the accepted one."""
+        also = data_dir / ACCEPTED_FILE
+        if accepted is None and also.exists():
+            accepted = also.read_text(encoding="ascii").strip()
+        other = None if accepted is None else bytes.fromhex(accepted)
         if configured is not None:
-            return cls(bytes.fromhex(configured))
-        path = data_dir / "server.key"
+            return cls(bytes.fromhex(configured), other)
+        path = data_dir / KEY_FILE
         if not path.exists():
             data_dir.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_name(f"server.key.{os.getpid()}")
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-                file.write(secrets.token_hex(32))
-                file.flush()
-                os.fsync(file.fileno())
+            fresh = _write_key(path, secrets.token_hex(32))
             try:
                 # A link does not replace the key that another process may just have made.
                 os.link(fresh, path)
@@ -47,7 +59,7 @@ class ServerKey:
                 pass
             finally:
                 fresh.unlink()
-        return cls(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+        return cls(bytes.fromhex(path.read_text(encoding="ascii").strip()), other)
 
     def mac(self, *parts: bytes) -> bytes:
         """16 bytes that only this key can compute over the parts, each with its length."""
@@ -57,14 +69,48 @@ class ServerKey:
             state.update(part)
         return state.digest(length=_MAC_BYTES)
 
+    def has_made(self, mac: bytes, *parts: bytes) -> bool:
+        """Returns whether `mac` is this key's over the parts, or the accepted key's."""
+        if hmac.compare_digest(mac, self.mac(*parts)):
+            return True
+        return self._accepted is not None and self._accepted.has_made(mac, *parts)
+
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Encrypts; `context` must be given again to open."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._aead.encrypt(nonce, plain, context)
+        return self.id + nonce + self._aead.encrypt(nonce, plain, context)
 
     def unseal(self, sealed: bytes, context: bytes) -> bytes | None:
-        """Decrypts; None if it was not sealed with this key and context."""
+        """Decrypts; None if neither this key nor the accepted one has sealed it with this context."""
+        if sealed[:ID_BYTES] != self.id:
+            return None if self._accepted is None else self._accepted.unseal(sealed, context)
+        nonce, encrypted = sealed[ID_BYTES:_HEADER_BYTES], sealed[_HEADER_BYTES:]
         try:
-            return self._aead.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context)
+            return self._aead.decrypt(nonce, encrypted, context)
         except (InvalidTag, ValueError):
             return None
+
+
+def make_new_key(data_dir: Path) -> None:
+    """Replaces the key in a folder; the old one becomes the accepted one. May be repeated after a crash.
+
+    Raises FileExistsError if an earlier rotation has not ended: its key would be lost.
+    """
+    path, accepted = data_dir / KEY_FILE, data_dir / ACCEPTED_FILE
+    old = path.read_text(encoding="ascii").strip()
+    if accepted.exists():
+        if accepted.read_text(encoding="ascii").strip() != old:
+            raise FileExistsError(f"{accepted} is there: delete it once nothing needs it any more")
+    else:
+        _write_key(accepted, old).rename(accepted)
+    _write_key(path, secrets.token_hex(32)).rename(path)
+
+
+def _write_key(path: Path, text: str) -> Path:
+    """Returns a file beside a path that holds a key for sure, and that only its owner reads."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return fresh

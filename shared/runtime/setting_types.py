@@ -41,3 +41,7 @@ class CellAddresses(BaseModel):
 def parse_json(value: object) -> object:
     """Returns the value of a JSON text; of a file, the value itself."""
     return json.loads(value) if isinstance(value, str) else value
+
+
+# The key of the server, in hex.
+ServerKeyText = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

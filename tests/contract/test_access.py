@@ -112,6 +112,21 @@ def test_what_needs_no_credential_may_come_with_a_limited_token(rpc: Rpc) -> Non
         assert access.repository_optional or not access.repository_field
 
 
+@every_rpc
+def test_the_comment_says_which_calls_need_sudo(rpc: Rpc) -> None:
+    access = rpc.access
+    may_need_it = access.sudo != access_pb2.SUDO_UNSPECIFIED
+    assert may_need_it == (ErrorReason.ERROR_REASON_SUDO_REQUIRED in access.reasons)
+    assert ("sudo" in rpc.sentence.partition("Errors:")[0]) == may_need_it or "Elevate" in rpc.path
+    assert not (may_need_it and access.anonymous)
+    if access.sudo == access_pb2.SUDO_ALWAYS:
+        assert "Needs sudo" in rpc.sentence
+    if access.sudo_field:
+        assert access.sudo == access_pb2.SUDO_CONDITIONAL
+        names = [field.name for field in MESSAGES[rpc.method.input_type].field]
+        assert access.sudo_field in names
+
+
 def test_permissions_equal_the_proto() -> None:
     for permission in Permission:
         name = "UNSPECIFIED" if permission is Permission.NONE else permission.name

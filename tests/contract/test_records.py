@@ -19,7 +19,7 @@ from tests.support.sql_text import called_functions, without_comments
 ROOT = Path(__file__).parents[2]
 PYTHON = {
     path: path.read_text()
-    for folder in ("services", "shared/jobs")
+    for folder in ("services", "shared/jobs", "shared/outbox")
     for path in (ROOT / folder).rglob("*.py")
 }
 SQL = {

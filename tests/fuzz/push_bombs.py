@@ -195,8 +195,8 @@ async def locks_without_number(target: Target) -> str:
 
 
 @bomb("BATCH_TOO_LARGE")
-async def moves_of_101_branches(target: Target) -> str:
-    return await send(target, PUSH, header(target), refs(*["0" * 64] * 101))
+async def moves_of_1_001_branches(target: Target) -> str:
+    return await send(target, PUSH, header(target), refs(*["0" * 64] * 1_001))
 
 
 @bomb("STREAM_ORDER", *LIMIT)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.embedded_postgres import ROOT
+from tests.support.waiting import PATIENCE_SECONDS
 
 # How much more memory a server may hold when all is over, and what does not count: arenas of threads.
 GROWTH = 1.2
@@ -42,6 +45,14 @@ class Server:
     def may_hold(self, before: int) -> int:
         """Returns the most memory that it may hold when it held `before` bytes before."""
         return max(int(before * GROWTH), before + _FREE_BYTES)
+
+    async def until_released(self, before: int) -> None:
+        """Returns when it holds no more memory than it may; fails if that does not come."""
+        last = time.monotonic() + PATIENCE_SECONDS
+        while self.resident_bytes() > self.may_hold(before):
+            held = f"{self.resident_bytes() >> 20} MB, and {before >> 20} MB before"
+            assert time.monotonic() < last, held
+            await asyncio.sleep(0.1)
 
     def assert_unharmed(self) -> None:
         """Holds the log and the time since the last report against what is promised."""

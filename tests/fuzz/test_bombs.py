@@ -14,9 +14,6 @@ import tests.fuzz.unary_bombs  # noqa: F401  the cases add themselves
 from tests.fuzz.bombs import CORPUS
 from tests.fuzz.conftest import Target
 
-# How long memory may take to come back.
-PATIENCE_SECONDS = 10.0
-
 
 def test_the_corpus_is_large() -> None:
     assert len(CORPUS) >= 40
@@ -29,13 +26,4 @@ async def test_bomb(target: Target, name: str) -> None:
     async with asyncio.timeout(60):
         assert await case.attack(target) in case.ends
     server.assert_unharmed()
-    await released(target, server.may_hold(before))
-
-
-async def released(target: Target, most: int) -> None:
-    """Waits until the server holds no more memory than this; fails if that does not come."""
-    for _ in range(int(PATIENCE_SECONDS * 10)):
-        if target.server.resident_bytes() <= most:
-            return
-        await asyncio.sleep(0.1)
-    assert target.server.resident_bytes() <= most
+    await server.until_released(before)

@@ -15,6 +15,7 @@ from dits.repo.v1 import (
     repository_service_pb2,
 )
 from dits.repo.v1 import tree_service_pb2 as tree_pb
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
 from tests.fuzz.bombs import bomb, send
@@ -163,6 +164,24 @@ add(
         username="bomb", email="@" * 4_000_000, password="correct horse battery"
     ),
     "INVALID_FIELD",
+)
+add(
+    "preferences_without_number",
+    "/dits.auth.v1.AccountService/UpdateProfile",
+    lambda _: account_service_pb2.UpdateProfileRequest(
+        values=account_service_pb2.User(preferences={f"k{n}": "" for n in range(200_000)}),
+        update_mask=FieldMask(paths=["preferences"]),
+    ),
+    *REFUSED,
+    "LIMIT_REACHED",
+)
+add(
+    "fields_without_number",
+    "/dits.auth.v1.AccountService/UpdateProfile",
+    lambda _: account_service_pb2.UpdateProfileRequest(
+        update_mask=FieldMask(paths=["preferences.a"] * 200_000)
+    ),
+    *REFUSED,
 )
 add(
     "scopes_without_number",

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from tests.fuzz.hostile_text import HOSTILE_TEXT
+from tests.fuzz.json_values import make_struct
 
 _NUMBERS = [0, 1, 2, 3, 100, 1000, 1001, 10**6]
 _EDGES = [-1, 2**31 - 1, -(2**31), 2**31, 2**32 - 1, 2**53, 2**62, 2**63 - 1, -(2**63), 2**64 - 1]
@@ -115,6 +116,8 @@ class Values:
         """A message of this type."""
         if kind.name == "UploadedChunk":
             return self._chunk(kind)
+        if kind.name == "Struct":
+            return make_struct(self.rng, lambda: self.text("name"), wild=self.is_wild())
         message = GetMessageClass(kind)()
         chosen = {
             oneof.name: self.rng.choice(oneof.fields)
@@ -138,7 +141,11 @@ class Values:
 
     def fill(self, message: Message, each: FieldDescriptor) -> None:
         """Sets one field of a message."""
-        if each.message_type is not None:
+        if each.message_type is not None and each.message_type.GetOptions().map_entry:
+            key, value = each.message_type.fields
+            for _ in range(self._count(5)):
+                getattr(message, each.name)[self.scalar(key)] = self.scalar(value)
+        elif each.message_type is not None:
             if each.is_repeated:
                 drawn = [self.message(each.message_type) for _ in range(self._count(5))]
                 getattr(message, each.name).extend(drawn)

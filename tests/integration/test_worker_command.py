@@ -21,6 +21,9 @@ from shared.server import Runtime
 from tests.integration.schema.rows import connected, until
 
 PUT = "SELECT enqueue_job($1, $2, '{}')"
+# By these names it is known that no caller waits for them.
+SESSIONS = """SELECT array_agg(DISTINCT application_name) FROM pg_stat_activity
+              WHERE datname = current_database() AND application_name LIKE 'dits-%'"""
 
 
 @contextmanager
@@ -45,6 +48,7 @@ async def test_a_worker_works_on_its_queue_alone_and_ends_when_told(
         await connection.execute(PUT, "shared", "purge_events")
         with worker_process(dsn, tmp_path, "--queue", "auth") as process:
             await until(connection, "SELECT status = 'completed' FROM jobs WHERE queue = 'auth'")
+            assert await connection.fetchval(SESSIONS) == ["dits-auth worker"]
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
         assert (
@@ -65,7 +69,7 @@ def test_a_worker_without_a_database_says_what_to_do(tmp_path: Path) -> None:
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert "set DITS_DATABASE_URL" in line
-    assert "`dits-server up` works on all jobs itself" in line
+    assert "`dits-server up` runs a worker of its own" in line
 
 
 @pytest.mark.parametrize("queue", QUEUES)

@@ -75,17 +75,21 @@ class Player:
             self.transfer: 1,
             self.wait: 2,
         }
-        loop = asyncio.get_running_loop()
         for _ in range(count):
             self.who = self.random.choice((self.studio.ada, self.studio.bob, self.studio.cyn))
             self.tree = self.random.choice(TREES)
             [move] = self.random.choices(list(moves), list(moves.values()))
-            begin = loop.time()
-            answered = await move()
-            if answered is not None:
-                self.history.append(
-                    Operation(f"{self.name} {self.tree}", begin, loop.time(), *answered)
-                )
+            await self.note(move())
+
+    async def note(self, move: Awaitable[Answered | None]) -> None:
+        """Makes a call, and writes down what was asked and answered."""
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        answered = await move
+        if answered is not None:
+            self.history.append(
+                Operation(f"{self.name} {self.tree}", begin, loop.time(), *answered)
+            )
 
     @property
     def stub(self) -> LockStub:
@@ -97,11 +101,9 @@ class Player:
         if own:
             locks = [lock for lock in locks if lock.owner == self.who.username]
         # Mostly a recent one.
-        return (
-            self.random.choice(locks[-6:] if self.random.random() < 0.8 else locks)
-            if locks
-            else None
-        )
+        if not locks:
+            return None
+        return self.random.choice(locks[-6:] if self.random.random() < 0.8 else locks)
 
     async def acquire(self) -> Answered:
         chosen = self.random.sample(NAMES, self.random.choice((1, 1, 1, 2, 3)))
@@ -115,10 +117,13 @@ class Player:
             self.random.random() < 0.5,
             self.stealable(paths, lock_type),
         )
+        return await self.ask_acquire(asked)
+
+    async def ask_acquire(self, asked: Acquire) -> Answered:
         request = pb.AcquireLocksRequest(
             repository=self.studio.repo.id,
-            paths=paths,
-            type=LOCK_TYPES[lock_type],
+            paths=asked.paths,
+            type=LOCK_TYPES[asked.lock_type],
             ttl=Duration(seconds=asked.ttl // SECOND),
             batch_mode=pb.BATCH_MODE_ATOMIC if asked.is_atomic else pb.BATCH_MODE_PER_PATH,
             steal_lock_ids=asked.steal,
@@ -155,11 +160,13 @@ class Player:
             return None
         fence = lock.fence + self.random.choice((0, 0, 0, 1))
         seconds = self.random.choice((10, 15))
-        asked = Renew(self.who.username, lock.id, fence, seconds * SECOND)
+        return await self.ask_renew(Renew(self.who.username, lock.id, fence, seconds * SECOND))
+
+    async def ask_renew(self, asked: Renew) -> Answered:
         request = pb.RenewLocksRequest(
             repository=self.studio.repo.id,
-            locks=[LockFence(lock_id=lock.id, fence=fence)],
-            ttl=Duration(seconds=seconds),
+            locks=[LockFence(lock_id=asked.lock_id, fence=asked.fence)],
+            ttl=Duration(seconds=asked.ttl // SECOND),
             batch_mode=pb.BATCH_MODE_PER_PATH,
         )
         response = await self.stub.RenewLocks(request, metadata=self.who.auth)
@@ -223,15 +230,18 @@ class Player:
 
     async def change(self) -> Answered:
         """Asks which locks forbid to change a file."""
-        path = self.tree + self.random.choice(("a", "b", "d/x"))
+        return await self.ask_change(self.tree + self.random.choice(("a", "b", "d/x")))
+
+    async def ask_change(self, path: str) -> Answered:
         answer = await self.questions.find_blockers(self.who.id, path)
         return Change(self.who.username, path), answer
 
     async def show(self) -> Answered | None:
         """Shows a fence, maybe a stale one."""
         lock = self.pick(own=True)
-        if lock is None:
-            return None
+        return None if lock is None else await self.ask_show(lock)
+
+    async def ask_show(self, lock: Held) -> Answered:
         answer = await self.questions.check_fence(self.who.id, lock)
         return Show(self.who.username, lock.id, lock.fence), answer
 

@@ -19,6 +19,7 @@ VISIBILITIES = ("private", "internal", "public")
 class Organization:
     """An organisation with a team for each right; people are numbers."""
 
+    requires_mfa: bool
     member_right: str
     roles: tuple[str, ...]
     teams: tuple[frozenset[int], ...]
@@ -38,14 +39,26 @@ class Repo:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Some people, their organisations and repositories."""
+    """Some people, their organisations and repositories.
+
+    Attributes:
+        guarded: the people who have a second factor.
+    """
 
     people: int
+    guarded: frozenset[int]
     organizations: tuple[Organization, ...]
     repos: tuple[Repo, ...]
 
     def given(self, person: int, repo: Repo) -> set[str]:
-        """Returns the names of the rights that a person was given on a repository."""
+        """Returns the names of the rights on a repository that a person was given and may use."""
+        owner = None if repo.organization is None else self.organizations[repo.organization]
+        if owner is not None and owner.requires_mfa and person not in self.guarded:
+            return set()
+        return self.meant(person, repo)
+
+    def meant(self, person: int, repo: Repo) -> set[str]:
+        """Returns the names of the rights that a person was given, whether or not they count."""
         rights: set[str] = set()
         if repo.is_deleted:
             return rights
@@ -83,13 +96,16 @@ class World:
 
 
 def tabulate() -> World:
-    """Returns every case of one person (0) with an organisation's repository; person 1 is a stranger."""
+    """Returns every case of one person (0) with an organisation's repository; person 1 is a stranger.
+
+    Person 2 is given the same as person 0, and has a second factor.
+    """
     organizations = tuple(
-        Organization(right, (role, ""), (frozenset({0}),))
-        for role, right in itertools.product(ROLES, MEMBER_RIGHTS)
+        Organization(requires_mfa, right, (role, "", role), (frozenset({0, 2}),))
+        for requires_mfa, role, right in itertools.product((False, True), ROLES, MEMBER_RIGHTS)
     )
     repos = tuple(
-        Repo(number, 0, visibility, is_deleted, (collaborator, NO_RIGHT), (team,))
+        Repo(number, 0, visibility, is_deleted, (collaborator, NO_RIGHT, collaborator), (team,))
         for number in range(len(organizations))
         for visibility in VISIBILITIES
         for is_deleted in (False, True)
@@ -97,19 +113,20 @@ def tabulate() -> World:
         for team in RIGHTS
     )
     own = tuple(
-        Repo(None, person, visibility, is_deleted, (collaborator, NO_RIGHT), (team,))
+        Repo(None, person, visibility, is_deleted, (collaborator, NO_RIGHT, collaborator), (team,))
         for person in (0, 1)
         for visibility in VISIBILITIES
         for is_deleted in (False, True)
         for collaborator in RIGHTS
         for team in RIGHTS
     )
-    return World(2, organizations, repos + own)
+    return World(3, frozenset({2}), organizations, repos + own)
 
 
 PEOPLE, TEAMS = 3, 2
 organizations = st.builds(
     Organization,
+    st.booleans(),
     st.sampled_from(MEMBER_RIGHTS),
     st.tuples(*[st.sampled_from(ROLES)] * PEOPLE),
     st.tuples(*[st.frozensets(st.integers(0, PEOPLE - 1))] * TEAMS),
@@ -126,6 +143,7 @@ repos = st.builds(
 worlds = st.builds(
     World,
     st.just(PEOPLE),
+    st.frozensets(st.integers(0, PEOPLE - 1)),
     st.tuples(organizations, organizations),
     st.lists(repos, min_size=1, max_size=6).map(tuple),
 )

@@ -67,13 +67,19 @@ class Api(Stubs):
         for channel in self.channels.values():
             await channel.close()
 
-    async def fetch(self, query: str, *arguments: Any) -> list[Any]:
-        """Rows, straight from the database."""
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """A connection to the database that nobody else uses."""
         connection = await asyncpg.connect(self.dsn)
         try:
-            return list(await connection.fetch(query, *arguments))
+            yield connection
         finally:
             await connection.close()
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Any]:
+        """Rows, straight from the database."""
+        async with self.connected() as connection:
+            return list(await connection.fetch(query, *arguments))
 
     async def value(self, query: str, *arguments: Any) -> Any:
         """One value, straight from the database."""
@@ -81,7 +87,7 @@ class Api(Stubs):
         return rows[0][0] if rows else None
 
     async def account(self, username: str = "") -> Account:
-        """A new user with a session; without the half second that two Argon2 hashes take."""
+        """A new user with a session, as from a login of now; without the time of two Argon2 hashes."""
         username = username or f"user{next(_numbers)}"
         token = credentials.mint(credentials.Kind.SESSION)
         user_id = await self.value(
@@ -89,8 +95,8 @@ class Api(Stubs):
                    INSERT INTO users (username, email, name, status)
                    VALUES ($1, $1 || '@example.com', $1, 'active') RETURNING id
                ), s AS (
-                   INSERT INTO sessions (user_id, token_hash, expires_at)
-                   SELECT id, $2, now() + interval '1 day' FROM u
+                   INSERT INTO sessions (user_id, token_hash, expires_at, sudo_until)
+                   SELECT id, $2, now() + interval '1 day', now() + interval '10 minutes' FROM u
                )
                SELECT id FROM u""",
             username,
@@ -98,14 +104,16 @@ class Api(Stubs):
         )
         return Account(user_id, username, token)
 
-    async def session(self, account: Account) -> Account:
+    async def session(self, account: Account, *, sudo: bool = True) -> Account:
         """The same user with another session."""
         token = credentials.mint(credentials.Kind.SESSION)
         await self.fetch(
-            """INSERT INTO sessions (user_id, token_hash, expires_at)
-               VALUES ($1, $2, now() + interval '1 day')""",
+            """INSERT INTO sessions (user_id, token_hash, expires_at, sudo_until)
+               VALUES ($1, $2, now() + interval '1 day',
+                       CASE WHEN $3 THEN now() + interval '10 minutes' END)""",
             account.id,
             credentials.token_hash(token),
+            sudo,
         )
         return Account(account.id, account.username, token)
 
@@ -130,13 +138,16 @@ class Api(Stubs):
         name: str = "",
         *,
         must_lock: bool = False,
+        portable_names: bool = True,
         visibility: Visibility.ValueType = Visibility.VISIBILITY_PRIVATE,
     ) -> Repository:
         """A new repository of this account; by default files need no locks."""
         request = CreateRepositoryRequest(
             name=name or f"repo{next(_numbers)}",
             visibility=visibility,
-            settings=RepositorySettings(require_lock_for_edit=must_lock),
+            settings=RepositorySettings(
+                require_lock_for_edit=must_lock, portable_names=portable_names
+            ),
         )
         response = await self.repositories.CreateRepository(request, metadata=owner.auth)
         created: Repository = response.repository
@@ -154,12 +165,18 @@ class Api(Stubs):
         )
 
 
+async def start_suite(dsn: str, settings: Settings) -> Suite:
+    """Starts the four services with these settings."""
+    key = ServerKey.load(settings.server_key, settings.data_dir, settings.accepted_server_key)
+    suite = Suite(Runtime(settings, dsn, key, Listener(dsn), strict=True))
+    await suite.start()
+    return suite
+
+
 @asynccontextmanager
 async def running_suite(dsn: str, settings: Settings) -> AsyncIterator[Api]:
     """Runs the four services with these settings."""
-    key = ServerKey.load(settings.server_key, settings.data_dir)
-    suite = Suite(Runtime(settings, dsn, key, Listener(dsn), strict=True))
-    await suite.start()
+    suite = await start_suite(dsn, settings)
     running = Api(suite, dsn)
     try:
         yield running

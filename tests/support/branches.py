@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dits.repo.v1 import ref_service_pb2 as pb
+from dits.repo.v1.ref_protection_pb2 import BranchProtection, BranchRule, ProtectionMembers
 from dits.repo.v1.repository_service_pb2 import Repository
 
 from tests.support.api import Account, Api
@@ -48,6 +49,11 @@ class Branches:
         request = pb.GetBranchRequest(repository=self.repository.id, name=name)
         return (await self.api.refs.GetBranch(request, metadata=self.who.auth)).branch
 
+    async def list(self) -> Sequence[pb.Branch]:
+        """ListBranches, its first page."""
+        request = pb.ListBranchesRequest(repository=self.repository.id)
+        return (await self.api.refs.ListBranches(request, metadata=self.who.auth)).branches
+
     async def names(self, prefix: str = "", size: int = 0) -> Sequence[str]:
         """ListBranches, all pages; the names."""
         request = pb.ListBranchesRequest(
@@ -78,3 +84,42 @@ class Branches:
             repository=self.repository.id, name=name, expected_head=expected
         )
         await self.api.refs.DeleteBranch(request, metadata=self.who.auth)
+
+    async def rename(self, name: str, new_name: str) -> pb.Branch:
+        """RenameBranch."""
+        request = pb.RenameBranchRequest(
+            repository=self.repository.id, name=name, new_name=new_name
+        )
+        return (await self.api.refs.RenameBranch(request, metadata=self.who.auth)).branch
+
+    async def protect(self, protection: BranchProtection, name: str = "main") -> pb.Branch:
+        """SetBranchProtection."""
+        request = pb.SetBranchProtectionRequest(
+            repository=self.repository.id, name=name, protection=protection
+        )
+        return (await self.api.refs.SetBranchProtection(request, metadata=self.who.auth)).branch
+
+    async def set_rule(self, pattern: str, protection: BranchProtection) -> BranchRule:
+        """SetBranchRule."""
+        request = pb.SetBranchRuleRequest(
+            repository=self.repository.id, rule=BranchRule(pattern=pattern, protection=protection)
+        )
+        return (await self.api.refs.SetBranchRule(request, metadata=self.who.auth)).rule
+
+    async def rules(self) -> Sequence[BranchRule]:
+        """GetBranchRules."""
+        request = pb.GetBranchRulesRequest(repository=self.repository.id)
+        return (await self.api.refs.GetBranchRules(request, metadata=self.who.auth)).rules
+
+
+def members(*users: object, teams: tuple[str, ...] = ()) -> ProtectionMembers:
+    """Users and teams, as a protection names them."""
+    return ProtectionMembers(user_ids=map(str, users), team_ids=teams)
+
+
+async def open_pair(api: Api) -> tuple[Branches, Branches]:
+    """A repository as its owner calls for it, and as one who may write."""
+    branches = await Branches.open(api)
+    bob = await api.account()
+    await api.grant(branches.repository, bob, "write")
+    return branches, replace(branches, who=bob)

@@ -15,11 +15,12 @@ from typing import Any, Self
 from dits_client.checkout.clone import clone_repository
 from dits_client.checkout.pull import pull_folder
 from dits_client.checkout.report import CheckoutReport
+from dits_client.checkout.switch import switch_folder
 from dits_client.push.push_folder import push_folder
 from dits_client.push.report import PushReport
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
-from dits_client.workspace.status import compare_folder
+from dits_client.workspace.status import StatusReport, compare_folder
 from tests.support.api import Account, Api
 
 Files = Mapping[str, bytes | str | None]
@@ -67,7 +68,7 @@ class Person:
         self.account = account
         self.home = home
         home.mkdir(exist_ok=True)
-        at = api.addresses | elsewhere
+        at = self._addresses = api.addresses | elsewhere
         endpoints = Endpoints(at["auth"], at["repo"], at["chunk"], at["lock"])
         self.client = Client(endpoints, account.token)
 
@@ -76,6 +77,13 @@ class Person:
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a process of theirs finds in its environment."""
+        found = {f"DITS_{name.upper()}": address for name, address in self._addresses.items()}
+        config = str(self.home / "config")
+        return found | {"DITS_TOKEN": self.account.token, "DITS_CONFIG_DIR": config}
 
     async def push(self, folder: str, repository: str = "", **options: Any) -> PushReport:
         """Push a folder, which is made if need be."""
@@ -92,9 +100,18 @@ class Person:
         """Pull into a folder."""
         return await asyncio.to_thread(pull_folder, self.home / folder, self.client, **options)
 
+    async def switch(self, folder: str, branch: str = "", **options: Any) -> CheckoutReport:
+        """Bring a folder to a branch."""
+        path = self.home / folder
+        return await asyncio.to_thread(switch_folder, path, self.client, branch, **options)
+
+    async def status(self, folder: str) -> StatusReport:
+        """What `dits status` finds."""
+        return await asyncio.to_thread(compare_folder, self.home / folder, lambda: self.client)
+
     async def changes(self, folder: str) -> list[str]:
         """The paths that `dits status` lists."""
-        report = await asyncio.to_thread(compare_folder, self.home / folder, lambda: self.client)
+        report = await self.status(folder)
         return sorted([*report.new, *report.changed, *report.deleted])
 
 
@@ -102,9 +119,10 @@ class Proxy:
     """Passes TCP connections on, and breaks them when `budget` bytes have passed.
 
     With `stall`, a connection that breaks stays open in both directions, and nothing passes any more.
+    With `rate`, so many bytes pass in a second, each way.
     """
 
-    def __init__(self, target: str, *, stall: bool = False) -> None:
+    def __init__(self, target: str, *, stall: bool = False, rate: int = 0) -> None:
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -112,6 +130,8 @@ class Proxy:
         # None = never break; after a break the next connection has the next budget.
         self.budgets: list[int] = []
         self.breaks = 0
+        self.connections = 0
+        self._rate = rate
         self._stall = stall
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -128,6 +148,7 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self.connections += 1
                 server = socket.create_connection(self._target)
                 stalled = threading.Event()
                 for one, other in ((client, server), (server, client)):
@@ -137,10 +158,12 @@ class Proxy:
     def _pass(self, one: socket.socket, other: socket.socket, stalled: threading.Event) -> None:
         data = b""
         with suppress(OSError):
-            while data := one.recv(1 << 16):
+            while data := one.recv(1 << 12 if self._rate else 1 << 16):
                 if stalled.is_set() or self._spend(len(data)):
                     break
                 other.sendall(data)
+                if self._rate:
+                    self._ended.wait(len(data) / self._rate)
         if self._stall and data:
             stalled.set()
             self._ended.wait()
@@ -160,3 +183,9 @@ class Proxy:
             self.budgets.pop(0)
             self.breaks += 1
             return True
+
+
+def read_files(root: Path) -> dict[str, bytes]:
+    """The files of a working copy."""
+    paths = (path for path in root.rglob("*") if path.is_file() and ".dits" not in path.parts)
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}

@@ -12,6 +12,7 @@ from dits_client.server import locks
 from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.snapshot import Snapshot
 from tests.support.client import Person
+from tests.support.waiting import PATIENCE_SECONDS
 
 REPOSITORY = "ada/film"
 
@@ -46,7 +47,7 @@ def at_the_end_of_reading(
     def complete(self: Snapshot, *arguments: Any) -> None:
         real(self, *arguments)
         monkeypatch.undo()
-        asyncio.run_coroutine_threadsafe(asyncio.wait_for(work(), 30), loop).result()
+        asyncio.run_coroutine_threadsafe(asyncio.wait_for(work(), PATIENCE_SECONDS), loop).result()
 
     monkeypatch.setattr(Snapshot, "complete", complete)
 

@@ -19,6 +19,22 @@ _SQL = {
         WHERE p.live <> coalesce(r.n, 0) OR (p.state = 'sealed') <> (p.live > 0)""",
     "queued objects that are packs": """
         SELECT d.key FROM object_deletions d JOIN packs p USING (key)""",
+    "repository_storage counted wrongly": """
+        SELECT coalesce(r.repo_id, s.repo_id) FROM
+          (SELECT repo_id, sum(size) held, sum(stored_size) stored, count(*) n
+           FROM chunk_refs JOIN chunks ON hash = chunk_hash GROUP BY 1) r
+        FULL JOIN repository_storage s USING (repo_id)
+        WHERE (coalesce(r.held, 0), coalesce(r.stored, 0), coalesce(r.n, 0))
+           <> (coalesce(s.held_bytes, 0), coalesce(s.stored_bytes, 0), coalesce(s.chunk_count, 0))""",
+    "chunks and copies in packs that are not sealed": """
+        SELECT u.hash FROM (SELECT hash, pack_key FROM chunks
+                            UNION ALL SELECT chunk_hash, pack_key FROM chunk_locations) u
+        JOIN packs p ON p.key = u.pack_key
+        WHERE p.state <> 'sealed'""",
+    "chunks with a date and references, or without both": """
+        SELECT hash FROM chunks c
+        WHERE (delete_after IS NOT NULL)
+           <> NOT EXISTS (SELECT FROM chunk_refs WHERE chunk_hash = c.hash)""",
     "claims without a time": """
         SELECT chunk_hash FROM chunk_refs WHERE (ref_count = 0) <> (claimed_at IS NOT NULL)""",
 }
@@ -88,6 +104,8 @@ async def _assert_assets(connection: asyncpg.Connection[asyncpg.Record]) -> None
             packed = file.chunk_hashes or file.recipe_hashes
             has_recipes |= bool(file.recipe_hashes)
             chunks[key] = {packed[i : i + 32].hex() for i in range(0, len(packed), 32)}
+    for row in await connection.fetch("SELECT repo_id::text, hash FROM obliterations"):
+        chunks.pop((row["repo_id"], row["hash"]), None)
     rows = await connection.fetch("SELECT repo_id::text, hash, ref_count FROM assets")
     assert {(r["repo_id"], r["hash"]): r["ref_count"] for r in rows} == expected
     counts: dict[tuple[str, str], int] = {}

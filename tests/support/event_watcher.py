@@ -15,6 +15,7 @@ from shared.records.events import NAMES
 from tests.integration.schema.rows import connected, until
 from tests.support.api import Account, Api
 from tests.support.outbox import SETTLED
+from tests.support.waiting import PATIENCE_SECONDS
 
 TELL = """SELECT emit_event('branch.created', $1::uuid, NULL, NULL, jsonb_build_object('branch', b))
           FROM unnest($2::text[]) AS b"""
@@ -30,8 +31,8 @@ class EventWatcher:
         self.cursor = ""
 
     async def next(self) -> pb.WatchResponse:
-        """The next message, at the latest after ten seconds."""
-        async with asyncio.timeout(10):
+        """The next message."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
             message = cast(pb.WatchResponse, await self.call.read())
         self.cursor = message.cursor
         return message

@@ -85,6 +85,13 @@ class History:
             left += fresh
         return reached
 
+    def merge_bases(self, one: str, two: str) -> set[str]:
+        """The common ancestors of two commits that no other common one reaches."""
+        common = self.reach(one) & self.reach(two)
+        return common - {
+            commit for other in common for commit in self.reach(other) if commit != other
+        }
+
     def order(self, commits: Iterable[str]) -> list[str]:
         """Commits in the order of a listing."""
         return sorted(commits, key=lambda commit: (-self.commits[commit].generation, commit))

@@ -23,10 +23,12 @@ from google.protobuf.message import Message
 from shared.db.listen import Listener
 from shared.db.pool import Connection, Database
 from shared.jobs.catalog import JOBS
-from shared.jobs.queue import enqueue, find_type
+from shared.jobs.queue import CHANNEL, enqueue, find_type
 from shared.jobs.running_job import Handler, RunningJob
 from shared.jobs.worker import JobWorker
+from tests.support.waiting import PATIENCE_SECONDS
 
+_OWN_QUEUE = "test"
 # Any types do: the handlers are the test's. They wait in the queues `auth` and `shared`.
 TYPE = JobType.JOB_TYPE_PURGE_LOGIN_THROTTLES
 PAYLOAD = PurgeLoginThrottlesPayload()
@@ -60,8 +62,16 @@ class Script:
 
 
 async def put(database: Database, payload: Message = PAYLOAD, **options: Any) -> UUID:
-    """Enqueues a job in a transaction of its own."""
-    return await database.transaction(partial(_enqueue, payload=payload, options=options))
+    """Enqueues a job in a transaction of its own, and tells services at once, as one of them would."""
+    job_id = await database.transaction(partial(_enqueue, payload=payload, options=options))
+    await database.fetch("SELECT pg_notify($1, $2)", CHANNEL, JOBS[find_type(payload)].queue)
+    return job_id
+
+
+async def _enqueue_apart(connection: Connection, payload: Message) -> UUID:
+    job_id = await enqueue(connection, payload)
+    await connection.execute("UPDATE jobs SET queue = $2 WHERE id = $1", job_id, _OWN_QUEUE)
+    return job_id
 
 
 async def _enqueue(connection: Connection, payload: Message, options: dict[str, Any]) -> UUID:
@@ -92,7 +102,7 @@ async def working(
 
 async def wait_for(database: Database, job_id: UUID, *statuses: str) -> Any:
     """Returns the row of a job as soon as it has one of the statuses."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             row = await database.fetchrow("SELECT * FROM jobs WHERE id = $1", job_id)
             assert row is not None
@@ -102,10 +112,12 @@ async def wait_for(database: Database, job_id: UUID, *statuses: str) -> Any:
 
 
 async def do_job(database: Database, payload: Message, handler: Handler) -> Any:
-    """Has a worker do a job with this handler, and returns its row once it is completed."""
-    spec = JOBS[find_type(payload)]
-    worker = JobWorker(database, {find_type(payload): handler}, [spec.queue])
-    job_id = await put(database, payload)
+    """Has a worker do a job with this handler, and returns its row once it is completed.
+
+    The job waits in a queue of its own, of which the workers of services know nothing.
+    """
+    worker = JobWorker(database, {find_type(payload): handler}, [_OWN_QUEUE], slots=1)
+    job_id = await database.transaction(partial(_enqueue_apart, payload=payload))
     worker.start()
     try:
         return await wait_for(database, job_id, "completed")

@@ -12,6 +12,7 @@ from dits.lock.v1 import lock_service_pb2 as pb
 
 from tests.support.api import Account
 from tests.support.locks import Studio
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 class Watcher:
@@ -23,8 +24,8 @@ class Watcher:
         self.cursor = cursor
 
     async def next(self) -> pb.WatchResponse:
-        """The next message, at the latest after ten seconds."""
-        async with asyncio.timeout(10):
+        """The next message."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
             message = cast(pb.WatchResponse, await self.call.read())
         self.cursor = message.cursor
         return message

@@ -65,11 +65,19 @@ class Studio:
     async def open(cls, api: Api) -> Studio:
         """A studio with people of its own."""
         await until(api, BEGUN)
-        ada, bob, cyn, dan = [await api.account() for _ in range(4)]
-        repo = await api.repository(ada)
-        for user, permission in ((bob, "write"), (cyn, "write"), (dan, "read")):
+        people = [await api.account() for _ in range(4)]
+        return await cls._of(api, *people)
+
+    async def next_repository(self) -> Studio:
+        """The same people in a new repository."""
+        return await self._of(self.api, self.ada, self.bob, self.cyn, self.dan)
+
+    @classmethod
+    async def _of(cls, api: Api, *people: Account) -> Studio:
+        repo = await api.repository(people[0])
+        for user, permission in zip(people[1:], ("write", "write", "read"), strict=True):
             await api.grant(repo, user, permission)
-        return cls(api, repo, ada, bob, cyn, dan)
+        return cls(api, repo, *people)
 
     async def acquire(self, user: Account, *paths: str, **fields: Any) -> pb.AcquireLocksResponse:
         """AcquireLocks."""

@@ -14,6 +14,8 @@ from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope
 
+from tests.support.waiting import PATIENCE_SECONDS
+
 
 class MailSink:
     """Takes mails on 127.0.0.1.
@@ -76,8 +78,8 @@ class MailSink:
         return "250 OK"
 
     async def wait_for(self, count: int) -> list[EmailMessage]:
-        """Returns the mails once there are so many, at the latest after 20 seconds."""
-        async with asyncio.timeout(20):
+        """Returns the mails once there are so many."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.mails) < count:
                 self._arrived.clear()
                 await self._arrived.wait()

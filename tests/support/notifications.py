@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dits.auth.v1 import notification_service_pb2 as pb
 
 from tests.support.api import Account, Api
+from tests.support.waiting import PATIENCE_SECONDS
 
 BEGUN = "SELECT EXISTS (SELECT FROM event_cursors WHERE consumer = 'notifications')"
 CAUGHT_UP = """SELECT (SELECT count(*) FROM settled_events) = (SELECT count(*) FROM events)
@@ -18,8 +19,8 @@ CAUGHT_UP = """SELECT (SELECT count(*) FROM settled_events) = (SELECT count(*) F
 
 
 async def until(api: Api, question: str) -> None:
-    """Returns when the database answers yes, at the latest after 20 seconds."""
-    async with asyncio.timeout(20):
+    """Returns when the database answers yes."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await api.value(question):
             pass
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from dits.auth.v1 import invitation_service_pb2 as ipb
 from dits.auth.v1 import organization_service_pb2 as pb
+from dits.auth.v1 import organization_token_service_pb2 as tpb
 
 from services.auth.mail.parameters import unseal_parameters
+from shared.formats.credentials import token_hash
 from shared.runtime.server_key import ServerKey
 from tests.support.api import Account, Api
 
@@ -155,6 +157,37 @@ class Studio:
             request, metadata=who.auth
         )
         return page
+
+    async def make_token(self, *scopes: str, name: str = "member") -> Account:
+        """Returns the member of a role with a new API token of scopes, by default repo:read."""
+        owner = self.people.get(name) or await self.join(name)
+        return await self.api.api_token(owner, *(scopes or ("repo:read",)))
+
+    async def list_tokens(self, who: Account, **fields: Any) -> list[tpb.OrganizationToken]:
+        """ListOrganizationTokens."""
+        request = tpb.ListOrganizationTokensRequest(organization=self.id, **fields)
+        response = await self.api.organization_tokens.ListOrganizationTokens(
+            request, metadata=who.auth
+        )
+        return list(response.tokens)
+
+    async def approve(self, who: Account, token: Account) -> tpb.OrganizationToken:
+        """ApproveToken."""
+        request = tpb.ApproveTokenRequest(organization=self.id, token_id=await self._id_of(token))
+        response = await self.api.organization_tokens.ApproveToken(request, metadata=who.auth)
+        decided: tpb.OrganizationToken = response.token
+        return decided
+
+    async def reject(self, who: Account, token: Account) -> tpb.OrganizationToken:
+        """RejectToken."""
+        request = tpb.RejectTokenRequest(organization=self.id, token_id=await self._id_of(token))
+        response = await self.api.organization_tokens.RejectToken(request, metadata=who.auth)
+        decided: tpb.OrganizationToken = response.token
+        return decided
+
+    async def _id_of(self, token: Account) -> str:
+        hashed = token_hash(token.token)
+        return str(await self.api.value("SELECT id FROM api_tokens WHERE token_hash = $1", hashed))
 
 
 async def accept(api: Api, who: Account, **answer: str) -> pb.Organization:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tests.support.api import Api
 from tests.support.rpcs import name_service
+from tests.support.waiting import PATIENCE_SECONDS
 
 STREAMING = {
     "/dits.repo.v1.CommitService/Push": (True, False),
@@ -29,7 +32,7 @@ async def call_raw(api: Api, path: str, data: bytes, metadata: Any = ()) -> byte
     sends_many, gets_many = STREAMING.get(path, (False, False))
     kind = f"{'stream' if sends_many else 'unary'}_{'stream' if gets_many else 'unary'}"
     call = getattr(channel, kind)(path)(
-        iter([data]) if sends_many else data, metadata=metadata, timeout=10
+        iter([data]) if sends_many else data, metadata=metadata, timeout=PATIENCE_SECONDS
     )
     if not gets_many:
         return bytes(await call)
@@ -37,3 +40,15 @@ async def call_raw(api: Api, path: str, data: bytes, metadata: Any = ()) -> byte
         call.cancel()
         return bytes(response)
     return b""
+
+
+async def silence() -> AsyncIterator[bytes]:
+    """A request stream on which nothing ever comes."""
+    await asyncio.Event().wait()
+    yield b""
+
+
+def open_call(api: Api, path: str, metadata: Any = ()) -> Any:
+    """A call of any RPC that sends nothing and does not end."""
+    channel: Any = api.channels[name_service(path)]
+    return channel.stream_unary(path)(silence(), metadata=metadata, timeout=PATIENCE_SECONDS)

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
+from tests.support.waiting import PATIENCE_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -136,7 +138,7 @@ class HttpReceiver:
         """Where it is to be found."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/hook?x=1"
 
-    async def wait_for(self, count: int, seconds: float = 20) -> list[Received]:
+    async def wait_for(self, count: int, seconds: float = PATIENCE_SECONDS) -> list[Received]:
         """Returns the requests as soon as there are so many."""
         async with asyncio.timeout(seconds), self.arrived:
             await self.arrived.wait_for(lambda: len(self.requests) >= count)

@@ -77,6 +77,18 @@ def encode_commit(commit: Fields) -> bytes:
     )
 
 
+def encode_tag(tag: Fields) -> bytes:
+    """The canonical bytes of a tag."""
+    return b"".join(
+        (
+            _text(1, bytes.fromhex(tag["commit_hash"])),
+            _text(2, tag["name"].encode()),
+            _bytes(3, _signer(tag["tagger"])),
+            _text(4, tag["message"].encode()),
+        )
+    )
+
+
 def _entry(entry: Fields) -> bytes:
     name = _text(1, entry["name"].encode())
     if "file" in entry:

@@ -55,11 +55,11 @@ def public_line(key: Path) -> str:
     return key.with_name(key.name + ".pub").read_text()
 
 
-def sign(key: Path, message: str, namespace: str, hash_name: str = "sha512") -> str:
+def sign(key: Path, message: str | bytes, namespace: str, hash_name: str = "sha512") -> str:
     """Returns the signature that ssh-keygen makes."""
     return run_command(
         "ssh-keygen", "-Y", "sign", "-q", "-f", key, "-n", namespace, "-O", f"hashalg={hash_name}",
-        given=message.encode(),
+        given=message.encode() if isinstance(message, str) else message,
     ).decode()  # fmt: skip
 
 

@@ -13,23 +13,34 @@ from tests.support.sql_text import named_relations, without_comments
 
 
 class StatementLog:
-    """The statements of all services in this process, from now until the end of the test."""
+    """The statements of all services in this process, or of one database, until the end of the test.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._statements: list[str] = []
+    Attributes:
+        statements: all of them so far, in order.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, only: Database | None = None) -> None:
+        self._only = only
+        self.statements: list[str] = []
         self._connection = Database.connection
         monkeypatch.setattr(Database, "connection", lambda database: self._recorded(database))
 
+    def texts(self, table: str) -> list[str]:
+        """Returns the statements so far that name a table, in order."""
+        return [text for text in self.statements if named_relations(text, [table])]
+
     def verbs(self, table: str) -> list[str]:
         """Returns the first words of the statements so far that name a table, in order."""
-        texts = [text for text in self._statements if named_relations(text, [table])]
-        return [without_comments(text).split()[0] for text in texts]
+        return [without_comments(text).split()[0] for text in self.texts(table)]
 
     @asynccontextmanager
     async def _recorded(self, database: Database) -> AsyncIterator[Connection]:
         async with self._connection(database) as connection:
+            if self._only not in (None, database):
+                yield connection
+                return
             with connection.query_logger(self._add):
                 yield connection
 
     def _add(self, record: Any) -> None:
-        self._statements.append(record.query)
+        self.statements.append(record.query)

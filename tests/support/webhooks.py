@@ -22,6 +22,7 @@ from shared.jobs.queue import CHANNEL
 from shared.runtime.server_key import ServerKey
 from tests.support.api import Account, Api
 from tests.support.receivers import Received
+from tests.support.waiting import PATIENCE_SECONDS
 
 SECRET = "a-secret-of-the-tests"
 DISTANT = "https://ci.example/hook"
@@ -100,7 +101,7 @@ class Hooks:
         return found
 
     async def wait_for_delivery(
-        self, delivery_id: str, attempts: int = 1, state: int = 0, seconds: float = 20
+        self, delivery_id: str, attempts: int = 1, state: int = 0, seconds: float = PATIENCE_SECONDS
     ) -> pb.Delivery:
         """The delivery, as soon as so many attempts have ended, and it has the state, if one is given."""
         async with asyncio.timeout(seconds):
@@ -113,7 +114,7 @@ class Hooks:
 
     async def wait_for_state(self, state: int, count: int, webhook_id: str) -> list[pb.Delivery]:
         """The deliveries of a webhook, as soon as so many have a state."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 found = await self.list_deliveries(webhook_id)
                 if sum(delivery.state == state for delivery in found) >= count:
@@ -122,7 +123,7 @@ class Hooks:
 
     async def wait_for_count(self, count: int, webhook_id: str) -> None:
         """Returns as soon as a webhook has so many deliveries."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 if len(await self.list_deliveries(webhook_id)) == count:
                     return
@@ -131,7 +132,7 @@ class Hooks:
     async def wait_until_recorded(self, count: int) -> None:
         """Returns as soon as so many attempts have ended, of whichever webhook."""
         query = "SELECT count(*) FROM webhook_deliveries WHERE state <> 'pending'"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 if await self.api.value(query) >= count:
                     return

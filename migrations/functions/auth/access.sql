@@ -23,22 +23,49 @@ AS $$
     END
 $$;
 
--- What somebody may do with all repositories of an owner: their own, and those of organisations by membership. The
--- rule of owners; its callers filter by user or owner.
+-- Whether an organisation keeps its rights from accounts without a second factor.
+CREATE OR REPLACE FUNCTION requires_mfa(p_settings JSONB)
+RETURNS BOOLEAN
+LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT coalesce(p_settings @> '{"require_mfa": true}', FALSE)
+$$;
+
+-- Whether an organisation keeps its rights from an account, for want of a second factor.
+CREATE OR REPLACE FUNCTION mfa_missing(p_user_id UUID, p_org_id UUID)
+RETURNS BOOLEAN
+LANGUAGE sql STABLE
+AS $$
+    SELECT EXISTS (SELECT FROM organizations o JOIN users u ON u.id = p_user_id
+                   WHERE o.id = p_org_id AND requires_mfa(o.settings) AND NOT u.mfa_enabled)
+$$;
+
+-- What somebody was given on all repositories of an owner: on their own, and on those of organisations by membership;
+-- withheld: it does not count, for want of a second factor. The rule of owners; its callers filter by user or owner.
+CREATE OR REPLACE FUNCTION given_to_owners()
+RETURNS TABLE (owner_type TEXT, owner_id UUID, user_id UUID, level INT, role TEXT, withheld BOOLEAN)
+LANGUAGE sql STABLE
+AS $$
+    SELECT 'user', u.id, u.id, 3, NULL::text, FALSE FROM user_identities u
+    UNION ALL
+    SELECT 'organization', m.org_id, m.user_id, membership_level(m.role, o.settings), m.role,
+           requires_mfa(o.settings) AND NOT u.mfa_enabled
+    FROM organization_members m
+    JOIN organizations o ON o.id = m.org_id
+    JOIN users u ON u.id = m.user_id
+    WHERE membership_level(m.role, o.settings) > 0
+$$;
+
+-- What somebody may do with all repositories of an owner. Its callers filter by user or owner.
 CREATE OR REPLACE FUNCTION owner_grants()
 RETURNS TABLE (owner_type TEXT, owner_id UUID, user_id UUID, level INT, role TEXT)
 LANGUAGE sql STABLE
 AS $$
-    SELECT 'user', u.id, u.id, 3, NULL::text FROM user_identities u
-    UNION ALL
-    SELECT 'organization', m.org_id, m.user_id, membership_level(m.role, o.settings), m.role
-    FROM organization_members m
-    JOIN organizations o ON o.id = m.org_id
-    WHERE membership_level(m.role, o.settings) > 0
+    SELECT owner_type, owner_id, user_id, level, role FROM given_to_owners() WHERE NOT withheld
 $$;
 
--- What somebody may do with single repositories, deleted ones too: by name (no team) or through a team.
-CREATE OR REPLACE FUNCTION single_grants()
+-- What somebody was given on single repositories, deleted ones too: by name (no team) or through a team.
+CREATE OR REPLACE FUNCTION given_singly()
 RETURNS TABLE (repo_id UUID, user_id UUID, level INT, team_id UUID)
 LANGUAGE sql STABLE
 AS $$
@@ -49,6 +76,38 @@ AS $$
     SELECT g.repo_id, t.user_id, permission_level(g.permission), t.team_id
     FROM team_members t
     JOIN repository_grants g ON g.grantee_type = 'team' AND g.grantee_id = t.team_id
+$$;
+
+-- The same of the organisation that owns a repository.
+CREATE OR REPLACE FUNCTION withholds_rights(p_repo_id UUID, p_user_id UUID)
+RETURNS BOOLEAN
+LANGUAGE sql STABLE
+AS $$
+    SELECT EXISTS (SELECT FROM users WHERE id = p_user_id AND NOT mfa_enabled) AND EXISTS (
+        SELECT FROM repository_identities r
+        WHERE r.id = p_repo_id AND r.owner_type = 'organization' AND mfa_missing(p_user_id, r.owner_id))
+$$;
+
+-- What somebody may do with single repositories, deleted ones too: by name (no team) or through a team.
+CREATE OR REPLACE FUNCTION single_grants()
+RETURNS TABLE (repo_id UUID, user_id UUID, level INT, team_id UUID)
+LANGUAGE sql STABLE
+AS $$
+    SELECT g.repo_id, g.user_id, g.level, g.team_id FROM given_singly() g
+    WHERE NOT withholds_rights(g.repo_id, g.user_id)
+$$;
+
+-- The highest right of one user on one repository that does not count, for want of a second factor; 0 = there is none.
+CREATE OR REPLACE FUNCTION withheld_permission(p_user_id UUID, p_repo_id UUID)
+RETURNS INT
+LANGUAGE sql STABLE
+AS $$
+    SELECT CASE WHEN withholds_rights(p_repo_id, p_user_id) THEN greatest(
+        (SELECT max(o.level) FROM repository_identities r
+         JOIN given_to_owners() o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+         WHERE r.id = p_repo_id AND r.deleted_at IS NULL AND o.user_id = p_user_id),
+        (SELECT max(g.level) FROM repository_identities r JOIN given_singly() g ON g.repo_id = r.id
+         WHERE r.id = p_repo_id AND r.deleted_at IS NULL AND g.user_id = p_user_id), 0) ELSE 0 END
 $$;
 
 -- Every right on a repository that somebody was given, and its path: by owning it (no role, no team), by a role in the

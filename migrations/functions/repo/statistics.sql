@@ -14,12 +14,15 @@ BEGIN
     INSERT INTO repository_stats (repo_id) VALUES (p_repo_id) ON CONFLICT (repo_id) DO NOTHING;
     PERFORM FROM repository_stats WHERE repo_id = p_repo_id FOR UPDATE;
 
-    SELECT coalesce(sum(size), 0) INTO v_logical FROM assets WHERE repo_id = p_repo_id;
+    SELECT coalesce(sum(size), 0) INTO v_logical FROM assets a
+    WHERE repo_id = p_repo_id
+      AND NOT EXISTS (SELECT FROM obliterations o WHERE o.repo_id = a.repo_id AND o.hash = a.hash);
     SELECT chunk_count, storage_bytes INTO v_chunks, v_stored FROM repository_chunk_totals(p_repo_id);
 
     UPDATE repository_stats
     SET commit_count = (SELECT count(*) FROM commits WHERE repo_id = p_repo_id),
-        branch_count = (SELECT count(*) FROM branches WHERE repo_id = p_repo_id),
+        branch_count = (SELECT count(*) FROM branches
+                        WHERE repo_id = p_repo_id AND NOT starts_with(name, 'shelves/')),
         tag_count = (SELECT count(*) FROM tags WHERE repo_id = p_repo_id),
         contributor_count = (
             SELECT count(DISTINCT lower(author_email)) FROM commits WHERE repo_id = p_repo_id),

@@ -17,7 +17,7 @@ AS $$
 $$;
 
 -- Deletes up to p_limit events, the oldest first, that are older than p_keep and that every background
--- consumer is done with, and returns how many: 0 while another transaction is at it.
+-- consumer is done with, dead events excepted, and returns how many: 0 while another transaction is at it.
 CREATE OR REPLACE FUNCTION purge_events(p_keep INTERVAL, p_limit INT)
 RETURNS INT
 LANGUAGE plpgsql
@@ -36,6 +36,7 @@ BEGIN
             SELECT e.id FROM settled_events e
             WHERE e.created_at < clock_timestamp() - p_keep
               AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.xid, c.id) < (e.xid, e.id))
+              AND NOT EXISTS (SELECT FROM dead_events d WHERE d.id = e.id)
             ORDER BY e.xid, e.id LIMIT p_limit)
         RETURNING xid, id
     ), last AS (

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from dits.auth.v1 import access_service_pb2 as pb
 
 from services.auth.access.grants import describe_grants
 from shared.db import sql
 from shared.db.pool import Database, Row
+from shared.rpc.call import Caller
 
 Q = sql.load(__file__)
 
 
 async def list_accessible_repositories(
-    database: Database, user_id: UUID, after: tuple[str, str], count: int
+    database: Database, caller: Caller, after: tuple[str, str], count: int
 ) -> list[Row]:
-    """Returns up to `count` repositories after an owner and a name, in lower case."""
+    """Returns up to `count` repositories of a caller after an owner and a name, in lower case."""
     owner, name = after
     return await database.fetch(
-        *Q.bind.list_repositories(user_id=user_id, after_owner=owner, after=name, count=count)
+        *Q.bind.list_repositories(
+            user_id=caller.user_id,
+            refused_by=list(caller.refused_by),
+            after_owner=owner,
+            after=name,
+            count=count,
+        )
     )
 
 

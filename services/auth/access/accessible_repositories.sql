@@ -1,11 +1,13 @@
 -- name: list_repositories
 -- Repositories that a user was given a right on, by owner and name, after one of them, with the paths of the right.
--- Those of owners who show all of theirs are read in the order of their index, a page of each at most.
+-- Those of owners who show all of theirs are read in the order of their index, a page of each at most. Those of
+-- organisations that do not let the token in are left out.
 WITH whole AS (
     SELECT DISTINCT o.name_key, o.owner_type, o.owner_id
     FROM owner_grants() g
     JOIN owner_identities o ON o.owner_type = g.owner_type AND o.owner_id = g.owner_id
     WHERE g.user_id = :user_id AND o.name_key >= :after_owner::text COLLATE "C"
+      AND NOT (g.owner_type = 'organization' AND g.owner_id = ANY (:refused_by::uuid[]))
 ), page AS (
     (SELECT w.name_key, r.repo_key, r.id
      FROM (SELECT * FROM whole ORDER BY name_key) w
@@ -22,6 +24,7 @@ WITH whole AS (
      JOIN repository_identities i ON i.id = g.repo_id
      JOIN owner_identities o ON o.owner_type = i.owner_type AND o.owner_id = i.owner_id
      WHERE g.user_id = :user_id AND i.deleted_at IS NULL
+       AND NOT (i.owner_type = 'organization' AND i.owner_id = ANY (:refused_by))
        AND (o.name_key, lower(i.name)) > (:after_owner COLLATE "C", :after COLLATE "C")
      ORDER BY o.name_key, lower(i.name) LIMIT :count)
     ORDER BY name_key, repo_key LIMIT :count

@@ -61,13 +61,14 @@ async def find_rights(
 ) -> Mapping[Address, FoundRight]:
     """Returns the rights on those repositories that the caller may see with its credential."""
     asked = list(dict.fromkeys(addresses))
-    rows = await database.fetch(
-        Q.check_repositories,
-        caller.user_id,
-        [each if isinstance(each, UUID) else None for each in asked],
-        [None if isinstance(each, UUID) else each[0] for each in asked],
-        [None if isinstance(each, UUID) else each[1] for each in asked],
+    query = Q.bind.check_repositories(
+        user_id=caller.user_id,
+        refused_by=list(caller.refused_by),
+        ids=[each if isinstance(each, UUID) else None for each in asked],
+        owners=[None if isinstance(each, UUID) else each[0] for each in asked],
+        names=[None if isinstance(each, UUID) else each[1] for each in asked],
     )
+    rows = await database.fetch(*query)
     return {
         asked[row["position"] - 1]: FoundRight(row["repo_id"], Permission(row["level"]))
         for row in rows

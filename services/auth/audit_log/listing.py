@@ -12,7 +12,6 @@ from uuid import UUID
 from dits.auth.v1 import audit_service_pb2 as pb
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.auth.audit_log.scopes import AuditScope
 from shared.db import sql
@@ -160,8 +159,4 @@ def _actor(value: str) -> UUID | str | None:
 def _time(name: str, asked: pb.AuditFilter, default: datetime) -> datetime:
     if not asked.HasField(name):  # type: ignore[arg-type]
         return default
-    timestamp: Timestamp = getattr(asked, name)
-    try:
-        return timestamp.ToDatetime(UTC)
-    except ValueError:
-        raise invalid_field(f"filter.{name}", "is not a time") from None
+    return validation.time(f"filter.{name}", getattr(asked, name))

@@ -10,7 +10,7 @@ from dits.auth.v1 import audit_service_pb2 as pb
 from services.auth.access.decisions import LocalAccess
 from shared.db import sql
 from shared.db.pool import Database
-from shared.errors import not_found, permission_missing
+from shared.errors import mfa_required, not_found, permission_missing
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.rpc.policy import Permission
@@ -69,6 +69,9 @@ class AuditScopes:
         if row is None or caller.reach is not None:
             raise not_found("organization", name)
         caller.require_scope("org:admin")
+        caller.require_entry(row["id"], name)
+        if row["mfa_missing"]:
+            raise mfa_required(name)
         if not row["is_admin"]:
             raise permission_missing(Permission.ADMIN.name, row["role"])
         return AuditScope(organization_id=row["id"])

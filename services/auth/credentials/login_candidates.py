@@ -12,6 +12,8 @@ from shared.db.pool import Database, Row
 
 Q = sql.load(__file__)
 
+_NOBODY = UUID(int=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -38,9 +40,8 @@ async def find_candidate(
     """
     network = None if address is None else throttles.network_of(address)
     row = await database.fetchrow(Q.login_row, login, network)
-    device_id = None
-    if row is not None:
-        device_id = devices.find_device(device_token, row["id"])
+    # For nobody's login as well: what takes time is done for all.
+    device_id = devices.find_device(device_token, _NOBODY if row is None else row["id"])
     is_known_network = row is not None and row["is_known_network"]
     buckets = throttles.login_buckets(
         login if row is None else row["username"].lower(),

@@ -1,7 +1,7 @@
 -- name: login_row
--- The account behind a username or e-mail address as fold_login spells it, with its password if it has one, and whether it has
--- logged in from a network ($2) within 90 days.
-SELECT u.id, u.username, u.status, c.password_hash,
+-- The account behind a username or e-mail address as fold_login spells it, with its password if it has one that counts,
+-- and whether it has logged in from a network ($2) within 90 days.
+SELECT u.id, u.username, u.status, CASE WHEN NOT c.force_password_change THEN c.password_hash END AS password_hash,
        EXISTS (SELECT FROM sessions s
                WHERE s.user_id = u.id AND s.ip_address <<= $2::text::cidr
                  AND s.created_at > now() - interval '90 days') AS is_known_network

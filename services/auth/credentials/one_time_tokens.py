@@ -21,6 +21,7 @@ class Purpose(StrEnum):
     """What a token is good for; it is good for nothing else."""
 
     VERIFY_EMAIL = "verify_email"
+    CHANGE_EMAIL = "change_email"
     RESET_PASSWORD = "reset_password"  # noqa: S105  no secret
     MFA_CHALLENGE = "mfa_challenge"
     SSH_CHALLENGE = "ssh_challenge"
@@ -29,8 +30,9 @@ class Purpose(StrEnum):
 
 LIFE: Mapping[Purpose, timedelta] = {
     Purpose.VERIFY_EMAIL: timedelta(hours=24),
+    Purpose.CHANGE_EMAIL: timedelta(hours=24),
     Purpose.RESET_PASSWORD: timedelta(minutes=15),
-    Purpose.MFA_CHALLENGE: timedelta(minutes=5),
+    Purpose.MFA_CHALLENGE: timedelta(seconds=60),
     Purpose.SSH_CHALLENGE: timedelta(seconds=60),
     Purpose.SSH_KEY_PROOF: timedelta(minutes=10),
 }
@@ -61,23 +63,31 @@ class SpentToken:
     context: Mapping[str, str]
 
 
+def make_secret() -> str:
+    """Returns 43 random URL-safe characters, the first no dash: commands take it as an argument."""
+    while (secret := secrets.token_urlsafe(32)).startswith("-"):
+        pass
+    return secret
+
+
 async def issue_token(
     connection: Connection,
     purpose: Purpose,
     user_id: UUID | None,
     *,
     address: str | None = None,
+    life: timedelta | None = None,
     **context: str,
 ) -> IssuedToken:
-    """Makes a token for an account. Its life is that of its purpose; earlier ones stay good."""
-    secret = secrets.token_urlsafe(32)
+    """Makes a token for an account. By default its life is that of its purpose; earlier ones stay good."""
+    secret = make_secret()
     expires = await connection.fetchval(
         *Q.bind.issue(
             purpose=purpose,
             user_id=user_id,
             token_hash=token_hash(secret),
             context=json.dumps(context),
-            life=LIFE[purpose],
+            life=life or LIFE[purpose],
             ip_address=address,
         )
     )

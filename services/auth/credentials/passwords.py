@@ -11,7 +11,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from services.auth.credentials.common_passwords import COMMON
-from services.auth.credentials.logins import fold_login
+from services.auth.logins import fold_login
 from shared.errors import invalid_field, server_busy
 
 Result = TypeVar("Result")
@@ -19,6 +19,8 @@ Result = TypeVar("Result")
 LEAST_BYTES = 12
 MOST_BYTES = 1024
 ALGORITHM = "argon2id"
+MEMORY_KIB = 64 << 10
+PASSES = 3
 # At most this many calls wait for each slot; the next is refused.
 QUEUE_PER_SLOT = 16
 # So many of these places for each slot are kept free of strangers.
@@ -30,13 +32,13 @@ _NO_USER = (
 )
 
 
-def require_strong(password: str, username: str, email: str) -> str:
+def require_strong(password: str, username: str, email: str, *, field: str = "password") -> str:
     """Returns a new password. Raises INVALID_FIELD if it is too short, too long or easy to guess."""
     if not LEAST_BYTES <= len(password.encode()) <= MOST_BYTES:
-        raise invalid_field("password", f"must have {LEAST_BYTES} to {MOST_BYTES} bytes")
+        raise invalid_field(field, f"must have {LEAST_BYTES} to {MOST_BYTES} bytes")
     folded = fold_login(password)
     if folded in COMMON or folded in (fold_login(username), fold_login(email)):
-        raise invalid_field("password", "is too easy to guess")
+        raise invalid_field(field, "is too easy to guess")
     return password
 
 
@@ -49,7 +51,7 @@ class Hasher:
     """Argon2id, 64 MiB, three passes, one lane."""
 
     def __init__(self, slots: int) -> None:
-        self._argon = argon2.PasswordHasher(time_cost=3, memory_cost=64 << 10, parallelism=1)
+        self._argon = argon2.PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="argon2")
         self._most_waiting = slots * (1 + QUEUE_PER_SLOT)
         self._most_strangers = self._most_waiting - slots * KNOWN_PER_SLOT

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from dits.common.v1.event_pb2 import EventType, KeyPayload
+
+from services.auth.credentials.challenges import OpenedChallenge
+from services.auth.credentials.locked_accounts import lock_caller
 from services.auth.credentials.one_time_tokens import Purpose, spend_sealed
-from services.auth.credentials.ssh_challenges import OpenedChallenge
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import invalid_field, limit_reached, name_taken, not_found
@@ -21,6 +25,7 @@ from shared.formats.sshsig import (
     verify_signature,
 )
 from shared.records.audit import AuditAction, audit
+from shared.records.events import emit
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)
@@ -81,7 +86,7 @@ def require_possession(key: SshPublicKey, signature: SshSignature, challenge: st
 async def add_key(connection: Connection, call: Call, new: NewSshKey) -> Row:
     """Stores a key of the caller. Raises INVALID_FIELD, NAME_TAKEN or LIMIT_REACHED."""
     user_id = call.caller.user_id
-    await connection.execute(Q.lock_account, user_id)
+    await lock_caller(connection, call)
     if await connection.fetchval(Q.count_keys, user_id) >= MAX_KEYS:
         raise limit_reached("SSH keys", MAX_KEYS)
     text, expires = new.challenge.text, new.challenge.expires
@@ -102,7 +107,16 @@ async def add_key(connection: Connection, call: Call, new: NewSshKey) -> Row:
         connection, call, AuditAction.SSH_KEY_ADDED, "ssh_key", row["id"], new.name,
         fingerprint=new.key.fingerprint, key_type=new.key.key_type.value,
     )  # fmt: skip
+    payload = KeyPayload(key_id=str(row["id"]), fingerprint=new.key.fingerprint)
+    await emit(connection, call, EventType.EVENT_TYPE_KEY_ADDED, None, payload)
     return row
+
+
+async def announce_owner_change(
+    connection: Connection, user_ids: Sequence[UUID], actor_id: UUID | None
+) -> None:
+    """Tells that accounts have other addresses or states, by which signatures of their keys are judged."""
+    await connection.execute(Q.announce_owner_change, user_ids, actor_id)
 
 
 async def delete_key(connection: Connection, call: Call, key_id: UUID) -> None:
@@ -114,3 +128,5 @@ async def delete_key(connection: Connection, call: Call, key_id: UUID) -> None:
         connection, call, AuditAction.SSH_KEY_DELETED, "ssh_key", key_id, row["name"],
         fingerprint=row["fingerprint"],
     )  # fmt: skip
+    payload = KeyPayload(key_id=str(key_id), fingerprint=row["fingerprint"])
+    await emit(connection, call, EventType.EVENT_TYPE_KEY_DELETED, None, payload)

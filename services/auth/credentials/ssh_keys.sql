@@ -1,7 +1,3 @@
--- name: lock_account
--- Makes additions of one account wait for each other.
-SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE;
-
 -- name: count_keys
 -- How many keys an account has.
 SELECT count(*) FROM ssh_keys WHERE user_id = $1;
@@ -17,3 +13,8 @@ RETURNING id, name, public_key, fingerprint, key_type, created_at, last_used_at;
 -- Deletes a key of an account.
 DELETE FROM ssh_keys WHERE id = $1 AND user_id = $2
 RETURNING name, fingerprint;
+
+-- name: announce_owner_change
+-- Tells of the keys of some accounts ($1) that what their signatures are judged by is another; who did it ($2).
+SELECT emit_event('key.owner_changed', NULL, NULL, $2, jsonb_build_object('key_id', id::text, 'fingerprint', fingerprint))
+FROM ssh_keys WHERE user_id = ANY ($1::uuid[]) ORDER BY id;

@@ -9,11 +9,11 @@ from uuid import UUID
 from dits.auth.v1.session_service_pb2 import IssuedSession
 
 from services.auth.credentials import throttles
+from services.auth.credentials.challenges import Challenges, OpenedChallenge
 from services.auth.credentials.devices import DeviceTokens
 from services.auth.credentials.login_candidates import Candidate, find_candidate
 from services.auth.credentials.one_time_tokens import Purpose, spend_sealed
 from services.auth.credentials.session_opening import ProvenLogin, open_session
-from services.auth.credentials.ssh_challenges import OpenedChallenge, SshChallenges
 from services.auth.credentials.ssh_keys import check_signature
 from shared.db import sql
 from shared.db.pool import Connection, Database
@@ -51,7 +51,7 @@ class SshLogin:
     def __init__(
         self,
         database: Database,
-        challenges: SshChallenges,
+        challenges: Challenges,
         devices: DeviceTokens,
         note_use: Callable[[UUID], None],
     ) -> None:
@@ -72,7 +72,7 @@ class SshLogin:
         key_id, proven = await self._authenticate(attempt, candidate)
 
         async def open_it(connection: Connection) -> IssuedSession:
-            await _use_up(connection, key_id, proven.user_id, challenge)
+            await use_up(connection, key_id, proven.user_id, challenge)
             session = await open_session(connection, call, proven, self._devices)
             await throttles.accept(connection, candidate.buckets)
             return session
@@ -86,19 +86,28 @@ class SshLogin:
     ) -> tuple[UUID, ProvenLogin]:
         """Returns the key and its account. Raises UNAUTHENTICATED, and then the attempt stays counted."""
         row = candidate.row
-        facts = check_signature(attempt.signature, attempt.challenge, LOGIN_NAMESPACE)
-        key = await self._database.fetchrow(
-            Q.find_key, row["id"] if row else None, attempt.signature.key.fingerprint
+        key_id = await find_signer(
+            self._database, row["id"] if row else None, attempt.signature, attempt.challenge
         )
-        if row is None or key is None or facts is None or row["status"] != "active":
+        if row is None or key_id is None or row["status"] != "active":
             raise unauthenticated(WRONG)
         proven = ProvenLogin(
-            row["id"], row["username"], "ssh_key", attempt.device_name, candidate.device_id, WRONG
-        )
-        return key["id"], proven
+            row["id"], row["username"], "ssh_key", attempt.device_name, candidate.device_id, WRONG,
+            has_second_factor=True,
+        )  # fmt: skip
+        return key_id, proven
 
 
-async def _use_up(
+async def find_signer(
+    database: Database, user_id: UUID | None, signature: SshSignature, challenge: str
+) -> UUID | None:
+    """Returns the account's key that signed a challenge; None if there is none, after the same work."""
+    facts = check_signature(signature, challenge, LOGIN_NAMESPACE)
+    row = await database.fetchrow(Q.find_key, user_id, signature.key.fingerprint)
+    return None if row is None or facts is None else row["id"]
+
+
+async def use_up(
     connection: Connection, key_id: UUID, user_id: UUID, challenge: OpenedChallenge
 ) -> None:
     """Raises UNAUTHENTICATED if the key was deleted, or the challenge was used or has ended."""

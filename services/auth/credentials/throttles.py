@@ -22,6 +22,10 @@ Q = sql.load(__file__)
 LOGIN_LIMIT = 10
 ADDRESS_LIMIT = 100
 REGISTRATION_LIMIT = 30
+STRANGERS_LIMIT = 20
+LINK_LIMIT = 30
+# Mails of one kind to one account.
+MAILED_LIMIT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,39 @@ def login_buckets(
     return [own] if is_known_network else [own, Bucket(f"address {_host(address)}", ADDRESS_LIMIT)]
 
 
+def mfa_buckets(
+    user_id: UUID, address: str | None, *, device_id: UUID | None, is_known: bool
+) -> list[Bucket]:
+    """Returns where an attempt at a second factor is counted, its own bucket first.
+
+    Who gets here knows the password, and a code has only six digits: so all devices and networks that the
+    account has not logged in from have one limit together, which those it has do not mind.
+    """
+    if device_id is not None:
+        return [Bucket(f"mfa device {device_id}", LOGIN_LIMIT)]
+    where = "" if address is None else f" from {network_of(address)}"
+    own = Bucket(f"mfa {user_id}{where}", LOGIN_LIMIT)
+    return [own] if is_known else [own, Bucket(f"mfa {user_id} strangers", STRANGERS_LIMIT)]
+
+
 def registration_buckets(address: str | None) -> list[Bucket]:
     """Returns where a registration is counted."""
     return [] if address is None else [Bucket(f"register {_host(address)}", REGISTRATION_LIMIT)]
+
+
+def link_buckets(address: str | None) -> list[Bucket]:
+    """Returns where it is counted that somebody asks for a mailed link."""
+    return [] if address is None else [Bucket(f"link {_host(address)}", LINK_LIMIT)]
+
+
+def mailed_buckets(purpose: str, user_id: UUID) -> list[Bucket]:
+    """Returns where the mails of a purpose to an account are counted."""
+    return [Bucket(f"mailed {purpose} {user_id}", MAILED_LIMIT)]
+
+
+def proof_buckets(session_id: UUID) -> list[Bucket]:
+    """Returns where a session's proofs of identity are counted: nobody else can fill it."""
+    return [Bucket(f"sudo {session_id}", LOGIN_LIMIT)]
 
 
 def network_of(address: str) -> str:

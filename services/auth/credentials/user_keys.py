@@ -12,6 +12,7 @@ from uuid import UUID
 
 from dits.auth.v1 import key_service_pb2 as pb
 
+from services.auth.credentials.locked_accounts import lock_caller
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import invalid_field, key_rotated, limit_reached, name_taken, not_found
@@ -79,7 +80,7 @@ async def put_key(connection: Connection, call: Call, content: UserKeyContent) -
     Raises NAME_TAKEN if the caller has other keys.
     """
     user_id = call.caller.user_id
-    await connection.execute(Q.lock_account, user_id)
+    await lock_caller(connection, call)
     same = await connection.fetchrow(*Q.bind.same_version(user_id=user_id, **_bind(content)))
     if same is not None:
         return same
@@ -100,7 +101,7 @@ async def rotate_key(
     A repetition returns what the first call stored. Raises KEY_ROTATED or LIMIT_REACHED.
     """
     user_id = call.caller.user_id
-    await connection.execute(Q.lock_account, user_id)
+    await lock_caller(connection, call)
     newest = await connection.fetchval(Q.newest_version, user_id) or 0
     same = await connection.fetchrow(*Q.bind.same_version(user_id=user_id, **_bind(content)))
     if same is not None and same["key_version"] == newest == current + 1:

@@ -1,7 +1,3 @@
--- name: lock_account
--- Makes changes of one account's keys wait for each other.
-SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE;
-
 -- name: newest_version
 -- The newest version of a user's key; NULL = there is none.
 SELECT max(key_version) FROM user_keys WHERE user_id = $1;

@@ -37,10 +37,26 @@ class MailTemplate:
 
 
 TEMPLATES: dict[str, MailTemplate] = {
+    "account_deleted": MailTemplate("Your account was deleted", is_verified_only=False),
+    "account_suspended": MailTemplate("Your account is suspended", is_verified_only=False),
+    "change_email": MailTemplate(
+        "Change of your e-mail address", is_verified_only=False, is_link_logged=True
+    ),
+    "email_changed": MailTemplate("Your e-mail address was changed", is_verified_only=False),
     "invitation": MailTemplate(
         "$inviter invites you to $organization", is_verified_only=False, is_link_logged=True
     ),
     "notifications": MailTemplate("$title"),
+    "password_changed": MailTemplate("Your password was changed", is_verified_only=False),
+    "reset_password": MailTemplate(
+        "Set a new password", is_verified_only=False, is_link_logged=True
+    ),
+    "second_factor": MailTemplate(
+        "The second factor of your account: $what", is_verified_only=False
+    ),
+    "verify_email": MailTemplate(
+        "Verify your e-mail address", is_verified_only=False, is_link_logged=True
+    ),
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 from uuid import UUID
 
 from shared.errors import invalid_field
@@ -29,6 +28,6 @@ def read_token(key: ServerKey, token: str) -> tuple[UUID, str]:
         raw = b""
     user_id, mac = raw[:_ID_BYTES], raw[_ID_BYTES : _ID_BYTES + _MAC_BYTES]
     preference = raw[_ID_BYTES + _MAC_BYTES :]
-    if not hmac.compare_digest(mac, key.mac(_PURPOSE, user_id, preference)):
+    if not key.has_made(mac, _PURPOSE, user_id, preference):
         raise invalid_field("token", "was not issued by this server")
     return UUID(bytes=user_id), preference.decode()

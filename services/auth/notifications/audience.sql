@@ -23,11 +23,14 @@ WHERE repo_id = :repository_id AND branch = ANY (:names::text[])
 GROUP BY user_id ORDER BY user_id LIMIT :count;
 
 -- name: readers
--- Those of some pairs of a user and a repository (NULL = none) in which the user is active and may read it.
-SELECT p.user_id, p.repo_id
-FROM unnest($1::uuid[], $2::uuid[]) AS p (user_id, repo_id)
-JOIN users u ON u.id = p.user_id
-WHERE u.status = 'active' AND (p.repo_id IS NULL OR repository_permission(p.user_id, p.repo_id) > 0);
+-- Those of some pairs of a user and a repository (NULL = none) in which the user is active and may read it. OFFSET 0:
+-- the right is asked for once for each pair, also by a plan from a time when there were few users.
+SELECT a.user_id, a.repo_id
+FROM (SELECT p.user_id, p.repo_id
+      FROM unnest($1::uuid[], $2::uuid[]) AS p (user_id, repo_id)
+      JOIN users u ON u.id = p.user_id
+      WHERE u.status = 'active' OFFSET 0) a
+WHERE a.repo_id IS NULL OR repository_permission(a.user_id, a.repo_id) > 0;
 
 -- name: organizations
 -- Names of some organisations.

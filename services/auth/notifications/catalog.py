@@ -25,13 +25,21 @@ PREFERENCES: dict[NotificationType.ValueType, str] = {
     NotificationType.NOTIFICATION_TYPE_LOCK_STOLEN: "email_on_lock_loss",
     NotificationType.NOTIFICATION_TYPE_LOCK_TRANSFERRED: "email_on_lock_loss",
     NotificationType.NOTIFICATION_TYPE_WEBHOOK_DISABLED: "email_on_webhook_disabled",
+    NotificationType.NOTIFICATION_TYPE_SESSION_REPLAYED: "email_on_security",
+    NotificationType.NOTIFICATION_TYPE_TOKEN_EXPIRING: "email_on_security",
+    NotificationType.NOTIFICATION_TYPE_TOKEN_REPORTED: "email_on_security",
 }
-# Never mailed at once: an invitation is a mail of its own.
+# Never mailed at once: an invitation is a mail of its own, and a sixth login the user's own act.
 UNMAILED = frozenset(
     {
         NotificationType.NOTIFICATION_TYPE_MEMBER_INVITED,
         NotificationType.NOTIFICATION_TYPE_MEMBER_REMOVED,
         NotificationType.NOTIFICATION_TYPE_MEMBER_ROLE_CHANGED,
+        NotificationType.NOTIFICATION_TYPE_REPO_STORAGE_NEARLY_FULL,
+        NotificationType.NOTIFICATION_TYPE_SESSION_EVICTED,
+        NotificationType.NOTIFICATION_TYPE_TOKEN_PENDING,
+        NotificationType.NOTIFICATION_TYPE_TOKEN_APPROVED,
+        NotificationType.NOTIFICATION_TYPE_TOKEN_REJECTED,
     }
 )
 

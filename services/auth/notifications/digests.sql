@@ -13,7 +13,7 @@ JOIN notification_preferences p ON p.user_id = i.user_id AND p.email_digest = :p
 CROSS JOIN LATERAL (
     SELECT n.number, n.title, n.message, n.link, count(*) OVER () AS count
     FROM notifications n
-    WHERE n.user_id = i.user_id AND NOT n.read AND NOT n.mailed AND n.number > i.digested_number
+    WHERE n.user_id = i.user_id AND NOT n.read AND n.mailed_at IS NULL AND n.number > i.digested_number
     ORDER BY n.number DESC LIMIT :count
 ) d
 WHERE i.user_id = ANY (:user_ids::uuid[])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from dits.common.v1.event_pb2 import BranchPayload
+from google.protobuf import json_format
+
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid_field
+from shared.outbox.stored_event import StoredEvent
 
 Q = sql.load(__file__)
 
@@ -48,3 +52,10 @@ async def list_followed(
     return await database.fetch(
         *Q.bind.list_followed(user_id=user_id, owner=owner, name=name, branch=branch, count=count)
     )
+
+
+async def rename_followed(connection: Connection, event: StoredEvent) -> None:
+    """Lets those who followed a branch that was renamed follow it under its new name."""
+    renamed = json_format.Parse(event.payload, BranchPayload(), ignore_unknown_fields=True)
+    names = (renamed.previous_name, renamed.branch)
+    await connection.execute(Q.rename_followed, event.repository_id, *names)

@@ -14,10 +14,15 @@ SELECT count(*) FROM branch_follows WHERE user_id = $1;
 -- Ends following a branch.
 DELETE FROM branch_follows
 WHERE user_id = :user_id AND branch = :branch AND repo_id = coalesce(
-    :repository_id::uuid,
-    (SELECT r.id FROM repository_identities r
-     JOIN owner_names o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
-     WHERE o.name_key = :owner::text AND lower(r.name) = :name::text AND r.deleted_at IS NULL));
+    :repository_id::uuid, named_repository(:owner, :name));
+
+-- name: rename_followed
+-- Makes those who follow the branch $2 follow $3 instead.
+WITH left_behind AS (
+    DELETE FROM branch_follows WHERE repo_id = $1 AND branch = $2 RETURNING user_id, created_at
+)
+INSERT INTO branch_follows (user_id, repo_id, branch, created_at)
+SELECT user_id, $1, $3, created_at FROM left_behind ON CONFLICT DO NOTHING;
 
 -- name: list_followed
 -- Up to :count branches that a user follows, in repositories that the user may read, after a position.

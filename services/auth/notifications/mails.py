@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.auth.mail.parameters import MailParameters
 from services.auth.mail.send_mail import make_mail
-from services.auth.notifications.catalog import PREFERENCES, TYPES, UNMAILED
+from services.auth.notifications.catalog import NAMES, PREFERENCES, TYPES, UNMAILED
 from services.auth.notifications.preferences import create_preferences
 from shared.db import sql
 from shared.db.pool import Connection, Row
@@ -24,9 +24,12 @@ Q = sql.load(__file__)
 MAX_ITEMS = 50
 MAX_ITEM_BYTES = 30_000
 MAX_MESSAGE = 500
-# How many mails at once a user gets in an hour, which begins with the first; the rest is left to the
-# digest. Whoever owns a repository could fill an address with mentions otherwise.
-MAX_MAILS = 10
+# How many mails at once of one preference a user gets in MAIL_WINDOW about the repositories of one owner:
+# as many as are left of MAX_MAILS, so the first gets half of them; one at least, up to MOST_MAILS of all.
+# The rest is left to the digest. Whoever owns repositories could fill an address with mentions otherwise,
+# or keep what others have to tell out of it.
+MAX_MAILS = 20
+MOST_MAILS = 30
 MAIL_WINDOW = timedelta(hours=1)
 # How many mails are made in one go: each is sealed, and meanwhile the loop waits.
 BATCH = 100
@@ -35,7 +38,7 @@ BATCH = 100
 async def choose_mailed(connection: Connection, inserted: Sequence[Row]) -> list[Row]:
     """Marks those of some new notifications that are mailed at once, and returns them with their texts.
 
-    The caller's transaction holds the inboxes. Beyond MAX_MAILS in MAIL_WINDOW, no more is marked.
+    The caller's transaction holds the inboxes. Owners of whom a user has had enough are left out.
     """
     users = {row["user_id"] for row in inserted}
     await create_preferences(connection, sorted(users))
@@ -45,7 +48,10 @@ async def choose_mailed(connection: Connection, inserted: Sequence[Row]) -> list
             ids=[row["id"] for row in mailed],
             preferences=[PREFERENCES[TYPES[row["type"]]] for row in mailed],
             message_length=MAX_MESSAGE,
+            types=[NAMES[kind] for kind in PREFERENCES],
+            type_preferences=list(PREFERENCES.values()),
             max_mails=MAX_MAILS,
+            most_mails=MOST_MAILS,
             window=MAIL_WINDOW,
         )
     )

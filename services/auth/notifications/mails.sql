@@ -1,23 +1,33 @@
 -- name: mark_mailed
--- Marks those of some notifications, each with its preference, whose users want them at once, have an address and room
--- for another mail: one for each preference, :max_mails in a :window. The inboxes are locked.
+-- Marks those of some notifications, each with its preference, whose users want them at once, have an address, and have
+-- room: of one preference, about repositories of one owner, they get as many mails in a :window as are left of
+-- :max_mails, one at least, up to :most_mails of all. What is marked at once is one mail. The inboxes are locked.
 WITH wanted AS (
-    SELECT n.id, n.user_id, dense_rank() OVER (PARTITION BY n.user_id ORDER BY g.preference) AS nth,
-           CASE WHEN i.mailing_since > now() - :window::interval THEN i.mail_count ELSE 0 END AS sent
+    SELECT n.id, n.user_id, g.preference, coalesce(r.owner_id, n.user_id) AS source_id
     FROM unnest(:ids::uuid[], :preferences::text[]) AS g (id, preference)
     JOIN notifications n ON n.id = g.id
     JOIN users u ON u.id = n.user_id AND u.email_verified AND u.status = 'active'
     JOIN notification_preferences p ON p.user_id = n.user_id AND (to_jsonb(p) ->> g.preference)::boolean
-    JOIN inboxes i ON i.user_id = n.user_id
+    LEFT JOIN repository_identities r ON r.id = n.repo_id
+), sent AS (
+    SELECT n.user_id, k.preference, coalesce(r.owner_id, n.user_id) AS source_id, n.mailed_at
+    FROM (SELECT DISTINCT user_id FROM wanted) w
+    JOIN notifications n ON n.user_id = w.user_id AND n.mailed_at > now() - :window::interval AND n.mailed_at < now()
+    JOIN unnest(:types::text[], :type_preferences::text[]) AS k (type, preference) ON k.type = n.type
+    LEFT JOIN repository_identities r ON r.id = n.repo_id
+), of_sources AS (
+    SELECT user_id, preference, source_id, count(DISTINCT mailed_at) AS mails FROM sent GROUP BY 1, 2, 3
+), of_all AS (
+    SELECT user_id, preference, count(DISTINCT mailed_at) AS mails FROM sent GROUP BY 1, 2
 ), chosen AS (
-    SELECT * FROM wanted WHERE sent + nth <= :max_mails
-), counted AS (
-    UPDATE inboxes i
-    SET mail_count = c.sent + c.mails, mailing_since = CASE WHEN c.sent = 0 THEN now() ELSE i.mailing_since END
-    FROM (SELECT user_id, sent, max(nth) AS mails FROM chosen GROUP BY user_id, sent) c
-    WHERE i.user_id = c.user_id
+    SELECT w.id
+    FROM wanted w
+    LEFT JOIN of_all a ON a.user_id = w.user_id AND a.preference = w.preference
+    LEFT JOIN of_sources s ON s.user_id = w.user_id AND s.preference = w.preference AND s.source_id = w.source_id
+    WHERE coalesce(a.mails, 0) < :most_mails
+      AND coalesce(s.mails, 0) < greatest(1, :max_mails - coalesce(a.mails, 0))
 )
-UPDATE notifications n SET mailed = true
+UPDATE notifications n SET mailed_at = now()
 FROM chosen c
 WHERE n.id = c.id
 RETURNING n.user_id, n.number, n.type, n.title, left(n.message, :message_length) AS message, n.link;

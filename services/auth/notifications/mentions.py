@@ -9,7 +9,7 @@ from dits.auth.v1.notification_service_pb2 import NotificationType
 from dits.common.v1.event_pb2 import PushPayload
 from google.protobuf import json_format
 
-from services.auth.credentials.logins import fold_login
+from services.auth.logins import fold_login
 from services.auth.notifications import audience, texts
 from services.auth.notifications.catalog import Draft
 from shared.db.pool import Connection

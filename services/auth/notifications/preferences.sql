@@ -14,6 +14,7 @@ SET email_on_mention = coalesce(:email_on_mention, p.email_on_mention),
     email_on_lock_expiry = coalesce(:email_on_lock_expiry, p.email_on_lock_expiry),
     email_on_lock_loss = coalesce(:email_on_lock_loss, p.email_on_lock_loss),
     email_on_webhook_disabled = coalesce(:email_on_webhook_disabled, p.email_on_webhook_disabled),
+    email_on_security = coalesce(:email_on_security, p.email_on_security),
     email_digest = coalesce(:digest, p.email_digest)
 WHERE p.user_id = :user_id
 RETURNING p.*;

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import quote
 
+SESSIONS_LINK = "/settings/sessions"
+TOKENS_LINK = "/settings/tokens"
 MAX_LISTED = 10
 MAX_BRANCHES = 3
 
@@ -80,6 +82,73 @@ def describe_membership(who: str, where: str, role: str, previous: str) -> tuple
     if not previous:
         return f"{who} invites you to the organisation {where}", f"As {role}."
     return f"{who} gave you another role in the organisation {where}", f"{role}; before: {previous}"
+
+
+def describe_replay(device: str, network: str) -> tuple[str, str]:
+    """Returns title and message about a session that was ended because an old token of it came back."""
+    message = (
+        f"A token that had been replaced was used again, from {network or 'an unknown network'}. "
+        "Somebody else may have had it, so the session was ended with all its tokens.\n\n"
+        "If no program of yours did this: change your password, and look at `dits session list`."
+    )
+    return f"Your session{_on(device)} was ended: it may have been stolen", message
+
+
+def describe_eviction(device: str, new_device: str, network: str) -> tuple[str, str]:
+    """Returns title and message about a session that a sixth login has ended."""
+    message = (
+        f"You logged in{_on(new_device)} from {network or 'an unknown network'}; of six sessions, the "
+        "least recently used one ends. If it was not you: change your password, and look at "
+        "`dits session list`."
+    )
+    return f"Your session{_on(device)} was ended by a new login", message
+
+
+def describe_leak(name: str, *, is_session: bool) -> tuple[str, str]:
+    """Returns title and message about a secret that somebody has found and reported."""
+    what = f"Your session{_on(name)}" if is_session else f"Your API token {name}"
+    message = (
+        "Somebody has found its secret and reported it. It works no more, nor do tokens that it has made. "
+        "Look in `dits audit` for what was done with it, and make another one if you need it."
+    )
+    return f"{what} was ended: its secret has leaked", message
+
+
+def describe_token_end(name: str, end: datetime) -> tuple[str, str]:
+    """Returns title and message about an API token that ends soon."""
+    title = f"Your API token {name} ends on {end:%Y-%m-%d}"
+    return (
+        title,
+        f"At {end:%H:%M} UTC. What uses it needs another one by then: `dits token create`.",
+    )
+
+
+def describe_request(who: str, where: str, name: str) -> tuple[str, str]:
+    """Returns title and message about an API token that waits for approval."""
+    return (
+        f"{who} asks for approval of an API token for {where}",
+        f"{name}\n\nSee `dits org tokens {where}`.",
+    )
+
+
+def describe_decision(where: str, name: str, *, approved: bool) -> str:
+    """Returns the title about what an organisation decided about an API token."""
+    return f"{where} {'approved' if approved else 'rejected'} your API token {name}"
+
+
+def link_tokens(organization: str) -> str:
+    """Returns the path of the API tokens that reach an organisation."""
+    return f"/{organization}/settings/tokens"
+
+
+def _on(device: str) -> str:
+    return f" on {device}" if device else ""
+
+
+def describe_storage(where: str, percent: int, held: int, limit: int) -> tuple[str, str]:
+    """Returns title and message about storage that is nearly full, in bytes."""
+    message = f"{held:,} of {limit:,} bytes. Uploads that need more will be refused."
+    return f"The storage of {where} is {percent} percent full", message
 
 
 def link_locks(where: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -11,7 +10,8 @@ from dits.auth.v1 import invitation_service_pb2 as pb
 from dits.auth.v1.organization_service_pb2 import OrganizationRole
 from dits.common.v1.event_pb2 import EventType, MemberPayload
 
-from services.auth.credentials.logins import fold_login, parse_email
+from services.auth.credentials.one_time_tokens import make_secret
+from services.auth.logins import fold_login, parse_email
 from services.auth.mail.parameters import MailParameters
 from services.auth.mail.send_mail import make_mail
 from services.auth.organizations.membership import Membership
@@ -66,7 +66,7 @@ async def create_invitation(
     await _require_invitable(connection, call, membership, new.email)
     await connection.execute(Q.replace_open, membership.organization_id, email_key)
     await require_seat(connection, membership.organization_id, counts_invitations=True)
-    token = secrets.token_urlsafe(32)
+    token = make_secret()
     row = await connection.fetchrow(
         *Q.bind.insert_invitation(
             organization_id=membership.organization_id,

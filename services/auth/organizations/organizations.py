@@ -15,9 +15,15 @@ from dits.common.v1.event_pb2 import EventType, MemberPayload
 from services.auth.organizations.membership import Membership
 from services.auth.organizations.profiles import OrganizationChange
 from services.auth.organizations.roles import OWNER
+from services.auth.owner_names import FORMER_NAME, refuse_owner_name
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import limit_reached, name_taken, owns_repositories
+from shared.errors import (
+    limit_reached,
+    mfa_required,
+    owns_repositories,
+    unauthenticated,
+)
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
 from shared.rpc import validation
@@ -53,13 +59,15 @@ async def create_organization(connection: Connection, call: Call, new: NewOrgani
 
     Raises LIMIT_REACHED, NAME_TAKEN.
     """
-    await connection.execute(Q.lock_user, call.caller.user_id)
+    if not await connection.fetchval(Q.lock_user, call.caller.user_id):
+        raise unauthenticated()
     if await connection.fetchval(Q.count_owned, call.caller.user_id) >= MOST_OWNED:
         raise limit_reached("organisations of yours", MOST_OWNED)
     try:
         created: UUID = await connection.fetchval(Q.insert_organization, new.name, new.display_name)
-    except asyncpg.UniqueViolationError:
-        raise name_taken("organization", new.name) from None
+    except asyncpg.UniqueViolationError as error:
+        is_former = error.constraint_name == FORMER_NAME
+        raise refuse_owner_name("organization", new.name, is_former=is_former) from None
     owner = call.caller
     await connection.execute(Q.insert_owner, created, owner.user_id, OWNER)
     await audit(
@@ -96,14 +104,17 @@ async def update_organization(
     """Changes an organisation that is locked. Raises PERMISSION_MISSING, LIMIT_REACHED, NAME_TAKEN."""
     for right in sorted(change.rights, key=lambda right: right.value):
         membership.require(right)
+    if change.values.get("settings.require_mfa") and not membership.has_mfa:
+        raise mfa_required(membership.name)
     columns = change.columns()
     new_name = columns["name"]
     try:
         await connection.execute(
             *Q.bind.update_organization(id=membership.organization_id, **columns)
         )
-    except asyncpg.UniqueViolationError:
-        raise name_taken("organization", new_name) from None
+    except asyncpg.UniqueViolationError as error:
+        is_former = error.constraint_name == FORMER_NAME
+        raise refuse_owner_name("organization", new_name, is_former=is_former) from None
     if new_name is not None and new_name.lower() != membership.name.lower():
         await _keep_name(connection, membership, new_name)
     await audit(

@@ -3,8 +3,8 @@
 INSERT INTO organizations (name, display_name) VALUES ($1, $2) RETURNING id;
 
 -- name: lock_user
--- Makes those who create organisations for a user follow one another.
-SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE;
+-- Makes those who create organisations for a user follow one another; whether the account is there.
+SELECT status = 'active' FROM users WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: count_owned
 -- How many organisations a user owns.

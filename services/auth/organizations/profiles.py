@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Callable
@@ -11,15 +12,22 @@ from typing import Any
 from dits.auth.v1 import organization_service_pb2 as pb
 from dits.common.v1.permission_pb2 import Permission
 
-from services.auth.credentials.logins import parse_email
+from services.auth.logins import parse_email
 from services.auth.organizations.roles import ROLES, Right
 from shared.db.pool import Row
 from shared.errors import invalid_field
 from shared.rpc import validation
+from shared.rpc.policy import REPOSITORY_SCOPES, expand
 
 MAX_URL = 2_000
 MAX_DESCRIPTION_BYTES = 4_096
-_URL = re.compile(r"https?://[^\s/]+\S*")
+# Printable ASCII without what programs read in different ways; a percent sign begins an encoded byte.
+_CHARACTERS = re.compile(r"(?:[!#$&-;=?-\[\]_a-z~]|%[0-9A-Fa-f]{2})+")
+_URL = re.compile(r"https?://(?P<authority>[^/?#]*)(?:[/?#].*)?")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_AUTHORITY = re.compile(
+    rf"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>{_LABEL}(?:\.{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?"
+)
 # Values of the setting member_permission, which the function membership_level reads.
 _PERMISSIONS = {
     Permission.PERMISSION_UNSPECIFIED: "none",
@@ -29,6 +37,7 @@ _PERMISSIONS = {
 }
 _LEVELS = {name: value for value, name in _PERMISSIONS.items()}
 _SETTINGS = "settings."
+MAX_TOKEN_DAYS = 366
 
 
 def _parse_display_name(field: str, value: str) -> str:
@@ -39,11 +48,34 @@ def _parse_description(field: str, value: str) -> str:
     return validation.prose(field, value, most_bytes=MAX_DESCRIPTION_BYTES)
 
 
-def _parse_url(field: str, value: str) -> str:
+def parse_url(field: str, value: str) -> str:
+    """Returns a web address, which names no user or password; empty = none. Raises INVALID_FIELD."""
     validation.text(field, value, most=MAX_URL)
-    if value and not _URL.fullmatch(value):
+    if not value:
+        return value
+    match = _URL.fullmatch(value)
+    if match is None:
         raise invalid_field(field, "must be an address that begins with https:// or http://")
+    if not _CHARACTERS.fullmatch(value):
+        raise invalid_field(field, "must be printable ASCII; encode other characters with %")
+    if "@" in match["authority"]:
+        raise invalid_field(field, "must not have a user or password")
+    if not _is_authority(match["authority"]):
+        raise invalid_field(field, "must have the form https://host/path")
     return value
+
+
+def _is_authority(text: str) -> bool:
+    """Returns whether a text names a host and, if it likes, a port."""
+    match = _AUTHORITY.fullmatch(text)
+    if match is None or not 1 <= int(match["port"] or 1) <= 65535:
+        return False
+    if match["ipv6"] is None:
+        return len(match["name"]) <= 253
+    try:
+        return bool(ipaddress.IPv6Address(match["ipv6"]))
+    except ValueError:
+        return False
 
 
 def _parse_address(field: str, value: str) -> str:
@@ -56,16 +88,38 @@ def _parse_permission(field: str, value: Permission.ValueType) -> str:
     return _PERMISSIONS[value]
 
 
+def _parse_token_policy(field: str, value: pb.TokenPolicy) -> dict[str, Any] | None:
+    """Returns the policy as the function token_refusal() reads it; None = there are no rules."""
+    if not 0 <= value.longest_days <= MAX_TOKEN_DAYS:
+        raise invalid_field(f"{field}.longest_days", f"must be 0 to {MAX_TOKEN_DAYS}")
+    for scope in value.allowed_scopes:
+        if scope not in REPOSITORY_SCOPES:
+            raise invalid_field(f"{field}.allowed_scopes", "must name scopes for repositories")
+    rules = {
+        "longest_days": value.longest_days,
+        "allowed_scopes": sorted(expand(frozenset(value.allowed_scopes))),
+        "needs_approval": value.needs_approval,
+    }
+    return {name: rule for name, rule in rules.items() if rule} or None
+
+
+def _take_flag(field: str, value: bool) -> bool:
+    del field
+    return value
+
+
 # The fields that can be changed, with the function that judges the new value, and the right that it takes.
-_FIELDS: dict[str, tuple[Callable[[str, Any], str], Right]] = {
+_FIELDS: dict[str, tuple[Callable[[str, Any], Any], Right]] = {
     "name": (validation.username, Right.RENAME),
     "display_name": (_parse_display_name, Right.CHANGE_PROFILE),
     "description": (_parse_description, Right.CHANGE_PROFILE),
-    "avatar_url": (_parse_url, Right.CHANGE_PROFILE),
+    "avatar_url": (parse_url, Right.CHANGE_PROFILE),
     "email": (_parse_address, Right.CHANGE_PROFILE),
-    "website": (_parse_url, Right.CHANGE_PROFILE),
+    "website": (parse_url, Right.CHANGE_PROFILE),
     "billing_email": (_parse_address, Right.CHANGE_BILLING_ADDRESS),
     "settings.member_permission": (_parse_permission, Right.CHANGE_PROFILE),
+    "settings.require_mfa": (_take_flag, Right.CHANGE_SECURITY),
+    "settings.token_policy": (_parse_token_policy, Right.CHANGE_SECURITY),
 }
 
 
@@ -128,7 +182,9 @@ def describe_organization(row: Row) -> pb.Organization:
         member_count=row["member_count"],
         role=ROLES[row["role"]],
         settings=pb.OrganizationSettings(
-            member_permission=_LEVELS.get(permission, Permission.PERMISSION_UNSPECIFIED)
+            member_permission=_LEVELS.get(permission, Permission.PERMISSION_UNSPECIFIED),
+            require_mfa=settings.get("require_mfa", False),
+            token_policy=pb.TokenPolicy(**settings.get("token_policy") or {}),
         ),
         create_time=row["created_at"],
         update_time=row["updated_at"],

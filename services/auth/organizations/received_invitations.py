@@ -12,7 +12,7 @@ from services.auth.organizations.membership import lock_organization
 from services.auth.organizations.seats import require_seat
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import invalid_field, not_found
+from shared.errors import invalid_field, not_found, unauthenticated
 from shared.formats.credentials import token_hash
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
@@ -52,6 +52,8 @@ async def accept_invitation(connection: Connection, call: Call, invitation: Row)
     if invitation["accepted_by"] == caller.user_id and invitation["is_member"]:
         return
     require_state(invitation, "open")
+    if not await connection.fetchval(Q.hold_account, caller.user_id):
+        raise unauthenticated()
     await connection.execute(Q.accept, invitation["id"], caller.user_id)
     if invitation["is_member"]:
         return

@@ -23,6 +23,10 @@ JOIN organizations o ON o.id = i.org_id
 JOIN users w ON w.id = i.invited_by
 WHERE u.id = $1 AND (i.token_hash = $2 OR (i.id = $3 AND u.email_verified));
 
+-- name: hold_account
+-- Keeps an account from being deleted until the transaction ends; false if it is not there.
+SELECT hold_owner('user', $1);
+
 -- name: insert_member
 -- A new member.
 INSERT INTO organization_members (org_id, user_id, role, invited_by, joined_at)

@@ -22,27 +22,35 @@ OWNER, ADMIN, MEMBER, BILLING = "owner", "admin", "member", "billing"
 class Right(Enum):
     """What members can do."""
 
+    LEAVE = auto()
     SEE = auto()
     CHANGE_PROFILE = auto()
     CHANGE_BILLING_ADDRESS = auto()
+    CHANGE_SECURITY = auto()
     RENAME = auto()
     DELETE = auto()
     MANAGE_MEMBERS = auto()
     MANAGE_OWNERS = auto()
     MANAGE_TEAMS = auto()
+    MANAGE_TOKENS = auto()
 
 
 # The roles that may, the highest first.
 HOLDERS: dict[Right, tuple[str, ...]] = {
+    Right.LEAVE: (OWNER, ADMIN, MEMBER, BILLING),
     Right.SEE: (OWNER, ADMIN, MEMBER, BILLING),
     Right.CHANGE_PROFILE: (OWNER, ADMIN),
     Right.CHANGE_BILLING_ADDRESS: (OWNER, ADMIN, BILLING),
+    Right.CHANGE_SECURITY: (OWNER, ADMIN),
     Right.RENAME: (OWNER,),
     Right.DELETE: (OWNER,),
     Right.MANAGE_MEMBERS: (OWNER, ADMIN),
     Right.MANAGE_OWNERS: (OWNER,),
     Right.MANAGE_TEAMS: (OWNER, ADMIN),
+    Right.MANAGE_TOKENS: (OWNER, ADMIN),
 }
+# Those that need a recent proof of identity as well.
+NEED_SUDO = frozenset({Right.CHANGE_SECURITY, Right.RENAME, Right.DELETE, Right.MANAGE_OWNERS})
 
 
 def parse_role(field: str, role: OrganizationRole.ValueType) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dits.auth.v1 import access_service_pb2 as pb
+from google.protobuf import duration_pb2
 
 from services.auth.access.accessible_repositories import (
     describe_repository,
@@ -16,6 +17,7 @@ from services.auth.access.repository_users import describe_user, list_repository
 from shared.db.pool import Database
 from shared.rpc.call import Call, Caller, RepositoryAccess
 from shared.rpc.paging import Page
+from shared.rpc.peer_address import PeerAddresses, read_address
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 
@@ -30,12 +32,18 @@ class AccessService:
         self._key = key
         self._access = access
         self._settings = settings
+        self._addresses = PeerAddresses(settings.trusted_proxies)
 
     async def CheckAccess(
         self, request: pb.CheckAccessRequest, call: Call
     ) -> pb.CheckAccessResponse:
         """Answers about the credential of the call itself."""
-        access = await self._access.resolve(call.token, request.repository, 0)
+        address = None
+        if self._addresses.is_ours(call.peer_ip):
+            address = read_address(request.caller_address)
+        access = await self._access.resolve(
+            call.token, request.repository, 0, address, is_open=request.is_open
+        )
         return pb.CheckAccessResponse(
             caller=None if access.caller is None else _caller_message(access.caller),
             repository=None
@@ -61,7 +69,7 @@ class AccessService:
         page = Page(self._key, request, call)
         owner, name = page.after or ("", "")
         found = await list_accessible_repositories(
-            self._database, call.caller.user_id, (owner, name), page.size + 1
+            self._database, call.caller, (owner, name), page.size + 1
         )
         rows, token = page.answer(found, lambda row: (row["owner"].lower(), row["name"].lower()))
         return pb.ListAccessibleRepositoriesResponse(
@@ -89,6 +97,7 @@ class AccessService:
             token_name=credential["name"],
             create_time=credential["created_at"],
             expire_time=credential["expires_at"],
+            sudo_expire_time=credential["sudo_until"],
         )
 
     async def LocateRepository(
@@ -110,6 +119,8 @@ class AccessService:
 
 def _caller_message(caller: Caller) -> pb.Caller:
     kind = pb.CREDENTIAL_TYPE_SESSION if caller.is_session else pb.CREDENTIAL_TYPE_API_TOKEN
+    sudo_left = duration_pb2.Duration()
+    sudo_left.FromNanoseconds(int(caller.sudo_seconds * 1e9))
     return pb.Caller(
         user_id=str(caller.user_id),
         username=caller.username,
@@ -117,6 +128,8 @@ def _caller_message(caller: Caller) -> pb.Caller:
         credential_id=str(caller.credential_id),
         scopes=sorted(caller.scopes or ()),
         repository_ids=sorted(map(str, caller.reach or ())),
+        refusing_organization_ids=sorted(map(str, caller.refused_by)),
+        sudo_left=sudo_left if caller.sudo_seconds else None,
     )
 
 
@@ -129,4 +142,5 @@ def _repository_message(repository: RepositoryAccess) -> pb.RepositoryAccess:
         read_only=repository.read_only,
         cell=repository.cell,
         organization_id=str(repository.organization_id or ""),
+        withheld_permission=repository.withheld.value,  # type: ignore[arg-type]
     )

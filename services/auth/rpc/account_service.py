@@ -1,55 +1,31 @@
-"""Accounts: creating and reading them."""
+"""Accounts: creating, reading and changing them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Self
-
-import asyncpg
 from dits.auth.v1 import account_service_pb2 as pb
 
+from services.auth.accounts.address_changes import begin_address_change
+from services.auth.accounts.deletion import Deletion, delete_account
+from services.auth.accounts.link_requests import request_link
+from services.auth.accounts.password_changes import PasswordChanges
+from services.auth.accounts.profiles import (
+    ProfileChange,
+    describe_user,
+    find_profile,
+    read_user,
+    update_profile,
+)
+from services.auth.accounts.registration import Registration, find_taken, register
+from services.auth.accounts.spent_links import parse_token
+from services.auth.accounts.verification import verify_email
 from services.auth.credentials import passwords, throttles
-from services.auth.credentials.logins import fold_login, parse_email
-from shared.db import sql
-from shared.db.pool import Connection, Database, Row
-from shared.errors import DomainError, name_taken, not_found, permission_missing
-from shared.records.audit import AuditAction, audit
+from services.auth.credentials.one_time_tokens import Purpose
+from services.auth.logins import parse_login
+from shared.db.pool import Connection, Database
+from shared.errors import DomainError, permission_missing
 from shared.records.idempotency import IdempotentWrites, Repeatable
-from shared.rpc import validation
 from shared.rpc.call import Call
-
-Q = sql.load(__file__)
-
-_STATUS = {
-    "active": pb.USER_STATUS_ACTIVE,
-    "pending_verification": pb.USER_STATUS_PENDING_VERIFICATION,
-    "suspended": pb.USER_STATUS_SUSPENDED,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """A new account that obeys the rules.
-
-    Attributes:
-        name: to show to people; the username unless the request says otherwise.
-    """
-
-    username: str
-    email: str
-    password: str = field(repr=False)
-    name: str
-
-    @classmethod
-    def parse(cls, request: pb.RegisterRequest) -> Self:
-        """Returns the account that a request describes. Raises INVALID_FIELD."""
-        if request.request_id:
-            validation.uuid("request_id", request.request_id)
-        username = validation.username("username", request.username)
-        name = validation.text("name", request.name, most=255) or username
-        email = parse_email("email", request.email)
-        password = passwords.require_strong(request.password, username, email)
-        return cls(username, email, password, name)
+from shared.runtime.server_key import ServerKey
 
 
 class AccountService:
@@ -60,16 +36,22 @@ class AccountService:
         database: Database,
         writes: IdempotentWrites,
         hasher: passwords.Hasher,
+        password_changes: PasswordChanges,
+        key: ServerKey,
         *,
         is_open: bool,
+        needs_verification: bool,
     ) -> None:
         """`hasher`: not that of logins, which do not wait for registrations.
 
-        `is_open`: everyone may create an account.
+        `is_open`: everyone may create an account. `needs_verification`: it cannot log in before.
         """
+        self._needs_verification = needs_verification
         self._database = database
         self._writes = writes
         self._hasher = hasher
+        self._password_changes = password_changes
+        self._key = key
         self._is_open = is_open
 
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
@@ -79,31 +61,24 @@ class AccountService:
         registration = Registration.parse(request)
         buckets = throttles.registration_buckets(call.peer_ip)
         await throttles.reserve(self._database, buckets)
-        taken = await self._find_taken(registration)
+        taken = await find_taken(self._database, registration.account)
         phc = "" if taken else await self._hash(registration, buckets)
 
         async def create(connection: Connection) -> pb.RegisterResponse:
             # Not before: a repetition finds its own name taken, and gets the first result.
             if taken is not None:
                 raise taken
-            row = await _create_account(connection, registration, phc)
-            await audit(
-                connection, call, AuditAction.USER_REGISTERED, "user", row["id"], row["username"]
+            row = await register(
+                connection,
+                call,
+                registration.account,
+                phc,
+                self._key,
+                needs_verification=self._needs_verification,
             )
-            return pb.RegisterResponse(user=_message(row))
+            return pb.RegisterResponse(user=describe_user(row))
 
         return await self._writes.once(call, Repeatable.of(request), pb.RegisterResponse, create)
-
-    async def _find_taken(self, registration: Registration) -> DomainError | None:
-        """Returns NAME_TAKEN if the username or the address belongs to an account already."""
-        row = await self._database.fetchrow(
-            Q.taken, registration.username, fold_login(registration.email)
-        )
-        if row is not None and row["username"]:
-            return name_taken("username", registration.username)
-        if row is not None and row["email"]:
-            return name_taken("email", registration.email)
-        return None
 
     async def _hash(self, registration: Registration, buckets: list[throttles.Bucket]) -> str:
         """Returns the hash of the password. Raises SERVER_BUSY, and then the attempt does not count."""
@@ -114,44 +89,83 @@ class AccountService:
                 await throttles.give_back(connection, buckets)
             raise
 
+    async def VerifyEmail(
+        self, request: pb.VerifyEmailRequest, call: Call
+    ) -> pb.VerifyEmailResponse:
+        """Makes the address that a link went to a verified one."""
+        token = parse_token(request.token)
+
+        async def verify(connection: Connection) -> pb.VerifyEmailResponse:
+            is_waiting = await verify_email(connection, call, self._key, token)
+            return pb.VerifyEmailResponse(waits_for_other_address=is_waiting)
+
+        return await self._writes.once(call, Repeatable.of(request), pb.VerifyEmailResponse, verify)
+
+    async def ResendVerification(
+        self, request: pb.ResendVerificationRequest, call: Call
+    ) -> pb.ResendVerificationResponse:
+        """Has the link that verifies an address mailed once more."""
+        login = parse_login("login", request.login)
+        await request_link(self._database, self._key, Purpose.VERIFY_EMAIL, login, call.peer_ip)
+        return pb.ResendVerificationResponse()
+
+    async def RequestPasswordReset(
+        self, request: pb.RequestPasswordResetRequest, call: Call
+    ) -> pb.RequestPasswordResetResponse:
+        """Has a link mailed that resets a password."""
+        login = parse_login("login", request.login)
+        await request_link(self._database, self._key, Purpose.RESET_PASSWORD, login, call.peer_ip)
+        return pb.RequestPasswordResetResponse()
+
+    async def ResetPassword(
+        self, request: pb.ResetPasswordRequest, call: Call
+    ) -> pb.ResetPasswordResponse:
+        """Gives the account of a link a new password."""
+        return await self._password_changes.reset(request, call)
+
+    async def ChangePassword(
+        self, request: pb.ChangePasswordRequest, call: Call
+    ) -> pb.ChangePasswordResponse:
+        """Changes the caller's password, and ends the other sessions."""
+        return pb.ChangePasswordResponse(session=await self._password_changes.change(request, call))
+
     async def GetMe(self, request: pb.GetMeRequest, call: Call) -> pb.GetMeResponse:
         """Returns the caller's own account."""
         del request
-        row = await self._database.fetchrow(Q.user_by_id, call.caller.user_id)
-        if row is None:
-            raise not_found("user", str(call.caller.user_id))
-        return pb.GetMeResponse(user=_message(row))
+        return pb.GetMeResponse(user=await read_user(self._database, call.caller.user_id))
 
+    async def GetUser(self, request: pb.GetUserRequest, call: Call) -> pb.GetUserResponse:
+        """Returns what an account shows to others."""
+        del call
+        return pb.GetUserResponse(user=await find_profile(self._database, request.user))
 
-async def _create_account(connection: Connection, registration: Registration, phc: str) -> Row:
-    """Inserts the rows of a new account and returns that of users. Raises NAME_TAKEN."""
-    try:
-        row = await connection.fetchrow(
-            Q.create_user,
-            registration.username,
-            registration.email,
-            fold_login(registration.email),
-            registration.name,
-        )
-    except asyncpg.UniqueViolationError as error:
-        if error.constraint_name == "users_email_key":
-            raise name_taken("email", registration.email) from None
-        raise name_taken("username", registration.username) from None
-    assert row is not None  # noqa: S101  RETURNING of an INSERT
-    await connection.execute(
-        Q.create_credentials, row["id"], phc, passwords.read_salt(phc), passwords.ALGORITHM
-    )
-    return row
+    async def UpdateProfile(
+        self, request: pb.UpdateProfileRequest, call: Call
+    ) -> pb.UpdateProfileResponse:
+        """Changes fields of the caller's account, and begins to change its address."""
+        change, user_id = ProfileChange.parse(request), call.caller.user_id
+        if change.email is not None:
+            call.require_sudo()
+            await throttles.reserve(
+                self._database, throttles.mailed_buckets(Purpose.CHANGE_EMAIL, user_id)
+            )
 
+        async def update(connection: Connection) -> None:
+            await update_profile(connection, call, change)
+            if change.email is not None:
+                await begin_address_change(connection, call, self._key, change.email)
 
-def _message(row: Row) -> pb.User:
-    """A row of users as its owner sees it."""
-    return pb.User(
-        id=str(row["id"]),
-        username=row["username"],
-        email=row["email"],
-        email_verified=row["email_verified"],
-        name=row["name"],
-        status=_STATUS[row["status"]],
-        create_time=row["created_at"],
-    )
+        await self._database.transaction(update)
+        return pb.UpdateProfileResponse(user=await read_user(self._database, user_id))
+
+    async def DeleteAccount(
+        self, request: pb.DeleteAccountRequest, call: Call
+    ) -> pb.DeleteAccountResponse:
+        """Deletes the caller's account."""
+        deletion = Deletion.parse(request, call)
+
+        async def delete(connection: Connection) -> None:
+            await delete_account(connection, call, self._key, deletion)
+
+        await self._database.transaction(delete)
+        return pb.DeleteAccountResponse()

@@ -8,8 +8,8 @@ from datetime import datetime
 from dits.auth.v1 import key_service_pb2 as pb
 
 from services.auth.credentials import ssh_keys, user_keys
+from services.auth.credentials.challenges import MAX_CHARACTERS, Challenges
 from services.auth.credentials.one_time_tokens import Purpose
-from services.auth.credentials.ssh_challenges import MAX_CHARACTERS, SshChallenges
 from services.auth.credentials.ssh_keys import NewSshKey
 from services.auth.credentials.user_keys import UserKeyContent
 from shared.db import sql
@@ -33,7 +33,7 @@ class KeyService:
         database: Database,
         writes: IdempotentWrites,
         key: ServerKey,
-        challenges: SshChallenges,
+        challenges: Challenges,
     ) -> None:
         self._database = database
         self._writes = writes

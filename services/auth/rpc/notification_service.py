@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, datetime
 
 from dits.auth.v1 import notification_service_pb2 as pb
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.auth.mail.unsubscribe import read_token
 from services.auth.notifications import follows, inbox
@@ -19,7 +17,6 @@ from services.auth.notifications.preferences import (
     update_preferences,
 )
 from shared.db.pool import Database, Row
-from shared.errors import invalid_field
 from shared.outbox.cursors import CursorSeal
 from shared.outbox.stored_event import EventPosition
 from shared.rpc import validation
@@ -29,8 +26,6 @@ from shared.runtime.server_key import ServerKey
 
 MAX_MARKED = 1_000
 MAX_TOKEN = 200
-# What a notification takes besides its texts.
-_ROW_BYTES = 200
 
 
 class NotificationService:
@@ -51,7 +46,7 @@ class NotificationService:
         found = await inbox.list_notifications(
             self._database, user_id, before, page.size + 1, unread_only=unread_only
         )
-        rows, token = page.answer(found, lambda row: (row["number"],), _measure)
+        rows, token = page.answer(found, lambda row: (row["number"],))
         return pb.ListNotificationsResponse(
             notifications=map(_message, rows), next_page_token=token
         )
@@ -74,7 +69,7 @@ class NotificationService:
         self, request: pb.MarkAllReadRequest, call: Call
     ) -> pb.MarkAllReadResponse:
         """Marks the caller's notifications as read that came until a time."""
-        until = _parse_time("until", request.until) if request.HasField("until") else None
+        until = validation.time("until", request.until) if request.HasField("until") else None
         await inbox.mark_all_read(self._database, call.caller.user_id, until)
         return pb.MarkAllReadResponse(unread_count=await self._count_unread(call))
 
@@ -163,18 +158,6 @@ class NotificationService:
 
     async def _count_unread(self, call: Call) -> int:
         return await inbox.count_unread(self._database, call.caller.user_id)
-
-
-def _parse_time(field: str, value: Timestamp) -> datetime:
-    try:
-        return value.ToDatetime(UTC)
-    except ValueError:
-        raise invalid_field(field, "is not a time") from None
-
-
-def _measure(row: Row) -> int:
-    """Returns how many bytes a notification takes at most."""
-    return _ROW_BYTES + sum(len(row[name].encode()) for name in ("title", "message", "link"))
 
 
 def _message(row: Row) -> pb.Notification:

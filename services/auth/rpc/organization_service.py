@@ -149,7 +149,7 @@ class OrganizationService:
         """Ends the caller's own membership."""
 
         async def leave(connection: Connection) -> pb.LeaveOrganizationResponse:
-            membership = await lock_membership(connection, request.organization, call)
+            membership = await lock_membership(connection, request.organization, call, Right.LEAVE)
             member = await members.find_member(connection, membership, str(membership.user_id))
             await members.remove_member(connection, call, membership, member)
             return pb.LeaveOrganizationResponse()

@@ -2,63 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Self
+from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from dits.auth.v1 import session_service_pb2 as pb
 
-from services.auth.credentials import devices, throttles
-from services.auth.credentials.login_candidates import Candidate, find_candidate
-from services.auth.credentials.logins import fold_login
+from services.auth.access.credential_uses import CredentialUses
+from services.auth.credentials import devices
+from services.auth.credentials.challenges import MAX_CHARACTERS, Challenges
+from services.auth.credentials.elevation import Elevation, parse_proof
+from services.auth.credentials.mfa_login import MfaAttempt, MfaLogin
 from services.auth.credentials.one_time_tokens import Purpose
-from services.auth.credentials.passwords import MOST_BYTES, Hasher, read_salt
-from services.auth.credentials.session_opening import ProvenLogin, open_session
-from services.auth.credentials.ssh_challenges import MAX_CHARACTERS, SshChallenges
+from services.auth.credentials.password_login import LoginAttempt, PasswordLogin
+from services.auth.credentials.passwords import Hasher
+from services.auth.credentials.session_refresh import SessionRefresh
+from services.auth.credentials.sessions import (
+    describe_session,
+    end_all_sessions,
+    end_session,
+    list_sessions,
+)
 from services.auth.credentials.ssh_keys import parse_signature_field
 from services.auth.credentials.ssh_login import SshAttempt, SshLogin
-from shared.db import sql
-from shared.db.pool import Connection, Database, Row
-from shared.errors import DomainError, invalid_field, unauthenticated
+from services.auth.logins import fold_login
+from shared.db.pool import Database
+from shared.errors import invalid_field
 from shared.formats.sshsig import LOGIN_NAMESPACE
-from shared.records.audit import AuditAction, audit
 from shared.rpc import validation
 from shared.rpc.call import Call
+from shared.rpc.paging import Page
 from shared.runtime.server_key import ServerKey
-
-Q = sql.load(__file__)
-
-# The same words for every failure.
-WRONG = "this login and password do not belong together"
-
-
-@dataclass(frozen=True, slots=True)
-class LoginAttempt:
-    """A login and what is said to be its password.
-
-    Attributes:
-        login: username or e-mail address, folded.
-        device_name: may be empty.
-        device_token: may be empty, or not a device token at all.
-    """
-
-    login: str
-    password: str = field(repr=False)
-    device_name: str
-    device_token: str
-
-    @classmethod
-    def parse(cls, request: pb.LoginRequest) -> Self:
-        """Returns the attempt that a request makes. Raises INVALID_FIELD."""
-        login = fold_login(validation.text("login", request.login, least=1, most=254))
-        device_name = validation.text("device_name", request.device_name, most=255)
-        if not 1 <= len(request.password.encode()) <= MOST_BYTES:
-            raise invalid_field("password", f"must have 1 to {MOST_BYTES} bytes")
-        device_token = validation.text(
-            "device_token", request.device_token, most=devices.MAX_CHARACTERS
-        )
-        return cls(login, request.password, device_name, device_token)
 
 
 class SessionService:
@@ -69,39 +43,31 @@ class SessionService:
         database: Database,
         hasher: Hasher,
         key: ServerKey,
-        challenges: SshChallenges,
-        note_use: Callable[[UUID], None],
+        challenges: Challenges,
+        uses: CredentialUses,
     ) -> None:
         self._database = database
-        self._hasher = hasher
+        self._key = key
+        self._refresh = SessionRefresh(database, key)
         self._devices = devices.DeviceTokens(key)
         self._challenges = challenges
-        self._ssh = SshLogin(database, challenges, self._devices, note_use)
+        self._mfa = MfaLogin(database, key, challenges, self._devices)
+        self._passwords = PasswordLogin(
+            database, hasher, self._devices, self._mfa, uses.add_failure
+        )
+        self._ssh = SshLogin(database, challenges, self._devices, uses.add_ssh_key)
+        self._elevation = Elevation(database, key, hasher, challenges, uses.add_ssh_key)
 
     async def Login(self, request: pb.LoginRequest, call: Call) -> pb.LoginResponse:
-        """Opens a session for a username or e-mail address and its password."""
-        attempt = LoginAttempt.parse(request)
-        candidate = await find_candidate(
-            self._database, self._devices, attempt.login, attempt.device_token, call.peer_ip
-        )
-        await throttles.reserve(self._database, candidate.buckets)
-        user = await self._authenticate(attempt, candidate)
-        login = ProvenLogin(
-            user["id"],
-            user["username"],
-            "password",
-            attempt.device_name,
-            candidate.device_id,
-            WRONG,
-        )
+        """Opens a session for a username or e-mail address and its password, or asks for a code."""
+        return await self._passwords.log_in(LoginAttempt.parse(request), call)
 
-        async def open_it(connection: Connection) -> pb.IssuedSession:
-            session = await open_session(connection, call, login, self._devices)
-            await throttles.accept(connection, candidate.buckets)
-            return session
-
-        session = await self._database.transaction(open_it)
-        return pb.LoginResponse(session=session)
+    async def CompleteMfa(
+        self, request: pb.CompleteMfaRequest, call: Call
+    ) -> pb.CompleteMfaResponse:
+        """Opens the session of a login by a code of the second factor."""
+        attempt = MfaAttempt.parse(request)
+        return pb.CompleteMfaResponse(session=await self._mfa.complete(attempt, call))
 
     async def CreateSshChallenge(
         self, request: pb.CreateSshChallengeRequest, call: Call
@@ -126,6 +92,12 @@ class SessionService:
         )
         return pb.LoginWithSshResponse(session=await self._ssh.open_session(attempt, call))
 
+    async def Elevate(self, request: pb.ElevateRequest, call: Call) -> pb.ElevateResponse:
+        """Gives the session that the call came with sudo."""
+        if not call.caller.is_session:
+            raise invalid_field("authorization", "an API token cannot get sudo; use a session")
+        return await self._elevation.elevate(call, parse_proof(request))
+
     async def Logout(self, request: pb.LogoutRequest, call: Call) -> pb.LogoutResponse:
         """Ends the session that the call came with."""
         del request
@@ -133,42 +105,56 @@ class SessionService:
         if not caller.is_session:
             raise invalid_field("authorization", "an API token cannot log out; revoke it instead")
 
-        async def end_session(connection: Connection) -> None:
-            if await connection.fetchval(Q.revoke_session, caller.credential_id, caller.user_id):
-                await audit(
-                    connection, call, AuditAction.SESSION_ENDED, "session", caller.credential_id, ""
-                )
-
-        await self._database.transaction(end_session)
+        await self._database.transaction(
+            partial(end_session, call=call, user_id=caller.user_id, session_id=caller.credential_id)
+        )
         return pb.LogoutResponse()
 
-    async def _authenticate(self, attempt: LoginAttempt, candidate: Candidate) -> Row:
-        """Returns the account. Raises UNAUTHENTICATED, and then the attempt stays counted."""
-        user = candidate.row
-        phc = user["password_hash"] if user else None
-        try:
-            fits = await self._hasher.verify(phc, attempt.password, is_known=candidate.is_known)
-        except DomainError:
-            async with self._database.connection() as connection:
-                await throttles.give_back(connection, candidate.buckets)
-            raise
-        if user is None or not fits or user["status"] != "active":
-            if user is not None:
-                await self._database.statement(Q.note_failure, user["id"])
-            raise unauthenticated(WRONG)
-        await self._refresh_hash(user, attempt.password)
-        return user
+    async def RefreshSession(
+        self, request: pb.RefreshSessionRequest, call: Call
+    ) -> pb.RefreshSessionResponse:
+        """Replaces the token of a session."""
+        token = validation.text("session_token", request.session_token, least=1, most=255)
+        return pb.RefreshSessionResponse(session=await self._refresh.refresh(token, call))
 
-    async def _refresh_hash(self, user: Row, password: str) -> None:
-        """Replaces a hash that was made with older parameters, while the password is at hand."""
-        if not self._hasher.is_outdated(user["password_hash"]):
-            return
-        try:
-            phc = await self._hasher.hash(password)
-        except DomainError:
-            # The queue is full; a later login does it.
-            return
-        async with self._database.connection() as connection:
-            await connection.execute(
-                Q.store_password_hash, user["id"], user["password_hash"], phc, read_salt(phc)
-            )
+    async def ListSessions(
+        self, request: pb.ListSessionsRequest, call: Call
+    ) -> pb.ListSessionsResponse:
+        """Lists the caller's sessions."""
+        page = Page(self._key, request, call)
+        after = (datetime.fromisoformat(page.after[0]), UUID(page.after[1])) if page.after else None
+        found = await list_sessions(
+            self._database,
+            call.caller.user_id,
+            after,
+            page.size + 1,
+            include_ended=request.include_ended,
+        )
+        rows, token = page.answer(
+            found, lambda row: (row["created_at"].isoformat(), str(row["id"]))
+        )
+        current = call.caller.credential_id
+        return pb.ListSessionsResponse(
+            sessions=[describe_session(row, current) for row in rows], next_page_token=token
+        )
+
+    async def RevokeSession(
+        self, request: pb.RevokeSessionRequest, call: Call
+    ) -> pb.RevokeSessionResponse:
+        """Ends a session of the caller."""
+        session_id = validation.uuid("session_id", request.session_id)
+        await self._database.transaction(
+            partial(end_session, call=call, user_id=call.caller.user_id, session_id=session_id)
+        )
+        return pb.RevokeSessionResponse()
+
+    async def RevokeAllSessions(
+        self, request: pb.RevokeAllSessionsRequest, call: Call
+    ) -> pb.RevokeAllSessionsResponse:
+        """Ends the sessions of the caller."""
+        caller = call.caller
+        kept = caller.credential_id if request.keep_current else None
+        ended = await self._database.transaction(
+            partial(end_all_sessions, call=call, user_id=caller.user_id, kept=kept)
+        )
+        return pb.RevokeAllSessionsResponse(revoked_count=ended)

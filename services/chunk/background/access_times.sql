@@ -1,14 +1,23 @@
 -- name: record_access
--- Notes that the chunks ($1, packed) were read today. Once a day is enough. It leaves out a chunk that
--- another transaction has locked.
-WITH accessed AS MATERIALIZED (
+-- Notes that the chunks ($2, packed) were read today, by repository $1. Once a day is enough. It leaves out what another
+-- transaction has locked.
+WITH hashes AS MATERIALIZED (
+    SELECT encode(substr($2::bytea, g * 32 + 1, 32), 'hex') AS hash FROM generate_series(0, length($2::bytea) / 32 - 1) AS g
+), accessed AS MATERIALIZED (
     SELECT hash
     FROM chunks
-    WHERE hash = ANY (ARRAY(
-        SELECT encode(substr($1::bytea, g * 32 + 1, 32), 'hex')
-        FROM generate_series(0, length($1::bytea) / 32 - 1) AS g))
+    WHERE hash = ANY (ARRAY(SELECT hash FROM hashes))
       AND coalesce(last_accessed_at, created_at) < clock_timestamp() - INTERVAL '1 day'
     ORDER BY hash
     FOR NO KEY UPDATE SKIP LOCKED
+), noted AS (
+    UPDATE chunks c SET last_accessed_at = clock_timestamp() FROM accessed WHERE c.hash = accessed.hash
+), seen AS MATERIALIZED (
+    SELECT chunk_hash
+    FROM chunk_refs
+    WHERE repo_id = $1 AND chunk_hash = ANY (ARRAY(SELECT hash FROM hashes))
+      AND last_seen_at < clock_timestamp() - INTERVAL '1 day'
+    ORDER BY chunk_hash
+    FOR NO KEY UPDATE SKIP LOCKED
 )
-UPDATE chunks c SET last_accessed_at = clock_timestamp() FROM accessed WHERE c.hash = accessed.hash;
+UPDATE chunk_refs r SET last_seen_at = clock_timestamp() FROM seen WHERE r.repo_id = $1 AND r.chunk_hash = seen.chunk_hash;

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from services.chunk.stores.absences import Absences
 from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
 from shared.db.pool import Database, Databases
@@ -25,11 +26,13 @@ class ObjectReaper:
 
     async def reap_objects(self) -> int:
         """Deletes objects until none is due; returns their number."""
-        total = 0
+        total, absences = 0, Absences()
         for database in self._databases.every():
             for store in self._stores.values():
-                while deleted := await self._reap_batch(database, store):
-                    total += deleted
+                with absences.tolerate(store.bucket):
+                    while deleted := await self._reap_batch(database, store):
+                        total += deleted
+        absences.raise_first()
         return total
 
     async def _reap_batch(self, database: Database, store: BlobStore) -> int:

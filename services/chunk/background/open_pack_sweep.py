@@ -13,14 +13,13 @@ Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 60.0
-# An upload keeps a pack open for seconds, but a stopped process may come back.
-OPEN_PACK_AGE = timedelta(hours=24)
 
 
 class OpenPackSweep:
     """The sweep over the open packs of every database. Any number of replicas may sweep at once."""
 
-    def __init__(self, databases: Databases, open_pack_age: timedelta = OPEN_PACK_AGE) -> None:
+    def __init__(self, databases: Databases, open_pack_age: timedelta) -> None:
+        """`open_pack_age`: an upload keeps a pack open for seconds, but a stopped process may come back."""
         self._databases = databases
         self._open_pack_age = open_pack_age
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from uuid import UUID
 
-from shared.db.pool import Database, Databases
-
 # Beyond this, reads between two drains are not noted; 32 bytes each.
 _MAX_CHUNKS = 500_000
 
 
 class AccessTimes:
-    """Chunks whose time of access in the database is out of date."""
+    """Chunks whose time of access in the database is out of date, by repository."""
 
-    def __init__(self, databases: Databases) -> None:
-        self._databases = databases
-        self._digests: dict[Database, set[bytes]] = {}
+    def __init__(self) -> None:
+        self._digests: dict[UUID, set[bytes]] = {}
+        self._count = 0
 
     def note_chunks(self, repository_id: UUID, digests: Iterable[bytes]) -> None:
         """Notes that chunks of a repository are being read."""
-        noted = self._digests.setdefault(self._databases.of(repository_id), set())
-        if len(noted) < _MAX_CHUNKS:
+        if self._count < _MAX_CHUNKS:
+            noted = self._digests.setdefault(repository_id, set())
+            before = len(noted)
             noted.update(digests)
+            self._count += len(noted) - before
 
-    def drain(self) -> Mapping[Database, Set[bytes]]:
-        """Returns the noted chunks of each database, and forgets them."""
-        drained, self._digests = self._digests, {}
+    def drain(self) -> Mapping[UUID, Set[bytes]]:
+        """Returns the noted chunks of each repository, and forgets them."""
+        drained, self._digests, self._count = self._digests, {}, 0
         return drained

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.db import sql
-from shared.db.pool import Databases
+from shared.db.pool import Databases, Row
 
 Q = sql.load(__file__)
 
@@ -23,6 +23,8 @@ class Extent(NamedTuple):
         digest: BLAKE3 of the uncompressed bytes, 32 bytes.
         size: the number of uncompressed bytes.
         compression: "none" or "zstd".
+        encryption_key_id: the key that the client has encrypted it with; "" = it is not encrypted.
+        is_archived: whether the repository has to restore it before it reads it.
     """
 
     bucket: str
@@ -32,25 +34,45 @@ class Extent(NamedTuple):
     digest: bytes
     size: int
     compression: str
+    encryption_key_id: str = ""
+    is_archived: bool = False
 
 
 class Extents:
     """The extents of the chunks that repositories have."""
 
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: Databases, region: str | None = None) -> None:
+        """`region`: copies there are preferred; None = home copies alone are looked up."""
         self._databases = databases
+        self._region = region
 
     async def locate_chunks(
         self, repository_id: UUID, digests: Iterable[bytes]
     ) -> dict[bytes, Extent]:
         """Returns the extents of those chunks that the repository has, by digest."""
+        database, packed = self._databases.of(repository_id), b"".join(digests)
+        if self._region is None:
+            rows = await database.fetch(Q.locate_chunks, repository_id, packed)
+        else:
+            rows = await database.fetch(Q.locate_near, repository_id, packed, self._region)
+        extents = map(_parse, rows)
+        return {extent.digest: extent for extent in extents}
+
+    async def locate_copies(
+        self, repository_id: UUID, digests: Iterable[bytes]
+    ) -> dict[bytes, list[Extent]]:
+        """Returns all extents of those chunks that the repository has, the home copies first."""
         database = self._databases.of(repository_id)
-        extents = {}
-        for row in await database.fetch(Q.locate_chunks, repository_id, b"".join(digests)):
-            digest, size, compression, bucket, storage_key = row
-            pack_key, _, span = storage_key.partition("@")
-            offset, _, length = span.partition("+")
-            extents[digest] = Extent(
-                bucket, pack_key, int(offset), int(length), digest, size, compression
-            )
+        extents: dict[bytes, list[Extent]] = {}
+        for row in await database.fetch(Q.locate_copies, repository_id, b"".join(digests)):
+            extent = _parse(row)
+            extents.setdefault(extent.digest, []).append(extent)
         return extents
+
+
+def _parse(row: Row) -> Extent:
+    digest, size, compression, bucket, storage_key, key_id, is_archived = row
+    pack_key, _, span = storage_key.partition("@")
+    offset, _, length = span.partition("+")
+    place = (bucket, pack_key, int(offset), int(length))
+    return Extent(*place, digest, size, compression, key_id, bool(is_archived))

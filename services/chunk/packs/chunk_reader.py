@@ -1,8 +1,9 @@
-"""Reads chunks from the stores. Nothing leaves here that does not hash to its name."""
+"""Reads chunks from the nearest store that has them. Nothing leaves here that does not hash to its name."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -11,12 +12,23 @@ from uuid import UUID
 
 import structlog
 
+from services.chunk.catalog.copy_requests import RepairRequests
 from services.chunk.catalog.extents import Extent, Extents
 from services.chunk.packs.content import Chunk, ChunkOpener, ContentMismatch
-from services.chunk.stores.blob_store import BlobMissing, BlobStore
-from shared.errors import DomainError, chunk_corrupt, dependency_unavailable, not_found
+from services.chunk.stores.blob_store import BlobFrozen, BlobMissing, BlobStore
+from shared.errors import (
+    DomainError,
+    Reason,
+    chunk_archived,
+    chunk_corrupt,
+    dependency_unavailable,
+    not_found,
+)
 
 log = structlog.get_logger(__name__)
+
+# How long a store that was away is asked last.
+_AWAY_SECONDS = 15.0
 
 
 class Piece(NamedTuple):
@@ -40,88 +52,170 @@ EncodePiece: TypeAlias = Callable[
 ]
 
 
-class ChunkReader:
-    """Reads from all stores, by the names of their buckets."""
+class _Failure(NamedTuple):
+    """Why pieces could not be read from a pack: what is wrong with it, or that its store is away."""
 
-    def __init__(self, stores: Mapping[str, BlobStore], extents: Extents) -> None:
+    place: tuple[str, str]
+    cause: str
+    error: DomainError | None = None
+
+
+class ChunkReader:
+    """Reads from all stores, by the names of their buckets, the nearest first."""
+
+    def __init__(
+        self,
+        stores: Mapping[str, BlobStore],
+        extents: Extents,
+        repairs: RepairRequests | None = None,
+    ) -> None:
+        """`repairs`: is told of packs with damage of which there are other copies."""
         self._stores = stores
+        self._nearness = {bucket: at for at, bucket in enumerate(stores)}
         self._extents = extents
+        self._repairs = repairs
+        self._away_until: dict[str, float] = {}
 
     async def read_pieces(
         self, repository_id: UUID, pieces: Iterable[Piece], encode: EncodePiece
     ) -> list[bytes]:
         """Returns the encoded pieces, which are sorted by extent, pack by pack."""
+        pieces = list(pieces)
+        if self._away_until and any(self._is_away(piece.extent.bucket) for piece in pieces):
+            pieces = await self._avoid_away(repository_id, pieces)
         runs = groupby(pieces, key=lambda piece: piece.extent[:2])
         reading = [self._read_pack(repository_id, list(run), encode) for _, run in runs]
         return await asyncio.gather(*reading)
 
+    def _is_away(self, bucket: str) -> bool:
+        return self._away_until.get(bucket, 0.0) > time.monotonic()
+
+    async def _avoid_away(self, repository_id: UUID, pieces: Sequence[Piece]) -> list[Piece]:
+        """Returns pieces to be read from stores that answer, as far as there are such copies; sorted."""
+        digests = {p.extent.digest for p in pieces if self._is_away(p.extent.bucket)}
+        places = await self._extents.locate_copies(repository_id, digests)
+        chosen = []
+        for piece in pieces:
+            others = self._sort(places.get(piece.extent.digest, ()))
+            is_better = others and not self._is_away(others[0].bucket)
+            chosen.append(piece._replace(extent=others[0]) if is_better else piece)
+        return sorted(chosen)
+
+    def _sort(self, extents: Iterable[Extent]) -> list[Extent]:
+        """Returns the copies of a chunk in known stores, the nearest first, those that are away last."""
+        known = [extent for extent in extents if extent.bucket in self._stores]
+        return sorted(
+            known, key=lambda each: (self._is_away(each.bucket), self._nearness[each.bucket])
+        )
+
     async def _read_pack(
-        self, repository_id: UUID, run: Sequence[Piece], encode: EncodePiece
+        self,
+        repository_id: UUID,
+        run: Sequence[Piece],
+        encode: EncodePiece,
+        tried: Sequence[_Failure] = (),
     ) -> bytes:
-        """Reads pieces that lie in one pack."""
-        bucket, pack_key = run[0].extent[:2]
+        """Reads pieces that lie in one pack, and elsewhere what cannot be read there."""
+        bucket, pack_key = place = run[0].extent[:2]
         store = self._stores.get(bucket)
-        if store is None:
-            log.error("no such bucket", bucket=bucket)
-            raise dependency_unavailable("object store")
         ranges = [(piece.extent.offset, piece.extent.length) for piece in run]
+        encoded, left = b"", run
         try:
-            encoded, damaged = await store.read_ranges(
+            if store is None:
+                log.error("no such bucket", bucket=bucket)
+                raise dependency_unavailable("object store")
+            encoded, left, cause = await store.read_ranges(
                 pack_key, ranges, partial(_verify_and_encode, run, encode)
             )
+            failure = _Failure(place, cause)
         except BlobMissing:
-            return await self._read_moved(repository_id, run, encode)
-        for extent, cause in damaged:
-            _raise_alarm(extent, cause)
-        return encoded
+            failure = _Failure(place, "the object is missing")
+        except BlobFrozen:
+            # The class of the repository says otherwise only if the store has ended a restore too early.
+            log.warning("a chunk is frozen", bucket=bucket, pack=pack_key)
+            failure = _Failure(place, "", chunk_archived(run[0].extent.digest.hex()))
+        except DomainError as error:
+            if error.metadata.get("dependency") != "object store":
+                raise
+            self._away_until[bucket] = time.monotonic() + _AWAY_SECONDS
+            failure = _Failure(place, "", error)
+        if not left:
+            return encoded
+        rest = await self._read_elsewhere(repository_id, left, encode, (*tried, failure))
+        return encoded + rest
 
-    async def _read_moved(
-        self, repository_id: UUID, run: Sequence[Piece], encode: EncodePiece
+    async def _read_elsewhere(
+        self,
+        repository_id: UUID,
+        pieces: Sequence[Piece],
+        encode: EncodePiece,
+        tried: Sequence[_Failure],
     ) -> bytes:
-        """Reads pieces of a vanished pack from where they lie now, unless they are lost."""
-        digests = {piece.extent.digest for piece in run}
-        extents = await self._extents.locate_chunks(repository_id, digests)
+        """Reads pieces from other places than those tried, where they may have moved meanwhile."""
+        places = await self._extents.locate_copies(
+            repository_id, {piece.extent.digest for piece in pieces}
+        )
         parts: list[bytes | memoryview] = []
-        for piece in run:
+        moved: list[Piece] = []
+        for piece in pieces:
             digest = piece.extent.digest
-            extent = extents.get(digest)
-            if extent is None:
+            extents = places.get(digest, [])
+            await self._raise_alarm(repository_id, extents, tried[-1])
+            others = self._sort(
+                each for each in extents if all(each[:2] != failure.place for failure in tried)
+            )
+            if others:
+                moved.append(piece._replace(extent=others[0]))
+            elif not extents:
                 parts += encode(piece, b"", not_found("chunk", digest.hex()))
-            elif extent == piece.extent:
-                _raise_alarm(extent, "the object is missing")
-                parts += encode(piece, b"", chunk_corrupt(digest.hex()))
+            elif error := next((each.error for each in tried if each.error), None):
+                if error.reason != Reason.ERROR_REASON_CHUNK_ARCHIVED:
+                    raise error
+                parts += _refuse_archived(piece, encode)
             else:
-                moved = piece._replace(extent=extent)
-                parts.append(await self._read_pack(repository_id, [moved], encode))
+                parts += encode(piece, b"", chunk_corrupt(digest.hex()))
+        for _, run in groupby(sorted(moved), key=lambda piece: piece.extent[:2]):
+            parts.append(await self._read_pack(repository_id, list(run), encode, tried))
         return b"".join(parts)
+
+    async def _raise_alarm(
+        self, repository_id: UUID, extents: Sequence[Extent], failure: _Failure
+    ) -> None:
+        """Logs that a chunk is damaged where it still lies; and has the pack repaired if it can be."""
+        for extent in extents:
+            if extent[:2] == failure.place and failure.error is None:
+                log.error(
+                    "chunk corrupt",
+                    hash=extent.digest.hex(),
+                    bucket=extent.bucket,
+                    pack=extent.pack_key,
+                    offset=extent.offset,
+                    length=extent.length,
+                    cause=failure.cause,
+                )
+                if self._repairs is not None and len(extents) > 1:
+                    await self._repairs.request_repair(repository_id, extent.pack_key)
+
+
+def _refuse_archived(piece: Piece, encode: EncodePiece) -> Iterable[bytes | memoryview]:
+    return encode(piece, b"", chunk_archived(piece.extent.digest.hex()))
 
 
 def _verify_and_encode(
     run: Sequence[Piece], encode: EncodePiece, stored: Sequence[memoryview]
-) -> tuple[bytes, list[tuple[Extent, str]]]:
-    """Returns the encoded pieces; and which of them are damaged, and how."""
+) -> tuple[bytes, list[Piece], str]:
+    """Returns the encoded pieces; and which of them are damaged, and how the first one is."""
     opener = ChunkOpener()
     parts: list[bytes | memoryview] = []
-    damaged: list[tuple[Extent, str]] = []
+    damaged: list[Piece] = []
+    cause = ""
     for piece, data in zip(run, stored, strict=True):
         extent, _, part = piece
         try:
             plain = opener.open_chunk(Chunk(extent.digest, extent.size, extent.compression, data))
         except ContentMismatch as mismatch:
-            damaged.append((extent, str(mismatch)))
-            parts += encode(piece, b"", chunk_corrupt(extent.digest.hex()))
+            damaged.append(piece)
+            cause = cause or str(mismatch)
         else:
             parts += encode(piece, data if part is None else plain[part], None)
-    return b"".join(parts), damaged
-
-
-def _raise_alarm(extent: Extent, cause: str) -> None:
-    log.error(
-        "chunk corrupt",
-        hash=extent.digest.hex(),
-        bucket=extent.bucket,
-        pack=extent.pack_key,
-        offset=extent.offset,
-        length=extent.length,
-        cause=cause,
-    )
+    return b"".join(parts), damaged, cause

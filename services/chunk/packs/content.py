@@ -20,12 +20,14 @@ class Chunk(NamedTuple):
         size: uncompressed size, bytes.
         compression: "none" or "zstd".
         data: the stored bytes.
+        encryption_key_id: the key that the client has encrypted it with; "" = it is not encrypted.
     """
 
     digest: bytes
     size: int
     compression: str
     data: bytes | memoryview
+    encryption_key_id: str = ""
 
 
 class ChunkOpener:

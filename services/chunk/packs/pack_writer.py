@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
 import structlog
 
+from services.chunk.catalog.copy_requests import request_copies
 from services.chunk.catalog.presence import Presence
+from services.chunk.packs.chunk_move import ChunkMove, MovedChunks
 from services.chunk.packs.content import Chunk
+from services.chunk.packs.copy_placement import CopyPlacement, PlacedCopies
 from services.chunk.packs.pack import Pack
 from services.chunk.packs.pack_finalization import PackFinalization, StoredChunks
 from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
-from shared.db.pool import UNREACHABLE, Connection, Databases
+from shared.db.pool import UNREACHABLE, Connection, Database, Databases, Work
 from shared.errors import DomainError
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 # Between the attempts of a commit that was cut off, in seconds: as long as a restart takes.
 _COMMIT_PAUSES = (0.1, 0.5, 2.0, 5.0)
@@ -30,18 +37,43 @@ class PackWriter:
     """Writes the packs of one store."""
 
     def __init__(
-        self, databases: Databases, store: BlobStore, presence: Presence, cell: int
+        self,
+        databases: Databases,
+        store: BlobStore,
+        presence: Presence,
+        *,
+        cell: int,
+        reader_grace: timedelta,
     ) -> None:
-        """`cell`: the number that the keys of new packs begin with."""
+        """Creates a writer.
+
+        `cell`: the number that the keys of new packs begin with. `reader_grace`: how long the object of a
+        pack stays that chunks are moved out of.
+        """
         self._databases = databases
         self._store = store
         self._presence = presence
         self._cell = cell
+        self._reader_grace = reader_grace
+
+    def for_store(self, store: BlobStore) -> PackWriter:
+        """Returns a writer like this one that writes into another store."""
+        return PackWriter(
+            self._databases,
+            store,
+            self._presence,
+            cell=self._cell,
+            reader_grace=self._reader_grace,
+        )
 
     def begin_pack(self, repository_id: UUID) -> Pack:
-        """Returns a pack that leaves no trace until something is appended."""
+        """Returns a pack for chunks of a repository; it leaves no trace until something is appended."""
+        return self.begin_pack_in(self._databases.of(repository_id))
+
+    def begin_pack_in(self, database: Database) -> Pack:
+        """Returns a pack for chunks that a database has already; see `begin_pack`."""
         key = f"{self._cell}/{uuid.uuid4().hex}"
-        return Pack(key, repository_id, self._store.open_writer(key))
+        return Pack(key, database, self._store.open_writer(key))
 
     async def append_chunks(self, pack: Pack, chunks: Iterable[Chunk]) -> None:
         """Writes chunks into a pack, each once, after its row has been committed."""
@@ -53,16 +85,50 @@ class PackWriter:
             await self._announce_pack(pack)
         await pack.writer.write_parts(parts)
 
-    async def finalize_pack(self, pack: Pack) -> StoredChunks:
+    async def finalize_pack(self, pack: Pack, repository_id: UUID) -> StoredChunks:
         """Makes a pack durable and its chunks the repository's. If that fails, abandons it.
 
         Raises NOT_FOUND if the repository was deleted, UPLOAD_EXPIRED if the sweep dropped the pack.
         """
+        if not pack.is_announced:
+            return StoredChunks(0, 0)
+        finalization = PackFinalization(
+            pack, repository_id, self._store, self._presence, self._reader_grace
+        )
+        stored = await self._finalize(pack, finalization.apply_steps)
+        if finalization.added:
+            self._presence.note_added(repository_id, finalization.added, finalization.additions)
+        if finalization.copy_seconds is not None:
+            await request_copies(pack.database, finalization.copy_seconds)
+        return stored
+
+    async def finalize_moves(
+        self, pack: Pack, old_keys: Mapping[bytes, str], *, is_cooling: bool = False
+    ) -> MovedChunks:
+        """Makes a pack durable, and the place of those of its chunks that still lie where they did.
+
+        `old_keys` has the pack that each chunk was copied from. `is_cooling`: what a repository wants
+        hotter stays. If that fails, abandons the pack. Raises UPLOAD_EXPIRED if the sweep dropped it.
+        """
+        if not pack.is_announced:
+            return MovedChunks(0, 0, 0)
+        move = ChunkMove(pack, self._store, old_keys, self._reader_grace, is_cooling=is_cooling)
+        return await self._finalize(pack, move.apply_steps)
+
+    async def finalize_copies(self, pack: Pack) -> PlacedCopies:
+        """Makes a pack durable, and its chunks copies in this region, where they are missing.
+
+        If that fails, abandons the pack. Raises UPLOAD_EXPIRED if the sweep dropped it.
+        """
+        if not pack.is_announced:
+            return PlacedCopies()
+        placement = CopyPlacement(pack, self._store.region, self._store.bucket)
+        return await self._finalize(pack, placement.apply_steps)
+
+    async def _finalize(self, pack: Pack, steps: Work[Result]) -> Result:
         try:
-            if not pack.is_announced:
-                return StoredChunks(0, 0)
             await pack.writer.seal()
-            return await self._commit_pack(pack)
+            return await self._commit_pack(pack, steps)
         except BaseException:
             await self.abandon_pack(pack)
             raise
@@ -78,7 +144,7 @@ class PackWriter:
 
         try:
             await pack.writer.discard()
-            await self._databases.of(pack.repository_id).transaction(work)
+            await pack.database.transaction(work)
         except (*UNREACHABLE, asyncpg.PostgresError, DomainError) as error:
             log.warning("pack left to the sweep", pack=pack.key, cause=repr(error))
 
@@ -86,18 +152,16 @@ class PackWriter:
         async def work(connection: Connection) -> None:
             await connection.execute(Q.open_pack, pack.key, self._store.bucket, self._store.region)
 
-        await self._databases.of(pack.repository_id).transaction(work)
+        await pack.database.transaction(work)
 
-    async def _commit_pack(self, pack: Pack) -> StoredChunks:
+    async def _commit_pack(self, pack: Pack, steps: Work[Result]) -> Result:
         """Runs the finalizing transaction; asks again when the answer to a commit got lost."""
-        database = self._databases.of(pack.repository_id)
-        finalization = PackFinalization(pack, self._store.bucket, self._presence)
         for pause in _COMMIT_PAUSES:
             try:
-                return await database.transaction(finalization.apply_steps)
+                return await pack.database.transaction(steps)
             except UNREACHABLE as error:
                 if isinstance(error, asyncpg.DataError):
                     raise
                 log.warning("finalize cut off", pack=pack.key, cause=repr(error))
                 await asyncio.sleep(pause)
-        return await database.transaction(finalization.apply_steps)
+        return await pack.database.transaction(steps)

@@ -5,32 +5,55 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from importlib.metadata import version
+from operator import attrgetter
+from typing import NamedTuple
 
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
+from services.chunk.catalog.chunk_copy import ChunkCopy
+from services.chunk.catalog.chunk_stats import ChunkStat, ChunkStats
 from services.chunk.catalog.presence import Presence
 from services.chunk.rpc.compression import STORED_NAMES
 from services.chunk.rpc.download_chunks import Downloads
 from services.chunk.rpc.response_encoder import EncodedResponse
 from services.chunk.rpc.upload_chunks import Uploads
-from shared.errors import invalid_field
+from shared.errors import invalid_field, not_found, wrong_cell
 from shared.formats import limits
+from shared.formats.bitmaps import mark_missing
 from shared.formats.profiles import PROFILES
 from shared.rpc import validation
-from shared.rpc.call import Call
+from shared.rpc.call import AccessResolver, Call
 from shared.rpc.limits import MAX_MESSAGE_BYTES, MAX_STREAM_MESSAGE_BYTES
+from shared.rpc.policy import Permission
 from shared.runtime.config import Settings
 
 _MESSAGE_BYTES = 1 << 20
+# Chunks that StatChunks describes at a time: 10,000 took 40 ms, in which the server did nothing else.
+_STAT_WINDOW = 2000
+
+
+class Catalog(NamedTuple):
+    """What is known of chunks."""
+
+    presence: Presence
+    stats: ChunkStats
+    copy: ChunkCopy
 
 
 class ChunkService:
     """Stores and sends chunks."""
 
     def __init__(
-        self, settings: Settings, presence: Presence, uploads: Uploads, downloads: Downloads
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        access: AccessResolver,
+        uploads: Uploads,
+        downloads: Downloads,
     ) -> None:
-        self._presence = presence
+        """`access` tells what callers may do with the repositories that they copy from."""
+        self._presence, self._stats, self._copy = catalog
+        self._access = access
         self._uploads = uploads
         self._downloads = downloads
         self._capabilities = _make_capabilities(settings)
@@ -59,6 +82,39 @@ class ChunkService:
             async for answer in answers:
                 yield answer
 
+    async def StatChunks(self, request: pb.StatChunksRequest, call: Call) -> pb.StatChunksResponse:
+        """Tells what the repository knows of chunks."""
+        digests = validation.raw_digests("hashes", request.hashes)
+        positions = {digest: at for at, digest in reversed(list(enumerate(digests)))}
+        described: list[pb.ChunkStat] = []
+        asked = list(positions)
+        for at in range(0, len(asked), _STAT_WINDOW):
+            window = asked[at : at + _STAT_WINDOW]
+            found = await self._stats.list_chunks(call.repository.id, window)
+            described += [_describe_stat(positions[stat.digest], stat) for stat in found]
+        return pb.StatChunksResponse(chunks=sorted(described, key=attrgetter("index")))
+
+    async def CopyChunks(self, request: pb.CopyChunksRequest, call: Call) -> pb.CopyChunksResponse:
+        """Gives the repository chunks of another one."""
+        digests = validation.raw_digests("hashes", request.hashes)
+        if not request.source_repository:
+            raise invalid_field("source_repository", "is required")
+        access = await self._access.resolve(call.token, request.source_repository, 0.0)
+        source, target = access.repository, call.repository
+        if source is None:
+            raise not_found("repository", request.source_repository)
+        source.require(Permission.READ)
+        if source.cell != target.cell:
+            raise wrong_cell(source.cell, target.cell)
+        copied = await self._copy.copy_chunks(target.id, source.id, list(dict.fromkeys(digests)))
+        missing, count = mark_missing(digests, copied.present)
+        return pb.CopyChunksResponse(
+            missing=missing,
+            missing_count=count,
+            copied_count=len(copied.new),
+            copied_bytes=copied.new_bytes,
+        )
+
     async def DownloadChunks(
         self, request: pb.DownloadChunksRequest, call: Call
     ) -> AsyncIterator[pb.DownloadChunksResponse | EncodedResponse]:
@@ -72,6 +128,17 @@ class ChunkService:
         async with aclosing(sending) as messages:
             async for message in messages:
                 yield message
+
+
+def _describe_stat(position: int, stat: ChunkStat) -> pb.ChunkStat:
+    return pb.ChunkStat(
+        index=position,
+        size=stat.size,
+        stored_size=stat.stored_size,
+        encryption_key_id=stat.encryption_key_id,
+        lease_end_time=stat.lease_end,  # type: ignore[arg-type]
+        is_lost=stat.is_lost,
+    )
 
 
 def _make_capabilities(settings: Settings) -> pb.GetCapabilitiesResponse:

@@ -14,7 +14,7 @@ from services.chunk.catalog.extents import Extent, Extents
 from services.chunk.packs.chunk_reader import ChunkReader, Piece
 from services.chunk.rpc.response_encoder import EncodedResponse, encode_piece, make_failed_chunk
 from services.chunk.runtime.read_ahead import ReadAhead, Step
-from shared.errors import not_found, range_beyond_end
+from shared.errors import chunk_archived, not_found, range_beyond_end
 from shared.rpc.byte_budget import ByteBudget
 
 # Chunks that are looked up, and sorted, at a time: while they are sent, the next ones are looked up.
@@ -57,14 +57,15 @@ class Downloads:
             async with ReadAhead(lookups, 1, hold) as located:
                 for start in starts:
                     extents = await anext(located)
-                    self._access_times.note_chunks(repository_id, extents)
+                    read = (digest for digest, each in extents.items() if not each.is_archived)
+                    self._access_times.note_chunks(repository_id, read)
                     positions = range(start, min(start + _WINDOW, len(digests)))
                     pieces, failures = _resolve_positions(positions, digests, ranges, extents)
                     for message in _failure_messages(failures):
                         yield message
                     groups = _split_pieces(sorted(pieces))
-                    read = partial(self._read_message, repository_id)
-                    reads = (Step(_size_of(group), partial(read, group)) for group in groups)
+                    work = partial(self._read_message, repository_id)
+                    reads = (Step(_size_of(group), partial(work, group)) for group in groups)
                     async with ReadAhead(reads, _MESSAGES_AHEAD, hold) as messages:
                         async for response in messages:
                             yield response
@@ -88,6 +89,8 @@ def _resolve_positions(
         if extent is None:
             error = not_found("chunk", digest.hex())
             failures.append(make_failed_chunk(position, digest, error))
+        elif extent.is_archived:
+            failures.append(make_failed_chunk(position, digest, chunk_archived(digest.hex())))
         elif not ranges:
             pieces.append(Piece(extent, position, None))
         elif ranges[position].offset >= extent.size:

@@ -38,7 +38,12 @@ def encode_piece(
     if error is not None:
         return encode_chunk(make_failed_chunk(position, extent.digest, error))
     compression = WIRE_NAMES[extent.compression] if part is None else pb.COMPRESSION_NONE
-    chunk = pb.DownloadedChunk(index=position, size=extent.size, compression=compression)
+    chunk = pb.DownloadedChunk(
+        index=position,
+        size=extent.size,
+        compression=compression,
+        encryption_key_id=extent.encryption_key_id,
+    )
     return encode_chunk(chunk, data)
 
 

@@ -25,10 +25,11 @@ from uuid import UUID
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.catalog.presence import Presence
+from services.chunk.catalog.storage_quota import StorageQuota
 from services.chunk.packs.pack import MAX_CHUNKS, Pack
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.rpc.open_calls import OpenCalls
-from services.chunk.rpc.upload_verification import VerifiedMessage, verify_message
+from services.chunk.rpc.upload_verification import VerifiedMessage, make_key_failure, verify_message
 from shared.errors import invalid_field
 from shared.rpc.byte_budget import ByteBudget, Hold
 from shared.rpc.validation import count
@@ -75,6 +76,7 @@ class Uploads:
     Attributes:
         writer: writes the packs.
         presence: tells which chunks the repository keeps.
+        quota: reserves room.
         threads: verify chunks.
         pack_bytes: size at which a pack is finalized.
         calls: the streams that are not cleared up yet.
@@ -83,6 +85,7 @@ class Uploads:
 
     writer: PackWriter
     presence: Presence
+    quota: StorageQuota
     threads: ThreadPoolExecutor
     pack_bytes: int
     calls: OpenCalls
@@ -112,6 +115,7 @@ class _UploadStream:
         self._stages: set[asyncio.Task[Any]] = set()
         self._finalizations: set[asyncio.Task[Any]] = set()
         self._has_kept_chunks = False
+        self._reservation: UUID | None = None
 
     async def acknowledge_messages(
         self, requests: AsyncIterator[pb.UploadChunksRequest]
@@ -136,6 +140,7 @@ class _UploadStream:
             task.cancel()
         await asyncio.gather(*self._stages, *self._finalizations, return_exceptions=True)
         await self._uploads.writer.abandon_pack(self._batch.pack)
+        await self._uploads.quota.release_room(self._repository_id, self._reservation)
 
     def _start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         task = asyncio.create_task(work)
@@ -148,21 +153,29 @@ class _UploadStream:
         async for request in requests:
             if number and request.repository:
                 raise invalid_field("repository", "belongs into the first message and no other")
+            if not number:
+                planned = request.planned_bytes
+                name = await self._uploads.quota.reserve_room(self._repository_id, planned)
+                self._reservation = self._batch.pack.reservation = name
             count("chunks", request.chunks, MAX_CHUNKS, least=0)
-            await self._hold.grow(request.ByteSize())
-            await self._verifications.put(self._start(self._verify(request, number)))
+            # Asked for once: to find it out takes as long as to encode the message.
+            size = request.ByteSize()
+            await self._hold.grow(size)
+            await self._verifications.put(self._start(self._verify(request, size, number)))
             number += 1
 
-    async def _verify(self, request: pb.UploadChunksRequest, number: int) -> VerifiedMessage:
+    async def _verify(
+        self, request: pb.UploadChunksRequest, size: int, number: int
+    ) -> VerifiedMessage:
         """Verifies the chunks of a message, and leaves out those that the repository keeps."""
-        verified = await verify_message(request, self._uploads.threads)
+        verified = await verify_message(request, size, self._uploads.threads)
         is_looked_up = self._has_kept_chunks or number % _LOOKUP_INTERVAL == 0
         if not verified.chunks or not is_looked_up:
             return verified
-        digests = [chunk.digest for chunk in verified.chunks]
+        digests = [chunk.digest for chunk in verified.chunks if not chunk.encryption_key_id]
         kept = await self._uploads.presence.find_kept_chunks(self._repository_id, digests)
         self._has_kept_chunks = bool(kept)
-        fresh = [chunk for chunk in verified.chunks if chunk.digest not in kept]
+        fresh = [c for c in verified.chunks if c.encryption_key_id or c.digest not in kept]
         return verified._replace(chunks=fresh)
 
     async def _pack(self) -> None:
@@ -204,16 +217,17 @@ class _UploadStream:
         if batch.closes_at is None:
             return
         pack = self._uploads.writer.begin_pack(self._repository_id)
+        pack.reservation = self._reservation
         self._batch = _Batch(pack, batch.messages)
         finalization = asyncio.create_task(self._finalize(batch))
         self._finalizations.add(finalization)
         await self._acknowledgements.put(finalization)
 
     async def _finalize(self, batch: _Batch) -> pb.UploadChunksResponse:
-        stored = await self._uploads.writer.finalize_pack(batch.pack)
+        stored = await self._uploads.writer.finalize_pack(batch.pack, self._repository_id)
         return pb.UploadChunksResponse(
             acknowledged_message_count=batch.messages,
-            failures=batch.failures,
+            failures=[*batch.failures, *map(make_key_failure, stored.conflicts)],
             stored_chunk_count=stored.chunk_count,
             stored_bytes=stored.byte_count,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from services.chunk.rpc.compression import STORED_NAMES
 from services.chunk.runtime.threads import run_in_thread
 from shared.rpc.validation import DIGEST_BYTES, MAX_CHUNK_BYTES
 
+_KEY_ID = re.compile(r"[A-Za-z0-9._:/@+=-]{1,128}")
 # Uncompressed bytes that a thread verifies in one turn; then other streams have theirs.
 _TURN_BYTES = 16 << 20
 
@@ -37,11 +39,17 @@ class VerifiedMessage(NamedTuple):
     failures: list[pb.ChunkFailure]
 
 
+def make_key_failure(digest: bytes) -> pb.ChunkFailure:
+    """Returns what is said of a chunk that the repository has under another key."""
+    message = "the repository has the chunk under another key, or not encrypted"
+    return pb.ChunkFailure(hash=digest, reason=ERROR_REASON_INVALID_FIELD, message=message)
+
+
 async def verify_message(
-    request: pb.UploadChunksRequest, threads: ThreadPoolExecutor
+    request: pb.UploadChunksRequest, size: int, threads: ThreadPoolExecutor
 ) -> VerifiedMessage:
-    """Returns the chunks of a message, the intact ones apart from the others."""
-    verified = VerifiedMessage(request.ByteSize(), len(request.chunks), [], [])
+    """Returns the chunks of a message of so many bytes, the intact ones apart from the others."""
+    verified = VerifiedMessage(size, len(request.chunks), [], [])
     for turn in _split_chunks(request.chunks):
         await run_in_thread(threads, _verify_chunks, turn, verified)
     return verified
@@ -65,8 +73,9 @@ def _verify_chunks(turn: Iterable[pb.UploadedChunk], verified: VerifiedMessage) 
     """Adds each chunk to the intact ones or to the failures."""
     opener = ChunkOpener()
     for sent in turn:
-        chunk = Chunk(sent.hash, sent.size, STORED_NAMES.get(sent.compression, ""), sent.data)
-        reason, message = ERROR_REASON_INVALID_FIELD, _describe_invalid_field(chunk)
+        compression = STORED_NAMES.get(sent.compression, "")
+        chunk = Chunk(sent.hash, sent.size, compression, sent.data, sent.encryption_key_id)
+        reason, message = ERROR_REASON_INVALID_FIELD, describe_invalid_field(chunk)
         if not message:
             try:
                 opener.open_chunk(chunk)
@@ -80,7 +89,7 @@ def _verify_chunks(turn: Iterable[pb.UploadedChunk], verified: VerifiedMessage) 
         verified.failures.append(pb.ChunkFailure(hash=echo, reason=reason, message=message))
 
 
-def _describe_invalid_field(chunk: Chunk) -> str:
+def describe_invalid_field(chunk: Chunk) -> str:
     """Returns which field breaks its rule, or "" if none does."""
     if len(chunk.digest) != DIGEST_BYTES:
         return f"the hash must have {DIGEST_BYTES} bytes"
@@ -88,4 +97,8 @@ def _describe_invalid_field(chunk: Chunk) -> str:
         return f"the size must be 1 to {MAX_CHUNK_BYTES}"
     if not chunk.compression:
         return "the compression is unknown"
+    if chunk.encryption_key_id and not _KEY_ID.fullmatch(chunk.encryption_key_id):
+        return "the key must have 1 to 128 of letters, digits and ._:/@+=-"
+    if chunk.encryption_key_id and chunk.compression != "none":
+        return "an encrypted chunk must not be compressed"
     return ""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -14,7 +12,22 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from services.chunk.runtime.threads import make_disk_threads, run_in_thread
-from services.chunk.stores.blob_store import BlobMissing, BlobWriter
+from services.chunk.stores.blob_store import (
+    ID_NAME,
+    BlobMissing,
+    BlobWriter,
+    is_key,
+    join_ranges,
+    split_key,
+)
+from services.chunk.stores.files import (
+    create_file,
+    list_names,
+    make_directory,
+    sync_directory,
+    write_all,
+)
+from services.chunk.stores.plain_store import PlainStore
 from shared.errors import dependency_unavailable
 
 Arguments = ParamSpec("Arguments")
@@ -22,24 +35,32 @@ Result = TypeVar("Result")
 
 log = structlog.get_logger(__name__)
 
-_KEY = re.compile("([0-9]+)/([0-9a-z]{2,128})")
-_MAX_PARTS = 1024  # IOV_MAX
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class LocalStore:
+class LocalStore(PlainStore):
     """A bucket in a directory.
 
-    The object `0/abcdef` is the file `0/ab/abcdef`, and `unsealed/0-abcdef` until it is sealed.
+    The object `0/abcdef` is the file `0/ab/abcdef`, and `unsealed/0-abcdef` until it is sealed. A directory
+    without the file `dits-store`, which holds the id of the store, is not the store: what should be mounted
+    there is away, and nothing in it missing.
     """
 
-    def __init__(self, root: Path, bucket: str, region: str) -> None:
+    def __init__(
+        self, root: Path, bucket: str, region: str, storage_class: str = "standard"
+    ) -> None:
         self.bucket = bucket
         self.region = region
+        self.storage_class = storage_class
+        self.location = str(root.absolute())
+        self.expected_id: str | None = None
         self._root = root
         self._unsealed = root / "unsealed"
         self._threads = make_disk_threads()
-        _make_directory(self._unsealed)
+
+    def is_there(self) -> bool:
+        """Returns whether there is a directory at all."""
+        return self._root.is_dir()
 
     def open_writer(self, key: str) -> BlobWriter:
         """See BlobStore."""
@@ -53,16 +74,40 @@ class LocalStore:
     ) -> Result:
         """See BlobStore."""
         _, sealed = self._paths(key)
-        return await self.run_file_work(lambda: use(_read_file(sealed, ranges)))
+        return await self.run_file_work(lambda: use(self._read(sealed, ranges)))
 
     async def measure_object(self, key: str) -> int | None:
         """See BlobStore."""
         _, sealed = self._paths(key)
-        return await self.run_file_work(_measure_file, sealed)
+        return await self.run_file_work(self._measure, sealed)
+
+    async def find_time(self, key: str) -> float | None:
+        """See BlobStore. Its clock is this machine's, or that of the server that the directory lies on."""
+        _, sealed = self._paths(key)
+        return await self.run_file_work(lambda: sealed.stat().st_mtime if sealed.exists() else None)
+
+    async def list_objects(self, cell: int) -> AsyncGenerator[list[str], None]:
+        """See BlobStore."""
+        await self.run_file_work(self.require_store)
+        names = await self.run_file_work(list_names, self._unsealed)
+        keys = (name.replace("-", "/", 1) for name in names)
+        yield [key for key in keys if key.startswith(f"{cell}/") and is_key(key)]
+        root = self._root / str(cell)
+        for directory in await self.run_file_work(list_names, root):
+            names = await self.run_file_work(list_names, root / directory)
+            yield [f"{cell}/{name}" for name in names if is_key(f"{cell}/{name}")]
 
     async def delete_object(self, key: str) -> None:
         """See BlobStore."""
-        await self.run_file_work(_delete_files, *self._paths(key))
+        await self.run_file_work(self._delete, *self._paths(key))
+
+    async def read_id(self) -> str | None:
+        """See BlobStore."""
+        return await self.run_file_work(self._read_id)
+
+    async def create(self, store_id: str) -> str:
+        """See BlobStore."""
+        return await self.run_file_work(self._create, store_id)
 
     async def run_file_work(
         self,
@@ -79,12 +124,47 @@ class LocalStore:
             log.exception("object store failed", bucket=self.bucket)
             raise dependency_unavailable("object store") from error
 
+    def _read(self, path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+        try:
+            return _read_file(path, ranges)
+        except FileNotFoundError:
+            self.require_store()
+            raise BlobMissing(path.name) from None
+
+    def _measure(self, path: Path) -> int | None:
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            self.require_store()
+            return None
+
+    def _delete(self, *paths: Path) -> None:
+        self.require_store()
+        for path in paths:
+            with suppress(FileNotFoundError):
+                path.unlink()
+                sync_directory(path.parent)
+
+    def _create(self, store_id: str) -> str:
+        make_directory(self._unsealed)
+        create_file(self._root / ID_NAME, f"{store_id}\n")
+        return self._read_id() or store_id
+
+    def _read_id(self) -> str | None:
+        try:
+            return (self._root / ID_NAME).read_text().strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def require_store(self) -> None:
+        """Raises OSError if the directory is not the store."""
+        found = self._read_id()
+        if found is None or self.expected_id not in (None, found):
+            raise NotADirectoryError(errno.ENOTDIR, "another store, or none", str(self._root))
+
     def _paths(self, key: str) -> tuple[Path, Path]:
         """Returns where an object lies before and after it is sealed, both within the root."""
-        match = _KEY.fullmatch(key)
-        if match is None:
-            raise ValueError(f"{key!r} is not the key of an object")
-        cell, name = match.groups()
+        cell, name = split_key(key)
         return self._unsealed / f"{cell}-{name}", self._root / cell / name[:2] / name
 
 
@@ -115,22 +195,15 @@ class LocalWriter:
         return self._file
 
     def _write(self, parts: Sequence[bytes | memoryview]) -> None:
-        file = self._open()
-        for start in range(0, len(parts), _MAX_PARTS):
-            some = parts[start : start + _MAX_PARTS]
-            written = os.writev(file, some)
-            if written < sum(map(len, some)):
-                # Rare: the disk is about to be full, and the next attempt says so.
-                rest = memoryview(b"".join(some))[written:]
-                while rest:
-                    rest = rest[os.write(file, rest) :]
+        write_all(self._open(), parts)
 
     def _seal(self) -> None:
         os.fsync(self._open())
         self._close()
-        _make_directory(self._sealed.parent)
+        self._store.require_store()
+        make_directory(self._sealed.parent)
         self._unsealed.rename(self._sealed)
-        _sync_directory(self._sealed.parent)
+        sync_directory(self._sealed.parent)
 
     def _discard(self) -> None:
         self._close()
@@ -143,13 +216,10 @@ class LocalWriter:
 
 
 def _read_file(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        raise BlobMissing(path.name) from None
+    file = os.open(path, os.O_RDONLY)
     try:
         parts: list[memoryview] = []
-        for run in _join_ranges(ranges):
+        for run in join_ranges(ranges):
             start, end = run[0][0], sum(run[-1])
             read = _read_range(file, start, end - start)
             if len(read) == end - start:
@@ -161,18 +231,6 @@ def _read_file(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview
         os.close(file)
 
 
-def _join_ranges(ranges: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Yields runs of (offset, length) ranges in which each begins where the one before ends."""
-    run: list[tuple[int, int]] = []
-    for item in ranges:
-        if run and item[0] != sum(run[-1]):
-            yield run
-            run = []
-        run.append(item)
-    if run:
-        yield run
-
-
 def _read_range(file: int, offset: int, length: int) -> memoryview:
     try:
         return memoryview(os.pread(file, length, offset))
@@ -181,34 +239,3 @@ def _read_range(file: int, offset: int, length: int) -> memoryview:
             raise
         # What is not there fails the verification, and the other chunks of the request are sent.
         return memoryview(b"")
-
-
-def _measure_file(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None
-
-
-def _delete_files(*paths: Path) -> None:
-    for path in paths:
-        with suppress(FileNotFoundError):
-            path.unlink()
-            _sync_directory(path.parent)
-
-
-def _make_directory(path: Path) -> None:
-    """Makes a directory and its parents, durably."""
-    missing = list(itertools.takewhile(lambda parent: not parent.exists(), (path, *path.parents)))
-    for parent in reversed(missing):
-        parent.mkdir(exist_ok=True)
-        _sync_directory(parent.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    """Makes the names in a directory durable."""
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

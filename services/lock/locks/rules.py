@@ -86,10 +86,7 @@ def parse_ttl(value: Duration, *, given: bool) -> timedelta:
 
 def parse_reason(value: str, *, required: bool = False) -> str:
     """Returns a reason, which people read."""
-    validation.prose("reason", value, most_bytes=MAX_REASON_BYTES)
-    if required and not value.strip():
-        raise invalid_field("reason", "must say why")
-    return value
+    return validation.prose("reason", value, most_bytes=MAX_REASON_BYTES, required=required)
 
 
 def parse_prefix(field: str, value: str) -> str:

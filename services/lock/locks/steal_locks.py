@@ -28,9 +28,10 @@ ADMIN_SCOPE = "repo:admin"
 
 
 def require_admin(call: Call) -> None:
-    """Raises PERMISSION_MISSING or SCOPE_MISSING unless the caller may end the locks of other users."""
+    """Raises PERMISSION_MISSING, SCOPE_MISSING or SUDO_REQUIRED unless the caller may end others' locks."""
     call.repository.require(Permission.ADMIN)
     call.caller.require_scope(ADMIN_SCOPE)
+    call.require_sudo()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ async def find_targets(
     """Returns the live locks that the request may replace, by holder and path.
 
     Raises NOT_FOUND for a lock that never was in the repository, and INVALID_FIELD for a live lock that
-    conflicts with none of the paths. Locks of other users need ADMIN and a reason.
+    conflicts with none of the paths. Locks of other users need ADMIN, sudo and a reason.
     """
     if not asked.steal:
         return []

@@ -1,4 +1,4 @@
-"""The job of every week that counts repositories again and corrects their statistics.
+"""The job that counts repositories again and corrects their statistics: all every week, or one.
 
 Pushes add to the statistics in their own transactions. So a recount takes no lock while it counts: one
 snapshot shows both the rows and what the statistics say of them. The difference is an error, and is taken
@@ -42,8 +42,11 @@ COUNTERS = (
 _NOBODY = UUID(int=0)
 
 
-async def recount_statistics(job: RunningJob, _payload: RecountStatisticsPayload) -> JobProgress:
+async def recount_statistics(job: RunningJob, payload: RecountStatisticsPayload) -> JobProgress:
     """Works on a job; returns how many repositories it has counted."""
+    if payload.repository_id:
+        await recount_some(job.database, [UUID(payload.repository_id)])
+        return JobProgress(done=1)
     done, after = 0, _NOBODY
     while rows := await job.database.fetch(Q.next_repositories, after, BATCH, STATEMENT_ROWS):
         for _, group in groupby(rows, itemgetter("number")):

@@ -33,9 +33,12 @@ FROM repository_stats s
 JOIN repositories r ON r.id = s.repo_id
 CROSS JOIN LATERAL (SELECT count(*) AS n, count(DISTINCT lower(author_email)) AS contributors,
                            max(created_at) AS latest FROM commits WHERE repo_id = s.repo_id) c
-CROSS JOIN LATERAL (SELECT count(*) AS n, max(updated_at) AS latest FROM branches WHERE repo_id = s.repo_id) b
+CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE NOT starts_with(name, 'shelves/')) AS n, max(updated_at) AS latest
+                    FROM branches WHERE repo_id = s.repo_id) b
 CROSS JOIN LATERAL (SELECT count(*) AS n, max(created_at) AS latest FROM tags WHERE repo_id = s.repo_id) t
-CROSS JOIN LATERAL (SELECT count(*) AS n, coalesce(sum(size), 0)::bigint AS bytes
+CROSS JOIN LATERAL (SELECT count(*) AS n, coalesce(sum(size), 0)::bigint
+                         - coalesce((SELECT sum(o.size) FROM assets o JOIN obliterations USING (repo_id, hash)
+                                     WHERE o.repo_id = s.repo_id), 0)::bigint AS bytes
                     FROM assets WHERE repo_id = s.repo_id) a
 CROSS JOIN LATERAL repository_chunk_totals(s.repo_id) k
 WHERE s.repo_id = ANY ($1::uuid[])

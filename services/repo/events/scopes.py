@@ -73,7 +73,10 @@ class WatchedEvents:
         caller = self.call.caller
         asked = list(repository_ids if caller.reach is None else repository_ids & caller.reach)
         if self.owner is None:
-            rows = await database.fetch(Q.granted_rights, caller.user_id, asked)
+            refused_by = list(caller.refused_by)
+            rows = await database.fetch(Q.granted_rights, caller.user_id, asked, refused_by)
+        elif self.owner.id in caller.refused_by:
+            rows = []
         else:
             owner = (self.owner.type, self.owner.id)
             rows = await database.fetch(Q.rights_on_owned, caller.user_id, asked, *owner)
@@ -82,7 +85,8 @@ class WatchedEvents:
 
 def _find_needed(name: str) -> Permission:
     """Returns the right that an event of this name is shown with."""
-    return Permission.ADMIN if _is_of_webhook(name) else Permission.READ
+    is_private = _is_of_webhook(name) or name.startswith(("repo.access_", "repo.storage_"))
+    return Permission.ADMIN if is_private else Permission.READ
 
 
 def _is_of_webhook(name: str) -> bool:

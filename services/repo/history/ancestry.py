@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,9 +20,13 @@ Q = sql.load(__file__)
 # How far commits that no branch reaches are followed to those that one does.
 MAX_UNREACHED = 100
 
-# Commits that one statement reads or adds.
+# Commits of a push that are walked on the event loop.
+MOST_ON_LOOP = 2_000
+
+# Commits that one statement reads, and adds: the event loop encodes all that a commit has.
 BATCH = 1_000
-# Bytes of messages: the event loop encodes them.
+INSERTED = 250
+# Bytes of messages and names of parents that one statement adds.
 BATCH_BYTES = 2 << 20
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,9 +56,22 @@ async def read_nodes(
     connection: Connection, repository_id: UUID, hashes: Iterable[str]
 ) -> dict[str, Node]:
     """Returns those of some commits that the repository has, by hash."""
+    return await _read_nodes(connection, repository_id, list(hashes), Q.known_commits)
+
+
+async def lock_nodes(
+    connection: Connection, repository_id: UUID, hashes: Iterable[str]
+) -> dict[str, Node]:
+    """Returns those of some commits that the repository has; they stay to the end of the transaction."""
+    return await _read_nodes(connection, repository_id, sorted(hashes), Q.lock_commits)
+
+
+async def _read_nodes(
+    connection: Connection, repository_id: UUID, hashes: Sequence[str], query: str
+) -> dict[str, Node]:
     nodes: dict[str, Node] = {}
-    for batch in split_batches(list(hashes), BATCH):
-        rows = await connection.fetch(Q.known_commits, repository_id, batch)
+    for batch in split_batches(hashes, BATCH):
+        rows = await connection.fetch(query, repository_id, batch)
         nodes |= {row["hash"]: Node.from_row(row) for row in rows}
     return nodes
 
@@ -63,18 +80,12 @@ async def descends_from(
     connection: Connection, repository_id: UUID, pushed: Mapping[str, Node], new: str, old: str
 ) -> bool:
     """Returns whether `old` is `new` or one of its ancestors; `pushed` are not in the database yet."""
-    left, seen, stored = [new], {new}, set()
-    while left:
-        commit = left.pop()
-        if commit == old:
-            return True
-        if commit not in pushed:
-            stored.add(commit)
-            continue
-        for parent in pushed[commit].parents:
-            if parent not in seen:
-                seen.add(parent)
-                left.append(parent)
+    if len(pushed) <= MOST_ON_LOOP:
+        stored = _find_ends(pushed, new, old)
+    else:
+        stored = await asyncio.to_thread(_find_ends, pushed, new, old)
+    if old in stored:
+        return True
     target = (await read_nodes(connection, repository_id, [old])).get(old)
     if target is None:
         return False
@@ -82,10 +93,40 @@ async def descends_from(
     return bool(await connection.fetchval(Q.reaches, *arguments))
 
 
+def _find_ends(pushed: Mapping[str, Node], new: str, old: str) -> set[str]:
+    """Returns the commits at which the way down from `new` leaves `pushed`; `old` alone if met."""
+    floor = pushed[old].generation if old in pushed else -1
+    left, seen, ends = [new], {new}, set[str]()
+    while left:
+        commit = left.pop()
+        if commit == old:
+            return {old}
+        node = pushed.get(commit)
+        if node is None:
+            ends.add(commit)
+        elif node.generation > floor:
+            left += [parent for parent in node.parents if parent not in seen]
+            seen.update(node.parents)
+    return ends
+
+
+async def find_reached_by_branches(
+    connection: Connection, repository_id: UUID, commits: Collection[str], branch: str = ""
+) -> set[str]:
+    """Returns those of some stored commits that branches reach other than `branch` and shelves.
+
+    What is on a shelf alone was not held against locks: whatever brings it elsewhere is.
+    """
+    found = await connection.fetch(Q.reached_by_branches, repository_id, list(commits), branch)
+    return {row["hash"] for row in found}
+
+
 async def find_reached(
     connection: Connection, repository_id: UUID, commit: str, branch: str
 ) -> list[Node]:
     """Returns the nearest of a commit and its ancestors that branches other than `branch` reach.
+
+    Shelves do not count, as above.
 
     Returns none if some are more than MAX_UNREACHED steps away.
     """
@@ -93,8 +134,7 @@ async def find_reached(
     left = seen = {commit}
     for _ in range(MAX_UNREACHED):
         nodes = await read_nodes(connection, repository_id, left)
-        found = await connection.fetch(Q.reached_by_branches, repository_id, list(left), branch)
-        names = {row["hash"] for row in found}
+        names = await find_reached_by_branches(connection, repository_id, left, branch)
         reached += [nodes[name] for name in sorted(names)]
         left = {parent for name in left - names for parent in nodes[name].parents} - seen
         if not left:
@@ -113,8 +153,11 @@ async def insert_commits(
     """Adds commits with their nodes, and their filters where there are any; returns those that were new."""
     new: list[str] = []
     hashes = await asyncio.to_thread(sorted, commits)
-    sized = ((commit, len(commits[commit].message)) for commit in hashes)
-    for batch in split_by_size(sized, BATCH, BATCH_BYTES):
+    sized = (
+        (commit, len(commits[commit].message) + 65 * len(graph[commit].parents))
+        for commit in hashes
+    )
+    for batch in split_by_size(sized, INSERTED, BATCH_BYTES):
         some = {commit: commits[commit] for commit in batch}
         new += await _insert_some(connection, repository_id, some, graph, filters)
     return new

@@ -3,6 +3,12 @@
 SELECT hash, tree_hash, generation, parent_hashes
 FROM commits WHERE repo_id = $1 AND hash = ANY ($2::text[]);
 
+-- name: lock_commits
+-- Those of some commits that the repository has; they cannot be deleted until the end of the transaction.
+SELECT hash, tree_hash, generation, parent_hashes
+FROM commits WHERE repo_id = $1 AND hash = ANY ($2::text[])
+ORDER BY hash FOR KEY SHARE;
+
 -- name: reaches
 -- Whether $3, of generation $4, is one of the commits $2 or an ancestor of them.
 WITH RECURSIVE reached AS (
@@ -20,7 +26,7 @@ WITH RECURSIVE reached AS (
 SELECT EXISTS (SELECT FROM reached WHERE hash = $3);
 
 -- name: reached_by_branches
--- Those of the commits $2 that are heads of branches other than $3, or ancestors of such heads.
+-- Those of the commits $2 that are heads of branches other than $3 and shelves, or ancestors of such heads.
 WITH RECURSIVE asked AS MATERIALIZED (
     SELECT hash, generation FROM commits WHERE repo_id = $1 AND hash = ANY ($2::text[])
 ), floor AS MATERIALIZED (
@@ -33,7 +39,8 @@ WITH RECURSIVE asked AS MATERIALIZED (
         SELECT hash, parent_hashes, generation FROM commits
         WHERE repo_id = b.repo_id AND hash = b.head_commit OFFSET 0
     ) c
-    WHERE b.repo_id = $1 AND b.name <> $3 AND c.generation >= floor.generation
+    WHERE b.repo_id = $1 AND b.name <> $3 AND NOT starts_with(b.name, 'shelves/')
+      AND c.generation >= floor.generation
     UNION
     SELECT c.hash, c.parent_hashes, c.generation
     FROM reached r
@@ -47,7 +54,7 @@ WITH RECURSIVE asked AS MATERIALIZED (
 SELECT hash FROM asked WHERE hash IN (SELECT hash FROM reached);
 
 -- name: insert_commits
--- Adds commits; those that are there stay as they are. Each of :parents is a list with commas.
+-- Adds commits; those that are there are locked and left as they are. Each of :parents is a list with commas.
 INSERT INTO commits (repo_id, hash, parent_hashes, tree_hash, generation,
                      author_name, author_email, author_timestamp, author_offset_minutes,
                      committer_name, committer_email, committer_timestamp, committer_offset_minutes,
@@ -64,5 +71,5 @@ FROM unnest(:hashes::text[], :trees::text[], :parents::text[], :generations::big
      AS d (hash, tree, parents, generation, author, author_email, authored, author_offset,
            committer, committer_email, committed, committer_offset, message, changed_paths)
 ORDER BY d.hash
-ON CONFLICT (repo_id, hash) DO NOTHING
+ON CONFLICT (repo_id, hash) DO UPDATE SET generation = commits.generation WHERE false
 RETURNING hash;

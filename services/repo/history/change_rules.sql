@@ -1,7 +1,17 @@
 -- name: lock_repository
 -- The repository's rules for changes; it stays there until the end of the transaction.
-SELECT r.archived OR r.disabled AS read_only,
-       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions, s.portable_names
+SELECT r.archived OR r.disabled AS read_only, r.has_obliterations,
+       s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions, s.portable_names, s.lock_patterns,
+       s.min_regions
 FROM repositories r JOIN repository_settings s ON s.repo_id = r.id
 WHERE r.id = $1 AND r.deleted_at IS NULL
 FOR KEY SHARE OF r;
+
+-- name: obliterated_contents
+-- The hashes of the contents that may not come into the repository, packed. Who obliterates one has the repository for
+-- himself meanwhile, so a statement after the lock sees them all.
+SELECT string_agg(decode(hash, 'hex'), ''::bytea) FROM obliterations WHERE repo_id = $1;
+
+-- name: why_obliterated
+-- Why a content ($2) may not come into the repository.
+SELECT reason FROM obliterations WHERE repo_id = $1 AND hash = $2;

@@ -7,9 +7,10 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
 from services.repo.history.file_rules import FileFault
-from shared.errors import batch_too_large, file_refused
+from shared.errors import batch_too_large
 from shared.formats.limits import MAX_CHANGED_PATHS
 
 
@@ -32,8 +33,7 @@ class Comparison:
         return {name for name in (*self.old, self.new) if name is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A change in a directory: of a file or link, or with `below` of what is in a directory.
 
     Attributes:
@@ -66,12 +66,21 @@ class Changes:
     Attributes:
         roots: comparisons of the top directories whose paths count as changed.
         differences: of all directories that were compared.
-        commits: comparisons of the top directories of single commits, parents first.
+        commits: comparisons of the top directories of single commits, parents first, and of the moves of
+            shelves.
+        steps: how many it takes to look at all differences once.
     """
 
     roots: tuple[Comparison, ...] = ()
     differences: Mapping[Comparison, Difference] = field(default_factory=dict)
     commits: tuple[Comparison, ...] = ()
+    steps: int = 0
+
+    def select(self, root: Comparison) -> Changes:
+        """Returns what changed below one of the roots; nothing for trees that do not differ."""
+        if root not in self.differences:
+            return Changes()
+        return Changes((root,), self.differences, steps=self.steps)
 
     def find_predecessors(self) -> dict[str, str]:
         """Returns for the manifests that commits bring those that their directories had in a parent.
@@ -156,10 +165,10 @@ class Changes:
             elif (path := prefix + item.name) not in without:
                 stack.append((path, iter(self.differences[item.below].items)))
 
-    def refuse_faults(self, roots: Iterable[Comparison]) -> None:
-        """Raises FILE_REFUSED for a file that may not be there, with its path below one of the roots."""
+    def find_fault(self, roots: Iterable[Comparison]) -> tuple[str, FileFault] | None:
+        """Returns the path and the fault of a file below a root that may not be there."""
         if not any(difference.fault for difference in self.differences.values()):
-            return
+            return None
         left = [("", root) for root in roots]
         seen: set[Comparison] = set()
         while left:
@@ -169,5 +178,6 @@ class Changes:
             seen.add(pair)
             difference = self.differences[pair]
             if (fault := difference.fault) is not None:
-                raise file_refused(prefix + fault.name, fault.rule, fault.limit, fault.description)
+                return prefix + fault.name, fault
             left += [(prefix + item.name, item.below) for item in difference.items if item.below]
+        return None

@@ -67,7 +67,7 @@ async def find_changes_since(
 
 
 class OpenEnds:
-    """The commits at which a walk down two histories stands.
+    """The commits at which a walk down two histories stands; the base may be empty.
 
     Every commit is reached by all its children before its own turn comes, so by then it is known whether
     it is of the base.
@@ -77,8 +77,8 @@ class OpenEnds:
     """
 
     def __init__(self, head: str, base: str) -> None:
-        self.waiting = {head, base}
-        self._of_base = {base}
+        self._of_base = {base} if base else set()
+        self.waiting = {head, *self._of_base}
 
     def has_unknown(self) -> bool:
         """Returns whether a commit that is not of the base waits."""

@@ -15,11 +15,23 @@ Q = sql.load(__file__)
 PAGE_BYTES = 3 << 20
 
 
-async def read_commits(database: Database, repository_id: UUID, hashes: Sequence[str]) -> list[Row]:
-    """Returns some commits in this order, without those that do not exist."""
-    found = await database.fetch(Q.commits, repository_id, hashes)
+async def read_commits(
+    database: Database, repository_id: UUID, hashes: Sequence[str], *, signatures: bool = False
+) -> list[Row]:
+    """Returns some commits in this order, without those that do not exist.
+
+    What is said of their signatures is in the rows; the signatures themselves where they are asked for.
+    """
+    found = await database.fetch(Q.commits, repository_id, hashes, signatures)
     rows = {row["hash"]: row for row in found}
     return [rows[commit] for commit in hashes if commit in rows]
+
+
+async def find_known_commits(
+    database: Database, repository_id: UUID, hashes: Sequence[str]
+) -> set[str]:
+    """Returns those of some commits that the repository has."""
+    return {row["hash"] for row in await database.fetch(Q.known, repository_id, hashes)}
 
 
 async def list_commits(

@@ -10,13 +10,7 @@ from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import Entry
 
-from services.repo.history.manifests import (
-    child_manifest,
-    find_entries,
-    load_contents,
-    load_manifests,
-)
-from services.repo.history.revisions import Revision
+from services.repo.history.manifests import load_contents, load_manifests
 from shared.db import sql
 from shared.db.pool import Connection, Database
 from shared.errors import not_found
@@ -34,31 +28,12 @@ class Totals:
     Attributes:
         sizes: bytes below a directory, by the hash of its manifest.
         chunk_counts: chunks below a directory or of a large file, by the hash of manifest or content.
+        obliterated: why contents were obliterated, by their hashes.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
     chunk_counts: dict[str, int] = field(default_factory=dict)
-
-
-async def find_directory(
-    database: Database, repository_id: UUID, revision: Revision, path: str
-) -> str:
-    """Returns the hash of the manifest of a directory of a commit; "" is the top. Raises NOT_FOUND."""
-    digest = revision.tree
-    for name in path.split("/") if path else ():
-        child = child_manifest(await find_child(database, repository_id, digest, name))
-        if child is None:
-            raise not_found("path", path)
-        digest = child
-    return digest
-
-
-async def find_child(
-    database: Database, repository_id: UUID, directory: str, name: str
-) -> Entry | None:
-    """Returns what has a name in a directory, by the hash of its manifest; None if nothing has."""
-    found = await find_entries(database, repository_id, {directory: [name]})
-    return found.get(directory, {}).get(name)
+    obliterated: dict[str, str] = field(default_factory=dict)
 
 
 async def list_entries(
@@ -77,7 +52,7 @@ async def list_entries(
 async def read_totals(
     connection: Connection, repository_id: UUID, entries: Collection[Entry]
 ) -> Totals:
-    """Returns the totals of the directories and large files among some entries."""
+    """Returns the totals of the directories and large files among some entries, and what is obliterated."""
     totals = Totals()
     directories = [e.directory.manifest_hash.hex() for e in entries if e.HasField("directory")]
     large = [e.file.hash.hex() for e in entries if e.file.recipe_hashes]
@@ -88,6 +63,9 @@ async def read_totals(
     if large:
         for row in await connection.fetch(Q.chunk_counts, repository_id, large):
             totals.chunk_counts[row["hash"]] = row["chunk_count"]
+    if files := [e.file.hash.hex() for e in entries if e.HasField("file")]:
+        for row in await connection.fetch(Q.obliterated, repository_id, files):
+            totals.obliterated[row["hash"]] = row["reason"]
     return totals
 
 

@@ -1,13 +1,17 @@
-"""The rules that a repository's settings have for the files of a directory. Pure."""
+"""What a repository's settings and obliterations say about the files of a directory. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
 
 from dits.repo.v1.manifest_pb2 import Entry
 
+from shared.errors import DomainError, file_refused
 from shared.formats.portable_names import find_name_problem, find_twin
+
+# The rule that no setting has: `limit` is the content; why it was obliterated is looked up.
+OBLITERATED = "obliterated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,10 @@ class FileFault:
     limit: str
     description: str
 
+    def refuse(self, path: str) -> DomainError:
+        """Returns the error for a file at a path."""
+        return file_refused(path, self.rule, self.limit, self.description)
+
 
 @dataclass(frozen=True, slots=True)
 class FileRules:
@@ -28,11 +36,13 @@ class FileRules:
         max_file_bytes: 0 = any size.
         extensions: in lower case; empty = all.
         portable_names: names must be possible, and differ, on Windows and macOS too.
+        obliterated: hashes of contents that may not come back.
     """
 
     max_file_bytes: int = 0
     extensions: frozenset[str] = frozenset()
     portable_names: bool = False
+    obliterated: Set[bytes] = frozenset()
 
     def find_fault(self, entries: Iterable[Entry], written: Collection[Entry]) -> FileFault | None:
         """Returns the first fault of a directory's entries; only those of `written` are judged."""
@@ -49,6 +59,8 @@ class FileRules:
             return FileFault(name, "portable_names", "", problem)
         if not entry.HasField("file"):
             return None
+        if self.obliterated and entry.file.hash in self.obliterated:
+            return FileFault(name, OBLITERATED, entry.file.hash.hex(), "")
         if 0 < self.max_file_bytes < entry.file.size:
             limit = str(self.max_file_bytes)
             return FileFault(name, "max_file_size_bytes", limit, f"is larger than {limit} bytes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -12,9 +11,12 @@ from dits.repo.v1.manifest_pb2 import Entry, Manifest
 from services.repo.history.manifests import child_manifest, load_manifests
 from services.repo.history.path_filters import MAX_PATHS, encode_filter
 from shared.db.pool import Database
+from shared.runtime.weighed_work import do_weighed
 
 # Pairs of directories that are compared at once: a directory may take 16 MiB.
 BATCH = 16
+# Entries of manifests that are kept for the transaction.
+MOST_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,36 @@ class DirectoryPair:
     after: str | None
 
 
+class KeptManifests:
+    """Some of the manifests that were read before a transaction, for use in it: what a hash names stays.
+
+    Attributes:
+        manifests: by hash.
+        entries: how many they have together.
+    """
+
+    def __init__(self) -> None:
+        self.manifests: dict[str, Manifest] = {}
+        self.entries = 0
+
+    def add(self, found: Mapping[str, Manifest]) -> None:
+        """Keeps manifests while there is room."""
+        entries = sum(map(_count_entries, found.values()))
+        if self.entries + entries <= MOST_KEPT:
+            self.entries += entries
+            self.manifests |= found
+
+
 async def compute_filters(
     database: Database,
     repository_id: UUID,
     pushed: Mapping[str, Manifest],
     changes: Mapping[str, TreeChange],
+    kept: KeptManifests | None = None,
 ) -> dict[str, bytes]:
     """Returns the filters of some commits by hash; `pushed` are manifests that may not be stored yet.
+
+    `kept` takes some of the stored ones that were read.
 
     A commit is left out if a manifest is neither stored nor pushed. The work for one commit ends when it
     has more changed paths than a filter holds.
@@ -57,10 +82,17 @@ async def compute_filters(
         batch = [pair for pair in batch if len(paths.get(pair.commit, ())) <= MAX_PATHS]
         batch = [pair for pair in batch if pair.commit in paths]
         known = await _load(database, repository_id, pushed, batch)
-        below = await asyncio.to_thread(_compare_all, batch, known, paths)
+        if kept is not None:
+            kept.add(known)
+        steps = sum(map(_count_entries, known.values()))
+        below = await do_weighed(steps, _compare_all, batch, known, paths)
         # The last first: what is below one commit is done before the next commit begins.
         left = below + left
-    return await asyncio.to_thread(_encode_all, paths)
+    return await do_weighed(sum(map(len, paths.values())), _encode_all, paths)
+
+
+def _count_entries(manifest: Manifest) -> int:
+    return len(manifest.entries)
 
 
 def _encode_all(paths: Mapping[str, set[str]]) -> dict[str, bytes]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from uuid import UUID
+
+from dits.repo.v1.manifest_pb2 import Entry
 
 from services.repo.history.batches import ROWS, split_batches
 from services.repo.history.change_rules import ChangeRules
@@ -14,7 +18,9 @@ from services.repo.history.diff import Trees
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import LockConflict, lock_held, lock_required, lock_stale
+from shared.formats.path_patterns import PathPatterns
 from shared.rpc.call import Call
+from shared.runtime.weighed_work import do_weighed
 
 Q = sql.load(__file__)
 
@@ -26,8 +32,34 @@ PLACES = 1_000
 FORBIDS, PERMITS_ALL, ENDS = "forbids", "permits all below", "ends"
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is to compare; it stays so until the end of the transaction, but that locks end.
+
+    Attributes:
+        locks: of the repository, counted up to one more than `most`.
+        most: locks that are looked up in the changes, and not the paths among the locks.
+    """
+
+    locks: int
+    most: int
+
+
+async def measure_locks(connection: Connection, call: Call, changes: Changes) -> Extent:
+    """Returns how many locks there are, beside what has changed. Nobody takes another one from now on."""
+    count = await do_weighed(changes.steps, changes.count_paths)
+    # A lock is looked up below each root.
+    most = count // max(len(changes.roots), 1)
+    return Extent(await connection.fetchval(Q.count_locks, call.repository.id, most + 1), most)
+
+
 async def check_locks(
-    connection: Connection, call: Call, rules: ChangeRules, changes: Changes, trees: Trees
+    connection: Connection,
+    call: Call,
+    rules: ChangeRules,
+    changes: Changes,
+    trees: Trees,
+    extent: Extent,
 ) -> None:
     """Raises LOCK_HELD or LOCK_REQUIRED if a lock, or the lack of one, forbids a change.
 
@@ -35,27 +67,34 @@ async def check_locks(
     BATCH_TOO_LARGE for too many paths.
     """
     repository_id, user_id = call.repository.id, call.caller.user_id
-    async for paths in _iterate_suspects(connection, call, changes, FORBIDS):
+    async for paths in _iterate_suspects(connection, call, changes, extent, FORBIDS):
         held = await connection.fetch(Q.lock_conflicts, repository_id, user_id, paths)
         suspects = {row["path"] for row in held}
         suspects -= await _find_caught_up(connection, repository_id, changes, trees, suspects)
         if suspects:
             raise lock_held([_conflict(row) for row in held if row["path"] in suspects])
     if rules.must_lock:
-        await _require_locks(connection, call, changes, trees)
+        await _require_locks(connection, call, rules, changes, trees, extent)
 
 
 async def _require_locks(
-    connection: Connection, call: Call, changes: Changes, trees: Trees
+    connection: Connection,
+    call: Call,
+    rules: ChangeRules,
+    changes: Changes,
+    trees: Trees,
+    extent: Extent,
 ) -> None:
-    """Raises LOCK_REQUIRED for a path that existed, if the caller has no lock on it."""
+    """Raises LOCK_REQUIRED for a path that existed and needs a lock, if the caller has none on it."""
     repository_id, user_id = call.repository.id, call.caller.user_id
-    await asyncio.to_thread(changes.require_bounded)
+    await do_weighed(changes.steps, changes.require_bounded)
     # Where a lock covers a whole directory, nobody asks for the paths in it.
-    directories = await _fetch_places(connection, call, PERMITS_ALL, "")
+    directories: list[str] = []
+    if extent.locks:
+        directories = await _fetch_places(connection, call, PERMITS_ALL, "")
     batches = _split(changes.iterate_paths(without=frozenset(directories)))
     while batch := await asyncio.to_thread(next, batches, None):
-        paths = [path for path, existed in batch if existed]
+        paths = await asyncio.to_thread(_choose_lockable, batch, rules.lock_patterns)
         if not paths:
             continue
         missing = await connection.fetchval(Q.locks_missing, repository_id, user_id, paths)
@@ -64,10 +103,27 @@ async def _require_locks(
             raise lock_required(missing)
 
 
-async def release_locks(connection: Connection, call: Call, changes: Changes) -> list[str]:
+def _choose_lockable(batch: Sequence[Path], patterns: tuple[str, ...]) -> list[str]:
+    """Returns the paths that existed and need a lock."""
+    paths = [path for path, existed in batch if existed]
+    if not patterns:
+        return paths
+    parsed = _parse_patterns(patterns)
+    return [path for path in paths if parsed.matches(path)]
+
+
+# Large ones take half a second.
+@lru_cache(maxsize=64)
+def _parse_patterns(patterns: tuple[str, ...]) -> PathPatterns:
+    return PathPatterns.parse(patterns)
+
+
+async def release_locks(
+    connection: Connection, call: Call, changes: Changes, extent: Extent
+) -> list[str]:
     """Ends the caller's locks on changed paths that were taken until the push; returns their ids."""
     released: list[str] = []
-    async for paths in _iterate_suspects(connection, call, changes, ENDS):
+    async for paths in _iterate_suspects(connection, call, changes, extent, ENDS):
         arguments = (call.repository.id, call.caller.user_id, paths)
         rows = await connection.fetch(Q.release_pushed_locks, *arguments)
         released += [str(row["lock_id"]) for row in rows]
@@ -75,20 +131,16 @@ async def release_locks(connection: Connection, call: Call, changes: Changes) ->
 
 
 async def _iterate_suspects(
-    connection: Connection, call: Call, changes: Changes, question: str
+    connection: Connection, call: Call, changes: Changes, extent: Extent, question: str
 ) -> AsyncIterator[list[str]]:
     """Yields changed paths, in lists, among which are all that locks of a kind cover.
 
     Where locks are fewer than paths, they are looked up in the changes, and not the paths among the locks.
     """
-    count = await asyncio.to_thread(changes.count_paths)
-    # A lock is looked up below each root.
-    most = count // max(len(changes.roots), 1)
-    locks = await connection.fetchval(Q.count_locks, call.repository.id, most + 1)
-    if not locks:
+    if not extent.locks:
         return
-    await asyncio.to_thread(changes.require_bounded)
-    if locks > most:
+    await do_weighed(changes.steps, changes.require_bounded)
+    if extent.locks > extent.most:
         batches = _split(changes.iterate_paths())
         while batch := await asyncio.to_thread(next, batches, None):
             yield [path for path, _ in batch]
@@ -131,17 +183,28 @@ async def _fetch_places(connection: Connection, call: Call, question: str, last:
     return [row["path"] for row in await connection.fetch(*statement)]
 
 
+async def find_held_paths(
+    connection: Connection, call: Call, paths: Sequence[str]
+) -> dict[str, list[LockConflict]]:
+    """Returns the exclusive locks of other users on some paths, by path."""
+    found: dict[str, list[LockConflict]] = {}
+    arguments = (call.repository.id, call.caller.user_id, paths)
+    for row in await connection.fetch(Q.lock_conflicts, *arguments):
+        found.setdefault(row["path"], []).append(_conflict(row))
+    return found
+
+
 async def check_fences(
     connection: Connection, call: Call, locks: Sequence[tuple[UUID, int]]
 ) -> None:
     """Raises LOCK_STALE unless the caller still holds every lock (id, fence) under its fence."""
     stale: list[UUID] = []
-    for batch in split_batches(sorted(locks)):
+    for batch in split_batches(await do_weighed(len(locks), sorted, locks)):
         ids, fences = map(list, zip(*batch, strict=True))
         arguments = (call.repository.id, call.caller.user_id, ids, fences)
         stale += await connection.fetchval(Q.locks_stale, *arguments)
     if stale:
-        raise lock_stale([str(lock_id) for lock_id in stale])
+        raise await do_weighed(len(stale), lambda: lock_stale([str(each) for each in stale]))
 
 
 async def _find_caught_up(
@@ -156,13 +219,15 @@ async def _find_caught_up(
     for root in changes.roots:
         now = await trees.find_entries(root.new, paths)
         before = [await trees.find_entries(old, paths) for old in root.old]
-        caught_up -= {
-            path
-            for path in paths
-            if now.get(path) != there.get(path)
-            and all(now.get(path) != was.get(path) for was in before)
-        }
+        caught_up -= await do_weighed(len(paths), _differ_from_all, paths, now, [there, *before])
     return caught_up
+
+
+def _differ_from_all(
+    paths: set[str], now: dict[str, Entry], others: list[dict[str, Entry]]
+) -> set[str]:
+    """Returns the paths that are otherwise than in all the others."""
+    return {path for path in paths if all(now.get(path) != other.get(path) for other in others)}
 
 
 def _conflict(row: Row) -> LockConflict:

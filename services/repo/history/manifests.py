@@ -18,6 +18,7 @@ from services.repo.history.manifest_forms import MAX_DELTA_DEPTH, measure_conten
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import manifest_corrupt
+from shared.runtime.weighed_work import STEPS_ON_LOOP, do_weighed
 
 Q = sql.load(__file__)
 
@@ -26,6 +27,8 @@ BATCH = 500
 BATCH_BYTES = 32 << 20
 NO_LIMIT = 1 << 62
 STATEMENT_SECONDS = 5.0
+# Bytes that are decoded and parsed in some microseconds.
+BYTES_PER_STEP = 128
 
 
 class Fetch(Protocol):
@@ -53,6 +56,13 @@ class ManifestForms:
         """Adds manifests as they were read."""
         for row in rows:
             self._forms[row["hash"]] = StoredForm(row["content"], row["delta_base"])
+
+    @property
+    def steps(self) -> int:
+        """How many steps it takes to open and parse them all. Raises MANIFEST_CORRUPT."""
+        if len(self._forms) > STEPS_ON_LOOP:
+            return len(self._forms)
+        return sum(map(self.measure, self._forms)) // BYTES_PER_STEP
 
     def __contains__(self, digest: str) -> bool:
         """Returns whether a manifest is here."""
@@ -106,7 +116,7 @@ async def load_manifests(
     """Returns some manifests by hash; those that exist. Raises MANIFEST_CORRUPT."""
     loaded: dict[str, Manifest] = {}
     async for found, forms in read_forms(connection.fetch, repository_id, hashes):
-        loaded |= await asyncio.to_thread(_parse_all, found, forms)
+        loaded |= await do_weighed(forms.steps, _parse_all, found, forms)
     return loaded
 
 
@@ -142,21 +152,21 @@ async def find_entries(
     picked: dict[str, dict[str, Entry]] = {}
     fetch = partial(database.fetch, seconds=STATEMENT_SECONDS)
     async for found, forms in read_forms(fetch, repository_id, wanted):
-        picked |= await asyncio.to_thread(_pick_entries, found, forms, wanted)
+        picked |= await asyncio.to_thread(_open_entries, found, forms, wanted)
     return picked
 
 
-def _pick_entries(
+def _open_entries(
     found: Collection[str], forms: ManifestForms, wanted: Mapping[str, Collection[str]]
 ) -> dict[str, dict[str, Entry]]:
     return {
-        digest: dict(_copy_entries(Manifest.FromString(forms.open(digest)), wanted[digest]))
+        digest: dict(pick_entries(Manifest.FromString(forms.open(digest)), wanted[digest]))
         for digest in found
     }
 
 
-def _copy_entries(manifest: Manifest, names: Collection[str]) -> Iterator[tuple[str, Entry]]:
-    """Yields copies of some entries: the entries themselves would keep the manifest in memory."""
+def pick_entries(manifest: Manifest, names: Collection[str]) -> Iterator[tuple[str, Entry]]:
+    """Yields some names with copies of their entries, which would keep the manifest in memory."""
     entries = manifest.entries
     for name in names:
         at = bisect_left(entries, name, key=attrgetter("name"))

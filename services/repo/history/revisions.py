@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from shared.db import sql
-from shared.db.pool import Connection
-from shared.errors import not_found
+from shared.db.pool import Connection, Row
+from shared.errors import invalid_field, not_found
 from shared.rpc import validation
 
 Q = sql.load(__file__)
 
 _COMMIT = re.compile(r"[0-9a-f]{64}")
+# The beginning of a hash, as `dits log` prints it.
+_PREFIX = re.compile(r"[0-9a-f]{8,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +26,37 @@ class Revision:
     tree: str
 
 
-async def resolve_revision(connection: Connection, repository_id: UUID, revision: str) -> Revision:
-    """Returns what a branch name, a commit hash or "" (the default branch) means.
+def is_commit(revision: str) -> bool:
+    """Returns whether a revision is the hash of a commit, and not the name of a branch."""
+    return _COMMIT.fullmatch(revision) is not None
 
-    Raises NOT_FOUND, INVALID_FIELD.
+
+async def resolve_revision(
+    connection: Connection, repository_id: UUID, revision: str, field: str = "revision"
+) -> Revision:
+    """Returns what the name of a branch or tag, a commit hash or "" (the default branch) means.
+
+    The beginning of a hash counts as the hash, if only one commit has it.
+
+    Raises NOT_FOUND, and INVALID_FIELD for the field of the request.
     """
-    if _COMMIT.fullmatch(revision):
+    if is_commit(revision):
         row = await connection.fetchrow(Q.commit_tree, repository_id, revision)
     else:
-        name = validation.branch("revision", revision) if revision else None
-        row = await connection.fetchrow(Q.branch_tip, repository_id, name)
+        name = validation.branch(field, revision) if revision else None
+        row = await connection.fetchrow(Q.ref_tip, repository_id, name)
+        if row is None and _PREFIX.fullmatch(revision):
+            row = await _find_by_prefix(connection, repository_id, revision, field)
     if row is None:
         raise not_found("revision", revision)
     return Revision(row["hash"], row["tree_hash"])
+
+
+async def _find_by_prefix(
+    connection: Connection, repository_id: UUID, prefix: str, field: str
+) -> Row | None:
+    """Returns the commit whose hash begins so; None without any. Raises INVALID_FIELD if there are more."""
+    rows = await connection.fetch(Q.commits_by_prefix, repository_id, prefix)
+    if len(rows) > 1:
+        raise invalid_field(field, "is the beginning of several hashes")
+    return rows[0] if rows else None

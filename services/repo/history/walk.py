@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from shared.db import sql
-from shared.db.pool import Database, Row
+from shared.db.pool import Connection, Row
 from shared.errors import batch_too_large, contention
 
 Q = sql.load(__file__)
@@ -67,11 +67,29 @@ class Window:
     trees: dict[str, str]
 
 
+class Reader(Protocol):
+    """What runs the statements of a walk: a database, or a transaction."""
+
+    async def fetch(self, query: str, *arguments: Any, seconds: float | None = None) -> list[Row]:
+        """Returns all rows of one statement, which is cancelled if it takes longer than `seconds`."""
+
+
+class TransactionReader:
+    """Runs the statements of a walk in a transaction, which sees the commits that it has added."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, query: str, *arguments: Any, seconds: float | None = None) -> list[Row]:
+        """Returns all rows of one statement, which is cancelled if it takes longer than `seconds`."""
+        return await self._connection.fetch(query, *arguments, timeout=seconds)
+
+
 class HistoryWalk:
     """Reads windows of a history. It remembers how wide the history is, and nothing of what it read."""
 
-    def __init__(self, database: Database, repository_id: UUID) -> None:
-        self._database = database
+    def __init__(self, reader: Reader, repository_id: UUID) -> None:
+        self._reader = reader
         self._repository_id = repository_id
         # Commits in one generation.
         self._width = 1.0
@@ -105,7 +123,7 @@ class HistoryWalk:
 
     async def _fetch(self, query: str, frontier: Collection[str], *arguments: int) -> list[Row]:
         values = (self._repository_id, list(frontier), *arguments)
-        return await self._database.fetch(query, *values, seconds=STATEMENT_SECONDS)
+        return await self._reader.fetch(query, *values, seconds=STATEMENT_SECONDS)
 
 
 def _order(commit: WalkedCommit) -> tuple[int, str]:

@@ -5,7 +5,7 @@
 -- by its key, once for each row.
 WITH RECURSIVE start AS MATERIALIZED (
     SELECT hash, parent_hashes, tree_hash, generation, changed_paths,
-           250 + 66 * cardinality(parent_hashes) + octet_length(message)
+           330 + 66 * cardinality(parent_hashes) + octet_length(message)
            + octet_length(author_name) + octet_length(author_email)
            + octet_length(committer_name) + octet_length(committer_email) AS size
     FROM commits WHERE repo_id = $1 AND hash = ANY ($2::text[])
@@ -17,7 +17,7 @@ WITH RECURSIVE start AS MATERIALIZED (
     SELECT c.*, c.generation > floor.generation
     FROM reached r CROSS JOIN floor CROSS JOIN LATERAL unnest(r.parent_hashes) p CROSS JOIN LATERAL (
         SELECT hash, parent_hashes, tree_hash, generation, changed_paths,
-               250 + 66 * cardinality(parent_hashes) + octet_length(message)
+               330 + 66 * cardinality(parent_hashes) + octet_length(message)
                + octet_length(author_name) + octet_length(author_email)
                + octet_length(committer_name) + octet_length(committer_email)
         FROM commits WHERE repo_id = $1 AND hash = p OFFSET 0
@@ -30,7 +30,7 @@ SELECT reached.*, (SELECT count(*) FROM start) AS found FROM reached LIMIT $4;
 -- Of the commits $2, the first $3 by hash of those of the highest generation, and their parents; rows as above.
 WITH start AS MATERIALIZED (
     SELECT hash, parent_hashes, tree_hash, generation, changed_paths,
-           250 + 66 * cardinality(parent_hashes) + octet_length(message)
+           330 + 66 * cardinality(parent_hashes) + octet_length(message)
            + octet_length(author_name) + octet_length(author_email)
            + octet_length(committer_name) + octet_length(committer_email) AS size
     FROM commits WHERE repo_id = $1 AND hash = ANY ($2::text[])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,20 @@ from uuid import UUID
 from dits.repo.v1.manifest_pb2 import File, Manifest
 
 from services.repo.history.batches import split_batches
-from services.repo.push.chunk_counts import count_chunks, group_chunks, wrong_size
+from services.repo.history.change_rules import ChangeRules
+from services.repo.push.chunk_counts import (
+    USE_BYTES,
+    count_chunks,
+    count_steps,
+    group_chunks,
+    wrong_size,
+)
 from services.repo.push.chunk_lists import ChunkLists
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import DomainError, chunks_missing, content_mismatch
+from shared.errors import DomainError, chunks_missing, content_mismatch, regions_missing
 from shared.formats.recipes import list_hash
+from shared.runtime.weighed_work import do_weighed
 
 Q = sql.load(__file__)
 
@@ -66,20 +73,29 @@ def _collect(manifests: Iterable[Manifest], lists: ChunkLists) -> dict[str, Asse
 
 
 async def record_assets(
-    connection: Connection, repository_id: UUID, manifests: Iterable[Manifest], lists: ChunkLists
+    connection: Connection,
+    repository_id: UUID,
+    manifests: Iterable[Manifest],
+    lists: ChunkLists,
+    rules: ChangeRules,
+    steps: int,
 ) -> list[Asset]:
     """Counts the contents of new manifests, and the chunks of new contents; returns the new ones.
 
-    Raises CHUNKS_MISSING, CONTENT_MISMATCH.
+    Those that are obliterated have no chunks, and are not returned. To look at all entries takes `steps`.
+
+    Raises CHUNKS_MISSING, CONTENT_MISMATCH, REGIONS_MISSING.
     """
-    assets = await asyncio.to_thread(_collect, manifests, lists)
+    assets = await do_weighed(steps, _collect, manifests, lists)
     new: list[Asset] = []
-    for batch in split_batches(await asyncio.to_thread(sorted, assets), BATCH):
+    for batch in split_batches(await do_weighed(len(assets), sorted, assets), BATCH):
         added = {row["hash"] for row in await _insert(connection, repository_id, batch, assets)}
         known = [content for content in batch if content not in added]
         await _count(connection, repository_id, known, assets)
-        new += [assets[content] for content in batch if content in added]
-    await _reference(connection, repository_id, new, lists)
+        here = [assets[content] for content in batch if content in added]
+        new += [asset for asset in here if asset.file.hash not in rules.files.obliterated]
+    files = [asset.file for asset in new]
+    await reference_files(connection, repository_id, files, lists, rules.min_regions)
     return new
 
 
@@ -133,30 +149,42 @@ async def _count(
             raise _two_recipes(row["hash"])
 
 
-async def _reference(
-    connection: Connection, repository_id: UUID, new: Sequence[Asset], lists: ChunkLists
+async def reference_files(
+    connection: Connection,
+    repository_id: UUID,
+    files: Sequence[File],
+    lists: ChunkLists,
+    min_regions: int = 0,
 ) -> None:
-    """Takes one reference per new content on each of its chunks, recipe chunks included."""
-    groups = await asyncio.to_thread(group_chunks, [asset.file for asset in new], lists)
+    """Takes one reference per content on each of its chunks, recipe chunks included.
+
+    Raises CHUNKS_MISSING, CONTENT_MISMATCH; REGIONS_MISSING unless each lies in `min_regions` regions.
+    """
+    groups = await do_weighed(count_steps(files, lists), group_chunks, files, lists)
     missing: list[str] = []
+    near = 0
     while groups:
-        counts, sizes = await asyncio.to_thread(count_chunks, groups.pop())
+        group = groups.pop()
+        counts, sizes = await do_weighed(len(group) // USE_BYTES, count_chunks, group)
         for batch in split_batches(sorted(counts)):
-            taken = [counts[chunk] for chunk in batch]
-            hashes = [chunk.hex() for chunk in batch]
-            missing += await connection.fetchval(Q.reference_chunks, repository_id, hashes, taken)
-        if missing:
-            continue
-        for batch in split_batches(sorted(sizes)):
-            claimed = [sizes[chunk] for chunk in batch]
-            hashes = [chunk.hex() for chunk in batch]
-            wrong = await connection.fetchval(
-                Q.chunks_of_other_size, repository_id, hashes, claimed
+            [row] = await connection.fetch(
+                Q.reference_chunks,
+                repository_id,
+                [chunk.hex() for chunk in batch],
+                [counts[chunk] for chunk in batch],
+                [sizes.get(chunk, 0) for chunk in batch],
             )
-            if wrong:
-                raise wrong_size(wrong)
+            missing += row["missing"]
+            if row["missized"] and not missing:
+                raise wrong_size(row["missized"])
+            if min_regions and not missing:
+                hashes = [chunk.hex() for chunk in batch]
+                query = Q.count_below_regions
+                near += await connection.fetchval(query, repository_id, hashes, min_regions)
     if missing:
         raise chunks_missing(missing)
+    if near:
+        raise regions_missing(near, min_regions)
 
 
 def _two_recipes(content: str) -> DomainError:

@@ -18,9 +18,10 @@ WHERE a.repo_id = $1 AND a.hash = d.hash
 RETURNING a.hash, a.recipe_hash;
 
 -- name: reference_chunks
--- Locks and counts the chunks of new contents; returns those that the repository does not hold.
-SELECT reference_chunks($1, $2::text[], $3::int[]);
+-- Locks and counts the chunks of new contents; returns those that the repository does not hold, and if there are none
+-- those whose size is not the one that a file claims.
+SELECT missing, missized FROM reference_chunks($1, $2::text[], $3::int[], $4::int[]);
 
--- name: chunks_of_other_size
--- Those of the chunks whose size is not the one that a file claims.
-SELECT chunks_of_other_size($1, $2::text[], $3::int[]);
+-- name: count_below_regions
+-- How many of the chunks $2 of repository $1 are in fewer than $3 regions.
+SELECT count(*)::int FROM chunks_below_regions($1, $2::text[], $3);

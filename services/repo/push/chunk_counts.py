@@ -11,11 +11,20 @@ from services.repo.history.batches import ROWS
 from services.repo.push.chunk_lists import ChunkLists
 from shared.errors import DomainError, content_mismatch, contention
 from shared.formats.canonical import HASH_BYTES, split_hashes
+from shared.runtime.weighed_work import STEPS_ON_LOOP
 
 # A chunk of a content: its hash, its size (0 = a recipe, whose size no file claims), number of the content.
 _USE = struct.Struct("<32sII")
+USE_BYTES = _USE.size
 # The groups are of the first bytes of hashes.
 _MOST_GROUPS = 256
+
+
+def count_steps(files: Sequence[File], lists: ChunkLists) -> int:
+    """Returns how many steps it takes to group the chunks of some contents; those of recipes are many."""
+    if lists.cost or len(files) > STEPS_ON_LOOP:
+        return STEPS_ON_LOOP + 1
+    return sum(1 + len(file.chunk_sizes) for file in files)
 
 
 def group_chunks(files: Sequence[File], lists: ChunkLists) -> list[bytearray]:

@@ -12,6 +12,7 @@ from dits.repo.v1.manifest_pb2 import File, Manifest, Recipe
 
 from services.repo.history.batches import split_batches
 from services.repo.push.recipes import RecipeReader
+from services.repo.push.stream import Push
 from shared.db import sql
 from shared.db.pool import Database
 from shared.errors import batch_too_large, content_mismatch
@@ -20,6 +21,7 @@ from shared.formats.limits import MAX_PUSH_CHUNKS
 from shared.formats.recipes import check_recipes, list_hash
 from shared.rpc.byte_budget import Hold
 from shared.rpc.call import Call
+from shared.runtime.weighed_work import do_weighed
 
 Q = sql.load(__file__)
 
@@ -94,15 +96,15 @@ class ChunkLists:
 
 
 async def read_lists(
-    database: Database, reader: RecipeReader, trees: Iterable[Manifest], call: Call, hold: Hold
+    database: Database, reader: RecipeReader, push: Push, call: Call, hold: Hold
 ) -> ChunkLists:
-    """Returns the chunk lists of all files of some manifests; reads the recipes of new contents.
+    """Returns the chunk lists of all files of a push; reads the recipes of new contents.
 
     Recipes of a content that the repository has are not read: equal lists have equal recipes.
     Raises CHUNKS_MISSING, CONTENT_MISMATCH and what reading raises.
     """
     lists = ChunkLists()
-    files = await asyncio.to_thread(_large_files, trees)
+    files = await do_weighed(push.steps, _large_files, push.manifests.values())
     if not files:
         return lists
     known = await _known(database, call.repository.id, {file.hash.hex() for _, file in files})

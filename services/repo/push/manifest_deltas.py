@@ -14,6 +14,7 @@ from services.repo.history.manifests import ManifestForms, load_forms
 from services.repo.push.preparation import PreparedPush
 from shared.db import sql
 from shared.db.pool import Connection
+from shared.runtime.weighed_work import do_weighed
 
 Q = sql.load(__file__)
 
@@ -142,9 +143,8 @@ async def choose_forms(
     chained = {digest: name for digest, name in before.items() if digest in large}
     stored = await _lock_bases(connection, repository_id, set(chained.values()))
     choice = FormChoice(contents, prepared.stored, chained, stored)
-    for digest in new:
-        if digest not in chained:
-            choice.choose(digest)
+    whole = [digest for digest in new if digest not in chained]
+    await do_weighed(len(whole), _choose_all, choice, whole)
     # In the order in which they came, in which a directory mostly comes after what it was before.
     for batch in _split_by_cost(choice, [digest for digest in contents if digest in chained]):
         names = set[str]().union(*map(choice.name_bases, batch))

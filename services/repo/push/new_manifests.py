@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from services.repo.push.stream import Push
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import history_missing, stream_order
+from shared.runtime.weighed_work import do_weighed
 
 Q = sql.load(__file__)
 
@@ -31,9 +31,10 @@ async def lock_manifests(
 ) -> dict[str, Counts]:
     """Locks the manifests that a push brings or names; returns the counts of those that exist.
 
-    Raises HISTORY_MISSING if one is neither in the push nor in the repository.
+    What was condemned of them is not any more. Raises HISTORY_MISSING if one is neither in the push nor in
+    the repository.
     """
-    named = await asyncio.to_thread(push.named_manifests)
+    named = await do_weighed(push.steps, push.named_manifests)
     if not named:
         return {}
     rows = []
@@ -52,6 +53,8 @@ async def lock_manifests(
     absent = named - counts.keys() - push.manifests.keys()
     if absent:
         raise history_missing("manifest", sorted(absent))
+    if condemned := [row["hash"] for row in rows if row["condemned"] is not None]:
+        await connection.execute(Q.pardon_manifests, repository_id, condemned)
     return counts
 
 
@@ -71,7 +74,7 @@ async def insert_manifests(
     hashes = sorted(push.manifests.keys() - stored.keys())
     if not hashes:
         return []
-    first_commits = await asyncio.to_thread(_find_first_commits, push)
+    first_commits = await do_weighed(push.steps, _find_first_commits, push)
     forms = await choose_forms(connection, repository_id, prepared, hashes, predecessors)
     inserted: list[str] = []
     sized = ((digest, len(forms[digest].content)) for digest in hashes)
@@ -88,7 +91,7 @@ async def insert_manifests(
         )
         inserted += [row["hash"] for row in rows]
     if len(inserted) < len(hashes):
-        await _store_whole(connection, repository_id, prepared, inserted, forms)
+        await _accept_foreign(connection, repository_id, prepared, inserted, forms)
     return [push.manifests[digest] for digest in inserted]
 
 
@@ -111,15 +114,19 @@ def _list_forms(forms: Sequence[ChosenForm]) -> dict[str, list[object]]:
     }
 
 
-async def _store_whole(
+async def _accept_foreign(
     connection: Connection,
     repository_id: UUID,
     prepared: PreparedPush,
     inserted: Collection[str],
     forms: Mapping[str, ChosenForm],
 ) -> None:
-    """Stores manifests alone whose base another push has added meanwhile: its chain may be longer."""
+    """Keeps the manifests that another push has added meanwhile.
+
+    Manifests with one of them as base are stored alone: its chain may be longer.
+    """
     foreign = forms.keys() - set(inserted)
+    await connection.execute(Q.pardon_manifests, repository_id, sorted(foreign))
     for digest in inserted:
         if forms[digest].link.base in foreign:
             arguments = (digest, prepared.stored[digest], len(prepared.push.contents[digest]))

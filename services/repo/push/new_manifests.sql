@@ -1,6 +1,6 @@
 -- name: lock_manifests
 -- Those of some manifests that exist; they cannot be deleted until the end of the transaction.
-SELECT hash, entry_count, total_size, chunk_count, depth, path_bytes FROM manifests
+SELECT hash, entry_count, total_size, chunk_count, depth, path_bytes, condemned FROM manifests
 WHERE repo_id = $1 AND hash = ANY ($2::text[])
 ORDER BY hash FOR KEY SHARE;
 
@@ -18,6 +18,10 @@ FROM unnest(:hashes::text[], :commit_hashes::text[], :parent_hashes::text[], :en
 ORDER BY d.hash
 ON CONFLICT (repo_id, hash) DO UPDATE SET created_at = manifests.created_at WHERE false
 RETURNING hash;
+
+-- name: pardon_manifests
+-- Makes of some manifests, which are locked in order, those stay that a search has condemned.
+UPDATE manifests SET condemned = NULL WHERE repo_id = $1 AND hash = ANY ($2::text[]) AND condemned IS NOT NULL;
 
 -- name: store_whole
 -- Makes a manifest of this transaction stand alone: zstd, size in canonical bytes.

@@ -7,8 +7,10 @@ from uuid import UUID
 
 from shared.db import sql
 from shared.db.pool import Connection
-from shared.errors import not_found
+from shared.errors import not_found, permission_missing
 from shared.rpc import validation
+from shared.rpc.call import Caller
+from shared.rpc.policy import Permission
 
 Q = sql.load(__file__)
 
@@ -23,14 +25,23 @@ class Owner:
     cell: int
     permission: int
 
+    def require_admin(self) -> None:
+        """Raises PERMISSION_MISSING unless that user has ADMIN on all of them."""
+        if self.permission < Permission.ADMIN:
+            raise permission_missing(Permission.ADMIN.name, Permission(self.permission).name)
 
-async def resolve_owner(connection: Connection, name: str, user_id: UUID) -> Owner:
-    """Returns the owner of this name, with the right of a user. Raises INVALID_FIELD or NOT_FOUND."""
+
+async def resolve_owner(connection: Connection, name: str, caller: Caller) -> Owner:
+    """Returns the owner of this name, with the right of a caller: none if it does not let the token in.
+
+    Raises INVALID_FIELD or NOT_FOUND.
+    """
     validation.text("owner", name, most=39)
-    row = await connection.fetchrow(Q.owner, name.lower(), user_id)
+    row = await connection.fetchrow(Q.owner, name.lower(), caller.user_id)
     if row is None:
         raise not_found("owner", name)
-    return Owner(row["owner_type"], row["owner_id"], row["name"], row["cell"], row["permission"])
+    permission = Permission.NONE if row["owner_id"] in caller.refused_by else row["permission"]
+    return Owner(row["owner_type"], row["owner_id"], row["name"], row["cell"], permission)
 
 
 async def hold_owner(connection: Connection, owner: Owner) -> None:

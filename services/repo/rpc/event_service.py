@@ -71,7 +71,7 @@ class EventService:
         if request.repository:
             raise invalid_field("owner", "must be empty if there is a repository")
         async with self._database.connection() as connection:
-            owner = await resolve_owner(connection, request.owner, call.caller.user_id)
+            owner = await resolve_owner(connection, request.owner, call.caller)
         if owner.cell != self._cell:
             raise wrong_cell(owner.cell, self._cell)
         return owner

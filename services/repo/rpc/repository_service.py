@@ -1,35 +1,36 @@
-"""RepositoryService: creating and finding repositories."""
+"""RepositoryService: creating, finding, changing and deleting repositories."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from functools import partial
 from typing import Any
 
 from dits.repo.v1 import repository_service_pb2 as pb
 
+from services.repo.repositories import reading
+from services.repo.repositories.changes import RepositoryChange, set_disabled, update_repository
 from services.repo.repositories.creation import NewRepository, create_repository
+from services.repo.repositories.deletion import delete_repository, undelete_repository
+from services.repo.repositories.messages import (
+    MAX_DESCRIPTION,
+    describe_repository,
+    describe_settings,
+)
 from services.repo.repositories.owners import resolve_owner
-from shared.db import sql
+from services.repo.repositories.settings import (
+    get_settings,
+    parse_settings_change,
+    update_settings,
+)
+from services.repo.repositories.statistics import describe_statistics, read_statistics
 from shared.db.pool import Connection, Database, Databases, Row
-from shared.errors import invalid_field, not_found
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.rpc.paging import Page
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
-
-Q = sql.load(__file__)
-
-MAX_DESCRIPTION = 4096
-MAX_EXTENSIONS = 100
-_VISIBILITIES = {
-    pb.VISIBILITY_UNSPECIFIED: "private",
-    pb.VISIBILITY_PRIVATE: "private",
-    pb.VISIBILITY_INTERNAL: "internal",
-    pb.VISIBILITY_PUBLIC: "public",
-}
-_VISIBILITY_NUMBERS = {text: number for number, text in _VISIBILITIES.items()}
 
 
 class RepositoryService:
@@ -56,12 +57,12 @@ class RepositoryService:
         self, request: pb.CreateRepositoryRequest, call: Call
     ) -> pb.CreateRepositoryResponse:
         """Creates an empty repository."""
-        new = _parse(request, call, self._settings)
+        new = await asyncio.to_thread(NewRepository.parse, request, call, self._settings)
 
         async def work(connection: Connection) -> pb.CreateRepositoryResponse:
             repository_id = await create_repository(connection, call, new)
-            row = await connection.fetchrow(Q.get_repository, repository_id, call.caller_id)
-            return pb.CreateRepositoryResponse(repository=_message(row, new.name))
+            row = await reading.get_repository(connection, repository_id, call.caller_id)
+            return pb.CreateRepositoryResponse(repository=describe_repository(row, new.name))
 
         repeatable = Repeatable.of(request)
         return await self._writes.once(call, repeatable, pb.CreateRepositoryResponse, work)
@@ -70,9 +71,9 @@ class RepositoryService:
         self, request: pb.GetRepositoryRequest, call: Call
     ) -> pb.GetRepositoryResponse:
         """Returns one repository."""
-        database = self._databases.of(call.repository.id)
-        row = await database.fetchrow(Q.get_repository, call.repository.id, call.caller_id)
-        return pb.GetRepositoryResponse(repository=_message(row, request.repository))
+        async with self._databases.of(call.repository.id).connection() as connection:
+            row = await reading.get_repository(connection, call.repository.id, call.caller_id)
+        return pb.GetRepositoryResponse(repository=describe_repository(row, request.repository))
 
     async def ListRepositories(
         self, request: pb.ListRepositoriesRequest, call: Call
@@ -80,102 +81,140 @@ class RepositoryService:
         """Lists the repositories that the caller works with, or may see of one owner."""
         page = Page(self._key, request, call)
         async with self._database.connection() as connection:
-            found = await _find_repositories(connection, request.owner, page, call)
+            found = await _list_repositories(connection, request.owner, page, call)
         rows, token = page.answer(found, lambda row: (row["owner"].lower(), row["name"].lower()))
-        return pb.ListRepositoriesResponse(repositories=map(_message, rows), next_page_token=token)
+        return pb.ListRepositoriesResponse(
+            repositories=map(describe_repository, rows), next_page_token=token
+        )
+
+    async def UpdateRepository(
+        self, request: pb.UpdateRepositoryRequest, call: Call
+    ) -> pb.UpdateRepositoryResponse:
+        """Changes fields of a repository."""
+        change = RepositoryChange.parse(request)
+
+        async def update(connection: Connection) -> pb.Repository:
+            await update_repository(connection, call, change)
+            row = await reading.get_repository(connection, call.repository.id, call.caller_id)
+            return describe_repository(row, request.repository)
+
+        changed = await self._databases.of(call.repository.id).transaction(update)
+        return pb.UpdateRepositoryResponse(repository=changed)
+
+    async def DeleteRepository(
+        self, request: pb.DeleteRepositoryRequest, call: Call
+    ) -> pb.DeleteRepositoryResponse:
+        """Deletes a repository; for a time it can be brought back."""
+
+        async def delete(connection: Connection) -> pb.DeleteRepositoryResponse:
+            end: Any = await delete_repository(
+                connection, call, validate_only=request.validate_only
+            )
+            return pb.DeleteRepositoryResponse(
+                repository_id=str(call.repository.id), purge_time=end
+            )
+
+        repeatable = Repeatable.of(request)
+        return await self._writes.once(call, repeatable, pb.DeleteRepositoryResponse, delete)
+
+    async def UndeleteRepository(
+        self, request: pb.UndeleteRepositoryRequest, call: Call
+    ) -> pb.UndeleteRepositoryResponse:
+        """Brings a deleted repository back."""
+        repository_id = validation.uuid("repository_id", request.repository_id)
+        if request.name:
+            validation.repository_name("name", request.name)
+
+        async def undelete(connection: Connection) -> pb.Repository:
+            await undelete_repository(connection, call, repository_id, request.name)
+            row = await reading.get_repository(connection, repository_id, call.caller_id)
+            return describe_repository(row, request.repository_id)
+
+        back = await self._databases.of(repository_id).transaction(undelete)
+        return pb.UndeleteRepositoryResponse(repository=back)
+
+    async def ListDeletedRepositories(
+        self, request: pb.ListDeletedRepositoriesRequest, call: Call
+    ) -> pb.ListDeletedRepositoriesResponse:
+        """Lists the repositories of an owner that can be brought back."""
+        page = Page(self._key, request, call)
+        name = request.owner or call.caller.username
+        async with self._database.connection() as connection:
+            owner = await resolve_owner(connection, name, call.caller)
+            owner.require_admin()
+            found = await reading.list_deleted(connection, owner, page.after, page.size + 1)
+        rows, token = page.answer(found, _deletion_position)
+        return pb.ListDeletedRepositoriesResponse(
+            repositories=map(describe_repository, rows), next_page_token=token
+        )
+
+    async def GetRepositorySettings(
+        self, request: pb.GetRepositorySettingsRequest, call: Call
+    ) -> pb.GetRepositorySettingsResponse:
+        """Returns the rules for pushes."""
+        del request
+        async with self._databases.of(call.repository.id).connection() as connection:
+            row = await get_settings(connection, call.repository.id)
+        return pb.GetRepositorySettingsResponse(settings=describe_settings(row))
+
+    async def UpdateRepositorySettings(
+        self, request: pb.UpdateRepositorySettingsRequest, call: Call
+    ) -> pb.UpdateRepositorySettingsResponse:
+        """Changes the rules for pushes."""
+        rules = await asyncio.to_thread(parse_settings_change, request)
+
+        async def update(connection: Connection) -> pb.RepositorySettings:
+            return describe_settings(await update_settings(connection, call, rules))
+
+        changed = await self._databases.of(call.repository.id).transaction(update)
+        return pb.UpdateRepositorySettingsResponse(settings=changed)
+
+    async def GetRepositoryStats(
+        self, request: pb.GetRepositoryStatsRequest, call: Call
+    ) -> pb.GetRepositoryStatsResponse:
+        """Returns the statistics of a repository."""
+        del request
+        work = partial(read_statistics, repository_id=call.repository.id)
+        row = await self._databases.of(call.repository.id).transaction(work)
+        return describe_statistics(row)
+
+    async def DisableRepository(
+        self, request: pb.DisableRepositoryRequest, call: Call
+    ) -> pb.DisableRepositoryResponse:
+        """Makes a repository read-only, for the operator."""
+        reason = validation.prose(
+            "reason", request.reason, most_bytes=MAX_DESCRIPTION, required=True
+        )
+        await self._set_disabled(request.repository_id, call, reason)
+        return pb.DisableRepositoryResponse()
+
+    async def EnableRepository(
+        self, request: pb.EnableRepositoryRequest, call: Call
+    ) -> pb.EnableRepositoryResponse:
+        """Ends what DisableRepository began."""
+        await self._set_disabled(request.repository_id, call, None)
+        return pb.EnableRepositoryResponse()
+
+    async def _set_disabled(self, address: str, call: Call, reason: str | None) -> None:
+        call.caller.require_site_admin()
+        repository_id = validation.uuid("repository_id", address)
+
+        async def change(connection: Connection) -> None:
+            await set_disabled(connection, call, repository_id, reason)
+
+        await self._databases.of(repository_id).transaction(change)
 
 
-async def _find_repositories(
+async def _list_repositories(
     connection: Connection, owner_name: str, page: Page, call: Call
 ) -> list[Row]:
-    """Returns the rows of a page: of one owner, or with an empty name those that were granted.
-
-    A token that is limited to repositories finds only those.
-    """
-    user_id, reach = call.caller.user_id, call.caller.reach
-    after = page.after or [None, None]
+    """Returns the rows of a page: of one owner, or with an empty name those that were granted."""
+    caller, count = call.caller, page.size + 1
     if not owner_name:
-        return await connection.fetch(
-            *Q.bind.list_granted(
-                user_id=user_id,
-                after_owner=after[0],
-                after=after[1],
-                reach=reach,
-                count=page.size + 1,
-            )
-        )
-    owner = await resolve_owner(connection, owner_name, user_id)
-    return await connection.fetch(
-        *Q.bind.list_of_owner(
-            user_id=user_id,
-            owner_type=owner.type,
-            owner_id=owner.id,
-            after=after[1],
-            reach=reach,
-            count=page.size + 1,
-        )
-    )
+        return await reading.list_granted(connection, caller, page.after, count)
+    owner = await resolve_owner(connection, owner_name, caller)
+    return await reading.list_of_owner(connection, owner, caller, page.after, count)
 
 
-def _parse(request: pb.CreateRepositoryRequest, call: Call, server: Settings) -> NewRepository:
-    if request.request_id:
-        validation.uuid("request_id", request.request_id)
-    validation.repository_name("name", request.name)
-    validation.prose("description", request.description, most_bytes=MAX_DESCRIPTION)
-    if request.visibility not in _VISIBILITIES:
-        raise invalid_field("visibility", "is not a known value")
-    if request.default_branch:
-        validation.branch("default_branch", request.default_branch)
-    settings = request.settings
-    if settings.max_file_size_bytes < 0:
-        raise invalid_field("settings.max_file_size_bytes", "must not be negative")
-    return NewRepository(
-        owner=request.owner or call.caller.username,
-        name=request.name,
-        description=request.description or None,
-        visibility=_VISIBILITIES[request.visibility],
-        default_branch=request.default_branch or "main",
-        cell=server.cell,
-        region=server.region,
-        must_lock=settings.require_lock_for_edit or not settings.HasField("require_lock_for_edit"),
-        max_file_bytes=settings.max_file_size_bytes,
-        extensions=_parse_extensions(settings.allowed_extensions),
-        portable_names=settings.portable_names or not settings.HasField("portable_names"),
-    )
-
-
-def _parse_extensions(extensions: Sequence[str]) -> list[str] | None:
-    field = "settings.allowed_extensions"
-    validation.count(field, extensions, MAX_EXTENSIONS, least=0)
-    for extension in extensions:
-        validation.text(field, extension, least=1, most=32)
-        if extension.startswith(".") or "/" in extension:
-            raise invalid_field(field, "are written without dot and slash")
-    return sorted({extension.lower() for extension in extensions}) or None
-
-
-def _message(row: Row | None, address: str = "") -> pb.Repository:
-    """Returns a repository as a message. Raises NOT_FOUND for this address without a row."""
-    if row is None:
-        raise not_found("repository", address)
-    settings = pb.RepositorySettings(
-        require_lock_for_edit=row["require_lock_for_edit"],
-        max_file_size_bytes=row["max_file_size_bytes"] or 0,
-        allowed_extensions=row["allowed_extensions"] or (),
-        portable_names=row["portable_names"],
-    )
-    permission: Any = row["permission"]
-    return pb.Repository(
-        id=str(row["id"]),
-        owner=row["owner"],
-        name=row["name"],
-        description=row["description"] or "",
-        visibility=_VISIBILITY_NUMBERS[row["visibility"]],
-        default_branch=row["default_branch"],
-        archived=row["archived"],
-        settings=settings,
-        permission=permission,
-        create_time=row["created_at"],
-        update_time=row["updated_at"],
-        push_time=row["pushed_at"],
-    )
+def _deletion_position(row: Row) -> tuple[str, str]:
+    return row["deleted_at"].isoformat(), str(row["id"])

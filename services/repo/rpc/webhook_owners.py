@@ -7,10 +7,9 @@ from typing import Protocol
 from services.repo.repositories.owners import resolve_owner
 from services.repo.webhooks.management import WebhookOwner
 from shared.db.pool import Database, Databases
-from shared.errors import not_found, permission_missing, wrong_cell
+from shared.errors import not_found, wrong_cell
 from shared.rpc import validation
 from shared.rpc.call import Call
-from shared.rpc.policy import Permission
 
 
 class OwnedRequest(Protocol):
@@ -45,11 +44,10 @@ class WebhookOwners:
         call.caller.require_scope(scope)
         name = validation.text("organization", request.organization, least=1, most=39)
         async with self._database.connection() as connection:
-            found = await resolve_owner(connection, name, call.caller.user_id)
+            found = await resolve_owner(connection, name, call.caller)
         if found.type != "organization":
             raise not_found("organization", name)
         if found.cell != self._cell:
             raise wrong_cell(found.cell, self._cell)
-        if found.permission < Permission.ADMIN:
-            raise permission_missing(Permission.ADMIN.name, Permission(found.permission).name)
+        found.require_admin()
         return WebhookOwner(organization_id=found.id)

@@ -30,9 +30,9 @@ async def measure_usage(database: Database, cell: int) -> AsyncGenerator[int, No
     """
     today: date = (await database.fetch(Q.today))[0]["today"]
     days = Days(today - timedelta(days=MISSED_DAYS), today - timedelta(days=1))
-    async for made in _measure_repositories(database, days):
-        yield made
     for owner_type in ("organization", "user"):
+        async for made in _measure_repositories(database, owner_type, days):
+            yield made
         async for made in _measure_owners(database, owner_type, days):
             yield made
     async for made in _make_snapshots(database, cell, days):
@@ -40,12 +40,17 @@ async def measure_usage(database: Database, cell: int) -> AsyncGenerator[int, No
     await database.statement(Q.purge_writers, timedelta(days=WRITER_DAYS))
 
 
-async def _measure_repositories(database: Database, days: Days) -> AsyncIterator[int]:
+async def _measure_repositories(
+    database: Database, owner_type: str, days: Days
+) -> AsyncIterator[int]:
+    """Measures owner by owner: what the repositories of one share is divided among them."""
     after = _LOWEST
-    while rows := await database.fetch(Q.next_repositories, after, BATCH):
-        ids = [row["id"] for row in rows]
+    while rows := await database.fetch(Q.next_owners, owner_type, after, BATCH):
+        owners = [row["owner_id"] for row in rows]
+        found = await database.fetch(Q.repositories_of, owner_type, owners)
+        ids = [row["id"] for row in found]
         yield await database.transaction(partial(_measure_batch, ids=ids, days=days))
-        after = ids[-1]
+        after = owners[-1]
 
 
 async def _measure_batch(connection: Connection, ids: list[UUID], days: Days) -> int:

@@ -2,9 +2,9 @@
 -- The day, by the clock of the database.
 SELECT (clock_timestamp() AT TIME ZONE 'UTC')::DATE AS today;
 
--- name: next_repositories
--- Up to $2 repositories with ids after $1, by id.
-SELECT id FROM repositories WHERE deleted_at IS NULL AND id > $1 ORDER BY id LIMIT $2;
+-- name: repositories_of
+-- The repositories of owners ($2) of a type ($1).
+SELECT id FROM repositories WHERE owner_type = $1 AND owner_id = ANY ($2::UUID[]) AND deleted_at IS NULL;
 
 -- name: next_owners
 -- Up to $3 owners of a type ($1) with repositories and ids after $2, by id.

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.db import sql
 from shared.db.pool import Connection
-from shared.errors import not_found, permission_missing, wrong_cell
+from shared.errors import mfa_required, not_found, permission_missing, wrong_cell
 from shared.rpc import validation
 from shared.rpc.call import Call
 
@@ -33,7 +33,7 @@ class Subject:
 async def find_organization(connection: Connection, name: str, call: Call, cell: int) -> Subject:
     """Returns an organisation whose usage the caller may see.
 
-    Raises SCOPE_MISSING, NOT_FOUND, WRONG_CELL or PERMISSION_MISSING.
+    Raises SCOPE_MISSING, NOT_FOUND, WRONG_CELL, TOKEN_REFUSED, MFA_REQUIRED or PERMISSION_MISSING.
     """
     call.caller.require_scope("org:read")
     validation.text("organization", name, least=1, most=39)
@@ -42,6 +42,9 @@ async def find_organization(connection: Connection, name: str, call: Call, cell:
         raise not_found("organization", name)
     if row["cell"] != cell:
         raise wrong_cell(row["cell"], cell)
+    call.caller.require_entry(row["owner_id"], row["name"])
+    if row["role"] and row["mfa_missing"]:
+        raise mfa_required(row["name"])
     if row["role"] not in _MAY_SEE:
         raise permission_missing("billing", row["role"] or "none")
     return Subject("organization", row["owner_id"], row["name"])

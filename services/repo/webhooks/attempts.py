@@ -6,34 +6,25 @@ committed before anything is sent: whatever happens then, it is known that the r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.repo.webhooks.sender import Answer
+from services.repo.webhooks.recording import LOST, Result, Standing, record_results
 from shared.db import sql
-from shared.db.pool import Connection, Row
+from shared.db.pool import Connection, Database, Row
 
 Q = sql.load(__file__)
 
-PING = "webhook.ping"
 # How many requests to one webhook are under way at most.
 CONCURRENCY = 4
-# How long after the failure of an attempt the next one begins. After the last one there is none.
-DELAYS = tuple(
-    timedelta(minutes=minutes) for minutes in (1, 5, 30, 2 * 60, 6 * 60, 12 * 60, 24 * 60)
-)
+# How many attempts one round begins, to be sent one after the other, and how many bytes these have.
+ROUND_ATTEMPTS = 16
+ROUND_BYTES = 256 << 10
 # After so long, an attempt under way is lost: its process has ended, or slept.
 LEASE = timedelta(seconds=30)
-# How long nothing is sent to a webhook that has just given no complete answer at all.
-PAUSE = timedelta(seconds=30)
-# A webhook is switched off if so many attempts have failed in a row, for so long.
-DISABLE_AFTER_FAILURES = 20
-DISABLE_AFTER = timedelta(days=3)
 _END_BATCH = 1000
-_LOST = Answer("The server stopped before it knew the answer; the receiver may have had this.", 0)
 _SWITCHED_OFF = "The webhook is switched off."
 
 
@@ -45,6 +36,7 @@ class Attempt:
         number: the first is 1.
         event: name of the event.
         event_id: which one, as receivers know it.
+        waited: since it was due.
         body: what is sent.
     """
 
@@ -54,6 +46,7 @@ class Attempt:
     event: str
     event_id: UUID
     started_at: datetime
+    waited: timedelta
     body: bytes
 
 
@@ -64,30 +57,15 @@ class Claim:
     Attributes:
         sealed_secrets: the present one first.
         attempts: those that have been begun for the caller.
+        concurrency: how many of them may be under way at once.
         wait: if there are none, when to look again; None = when there is an event.
     """
 
     url: str
     sealed_secrets: tuple[bytes, ...]
     attempts: tuple[Attempt, ...]
+    concurrency: int
     wait: timedelta | None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Whether a webhook is switched on, and how long nothing is to be sent."""
-
-    active: bool
-    pause: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of an attempt: the request's headers, and the answer."""
-
-    attempt_id: UUID
-    request_headers: dict[str, str]
-    answer: Answer
 
 
 async def begin_round(connection: Connection, webhook_id: UUID, job_id: UUID) -> Claim | None:
@@ -98,8 +76,8 @@ async def begin_round(connection: Connection, webhook_id: UUID, job_id: UUID) ->
     standing = Standing(webhook["active"], webhook["pause"] or timedelta(0))
     if webhook["has_lost"]:
         lost = await connection.fetch(Q.lost_attempts, webhook_id, LEASE)
-        results = [Result(row["id"], {}, _LOST) for row in lost]
-        standing = await _record(connection, webhook_id, webhook, "", results)
+        results = [Result(row["id"], {}, LOST) for row in lost]
+        standing = await record_results(connection, webhook_id, webhook, "", results)
     return await _claim(connection, webhook_id, webhook, standing, job_id)
 
 
@@ -109,20 +87,29 @@ async def end_round(
     job_id: UUID,
     host: str,
     results: Sequence[Result],
+    unsent: Sequence[UUID],
     *,
     goes_on: bool,
 ) -> Claim | None:
     """Records what became of attempts, which went to `host`; then, if it `goes_on`, does as `begin_round`.
 
-    Attempts that were taken for lost meanwhile stay lost.
+    Attempts that were taken for lost meanwhile stay lost. Those that were not sent wait again.
     """
     webhook = await connection.fetchrow(Q.lock_webhook, webhook_id, LEASE)
-    standing = await _record(connection, webhook_id, webhook, host, results)
+    if unsent:
+        await connection.execute(Q.give_back_attempts, unsent)
+    standing = await record_results(connection, webhook_id, webhook, host, results)
     if webhook is None:
         return None
     if not goes_on:
-        return Claim(webhook["url"], (), (), standing.pause)
+        return Claim(webhook["url"], (), (), 0, standing.pause)
     return await _claim(connection, webhook_id, webhook, standing, job_id)
+
+
+async def find_owner(database: Database, webhook_id: UUID) -> UUID | None:
+    """Returns the user or organisation that a webhook belongs to; None if it is deleted."""
+    row = await database.fetchrow(Q.get_owner, webhook_id)
+    return row["owner_id"] if row is not None else None
 
 
 async def find_idle_webhooks(connection: Connection, limit: int) -> list[UUID]:
@@ -136,15 +123,30 @@ async def _claim(
 ) -> Claim:
     rows: Sequence[Row] = ()
     wait: timedelta | None = standing.pause
+    free = 0
     if not standing.pause:
-        rows = await connection.fetch(
-            *Q.bind.claim_attempts(
-                webhook_id=webhook_id, job_id=job_id, active=standing.active, limit=CONCURRENCY
-            )
-        )
+        free = CONCURRENCY - await connection.fetchval(Q.count_under_way, webhook_id)
+        if free > 0:
+            rows = await _begin_attempts(connection, webhook_id, standing, job_id)
         wait = None if rows else await _find_wait(connection, webhook_id, standing)
-    sealed = (webhook["secret_encrypted"], webhook["previous_secret"])
-    return Claim(webhook["url"], tuple(filter(None, sealed)), tuple(map(_attempt, rows)), wait)
+    sealed = tuple(filter(None, (webhook["secret_encrypted"], webhook["previous_secret"])))
+    return Claim(webhook["url"], sealed, tuple(map(_attempt, rows)), free, wait)
+
+
+async def _begin_attempts(
+    connection: Connection, webhook_id: UUID, standing: Standing, job_id: UUID
+) -> Sequence[Row]:
+    """Begins those that are due, and returns them, the earliest first."""
+    rows = await connection.fetch(
+        *Q.bind.claim_attempts(
+            webhook_id=webhook_id,
+            job_id=job_id,
+            active=standing.active,
+            limit=ROUND_ATTEMPTS,
+            bytes=ROUND_BYTES,
+        )
+    )
+    return sorted(rows, key=lambda row: (row["scheduled_at"], row["id"]))
 
 
 async def _find_wait(
@@ -158,78 +160,6 @@ async def _find_wait(
     return wait
 
 
-async def _record(
-    connection: Connection,
-    webhook_id: UUID,
-    webhook: Row | None,
-    host: str,
-    results: Sequence[Result],
-) -> Standing:
-    """Records results; returns how the webhook stands then."""
-    answers = [result.answer for result in results]
-    recorded = await connection.fetch(
-        *Q.bind.record_attempts(
-            ids=[result.attempt_id for result in results],
-            errors=[answer.error for answer in answers],
-            request_headers=[json.dumps(result.request_headers) for result in results],
-            statuses=[answer.status for answer in answers],
-            response_headers=[json.dumps(answer.headers) for answer in answers],
-            response_bodies=[_text(answer.body) for answer in answers],
-            durations=[answer.duration_ms for answer in answers],
-        )
-    )
-    failed = [row for row in recorded if not row["success"]]
-    again = [row for row in failed if _has_next(row, webhook)]
-    if again:
-        delays = [DELAYS[row["attempt"] - 1] for row in again]
-        await connection.execute(Q.schedule_attempts, [row["id"] for row in again], delays)
-    if webhook is None:
-        return Standing(active=False, pause=timedelta(0))
-    if len(failed) == len(recorded):
-        is_silent = bool(failed) and not any(answer.is_complete for answer in answers)
-        # That a server stopped says nothing of the receiver, unless it comes again before a success.
-        is_excused = not webhook["failure_count"] and all(answer is _LOST for answer in answers)
-        pause = PAUSE if is_silent and not is_excused else timedelta(0)
-        return await _count_failures(connection, webhook_id, webhook, failed, pause, host)
-    if webhook["failure_count"]:
-        await connection.execute(Q.count_success, webhook_id)
-    return Standing(webhook["active"], timedelta(0))
-
-
-async def _count_failures(
-    connection: Connection,
-    webhook_id: UUID,
-    webhook: Row,
-    failed: Sequence[Row],
-    pause: timedelta,
-    host: str,
-) -> Standing:
-    """Counts failures without a success among them, and switches the webhook off after too many."""
-    active = webhook["active"]
-    if failed:
-        await connection.execute(
-            *Q.bind.count_failures(
-                webhook_id=webhook_id,
-                since=min(row["started_at"] for row in failed),
-                count=len(failed),
-                pause=pause,
-            )
-        )
-    if active and webhook["failure_count"] + len(failed) >= DISABLE_AFTER_FAILURES:
-        disabled = await connection.fetchrow(
-            Q.disable_failing, webhook_id, DISABLE_AFTER_FAILURES, DISABLE_AFTER, host
-        )
-        active = disabled is None
-    return Standing(active, pause)
-
-
-def _has_next(row: Row, webhook: Row | None) -> bool:
-    """Returns whether a failed attempt is followed by another."""
-    if webhook is None or row["event"] == PING or row["attempt"] > len(DELAYS):
-        return False
-    return bool(webhook["active"]) or row["requested_by"] is not None
-
-
 def _attempt(row: Row) -> Attempt:
     return Attempt(
         row["id"],
@@ -238,10 +168,6 @@ def _attempt(row: Row) -> Attempt:
         row["event"],
         row["event_id"],
         row["started_at"],
+        row["started_at"] - row["scheduled_at"],
         row["body"].encode(),
     )
-
-
-def _text(body: bytes) -> str:
-    """The text of an answer's body, without NUL, which the database cannot keep."""
-    return body.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")

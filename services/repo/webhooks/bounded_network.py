@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import httpcore
@@ -25,6 +26,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
         self._left = 0
+        self._unsent = bytearray()
 
     def admit(self, count: int) -> None:
         """Lets so many more bytes of this answer be read."""
@@ -34,6 +36,9 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         """Returns a part of what has come."""
         if not self._left:
             raise httpcore.ReadError("the answer is too long")
+        # Who closes before the end of a request may have answered all the same.
+        with suppress(httpcore.WriteError):
+            await self._send_rest(timeout)
         size = min(max_bytes, PART_BYTES, self._left)
         part = await self._stream.read(size, timeout)
         self._left -= len(part)
@@ -41,9 +46,20 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         return part
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Writes a part of a request: what comes next is the head of another answer."""
+        """Writes a part of a request: what comes next is the head of another answer.
+
+        Small parts go out together, when the answer is asked for: a request has three or four.
+        """
         self._left = MAX_HEAD_BYTES
-        await self._stream.write(buffer, timeout)
+        self._unsent += buffer
+        if len(self._unsent) >= PART_BYTES:
+            await self._send_rest(timeout)
+
+    async def _send_rest(self, timeout: float | None) -> None:  # noqa: ASYNC109
+        if self._unsent:
+            whole = bytes(self._unsent)
+            self._unsent.clear()
+            await self._stream.write(whole, timeout)
 
     async def aclose(self) -> None:
         """Closes the connection."""

@@ -6,6 +6,7 @@ What comes back is bounded: in time, in bytes, in headers. Nothing of it is foll
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import ssl
 import time
@@ -54,6 +55,12 @@ class Answer:
     body: bytes = b""
 
 
+@functools.cache
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Returns what judges certificates; to load all of certifi's takes 15 ms."""
+    return ssl.create_default_context(cafile=str(ca_file or certifi.where()))
+
+
 class SendError(Exception):
     """A request had no answer; the text says why, for people."""
 
@@ -73,7 +80,7 @@ class Sender:
         self._allowed = allowed
         self._resolve = resolve
         self._seconds = seconds
-        self._tls = ssl.create_default_context(cafile=str(ca_file or certifi.where()))
+        self._tls = _trust(ca_file)
 
     @asynccontextmanager
     async def connect(self, receiver: Receiver) -> AsyncIterator[Connection]:

@@ -27,12 +27,12 @@ def parse_secret(secret: str) -> str:
 
 def seal_secret(key: ServerKey, webhook_id: UUID, secret: str) -> bytes:
     """Encrypts the secret of a webhook, for this webhook alone."""
-    return key.seal(secret.encode(), _context(webhook_id))
+    return key.seal(secret.encode(), secret_context(webhook_id))
 
 
 def unseal_secret(key: ServerKey, webhook_id: UUID, sealed: bytes) -> str | None:
     """Decrypts the secret of a webhook; None if the server has another key now."""
-    plain = key.unseal(sealed, _context(webhook_id))
+    plain = key.unseal(sealed, secret_context(webhook_id))
     return None if plain is None else plain.decode()
 
 
@@ -45,5 +45,6 @@ def sign(secret_texts: Sequence[str], timestamp: int, body: bytes) -> str:
     )
 
 
-def _context(webhook_id: UUID) -> bytes:
+def secret_context(webhook_id: UUID) -> bytes:
+    """Returns what binds a sealed secret to its webhook."""
     return b"webhook\0" + webhook_id.bytes

@@ -64,7 +64,9 @@ async def test_each_is_told_and_mailed_once(dsn: str) -> None:
             bob,
         )
         mails = await conn.fetchval("SELECT count(*) FROM jobs WHERE job_type = 'send_mail'")
-        mailed = await conn.fetchval("SELECT count(*) FROM notifications WHERE mailed")
+        mailed = await conn.fetchval(
+            "SELECT count(*) FROM notifications WHERE mailed_at IS NOT NULL"
+        )
     assert kills > 1
     mentions = [row["message"].split("push ")[1] for row in told if row["type"] == "mention"]
     assert mentions == [str(number) for number in range(EVENTS)]

@@ -29,7 +29,7 @@ async def dsn(dsn: str, proxy: Proxy) -> str:
     return await proxy.start(dsn)
 
 
-SEALED = "UPDATE packs SET state = 'sealed'"
+SEALED = "SET state = 'sealed'"
 
 
 @pytest.mark.parametrize("cut", [Cut.REQUEST, Cut.REPLY])

@@ -17,6 +17,7 @@ import pytest
 
 from shared.db.pool import Database
 from tests.support.jobs import dead_letters, put, wait_for
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[3]
 TABLES = (
@@ -48,13 +49,13 @@ def worker(dsn: str, fate: str = "nothing") -> Iterator[subprocess.Popen[bytes]]
 
 
 async def wait_until_dead(process: subprocess.Popen[bytes]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await asyncio.to_thread(process.wait) == -signal.SIGKILL
 
 
 async def until(database: Database, question: str) -> None:
     """Returns when the answer of the database is yes."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             [row] = await database.fetch(f"SELECT {question} AS is_true")
             if row["is_true"]:

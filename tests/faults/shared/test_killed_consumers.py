@@ -23,6 +23,7 @@ from tests.support.outbox import (
     process_all,
     seen,
 )
+from tests.support.waiting import PATIENCE_SECONDS
 
 WRITERS = 4
 # Transactions that have written down what they saw.
@@ -77,7 +78,7 @@ async def test_no_event_is_lost_or_doubled(dsn: str) -> None:
             # Two at once: the other goes on where the first was killed.
             async with running_consumer(dsn, point) as one, running_consumer(dsn, "") as other:
                 before = await conn.fetchval("SELECT count(*) FROM seen")
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     assert await one.wait() == -signal.SIGKILL
                 await until(conn, f"SELECT count(*) > {before} FROM seen")
                 await asyncio.sleep(rng.uniform(0, 0.05))
@@ -102,7 +103,7 @@ async def test_a_consumer_that_was_frozen_doubles_nothing(dsn: str) -> None:
         await process_all(consumer)
         ids = await emit(conn, 3)
         async with running_consumer(dsn, "freeze") as frozen:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await asyncio.to_thread(os.waitid, os.P_PID, frozen.pid, os.WSTOPPED | os.WNOWAIT)
             await process_all(consumer)
             assert await seen(conn) == []

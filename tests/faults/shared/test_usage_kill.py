@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import grpc
@@ -14,7 +15,7 @@ from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
 from dits.auth.v1.session_service_pb2 import LoginRequest
 from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
 
-from benchmarks.server import Server, running
+from benchmarks.server import Server, find_workers, running
 from tests.faults.repo.test_kill_during_push import dsn
 from tests.support.usage import read_usage
 
@@ -39,6 +40,10 @@ def test_kill_between_two_batches(tmp_path: Path) -> None:
                 stored = count_stored(server)
             for _ in range(100):
                 get_me(GetMeRequest(), metadata=metadata)
+        [worker] = find_workers(server.pid)
         os.kill(server.pid, signal.SIGKILL)
     with running(tmp_path / "data", server.addresses) as again:
         assert stored <= count_stored(again) <= made + 100
+    # The worker of the server that was killed ends by itself.
+    while Path(f"/proc/{worker}").exists():
+        time.sleep(0.05)

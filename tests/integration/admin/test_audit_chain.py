@@ -128,6 +128,17 @@ async def test_an_inserted_row_is_named(owner: Connection, database: Database) -
     assert report.unsealed == 0
 
 
+async def test_a_row_that_is_never_sealed_is_named(owner: Connection, database: Database) -> None:
+    """One that says it comes from a transaction that has not been: so it could be changed for ever."""
+    row_id = await owner.fetchval(ROW, datetime(2020, 2, 11, tzinfo=UTC), "x")
+    await owner.execute("UPDATE audit_log SET xid = '4000000000000' WHERE id = $1", row_id)
+    await AuditSealer(database).seal_rows()
+    report, month = await verify(database)
+    named = f"the row {row_id} of 2020-02-11 00:00:00 is never sealed"
+    assert month.fault == f"{named}: no transaction has had its number 4000000000000 yet"
+    assert report.unsealed == 1
+
+
 @pytest.mark.parametrize("position", [1, 2, 3])
 async def test_a_missing_link_is_named(
     owner: Connection, database: Database, position: int

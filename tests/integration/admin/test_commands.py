@@ -53,6 +53,38 @@ def test_a_file_of_something_else_is_one_sentence(tmp_path: Path, text: str) -> 
         commands.read_heads(tmp_path / "kept")
 
 
+async def test_dead_events_are_listed_requeued_and_dropped(tmp_path: Path, api: Api) -> None:
+    emit = "SELECT emit_event('push', NULL, NULL, NULL, '{}')"
+    ids = [await api.value(emit) for _ in range(2)]
+    await api.fetch(
+        """INSERT INTO dead_events (consumer, id, type, payload, created_at, error)
+           SELECT 'gone', id, type, payload, created_at, E'bad\n' FROM events ORDER BY id"""
+    )
+    environment = {"DITS_DATABASE_URL": api.dsn}
+
+    def run_command(*arguments: str) -> str:
+        done = run("admin", "dead-events", *arguments, cwd=tmp_path, **environment)
+        return done.stdout + done.stderr
+
+    told = run_command("list")
+    assert [line.split("  ")[:3] for line in told.splitlines()] == [
+        ["gone", str(number), "push"] for number in ids
+    ]
+    assert r"'bad\n'" in told
+    assert run_command("list", "--consumer", "webhooks") == ""
+    assert run_command("requeue", "gone", str(ids[0])) == "1 event\n"
+    assert [
+        json.loads(line)["is_requeued"] for line in run_command("list", "--json").splitlines()
+    ] == [
+        True,
+        False,
+    ]
+    assert run_command("drop", "gone", "7") == "dits-server: dead event '7 of gone' not found\n"
+    assert run_command("drop", "gone") == "dits-server: name events, or say --all\n"
+    assert run_command("drop", "gone", "--all") == "2 events\n"
+    assert run_command("list") == ""
+
+
 async def test_the_operator_makes_tokens_of_the_site(tmp_path: Path, api: Api) -> None:
     ada = await api.account()
     environment = {"DITS_DATABASE_URL": api.dsn}

@@ -35,8 +35,9 @@ class Tables:
     async def store(self, connection: Connection) -> None:
         """Stores all rows."""
         for number, person in enumerate(self.people):
-            self._add("users (id, username, email, name, status)", person, f"p{number}x",
-                      f"p{number}@example.org", "P", "active")  # fmt: skip
+            self._add("users (id, username, email, name, status, mfa_enabled)", person,
+                      f"p{number}x", f"p{number}@example.org", "P", "active",
+                      number in self._world.guarded)  # fmt: skip
         for number, organization in enumerate(self._world.organizations):
             self._add_organization(number, organization)
         for number, repo in enumerate(self._world.repos):
@@ -54,7 +55,10 @@ class Tables:
     def _add_organization(self, number: int, organization: Organization) -> None:
         key = self.organizations[number]
         chosen = organization.member_right
-        text = f'{{"member_permission": "{chosen}"}}' if chosen else "{}"
+        text = json.dumps(
+            ({"member_permission": chosen} if chosen else {})
+            | ({"require_mfa": True} if organization.requires_mfa else {})
+        )
         self._add("organizations (id, name, display_name, settings)", key, f"o{number}x", "O", text)
         for person, role in zip(self.people, organization.roles, strict=True):
             if role:
@@ -106,6 +110,8 @@ async def compare(connection: Connection, world: World) -> None:
         found = {row["repo_id"]: RIGHTS[row["level"]] for row in rows}
         rule = {k: world.right(person, r) for k, r in zip(tables.repos, world.repos, strict=True)}
         assert {k: found.get(k, NO_RIGHT) for k in rule} == rule
+        if person is not None:
+            await compare_withheld(connection, world, tables, person)
     given = {
         (person, repo): rights
         for person in range(world.people)
@@ -114,6 +120,20 @@ async def compare(connection: Connection, world: World) -> None:
     }
     assert await list_by_person(connection, tables) == given
     assert await list_by_repo(connection, tables) == given
+
+
+async def compare_withheld(
+    connection: Connection, world: World, tables: Tables, person: int
+) -> None:
+    """Asserts that what does not count for want of a second factor is what the rule says."""
+    rows = await connection.fetch(
+        "SELECT id, withheld_permission($1, id) AS level FROM repositories", tables.people[person]
+    )
+    expected = {}
+    for key, repo in zip(tables.repos, world.repos, strict=True):
+        lost = world.meant(person, repo) - world.given(person, repo)
+        expected[key] = max([RIGHTS.index(right) for right in lost], default=0)
+    assert {row["id"]: row["level"] for row in rows} == expected
 
 
 Listed = dict[tuple[int, int], set[str]]
@@ -127,7 +147,7 @@ async def list_by_person(connection: Connection, tables: Tables) -> Listed:
         bind = accessible_repositories.Q.bind.list_repositories
         size = max(2, len(tables.repos) // 4)
         while rows := await connection.fetch(
-            *bind(user_id=key, after_owner=after[0], after=after[1], count=size)
+            *bind(user_id=key, refused_by=[], after_owner=after[0], after=after[1], count=size)
         ):
             for row in rows:
                 place = person, tables.repos.index(row["id"])

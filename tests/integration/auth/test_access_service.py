@@ -17,11 +17,14 @@ from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.repo.v1.repository_service_pb2 import VISIBILITY_PUBLIC
 from grpc import StatusCode
 
+from services.auth.access.decisions import LocalAccess
+from shared.db.pool import Database
 from shared.formats import credentials
 from shared.runtime.config import Settings
 from shared.runtime.setting_types import CellAddresses
 from tests.support.api import Api, refused, running_suite
 from tests.support.cells import move_to
+from tests.support.statements import StatementLog
 
 
 async def test_check_access_tells_who_is_asking(api: Api) -> None:
@@ -33,6 +36,40 @@ async def test_check_access_tells_who_is_asking(api: Api) -> None:
     assert answer.caller.username == "ada"
     assert answer.repository.repository_id == repository.id
     assert (await api.access.CheckAccess(CheckAccessRequest())).HasField("caller") is False
+
+
+@pytest.mark.parametrize("is_token", [False, True])
+async def test_one_statement_answers_who_calls_and_what_they_may_do(
+    api: Api, monkeypatch: pytest.MonkeyPatch, is_token: bool
+) -> None:
+    ada = await api.account("ada")
+    repository = await api.repository(ada, "films")
+    who = await api.api_token(ada, "repo:read") if is_token else ada
+    database = await Database.connect(api.dsn, service="test", size=1)
+    access = LocalAccess(database)
+    # Here the connection learns the types of the columns.
+    await access.resolve(who.token, "ada/films", 0.0)
+    log = StatementLog(monkeypatch, database)
+    for name in ("ada/films", repository.id):
+        answer = await access.resolve(who.token, name, 0.0)
+        assert answer.repository is not None
+    await access.resolve(who.token, "", 0.0)
+    await database.close()
+    assert len(log.statements) == 3
+    # An RPC that names no repository asks once who calls.
+    everything = StatementLog(monkeypatch)
+    await api.access.WhoAmI(WhoAmIRequest(), metadata=who.auth)
+    assert [text.count("live_credential") for text in everything.statements].count(1) == 1
+
+
+async def test_a_bad_credential_is_told_before_a_bad_name(api: Api) -> None:
+    ada = await api.account()
+    request = CheckAccessRequest(repository="no name")
+    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
+        await api.access.CheckAccess(request, metadata=ada.auth)
+    await api.fetch("UPDATE sessions SET revoked_at = now()")
+    with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
+        await api.access.CheckAccess(request, metadata=ada.auth)
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer nonsense", "Basic YTpi", "fresh"])

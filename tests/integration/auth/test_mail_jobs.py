@@ -22,6 +22,7 @@ from tests.support.api import Account, Api, running_suite
 from tests.support.jobs import dead_letters, make_due, put, wait_for
 from tests.support.mail import MailSink, mail_sink
 
+pytestmark = pytest.mark.usefixtures("quick_worker")
 KEY = ServerKey(bytes.fromhex("5e" * 32))
 PARAMETERS = MailParameters({"title": "Hello", "more": "", "link": "/secret"}, [])
 

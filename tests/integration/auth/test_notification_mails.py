@@ -23,6 +23,7 @@ from tests.support.mail import MailSink, mail_sink
 from tests.support.notifications import CAUGHT_UP, until
 from tests.support.trees import save
 
+pytestmark = pytest.mark.usefixtures("quick_worker")
 IDLE = """SELECT NOT EXISTS (SELECT FROM jobs WHERE queue IN ('mail', 'auth')
                              AND status IN ('pending', 'running'))"""
 
@@ -217,12 +218,13 @@ async def test_mails_at_once_are_limited_and_the_rest_is_in_the_digest(
     studio: Studio, sink: MailSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, bob, cyn = studio.api, studio.bob, studio.cyn
-    monkeypatch.setattr("services.auth.notifications.mails.MAX_MAILS", 2)
+    monkeypatch.setattr("services.auth.notifications.mails.MAX_MAILS", 4)
     for number in range(4):
         await mention(studio, bob, f"look{number}")
+        await until(api, CAUGHT_UP)
     await mention(studio, cyn, "cyn")
     await until(api, CAUGHT_UP)
-    marked = "SELECT mailed FROM notifications WHERE user_id = $1 ORDER BY number"
+    marked = "SELECT mailed_at IS NOT NULL AS mailed FROM notifications WHERE user_id = $1 ORDER BY number"
     assert [row["mailed"] for row in await api.fetch(marked, bob.id)] == [True, True, False, False]
     # Others have room of their own.
     assert [row["mailed"] for row in await api.fetch(marked, cyn.id)] == [True]
@@ -231,8 +233,16 @@ async def test_mails_at_once_are_limited_and_the_rest_is_in_the_digest(
     await put(api, SendDigestsPayload(period="daily"))
     [digest] = sink.mails[at_once:]
     assert digest["Subject"] == "2 unread notifications"
-    # An hour after the first mail there is room again.
-    await api.fetch("UPDATE inboxes SET mailing_since = mailing_since - interval '1 hour'")
+    # Other kinds have room of their own, and so have other owners, each as much as is left.
+    await studio.force(studio.ada, await studio.take(bob, "z"), "now")
+    others = [Studio(api, await api.repository(cyn), cyn, bob, cyn, cyn) for _ in range(2)]
+    for number, other in enumerate(others):
+        await api.grant(other.repo, bob, "read")
+        await mention(other, bob, f"other{number}")
+        await until(api, CAUGHT_UP)
+    assert [row["mailed"] for row in await api.fetch(marked, bob.id)][4:] == [True, True, False]
+    # An hour later there is room again.
+    await api.fetch("UPDATE notifications SET mailed_at = mailed_at - interval '1 hour'")
     await mention(studio, bob, "later")
     await until(api, CAUGHT_UP)
-    assert [row["mailed"] for row in await api.fetch(marked, bob.id)][4:] == [True]
+    assert [row["mailed"] for row in await api.fetch(marked, bob.id)][7:] == [True]

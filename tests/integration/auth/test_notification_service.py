@@ -174,6 +174,7 @@ async def test_preferences_change_by_their_mask(api: Api) -> None:
         email_on_lock_expiry=True,
         email_on_lock_loss=True,
         email_on_webhook_disabled=True,
+        email_on_security=True,
         digest=pb.DIGEST_DAILY,
     )
     assert found.preferences == expected

@@ -16,6 +16,7 @@ from shared.db.listen import Listener
 from shared.db.pool import Database
 from tests.integration.auth.test_notification_service import fill
 from tests.support.api import Account, Api, refused
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 class Watcher:
@@ -25,8 +26,8 @@ class Watcher:
         self.call = api.notifications.Watch(pb.WatchRequest(cursor=cursor), metadata=user.auth)
 
     async def next(self) -> pb.WatchResponse:
-        """The next message, at the latest after ten seconds."""
-        async with asyncio.timeout(10):
+        """The next message."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return cast(pb.WatchResponse, await self.call.read())
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from dits.auth.v1 import notification_service_pb2 as pb
 
-from services.repo.webhooks import attempts
+from services.repo.webhooks import recording
 from tests.support.api import Account, Api
 from tests.support.notifications import BEGUN, list_inbox, list_told, until
 from tests.support.webhooks import Hooks
@@ -20,7 +20,7 @@ async def disable(api: Api, webhook_id: str) -> None:
            WHERE id = $1::uuid""",
         webhook_id,
     )
-    await api.fetch(attempts.Q.disable_failing, webhook_id, 10, timedelta(days=5), "ci.example")
+    await api.fetch(recording.Q.disable_failing, webhook_id, 10, timedelta(days=5), "ci.example")
 
 
 @pytest.fixture

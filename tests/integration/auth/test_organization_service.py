@@ -89,7 +89,7 @@ async def test_profiles_and_settings_change(api: Api) -> None:
     await studio.update(owner, "settings.member_permission", settings=settings)
     changed = await studio.update(owner, "website", "email", display_name="not in the mask")
     assert (changed.website, changed.email, changed.display_name) == ("", "", "Studio Ö")
-    assert changed.settings == settings
+    assert changed.settings.member_permission == settings.member_permission
     repository = await api.repositories.CreateRepository(
         CreateRepositoryRequest(owner=studio.name, name="film"), metadata=owner.auth
     )
@@ -123,13 +123,15 @@ async def test_a_former_name_leads_to_the_organisation(api: Api) -> None:
             ListRepositoriesRequest(owner=name), metadata=owner.auth
         )
         assert len(listed.repositories) == 1
-    with refused(StatusCode.ALREADY_EXISTS, "NAME_TAKEN"):
-        await api.accounts.Register(registration(username="Before"))
-    with refused(StatusCode.ALREADY_EXISTS, "NAME_TAKEN"):
-        await Studio.open(api, name="before")
     other = await Studio.open(api, name="other")
-    with refused(StatusCode.ALREADY_EXISTS, "NAME_TAKEN"):
-        await other.update(other.people["owner"], name="before")
+    for attempt in (
+        lambda: api.accounts.Register(registration(username="Before")),
+        lambda: Studio.open(api, name="before"),
+        lambda: other.update(other.people["owner"], name="before"),
+    ):
+        with refused(StatusCode.ALREADY_EXISTS, "NAME_TAKEN") as refusal:
+            await attempt()
+        assert "was called, and leads there" in refusal.message
     # Its own former name is its own again.
     await studio.update(owner, name="before")
     assert await api.value("SELECT array_agg(name_key) FROM former_names") == ["after"]

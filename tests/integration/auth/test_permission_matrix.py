@@ -57,6 +57,14 @@ async def _revoke(studio: Studio, who: Account) -> None:
     await studio.revoke(who, await studio.invite(studio.people["owner"], "a@example.com"))
 
 
+async def _approve(studio: Studio, who: Account) -> object:
+    return await studio.approve(who, await studio.make_token())
+
+
+async def _reject(studio: Studio, who: Account) -> object:
+    return await studio.reject(who, await studio.make_token())
+
+
 ATTEMPTS: dict[str, Attempt] = {
     "GetOrganization": lambda studio, who: studio.get(who),
     "ListMembers": lambda studio, who: studio.list_members(who),
@@ -79,6 +87,9 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "ResendInvitation": _resend,
     "RevokeInvitation": _revoke,
+    "ListOrganizationTokens": lambda studio, who: studio.list_tokens(who),
+    "ApproveToken": _approve,
+    "RejectToken": _reject,
     "LeaveOrganization": _leave,
 }
 

@@ -12,8 +12,13 @@ from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
+from services.auth.background import credential_uses
 from tests.support.accounts import PASSWORD, registration
 from tests.support.api import Api, refused
+from tests.support.mfa import give_password
+from tests.support.statements import StatementLog
+
+NOTED = credential_uses.Q.note_failures
 
 
 async def test_wrong_logins_look_alike(api: Api) -> None:
@@ -26,6 +31,25 @@ async def test_wrong_logins_look_alike(api: Api) -> None:
             await api.sessions.Login(LoginRequest(login=login, password=password))
         told.append((refusal.message, refusal.metadata, len(refusal.details)))
     assert len(set(map(str, told))) == 1
+
+
+async def test_a_wrong_login_asks_the_database_the_same_for_all(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement more for those who exist would show in the time of the answer."""
+    for name in ("ada", "sue"):
+        await give_password(api, await api.account(name))
+    await api.fetch("UPDATE users SET status = 'suspended' WHERE username = 'sue'")
+    asked = []
+    for login, password in (("ada", "wrong"), ("nobody", PASSWORD), ("sue", PASSWORD)):
+        with monkeypatch.context() as patch:
+            log = StatementLog(patch)
+            with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
+                await api.sessions.Login(LoginRequest(login=login, password=password))
+            # What is stored in the background is stored for several calls at once.
+            asked.append([text for text in log.texts("user_credentials") if text != NOTED])
+    assert asked[0] == asked[1] == asked[2]
+    assert len(asked[0]) == 1
 
 
 async def test_a_login_is_throttled_from_its_network_only(api: Api) -> None:

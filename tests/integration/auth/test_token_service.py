@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import grpc
 import pytest
@@ -13,7 +12,6 @@ from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.auth.v1.session_service_pb2 import LogoutRequest
 from dits.auth.v1.token_service_pb2 import (
     CreateTokenRequest,
-    CreateTokenResponse,
     ListTokensRequest,
     RevokeTokenRequest,
 )
@@ -23,6 +21,7 @@ from grpc import StatusCode
 
 from shared.formats import credentials
 from tests.support.api import Account, Api, refused
+from tests.support.tokens import holder, mint
 
 
 async def test_api_tokens_come_and_go(api: Api) -> None:
@@ -44,6 +43,24 @@ async def test_api_tokens_come_and_go(api: Api) -> None:
     with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
         await api.accounts.GetMe(GetMeRequest(), metadata=machine.auth)
     assert await api.value("SELECT count(*) FROM audit_log WHERE action = 'token.revoked'") == 1
+
+
+async def test_an_account_has_so_many_live_tokens(api: Api) -> None:
+    ada = await api.account()
+    machine = await api.api_token(ada, "user:write")
+    await api.fetch(
+        """INSERT INTO api_tokens (user_id, name, token_hash, scopes, expires_at, revoked_at)
+           SELECT $1, 'x', n::text, '{}',
+                  now() + CASE WHEN n <= 498 THEN interval '1 day' ELSE '-1 day' END,
+                  CASE WHEN n > 550 THEN now() END
+           FROM generate_series(1, 600) n""",
+        ada.id,
+    )
+    await mint(api, ada)
+    for who in (ada, machine):
+        with refused(StatusCode.RESOURCE_EXHAUSTED, "LIMIT_REACHED"):
+            await mint(api, who)
+    await mint(api, await api.account())
 
 
 async def test_token_pages_hold_each_token_once(api: Api) -> None:
@@ -136,18 +153,6 @@ async def test_a_token_may_revoke_itself_and_no_other(api: Api) -> None:
     await api.tokens.RevokeToken(RevokeTokenRequest(token_id=one.token.id), metadata=machine.auth)
     with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
         await api.repositories.ListRepositories(ListRepositoriesRequest(), metadata=machine.auth)
-
-
-async def mint(api: Api, parent: Account, **fields: Any) -> CreateTokenResponse:
-    """Creates a token that can create tokens, with the credential `parent`."""
-    request = CreateTokenRequest(name="x", scopes=["user:write"], **fields)
-    response: CreateTokenResponse = await api.tokens.CreateToken(request, metadata=parent.auth)
-    return response
-
-
-def holder(owner: Account, made: CreateTokenResponse) -> Account:
-    """Returns the account with a token that it made."""
-    return Account(owner.id, owner.username, made.secret)
 
 
 async def test_a_minted_token_expires_with_its_parent_at_the_latest(api: Api) -> None:

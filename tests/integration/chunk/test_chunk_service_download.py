@@ -16,6 +16,7 @@ from shared.rpc import byte_budget
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused, running_suite
 from tests.support.chunks import Shelf, chunk, digest, files, plain, reason, running, some
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 async def ask(shelf: Shelf, **fields: Any) -> list[pb.DownloadChunksResponse]:
@@ -198,7 +199,7 @@ async def test_calls_that_nobody_reads_hold_a_bounded_number_of_bytes(
         calls: list[Any] = [
             api.chunks.DownloadChunks(request, metadata=shelf.who.auth) for _ in range(12)
         ]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             # Nothing is read meanwhile: the client's library takes one message, and no more.
             done, _ = await asyncio.wait(
                 [asyncio.create_task(call.code()) for call in calls],
@@ -208,5 +209,5 @@ async def test_calls_that_nobody_reads_hold_a_bounded_number_of_bytes(
         assert [plain(item) for item in await other.download(little)] == [little]
         for call in calls:
             call.cancel()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert len(await shelf.download(large, large)) == 2

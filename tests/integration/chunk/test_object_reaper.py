@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.chunk.background.object_reaper import ObjectReaper
-from services.chunk.server import open_store
+from services.chunk.stores.opening import open_store
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.chunks import Shelf, files, open_databases, some

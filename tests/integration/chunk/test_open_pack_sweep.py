@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
 from services.chunk.background.object_reaper import ObjectReaper
 from services.chunk.background.open_pack_sweep import OpenPackSweep
-from services.chunk.server import open_store
-from services.chunk.stores.local_store import LocalStore
+from services.chunk.stores.blob_store import BlobStore
+from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
@@ -17,7 +18,7 @@ from tests.support.chunks import Shelf, assert_stored, open_databases, some, uns
 
 
 @pytest.fixture
-def store(settings: Settings) -> LocalStore:
+def store(settings: Settings) -> BlobStore:
     """The store of the running service, a second time."""
     return open_store(settings)
 
@@ -28,7 +29,7 @@ async def databases(dsn: str) -> AsyncIterator[Databases]:
         yield databases
 
 
-async def open_pack(api: Api, store: LocalStore, key: str, hours: int) -> None:
+async def open_pack(api: Api, store: BlobStore, key: str, hours: int) -> None:
     """What an upload leaves behind that was killed so many hours ago."""
     await api.fetch(
         """INSERT INTO packs (key, bucket, region, created_at)
@@ -42,9 +43,10 @@ async def open_pack(api: Api, store: LocalStore, key: str, hours: int) -> None:
 
 
 async def test_what_killed_uploads_leave_goes_after_a_day(
-    api: Api, settings: Settings, store: LocalStore, databases: Databases
+    api: Api, settings: Settings, store: BlobStore, databases: Databases
 ) -> None:
-    sweep, reaper = OpenPackSweep(databases), ObjectReaper(databases, {store.bucket: store})
+    sweep = OpenPackSweep(databases, timedelta(days=1))
+    reaper = ObjectReaper(databases, {store.bucket: store})
     young, old = "0/" + "aa" * 16, "0/" + "bb" * 16
     shelf = await Shelf.open(api)
     data = some()

@@ -19,6 +19,12 @@ COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @pytest.fixture
+def is_patched() -> bool:
+    """No: what is patched here is the client and where it runs."""
+    return False
+
+
+@pytest.fixture
 async def ada(api: Api, tmp_path: Path) -> AsyncIterator[Person]:
     """A person with a folder for working copies."""
     with Person(api, await api.account("ada"), tmp_path / "ada") as person:
@@ -65,8 +71,8 @@ def home(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    async def run(*arguments: str, fails: bool = False) -> str:
-        """Run a command; return what it said, on stderr if it is to fail."""
+    async def run(*arguments: str, fails: int = 0) -> str:
+        """Run a command; return what it said, on stderr if it is to fail with this code."""
         capsys.readouterr()
         code = await asyncio.to_thread(main, arguments)
         told = capsys.readouterr()

@@ -10,6 +10,8 @@ from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING
 
 from dits_client.checkout.write_files import FileWriter
 from dits_client.errors import ClientError, ConflictError, RemoteError
+from dits_client.server import backoff
+from dits_client.server.credential import Credential
 from dits_client.transfer.download import Downloader
 from dits_client.workspace.scan import make_partial_name
 from tests.support import trees
@@ -59,8 +61,9 @@ async def test_a_lost_answer_to_a_push_is_asked_for_again(api: Api, ada: Person,
 
 
 async def test_chunks_of_a_broken_off_push_are_not_sent_again(
-    api: Api, ada: Person, film: str
+    api: Api, ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(backoff, "LONGEST_PAUSE", 0.2)
     write(ada.home / "one", {f"f{n}": os.urandom(300_000) for n in range(20)})
     with (
         Proxy(api.addresses["repo"]) as proxy,
@@ -229,6 +232,6 @@ async def test_a_token_that_is_not_good_is_one_sentence(api: Api, ada: Person, f
             await reader.push("one")
         assert caught.value.reason == ERROR_REASON_SCOPE_MISSING
     stranger = Person(api, ada.account, ada.home)
-    stranger.client.metadata = (("authorization", "Bearer nonsense"),)
+    stranger.client.credential = Credential("nonsense")
     with stranger, pytest.raises(RemoteError, match="run `dits login`"):
         await stranger.pull("one")

@@ -12,7 +12,13 @@ async def test_an_account_sees_what_it_did(run: Run, api: Api, logged_in: str) -
     await run("repo", "create", "film")
     lines = (await run("audit")).splitlines()
     actions = [line.split("  ")[2] for line in lines]
-    assert actions == ["repository.created", "session.ended", "token.created", "session.opened"]
+    assert actions == [
+        "repository.created",
+        "session.ended",
+        "token.created",
+        "session.opened",
+        "user.registered",
+    ]
     assert lines[0].split("  ")[1:] == [logged_in, "repository.created", "film", "127.0.0.1"]
     assert lines[0][19:23] == " UTC"
     assert (await run("audit", "-n", "2")).splitlines() == lines[:2]

@@ -8,6 +8,8 @@ import json
 import pytest
 
 from dits_client.cli.main import main
+from services.auth.credentials.operator_tokens import create_operator_token
+from shared.db.pool import Database
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.client import Run
@@ -55,6 +57,27 @@ async def test_a_job_is_cancelled_and_watched_to_its_end(
     )
     told = await run("jobs", "watch", done)
     assert told.rstrip().endswith("completed  7  attempt 2 of 3")
+
+
+async def test_the_operator_requeues_dead_letters(
+    api: Api, dsn: str, run: Run, logged_in: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [await api.value(PUT, queue) for queue in ("auth", "repo")]
+    await api.fetch(
+        """UPDATE jobs SET status = 'running', attempts = max_attempts, locked_by = 'w',
+                  lease_token = gen_random_uuid(), locked_until = now() - interval '1 s'"""
+    )
+    await api.fetch("SELECT * FROM end_expired_leases(10)")
+    assert "site:admin" in await run("jobs", "requeue", ids[0], fails=True)
+    database = await Database.connect(dsn, service="test", size=1)
+    try:
+        token = await create_operator_token(database, "ada", "operator", 1)
+    finally:
+        await database.close()
+    monkeypatch.setenv("DITS_TOKEN", token)
+    told = (await run("jobs", "requeue", *ids)).splitlines()
+    assert [line.split("  ")[2:4] for line in told] == [["purge_login_throttles", "pending"]] * 2
+    assert "requeued before" in await run("jobs", "requeue", ids[1], fails=True)
 
 
 async def test_jobs_on_a_repository(api: Api, run: Run, logged_in: str) -> None:

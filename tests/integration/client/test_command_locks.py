@@ -68,7 +68,7 @@ async def test_what_is_locked_is_the_newest_version(
     monkeypatch.chdir(home / "film")
     await run("init")
     assert (await run("lock", "a")).startswith("locked: a")
-    await run("unlock", "a")
+    await run("unlock", "a", "--discard-protection")
     await run("push")
     await run("clone", "film", str(home / "old"))
     write(home / "film", {"a": b"11", "shots/c": b"33"})
@@ -87,9 +87,9 @@ async def test_what_is_locked_is_the_newest_version(
     assert (await run("lock", "shots")).startswith("locked: shots/")
     await run("push", "--branch", "side")
     await api.fetch("DELETE FROM branches WHERE name = 'side'")
-    told = await run("lock", "new", fails=True)
+    told = await run("lock", "new", "--new", fails=True)
     assert told.startswith("dits: side is no longer on the server")
-    assert (await run("lock", "new", "--outdated")).startswith("locked: new")
+    assert (await run("lock", "new", "--new", "--outdated")).startswith("locked: new")
 
 
 async def test_locks_from_the_command_line(
@@ -101,7 +101,7 @@ async def test_locks_from_the_command_line(
     monkeypatch.chdir(film_folder / "shots")
     assert (await run("lock", "../shots")).startswith("locked: shots/ until 20")
     assert (await run("lock", "../a")).startswith("yours already: a until 20")
-    assert (await run("lock", "new", "--advisory", "--release-on-push")).startswith(
+    assert (await run("lock", "new", "--new", "--advisory", "--release-on-push")).startswith(
         "locked: shots/"
     )
     lines = (await run("locks", "--mine")).splitlines()

@@ -56,6 +56,7 @@ async def test_preferences_are_shown_and_changed(run: Run, api: Api, logged_in: 
         "lock-expiry": "on",
         "lock-loss": "on",
         "webhook-disabled": "on",
+        "security": "on",
         "digest": "daily",
     }
     options = ("--push", "on", "--lock-loss", "off", "--digest", "weekly")

@@ -18,6 +18,7 @@ from services.repo import server as repo_server
 from tests.support.api import Account, Api
 from tests.support.client import Person, Run, write
 from tests.support.event_watcher import cursor_now, tell
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 async def account_of(api: Api, username: str) -> Account:
@@ -118,7 +119,7 @@ async def test_a_restart_of_the_server_loses_and_doubles_nothing(
         await tell(api, repository, f"before {number}")
         await restart_repo(api, 0.2 * number)
         await tell(api, repository, f"after {number}")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await watching
     while not found.empty():
         each = found.get_nowait()

@@ -14,6 +14,7 @@ import pytest
 
 from dits_client.checkout.write_files import FileWriter
 from dits_client.errors import ClientError, ConflictError
+from dits_client.shelves import shelve_folder
 from tests.support.api import Api
 from tests.support.client import Person, Proxy, read, write
 
@@ -39,16 +40,18 @@ async def test_a_killed_clone_goes_on_although_the_branch_has_moved(
     with Proxy(api.addresses["chunk"], stall=True) as proxy:
         # Most arrives, and then nothing more. What that completes depends on the order of the chunks.
         proxy.budgets = [44_000_000]
-        addresses = api.addresses | {"chunk": proxy.address}
-        environ = {f"DITS_{name.upper()}": address for name, address in addresses.items()}
-        environ |= {"DITS_TOKEN": ada.account.token, "DITS_CONFIG_DIR": str(ada.home / "config")}
+        environ = ada.environ | {"DITS_CHUNK": proxy.address}
         command = ["clone", film, "two"]
         await asyncio.to_thread(kill_command, environ, ada.home, command, 21)
     there = read(two)
     assert 20 < len(there) < 120
+    assert await ada.changes("two") == []
     write(one, {"f000": os.urandom(400_000), "f001": None, "f002": b"theirs", "late": b"new"})
     await ada.push("one")
     write(two, {"f002": b"an edit of the user's", "mine": b"a file of the user's"})
+    assert await ada.changes("two") == ["f002", "mine"]
+    with pytest.raises(ClientError, match="was interrupted in this folder: run `dits pull`"):
+        await asyncio.to_thread(shelve_folder, two, ada.client, "ada/x")
     # Pushed to another branch, the half of a clone would look like deletions.
     with pytest.raises(ClientError, match="was interrupted in this folder: run `dits pull`"):
         await ada.push("two", branch="side")
@@ -92,6 +95,7 @@ async def test_what_a_broken_pull_wrote_is_not_taken_for_changes(
             full.setattr(FileWriter, "_rename_into_place", place)
             with pytest.raises(ClientError, match="no space left"):
                 await ada.pull("two")
+        assert await ada.changes("two") == []
         write(one, {f"only in {content.decode()}": None})
     write(one, dict.fromkeys(names, b"first") | {"last": b"x"})
     await ada.push("one")

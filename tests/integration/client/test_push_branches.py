@@ -61,7 +61,7 @@ async def test_other_branches(ada: Person, film: str) -> None:
     assert (ada.home / "main" / "a").read_bytes() == b"1"
     assert (ada.home / "topic" / "a").read_bytes() == b"2"
     assert (ada.home / "commit" / "a").read_bytes() == b"2"
-    with pytest.raises(ClientError, match="has no branch none"):
+    with pytest.raises(ClientError, match="has no branch, tag or commit none"):
         await ada.clone(film, "none", revision="none")
 
 

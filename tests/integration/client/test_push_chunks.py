@@ -101,6 +101,26 @@ async def test_a_file_changed_behind_the_clients_back_is_an_error(
     assert read(ada.home / "two") == read(ada.home / "one")
 
 
+async def test_a_very_small_file_is_sent_as_it_was_read(
+    ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(ada.home / "one", {"a": b"first"})
+    real = Uploader._select_missing
+
+    def change(self: Uploader, batch: object) -> object:
+        write(ada.home / "one", {"a": b"second"})
+        return real(self, batch)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as late:
+        late.setattr(Uploader, "_select_missing", change)
+        assert (await ada.push("one", film)).pushed
+    await ada.clone(film, "two")
+    assert (ada.home / "two" / "a").read_bytes() == b"first"
+    assert (await ada.push("one")).changed == 1
+    await ada.clone(film, "three")
+    assert (ada.home / "three" / "a").read_bytes() == b"second"
+
+
 async def test_offers_leave_out_nothing_that_is_asked_for(
     ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

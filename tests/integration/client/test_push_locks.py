@@ -16,10 +16,13 @@ from tests.support.client_locks import live_locks, take_locks
 pytestmark = pytest.mark.usefixtures("locked_film")
 
 
-async def test_a_push_takes_and_releases_what_it_needs(ada: Person) -> None:
+async def test_a_push_takes_and_releases_what_it_needs(api: Api, ada: Person) -> None:
     write(ada.home / "one", {"a": b"11", "shots/c": None, "new": b"5"})
     assert (await ada.push("one")).pushed
     assert await live_locks(ada) == {}
+    # A folder from which one file went is not locked: others may work in it.
+    taken = "SELECT array_agg(path ORDER BY path) FROM lock_history WHERE action = 'acquired'"
+    assert await api.value(taken) == ["a", "shots/c"]
 
 
 async def test_locks_of_ones_own_are_used_and_kept(ada: Person) -> None:

@@ -121,11 +121,15 @@ async def test_an_ignored_file_in_the_way_is_not_overwritten(ada: Person, film: 
     await ada.push("one", film)
     await ada.clone(film, "two")
     write(ada.home / "two", {".ditsignore": b"*.tmp\n", "x.tmp": b"precious"})
-    write(ada.home / "one", {"x.tmp": b"theirs"})
+    write(ada.home / "one", {"x.tmp": b"theirs", "b": b"2"})
     await ada.push("one")
-    with pytest.raises(ConflictError, match="or is ignored"):
+    with pytest.raises(ConflictError) as caught:
         await ada.pull("two")
+    assert caught.value.paths == ["x.tmp"]
     assert (ada.home / "two" / "x.tmp").read_bytes() == b"precious"
+    # It is known before anything is written.
+    assert not (ada.home / "two" / "b").exists()
+    assert not (await ada.status("two")).interrupted
     await ada.pull("two", force=True)
     assert (ada.home / "two" / "x.tmp").read_bytes() == b"theirs"
 

@@ -24,6 +24,12 @@ def nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def is_patched(request: pytest.FixtureRequest) -> bool:
+    """Whether the test patches the server, too."""
+    return "small_limits" in request.fixturenames
+
+
+@pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is started from now on takes little."""
     monkeypatch.setattr(limits, "MAX_TREE_ENTRIES", 5)

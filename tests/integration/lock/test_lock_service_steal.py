@@ -51,7 +51,26 @@ async def test_only_administrators_steal(studio: Studio) -> None:
         await studio.acquire(token, "a", reason="now", steal_lock_ids=[theirs.id])
     assert refusal.metadata["required"] == "repo:admin"
     token = await studio.api.api_token(studio.ada, "repo:admin")
-    await studio.take(token, "a", reason="now", steal_lock_ids=[theirs.id])
+    with refused(StatusCode.PERMISSION_DENIED, "SUDO_REQUIRED"):
+        await studio.acquire(token, "a", reason="now", steal_lock_ids=[theirs.id])
+    operator = await studio.api.api_token(studio.ada, "repo:admin", "site:admin")
+    await studio.take(operator, "a", reason="now", steal_lock_ids=[theirs.id])
+
+
+async def test_locks_of_others_need_sudo(studio: Studio) -> None:
+    without = await studio.api.session(studio.ada, sudo=False)
+    own, other = await studio.take(without, "own"), await studio.take(without, "other")
+    theirs, last = await studio.take(studio.bob, "a"), await studio.take(studio.bob, "b")
+    for _ in range(2):
+        with refused(StatusCode.PERMISSION_DENIED, "SUDO_REQUIRED"):
+            await studio.acquire(without, "a", reason="now", steal_lock_ids=[theirs.id])
+        with refused(StatusCode.PERMISSION_DENIED, "SUDO_REQUIRED"):
+            await studio.transfer(without, last, studio.cyn)
+    assert await studio.story(theirs) == ["acquired"]
+    await studio.take(without, "own", type=SHARED, steal_lock_ids=[own.id])
+    await studio.transfer(without, other, studio.cyn)
+    await studio.take(studio.ada, "a", reason="now", steal_lock_ids=[theirs.id])
+    await studio.transfer(studio.ada, last, studio.cyn)
 
 
 async def test_a_theft_has_a_reason(studio: Studio) -> None:

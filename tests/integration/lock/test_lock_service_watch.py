@@ -22,6 +22,7 @@ from shared.rpc.byte_budget import ByteBudget
 from tests.support.api import refused
 from tests.support.lock_watcher import Watcher, watch_locks
 from tests.support.locks import SHARED, Studio, open_replica
+from tests.support.waiting import PATIENCE_SECONDS
 
 # An event about a lock, with a word to know it by.
 EMIT = """SELECT emit_event('lock.released', $1::uuid, NULL, NULL, jsonb_build_object(
@@ -138,7 +139,7 @@ async def test_a_hint_wakes_watchers_of_other_replicas(studio: Studio) -> None:
                     await studio.take(studio.bob, f"a{i}")
                     if signal.is_set():
                         break
-                await asyncio.wait_for(signal.wait(), 10)
+                await asyncio.wait_for(signal.wait(), PATIENCE_SECONDS)
         finally:
             await listener.stop()
 

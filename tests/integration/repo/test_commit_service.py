@@ -26,7 +26,7 @@ async def test_a_commit_reads_back_as_it_was_pushed(api: Api) -> None:
     ada = await api.account()
     repository = await api.repository(ada)
     name = await save(api, ada, repository, {"a": b"1"}, message="first ☃")
-    for revision in (name, "main", ""):
+    for revision in (name, "main", "", name[:8], name[:63]):
         got = await api.commits.GetCommit(
             pb.GetCommitRequest(repository=repository.id, revision=revision),
             metadata=ada.auth,
@@ -34,7 +34,7 @@ async def test_a_commit_reads_back_as_it_was_pushed(api: Api) -> None:
         assert (got.commit.hash, got.commit.message) == (name, "first ☃")
         assert got.commit.tree_hash == build({"a": b"1"}).root
         assert got.commit.author.name == "Ada"
-    for revision in ("nothing", "12" * 32):
+    for revision in ("nothing", "12" * 32, name[:7], name[:8] + "0" * 55):
         with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
             await api.commits.GetCommit(
                 pb.GetCommitRequest(repository=repository.id, revision=revision),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
@@ -10,7 +11,7 @@ from dits.repo.v1.repository_service_pb2 import Repository
 from grpc import StatusCode
 
 from services.repo.background.filter_backfill import FilterBackfill
-from services.repo.history import changes_since, path_log, walk
+from services.repo.history import changes_since, commit_search, walk
 from services.repo.push import preparation
 from tests.support.api import Account, Api, refused
 from tests.support.histories import History, make_random
@@ -19,7 +20,7 @@ FILES = {"a": "1"}
 
 
 async def list_commits(
-    api: Api, who: Account, repository: Repository, size: int, **fields: str
+    api: Api, who: Account, repository: Repository, size: int, **fields: Any
 ) -> tuple[list[str], list[int]]:
     """All commits of a listing, and how many each page had."""
     request = pb.ListCommitsRequest(repository=repository.id, page_size=size, **fields)
@@ -45,7 +46,7 @@ async def test_random_histories_are_listed_as_they_are(
     monkeypatch.setattr(walk, "MOST_OF_GENERATION", 2 if most < 10 else 100)
     ada = await api.account()
     repository = await api.repository(ada)
-    history = make_random(seed, 300)
+    history = make_random(seed, 150)
     names = list(history.commits)
     await history.push(api, ada, repository, names[-1])
     for head in (names[-1], names[len(names) // 2]):
@@ -94,6 +95,13 @@ PATHS = [f"d{d}/e{e}/{n}" for d in range(3) for e in range(2) for n in range(4)]
 DIRECTORIES = ["d0", "d1/", "d2/e0", "d2/e1/", "nowhere", "d0/nowhere", "d0/e0/0/below"]
 
 
+@pytest.fixture
+def no_backfill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the suite, which starts after this, leave commits without filters as they are."""
+    monkeypatch.setattr(FilterBackfill, "fill_all", AsyncMock())
+
+
+@pytest.mark.usefixtures("no_backfill")
 @pytest.mark.parametrize("filters", ["all", "some", "none", "matching"])
 @pytest.mark.parametrize("seed", range(3))
 async def test_the_history_of_a_path_is_that_of_git_log(
@@ -108,6 +116,7 @@ async def test_the_history_of_a_path_is_that_of_git_log(
             assert listed == expected, path
 
 
+@pytest.mark.usefixtures("no_backfill")
 @pytest.mark.parametrize("filters", ["all", "some", "none", "matching"])
 @pytest.mark.parametrize("seed", range(3))
 async def test_changes_since_any_commit_are_found(
@@ -132,18 +141,16 @@ async def push_random(
     api: Api, seed: int, filters: str, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[History, Account, Repository]:
     """Pushes a random history with filters, without, or with useless ones."""
-    # What is left to do is not done in the background, either.
     monkeypatch.setattr(preparation, "MAX_FILTERS", 0 if filters == "none" else 1000)
-    monkeypatch.setattr(FilterBackfill, "fill_all", AsyncMock())
     monkeypatch.setattr(changes_since, "FIRST_WINDOW", 5)
     monkeypatch.setattr(changes_since, "LOOKUPS", 40)
-    monkeypatch.setattr(path_log, "FIRST_WINDOW", 5)
-    monkeypatch.setattr(path_log, "MAX_LOOKUPS", 30)
+    monkeypatch.setattr(commit_search, "FIRST_WINDOW", 5)
+    monkeypatch.setattr(commit_search, "MAX_LOOKUPS", 30)
     monkeypatch.setattr(walk, "EXCESS", 2)
     monkeypatch.setattr(walk, "MOST_OF_GENERATION", 2)
     ada = await api.account()
     repository = await api.repository(ada)
-    history = make_random(seed, 200)
+    history = make_random(seed, 120)
     await history.push(api, ada, repository, list(history.commits)[-1])
     if filters == "some":
         await api.fetch("UPDATE commits SET changed_paths = NULL WHERE hash < '8'")

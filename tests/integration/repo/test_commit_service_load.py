@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
+from collections.abc import AsyncIterator
 from unittest.mock import AsyncMock
 
 import pytest
 from dits.repo.v1 import commit_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import Repository
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
 from services.repo.background.filter_backfill import FilterBackfill
-from services.repo.history import changes_since, path_log, walk
+from services.repo.history import changes_since, commit_search, walk
 from services.repo.push import preparation
 from services.repo.rpc import heavy_calls
+from shared.rpc import exchange
 from tests.support.api import Account, Api, refused
 from tests.support.histories import History
 from tests.support.trees import save
+from tests.support.waiting import PATIENCE_SECONDS
 
 CALLERS = 12
 FAR = [f"far/{n}" for n in range(50)]
@@ -58,15 +62,14 @@ async def test_far_searches_leave_the_calls_of_others_alone(
     head = await save(api, bob, other, {"a": "1"})
     second = next(name for name, made in history.commits.items() if made.parents == (first,))
     searches = asyncio.gather(*(search(api, ada, repository, first, *FAR) for _ in range(CALLERS)))
-    slowest = 0.0
+    answered = 0
     while not searches.done():
-        started = time.monotonic()
         request = pb.GetCommitRequest(repository=other.id)
         answer = await api.commits.GetCommit(request, metadata=bob.auth)
-        slowest = max(slowest, time.monotonic() - started)
         assert answer.commit.hash == head
-    # On a machine that has other work: calls that wait for a connection give up after 10 seconds.
-    assert slowest < 5.0
+        answered += 1
+    # Had they to wait for the searches, one would be answered.
+    assert answered > 3
     for found in await searches:
         assert {(c.path, c.commit_hash) for c in found.changes} == {(p, second) for p in FAR}
 
@@ -91,7 +94,7 @@ async def test_no_connection_is_held_between_the_statements_of_a_search(
     waiting = asyncio.gather(*searches)
     await stopped.wait()
     request = pb.GetCommitRequest(repository=repository.id)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await asyncio.gather(
             *(api.commits.GetCommit(request, metadata=ada.auth) for _ in range(20))
         )
@@ -143,7 +146,7 @@ async def test_a_search_ends_at_its_limit(api: Api, monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_page_of_a_path_may_be_empty(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(path_log, "MAX_WALK", 50)
+    monkeypatch.setattr(commit_search, "MAX_WALK", 50)
     ada = await api.account()
     repository = await api.repository(ada)
     history, first = await push_line(api, ada, repository)
@@ -178,3 +181,27 @@ async def test_a_repository_younger_than_the_statistics_is_walked_by_its_key(api
     plan = await api.fetch(f"EXPLAIN {walk.Q.window}", *arguments)
     indexes = {word for row in plan for word in row[0].split() if word.startswith("idx_")}
     assert not indexes, "\n".join(row[0] for row in plan)
+
+
+async def test_a_message_of_many_bytes_is_parsed_in_a_thread(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await api.account()
+    repository = await api.repository(ada)
+    threads: dict[int, int] = {}
+    decode = exchange.Exchange._decode
+
+    def note(self: exchange.Exchange, data: bytes) -> Message:
+        threads[len(data)] = threading.get_ident()
+        return decode(self, data)
+
+    monkeypatch.setattr(exchange.Exchange, "_decode", note)
+
+    async def requests() -> AsyncIterator[pb.PushRequest]:
+        yield pb.PushRequest(header=pb.PushHeader(repository=repository.id))
+        yield pb.PushRequest(manifests=pb.PushManifests(manifests=[b"\xff" * (5 << 20)]))
+
+    with refused(StatusCode.INVALID_ARGUMENT, "CONTENT_MISMATCH"):
+        await api.commits.Push(requests(), metadata=ada.auth)
+    assert threads[min(threads)] == threading.get_ident()
+    assert threads[max(threads)] != threading.get_ident()

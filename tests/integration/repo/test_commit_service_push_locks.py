@@ -12,6 +12,7 @@ from grpc import StatusCode
 
 from shared.formats.commits import commit_hash
 from tests.support.api import Account, Api, refused
+from tests.support.tags import move_tag
 from tests.support.trees import build, commit, push, push_commit, save, update, upload
 
 FILES: dict[str, bytes | str] = {"a.blend": b"1", "shots/1.exr": b"2", "shots/2.exr": b"3"}
@@ -140,3 +141,26 @@ async def test_creating_a_branch_is_judged_like_a_push(api: Api) -> None:
     # What a branch has already is no change.
     create.name = "another"
     await api.refs.CreateBranch(create, metadata=ada.auth)
+
+
+async def test_what_only_a_tag_reaches_is_judged_when_a_branch_comes_to_it(api: Api) -> None:
+    ada, bob, repository = await people(api)
+    first = await save(api, ada, repository, FILES, branch="dev")
+    (tree, later) = build({**FILES, "a.blend": b"2"}), build({**FILES, "a.blend": b"2", "b": b"3"})
+    await upload(api, ada, repository, tree.chunks | later.chunks)
+    await acquire(api, bob, repository, "a.blend")
+    second = commit(tree, first)
+    name = commit_hash(second)
+    await push(api, ada, repository, [second], [move_tag("t", "", name)], [tree])
+    third = commit(later, name)
+    create = ref_pb.CreateBranchRequest(repository=repository.id, name="main", head=name)
+    for call in (
+        push(api, ada, repository, [], [update("side", "", name)]),
+        push(api, ada, repository, [third], [update("side", "", commit_hash(third))], [later]),
+        # It is not up to date with a default branch that it makes itself.
+        api.refs.CreateBranch(create, metadata=ada.auth),
+    ):
+        with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD"):
+            await call
+    await push(api, bob, repository, [], [update("main", "", name)])
+    await push(api, ada, repository, [third], [update("side", "", commit_hash(third))], [later])

@@ -91,12 +91,12 @@ def test_a_recipe_that_a_file_names_many_times_is_counted_once() -> None:
     recipe = Recipe(chunk_hashes=chunk * RECIPE_CHUNKS, chunk_sizes=[1] * RECIPE_CHUNKS)
     file = File(size=128 * RECIPE_CHUNKS, hash=b"h" * 32, recipe_hashes=b"r" * 32 * 128)
     lists = ChunkLists()
-    begun = time.monotonic()
+    begun = time.process_time()
     lists.add("a", file, {b"r" * 32: recipe})
     assert lists.count_chunks(file) == 128 * RECIPE_CHUNKS
     groups = group_chunks([file, file], lists)
     found = [count_chunks(group) for group in groups]
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
     assert {name: n for counts, _ in found for name, n in counts.items()} == {
         b"r" * 32: 2,
         chunk: 2,

@@ -20,6 +20,7 @@ from tests.support.event_watcher import TELL, EventWatcher, cursor_now, tell, wa
 from tests.support.lock_watcher import watch_locks
 from tests.support.locks import Studio
 from tests.support.outbox import CONSUMED
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 async def read_silence(watcher: EventWatcher) -> None:
@@ -63,7 +64,7 @@ async def test_a_server_that_stops_ends_streams_at_once(dsn: str, settings: Sett
             for watcher in (one, many, locks):
                 with refused(StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"):
                     await watcher.next()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await stopping
 
 

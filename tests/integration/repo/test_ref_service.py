@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from dits.auth.v1.notification_service_pb2 import FollowBranchRequest
 from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest
+from dits.repo.v1.ref_service_pb2 import ListBranchesRequest
 from grpc import StatusCode
 
+from services.repo.history import divergence
 from tests.support.api import Api, refused
 from tests.support.branches import Branches
+from tests.support.notifications import until
 from tests.support.statements import StatementLog
-from tests.support.trees import push, update
 
 ABSENT = "12" * 32
 
@@ -152,26 +155,63 @@ async def test_a_branch_is_deleted_where_it_is_expected(api: Api) -> None:
     assert await events(api) == ["push", "push", "branch.created", "branch.deleted"]
 
 
-async def test_a_protected_branch_only_moves_forward(api: Api) -> None:
+async def test_a_branch_is_renamed(api: Api) -> None:
     branches = await Branches.open(api)
-    bob = await api.account()
-    await api.grant(branches.repository, bob, "write")
+    bob = dataclasses.replace(branches, who=await api.account())
+    await api.grant(branches.repository, bob.who, "write")
+    head = await branches.save("1")
+    await branches.create("side", head)
+    for name, who in (("side", bob.who), ("main", branches.who)):
+        request = FollowBranchRequest(repository=branches.repository.id, branch=name)
+        await api.notifications.FollowBranch(request, metadata=who.auth)
+    renamed = await bob.rename("side", "look/dev")
+    assert (renamed.name, renamed.head, renamed.is_default) == ("look/dev", head, False)
+    with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+        await bob.rename("side", "look/dev")
+    for name in ("main", "look/dev"):
+        with refused(StatusCode.ALREADY_EXISTS, "NAME_TAKEN"):
+            await bob.rename("look/dev" if name == "main" else "main", name)
+    with refused(StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING"):
+        await bob.rename("main", "trunk")
+    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
+        await branches.rename("main", "main")
+    assert (await branches.rename("main", "trunk")).is_default
+    assert (await branches.get()).name == "trunk"
+    assert await api.value("SELECT default_branch FROM repositories") == "trunk"
+    assert await api.value("SELECT branch_count FROM repository_stats") == 2
+    # The repository stays writable under the new name, and those who followed the branch still do.
+    await branches.save("2", parent=head, branch="trunk")
+    await until(
+        api, "SELECT NOT EXISTS (SELECT FROM branch_follows WHERE branch IN ('side', 'main'))"
+    )
+    followed = await api.fetch("SELECT branch FROM branch_follows ORDER BY branch")
+    assert [row["branch"] for row in followed] == ["look/dev", "trunk"]
+
+
+async def test_branches_are_compared_with_the_default_branch(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branches = await Branches.open(api)
     first = await branches.save("1")
+    for name in ("a", "b", "c"):
+        await branches.create(name, first)
     second = await branches.save("2", parent=first)
-    await branches.create("side", second)
-    await api.fetch("""UPDATE branches SET protection = '{"push": "admin"}'""")
-    repository = branches.repository
-    with refused(StatusCode.FAILED_PRECONDITION, "BRANCH_PROTECTED") as refusal:
-        moves = [update("main", second, first, force=True)]
-        await push(api, branches.who, repository, [], moves)
-    assert refusal.metadata == {"branch": "main", "rule": "forward_only"}
-    with refused(StatusCode.FAILED_PRECONDITION, "BRANCH_PROTECTED"):
-        await branches.delete("side", second)
-    with refused(StatusCode.FAILED_PRECONDITION, "BRANCH_PROTECTED") as refusal:
-        await dataclasses.replace(branches, who=bob).save("3", parent=second)
-    assert refusal.metadata == {"branch": "main", "rule": "admins_only"}
-    third = await branches.save("3", parent=second)
-    with refused(StatusCode.FAILED_PRECONDITION, "BRANCH_PROTECTED") as refusal:
-        await dataclasses.replace(branches, who=bob).update("side", second, third)
-    assert refusal.metadata == {"branch": "side", "rule": "admins_only"}
-    assert (await branches.update("side", second, third)).head == third
+    third = await branches.save("3", parent=first, branch="b")
+    await branches.update("c", first, second)
+    # One branch is one page's work.
+    monkeypatch.setattr(divergence, "PAGE_WALK", 1)
+    request = ListBranchesRequest(repository=branches.repository.id, with_divergence=True)
+    found: dict[str, tuple[int, int]] = {}
+    pages = 0
+    while not pages or request.page_token:
+        pages += 1
+        page = await api.refs.ListBranches(request, metadata=branches.who.auth)
+        found |= {b.name: (b.divergence.ahead, b.divergence.behind) for b in page.branches}
+        request.page_token = page.next_page_token
+    assert found == {"a": (0, 1), "b": (1, 1), "c": (0, 0), "main": (0, 0)}
+    assert pages > 1
+    monkeypatch.setattr(divergence, "MAX_WALK", 0)
+    request.page_token = ""
+    page = await api.refs.ListBranches(request, metadata=branches.who.auth)
+    assert not page.branches[0].HasField("divergence")
+    assert third != second

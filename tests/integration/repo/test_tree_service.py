@@ -73,6 +73,16 @@ async def test_a_path_that_leads_to_no_directory(api: Api, path: str) -> None:
         await films.list_directory(path)
 
 
+@pytest.mark.parametrize(("path", "kind"), [("a", "file"), ("link", "link")])
+async def test_a_file_is_no_directory(api: Api, path: str, kind: str) -> None:
+    films = await Films.open(api)
+    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as refusal:
+        await films.list_directory(path)
+    [violation] = refusal.detail(BadRequest).field_violations
+    assert violation.field == "path"
+    assert f"a {kind} is there" in violation.description
+
+
 @pytest.mark.parametrize("path", ["/b", "b//c", "b/../b", "b\\c", "b/"])
 async def test_a_path_must_be_canonical(api: Api, path: str) -> None:
     films = await Films.open(api)

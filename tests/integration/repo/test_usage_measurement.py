@@ -80,13 +80,14 @@ async def test_repositories_and_owners_are_measured_once(api: Api, database: Dat
     # Yesterday's calls are there already, of some.
     await add_usage(api, "organization", org_id, str(day), 5)
     assert await measure(database) == 3 + 2 + 1
-    each = (1, 1000, 1000, 250)  # four repositories hold the chunk
+    # Four repositories hold the chunk: two of the studio, two of eve, of which one is deleted.
+    half, whole = (1, 1000, 1000, 500), (1, 1000, 1000, 1000)
     assert await read_yesterday(api) == {
-        film: each,
-        short: each,
-        own: each,
-        org_id: (1, 2000, 2000, 500),
-        eve.id: each,
+        film: half,
+        short: half,
+        own: whole,
+        org_id: (1, 2000, 2000, 1000),
+        eve.id: whole,
     }
     assert await measure(database) == 0
     snapshots = await api.fetch(

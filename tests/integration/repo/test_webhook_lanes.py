@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -14,41 +13,30 @@ from dits.common.v1.job_pb2 import ResumeWebhooksPayload
 from dits.repo.v1 import webhook_service_pb2 as pb
 
 from services.repo.background.webhooks import resume_webhooks
+from services.repo.webhooks import attempts
 from services.repo.webhooks.addresses import AllowedNetworks
 from services.repo.webhooks.attempts import (
     LEASE,
-    PAUSE,
-    Result,
     begin_round,
     end_round,
     find_idle_webhooks,
 )
+from services.repo.webhooks.recording import PAUSE, Result
 from services.repo.webhooks.sender import Answer
-from shared.db.pool import Connection, Database
+from shared.db.pool import Connection
 from shared.runtime.config import Settings
 from shared.runtime.metrics import REGISTRY
 from shared.runtime.server_key import ServerKey
 from tests.support import receivers
-from tests.support.api import Api
 from tests.support.jobs import do_job
 from tests.support.receivers import HttpReceiver, answer
-from tests.support.webhooks import Hooks, Lanes
+from tests.support.webhooks import Lanes
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Every URL is taken; the suite itself sends nothing, because it works on no queue."""
     return settings.model_copy(update={"webhook_allow": ("127.0.0.1",), "worker": False})
-
-
-@pytest.fixture
-async def lanes(api: Api, dsn: str, settings: Settings) -> AsyncIterator[Lanes]:
-    database = await Database.connect(dsn, service="test", size=8)
-    try:
-        key = ServerKey.load(settings.server_key, settings.data_dir)
-        yield Lanes(await Hooks.of_repository(api), database, key)
-    finally:
-        await database.close()
 
 
 def count_attempts(outcome: str) -> float:
@@ -141,7 +129,10 @@ async def test_an_attempt_whose_process_died_is_repeated(lanes: Lanes) -> None:
         assert len(receiver.requests) == 1
 
 
-async def test_only_repeated_losses_let_a_receiver_rest(lanes: Lanes) -> None:
+async def test_only_repeated_losses_let_a_receiver_rest(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "ROUND_ATTEMPTS", 4)
     async with HttpReceiver() as receiver:
         webhook = await lanes.hooks.create(receiver.url)
         await lanes.ping(webhook, 5)
@@ -166,7 +157,7 @@ async def _lose_round(lanes: Lanes, webhook: pb.Webhook) -> None:
 
 
 async def record(webhook: pb.Webhook, results: list[Result], connection: Connection) -> None:
-    await end_round(connection, UUID(webhook.id), uuid.uuid4(), "", results, goes_on=False)
+    await end_round(connection, UUID(webhook.id), uuid.uuid4(), "", results, (), goes_on=False)
 
 
 async def _age_attempts(lanes: Lanes, age: timedelta) -> None:

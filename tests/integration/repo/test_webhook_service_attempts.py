@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,9 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from services.repo.webhooks.deliveries import PURGE
 from shared.db.pool import Database
+from shared.jobs.catalog import QUEUES
 from shared.runtime.config import Settings
+from tests.support import receivers
 from tests.support.api import Api
 from tests.support.receivers import HttpReceiver, Received, answer
 from tests.support.webhooks import Hooks, is_genuine
@@ -86,6 +89,26 @@ async def test_a_day_of_errors_loses_nothing(api: Api) -> None:
     assert not found.HasField("failing_since")
 
 
+async def test_receivers_of_one_owner_take_no_lanes_of_others(api: Api) -> None:
+    ada = await api.account()
+    many = [await Hooks.of_repository(api, ada) for _ in range(4)]
+    stranger = await Hooks.of_repository(api)
+    async with HttpReceiver(receivers.hang) as hanging, HttpReceiver() as other:
+        await asyncio.gather(*(hooks.create(hanging.url) for hooks in many for _ in range(20)))
+        await stranger.create(other.url)
+        await asyncio.gather(*(hooks.happen() for hooks in many))
+        await hanging.wait_for(32)
+        await stranger.happen()
+        await other.wait_for(1)
+        lanes = await api.value(
+            """SELECT count(DISTINCT d.webhook_id)
+               FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id
+               WHERE w.created_by = $1 AND d.state = 'pending' AND d.started_at IS NOT NULL""",
+            ada.id,
+        )
+    assert lanes <= QUEUES["webhooks"].slots / 2
+
+
 async def test_a_webhook_that_only_fails_is_switched_off(api: Api) -> None:
     hooks = await Hooks.of_repository(api)
     async with HttpReceiver(answer(503)) as receiver, HttpReceiver() as other:
@@ -107,6 +130,13 @@ async def test_a_webhook_that_only_fails_is_switched_off(api: Api) -> None:
         found = (await hooks.call("GetWebhook", webhook_id=webhook.id)).webhook
         assert not found.active
         assert found.HasField("disable_time")
+        [row] = await api.fetch("SELECT * FROM audit_log WHERE action = 'webhook.disabled'")
+        assert (row["actor_type"], row["actor_id"], row["resource_name"]) == (
+            "system",
+            None,
+            "127.0.0.1",
+        )
+        assert (row["resource_id"], str(row["repo_id"])) == (webhook.id, hooks.names["repository"])
         sent = len(receiver.requests)
         await hooks.happen()
         fields = {"active": True, "webhook_id": webhook.id, "update_mask": OFF}

@@ -11,6 +11,8 @@ from uuid import UUID
 
 import asyncpg
 
+from tests.support.waiting import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
 else:
@@ -40,7 +42,7 @@ async def new_id(conn: Connection, insert: str, *args: Any) -> UUID:
 
 async def until(conn: Connection, question: str) -> None:
     """Ask until the answer is yes; half a minute of no is a failure."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await conn.fetchval(question):
             pass
 
@@ -136,7 +138,9 @@ async def add_chunks(conn: Connection, repo: UUID, hashes: Sequence[str], pack: 
         pack,
     )
     await conn.execute(
-        "INSERT INTO chunk_refs (repo_id, chunk_hash) SELECT $1, unnest($2::text[])", repo, hashes
+        "INSERT INTO chunk_refs (repo_id, chunk_hash, stored_size) SELECT $1, unnest($2::text[]), 100",
+        repo,
+        hashes,
     )
 
 

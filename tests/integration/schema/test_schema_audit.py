@@ -189,10 +189,12 @@ async def test_retention_drops_the_chain_of_a_month_and_says_so(conn: Connection
     assert await conn.fetchval(SEAL, 10) == 1
 
 
+# Whole months, whatever the day is: of a month that has just begun, all is read.
 MANY_ROWS = """
 INSERT INTO audit_log ("timestamp", actor_id, actor_type, action, resource_type, resource_id,
                        repo_id, org_id)
-SELECT now() - n * interval '20 minutes', users.id, 'user', 'token.created', 'lock', n::text,
+SELECT date_trunc('month', now()) + interval '1 month' - n * interval '20 minutes', users.id,
+       'user', 'token.created', 'lock', n::text,
        users.id, users.id
 FROM generate_series(1, 6000) n JOIN users ON username = 'u' || n % 30"""
 NULLS = ("actor_id", "repository_id", "organization_id", "action", "resource_type", "resource_id")

@@ -77,7 +77,7 @@ async def test_changes_of_rights_are_announced_where_replication_brings_them(
         WHERE tgfoid = 'announce_access_change'::regproc ORDER BY 1
         """,
     )
-    assert len(announcing) == 8
+    assert len(announcing) == 10
     assert {enabled for _, enabled in announcing} == {b"A"}
 
 
@@ -186,8 +186,19 @@ async def test_auth_publishes_owners_users_keys_and_plans(conn: Connection) -> N
     assert await rows(conn, "SELECT member_count, active_user_count FROM organization_plans") == [
         (1, 1)
     ]
-    assert await rows(conn, "SELECT * FROM signing_keys") == []
-    await conn.execute("UPDATE users SET status = 'active'")
-    assert await rows(conn, "SELECT user_id, email_key, public_key FROM signing_keys") == [
-        (ada, "ada@example.org", "key")
+    fingerprint = await conn.fetchval("SELECT fingerprint FROM ssh_keys")
+    verdicts = [
+        ("SELECT 1", fingerprint, "ada@example.org", "inactive_account"),
+        ("UPDATE users SET status = 'active'", fingerprint, "ada@example.org", "good"),
+        ("UPDATE users SET status = 'active'", fingerprint, "bob@example.org", "other_address"),
+        ("UPDATE users SET status = 'active'", "SHA256:x", "ada@example.org", "unknown_key"),
+        (
+            "UPDATE users SET email_verified = FALSE",
+            fingerprint,
+            "ada@example.org",
+            "unverified_address",
+        ),
     ]
+    for change, key, email, verdict in verdicts:
+        await conn.execute(change)
+        assert await conn.fetchval("SELECT signing_verdict($1, $2)", key, email) == verdict

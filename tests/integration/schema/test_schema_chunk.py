@@ -23,7 +23,9 @@ from tests.support.waiting import until_blocked
 async def reference(
     conn: Connection, repo: UUID, hashes: Sequence[str], counts: Sequence[int]
 ) -> Any:
-    return await conn.fetchval("SELECT reference_chunks($1, $2, $3)", repo, hashes, counts)
+    return await conn.fetchval(
+        "SELECT missing FROM reference_chunks($1, $2, $3, NULL)", repo, hashes, counts
+    )
 
 
 async def counts(conn: Connection) -> dict[str, int]:
@@ -179,12 +181,24 @@ async def test_a_claim_that_appears_while_a_push_waits_is_missing(
     renewal = other.transaction()
     await renewal.start()
     await other.execute("DELETE FROM chunk_refs")
-    await other.execute("INSERT INTO chunk_refs (repo_id, chunk_hash) VALUES ($1, 'a')", repo)
+    await other.execute(
+        "INSERT INTO chunk_refs (repo_id, chunk_hash, stored_size) VALUES ($1, 'a', 100)", repo
+    )
     push = asyncio.create_task(reference(conn, repo, ["a"], [1]))
     await until_blocked(other)
     await renewal.commit()
     assert await push == ["a"]
     assert await counts(conn) == {"a": 0}
+
+
+async def test_a_size_that_is_not_the_stored_one(conn: Connection) -> None:
+    repo = await add_repo(conn)
+    await add_chunks(conn, repo, ["a", "b", "c"])
+    query = "SELECT * FROM reference_chunks($1, $2, $3, $4)"
+    # Nobody claims a size of b.
+    sizes = [199, 0, 200]
+    assert await rows(conn, query, repo, ["a", "b", "c"], [1, 1, 1], sizes) == [([], ["a"])]
+    assert await rows(conn, query, repo, ["a", "z"], [1, 1], [199, 1]) == [(["z"], [])]
 
 
 async def test_what_is_released_becomes_a_claim(conn: Connection) -> None:

@@ -22,11 +22,11 @@ FEW = 150
 TABLES = ("assets", "branches", "chunk_refs", "chunks", "commits", "manifests")
 
 QUESTIONS: dict[str, Question] = {
-    "commits": (commit_log.Q.commits, ("repo", "hashes")),
+    "commits": (commit_log.Q.commits, ("repo", "hashes", "with_signatures")),
     "known commits": (ancestry.Q.known_commits, ("repo", "hashes")),
     "reaches": (ancestry.Q.reaches, ("repo", "hashes", "hash", "generation")),
     "reached by branches": (ancestry.Q.reached_by_branches, ("repo", "hashes", "name")),
-    "branch tip": (revisions.Q.branch_tip, ("repo", "name")),
+    "tip of a branch or tag": (revisions.Q.ref_tip, ("repo", "name")),
     "commit tree": (revisions.Q.commit_tree, ("repo", "hash")),
     "window": (walk.Q.window, ("repo", "hashes", "generations", "most")),
     "highest generation": (walk.Q.highest_generation, ("repo", "hashes", "most")),
@@ -46,17 +46,17 @@ QUESTIONS: dict[str, Question] = {
     "chunk counts": (directories.Q.chunk_counts, ("repo", "hashes")),
     "known lists": (chunk_lists.Q.known_lists, ("repo", "hashes")),
     "counted assets": (assets.Q.count_assets, ("repo", "hashes", "counts", "names")),
-    "referenced chunks": (assets.Q.reference_chunks, ("repo", "hashes", "counts")),
-    "sizes of chunks": (assets.Q.chunks_of_other_size, ("repo", "hashes", "counts")),
+    "referenced chunks": (assets.Q.reference_chunks, ("repo", "hashes", "counts", "counts")),
     "located chunks": (extents.Q.locate_chunks, ("repo", "packed")),
-    "present chunks": (presence.Q.present_chunks, ("repo", "packed", "lease")),
+    "presence state": (presence.Q.presence_state, ("repo", "lease")),
+    "present chunks": (presence.Q.present_chunks, ("repo", "packed", "has_lost")),
     "renewed claims": (presence.Q.renew_claims, ("repo", "joined", "lease")),
     "kept chunks": (presence.Q.kept_chunks, ("repo", "joined", "lease")),
     "counted references": (pack_finalization.Q.count_references, ("joined",)),
 }
 # Until there are statistics, for about a minute, the planner believes that all chunks are lost, and that
 # there are hardly any rows to join.
-WITHOUT_STATISTICS = {"counted assets", "present chunks", "sizes of chunks"}
+WITHOUT_STATISTICS = {"counted assets", "present chunks"}
 
 
 async def fill(conn: Connection, repo: UUID) -> None:
@@ -85,7 +85,7 @@ async def fill(conn: Connection, repo: UUID) -> None:
         VALUES ('{repo}', 'b', 'r', 'sealed', {MANY});
         INSERT INTO chunks (hash, size, storage_bucket, storage_key, ref_count)
         SELECT {name}, 1, 'b', '{repo}@' || n || '+1', 1 FROM {series};
-        INSERT INTO chunk_refs (repo_id, chunk_hash) SELECT '{repo}', {name} FROM {series};
+        INSERT INTO chunk_refs (repo_id, chunk_hash, stored_size) SELECT '{repo}', {name}, 1 FROM {series};
     """)
 
 
@@ -120,6 +120,8 @@ def ask_about(repo: UUID, hashes: list[str]) -> dict[str, Any]:
         "bytes": 1 << 20,
         "name": "other",
         "lease": "1 hour",
+        "with_signatures": "yes",
+        "has_lost": "yes",
     }
 
 

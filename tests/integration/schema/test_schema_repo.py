@@ -170,7 +170,9 @@ async def test_statistics_fill_every_column(conn: Connection) -> None:
         repo,
     )
     await add_chunks(conn, repo, ["a", "b", "c"])
-    await conn.execute("SELECT reference_chunks($1, '{a,b}', '{1,2}')", repo)  # c stays a claim
+    await conn.execute(
+        "SELECT reference_chunks($1, '{a,b}', '{1,2}', NULL)", repo
+    )  # c stays a claim
     await conn.execute("UPDATE repositories SET pushed_at = '2100-01-01Z'")
     await conn.execute(STATS, repo)
     await conn.execute(STATS, repo)

@@ -69,7 +69,13 @@ async def test_hashes_are_compared_by_bytes(conn: Connection) -> None:
 
 @pytest.mark.parametrize(
     ("table", "unnoticed"),
-    [("users", "last_active_at"), ("repositories", "pushed_at, storage_bucket, storage_region")],
+    [
+        ("users", "last_active_at"),
+        (
+            "repositories",
+            "has_obliterations, pushed_at, purge_started_at, storage_bucket, storage_region",
+        ),
+    ],
 )
 async def test_every_other_column_dates_a_change(
     conn: Connection, table: str, unnoticed: str

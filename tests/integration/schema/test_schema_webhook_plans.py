@@ -45,10 +45,13 @@ async def test_rounds_read_little(conn: Connection, is_analyzed: bool) -> None:
     if is_analyzed:
         await conn.execute("VACUUM ANALYZE webhook_deliveries")
     Q = attempts.Q  # noqa: N806
-    claim = Q.bind.claim_attempts(webhook_id=webhook, job_id=uuid.uuid4(), active=True, limit=4)
+    claim = Q.bind.claim_attempts(
+        webhook_id=webhook, job_id=uuid.uuid4(), active=True, limit=4, bytes=1000
+    )
     for query, *arguments in (
         (Q.lock_webhook, webhook, MINUTE),
         (Q.lost_attempts, webhook, MINUTE),
+        (Q.count_under_way, webhook),
         claim,
         (Q.next_wait, webhook, MINUTE),
         (Q.end_attempts, webhook, "off", 1),

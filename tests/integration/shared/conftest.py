@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.db.pool import Database
-from shared.jobs import worker as worker_module
 
 
 @pytest.fixture
@@ -16,10 +15,3 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     database = await Database.connect(dsn, service="test", size=6)
     yield database
     await database.close()
-
-
-@pytest.fixture
-def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets workers look for jobs, and for leases that have expired, twenty times a second."""
-    monkeypatch.setattr(worker_module, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(worker_module, "EXPIRY_SECONDS", 0.05)

@@ -43,7 +43,7 @@ async def test_accounts_sessions_and_tokens(api: Api) -> None:
         api.accounts.Register(registration(email="other@example.com")),
         api.sessions.Login(LoginRequest(login="ada", password="wrong")),
     )
-    assert await written(api) == [("user.registered", None)]
+    assert await written(api) == [("user.registered", "Ada")]
 
     login = await api.sessions.Login(LoginRequest(login="ada", password=PASSWORD))
     ada = Account(uuid.UUID(login.session.user_id), "Ada", login.session.token)

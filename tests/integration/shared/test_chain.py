@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable, Callable
 
 import grpc
 import pytest
@@ -26,10 +27,11 @@ from shared.runtime.server_key import ServerKey
 from shared.server import Runtime, ServiceServer
 from tests.support.api import Api, read_error, refused
 from tests.support.jobs import Script
-from tests.support.raw_calls import call_raw
+from tests.support.raw_calls import call_raw, open_call
 from tests.support.rpcs import rpcs
 
 RPCS = rpcs()
+NEED_CREDENTIAL = [rpc.path for rpc in RPCS if not (rpc.access.anonymous or rpc.access.quiet)]
 INFRASTRUCTURE = [
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/List",
@@ -52,6 +54,12 @@ async def test_no_bytes_make_a_method_fail_inside(api: Api, path: str) -> None:
         except grpc.aio.AioRpcError as error:
             assert error.code() not in (StatusCode.UNKNOWN, StatusCode.INTERNAL), (data, error)
             assert read_error(error).reason, (data, error)
+
+
+@pytest.mark.parametrize("path", NEED_CREDENTIAL)
+async def test_the_credential_is_judged_before_anything_is_sent(api: Api, path: str) -> None:
+    with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
+        await open_call(api, path)
 
 
 @pytest.mark.parametrize("path", [rpc.path for rpc in RPCS if not rpc.access.anonymous])
@@ -117,12 +125,13 @@ async def test_a_message_has_a_size_limit(api: Api) -> None:
 
 
 class Undeclared:
-    """Raises a reason that no RPC of sessions declares."""
+    """Raises a reason that no RPC of sessions declares, whichever is called."""
 
-    async def Login(self, _request: object, _call: object) -> None:
+    def __getattr__(self, _rpc: str) -> Callable[[object, object], Awaitable[None]]:
+        return self._refuse
+
+    async def _refuse(self, _request: object, _call: object) -> None:
         raise name_taken("user", "ada")
-
-    Logout = CreateSshChallenge = LoginWithSsh = Login
 
 
 @pytest.mark.parametrize(("strict", "code"), [(True, "INTERNAL"), (False, "ALREADY_EXISTS")])

@@ -22,13 +22,12 @@ from shared.rpc import wire_gate
 from shared.runtime.config import Settings
 from tests.support.api import Api, read_error, refused
 from tests.support.chunks import Shelf, digest, some
-from tests.support.raw_calls import call_raw
-from tests.support.rpcs import name_service, rpcs
+from tests.support.raw_calls import call_raw, open_call
+from tests.support.waiting import PATIENCE_SECONDS
 
 PUSH = "/dits.repo.v1.CommitService/Push"
 LOGIN = "/dits.auth.v1.SessionService/Login"
 GET_ME = "/dits.auth.v1.AccountService/GetMe"
-NEED_CREDENTIAL = [rpc.path for rpc in rpcs() if not (rpc.access.anonymous or rpc.access.quiet)]
 
 
 @pytest.fixture
@@ -36,24 +35,6 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(
         update={"max_calls_each": 8, "first_message_seconds": 0.3, "idle_seconds": 0.5}
     )
-
-
-async def silence() -> AsyncIterator[bytes]:
-    """A request stream on which nothing ever comes."""
-    await asyncio.Event().wait()
-    yield b""
-
-
-def open_call(api: Api, path: str, metadata: Any = ()) -> Any:
-    """A call of any RPC that sends nothing and does not end."""
-    channel: Any = api.channels[name_service(path)]
-    return channel.stream_unary(path)(silence(), metadata=metadata, timeout=10)
-
-
-@pytest.mark.parametrize("path", NEED_CREDENTIAL)
-async def test_the_credential_is_judged_before_anything_is_sent(api: Api, path: str) -> None:
-    with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
-        await open_call(api, path)
 
 
 @pytest.mark.parametrize("path", [PUSH, GET_ME])
@@ -104,7 +85,7 @@ async def test_each_caller_has_its_own_calls(api: Api) -> None:
     assert refusal.detail(error_details_pb2.RetryInfo).retry_delay.ToMilliseconds() > 0
     await api.accounts.GetMe(GetMeRequest(), metadata=bob.auth)
     watches[0].cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await _watches(api, shelf):
             pass
 

@@ -14,7 +14,7 @@ from shared.db.pool import Connection as Transaction
 from shared.db.pool import Databases
 from shared.jobs.retention import purge_events
 from shared.outbox.change_signal import ChangeSignal
-from shared.outbox.consumer import EventConsumer
+from shared.outbox.consumer import BATCH, EventConsumer
 from shared.records.events import emit as emit_event
 from shared.rpc.call import Call
 from shared.runtime.background import BackgroundTask
@@ -29,6 +29,7 @@ from tests.support.outbox import (
     process_all,
     seen,
 )
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -168,6 +169,23 @@ async def test_no_event_goes_that_a_stopped_consumer_has_yet_to_read(
     assert await conn.fetchval("SELECT count(*) FROM events") == 0
 
 
+async def test_a_backlog_does_not_wait_for_more_events(
+    conn: Connection, databases: Databases
+) -> None:
+    """Only after a small batch do events gather, here for ever."""
+    ledger = Ledger()
+    consumer = EventConsumer("c", databases, ledger.handle, gather_seconds=3600)
+    await process_all(consumer)
+    ids = await emit(conn, BATCH + 1)
+    running = asyncio.create_task(consumer.task().run())
+    await until(conn, f"SELECT count(*) = {BATCH + 1} FROM seen")
+    last = await emit(conn)
+    await process_all(EventConsumer("c", databases, ledger.handle))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert ledger.calls == [ids[:BATCH], ids[BATCH:], last]
+
+
 async def test_an_event_wakes_a_consumer(
     conn: Connection, databases: Databases, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +204,7 @@ async def test_an_event_wakes_a_consumer(
 
     try:
         # Listening begins at some moment, and so does the consumer; every event after that is told.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await seen(conn):
                 await database.transaction(work)
     finally:

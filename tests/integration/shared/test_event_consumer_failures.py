@@ -9,7 +9,9 @@ import pytest
 
 from shared.db.pool import Connection as Transaction
 from shared.db.pool import Databases
+from shared.errors import DomainError
 from shared.outbox.consumer import EventConsumer
+from shared.outbox.dead_events import drop_events, list_dead_events, requeue_events
 from shared.outbox.stored_event import StoredEvent
 from tests.integration.schema.rows import NOBODY, Connection
 from tests.support.outbox import (
@@ -53,6 +55,46 @@ async def test_one_bad_event_is_found_tried_again_and_buried(
     assert (dead["consumer"], dead["id"], dead["repo_id"]) == ("c", bad, NOBODY)
     assert dead["error"] == "ValueError('a bad event')"
     assert await conn.fetchval("SELECT failures FROM event_cursors") == 0
+
+
+async def test_a_dead_event_is_requeued_or_dropped(conn: Connection, databases: Databases) -> None:
+    ledger = Ledger()
+    consumer = EventConsumer("c", databases, ledger.handle, retry_delays=[])
+    await process_all(consumer)
+    first, second, third = await emit(conn, 3)
+    ledger.bad = {first, second}
+    await process_all(consumer)
+    [database] = databases.every()
+    assert [dead.number for dead in await list_dead_events(database)] == [first, second]
+    await conn.execute("DELETE FROM event_cursors WHERE consumer <> 'c'")
+    purge = "SELECT purge_events(interval '0', 10)"
+    assert await conn.fetchval(purge) == 1
+    ledger.bad = {second}
+    await requeue_events(database, "c", [second, first])
+    await process_all(consumer)
+    # One has failed again, and waits to be requeued again.
+    assert await seen(conn) == [third, first]
+    [dead] = await list_dead_events(database, "c")
+    assert (dead.number, dead.is_requeued, dead.error) == (
+        second,
+        False,
+        "ValueError('a bad event')",
+    )
+    for change, consumer_name, numbers in (
+        (requeue_events, "c", [second, first]),
+        (requeue_events, "d", [second]),
+        (drop_events, "c", [second, third]),
+    ):
+        with pytest.raises(DomainError, match="not found"):
+            await change(database, consumer_name, numbers)
+    await drop_events(database, "c", [second])
+    assert await list_dead_events(database) == []
+    assert await conn.fetchval(purge) == 2
+    audited = (
+        "SELECT action || ' ' || (details ->> 'consumer') FROM audit_log ORDER BY \"timestamp\""
+    )
+    actions = [row[0] for row in await conn.fetch(audited)]
+    assert actions == ["event.requeued c"] * 2 + ["event.dropped c"]
 
 
 async def test_a_failure_that_passes_loses_nothing(conn: Connection, databases: Databases) -> None:

@@ -10,6 +10,7 @@ import pytest
 from shared.db.hints import hint_after_commit
 from shared.db.listen import Listener
 from shared.db.pool import Connection, Database
+from tests.support.waiting import PATIENCE_SECONDS
 
 CHANNEL = "dits_test"
 
@@ -23,7 +24,7 @@ async def test_hints_are_given_after_the_commit(database: Database, dsn: str) ->
     listener.subscribe(CHANNEL, heard.put_nowait)
     listener.subscribe_gaps(listening.set)
     listener.start()
-    await asyncio.wait_for(listening.wait(), 10)
+    await asyncio.wait_for(listening.wait(), PATIENCE_SECONDS)
 
     async def work(_connection: Connection) -> None:
         for payload in ("a", "b", "a"):
@@ -33,7 +34,7 @@ async def test_hints_are_given_after_the_commit(database: Database, dsn: str) ->
     await database.transaction(work)
     assert sorted(told) == ["a", "b"]
     await database.hints.send_hints()
-    assert {await asyncio.wait_for(heard.get(), 10) for _ in range(2)} == {"a", "b"}
+    assert {await asyncio.wait_for(heard.get(), PATIENCE_SECONDS) for _ in range(2)} == {"a", "b"}
     await listener.stop()
 
 

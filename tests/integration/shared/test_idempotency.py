@@ -6,19 +6,7 @@ from uuid import uuid4
 
 from dits.auth.v1.token_service_pb2 import CreateTokenRequest
 
-from shared.formats import credentials
-from tests.support.api import Account, Api
-
-
-async def later_session(api: Api, owner: Account) -> Account:
-    """The same user after another login."""
-    token = credentials.mint(credentials.Kind.SESSION)
-    await api.fetch(
-        "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES ($1, $2, now() + interval '1 day')",
-        owner.id,
-        credentials.token_hash(token),
-    )
-    return Account(owner.id, owner.username, token)
+from tests.support.api import Api
 
 
 async def test_a_token_does_not_get_what_a_session_was_given(api: Api) -> None:
@@ -39,5 +27,5 @@ async def test_a_repetition_after_a_new_login_is_one(api: Api) -> None:
     ada = await api.account()
     request = CreateTokenRequest(request_id=str(uuid4()), name="ci", scopes=["user:write"])
     first = await api.tokens.CreateToken(request, metadata=ada.auth)
-    again = await later_session(api, ada)
+    again = await api.session(ada)
     assert await api.tokens.CreateToken(request, metadata=again.auth) == first

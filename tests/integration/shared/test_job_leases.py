@@ -23,6 +23,7 @@ from tests.support.jobs import (
     wait_for,
     working,
 )
+from tests.support.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("quick_worker")
 
@@ -92,7 +93,7 @@ async def test_the_attempt_ends_whose_lease_is_lost(
         while (await database.fetch(until))[0] == first:
             await worker.renew_leases()
         await database.fetch("UPDATE jobs SET lease_token = gen_random_uuid()")
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), PATIENCE_SECONDS)
 
 
 async def test_a_worker_that_stops_gives_its_jobs_back(database: Database) -> None:

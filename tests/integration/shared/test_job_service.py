@@ -101,6 +101,10 @@ async def test_tokens_need_a_scope(
     assert (await office.get(reader, job_id)).id == job_id
     with refused(StatusCode.PERMISSION_DENIED, "SCOPE_MISSING"):
         await office.cancel(reader, job_id)
+    if not on_repository:
+        # As `dits login` has it.
+        writer = await office.api.api_token(office.ada, missing, "repo:write")
+        assert (await office.cancel(writer, job_id)).status == JobStatus.JOB_STATUS_CANCELLED
 
 
 async def test_a_job_that_runs_is_asked_to_end_and_one_that_ended_stays(office: Office) -> None:

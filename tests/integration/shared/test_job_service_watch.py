@@ -15,6 +15,7 @@ from grpc import StatusCode
 from shared.jobs import job_service, job_watch
 from shared.runtime.config import Settings
 from tests.support.api import Account, Api, refused
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ async def test_a_stream_ends_with_the_right(api: Api) -> None:
     await stream.read()
     await api.fetch("DELETE FROM repository_collaborators")
     with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await stream.read():
                 pass
 

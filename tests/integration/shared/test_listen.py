@@ -10,6 +10,7 @@ import pytest
 
 from shared.db import listen
 from shared.db.listen import Listener
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 class Ears:
@@ -43,7 +44,7 @@ class Ears:
     async def hears(self, channel: str, payload: str) -> bool:
         """Notifies and waits for it."""
         await self.execute(f"SELECT pg_notify('{channel}', '{payload}')")
-        return await asyncio.wait_for(self.heard.get(), 10) == payload
+        return await asyncio.wait_for(self.heard.get(), PATIENCE_SECONDS) == payload
 
 
 @pytest.fixture
@@ -58,10 +59,10 @@ async def ears(empty_database: str) -> AsyncIterator[Ears]:
 
 async def test_a_channel_may_come_before_the_connection_or_after(ears: Ears) -> None:
     ears.listener.subscribe("early", ears.heard.put_nowait)
-    await asyncio.wait_for(ears.gaps.get(), 10)
+    await asyncio.wait_for(ears.gaps.get(), PATIENCE_SECONDS)
     assert await ears.hears("early", "1")
     ears.listener.subscribe("late", ears.heard.put_nowait)
-    await asyncio.wait_for(ears.gaps.get(), 10)
+    await asyncio.wait_for(ears.gaps.get(), PATIENCE_SECONDS)
     assert await ears.hears("late", "2")
     assert await ears.hears("early", "3")
     assert len(await ears.sessions()) == 1
@@ -72,24 +73,24 @@ async def test_a_lost_connection_is_told_and_made_again(
 ) -> None:
     monkeypatch.setattr(listen, "RECONNECT_SECONDS", 0.01)
     ears.listener.subscribe("early", ears.heard.put_nowait)
-    await asyncio.wait_for(ears.gaps.get(), 10)
+    await asyncio.wait_for(ears.gaps.get(), PATIENCE_SECONDS)
     [lost] = await ears.sessions()
     await ears.execute(f"SELECT pg_terminate_backend({lost})")
     for _ in ("lost", "made again"):
-        await asyncio.wait_for(ears.gaps.get(), 10)
+        await asyncio.wait_for(ears.gaps.get(), PATIENCE_SECONDS)
     assert await ears.hears("early", "1")
 
 
 async def test_it_ends_with_the_last_server_that_needs_it(ears: Ears) -> None:
     ears.listener.subscribe("early", ears.heard.put_nowait)
     ears.listener.start()
-    await asyncio.wait_for(ears.gaps.get(), 10)
+    await asyncio.wait_for(ears.gaps.get(), PATIENCE_SECONDS)
     await ears.listener.stop()
     assert await ears.hears("early", "1")
     ears.listener.start()
     await ears.listener.stop()
     await ears.listener.stop()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await ears.sessions():
             pass
     ears.listener.start()

@@ -19,6 +19,7 @@ from shared.runtime.config import ConfigError, Settings
 from shared.runtime.metrics import REGISTRY
 from shared.runtime.metrics_endpoint import metrics_endpoint
 from tests.support.api import Api
+from tests.support.waiting import PATIENCE_SECONDS
 
 GET_ME = "dits.auth.v1.AccountService/GetMe"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -33,7 +34,8 @@ async def port(settings: Settings) -> AsyncIterator[int]:
 
 async def scrape(port: int) -> str:
     def get() -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        url = f"http://127.0.0.1:{port}/metrics"
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as response:
             return str(response.read().decode())
 
     return await asyncio.to_thread(get)

@@ -20,9 +20,11 @@ from shared.jobs.background import Background
 from shared.runtime import background
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
+from shared.runtime.process import StartError
 from shared.runtime.server_key import ServerKey
-from shared.server import Runtime, ServiceServer, StartError
+from shared.server import Runtime, ServiceServer
 from tests.support.api import Api, read_error, refused
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 async def test_many_callers_share_a_small_pool(api: Api) -> None:
@@ -109,7 +111,7 @@ async def test_background_work_that_fails_is_logged_and_begins_again(
     database = await Database.connect(dsn, service="test", size=1)
     runtime = Runtime(settings, dsn, ServerKey(b"k" * 32), Listener(dsn))
     server = ServiceServer(
-        "chunk",
+        "lock",
         runtime,
         database,
         LocalAccess(database),
@@ -118,7 +120,7 @@ async def test_background_work_that_fails_is_logged_and_begins_again(
     )
     with structlog.testing.capture_logs() as logs:
         await server.start()
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
         await server.stop()
     [entry] = [entry for entry in logs if entry["log_level"] == "error"]
     assert entry["event"] == "a defect"

@@ -18,6 +18,7 @@ from shared.rpc import slots
 from shared.runtime import metrics
 from shared.runtime.config import Settings
 from tests.support.api import Api, read_error, refused
+from tests.support.waiting import PATIENCE_SECONDS
 
 LOGIN = "/dits.auth.v1.SessionService/Login"
 CHECK = "/dits.auth.v1.AccessService/CheckAccess"
@@ -46,7 +47,7 @@ async def open_silent(api: Api, path: str, group: str, count: int, auth: Any = (
     channel: Any = api.channels[service]
     before = count_taken(service, group)
     calls = [channel.stream_stream(path)(silence(), metadata=auth) for _ in range(count)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while count_taken(service, group) < before + count:  # noqa: ASYNC110  another's count
             await asyncio.sleep(0.005)
     return calls

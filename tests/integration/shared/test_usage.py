@@ -29,6 +29,7 @@ from tests.support.api import Api, running_suite
 from tests.support.chunks import Shelf, chunk
 from tests.support.trees import build, commit, update
 from tests.support.usage import add_organization, read_usage
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 class Tally:
@@ -149,7 +150,7 @@ async def test_a_stream_is_counted_while_it_runs(api: Api) -> None:
     stream = api.locks.Watch(watch, metadata=ada.auth)
     await stream.read()
     row: tuple[int, ...] = ()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not row or not row[2]:
             await api.accounts.GetMe(GetMeRequest(), metadata=ada.auth)
             row = (await read_usage(api.dsn)).get(("repository", UUID(film.id)), ())

@@ -11,7 +11,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from services.chunk.catalog.extents import Extents
 from services.chunk.packs.chunk_reader import ChunkReader, Piece
 from services.chunk.rpc.response_encoder import EncodedResponse, encode_piece
-from services.chunk.server import open_store
+from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api

@@ -17,8 +17,8 @@ from services.chunk.background.open_pack_sweep import OpenPackSweep
 from services.chunk.catalog.presence import Presence
 from services.chunk.packs.content import Chunk
 from services.chunk.packs.pack_writer import PackWriter
-from services.chunk.server import open_store
-from services.chunk.stores.local_store import LocalStore
+from services.chunk.stores.blob_store import BlobStore
+from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
@@ -36,7 +36,7 @@ from tests.support.chunks import (
 
 
 @pytest.fixture
-def store(settings: Settings) -> LocalStore:
+def store(settings: Settings) -> BlobStore:
     """The store of the running service, a second time."""
     return open_store(settings)
 
@@ -54,7 +54,7 @@ def sweep(databases: Databases) -> OpenPackSweep:
 
 
 @pytest.fixture
-def reaper(databases: Databases, store: LocalStore) -> ObjectReaper:
+def reaper(databases: Databases, store: BlobStore) -> ObjectReaper:
     return ObjectReaper(databases, {store.bucket: store})
 
 
@@ -109,7 +109,7 @@ async def test_the_upload_comes_first(api: Api, settings: Settings, sweep: OpenP
         await blocked(api)
         # It holds its pack and waits for the chunk.
         assert await sweep.sweep_packs() == 0
-    assert (await upload).stored_chunk_count == 1
+    assert (await upload).stored_chunk_count == 2
     assert await sweep.sweep_packs() == 0
     await elsewhere.get(common, data)
     await assert_stored(api, settings)
@@ -133,14 +133,15 @@ async def test_chunks_that_are_there_are_locked_in_order(api: Api, settings: Set
 
 
 async def test_what_is_finalized_cannot_be_abandoned(
-    api: Api, settings: Settings, store: LocalStore, databases: Databases
+    api: Api, settings: Settings, store: BlobStore, databases: Databases
 ) -> None:
     shelf = await Shelf.open(api)
     data = some()
-    packs = PackWriter(databases, store, Presence(databases, timedelta(days=1)), cell=0)
+    day = timedelta(days=1)
+    packs = PackWriter(databases, store, Presence(databases, day), cell=0, reader_grace=day)
     pack = packs.begin_pack(UUID(shelf.repo.id))
     await packs.append_chunks(pack, [Chunk(digest(data), len(data), "none", data)])
-    await packs.finalize_pack(pack)
+    await packs.finalize_pack(pack, UUID(shelf.repo.id))
     # The caller may never have heard of its success.
     await packs.abandon_pack(pack)
     assert await api.value("SELECT count(*) FROM object_deletions") == 0
@@ -159,7 +160,7 @@ async def test_two_repositories_bring_the_same_chunks(
     async with transaction(api) as connection:
         # A claim that is not committed yet stops the first upload between its chunks and its claims.
         await connection.execute(
-            "INSERT INTO chunk_refs (repo_id, chunk_hash) VALUES ($1, $2)",
+            "INSERT INTO chunk_refs (repo_id, chunk_hash, stored_size) VALUES ($1, $2, 1000)",
             one.repo.id,
             digest(old).hex(),
         )
@@ -169,7 +170,7 @@ async def test_two_repositories_bring_the_same_chunks(
         await blocked(api, 2)
         await connection.execute("DELETE FROM chunk_refs WHERE repo_id = $1", one.repo.id)
     answers = await asyncio.gather(*uploads)
-    assert [answer.stored_chunk_count for answer in answers] == [5, 0]
+    assert [answer.stored_chunk_count for answer in answers] == [6, 6]
     counts = await api.fetch("SELECT ref_count, count(*) FROM chunks GROUP BY 1 ORDER BY 1")
     assert [tuple(row) for row in counts] == [(2, 5), (3, 1)]
     await one.get(old, *new)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -15,31 +12,8 @@ from grpc import StatusCode
 from shared.formats.commits import commit_hash
 from tests.support.api import Api, refused
 from tests.support.branches import Branches
-from tests.support.rivals import together
+from tests.support.rivals import other_transaction, together
 from tests.support.trees import build, commit, push, update, upload
-from tests.support.waiting import until_blocked
-
-
-@asynccontextmanager
-async def other_transaction(api: Api, statement: str, *, commits: bool) -> AsyncIterator[None]:
-    """Another transaction that has run a statement; it ends when the caller's waits for it."""
-    connection = await asyncpg.connect(api.dsn)
-    observer = await asyncpg.connect(api.dsn)
-    transaction = connection.transaction()
-    try:
-        await transaction.start()
-        await connection.execute(statement)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_end(transaction, observer, commits=commits))
-            yield
-    finally:
-        await connection.close()
-        await observer.close()
-
-
-async def _end(transaction: Any, observer: Any, *, commits: bool) -> None:
-    await until_blocked(observer)
-    await (transaction.commit() if commits else transaction.rollback())
 
 
 async def test_of_many_moves_of_a_branch_one_wins(api: Api) -> None:

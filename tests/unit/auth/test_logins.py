@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auth.credentials.logins import fold_login
+from services.auth.logins import fold_login
 
 
 @given(st.text())

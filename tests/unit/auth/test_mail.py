@@ -29,6 +29,8 @@ def parameters_of(name: str, value: str) -> MailParameters:
     names = ["title", "more", "link"]
     if name == "invitation":
         names = ["inviter", "organization", "role", "link", "token", "expires"]
+    elif name != "notifications":
+        names = ["username", "link", "token", "expires", "new_email", "reason", "until", "what"]
     return MailParameters(dict.fromkeys(names, value), [ITEM])
 
 

@@ -10,7 +10,7 @@ from dits.auth.v1.notification_service_pb2 import NotificationType, Preferences
 from services.auth.notifications import texts
 from services.auth.notifications.catalog import NAMES, PREFERENCES, UNMAILED
 
-PYTHON = [path.read_text() for path in Path("services/auth/notifications").rglob("*.py")]
+PYTHON = [path.read_text() for path in Path("services/auth").rglob("*.py")]
 
 
 @pytest.mark.parametrize("count", [1, 2, 10, 11, 1000])

@@ -8,10 +8,11 @@ from dits.repo.v1.manifest_pb2 import Directory, Entry, Manifest, Symlink
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dits_client.checkout.plan import CheckoutPlan, InterruptedCheckouts, make_plan
+from dits_client.checkout.plan import CheckoutPlan, make_plan
 from dits_client.content.manifest import Change, compare_trees
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
+from dits_client.workspace.interrupted import InterruptedCheckouts
 
 Tree = Mapping[str, str]
 

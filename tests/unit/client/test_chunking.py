@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyfastcdc import FastCDC
 
-from dits_client.content.chunking import WINDOW_BYTES, Cut, Cutter, choose_profile
+from dits_client.content.chunking import WINDOW_BYTES, Cut, Cutter, choose_profile, cut_small
 from shared.formats.canonical import HASH_BYTES, split_hashes
 from shared.formats.profiles import PROFILES
 
@@ -63,6 +63,12 @@ def test_cuts_do_not_depend_on_the_reads(size: int, fill: int, most: int, seed: 
         draft[at : at + 50_000] = noise.randbytes(min(50_000, size - at))
     content = bytes(draft)
     assert Cutter().cut(reader(content, max(most, 10_000)), len(content)) == reference(content)
+
+
+@pytest.mark.parametrize("size", [1, 100, 16 * KIB])
+def test_small_files_are_one_chunk(size: int) -> None:
+    content = random.Random(size).randbytes(size)
+    assert cut_small(content) == reference(content)
 
 
 def test_large_files_are_cut_into_larger_chunks() -> None:

@@ -1,12 +1,13 @@
 """Which server is given which credential."""
 
+import io
 import os
 from pathlib import Path
 
 import pytest
 
 from dits_client.cli.credentials import Credentials, Login
-from dits_client.cli.session import get_login
+from dits_client.cli.session import get_login, read_password
 from dits_client.errors import ClientError
 from dits_client.server.endpoints import Endpoints
 
@@ -63,3 +64,12 @@ def test_a_known_server_may_have_the_token_unless_it_is_meant_for_another(
     assert get_login("https://dits.example:50051").token == "of the login"
     assert get_login().token == "secret"
     assert get_login().endpoints.name == "https://other.example:50051"
+
+
+@pytest.mark.parametrize("from_stdin", [True, False])
+def test_where_nobody_types_the_password_is_asked_for(
+    environ: pytest.MonkeyPatch, from_stdin: bool
+) -> None:
+    environ.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(ClientError, match="DITS_PASSWORD"):
+        read_password(from_stdin=from_stdin)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from dits.repo.v1.manifest_pb2 import Signer
 
-from dits_client.cli.repository import format_time
+from dits_client.cli.history import format_time
 from dits_client.push.report import Author
 from shared.formats.commits import MAX_TIME_US, MIN_TIME_US
 

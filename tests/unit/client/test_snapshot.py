@@ -196,3 +196,21 @@ def test_a_damaged_index_costs_time_only(tmp_path: Path) -> None:
     assert second.tree != first.tree
     assert second.tree == take_snapshot(root, Index()).tree
     damaged.close()
+
+
+def test_files_with_times_before_1970_are_told_apart(tmp_path: Path) -> None:
+    write_old_files(tmp_path, {"a": b"one", "b": b"two", "link": "a"})
+    times = (-(10**9), -(10**9))
+    for name in ("a", "b", "link"):
+        os.utime(tmp_path / name, ns=times, follow_symlinks=False)
+    index = Index()
+    first = list_leaves(index, take_snapshot(tmp_path, index).tree)
+    assert [entry.WhichOneof("kind") for entry in first.values()] == ["file", "file", "symlink"]
+    assert take_snapshot(tmp_path, index).files_read == 0
+    write_old_files(tmp_path, {"a": b"longer", "new": b"three"})
+    for name in ("a", "new"):
+        os.utime(tmp_path / name, ns=times)
+    found = list_leaves(index, take_snapshot(tmp_path, index).tree)
+    hashes = {name: entry.file.hash for name, entry in found.items() if name != "link"}
+    wanted = {"a": b"longer", "b": b"two", "new": b"three"}
+    assert hashes == {name: blake3(content).digest() for name, content in wanted.items()}

@@ -43,6 +43,13 @@ def test_list_hash_tells_lists_apart_and_nothing_else() -> None:
     assert list_hash(file) == list_hash(same)
 
 
+def test_the_list_hash_of_one_chunk_is_the_size() -> None:
+    one = [File(size=n, hash=ONE, chunk_hashes=ONE, chunk_sizes=[n]) for n in (3, 4)]
+    assert [list_hash(file) for file in one] == ["3", "4"]
+    other = File(size=3, hash=ONE, chunk_hashes=TWO, chunk_sizes=[3])
+    assert len(list_hash(other)) == 64
+
+
 def test_file_chunks_joins_recipes() -> None:
     full = Recipe(chunk_hashes=ONE * RECIPE_CHUNKS)
     full.chunk_sizes.extend([2] * RECIPE_CHUNKS)

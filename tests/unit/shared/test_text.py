@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import DomainError
-from shared.formats.text import escape_controls, find_line_fault, find_prose_fault
+from shared.formats.text import escape_controls, find_line_fault, find_prose_fault, is_blank
 from shared.rpc import validation
 from shared.runtime import logs
 from shared.runtime.config import Settings
@@ -98,3 +98,21 @@ def test_logs_hold_nothing_that_a_terminal_obeys(written: io.StringIO) -> None:
 
 def fail(text: str) -> None:
     raise ValueError(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(" ", "\u00a0\u3000", "\u200b", "\ufeff", "\U000e0061", "\u00ad", "\u2060"),
+        *("\u3164", "\uffa0", "\u115f\u1160", "\u034f", "\u17b4\u17b5", "\u180b\u180f"),
+        *("\ufe00\ufe0f", "\U000e0100\U000e01ef", "\u2800", "\U0001d159"),
+    ],
+)
+def test_what_nobody_sees_is_no_name_and_no_reason(value: str) -> None:
+    assert is_blank(value)
+    with pytest.raises(DomainError):
+        validation.prose("field", value, most_bytes=255, required=True)
+    assert not is_blank(f"{value}a")
+    assert validation.text("field", value, most=255) == value
+    with pytest.raises(DomainError):
+        validation.text("field", value, least=1, most=255)

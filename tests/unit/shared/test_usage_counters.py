@@ -15,6 +15,7 @@ from shared.rpc import usage
 from shared.rpc.call import Access, Call, Caller, RepositoryAccess
 from shared.rpc.policy import Permission
 from shared.rpc.usage import ORGANIZATION, REPOSITORY, USER, UsageCounters
+from tests.support.waiting import PATIENCE_SECONDS
 
 ADA, FILM, STUDIO = uuid4(), uuid4(), uuid4()
 MOST = 1000
@@ -124,7 +125,7 @@ async def test_many_entities_are_stored_early_and_too_many_reported(
     assert not full.done()
     for _ in range(4):
         count(counters, make_call(uuid4()))
-    await asyncio.wait_for(full, 10)
+    await asyncio.wait_for(full, PATIENCE_SECONDS)
     assert astuple(counters.lost) == (2, 6, 10, 0, 0)
     assert len(counters.drain(1)) == 1
     assert len(counters.drain(MOST)) == 2

@@ -18,6 +18,7 @@ from dits.repo.v1.manifest_pb2 import (
     Manifest,
     Signer,
     Symlink,
+    TagContent,
 )
 
 from dits_client.content.chunking import Cut, Cutter
@@ -27,6 +28,9 @@ from shared.formats.commits import commit_hash, decode_commit, encode_commit
 from shared.formats.manifests import decode_manifest, encode_manifest
 from shared.formats.profiles import PROFILES
 from shared.formats.recipes import decode_recipe, encode_list, encode_recipe, file_chunks
+from shared.formats.ssh_keys import parse_key_line
+from shared.formats.sshsig import BadSignature, parse_signature, verify_signature
+from shared.formats.tags import decode_tag, encode_tag, tag_hash
 from tests.support import reference
 
 Vector = Mapping[str, Any]
@@ -37,6 +41,8 @@ CUTS = json.loads((FOLDER / "cuts.json").read_text())
 RECIPES = json.loads((FOLDER / "recipes.json").read_text())
 MANIFESTS = json.loads((FOLDER / "manifests.json").read_text())
 COMMITS = json.loads((FOLDER / "commits.json").read_text())
+TAGS = json.loads((FOLDER / "tags.json").read_text())
+SIGNATURES = json.loads((FOLDER / "signatures.json").read_text())
 CUTS_BY_NAME = {vector["name"]: vector for vector in CUTS["cuts"]}
 
 
@@ -192,3 +198,39 @@ def test_commits(vector: Vector) -> None:
 def test_refused_commits(vector: Vector) -> None:
     with pytest.raises(FormatError):
         decode_commit(bytes.fromhex(vector["bytes"]))
+
+
+@each(TAGS["tags"])
+def test_tags(vector: Vector) -> None:
+    content, shown = bytes.fromhex(vector["bytes"]), vector["tag"]
+    tag = TagContent(
+        commit_hash=bytes.fromhex(shown["commit_hash"]),
+        name=shown["name"],
+        tagger=read_signer(shown["tagger"]),
+        message=shown["message"],
+    )
+    assert encode_tag(tag) == content
+    assert decode_tag(content) == tag
+    assert reference.encode_tag(shown) == content
+    assert tag_hash(tag) == blake3(content).hexdigest() == vector["hash"]
+
+
+@each(TAGS["refused"])
+def test_refused_tags(vector: Vector) -> None:
+    with pytest.raises(FormatError):
+        decode_tag(bytes.fromhex(vector["bytes"]))
+
+
+@each(SIGNATURES["signatures"])
+def test_signatures(vector: Vector) -> None:
+    signature = parse_signature(vector["armored"])
+    key, _ = parse_key_line(SIGNATURES["public_key"])
+    assert signature.key == key
+    assert key.fingerprint == SIGNATURES["key_fingerprint"]
+    content = bytes.fromhex(vector["bytes"])
+    try:
+        verify_signature(signature, content, vector["namespace"])
+        is_good = True
+    except BadSignature:
+        is_good = False
+    assert is_good == vector["is_good"]

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from dits.auth.v1 import organization_service_pb2 as dits_dot_auth_dot_v1_dot_organization__service__pb2
 from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from dits.common.v1 import permission_pb2 as dits_dot_common_dot_v1_dot_permission__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/auth/v1/access_service.proto\x12\x0c\x64its.auth.v1\x1a\'dits/auth/v1/organization_service.proto\x1a\x1b\x64its/common/v1/access.proto\x1a\x1f\x64its/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x01\n\x06\x43\x61ller\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x35\n\x0f\x63redential_type\x18\x03 \x01(\x0e\x32\x1c.dits.auth.v1.CredentialType\x12\x15\n\rcredential_id\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x16\n\x0erepository_ids\x18\x06 \x03(\t\"\xb0\x01\n\x10RepositoryAccess\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\npermission\x18\x04 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12\x11\n\tread_only\x18\x05 \x01(\x08\x12\x0c\n\x04\x63\x65ll\x18\x06 \x01(\x05\x12\x17\n\x0forganization_id\x18\x07 \x01(\t\"(\n\x12\x43heckAccessRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"o\n\x13\x43heckAccessResponse\x12$\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x14.dits.auth.v1.Caller\x12\x32\n\nrepository\x18\x02 \x01(\x0b\x32\x1e.dits.auth.v1.RepositoryAccess\"D\n\x17\x42\x61tchCheckAccessRequest\x12)\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\x19.dits.auth.v1.AccessCheck\"Q\n\x0b\x41\x63\x63\x65ssCheck\x12\x12\n\nrepository\x18\x01 \x01(\t\x12.\n\npermission\x18\x02 \x01(\x0e\x32\x1a.dits.common.v1.Permission\"G\n\x18\x42\x61tchCheckAccessResponse\x12+\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1a.dits.auth.v1.AccessAnswer\"f\n\x0c\x41\x63\x63\x65ssAnswer\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x15\n\rrepository_id\x18\x02 \x01(\t\x12.\n\npermission\x18\x03 \x01(\x0e\x32\x1a.dits.common.v1.Permission\"J\n!ListAccessibleRepositoriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"w\n\"ListAccessibleRepositoriesResponse\x12\x38\n\x0crepositories\x18\x01 \x03(\x0b\x32\".dits.auth.v1.AccessibleRepository\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xba\x01\n\x14\x41\x63\x63\x65ssibleRepository\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\npermission\x18\x04 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12)\n\x06grants\x18\x05 \x03(\x0b\x32\x19.dits.auth.v1.AccessGrant\x12\x13\n\x0bgrant_count\x18\x06 \x01(\x05\"W\n\x1aListRepositoryUsersRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x1bListRepositoryUsersResponse\x12+\n\x05users\x18\x01 \x03(\x0b\x32\x1c.dits.auth.v1.RepositoryUser\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb1\x01\n\x0eRepositoryUser\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\npermission\x18\x04 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12)\n\x06grants\x18\x05 \x03(\x0b\x32\x19.dits.auth.v1.AccessGrant\x12\x13\n\x0bgrant_count\x18\x06 \x01(\x05\"\xb5\x01\n\x0b\x41\x63\x63\x65ssGrant\x12)\n\x06source\x18\x01 \x01(\x0e\x32\x19.dits.auth.v1.GrantSource\x12.\n\npermission\x18\x02 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12,\n\x04role\x18\x03 \x01(\x0e\x32\x1e.dits.auth.v1.OrganizationRole\x12\x0f\n\x07team_id\x18\x04 \x01(\t\x12\x0c\n\x04team\x18\x05 \x01(\t\"\x0f\n\rWhoAmIRequest\"\xac\x01\n\x0eWhoAmIResponse\x12$\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x14.dits.auth.v1.Caller\x12\x12\n\ntoken_name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"-\n\x17LocateRepositoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"\x82\x01\n\x18LocateRepositoryResponse\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\x05\x12\x14\n\x0crepo_address\x18\x03 \x01(\t\x12\x15\n\rchunk_address\x18\x04 \x01(\t\x12\x14\n\x0clock_address\x18\x05 \x01(\t*m\n\x0e\x43redentialType\x12\x1f\n\x1b\x43REDENTIAL_TYPE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43REDENTIAL_TYPE_SESSION\x10\x01\x12\x1d\n\x19\x43REDENTIAL_TYPE_API_TOKEN\x10\x02*\x9d\x01\n\x0bGrantSource\x12\x1c\n\x18GRANT_SOURCE_UNSPECIFIED\x10\x00\x12\x16\n\x12GRANT_SOURCE_OWNER\x10\x01\x12\"\n\x1eGRANT_SOURCE_ORGANIZATION_ROLE\x10\x02\x12\x15\n\x11GRANT_SOURCE_TEAM\x10\x03\x12\x1d\n\x19GRANT_SOURCE_COLLABORATOR\x10\x04\x32\xc6\x05\n\rAccessService\x12^\n\x0b\x43heckAccess\x12 .dits.auth.v1.CheckAccessRequest\x1a!.dits.auth.v1.CheckAccessResponse\"\n\xa2\xbb\x18\x06\x30\x01\x38\x01`\x01\x12i\n\x10\x42\x61tchCheckAccess\x12%.dits.auth.v1.BatchCheckAccessRequest\x1a&.dits.auth.v1.BatchCheckAccessResponse\"\x06\xa2\xbb\x18\x02`\x01\x12\x93\x01\n\x1aListAccessibleRepositories\x12/.dits.auth.v1.ListAccessibleRepositoriesRequest\x1a\x30.dits.auth.v1.ListAccessibleRepositoriesResponse\"\x12\xa2\xbb\x18\x0e\n\trepo:readJ\x01\x03\x12\x8d\x01\n\x13ListRepositoryUsers\x12(.dits.auth.v1.ListRepositoryUsersRequest\x1a).dits.auth.v1.ListRepositoryUsersResponse\"!\xa2\xbb\x18\x1d\n\nrepo:admin\x10\x03\x1a\nrepositoryJ\x01\x03\x12K\n\x06WhoAmI\x12\x1b.dits.auth.v1.WhoAmIRequest\x1a\x1c.dits.auth.v1.WhoAmIResponse\"\x06\xa2\xbb\x18\x02`\x01\x12w\n\x10LocateRepository\x12%.dits.auth.v1.LocateRepositoryRequest\x1a&.dits.auth.v1.LocateRepositoryResponse\"\x14\xa2\xbb\x18\x10\x10\x01\x1a\nrepository0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/auth/v1/access_service.proto\x12\x0c\x64its.auth.v1\x1a\'dits/auth/v1/organization_service.proto\x1a\x1b\x64its/common/v1/access.proto\x1a\x1f\x64its/common/v1/permission.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x01\n\x06\x43\x61ller\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x35\n\x0f\x63redential_type\x18\x03 \x01(\x0e\x32\x1c.dits.auth.v1.CredentialType\x12\x15\n\rcredential_id\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x16\n\x0erepository_ids\x18\x06 \x03(\t\x12,\n\tsudo_left\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x19refusing_organization_ids\x18\t \x03(\t\"\xe9\x01\n\x10RepositoryAccess\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\npermission\x18\x04 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12\x11\n\tread_only\x18\x05 \x01(\x08\x12\x0c\n\x04\x63\x65ll\x18\x06 \x01(\x05\x12\x17\n\x0forganization_id\x18\x07 \x01(\t\x12\x37\n\x13withheld_permission\x18\x08 \x01(\x0e\x32\x1a.dits.common.v1.Permission\"Q\n\x12\x43heckAccessRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x16\n\x0e\x63\x61ller_address\x18\x02 \x01(\t\x12\x0f\n\x07is_open\x18\x03 \x01(\x08\"o\n\x13\x43heckAccessResponse\x12$\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x14.dits.auth.v1.Caller\x12\x32\n\nrepository\x18\x02 \x01(\x0b\x32\x1e.dits.auth.v1.RepositoryAccess\"D\n\x17\x42\x61tchCheckAccessRequest\x12)\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\x19.dits.auth.v1.AccessCheck\"Q\n\x0b\x41\x63\x63\x65ssCheck\x12\x12\n\nrepository\x18\x01 \x01(\t\x12.\n\npermission\x18\x02 \x01(\x0e\x32\x1a.dits.common.v1.Permission\"G\n\x18\x42\x61tchCheckAccessResponse\x12+\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1a.dits.auth.v1.AccessAnswer\"f\n\x0c\x41\x63\x63\x65ssAnswer\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x15\n\rrepository_id\x18\x02 \x01(\t\x12.\n\npermission\x18\x03 \x01(\x0e\x32\x1a.dits.common.v1.Permission\"J\n!ListAccessibleRepositoriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"w\n\"ListAccessibleRepositoriesResponse\x12\x38\n\x0crepositories\x18\x01 \x03(\x0b\x32\".dits.auth.v1.AccessibleRepository\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xba\x01\n\x14\x41\x63\x63\x65ssibleRepository\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\npermission\x18\x04 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12)\n\x06grants\x18\x05 \x03(\x0b\x32\x19.dits.auth.v1.AccessGrant\x12\x13\n\x0bgrant_count\x18\x06 \x01(\x05\"W\n\x1aListRepositoryUsersRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x1bListRepositoryUsersResponse\x12+\n\x05users\x18\x01 \x03(\x0b\x32\x1c.dits.auth.v1.RepositoryUser\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb1\x01\n\x0eRepositoryUser\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\npermission\x18\x04 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12)\n\x06grants\x18\x05 \x03(\x0b\x32\x19.dits.auth.v1.AccessGrant\x12\x13\n\x0bgrant_count\x18\x06 \x01(\x05\"\xb5\x01\n\x0b\x41\x63\x63\x65ssGrant\x12)\n\x06source\x18\x01 \x01(\x0e\x32\x19.dits.auth.v1.GrantSource\x12.\n\npermission\x18\x02 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12,\n\x04role\x18\x03 \x01(\x0e\x32\x1e.dits.auth.v1.OrganizationRole\x12\x0f\n\x07team_id\x18\x04 \x01(\t\x12\x0c\n\x04team\x18\x05 \x01(\t\"\x0f\n\rWhoAmIRequest\"\xe2\x01\n\x0eWhoAmIResponse\x12$\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x14.dits.auth.v1.Caller\x12\x12\n\ntoken_name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10sudo_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"-\n\x17LocateRepositoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"\x82\x01\n\x18LocateRepositoryResponse\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\x05\x12\x14\n\x0crepo_address\x18\x03 \x01(\t\x12\x15\n\rchunk_address\x18\x04 \x01(\t\x12\x14\n\x0clock_address\x18\x05 \x01(\t*m\n\x0e\x43redentialType\x12\x1f\n\x1b\x43REDENTIAL_TYPE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43REDENTIAL_TYPE_SESSION\x10\x01\x12\x1d\n\x19\x43REDENTIAL_TYPE_API_TOKEN\x10\x02*\x9d\x01\n\x0bGrantSource\x12\x1c\n\x18GRANT_SOURCE_UNSPECIFIED\x10\x00\x12\x16\n\x12GRANT_SOURCE_OWNER\x10\x01\x12\"\n\x1eGRANT_SOURCE_ORGANIZATION_ROLE\x10\x02\x12\x15\n\x11GRANT_SOURCE_TEAM\x10\x03\x12\x1d\n\x19GRANT_SOURCE_COLLABORATOR\x10\x04\x32\xc6\x05\n\rAccessService\x12^\n\x0b\x43heckAccess\x12 .dits.auth.v1.CheckAccessRequest\x1a!.dits.auth.v1.CheckAccessResponse\"\n\xa2\xbb\x18\x06\x30\x01\x38\x01`\x01\x12i\n\x10\x42\x61tchCheckAccess\x12%.dits.auth.v1.BatchCheckAccessRequest\x1a&.dits.auth.v1.BatchCheckAccessResponse\"\x06\xa2\xbb\x18\x02`\x01\x12\x93\x01\n\x1aListAccessibleRepositories\x12/.dits.auth.v1.ListAccessibleRepositoriesRequest\x1a\x30.dits.auth.v1.ListAccessibleRepositoriesResponse\"\x12\xa2\xbb\x18\x0e\n\trepo:readJ\x01\x03\x12\x8d\x01\n\x13ListRepositoryUsers\x12(.dits.auth.v1.ListRepositoryUsersRequest\x1a).dits.auth.v1.ListRepositoryUsersResponse\"!\xa2\xbb\x18\x1d\n\nrepo:admin\x10\x03\x1a\nrepositoryJ\x01\x03\x12K\n\x06WhoAmI\x12\x1b.dits.auth.v1.WhoAmIRequest\x1a\x1c.dits.auth.v1.WhoAmIResponse\"\x06\xa2\xbb\x18\x02`\x01\x12w\n\x10LocateRepository\x12%.dits.auth.v1.LocateRepositoryRequest\x1a&.dits.auth.v1.LocateRepositoryResponse\"\x14\xa2\xbb\x18\x10\x10\x01\x1a\nrepository0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,48 +48,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCESSSERVICE'].methods_by_name['WhoAmI']._serialized_options = b'\242\273\030\002`\001'
   _globals['_ACCESSSERVICE'].methods_by_name['LocateRepository']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['LocateRepository']._serialized_options = b'\242\273\030\020\020\001\032\nrepository0\001'
-  _globals['_CREDENTIALTYPE']._serialized_start=2327
-  _globals['_CREDENTIALTYPE']._serialized_end=2436
-  _globals['_GRANTSOURCE']._serialized_start=2439
-  _globals['_GRANTSOURCE']._serialized_end=2596
-  _globals['_CALLER']._serialized_start=188
-  _globals['_CALLER']._serialized_end=349
-  _globals['_REPOSITORYACCESS']._serialized_start=352
-  _globals['_REPOSITORYACCESS']._serialized_end=528
-  _globals['_CHECKACCESSREQUEST']._serialized_start=530
-  _globals['_CHECKACCESSREQUEST']._serialized_end=570
-  _globals['_CHECKACCESSRESPONSE']._serialized_start=572
-  _globals['_CHECKACCESSRESPONSE']._serialized_end=683
-  _globals['_BATCHCHECKACCESSREQUEST']._serialized_start=685
-  _globals['_BATCHCHECKACCESSREQUEST']._serialized_end=753
-  _globals['_ACCESSCHECK']._serialized_start=755
-  _globals['_ACCESSCHECK']._serialized_end=836
-  _globals['_BATCHCHECKACCESSRESPONSE']._serialized_start=838
-  _globals['_BATCHCHECKACCESSRESPONSE']._serialized_end=909
-  _globals['_ACCESSANSWER']._serialized_start=911
-  _globals['_ACCESSANSWER']._serialized_end=1013
-  _globals['_LISTACCESSIBLEREPOSITORIESREQUEST']._serialized_start=1015
-  _globals['_LISTACCESSIBLEREPOSITORIESREQUEST']._serialized_end=1089
-  _globals['_LISTACCESSIBLEREPOSITORIESRESPONSE']._serialized_start=1091
-  _globals['_LISTACCESSIBLEREPOSITORIESRESPONSE']._serialized_end=1210
-  _globals['_ACCESSIBLEREPOSITORY']._serialized_start=1213
-  _globals['_ACCESSIBLEREPOSITORY']._serialized_end=1399
-  _globals['_LISTREPOSITORYUSERSREQUEST']._serialized_start=1401
-  _globals['_LISTREPOSITORYUSERSREQUEST']._serialized_end=1488
-  _globals['_LISTREPOSITORYUSERSRESPONSE']._serialized_start=1490
-  _globals['_LISTREPOSITORYUSERSRESPONSE']._serialized_end=1589
-  _globals['_REPOSITORYUSER']._serialized_start=1592
-  _globals['_REPOSITORYUSER']._serialized_end=1769
-  _globals['_ACCESSGRANT']._serialized_start=1772
-  _globals['_ACCESSGRANT']._serialized_end=1953
-  _globals['_WHOAMIREQUEST']._serialized_start=1955
-  _globals['_WHOAMIREQUEST']._serialized_end=1970
-  _globals['_WHOAMIRESPONSE']._serialized_start=1973
-  _globals['_WHOAMIRESPONSE']._serialized_end=2145
-  _globals['_LOCATEREPOSITORYREQUEST']._serialized_start=2147
-  _globals['_LOCATEREPOSITORYREQUEST']._serialized_end=2192
-  _globals['_LOCATEREPOSITORYRESPONSE']._serialized_start=2195
-  _globals['_LOCATEREPOSITORYRESPONSE']._serialized_end=2325
-  _globals['_ACCESSSERVICE']._serialized_start=2599
-  _globals['_ACCESSSERVICE']._serialized_end=3309
+  _globals['_CREDENTIALTYPE']._serialized_start=2592
+  _globals['_CREDENTIALTYPE']._serialized_end=2701
+  _globals['_GRANTSOURCE']._serialized_start=2704
+  _globals['_GRANTSOURCE']._serialized_end=2861
+  _globals['_CALLER']._serialized_start=220
+  _globals['_CALLER']._serialized_end=462
+  _globals['_REPOSITORYACCESS']._serialized_start=465
+  _globals['_REPOSITORYACCESS']._serialized_end=698
+  _globals['_CHECKACCESSREQUEST']._serialized_start=700
+  _globals['_CHECKACCESSREQUEST']._serialized_end=781
+  _globals['_CHECKACCESSRESPONSE']._serialized_start=783
+  _globals['_CHECKACCESSRESPONSE']._serialized_end=894
+  _globals['_BATCHCHECKACCESSREQUEST']._serialized_start=896
+  _globals['_BATCHCHECKACCESSREQUEST']._serialized_end=964
+  _globals['_ACCESSCHECK']._serialized_start=966
+  _globals['_ACCESSCHECK']._serialized_end=1047
+  _globals['_BATCHCHECKACCESSRESPONSE']._serialized_start=1049
+  _globals['_BATCHCHECKACCESSRESPONSE']._serialized_end=1120
+  _globals['_ACCESSANSWER']._serialized_start=1122
+  _globals['_ACCESSANSWER']._serialized_end=1224
+  _globals['_LISTACCESSIBLEREPOSITORIESREQUEST']._serialized_start=1226
+  _globals['_LISTACCESSIBLEREPOSITORIESREQUEST']._serialized_end=1300
+  _globals['_LISTACCESSIBLEREPOSITORIESRESPONSE']._serialized_start=1302
+  _globals['_LISTACCESSIBLEREPOSITORIESRESPONSE']._serialized_end=1421
+  _globals['_ACCESSIBLEREPOSITORY']._serialized_start=1424
+  _globals['_ACCESSIBLEREPOSITORY']._serialized_end=1610
+  _globals['_LISTREPOSITORYUSERSREQUEST']._serialized_start=1612
+  _globals['_LISTREPOSITORYUSERSREQUEST']._serialized_end=1699
+  _globals['_LISTREPOSITORYUSERSRESPONSE']._serialized_start=1701
+  _globals['_LISTREPOSITORYUSERSRESPONSE']._serialized_end=1800
+  _globals['_REPOSITORYUSER']._serialized_start=1803
+  _globals['_REPOSITORYUSER']._serialized_end=1980
+  _globals['_ACCESSGRANT']._serialized_start=1983
+  _globals['_ACCESSGRANT']._serialized_end=2164
+  _globals['_WHOAMIREQUEST']._serialized_start=2166
+  _globals['_WHOAMIREQUEST']._serialized_end=2181
+  _globals['_WHOAMIRESPONSE']._serialized_start=2184
+  _globals['_WHOAMIRESPONSE']._serialized_end=2410
+  _globals['_LOCATEREPOSITORYREQUEST']._serialized_start=2412
+  _globals['_LOCATEREPOSITORYREQUEST']._serialized_end=2457
+  _globals['_LOCATEREPOSITORYRESPONSE']._serialized_start=2460
+  _globals['_LOCATEREPOSITORYRESPONSE']._serialized_end=2590
+  _globals['_ACCESSSERVICE']._serialized_start=2864
+  _globals['_ACCESSSERVICE']._serialized_end=3574
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from dits.auth.v1 import organization_service_pb2 as _organization_service_pb2
 from dits.common.v1 import permission_pb2 as _permission_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -90,6 +91,8 @@ class Caller(_message.Message):
     CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
     REPOSITORY_IDS_FIELD_NUMBER: _builtins.int
+    SUDO_LEFT_FIELD_NUMBER: _builtins.int
+    REFUSING_ORGANIZATION_IDS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """UUID of the account."""
     username: _builtins.str
@@ -106,6 +109,16 @@ class Caller(_message.Message):
     def repository_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """UUIDs of the only repositories that the API token reaches. Empty = all that the account reaches."""
 
+    @_builtins.property
+    def sudo_left(self) -> _duration_pb2.Duration:
+        """How long the session still has sudo, from the moment of the answer. Absent if it has none. An API token has none,
+        and one of the operator (`site:admin`) needs none.
+        """
+
+    @_builtins.property
+    def refusing_organization_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """UUIDs of those organisations of the account that do not let the API token reach their repositories."""
+
     def __init__(
         self,
         *,
@@ -115,10 +128,12 @@ class Caller(_message.Message):
         credential_id: _builtins.str = ...,
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         repository_ids: _abc.Iterable[_builtins.str] | None = ...,
+        sudo_left: _duration_pb2.Duration | None = ...,
+        refusing_organization_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sudo_left", b"sudo_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential_id", b"credential_id", "credential_type", b"credential_type", "repository_ids", b"repository_ids", "scopes", b"scopes", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential_id", b"credential_id", "credential_type", b"credential_type", "refusing_organization_ids", b"refusing_organization_ids", "repository_ids", b"repository_ids", "scopes", b"scopes", "sudo_left", b"sudo_left", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -137,6 +152,7 @@ class RepositoryAccess(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     CELL_FIELD_NUMBER: _builtins.int
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    WITHHELD_PERMISSION_FIELD_NUMBER: _builtins.int
     repository_id: _builtins.str
     """UUID of the repository."""
     owner: _builtins.str
@@ -153,6 +169,8 @@ class RepositoryAccess(_message.Message):
     """
     organization_id: _builtins.str
     """UUID of the organisation that owns it. Empty if a user does."""
+    withheld_permission: _permission_pb2.Permission.ValueType
+    """What the account was given and cannot use, because the organisation requires a second factor of it."""
     def __init__(
         self,
         *,
@@ -163,10 +181,11 @@ class RepositoryAccess(_message.Message):
         read_only: _builtins.bool = ...,
         cell: _builtins.int = ...,
         organization_id: _builtins.str = ...,
+        withheld_permission: _permission_pb2.Permission.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "name", b"name", "organization_id", b"organization_id", "owner", b"owner", "permission", b"permission", "read_only", b"read_only", "repository_id", b"repository_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "name", b"name", "organization_id", b"organization_id", "owner", b"owner", "permission", b"permission", "read_only", b"read_only", "repository_id", b"repository_id", "withheld_permission", b"withheld_permission"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -179,16 +198,28 @@ class CheckAccessRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REPOSITORY_FIELD_NUMBER: _builtins.int
+    CALLER_ADDRESS_FIELD_NUMBER: _builtins.int
+    IS_OPEN_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`. Empty = only tell who the caller is."""
+    caller_address: _builtins.str
+    """Address of the caller, as the service that asks knows it: where the credential was last used. Taken from this machine
+    and from the networks in the server's setting `trusted_proxies`, and ignored from others. Optional.
+    """
+    is_open: _builtins.bool
+    """True for a call that was let in with this credential before: a token of a session is then good for as long as the
+    session lives, though RefreshSession has replaced it.
+    """
     def __init__(
         self,
         *,
         repository: _builtins.str = ...,
+        caller_address: _builtins.str = ...,
+        is_open: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository", b"repository"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller_address", b"caller_address", "is_open", b"is_open", "repository", b"repository"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -593,6 +624,7 @@ class WhoAmIResponse(_message.Message):
     TOKEN_NAME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SUDO_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     token_name: _builtins.str
     """Name that the API token was given. Empty for a session."""
     @_builtins.property
@@ -609,6 +641,10 @@ class WhoAmIResponse(_message.Message):
         token together with the token that made it.
         """
 
+    @_builtins.property
+    def sudo_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the session has sudo. Absent if it has none."""
+
     def __init__(
         self,
         *,
@@ -616,10 +652,11 @@ class WhoAmIResponse(_message.Message):
         token_name: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        sudo_expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_time", b"create_time", "expire_time", b"expire_time", "sudo_expire_time", b"sudo_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_time", b"create_time", "expire_time", b"expire_time", "token_name", b"token_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_time", b"create_time", "expire_time", b"expire_time", "sudo_expire_time", b"sudo_expire_time", "token_name", b"token_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

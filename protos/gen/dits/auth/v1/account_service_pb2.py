@@ -22,33 +22,89 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from dits.auth.v1 import session_service_pb2 as dits_dot_auth_dot_v1_dot_session__service__pb2
 from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"dits/auth/v1/account_service.proto\x12\x0c\x64its.auth.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\x12\x0c\n\x04name\x18\x05 \x01(\t\x12(\n\x06status\x18\x06 \x01(\x0e\x32\x18.dits.auth.v1.UserStatus\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x0fRegisterRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x10\n\x08password\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\"4\n\x10RegisterResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.dits.auth.v1.User\"\x0e\n\x0cGetMeRequest\"1\n\rGetMeResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.dits.auth.v1.User*\x82\x01\n\nUserStatus\x12\x1b\n\x17USER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12USER_STATUS_ACTIVE\x10\x01\x12$\n USER_STATUS_PENDING_VERIFICATION\x10\x02\x12\x19\n\x15USER_STATUS_SUSPENDED\x10\x03\x32\xbf\x01\n\x0e\x41\x63\x63ountService\x12X\n\x08Register\x12\x1d.dits.auth.v1.RegisterRequest\x1a\x1e.dits.auth.v1.RegisterResponse\"\r\xa2\xbb\x18\t0\x01J\x03\x32[\x04`\x01\x12S\n\x05GetMe\x12\x1a.dits.auth.v1.GetMeRequest\x1a\x1b.dits.auth.v1.GetMeResponse\"\x11\xa2\xbb\x18\r\n\tuser:read`\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"dits/auth/v1/account_service.proto\x12\x0c\x64its.auth.v1\x1a\"dits/auth/v1/session_service.proto\x1a\x1b\x64its/common/v1/access.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcd\x02\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\x12\x0c\n\x04name\x18\x05 \x01(\t\x12(\n\x06status\x18\x06 \x01(\x0e\x32\x18.dits.auth.v1.UserStatus\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\navatar_url\x18\x08 \x01(\t\x12\x38\n\x0bpreferences\x18\t \x03(\x0b\x32#.dits.auth.v1.User.PreferencesEntry\x12\x15\n\rpending_email\x18\n \x01(\t\x1a\x32\n\x10PreferencesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"~\n\x0bUserProfile\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x12\n\navatar_url\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x0fRegisterRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x10\n\x08password\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\"4\n\x10RegisterResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.dits.auth.v1.User\"\x0e\n\x0cGetMeRequest\"1\n\rGetMeResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.dits.auth.v1.User\"7\n\x12VerifyEmailRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\"6\n\x13VerifyEmailResponse\x12\x1f\n\x17waits_for_other_address\x18\x01 \x01(\x08\"*\n\x19ResendVerificationRequest\x12\r\n\x05login\x18\x01 \x01(\t\"\x1c\n\x1aResendVerificationResponse\"G\n\x15\x43hangePasswordRequest\x12\x18\n\x10\x63urrent_password\x18\x01 \x01(\t\x12\x14\n\x0cnew_password\x18\x02 \x01(\t\"F\n\x16\x43hangePasswordResponse\x12,\n\x07session\x18\x01 \x01(\x0b\x32\x1b.dits.auth.v1.IssuedSession\",\n\x1bRequestPasswordResetRequest\x12\r\n\x05login\x18\x01 \x01(\t\"\x1e\n\x1cRequestPasswordResetResponse\"O\n\x14ResetPasswordRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\x14\n\x0cnew_password\x18\x03 \x01(\t\"\x17\n\x15ResetPasswordResponse\"\x1e\n\x0eGetUserRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\":\n\x0fGetUserResponse\x12\'\n\x04user\x18\x01 \x01(\x0b\x32\x19.dits.auth.v1.UserProfile\"k\n\x14UpdateProfileRequest\x12\"\n\x06values\x18\x01 \x01(\x0b\x32\x12.dits.auth.v1.User\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"9\n\x15UpdateProfileResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.dits.auth.v1.User\"?\n\x14\x44\x65leteAccountRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"\x17\n\x15\x44\x65leteAccountResponse*\x82\x01\n\nUserStatus\x12\x1b\n\x17USER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12USER_STATUS_ACTIVE\x10\x01\x12$\n USER_STATUS_PENDING_VERIFICATION\x10\x02\x12\x19\n\x15USER_STATUS_SUSPENDED\x10\x03\x32\xbd\x08\n\x0e\x41\x63\x63ountService\x12X\n\x08Register\x12\x1d.dits.auth.v1.RegisterRequest\x1a\x1e.dits.auth.v1.RegisterResponse\"\r\xa2\xbb\x18\t0\x01J\x03\x32[\x04`\x01\x12`\n\x0bVerifyEmail\x12 .dits.auth.v1.VerifyEmailRequest\x1a!.dits.auth.v1.VerifyEmailResponse\"\x0c\xa2\xbb\x18\x08\x30\x01J\x02\x32\x04`\x01\x12t\n\x12ResendVerification\x12\'.dits.auth.v1.ResendVerificationRequest\x1a(.dits.auth.v1.ResendVerificationResponse\"\x0b\xa2\xbb\x18\x07\x30\x01J\x01[`\x01\x12u\n\x0e\x43hangePassword\x12#.dits.auth.v1.ChangePasswordRequest\x1a$.dits.auth.v1.ChangePasswordResponse\"\x18\xa2\xbb\x18\x14J\x02[!h\x03r\x0cnew_password\x12z\n\x14RequestPasswordReset\x12).dits.auth.v1.RequestPasswordResetRequest\x1a*.dits.auth.v1.RequestPasswordResetResponse\"\x0b\xa2\xbb\x18\x07\x30\x01J\x01[`\x01\x12\x65\n\rResetPassword\x12\".dits.auth.v1.ResetPasswordRequest\x1a#.dits.auth.v1.ResetPasswordResponse\"\x0b\xa2\xbb\x18\x07\x30\x01J\x01\x04`\x01\x12S\n\x05GetMe\x12\x1a.dits.auth.v1.GetMeRequest\x1a\x1b.dits.auth.v1.GetMeResponse\"\x11\xa2\xbb\x18\r\n\tuser:read`\x01\x12W\n\x07GetUser\x12\x1c.dits.auth.v1.GetUserRequest\x1a\x1d.dits.auth.v1.GetUserResponse\"\x0f\xa2\xbb\x18\x0b\n\tuser:read\x12~\n\rUpdateProfile\x12\".dits.auth.v1.UpdateProfileRequest\x1a#.dits.auth.v1.UpdateProfileResponse\"$\xa2\xbb\x18 \n\nuser:writeJ\x03^[!h\x03r\x0bupdate_mask\x12q\n\rDeleteAccount\x12\".dits.auth.v1.DeleteAccountRequest\x1a#.dits.auth.v1.DeleteAccountResponse\"\x17\xa2\xbb\x18\x13\n\nuser:writeJ\x03TU!h\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.auth.v1.account_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_USER_PREFERENCESENTRY']._loaded_options = None
+  _globals['_USER_PREFERENCESENTRY']._serialized_options = b'8\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['Register']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['Register']._serialized_options = b'\242\273\030\t0\001J\0032[\004`\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['VerifyEmail']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['VerifyEmail']._serialized_options = b'\242\273\030\0100\001J\0022\004`\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ResendVerification']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ResendVerification']._serialized_options = b'\242\273\030\0070\001J\001[`\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ChangePassword']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ChangePassword']._serialized_options = b'\242\273\030\024J\002[!h\003r\014new_password'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RequestPasswordReset']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RequestPasswordReset']._serialized_options = b'\242\273\030\0070\001J\001[`\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ResetPassword']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ResetPassword']._serialized_options = b'\242\273\030\0070\001J\001\004`\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['GetMe']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['GetMe']._serialized_options = b'\242\273\030\r\n\tuser:read`\001'
-  _globals['_USERSTATUS']._serialized_start=523
-  _globals['_USERSTATUS']._serialized_end=653
-  _globals['_USER']._serialized_start=115
-  _globals['_USER']._serialized_end=295
-  _globals['_REGISTERREQUEST']._serialized_start=297
-  _globals['_REGISTERREQUEST']._serialized_end=399
-  _globals['_REGISTERRESPONSE']._serialized_start=401
-  _globals['_REGISTERRESPONSE']._serialized_end=453
-  _globals['_GETMEREQUEST']._serialized_start=455
-  _globals['_GETMEREQUEST']._serialized_end=469
-  _globals['_GETMERESPONSE']._serialized_start=471
-  _globals['_GETMERESPONSE']._serialized_end=520
-  _globals['_ACCOUNTSERVICE']._serialized_start=656
-  _globals['_ACCOUNTSERVICE']._serialized_end=847
+  _globals['_ACCOUNTSERVICE'].methods_by_name['GetUser']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['GetUser']._serialized_options = b'\242\273\030\013\n\tuser:read'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['UpdateProfile']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['UpdateProfile']._serialized_options = b'\242\273\030 \n\nuser:writeJ\003^[!h\003r\013update_mask'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['DeleteAccount']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['DeleteAccount']._serialized_options = b'\242\273\030\023\n\nuser:writeJ\003TU!h\001'
+  _globals['_USERSTATUS']._serialized_start=1740
+  _globals['_USERSTATUS']._serialized_end=1870
+  _globals['_USER']._serialized_start=185
+  _globals['_USER']._serialized_end=518
+  _globals['_USER_PREFERENCESENTRY']._serialized_start=468
+  _globals['_USER_PREFERENCESENTRY']._serialized_end=518
+  _globals['_USERPROFILE']._serialized_start=520
+  _globals['_USERPROFILE']._serialized_end=646
+  _globals['_REGISTERREQUEST']._serialized_start=648
+  _globals['_REGISTERREQUEST']._serialized_end=750
+  _globals['_REGISTERRESPONSE']._serialized_start=752
+  _globals['_REGISTERRESPONSE']._serialized_end=804
+  _globals['_GETMEREQUEST']._serialized_start=806
+  _globals['_GETMEREQUEST']._serialized_end=820
+  _globals['_GETMERESPONSE']._serialized_start=822
+  _globals['_GETMERESPONSE']._serialized_end=871
+  _globals['_VERIFYEMAILREQUEST']._serialized_start=873
+  _globals['_VERIFYEMAILREQUEST']._serialized_end=928
+  _globals['_VERIFYEMAILRESPONSE']._serialized_start=930
+  _globals['_VERIFYEMAILRESPONSE']._serialized_end=984
+  _globals['_RESENDVERIFICATIONREQUEST']._serialized_start=986
+  _globals['_RESENDVERIFICATIONREQUEST']._serialized_end=1028
+  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_start=1030
+  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_end=1058
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1060
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1131
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1133
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1203
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_start=1205
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_end=1249
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_start=1251
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_end=1281
+  _globals['_RESETPASSWORDREQUEST']._serialized_start=1283
+  _globals['_RESETPASSWORDREQUEST']._serialized_end=1362
+  _globals['_RESETPASSWORDRESPONSE']._serialized_start=1364
+  _globals['_RESETPASSWORDRESPONSE']._serialized_end=1387
+  _globals['_GETUSERREQUEST']._serialized_start=1389
+  _globals['_GETUSERREQUEST']._serialized_end=1419
+  _globals['_GETUSERRESPONSE']._serialized_start=1421
+  _globals['_GETUSERRESPONSE']._serialized_end=1479
+  _globals['_UPDATEPROFILEREQUEST']._serialized_start=1481
+  _globals['_UPDATEPROFILEREQUEST']._serialized_end=1588
+  _globals['_UPDATEPROFILERESPONSE']._serialized_start=1590
+  _globals['_UPDATEPROFILERESPONSE']._serialized_end=1647
+  _globals['_DELETEACCOUNTREQUEST']._serialized_start=1649
+  _globals['_DELETEACCOUNTREQUEST']._serialized_end=1712
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=1714
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=1737
+  _globals['_ACCOUNTSERVICE']._serialized_start=1873
+  _globals['_ACCOUNTSERVICE']._serialized_end=2958
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,11 @@ if _version_not_supported:
 
 
 class AccountServiceStub:
-    """Creates and reads accounts.
+    """Creates, reads and changes accounts.
+
+    Links that are mailed carry a token that is good once: to verify an address for 24 hours, to reset a password for 15
+    minutes. A token that is wrong, used or expired, or whose account is barred or deleted, gives the same
+    UNAUTHENTICATED.
     """
 
     def __init__(self, channel):
@@ -40,24 +44,139 @@ class AccountServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.RegisterRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.RegisterResponse.FromString,
                 _registered_method=True)
+        self.VerifyEmail = channel.unary_unary(
+                '/dits.auth.v1.AccountService/VerifyEmail',
+                request_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.VerifyEmailRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.VerifyEmailResponse.FromString,
+                _registered_method=True)
+        self.ResendVerification = channel.unary_unary(
+                '/dits.auth.v1.AccountService/ResendVerification',
+                request_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ResendVerificationRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ResendVerificationResponse.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/dits.auth.v1.AccountService/ChangePassword',
+                request_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.RequestPasswordReset = channel.unary_unary(
+                '/dits.auth.v1.AccountService/RequestPasswordReset',
+                request_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.RequestPasswordResetRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.RequestPasswordResetResponse.FromString,
+                _registered_method=True)
+        self.ResetPassword = channel.unary_unary(
+                '/dits.auth.v1.AccountService/ResetPassword',
+                request_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ResetPasswordRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ResetPasswordResponse.FromString,
+                _registered_method=True)
         self.GetMe = channel.unary_unary(
                 '/dits.auth.v1.AccountService/GetMe',
                 request_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.GetMeRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.GetMeResponse.FromString,
                 _registered_method=True)
+        self.GetUser = channel.unary_unary(
+                '/dits.auth.v1.AccountService/GetUser',
+                request_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.GetUserRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.GetUserResponse.FromString,
+                _registered_method=True)
+        self.UpdateProfile = channel.unary_unary(
+                '/dits.auth.v1.AccountService/UpdateProfile',
+                request_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.UpdateProfileRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.UpdateProfileResponse.FromString,
+                _registered_method=True)
+        self.DeleteAccount = channel.unary_unary(
+                '/dits.auth.v1.AccountService/DeleteAccount',
+                request_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.DeleteAccountRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.DeleteAccountResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
-    """Creates and reads accounts.
+    """Creates, reads and changes accounts.
+
+    Links that are mailed carry a token that is good once: to verify an address for 24 hours, to reset a password for 15
+    minutes. A token that is wrong, used or expired, or whose account is barred or deleted, gives the same
+    UNAUTHENTICATED.
     """
 
     def Register(self, request, context):
-        """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
-        PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own: SERVER_BUSY here says nothing of Login.
+        """Creates an account, and mails a link that verifies its address (VerifyEmail). Needs no credential. While the operator
+        keeps registration closed, it fails with PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own:
+        SERVER_BUSY here says nothing of Login.
 
         Errors:
         - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
         - RATE_LIMITED: 30 attempts came from one address within 15 minutes; RetryInfo says how long to wait.
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyEmail(self, request, context):
+        """Verifies the address that a mailed link went to: the token is all that is needed. Needs no credential. An account
+        that waits for it becomes active.
+
+        The links of a change of address (UpdateProfile) are answered here, too: that to the new address and, if the old one
+        was verified, that to the old one. The last of them changes the address.
+
+        Errors:
+        - NAME_TAKEN: another account has the new address by now; the change does not take place.
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResendVerification(self, request, context):
+        """Mails the link that verifies an account's address once more. Needs no credential.
+
+        Whether there is such an account, and whether its address is verified already, shows neither in the answer nor in
+        its time: all else is done afterwards. An account gets three such mails at once, then one after a minute, after two
+        and so on, up to 15 minutes. Earlier links stay good. A repetition asks for another mail.
+
+        Errors:
+        - RATE_LIMITED: 30 mails were asked for from one address within 15 minutes; RetryInfo says how long to wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Changes the caller's password, ends all other sessions, unfinished logins, links that reset the password and a change
+        of the address that is under way, and gives the caller's session another token. API tokens and SSH keys stay. Needs a
+        credential, which must be a session: an API token gets PERMISSION_MISSING. With a second factor, the session needs
+        sudo as well.
+
+        A wrong `current_password` gives UNAUTHENTICATED. So does a repetition, because the token that it comes with has
+        ended: log in with the new password.
+
+        Errors:
+        - RATE_LIMITED: ten passwords were wrong within 15 minutes; RetryInfo says how long to wait.
+        - SUDO_REQUIRED: the account has a second factor, and the session has no sudo.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestPasswordReset(self, request, context):
+        """Mails a link that resets the password of an account to its address. Needs no credential.
+
+        As ResendVerification, it tells nothing of the account, and has the same limits.
+
+        Errors:
+        - RATE_LIMITED: 30 mails were asked for from one address within 15 minutes; RetryInfo says how long to wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetPassword(self, request, context):
+        """Sets a new password with the token of a mailed link, and ends all sessions, unfinished logins, other such links and a
+        change of the address that is under way. It opens no session: Login still asks for the second factor, if the account
+        has one. API tokens and SSH keys stay. Needs no credential.
+
+        Errors:
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -73,6 +192,55 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUser(self, request, context):
+        """Returns what an account shows to others. Needs a credential; an API token needs `user:read`. An account that is
+        deleted, or waits for its address to be verified, is NOT_FOUND.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateProfile(self, request, context):
+        """Changes the fields of the caller's account that `update_mask` names: `name`, `avatar_url`, `email`, `preferences` or
+        single ones of these, as `preferences.theme`. Needs a credential; an API token needs `user:write`. A change of `email`
+        needs sudo.
+
+        A new e-mail address is mailed a link, and so is the old one if it was verified: the address changes when all have
+        been opened (VerifyEmail), within 24 hours. Until then it is `pending_email`. Whether another account has it shows only
+        then. Another change ends one that is pending; so does a change to the address as it is. The old address is told of
+        the change.
+
+        A repetition changes nothing more, but mails new links.
+
+        Errors:
+        - LIMIT_REACHED: there would be more than 50 preferences.
+        - RATE_LIMITED: three changes of the address within 15 minutes; RetryInfo says how long to wait.
+        - SUDO_REQUIRED: `email` is to change, and the caller has no sudo.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAccount(self, request, context):
+        """Deletes the caller's account for ever. Needs a credential; an API token needs `user:write`. Needs sudo.
+
+        Username and address are free at once. Sessions, tokens, keys, passwords, preferences and notifications are deleted,
+        and memberships end. What others rely on stays, under the name `deleted.<id>`: the history, locks until they end,
+        and the audit log. Commits keep the name and address that they were made with.
+
+        A repetition gives UNAUTHENTICATED, because there is no such credential any more.
+
+        Errors:
+        - LAST_OWNER: the account is the only owner of organisations that could log in; all are listed.
+        - OWNS_REPOSITORIES: the account owns repositories, or deleted ones that could still be brought back.
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -81,10 +249,50 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     request_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.RegisterRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.RegisterResponse.SerializeToString,
             ),
+            'VerifyEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyEmail,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.VerifyEmailRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.VerifyEmailResponse.SerializeToString,
+            ),
+            'ResendVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResendVerification,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ResendVerificationRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ResendVerificationResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'RequestPasswordReset': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestPasswordReset,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.RequestPasswordResetRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.RequestPasswordResetResponse.SerializeToString,
+            ),
+            'ResetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetPassword,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ResetPasswordRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.ResetPasswordResponse.SerializeToString,
+            ),
             'GetMe': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMe,
                     request_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.GetMeRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.GetMeResponse.SerializeToString,
+            ),
+            'GetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUser,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.GetUserRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.GetUserResponse.SerializeToString,
+            ),
+            'UpdateProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProfile,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.UpdateProfileRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.UpdateProfileResponse.SerializeToString,
+            ),
+            'DeleteAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAccount,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_account__service__pb2.DeleteAccountRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_account__service__pb2.DeleteAccountResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -95,7 +303,11 @@ def add_AccountServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccountService:
-    """Creates and reads accounts.
+    """Creates, reads and changes accounts.
+
+    Links that are mailed carry a token that is good once: to verify an address for 24 hours, to reset a password for 15
+    minutes. A token that is wrong, used or expired, or whose account is barred or deleted, gives the same
+    UNAUTHENTICATED.
     """
 
     @staticmethod
@@ -126,6 +338,141 @@ class AccountService:
             _registered_method=True)
 
     @staticmethod
+    def VerifyEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccountService/VerifyEmail',
+            dits_dot_auth_dot_v1_dot_account__service__pb2.VerifyEmailRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_account__service__pb2.VerifyEmailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResendVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccountService/ResendVerification',
+            dits_dot_auth_dot_v1_dot_account__service__pb2.ResendVerificationRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_account__service__pb2.ResendVerificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccountService/ChangePassword',
+            dits_dot_auth_dot_v1_dot_account__service__pb2.ChangePasswordRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_account__service__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestPasswordReset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccountService/RequestPasswordReset',
+            dits_dot_auth_dot_v1_dot_account__service__pb2.RequestPasswordResetRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_account__service__pb2.RequestPasswordResetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccountService/ResetPassword',
+            dits_dot_auth_dot_v1_dot_account__service__pb2.ResetPasswordRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_account__service__pb2.ResetPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetMe(request,
             target,
             options=(),
@@ -142,6 +489,87 @@ class AccountService:
             '/dits.auth.v1.AccountService/GetMe',
             dits_dot_auth_dot_v1_dot_account__service__pb2.GetMeRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_account__service__pb2.GetMeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccountService/GetUser',
+            dits_dot_auth_dot_v1_dot_account__service__pb2.GetUserRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_account__service__pb2.GetUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccountService/UpdateProfile',
+            dits_dot_auth_dot_v1_dot_account__service__pb2.UpdateProfileRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_account__service__pb2.UpdateProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccountService/DeleteAccount',
+            dits_dot_auth_dot_v1_dot_account__service__pb2.DeleteAccountRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_account__service__pb2.DeleteAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

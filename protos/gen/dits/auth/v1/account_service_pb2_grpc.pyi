@@ -27,19 +27,75 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccountServiceStub:
-    """Creates and reads accounts."""
+    """Creates, reads and changes accounts.
+
+    Links that are mailed carry a token that is good once: to verify an address for 24 hours, to reset a password for 15
+    minutes. A token that is wrong, used or expired, or whose account is barred or deleted, gives the same
+    UNAUTHENTICATED.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
     Register: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RegisterRequest, _account_service_pb2.RegisterResponse]
-    """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
-    PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own: SERVER_BUSY here says nothing of Login.
+    """Creates an account, and mails a link that verifies its address (VerifyEmail). Needs no credential. While the operator
+    keeps registration closed, it fails with PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own:
+    SERVER_BUSY here says nothing of Login.
 
     Errors:
     - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
     - RATE_LIMITED: 30 attempts came from one address within 15 minutes; RetryInfo says how long to wait.
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
+    """
+    VerifyEmail: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.VerifyEmailRequest, _account_service_pb2.VerifyEmailResponse]
+    """Verifies the address that a mailed link went to: the token is all that is needed. Needs no credential. An account
+    that waits for it becomes active.
+
+    The links of a change of address (UpdateProfile) are answered here, too: that to the new address and, if the old one
+    was verified, that to the old one. The last of them changes the address.
+
+    Errors:
+    - NAME_TAKEN: another account has the new address by now; the change does not take place.
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
+    """
+    ResendVerification: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ResendVerificationRequest, _account_service_pb2.ResendVerificationResponse]
+    """Mails the link that verifies an account's address once more. Needs no credential.
+
+    Whether there is such an account, and whether its address is verified already, shows neither in the answer nor in
+    its time: all else is done afterwards. An account gets three such mails at once, then one after a minute, after two
+    and so on, up to 15 minutes. Earlier links stay good. A repetition asks for another mail.
+
+    Errors:
+    - RATE_LIMITED: 30 mails were asked for from one address within 15 minutes; RetryInfo says how long to wait.
+    """
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ChangePasswordRequest, _account_service_pb2.ChangePasswordResponse]
+    """Changes the caller's password, ends all other sessions, unfinished logins, links that reset the password and a change
+    of the address that is under way, and gives the caller's session another token. API tokens and SSH keys stay. Needs a
+    credential, which must be a session: an API token gets PERMISSION_MISSING. With a second factor, the session needs
+    sudo as well.
+
+    A wrong `current_password` gives UNAUTHENTICATED. So does a repetition, because the token that it comes with has
+    ended: log in with the new password.
+
+    Errors:
+    - RATE_LIMITED: ten passwords were wrong within 15 minutes; RetryInfo says how long to wait.
+    - SUDO_REQUIRED: the account has a second factor, and the session has no sudo.
+    """
+    RequestPasswordReset: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RequestPasswordResetRequest, _account_service_pb2.RequestPasswordResetResponse]
+    """Mails a link that resets the password of an account to its address. Needs no credential.
+
+    As ResendVerification, it tells nothing of the account, and has the same limits.
+
+    Errors:
+    - RATE_LIMITED: 30 mails were asked for from one address within 15 minutes; RetryInfo says how long to wait.
+    """
+    ResetPassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ResetPasswordRequest, _account_service_pb2.ResetPasswordResponse]
+    """Sets a new password with the token of a mailed link, and ends all sessions, unfinished logins, other such links and a
+    change of the address that is under way. It opens no session: Login still asks for the second factor, if the account
+    has one. API tokens and SSH keys stay. Needs no credential.
+
+    Errors:
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     GetMe: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetMeRequest, _account_service_pb2.GetMeResponse]
@@ -47,19 +103,112 @@ class AccountServiceStub:
 
     Errors: none beyond the common ones.
     """
+    GetUser: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetUserRequest, _account_service_pb2.GetUserResponse]
+    """Returns what an account shows to others. Needs a credential; an API token needs `user:read`. An account that is
+    deleted, or waits for its address to be verified, is NOT_FOUND.
+
+    Errors: none beyond the common ones.
+    """
+    UpdateProfile: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.UpdateProfileRequest, _account_service_pb2.UpdateProfileResponse]
+    """Changes the fields of the caller's account that `update_mask` names: `name`, `avatar_url`, `email`, `preferences` or
+    single ones of these, as `preferences.theme`. Needs a credential; an API token needs `user:write`. A change of `email`
+    needs sudo.
+
+    A new e-mail address is mailed a link, and so is the old one if it was verified: the address changes when all have
+    been opened (VerifyEmail), within 24 hours. Until then it is `pending_email`. Whether another account has it shows only
+    then. Another change ends one that is pending; so does a change to the address as it is. The old address is told of
+    the change.
+
+    A repetition changes nothing more, but mails new links.
+
+    Errors:
+    - LIMIT_REACHED: there would be more than 50 preferences.
+    - RATE_LIMITED: three changes of the address within 15 minutes; RetryInfo says how long to wait.
+    - SUDO_REQUIRED: `email` is to change, and the caller has no sudo.
+    """
+    DeleteAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.DeleteAccountRequest, _account_service_pb2.DeleteAccountResponse]
+    """Deletes the caller's account for ever. Needs a credential; an API token needs `user:write`. Needs sudo.
+
+    Username and address are free at once. Sessions, tokens, keys, passwords, preferences and notifications are deleted,
+    and memberships end. What others rely on stays, under the name `deleted.<id>`: the history, locks until they end,
+    and the audit log. Commits keep the name and address that they were made with.
+
+    A repetition gives UNAUTHENTICATED, because there is no such credential any more.
+
+    Errors:
+    - LAST_OWNER: the account is the only owner of organisations that could log in; all are listed.
+    - OWNS_REPOSITORIES: the account owns repositories, or deleted ones that could still be brought back.
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
+    """
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
-    """Creates and reads accounts."""
+    """Creates, reads and changes accounts.
+
+    Links that are mailed carry a token that is good once: to verify an address for 24 hours, to reset a password for 15
+    minutes. A token that is wrong, used or expired, or whose account is barred or deleted, gives the same
+    UNAUTHENTICATED.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RegisterRequest, _account_service_pb2.RegisterResponse]  # type: ignore[assignment]
-    """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
-    PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own: SERVER_BUSY here says nothing of Login.
+    """Creates an account, and mails a link that verifies its address (VerifyEmail). Needs no credential. While the operator
+    keeps registration closed, it fails with PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own:
+    SERVER_BUSY here says nothing of Login.
 
     Errors:
     - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
     - RATE_LIMITED: 30 attempts came from one address within 15 minutes; RetryInfo says how long to wait.
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
+    """
+    VerifyEmail: _aio.UnaryUnaryMultiCallable[_account_service_pb2.VerifyEmailRequest, _account_service_pb2.VerifyEmailResponse]  # type: ignore[assignment]
+    """Verifies the address that a mailed link went to: the token is all that is needed. Needs no credential. An account
+    that waits for it becomes active.
+
+    The links of a change of address (UpdateProfile) are answered here, too: that to the new address and, if the old one
+    was verified, that to the old one. The last of them changes the address.
+
+    Errors:
+    - NAME_TAKEN: another account has the new address by now; the change does not take place.
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
+    """
+    ResendVerification: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ResendVerificationRequest, _account_service_pb2.ResendVerificationResponse]  # type: ignore[assignment]
+    """Mails the link that verifies an account's address once more. Needs no credential.
+
+    Whether there is such an account, and whether its address is verified already, shows neither in the answer nor in
+    its time: all else is done afterwards. An account gets three such mails at once, then one after a minute, after two
+    and so on, up to 15 minutes. Earlier links stay good. A repetition asks for another mail.
+
+    Errors:
+    - RATE_LIMITED: 30 mails were asked for from one address within 15 minutes; RetryInfo says how long to wait.
+    """
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ChangePasswordRequest, _account_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """Changes the caller's password, ends all other sessions, unfinished logins, links that reset the password and a change
+    of the address that is under way, and gives the caller's session another token. API tokens and SSH keys stay. Needs a
+    credential, which must be a session: an API token gets PERMISSION_MISSING. With a second factor, the session needs
+    sudo as well.
+
+    A wrong `current_password` gives UNAUTHENTICATED. So does a repetition, because the token that it comes with has
+    ended: log in with the new password.
+
+    Errors:
+    - RATE_LIMITED: ten passwords were wrong within 15 minutes; RetryInfo says how long to wait.
+    - SUDO_REQUIRED: the account has a second factor, and the session has no sudo.
+    """
+    RequestPasswordReset: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RequestPasswordResetRequest, _account_service_pb2.RequestPasswordResetResponse]  # type: ignore[assignment]
+    """Mails a link that resets the password of an account to its address. Needs no credential.
+
+    As ResendVerification, it tells nothing of the account, and has the same limits.
+
+    Errors:
+    - RATE_LIMITED: 30 mails were asked for from one address within 15 minutes; RetryInfo says how long to wait.
+    """
+    ResetPassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ResetPasswordRequest, _account_service_pb2.ResetPasswordResponse]  # type: ignore[assignment]
+    """Sets a new password with the token of a mailed link, and ends all sessions, unfinished logins, other such links and a
+    change of the address that is under way. It opens no session: Login still asks for the second factor, if the account
+    has one. API tokens and SSH keys stay. Needs no credential.
+
+    Errors:
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     GetMe: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetMeRequest, _account_service_pb2.GetMeResponse]  # type: ignore[assignment]
@@ -67,9 +216,51 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     Errors: none beyond the common ones.
     """
+    GetUser: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetUserRequest, _account_service_pb2.GetUserResponse]  # type: ignore[assignment]
+    """Returns what an account shows to others. Needs a credential; an API token needs `user:read`. An account that is
+    deleted, or waits for its address to be verified, is NOT_FOUND.
+
+    Errors: none beyond the common ones.
+    """
+    UpdateProfile: _aio.UnaryUnaryMultiCallable[_account_service_pb2.UpdateProfileRequest, _account_service_pb2.UpdateProfileResponse]  # type: ignore[assignment]
+    """Changes the fields of the caller's account that `update_mask` names: `name`, `avatar_url`, `email`, `preferences` or
+    single ones of these, as `preferences.theme`. Needs a credential; an API token needs `user:write`. A change of `email`
+    needs sudo.
+
+    A new e-mail address is mailed a link, and so is the old one if it was verified: the address changes when all have
+    been opened (VerifyEmail), within 24 hours. Until then it is `pending_email`. Whether another account has it shows only
+    then. Another change ends one that is pending; so does a change to the address as it is. The old address is told of
+    the change.
+
+    A repetition changes nothing more, but mails new links.
+
+    Errors:
+    - LIMIT_REACHED: there would be more than 50 preferences.
+    - RATE_LIMITED: three changes of the address within 15 minutes; RetryInfo says how long to wait.
+    - SUDO_REQUIRED: `email` is to change, and the caller has no sudo.
+    """
+    DeleteAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.DeleteAccountRequest, _account_service_pb2.DeleteAccountResponse]  # type: ignore[assignment]
+    """Deletes the caller's account for ever. Needs a credential; an API token needs `user:write`. Needs sudo.
+
+    Username and address are free at once. Sessions, tokens, keys, passwords, preferences and notifications are deleted,
+    and memberships end. What others rely on stays, under the name `deleted.<id>`: the history, locks until they end,
+    and the audit log. Commits keep the name and address that they were made with.
+
+    A repetition gives UNAUTHENTICATED, because there is no such credential any more.
+
+    Errors:
+    - LAST_OWNER: the account is the only owner of organisations that could log in; all are listed.
+    - OWNS_REPOSITORIES: the account owns repositories, or deleted ones that could still be brought back.
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
+    """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Creates and reads accounts."""
+    """Creates, reads and changes accounts.
+
+    Links that are mailed carry a token that is good once: to verify an address for 24 hours, to reset a password for 15
+    minutes. A token that is wrong, used or expired, or whose account is barred or deleted, gives the same
+    UNAUTHENTICATED.
+    """
 
     @_abc_1.abstractmethod
     def Register(
@@ -77,12 +268,93 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.RegisterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.RegisterResponse, _abc.Awaitable[_account_service_pb2.RegisterResponse]]:
-        """Creates an account. Needs no credential. While the operator keeps registration closed, it fails with
-        PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own: SERVER_BUSY here says nothing of Login.
+        """Creates an account, and mails a link that verifies its address (VerifyEmail). Needs no credential. While the operator
+        keeps registration closed, it fails with PERMISSION_MISSING. Passwords of new accounts wait in a queue of their own:
+        SERVER_BUSY here says nothing of Login.
 
         Errors:
         - NAME_TAKEN: a user or an organisation has that username, or an account has that email.
         - RATE_LIMITED: 30 attempts came from one address within 15 minutes; RetryInfo says how long to wait.
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyEmail(
+        self,
+        request: _account_service_pb2.VerifyEmailRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.VerifyEmailResponse, _abc.Awaitable[_account_service_pb2.VerifyEmailResponse]]:
+        """Verifies the address that a mailed link went to: the token is all that is needed. Needs no credential. An account
+        that waits for it becomes active.
+
+        The links of a change of address (UpdateProfile) are answered here, too: that to the new address and, if the old one
+        was verified, that to the old one. The last of them changes the address.
+
+        Errors:
+        - NAME_TAKEN: another account has the new address by now; the change does not take place.
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
+        """
+
+    @_abc_1.abstractmethod
+    def ResendVerification(
+        self,
+        request: _account_service_pb2.ResendVerificationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ResendVerificationResponse, _abc.Awaitable[_account_service_pb2.ResendVerificationResponse]]:
+        """Mails the link that verifies an account's address once more. Needs no credential.
+
+        Whether there is such an account, and whether its address is verified already, shows neither in the answer nor in
+        its time: all else is done afterwards. An account gets three such mails at once, then one after a minute, after two
+        and so on, up to 15 minutes. Earlier links stay good. A repetition asks for another mail.
+
+        Errors:
+        - RATE_LIMITED: 30 mails were asked for from one address within 15 minutes; RetryInfo says how long to wait.
+        """
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _account_service_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ChangePasswordResponse, _abc.Awaitable[_account_service_pb2.ChangePasswordResponse]]:
+        """Changes the caller's password, ends all other sessions, unfinished logins, links that reset the password and a change
+        of the address that is under way, and gives the caller's session another token. API tokens and SSH keys stay. Needs a
+        credential, which must be a session: an API token gets PERMISSION_MISSING. With a second factor, the session needs
+        sudo as well.
+
+        A wrong `current_password` gives UNAUTHENTICATED. So does a repetition, because the token that it comes with has
+        ended: log in with the new password.
+
+        Errors:
+        - RATE_LIMITED: ten passwords were wrong within 15 minutes; RetryInfo says how long to wait.
+        - SUDO_REQUIRED: the account has a second factor, and the session has no sudo.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestPasswordReset(
+        self,
+        request: _account_service_pb2.RequestPasswordResetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RequestPasswordResetResponse, _abc.Awaitable[_account_service_pb2.RequestPasswordResetResponse]]:
+        """Mails a link that resets the password of an account to its address. Needs no credential.
+
+        As ResendVerification, it tells nothing of the account, and has the same limits.
+
+        Errors:
+        - RATE_LIMITED: 30 mails were asked for from one address within 15 minutes; RetryInfo says how long to wait.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetPassword(
+        self,
+        request: _account_service_pb2.ResetPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ResetPasswordResponse, _abc.Awaitable[_account_service_pb2.ResetPasswordResponse]]:
+        """Sets a new password with the token of a mailed link, and ends all sessions, unfinished logins, other such links and a
+        change of the address that is under way. It opens no session: Login still asks for the second factor, if the account
+        has one. API tokens and SSH keys stay. Needs no credential.
+
+        Errors:
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
 
@@ -95,6 +367,61 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns the account of the caller. Needs a credential; an API token needs `user:read`.
 
         Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUser(
+        self,
+        request: _account_service_pb2.GetUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.GetUserResponse, _abc.Awaitable[_account_service_pb2.GetUserResponse]]:
+        """Returns what an account shows to others. Needs a credential; an API token needs `user:read`. An account that is
+        deleted, or waits for its address to be verified, is NOT_FOUND.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateProfile(
+        self,
+        request: _account_service_pb2.UpdateProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.UpdateProfileResponse, _abc.Awaitable[_account_service_pb2.UpdateProfileResponse]]:
+        """Changes the fields of the caller's account that `update_mask` names: `name`, `avatar_url`, `email`, `preferences` or
+        single ones of these, as `preferences.theme`. Needs a credential; an API token needs `user:write`. A change of `email`
+        needs sudo.
+
+        A new e-mail address is mailed a link, and so is the old one if it was verified: the address changes when all have
+        been opened (VerifyEmail), within 24 hours. Until then it is `pending_email`. Whether another account has it shows only
+        then. Another change ends one that is pending; so does a change to the address as it is. The old address is told of
+        the change.
+
+        A repetition changes nothing more, but mails new links.
+
+        Errors:
+        - LIMIT_REACHED: there would be more than 50 preferences.
+        - RATE_LIMITED: three changes of the address within 15 minutes; RetryInfo says how long to wait.
+        - SUDO_REQUIRED: `email` is to change, and the caller has no sudo.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteAccount(
+        self,
+        request: _account_service_pb2.DeleteAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.DeleteAccountResponse, _abc.Awaitable[_account_service_pb2.DeleteAccountResponse]]:
+        """Deletes the caller's account for ever. Needs a credential; an API token needs `user:write`. Needs sudo.
+
+        Username and address are free at once. Sessions, tokens, keys, passwords, preferences and notifications are deleted,
+        and memberships end. What others rely on stays, under the name `deleted.<id>`: the history, locks until they end,
+        and the audit log. Commits keep the name and address that they were made with.
+
+        A repetition gives UNAUTHENTICATED, because there is no such credential any more.
+
+        Errors:
+        - LAST_OWNER: the account is the only owner of organisations that could log in; all are listed.
+        - OWNS_REPOSITORIES: the account owns repositories, or deleted ones that could still be brought back.
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

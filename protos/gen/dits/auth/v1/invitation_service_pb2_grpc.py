@@ -85,11 +85,14 @@ class InvitationServiceServicer:
         or administrator of the organisation, and an owner to invite owners. Whether anybody has the address is not told.
         Needs a credential; an API token needs `org:admin`.
 
+        To invite an owner needs sudo.
+
         Errors:
         - LIMIT_REACHED: members and open invitations take all seats of the organisation.
         - NAME_TAKEN: a member of the organisation has this address.
         - RATE_LIMITED: the caller has sent 200 invitations within a day.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the role is owner, and the caller has no sudo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,7 +100,7 @@ class InvitationServiceServicer:
 
     def ResendInvitation(self, request, context):
         """Invites the address of an open invitation again, as CreateInvitation would: the invitation, which may have expired,
-        ends, and a new one begins. The caller needs what CreateInvitation needs. Needs a credential; an API token needs
+        ends, and a new one begins. The caller needs what CreateInvitation needs, sudo too. Needs a credential; an API token needs
         `org:admin`.
 
         Errors:
@@ -106,6 +109,7 @@ class InvitationServiceServicer:
         - NAME_TAKEN: a member of the organisation has this address.
         - RATE_LIMITED: the caller has sent 200 invitations within a day.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the role is owner, and the caller has no sudo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

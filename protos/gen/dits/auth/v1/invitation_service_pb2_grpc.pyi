@@ -41,15 +41,18 @@ class InvitationServiceStub:
     or administrator of the organisation, and an owner to invite owners. Whether anybody has the address is not told.
     Needs a credential; an API token needs `org:admin`.
 
+    To invite an owner needs sudo.
+
     Errors:
     - LIMIT_REACHED: members and open invitations take all seats of the organisation.
     - NAME_TAKEN: a member of the organisation has this address.
     - RATE_LIMITED: the caller has sent 200 invitations within a day.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the role is owner, and the caller has no sudo.
     """
     ResendInvitation: _grpc.UnaryUnaryMultiCallable[_invitation_service_pb2.ResendInvitationRequest, _invitation_service_pb2.ResendInvitationResponse]
     """Invites the address of an open invitation again, as CreateInvitation would: the invitation, which may have expired,
-    ends, and a new one begins. The caller needs what CreateInvitation needs. Needs a credential; an API token needs
+    ends, and a new one begins. The caller needs what CreateInvitation needs, sudo too. Needs a credential; an API token needs
     `org:admin`.
 
     Errors:
@@ -58,6 +61,7 @@ class InvitationServiceStub:
     - NAME_TAKEN: a member of the organisation has this address.
     - RATE_LIMITED: the caller has sent 200 invitations within a day.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the role is owner, and the caller has no sudo.
     """
     RevokeInvitation: _grpc.UnaryUnaryMultiCallable[_invitation_service_pb2.RevokeInvitationRequest, _invitation_service_pb2.RevokeInvitationResponse]
     """Ends an invitation; one that was revoked stays so. The caller must be an owner or administrator of the organisation.
@@ -109,15 +113,18 @@ class InvitationServiceAsyncStub(InvitationServiceStub):
     or administrator of the organisation, and an owner to invite owners. Whether anybody has the address is not told.
     Needs a credential; an API token needs `org:admin`.
 
+    To invite an owner needs sudo.
+
     Errors:
     - LIMIT_REACHED: members and open invitations take all seats of the organisation.
     - NAME_TAKEN: a member of the organisation has this address.
     - RATE_LIMITED: the caller has sent 200 invitations within a day.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the role is owner, and the caller has no sudo.
     """
     ResendInvitation: _aio.UnaryUnaryMultiCallable[_invitation_service_pb2.ResendInvitationRequest, _invitation_service_pb2.ResendInvitationResponse]  # type: ignore[assignment]
     """Invites the address of an open invitation again, as CreateInvitation would: the invitation, which may have expired,
-    ends, and a new one begins. The caller needs what CreateInvitation needs. Needs a credential; an API token needs
+    ends, and a new one begins. The caller needs what CreateInvitation needs, sudo too. Needs a credential; an API token needs
     `org:admin`.
 
     Errors:
@@ -126,6 +133,7 @@ class InvitationServiceAsyncStub(InvitationServiceStub):
     - NAME_TAKEN: a member of the organisation has this address.
     - RATE_LIMITED: the caller has sent 200 invitations within a day.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the role is owner, and the caller has no sudo.
     """
     RevokeInvitation: _aio.UnaryUnaryMultiCallable[_invitation_service_pb2.RevokeInvitationRequest, _invitation_service_pb2.RevokeInvitationResponse]  # type: ignore[assignment]
     """Ends an invitation; one that was revoked stays so. The caller must be an owner or administrator of the organisation.
@@ -180,11 +188,14 @@ class InvitationServiceServicer(metaclass=_abc_1.ABCMeta):
         or administrator of the organisation, and an owner to invite owners. Whether anybody has the address is not told.
         Needs a credential; an API token needs `org:admin`.
 
+        To invite an owner needs sudo.
+
         Errors:
         - LIMIT_REACHED: members and open invitations take all seats of the organisation.
         - NAME_TAKEN: a member of the organisation has this address.
         - RATE_LIMITED: the caller has sent 200 invitations within a day.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the role is owner, and the caller has no sudo.
         """
 
     @_abc_1.abstractmethod
@@ -194,7 +205,7 @@ class InvitationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_invitation_service_pb2.ResendInvitationResponse, _abc.Awaitable[_invitation_service_pb2.ResendInvitationResponse]]:
         """Invites the address of an open invitation again, as CreateInvitation would: the invitation, which may have expired,
-        ends, and a new one begins. The caller needs what CreateInvitation needs. Needs a credential; an API token needs
+        ends, and a new one begins. The caller needs what CreateInvitation needs, sudo too. Needs a credential; an API token needs
         `org:admin`.
 
         Errors:
@@ -203,6 +214,7 @@ class InvitationServiceServicer(metaclass=_abc_1.ABCMeta):
         - NAME_TAKEN: a member of the organisation has this address.
         - RATE_LIMITED: the caller has sent 200 invitations within a day.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the role is owner, and the caller has no sudo.
         """
 
     @_abc_1.abstractmethod

@@ -110,10 +110,13 @@ class KeyServiceServicer:
         `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-key-v1 -f KEY` makes the signature. A repetition without a
         request_id gives INVALID_FIELD, because the challenge is used.
 
+        Needs sudo: the key opens sessions.
+
         Errors:
         - LIMIT_REACHED: the account has 50 SSH keys.
         - NAME_TAKEN: an account has this key: the caller's or another one, which is not told.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,7 +137,10 @@ class KeyServiceServicer:
         `key:write`. Sessions that it has opened, and tokens that were made in them, go on until they are revoked. A
         repetition gives NOT_FOUND.
 
-        Errors: none beyond the common ones.
+        Needs sudo.
+
+        Errors:
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,8 +151,11 @@ class KeyServiceServicer:
         version's private part: so a client changes the passphrase. Needs a credential; an API token needs `key:write`. A
         repetition changes nothing.
 
+        Needs sudo.
+
         Errors:
         - NAME_TAKEN: the caller has a user key, and no version of it has this public key: see RotateUserKey.
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,9 +177,12 @@ class KeyServiceServicer:
         """Stores the next version of the caller's user key. Needs a credential; an API token needs `key:write`. A repetition
         with the same content returns the version that the first call stored.
 
+        Needs sudo: others encrypt for the new key.
+
         Errors:
         - KEY_ROTATED: current_version is not the newest version.
         - LIMIT_REACHED: the key has 100 versions.
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,10 +55,13 @@ class KeyServiceStub:
     `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-key-v1 -f KEY` makes the signature. A repetition without a
     request_id gives INVALID_FIELD, because the challenge is used.
 
+    Needs sudo: the key opens sessions.
+
     Errors:
     - LIMIT_REACHED: the account has 50 SSH keys.
     - NAME_TAKEN: an account has this key: the caller's or another one, which is not told.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
     ListSshKeys: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.ListSshKeysRequest, _key_service_pb2.ListSshKeysResponse]
     """Lists the caller's SSH keys, newest first. Needs a credential; an API token needs `key:read`.
@@ -71,15 +74,21 @@ class KeyServiceStub:
     `key:write`. Sessions that it has opened, and tokens that were made in them, go on until they are revoked. A
     repetition gives NOT_FOUND.
 
-    Errors: none beyond the common ones.
+    Needs sudo.
+
+    Errors:
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
     PutUserKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.PutUserKeyRequest, _key_service_pb2.PutUserKeyResponse]
     """Stores the caller's first user key, as version 1. With the public key of a version that is there, it replaces that
     version's private part: so a client changes the passphrase. Needs a credential; an API token needs `key:write`. A
     repetition changes nothing.
 
+    Needs sudo.
+
     Errors:
     - NAME_TAKEN: the caller has a user key, and no version of it has this public key: see RotateUserKey.
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
     GetUserKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.GetUserKeyRequest, _key_service_pb2.GetUserKeyResponse]
     """Returns a version of a user key. Needs a credential; an API token needs `key:read`.
@@ -93,9 +102,12 @@ class KeyServiceStub:
     """Stores the next version of the caller's user key. Needs a credential; an API token needs `key:write`. A repetition
     with the same content returns the version that the first call stored.
 
+    Needs sudo: others encrypt for the new key.
+
     Errors:
     - KEY_ROTATED: current_version is not the newest version.
     - LIMIT_REACHED: the key has 100 versions.
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
 
 @_typing.type_check_only
@@ -125,10 +137,13 @@ class KeyServiceAsyncStub(KeyServiceStub):
     `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-key-v1 -f KEY` makes the signature. A repetition without a
     request_id gives INVALID_FIELD, because the challenge is used.
 
+    Needs sudo: the key opens sessions.
+
     Errors:
     - LIMIT_REACHED: the account has 50 SSH keys.
     - NAME_TAKEN: an account has this key: the caller's or another one, which is not told.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
     ListSshKeys: _aio.UnaryUnaryMultiCallable[_key_service_pb2.ListSshKeysRequest, _key_service_pb2.ListSshKeysResponse]  # type: ignore[assignment]
     """Lists the caller's SSH keys, newest first. Needs a credential; an API token needs `key:read`.
@@ -141,15 +156,21 @@ class KeyServiceAsyncStub(KeyServiceStub):
     `key:write`. Sessions that it has opened, and tokens that were made in them, go on until they are revoked. A
     repetition gives NOT_FOUND.
 
-    Errors: none beyond the common ones.
+    Needs sudo.
+
+    Errors:
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
     PutUserKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.PutUserKeyRequest, _key_service_pb2.PutUserKeyResponse]  # type: ignore[assignment]
     """Stores the caller's first user key, as version 1. With the public key of a version that is there, it replaces that
     version's private part: so a client changes the passphrase. Needs a credential; an API token needs `key:write`. A
     repetition changes nothing.
 
+    Needs sudo.
+
     Errors:
     - NAME_TAKEN: the caller has a user key, and no version of it has this public key: see RotateUserKey.
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
     GetUserKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.GetUserKeyRequest, _key_service_pb2.GetUserKeyResponse]  # type: ignore[assignment]
     """Returns a version of a user key. Needs a credential; an API token needs `key:read`.
@@ -163,9 +184,12 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """Stores the next version of the caller's user key. Needs a credential; an API token needs `key:write`. A repetition
     with the same content returns the version that the first call stored.
 
+    Needs sudo: others encrypt for the new key.
+
     Errors:
     - KEY_ROTATED: current_version is not the newest version.
     - LIMIT_REACHED: the key has 100 versions.
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
 
 class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -204,10 +228,13 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-key-v1 -f KEY` makes the signature. A repetition without a
         request_id gives INVALID_FIELD, because the challenge is used.
 
+        Needs sudo: the key opens sessions.
+
         Errors:
         - LIMIT_REACHED: the account has 50 SSH keys.
         - NAME_TAKEN: an account has this key: the caller's or another one, which is not told.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
 
     @_abc_1.abstractmethod
@@ -232,7 +259,10 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         `key:write`. Sessions that it has opened, and tokens that were made in them, go on until they are revoked. A
         repetition gives NOT_FOUND.
 
-        Errors: none beyond the common ones.
+        Needs sudo.
+
+        Errors:
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
 
     @_abc_1.abstractmethod
@@ -245,8 +275,11 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         version's private part: so a client changes the passphrase. Needs a credential; an API token needs `key:write`. A
         repetition changes nothing.
 
+        Needs sudo.
+
         Errors:
         - NAME_TAKEN: the caller has a user key, and no version of it has this public key: see RotateUserKey.
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
 
     @_abc_1.abstractmethod
@@ -272,9 +305,12 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stores the next version of the caller's user key. Needs a credential; an API token needs `key:write`. A repetition
         with the same content returns the version that the first call stored.
 
+        Needs sudo: others encrypt for the new key.
+
         Errors:
         - KEY_ROTATED: current_version is not the newest version.
         - LIMIT_REACHED: the key has 100 versions.
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
 
 def add_KeyServiceServicer_to_server(servicer: KeyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

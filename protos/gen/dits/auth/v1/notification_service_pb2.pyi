@@ -49,6 +49,22 @@ class _NotificationTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """Another user removed the user from an organisation."""
     NOTIFICATION_TYPE_MEMBER_ROLE_CHANGED: _NotificationType.ValueType  # 32
     """Another user gave the user another role in an organisation."""
+    NOTIFICATION_TYPE_SESSION_REPLAYED: _NotificationType.ValueType  # 40
+    """A session of the user was ended: a token came back that had been replaced, so somebody else may have had it."""
+    NOTIFICATION_TYPE_SESSION_EVICTED: _NotificationType.ValueType  # 41
+    """A sixth login ended a session of the user."""
+    NOTIFICATION_TYPE_TOKEN_EXPIRING: _NotificationType.ValueType  # 50
+    """An API token of the user ends in seven days."""
+    NOTIFICATION_TYPE_TOKEN_REPORTED: _NotificationType.ValueType  # 51
+    """Somebody who found the secret of an API token or session of the user has reported it, and that ended it."""
+    NOTIFICATION_TYPE_TOKEN_PENDING: _NotificationType.ValueType  # 52
+    """An API token waits for the approval of an organisation that the user administers."""
+    NOTIFICATION_TYPE_TOKEN_APPROVED: _NotificationType.ValueType  # 53
+    """An organisation approved an API token of the user."""
+    NOTIFICATION_TYPE_TOKEN_REJECTED: _NotificationType.ValueType  # 54
+    """An organisation rejected an API token of the user."""
+    NOTIFICATION_TYPE_REPO_STORAGE_NEARLY_FULL: _NotificationType.ValueType  # 60
+    """A repository that the user administers, or the organisation that owns it, holds 80 or 95 percent of what it may."""
 
 class NotificationType(_NotificationType, metaclass=_NotificationTypeEnumTypeWrapper):
     """What a notification tells. Later versions add values; show the title of one that you do not know."""
@@ -75,6 +91,22 @@ NOTIFICATION_TYPE_MEMBER_REMOVED: NotificationType.ValueType  # 31
 """Another user removed the user from an organisation."""
 NOTIFICATION_TYPE_MEMBER_ROLE_CHANGED: NotificationType.ValueType  # 32
 """Another user gave the user another role in an organisation."""
+NOTIFICATION_TYPE_SESSION_REPLAYED: NotificationType.ValueType  # 40
+"""A session of the user was ended: a token came back that had been replaced, so somebody else may have had it."""
+NOTIFICATION_TYPE_SESSION_EVICTED: NotificationType.ValueType  # 41
+"""A sixth login ended a session of the user."""
+NOTIFICATION_TYPE_TOKEN_EXPIRING: NotificationType.ValueType  # 50
+"""An API token of the user ends in seven days."""
+NOTIFICATION_TYPE_TOKEN_REPORTED: NotificationType.ValueType  # 51
+"""Somebody who found the secret of an API token or session of the user has reported it, and that ended it."""
+NOTIFICATION_TYPE_TOKEN_PENDING: NotificationType.ValueType  # 52
+"""An API token waits for the approval of an organisation that the user administers."""
+NOTIFICATION_TYPE_TOKEN_APPROVED: NotificationType.ValueType  # 53
+"""An organisation approved an API token of the user."""
+NOTIFICATION_TYPE_TOKEN_REJECTED: NotificationType.ValueType  # 54
+"""An organisation rejected an API token of the user."""
+NOTIFICATION_TYPE_REPO_STORAGE_NEARLY_FULL: NotificationType.ValueType  # 60
+"""A repository that the user administers, or the organisation that owns it, holds 80 or 95 percent of what it may."""
 Global___NotificationType: _TypeAlias = NotificationType  # noqa: Y015
 
 class _Digest:
@@ -171,6 +203,7 @@ class Preferences(_message.Message):
     EMAIL_ON_LOCK_LOSS_FIELD_NUMBER: _builtins.int
     EMAIL_ON_WEBHOOK_DISABLED_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    EMAIL_ON_SECURITY_FIELD_NUMBER: _builtins.int
     email_on_mention: _builtins.bool
     """Mentions are mailed at once; default: true."""
     email_on_push: _builtins.bool
@@ -183,6 +216,8 @@ class Preferences(_message.Message):
     """That a webhook was switched off is mailed at once; default: true."""
     digest: Global___Digest.ValueType
     """How often there is a digest; default: daily."""
+    email_on_security: _builtins.bool
+    """What happens to sessions and API tokens of the user is mailed at once; default: true."""
     def __init__(
         self,
         *,
@@ -192,10 +227,11 @@ class Preferences(_message.Message):
         email_on_lock_loss: _builtins.bool = ...,
         email_on_webhook_disabled: _builtins.bool = ...,
         digest: Global___Digest.ValueType = ...,
+        email_on_security: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "email_on_lock_expiry", b"email_on_lock_expiry", "email_on_lock_loss", b"email_on_lock_loss", "email_on_mention", b"email_on_mention", "email_on_push", b"email_on_push", "email_on_webhook_disabled", b"email_on_webhook_disabled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "email_on_lock_expiry", b"email_on_lock_expiry", "email_on_lock_loss", b"email_on_lock_loss", "email_on_mention", b"email_on_mention", "email_on_push", b"email_on_push", "email_on_security", b"email_on_security", "email_on_webhook_disabled", b"email_on_webhook_disabled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -61,22 +61,71 @@ class OrganizationSettings(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MEMBER_PERMISSION_FIELD_NUMBER: _builtins.int
+    REQUIRE_MFA_FIELD_NUMBER: _builtins.int
+    TOKEN_POLICY_FIELD_NUMBER: _builtins.int
     member_permission: _permission_pb2.Permission.ValueType
     """What each member of the role `member` may do with every repository of the organisation; PERMISSION_UNSPECIFIED =
     nothing beyond what was granted to them or their teams. Default: PERMISSION_READ.
     """
+    require_mfa: _builtins.bool
+    """Whether rights in the organisation and on its repositories, those of teams and grants by name too, need a second
+    factor (MfaService). Who has none gets MFA_REQUIRED, can do no more than leave, and has the rights again with the second
+    factor. To change it needs sudo, and to require it a second factor of one's own. Default: no.
+    """
+    @_builtins.property
+    def token_policy(self) -> Global___TokenPolicy:
+        """Which API tokens its repositories let in. Default: all."""
+
     def __init__(
         self,
         *,
         member_permission: _permission_pb2.Permission.ValueType = ...,
+        require_mfa: _builtins.bool = ...,
+        token_policy: Global___TokenPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["token_policy", b"token_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_permission", b"member_permission"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_permission", b"member_permission", "require_mfa", b"require_mfa", "token_policy", b"token_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrganizationSettings: _TypeAlias = OrganizationSettings  # noqa: Y015
+
+@_typing.final
+class TokenPolicy(_message.Message):
+    """Which API tokens the repositories of an organisation let in: those that meet all rules. It is judged whenever one is
+    used, and changes count for tokens that are there.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LONGEST_DAYS_FIELD_NUMBER: _builtins.int
+    ALLOWED_SCOPES_FIELD_NUMBER: _builtins.int
+    NEEDS_APPROVAL_FIELD_NUMBER: _builtins.int
+    longest_days: _builtins.int
+    """How many days may lie between the creation and the end of a token, at most 366. 0 = any number."""
+    needs_approval: _builtins.bool
+    """Whether an owner or administrator must have approved the token (OrganizationTokenService)."""
+    @_builtins.property
+    def allowed_scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The only scopes for repositories (`repo:*`, `webhook:*`, `lock:write`) that a token may have, with those that they
+        include. Other scopes are not judged. Empty = all.
+        """
+
+    def __init__(
+        self,
+        *,
+        longest_days: _builtins.int = ...,
+        allowed_scopes: _abc.Iterable[_builtins.str] | None = ...,
+        needs_approval: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_scopes", b"allowed_scopes", "longest_days", b"longest_days", "needs_approval", b"needs_approval"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenPolicy: _TypeAlias = TokenPolicy  # noqa: Y015
 
 @_typing.final
 class Organization(_message.Message):
@@ -108,11 +157,13 @@ class Organization(_message.Message):
     description: _builtins.str
     """For people: at most 4096 bytes."""
     avatar_url: _builtins.str
-    """https or http address of a picture, at most 2000 characters. Empty = none."""
+    """https or http address of a picture, at most 2000 characters of printable ASCII, without a user or password. Empty =
+    none.
+    """
     email: _builtins.str
     """Where people write to, at most 254 bytes. Empty = nowhere."""
     website: _builtins.str
-    """https or http address, at most 2000 characters. Empty = none."""
+    """https or http address, at most 2000 characters of printable ASCII, without a user or password. Empty = none."""
     billing_email: _builtins.str
     """Where bills go, at most 254 bytes. Empty = nowhere, or the caller's role does not see it."""
     plan: _builtins.str
@@ -377,8 +428,8 @@ class UpdateOrganizationRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """At least one of `name`, `display_name`, `description`, `avatar_url`, `email`, `website`, `billing_email` and
-        `settings.member_permission`; all else stays as it is.
+        """At least one of `settings.token_policy`, `name`, `display_name`, `description`, `avatar_url`, `email`, `website`, `billing_email` and
+        `settings.member_permission` and `settings.require_mfa`; all else stays as it is.
         """
 
     def __init__(

@@ -126,9 +126,12 @@ class OrganizationServiceServicer:
         `billing_email` or a billing manager, and for `name` an owner. Under its old name an organisation is found for 30
         days, and nobody else can take that. Needs a credential; an API token needs `org:admin`.
 
+        A change of `name`, `settings.require_mfa` or `settings.token_policy` needs sudo.
+
         Errors:
         - LIMIT_REACHED: the organisation was renamed 10 times within 30 days.
         - NAME_TAKEN: a user or another organisation has the name, or gave it up less than 30 days ago.
+        - SUDO_REQUIRED: `name`, `settings.require_mfa` or `settings.token_policy` is to change, and the caller has no sudo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,9 +141,12 @@ class OrganizationServiceServicer:
         """Deletes an organisation that owns no repositories: it has no members, teams and names any more. The caller must be an
         owner. Needs a credential; an API token needs `org:admin`.
 
+        Needs sudo.
+
         Errors:
         - OWNS_REPOSITORIES: it owns repositories, deleted ones too that can still be brought back.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,8 +167,11 @@ class OrganizationServiceServicer:
         """Gives a member another role. Repeating it changes nothing more. The caller must be an owner or administrator; only
         owners make owners and change the role of one. Needs a credential; an API token needs `org:admin`.
 
+        To make somebody an owner, or an owner something else, needs sudo.
+
         Errors:
         - LAST_OWNER: the member is the only owner who can log in.
+        - SUDO_REQUIRED: the role to give or to take is owner, and the caller has no sudo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,9 +182,12 @@ class OrganizationServiceServicer:
         except for what was granted by name. The caller must be an owner or administrator; only owners remove owners. Needs a
         credential; an API token needs `org:admin`.
 
+        To remove an owner needs sudo.
+
         Errors:
         - LAST_OWNER: the member is the only owner who can log in.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the member is an owner, and the caller has no sudo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

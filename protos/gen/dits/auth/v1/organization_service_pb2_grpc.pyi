@@ -61,17 +61,23 @@ class OrganizationServiceStub:
     `billing_email` or a billing manager, and for `name` an owner. Under its old name an organisation is found for 30
     days, and nobody else can take that. Needs a credential; an API token needs `org:admin`.
 
+    A change of `name`, `settings.require_mfa` or `settings.token_policy` needs sudo.
+
     Errors:
     - LIMIT_REACHED: the organisation was renamed 10 times within 30 days.
     - NAME_TAKEN: a user or another organisation has the name, or gave it up less than 30 days ago.
+    - SUDO_REQUIRED: `name`, `settings.require_mfa` or `settings.token_policy` is to change, and the caller has no sudo.
     """
     DeleteOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOrganizationRequest, _organization_service_pb2.DeleteOrganizationResponse]
     """Deletes an organisation that owns no repositories: it has no members, teams and names any more. The caller must be an
     owner. Needs a credential; an API token needs `org:admin`.
 
+    Needs sudo.
+
     Errors:
     - OWNS_REPOSITORIES: it owns repositories, deleted ones too that can still be brought back.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
     ListMembers: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.ListMembersRequest, _organization_service_pb2.ListMembersResponse]
     """Lists the members of an organisation, by username. The caller must be one. Needs a credential; an API token needs
@@ -84,17 +90,23 @@ class OrganizationServiceStub:
     """Gives a member another role. Repeating it changes nothing more. The caller must be an owner or administrator; only
     owners make owners and change the role of one. Needs a credential; an API token needs `org:admin`.
 
+    To make somebody an owner, or an owner something else, needs sudo.
+
     Errors:
     - LAST_OWNER: the member is the only owner who can log in.
+    - SUDO_REQUIRED: the role to give or to take is owner, and the caller has no sudo.
     """
     RemoveMember: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.RemoveMemberRequest, _organization_service_pb2.RemoveMemberResponse]
     """Removes a member, also from the teams. What the member may do with the organisation's repositories ends at once,
     except for what was granted by name. The caller must be an owner or administrator; only owners remove owners. Needs a
     credential; an API token needs `org:admin`.
 
+    To remove an owner needs sudo.
+
     Errors:
     - LAST_OWNER: the member is the only owner who can log in.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the member is an owner, and the caller has no sudo.
     """
     LeaveOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.LeaveOrganizationRequest, _organization_service_pb2.LeaveOrganizationResponse]
     """Ends the caller's own membership, as RemoveMember does. Needs a credential; an API token needs `org:admin`.
@@ -137,17 +149,23 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     `billing_email` or a billing manager, and for `name` an owner. Under its old name an organisation is found for 30
     days, and nobody else can take that. Needs a credential; an API token needs `org:admin`.
 
+    A change of `name`, `settings.require_mfa` or `settings.token_policy` needs sudo.
+
     Errors:
     - LIMIT_REACHED: the organisation was renamed 10 times within 30 days.
     - NAME_TAKEN: a user or another organisation has the name, or gave it up less than 30 days ago.
+    - SUDO_REQUIRED: `name`, `settings.require_mfa` or `settings.token_policy` is to change, and the caller has no sudo.
     """
     DeleteOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOrganizationRequest, _organization_service_pb2.DeleteOrganizationResponse]  # type: ignore[assignment]
     """Deletes an organisation that owns no repositories: it has no members, teams and names any more. The caller must be an
     owner. Needs a credential; an API token needs `org:admin`.
 
+    Needs sudo.
+
     Errors:
     - OWNS_REPOSITORIES: it owns repositories, deleted ones too that can still be brought back.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
     ListMembers: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.ListMembersRequest, _organization_service_pb2.ListMembersResponse]  # type: ignore[assignment]
     """Lists the members of an organisation, by username. The caller must be one. Needs a credential; an API token needs
@@ -160,17 +178,23 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     """Gives a member another role. Repeating it changes nothing more. The caller must be an owner or administrator; only
     owners make owners and change the role of one. Needs a credential; an API token needs `org:admin`.
 
+    To make somebody an owner, or an owner something else, needs sudo.
+
     Errors:
     - LAST_OWNER: the member is the only owner who can log in.
+    - SUDO_REQUIRED: the role to give or to take is owner, and the caller has no sudo.
     """
     RemoveMember: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.RemoveMemberRequest, _organization_service_pb2.RemoveMemberResponse]  # type: ignore[assignment]
     """Removes a member, also from the teams. What the member may do with the organisation's repositories ends at once,
     except for what was granted by name. The caller must be an owner or administrator; only owners remove owners. Needs a
     credential; an API token needs `org:admin`.
 
+    To remove an owner needs sudo.
+
     Errors:
     - LAST_OWNER: the member is the only owner who can log in.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the member is an owner, and the caller has no sudo.
     """
     LeaveOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.LeaveOrganizationRequest, _organization_service_pb2.LeaveOrganizationResponse]  # type: ignore[assignment]
     """Ends the caller's own membership, as RemoveMember does. Needs a credential; an API token needs `org:admin`.
@@ -234,9 +258,12 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         `billing_email` or a billing manager, and for `name` an owner. Under its old name an organisation is found for 30
         days, and nobody else can take that. Needs a credential; an API token needs `org:admin`.
 
+        A change of `name`, `settings.require_mfa` or `settings.token_policy` needs sudo.
+
         Errors:
         - LIMIT_REACHED: the organisation was renamed 10 times within 30 days.
         - NAME_TAKEN: a user or another organisation has the name, or gave it up less than 30 days ago.
+        - SUDO_REQUIRED: `name`, `settings.require_mfa` or `settings.token_policy` is to change, and the caller has no sudo.
         """
 
     @_abc_1.abstractmethod
@@ -248,9 +275,12 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes an organisation that owns no repositories: it has no members, teams and names any more. The caller must be an
         owner. Needs a credential; an API token needs `org:admin`.
 
+        Needs sudo.
+
         Errors:
         - OWNS_REPOSITORIES: it owns repositories, deleted ones too that can still be brought back.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
 
     @_abc_1.abstractmethod
@@ -275,8 +305,11 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives a member another role. Repeating it changes nothing more. The caller must be an owner or administrator; only
         owners make owners and change the role of one. Needs a credential; an API token needs `org:admin`.
 
+        To make somebody an owner, or an owner something else, needs sudo.
+
         Errors:
         - LAST_OWNER: the member is the only owner who can log in.
+        - SUDO_REQUIRED: the role to give or to take is owner, and the caller has no sudo.
         """
 
     @_abc_1.abstractmethod
@@ -289,9 +322,12 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         except for what was granted by name. The caller must be an owner or administrator; only owners remove owners. Needs a
         credential; an API token needs `org:admin`.
 
+        To remove an owner needs sudo.
+
         Errors:
         - LAST_OWNER: the member is the only owner who can log in.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the member is an owner, and the caller has no sudo.
         """
 
     @_abc_1.abstractmethod

@@ -29,8 +29,8 @@ class SessionServiceStub:
     """Opens and closes sessions.
 
     A session ends 24 hours after login, or 30 minutes after its last use, or when it is revoked, whichever comes
-    first. A user has at most five sessions; a sixth login ends the least recently used one. Machines and scripts
-    use an API token instead (TokenService).
+    first. A user has at most five sessions; a sixth login ends the least recently used one, and its owner is notified. A
+    new session has sudo for ten minutes. Machines and scripts use an API token instead (TokenService).
     """
 
     def __init__(self, channel):
@@ -44,6 +44,11 @@ class SessionServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginResponse.FromString,
                 _registered_method=True)
+        self.CompleteMfa = channel.unary_unary(
+                '/dits.auth.v1.SessionService/CompleteMfa',
+                request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.CompleteMfaRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.CompleteMfaResponse.FromString,
+                _registered_method=True)
         self.CreateSshChallenge = channel.unary_unary(
                 '/dits.auth.v1.SessionService/CreateSshChallenge',
                 request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.CreateSshChallengeRequest.SerializeToString,
@@ -54,10 +59,35 @@ class SessionServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginWithSshRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginWithSshResponse.FromString,
                 _registered_method=True)
+        self.Elevate = channel.unary_unary(
+                '/dits.auth.v1.SessionService/Elevate',
+                request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.ElevateRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.ElevateResponse.FromString,
+                _registered_method=True)
         self.Logout = channel.unary_unary(
                 '/dits.auth.v1.SessionService/Logout',
                 request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LogoutRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LogoutResponse.FromString,
+                _registered_method=True)
+        self.RefreshSession = channel.unary_unary(
+                '/dits.auth.v1.SessionService/RefreshSession',
+                request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RefreshSessionRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RefreshSessionResponse.FromString,
+                _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/dits.auth.v1.SessionService/ListSessions',
+                request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.RevokeSession = channel.unary_unary(
+                '/dits.auth.v1.SessionService/RevokeSession',
+                request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeSessionRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeSessionResponse.FromString,
+                _registered_method=True)
+        self.RevokeAllSessions = channel.unary_unary(
+                '/dits.auth.v1.SessionService/RevokeAllSessions',
+                request_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeAllSessionsRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeAllSessionsResponse.FromString,
                 _registered_method=True)
 
 
@@ -65,8 +95,8 @@ class SessionServiceServicer:
     """Opens and closes sessions.
 
     A session ends 24 hours after login, or 30 minutes after its last use, or when it is revoked, whichever comes
-    first. A user has at most five sessions; a sixth login ends the least recently used one. Machines and scripts
-    use an API token instead (TokenService).
+    first. A user has at most five sessions; a sixth login ends the least recently used one, and its owner is notified. A
+    new session has sudo for ten minutes. Machines and scripts use an API token instead (TokenService).
     """
 
     def Login(self, request, context):
@@ -80,7 +110,29 @@ class SessionServiceServicer:
         device that sends its device_token has ten failures of its own, which nobody else can use up. Live sessions are
         not affected.
 
+        Of an account with a second factor (MfaService), the right password leads to a challenge for CompleteMfa instead of a
+        session.
+
         Repeating the call opens another session; an unused one ends by itself.
+
+        Errors:
+        - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteMfa(self, request, context):
+        """Exchanges the challenge of a Login and a code of the second factor for a session. Needs no credential.
+
+        A challenge is good for 60 seconds and one session. A challenge that is used, expired or another server's, a wrong
+        code, a code or recovery code that was used before, and a suspended account give the same UNAUTHENTICATED; with a
+        wrong code, the challenge stays good. Codes of the authenticator are accepted one step (30 seconds) early or late, each
+        step once, at whichever server of the installation, and none before one that was accepted.
+
+        After ten failures within 15 minutes for an account from one network or device, further attempts from there give
+        RATE_LIMITED, as those of Login do; so do attempts from devices and networks that the account has not logged in from,
+        after 20 failures from all of these together.
 
         Errors:
         - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
@@ -103,7 +155,8 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LoginWithSsh(self, request, context):
-        """Exchanges a challenge that an SSH key of the account has signed for a session. Needs no credential.
+        """Exchanges a challenge that an SSH key of the account has signed for a session, also of an account with a second
+        factor: the key counts as both. Needs no credential.
 
         `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-login-v1 -f KEY` makes the signature, with the key file or,
         given the `.pub` file, with a key in the ssh-agent. Security keys must have been touched.
@@ -111,6 +164,21 @@ class SessionServiceServicer:
         An unknown user, a key that is not the account's, a bad signature, a challenge that is used or expired, and a
         suspended account give the same UNAUTHENTICATED after the same work. Attempts are counted, and refused, together
         with those of Login. A login uses the challenge up; a repetition gives UNAUTHENTICATED.
+
+        Errors:
+        - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Elevate(self, request, context):
+        """Gives the session that carries the call sudo for ten minutes: see *Access* in `protos/dits/README.md`. Needs a
+        credential, which must be a session: an API token gets INVALID_FIELD. May be repeated with a password; a code
+        and a challenge are good once.
+
+        A wrong password or code, and a challenge or signature that LoginWithSsh would refuse, give UNAUTHENTICATED; the session goes
+        on. After ten failures of a session within 15 minutes its attempts give RATE_LIMITED, as those of Login do.
 
         Errors:
         - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
@@ -129,6 +197,57 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RefreshSession(self, request, context):
+        """Replaces the token of a session by a new one, and starts its 30 minutes of idleness again. It ends 24 hours after the
+        login all the same: then one logs in anew. Needs no credential: the token in the request is one, and no other is sent
+        with the call.
+
+        The replaced token still lets calls in for 30 minutes, and calls that it has opened go on for as long as the session
+        lives, so that a client may refresh while others of its calls are under way. But it refreshes nothing: whoever shows
+        it to this RPC later than 30 seconds after it was replaced has it from elsewhere, or has lost what replaced it. Then
+        the session ends, with all its tokens, and its owner is notified. Within these 30 seconds, the answer is the token
+        that replaced it: clients that share a token may refresh at the same moment, and a call whose answer was lost may be
+        repeated. A token younger than 30 seconds is returned as it is.
+
+        A token of no live session gives UNAUTHENTICATED.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """Lists the caller's sessions, newest first, with the device and the network that each comes from. Needs a credential;
+        an API token needs `user:read`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSession(self, request, context):
+        """Ends one of the caller's sessions, also the one that carries the call. Ending an ended session succeeds. Needs a
+        credential; an API token needs `user:write`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeAllSessions(self, request, context):
+        """Ends all of the caller's sessions, or all but the one that carries the call. A repetition ends those that were
+        opened meanwhile. Needs a credential; an API token needs `user:write`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SessionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -136,6 +255,11 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.Login,
                     request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginResponse.SerializeToString,
+            ),
+            'CompleteMfa': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteMfa,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.CompleteMfaRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.CompleteMfaResponse.SerializeToString,
             ),
             'CreateSshChallenge': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSshChallenge,
@@ -147,10 +271,35 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginWithSshRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LoginWithSshResponse.SerializeToString,
             ),
+            'Elevate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Elevate,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.ElevateRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.ElevateResponse.SerializeToString,
+            ),
             'Logout': grpc.unary_unary_rpc_method_handler(
                     servicer.Logout,
                     request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LogoutRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'RefreshSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefreshSession,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RefreshSessionRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RefreshSessionResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.ListSessionsRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'RevokeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSession,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeSessionRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeSessionResponse.SerializeToString,
+            ),
+            'RevokeAllSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeAllSessions,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeAllSessionsRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeAllSessionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -164,8 +313,8 @@ class SessionService:
     """Opens and closes sessions.
 
     A session ends 24 hours after login, or 30 minutes after its last use, or when it is revoked, whichever comes
-    first. A user has at most five sessions; a sixth login ends the least recently used one. Machines and scripts
-    use an API token instead (TokenService).
+    first. A user has at most five sessions; a sixth login ends the least recently used one, and its owner is notified. A
+    new session has sudo for ten minutes. Machines and scripts use an API token instead (TokenService).
     """
 
     @staticmethod
@@ -185,6 +334,33 @@ class SessionService:
             '/dits.auth.v1.SessionService/Login',
             dits_dot_auth_dot_v1_dot_session__service__pb2.LoginRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_session__service__pb2.LoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteMfa(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.SessionService/CompleteMfa',
+            dits_dot_auth_dot_v1_dot_session__service__pb2.CompleteMfaRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_session__service__pb2.CompleteMfaResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -250,6 +426,33 @@ class SessionService:
             _registered_method=True)
 
     @staticmethod
+    def Elevate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.SessionService/Elevate',
+            dits_dot_auth_dot_v1_dot_session__service__pb2.ElevateRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_session__service__pb2.ElevateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Logout(request,
             target,
             options=(),
@@ -266,6 +469,114 @@ class SessionService:
             '/dits.auth.v1.SessionService/Logout',
             dits_dot_auth_dot_v1_dot_session__service__pb2.LogoutRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_session__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefreshSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.SessionService/RefreshSession',
+            dits_dot_auth_dot_v1_dot_session__service__pb2.RefreshSessionRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_session__service__pb2.RefreshSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.SessionService/ListSessions',
+            dits_dot_auth_dot_v1_dot_session__service__pb2.ListSessionsRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_session__service__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.SessionService/RevokeSession',
+            dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeSessionRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeAllSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.SessionService/RevokeAllSessions',
+            dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeAllSessionsRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_session__service__pb2.RevokeAllSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

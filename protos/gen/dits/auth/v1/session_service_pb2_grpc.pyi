@@ -30,8 +30,8 @@ class SessionServiceStub:
     """Opens and closes sessions.
 
     A session ends 24 hours after login, or 30 minutes after its last use, or when it is revoked, whichever comes
-    first. A user has at most five sessions; a sixth login ends the least recently used one. Machines and scripts
-    use an API token instead (TokenService).
+    first. A user has at most five sessions; a sixth login ends the least recently used one, and its owner is notified. A
+    new session has sudo for ten minutes. Machines and scripts use an API token instead (TokenService).
     """
 
     @_typing.overload
@@ -49,7 +49,25 @@ class SessionServiceStub:
     device that sends its device_token has ten failures of its own, which nobody else can use up. Live sessions are
     not affected.
 
+    Of an account with a second factor (MfaService), the right password leads to a challenge for CompleteMfa instead of a
+    session.
+
     Repeating the call opens another session; an unused one ends by itself.
+
+    Errors:
+    - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+    """
+    CompleteMfa: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.CompleteMfaRequest, _session_service_pb2.CompleteMfaResponse]
+    """Exchanges the challenge of a Login and a code of the second factor for a session. Needs no credential.
+
+    A challenge is good for 60 seconds and one session. A challenge that is used, expired or another server's, a wrong
+    code, a code or recovery code that was used before, and a suspended account give the same UNAUTHENTICATED; with a
+    wrong code, the challenge stays good. Codes of the authenticator are accepted one step (30 seconds) early or late, each
+    step once, at whichever server of the installation, and none before one that was accepted.
+
+    After ten failures within 15 minutes for an account from one network or device, further attempts from there give
+    RATE_LIMITED, as those of Login do; so do attempts from devices and networks that the account has not logged in from,
+    after 20 failures from all of these together.
 
     Errors:
     - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
@@ -64,7 +82,8 @@ class SessionServiceStub:
     Errors: none beyond the common ones.
     """
     LoginWithSsh: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.LoginWithSshRequest, _session_service_pb2.LoginWithSshResponse]
-    """Exchanges a challenge that an SSH key of the account has signed for a session. Needs no credential.
+    """Exchanges a challenge that an SSH key of the account has signed for a session, also of an account with a second
+    factor: the key counts as both. Needs no credential.
 
     `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-login-v1 -f KEY` makes the signature, with the key file or,
     given the `.pub` file, with a key in the ssh-agent. Security keys must have been touched.
@@ -76,9 +95,55 @@ class SessionServiceStub:
     Errors:
     - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
     """
+    Elevate: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.ElevateRequest, _session_service_pb2.ElevateResponse]
+    """Gives the session that carries the call sudo for ten minutes: see *Access* in `protos/dits/README.md`. Needs a
+    credential, which must be a session: an API token gets INVALID_FIELD. May be repeated with a password; a code
+    and a challenge are good once.
+
+    A wrong password or code, and a challenge or signature that LoginWithSsh would refuse, give UNAUTHENTICATED; the session goes
+    on. After ten failures of a session within 15 minutes its attempts give RATE_LIMITED, as those of Login do.
+
+    Errors:
+    - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+    """
     Logout: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.LogoutRequest, _session_service_pb2.LogoutResponse]
     """Ends the session that carries the call. Needs a credential, which must be a session: an API token gets
     INVALID_FIELD, because TokenService.RevokeToken ends it. A repetition gives UNAUTHENTICATED.
+
+    Errors: none beyond the common ones.
+    """
+    RefreshSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.RefreshSessionRequest, _session_service_pb2.RefreshSessionResponse]
+    """Replaces the token of a session by a new one, and starts its 30 minutes of idleness again. It ends 24 hours after the
+    login all the same: then one logs in anew. Needs no credential: the token in the request is one, and no other is sent
+    with the call.
+
+    The replaced token still lets calls in for 30 minutes, and calls that it has opened go on for as long as the session
+    lives, so that a client may refresh while others of its calls are under way. But it refreshes nothing: whoever shows
+    it to this RPC later than 30 seconds after it was replaced has it from elsewhere, or has lost what replaced it. Then
+    the session ends, with all its tokens, and its owner is notified. Within these 30 seconds, the answer is the token
+    that replaced it: clients that share a token may refresh at the same moment, and a call whose answer was lost may be
+    repeated. A token younger than 30 seconds is returned as it is.
+
+    A token of no live session gives UNAUTHENTICATED.
+
+    Errors: none beyond the common ones.
+    """
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.ListSessionsRequest, _session_service_pb2.ListSessionsResponse]
+    """Lists the caller's sessions, newest first, with the device and the network that each comes from. Needs a credential;
+    an API token needs `user:read`.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    RevokeSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.RevokeSessionRequest, _session_service_pb2.RevokeSessionResponse]
+    """Ends one of the caller's sessions, also the one that carries the call. Ending an ended session succeeds. Needs a
+    credential; an API token needs `user:write`.
+
+    Errors: none beyond the common ones.
+    """
+    RevokeAllSessions: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.RevokeAllSessionsRequest, _session_service_pb2.RevokeAllSessionsResponse]
+    """Ends all of the caller's sessions, or all but the one that carries the call. A repetition ends those that were
+    opened meanwhile. Needs a credential; an API token needs `user:write`.
 
     Errors: none beyond the common ones.
     """
@@ -88,8 +153,8 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """Opens and closes sessions.
 
     A session ends 24 hours after login, or 30 minutes after its last use, or when it is revoked, whichever comes
-    first. A user has at most five sessions; a sixth login ends the least recently used one. Machines and scripts
-    use an API token instead (TokenService).
+    first. A user has at most five sessions; a sixth login ends the least recently used one, and its owner is notified. A
+    new session has sudo for ten minutes. Machines and scripts use an API token instead (TokenService).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -104,7 +169,25 @@ class SessionServiceAsyncStub(SessionServiceStub):
     device that sends its device_token has ten failures of its own, which nobody else can use up. Live sessions are
     not affected.
 
+    Of an account with a second factor (MfaService), the right password leads to a challenge for CompleteMfa instead of a
+    session.
+
     Repeating the call opens another session; an unused one ends by itself.
+
+    Errors:
+    - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+    """
+    CompleteMfa: _aio.UnaryUnaryMultiCallable[_session_service_pb2.CompleteMfaRequest, _session_service_pb2.CompleteMfaResponse]  # type: ignore[assignment]
+    """Exchanges the challenge of a Login and a code of the second factor for a session. Needs no credential.
+
+    A challenge is good for 60 seconds and one session. A challenge that is used, expired or another server's, a wrong
+    code, a code or recovery code that was used before, and a suspended account give the same UNAUTHENTICATED; with a
+    wrong code, the challenge stays good. Codes of the authenticator are accepted one step (30 seconds) early or late, each
+    step once, at whichever server of the installation, and none before one that was accepted.
+
+    After ten failures within 15 minutes for an account from one network or device, further attempts from there give
+    RATE_LIMITED, as those of Login do; so do attempts from devices and networks that the account has not logged in from,
+    after 20 failures from all of these together.
 
     Errors:
     - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
@@ -119,7 +202,8 @@ class SessionServiceAsyncStub(SessionServiceStub):
     Errors: none beyond the common ones.
     """
     LoginWithSsh: _aio.UnaryUnaryMultiCallable[_session_service_pb2.LoginWithSshRequest, _session_service_pb2.LoginWithSshResponse]  # type: ignore[assignment]
-    """Exchanges a challenge that an SSH key of the account has signed for a session. Needs no credential.
+    """Exchanges a challenge that an SSH key of the account has signed for a session, also of an account with a second
+    factor: the key counts as both. Needs no credential.
 
     `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-login-v1 -f KEY` makes the signature, with the key file or,
     given the `.pub` file, with a key in the ssh-agent. Security keys must have been touched.
@@ -131,9 +215,55 @@ class SessionServiceAsyncStub(SessionServiceStub):
     Errors:
     - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
     """
+    Elevate: _aio.UnaryUnaryMultiCallable[_session_service_pb2.ElevateRequest, _session_service_pb2.ElevateResponse]  # type: ignore[assignment]
+    """Gives the session that carries the call sudo for ten minutes: see *Access* in `protos/dits/README.md`. Needs a
+    credential, which must be a session: an API token gets INVALID_FIELD. May be repeated with a password; a code
+    and a challenge are good once.
+
+    A wrong password or code, and a challenge or signature that LoginWithSsh would refuse, give UNAUTHENTICATED; the session goes
+    on. After ten failures of a session within 15 minutes its attempts give RATE_LIMITED, as those of Login do.
+
+    Errors:
+    - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+    """
     Logout: _aio.UnaryUnaryMultiCallable[_session_service_pb2.LogoutRequest, _session_service_pb2.LogoutResponse]  # type: ignore[assignment]
     """Ends the session that carries the call. Needs a credential, which must be a session: an API token gets
     INVALID_FIELD, because TokenService.RevokeToken ends it. A repetition gives UNAUTHENTICATED.
+
+    Errors: none beyond the common ones.
+    """
+    RefreshSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.RefreshSessionRequest, _session_service_pb2.RefreshSessionResponse]  # type: ignore[assignment]
+    """Replaces the token of a session by a new one, and starts its 30 minutes of idleness again. It ends 24 hours after the
+    login all the same: then one logs in anew. Needs no credential: the token in the request is one, and no other is sent
+    with the call.
+
+    The replaced token still lets calls in for 30 minutes, and calls that it has opened go on for as long as the session
+    lives, so that a client may refresh while others of its calls are under way. But it refreshes nothing: whoever shows
+    it to this RPC later than 30 seconds after it was replaced has it from elsewhere, or has lost what replaced it. Then
+    the session ends, with all its tokens, and its owner is notified. Within these 30 seconds, the answer is the token
+    that replaced it: clients that share a token may refresh at the same moment, and a call whose answer was lost may be
+    repeated. A token younger than 30 seconds is returned as it is.
+
+    A token of no live session gives UNAUTHENTICATED.
+
+    Errors: none beyond the common ones.
+    """
+    ListSessions: _aio.UnaryUnaryMultiCallable[_session_service_pb2.ListSessionsRequest, _session_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """Lists the caller's sessions, newest first, with the device and the network that each comes from. Needs a credential;
+    an API token needs `user:read`.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    RevokeSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.RevokeSessionRequest, _session_service_pb2.RevokeSessionResponse]  # type: ignore[assignment]
+    """Ends one of the caller's sessions, also the one that carries the call. Ending an ended session succeeds. Needs a
+    credential; an API token needs `user:write`.
+
+    Errors: none beyond the common ones.
+    """
+    RevokeAllSessions: _aio.UnaryUnaryMultiCallable[_session_service_pb2.RevokeAllSessionsRequest, _session_service_pb2.RevokeAllSessionsResponse]  # type: ignore[assignment]
+    """Ends all of the caller's sessions, or all but the one that carries the call. A repetition ends those that were
+    opened meanwhile. Needs a credential; an API token needs `user:write`.
 
     Errors: none beyond the common ones.
     """
@@ -142,8 +272,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Opens and closes sessions.
 
     A session ends 24 hours after login, or 30 minutes after its last use, or when it is revoked, whichever comes
-    first. A user has at most five sessions; a sixth login ends the least recently used one. Machines and scripts
-    use an API token instead (TokenService).
+    first. A user has at most five sessions; a sixth login ends the least recently used one, and its owner is notified. A
+    new session has sudo for ten minutes. Machines and scripts use an API token instead (TokenService).
     """
 
     @_abc_1.abstractmethod
@@ -162,7 +292,31 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         device that sends its device_token has ten failures of its own, which nobody else can use up. Live sessions are
         not affected.
 
+        Of an account with a second factor (MfaService), the right password leads to a challenge for CompleteMfa instead of a
+        session.
+
         Repeating the call opens another session; an unused one ends by itself.
+
+        Errors:
+        - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+        """
+
+    @_abc_1.abstractmethod
+    def CompleteMfa(
+        self,
+        request: _session_service_pb2.CompleteMfaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.CompleteMfaResponse, _abc.Awaitable[_session_service_pb2.CompleteMfaResponse]]:
+        """Exchanges the challenge of a Login and a code of the second factor for a session. Needs no credential.
+
+        A challenge is good for 60 seconds and one session. A challenge that is used, expired or another server's, a wrong
+        code, a code or recovery code that was used before, and a suspended account give the same UNAUTHENTICATED; with a
+        wrong code, the challenge stays good. Codes of the authenticator are accepted one step (30 seconds) early or late, each
+        step once, at whichever server of the installation, and none before one that was accepted.
+
+        After ten failures within 15 minutes for an account from one network or device, further attempts from there give
+        RATE_LIMITED, as those of Login do; so do attempts from devices and networks that the account has not logged in from,
+        after 20 failures from all of these together.
 
         Errors:
         - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
@@ -189,7 +343,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _session_service_pb2.LoginWithSshRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_session_service_pb2.LoginWithSshResponse, _abc.Awaitable[_session_service_pb2.LoginWithSshResponse]]:
-        """Exchanges a challenge that an SSH key of the account has signed for a session. Needs no credential.
+        """Exchanges a challenge that an SSH key of the account has signed for a session, also of an account with a second
+        factor: the key counts as both. Needs no credential.
 
         `printf %s "$CHALLENGE" | ssh-keygen -Y sign -n dits-login-v1 -f KEY` makes the signature, with the key file or,
         given the `.pub` file, with a key in the ssh-agent. Security keys must have been touched.
@@ -203,6 +358,23 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def Elevate(
+        self,
+        request: _session_service_pb2.ElevateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.ElevateResponse, _abc.Awaitable[_session_service_pb2.ElevateResponse]]:
+        """Gives the session that carries the call sudo for ten minutes: see *Access* in `protos/dits/README.md`. Needs a
+        credential, which must be a session: an API token gets INVALID_FIELD. May be repeated with a password; a code
+        and a challenge are good once.
+
+        A wrong password or code, and a challenge or signature that LoginWithSsh would refuse, give UNAUTHENTICATED; the session goes
+        on. After ten failures of a session within 15 minutes its attempts give RATE_LIMITED, as those of Login do.
+
+        Errors:
+        - RATE_LIMITED: too many attempts; RetryInfo says how long to wait.
+        """
+
+    @_abc_1.abstractmethod
     def Logout(
         self,
         request: _session_service_pb2.LogoutRequest,
@@ -210,6 +382,65 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_session_service_pb2.LogoutResponse, _abc.Awaitable[_session_service_pb2.LogoutResponse]]:
         """Ends the session that carries the call. Needs a credential, which must be a session: an API token gets
         INVALID_FIELD, because TokenService.RevokeToken ends it. A repetition gives UNAUTHENTICATED.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def RefreshSession(
+        self,
+        request: _session_service_pb2.RefreshSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.RefreshSessionResponse, _abc.Awaitable[_session_service_pb2.RefreshSessionResponse]]:
+        """Replaces the token of a session by a new one, and starts its 30 minutes of idleness again. It ends 24 hours after the
+        login all the same: then one logs in anew. Needs no credential: the token in the request is one, and no other is sent
+        with the call.
+
+        The replaced token still lets calls in for 30 minutes, and calls that it has opened go on for as long as the session
+        lives, so that a client may refresh while others of its calls are under way. But it refreshes nothing: whoever shows
+        it to this RPC later than 30 seconds after it was replaced has it from elsewhere, or has lost what replaced it. Then
+        the session ends, with all its tokens, and its owner is notified. Within these 30 seconds, the answer is the token
+        that replaced it: clients that share a token may refresh at the same moment, and a call whose answer was lost may be
+        repeated. A token younger than 30 seconds is returned as it is.
+
+        A token of no live session gives UNAUTHENTICATED.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _session_service_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.ListSessionsResponse, _abc.Awaitable[_session_service_pb2.ListSessionsResponse]]:
+        """Lists the caller's sessions, newest first, with the device and the network that each comes from. Needs a credential;
+        an API token needs `user:read`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeSession(
+        self,
+        request: _session_service_pb2.RevokeSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.RevokeSessionResponse, _abc.Awaitable[_session_service_pb2.RevokeSessionResponse]]:
+        """Ends one of the caller's sessions, also the one that carries the call. Ending an ended session succeeds. Needs a
+        credential; an API token needs `user:write`.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeAllSessions(
+        self,
+        request: _session_service_pb2.RevokeAllSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.RevokeAllSessionsResponse, _abc.Awaitable[_session_service_pb2.RevokeAllSessionsResponse]]:
+        """Ends all of the caller's sessions, or all but the one that carries the call. A repetition ends those that were
+        opened meanwhile. Needs a credential; an API token needs `user:write`.
 
         Errors: none beyond the common ones.
         """

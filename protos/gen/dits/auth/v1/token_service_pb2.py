@@ -26,7 +26,7 @@ from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dits/auth/v1/token_service.proto\x12\x0c\x64its.auth.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x01\n\x08\x41piToken\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x16\n\x0erepository_ids\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x01\n\x12\x43reateTokenRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0crepositories\x18\x05 \x03(\t\"L\n\x13\x43reateTokenResponse\x12%\n\x05token\x18\x01 \x01(\x0b\x32\x16.dits.auth.v1.ApiToken\x12\x0e\n\x06secret\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x12ListTokensResponse\x12&\n\x06tokens\x18\x01 \x03(\x0b\x32\x16.dits.auth.v1.ApiToken\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x12RevokeTokenRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\"\x15\n\x13RevokeTokenResponse2\xb8\x02\n\x0cTokenService\x12g\n\x0b\x43reateToken\x12 .dits.auth.v1.CreateTokenRequest\x1a!.dits.auth.v1.CreateTokenResponse\"\x13\xa2\xbb\x18\x0f\n\nuser:writeJ\x01\x04\x12\x63\n\nListTokens\x12\x1f.dits.auth.v1.ListTokensRequest\x1a .dits.auth.v1.ListTokensResponse\"\x12\xa2\xbb\x18\x0e\n\tuser:readJ\x01\x03\x12Z\n\x0bRevokeToken\x12 .dits.auth.v1.RevokeTokenRequest\x1a!.dits.auth.v1.RevokeTokenResponse\"\x06\xa2\xbb\x18\x02`\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dits/auth/v1/token_service.proto\x12\x0c\x64its.auth.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x02\n\x08\x41piToken\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x16\n\x0erepository_ids\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10last_use_network\x18\x08 \x01(\t\x12,\n\x08refusals\x18\t \x03(\x0b\x32\x1a.dits.auth.v1.TokenRefusal\"K\n\x0cTokenRefusal\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x14\n\x0corganization\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\"\x8d\x01\n\x12\x43reateTokenRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0crepositories\x18\x05 \x03(\t\"L\n\x13\x43reateTokenResponse\x12%\n\x05token\x18\x01 \x01(\x0b\x32\x16.dits.auth.v1.ApiToken\x12\x0e\n\x06secret\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x12ListTokensResponse\x12&\n\x06tokens\x18\x01 \x03(\x0b\x32\x16.dits.auth.v1.ApiToken\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x12RenameTokenRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"<\n\x13RenameTokenResponse\x12%\n\x05token\x18\x01 \x01(\x0b\x32\x16.dits.auth.v1.ApiToken\"*\n\x18ReportLeakedTokenRequest\x12\x0e\n\x06secret\x18\x01 \x01(\t\"\x1b\n\x19ReportLeakedTokenResponse\"&\n\x12RevokeTokenRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\"\x15\n\x13RevokeTokenResponse2\x92\x04\n\x0cTokenService\x12k\n\x0b\x43reateToken\x12 .dits.auth.v1.CreateTokenRequest\x1a!.dits.auth.v1.CreateTokenResponse\"\x17\xa2\xbb\x18\x13\n\nuser:writeJ\x03^\x04!h\x02\x12\x63\n\nListTokens\x12\x1f.dits.auth.v1.ListTokensRequest\x1a .dits.auth.v1.ListTokensResponse\"\x12\xa2\xbb\x18\x0e\n\tuser:readJ\x01\x03\x12\x64\n\x0bRenameToken\x12 .dits.auth.v1.RenameTokenRequest\x1a!.dits.auth.v1.RenameTokenResponse\"\x10\xa2\xbb\x18\x0c\n\nuser:write\x12n\n\x11ReportLeakedToken\x12&.dits.auth.v1.ReportLeakedTokenRequest\x1a\'.dits.auth.v1.ReportLeakedTokenResponse\"\x08\xa2\xbb\x18\x04\x30\x01`\x01\x12Z\n\x0bRevokeToken\x12 .dits.auth.v1.RevokeTokenRequest\x1a!.dits.auth.v1.RevokeTokenResponse\"\x06\xa2\xbb\x18\x02`\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,25 +34,39 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.auth.v1.token_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TOKENSERVICE'].methods_by_name['CreateToken']._loaded_options = None
-  _globals['_TOKENSERVICE'].methods_by_name['CreateToken']._serialized_options = b'\242\273\030\017\n\nuser:writeJ\001\004'
+  _globals['_TOKENSERVICE'].methods_by_name['CreateToken']._serialized_options = b'\242\273\030\023\n\nuser:writeJ\003^\004!h\002'
   _globals['_TOKENSERVICE'].methods_by_name['ListTokens']._loaded_options = None
   _globals['_TOKENSERVICE'].methods_by_name['ListTokens']._serialized_options = b'\242\273\030\016\n\tuser:readJ\001\003'
+  _globals['_TOKENSERVICE'].methods_by_name['RenameToken']._loaded_options = None
+  _globals['_TOKENSERVICE'].methods_by_name['RenameToken']._serialized_options = b'\242\273\030\014\n\nuser:write'
+  _globals['_TOKENSERVICE'].methods_by_name['ReportLeakedToken']._loaded_options = None
+  _globals['_TOKENSERVICE'].methods_by_name['ReportLeakedToken']._serialized_options = b'\242\273\030\0040\001`\001'
   _globals['_TOKENSERVICE'].methods_by_name['RevokeToken']._loaded_options = None
   _globals['_TOKENSERVICE'].methods_by_name['RevokeToken']._serialized_options = b'\242\273\030\002`\001'
   _globals['_APITOKEN']._serialized_start=113
-  _globals['_APITOKEN']._serialized_end=338
-  _globals['_CREATETOKENREQUEST']._serialized_start=341
-  _globals['_CREATETOKENREQUEST']._serialized_end=482
-  _globals['_CREATETOKENRESPONSE']._serialized_start=484
-  _globals['_CREATETOKENRESPONSE']._serialized_end=560
-  _globals['_LISTTOKENSREQUEST']._serialized_start=562
-  _globals['_LISTTOKENSREQUEST']._serialized_end=620
-  _globals['_LISTTOKENSRESPONSE']._serialized_start=622
-  _globals['_LISTTOKENSRESPONSE']._serialized_end=707
-  _globals['_REVOKETOKENREQUEST']._serialized_start=709
-  _globals['_REVOKETOKENREQUEST']._serialized_end=747
-  _globals['_REVOKETOKENRESPONSE']._serialized_start=749
-  _globals['_REVOKETOKENRESPONSE']._serialized_end=770
-  _globals['_TOKENSERVICE']._serialized_start=773
-  _globals['_TOKENSERVICE']._serialized_end=1085
+  _globals['_APITOKEN']._serialized_end=410
+  _globals['_TOKENREFUSAL']._serialized_start=412
+  _globals['_TOKENREFUSAL']._serialized_end=487
+  _globals['_CREATETOKENREQUEST']._serialized_start=490
+  _globals['_CREATETOKENREQUEST']._serialized_end=631
+  _globals['_CREATETOKENRESPONSE']._serialized_start=633
+  _globals['_CREATETOKENRESPONSE']._serialized_end=709
+  _globals['_LISTTOKENSREQUEST']._serialized_start=711
+  _globals['_LISTTOKENSREQUEST']._serialized_end=769
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=771
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=856
+  _globals['_RENAMETOKENREQUEST']._serialized_start=858
+  _globals['_RENAMETOKENREQUEST']._serialized_end=910
+  _globals['_RENAMETOKENRESPONSE']._serialized_start=912
+  _globals['_RENAMETOKENRESPONSE']._serialized_end=972
+  _globals['_REPORTLEAKEDTOKENREQUEST']._serialized_start=974
+  _globals['_REPORTLEAKEDTOKENREQUEST']._serialized_end=1016
+  _globals['_REPORTLEAKEDTOKENRESPONSE']._serialized_start=1018
+  _globals['_REPORTLEAKEDTOKENRESPONSE']._serialized_end=1045
+  _globals['_REVOKETOKENREQUEST']._serialized_start=1047
+  _globals['_REVOKETOKENREQUEST']._serialized_end=1085
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=1087
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=1108
+  _globals['_TOKENSERVICE']._serialized_start=1111
+  _globals['_TOKENSERVICE']._serialized_end=1641
 # @@protoc_insertion_point(module_scope)

@@ -32,10 +32,14 @@ class ApiToken(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     LAST_USE_TIME_FIELD_NUMBER: _builtins.int
+    LAST_USE_NETWORK_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID of the token."""
     name: _builtins.str
     """Name given by the owner."""
+    last_use_network: _builtins.str
+    """Network of the last use: of an IPv4 address the /24, of an IPv6 address the /64. Empty = not known."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the token may do, sorted."""
@@ -56,6 +60,12 @@ class ApiToken(_message.Message):
     def last_use_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last used, to within some minutes. Absent = never."""
 
+    @_builtins.property
+    def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenRefusal]:
+        """The organisations on whose repositories the owner was given rights, and which do not let the token in, by name. Set
+        by ListTokens alone.
+        """
+
     def __init__(
         self,
         *,
@@ -66,14 +76,46 @@ class ApiToken(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         last_use_time: _timestamp_pb2.Timestamp | None = ...,
+        last_use_network: _builtins.str = ...,
+        refusals: _abc.Iterable[Global___TokenRefusal] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "last_use_time", b"last_use_time", "name", b"name", "repository_ids", b"repository_ids", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "last_use_network", b"last_use_network", "last_use_time", b"last_use_time", "name", b"name", "refusals", b"refusals", "repository_ids", b"repository_ids", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApiToken: _TypeAlias = ApiToken  # noqa: Y015
+
+@_typing.final
+class TokenRefusal(_message.Message):
+    """An organisation that does not let a token reach its repositories."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """UUID of the organisation."""
+    organization: _builtins.str
+    """Its name."""
+    rule: _builtins.str
+    """The rule that keeps the token out, as the metadata of TOKEN_REFUSED names it."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        organization: _builtins.str = ...,
+        rule: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization", b"organization", "organization_id", b"organization_id", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenRefusal: _TypeAlias = TokenRefusal  # noqa: Y015
 
 @_typing.final
 class CreateTokenRequest(_message.Message):
@@ -204,6 +246,95 @@ class ListTokensResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTokensResponse: _TypeAlias = ListTokensResponse  # noqa: Y015
+
+@_typing.final
+class RenameTokenRequest(_message.Message):
+    """Request of RenameToken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    token_id: _builtins.str
+    """UUID of the token."""
+    name: _builtins.str
+    """The new name, 1–255 characters."""
+    def __init__(
+        self,
+        *,
+        token_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "token_id", b"token_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenameTokenRequest: _TypeAlias = RenameTokenRequest  # noqa: Y015
+
+@_typing.final
+class RenameTokenResponse(_message.Message):
+    """Response of RenameToken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def token(self) -> Global___ApiToken:
+        """The token, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        token: Global___ApiToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenameTokenResponse: _TypeAlias = RenameTokenResponse  # noqa: Y015
+
+@_typing.final
+class ReportLeakedTokenRequest(_message.Message):
+    """Request of ReportLeakedToken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    """The secret: `dits_pat_…` or `dits_ses_…`."""
+    def __init__(
+        self,
+        *,
+        secret: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportLeakedTokenRequest: _TypeAlias = ReportLeakedTokenRequest  # noqa: Y015
+
+@_typing.final
+class ReportLeakedTokenResponse(_message.Message):
+    """Response of ReportLeakedToken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportLeakedTokenResponse: _TypeAlias = ReportLeakedTokenResponse  # noqa: Y015
 
 @_typing.final
 class RevokeTokenRequest(_message.Message):

@@ -45,6 +45,16 @@ class TokenServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_token__service__pb2.ListTokensRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_token__service__pb2.ListTokensResponse.FromString,
                 _registered_method=True)
+        self.RenameToken = channel.unary_unary(
+                '/dits.auth.v1.TokenService/RenameToken',
+                request_serializer=dits_dot_auth_dot_v1_dot_token__service__pb2.RenameTokenRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_token__service__pb2.RenameTokenResponse.FromString,
+                _registered_method=True)
+        self.ReportLeakedToken = channel.unary_unary(
+                '/dits.auth.v1.TokenService/ReportLeakedToken',
+                request_serializer=dits_dot_auth_dot_v1_dot_token__service__pb2.ReportLeakedTokenRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_token__service__pb2.ReportLeakedTokenResponse.FromString,
+                _registered_method=True)
         self.RevokeToken = channel.unary_unary(
                 '/dits.auth.v1.TokenService/RevokeToken',
                 request_serializer=dits_dot_auth_dot_v1_dot_token__service__pb2.RevokeTokenRequest.SerializeToString,
@@ -60,10 +70,18 @@ class TokenServiceServicer:
         """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
         gets SCOPE_MISSING for a scope that it does not have itself. A token that a token creates ends with it, when the
         creator expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a
-        token.
+        token. Seven days before the end of a token that lives longer, its owner is notified.
+
+        Organisations may have rules for tokens on their repositories (OrganizationSettings.token_policy). A token that names
+        such repositories, and that the rules would never let in, is refused with TOKEN_REFUSED; where it needs approval,
+        the administrators are notified.
+
+        A session needs sudo. An API token does not: what it creates can do no more than itself, and ends with it.
 
         Errors:
+        - LIMIT_REACHED: the account has 500 live tokens.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the session has no sudo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,6 +93,28 @@ class TokenServiceServicer:
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenameToken(self, request, context):
+        """Gives one of the caller's live tokens another name. Repeating it changes nothing more. Needs a credential; an API
+        token needs `user:write`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportLeakedToken(self, request, context):
+        """Ends the API token or session of a secret that somebody has found, and notifies its owner. Needs no credential: who
+        holds the secret could do worse. Of a session, a token that RefreshSession has replaced counts, too. The answer is
+        the same whether the secret was good, had ended or never was one; what cannot be a secret gives INVALID_FIELD.
+        Repeating it changes nothing more.
+
+        Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,6 +143,16 @@ def add_TokenServiceServicer_to_server(servicer, server):
                     servicer.ListTokens,
                     request_deserializer=dits_dot_auth_dot_v1_dot_token__service__pb2.ListTokensRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_token__service__pb2.ListTokensResponse.SerializeToString,
+            ),
+            'RenameToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenameToken,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_token__service__pb2.RenameTokenRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_token__service__pb2.RenameTokenResponse.SerializeToString,
+            ),
+            'ReportLeakedToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportLeakedToken,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_token__service__pb2.ReportLeakedTokenRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_token__service__pb2.ReportLeakedTokenResponse.SerializeToString,
             ),
             'RevokeToken': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeToken,
@@ -165,6 +215,60 @@ class TokenService:
             '/dits.auth.v1.TokenService/ListTokens',
             dits_dot_auth_dot_v1_dot_token__service__pb2.ListTokensRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_token__service__pb2.ListTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenameToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.TokenService/RenameToken',
+            dits_dot_auth_dot_v1_dot_token__service__pb2.RenameTokenRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_token__service__pb2.RenameTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportLeakedToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.TokenService/ReportLeakedToken',
+            dits_dot_auth_dot_v1_dot_token__service__pb2.ReportLeakedTokenRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_token__service__pb2.ReportLeakedTokenResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,10 +37,18 @@ class TokenServiceStub:
     """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
     gets SCOPE_MISSING for a scope that it does not have itself. A token that a token creates ends with it, when the
     creator expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a
-    token.
+    token. Seven days before the end of a token that lives longer, its owner is notified.
+
+    Organisations may have rules for tokens on their repositories (OrganizationSettings.token_policy). A token that names
+    such repositories, and that the rules would never let in, is refused with TOKEN_REFUSED; where it needs approval,
+    the administrators are notified.
+
+    A session needs sudo. An API token does not: what it creates can do no more than itself, and ends with it.
 
     Errors:
+    - LIMIT_REACHED: the account has 500 live tokens.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the session has no sudo.
     """
     ListTokens: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.ListTokensRequest, _token_service_pb2.ListTokensResponse]
     """Lists the caller's tokens that are neither revoked nor expired, newest first. Needs a credential; an API token
@@ -48,6 +56,20 @@ class TokenServiceStub:
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    RenameToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.RenameTokenRequest, _token_service_pb2.RenameTokenResponse]
+    """Gives one of the caller's live tokens another name. Repeating it changes nothing more. Needs a credential; an API
+    token needs `user:write`.
+
+    Errors: none beyond the common ones.
+    """
+    ReportLeakedToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.ReportLeakedTokenRequest, _token_service_pb2.ReportLeakedTokenResponse]
+    """Ends the API token or session of a secret that somebody has found, and notifies its owner. Needs no credential: who
+    holds the secret could do worse. Of a session, a token that RefreshSession has replaced counts, too. The answer is
+    the same whether the secret was good, had ended or never was one; what cannot be a secret gives INVALID_FIELD.
+    Repeating it changes nothing more.
+
+    Errors: none beyond the common ones.
     """
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]
     """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another
@@ -66,10 +88,18 @@ class TokenServiceAsyncStub(TokenServiceStub):
     """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
     gets SCOPE_MISSING for a scope that it does not have itself. A token that a token creates ends with it, when the
     creator expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a
-    token.
+    token. Seven days before the end of a token that lives longer, its owner is notified.
+
+    Organisations may have rules for tokens on their repositories (OrganizationSettings.token_policy). A token that names
+    such repositories, and that the rules would never let in, is refused with TOKEN_REFUSED; where it needs approval,
+    the administrators are notified.
+
+    A session needs sudo. An API token does not: what it creates can do no more than itself, and ends with it.
 
     Errors:
+    - LIMIT_REACHED: the account has 500 live tokens.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the session has no sudo.
     """
     ListTokens: _aio.UnaryUnaryMultiCallable[_token_service_pb2.ListTokensRequest, _token_service_pb2.ListTokensResponse]  # type: ignore[assignment]
     """Lists the caller's tokens that are neither revoked nor expired, newest first. Needs a credential; an API token
@@ -77,6 +107,20 @@ class TokenServiceAsyncStub(TokenServiceStub):
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    RenameToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.RenameTokenRequest, _token_service_pb2.RenameTokenResponse]  # type: ignore[assignment]
+    """Gives one of the caller's live tokens another name. Repeating it changes nothing more. Needs a credential; an API
+    token needs `user:write`.
+
+    Errors: none beyond the common ones.
+    """
+    ReportLeakedToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.ReportLeakedTokenRequest, _token_service_pb2.ReportLeakedTokenResponse]  # type: ignore[assignment]
+    """Ends the API token or session of a secret that somebody has found, and notifies its owner. Needs no credential: who
+    holds the secret could do worse. Of a session, a token that RefreshSession has replaced counts, too. The answer is
+    the same whether the secret was good, had ended or never was one; what cannot be a secret gives INVALID_FIELD.
+    Repeating it changes nothing more.
+
+    Errors: none beyond the common ones.
     """
     RevokeToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]  # type: ignore[assignment]
     """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another
@@ -98,10 +142,18 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates a token and returns its secret, this once. Needs a credential; an API token needs `user:write`, and
         gets SCOPE_MISSING for a scope that it does not have itself. A token that a token creates ends with it, when the
         creator expires or is revoked; one that a session creates outlives the session. At most 7 tokens stand above a
-        token.
+        token. Seven days before the end of a token that lives longer, its owner is notified.
+
+        Organisations may have rules for tokens on their repositories (OrganizationSettings.token_policy). A token that names
+        such repositories, and that the rules would never let in, is refused with TOKEN_REFUSED; where it needs approval,
+        the administrators are notified.
+
+        A session needs sudo. An API token does not: what it creates can do no more than itself, and ends with it.
 
         Errors:
+        - LIMIT_REACHED: the account has 500 live tokens.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the session has no sudo.
         """
 
     @_abc_1.abstractmethod
@@ -115,6 +167,32 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+
+    @_abc_1.abstractmethod
+    def RenameToken(
+        self,
+        request: _token_service_pb2.RenameTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_token_service_pb2.RenameTokenResponse, _abc.Awaitable[_token_service_pb2.RenameTokenResponse]]:
+        """Gives one of the caller's live tokens another name. Repeating it changes nothing more. Needs a credential; an API
+        token needs `user:write`.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportLeakedToken(
+        self,
+        request: _token_service_pb2.ReportLeakedTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_token_service_pb2.ReportLeakedTokenResponse, _abc.Awaitable[_token_service_pb2.ReportLeakedTokenResponse]]:
+        """Ends the API token or session of a secret that somebody has found, and notifies its owner. Needs no credential: who
+        holds the secret could do worse. Of a session, a token that RefreshSession has replaced counts, too. The answer is
+        the same whether the secret was good, had ended or never was one; what cannot be a secret gives INVALID_FIELD.
+        Repeating it changes nothing more.
+
+        Errors: none beyond the common ones.
         """
 
     @_abc_1.abstractmethod

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from dits.common.v1 import error_reason_pb2 as dits_dot_common_dot_v1_dot_error__reason__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/chunk/v1/chunk_service.proto\x12\rdits.chunk.v1\x1a\x1b\x64its/common/v1/access.proto\x1a!dits/common/v1/error_reason.proto\"\x18\n\x16GetCapabilitiesRequest\"\x87\x03\n\x17GetCapabilitiesResponse\x12\x17\n\x0fmax_chunk_bytes\x18\x01 \x01(\x03\x12 \n\x18max_stream_message_bytes\x18\x02 \x01(\x03\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\x03\x12\x12\n\nmax_hashes\x18\x04 \x01(\x05\x12\x11\n\tmax_paths\x18\x05 \x01(\x05\x12&\n\x1epreferred_upload_message_bytes\x18\x06 \x01(\x03\x12\x1b\n\x13\x63laim_lease_seconds\x18\x07 \x01(\x03\x12\x30\n\x08\x63hunking\x18\x08 \x03(\x0b\x32\x1e.dits.chunk.v1.ChunkingProfile\x12\x30\n\x0c\x63ompressions\x18\t \x03(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x16\n\x0eserver_version\x18\n \x01(\t\x12.\n\x0btree_limits\x18\x0b \x01(\x0b\x32\x19.dits.chunk.v1.TreeLimits\"\xec\x01\n\nTreeLimits\x12\x16\n\x0emax_path_bytes\x18\x01 \x01(\x05\x12\x11\n\tmax_depth\x18\x02 \x01(\x05\x12\x18\n\x10max_tree_entries\x18\x03 \x01(\x05\x12\x17\n\x0fmax_file_chunks\x18\x04 \x01(\x03\x12\x17\n\x0fmax_push_chunks\x18\x05 \x01(\x03\x12\x16\n\x0emax_push_bytes\x18\x06 \x01(\x03\x12\x1a\n\x12max_push_manifests\x18\x07 \x01(\x05\x12\x18\n\x10max_push_commits\x18\x08 \x01(\x05\x12\x19\n\x11max_changed_paths\x18\t \x01(\x05\"f\n\x0f\x43hunkingProfile\x12\x16\n\x0emin_file_bytes\x18\x01 \x01(\x03\x12\x11\n\tmin_bytes\x18\x02 \x01(\x05\x12\x15\n\raverage_bytes\x18\x03 \x01(\x05\x12\x11\n\tmax_bytes\x18\x04 \x01(\x05\">\n\x18\x46indMissingChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\"C\n\x19\x46indMissingChunksResponse\x12\x0f\n\x07missing\x18\x01 \x01(\x0c\x12\x15\n\rmissing_count\x18\x02 \x01(\x05\"W\n\x13UploadChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12,\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x1c.dits.chunk.v1.UploadedChunk\"j\n\rUploadedChunk\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x9b\x01\n\x14UploadChunksResponse\x12\"\n\x1a\x61\x63knowledged_message_count\x18\x01 \x01(\x03\x12-\n\x08\x66\x61ilures\x18\x02 \x03(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure\x12\x1a\n\x12stored_chunk_count\x18\x03 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x04 \x01(\x03\"Z\n\x0c\x43hunkFailure\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12+\n\x06reason\x18\x02 \x01(\x0e\x32\x1b.dits.common.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\"e\n\x15\x44ownloadChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\x12(\n\x06ranges\x18\x03 \x03(\x0b\x32\x18.dits.chunk.v1.ByteRange\"+\n\tByteRange\x12\x0e\n\x06offset\x18\x01 \x01(\r\x12\x0e\n\x06length\x18\x02 \x01(\r\"H\n\x16\x44ownloadChunksResponse\x12.\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1e.dits.chunk.v1.DownloadedChunk\"\x9b\x01\n\x0f\x44ownloadedChunk\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12,\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure*V\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02\x32\x8d\x04\n\x0c\x43hunkService\x12j\n\x0fGetCapabilities\x12%.dits.chunk.v1.GetCapabilitiesRequest\x1a&.dits.chunk.v1.GetCapabilitiesResponse\"\x08\xa2\xbb\x18\x04\x30\x01`\x01\x12\x88\x01\n\x11\x46indMissingChunks\x12\'.dits.chunk.v1.FindMissingChunksRequest\x1a(.dits.chunk.v1.FindMissingChunksResponse\" \xa2\xbb\x18\x1c\n\nrepo:write\x10\x02\x1a\nrepository(\x01\x12\x82\x01\n\x0cUploadChunks\x12\".dits.chunk.v1.UploadChunksRequest\x1a#.dits.chunk.v1.UploadChunksResponse\"%\xa2\xbb\x18!\n\nrepo:write\x10\x02\x1a\nrepository(\x01@\x01J\x01=(\x01\x30\x01\x12\x80\x01\n\x0e\x44ownloadChunks\x12$.dits.chunk.v1.DownloadChunksRequest\x1a%.dits.chunk.v1.DownloadChunksResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/chunk/v1/chunk_service.proto\x12\rdits.chunk.v1\x1a\x1b\x64its/common/v1/access.proto\x1a!dits/common/v1/error_reason.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x18\n\x16GetCapabilitiesRequest\"\x87\x03\n\x17GetCapabilitiesResponse\x12\x17\n\x0fmax_chunk_bytes\x18\x01 \x01(\x03\x12 \n\x18max_stream_message_bytes\x18\x02 \x01(\x03\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\x03\x12\x12\n\nmax_hashes\x18\x04 \x01(\x05\x12\x11\n\tmax_paths\x18\x05 \x01(\x05\x12&\n\x1epreferred_upload_message_bytes\x18\x06 \x01(\x03\x12\x1b\n\x13\x63laim_lease_seconds\x18\x07 \x01(\x03\x12\x30\n\x08\x63hunking\x18\x08 \x03(\x0b\x32\x1e.dits.chunk.v1.ChunkingProfile\x12\x30\n\x0c\x63ompressions\x18\t \x03(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x16\n\x0eserver_version\x18\n \x01(\t\x12.\n\x0btree_limits\x18\x0b \x01(\x0b\x32\x19.dits.chunk.v1.TreeLimits\"\xec\x01\n\nTreeLimits\x12\x16\n\x0emax_path_bytes\x18\x01 \x01(\x05\x12\x11\n\tmax_depth\x18\x02 \x01(\x05\x12\x18\n\x10max_tree_entries\x18\x03 \x01(\x05\x12\x17\n\x0fmax_file_chunks\x18\x04 \x01(\x03\x12\x17\n\x0fmax_push_chunks\x18\x05 \x01(\x03\x12\x16\n\x0emax_push_bytes\x18\x06 \x01(\x03\x12\x1a\n\x12max_push_manifests\x18\x07 \x01(\x05\x12\x18\n\x10max_push_commits\x18\x08 \x01(\x05\x12\x19\n\x11max_changed_paths\x18\t \x01(\x05\"f\n\x0f\x43hunkingProfile\x12\x16\n\x0emin_file_bytes\x18\x01 \x01(\x03\x12\x11\n\tmin_bytes\x18\x02 \x01(\x05\x12\x15\n\raverage_bytes\x18\x03 \x01(\x05\x12\x11\n\tmax_bytes\x18\x04 \x01(\x05\">\n\x18\x46indMissingChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\"C\n\x19\x46indMissingChunksResponse\x12\x0f\n\x07missing\x18\x01 \x01(\x0c\x12\x15\n\rmissing_count\x18\x02 \x01(\x05\"n\n\x13UploadChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12,\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x1c.dits.chunk.v1.UploadedChunk\x12\x15\n\rplanned_bytes\x18\x03 \x01(\x03\"\x85\x01\n\rUploadedChunk\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x19\n\x11\x65ncryption_key_id\x18\x05 \x01(\t\"\x9b\x01\n\x14UploadChunksResponse\x12\"\n\x1a\x61\x63knowledged_message_count\x18\x01 \x01(\x03\x12-\n\x08\x66\x61ilures\x18\x02 \x03(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure\x12\x1a\n\x12stored_chunk_count\x18\x03 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x04 \x01(\x03\"Z\n\x0c\x43hunkFailure\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12+\n\x06reason\x18\x02 \x01(\x0e\x32\x1b.dits.common.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\"e\n\x15\x44ownloadChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\x12(\n\x06ranges\x18\x03 \x03(\x0b\x32\x18.dits.chunk.v1.ByteRange\"+\n\tByteRange\x12\x0e\n\x06offset\x18\x01 \x01(\r\x12\x0e\n\x06length\x18\x02 \x01(\r\"H\n\x16\x44ownloadChunksResponse\x12.\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1e.dits.chunk.v1.DownloadedChunk\"\xb6\x01\n\x0f\x44ownloadedChunk\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12,\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure\x12\x19\n\x11\x65ncryption_key_id\x18\x06 \x01(\t\"7\n\x11StatChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\">\n\x12StatChunksResponse\x12(\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x18.dits.chunk.v1.ChunkStat\"\x9d\x01\n\tChunkStat\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x13\n\x0bstored_size\x18\x03 \x01(\r\x12\x19\n\x11\x65ncryption_key_id\x18\x04 \x01(\t\x12\x32\n\x0elease_end_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07is_lost\x18\x06 \x01(\x08\"R\n\x11\x43opyChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x19\n\x11source_repository\x18\x02 \x01(\t\x12\x0e\n\x06hashes\x18\x03 \x01(\x0c\"h\n\x12\x43opyChunksResponse\x12\x0f\n\x07missing\x18\x01 \x01(\x0c\x12\x15\n\rmissing_count\x18\x02 \x01(\x05\x12\x14\n\x0c\x63opied_count\x18\x03 \x01(\x05\x12\x14\n\x0c\x63opied_bytes\x18\x04 \x01(\x03*V\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02\x32\xfc\x05\n\x0c\x43hunkService\x12j\n\x0fGetCapabilities\x12%.dits.chunk.v1.GetCapabilitiesRequest\x1a&.dits.chunk.v1.GetCapabilitiesResponse\"\x08\xa2\xbb\x18\x04\x30\x01`\x01\x12\x88\x01\n\x11\x46indMissingChunks\x12\'.dits.chunk.v1.FindMissingChunksRequest\x1a(.dits.chunk.v1.FindMissingChunksResponse\" \xa2\xbb\x18\x1c\n\nrepo:write\x10\x02\x1a\nrepository(\x01\x12\x84\x01\n\x0cUploadChunks\x12\".dits.chunk.v1.UploadChunksRequest\x1a#.dits.chunk.v1.UploadChunksResponse\"\'\xa2\xbb\x18#\n\nrepo:write\x10\x02\x1a\nrepository(\x01@\x01J\x03\x8d\x01=(\x01\x30\x01\x12r\n\nStatChunks\x12 .dits.chunk.v1.StatChunksRequest\x1a!.dits.chunk.v1.StatChunksResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12w\n\nCopyChunks\x12 .dits.chunk.v1.CopyChunksRequest\x1a!.dits.chunk.v1.CopyChunksResponse\"$\xa2\xbb\x18 \n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x02\x8d\x01\x12\x80\x01\n\x0e\x44ownloadChunks\x12$.dits.chunk.v1.DownloadChunksRequest\x1a%.dits.chunk.v1.DownloadChunksResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,39 +39,53 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHUNKSERVICE'].methods_by_name['FindMissingChunks']._loaded_options = None
   _globals['_CHUNKSERVICE'].methods_by_name['FindMissingChunks']._serialized_options = b'\242\273\030\034\n\nrepo:write\020\002\032\nrepository(\001'
   _globals['_CHUNKSERVICE'].methods_by_name['UploadChunks']._loaded_options = None
-  _globals['_CHUNKSERVICE'].methods_by_name['UploadChunks']._serialized_options = b'\242\273\030!\n\nrepo:write\020\002\032\nrepository(\001@\001J\001='
+  _globals['_CHUNKSERVICE'].methods_by_name['UploadChunks']._serialized_options = b'\242\273\030#\n\nrepo:write\020\002\032\nrepository(\001@\001J\003\215\001='
+  _globals['_CHUNKSERVICE'].methods_by_name['StatChunks']._loaded_options = None
+  _globals['_CHUNKSERVICE'].methods_by_name['StatChunks']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_CHUNKSERVICE'].methods_by_name['CopyChunks']._loaded_options = None
+  _globals['_CHUNKSERVICE'].methods_by_name['CopyChunks']._serialized_options = b'\242\273\030 \n\nrepo:write\020\002\032\nrepository(\001J\002\215\001'
   _globals['_CHUNKSERVICE'].methods_by_name['DownloadChunks']._loaded_options = None
   _globals['_CHUNKSERVICE'].methods_by_name['DownloadChunks']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
-  _globals['_COMPRESSION']._serialized_start=1839
-  _globals['_COMPRESSION']._serialized_end=1925
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=116
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=140
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=143
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=534
-  _globals['_TREELIMITS']._serialized_start=537
-  _globals['_TREELIMITS']._serialized_end=773
-  _globals['_CHUNKINGPROFILE']._serialized_start=775
-  _globals['_CHUNKINGPROFILE']._serialized_end=877
-  _globals['_FINDMISSINGCHUNKSREQUEST']._serialized_start=879
-  _globals['_FINDMISSINGCHUNKSREQUEST']._serialized_end=941
-  _globals['_FINDMISSINGCHUNKSRESPONSE']._serialized_start=943
-  _globals['_FINDMISSINGCHUNKSRESPONSE']._serialized_end=1010
-  _globals['_UPLOADCHUNKSREQUEST']._serialized_start=1012
-  _globals['_UPLOADCHUNKSREQUEST']._serialized_end=1099
-  _globals['_UPLOADEDCHUNK']._serialized_start=1101
-  _globals['_UPLOADEDCHUNK']._serialized_end=1207
-  _globals['_UPLOADCHUNKSRESPONSE']._serialized_start=1210
-  _globals['_UPLOADCHUNKSRESPONSE']._serialized_end=1365
-  _globals['_CHUNKFAILURE']._serialized_start=1367
-  _globals['_CHUNKFAILURE']._serialized_end=1457
-  _globals['_DOWNLOADCHUNKSREQUEST']._serialized_start=1459
-  _globals['_DOWNLOADCHUNKSREQUEST']._serialized_end=1560
-  _globals['_BYTERANGE']._serialized_start=1562
-  _globals['_BYTERANGE']._serialized_end=1605
-  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_start=1607
-  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_end=1679
-  _globals['_DOWNLOADEDCHUNK']._serialized_start=1682
-  _globals['_DOWNLOADEDCHUNK']._serialized_end=1837
-  _globals['_CHUNKSERVICE']._serialized_start=1928
-  _globals['_CHUNKSERVICE']._serialized_end=2453
+  _globals['_COMPRESSION']._serialized_start=2421
+  _globals['_COMPRESSION']._serialized_end=2507
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=149
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=173
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=176
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=567
+  _globals['_TREELIMITS']._serialized_start=570
+  _globals['_TREELIMITS']._serialized_end=806
+  _globals['_CHUNKINGPROFILE']._serialized_start=808
+  _globals['_CHUNKINGPROFILE']._serialized_end=910
+  _globals['_FINDMISSINGCHUNKSREQUEST']._serialized_start=912
+  _globals['_FINDMISSINGCHUNKSREQUEST']._serialized_end=974
+  _globals['_FINDMISSINGCHUNKSRESPONSE']._serialized_start=976
+  _globals['_FINDMISSINGCHUNKSRESPONSE']._serialized_end=1043
+  _globals['_UPLOADCHUNKSREQUEST']._serialized_start=1045
+  _globals['_UPLOADCHUNKSREQUEST']._serialized_end=1155
+  _globals['_UPLOADEDCHUNK']._serialized_start=1158
+  _globals['_UPLOADEDCHUNK']._serialized_end=1291
+  _globals['_UPLOADCHUNKSRESPONSE']._serialized_start=1294
+  _globals['_UPLOADCHUNKSRESPONSE']._serialized_end=1449
+  _globals['_CHUNKFAILURE']._serialized_start=1451
+  _globals['_CHUNKFAILURE']._serialized_end=1541
+  _globals['_DOWNLOADCHUNKSREQUEST']._serialized_start=1543
+  _globals['_DOWNLOADCHUNKSREQUEST']._serialized_end=1644
+  _globals['_BYTERANGE']._serialized_start=1646
+  _globals['_BYTERANGE']._serialized_end=1689
+  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_start=1691
+  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_end=1763
+  _globals['_DOWNLOADEDCHUNK']._serialized_start=1766
+  _globals['_DOWNLOADEDCHUNK']._serialized_end=1948
+  _globals['_STATCHUNKSREQUEST']._serialized_start=1950
+  _globals['_STATCHUNKSREQUEST']._serialized_end=2005
+  _globals['_STATCHUNKSRESPONSE']._serialized_start=2007
+  _globals['_STATCHUNKSRESPONSE']._serialized_end=2069
+  _globals['_CHUNKSTAT']._serialized_start=2072
+  _globals['_CHUNKSTAT']._serialized_end=2229
+  _globals['_COPYCHUNKSREQUEST']._serialized_start=2231
+  _globals['_COPYCHUNKSREQUEST']._serialized_end=2313
+  _globals['_COPYCHUNKSRESPONSE']._serialized_start=2315
+  _globals['_COPYCHUNKSRESPONSE']._serialized_end=2419
+  _globals['_CHUNKSERVICE']._serialized_start=2510
+  _globals['_CHUNKSERVICE']._serialized_end=3274
 # @@protoc_insertion_point(module_scope)

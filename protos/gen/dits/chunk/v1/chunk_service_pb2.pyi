@@ -7,6 +7,7 @@ from collections import abc as _abc
 from dits.common.v1 import error_reason_pb2 as _error_reason_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -283,8 +284,13 @@ class UploadChunksRequest(_message.Message):
 
     REPOSITORY_FIELD_NUMBER: _builtins.int
     CHUNKS_FIELD_NUMBER: _builtins.int
+    PLANNED_BYTES_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`, in the first message and in no other."""
+    planned_bytes: _builtins.int
+    """In the first message: how many bytes of chunks, uncompressed, that the repository does not have the call is to bring.
+    If there is no room for them, it is refused at once; else they are reserved until it ends. 0 = not known.
+    """
     @_builtins.property
     def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___UploadedChunk]:
         """At most 10,000 chunks. The message has at most 17 MiB: one chunk of the largest size fits. May be empty."""
@@ -294,10 +300,11 @@ class UploadChunksRequest(_message.Message):
         *,
         repository: _builtins.str = ...,
         chunks: _abc.Iterable[Global___UploadedChunk] | None = ...,
+        planned_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "repository", b"repository"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "planned_bytes", b"planned_bytes", "repository", b"repository"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -313,6 +320,7 @@ class UploadedChunk(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     COMPRESSION_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    ENCRYPTION_KEY_ID_FIELD_NUMBER: _builtins.int
     hash: _builtins.bytes
     """BLAKE3 of the uncompressed bytes, 32 bytes."""
     size: _builtins.int
@@ -321,6 +329,10 @@ class UploadedChunk(_message.Message):
     """How `data` is encoded."""
     data: _builtins.bytes
     """The bytes."""
+    encryption_key_id: _builtins.str
+    """Name of the key with which the client has encrypted the chunk: 1 to 128 of letters, digits and `._:/@+=-`. Hash, size
+    and data are those of the encrypted bytes then, and the compression is COMPRESSION_NONE. Empty = it is not encrypted.
+    """
     def __init__(
         self,
         *,
@@ -328,10 +340,11 @@ class UploadedChunk(_message.Message):
         size: _builtins.int = ...,
         compression: Global___Compression.ValueType = ...,
         data: _builtins.bytes = ...,
+        encryption_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compression", b"compression", "data", b"data", "hash", b"hash", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compression", b"compression", "data", b"data", "encryption_key_id", b"encryption_key_id", "hash", b"hash", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -352,9 +365,11 @@ class UploadChunksResponse(_message.Message):
     failure.
     """
     stored_chunk_count: _builtins.int
-    """Chunks stored for the first time on this server, since the acknowledgement before."""
+    """Chunks that the repository did not have, since the acknowledgement before. Whether another repository has them does
+    not show.
+    """
     stored_bytes: _builtins.int
-    """Their bytes as stored."""
+    """Their bytes as sent."""
     @_builtins.property
     def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChunkFailure]:
         """Chunks that the server did not take, since the acknowledgement before."""
@@ -388,7 +403,8 @@ class ChunkFailure(_message.Message):
     """Its hash, 32 bytes, as given."""
     reason: _error_reason_pb2.ErrorReason.ValueType
     """The reason. Of an upload: ERROR_REASON_CONTENT_MISMATCH (the bytes do not decompress, or have another hash or
-    size) or ERROR_REASON_INVALID_FIELD (hash, size or compression). Of a download: ERROR_REASON_NOT_FOUND,
+    size) or ERROR_REASON_INVALID_FIELD (hash, size, compression or key; or the repository has the chunk under another
+    key, or not encrypted, and keeps it so). Of a download: ERROR_REASON_NOT_FOUND,
     ERROR_REASON_RANGE_BEYOND_END or ERROR_REASON_CHUNK_CORRUPT.
     """
     message: _builtins.str
@@ -501,6 +517,7 @@ class DownloadedChunk(_message.Message):
     COMPRESSION_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    ENCRYPTION_KEY_ID_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Position in the request, counted from 0."""
     size: _builtins.int
@@ -509,6 +526,8 @@ class DownloadedChunk(_message.Message):
     """How `data` is encoded. COMPRESSION_NONE if the request has a range for it."""
     data: _builtins.bytes
     """The bytes."""
+    encryption_key_id: _builtins.str
+    """Name of the key with which the client that uploaded the chunk has encrypted it. Empty = it is not encrypted."""
     @_builtins.property
     def failure(self) -> Global___ChunkFailure:
         """Set if the chunk cannot be sent; `data` is empty then."""
@@ -521,11 +540,172 @@ class DownloadedChunk(_message.Message):
         compression: Global___Compression.ValueType = ...,
         data: _builtins.bytes = ...,
         failure: Global___ChunkFailure | None = ...,
+        encryption_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compression", b"compression", "data", b"data", "failure", b"failure", "index", b"index", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compression", b"compression", "data", b"data", "encryption_key_id", b"encryption_key_id", "failure", b"failure", "index", b"index", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DownloadedChunk: _TypeAlias = DownloadedChunk  # noqa: Y015
+
+@_typing.final
+class StatChunksRequest(_message.Message):
+    """Request of StatChunks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    HASHES_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    hashes: _builtins.bytes
+    """Up to 10,000 hashes, 32 bytes each, concatenated."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        hashes: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hashes", b"hashes", "repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatChunksRequest: _TypeAlias = StatChunksRequest  # noqa: Y015
+
+@_typing.final
+class StatChunksResponse(_message.Message):
+    """Response of StatChunks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChunkStat]:
+        """The chunks that the repository has, in the order of the request, each once."""
+
+    def __init__(
+        self,
+        *,
+        chunks: _abc.Iterable[Global___ChunkStat] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatChunksResponse: _TypeAlias = StatChunksResponse  # noqa: Y015
+
+@_typing.final
+class ChunkStat(_message.Message):
+    """What a repository knows of a chunk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    STORED_SIZE_FIELD_NUMBER: _builtins.int
+    ENCRYPTION_KEY_ID_FIELD_NUMBER: _builtins.int
+    LEASE_END_TIME_FIELD_NUMBER: _builtins.int
+    IS_LOST_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Its first position in the request, counted from 0."""
+    size: _builtins.int
+    """Uncompressed size."""
+    stored_size: _builtins.int
+    """Bytes of the chunk as this repository got it, compressed or not."""
+    encryption_key_id: _builtins.str
+    """Name of the key with which the client has encrypted it. Empty = it is not encrypted."""
+    is_lost: _builtins.bool
+    """Whether no good copy of it is left: upload it again."""
+    @_builtins.property
+    def lease_end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when it is held without a commit that names it. Not set if one does."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        size: _builtins.int = ...,
+        stored_size: _builtins.int = ...,
+        encryption_key_id: _builtins.str = ...,
+        lease_end_time: _timestamp_pb2.Timestamp | None = ...,
+        is_lost: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease_end_time", b"lease_end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encryption_key_id", b"encryption_key_id", "index", b"index", "is_lost", b"is_lost", "lease_end_time", b"lease_end_time", "size", b"size", "stored_size", b"stored_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChunkStat: _TypeAlias = ChunkStat  # noqa: Y015
+
+@_typing.final
+class CopyChunksRequest(_message.Message):
+    """Request of CopyChunks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    SOURCE_REPOSITORY_FIELD_NUMBER: _builtins.int
+    HASHES_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name` of the repository that gets the chunks."""
+    source_repository: _builtins.str
+    """UUID or `owner/name` of the repository that has them."""
+    hashes: _builtins.bytes
+    """Up to 10,000 hashes, 32 bytes each, concatenated."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        source_repository: _builtins.str = ...,
+        hashes: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hashes", b"hashes", "repository", b"repository", "source_repository", b"source_repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyChunksRequest: _TypeAlias = CopyChunksRequest  # noqa: Y015
+
+@_typing.final
+class CopyChunksResponse(_message.Message):
+    """Response of CopyChunks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MISSING_FIELD_NUMBER: _builtins.int
+    MISSING_COUNT_FIELD_NUMBER: _builtins.int
+    COPIED_COUNT_FIELD_NUMBER: _builtins.int
+    COPIED_BYTES_FIELD_NUMBER: _builtins.int
+    missing: _builtins.bytes
+    """One bit per hash of the request, as in FindMissingChunksResponse: 1 if the repository has the chunk neither now nor
+    before.
+    """
+    missing_count: _builtins.int
+    """How many bits are 1."""
+    copied_count: _builtins.int
+    """How many chunks are new to the repository."""
+    copied_bytes: _builtins.int
+    """Their uncompressed bytes."""
+    def __init__(
+        self,
+        *,
+        missing: _builtins.bytes = ...,
+        missing_count: _builtins.int = ...,
+        copied_count: _builtins.int = ...,
+        copied_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copied_bytes", b"copied_bytes", "copied_count", b"copied_count", "missing", b"missing", "missing_count", b"missing_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyChunksResponse: _TypeAlias = CopyChunksResponse  # noqa: Y015

@@ -30,7 +30,7 @@ class ChunkServiceStub:
     names it. The client chooses where to cut a file; GetCapabilities recommends sizes, so that clients find the
     same cuts.
 
-    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. The server collects a
+    A repository sees only the chunks that were uploaded or copied to it: knowing a hash grants nothing. The server collects a
     chunk that was uploaded and that no push names within the lease; FindMissingChunks and repeated uploads renew the
     lease. The server never collects what a commit names.
     """
@@ -56,6 +56,16 @@ class ChunkServiceStub:
                 request_serializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.UploadChunksRequest.SerializeToString,
                 response_deserializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.UploadChunksResponse.FromString,
                 _registered_method=True)
+        self.StatChunks = channel.unary_unary(
+                '/dits.chunk.v1.ChunkService/StatChunks',
+                request_serializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.StatChunksRequest.SerializeToString,
+                response_deserializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.StatChunksResponse.FromString,
+                _registered_method=True)
+        self.CopyChunks = channel.unary_unary(
+                '/dits.chunk.v1.ChunkService/CopyChunks',
+                request_serializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.CopyChunksRequest.SerializeToString,
+                response_deserializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.CopyChunksResponse.FromString,
+                _registered_method=True)
         self.DownloadChunks = channel.unary_stream(
                 '/dits.chunk.v1.ChunkService/DownloadChunks',
                 request_serializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.DownloadChunksRequest.SerializeToString,
@@ -68,7 +78,7 @@ class ChunkServiceServicer:
     names it. The client chooses where to cut a file; GetCapabilities recommends sizes, so that clients find the
     same cuts.
 
-    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. The server collects a
+    A repository sees only the chunks that were uploaded or copied to it: knowing a hash grants nothing. The server collects a
     chunk that was uploaded and that no push names within the lease; FindMissingChunks and repeated uploads renew the
     lease. The server never collects what a commit names.
     """
@@ -106,8 +116,39 @@ class ChunkServiceServicer:
 
         Storing a chunk that the repository has already is cheap and succeeds.
 
+        A repository holds what is uploaded to it from then on; what no push names within the lease it holds no more. A call
+        for which there is no room ends at its beginning, one that fills the last room when that is full: what it acknowledged
+        stays.
+
         Errors:
+        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
         - UPLOAD_EXPIRED: the server gave up the unfinished pack.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StatChunks(self, request, context):
+        """Tells what the repository knows of up to 10,000 chunks. Needs READ; an API token needs `repo:read`.
+
+        What the repository does not have is left out, whoever else has it.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CopyChunks(self, request, context):
+        """Gives a repository chunks of another one, without sending them. Needs WRITE; an API token needs `repo:write`. On the
+        other repository it needs READ.
+
+        What is copied is held as if it had been uploaded: it counts for the quota, and no longer than the lease unless a push
+        names it. What the repository has already stays as it is, and its lease is renewed. What the other repository does not
+        have is reported as missing, whoever else has it: upload it. Safe to repeat.
+
+        Errors:
+        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much; nothing was copied.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,6 +185,16 @@ def add_ChunkServiceServicer_to_server(servicer, server):
                     request_deserializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.UploadChunksRequest.FromString,
                     response_serializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.UploadChunksResponse.SerializeToString,
             ),
+            'StatChunks': grpc.unary_unary_rpc_method_handler(
+                    servicer.StatChunks,
+                    request_deserializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.StatChunksRequest.FromString,
+                    response_serializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.StatChunksResponse.SerializeToString,
+            ),
+            'CopyChunks': grpc.unary_unary_rpc_method_handler(
+                    servicer.CopyChunks,
+                    request_deserializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.CopyChunksRequest.FromString,
+                    response_serializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.CopyChunksResponse.SerializeToString,
+            ),
             'DownloadChunks': grpc.unary_stream_rpc_method_handler(
                     servicer.DownloadChunks,
                     request_deserializer=dits_dot_chunk_dot_v1_dot_chunk__service__pb2.DownloadChunksRequest.FromString,
@@ -162,7 +213,7 @@ class ChunkService:
     names it. The client chooses where to cut a file; GetCapabilities recommends sizes, so that clients find the
     same cuts.
 
-    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. The server collects a
+    A repository sees only the chunks that were uploaded or copied to it: knowing a hash grants nothing. The server collects a
     chunk that was uploaded and that no push names within the lease; FindMissingChunks and repeated uploads renew the
     lease. The server never collects what a commit names.
     """
@@ -238,6 +289,60 @@ class ChunkService:
             '/dits.chunk.v1.ChunkService/UploadChunks',
             dits_dot_chunk_dot_v1_dot_chunk__service__pb2.UploadChunksRequest.SerializeToString,
             dits_dot_chunk_dot_v1_dot_chunk__service__pb2.UploadChunksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StatChunks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.chunk.v1.ChunkService/StatChunks',
+            dits_dot_chunk_dot_v1_dot_chunk__service__pb2.StatChunksRequest.SerializeToString,
+            dits_dot_chunk_dot_v1_dot_chunk__service__pb2.StatChunksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopyChunks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.chunk.v1.ChunkService/CopyChunks',
+            dits_dot_chunk_dot_v1_dot_chunk__service__pb2.CopyChunksRequest.SerializeToString,
+            dits_dot_chunk_dot_v1_dot_chunk__service__pb2.CopyChunksResponse.FromString,
             options,
             channel_credentials,
             insecure,

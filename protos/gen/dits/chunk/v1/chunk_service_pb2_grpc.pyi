@@ -31,7 +31,7 @@ class ChunkServiceStub:
     names it. The client chooses where to cut a file; GetCapabilities recommends sizes, so that clients find the
     same cuts.
 
-    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. The server collects a
+    A repository sees only the chunks that were uploaded or copied to it: knowing a hash grants nothing. The server collects a
     chunk that was uploaded and that no push names within the lease; FindMissingChunks and repeated uploads renew the
     lease. The server never collects what a commit names.
     """
@@ -65,8 +65,31 @@ class ChunkServiceStub:
 
     Storing a chunk that the repository has already is cheap and succeeds.
 
+    A repository holds what is uploaded to it from then on; what no push names within the lease it holds no more. A call
+    for which there is no room ends at its beginning, one that fills the last room when that is full: what it acknowledged
+    stays.
+
     Errors:
+    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
     - UPLOAD_EXPIRED: the server gave up the unfinished pack.
+    """
+    StatChunks: _grpc.UnaryUnaryMultiCallable[_chunk_service_pb2.StatChunksRequest, _chunk_service_pb2.StatChunksResponse]
+    """Tells what the repository knows of up to 10,000 chunks. Needs READ; an API token needs `repo:read`.
+
+    What the repository does not have is left out, whoever else has it.
+
+    Errors: none beyond the common ones.
+    """
+    CopyChunks: _grpc.UnaryUnaryMultiCallable[_chunk_service_pb2.CopyChunksRequest, _chunk_service_pb2.CopyChunksResponse]
+    """Gives a repository chunks of another one, without sending them. Needs WRITE; an API token needs `repo:write`. On the
+    other repository it needs READ.
+
+    What is copied is held as if it had been uploaded: it counts for the quota, and no longer than the lease unless a push
+    names it. What the repository has already stays as it is, and its lease is renewed. What the other repository does not
+    have is reported as missing, whoever else has it: upload it. Safe to repeat.
+
+    Errors:
+    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much; nothing was copied.
     """
     DownloadChunks: _grpc.UnaryStreamMultiCallable[_chunk_service_pb2.DownloadChunksRequest, _chunk_service_pb2.DownloadChunksResponse]
     """Sends chunks, each verified against its hash before it leaves the server. Needs READ; an API token needs
@@ -84,7 +107,7 @@ class ChunkServiceAsyncStub(ChunkServiceStub):
     names it. The client chooses where to cut a file; GetCapabilities recommends sizes, so that clients find the
     same cuts.
 
-    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. The server collects a
+    A repository sees only the chunks that were uploaded or copied to it: knowing a hash grants nothing. The server collects a
     chunk that was uploaded and that no push names within the lease; FindMissingChunks and repeated uploads renew the
     lease. The server never collects what a commit names.
     """
@@ -115,8 +138,31 @@ class ChunkServiceAsyncStub(ChunkServiceStub):
 
     Storing a chunk that the repository has already is cheap and succeeds.
 
+    A repository holds what is uploaded to it from then on; what no push names within the lease it holds no more. A call
+    for which there is no room ends at its beginning, one that fills the last room when that is full: what it acknowledged
+    stays.
+
     Errors:
+    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
     - UPLOAD_EXPIRED: the server gave up the unfinished pack.
+    """
+    StatChunks: _aio.UnaryUnaryMultiCallable[_chunk_service_pb2.StatChunksRequest, _chunk_service_pb2.StatChunksResponse]  # type: ignore[assignment]
+    """Tells what the repository knows of up to 10,000 chunks. Needs READ; an API token needs `repo:read`.
+
+    What the repository does not have is left out, whoever else has it.
+
+    Errors: none beyond the common ones.
+    """
+    CopyChunks: _aio.UnaryUnaryMultiCallable[_chunk_service_pb2.CopyChunksRequest, _chunk_service_pb2.CopyChunksResponse]  # type: ignore[assignment]
+    """Gives a repository chunks of another one, without sending them. Needs WRITE; an API token needs `repo:write`. On the
+    other repository it needs READ.
+
+    What is copied is held as if it had been uploaded: it counts for the quota, and no longer than the lease unless a push
+    names it. What the repository has already stays as it is, and its lease is renewed. What the other repository does not
+    have is reported as missing, whoever else has it: upload it. Safe to repeat.
+
+    Errors:
+    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much; nothing was copied.
     """
     DownloadChunks: _aio.UnaryStreamMultiCallable[_chunk_service_pb2.DownloadChunksRequest, _chunk_service_pb2.DownloadChunksResponse]  # type: ignore[assignment]
     """Sends chunks, each verified against its hash before it leaves the server. Needs READ; an API token needs
@@ -133,7 +179,7 @@ class ChunkServiceServicer(metaclass=_abc_1.ABCMeta):
     names it. The client chooses where to cut a file; GetCapabilities recommends sizes, so that clients find the
     same cuts.
 
-    A repository sees only the chunks that were uploaded to it: knowing a hash grants nothing. The server collects a
+    A repository sees only the chunks that were uploaded or copied to it: knowing a hash grants nothing. The server collects a
     chunk that was uploaded and that no push names within the lease; FindMissingChunks and repeated uploads renew the
     lease. The server never collects what a commit names.
     """
@@ -180,8 +226,43 @@ class ChunkServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Storing a chunk that the repository has already is cheap and succeeds.
 
+        A repository holds what is uploaded to it from then on; what no push names within the lease it holds no more. A call
+        for which there is no room ends at its beginning, one that fills the last room when that is full: what it acknowledged
+        stays.
+
         Errors:
+        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
         - UPLOAD_EXPIRED: the server gave up the unfinished pack.
+        """
+
+    @_abc_1.abstractmethod
+    def StatChunks(
+        self,
+        request: _chunk_service_pb2.StatChunksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_chunk_service_pb2.StatChunksResponse, _abc.Awaitable[_chunk_service_pb2.StatChunksResponse]]:
+        """Tells what the repository knows of up to 10,000 chunks. Needs READ; an API token needs `repo:read`.
+
+        What the repository does not have is left out, whoever else has it.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def CopyChunks(
+        self,
+        request: _chunk_service_pb2.CopyChunksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_chunk_service_pb2.CopyChunksResponse, _abc.Awaitable[_chunk_service_pb2.CopyChunksResponse]]:
+        """Gives a repository chunks of another one, without sending them. Needs WRITE; an API token needs `repo:write`. On the
+        other repository it needs READ.
+
+        What is copied is held as if it had been uploaded: it counts for the quota, and no longer than the lease unless a push
+        names it. What the repository has already stays as it is, and its lease is renewed. What the other repository does not
+        have is reported as missing, whoever else has it: upload it. Safe to repeat.
+
+        Errors:
+        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much; nothing was copied.
         """
 
     @_abc_1.abstractmethod

@@ -23,6 +23,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Sudo:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SudoEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sudo.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SUDO_UNSPECIFIED: _Sudo.ValueType  # 0
+    """None."""
+    SUDO_ALWAYS: _Sudo.ValueType  # 1
+    """All, so that of API tokens only those of the operator may make them."""
+    SUDO_SESSIONS: _Sudo.ValueType  # 2
+    """Those of sessions: of an API token, the scope says enough."""
+    SUDO_CONDITIONAL: _Sudo.ValueType  # 3
+    """Those that the RPC's comment names, as SUDO_ALWAYS."""
+
+class Sudo(_Sudo, metaclass=_SudoEnumTypeWrapper):
+    """Which calls of an RPC need sudo."""
+
+SUDO_UNSPECIFIED: Sudo.ValueType  # 0
+"""None."""
+SUDO_ALWAYS: Sudo.ValueType  # 1
+"""All, so that of API tokens only those of the operator may make them."""
+SUDO_SESSIONS: Sudo.ValueType  # 2
+"""Those of sessions: of an API token, the scope says enough."""
+SUDO_CONDITIONAL: Sudo.ValueType  # 3
+"""Those that the RPC's comment names, as SUDO_ALWAYS."""
+Global___Sudo: _TypeAlias = Sudo  # noqa: Y015
+
 class _Counting:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -67,6 +95,8 @@ class Access(_message.Message):
     COUNTS_AS_FIELD_NUMBER: _builtins.int
     REPOSITORY_OPTIONAL_FIELD_NUMBER: _builtins.int
     LIMITED_TOKENS_FIELD_NUMBER: _builtins.int
+    SUDO_FIELD_NUMBER: _builtins.int
+    SUDO_FIELD_FIELD_NUMBER: _builtins.int
     scope: _builtins.str
     """Scope that an API token needs. Empty = none, or the RPC's comment says when which. Sessions are not limited by
     scopes.
@@ -100,11 +130,17 @@ class Access(_message.Message):
     these repositories, the token or its owner's name. Without it, such a token gets TOKEN_LIMITED unless the request
     names a repository.
     """
+    sudo: Global___Sudo.ValueType
+    """Which calls need sudo: a proof of identity by password, code or SSH key within the last ten minutes. Others fail
+    with SUDO_REQUIRED. See *Access* in `protos/dits/README.md`.
+    """
+    sudo_field: _builtins.str
+    """Path of the request's field without which a call never needs sudo. Only with SUDO_CONDITIONAL."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_error_reason_pb2.ErrorReason.ValueType]:
         """Reasons that the RPC may fail with, besides those common to all RPCs: INVALID_FIELD, UNDECODABLE_MESSAGE,
-        BATCH_TOO_LARGE, UNAUTHENTICATED, PERMISSION_MISSING, SCOPE_MISSING, TOKEN_LIMITED, NOT_FOUND, REPOSITORY_READ_ONLY,
-        WRONG_CELL, CONTENTION, STREAM_ORDER, STREAM_IDLE, SERVER_BUSY, STORAGE_FULL, MANIFEST_CORRUPT,
+        BATCH_TOO_LARGE, UNAUTHENTICATED, PERMISSION_MISSING, SCOPE_MISSING, TOKEN_LIMITED, TOKEN_REFUSED, MFA_REQUIRED,
+        NOT_FOUND, REPOSITORY_READ_ONLY, WRONG_CELL, CONTENTION, STREAM_ORDER, STREAM_IDLE, SERVER_BUSY, STORAGE_FULL, MANIFEST_CORRUPT,
         DEPENDENCY_UNAVAILABLE and INTERNAL.
         """
 
@@ -123,10 +159,12 @@ class Access(_message.Message):
         counts_as: Global___Counting.ValueType = ...,
         repository_optional: _builtins.bool = ...,
         limited_tokens: _builtins.bool = ...,
+        sudo: Global___Sudo.ValueType = ...,
+        sudo_field: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "counts_as", b"counts_as", "large_messages", b"large_messages", "limited_tokens", b"limited_tokens", "mutates", b"mutates", "organization_field", b"organization_field", "permission", b"permission", "quiet", b"quiet", "reasons", b"reasons", "repository_field", b"repository_field", "repository_optional", b"repository_optional", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "counts_as", b"counts_as", "large_messages", b"large_messages", "limited_tokens", b"limited_tokens", "mutates", b"mutates", "organization_field", b"organization_field", "permission", b"permission", "quiet", b"quiet", "reasons", b"reasons", "repository_field", b"repository_field", "repository_optional", b"repository_optional", "scope", b"scope", "sudo", b"sudo", "sudo_field", b"sudo_field"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

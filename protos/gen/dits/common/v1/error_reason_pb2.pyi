@@ -56,8 +56,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 20
     """UNAUTHENTICATED. No credential, or one that is wrong, expired or revoked: the answer is the same for all. Also
-    sent when login and password do not belong together.
-    Metadata: none.
+    sent when login and password do not belong together. `refused` is `request` if a proof that the request itself holds is
+    not good (a password, code, signature or token): another credential of the call would not help.
+    Metadata: refused?.
     """
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 30
     """PERMISSION_DENIED. The caller sees the resource but lacks the right. `required` and `held` name the permissions;
@@ -73,6 +74,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     what no such limit knows. A session, or a token without that limit, may make it.
     Metadata: none.
     """
+    ERROR_REASON_SUDO_REQUIRED: _ErrorReason.ValueType  # 33
+    """PERMISSION_DENIED. The call needs sudo: a proof of identity within the last ten minutes. A session gets it by
+    SessionService.Elevate or by a new login, and repeats the call; of API tokens only those of the operator have it.
+    Metadata: none.
+    """
+    ERROR_REASON_MFA_REQUIRED: _ErrorReason.ValueType  # 34
+    """PERMISSION_DENIED. The caller was given the right, but `organization` requires a second factor of accounts that use
+    it: see MfaService.EnrollTotp. It works at once after that.
+    Metadata: organization.
+    """
+    ERROR_REASON_TOKEN_REFUSED: _ErrorReason.ValueType  # 37
+    """PERMISSION_DENIED. The organisation that owns the repository does not let the API token in. `rule` says why:
+    `longest_days` (the token lives longer than the organisation allows), `allowed_scopes` (it has a scope that the
+    organisation does not allow), `needs_approval` (nobody has approved it yet), `rejected` (it was rejected),
+    `policy` (one of these; ListTokens names it). What everybody may read, the token may read.
+    Metadata: organization, rule.
+    """
     ERROR_REASON_NOT_FOUND: _ErrorReason.ValueType  # 40
     """NOT_FOUND. Absent, or not visible to the caller: the answer is the same. A ResourceInfo detail names it.
     Metadata: none.
@@ -82,9 +100,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: none.
     """
     ERROR_REASON_HEAD_MOVED: _ErrorReason.ValueType  # 60
-    """ABORTED. A compare-and-swap lost: the branch is not at `expected` but at `current`. Both are hashes; empty = the
-    branch does not exist. Both are empty if it was created and deleted at the same moment.
-    Metadata: branch, expected, current.
+    """ABORTED. A compare-and-swap lost: the branch or tag is not at `expected` but at `current`. Both are hashes; empty =
+    it does not exist. Both are empty if it was created and deleted at the same moment.
+    Metadata: branch?, tag?, expected, current.
     """
     ERROR_REASON_UPLOAD_EXPIRED: _ErrorReason.ValueType  # 61
     """ABORTED. The server gave up the upload's unfinished pack. Send again what is not acknowledged.
@@ -109,18 +127,29 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: none.
     """
     ERROR_REASON_BRANCH_PROTECTED: _ErrorReason.ValueType  # 71
-    """FAILED_PRECONDITION. The branch is protected against this update. `rule` is `forward_only` or `admins_only`.
-    Metadata: branch, rule.
+    """FAILED_PRECONDITION. The branch's protection forbids this. `rule` is `force`, `deletion`, `permission`,
+    `signatures` or `linear_history` (`commit` breaks it), or `restricted_paths` (the change of `path` breaks it).
+    Metadata: branch, rule, path?, commit?.
     """
     ERROR_REASON_NOT_FAST_FORWARD: _ErrorReason.ValueType  # 72
     """FAILED_PRECONDITION. The commit `new` does not descend from the commit `current`, where the branch is, and
-    `force` is not set.
-    Metadata: branch, current, new.
+    `force` is not set. Or the tag exists, is to change, and `force` is not set.
+    Metadata: branch?, tag?, current, new.
     """
     ERROR_REASON_CHUNKS_MISSING: _ErrorReason.ValueType  # 73
     """FAILED_PRECONDITION. The push needs chunks that are not in the repository. Upload them, whatever an earlier
     FindMissingChunks said, and push again. `count` is their number, `hashes` the first 50, separated by commas.
     Metadata: count, hashes.
+    """
+    ERROR_REASON_LAST_COPY: _ErrorReason.ValueType  # 95
+    """FAILED_PRECONDITION. A region is to be left, and chunks of the repository are in none of those that stay. `count` is their
+    number, up to 10000; 0 = none of those regions was there before: add it first, and leave the other one when all is copied.
+    Metadata: count.
+    """
+    ERROR_REASON_REGIONS_MISSING: _ErrorReason.ValueType  # 96
+    """FAILED_PRECONDITION. `count` chunks of new files are in fewer regions than the repository wants before a push
+    (`min_regions`). They are being copied: push again in a while; nothing has to be uploaded again.
+    Metadata: count, min_regions.
     """
     ERROR_REASON_HISTORY_MISSING: _ErrorReason.ValueType  # 74
     """FAILED_PRECONDITION. The push names manifests or commits that are neither in it nor in the repository. `kind` is
@@ -148,9 +177,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The repository's settings refuse a file. `rule` is the name of the setting, `limit` its value.
     Metadata: path, rule, limit.
     """
+    ERROR_REASON_CONTENT_OBLITERATED: _ErrorReason.ValueType  # 142
+    """FAILED_PRECONDITION. The content was obliterated: removed from every version, for the `reason` that was given then. It
+    cannot be read, nor be pushed again, unless an administrator lifts the obliteration. `path` is where a change would
+    bring it.
+    Metadata: hash, reason, path?.
+    """
     ERROR_REASON_DEFAULT_BRANCH: _ErrorReason.ValueType  # 79
     """FAILED_PRECONDITION. The default branch cannot be deleted.
     Metadata: branch.
+    """
+    ERROR_REASON_TAG_PROTECTED: _ErrorReason.ValueType  # 89
+    """FAILED_PRECONDITION. The tags of the repository with such names are protected: others create, move and delete them.
+    Metadata: tag.
     """
     ERROR_REASON_BASE_OUTDATED: _ErrorReason.ValueType  # 80
     """FAILED_PRECONDITION. A path was changed on the branch since the commit that the caller works from: get the newer
@@ -182,6 +221,39 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The invitation is open no more. `state` is `accepted`, `declined`, `revoked` or `expired`.
     Metadata: state.
     """
+    ERROR_REASON_MERGE_CONFLICT: _ErrorReason.ValueType  # 88
+    """FAILED_PRECONDITION. Both branches changed `count` paths in different ways, `path` being the first, and the request
+    does not say which side to take. `validate_only` lists them. PreconditionFailure lists up to 20.
+    Metadata: count, path.
+    """
+    ERROR_REASON_UNRELATED_HISTORIES: _ErrorReason.ValueType  # 87
+    """FAILED_PRECONDITION. The commits `ours` and `theirs` have no common ancestor, and `allow_unrelated` is not set.
+    Metadata: ours, theirs.
+    """
+    ERROR_REASON_MFA_NOT_ENROLLED: _ErrorReason.ValueType  # 82
+    """FAILED_PRECONDITION. The account has no second factor, or no new one to confirm: see MfaService.EnrollTotp.
+    Metadata: none.
+    """
+    ERROR_REASON_CELLS_DIFFER: _ErrorReason.ValueType  # 140
+    """FAILED_PRECONDITION. The repository is kept in the cell `own_cell`, and all that the new owner has in the cell `cell`:
+    a repository does not move between cells.
+    Metadata: cell, own_cell.
+    """
+    ERROR_REASON_COLLECTION_IMPLAUSIBLE: _ErrorReason.ValueType  # 150
+    """FAILED_PRECONDITION. The collection would delete `dead` of `total` chunks, more than `limit` percent. Confirm it if
+    that is what you want.
+    Metadata: dead, total, limit.
+    """
+    ERROR_REASON_CHUNK_ARCHIVED: _ErrorReason.ValueType  # 160
+    """FAILED_PRECONDITION. The chunk lies where it cannot be read at once. Restore it: TierService.RestoreChunks says how long
+    that takes.
+    Metadata: hash.
+    """
+    ERROR_REASON_NO_DIRECT_TRANSFER: _ErrorReason.ValueType  # 161
+    """FAILED_PRECONDITION. The chunks of `region` lie where only the server reads and writes: a directory, or a bucket whose keys
+    it does not know, or that moves. Use UploadChunks and DownloadChunks.
+    Metadata: region.
+    """
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 90
     """RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.
     Metadata: field, limit, count.
@@ -203,6 +275,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. There are `limit` of `kind` already, for example `webhooks` of a repository: delete one first. A
     QuotaFailure detail says the same.
     Metadata: kind, limit.
+    """
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 141
+    """RESOURCE_EXHAUSTED. The repository, or the organisation that owns it, would hold more than `limit` bytes; it holds
+    `held`, with what other uploads have reserved. `scope` is `repository` or `organization`. A QuotaFailure detail says the same.
+    Metadata: scope, limit, held.
     """
     ERROR_REASON_RANGE_BEYOND_END: _ErrorReason.ValueType  # 100
     """OUT_OF_RANGE. A byte range begins at or beyond the end of its chunk. Sent only inside a stream, in a ChunkFailure.
@@ -265,8 +342,9 @@ Metadata: none.
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 20
 """UNAUTHENTICATED. No credential, or one that is wrong, expired or revoked: the answer is the same for all. Also
-sent when login and password do not belong together.
-Metadata: none.
+sent when login and password do not belong together. `refused` is `request` if a proof that the request itself holds is
+not good (a password, code, signature or token): another credential of the call would not help.
+Metadata: refused?.
 """
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 30
 """PERMISSION_DENIED. The caller sees the resource but lacks the right. `required` and `held` name the permissions;
@@ -282,6 +360,23 @@ ERROR_REASON_TOKEN_LIMITED: ErrorReason.ValueType  # 32
 what no such limit knows. A session, or a token without that limit, may make it.
 Metadata: none.
 """
+ERROR_REASON_SUDO_REQUIRED: ErrorReason.ValueType  # 33
+"""PERMISSION_DENIED. The call needs sudo: a proof of identity within the last ten minutes. A session gets it by
+SessionService.Elevate or by a new login, and repeats the call; of API tokens only those of the operator have it.
+Metadata: none.
+"""
+ERROR_REASON_MFA_REQUIRED: ErrorReason.ValueType  # 34
+"""PERMISSION_DENIED. The caller was given the right, but `organization` requires a second factor of accounts that use
+it: see MfaService.EnrollTotp. It works at once after that.
+Metadata: organization.
+"""
+ERROR_REASON_TOKEN_REFUSED: ErrorReason.ValueType  # 37
+"""PERMISSION_DENIED. The organisation that owns the repository does not let the API token in. `rule` says why:
+`longest_days` (the token lives longer than the organisation allows), `allowed_scopes` (it has a scope that the
+organisation does not allow), `needs_approval` (nobody has approved it yet), `rejected` (it was rejected),
+`policy` (one of these; ListTokens names it). What everybody may read, the token may read.
+Metadata: organization, rule.
+"""
 ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 40
 """NOT_FOUND. Absent, or not visible to the caller: the answer is the same. A ResourceInfo detail names it.
 Metadata: none.
@@ -291,9 +386,9 @@ ERROR_REASON_NAME_TAKEN: ErrorReason.ValueType  # 50
 Metadata: none.
 """
 ERROR_REASON_HEAD_MOVED: ErrorReason.ValueType  # 60
-"""ABORTED. A compare-and-swap lost: the branch is not at `expected` but at `current`. Both are hashes; empty = the
-branch does not exist. Both are empty if it was created and deleted at the same moment.
-Metadata: branch, expected, current.
+"""ABORTED. A compare-and-swap lost: the branch or tag is not at `expected` but at `current`. Both are hashes; empty =
+it does not exist. Both are empty if it was created and deleted at the same moment.
+Metadata: branch?, tag?, expected, current.
 """
 ERROR_REASON_UPLOAD_EXPIRED: ErrorReason.ValueType  # 61
 """ABORTED. The server gave up the upload's unfinished pack. Send again what is not acknowledged.
@@ -318,18 +413,29 @@ ERROR_REASON_REPOSITORY_READ_ONLY: ErrorReason.ValueType  # 70
 Metadata: none.
 """
 ERROR_REASON_BRANCH_PROTECTED: ErrorReason.ValueType  # 71
-"""FAILED_PRECONDITION. The branch is protected against this update. `rule` is `forward_only` or `admins_only`.
-Metadata: branch, rule.
+"""FAILED_PRECONDITION. The branch's protection forbids this. `rule` is `force`, `deletion`, `permission`,
+`signatures` or `linear_history` (`commit` breaks it), or `restricted_paths` (the change of `path` breaks it).
+Metadata: branch, rule, path?, commit?.
 """
 ERROR_REASON_NOT_FAST_FORWARD: ErrorReason.ValueType  # 72
 """FAILED_PRECONDITION. The commit `new` does not descend from the commit `current`, where the branch is, and
-`force` is not set.
-Metadata: branch, current, new.
+`force` is not set. Or the tag exists, is to change, and `force` is not set.
+Metadata: branch?, tag?, current, new.
 """
 ERROR_REASON_CHUNKS_MISSING: ErrorReason.ValueType  # 73
 """FAILED_PRECONDITION. The push needs chunks that are not in the repository. Upload them, whatever an earlier
 FindMissingChunks said, and push again. `count` is their number, `hashes` the first 50, separated by commas.
 Metadata: count, hashes.
+"""
+ERROR_REASON_LAST_COPY: ErrorReason.ValueType  # 95
+"""FAILED_PRECONDITION. A region is to be left, and chunks of the repository are in none of those that stay. `count` is their
+number, up to 10000; 0 = none of those regions was there before: add it first, and leave the other one when all is copied.
+Metadata: count.
+"""
+ERROR_REASON_REGIONS_MISSING: ErrorReason.ValueType  # 96
+"""FAILED_PRECONDITION. `count` chunks of new files are in fewer regions than the repository wants before a push
+(`min_regions`). They are being copied: push again in a while; nothing has to be uploaded again.
+Metadata: count, min_regions.
 """
 ERROR_REASON_HISTORY_MISSING: ErrorReason.ValueType  # 74
 """FAILED_PRECONDITION. The push names manifests or commits that are neither in it nor in the repository. `kind` is
@@ -357,9 +463,19 @@ ERROR_REASON_FILE_REFUSED: ErrorReason.ValueType  # 78
 """FAILED_PRECONDITION. The repository's settings refuse a file. `rule` is the name of the setting, `limit` its value.
 Metadata: path, rule, limit.
 """
+ERROR_REASON_CONTENT_OBLITERATED: ErrorReason.ValueType  # 142
+"""FAILED_PRECONDITION. The content was obliterated: removed from every version, for the `reason` that was given then. It
+cannot be read, nor be pushed again, unless an administrator lifts the obliteration. `path` is where a change would
+bring it.
+Metadata: hash, reason, path?.
+"""
 ERROR_REASON_DEFAULT_BRANCH: ErrorReason.ValueType  # 79
 """FAILED_PRECONDITION. The default branch cannot be deleted.
 Metadata: branch.
+"""
+ERROR_REASON_TAG_PROTECTED: ErrorReason.ValueType  # 89
+"""FAILED_PRECONDITION. The tags of the repository with such names are protected: others create, move and delete them.
+Metadata: tag.
 """
 ERROR_REASON_BASE_OUTDATED: ErrorReason.ValueType  # 80
 """FAILED_PRECONDITION. A path was changed on the branch since the commit that the caller works from: get the newer
@@ -391,6 +507,39 @@ ERROR_REASON_INVITATION_CLOSED: ErrorReason.ValueType  # 86
 """FAILED_PRECONDITION. The invitation is open no more. `state` is `accepted`, `declined`, `revoked` or `expired`.
 Metadata: state.
 """
+ERROR_REASON_MERGE_CONFLICT: ErrorReason.ValueType  # 88
+"""FAILED_PRECONDITION. Both branches changed `count` paths in different ways, `path` being the first, and the request
+does not say which side to take. `validate_only` lists them. PreconditionFailure lists up to 20.
+Metadata: count, path.
+"""
+ERROR_REASON_UNRELATED_HISTORIES: ErrorReason.ValueType  # 87
+"""FAILED_PRECONDITION. The commits `ours` and `theirs` have no common ancestor, and `allow_unrelated` is not set.
+Metadata: ours, theirs.
+"""
+ERROR_REASON_MFA_NOT_ENROLLED: ErrorReason.ValueType  # 82
+"""FAILED_PRECONDITION. The account has no second factor, or no new one to confirm: see MfaService.EnrollTotp.
+Metadata: none.
+"""
+ERROR_REASON_CELLS_DIFFER: ErrorReason.ValueType  # 140
+"""FAILED_PRECONDITION. The repository is kept in the cell `own_cell`, and all that the new owner has in the cell `cell`:
+a repository does not move between cells.
+Metadata: cell, own_cell.
+"""
+ERROR_REASON_COLLECTION_IMPLAUSIBLE: ErrorReason.ValueType  # 150
+"""FAILED_PRECONDITION. The collection would delete `dead` of `total` chunks, more than `limit` percent. Confirm it if
+that is what you want.
+Metadata: dead, total, limit.
+"""
+ERROR_REASON_CHUNK_ARCHIVED: ErrorReason.ValueType  # 160
+"""FAILED_PRECONDITION. The chunk lies where it cannot be read at once. Restore it: TierService.RestoreChunks says how long
+that takes.
+Metadata: hash.
+"""
+ERROR_REASON_NO_DIRECT_TRANSFER: ErrorReason.ValueType  # 161
+"""FAILED_PRECONDITION. The chunks of `region` lie where only the server reads and writes: a directory, or a bucket whose keys
+it does not know, or that moves. Use UploadChunks and DownloadChunks.
+Metadata: region.
+"""
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 90
 """RESOURCE_EXHAUSTED. `field` has `count` items or bytes, and may have `limit`. A QuotaFailure detail says the same.
 Metadata: field, limit, count.
@@ -412,6 +561,11 @@ ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 94
 """RESOURCE_EXHAUSTED. There are `limit` of `kind` already, for example `webhooks` of a repository: delete one first. A
 QuotaFailure detail says the same.
 Metadata: kind, limit.
+"""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 141
+"""RESOURCE_EXHAUSTED. The repository, or the organisation that owns it, would hold more than `limit` bytes; it holds
+`held`, with what other uploads have reserved. `scope` is `repository` or `organization`. A QuotaFailure detail says the same.
+Metadata: scope, limit, held.
 """
 ERROR_REASON_RANGE_BEYOND_END: ErrorReason.ValueType  # 100
 """OUT_OF_RANGE. A byte range begins at or beyond the end of its chunk. Sent only inside a stream, in a ChunkFailure.

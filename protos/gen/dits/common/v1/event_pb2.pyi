@@ -30,13 +30,41 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_UNSPECIFIED: _EventType.ValueType  # 0
     """Never sent."""
     EVENT_TYPE_PUSH: _EventType.ValueType  # 1
-    """A push or UpdateBranch moved branches or created them."""
+    """A push moved or created branches or tags, or UpdateBranch moved a branch. Shelves (`RefService`) are left out."""
     EVENT_TYPE_BRANCH_CREATED: _EventType.ValueType  # 10
-    """CreateBranch created a branch."""
+    """CreateBranch created a branch, and no shelf."""
     EVENT_TYPE_BRANCH_DELETED: _EventType.ValueType  # 11
-    """A branch was deleted."""
+    """A branch was deleted. Webhooks are not told of shelves."""
+    EVENT_TYPE_BRANCH_RENAMED: _EventType.ValueType  # 12
+    """A branch has another name, and is no shelf."""
+    EVENT_TYPE_BRANCH_PROTECTION_CHANGED: _EventType.ValueType  # 13
+    """A branch got another protection."""
+    EVENT_TYPE_TAG_CREATED: _EventType.ValueType  # 20
+    """CreateTag created a tag."""
+    EVENT_TYPE_TAG_DELETED: _EventType.ValueType  # 21
+    """A tag was deleted."""
+    EVENT_TYPE_TAG_PROTECTION_CHANGED: _EventType.ValueType  # 22
+    """The tags of a repository got another protection."""
     EVENT_TYPE_REPO_CREATED: _EventType.ValueType  # 30
     """A repository was created."""
+    EVENT_TYPE_REPO_UPDATED: _EventType.ValueType  # 31
+    """Fields of a repository changed, or whether the operator keeps it read-only."""
+    EVENT_TYPE_REPO_DELETED: _EventType.ValueType  # 32
+    """A repository was deleted. It can be brought back for 30 days."""
+    EVENT_TYPE_REPO_UNDELETED: _EventType.ValueType  # 33
+    """A deleted repository was brought back."""
+    EVENT_TYPE_REPO_TRANSFERRED: _EventType.ValueType  # 36
+    """A repository went to another owner."""
+    EVENT_TYPE_REPO_STORAGE_NEARLY_FULL: _EventType.ValueType  # 37
+    """After an upload the repository, or the organisation that owns it, holds 80 or 95 percent of what it may."""
+    EVENT_TYPE_REPO_CONTENT_OBLITERATED: _EventType.ValueType  # 38
+    """The content of a file was obliterated: removed from every version."""
+    EVENT_TYPE_REPO_OBLITERATION_LIFTED: _EventType.ValueType  # 39
+    """An obliterated content was given back."""
+    EVENT_TYPE_REPO_ACCESS_GRANTED: _EventType.ValueType  # 34
+    """A user or a team was given a right on a repository, or another one. Administrators see it."""
+    EVENT_TYPE_REPO_ACCESS_REVOKED: _EventType.ValueType  # 35
+    """What a user or a team was given was taken back. Administrators see it."""
     EVENT_TYPE_LOCK_ACQUIRED: _EventType.ValueType  # 40
     """The locks began."""
     EVENT_TYPE_LOCK_RENEWED: _EventType.ValueType  # 41
@@ -65,6 +93,16 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A member of an organisation became a member of a team, or got another role in it."""
     EVENT_TYPE_MEMBER_TEAM_LEFT: _EventType.ValueType  # 65
     """A member of an organisation is a member of a team no more. Not sent when the team or the membership ends."""
+    EVENT_TYPE_KEY_ADDED: _EventType.ValueType  # 90
+    """A user added an SSH key."""
+    EVENT_TYPE_KEY_DELETED: _EventType.ValueType  # 91
+    """A user deleted an SSH key."""
+    EVENT_TYPE_KEY_OWNER_CHANGED: _EventType.ValueType  # 92
+    """The user who has an SSH key verified or changed their address, or was suspended, reinstated or deleted."""
+    EVENT_TYPE_CHUNK_CORRUPT: _EventType.ValueType  # 80
+    """Chunks that the repository holds were found damaged, and no good copy is left of them: who has the bytes uploads them
+    again, as `dits push` does by itself.
+    """
     EVENT_TYPE_WEBHOOK_PING: _EventType.ValueType  # 70
     """WebhookService.Ping asked for it. It goes to that webhook alone, whatever its patterns."""
     EVENT_TYPE_WEBHOOK_DISABLED: _EventType.ValueType  # 71
@@ -79,13 +117,41 @@ class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
 EVENT_TYPE_UNSPECIFIED: EventType.ValueType  # 0
 """Never sent."""
 EVENT_TYPE_PUSH: EventType.ValueType  # 1
-"""A push or UpdateBranch moved branches or created them."""
+"""A push moved or created branches or tags, or UpdateBranch moved a branch. Shelves (`RefService`) are left out."""
 EVENT_TYPE_BRANCH_CREATED: EventType.ValueType  # 10
-"""CreateBranch created a branch."""
+"""CreateBranch created a branch, and no shelf."""
 EVENT_TYPE_BRANCH_DELETED: EventType.ValueType  # 11
-"""A branch was deleted."""
+"""A branch was deleted. Webhooks are not told of shelves."""
+EVENT_TYPE_BRANCH_RENAMED: EventType.ValueType  # 12
+"""A branch has another name, and is no shelf."""
+EVENT_TYPE_BRANCH_PROTECTION_CHANGED: EventType.ValueType  # 13
+"""A branch got another protection."""
+EVENT_TYPE_TAG_CREATED: EventType.ValueType  # 20
+"""CreateTag created a tag."""
+EVENT_TYPE_TAG_DELETED: EventType.ValueType  # 21
+"""A tag was deleted."""
+EVENT_TYPE_TAG_PROTECTION_CHANGED: EventType.ValueType  # 22
+"""The tags of a repository got another protection."""
 EVENT_TYPE_REPO_CREATED: EventType.ValueType  # 30
 """A repository was created."""
+EVENT_TYPE_REPO_UPDATED: EventType.ValueType  # 31
+"""Fields of a repository changed, or whether the operator keeps it read-only."""
+EVENT_TYPE_REPO_DELETED: EventType.ValueType  # 32
+"""A repository was deleted. It can be brought back for 30 days."""
+EVENT_TYPE_REPO_UNDELETED: EventType.ValueType  # 33
+"""A deleted repository was brought back."""
+EVENT_TYPE_REPO_TRANSFERRED: EventType.ValueType  # 36
+"""A repository went to another owner."""
+EVENT_TYPE_REPO_STORAGE_NEARLY_FULL: EventType.ValueType  # 37
+"""After an upload the repository, or the organisation that owns it, holds 80 or 95 percent of what it may."""
+EVENT_TYPE_REPO_CONTENT_OBLITERATED: EventType.ValueType  # 38
+"""The content of a file was obliterated: removed from every version."""
+EVENT_TYPE_REPO_OBLITERATION_LIFTED: EventType.ValueType  # 39
+"""An obliterated content was given back."""
+EVENT_TYPE_REPO_ACCESS_GRANTED: EventType.ValueType  # 34
+"""A user or a team was given a right on a repository, or another one. Administrators see it."""
+EVENT_TYPE_REPO_ACCESS_REVOKED: EventType.ValueType  # 35
+"""What a user or a team was given was taken back. Administrators see it."""
 EVENT_TYPE_LOCK_ACQUIRED: EventType.ValueType  # 40
 """The locks began."""
 EVENT_TYPE_LOCK_RENEWED: EventType.ValueType  # 41
@@ -114,6 +180,16 @@ EVENT_TYPE_MEMBER_TEAM_JOINED: EventType.ValueType  # 64
 """A member of an organisation became a member of a team, or got another role in it."""
 EVENT_TYPE_MEMBER_TEAM_LEFT: EventType.ValueType  # 65
 """A member of an organisation is a member of a team no more. Not sent when the team or the membership ends."""
+EVENT_TYPE_KEY_ADDED: EventType.ValueType  # 90
+"""A user added an SSH key."""
+EVENT_TYPE_KEY_DELETED: EventType.ValueType  # 91
+"""A user deleted an SSH key."""
+EVENT_TYPE_KEY_OWNER_CHANGED: EventType.ValueType  # 92
+"""The user who has an SSH key verified or changed their address, or was suspended, reinstated or deleted."""
+EVENT_TYPE_CHUNK_CORRUPT: EventType.ValueType  # 80
+"""Chunks that the repository holds were found damaged, and no good copy is left of them: who has the bytes uploads them
+again, as `dits push` does by itself.
+"""
 EVENT_TYPE_WEBHOOK_PING: EventType.ValueType  # 70
 """WebhookService.Ping asked for it. It goes to that webhook alone, whatever its patterns."""
 EVENT_TYPE_WEBHOOK_DISABLED: EventType.ValueType  # 71
@@ -139,6 +215,9 @@ class Event(_message.Message):
     REPO_FIELD_NUMBER: _builtins.int
     MEMBER_FIELD_NUMBER: _builtins.int
     WEBHOOK_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifies the event, wherever it is shown, and no other. Opaque."""
     type: Global___EventType.ValueType
@@ -179,6 +258,18 @@ class Event(_message.Message):
     def webhook(self) -> Global___WebhookPayload:
         """Of `webhook.*`."""
 
+    @_builtins.property
+    def tag(self) -> Global___TagPayload:
+        """Of `tag.*`."""
+
+    @_builtins.property
+    def key(self) -> Global___KeyPayload:
+        """Of `key.*`."""
+
+    @_builtins.property
+    def chunk(self) -> Global___ChunkPayload:
+        """Of `chunk.*`."""
+
     def __init__(
         self,
         *,
@@ -195,12 +286,15 @@ class Event(_message.Message):
         repo: Global___RepoPayload | None = ...,
         member: Global___MemberPayload | None = ...,
         webhook: Global___WebhookPayload | None = ...,
+        tag: Global___TagPayload | None = ...,
+        key: Global___KeyPayload | None = ...,
+        chunk: Global___ChunkPayload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "lock", b"lock", "member", b"member", "payload", b"payload", "push", b"push", "repo", b"repo", "time", b"time", "webhook", b"webhook"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "chunk", b"chunk", "key", b"key", "lock", b"lock", "member", b"member", "payload", b"payload", "push", b"push", "repo", b"repo", "tag", b"tag", "time", b"time", "webhook", b"webhook"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_id", b"actor_id", "branch", b"branch", "id", b"id", "lock", b"lock", "member", b"member", "organization_id", b"organization_id", "payload", b"payload", "push", b"push", "repo", b"repo", "repository_id", b"repository_id", "time", b"time", "type", b"type", "webhook", b"webhook"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_id", b"actor_id", "branch", b"branch", "chunk", b"chunk", "id", b"id", "key", b"key", "lock", b"lock", "member", b"member", "organization_id", b"organization_id", "payload", b"payload", "push", b"push", "repo", b"repo", "repository_id", b"repository_id", "tag", b"tag", "time", b"time", "type", b"type", "webhook", b"webhook"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["push", "branch", "lock", "repo", "member", "webhook"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["push", "branch", "lock", "repo", "member", "webhook", "tag", "key", "chunk"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -215,26 +309,126 @@ class BranchPayload(_message.Message):
     BRANCH_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    PREVIOUS_NAME_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
-    """Name of the branch."""
+    """Name of the branch; the pattern of a rule for branches, where such a rule has changed (then without commits)."""
     before: _builtins.str
     """Hash of the commit it was at. Empty = the branch is new."""
     after: _builtins.str
     """Hash of the commit it is at. Empty = the branch is gone."""
+    previous_name: _builtins.str
+    """Its name before, in `branch.renamed`."""
     def __init__(
         self,
         *,
         branch: _builtins.str = ...,
         before: _builtins.str = ...,
         after: _builtins.str = ...,
+        previous_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "branch", b"branch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "branch", b"branch", "previous_name", b"previous_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BranchPayload: _TypeAlias = BranchPayload  # noqa: Y015
+
+@_typing.final
+class TagPayload(_message.Message):
+    """What happened to a tag."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    HASH_FIELD_NUMBER: _builtins.int
+    tag: _builtins.str
+    """Name of the tag. Empty in `tag.protection_changed`."""
+    before: _builtins.str
+    """Hash of the commit it was at. Empty = the tag is new."""
+    after: _builtins.str
+    """Hash of the commit it is at. Empty = the tag is gone."""
+    hash: _builtins.str
+    """Hash of its TagContent. Empty = a lightweight tag, or gone."""
+    def __init__(
+        self,
+        *,
+        tag: _builtins.str = ...,
+        before: _builtins.str = ...,
+        after: _builtins.str = ...,
+        hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "hash", b"hash", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagPayload: _TypeAlias = TagPayload  # noqa: Y015
+
+@_typing.final
+class ChunkPayload(_message.Message):
+    """What happened to chunks of a repository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    HASHES_FIELD_NUMBER: _builtins.int
+    CHUNK_COUNT_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """Owner of the repository."""
+    name: _builtins.str
+    """Its name."""
+    chunk_count: _builtins.int
+    """How many chunks there are."""
+    @_builtins.property
+    def hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Hashes of the chunks, 64 hex digits each: the first 100. MaintenanceService.ListLostChunks has all."""
+
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        name: _builtins.str = ...,
+        hashes: _abc.Iterable[_builtins.str] | None = ...,
+        chunk_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_count", b"chunk_count", "hashes", b"hashes", "name", b"name", "owner", b"owner"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChunkPayload: _TypeAlias = ChunkPayload  # noqa: Y015
+
+@_typing.final
+class KeyPayload(_message.Message):
+    """What happened to an SSH key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """UUID of the key."""
+    fingerprint: _builtins.str
+    """Its fingerprint: `SHA256:…`."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        fingerprint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyPayload: _TypeAlias = KeyPayload  # noqa: Y015
 
 @_typing.final
 class PushPayload(_message.Message):
@@ -245,15 +439,20 @@ class PushPayload(_message.Message):
     BRANCHES_FIELD_NUMBER: _builtins.int
     NEW_COMMIT_COUNT_FIELD_NUMBER: _builtins.int
     MENTIONS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     new_commit_count: _builtins.int
     """How many of its commits the repository did not have."""
     @_builtins.property
     def branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___BranchPayload]:
-        """The branches that it moved or created, by name."""
+        """The branches that it moved or created, by name. None if it brought tags alone."""
 
     @_builtins.property
     def mentions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommitMentions]:
         """Those of these commits whose messages mention users: the first 100, with at most 200 mentions in all."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___TagPayload]:
+        """The tags that it created or changed, by name."""
 
     def __init__(
         self,
@@ -261,10 +460,11 @@ class PushPayload(_message.Message):
         branches: _abc.Iterable[Global___BranchPayload] | None = ...,
         new_commit_count: _builtins.int = ...,
         mentions: _abc.Iterable[Global___CommitMentions] | None = ...,
+        tags: _abc.Iterable[Global___TagPayload] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branches", b"branches", "mentions", b"mentions", "new_commit_count", b"new_commit_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branches", b"branches", "mentions", b"mentions", "new_commit_count", b"new_commit_count", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -314,19 +514,81 @@ class RepoPayload(_message.Message):
 
     OWNER_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    PREVIOUS_NAME_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    USERNAME_FIELD_NUMBER: _builtins.int
+    TEAM_ID_FIELD_NUMBER: _builtins.int
+    TEAM_FIELD_NUMBER: _builtins.int
+    PERMISSION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_PERMISSION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_OWNER_FIELD_NUMBER: _builtins.int
+    STORAGE_SCOPE_FIELD_NUMBER: _builtins.int
+    STORAGE_PERCENT_FIELD_NUMBER: _builtins.int
+    STORAGE_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
+    STORAGE_HELD_BYTES_FIELD_NUMBER: _builtins.int
+    CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
     """Name of the user or organisation that owned it afterwards."""
     name: _builtins.str
     """Its name afterwards."""
+    previous_name: _builtins.str
+    """Its name before, if that changed."""
+    user_id: _builtins.str
+    """UUID of the user, in `repo.access_*`. Empty = it is about a team."""
+    username: _builtins.str
+    """Username of that user."""
+    team_id: _builtins.str
+    """UUID of the team, in `repo.access_*`. Empty = it is about a user."""
+    team: _builtins.str
+    """Name of that team."""
+    permission: _builtins.str
+    """The right that was given: `read`, `write` or `admin`. Empty = none any more."""
+    previous_permission: _builtins.str
+    """The right before. Empty = none."""
+    previous_owner: _builtins.str
+    """Name of the owner before, if that changed."""
+    storage_scope: _builtins.str
+    """Whose limit it is, in `repo.storage_nearly_full`: `repository` or `organization`."""
+    storage_percent: _builtins.int
+    """80 or 95."""
+    storage_limit_bytes: _builtins.int
+    """The limit, in bytes."""
+    storage_held_bytes: _builtins.int
+    """How much is held, in bytes."""
+    content_hash: _builtins.str
+    """Hash of the content, in `repo.content_obliterated` and `repo.obliteration_lifted`."""
+    reason: _builtins.str
+    """Why it was obliterated."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which fields changed, in `repo.updated`, by name; those of the settings as `settings.name`."""
+
     def __init__(
         self,
         *,
         owner: _builtins.str = ...,
         name: _builtins.str = ...,
+        previous_name: _builtins.str = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        user_id: _builtins.str = ...,
+        username: _builtins.str = ...,
+        team_id: _builtins.str = ...,
+        team: _builtins.str = ...,
+        permission: _builtins.str = ...,
+        previous_permission: _builtins.str = ...,
+        previous_owner: _builtins.str = ...,
+        storage_scope: _builtins.str = ...,
+        storage_percent: _builtins.int = ...,
+        storage_limit_bytes: _builtins.int = ...,
+        storage_held_bytes: _builtins.int = ...,
+        content_hash: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "owner", b"owner"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "fields", b"fields", "name", b"name", "owner", b"owner", "permission", b"permission", "previous_name", b"previous_name", "previous_owner", b"previous_owner", "previous_permission", b"previous_permission", "reason", b"reason", "storage_held_bytes", b"storage_held_bytes", "storage_limit_bytes", b"storage_limit_bytes", "storage_percent", b"storage_percent", "storage_scope", b"storage_scope", "team", b"team", "team_id", b"team_id", "user_id", b"user_id", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

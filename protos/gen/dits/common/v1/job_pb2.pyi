@@ -46,18 +46,46 @@ class _JobTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobType.Value
     """Deletes notifications that were read longer ago than the setting `notification_days`, or are a year old."""
     JOB_TYPE_PURGE_CREDENTIALS: _JobType.ValueType  # 24
     """Deletes sessions, API tokens and one-time tokens that ended long ago."""
+    JOB_TYPE_NOTIFY_EXPIRING_TOKENS: _JobType.ValueType  # 27
+    """Notifies owners of API tokens that end within seven days."""
     JOB_TYPE_NOTIFY_FOLLOWERS: _JobType.ValueType  # 25
     """Notifies those who follow the branches that a push has moved, after the first thousand."""
+    JOB_TYPE_SEND_ACCOUNT_LINK: _JobType.ValueType  # 26
+    """Mails a link to the account that somebody has asked one for, if there is such an account."""
     JOB_TYPE_MEASURE_USAGE: _JobType.ValueType  # 40
     """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
     JOB_TYPE_RECOUNT_STATISTICS: _JobType.ValueType  # 41
     """Counts repositories again from their rows, and corrects what their statistics say."""
+    JOB_TYPE_PURGE_REPOSITORIES: _JobType.ValueType  # 42
+    """Purges the repositories that were deleted 30 days ago: all that was in them goes."""
+    JOB_TYPE_REVERIFY_SIGNATURES: _JobType.ValueType  # 45
+    """Judges the signatures of commits and tags again."""
+    JOB_TYPE_RELEASE_HISTORY: _JobType.ValueType  # 47
+    """Releases the commits that no branch or tag has reached for 30 days, and the directories and file contents that only they had."""
     JOB_TYPE_DELIVER_WEBHOOK: _JobType.ValueType  # 50
     """Sends what is due for a webhook."""
     JOB_TYPE_RESUME_WEBHOOKS: _JobType.ValueType  # 51
     """Finds webhooks for which something has been due for long, and no job sends it."""
     JOB_TYPE_PURGE_WEBHOOK_DELIVERIES: _JobType.ValueType  # 52
     """Deletes deliveries of webhooks that are older than 30 days, or whose webhook is deleted."""
+    JOB_TYPE_COLLECT_GARBAGE: _JobType.ValueType  # 70
+    """Drops claims on chunks whose lease has ended, and deletes chunks whose grace has ended."""
+    JOB_TYPE_COMPACT_PACKS: _JobType.ValueType  # 71
+    """Moves the chunks of packs that are mostly dead space into new packs."""
+    JOB_TYPE_SCRUB_CHUNKS: _JobType.ValueType  # 72
+    """Reads stored chunks that were not read for long, verifies them, and heals those that are damaged."""
+    JOB_TYPE_CHECK_INVENTORY: _JobType.ValueType  # 73
+    """Compares the objects in the stores with the packs in the database."""
+    JOB_TYPE_APPLY_LIFECYCLE: _JobType.ValueType  # 80
+    """Moves chunks that were not read for long to colder places, as the policies of repositories say."""
+    JOB_TYPE_RESTORE_CHUNKS: _JobType.ValueType  # 81
+    """Makes chunks of archive classes readable: waits for the store, and says then until when."""
+    JOB_TYPE_REPLICATE_CHUNKS: _JobType.ValueType  # 90
+    """Copies chunks into the regions in which repositories want them."""
+    JOB_TYPE_CHECK_PLACEMENT: _JobType.ValueType  # 91
+    """Finds chunks that are not where repositories want them, and copies that no repository wants any more."""
+    JOB_TYPE_REPAIR_PACK: _JobType.ValueType  # 92
+    """Verifies a pack in which a reader has found damage, and heals it from copies in other regions."""
 
 class JobType(_JobType, metaclass=_JobTypeEnumTypeWrapper):
     """Type of a job. `Job.payload` has a field of the same name without `JOB_TYPE_`, in lower case."""
@@ -82,18 +110,46 @@ JOB_TYPE_PURGE_NOTIFICATIONS: JobType.ValueType  # 23
 """Deletes notifications that were read longer ago than the setting `notification_days`, or are a year old."""
 JOB_TYPE_PURGE_CREDENTIALS: JobType.ValueType  # 24
 """Deletes sessions, API tokens and one-time tokens that ended long ago."""
+JOB_TYPE_NOTIFY_EXPIRING_TOKENS: JobType.ValueType  # 27
+"""Notifies owners of API tokens that end within seven days."""
 JOB_TYPE_NOTIFY_FOLLOWERS: JobType.ValueType  # 25
 """Notifies those who follow the branches that a push has moved, after the first thousand."""
+JOB_TYPE_SEND_ACCOUNT_LINK: JobType.ValueType  # 26
+"""Mails a link to the account that somebody has asked one for, if there is such an account."""
 JOB_TYPE_MEASURE_USAGE: JobType.ValueType  # 40
 """Measures the storage of repositories and their owners for the days that lack it, and makes the billing snapshots."""
 JOB_TYPE_RECOUNT_STATISTICS: JobType.ValueType  # 41
 """Counts repositories again from their rows, and corrects what their statistics say."""
+JOB_TYPE_PURGE_REPOSITORIES: JobType.ValueType  # 42
+"""Purges the repositories that were deleted 30 days ago: all that was in them goes."""
+JOB_TYPE_REVERIFY_SIGNATURES: JobType.ValueType  # 45
+"""Judges the signatures of commits and tags again."""
+JOB_TYPE_RELEASE_HISTORY: JobType.ValueType  # 47
+"""Releases the commits that no branch or tag has reached for 30 days, and the directories and file contents that only they had."""
 JOB_TYPE_DELIVER_WEBHOOK: JobType.ValueType  # 50
 """Sends what is due for a webhook."""
 JOB_TYPE_RESUME_WEBHOOKS: JobType.ValueType  # 51
 """Finds webhooks for which something has been due for long, and no job sends it."""
 JOB_TYPE_PURGE_WEBHOOK_DELIVERIES: JobType.ValueType  # 52
 """Deletes deliveries of webhooks that are older than 30 days, or whose webhook is deleted."""
+JOB_TYPE_COLLECT_GARBAGE: JobType.ValueType  # 70
+"""Drops claims on chunks whose lease has ended, and deletes chunks whose grace has ended."""
+JOB_TYPE_COMPACT_PACKS: JobType.ValueType  # 71
+"""Moves the chunks of packs that are mostly dead space into new packs."""
+JOB_TYPE_SCRUB_CHUNKS: JobType.ValueType  # 72
+"""Reads stored chunks that were not read for long, verifies them, and heals those that are damaged."""
+JOB_TYPE_CHECK_INVENTORY: JobType.ValueType  # 73
+"""Compares the objects in the stores with the packs in the database."""
+JOB_TYPE_APPLY_LIFECYCLE: JobType.ValueType  # 80
+"""Moves chunks that were not read for long to colder places, as the policies of repositories say."""
+JOB_TYPE_RESTORE_CHUNKS: JobType.ValueType  # 81
+"""Makes chunks of archive classes readable: waits for the store, and says then until when."""
+JOB_TYPE_REPLICATE_CHUNKS: JobType.ValueType  # 90
+"""Copies chunks into the regions in which repositories want them."""
+JOB_TYPE_CHECK_PLACEMENT: JobType.ValueType  # 91
+"""Finds chunks that are not where repositories want them, and copies that no repository wants any more."""
+JOB_TYPE_REPAIR_PACK: JobType.ValueType  # 92
+"""Verifies a pack in which a reader has found damage, and heals it from copies in other regions."""
 Global___JobType: _TypeAlias = JobType  # noqa: Y015
 
 class _JobStatus:
@@ -164,11 +220,25 @@ class Job(_message.Message):
     PURGE_NOTIFICATIONS_FIELD_NUMBER: _builtins.int
     PURGE_CREDENTIALS_FIELD_NUMBER: _builtins.int
     NOTIFY_FOLLOWERS_FIELD_NUMBER: _builtins.int
+    SEND_ACCOUNT_LINK_FIELD_NUMBER: _builtins.int
+    NOTIFY_EXPIRING_TOKENS_FIELD_NUMBER: _builtins.int
     MEASURE_USAGE_FIELD_NUMBER: _builtins.int
     RECOUNT_STATISTICS_FIELD_NUMBER: _builtins.int
+    REVERIFY_SIGNATURES_FIELD_NUMBER: _builtins.int
+    PURGE_REPOSITORIES_FIELD_NUMBER: _builtins.int
+    RELEASE_HISTORY_FIELD_NUMBER: _builtins.int
     DELIVER_WEBHOOK_FIELD_NUMBER: _builtins.int
     RESUME_WEBHOOKS_FIELD_NUMBER: _builtins.int
     PURGE_WEBHOOK_DELIVERIES_FIELD_NUMBER: _builtins.int
+    COLLECT_GARBAGE_FIELD_NUMBER: _builtins.int
+    COMPACT_PACKS_FIELD_NUMBER: _builtins.int
+    SCRUB_CHUNKS_FIELD_NUMBER: _builtins.int
+    CHECK_INVENTORY_FIELD_NUMBER: _builtins.int
+    APPLY_LIFECYCLE_FIELD_NUMBER: _builtins.int
+    RESTORE_CHUNKS_FIELD_NUMBER: _builtins.int
+    REPLICATE_CHUNKS_FIELD_NUMBER: _builtins.int
+    CHECK_PLACEMENT_FIELD_NUMBER: _builtins.int
+    REPAIR_PACK_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID of the job."""
     type: Global___JobType.ValueType
@@ -252,12 +322,32 @@ class Job(_message.Message):
         """Of JOB_TYPE_NOTIFY_FOLLOWERS."""
 
     @_builtins.property
+    def send_account_link(self) -> Global___SendAccountLinkPayload:
+        """Of JOB_TYPE_SEND_ACCOUNT_LINK."""
+
+    @_builtins.property
+    def notify_expiring_tokens(self) -> Global___NotifyExpiringTokensPayload:
+        """Of JOB_TYPE_NOTIFY_EXPIRING_TOKENS."""
+
+    @_builtins.property
     def measure_usage(self) -> Global___MeasureUsagePayload:
         """Of JOB_TYPE_MEASURE_USAGE."""
 
     @_builtins.property
     def recount_statistics(self) -> Global___RecountStatisticsPayload:
         """Of JOB_TYPE_RECOUNT_STATISTICS."""
+
+    @_builtins.property
+    def reverify_signatures(self) -> Global___ReverifySignaturesPayload:
+        """Of JOB_TYPE_REVERIFY_SIGNATURES."""
+
+    @_builtins.property
+    def purge_repositories(self) -> Global___PurgeRepositoriesPayload:
+        """Of JOB_TYPE_PURGE_REPOSITORIES."""
+
+    @_builtins.property
+    def release_history(self) -> Global___ReleaseHistoryPayload:
+        """Of JOB_TYPE_RELEASE_HISTORY."""
 
     @_builtins.property
     def deliver_webhook(self) -> Global___DeliverWebhookPayload:
@@ -270,6 +360,42 @@ class Job(_message.Message):
     @_builtins.property
     def purge_webhook_deliveries(self) -> Global___PurgeWebhookDeliveriesPayload:
         """Of JOB_TYPE_PURGE_WEBHOOK_DELIVERIES."""
+
+    @_builtins.property
+    def collect_garbage(self) -> Global___CollectGarbagePayload:
+        """Of JOB_TYPE_COLLECT_GARBAGE."""
+
+    @_builtins.property
+    def compact_packs(self) -> Global___CompactPacksPayload:
+        """Of JOB_TYPE_COMPACT_PACKS."""
+
+    @_builtins.property
+    def scrub_chunks(self) -> Global___ScrubChunksPayload:
+        """Of JOB_TYPE_SCRUB_CHUNKS."""
+
+    @_builtins.property
+    def check_inventory(self) -> Global___CheckInventoryPayload:
+        """Of JOB_TYPE_CHECK_INVENTORY."""
+
+    @_builtins.property
+    def apply_lifecycle(self) -> Global___ApplyLifecyclePayload:
+        """Of JOB_TYPE_APPLY_LIFECYCLE."""
+
+    @_builtins.property
+    def restore_chunks(self) -> Global___RestoreChunksPayload:
+        """Of JOB_TYPE_RESTORE_CHUNKS."""
+
+    @_builtins.property
+    def replicate_chunks(self) -> Global___ReplicateChunksPayload:
+        """Of JOB_TYPE_REPLICATE_CHUNKS."""
+
+    @_builtins.property
+    def check_placement(self) -> Global___CheckPlacementPayload:
+        """Of JOB_TYPE_CHECK_PLACEMENT."""
+
+    @_builtins.property
+    def repair_pack(self) -> Global___RepairPackPayload:
+        """Of JOB_TYPE_REPAIR_PACK."""
 
     def __init__(
         self,
@@ -300,17 +426,31 @@ class Job(_message.Message):
         purge_notifications: Global___PurgeNotificationsPayload | None = ...,
         purge_credentials: Global___PurgeCredentialsPayload | None = ...,
         notify_followers: Global___NotifyFollowersPayload | None = ...,
+        send_account_link: Global___SendAccountLinkPayload | None = ...,
+        notify_expiring_tokens: Global___NotifyExpiringTokensPayload | None = ...,
         measure_usage: Global___MeasureUsagePayload | None = ...,
         recount_statistics: Global___RecountStatisticsPayload | None = ...,
+        reverify_signatures: Global___ReverifySignaturesPayload | None = ...,
+        purge_repositories: Global___PurgeRepositoriesPayload | None = ...,
+        release_history: Global___ReleaseHistoryPayload | None = ...,
         deliver_webhook: Global___DeliverWebhookPayload | None = ...,
         resume_webhooks: Global___ResumeWebhooksPayload | None = ...,
         purge_webhook_deliveries: Global___PurgeWebhookDeliveriesPayload | None = ...,
+        collect_garbage: Global___CollectGarbagePayload | None = ...,
+        compact_packs: Global___CompactPacksPayload | None = ...,
+        scrub_chunks: Global___ScrubChunksPayload | None = ...,
+        check_inventory: Global___CheckInventoryPayload | None = ...,
+        apply_lifecycle: Global___ApplyLifecyclePayload | None = ...,
+        restore_chunks: Global___RestoreChunksPayload | None = ...,
+        replicate_chunks: Global___ReplicateChunksPayload | None = ...,
+        check_placement: Global___CheckPlacementPayload | None = ...,
+        repair_pack: Global___RepairPackPayload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "maintain_partitions", b"maintain_partitions", "measure_usage", b"measure_usage", "notify_followers", b"notify_followers", "payload", b"payload", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "recount_statistics", b"recount_statistics", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_lifecycle", b"apply_lifecycle", "check_inventory", b"check_inventory", "check_placement", b"check_placement", "collect_garbage", b"collect_garbage", "compact_packs", b"compact_packs", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "maintain_partitions", b"maintain_partitions", "measure_usage", b"measure_usage", "notify_expiring_tokens", b"notify_expiring_tokens", "notify_followers", b"notify_followers", "payload", b"payload", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_repositories", b"purge_repositories", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "recount_statistics", b"recount_statistics", "release_history", b"release_history", "repair_pack", b"repair_pack", "replicate_chunks", b"replicate_chunks", "restore_chunks", b"restore_chunks", "resume_webhooks", b"resume_webhooks", "reverify_signatures", b"reverify_signatures", "schedule_time", b"schedule_time", "scrub_chunks", b"scrub_chunks", "send_account_link", b"send_account_link", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "error", b"error", "id", b"id", "maintain_partitions", b"maintain_partitions", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "notify_followers", b"notify_followers", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "queue", b"queue", "recount_statistics", b"recount_statistics", "repository_id", b"repository_id", "requester_id", b"requester_id", "resume_webhooks", b"resume_webhooks", "schedule_time", b"schedule_time", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_lifecycle", b"apply_lifecycle", "attempts", b"attempts", "cancel_requested", b"cancel_requested", "check_inventory", b"check_inventory", "check_placement", b"check_placement", "collect_garbage", b"collect_garbage", "compact_packs", b"compact_packs", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "error", b"error", "id", b"id", "maintain_partitions", b"maintain_partitions", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "notify_expiring_tokens", b"notify_expiring_tokens", "notify_followers", b"notify_followers", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_repositories", b"purge_repositories", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "queue", b"queue", "recount_statistics", b"recount_statistics", "release_history", b"release_history", "repair_pack", b"repair_pack", "replicate_chunks", b"replicate_chunks", "repository_id", b"repository_id", "requester_id", b"requester_id", "restore_chunks", b"restore_chunks", "resume_webhooks", b"resume_webhooks", "reverify_signatures", b"reverify_signatures", "schedule_time", b"schedule_time", "scrub_chunks", b"scrub_chunks", "send_account_link", b"send_account_link", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_jobs", "maintain_partitions", "purge_login_throttles", "send_mail", "send_digests", "purge_notifications", "purge_credentials", "notify_followers", "measure_usage", "recount_statistics", "deliver_webhook", "resume_webhooks", "purge_webhook_deliveries"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_jobs", "maintain_partitions", "purge_login_throttles", "send_mail", "send_digests", "purge_notifications", "purge_credentials", "notify_followers", "send_account_link", "notify_expiring_tokens", "measure_usage", "recount_statistics", "reverify_signatures", "purge_repositories", "release_history", "deliver_webhook", "resume_webhooks", "purge_webhook_deliveries", "collect_garbage", "compact_packs", "scrub_chunks", "check_inventory", "apply_lifecycle", "restore_chunks", "replicate_chunks", "check_placement", "repair_pack"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -434,6 +574,32 @@ class SendMailPayload(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SendMailPayload: _TypeAlias = SendMailPayload  # noqa: Y015
+
+@_typing.final
+class SendAccountLinkPayload(_message.Message):
+    """Of JOB_TYPE_SEND_ACCOUNT_LINK."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    SEALED_LOGIN_FIELD_NUMBER: _builtins.int
+    purpose: _builtins.str
+    """What the link is good for: `verify_email` or `reset_password`."""
+    sealed_login: _builtins.bytes
+    """The username or e-mail address that was typed in. Only the server can read it."""
+    def __init__(
+        self,
+        *,
+        purpose: _builtins.str = ...,
+        sealed_login: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "sealed_login", b"sealed_login"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendAccountLinkPayload: _TypeAlias = SendAccountLinkPayload  # noqa: Y015
 
 @_typing.final
 class SendDigestsPayload(_message.Message):
@@ -599,8 +765,30 @@ class PurgeCredentialsPayload(_message.Message):
 Global___PurgeCredentialsPayload: _TypeAlias = PurgeCredentialsPayload  # noqa: Y015
 
 @_typing.final
-class RecountStatisticsPayload(_message.Message):
-    """Of JOB_TYPE_RECOUNT_STATISTICS: all repositories."""
+class ReverifySignaturesPayload(_message.Message):
+    """Of JOB_TYPE_REVERIFY_SIGNATURES."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FINGERPRINT_FIELD_NUMBER: _builtins.int
+    key_fingerprint: _builtins.str
+    """Fingerprint of the key that made them. Empty = all keys."""
+    def __init__(
+        self,
+        *,
+        key_fingerprint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_fingerprint", b"key_fingerprint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReverifySignaturesPayload: _TypeAlias = ReverifySignaturesPayload  # noqa: Y015
+
+@_typing.final
+class PurgeRepositoriesPayload(_message.Message):
+    """Of JOB_TYPE_PURGE_REPOSITORIES: nothing to say."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -610,6 +798,62 @@ class RecountStatisticsPayload(_message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeRepositoriesPayload: _TypeAlias = PurgeRepositoriesPayload  # noqa: Y015
+
+@_typing.final
+class ReleaseHistoryPayload(_message.Message):
+    """Of JOB_TYPE_RELEASE_HISTORY: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHistoryPayload: _TypeAlias = ReleaseHistoryPayload  # noqa: Y015
+
+@_typing.final
+class NotifyExpiringTokensPayload(_message.Message):
+    """Of JOB_TYPE_NOTIFY_EXPIRING_TOKENS: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NotifyExpiringTokensPayload: _TypeAlias = NotifyExpiringTokensPayload  # noqa: Y015
+
+@_typing.final
+class RecountStatisticsPayload(_message.Message):
+    """Of JOB_TYPE_RECOUNT_STATISTICS."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_ID_FIELD_NUMBER: _builtins.int
+    repository_id: _builtins.str
+    """UUID of the repository. Empty = all."""
+    def __init__(
+        self,
+        *,
+        repository_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository_id", b"repository_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -658,3 +902,181 @@ class NotifyFollowersPayload(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NotifyFollowersPayload: _TypeAlias = NotifyFollowersPayload  # noqa: Y015
+
+@_typing.final
+class CollectGarbagePayload(_message.Message):
+    """Of JOB_TYPE_COLLECT_GARBAGE."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIRMED_CHUNK_COUNT_FIELD_NUMBER: _builtins.int
+    confirmed_chunk_count: _builtins.int
+    """How many chunks it may delete though that is implausibly many: see MaintenanceService.RunGarbageCollection."""
+    def __init__(
+        self,
+        *,
+        confirmed_chunk_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed_chunk_count", b"confirmed_chunk_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectGarbagePayload: _TypeAlias = CollectGarbagePayload  # noqa: Y015
+
+@_typing.final
+class CompactPacksPayload(_message.Message):
+    """Of JOB_TYPE_COMPACT_PACKS: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompactPacksPayload: _TypeAlias = CompactPacksPayload  # noqa: Y015
+
+@_typing.final
+class ScrubChunksPayload(_message.Message):
+    """Of JOB_TYPE_SCRUB_CHUNKS."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVERYTHING_FIELD_NUMBER: _builtins.int
+    everything: _builtins.bool
+    """Whether to read all chunks, and not only those whose turn it is."""
+    def __init__(
+        self,
+        *,
+        everything: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["everything", b"everything"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScrubChunksPayload: _TypeAlias = ScrubChunksPayload  # noqa: Y015
+
+@_typing.final
+class CheckInventoryPayload(_message.Message):
+    """Of JOB_TYPE_CHECK_INVENTORY: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckInventoryPayload: _TypeAlias = CheckInventoryPayload  # noqa: Y015
+
+@_typing.final
+class ApplyLifecyclePayload(_message.Message):
+    """Of JOB_TYPE_APPLY_LIFECYCLE: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplyLifecyclePayload: _TypeAlias = ApplyLifecyclePayload  # noqa: Y015
+
+@_typing.final
+class RestoreChunksPayload(_message.Message):
+    """Of JOB_TYPE_RESTORE_CHUNKS."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESTORE_ID_FIELD_NUMBER: _builtins.int
+    restore_id: _builtins.str
+    """UUID of the restore: see TierService.GetRestore."""
+    def __init__(
+        self,
+        *,
+        restore_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["restore_id", b"restore_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreChunksPayload: _TypeAlias = RestoreChunksPayload  # noqa: Y015
+
+@_typing.final
+class ReplicateChunksPayload(_message.Message):
+    """Of JOB_TYPE_REPLICATE_CHUNKS: nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplicateChunksPayload: _TypeAlias = ReplicateChunksPayload  # noqa: Y015
+
+@_typing.final
+class CheckPlacementPayload(_message.Message):
+    """Of JOB_TYPE_CHECK_PLACEMENT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_ID_FIELD_NUMBER: _builtins.int
+    repository_id: _builtins.str
+    """UUID of the repository whose regions have changed. Empty = all repositories."""
+    def __init__(
+        self,
+        *,
+        repository_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository_id", b"repository_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckPlacementPayload: _TypeAlias = CheckPlacementPayload  # noqa: Y015
+
+@_typing.final
+class RepairPackPayload(_message.Message):
+    """Of JOB_TYPE_REPAIR_PACK."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PACK_KEY_FIELD_NUMBER: _builtins.int
+    pack_key: _builtins.str
+    """Key of the pack."""
+    def __init__(
+        self,
+        *,
+        pack_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pack_key", b"pack_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepairPackPayload: _TypeAlias = RepairPackPayload  # noqa: Y015

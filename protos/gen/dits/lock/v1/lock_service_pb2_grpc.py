@@ -143,9 +143,12 @@ class LockServiceServicer:
         may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the call with LOCK_HELD; with
         BATCH_MODE_PER_PATH each path succeeds or fails by itself.
 
+        To steal a lock of another user needs sudo.
+
         Errors:
         - BASE_OUTDATED: a path was changed on the branch by a commit that is not in `base_commit`.
         - LOCK_HELD: another lock conflicts, and the batch mode is atomic.
+        - SUDO_REQUIRED: a lock to steal is another user's, and the caller has no sudo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -183,7 +186,10 @@ class LockServiceServicer:
         The holder is notified, with the reason, and an audit record is written. To end a lock and acquire the path in one
         call, use `AcquireLocksRequest.steal_lock_ids`.
 
-        Errors: none beyond the common ones.
+        Needs sudo. Machines use an API token that the operator made with `site:admin` and `repo:admin`.
+
+        Errors:
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,10 +202,13 @@ class LockServiceServicer:
         The lock ends, and the new holder has a new one on the same path, with a new id and fence. The new holder is
         notified; so is the old one, unless they made the call.
 
+        To transfer the lock of another user needs sudo.
+
         Errors:
         - LOCK_HELD: another lock conflicts with the new holder's.
         - LOCK_STALE: the lock has ended, or has another fence.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the lock is another user's, and the caller has no sudo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

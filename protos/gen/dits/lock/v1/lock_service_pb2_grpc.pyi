@@ -64,9 +64,12 @@ class LockServiceStub:
     may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the call with LOCK_HELD; with
     BATCH_MODE_PER_PATH each path succeeds or fails by itself.
 
+    To steal a lock of another user needs sudo.
+
     Errors:
     - BASE_OUTDATED: a path was changed on the branch by a commit that is not in `base_commit`.
     - LOCK_HELD: another lock conflicts, and the batch mode is atomic.
+    - SUDO_REQUIRED: a lock to steal is another user's, and the caller has no sudo.
     """
     RenewLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.RenewLocksRequest, _lock_service_pb2.RenewLocksResponse]
     """Makes up to 1,000 of the caller's locks last longer. Needs WRITE; an API token needs `lock:write`. May be
@@ -92,7 +95,10 @@ class LockServiceStub:
     The holder is notified, with the reason, and an audit record is written. To end a lock and acquire the path in one
     call, use `AcquireLocksRequest.steal_lock_ids`.
 
-    Errors: none beyond the common ones.
+    Needs sudo. Machines use an API token that the operator made with `site:admin` and `repo:admin`.
+
+    Errors:
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
     TransferLock: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.TransferLockRequest, _lock_service_pb2.TransferLockResponse]
     """Gives a lock to another user with WRITE, for the time it has left. Needs WRITE; an API token needs `lock:write`.
@@ -101,10 +107,13 @@ class LockServiceStub:
     The lock ends, and the new holder has a new one on the same path, with a new id and fence. The new holder is
     notified; so is the old one, unless they made the call.
 
+    To transfer the lock of another user needs sudo.
+
     Errors:
     - LOCK_HELD: another lock conflicts with the new holder's.
     - LOCK_STALE: the lock has ended, or has another fence.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the lock is another user's, and the caller has no sudo.
     """
     GetLock: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.GetLockRequest, _lock_service_pb2.GetLockResponse]
     """Returns a live lock. Needs READ; an API token needs `repo:read`. A lock that has ended gives NOT_FOUND;
@@ -183,9 +192,12 @@ class LockServiceAsyncStub(LockServiceStub):
     may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the call with LOCK_HELD; with
     BATCH_MODE_PER_PATH each path succeeds or fails by itself.
 
+    To steal a lock of another user needs sudo.
+
     Errors:
     - BASE_OUTDATED: a path was changed on the branch by a commit that is not in `base_commit`.
     - LOCK_HELD: another lock conflicts, and the batch mode is atomic.
+    - SUDO_REQUIRED: a lock to steal is another user's, and the caller has no sudo.
     """
     RenewLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.RenewLocksRequest, _lock_service_pb2.RenewLocksResponse]  # type: ignore[assignment]
     """Makes up to 1,000 of the caller's locks last longer. Needs WRITE; an API token needs `lock:write`. May be
@@ -211,7 +223,10 @@ class LockServiceAsyncStub(LockServiceStub):
     The holder is notified, with the reason, and an audit record is written. To end a lock and acquire the path in one
     call, use `AcquireLocksRequest.steal_lock_ids`.
 
-    Errors: none beyond the common ones.
+    Needs sudo. Machines use an API token that the operator made with `site:admin` and `repo:admin`.
+
+    Errors:
+    - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
     """
     TransferLock: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.TransferLockRequest, _lock_service_pb2.TransferLockResponse]  # type: ignore[assignment]
     """Gives a lock to another user with WRITE, for the time it has left. Needs WRITE; an API token needs `lock:write`.
@@ -220,10 +235,13 @@ class LockServiceAsyncStub(LockServiceStub):
     The lock ends, and the new holder has a new one on the same path, with a new id and fence. The new holder is
     notified; so is the old one, unless they made the call.
 
+    To transfer the lock of another user needs sudo.
+
     Errors:
     - LOCK_HELD: another lock conflicts with the new holder's.
     - LOCK_STALE: the lock has ended, or has another fence.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the lock is another user's, and the caller has no sudo.
     """
     GetLock: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.GetLockRequest, _lock_service_pb2.GetLockResponse]  # type: ignore[assignment]
     """Returns a live lock. Needs READ; an API token needs `repo:read`. A lock that has ended gives NOT_FOUND;
@@ -305,9 +323,12 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         may be repeated. With BATCH_MODE_ATOMIC, the default, a conflict on one path fails the call with LOCK_HELD; with
         BATCH_MODE_PER_PATH each path succeeds or fails by itself.
 
+        To steal a lock of another user needs sudo.
+
         Errors:
         - BASE_OUTDATED: a path was changed on the branch by a commit that is not in `base_commit`.
         - LOCK_HELD: another lock conflicts, and the batch mode is atomic.
+        - SUDO_REQUIRED: a lock to steal is another user's, and the caller has no sudo.
         """
 
     @_abc_1.abstractmethod
@@ -351,7 +372,10 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         The holder is notified, with the reason, and an audit record is written. To end a lock and acquire the path in one
         call, use `AcquireLocksRequest.steal_lock_ids`.
 
-        Errors: none beyond the common ones.
+        Needs sudo. Machines use an API token that the operator made with `site:admin` and `repo:admin`.
+
+        Errors:
+        - SUDO_REQUIRED: the session has no sudo, or an API token that is not the operator's makes the call.
         """
 
     @_abc_1.abstractmethod
@@ -366,10 +390,13 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         The lock ends, and the new holder has a new one on the same path, with a new id and fence. The new holder is
         notified; so is the old one, unless they made the call.
 
+        To transfer the lock of another user needs sudo.
+
         Errors:
         - LOCK_HELD: another lock conflicts with the new holder's.
         - LOCK_STALE: the lock has ended, or has another fence.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the lock is another user's, and the caller has no sudo.
         """
 
     @_abc_1.abstractmethod

@@ -25,10 +25,12 @@ _sym_db = _symbol_database.Default()
 from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from dits.common.v1 import lock_fence_pb2 as dits_dot_common_dot_v1_dot_lock__fence__pb2
 from dits.repo.v1 import manifest_pb2 as dits_dot_repo_dot_v1_dot_manifest__pb2
+from dits.repo.v1 import ref_service_pb2 as dits_dot_repo_dot_v1_dot_ref__service__pb2
+from dits.repo.v1 import signature_pb2 as dits_dot_repo_dot_v1_dot_signature__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/repo/v1/commit_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1f\x64its/common/v1/lock_fence.proto\x1a\x1b\x64its/repo/v1/manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x01\n\x06\x43ommit\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x15\n\rparent_hashes\x18\x02 \x03(\t\x12\x11\n\ttree_hash\x18\x03 \x01(\t\x12$\n\x06\x61uthor\x18\x04 \x01(\x0b\x32\x14.dits.repo.v1.Signer\x12\'\n\tcommitter\x18\x05 \x01(\x0b\x32\x14.dits.repo.v1.Signer\x12\x0f\n\x07message\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc9\x01\n\x0bPushRequest\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.PushHeaderH\x00\x12\x30\n\tmanifests\x18\x02 \x01(\x0b\x32\x1b.dits.repo.v1.PushManifestsH\x00\x12,\n\x07\x63ommits\x18\x03 \x01(\x0b\x32\x19.dits.repo.v1.PushCommitsH\x00\x12&\n\x04refs\x18\x04 \x01(\x0b\x32\x16.dits.repo.v1.PushRefsH\x00\x42\x06\n\x04part\"^\n\nPushHeader\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\x05locks\x18\x03 \x03(\x0b\x32\x19.dits.common.v1.LockFence\"\"\n\rPushManifests\x12\x11\n\tmanifests\x18\x01 \x03(\x0c\";\n\x0bPushCommits\x12,\n\x07\x63ommits\x18\x01 \x03(\x0b\x32\x1b.dits.repo.v1.CommitContent\"4\n\x08PushRefs\x12(\n\x07updates\x18\x01 \x03(\x0b\x32\x17.dits.repo.v1.RefUpdate\"\\\n\tRefUpdate\x12\x10\n\x06\x62ranch\x18\x01 \x01(\tH\x00\x12\x15\n\rexpected_head\x18\x02 \x01(\t\x12\x10\n\x08new_head\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x42\x05\n\x03ref\"\x9e\x01\n\x0cPushResponse\x12$\n\x04refs\x18\x01 \x03(\x0b\x32\x16.dits.repo.v1.RefState\x12\x18\n\x10new_commit_count\x18\x02 \x01(\x03\x12\x1a\n\x12new_manifest_count\x18\x03 \x01(\x03\x12\x17\n\x0fnew_asset_count\x18\x04 \x01(\x03\x12\x19\n\x11released_lock_ids\x18\x05 \x03(\t\"1\n\x08RefState\x12\x10\n\x06\x62ranch\x18\x01 \x01(\tH\x00\x12\x0c\n\x04head\x18\x02 \x01(\tB\x05\n\x03ref\"8\n\x10GetCommitRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\"9\n\x11GetCommitResponse\x12$\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Commit\"o\n\x12ListCommitsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0c\n\x04path\x18\x05 \x01(\t\"U\n\x13ListCommitsResponse\x12%\n\x07\x63ommits\x18\x01 \x03(\x0b\x32\x14.dits.repo.v1.Commit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"c\n\x17\x46indChangesSinceRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x13\n\x0b\x62\x61se_commit\x18\x03 \x01(\t\x12\r\n\x05paths\x18\x04 \x03(\t\"S\n\x18\x46indChangesSinceResponse\x12\x0c\n\x04head\x18\x01 \x01(\t\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.dits.repo.v1.PathChange\"/\n\nPathChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0b\x63ommit_hash\x18\x02 \x01(\t2\xf7\x03\n\rCommitService\x12z\n\x04Push\x12\x19.dits.repo.v1.PushRequest\x1a\x1a.dits.repo.v1.PushResponse\"9\xa2\xbb\x18\x35\n\nrepo:write\x10\x02\x1a\x11header.repository(\x01@\x01J\x0cGIn\x05N<JKLMH\x04P\x01(\x01\x12m\n\tGetCommit\x12\x1e.dits.repo.v1.GetCommitRequest\x1a\x1f.dits.repo.v1.GetCommitResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12v\n\x0bListCommits\x12 .dits.repo.v1.ListCommitsRequest\x1a!.dits.repo.v1.ListCommitsResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x12\x82\x01\n\x10\x46indChangesSince\x12%.dits.repo.v1.FindChangesSinceRequest\x1a&.dits.repo.v1.FindChangesSinceResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dits/repo/v1/commit_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1f\x64its/common/v1/lock_fence.proto\x1a\x1b\x64its/repo/v1/manifest.proto\x1a\x1e\x64its/repo/v1/ref_service.proto\x1a\x1c\x64its/repo/v1/signature.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x01\n\x06\x43ommit\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x15\n\rparent_hashes\x18\x02 \x03(\t\x12\x11\n\ttree_hash\x18\x03 \x01(\t\x12$\n\x06\x61uthor\x18\x04 \x01(\x0b\x32\x14.dits.repo.v1.Signer\x12\'\n\tcommitter\x18\x05 \x01(\x0b\x32\x14.dits.repo.v1.Signer\x12\x0f\n\x07message\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\tsignature\x18\x08 \x01(\x0b\x32\x17.dits.repo.v1.Signature\"\xc9\x01\n\x0bPushRequest\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.PushHeaderH\x00\x12\x30\n\tmanifests\x18\x02 \x01(\x0b\x32\x1b.dits.repo.v1.PushManifestsH\x00\x12,\n\x07\x63ommits\x18\x03 \x01(\x0b\x32\x19.dits.repo.v1.PushCommitsH\x00\x12&\n\x04refs\x18\x04 \x01(\x0b\x32\x16.dits.repo.v1.PushRefsH\x00\x42\x06\n\x04part\"^\n\nPushHeader\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\x05locks\x18\x03 \x03(\x0b\x32\x19.dits.common.v1.LockFence\"\"\n\rPushManifests\x12\x11\n\tmanifests\x18\x01 \x03(\x0c\"n\n\x0bPushCommits\x12,\n\x07\x63ommits\x18\x01 \x03(\x0b\x32\x1b.dits.repo.v1.CommitContent\x12\x31\n\nsignatures\x18\x02 \x03(\x0b\x32\x1d.dits.repo.v1.CommitSignature\"7\n\x0f\x43ommitSignature\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61rmored\x18\x02 \x01(\t\"4\n\x08PushRefs\x12(\n\x07updates\x18\x01 \x03(\x0b\x32\x17.dits.repo.v1.RefUpdate\"\x9c\x01\n\tRefUpdate\x12\x10\n\x06\x62ranch\x18\x01 \x01(\tH\x00\x12\r\n\x03tag\x18\x05 \x01(\tH\x00\x12\x15\n\rexpected_head\x18\x02 \x01(\t\x12\x10\n\x08new_head\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12/\n\nannotation\x18\x06 \x01(\x0b\x32\x1b.dits.repo.v1.TagAnnotationB\x05\n\x03ref\"\x9e\x01\n\x0cPushResponse\x12$\n\x04refs\x18\x01 \x03(\x0b\x32\x16.dits.repo.v1.RefState\x12\x18\n\x10new_commit_count\x18\x02 \x01(\x03\x12\x1a\n\x12new_manifest_count\x18\x03 \x01(\x03\x12\x17\n\x0fnew_asset_count\x18\x04 \x01(\x03\x12\x19\n\x11released_lock_ids\x18\x05 \x03(\t\"@\n\x08RefState\x12\x10\n\x06\x62ranch\x18\x01 \x01(\tH\x00\x12\r\n\x03tag\x18\x03 \x01(\tH\x00\x12\x0c\n\x04head\x18\x02 \x01(\tB\x05\n\x03ref\"8\n\x10GetCommitRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\"9\n\x11GetCommitResponse\x12$\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Commit\"\xe5\x01\n\x12ListCommitsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x12)\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06not_in\x18\t \x03(\t\"U\n\x13ListCommitsResponse\x12%\n\x07\x63ommits\x18\x01 \x03(\x0b\x32\x14.dits.repo.v1.Commit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"c\n\x17\x46indChangesSinceRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x13\n\x0b\x62\x61se_commit\x18\x03 \x01(\t\x12\r\n\x05paths\x18\x04 \x03(\t\"S\n\x18\x46indChangesSinceResponse\x12\x0c\n\x04head\x18\x01 \x01(\t\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.dits.repo.v1.PathChange\"/\n\nPathChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0b\x63ommit_hash\x18\x02 \x01(\t\"G\n\x15\x43ompareCommitsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x02 \x01(\t\x12\x0c\n\x04head\x18\x03 \x01(\t\"\x97\x01\n\x16\x43ompareCommitsResponse\x12\x13\n\x0b\x62\x61se_commit\x18\x01 \x01(\t\x12\x13\n\x0bhead_commit\x18\x02 \x01(\t\x12\x13\n\x0bmerge_bases\x18\x03 \x03(\t\x12\x13\n\x0b\x61head_count\x18\x04 \x01(\x03\x12\x14\n\x0c\x62\x65hind_count\x18\x05 \x01(\x03\x12\x13\n\x0bis_ancestor\x18\x06 \x01(\x08\"?\n\x19\x46indMissingCommitsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\"D\n\x1a\x46indMissingCommitsResponse\x12\x0f\n\x07missing\x18\x01 \x01(\x0c\x12\x15\n\rmissing_count\x18\x02 \x01(\x03\x32\x84\x06\n\rCommitService\x12~\n\x04Push\x12\x19.dits.repo.v1.PushRequest\x1a\x1a.dits.repo.v1.PushResponse\"=\xa2\xbb\x18\x39\n\nrepo:write\x10\x02\x1a\x11header.repository(\x01@\x01J\x10GIn\x05\x8e\x01N<JKLMH`\x04YP\x01(\x01\x12m\n\tGetCommit\x12\x1e.dits.repo.v1.GetCommitRequest\x1a\x1f.dits.repo.v1.GetCommitResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12v\n\x0bListCommits\x12 .dits.repo.v1.ListCommitsRequest\x1a!.dits.repo.v1.ListCommitsResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x12\x82\x01\n\x10\x46indChangesSince\x12%.dits.repo.v1.FindChangesSinceRequest\x1a&.dits.repo.v1.FindChangesSinceResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12|\n\x0e\x43ompareCommits\x12#.dits.repo.v1.CompareCommitsRequest\x1a$.dits.repo.v1.CompareCommitsResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12\x88\x01\n\x12\x46indMissingCommits\x12\'.dits.repo.v1.FindMissingCommitsRequest\x1a(.dits.repo.v1.FindMissingCommitsResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,45 +38,59 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.repo.v1.commit_service
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COMMITSERVICE'].methods_by_name['Push']._loaded_options = None
-  _globals['_COMMITSERVICE'].methods_by_name['Push']._serialized_options = b'\242\273\0305\n\nrepo:write\020\002\032\021header.repository(\001@\001J\014GIn\005N<JKLMH\004P\001'
+  _globals['_COMMITSERVICE'].methods_by_name['Push']._serialized_options = b'\242\273\0309\n\nrepo:write\020\002\032\021header.repository(\001@\001J\020GIn\005\216\001N<JKLMH`\004YP\001'
   _globals['_COMMITSERVICE'].methods_by_name['GetCommit']._loaded_options = None
   _globals['_COMMITSERVICE'].methods_by_name['GetCommit']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
   _globals['_COMMITSERVICE'].methods_by_name['ListCommits']._loaded_options = None
   _globals['_COMMITSERVICE'].methods_by_name['ListCommits']._serialized_options = b'\242\273\030\036\n\trepo:read\020\001\032\nrepository0\001J\001\003'
   _globals['_COMMITSERVICE'].methods_by_name['FindChangesSince']._loaded_options = None
   _globals['_COMMITSERVICE'].methods_by_name['FindChangesSince']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
-  _globals['_COMMIT']._serialized_start=176
-  _globals['_COMMIT']._serialized_end=385
-  _globals['_PUSHREQUEST']._serialized_start=388
-  _globals['_PUSHREQUEST']._serialized_end=589
-  _globals['_PUSHHEADER']._serialized_start=591
-  _globals['_PUSHHEADER']._serialized_end=685
-  _globals['_PUSHMANIFESTS']._serialized_start=687
-  _globals['_PUSHMANIFESTS']._serialized_end=721
-  _globals['_PUSHCOMMITS']._serialized_start=723
-  _globals['_PUSHCOMMITS']._serialized_end=782
-  _globals['_PUSHREFS']._serialized_start=784
-  _globals['_PUSHREFS']._serialized_end=836
-  _globals['_REFUPDATE']._serialized_start=838
-  _globals['_REFUPDATE']._serialized_end=930
-  _globals['_PUSHRESPONSE']._serialized_start=933
-  _globals['_PUSHRESPONSE']._serialized_end=1091
-  _globals['_REFSTATE']._serialized_start=1093
-  _globals['_REFSTATE']._serialized_end=1142
-  _globals['_GETCOMMITREQUEST']._serialized_start=1144
-  _globals['_GETCOMMITREQUEST']._serialized_end=1200
-  _globals['_GETCOMMITRESPONSE']._serialized_start=1202
-  _globals['_GETCOMMITRESPONSE']._serialized_end=1259
-  _globals['_LISTCOMMITSREQUEST']._serialized_start=1261
-  _globals['_LISTCOMMITSREQUEST']._serialized_end=1372
-  _globals['_LISTCOMMITSRESPONSE']._serialized_start=1374
-  _globals['_LISTCOMMITSRESPONSE']._serialized_end=1459
-  _globals['_FINDCHANGESSINCEREQUEST']._serialized_start=1461
-  _globals['_FINDCHANGESSINCEREQUEST']._serialized_end=1560
-  _globals['_FINDCHANGESSINCERESPONSE']._serialized_start=1562
-  _globals['_FINDCHANGESSINCERESPONSE']._serialized_end=1645
-  _globals['_PATHCHANGE']._serialized_start=1647
-  _globals['_PATHCHANGE']._serialized_end=1694
-  _globals['_COMMITSERVICE']._serialized_start=1697
-  _globals['_COMMITSERVICE']._serialized_end=2200
+  _globals['_COMMITSERVICE'].methods_by_name['CompareCommits']._loaded_options = None
+  _globals['_COMMITSERVICE'].methods_by_name['CompareCommits']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_COMMITSERVICE'].methods_by_name['FindMissingCommits']._loaded_options = None
+  _globals['_COMMITSERVICE'].methods_by_name['FindMissingCommits']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_COMMIT']._serialized_start=238
+  _globals['_COMMIT']._serialized_end=491
+  _globals['_PUSHREQUEST']._serialized_start=494
+  _globals['_PUSHREQUEST']._serialized_end=695
+  _globals['_PUSHHEADER']._serialized_start=697
+  _globals['_PUSHHEADER']._serialized_end=791
+  _globals['_PUSHMANIFESTS']._serialized_start=793
+  _globals['_PUSHMANIFESTS']._serialized_end=827
+  _globals['_PUSHCOMMITS']._serialized_start=829
+  _globals['_PUSHCOMMITS']._serialized_end=939
+  _globals['_COMMITSIGNATURE']._serialized_start=941
+  _globals['_COMMITSIGNATURE']._serialized_end=996
+  _globals['_PUSHREFS']._serialized_start=998
+  _globals['_PUSHREFS']._serialized_end=1050
+  _globals['_REFUPDATE']._serialized_start=1053
+  _globals['_REFUPDATE']._serialized_end=1209
+  _globals['_PUSHRESPONSE']._serialized_start=1212
+  _globals['_PUSHRESPONSE']._serialized_end=1370
+  _globals['_REFSTATE']._serialized_start=1372
+  _globals['_REFSTATE']._serialized_end=1436
+  _globals['_GETCOMMITREQUEST']._serialized_start=1438
+  _globals['_GETCOMMITREQUEST']._serialized_end=1494
+  _globals['_GETCOMMITRESPONSE']._serialized_start=1496
+  _globals['_GETCOMMITRESPONSE']._serialized_end=1553
+  _globals['_LISTCOMMITSREQUEST']._serialized_start=1556
+  _globals['_LISTCOMMITSREQUEST']._serialized_end=1785
+  _globals['_LISTCOMMITSRESPONSE']._serialized_start=1787
+  _globals['_LISTCOMMITSRESPONSE']._serialized_end=1872
+  _globals['_FINDCHANGESSINCEREQUEST']._serialized_start=1874
+  _globals['_FINDCHANGESSINCEREQUEST']._serialized_end=1973
+  _globals['_FINDCHANGESSINCERESPONSE']._serialized_start=1975
+  _globals['_FINDCHANGESSINCERESPONSE']._serialized_end=2058
+  _globals['_PATHCHANGE']._serialized_start=2060
+  _globals['_PATHCHANGE']._serialized_end=2107
+  _globals['_COMPARECOMMITSREQUEST']._serialized_start=2109
+  _globals['_COMPARECOMMITSREQUEST']._serialized_end=2180
+  _globals['_COMPARECOMMITSRESPONSE']._serialized_start=2183
+  _globals['_COMPARECOMMITSRESPONSE']._serialized_end=2334
+  _globals['_FINDMISSINGCOMMITSREQUEST']._serialized_start=2336
+  _globals['_FINDMISSINGCOMMITSREQUEST']._serialized_end=2399
+  _globals['_FINDMISSINGCOMMITSRESPONSE']._serialized_start=2401
+  _globals['_FINDMISSINGCOMMITSRESPONSE']._serialized_end=2469
+  _globals['_COMMITSERVICE']._serialized_start=2472
+  _globals['_COMMITSERVICE']._serialized_end=3244
 # @@protoc_insertion_point(module_scope)

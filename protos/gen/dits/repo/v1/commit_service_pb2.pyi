@@ -6,6 +6,8 @@ History: pushing and reading commits."""
 from collections import abc as _abc
 from dits.common.v1 import lock_fence_pb2 as _lock_fence_pb2
 from dits.repo.v1 import manifest_pb2 as _manifest_pb2
+from dits.repo.v1 import ref_service_pb2 as _ref_service_pb2
+from dits.repo.v1 import signature_pb2 as _signature_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -34,6 +36,7 @@ class Commit(_message.Message):
     COMMITTER_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
     """Its hash."""
     tree_hash: _builtins.str
@@ -56,6 +59,10 @@ class Commit(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the server first received it."""
 
+    @_builtins.property
+    def signature(self) -> _signature_pb2.Signature:
+        """Absent = not signed."""
+
     def __init__(
         self,
         *,
@@ -66,10 +73,11 @@ class Commit(_message.Message):
         committer: _manifest_pb2.Signer | None = ...,
         message: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        signature: _signature_pb2.Signature | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "committer", b"committer", "create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "committer", b"committer", "create_time", b"create_time", "signature", b"signature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "committer", b"committer", "create_time", b"create_time", "hash", b"hash", "message", b"message", "parent_hashes", b"parent_hashes", "tree_hash", b"tree_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "committer", b"committer", "create_time", b"create_time", "hash", b"hash", "message", b"message", "parent_hashes", b"parent_hashes", "signature", b"signature", "tree_hash", b"tree_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -182,22 +190,56 @@ class PushCommits(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     COMMITS_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def commits(self) -> _containers.RepeatedCompositeFieldContainer[_manifest_pb2.CommitContent]:
         """Parents before children."""
+
+    @_builtins.property
+    def signatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommitSignature]:
+        """Signatures of commits in this message or before it, at most 10,000 in a push, each commit once. One that is not good
+        is stored, too, unless the commit has one already.
+        """
 
     def __init__(
         self,
         *,
         commits: _abc.Iterable[_manifest_pb2.CommitContent] | None = ...,
+        signatures: _abc.Iterable[Global___CommitSignature] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commits", b"commits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commits", b"commits", "signatures", b"signatures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PushCommits: _TypeAlias = PushCommits  # noqa: Y015
+
+@_typing.final
+class CommitSignature(_message.Message):
+    """The signature of a commit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_HASH_FIELD_NUMBER: _builtins.int
+    ARMORED_FIELD_NUMBER: _builtins.int
+    commit_hash: _builtins.bytes
+    """Hash of the commit, 32 bytes."""
+    armored: _builtins.str
+    """What `ssh-keygen -Y sign -n dits-commit-v1` makes of the commit's canonical bytes, in armor."""
+    def __init__(
+        self,
+        *,
+        commit_hash: _builtins.bytes = ...,
+        armored: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["armored", b"armored", "commit_hash", b"commit_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommitSignature: _TypeAlias = CommitSignature  # noqa: Y015
 
 @_typing.final
 class PushRefs(_message.Message):
@@ -208,7 +250,7 @@ class PushRefs(_message.Message):
     UPDATES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefUpdate]:
-        """1–100 updates, each ref once."""
+        """1–1,000 updates, each ref once."""
 
     def __init__(
         self,
@@ -230,30 +272,40 @@ class RefUpdate(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BRANCH_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
     EXPECTED_HEAD_FIELD_NUMBER: _builtins.int
     NEW_HEAD_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
+    ANNOTATION_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
     """Name of a branch."""
+    tag: _builtins.str
+    """Name of a tag."""
     expected_head: _builtins.str
     """Hash of the commit where the caller expects it. Empty = it does not exist yet."""
     new_head: _builtins.str
     """Hash of the commit to move it to."""
     force: _builtins.bool
-    """Also allow a move that leaves commits behind (no fast-forward)."""
+    """Also allow a move that leaves commits behind (no fast-forward), and any change of a tag that exists."""
+    @_builtins.property
+    def annotation(self) -> _ref_service_pb2.TagAnnotation:
+        """Makes the tag an annotated one. Not for a branch."""
+
     def __init__(
         self,
         *,
         branch: _builtins.str = ...,
+        tag: _builtins.str = ...,
         expected_head: _builtins.str = ...,
         new_head: _builtins.str = ...,
         force: _builtins.bool = ...,
+        annotation: _ref_service_pb2.TagAnnotation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["annotation", b"annotation", "branch", b"branch", "ref", b"ref", "tag", b"tag"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "expected_head", b"expected_head", "force", b"force", "new_head", b"new_head", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotation", b"annotation", "branch", b"branch", "expected_head", b"expected_head", "force", b"force", "new_head", b"new_head", "ref", b"ref", "tag", b"tag"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["branch"]  # noqa: Y015
+    _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["branch", "tag"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
@@ -308,22 +360,26 @@ class RefState(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BRANCH_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
     """Name of a branch."""
+    tag: _builtins.str
+    """Name of a tag."""
     head: _builtins.str
     """Hash of the commit it is at."""
     def __init__(
         self,
         *,
         branch: _builtins.str = ...,
+        tag: _builtins.str = ...,
         head: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "ref", b"ref", "tag", b"tag"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "head", b"head", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "head", b"head", "ref", b"ref", "tag", b"tag"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["branch"]  # noqa: Y015
+    _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["branch", "tag"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
@@ -390,6 +446,10 @@ class ListCommitsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    NOT_IN_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
     revision: _builtins.str
@@ -402,6 +462,22 @@ class ListCommitsRequest(_message.Message):
     """Lists only the commits that changed this path. The path of a directory stands for all below it, and may end in
     `/`. Empty = all commits.
     """
+    author: _builtins.str
+    """Lists only the commits whose author, written as `name <email>`, contains this text, without regard to case. At
+    most 255 characters. Empty = all commits.
+    """
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Lists only the commits that were committed at this time or later. Absent = all commits."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Lists only the commits that were committed before this time. Absent = all commits."""
+
+    @_builtins.property
+    def not_in(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Leaves out the commits that these revisions reach, themselves included; at most 20."""
+
     def __init__(
         self,
         *,
@@ -410,10 +486,14 @@ class ListCommitsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         path: _builtins.str = ...,
+        author: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        not_in: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "path", b"path", "repository", b"repository", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "not_in", b"not_in", "page_size", b"page_size", "page_token", b"page_token", "path", b"path", "repository", b"repository", "revision", b"revision", "since", b"since", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -536,3 +616,131 @@ class PathChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PathChange: _TypeAlias = PathChange  # noqa: Y015
+
+@_typing.final
+class CompareCommitsRequest(_message.Message):
+    """Request of CompareCommits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    base: _builtins.str
+    """Revision that is compared with."""
+    head: _builtins.str
+    """Revision that is compared."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        base: _builtins.str = ...,
+        head: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "head", b"head", "repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareCommitsRequest: _TypeAlias = CompareCommitsRequest  # noqa: Y015
+
+@_typing.final
+class CompareCommitsResponse(_message.Message):
+    """Response of CompareCommits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_COMMIT_FIELD_NUMBER: _builtins.int
+    HEAD_COMMIT_FIELD_NUMBER: _builtins.int
+    MERGE_BASES_FIELD_NUMBER: _builtins.int
+    AHEAD_COUNT_FIELD_NUMBER: _builtins.int
+    BEHIND_COUNT_FIELD_NUMBER: _builtins.int
+    IS_ANCESTOR_FIELD_NUMBER: _builtins.int
+    base_commit: _builtins.str
+    """Hash of the commit that `base` was at."""
+    head_commit: _builtins.str
+    """Hash of the commit that `head` was at."""
+    ahead_count: _builtins.int
+    """Commits that `head` reaches and `base` does not."""
+    behind_count: _builtins.int
+    """Commits that `base` reaches and `head` does not."""
+    is_ancestor: _builtins.bool
+    """Whether `base` is `head` or an ancestor of it: a move from `base` to `head` is a fast-forward."""
+    @_builtins.property
+    def merge_bases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Hashes of the best common ancestors: those that are ancestors of no other common one. None where the two histories
+        have nothing in common; several after merges that cross. The highest generation first, within one by hash.
+        """
+
+    def __init__(
+        self,
+        *,
+        base_commit: _builtins.str = ...,
+        head_commit: _builtins.str = ...,
+        merge_bases: _abc.Iterable[_builtins.str] | None = ...,
+        ahead_count: _builtins.int = ...,
+        behind_count: _builtins.int = ...,
+        is_ancestor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ahead_count", b"ahead_count", "base_commit", b"base_commit", "behind_count", b"behind_count", "head_commit", b"head_commit", "is_ancestor", b"is_ancestor", "merge_bases", b"merge_bases"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareCommitsResponse: _TypeAlias = CompareCommitsResponse  # noqa: Y015
+
+@_typing.final
+class FindMissingCommitsRequest(_message.Message):
+    """Request of FindMissingCommits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    HASHES_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    hashes: _builtins.bytes
+    """Hashes of commits: 32 bytes each, concatenated, at most 10,000."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        hashes: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hashes", b"hashes", "repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindMissingCommitsRequest: _TypeAlias = FindMissingCommitsRequest  # noqa: Y015
+
+@_typing.final
+class FindMissingCommitsResponse(_message.Message):
+    """Response of FindMissingCommits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MISSING_FIELD_NUMBER: _builtins.int
+    MISSING_COUNT_FIELD_NUMBER: _builtins.int
+    missing: _builtins.bytes
+    """A bit per hash of the request, in order, 1 = missing; the first hash is the lowest bit of the first byte."""
+    missing_count: _builtins.int
+    """Number of bits that are 1."""
+    def __init__(
+        self,
+        *,
+        missing: _builtins.bytes = ...,
+        missing_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing", b"missing", "missing_count", b"missing_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindMissingCommitsResponse: _TypeAlias = FindMissingCommitsResponse  # noqa: Y015

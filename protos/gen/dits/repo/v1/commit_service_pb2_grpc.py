@@ -55,6 +55,16 @@ class CommitServiceStub:
                 request_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceRequest.SerializeToString,
                 response_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceResponse.FromString,
                 _registered_method=True)
+        self.CompareCommits = channel.unary_unary(
+                '/dits.repo.v1.CommitService/CompareCommits',
+                request_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.CompareCommitsRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.CompareCommitsResponse.FromString,
+                _registered_method=True)
+        self.FindMissingCommits = channel.unary_unary(
+                '/dits.repo.v1.CommitService/FindMissingCommits',
+                request_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindMissingCommitsRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindMissingCommitsResponse.FromString,
+                _registered_method=True)
 
 
 class CommitServiceServicer:
@@ -73,7 +83,8 @@ class CommitServiceServicer:
 
         The server computes every hash, checks every entry, and holds the change against the repository's settings,
         locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
-        `release_on_push` on the changed paths end.
+        `release_on_push` on the changed paths end. What a push changes on shelves (`RefService`) locks do not judge, and it
+        ends none.
 
         Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved. A call that
         ends with OK counts as a push.
@@ -84,6 +95,7 @@ class CommitServiceServicer:
         - CHUNK_CORRUPT: the stored recipe of a new file is damaged.
         - CONTENT_MISMATCH: a manifest, recipe or commit is not in its canonical form, or a file contradicts the chunks
         or the list of chunks that the server knows.
+        - CONTENT_OBLITERATED: the push brings a file whose content was obliterated to a path that did not have it.
         - FILE_REFUSED: the repository's settings refuse a file.
         - HEAD_MOVED: a ref is not at its `expected_head`.
         - HISTORY_MISSING: the push names manifests or commits that are neither in it nor in the repository.
@@ -91,8 +103,11 @@ class CommitServiceServicer:
         - LOCK_REQUIRED: the repository demands locks, and the caller lacks one on an existing file that is changed or
         deleted.
         - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
-        - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
+        - NOT_FAST_FORWARD: a new head does not descend from the current one, or a tag exists and would differ, and
+        `force` is not set.
+        - REGIONS_MISSING: chunks of a new file are not in `min_regions` regions yet.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - TAG_PROTECTED: the tags of the repository with such names are protected.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,8 +128,11 @@ class CommitServiceServicer:
         With a `path`, lists the commits that changed it, as `git log -- path` finds them: a commit is listed if the path
         differs from what it is in every parent; without parents, if the path is there. Where a parent has the path as the
         commit has it, only the first such parent is followed: a branch whose changes of the path a merge did not take is
-        left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
-        empty, while `next_page_token` says that the list goes on.
+        left out. Else all parents are followed. The work of one page with a filter is bounded: it may be shorter than
+        `page_size`, or empty, while `next_page_token` says that the list goes on.
+
+        `author`, `since` and `until` leave out commits that do not match, and never stop the walk: the clocks of authors
+        differ. `not_in` leaves out what some revisions reach, as `git log --not` does.
 
         A history that would make a page begin at more than 10,000 commits ends with BATCH_TOO_LARGE on `revision`.
 
@@ -131,6 +149,30 @@ class CommitServiceServicer:
         `repo:read`.
 
         At most 200,000 commits are searched: beyond, the call ends with BATCH_TOO_LARGE on `base_commit`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareCommits(self, request, context):
+        """Compares two histories: where they parted, and how many commits each has that the other does not have. Needs READ;
+        an API token needs `repo:read`.
+
+        At most 200,000 commits are walked: beyond, the call ends with BATCH_TOO_LARGE on `base`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindMissingCommits(self, request, context):
+        """Finds out which of some commits the repository lacks. Needs READ; an API token needs `repo:read`.
+
+        A commit that no branch or tag has reached for long may be gone a moment later; a push that builds on it is then refused
+        with HISTORY_MISSING.
 
         Errors: none beyond the common ones.
         """
@@ -160,6 +202,16 @@ def add_CommitServiceServicer_to_server(servicer, server):
                     servicer.FindChangesSince,
                     request_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceRequest.FromString,
                     response_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceResponse.SerializeToString,
+            ),
+            'CompareCommits': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareCommits,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.CompareCommitsRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.CompareCommitsResponse.SerializeToString,
+            ),
+            'FindMissingCommits': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindMissingCommits,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindMissingCommitsRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_commit__service__pb2.FindMissingCommitsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -271,6 +323,60 @@ class CommitService:
             '/dits.repo.v1.CommitService/FindChangesSince',
             dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceRequest.SerializeToString,
             dits_dot_repo_dot_v1_dot_commit__service__pb2.FindChangesSinceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareCommits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.CommitService/CompareCommits',
+            dits_dot_repo_dot_v1_dot_commit__service__pb2.CompareCommitsRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_commit__service__pb2.CompareCommitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindMissingCommits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.CommitService/FindMissingCommits',
+            dits_dot_repo_dot_v1_dot_commit__service__pb2.FindMissingCommitsRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_commit__service__pb2.FindMissingCommitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,7 +45,8 @@ class CommitServiceStub:
 
     The server computes every hash, checks every entry, and holds the change against the repository's settings,
     locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
-    `release_on_push` on the changed paths end.
+    `release_on_push` on the changed paths end. What a push changes on shelves (`RefService`) locks do not judge, and it
+    ends none.
 
     Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved. A call that
     ends with OK counts as a push.
@@ -56,6 +57,7 @@ class CommitServiceStub:
     - CHUNK_CORRUPT: the stored recipe of a new file is damaged.
     - CONTENT_MISMATCH: a manifest, recipe or commit is not in its canonical form, or a file contradicts the chunks
       or the list of chunks that the server knows.
+    - CONTENT_OBLITERATED: the push brings a file whose content was obliterated to a path that did not have it.
     - FILE_REFUSED: the repository's settings refuse a file.
     - HEAD_MOVED: a ref is not at its `expected_head`.
     - HISTORY_MISSING: the push names manifests or commits that are neither in it nor in the repository.
@@ -63,8 +65,11 @@ class CommitServiceStub:
     - LOCK_REQUIRED: the repository demands locks, and the caller lacks one on an existing file that is changed or
       deleted.
     - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
-    - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
+    - NOT_FAST_FORWARD: a new head does not descend from the current one, or a tag exists and would differ, and
+      `force` is not set.
+    - REGIONS_MISSING: chunks of a new file are not in `min_regions` regions yet.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - TAG_PROTECTED: the tags of the repository with such names are protected.
     """
     GetCommit: _grpc.UnaryUnaryMultiCallable[_commit_service_pb2.GetCommitRequest, _commit_service_pb2.GetCommitResponse]
     """Returns one commit. Needs READ; an API token needs `repo:read`.
@@ -77,8 +82,11 @@ class CommitServiceStub:
     With a `path`, lists the commits that changed it, as `git log -- path` finds them: a commit is listed if the path
     differs from what it is in every parent; without parents, if the path is there. Where a parent has the path as the
     commit has it, only the first such parent is followed: a branch whose changes of the path a merge did not take is
-    left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
-    empty, while `next_page_token` says that the list goes on.
+    left out. Else all parents are followed. The work of one page with a filter is bounded: it may be shorter than
+    `page_size`, or empty, while `next_page_token` says that the list goes on.
+
+    `author`, `since` and `until` leave out commits that do not match, and never stop the walk: the clocks of authors
+    differ. `not_in` leaves out what some revisions reach, as `git log --not` does.
 
     A history that would make a page begin at more than 10,000 commits ends with BATCH_TOO_LARGE on `revision`.
 
@@ -91,6 +99,22 @@ class CommitServiceStub:
     `repo:read`.
 
     At most 200,000 commits are searched: beyond, the call ends with BATCH_TOO_LARGE on `base_commit`.
+
+    Errors: none beyond the common ones.
+    """
+    CompareCommits: _grpc.UnaryUnaryMultiCallable[_commit_service_pb2.CompareCommitsRequest, _commit_service_pb2.CompareCommitsResponse]
+    """Compares two histories: where they parted, and how many commits each has that the other does not have. Needs READ;
+    an API token needs `repo:read`.
+
+    At most 200,000 commits are walked: beyond, the call ends with BATCH_TOO_LARGE on `base`.
+
+    Errors: none beyond the common ones.
+    """
+    FindMissingCommits: _grpc.UnaryUnaryMultiCallable[_commit_service_pb2.FindMissingCommitsRequest, _commit_service_pb2.FindMissingCommitsResponse]
+    """Finds out which of some commits the repository lacks. Needs READ; an API token needs `repo:read`.
+
+    A commit that no branch or tag has reached for long may be gone a moment later; a push that builds on it is then refused
+    with HISTORY_MISSING.
 
     Errors: none beyond the common ones.
     """
@@ -112,7 +136,8 @@ class CommitServiceAsyncStub(CommitServiceStub):
 
     The server computes every hash, checks every entry, and holds the change against the repository's settings,
     locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
-    `release_on_push` on the changed paths end.
+    `release_on_push` on the changed paths end. What a push changes on shelves (`RefService`) locks do not judge, and it
+    ends none.
 
     Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved. A call that
     ends with OK counts as a push.
@@ -123,6 +148,7 @@ class CommitServiceAsyncStub(CommitServiceStub):
     - CHUNK_CORRUPT: the stored recipe of a new file is damaged.
     - CONTENT_MISMATCH: a manifest, recipe or commit is not in its canonical form, or a file contradicts the chunks
       or the list of chunks that the server knows.
+    - CONTENT_OBLITERATED: the push brings a file whose content was obliterated to a path that did not have it.
     - FILE_REFUSED: the repository's settings refuse a file.
     - HEAD_MOVED: a ref is not at its `expected_head`.
     - HISTORY_MISSING: the push names manifests or commits that are neither in it nor in the repository.
@@ -130,8 +156,11 @@ class CommitServiceAsyncStub(CommitServiceStub):
     - LOCK_REQUIRED: the repository demands locks, and the caller lacks one on an existing file that is changed or
       deleted.
     - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
-    - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
+    - NOT_FAST_FORWARD: a new head does not descend from the current one, or a tag exists and would differ, and
+      `force` is not set.
+    - REGIONS_MISSING: chunks of a new file are not in `min_regions` regions yet.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - TAG_PROTECTED: the tags of the repository with such names are protected.
     """
     GetCommit: _aio.UnaryUnaryMultiCallable[_commit_service_pb2.GetCommitRequest, _commit_service_pb2.GetCommitResponse]  # type: ignore[assignment]
     """Returns one commit. Needs READ; an API token needs `repo:read`.
@@ -144,8 +173,11 @@ class CommitServiceAsyncStub(CommitServiceStub):
     With a `path`, lists the commits that changed it, as `git log -- path` finds them: a commit is listed if the path
     differs from what it is in every parent; without parents, if the path is there. Where a parent has the path as the
     commit has it, only the first such parent is followed: a branch whose changes of the path a merge did not take is
-    left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
-    empty, while `next_page_token` says that the list goes on.
+    left out. Else all parents are followed. The work of one page with a filter is bounded: it may be shorter than
+    `page_size`, or empty, while `next_page_token` says that the list goes on.
+
+    `author`, `since` and `until` leave out commits that do not match, and never stop the walk: the clocks of authors
+    differ. `not_in` leaves out what some revisions reach, as `git log --not` does.
 
     A history that would make a page begin at more than 10,000 commits ends with BATCH_TOO_LARGE on `revision`.
 
@@ -158,6 +190,22 @@ class CommitServiceAsyncStub(CommitServiceStub):
     `repo:read`.
 
     At most 200,000 commits are searched: beyond, the call ends with BATCH_TOO_LARGE on `base_commit`.
+
+    Errors: none beyond the common ones.
+    """
+    CompareCommits: _aio.UnaryUnaryMultiCallable[_commit_service_pb2.CompareCommitsRequest, _commit_service_pb2.CompareCommitsResponse]  # type: ignore[assignment]
+    """Compares two histories: where they parted, and how many commits each has that the other does not have. Needs READ;
+    an API token needs `repo:read`.
+
+    At most 200,000 commits are walked: beyond, the call ends with BATCH_TOO_LARGE on `base`.
+
+    Errors: none beyond the common ones.
+    """
+    FindMissingCommits: _aio.UnaryUnaryMultiCallable[_commit_service_pb2.FindMissingCommitsRequest, _commit_service_pb2.FindMissingCommitsResponse]  # type: ignore[assignment]
+    """Finds out which of some commits the repository lacks. Needs READ; an API token needs `repo:read`.
+
+    A commit that no branch or tag has reached for long may be gone a moment later; a push that builds on it is then refused
+    with HISTORY_MISSING.
 
     Errors: none beyond the common ones.
     """
@@ -182,7 +230,8 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The server computes every hash, checks every entry, and holds the change against the repository's settings,
         locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
-        `release_on_push` on the changed paths end.
+        `release_on_push` on the changed paths end. What a push changes on shelves (`RefService`) locks do not judge, and it
+        ends none.
 
         Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved. A call that
         ends with OK counts as a push.
@@ -193,6 +242,7 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         - CHUNK_CORRUPT: the stored recipe of a new file is damaged.
         - CONTENT_MISMATCH: a manifest, recipe or commit is not in its canonical form, or a file contradicts the chunks
           or the list of chunks that the server knows.
+        - CONTENT_OBLITERATED: the push brings a file whose content was obliterated to a path that did not have it.
         - FILE_REFUSED: the repository's settings refuse a file.
         - HEAD_MOVED: a ref is not at its `expected_head`.
         - HISTORY_MISSING: the push names manifests or commits that are neither in it nor in the repository.
@@ -200,8 +250,11 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         - LOCK_REQUIRED: the repository demands locks, and the caller lacks one on an existing file that is changed or
           deleted.
         - LOCK_STALE: the caller no longer holds a lock of the header under its fence.
-        - NOT_FAST_FORWARD: a new head does not descend from the current one, and `force` is not set.
+        - NOT_FAST_FORWARD: a new head does not descend from the current one, or a tag exists and would differ, and
+          `force` is not set.
+        - REGIONS_MISSING: chunks of a new file are not in `min_regions` regions yet.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - TAG_PROTECTED: the tags of the repository with such names are protected.
         """
 
     @_abc_1.abstractmethod
@@ -226,8 +279,11 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         With a `path`, lists the commits that changed it, as `git log -- path` finds them: a commit is listed if the path
         differs from what it is in every parent; without parents, if the path is there. Where a parent has the path as the
         commit has it, only the first such parent is followed: a branch whose changes of the path a merge did not take is
-        left out. Else all parents are followed. The work of one page is bounded: it may be shorter than `page_size`, or
-        empty, while `next_page_token` says that the list goes on.
+        left out. Else all parents are followed. The work of one page with a filter is bounded: it may be shorter than
+        `page_size`, or empty, while `next_page_token` says that the list goes on.
+
+        `author`, `since` and `until` leave out commits that do not match, and never stop the walk: the clocks of authors
+        differ. `not_in` leaves out what some revisions reach, as `git log --not` does.
 
         A history that would make a page begin at more than 10,000 commits ends with BATCH_TOO_LARGE on `revision`.
 
@@ -246,6 +302,34 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         `repo:read`.
 
         At most 200,000 commits are searched: beyond, the call ends with BATCH_TOO_LARGE on `base_commit`.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def CompareCommits(
+        self,
+        request: _commit_service_pb2.CompareCommitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_commit_service_pb2.CompareCommitsResponse, _abc.Awaitable[_commit_service_pb2.CompareCommitsResponse]]:
+        """Compares two histories: where they parted, and how many commits each has that the other does not have. Needs READ;
+        an API token needs `repo:read`.
+
+        At most 200,000 commits are walked: beyond, the call ends with BATCH_TOO_LARGE on `base`.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def FindMissingCommits(
+        self,
+        request: _commit_service_pb2.FindMissingCommitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_commit_service_pb2.FindMissingCommitsResponse, _abc.Awaitable[_commit_service_pb2.FindMissingCommitsResponse]]:
+        """Finds out which of some commits the repository lacks. Needs READ; an API token needs `repo:read`.
+
+        A commit that no branch or tag has reached for long may be gone a moment later; a push that builds on it is then refused
+        with HISTORY_MISSING.
 
         Errors: none beyond the common ones.
         """

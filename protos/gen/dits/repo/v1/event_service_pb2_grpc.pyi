@@ -44,8 +44,8 @@ class EventServiceStub:
     and watch without a cursor.
 
     The stream of one repository ends with the right to it. Those of several go on, and show of each repository only what
-    happens while the caller may see it; the right is judged when an event is sent. Events `webhook.*` are shown to
-    administrators, with an API token if it has `webhook:read`. A server with several cells shows the repositories of the
+    happens while the caller may see it; the right is judged when an event is sent. Events `webhook.*`,
+    `repo.access_*` and `repo.storage_*` are shown to administrators, `webhook.*` with an API token if it has `webhook:read`. A server with several cells shows the repositories of the
     cell that is asked.
 
     Errors:
@@ -69,8 +69,8 @@ class EventServiceAsyncStub(EventServiceStub):
     and watch without a cursor.
 
     The stream of one repository ends with the right to it. Those of several go on, and show of each repository only what
-    happens while the caller may see it; the right is judged when an event is sent. Events `webhook.*` are shown to
-    administrators, with an API token if it has `webhook:read`. A server with several cells shows the repositories of the
+    happens while the caller may see it; the right is judged when an event is sent. Events `webhook.*`,
+    `repo.access_*` and `repo.storage_*` are shown to administrators, `webhook.*` with an API token if it has `webhook:read`. A server with several cells shows the repositories of the
     cell that is asked.
 
     Errors:
@@ -97,8 +97,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         and watch without a cursor.
 
         The stream of one repository ends with the right to it. Those of several go on, and show of each repository only what
-        happens while the caller may see it; the right is judged when an event is sent. Events `webhook.*` are shown to
-        administrators, with an API token if it has `webhook:read`. A server with several cells shows the repositories of the
+        happens while the caller may see it; the right is judged when an event is sent. Events `webhook.*`,
+        `repo.access_*` and `repo.storage_*` are shown to administrators, `webhook.*` with an API token if it has `webhook:read`. A server with several cells shows the repositories of the
         cell that is asked.
 
         Errors:

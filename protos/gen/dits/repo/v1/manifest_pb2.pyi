@@ -264,6 +264,42 @@ class CommitContent(_message.Message):
 Global___CommitContent: _TypeAlias = CommitContent  # noqa: Y015
 
 @_typing.final
+class TagContent(_message.Message):
+    """An annotated tag. Its hash is the BLAKE3 of this message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_HASH_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    TAGGER_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    commit_hash: _builtins.bytes
+    """Hash of the commit, 32 bytes."""
+    name: _builtins.str
+    """Name of the tag: one line of 1–256 bytes."""
+    message: _builtins.str
+    """At most 256 KiB, without control characters except line ends and tabs."""
+    @_builtins.property
+    def tagger(self) -> Global___Signer:
+        """Who made the tag."""
+
+    def __init__(
+        self,
+        *,
+        commit_hash: _builtins.bytes = ...,
+        name: _builtins.str = ...,
+        tagger: Global___Signer | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tagger", b"tagger"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_hash", b"commit_hash", "message", b"message", "name", b"name", "tagger", b"tagger"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagContent: _TypeAlias = TagContent  # noqa: Y015
+
+@_typing.final
 class Signer(_message.Message):
     """A person at a moment."""
 

@@ -23,10 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
+from dits.repo.v1 import manifest_pb2 as dits_dot_repo_dot_v1_dot_manifest__pb2
+from dits.repo.v1 import merge_pb2 as dits_dot_repo_dot_v1_dot_merge__pb2
+from dits.repo.v1 import ref_protection_pb2 as dits_dot_repo_dot_v1_dot_ref__protection__pb2
+from dits.repo.v1 import signature_pb2 as dits_dot_repo_dot_v1_dot_signature__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64its/repo/v1/ref_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x01\n\x06\x42ranch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04head\x18\x02 \x01(\t\x12\x12\n\nis_default\x18\x03 \x01(\x08\x12\x12\n\ncreator_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x13\x43reateBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04head\x18\x03 \x01(\t\"<\n\x14\x43reateBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"4\n\x10GetBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"9\n\x11GetBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"e\n\x13ListBranchesRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x13\n\x0bname_prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"W\n\x14ListBranchesResponse\x12&\n\x08\x62ranches\x18\x01 \x03(\x0b\x32\x14.dits.repo.v1.Branch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"o\n\x13UpdateBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rexpected_head\x18\x03 \x01(\t\x12\x10\n\x08new_head\x18\x04 \x01(\t\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\"<\n\x14UpdateBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"N\n\x13\x44\x65leteBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rexpected_head\x18\x03 \x01(\t\"\x16\n\x14\x44\x65leteBranchResponse2\xf5\x04\n\nRefService\x12~\n\x0c\x43reateBranch\x12!.dits.repo.v1.CreateBranchRequest\x1a\".dits.repo.v1.CreateBranchResponse\"\'\xa2\xbb\x18#\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x05N<KL2\x12m\n\tGetBranch\x12\x1e.dits.repo.v1.GetBranchRequest\x1a\x1f.dits.repo.v1.GetBranchResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12y\n\x0cListBranches\x12!.dits.repo.v1.ListBranchesRequest\x1a\".dits.repo.v1.ListBranchesResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x12\x7f\n\x0cUpdateBranch\x12!.dits.repo.v1.UpdateBranchRequest\x1a\".dits.repo.v1.UpdateBranchResponse\"(\xa2\xbb\x18$\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x06GN<KLH\x12|\n\x0c\x44\x65leteBranch\x12!.dits.repo.v1.DeleteBranchRequest\x1a\".dits.repo.v1.DeleteBranchResponse\"%\xa2\xbb\x18!\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x03GO<b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64its/repo/v1/ref_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1b\x64its/repo/v1/manifest.proto\x1a\x18\x64its/repo/v1/merge.proto\x1a!dits/repo/v1/ref_protection.proto\x1a\x1c\x64its/repo/v1/signature.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x02\n\x06\x42ranch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04head\x18\x02 \x01(\t\x12\x12\n\nis_default\x18\x03 \x01(\x08\x12\x12\n\ncreator_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\nprotection\x18\x07 \x01(\x0b\x32\x1e.dits.repo.v1.BranchProtection\x12\x14\n\x0cis_protected\x18\x08 \x01(\x08\x12,\n\ndivergence\x18\t \x01(\x0b\x32\x18.dits.repo.v1.Divergence\x12\'\n\x05rules\x18\n \x03(\x0b\x32\x18.dits.repo.v1.BranchRule\"+\n\nDivergence\x12\r\n\x05\x61head\x18\x01 \x01(\x03\x12\x0e\n\x06\x62\x65hind\x18\x02 \x01(\x03\"E\n\x13\x43reateBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04head\x18\x03 \x01(\t\"<\n\x14\x43reateBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"4\n\x10GetBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"9\n\x11GetBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"\x97\x01\n\x13ListBranchesRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x13\n\x0bname_prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x17\n\x0fwith_divergence\x18\x05 \x01(\x08\x12\x17\n\x0finclude_shelves\x18\x06 \x01(\x08\"W\n\x14ListBranchesResponse\x12&\n\x08\x62ranches\x18\x01 \x03(\x0b\x32\x14.dits.repo.v1.Branch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"o\n\x13UpdateBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rexpected_head\x18\x03 \x01(\t\x12\x10\n\x08new_head\x18\x04 \x01(\t\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\"<\n\x14UpdateBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"N\n\x13\x44\x65leteBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rexpected_head\x18\x03 \x01(\t\"\x16\n\x14\x44\x65leteBranchResponse\"I\n\x13RenameBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08new_name\x18\x03 \x01(\t\"<\n\x14RenameBranchResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"r\n\x1aSetBranchProtectionRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x32\n\nprotection\x18\x03 \x01(\x0b\x32\x1e.dits.repo.v1.BranchProtection\"C\n\x1bSetBranchProtectionResponse\x12$\n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Branch\"\xd1\x01\n\x03Tag\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04head\x18\x02 \x01(\t\x12/\n\nannotation\x18\x03 \x01(\x0b\x32\x1b.dits.repo.v1.TagAnnotation\x12\x0c\n\x04hash\x18\x04 \x01(\t\x12\x12\n\ncreator_id\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\tsignature\x18\x07 \x01(\x0b\x32\x17.dits.repo.v1.Signature\"Y\n\rTagAnnotation\x12$\n\x06tagger\x18\x01 \x01(\x0b\x32\x14.dits.repo.v1.Signer\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\t\"+\n\x15GetBranchRulesRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"A\n\x16GetBranchRulesResponse\x12\'\n\x05rules\x18\x01 \x03(\x0b\x32\x18.dits.repo.v1.BranchRule\"R\n\x14SetBranchRuleRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12&\n\x04rule\x18\x02 \x01(\x0b\x32\x18.dits.repo.v1.BranchRule\"?\n\x15SetBranchRuleResponse\x12&\n\x04rule\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.BranchRule\"s\n\x10\x43reateTagRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04head\x18\x03 \x01(\t\x12/\n\nannotation\x18\x04 \x01(\x0b\x32\x1b.dits.repo.v1.TagAnnotation\"3\n\x11\x43reateTagResponse\x12\x1e\n\x03tag\x18\x01 \x01(\x0b\x32\x11.dits.repo.v1.Tag\"1\n\rGetTagRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"0\n\x0eGetTagResponse\x12\x1e\n\x03tag\x18\x01 \x01(\x0b\x32\x11.dits.repo.v1.Tag\"a\n\x0fListTagsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x13\n\x0bname_prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"L\n\x10ListTagsResponse\x12\x1f\n\x04tags\x18\x01 \x03(\x0b\x32\x11.dits.repo.v1.Tag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x10\x44\x65leteTagRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rexpected_head\x18\x03 \x01(\t\"\x13\n\x11\x44\x65leteTagResponse\"-\n\x17GetTagProtectionRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"K\n\x18GetTagProtectionResponse\x12/\n\nprotection\x18\x01 \x01(\x0b\x32\x1b.dits.repo.v1.TagProtection\"^\n\x17SetTagProtectionRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12/\n\nprotection\x18\x02 \x01(\x0b\x32\x1b.dits.repo.v1.TagProtection\"K\n\x18SetTagProtectionResponse\x12/\n\nprotection\x18\x01 \x01(\x0b\x32\x1b.dits.repo.v1.TagProtection2\xd8\x0f\n\nRefService\x12\x81\x01\n\x0c\x43reateBranch\x12!.dits.repo.v1.CreateBranchRequest\x1a\".dits.repo.v1.CreateBranchResponse\"*\xa2\xbb\x18&\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x08G\x8e\x01N<KL2\x12m\n\tGetBranch\x12\x1e.dits.repo.v1.GetBranchRequest\x1a\x1f.dits.repo.v1.GetBranchResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12y\n\x0cListBranches\x12!.dits.repo.v1.ListBranchesRequest\x1a\".dits.repo.v1.ListBranchesResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x12\x81\x01\n\x0cUpdateBranch\x12!.dits.repo.v1.UpdateBranchRequest\x1a\".dits.repo.v1.UpdateBranchResponse\"*\xa2\xbb\x18&\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x08G\x8e\x01N<KLH\x12|\n\x0c\x44\x65leteBranch\x12!.dits.repo.v1.DeleteBranchRequest\x1a\".dits.repo.v1.DeleteBranchResponse\"%\xa2\xbb\x18!\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x03GO<\x12{\n\x0cRenameBranch\x12!.dits.repo.v1.RenameBranchRequest\x1a\".dits.repo.v1.RenameBranchResponse\"$\xa2\xbb\x18 \n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x02G2\x12\x8c\x01\n\x13SetBranchProtection\x12(.dits.repo.v1.SetBranchProtectionRequest\x1a).dits.repo.v1.SetBranchProtectionResponse\" \xa2\xbb\x18\x1c\n\nrepo:admin\x10\x03\x1a\nrepository(\x01\x12|\n\x0eGetBranchRules\x12#.dits.repo.v1.GetBranchRulesRequest\x1a$.dits.repo.v1.GetBranchRulesResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12}\n\rSetBranchRule\x12\".dits.repo.v1.SetBranchRuleRequest\x1a#.dits.repo.v1.SetBranchRuleResponse\"#\xa2\xbb\x18\x1f\n\nrepo:admin\x10\x03\x1a\nrepository(\x01J\x01^\x12r\n\tCreateTag\x12\x1e.dits.repo.v1.CreateTagRequest\x1a\x1f.dits.repo.v1.CreateTagResponse\"$\xa2\xbb\x18 \n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x02\x32Y\x12\x64\n\x06GetTag\x12\x1b.dits.repo.v1.GetTagRequest\x1a\x1c.dits.repo.v1.GetTagResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12m\n\x08ListTags\x12\x1d.dits.repo.v1.ListTagsRequest\x1a\x1e.dits.repo.v1.ListTagsResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x12r\n\tDeleteTag\x12\x1e.dits.repo.v1.DeleteTagRequest\x1a\x1f.dits.repo.v1.DeleteTagResponse\"$\xa2\xbb\x18 \n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x02<Y\x12\x82\x01\n\x10GetTagProtection\x12%.dits.repo.v1.GetTagProtectionRequest\x1a&.dits.repo.v1.GetTagProtectionResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12\x83\x01\n\x10SetTagProtection\x12%.dits.repo.v1.SetTagProtectionRequest\x1a&.dits.repo.v1.SetTagProtectionResponse\" \xa2\xbb\x18\x1c\n\nrepo:admin\x10\x03\x1a\nrepository(\x01\x12\x88\x01\n\rMergeBranches\x12\".dits.repo.v1.MergeBranchesRequest\x1a#.dits.repo.v1.MergeBranchesResponse\".\xa2\xbb\x18*\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x0cG\x8e\x01N<JKLMX\x04Wb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,37 +38,105 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.repo.v1.ref_service_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REFSERVICE'].methods_by_name['CreateBranch']._loaded_options = None
-  _globals['_REFSERVICE'].methods_by_name['CreateBranch']._serialized_options = b'\242\273\030#\n\nrepo:write\020\002\032\nrepository(\001J\005N<KL2'
+  _globals['_REFSERVICE'].methods_by_name['CreateBranch']._serialized_options = b'\242\273\030&\n\nrepo:write\020\002\032\nrepository(\001J\010G\216\001N<KL2'
   _globals['_REFSERVICE'].methods_by_name['GetBranch']._loaded_options = None
   _globals['_REFSERVICE'].methods_by_name['GetBranch']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
   _globals['_REFSERVICE'].methods_by_name['ListBranches']._loaded_options = None
   _globals['_REFSERVICE'].methods_by_name['ListBranches']._serialized_options = b'\242\273\030\036\n\trepo:read\020\001\032\nrepository0\001J\001\003'
   _globals['_REFSERVICE'].methods_by_name['UpdateBranch']._loaded_options = None
-  _globals['_REFSERVICE'].methods_by_name['UpdateBranch']._serialized_options = b'\242\273\030$\n\nrepo:write\020\002\032\nrepository(\001J\006GN<KLH'
+  _globals['_REFSERVICE'].methods_by_name['UpdateBranch']._serialized_options = b'\242\273\030&\n\nrepo:write\020\002\032\nrepository(\001J\010G\216\001N<KLH'
   _globals['_REFSERVICE'].methods_by_name['DeleteBranch']._loaded_options = None
   _globals['_REFSERVICE'].methods_by_name['DeleteBranch']._serialized_options = b'\242\273\030!\n\nrepo:write\020\002\032\nrepository(\001J\003GO<'
-  _globals['_BRANCH']._serialized_start=111
-  _globals['_BRANCH']._serialized_end=285
-  _globals['_CREATEBRANCHREQUEST']._serialized_start=287
-  _globals['_CREATEBRANCHREQUEST']._serialized_end=356
-  _globals['_CREATEBRANCHRESPONSE']._serialized_start=358
-  _globals['_CREATEBRANCHRESPONSE']._serialized_end=418
-  _globals['_GETBRANCHREQUEST']._serialized_start=420
-  _globals['_GETBRANCHREQUEST']._serialized_end=472
-  _globals['_GETBRANCHRESPONSE']._serialized_start=474
-  _globals['_GETBRANCHRESPONSE']._serialized_end=531
-  _globals['_LISTBRANCHESREQUEST']._serialized_start=533
-  _globals['_LISTBRANCHESREQUEST']._serialized_end=634
-  _globals['_LISTBRANCHESRESPONSE']._serialized_start=636
-  _globals['_LISTBRANCHESRESPONSE']._serialized_end=723
-  _globals['_UPDATEBRANCHREQUEST']._serialized_start=725
-  _globals['_UPDATEBRANCHREQUEST']._serialized_end=836
-  _globals['_UPDATEBRANCHRESPONSE']._serialized_start=838
-  _globals['_UPDATEBRANCHRESPONSE']._serialized_end=898
-  _globals['_DELETEBRANCHREQUEST']._serialized_start=900
-  _globals['_DELETEBRANCHREQUEST']._serialized_end=978
-  _globals['_DELETEBRANCHRESPONSE']._serialized_start=980
-  _globals['_DELETEBRANCHRESPONSE']._serialized_end=1002
-  _globals['_REFSERVICE']._serialized_start=1005
-  _globals['_REFSERVICE']._serialized_end=1634
+  _globals['_REFSERVICE'].methods_by_name['RenameBranch']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['RenameBranch']._serialized_options = b'\242\273\030 \n\nrepo:write\020\002\032\nrepository(\001J\002G2'
+  _globals['_REFSERVICE'].methods_by_name['SetBranchProtection']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['SetBranchProtection']._serialized_options = b'\242\273\030\034\n\nrepo:admin\020\003\032\nrepository(\001'
+  _globals['_REFSERVICE'].methods_by_name['GetBranchRules']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['GetBranchRules']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_REFSERVICE'].methods_by_name['SetBranchRule']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['SetBranchRule']._serialized_options = b'\242\273\030\037\n\nrepo:admin\020\003\032\nrepository(\001J\001^'
+  _globals['_REFSERVICE'].methods_by_name['CreateTag']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['CreateTag']._serialized_options = b'\242\273\030 \n\nrepo:write\020\002\032\nrepository(\001J\0022Y'
+  _globals['_REFSERVICE'].methods_by_name['GetTag']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['GetTag']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_REFSERVICE'].methods_by_name['ListTags']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['ListTags']._serialized_options = b'\242\273\030\036\n\trepo:read\020\001\032\nrepository0\001J\001\003'
+  _globals['_REFSERVICE'].methods_by_name['DeleteTag']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['DeleteTag']._serialized_options = b'\242\273\030 \n\nrepo:write\020\002\032\nrepository(\001J\002<Y'
+  _globals['_REFSERVICE'].methods_by_name['GetTagProtection']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['GetTagProtection']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_REFSERVICE'].methods_by_name['SetTagProtection']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['SetTagProtection']._serialized_options = b'\242\273\030\034\n\nrepo:admin\020\003\032\nrepository(\001'
+  _globals['_REFSERVICE'].methods_by_name['MergeBranches']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['MergeBranches']._serialized_options = b'\242\273\030*\n\nrepo:write\020\002\032\nrepository(\001J\014G\216\001N<JKLMX\004W'
+  _globals['_BRANCH']._serialized_start=231
+  _globals['_BRANCH']._serialized_end=566
+  _globals['_DIVERGENCE']._serialized_start=568
+  _globals['_DIVERGENCE']._serialized_end=611
+  _globals['_CREATEBRANCHREQUEST']._serialized_start=613
+  _globals['_CREATEBRANCHREQUEST']._serialized_end=682
+  _globals['_CREATEBRANCHRESPONSE']._serialized_start=684
+  _globals['_CREATEBRANCHRESPONSE']._serialized_end=744
+  _globals['_GETBRANCHREQUEST']._serialized_start=746
+  _globals['_GETBRANCHREQUEST']._serialized_end=798
+  _globals['_GETBRANCHRESPONSE']._serialized_start=800
+  _globals['_GETBRANCHRESPONSE']._serialized_end=857
+  _globals['_LISTBRANCHESREQUEST']._serialized_start=860
+  _globals['_LISTBRANCHESREQUEST']._serialized_end=1011
+  _globals['_LISTBRANCHESRESPONSE']._serialized_start=1013
+  _globals['_LISTBRANCHESRESPONSE']._serialized_end=1100
+  _globals['_UPDATEBRANCHREQUEST']._serialized_start=1102
+  _globals['_UPDATEBRANCHREQUEST']._serialized_end=1213
+  _globals['_UPDATEBRANCHRESPONSE']._serialized_start=1215
+  _globals['_UPDATEBRANCHRESPONSE']._serialized_end=1275
+  _globals['_DELETEBRANCHREQUEST']._serialized_start=1277
+  _globals['_DELETEBRANCHREQUEST']._serialized_end=1355
+  _globals['_DELETEBRANCHRESPONSE']._serialized_start=1357
+  _globals['_DELETEBRANCHRESPONSE']._serialized_end=1379
+  _globals['_RENAMEBRANCHREQUEST']._serialized_start=1381
+  _globals['_RENAMEBRANCHREQUEST']._serialized_end=1454
+  _globals['_RENAMEBRANCHRESPONSE']._serialized_start=1456
+  _globals['_RENAMEBRANCHRESPONSE']._serialized_end=1516
+  _globals['_SETBRANCHPROTECTIONREQUEST']._serialized_start=1518
+  _globals['_SETBRANCHPROTECTIONREQUEST']._serialized_end=1632
+  _globals['_SETBRANCHPROTECTIONRESPONSE']._serialized_start=1634
+  _globals['_SETBRANCHPROTECTIONRESPONSE']._serialized_end=1701
+  _globals['_TAG']._serialized_start=1704
+  _globals['_TAG']._serialized_end=1913
+  _globals['_TAGANNOTATION']._serialized_start=1915
+  _globals['_TAGANNOTATION']._serialized_end=2004
+  _globals['_GETBRANCHRULESREQUEST']._serialized_start=2006
+  _globals['_GETBRANCHRULESREQUEST']._serialized_end=2049
+  _globals['_GETBRANCHRULESRESPONSE']._serialized_start=2051
+  _globals['_GETBRANCHRULESRESPONSE']._serialized_end=2116
+  _globals['_SETBRANCHRULEREQUEST']._serialized_start=2118
+  _globals['_SETBRANCHRULEREQUEST']._serialized_end=2200
+  _globals['_SETBRANCHRULERESPONSE']._serialized_start=2202
+  _globals['_SETBRANCHRULERESPONSE']._serialized_end=2265
+  _globals['_CREATETAGREQUEST']._serialized_start=2267
+  _globals['_CREATETAGREQUEST']._serialized_end=2382
+  _globals['_CREATETAGRESPONSE']._serialized_start=2384
+  _globals['_CREATETAGRESPONSE']._serialized_end=2435
+  _globals['_GETTAGREQUEST']._serialized_start=2437
+  _globals['_GETTAGREQUEST']._serialized_end=2486
+  _globals['_GETTAGRESPONSE']._serialized_start=2488
+  _globals['_GETTAGRESPONSE']._serialized_end=2536
+  _globals['_LISTTAGSREQUEST']._serialized_start=2538
+  _globals['_LISTTAGSREQUEST']._serialized_end=2635
+  _globals['_LISTTAGSRESPONSE']._serialized_start=2637
+  _globals['_LISTTAGSRESPONSE']._serialized_end=2713
+  _globals['_DELETETAGREQUEST']._serialized_start=2715
+  _globals['_DELETETAGREQUEST']._serialized_end=2790
+  _globals['_DELETETAGRESPONSE']._serialized_start=2792
+  _globals['_DELETETAGRESPONSE']._serialized_end=2811
+  _globals['_GETTAGPROTECTIONREQUEST']._serialized_start=2813
+  _globals['_GETTAGPROTECTIONREQUEST']._serialized_end=2858
+  _globals['_GETTAGPROTECTIONRESPONSE']._serialized_start=2860
+  _globals['_GETTAGPROTECTIONRESPONSE']._serialized_end=2935
+  _globals['_SETTAGPROTECTIONREQUEST']._serialized_start=2937
+  _globals['_SETTAGPROTECTIONREQUEST']._serialized_end=3031
+  _globals['_SETTAGPROTECTIONRESPONSE']._serialized_start=3033
+  _globals['_SETTAGPROTECTIONRESPONSE']._serialized_end=3108
+  _globals['_REFSERVICE']._serialized_start=3111
+  _globals['_REFSERVICE']._serialized_end=5119
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from dits.repo.v1 import merge_pb2 as dits_dot_repo_dot_v1_dot_merge__pb2
 from dits.repo.v1 import ref_service_pb2 as dits_dot_repo_dot_v1_dot_ref__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -26,9 +27,15 @@ if _version_not_supported:
 
 
 class RefServiceStub:
-    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where the branch is, and fails if it
-    is elsewhere. CommitService.Push moves branches in the transaction that brings the commits; this service moves them
-    to commits that are in the repository.
+    """Reads and moves branches and tags. They move by compare-and-swap: the caller says where the branch is, and fails if
+    it is elsewhere. CommitService.Push moves branches and tags in the transaction that brings the commits; this service
+    moves them to commits that are in the repository.
+
+    Branches below `shelves/` are *shelves*: what people put aside, done or not, for themselves or a colleague. They are
+    branches, which anyone with WRITE moves and deletes, except that locks are not about them: to move one needs no lock
+    and ends none. Pushes to them, their creation and renaming are no events; webhooks are not told of their deletion. No
+    shelf is the default branch. What is on shelves alone counts as new wherever it comes to another branch, and is
+    judged there.
     """
 
     def __init__(self, channel):
@@ -62,21 +69,84 @@ class RefServiceStub:
                 request_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteBranchRequest.SerializeToString,
                 response_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteBranchResponse.FromString,
                 _registered_method=True)
+        self.RenameBranch = channel.unary_unary(
+                '/dits.repo.v1.RefService/RenameBranch',
+                request_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.RenameBranchRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.RenameBranchResponse.FromString,
+                _registered_method=True)
+        self.SetBranchProtection = channel.unary_unary(
+                '/dits.repo.v1.RefService/SetBranchProtection',
+                request_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchProtectionRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchProtectionResponse.FromString,
+                _registered_method=True)
+        self.GetBranchRules = channel.unary_unary(
+                '/dits.repo.v1.RefService/GetBranchRules',
+                request_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetBranchRulesRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetBranchRulesResponse.FromString,
+                _registered_method=True)
+        self.SetBranchRule = channel.unary_unary(
+                '/dits.repo.v1.RefService/SetBranchRule',
+                request_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchRuleRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchRuleResponse.FromString,
+                _registered_method=True)
+        self.CreateTag = channel.unary_unary(
+                '/dits.repo.v1.RefService/CreateTag',
+                request_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.CreateTagRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.CreateTagResponse.FromString,
+                _registered_method=True)
+        self.GetTag = channel.unary_unary(
+                '/dits.repo.v1.RefService/GetTag',
+                request_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagResponse.FromString,
+                _registered_method=True)
+        self.ListTags = channel.unary_unary(
+                '/dits.repo.v1.RefService/ListTags',
+                request_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.ListTagsRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.ListTagsResponse.FromString,
+                _registered_method=True)
+        self.DeleteTag = channel.unary_unary(
+                '/dits.repo.v1.RefService/DeleteTag',
+                request_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteTagRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteTagResponse.FromString,
+                _registered_method=True)
+        self.GetTagProtection = channel.unary_unary(
+                '/dits.repo.v1.RefService/GetTagProtection',
+                request_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagProtectionRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagProtectionResponse.FromString,
+                _registered_method=True)
+        self.SetTagProtection = channel.unary_unary(
+                '/dits.repo.v1.RefService/SetTagProtection',
+                request_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetTagProtectionRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetTagProtectionResponse.FromString,
+                _registered_method=True)
+        self.MergeBranches = channel.unary_unary(
+                '/dits.repo.v1.RefService/MergeBranches',
+                request_serializer=dits_dot_repo_dot_v1_dot_merge__pb2.MergeBranchesRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_merge__pb2.MergeBranchesResponse.FromString,
+                _registered_method=True)
 
 
 class RefServiceServicer:
-    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where the branch is, and fails if it
-    is elsewhere. CommitService.Push moves branches in the transaction that brings the commits; this service moves them
-    to commits that are in the repository.
+    """Reads and moves branches and tags. They move by compare-and-swap: the caller says where the branch is, and fails if
+    it is elsewhere. CommitService.Push moves branches and tags in the transaction that brings the commits; this service
+    moves them to commits that are in the repository.
+
+    Branches below `shelves/` are *shelves*: what people put aside, done or not, for themselves or a colleague. They are
+    branches, which anyone with WRITE moves and deletes, except that locks are not about them: to move one needs no lock
+    and ends none. Pushes to them, their creation and renaming are no events; webhooks are not told of their deletion. No
+    shelf is the default branch. What is on shelves alone counts as new wherever it comes to another branch, and is
+    judged there.
     """
 
     def CreateBranch(self, request, context):
         """Creates a branch at an existing commit. Needs WRITE; an API token needs `repo:write`.
 
-        A repetition succeeds while the branch is where it was created. A commit that no branch reaches is judged as in
-        a push that brings it, against the nearest of its ancestors that branches reach.
+        A repetition succeeds while the branch is where it was created. A commit that no branch, or only shelves, reach is judged as in
+        a push that brings it, against the nearest of its ancestors that branches other than shelves reach.
 
         Errors:
+        - BRANCH_PROTECTED: a rule for branches of such names forbids it.
+        - CONTENT_OBLITERATED: the commit brings a file whose content was obliterated.
         - FILE_REFUSED: the repository's settings refuse a file of the commit.
         - HEAD_MOVED: another call created the branch at the same moment.
         - LOCK_HELD: another user holds a lock on a path that the commit changes.
@@ -97,7 +167,7 @@ class RefServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBranches(self, request, context):
-        """Lists the branches of a repository by name. Needs READ; an API token needs `repo:read`.
+        """Lists the branches of a repository, without shelves, by name. Needs READ; an API token needs `repo:read`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -110,10 +180,12 @@ class RefServiceServicer:
         """Moves a branch from `expected_head` to `new_head`. Needs WRITE; an API token needs `repo:write`.
 
         It succeeds without change if the branch is at `new_head` already. Files and locks are checked as in a push that
-        brings the same change.
+        brings the same change. Commits that no branch or tag reaches afterwards are kept for 30 days, unless the server is set up
+        otherwise.
 
         Errors:
         - BRANCH_PROTECTED: the branch's protection forbids the move.
+        - CONTENT_OBLITERATED: the move brings a file whose content was obliterated.
         - FILE_REFUSED: the repository's settings refuse a file that the move brings.
         - HEAD_MOVED: the branch is not at `expected_head`.
         - LOCK_HELD: another user holds a lock on a path that the move changes.
@@ -127,12 +199,161 @@ class RefServiceServicer:
     def DeleteBranch(self, request, context):
         """Deletes a branch that is at `expected_head`. Needs WRITE; an API token needs `repo:write`.
 
-        A repetition gives NOT_FOUND.
+        A repetition gives NOT_FOUND. Commits that no branch or tag reaches any more are kept for 30 days, unless the server is set
+        up otherwise: until then, CreateBranch brings them back.
 
         Errors:
         - BRANCH_PROTECTED: the branch's protection forbids it.
         - DEFAULT_BRANCH: it is the default branch of the repository.
         - HEAD_MOVED: the branch is not at `expected_head`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenameBranch(self, request, context):
+        """Gives a branch another name; its protection, those who follow it, and that it is the default branch stay. Needs
+        WRITE; an API token needs `repo:write`.
+
+        The default branch is renamed by callers with ADMIN alone. A shelf gets the name of a shelf, and no other branch does,
+        else INVALID_FIELD: create a branch at its commit. A repetition gives NOT_FOUND.
+
+        Errors:
+        - BRANCH_PROTECTED: what protects the branch, or branches of the new name, forbids it.
+        - NAME_TAKEN: a branch has the new name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBranchProtection(self, request, context):
+        """Replaces the protection of a branch, for moves that come after it. Needs ADMIN; an API token needs `repo:admin`.
+
+        A repetition changes nothing. For a shelf INVALID_FIELD: it is what people put aside for themselves.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBranchRules(self, request, context):
+        """Returns the rules that protect branches by their names, by pattern. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBranchRule(self, request, context):
+        """Replaces the rule of a pattern, adds or removes it: for branches there are and those to come. Needs ADMIN; an API token
+        needs `repo:admin`.
+
+        It waits for the pushes that are under way, and judges all that come after it. A repetition changes nothing.
+
+        Errors:
+        - LIMIT_REACHED: the repository has 50 rules.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateTag(self, request, context):
+        """Gives a commit a name that stays: a tag. Needs WRITE; an API token needs `repo:write`.
+
+        With an annotation, the tag says who made it, when and why, and may be signed. A repetition succeeds while the tag
+        is as it was created.
+
+        Errors:
+        - NAME_TAKEN: the tag exists, and differs.
+        - TAG_PROTECTED: the tags of the repository with such names are protected.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTag(self, request, context):
+        """Returns a tag. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTags(self, request, context):
+        """Lists the tags of a repository by name. Needs READ; an API token needs `repo:read`.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTag(self, request, context):
+        """Deletes a tag of the commit `expected_head`. Needs WRITE; an API token needs `repo:write`.
+
+        A repetition gives NOT_FOUND.
+
+        Errors:
+        - HEAD_MOVED: the tag is not at `expected_head`.
+        - TAG_PROTECTED: the tags of the repository with such names are protected.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTagProtection(self, request, context):
+        """Returns what protects the tags of a repository. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTagProtection(self, request, context):
+        """Replaces what protects the tags of a repository, for changes that come after it. Needs ADMIN; an API token needs
+        `repo:admin`.
+
+        A repetition changes nothing.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeBranches(self, request, context):
+        """Merges a revision into a branch, by path, for files that cannot be merged themselves. Needs WRITE; an API token
+        needs `repo:write`.
+
+        Both are compared with their best common ancestor; where merges have crossed, with what the several ancestors come
+        to. A path that one side changed is taken from that side. A path that both changed in the same way is as they have
+        it; of a file, one side may have changed the content and the other the permission bits. All other paths that both
+        changed are in conflict, and the caller says which side to take. A directory that one side deleted, and in which the
+        other changed files, is in conflict at these files. Files are never found to have moved.
+
+        If the branch has nothing that the source does not have, it moves to the source. Else the server makes a commit with
+        the two as parents. The move is held against the repository's settings, locks and protection as a push of the
+        same commit is, in the same transaction, and is told of as a push. With `validate_only`, too, except that it is undone.
+
+        Safe to repeat with a request_id. Without, a repetition that comes after the merge gives HEAD_MOVED.
+
+        Errors:
+        - BRANCH_PROTECTED: the protection of the target forbids the move.
+        - CONTENT_OBLITERATED: the merge brings a file whose content was obliterated.
+        - FILE_REFUSED: the repository's settings refuse a file that the merge brings.
+        - HEAD_MOVED: the target is not at `expected_head`, or the source not at `expected_source_head`.
+        - HISTORY_MISSING: a part of the history was collected meanwhile.
+        - LOCK_HELD: another user holds a lock on a path that the merge changes in the target.
+        - LOCK_REQUIRED: the caller lacks a lock on a file that the merge changes or deletes in the target.
+        - LOCK_STALE: the caller no longer holds a lock of the request under its fence.
+        - MERGE_CONFLICT: both changed a path, and the request does not say which side to take.
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - UNRELATED_HISTORIES: they have no common ancestor, and `allow_unrelated` is not set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,6 +387,61 @@ def add_RefServiceServicer_to_server(servicer, server):
                     request_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteBranchRequest.FromString,
                     response_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteBranchResponse.SerializeToString,
             ),
+            'RenameBranch': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenameBranch,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.RenameBranchRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.RenameBranchResponse.SerializeToString,
+            ),
+            'SetBranchProtection': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBranchProtection,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchProtectionRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchProtectionResponse.SerializeToString,
+            ),
+            'GetBranchRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBranchRules,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetBranchRulesRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetBranchRulesResponse.SerializeToString,
+            ),
+            'SetBranchRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBranchRule,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchRuleRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchRuleResponse.SerializeToString,
+            ),
+            'CreateTag': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateTag,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.CreateTagRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.CreateTagResponse.SerializeToString,
+            ),
+            'GetTag': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTag,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagResponse.SerializeToString,
+            ),
+            'ListTags': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTags,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.ListTagsRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.ListTagsResponse.SerializeToString,
+            ),
+            'DeleteTag': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTag,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteTagRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteTagResponse.SerializeToString,
+            ),
+            'GetTagProtection': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTagProtection,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagProtectionRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagProtectionResponse.SerializeToString,
+            ),
+            'SetTagProtection': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTagProtection,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetTagProtectionRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_ref__service__pb2.SetTagProtectionResponse.SerializeToString,
+            ),
+            'MergeBranches': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeBranches,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_merge__pb2.MergeBranchesRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_merge__pb2.MergeBranchesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'dits.repo.v1.RefService', rpc_method_handlers)
@@ -175,9 +451,15 @@ def add_RefServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RefService:
-    """Reads and moves branches. A branch moves by compare-and-swap: the caller says where the branch is, and fails if it
-    is elsewhere. CommitService.Push moves branches in the transaction that brings the commits; this service moves them
-    to commits that are in the repository.
+    """Reads and moves branches and tags. They move by compare-and-swap: the caller says where the branch is, and fails if
+    it is elsewhere. CommitService.Push moves branches and tags in the transaction that brings the commits; this service
+    moves them to commits that are in the repository.
+
+    Branches below `shelves/` are *shelves*: what people put aside, done or not, for themselves or a colleague. They are
+    branches, which anyone with WRITE moves and deletes, except that locks are not about them: to move one needs no lock
+    and ends none. Pushes to them, their creation and renaming are no events; webhooks are not told of their deletion. No
+    shelf is the default branch. What is on shelves alone counts as new wherever it comes to another branch, and is
+    judged there.
     """
 
     @staticmethod
@@ -305,6 +587,303 @@ class RefService:
             '/dits.repo.v1.RefService/DeleteBranch',
             dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteBranchRequest.SerializeToString,
             dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteBranchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenameBranch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RefService/RenameBranch',
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.RenameBranchRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.RenameBranchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBranchProtection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RefService/SetBranchProtection',
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchProtectionRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchProtectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBranchRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RefService/GetBranchRules',
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.GetBranchRulesRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.GetBranchRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBranchRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RefService/SetBranchRule',
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchRuleRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.SetBranchRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateTag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RefService/CreateTag',
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.CreateTagRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.CreateTagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RefService/GetTag',
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RefService/ListTags',
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.ListTagsRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.ListTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RefService/DeleteTag',
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteTagRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.DeleteTagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTagProtection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RefService/GetTagProtection',
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagProtectionRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.GetTagProtectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTagProtection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RefService/SetTagProtection',
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.SetTagProtectionRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_ref__service__pb2.SetTagProtectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeBranches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RefService/MergeBranches',
+            dits_dot_repo_dot_v1_dot_merge__pb2.MergeBranchesRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_merge__pb2.MergeBranchesResponse.FromString,
             options,
             channel_credentials,
             insecure,

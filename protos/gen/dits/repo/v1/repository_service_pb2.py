@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from dits.common.v1 import permission_pb2 as dits_dot_common_dot_v1_dot_permission__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dits/repo/v1/repository_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1f\x64its/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x03\n\nRepository\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12,\n\nvisibility\x18\x05 \x01(\x0e\x32\x18.dits.repo.v1.Visibility\x12\x16\n\x0e\x64\x65\x66\x61ult_branch\x18\x06 \x01(\t\x12\x10\n\x08\x61rchived\x18\x07 \x01(\x08\x12\x32\n\x08settings\x18\x08 \x01(\x0b\x32 .dits.repo.v1.RepositorySettings\x12.\n\npermission\x18\t \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tpush_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbb\x01\n\x12RepositorySettings\x12\"\n\x15require_lock_for_edit\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x1b\n\x13max_file_size_bytes\x18\x02 \x01(\x03\x12\x1a\n\x12\x61llowed_extensions\x18\x03 \x03(\t\x12\x1b\n\x0eportable_names\x18\x04 \x01(\x08H\x01\x88\x01\x01\x42\x18\n\x16_require_lock_for_editB\x11\n\x0f_portable_names\"\xd9\x01\n\x17\x43reateRepositoryRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12,\n\nvisibility\x18\x05 \x01(\x0e\x32\x18.dits.repo.v1.Visibility\x12\x16\n\x0e\x64\x65\x66\x61ult_branch\x18\x06 \x01(\t\x12\x32\n\x08settings\x18\x07 \x01(\x0b\x32 .dits.repo.v1.RepositorySettings\"H\n\x18\x43reateRepositoryResponse\x12,\n\nrepository\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.Repository\"*\n\x14GetRepositoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"E\n\x15GetRepositoryResponse\x12,\n\nrepository\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.Repository\"O\n\x17ListRepositoriesRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x18ListRepositoriesResponse\x12.\n\x0crepositories\x18\x01 \x03(\x0b\x32\x18.dits.repo.v1.Repository\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*p\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x01\x12\x17\n\x13VISIBILITY_INTERNAL\x10\x02\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x03\x32\x80\x03\n\x11RepositoryService\x12w\n\x10\x43reateRepository\x12%.dits.repo.v1.CreateRepositoryRequest\x1a&.dits.repo.v1.CreateRepositoryResponse\"\x14\xa2\xbb\x18\x10\n\nrepo:writeJ\x02\x32\x04\x12y\n\rGetRepository\x12\".dits.repo.v1.GetRepositoryRequest\x1a#.dits.repo.v1.GetRepositoryResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12w\n\x10ListRepositories\x12%.dits.repo.v1.ListRepositoriesRequest\x1a&.dits.repo.v1.ListRepositoriesResponse\"\x14\xa2\xbb\x18\x10\n\trepo:readJ\x01\x03`\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dits/repo/v1/repository_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1f\x64its/common/v1/permission.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x04\n\nRepository\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12,\n\nvisibility\x18\x05 \x01(\x0e\x32\x18.dits.repo.v1.Visibility\x12\x16\n\x0e\x64\x65\x66\x61ult_branch\x18\x06 \x01(\t\x12\x10\n\x08\x61rchived\x18\x07 \x01(\x08\x12\x32\n\x08settings\x18\x08 \x01(\x0b\x32 .dits.repo.v1.RepositorySettings\x12.\n\npermission\x18\t \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tpush_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64isabled\x18\r \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x0e \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\npurge_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x85\x03\n\x12RepositorySettings\x12\"\n\x15require_lock_for_edit\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x1b\n\x13max_file_size_bytes\x18\x02 \x01(\x03\x12\x1a\n\x12\x61llowed_extensions\x18\x03 \x03(\t\x12\x1b\n\x0eportable_names\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12\x15\n\rlock_patterns\x18\x05 \x03(\t\x12\x19\n\x11max_storage_bytes\x18\x06 \x01(\x03\x12\x37\n\x10lifecycle_policy\x18\x07 \x01(\x0b\x32\x1d.dits.repo.v1.LifecyclePolicy\x12\x1a\n\x12on_demand_patterns\x18\x08 \x03(\t\x12\x0f\n\x07regions\x18\n \x03(\t\x12\x13\n\x0bmin_regions\x18\x0b \x01(\x05\x12\x1b\n\x13replication_seconds\x18\x0c \x01(\x05\x42\x18\n\x16_require_lock_for_editB\x11\n\x0f_portable_names\"\xa5\x01\n\x0fLifecyclePolicy\x12\x1c\n\x0finfrequent_days\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x0cglacier_days\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x1e\n\x11\x64\x65\x65p_archive_days\x18\x03 \x01(\x05H\x02\x88\x01\x01\x42\x12\n\x10_infrequent_daysB\x0f\n\r_glacier_daysB\x14\n\x12_deep_archive_days\"\xd9\x01\n\x17\x43reateRepositoryRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12,\n\nvisibility\x18\x05 \x01(\x0e\x32\x18.dits.repo.v1.Visibility\x12\x16\n\x0e\x64\x65\x66\x61ult_branch\x18\x06 \x01(\t\x12\x32\n\x08settings\x18\x07 \x01(\x0b\x32 .dits.repo.v1.RepositorySettings\"H\n\x18\x43reateRepositoryResponse\x12,\n\nrepository\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.Repository\"*\n\x14GetRepositoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"E\n\x15GetRepositoryResponse\x12,\n\nrepository\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.Repository\"O\n\x17ListRepositoriesRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x18ListRepositoriesResponse\x12.\n\x0crepositories\x18\x01 \x03(\x0b\x32\x18.dits.repo.v1.Repository\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8e\x01\n\x17UpdateRepositoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12.\n\x06values\x18\x02 \x01(\x0b\x32\x1e.dits.repo.v1.RepositoryValues\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"\x8d\x01\n\x10RepositoryValues\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12,\n\nvisibility\x18\x03 \x01(\x0e\x32\x18.dits.repo.v1.Visibility\x12\x16\n\x0e\x64\x65\x66\x61ult_branch\x18\x04 \x01(\t\x12\x10\n\x08\x61rchived\x18\x05 \x01(\x08\"H\n\x18UpdateRepositoryResponse\x12,\n\nrepository\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.Repository\"X\n\x17\x44\x65leteRepositoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"a\n\x18\x44\x65leteRepositoryResponse\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12.\n\npurge_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"@\n\x19UndeleteRepositoryRequest\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"J\n\x1aUndeleteRepositoryResponse\x12,\n\nrepository\x18\x01 \x01(\x0b\x32\x18.dits.repo.v1.Repository\"V\n\x1eListDeletedRepositoriesRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"j\n\x1fListDeletedRepositoriesResponse\x12.\n\x0crepositories\x18\x01 \x03(\x0b\x32\x18.dits.repo.v1.Repository\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x18\x44isableRepositoryRequest\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1b\n\x19\x44isableRepositoryResponse\"0\n\x17\x45nableRepositoryRequest\x12\x15\n\rrepository_id\x18\x01 \x01(\t\"\x1a\n\x18\x45nableRepositoryResponse\"2\n\x1cGetRepositorySettingsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"S\n\x1dGetRepositorySettingsResponse\x12\x32\n\x08settings\x18\x01 \x01(\x0b\x32 .dits.repo.v1.RepositorySettings\"\x9a\x01\n\x1fUpdateRepositorySettingsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x32\n\x08settings\x18\x02 \x01(\x0b\x32 .dits.repo.v1.RepositorySettings\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"V\n UpdateRepositorySettingsResponse\x12\x32\n\x08settings\x18\x01 \x01(\x0b\x32 .dits.repo.v1.RepositorySettings\"/\n\x19GetRepositoryStatsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"\xde\x02\n\x1aGetRepositoryStatsResponse\x12\x14\n\x0c\x63ommit_count\x18\x01 \x01(\x03\x12\x14\n\x0c\x62ranch_count\x18\x02 \x01(\x03\x12\x11\n\ttag_count\x18\x03 \x01(\x03\x12\x19\n\x11\x63ontributor_count\x18\x04 \x01(\x03\x12\x12\n\nfile_count\x18\x05 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x06 \x01(\x03\x12\x15\n\rlogical_bytes\x18\x07 \x01(\x03\x12\x15\n\rstorage_bytes\x18\x08 \x01(\x03\x12\x13\n\x0b\x64\x65\x64up_ratio\x18\t \x01(\x01\x12\x36\n\x12last_activity_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncount_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nheld_bytes\x18\x0c \x01(\x03*p\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x01\x12\x17\n\x13VISIBILITY_INTERNAL\x10\x02\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x03\x32\xb6\x0c\n\x11RepositoryService\x12w\n\x10\x43reateRepository\x12%.dits.repo.v1.CreateRepositoryRequest\x1a&.dits.repo.v1.CreateRepositoryResponse\"\x14\xa2\xbb\x18\x10\n\nrepo:writeJ\x02\x32\x04\x12y\n\rGetRepository\x12\".dits.repo.v1.GetRepositoryRequest\x1a#.dits.repo.v1.GetRepositoryResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12w\n\x10ListRepositories\x12%.dits.repo.v1.ListRepositoriesRequest\x1a&.dits.repo.v1.ListRepositoriesResponse\"\x14\xa2\xbb\x18\x10\n\trepo:readJ\x01\x03`\x01\x12\x85\x01\n\x10UpdateRepository\x12%.dits.repo.v1.UpdateRepositoryRequest\x1a&.dits.repo.v1.UpdateRepositoryResponse\"\"\xa2\xbb\x18\x1e\n\nrepo:admin\x10\x03\x1a\nrepositoryJ\x02^2\x12\x88\x01\n\x10\x44\x65leteRepository\x12%.dits.repo.v1.DeleteRepositoryRequest\x1a&.dits.repo.v1.DeleteRepositoryResponse\"%\xa2\xbb\x18!\n\x0brepo:delete\x10\x03\x1a\nrepositoryJ\x02\x04!h\x02\x12\x7f\n\x12UndeleteRepository\x12\'.dits.repo.v1.UndeleteRepositoryRequest\x1a(.dits.repo.v1.UndeleteRepositoryResponse\"\x16\xa2\xbb\x18\x12\n\x0brepo:deleteJ\x03\x32\x8d\x01\x12\x8a\x01\n\x17ListDeletedRepositories\x12,.dits.repo.v1.ListDeletedRepositoriesRequest\x1a-.dits.repo.v1.ListDeletedRepositoriesResponse\"\x12\xa2\xbb\x18\x0e\n\trepo:readJ\x01\x03\x12\x91\x01\n\x15GetRepositorySettings\x12*.dits.repo.v1.GetRepositorySettingsRequest\x1a+.dits.repo.v1.GetRepositorySettingsResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12\x9e\x01\n\x18UpdateRepositorySettings\x12-.dits.repo.v1.UpdateRepositorySettingsRequest\x1a..dits.repo.v1.UpdateRepositorySettingsResponse\"#\xa2\xbb\x18\x1f\n\nrepo:admin\x10\x03\x1a\nrepository(\x01J\x01_\x12\x88\x01\n\x12GetRepositoryStats\x12\'.dits.repo.v1.GetRepositoryStatsRequest\x1a(.dits.repo.v1.GetRepositoryStatsResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12j\n\x11\x44isableRepository\x12&.dits.repo.v1.DisableRepositoryRequest\x1a\'.dits.repo.v1.DisableRepositoryResponse\"\x04\xa2\xbb\x18\x00\x12g\n\x10\x45nableRepository\x12%.dits.repo.v1.EnableRepositoryRequest\x1a&.dits.repo.v1.EnableRepositoryResponse\"\x04\xa2\xbb\x18\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,24 +41,82 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPOSITORYSERVICE'].methods_by_name['GetRepository']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
   _globals['_REPOSITORYSERVICE'].methods_by_name['ListRepositories']._loaded_options = None
   _globals['_REPOSITORYSERVICE'].methods_by_name['ListRepositories']._serialized_options = b'\242\273\030\020\n\trepo:readJ\001\003`\001'
-  _globals['_VISIBILITY']._serialized_start=1341
-  _globals['_VISIBILITY']._serialized_end=1453
-  _globals['_REPOSITORY']._serialized_start=151
-  _globals['_REPOSITORY']._serialized_end=558
-  _globals['_REPOSITORYSETTINGS']._serialized_start=561
-  _globals['_REPOSITORYSETTINGS']._serialized_end=748
-  _globals['_CREATEREPOSITORYREQUEST']._serialized_start=751
-  _globals['_CREATEREPOSITORYREQUEST']._serialized_end=968
-  _globals['_CREATEREPOSITORYRESPONSE']._serialized_start=970
-  _globals['_CREATEREPOSITORYRESPONSE']._serialized_end=1042
-  _globals['_GETREPOSITORYREQUEST']._serialized_start=1044
-  _globals['_GETREPOSITORYREQUEST']._serialized_end=1086
-  _globals['_GETREPOSITORYRESPONSE']._serialized_start=1088
-  _globals['_GETREPOSITORYRESPONSE']._serialized_end=1157
-  _globals['_LISTREPOSITORIESREQUEST']._serialized_start=1159
-  _globals['_LISTREPOSITORIESREQUEST']._serialized_end=1238
-  _globals['_LISTREPOSITORIESRESPONSE']._serialized_start=1240
-  _globals['_LISTREPOSITORIESRESPONSE']._serialized_end=1339
-  _globals['_REPOSITORYSERVICE']._serialized_start=1456
-  _globals['_REPOSITORYSERVICE']._serialized_end=1840
+  _globals['_REPOSITORYSERVICE'].methods_by_name['UpdateRepository']._loaded_options = None
+  _globals['_REPOSITORYSERVICE'].methods_by_name['UpdateRepository']._serialized_options = b'\242\273\030\036\n\nrepo:admin\020\003\032\nrepositoryJ\002^2'
+  _globals['_REPOSITORYSERVICE'].methods_by_name['DeleteRepository']._loaded_options = None
+  _globals['_REPOSITORYSERVICE'].methods_by_name['DeleteRepository']._serialized_options = b'\242\273\030!\n\013repo:delete\020\003\032\nrepositoryJ\002\004!h\002'
+  _globals['_REPOSITORYSERVICE'].methods_by_name['UndeleteRepository']._loaded_options = None
+  _globals['_REPOSITORYSERVICE'].methods_by_name['UndeleteRepository']._serialized_options = b'\242\273\030\022\n\013repo:deleteJ\0032\215\001'
+  _globals['_REPOSITORYSERVICE'].methods_by_name['ListDeletedRepositories']._loaded_options = None
+  _globals['_REPOSITORYSERVICE'].methods_by_name['ListDeletedRepositories']._serialized_options = b'\242\273\030\016\n\trepo:readJ\001\003'
+  _globals['_REPOSITORYSERVICE'].methods_by_name['GetRepositorySettings']._loaded_options = None
+  _globals['_REPOSITORYSERVICE'].methods_by_name['GetRepositorySettings']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_REPOSITORYSERVICE'].methods_by_name['UpdateRepositorySettings']._loaded_options = None
+  _globals['_REPOSITORYSERVICE'].methods_by_name['UpdateRepositorySettings']._serialized_options = b'\242\273\030\037\n\nrepo:admin\020\003\032\nrepository(\001J\001_'
+  _globals['_REPOSITORYSERVICE'].methods_by_name['GetRepositoryStats']._loaded_options = None
+  _globals['_REPOSITORYSERVICE'].methods_by_name['GetRepositoryStats']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_REPOSITORYSERVICE'].methods_by_name['DisableRepository']._loaded_options = None
+  _globals['_REPOSITORYSERVICE'].methods_by_name['DisableRepository']._serialized_options = b'\242\273\030\000'
+  _globals['_REPOSITORYSERVICE'].methods_by_name['EnableRepository']._loaded_options = None
+  _globals['_REPOSITORYSERVICE'].methods_by_name['EnableRepository']._serialized_options = b'\242\273\030\000'
+  _globals['_VISIBILITY']._serialized_start=3733
+  _globals['_VISIBILITY']._serialized_end=3845
+  _globals['_REPOSITORY']._serialized_start=185
+  _globals['_REPOSITORY']._serialized_end=732
+  _globals['_REPOSITORYSETTINGS']._serialized_start=735
+  _globals['_REPOSITORYSETTINGS']._serialized_end=1124
+  _globals['_LIFECYCLEPOLICY']._serialized_start=1127
+  _globals['_LIFECYCLEPOLICY']._serialized_end=1292
+  _globals['_CREATEREPOSITORYREQUEST']._serialized_start=1295
+  _globals['_CREATEREPOSITORYREQUEST']._serialized_end=1512
+  _globals['_CREATEREPOSITORYRESPONSE']._serialized_start=1514
+  _globals['_CREATEREPOSITORYRESPONSE']._serialized_end=1586
+  _globals['_GETREPOSITORYREQUEST']._serialized_start=1588
+  _globals['_GETREPOSITORYREQUEST']._serialized_end=1630
+  _globals['_GETREPOSITORYRESPONSE']._serialized_start=1632
+  _globals['_GETREPOSITORYRESPONSE']._serialized_end=1701
+  _globals['_LISTREPOSITORIESREQUEST']._serialized_start=1703
+  _globals['_LISTREPOSITORIESREQUEST']._serialized_end=1782
+  _globals['_LISTREPOSITORIESRESPONSE']._serialized_start=1784
+  _globals['_LISTREPOSITORIESRESPONSE']._serialized_end=1883
+  _globals['_UPDATEREPOSITORYREQUEST']._serialized_start=1886
+  _globals['_UPDATEREPOSITORYREQUEST']._serialized_end=2028
+  _globals['_REPOSITORYVALUES']._serialized_start=2031
+  _globals['_REPOSITORYVALUES']._serialized_end=2172
+  _globals['_UPDATEREPOSITORYRESPONSE']._serialized_start=2174
+  _globals['_UPDATEREPOSITORYRESPONSE']._serialized_end=2246
+  _globals['_DELETEREPOSITORYREQUEST']._serialized_start=2248
+  _globals['_DELETEREPOSITORYREQUEST']._serialized_end=2336
+  _globals['_DELETEREPOSITORYRESPONSE']._serialized_start=2338
+  _globals['_DELETEREPOSITORYRESPONSE']._serialized_end=2435
+  _globals['_UNDELETEREPOSITORYREQUEST']._serialized_start=2437
+  _globals['_UNDELETEREPOSITORYREQUEST']._serialized_end=2501
+  _globals['_UNDELETEREPOSITORYRESPONSE']._serialized_start=2503
+  _globals['_UNDELETEREPOSITORYRESPONSE']._serialized_end=2577
+  _globals['_LISTDELETEDREPOSITORIESREQUEST']._serialized_start=2579
+  _globals['_LISTDELETEDREPOSITORIESREQUEST']._serialized_end=2665
+  _globals['_LISTDELETEDREPOSITORIESRESPONSE']._serialized_start=2667
+  _globals['_LISTDELETEDREPOSITORIESRESPONSE']._serialized_end=2773
+  _globals['_DISABLEREPOSITORYREQUEST']._serialized_start=2775
+  _globals['_DISABLEREPOSITORYREQUEST']._serialized_end=2840
+  _globals['_DISABLEREPOSITORYRESPONSE']._serialized_start=2842
+  _globals['_DISABLEREPOSITORYRESPONSE']._serialized_end=2869
+  _globals['_ENABLEREPOSITORYREQUEST']._serialized_start=2871
+  _globals['_ENABLEREPOSITORYREQUEST']._serialized_end=2919
+  _globals['_ENABLEREPOSITORYRESPONSE']._serialized_start=2921
+  _globals['_ENABLEREPOSITORYRESPONSE']._serialized_end=2947
+  _globals['_GETREPOSITORYSETTINGSREQUEST']._serialized_start=2949
+  _globals['_GETREPOSITORYSETTINGSREQUEST']._serialized_end=2999
+  _globals['_GETREPOSITORYSETTINGSRESPONSE']._serialized_start=3001
+  _globals['_GETREPOSITORYSETTINGSRESPONSE']._serialized_end=3084
+  _globals['_UPDATEREPOSITORYSETTINGSREQUEST']._serialized_start=3087
+  _globals['_UPDATEREPOSITORYSETTINGSREQUEST']._serialized_end=3241
+  _globals['_UPDATEREPOSITORYSETTINGSRESPONSE']._serialized_start=3243
+  _globals['_UPDATEREPOSITORYSETTINGSRESPONSE']._serialized_end=3329
+  _globals['_GETREPOSITORYSTATSREQUEST']._serialized_start=3331
+  _globals['_GETREPOSITORYSTATSREQUEST']._serialized_end=3378
+  _globals['_GETREPOSITORYSTATSRESPONSE']._serialized_start=3381
+  _globals['_GETREPOSITORYSTATSRESPONSE']._serialized_end=3731
+  _globals['_REPOSITORYSERVICE']._serialized_start=3848
+  _globals['_REPOSITORYSERVICE']._serialized_end=5438
 # @@protoc_insertion_point(module_scope)

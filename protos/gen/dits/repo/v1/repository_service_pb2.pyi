@@ -6,6 +6,7 @@ Repositories."""
 from collections import abc as _abc
 from dits.common.v1 import permission_pb2 as _permission_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -67,6 +68,10 @@ class Repository(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     PUSH_TIME_FIELD_NUMBER: _builtins.int
+    DISABLED_FIELD_NUMBER: _builtins.int
+    DISABLED_REASON_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
+    PURGE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID of the repository. It never changes."""
     owner: _builtins.str
@@ -83,6 +88,10 @@ class Repository(_message.Message):
     """True while its owner keeps it read-only."""
     permission: _permission_pb2.Permission.ValueType
     """What the caller may do with it."""
+    disabled: _builtins.bool
+    """True while the operator keeps it read-only."""
+    disabled_reason: _builtins.str
+    """Why the operator disabled it, for people."""
     @_builtins.property
     def settings(self) -> Global___RepositorySettings:
         """Rules for pushes."""
@@ -93,11 +102,19 @@ class Repository(_message.Message):
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When name, description, visibility or settings last changed."""
+        """When the repository itself last changed, and not only what is in it."""
 
     @_builtins.property
     def push_time(self) -> _timestamp_pb2.Timestamp:
         """When a push last succeeded; absent = never."""
+
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was deleted; absent = it is not."""
+
+    @_builtins.property
+    def purge_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on a deleted repository cannot be brought back."""
 
     def __init__(
         self,
@@ -114,10 +131,14 @@ class Repository(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         push_time: _timestamp_pb2.Timestamp | None = ...,
+        disabled: _builtins.bool = ...,
+        disabled_reason: _builtins.str = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+        purge_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "push_time", b"push_time", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "purge_time", b"purge_time", "push_time", b"push_time", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "create_time", b"create_time", "default_branch", b"default_branch", "description", b"description", "id", b"id", "name", b"name", "owner", b"owner", "permission", b"permission", "push_time", b"push_time", "settings", b"settings", "update_time", b"update_time", "visibility", b"visibility"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "create_time", b"create_time", "default_branch", b"default_branch", "delete_time", b"delete_time", "description", b"description", "disabled", b"disabled", "disabled_reason", b"disabled_reason", "id", b"id", "name", b"name", "owner", b"owner", "permission", b"permission", "purge_time", b"purge_time", "push_time", b"push_time", "settings", b"settings", "update_time", b"update_time", "visibility", b"visibility"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -133,18 +154,58 @@ class RepositorySettings(_message.Message):
     MAX_FILE_SIZE_BYTES_FIELD_NUMBER: _builtins.int
     ALLOWED_EXTENSIONS_FIELD_NUMBER: _builtins.int
     PORTABLE_NAMES_FIELD_NUMBER: _builtins.int
+    LOCK_PATTERNS_FIELD_NUMBER: _builtins.int
+    MAX_STORAGE_BYTES_FIELD_NUMBER: _builtins.int
+    LIFECYCLE_POLICY_FIELD_NUMBER: _builtins.int
+    ON_DEMAND_PATTERNS_FIELD_NUMBER: _builtins.int
+    REGIONS_FIELD_NUMBER: _builtins.int
+    MIN_REGIONS_FIELD_NUMBER: _builtins.int
+    REPLICATION_SECONDS_FIELD_NUMBER: _builtins.int
     require_lock_for_edit: _builtins.bool
-    """A user who changes or deletes an existing file must hold a lock on it. Default: true."""
+    """A user who changes or deletes an existing file that `lock_patterns` are about must hold a lock on it. Default: true."""
     max_file_size_bytes: _builtins.int
     """Largest file, in bytes. 0 = any."""
     portable_names: _builtins.bool
     """Names must be ones that Windows and macOS can store too: no two in a directory that differ by the case of letters
     alone, no names of devices (CON, NUL, COM1), no dot or space at the end, none of `<>:"|?*`. Default: true.
     """
+    max_storage_bytes: _builtins.int
+    """How many bytes the repository may hold: the chunks that were uploaded to it, uncompressed, each counted once. 0 = as
+    many as its owner may.
+    """
+    min_regions: _builtins.int
+    """In how many of `regions` each chunk of a new file must lie before a push succeeds, at most as many as there are."""
+    replication_seconds: _builtins.int
+    """How long after an upload it is copied into other regions, in seconds, at most a week: what is pushed and replaced within
+    that time can spare the lines. Must be 0 if `min_regions` is more than 1.
+    """
     @_builtins.property
     def allowed_extensions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """File name endings that a push may write, without the dot, compared without regard to case, at most 100.
         Empty = all.
+        """
+
+    @_builtins.property
+    def lock_patterns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which files need a lock to be changed, as a `.gitignore` says it, the last pattern that matches deciding: `*.blend`,
+        `/shots/`, `!*.txt`. At most 100 of 256 characters each. Empty = all files. Without effect unless
+        `require_lock_for_edit`.
+        """
+
+    @_builtins.property
+    def lifecycle_policy(self) -> Global___LifecyclePolicy:
+        """When chunks move to colder places. Not set = the default of each class. Servers that have no such places move nothing."""
+
+    @_builtins.property
+    def on_demand_patterns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which files a client leaves out of a new folder until somebody asks for them, as `lock_patterns` are written: `*.exr`.
+        It is no rule for pushes: the server reads nothing of it. Empty = none.
+        """
+
+    @_builtins.property
+    def regions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the regions in which each chunk of the repository shall lie, and in no others, at most 16. What is uploaded lies in
+        the region of the server that took it first. Empty = it stays there.
         """
 
     def __init__(
@@ -154,10 +215,17 @@ class RepositorySettings(_message.Message):
         max_file_size_bytes: _builtins.int = ...,
         allowed_extensions: _abc.Iterable[_builtins.str] | None = ...,
         portable_names: _builtins.bool | None = ...,
+        lock_patterns: _abc.Iterable[_builtins.str] | None = ...,
+        max_storage_bytes: _builtins.int = ...,
+        lifecycle_policy: Global___LifecyclePolicy | None = ...,
+        on_demand_patterns: _abc.Iterable[_builtins.str] | None = ...,
+        regions: _abc.Iterable[_builtins.str] | None = ...,
+        min_regions: _builtins.int = ...,
+        replication_seconds: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_portable_names", b"_portable_names", "_require_lock_for_edit", b"_require_lock_for_edit", "portable_names", b"portable_names", "require_lock_for_edit", b"require_lock_for_edit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_portable_names", b"_portable_names", "_require_lock_for_edit", b"_require_lock_for_edit", "lifecycle_policy", b"lifecycle_policy", "portable_names", b"portable_names", "require_lock_for_edit", b"require_lock_for_edit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_portable_names", b"_portable_names", "_require_lock_for_edit", b"_require_lock_for_edit", "allowed_extensions", b"allowed_extensions", "max_file_size_bytes", b"max_file_size_bytes", "portable_names", b"portable_names", "require_lock_for_edit", b"require_lock_for_edit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_portable_names", b"_portable_names", "_require_lock_for_edit", b"_require_lock_for_edit", "allowed_extensions", b"allowed_extensions", "lifecycle_policy", b"lifecycle_policy", "lock_patterns", b"lock_patterns", "max_file_size_bytes", b"max_file_size_bytes", "max_storage_bytes", b"max_storage_bytes", "min_regions", b"min_regions", "on_demand_patterns", b"on_demand_patterns", "portable_names", b"portable_names", "regions", b"regions", "replication_seconds", b"replication_seconds", "require_lock_for_edit", b"require_lock_for_edit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__portable_names: _TypeAlias = _typing.Literal["portable_names"]  # noqa: Y015
     _WhichOneofArgType__portable_names: _TypeAlias = _typing.Literal["_portable_names", b"_portable_names"]  # noqa: Y015
@@ -169,6 +237,49 @@ class RepositorySettings(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__require_lock_for_edit) -> _WhichOneofReturnType__require_lock_for_edit | None: ...
 
 Global___RepositorySettings: _TypeAlias = RepositorySettings  # noqa: Y015
+
+@_typing.final
+class LifecyclePolicy(_message.Message):
+    """After how many days without a reader a chunk moves to which class of storage. A chunk that several repositories have
+    lies where the one wants it that wants it hottest. Days are at most 36,500.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INFREQUENT_DAYS_FIELD_NUMBER: _builtins.int
+    GLACIER_DAYS_FIELD_NUMBER: _builtins.int
+    DEEP_ARCHIVE_DAYS_FIELD_NUMBER: _builtins.int
+    infrequent_days: _builtins.int
+    """To `infrequent`, which is cheaper to keep and dearer to read. Default: 30. 0 = never."""
+    glacier_days: _builtins.int
+    """To `glacier`, which has to be restored before it is read: see TierService. Default: 90. 0 = never."""
+    deep_archive_days: _builtins.int
+    """To `deep_archive`, which takes longer to restore. Default: 365. 0 = never."""
+    def __init__(
+        self,
+        *,
+        infrequent_days: _builtins.int | None = ...,
+        glacier_days: _builtins.int | None = ...,
+        deep_archive_days: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_deep_archive_days", b"_deep_archive_days", "_glacier_days", b"_glacier_days", "_infrequent_days", b"_infrequent_days", "deep_archive_days", b"deep_archive_days", "glacier_days", b"glacier_days", "infrequent_days", b"infrequent_days"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deep_archive_days", b"_deep_archive_days", "_glacier_days", b"_glacier_days", "_infrequent_days", b"_infrequent_days", "deep_archive_days", b"deep_archive_days", "glacier_days", b"glacier_days", "infrequent_days", b"infrequent_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__deep_archive_days: _TypeAlias = _typing.Literal["deep_archive_days"]  # noqa: Y015
+    _WhichOneofArgType__deep_archive_days: _TypeAlias = _typing.Literal["_deep_archive_days", b"_deep_archive_days"]  # noqa: Y015
+    _WhichOneofReturnType__glacier_days: _TypeAlias = _typing.Literal["glacier_days"]  # noqa: Y015
+    _WhichOneofArgType__glacier_days: _TypeAlias = _typing.Literal["_glacier_days", b"_glacier_days"]  # noqa: Y015
+    _WhichOneofReturnType__infrequent_days: _TypeAlias = _typing.Literal["infrequent_days"]  # noqa: Y015
+    _WhichOneofArgType__infrequent_days: _TypeAlias = _typing.Literal["_infrequent_days", b"_infrequent_days"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__deep_archive_days) -> _WhichOneofReturnType__deep_archive_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__glacier_days) -> _WhichOneofReturnType__glacier_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__infrequent_days) -> _WhichOneofReturnType__infrequent_days | None: ...
+
+Global___LifecyclePolicy: _TypeAlias = LifecyclePolicy  # noqa: Y015
 
 @_typing.final
 class CreateRepositoryRequest(_message.Message):
@@ -194,7 +305,7 @@ class CreateRepositoryRequest(_message.Message):
     visibility: Global___Visibility.ValueType
     """Default: private."""
     default_branch: _builtins.str
-    """Default: `main`."""
+    """No shelf. Default: `main`."""
     @_builtins.property
     def settings(self) -> Global___RepositorySettings:
         """Rules for pushes."""
@@ -345,3 +456,543 @@ class ListRepositoriesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRepositoriesResponse: _TypeAlias = ListRepositoriesResponse  # noqa: Y015
+
+@_typing.final
+class UpdateRepositoryRequest(_message.Message):
+    """Request of UpdateRepository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    @_builtins.property
+    def values(self) -> Global___RepositoryValues:
+        """The new values of the fields that `update_mask` names."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Which fields change: at least one of `name`, `description`, `visibility`, `default_branch` and `archived`."""
+
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        values: Global___RepositoryValues | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask", "values", b"values"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository", b"repository", "update_mask", b"update_mask", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateRepositoryRequest: _TypeAlias = UpdateRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class RepositoryValues(_message.Message):
+    """What can be changed of a repository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    VISIBILITY_FIELD_NUMBER: _builtins.int
+    DEFAULT_BRANCH_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """See Repository.name."""
+    description: _builtins.str
+    """See Repository.description."""
+    visibility: Global___Visibility.ValueType
+    """See Repository.visibility."""
+    default_branch: _builtins.str
+    """A branch that there is, and no shelf; in a repository without branches any name that is no shelf's."""
+    archived: _builtins.bool
+    """See Repository.archived."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        visibility: Global___Visibility.ValueType = ...,
+        default_branch: _builtins.str = ...,
+        archived: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "default_branch", b"default_branch", "description", b"description", "name", b"name", "visibility", b"visibility"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepositoryValues: _TypeAlias = RepositoryValues  # noqa: Y015
+
+@_typing.final
+class UpdateRepositoryResponse(_message.Message):
+    """Response of UpdateRepository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def repository(self) -> Global___Repository:
+        """The repository as it is now."""
+
+    def __init__(
+        self,
+        *,
+        repository: Global___Repository | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["repository", b"repository"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateRepositoryResponse: _TypeAlias = UpdateRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class DeleteRepositoryRequest(_message.Message):
+    """Request of DeleteRepository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    request_id: _builtins.str
+    """UUID that makes a repetition return the first result. Optional."""
+    validate_only: _builtins.bool
+    """Only check whether the call would succeed."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository", b"repository", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRepositoryRequest: _TypeAlias = DeleteRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class DeleteRepositoryResponse(_message.Message):
+    """Response of DeleteRepository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_ID_FIELD_NUMBER: _builtins.int
+    PURGE_TIME_FIELD_NUMBER: _builtins.int
+    repository_id: _builtins.str
+    """UUID of the repository, to bring it back by."""
+    @_builtins.property
+    def purge_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it cannot be brought back."""
+
+    def __init__(
+        self,
+        *,
+        repository_id: _builtins.str = ...,
+        purge_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["purge_time", b"purge_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["purge_time", b"purge_time", "repository_id", b"repository_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRepositoryResponse: _TypeAlias = DeleteRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class UndeleteRepositoryRequest(_message.Message):
+    """Request of UndeleteRepository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    repository_id: _builtins.str
+    """UUID of the repository."""
+    name: _builtins.str
+    """The name that it gets. Empty = the one it had."""
+    def __init__(
+        self,
+        *,
+        repository_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "repository_id", b"repository_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndeleteRepositoryRequest: _TypeAlias = UndeleteRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class UndeleteRepositoryResponse(_message.Message):
+    """Response of UndeleteRepository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def repository(self) -> Global___Repository:
+        """The repository."""
+
+    def __init__(
+        self,
+        *,
+        repository: Global___Repository | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["repository", b"repository"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndeleteRepositoryResponse: _TypeAlias = UndeleteRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class ListDeletedRepositoriesRequest(_message.Message):
+    """Request of ListDeletedRepositories."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """User or organisation. Default: the caller."""
+    page_size: _builtins.int
+    """At most this many; default 50, at most 1000."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["owner", b"owner", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDeletedRepositoriesRequest: _TypeAlias = ListDeletedRepositoriesRequest  # noqa: Y015
+
+@_typing.final
+class ListDeletedRepositoriesResponse(_message.Message):
+    """Response of ListDeletedRepositories."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def repositories(self) -> _containers.RepeatedCompositeFieldContainer[Global___Repository]:
+        """The repositories."""
+
+    def __init__(
+        self,
+        *,
+        repositories: _abc.Iterable[Global___Repository] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "repositories", b"repositories"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDeletedRepositoriesResponse: _TypeAlias = ListDeletedRepositoriesResponse  # noqa: Y015
+
+@_typing.final
+class DisableRepositoryRequest(_message.Message):
+    """Request of DisableRepository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    repository_id: _builtins.str
+    """UUID of the repository."""
+    reason: _builtins.str
+    """Why, for people: 1–4096 bytes. Who may see the repository sees it."""
+    def __init__(
+        self,
+        *,
+        repository_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "repository_id", b"repository_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisableRepositoryRequest: _TypeAlias = DisableRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class DisableRepositoryResponse(_message.Message):
+    """Response of DisableRepository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisableRepositoryResponse: _TypeAlias = DisableRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class EnableRepositoryRequest(_message.Message):
+    """Request of EnableRepository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_ID_FIELD_NUMBER: _builtins.int
+    repository_id: _builtins.str
+    """UUID of the repository."""
+    def __init__(
+        self,
+        *,
+        repository_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository_id", b"repository_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnableRepositoryRequest: _TypeAlias = EnableRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class EnableRepositoryResponse(_message.Message):
+    """Response of EnableRepository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnableRepositoryResponse: _TypeAlias = EnableRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class GetRepositorySettingsRequest(_message.Message):
+    """Request of GetRepositorySettings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRepositorySettingsRequest: _TypeAlias = GetRepositorySettingsRequest  # noqa: Y015
+
+@_typing.final
+class GetRepositorySettingsResponse(_message.Message):
+    """Response of GetRepositorySettings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def settings(self) -> Global___RepositorySettings:
+        """The rules."""
+
+    def __init__(
+        self,
+        *,
+        settings: Global___RepositorySettings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRepositorySettingsResponse: _TypeAlias = GetRepositorySettingsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateRepositorySettingsRequest(_message.Message):
+    """Request of UpdateRepositorySettings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    @_builtins.property
+    def settings(self) -> Global___RepositorySettings:
+        """The new values of the fields that `update_mask` names. What is not set has its default."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Which fields change: names of RepositorySettings, at least one."""
+
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        settings: Global___RepositorySettings | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository", b"repository", "settings", b"settings", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateRepositorySettingsRequest: _TypeAlias = UpdateRepositorySettingsRequest  # noqa: Y015
+
+@_typing.final
+class UpdateRepositorySettingsResponse(_message.Message):
+    """Response of UpdateRepositorySettings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def settings(self) -> Global___RepositorySettings:
+        """The rules as they are now."""
+
+    def __init__(
+        self,
+        *,
+        settings: Global___RepositorySettings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateRepositorySettingsResponse: _TypeAlias = UpdateRepositorySettingsResponse  # noqa: Y015
+
+@_typing.final
+class GetRepositoryStatsRequest(_message.Message):
+    """Request of GetRepositoryStats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRepositoryStatsRequest: _TypeAlias = GetRepositoryStatsRequest  # noqa: Y015
+
+@_typing.final
+class GetRepositoryStatsResponse(_message.Message):
+    """Response of GetRepositoryStats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_COUNT_FIELD_NUMBER: _builtins.int
+    BRANCH_COUNT_FIELD_NUMBER: _builtins.int
+    TAG_COUNT_FIELD_NUMBER: _builtins.int
+    CONTRIBUTOR_COUNT_FIELD_NUMBER: _builtins.int
+    FILE_COUNT_FIELD_NUMBER: _builtins.int
+    CHUNK_COUNT_FIELD_NUMBER: _builtins.int
+    LOGICAL_BYTES_FIELD_NUMBER: _builtins.int
+    STORAGE_BYTES_FIELD_NUMBER: _builtins.int
+    DEDUP_RATIO_FIELD_NUMBER: _builtins.int
+    LAST_ACTIVITY_TIME_FIELD_NUMBER: _builtins.int
+    COUNT_TIME_FIELD_NUMBER: _builtins.int
+    HELD_BYTES_FIELD_NUMBER: _builtins.int
+    commit_count: _builtins.int
+    """Commits."""
+    branch_count: _builtins.int
+    """Branches, without shelves."""
+    tag_count: _builtins.int
+    """Tags."""
+    contributor_count: _builtins.int
+    """E-mail addresses of authors, without regard to case; as of `count_time`."""
+    file_count: _builtins.int
+    """Distinct file contents in the history."""
+    chunk_count: _builtins.int
+    """Distinct chunks that these are made of; as of `count_time`."""
+    logical_bytes: _builtins.int
+    """Bytes of the distinct contents, each counted once."""
+    storage_bytes: _builtins.int
+    """Bytes that their chunks take in the store; as of `count_time`."""
+    dedup_ratio: _builtins.float
+    """logical_bytes by storage_bytes, of the same moment; 1 if nothing is stored."""
+    held_bytes: _builtins.int
+    """Bytes that the repository holds, as RepositorySettings.max_storage_bytes counts them, at this moment."""
+    @_builtins.property
+    def last_activity_time(self) -> _timestamp_pb2.Timestamp:
+        """The last push, or change of a branch or tag; absent = never."""
+
+    @_builtins.property
+    def count_time(self) -> _timestamp_pb2.Timestamp:
+        """When all was last counted."""
+
+    def __init__(
+        self,
+        *,
+        commit_count: _builtins.int = ...,
+        branch_count: _builtins.int = ...,
+        tag_count: _builtins.int = ...,
+        contributor_count: _builtins.int = ...,
+        file_count: _builtins.int = ...,
+        chunk_count: _builtins.int = ...,
+        logical_bytes: _builtins.int = ...,
+        storage_bytes: _builtins.int = ...,
+        dedup_ratio: _builtins.float = ...,
+        last_activity_time: _timestamp_pb2.Timestamp | None = ...,
+        count_time: _timestamp_pb2.Timestamp | None = ...,
+        held_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["count_time", b"count_time", "last_activity_time", b"last_activity_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch_count", b"branch_count", "chunk_count", b"chunk_count", "commit_count", b"commit_count", "contributor_count", b"contributor_count", "count_time", b"count_time", "dedup_ratio", b"dedup_ratio", "file_count", b"file_count", "held_bytes", b"held_bytes", "last_activity_time", b"last_activity_time", "logical_bytes", b"logical_bytes", "storage_bytes", b"storage_bytes", "tag_count", b"tag_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRepositoryStatsResponse: _TypeAlias = GetRepositoryStatsResponse  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RepositoryServiceStub:
-    """Creates and finds repositories.
+    """Creates, finds, changes and deletes repositories.
     """
 
     def __init__(self, channel):
@@ -50,10 +50,55 @@ class RepositoryServiceStub:
                 request_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.ListRepositoriesRequest.SerializeToString,
                 response_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.ListRepositoriesResponse.FromString,
                 _registered_method=True)
+        self.UpdateRepository = channel.unary_unary(
+                '/dits.repo.v1.RepositoryService/UpdateRepository',
+                request_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositoryRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositoryResponse.FromString,
+                _registered_method=True)
+        self.DeleteRepository = channel.unary_unary(
+                '/dits.repo.v1.RepositoryService/DeleteRepository',
+                request_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.DeleteRepositoryRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.DeleteRepositoryResponse.FromString,
+                _registered_method=True)
+        self.UndeleteRepository = channel.unary_unary(
+                '/dits.repo.v1.RepositoryService/UndeleteRepository',
+                request_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UndeleteRepositoryRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UndeleteRepositoryResponse.FromString,
+                _registered_method=True)
+        self.ListDeletedRepositories = channel.unary_unary(
+                '/dits.repo.v1.RepositoryService/ListDeletedRepositories',
+                request_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.ListDeletedRepositoriesRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.ListDeletedRepositoriesResponse.FromString,
+                _registered_method=True)
+        self.GetRepositorySettings = channel.unary_unary(
+                '/dits.repo.v1.RepositoryService/GetRepositorySettings',
+                request_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositorySettingsRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositorySettingsResponse.FromString,
+                _registered_method=True)
+        self.UpdateRepositorySettings = channel.unary_unary(
+                '/dits.repo.v1.RepositoryService/UpdateRepositorySettings',
+                request_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositorySettingsRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositorySettingsResponse.FromString,
+                _registered_method=True)
+        self.GetRepositoryStats = channel.unary_unary(
+                '/dits.repo.v1.RepositoryService/GetRepositoryStats',
+                request_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositoryStatsRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositoryStatsResponse.FromString,
+                _registered_method=True)
+        self.DisableRepository = channel.unary_unary(
+                '/dits.repo.v1.RepositoryService/DisableRepository',
+                request_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.DisableRepositoryRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.DisableRepositoryResponse.FromString,
+                _registered_method=True)
+        self.EnableRepository = channel.unary_unary(
+                '/dits.repo.v1.RepositoryService/EnableRepository',
+                request_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.EnableRepositoryRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.EnableRepositoryResponse.FromString,
+                _registered_method=True)
 
 
 class RepositoryServiceServicer:
-    """Creates and finds repositories.
+    """Creates, finds, changes and deletes repositories.
     """
 
     def CreateRepository(self, request, context):
@@ -63,7 +108,7 @@ class RepositoryServiceServicer:
         sees gives PERMISSION_MISSING. A server of another cell than the owner's gives WRONG_CELL.
 
         Errors:
-        - NAME_TAKEN: the owner has a repository of that name.
+        - NAME_TAKEN: the owner has a repository of that name, or one that had it less than 30 days ago.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -92,6 +137,117 @@ class RepositoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateRepository(self, request, context):
+        """Changes a repository. Repeating it changes nothing more. Needs ADMIN; an API token needs `repo:admin`. `name` also
+        needs ADMIN on all repositories of the owner.
+
+        Under its old name a repository is found for 30 days, and no other one of the owner can take that. A repository that
+        is archived is changed only together with `archived` = false, one that is disabled not at all: REPOSITORY_READ_ONLY.
+        When the answer to `archived` = true is there, no push is under way any more.
+
+        Errors:
+        - LIMIT_REACHED: the repository has 10 former names that are not 30 days old.
+        - NAME_TAKEN: the owner has another repository of that name, or one that had it less than 30 days ago.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRepository(self, request, context):
+        """Deletes a repository: from then on it does not exist for anybody, and its names are free. For 30 days
+        UndeleteRepository brings it back; then all of it is purged. Needs ADMIN; an API token needs `repo:delete`. Also
+        needs ADMIN on all repositories of the owner.
+
+        When the answer is there, no push is under way any more. A repetition finds the repository no more: NOT_FOUND. With
+        the request_id of the first call it deletes no other repository that has got the name meanwhile.
+
+        A session needs sudo. An API token does not: it was given `repo:delete` for this.
+
+        Errors:
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the session has no sudo.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteRepository(self, request, context):
+        """Brings a deleted repository back, with all that was in it. Repeating it changes nothing more. Needs a credential; an
+        API token needs `repo:delete`. The caller needs ADMIN on all repositories of the owner; to others, and after 30 days,
+        the repository does not exist.
+
+        Errors:
+        - NAME_TAKEN: the owner has another repository of that name: give `name`.
+        - QUOTA_EXCEEDED: the plan of the organisation has no room for it any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeletedRepositories(self, request, context):
+        """Lists the deleted repositories of an owner that can be brought back, those deleted last first. Needs a credential; an
+        API token needs `repo:read`. The caller needs ADMIN on all repositories of the owner.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRepositorySettings(self, request, context):
+        """Returns the rules for pushes. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateRepositorySettings(self, request, context):
+        """Changes the rules for pushes: those that begin after the answer are held to them. What is in the repository stays as
+        it is. Repeating it changes nothing more. Needs ADMIN; an API token needs `repo:admin`.
+
+        With `regions`, what the repository holds is copied to where it is wanted, and copies that no repository wants any more
+        are dropped.
+
+        Errors:
+        - LAST_COPY: a region would be left before everything in it is in another one of `regions`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRepositoryStats(self, request, context):
+        """Returns the statistics of a repository. Some of them are as of `count_time`; if there were pushes since, the call has
+        the repository counted again soon. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisableRepository(self, request, context):
+        """Makes a repository read-only, whatever its owner does, until EnableRepository. Repeating it changes the reason.
+        Needs a credential, of an operator: an API token with the scope `site:admin`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableRepository(self, request, context):
+        """Ends what DisableRepository began. Repeating it changes nothing more. Needs a credential, of an operator: an API
+        token with the scope `site:admin`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RepositoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -110,6 +266,51 @@ def add_RepositoryServiceServicer_to_server(servicer, server):
                     request_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.ListRepositoriesRequest.FromString,
                     response_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.ListRepositoriesResponse.SerializeToString,
             ),
+            'UpdateRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRepository,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositoryRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositoryResponse.SerializeToString,
+            ),
+            'DeleteRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRepository,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.DeleteRepositoryRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.DeleteRepositoryResponse.SerializeToString,
+            ),
+            'UndeleteRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteRepository,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UndeleteRepositoryRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UndeleteRepositoryResponse.SerializeToString,
+            ),
+            'ListDeletedRepositories': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeletedRepositories,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.ListDeletedRepositoriesRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.ListDeletedRepositoriesResponse.SerializeToString,
+            ),
+            'GetRepositorySettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRepositorySettings,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositorySettingsRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositorySettingsResponse.SerializeToString,
+            ),
+            'UpdateRepositorySettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRepositorySettings,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositorySettingsRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositorySettingsResponse.SerializeToString,
+            ),
+            'GetRepositoryStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRepositoryStats,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositoryStatsRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositoryStatsResponse.SerializeToString,
+            ),
+            'DisableRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableRepository,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.DisableRepositoryRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.DisableRepositoryResponse.SerializeToString,
+            ),
+            'EnableRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableRepository,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.EnableRepositoryRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_repository__service__pb2.EnableRepositoryResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'dits.repo.v1.RepositoryService', rpc_method_handlers)
@@ -119,7 +320,7 @@ def add_RepositoryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RepositoryService:
-    """Creates and finds repositories.
+    """Creates, finds, changes and deletes repositories.
     """
 
     @staticmethod
@@ -193,6 +394,249 @@ class RepositoryService:
             '/dits.repo.v1.RepositoryService/ListRepositories',
             dits_dot_repo_dot_v1_dot_repository__service__pb2.ListRepositoriesRequest.SerializeToString,
             dits_dot_repo_dot_v1_dot_repository__service__pb2.ListRepositoriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RepositoryService/UpdateRepository',
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositoryRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RepositoryService/DeleteRepository',
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.DeleteRepositoryRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.DeleteRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndeleteRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RepositoryService/UndeleteRepository',
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.UndeleteRepositoryRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.UndeleteRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeletedRepositories(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RepositoryService/ListDeletedRepositories',
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.ListDeletedRepositoriesRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.ListDeletedRepositoriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRepositorySettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RepositoryService/GetRepositorySettings',
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositorySettingsRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositorySettingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRepositorySettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RepositoryService/UpdateRepositorySettings',
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositorySettingsRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.UpdateRepositorySettingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRepositoryStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RepositoryService/GetRepositoryStats',
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositoryStatsRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.GetRepositoryStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RepositoryService/DisableRepository',
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.DisableRepositoryRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.DisableRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.RepositoryService/EnableRepository',
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.EnableRepositoryRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_repository__service__pb2.EnableRepositoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RepositoryServiceStub:
-    """Creates and finds repositories."""
+    """Creates, finds, changes and deletes repositories."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -40,7 +40,7 @@ class RepositoryServiceStub:
     sees gives PERMISSION_MISSING. A server of another cell than the owner's gives WRONG_CELL.
 
     Errors:
-    - NAME_TAKEN: the owner has a repository of that name.
+    - NAME_TAKEN: the owner has a repository of that name, or one that had it less than 30 days ago.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     GetRepository: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.GetRepositoryRequest, _repository_service_pb2.GetRepositoryResponse]
@@ -57,10 +57,85 @@ class RepositoryServiceStub:
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
+    UpdateRepository: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.UpdateRepositoryRequest, _repository_service_pb2.UpdateRepositoryResponse]
+    """Changes a repository. Repeating it changes nothing more. Needs ADMIN; an API token needs `repo:admin`. `name` also
+    needs ADMIN on all repositories of the owner.
+
+    Under its old name a repository is found for 30 days, and no other one of the owner can take that. A repository that
+    is archived is changed only together with `archived` = false, one that is disabled not at all: REPOSITORY_READ_ONLY.
+    When the answer to `archived` = true is there, no push is under way any more.
+
+    Errors:
+    - LIMIT_REACHED: the repository has 10 former names that are not 30 days old.
+    - NAME_TAKEN: the owner has another repository of that name, or one that had it less than 30 days ago.
+    """
+    DeleteRepository: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.DeleteRepositoryRequest, _repository_service_pb2.DeleteRepositoryResponse]
+    """Deletes a repository: from then on it does not exist for anybody, and its names are free. For 30 days
+    UndeleteRepository brings it back; then all of it is purged. Needs ADMIN; an API token needs `repo:delete`. Also
+    needs ADMIN on all repositories of the owner.
+
+    When the answer is there, no push is under way any more. A repetition finds the repository no more: NOT_FOUND. With
+    the request_id of the first call it deletes no other repository that has got the name meanwhile.
+
+    A session needs sudo. An API token does not: it was given `repo:delete` for this.
+
+    Errors:
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the session has no sudo.
+    """
+    UndeleteRepository: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.UndeleteRepositoryRequest, _repository_service_pb2.UndeleteRepositoryResponse]
+    """Brings a deleted repository back, with all that was in it. Repeating it changes nothing more. Needs a credential; an
+    API token needs `repo:delete`. The caller needs ADMIN on all repositories of the owner; to others, and after 30 days,
+    the repository does not exist.
+
+    Errors:
+    - NAME_TAKEN: the owner has another repository of that name: give `name`.
+    - QUOTA_EXCEEDED: the plan of the organisation has no room for it any more.
+    """
+    ListDeletedRepositories: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.ListDeletedRepositoriesRequest, _repository_service_pb2.ListDeletedRepositoriesResponse]
+    """Lists the deleted repositories of an owner that can be brought back, those deleted last first. Needs a credential; an
+    API token needs `repo:read`. The caller needs ADMIN on all repositories of the owner.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    GetRepositorySettings: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.GetRepositorySettingsRequest, _repository_service_pb2.GetRepositorySettingsResponse]
+    """Returns the rules for pushes. Needs READ; an API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
+    """
+    UpdateRepositorySettings: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.UpdateRepositorySettingsRequest, _repository_service_pb2.UpdateRepositorySettingsResponse]
+    """Changes the rules for pushes: those that begin after the answer are held to them. What is in the repository stays as
+    it is. Repeating it changes nothing more. Needs ADMIN; an API token needs `repo:admin`.
+
+    With `regions`, what the repository holds is copied to where it is wanted, and copies that no repository wants any more
+    are dropped.
+
+    Errors:
+    - LAST_COPY: a region would be left before everything in it is in another one of `regions`.
+    """
+    GetRepositoryStats: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.GetRepositoryStatsRequest, _repository_service_pb2.GetRepositoryStatsResponse]
+    """Returns the statistics of a repository. Some of them are as of `count_time`; if there were pushes since, the call has
+    the repository counted again soon. Needs READ; an API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
+    """
+    DisableRepository: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.DisableRepositoryRequest, _repository_service_pb2.DisableRepositoryResponse]
+    """Makes a repository read-only, whatever its owner does, until EnableRepository. Repeating it changes the reason.
+    Needs a credential, of an operator: an API token with the scope `site:admin`.
+
+    Errors: none beyond the common ones.
+    """
+    EnableRepository: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.EnableRepositoryRequest, _repository_service_pb2.EnableRepositoryResponse]
+    """Ends what DisableRepository began. Repeating it changes nothing more. Needs a credential, of an operator: an API
+    token with the scope `site:admin`.
+
+    Errors: none beyond the common ones.
+    """
 
 @_typing.type_check_only
 class RepositoryServiceAsyncStub(RepositoryServiceStub):
-    """Creates and finds repositories."""
+    """Creates, finds, changes and deletes repositories."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRepository: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.CreateRepositoryRequest, _repository_service_pb2.CreateRepositoryResponse]  # type: ignore[assignment]
@@ -70,7 +145,7 @@ class RepositoryServiceAsyncStub(RepositoryServiceStub):
     sees gives PERMISSION_MISSING. A server of another cell than the owner's gives WRONG_CELL.
 
     Errors:
-    - NAME_TAKEN: the owner has a repository of that name.
+    - NAME_TAKEN: the owner has a repository of that name, or one that had it less than 30 days ago.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     GetRepository: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.GetRepositoryRequest, _repository_service_pb2.GetRepositoryResponse]  # type: ignore[assignment]
@@ -87,9 +162,84 @@ class RepositoryServiceAsyncStub(RepositoryServiceStub):
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
+    UpdateRepository: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.UpdateRepositoryRequest, _repository_service_pb2.UpdateRepositoryResponse]  # type: ignore[assignment]
+    """Changes a repository. Repeating it changes nothing more. Needs ADMIN; an API token needs `repo:admin`. `name` also
+    needs ADMIN on all repositories of the owner.
+
+    Under its old name a repository is found for 30 days, and no other one of the owner can take that. A repository that
+    is archived is changed only together with `archived` = false, one that is disabled not at all: REPOSITORY_READ_ONLY.
+    When the answer to `archived` = true is there, no push is under way any more.
+
+    Errors:
+    - LIMIT_REACHED: the repository has 10 former names that are not 30 days old.
+    - NAME_TAKEN: the owner has another repository of that name, or one that had it less than 30 days ago.
+    """
+    DeleteRepository: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.DeleteRepositoryRequest, _repository_service_pb2.DeleteRepositoryResponse]  # type: ignore[assignment]
+    """Deletes a repository: from then on it does not exist for anybody, and its names are free. For 30 days
+    UndeleteRepository brings it back; then all of it is purged. Needs ADMIN; an API token needs `repo:delete`. Also
+    needs ADMIN on all repositories of the owner.
+
+    When the answer is there, no push is under way any more. A repetition finds the repository no more: NOT_FOUND. With
+    the request_id of the first call it deletes no other repository that has got the name meanwhile.
+
+    A session needs sudo. An API token does not: it was given `repo:delete` for this.
+
+    Errors:
+    - REQUEST_ID_REUSED: the request_id was used before with another body.
+    - SUDO_REQUIRED: the session has no sudo.
+    """
+    UndeleteRepository: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.UndeleteRepositoryRequest, _repository_service_pb2.UndeleteRepositoryResponse]  # type: ignore[assignment]
+    """Brings a deleted repository back, with all that was in it. Repeating it changes nothing more. Needs a credential; an
+    API token needs `repo:delete`. The caller needs ADMIN on all repositories of the owner; to others, and after 30 days,
+    the repository does not exist.
+
+    Errors:
+    - NAME_TAKEN: the owner has another repository of that name: give `name`.
+    - QUOTA_EXCEEDED: the plan of the organisation has no room for it any more.
+    """
+    ListDeletedRepositories: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.ListDeletedRepositoriesRequest, _repository_service_pb2.ListDeletedRepositoriesResponse]  # type: ignore[assignment]
+    """Lists the deleted repositories of an owner that can be brought back, those deleted last first. Needs a credential; an
+    API token needs `repo:read`. The caller needs ADMIN on all repositories of the owner.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    GetRepositorySettings: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.GetRepositorySettingsRequest, _repository_service_pb2.GetRepositorySettingsResponse]  # type: ignore[assignment]
+    """Returns the rules for pushes. Needs READ; an API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
+    """
+    UpdateRepositorySettings: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.UpdateRepositorySettingsRequest, _repository_service_pb2.UpdateRepositorySettingsResponse]  # type: ignore[assignment]
+    """Changes the rules for pushes: those that begin after the answer are held to them. What is in the repository stays as
+    it is. Repeating it changes nothing more. Needs ADMIN; an API token needs `repo:admin`.
+
+    With `regions`, what the repository holds is copied to where it is wanted, and copies that no repository wants any more
+    are dropped.
+
+    Errors:
+    - LAST_COPY: a region would be left before everything in it is in another one of `regions`.
+    """
+    GetRepositoryStats: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.GetRepositoryStatsRequest, _repository_service_pb2.GetRepositoryStatsResponse]  # type: ignore[assignment]
+    """Returns the statistics of a repository. Some of them are as of `count_time`; if there were pushes since, the call has
+    the repository counted again soon. Needs READ; an API token needs `repo:read`.
+
+    Errors: none beyond the common ones.
+    """
+    DisableRepository: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.DisableRepositoryRequest, _repository_service_pb2.DisableRepositoryResponse]  # type: ignore[assignment]
+    """Makes a repository read-only, whatever its owner does, until EnableRepository. Repeating it changes the reason.
+    Needs a credential, of an operator: an API token with the scope `site:admin`.
+
+    Errors: none beyond the common ones.
+    """
+    EnableRepository: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.EnableRepositoryRequest, _repository_service_pb2.EnableRepositoryResponse]  # type: ignore[assignment]
+    """Ends what DisableRepository began. Repeating it changes nothing more. Needs a credential, of an operator: an API
+    token with the scope `site:admin`.
+
+    Errors: none beyond the common ones.
+    """
 
 class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Creates and finds repositories."""
+    """Creates, finds, changes and deletes repositories."""
 
     @_abc_1.abstractmethod
     def CreateRepository(
@@ -103,7 +253,7 @@ class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
         sees gives PERMISSION_MISSING. A server of another cell than the owner's gives WRONG_CELL.
 
         Errors:
-        - NAME_TAKEN: the owner has a repository of that name.
+        - NAME_TAKEN: the owner has a repository of that name, or one that had it less than 30 days ago.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
 
@@ -131,6 +281,135 @@ class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateRepository(
+        self,
+        request: _repository_service_pb2.UpdateRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repository_service_pb2.UpdateRepositoryResponse, _abc.Awaitable[_repository_service_pb2.UpdateRepositoryResponse]]:
+        """Changes a repository. Repeating it changes nothing more. Needs ADMIN; an API token needs `repo:admin`. `name` also
+        needs ADMIN on all repositories of the owner.
+
+        Under its old name a repository is found for 30 days, and no other one of the owner can take that. A repository that
+        is archived is changed only together with `archived` = false, one that is disabled not at all: REPOSITORY_READ_ONLY.
+        When the answer to `archived` = true is there, no push is under way any more.
+
+        Errors:
+        - LIMIT_REACHED: the repository has 10 former names that are not 30 days old.
+        - NAME_TAKEN: the owner has another repository of that name, or one that had it less than 30 days ago.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteRepository(
+        self,
+        request: _repository_service_pb2.DeleteRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repository_service_pb2.DeleteRepositoryResponse, _abc.Awaitable[_repository_service_pb2.DeleteRepositoryResponse]]:
+        """Deletes a repository: from then on it does not exist for anybody, and its names are free. For 30 days
+        UndeleteRepository brings it back; then all of it is purged. Needs ADMIN; an API token needs `repo:delete`. Also
+        needs ADMIN on all repositories of the owner.
+
+        When the answer is there, no push is under way any more. A repetition finds the repository no more: NOT_FOUND. With
+        the request_id of the first call it deletes no other repository that has got the name meanwhile.
+
+        A session needs sudo. An API token does not: it was given `repo:delete` for this.
+
+        Errors:
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
+        - SUDO_REQUIRED: the session has no sudo.
+        """
+
+    @_abc_1.abstractmethod
+    def UndeleteRepository(
+        self,
+        request: _repository_service_pb2.UndeleteRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repository_service_pb2.UndeleteRepositoryResponse, _abc.Awaitable[_repository_service_pb2.UndeleteRepositoryResponse]]:
+        """Brings a deleted repository back, with all that was in it. Repeating it changes nothing more. Needs a credential; an
+        API token needs `repo:delete`. The caller needs ADMIN on all repositories of the owner; to others, and after 30 days,
+        the repository does not exist.
+
+        Errors:
+        - NAME_TAKEN: the owner has another repository of that name: give `name`.
+        - QUOTA_EXCEEDED: the plan of the organisation has no room for it any more.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDeletedRepositories(
+        self,
+        request: _repository_service_pb2.ListDeletedRepositoriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repository_service_pb2.ListDeletedRepositoriesResponse, _abc.Awaitable[_repository_service_pb2.ListDeletedRepositoriesResponse]]:
+        """Lists the deleted repositories of an owner that can be brought back, those deleted last first. Needs a credential; an
+        API token needs `repo:read`. The caller needs ADMIN on all repositories of the owner.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+
+    @_abc_1.abstractmethod
+    def GetRepositorySettings(
+        self,
+        request: _repository_service_pb2.GetRepositorySettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repository_service_pb2.GetRepositorySettingsResponse, _abc.Awaitable[_repository_service_pb2.GetRepositorySettingsResponse]]:
+        """Returns the rules for pushes. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateRepositorySettings(
+        self,
+        request: _repository_service_pb2.UpdateRepositorySettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repository_service_pb2.UpdateRepositorySettingsResponse, _abc.Awaitable[_repository_service_pb2.UpdateRepositorySettingsResponse]]:
+        """Changes the rules for pushes: those that begin after the answer are held to them. What is in the repository stays as
+        it is. Repeating it changes nothing more. Needs ADMIN; an API token needs `repo:admin`.
+
+        With `regions`, what the repository holds is copied to where it is wanted, and copies that no repository wants any more
+        are dropped.
+
+        Errors:
+        - LAST_COPY: a region would be left before everything in it is in another one of `regions`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetRepositoryStats(
+        self,
+        request: _repository_service_pb2.GetRepositoryStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repository_service_pb2.GetRepositoryStatsResponse, _abc.Awaitable[_repository_service_pb2.GetRepositoryStatsResponse]]:
+        """Returns the statistics of a repository. Some of them are as of `count_time`; if there were pushes since, the call has
+        the repository counted again soon. Needs READ; an API token needs `repo:read`.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def DisableRepository(
+        self,
+        request: _repository_service_pb2.DisableRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repository_service_pb2.DisableRepositoryResponse, _abc.Awaitable[_repository_service_pb2.DisableRepositoryResponse]]:
+        """Makes a repository read-only, whatever its owner does, until EnableRepository. Repeating it changes the reason.
+        Needs a credential, of an operator: an API token with the scope `site:admin`.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def EnableRepository(
+        self,
+        request: _repository_service_pb2.EnableRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repository_service_pb2.EnableRepositoryResponse, _abc.Awaitable[_repository_service_pb2.EnableRepositoryResponse]]:
+        """Ends what DisableRepository began. Repeating it changes nothing more. Needs a credential, of an operator: an API
+        token with the scope `site:admin`.
+
+        Errors: none beyond the common ones.
         """
 
 def add_RepositoryServiceServicer_to_server(servicer: RepositoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

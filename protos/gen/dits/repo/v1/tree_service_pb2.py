@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
+from dits.repo.v1 import asset_pb2 as dits_dot_repo_dot_v1_dot_asset__pb2
 from dits.repo.v1 import manifest_pb2 as dits_dot_repo_dot_v1_dot_manifest__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64its/repo/v1/tree_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1b\x64its/repo/v1/manifest.proto\"6\n\x12GetManifestRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\"r\n\x13GetManifestResponse\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x13\n\x0b\x65ntry_count\x18\x03 \x01(\x03\x12\x12\n\ntotal_size\x18\x04 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x05 \x01(\x03\"N\n\x11StreamTreeRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x13\n\x0bhave_hashes\x18\x03 \x01(\x0c\"O\n\x12StreamTreeResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12\x11\n\ttree_hash\x18\x02 \x01(\t\x12\x11\n\tmanifests\x18\x03 \x03(\x0c\"q\n\x14ListDirectoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"t\n\x15ListDirectoryResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12-\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1c.dits.repo.v1.DirectoryEntry\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x94\x01\n\x0e\x44irectoryEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.dits.repo.v1.EntryKind\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04mode\x18\x04 \x01(\r\x12\x0c\n\x04hash\x18\x05 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x06 \x01(\x03\x12\x0e\n\x06target\x18\x07 \x01(\t\"E\n\x0fGetEntryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\"y\n\x10GetEntryResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12+\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x1c.dits.repo.v1.DirectoryEntry\x12#\n\x06stored\x18\x03 \x01(\x0b\x32\x13.dits.repo.v1.Entry*n\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_KIND_FILE\x10\x01\x12\x18\n\x14\x45NTRY_KIND_DIRECTORY\x10\x02\x12\x16\n\x12\x45NTRY_KIND_SYMLINK\x10\x03\x32\xe2\x03\n\x0bTreeService\x12s\n\x0bGetManifest\x12 .dits.repo.v1.GetManifestRequest\x1a!.dits.repo.v1.GetManifestResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12t\n\nStreamTree\x12\x1f.dits.repo.v1.StreamTreeRequest\x1a .dits.repo.v1.StreamTreeResponse\"!\xa2\xbb\x18\x1d\n\trepo:read\x10\x01\x1a\nrepository0\x01P\x02\x30\x01\x12|\n\rListDirectory\x12\".dits.repo.v1.ListDirectoryRequest\x1a#.dits.repo.v1.ListDirectoryResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x12j\n\x08GetEntry\x12\x1d.dits.repo.v1.GetEntryRequest\x1a\x1e.dits.repo.v1.GetEntryResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64its/repo/v1/tree_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x18\x64its/repo/v1/asset.proto\x1a\x1b\x64its/repo/v1/manifest.proto\"6\n\x12GetManifestRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\"r\n\x13GetManifestResponse\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x13\n\x0b\x65ntry_count\x18\x03 \x01(\x03\x12\x12\n\ntotal_size\x18\x04 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x05 \x01(\x03\"N\n\x11StreamTreeRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x13\n\x0bhave_hashes\x18\x03 \x01(\x0c\"\x86\x01\n\x12StreamTreeResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12\x11\n\ttree_hash\x18\x02 \x01(\t\x12\x11\n\tmanifests\x18\x03 \x03(\x0c\x12\x35\n\x0bobliterated\x18\x04 \x03(\x0b\x32 .dits.repo.v1.ObliteratedContent\"2\n\x12ObliteratedContent\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"q\n\x14ListDirectoryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"t\n\x15ListDirectoryResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12-\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1c.dits.repo.v1.DirectoryEntry\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xb1\x01\n\x0e\x44irectoryEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.dits.repo.v1.EntryKind\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04mode\x18\x04 \x01(\r\x12\x0c\n\x04hash\x18\x05 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x06 \x01(\x03\x12\x0e\n\x06target\x18\x07 \x01(\t\x12\x1b\n\x13obliteration_reason\x18\x08 \x01(\t\"E\n\x0fGetEntryRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\"y\n\x10GetEntryResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12+\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x1c.dits.repo.v1.DirectoryEntry\x12#\n\x06stored\x18\x03 \x01(\x0b\x32\x13.dits.repo.v1.Entry\"]\n\x11GetEntriesRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x13\n\x0bwith_stored\x18\x04 \x01(\x08\"S\n\x12GetEntriesResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12(\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x17.dits.repo.v1.PathEntry\"k\n\tPathEntry\x12\x0c\n\x04path\x18\x01 \x01(\t\x12+\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x1c.dits.repo.v1.DirectoryEntry\x12#\n\x06stored\x18\x03 \x01(\x0b\x32\x13.dits.repo.v1.Entry\"m\n\x10ListPathsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"k\n\x11ListPathsResponse\x12\x13\n\x0b\x63ommit_hash\x18\x01 \x01(\t\x12(\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x17.dits.repo.v1.PathEntry\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x80\x01\n\x10\x44iffTreesRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x02 \x01(\t\x12\x0c\n\x04head\x18\x03 \x01(\t\x12\x15\n\rbase_is_empty\x18\x04 \x01(\x08\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x17\n\x0f\x63ount_new_bytes\x18\x06 \x01(\x08\"\x94\x01\n\x11\x44iffTreesResponse\x12\x13\n\x0b\x62\x61se_commit\x18\x01 \x01(\t\x12\x13\n\x0bhead_commit\x18\x02 \x01(\t\x12)\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x18.dits.repo.v1.TreeChange\x12*\n\x07summary\x18\x04 \x01(\x0b\x32\x19.dits.repo.v1.DiffSummary\"\xdc\x01\n\nTreeChange\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.dits.repo.v1.ChangeKind\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x10\n\x08old_path\x18\x03 \x01(\t\x12)\n\x03old\x18\x04 \x01(\x0b\x32\x1c.dits.repo.v1.DirectoryEntry\x12)\n\x03new\x18\x05 \x01(\x0b\x32\x1c.dits.repo.v1.DirectoryEntry\x12\x1c\n\x0fnew_chunk_bytes\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\x12\n\x10_new_chunk_bytes\"\xe3\x01\n\x0b\x44iffSummary\x12\x13\n\x0b\x61\x64\x64\x65\x64_count\x18\x01 \x01(\x03\x12\x16\n\x0emodified_count\x18\x02 \x01(\x03\x12\x15\n\rdeleted_count\x18\x03 \x01(\x03\x12\x15\n\rrenamed_count\x18\x04 \x01(\x03\x12\x14\n\x0c\x63opied_count\x18\x05 \x01(\x03\x12\x12\n\nmode_count\x18\x06 \x01(\x03\x12\x11\n\told_bytes\x18\x07 \x01(\x03\x12\x11\n\tnew_bytes\x18\x08 \x01(\x03\x12\x17\n\x0fnew_chunk_bytes\x18\t \x01(\x03\x12\x10\n\x08is_plain\x18\n \x01(\x08*n\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_KIND_FILE\x10\x01\x12\x18\n\x14\x45NTRY_KIND_DIRECTORY\x10\x02\x12\x16\n\x12\x45NTRY_KIND_SYMLINK\x10\x03*\xba\x01\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HANGE_KIND_ADDED\x10\x01\x12\x18\n\x14\x43HANGE_KIND_MODIFIED\x10\x02\x12\x17\n\x13\x43HANGE_KIND_DELETED\x10\x03\x12\x17\n\x13\x43HANGE_KIND_RENAMED\x10\x04\x12\x16\n\x12\x43HANGE_KIND_COPIED\x10\x05\x12\x14\n\x10\x43HANGE_KIND_MODE\x10\x06\x32\xa6\n\n\x0bTreeService\x12s\n\x0bGetManifest\x12 .dits.repo.v1.GetManifestRequest\x1a!.dits.repo.v1.GetManifestResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12t\n\nStreamTree\x12\x1f.dits.repo.v1.StreamTreeRequest\x1a .dits.repo.v1.StreamTreeResponse\"!\xa2\xbb\x18\x1d\n\trepo:read\x10\x01\x1a\nrepository0\x01P\x02\x30\x01\x12|\n\rListDirectory\x12\".dits.repo.v1.ListDirectoryRequest\x1a#.dits.repo.v1.ListDirectoryResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x12j\n\x08GetEntry\x12\x1d.dits.repo.v1.GetEntryRequest\x1a\x1e.dits.repo.v1.GetEntryResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12p\n\nGetEntries\x12\x1f.dits.repo.v1.GetEntriesRequest\x1a .dits.repo.v1.GetEntriesResponse\"\x1f\xa2\xbb\x18\x1b\n\trepo:read\x10\x01\x1a\nrepository0\x01\x12p\n\tListPaths\x12\x1e.dits.repo.v1.ListPathsRequest\x1a\x1f.dits.repo.v1.ListPathsResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x12t\n\tDiffTrees\x12\x1e.dits.repo.v1.DiffTreesRequest\x1a\x1f.dits.repo.v1.DiffTreesResponse\"$\xa2\xbb\x18 \n\trepo:read\x10\x01\x1a\nrepository0\x01J\x03In\x05\x30\x01\x12s\n\nListAssets\x12\x1f.dits.repo.v1.ListAssetsRequest\x1a .dits.repo.v1.ListAssetsResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x12n\n\x08GetAsset\x12\x1d.dits.repo.v1.GetAssetRequest\x1a\x1e.dits.repo.v1.GetAssetResponse\"#\xa2\xbb\x18\x1f\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x02\x8e\x01\x12\x90\x01\n\x13UpdateAssetMetadata\x12(.dits.repo.v1.UpdateAssetMetadataRequest\x1a).dits.repo.v1.UpdateAssetMetadataResponse\"$\xa2\xbb\x18 \n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x02\x8e\x01\x12p\n\tFindAsset\x12\x1e.dits.repo.v1.FindAssetRequest\x1a\x1f.dits.repo.v1.FindAssetResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,26 +42,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TREESERVICE'].methods_by_name['ListDirectory']._serialized_options = b'\242\273\030\036\n\trepo:read\020\001\032\nrepository0\001J\001\003'
   _globals['_TREESERVICE'].methods_by_name['GetEntry']._loaded_options = None
   _globals['_TREESERVICE'].methods_by_name['GetEntry']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
-  _globals['_ENTRYKIND']._serialized_start=1018
-  _globals['_ENTRYKIND']._serialized_end=1128
-  _globals['_GETMANIFESTREQUEST']._serialized_start=107
-  _globals['_GETMANIFESTREQUEST']._serialized_end=161
-  _globals['_GETMANIFESTRESPONSE']._serialized_start=163
-  _globals['_GETMANIFESTRESPONSE']._serialized_end=277
-  _globals['_STREAMTREEREQUEST']._serialized_start=279
-  _globals['_STREAMTREEREQUEST']._serialized_end=357
-  _globals['_STREAMTREERESPONSE']._serialized_start=359
-  _globals['_STREAMTREERESPONSE']._serialized_end=438
-  _globals['_LISTDIRECTORYREQUEST']._serialized_start=440
-  _globals['_LISTDIRECTORYREQUEST']._serialized_end=553
-  _globals['_LISTDIRECTORYRESPONSE']._serialized_start=555
-  _globals['_LISTDIRECTORYRESPONSE']._serialized_end=671
-  _globals['_DIRECTORYENTRY']._serialized_start=674
-  _globals['_DIRECTORYENTRY']._serialized_end=822
-  _globals['_GETENTRYREQUEST']._serialized_start=824
-  _globals['_GETENTRYREQUEST']._serialized_end=893
-  _globals['_GETENTRYRESPONSE']._serialized_start=895
-  _globals['_GETENTRYRESPONSE']._serialized_end=1016
-  _globals['_TREESERVICE']._serialized_start=1131
-  _globals['_TREESERVICE']._serialized_end=1613
+  _globals['_TREESERVICE'].methods_by_name['GetEntries']._loaded_options = None
+  _globals['_TREESERVICE'].methods_by_name['GetEntries']._serialized_options = b'\242\273\030\033\n\trepo:read\020\001\032\nrepository0\001'
+  _globals['_TREESERVICE'].methods_by_name['ListPaths']._loaded_options = None
+  _globals['_TREESERVICE'].methods_by_name['ListPaths']._serialized_options = b'\242\273\030\036\n\trepo:read\020\001\032\nrepository0\001J\001\003'
+  _globals['_TREESERVICE'].methods_by_name['DiffTrees']._loaded_options = None
+  _globals['_TREESERVICE'].methods_by_name['DiffTrees']._serialized_options = b'\242\273\030 \n\trepo:read\020\001\032\nrepository0\001J\003In\005'
+  _globals['_TREESERVICE'].methods_by_name['ListAssets']._loaded_options = None
+  _globals['_TREESERVICE'].methods_by_name['ListAssets']._serialized_options = b'\242\273\030\036\n\trepo:read\020\001\032\nrepository0\001J\001\003'
+  _globals['_TREESERVICE'].methods_by_name['GetAsset']._loaded_options = None
+  _globals['_TREESERVICE'].methods_by_name['GetAsset']._serialized_options = b'\242\273\030\037\n\trepo:read\020\001\032\nrepository0\001J\002\216\001'
+  _globals['_TREESERVICE'].methods_by_name['UpdateAssetMetadata']._loaded_options = None
+  _globals['_TREESERVICE'].methods_by_name['UpdateAssetMetadata']._serialized_options = b'\242\273\030 \n\nrepo:write\020\002\032\nrepository(\001J\002\216\001'
+  _globals['_TREESERVICE'].methods_by_name['FindAsset']._loaded_options = None
+  _globals['_TREESERVICE'].methods_by_name['FindAsset']._serialized_options = b'\242\273\030\036\n\trepo:read\020\001\032\nrepository0\001J\001\003'
+  _globals['_ENTRYKIND']._serialized_start=2425
+  _globals['_ENTRYKIND']._serialized_end=2535
+  _globals['_CHANGEKIND']._serialized_start=2538
+  _globals['_CHANGEKIND']._serialized_end=2724
+  _globals['_GETMANIFESTREQUEST']._serialized_start=133
+  _globals['_GETMANIFESTREQUEST']._serialized_end=187
+  _globals['_GETMANIFESTRESPONSE']._serialized_start=189
+  _globals['_GETMANIFESTRESPONSE']._serialized_end=303
+  _globals['_STREAMTREEREQUEST']._serialized_start=305
+  _globals['_STREAMTREEREQUEST']._serialized_end=383
+  _globals['_STREAMTREERESPONSE']._serialized_start=386
+  _globals['_STREAMTREERESPONSE']._serialized_end=520
+  _globals['_OBLITERATEDCONTENT']._serialized_start=522
+  _globals['_OBLITERATEDCONTENT']._serialized_end=572
+  _globals['_LISTDIRECTORYREQUEST']._serialized_start=574
+  _globals['_LISTDIRECTORYREQUEST']._serialized_end=687
+  _globals['_LISTDIRECTORYRESPONSE']._serialized_start=689
+  _globals['_LISTDIRECTORYRESPONSE']._serialized_end=805
+  _globals['_DIRECTORYENTRY']._serialized_start=808
+  _globals['_DIRECTORYENTRY']._serialized_end=985
+  _globals['_GETENTRYREQUEST']._serialized_start=987
+  _globals['_GETENTRYREQUEST']._serialized_end=1056
+  _globals['_GETENTRYRESPONSE']._serialized_start=1058
+  _globals['_GETENTRYRESPONSE']._serialized_end=1179
+  _globals['_GETENTRIESREQUEST']._serialized_start=1181
+  _globals['_GETENTRIESREQUEST']._serialized_end=1274
+  _globals['_GETENTRIESRESPONSE']._serialized_start=1276
+  _globals['_GETENTRIESRESPONSE']._serialized_end=1359
+  _globals['_PATHENTRY']._serialized_start=1361
+  _globals['_PATHENTRY']._serialized_end=1468
+  _globals['_LISTPATHSREQUEST']._serialized_start=1470
+  _globals['_LISTPATHSREQUEST']._serialized_end=1579
+  _globals['_LISTPATHSRESPONSE']._serialized_start=1581
+  _globals['_LISTPATHSRESPONSE']._serialized_end=1688
+  _globals['_DIFFTREESREQUEST']._serialized_start=1691
+  _globals['_DIFFTREESREQUEST']._serialized_end=1819
+  _globals['_DIFFTREESRESPONSE']._serialized_start=1822
+  _globals['_DIFFTREESRESPONSE']._serialized_end=1970
+  _globals['_TREECHANGE']._serialized_start=1973
+  _globals['_TREECHANGE']._serialized_end=2193
+  _globals['_DIFFSUMMARY']._serialized_start=2196
+  _globals['_DIFFSUMMARY']._serialized_end=2423
+  _globals['_TREESERVICE']._serialized_start=2727
+  _globals['_TREESERVICE']._serialized_end=4045
 # @@protoc_insertion_point(module_scope)

@@ -48,6 +48,46 @@ ENTRY_KIND_SYMLINK: EntryKind.ValueType  # 3
 """A symbolic link."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
+class _ChangeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_KIND_UNSPECIFIED: _ChangeKind.ValueType  # 0
+    """Never sent."""
+    CHANGE_KIND_ADDED: _ChangeKind.ValueType  # 1
+    """Nothing was at the path, or a directory."""
+    CHANGE_KIND_MODIFIED: _ChangeKind.ValueType  # 2
+    """The content or the link is another one, or a file became a link or the reverse."""
+    CHANGE_KIND_DELETED: _ChangeKind.ValueType  # 3
+    """Nothing is at the path any more, or a directory."""
+    CHANGE_KIND_RENAMED: _ChangeKind.ValueType  # 4
+    """The file was at `old_path`, and is not there any more."""
+    CHANGE_KIND_COPIED: _ChangeKind.ValueType  # 5
+    """A file with the same content was at `old_path`."""
+    CHANGE_KIND_MODE: _ChangeKind.ValueType  # 6
+    """Only the permission bits differ."""
+
+class ChangeKind(_ChangeKind, metaclass=_ChangeKindEnumTypeWrapper):
+    """Kind of a change."""
+
+CHANGE_KIND_UNSPECIFIED: ChangeKind.ValueType  # 0
+"""Never sent."""
+CHANGE_KIND_ADDED: ChangeKind.ValueType  # 1
+"""Nothing was at the path, or a directory."""
+CHANGE_KIND_MODIFIED: ChangeKind.ValueType  # 2
+"""The content or the link is another one, or a file became a link or the reverse."""
+CHANGE_KIND_DELETED: ChangeKind.ValueType  # 3
+"""Nothing is at the path any more, or a directory."""
+CHANGE_KIND_RENAMED: ChangeKind.ValueType  # 4
+"""The file was at `old_path`, and is not there any more."""
+CHANGE_KIND_COPIED: ChangeKind.ValueType  # 5
+"""A file with the same content was at `old_path`."""
+CHANGE_KIND_MODE: ChangeKind.ValueType  # 6
+"""Only the permission bits differ."""
+Global___ChangeKind: _TypeAlias = ChangeKind  # noqa: Y015
+
 @_typing.final
 class GetManifestRequest(_message.Message):
     """Request of GetManifest."""
@@ -151,6 +191,7 @@ class StreamTreeResponse(_message.Message):
     COMMIT_HASH_FIELD_NUMBER: _builtins.int
     TREE_HASH_FIELD_NUMBER: _builtins.int
     MANIFESTS_FIELD_NUMBER: _builtins.int
+    OBLITERATED_FIELD_NUMBER: _builtins.int
     commit_hash: _builtins.str
     """Hash of the commit; in the first message only."""
     tree_hash: _builtins.str
@@ -159,20 +200,51 @@ class StreamTreeResponse(_message.Message):
     def manifests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Canonical bytes of a Manifest each. Their hashes are not sent: compute them."""
 
+    @_builtins.property
+    def obliterated(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObliteratedContent]:
+        """Contents of the repository that were obliterated, behind the manifests: files that have one cannot be read."""
+
     def __init__(
         self,
         *,
         commit_hash: _builtins.str = ...,
         tree_hash: _builtins.str = ...,
         manifests: _abc.Iterable[_builtins.bytes] | None = ...,
+        obliterated: _abc.Iterable[Global___ObliteratedContent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_hash", b"commit_hash", "manifests", b"manifests", "tree_hash", b"tree_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_hash", b"commit_hash", "manifests", b"manifests", "obliterated", b"obliterated", "tree_hash", b"tree_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamTreeResponse: _TypeAlias = StreamTreeResponse  # noqa: Y015
+
+@_typing.final
+class ObliteratedContent(_message.Message):
+    """A content whose bytes are gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HASH_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    hash: _builtins.str
+    """Its hash."""
+    reason: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        hash: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObliteratedContent: _TypeAlias = ObliteratedContent  # noqa: Y015
 
 @_typing.final
 class ListDirectoryRequest(_message.Message):
@@ -257,6 +329,7 @@ class DirectoryEntry(_message.Message):
     HASH_FIELD_NUMBER: _builtins.int
     CHUNK_COUNT_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
+    OBLITERATION_REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, one path component."""
     kind: Global___EntryKind.ValueType
@@ -271,6 +344,8 @@ class DirectoryEntry(_message.Message):
     """Chunks of the file, or of all files below the directory."""
     target: _builtins.str
     """Target of a symbolic link."""
+    obliteration_reason: _builtins.str
+    """Why the content of the file was obliterated: its bytes are gone. Empty = it was not."""
     def __init__(
         self,
         *,
@@ -281,10 +356,11 @@ class DirectoryEntry(_message.Message):
         hash: _builtins.str = ...,
         chunk_count: _builtins.int = ...,
         target: _builtins.str = ...,
+        obliteration_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_count", b"chunk_count", "hash", b"hash", "kind", b"kind", "mode", b"mode", "name", b"name", "size", b"size", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_count", b"chunk_count", "hash", b"hash", "kind", b"kind", "mode", b"mode", "name", b"name", "obliteration_reason", b"obliteration_reason", "size", b"size", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -353,3 +429,360 @@ class GetEntryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetEntryResponse: _TypeAlias = GetEntryResponse  # noqa: Y015
+
+@_typing.final
+class GetEntriesRequest(_message.Message):
+    """Request of GetEntries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    WITH_STORED_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    revision: _builtins.str
+    """Revision to read."""
+    with_stored: _builtins.bool
+    """Also return the entries as stored, with the chunks of files."""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1–1,000 paths."""
+
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        revision: _builtins.str = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+        with_stored: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["paths", b"paths", "repository", b"repository", "revision", b"revision", "with_stored", b"with_stored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEntriesRequest: _TypeAlias = GetEntriesRequest  # noqa: Y015
+
+@_typing.final
+class GetEntriesResponse(_message.Message):
+    """Response of GetEntries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_HASH_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    commit_hash: _builtins.str
+    """Hash of the commit that was read."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___PathEntry]:
+        """An answer for each path, in order."""
+
+    def __init__(
+        self,
+        *,
+        commit_hash: _builtins.str = ...,
+        entries: _abc.Iterable[Global___PathEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_hash", b"commit_hash", "entries", b"entries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEntriesResponse: _TypeAlias = GetEntriesResponse  # noqa: Y015
+
+@_typing.final
+class PathEntry(_message.Message):
+    """What is at a path."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    STORED_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """The path in canonical form."""
+    @_builtins.property
+    def entry(self) -> Global___DirectoryEntry:
+        """The entry as shown to people. Absent = nothing is at the path."""
+
+    @_builtins.property
+    def stored(self) -> _manifest_pb2.Entry:
+        """The entry as stored, if it was asked for."""
+
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        entry: Global___DirectoryEntry | None = ...,
+        stored: _manifest_pb2.Entry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "stored", b"stored"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "path", b"path", "stored", b"stored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PathEntry: _TypeAlias = PathEntry  # noqa: Y015
+
+@_typing.final
+class ListPathsRequest(_message.Message):
+    """Request of ListPaths."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    revision: _builtins.str
+    """Revision to read."""
+    path: _builtins.str
+    """Path of the directory, file or link. Empty = the top directory."""
+    page_size: _builtins.int
+    """At most this many; default 50, at most 1000."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before. The listing stays on the commit of its first page."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        revision: _builtins.str = ...,
+        path: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "path", b"path", "repository", b"repository", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPathsRequest: _TypeAlias = ListPathsRequest  # noqa: Y015
+
+@_typing.final
+class ListPathsResponse(_message.Message):
+    """Response of ListPaths."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_HASH_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    commit_hash: _builtins.str
+    """Hash of the commit that is listed."""
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___PathEntry]:
+        """The entries with their full paths, without `stored`."""
+
+    def __init__(
+        self,
+        *,
+        commit_hash: _builtins.str = ...,
+        entries: _abc.Iterable[Global___PathEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_hash", b"commit_hash", "entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPathsResponse: _TypeAlias = ListPathsResponse  # noqa: Y015
+
+@_typing.final
+class DiffTreesRequest(_message.Message):
+    """Request of DiffTrees."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    BASE_IS_EMPTY_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    COUNT_NEW_BYTES_FIELD_NUMBER: _builtins.int
+    repository: _builtins.str
+    """UUID or `owner/name`."""
+    base: _builtins.str
+    """Revision that is compared with."""
+    head: _builtins.str
+    """Revision that is compared."""
+    base_is_empty: _builtins.bool
+    """Compare with an empty tree; `base` must be empty. For first commits."""
+    path: _builtins.str
+    """Compare only what is at this path and below. Empty = everything."""
+    count_new_bytes: _builtins.bool
+    """Also count the bytes of chunks that are new in each file: it takes reading the chunk lists of large ones."""
+    def __init__(
+        self,
+        *,
+        repository: _builtins.str = ...,
+        base: _builtins.str = ...,
+        head: _builtins.str = ...,
+        base_is_empty: _builtins.bool = ...,
+        path: _builtins.str = ...,
+        count_new_bytes: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "base_is_empty", b"base_is_empty", "count_new_bytes", b"count_new_bytes", "head", b"head", "path", b"path", "repository", b"repository"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffTreesRequest: _TypeAlias = DiffTreesRequest  # noqa: Y015
+
+@_typing.final
+class DiffTreesResponse(_message.Message):
+    """Response of DiffTrees: a part of the changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_COMMIT_FIELD_NUMBER: _builtins.int
+    HEAD_COMMIT_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    base_commit: _builtins.str
+    """Hash of the commit that `base` was at; in the first message only. Empty with `base_is_empty`."""
+    head_commit: _builtins.str
+    """Hash of the commit that `head` was at; in the first message only."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TreeChange]:
+        """Changes of files and links; what is in directories is listed by itself."""
+
+    @_builtins.property
+    def summary(self) -> Global___DiffSummary:
+        """Of all messages; in the last one only."""
+
+    def __init__(
+        self,
+        *,
+        base_commit: _builtins.str = ...,
+        head_commit: _builtins.str = ...,
+        changes: _abc.Iterable[Global___TreeChange] | None = ...,
+        summary: Global___DiffSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_commit", b"base_commit", "changes", b"changes", "head_commit", b"head_commit", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffTreesResponse: _TypeAlias = DiffTreesResponse  # noqa: Y015
+
+@_typing.final
+class TreeChange(_message.Message):
+    """A file or link that differs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    OLD_PATH_FIELD_NUMBER: _builtins.int
+    OLD_FIELD_NUMBER: _builtins.int
+    NEW_FIELD_NUMBER: _builtins.int
+    NEW_CHUNK_BYTES_FIELD_NUMBER: _builtins.int
+    kind: Global___ChangeKind.ValueType
+    """What happened."""
+    path: _builtins.str
+    """Its path; of a deleted one, where it was."""
+    old_path: _builtins.str
+    """Where the content was, if it was moved or copied."""
+    new_chunk_bytes: _builtins.int
+    """With `count_new_bytes`: bytes of the chunks of the new content that the old one does not have, each chunk once.
+    Absent if not asked for, and for a file whose list of chunks is too long, more than 524,288 differ, or gone with a
+    content that was obliterated.
+    """
+    @_builtins.property
+    def old(self) -> Global___DirectoryEntry:
+        """What it was: absent if it was added."""
+
+    @_builtins.property
+    def new(self) -> Global___DirectoryEntry:
+        """What it is: absent if it was deleted."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___ChangeKind.ValueType = ...,
+        path: _builtins.str = ...,
+        old_path: _builtins.str = ...,
+        old: Global___DirectoryEntry | None = ...,
+        new: Global___DirectoryEntry | None = ...,
+        new_chunk_bytes: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_new_chunk_bytes", b"_new_chunk_bytes", "new", b"new", "new_chunk_bytes", b"new_chunk_bytes", "old", b"old"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_new_chunk_bytes", b"_new_chunk_bytes", "kind", b"kind", "new", b"new", "new_chunk_bytes", b"new_chunk_bytes", "old", b"old", "old_path", b"old_path", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__new_chunk_bytes: _TypeAlias = _typing.Literal["new_chunk_bytes"]  # noqa: Y015
+    _WhichOneofArgType__new_chunk_bytes: _TypeAlias = _typing.Literal["_new_chunk_bytes", b"_new_chunk_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__new_chunk_bytes) -> _WhichOneofReturnType__new_chunk_bytes | None: ...
+
+Global___TreeChange: _TypeAlias = TreeChange  # noqa: Y015
+
+@_typing.final
+class DiffSummary(_message.Message):
+    """What a comparison found in all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDED_COUNT_FIELD_NUMBER: _builtins.int
+    MODIFIED_COUNT_FIELD_NUMBER: _builtins.int
+    DELETED_COUNT_FIELD_NUMBER: _builtins.int
+    RENAMED_COUNT_FIELD_NUMBER: _builtins.int
+    COPIED_COUNT_FIELD_NUMBER: _builtins.int
+    MODE_COUNT_FIELD_NUMBER: _builtins.int
+    OLD_BYTES_FIELD_NUMBER: _builtins.int
+    NEW_BYTES_FIELD_NUMBER: _builtins.int
+    NEW_CHUNK_BYTES_FIELD_NUMBER: _builtins.int
+    IS_PLAIN_FIELD_NUMBER: _builtins.int
+    added_count: _builtins.int
+    """Files and links that were added."""
+    modified_count: _builtins.int
+    """Files and links that were modified."""
+    deleted_count: _builtins.int
+    """Files and links that were deleted."""
+    renamed_count: _builtins.int
+    """Files that were moved."""
+    copied_count: _builtins.int
+    """Files that were copied."""
+    mode_count: _builtins.int
+    """Files of which only the permission bits differ."""
+    old_bytes: _builtins.int
+    """Bytes of the files that were deleted, of modified files before, and of moved files."""
+    new_bytes: _builtins.int
+    """Bytes of the files that were added or copied, of modified files after, and of moved files."""
+    new_chunk_bytes: _builtins.int
+    """Sum of `new_chunk_bytes`."""
+    is_plain: _builtins.bool
+    """Whether there were too many changes to look for moved and copied files."""
+    def __init__(
+        self,
+        *,
+        added_count: _builtins.int = ...,
+        modified_count: _builtins.int = ...,
+        deleted_count: _builtins.int = ...,
+        renamed_count: _builtins.int = ...,
+        copied_count: _builtins.int = ...,
+        mode_count: _builtins.int = ...,
+        old_bytes: _builtins.int = ...,
+        new_bytes: _builtins.int = ...,
+        new_chunk_bytes: _builtins.int = ...,
+        is_plain: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_count", b"added_count", "copied_count", b"copied_count", "deleted_count", b"deleted_count", "is_plain", b"is_plain", "mode_count", b"mode_count", "modified_count", b"modified_count", "new_bytes", b"new_bytes", "new_chunk_bytes", b"new_chunk_bytes", "old_bytes", b"old_bytes", "renamed_count", b"renamed_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffSummary: _TypeAlias = DiffSummary  # noqa: Y015

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from dits.repo.v1 import asset_pb2 as dits_dot_repo_dot_v1_dot_asset__pb2
 from dits.repo.v1 import tree_service_pb2 as dits_dot_repo_dot_v1_dot_tree__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -55,6 +56,41 @@ class TreeServiceStub:
                 request_serializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntryRequest.SerializeToString,
                 response_deserializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntryResponse.FromString,
                 _registered_method=True)
+        self.GetEntries = channel.unary_unary(
+                '/dits.repo.v1.TreeService/GetEntries',
+                request_serializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntriesRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntriesResponse.FromString,
+                _registered_method=True)
+        self.ListPaths = channel.unary_unary(
+                '/dits.repo.v1.TreeService/ListPaths',
+                request_serializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.ListPathsRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.ListPathsResponse.FromString,
+                _registered_method=True)
+        self.DiffTrees = channel.unary_stream(
+                '/dits.repo.v1.TreeService/DiffTrees',
+                request_serializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.DiffTreesRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.DiffTreesResponse.FromString,
+                _registered_method=True)
+        self.ListAssets = channel.unary_unary(
+                '/dits.repo.v1.TreeService/ListAssets',
+                request_serializer=dits_dot_repo_dot_v1_dot_asset__pb2.ListAssetsRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_asset__pb2.ListAssetsResponse.FromString,
+                _registered_method=True)
+        self.GetAsset = channel.unary_unary(
+                '/dits.repo.v1.TreeService/GetAsset',
+                request_serializer=dits_dot_repo_dot_v1_dot_asset__pb2.GetAssetRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_asset__pb2.GetAssetResponse.FromString,
+                _registered_method=True)
+        self.UpdateAssetMetadata = channel.unary_unary(
+                '/dits.repo.v1.TreeService/UpdateAssetMetadata',
+                request_serializer=dits_dot_repo_dot_v1_dot_asset__pb2.UpdateAssetMetadataRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_asset__pb2.UpdateAssetMetadataResponse.FromString,
+                _registered_method=True)
+        self.FindAsset = channel.unary_unary(
+                '/dits.repo.v1.TreeService/FindAsset',
+                request_serializer=dits_dot_repo_dot_v1_dot_asset__pb2.FindAssetRequest.SerializeToString,
+                response_deserializer=dits_dot_repo_dot_v1_dot_asset__pb2.FindAssetResponse.FromString,
+                _registered_method=True)
 
 
 class TreeServiceServicer:
@@ -77,7 +113,8 @@ class TreeServiceServicer:
         an API token needs `repo:read`.
 
         Manifests that the client names in `have_hashes` are left out, with all below them. A message has about 1 MiB; a
-        manifest that is larger, up to 16 MiB, has one of its own. A call that ends with OK counts as a pull.
+        manifest that is larger, up to 16 MiB, has one of its own. What the repository has obliterated follows. A call that
+        ends with OK counts as a pull.
 
         Errors: none beyond the common ones.
         """
@@ -88,7 +125,7 @@ class TreeServiceServicer:
     def ListDirectory(self, request, context):
         """Lists a directory by name, for people and browsers. Needs READ; an API token needs `repo:read`.
 
-        A path that is not a directory gives NOT_FOUND.
+        A path at which nothing is gives NOT_FOUND, one at which a file or a link is INVALID_FIELD: ask GetEntry.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -102,6 +139,99 @@ class TreeServiceServicer:
         API token needs `repo:read`.
 
         Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEntries(self, request, context):
+        """Returns what is at many paths of one revision. Needs READ; an API token needs `repo:read`.
+
+        The answers are in the order of the request. Where they would exceed the size of a message, there are fewer of
+        them than paths: ask again for the others.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPaths(self, request, context):
+        """Lists all that is below a directory, at any depth: a directory before what is in it, entries by the bytes of their
+        names. Of a path that is a file or link, it is the list. Needs READ; an API token needs `repo:read`.
+
+        The work of one page is bounded: it may be shorter than `page_size`, or empty, while `next_page_token` says that
+        the list goes on. A path at which nothing is gives NOT_FOUND.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffTrees(self, request, context):
+        """Sends what differs between the trees of two revisions, by path. Needs READ; an API token needs `repo:read`.
+
+        Directories that are equal are not read. Up to 10,000 changes are looked at together: moves and copies are found,
+        and the changes are sent by the bytes of their paths. If there are more, each is sent as it is, directory by
+        directory, and the summary says so. A file that was moved has the content of a deleted file; one that was copied,
+        the content of a file that changed, was moved, or stood in the same directory. Empty files are never moved or copied.
+        The last message has the summary.
+
+        Errors:
+        - CHUNKS_MISSING: with `count_new_bytes`, the chunk list of a file is not there.
+        - CHUNK_CORRUPT: with `count_new_bytes`, the chunk list of a file is damaged.
+        - CONTENT_MISMATCH: with `count_new_bytes`, the chunk list of a file is not one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAssets(self, request, context):
+        """Lists the contents of the repository's files, the largest first: of the whole history, each once. Needs READ; an API
+        token needs `repo:read`.
+
+        The work of one page is bounded: it may be shorter than `page_size`, or empty, while `next_page_token` says that
+        the list goes on.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAsset(self, request, context):
+        """Returns what the repository knows about a content. Needs READ; an API token needs `repo:read`.
+
+        Errors:
+        - CONTENT_OBLITERATED: the content was removed from every version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAssetMetadata(self, request, context):
+        """Changes what clients have stored about a content. Needs WRITE; an API token needs `repo:write`.
+
+        It concerns the content in all places and versions, and is not part of the history. A repetition changes nothing more.
+
+        Errors:
+        - CONTENT_OBLITERATED: the content was removed from every version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindAsset(self, request, context):
+        """Finds the paths of a revision at which a content is. Needs READ; an API token needs `repo:read`.
+
+        The directories of the tree are searched, 2,000 for each page: it may be shorter than `page_size`, or empty, while
+        `next_page_token` says that the search goes on. A content that the repository does not have gives NOT_FOUND.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,6 +259,41 @@ def add_TreeServiceServicer_to_server(servicer, server):
                     servicer.GetEntry,
                     request_deserializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntryRequest.FromString,
                     response_serializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntryResponse.SerializeToString,
+            ),
+            'GetEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEntries,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntriesRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntriesResponse.SerializeToString,
+            ),
+            'ListPaths': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPaths,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.ListPathsRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.ListPathsResponse.SerializeToString,
+            ),
+            'DiffTrees': grpc.unary_stream_rpc_method_handler(
+                    servicer.DiffTrees,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.DiffTreesRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_tree__service__pb2.DiffTreesResponse.SerializeToString,
+            ),
+            'ListAssets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAssets,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_asset__pb2.ListAssetsRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_asset__pb2.ListAssetsResponse.SerializeToString,
+            ),
+            'GetAsset': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAsset,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_asset__pb2.GetAssetRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_asset__pb2.GetAssetResponse.SerializeToString,
+            ),
+            'UpdateAssetMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAssetMetadata,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_asset__pb2.UpdateAssetMetadataRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_asset__pb2.UpdateAssetMetadataResponse.SerializeToString,
+            ),
+            'FindAsset': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindAsset,
+                    request_deserializer=dits_dot_repo_dot_v1_dot_asset__pb2.FindAssetRequest.FromString,
+                    response_serializer=dits_dot_repo_dot_v1_dot_asset__pb2.FindAssetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -240,6 +405,195 @@ class TreeService:
             '/dits.repo.v1.TreeService/GetEntry',
             dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntryRequest.SerializeToString,
             dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.TreeService/GetEntries',
+            dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntriesRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_tree__service__pb2.GetEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPaths(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.TreeService/ListPaths',
+            dits_dot_repo_dot_v1_dot_tree__service__pb2.ListPathsRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_tree__service__pb2.ListPathsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffTrees(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/dits.repo.v1.TreeService/DiffTrees',
+            dits_dot_repo_dot_v1_dot_tree__service__pb2.DiffTreesRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_tree__service__pb2.DiffTreesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAssets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.TreeService/ListAssets',
+            dits_dot_repo_dot_v1_dot_asset__pb2.ListAssetsRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_asset__pb2.ListAssetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAsset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.TreeService/GetAsset',
+            dits_dot_repo_dot_v1_dot_asset__pb2.GetAssetRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_asset__pb2.GetAssetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAssetMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.TreeService/UpdateAssetMetadata',
+            dits_dot_repo_dot_v1_dot_asset__pb2.UpdateAssetMetadataRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_asset__pb2.UpdateAssetMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindAsset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.repo.v1.TreeService/FindAsset',
+            dits_dot_repo_dot_v1_dot_asset__pb2.FindAssetRequest.SerializeToString,
+            dits_dot_repo_dot_v1_dot_asset__pb2.FindAssetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 Trees: what a commit contains."""
 
 from collections import abc as _abc
+from dits.repo.v1 import asset_pb2 as _asset_pb2
 from dits.repo.v1 import tree_service_pb2 as _tree_service_pb2
 from grpc import aio as _aio
 import abc as _abc_1
@@ -45,14 +46,15 @@ class TreeServiceStub:
     an API token needs `repo:read`.
 
     Manifests that the client names in `have_hashes` are left out, with all below them. A message has about 1 MiB; a
-    manifest that is larger, up to 16 MiB, has one of its own. A call that ends with OK counts as a pull.
+    manifest that is larger, up to 16 MiB, has one of its own. What the repository has obliterated follows. A call that
+    ends with OK counts as a pull.
 
     Errors: none beyond the common ones.
     """
     ListDirectory: _grpc.UnaryUnaryMultiCallable[_tree_service_pb2.ListDirectoryRequest, _tree_service_pb2.ListDirectoryResponse]
     """Lists a directory by name, for people and browsers. Needs READ; an API token needs `repo:read`.
 
-    A path that is not a directory gives NOT_FOUND.
+    A path at which nothing is gives NOT_FOUND, one at which a file or a link is INVALID_FIELD: ask GetEntry.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -62,6 +64,71 @@ class TreeServiceStub:
     API token needs `repo:read`.
 
     Errors: none beyond the common ones.
+    """
+    GetEntries: _grpc.UnaryUnaryMultiCallable[_tree_service_pb2.GetEntriesRequest, _tree_service_pb2.GetEntriesResponse]
+    """Returns what is at many paths of one revision. Needs READ; an API token needs `repo:read`.
+
+    The answers are in the order of the request. Where they would exceed the size of a message, there are fewer of
+    them than paths: ask again for the others.
+
+    Errors: none beyond the common ones.
+    """
+    ListPaths: _grpc.UnaryUnaryMultiCallable[_tree_service_pb2.ListPathsRequest, _tree_service_pb2.ListPathsResponse]
+    """Lists all that is below a directory, at any depth: a directory before what is in it, entries by the bytes of their
+    names. Of a path that is a file or link, it is the list. Needs READ; an API token needs `repo:read`.
+
+    The work of one page is bounded: it may be shorter than `page_size`, or empty, while `next_page_token` says that
+    the list goes on. A path at which nothing is gives NOT_FOUND.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    DiffTrees: _grpc.UnaryStreamMultiCallable[_tree_service_pb2.DiffTreesRequest, _tree_service_pb2.DiffTreesResponse]
+    """Sends what differs between the trees of two revisions, by path. Needs READ; an API token needs `repo:read`.
+
+    Directories that are equal are not read. Up to 10,000 changes are looked at together: moves and copies are found,
+    and the changes are sent by the bytes of their paths. If there are more, each is sent as it is, directory by
+    directory, and the summary says so. A file that was moved has the content of a deleted file; one that was copied,
+    the content of a file that changed, was moved, or stood in the same directory. Empty files are never moved or copied.
+    The last message has the summary.
+
+    Errors:
+    - CHUNKS_MISSING: with `count_new_bytes`, the chunk list of a file is not there.
+    - CHUNK_CORRUPT: with `count_new_bytes`, the chunk list of a file is damaged.
+    - CONTENT_MISMATCH: with `count_new_bytes`, the chunk list of a file is not one.
+    """
+    ListAssets: _grpc.UnaryUnaryMultiCallable[_asset_pb2.ListAssetsRequest, _asset_pb2.ListAssetsResponse]
+    """Lists the contents of the repository's files, the largest first: of the whole history, each once. Needs READ; an API
+    token needs `repo:read`.
+
+    The work of one page is bounded: it may be shorter than `page_size`, or empty, while `next_page_token` says that
+    the list goes on.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    GetAsset: _grpc.UnaryUnaryMultiCallable[_asset_pb2.GetAssetRequest, _asset_pb2.GetAssetResponse]
+    """Returns what the repository knows about a content. Needs READ; an API token needs `repo:read`.
+
+    Errors:
+    - CONTENT_OBLITERATED: the content was removed from every version.
+    """
+    UpdateAssetMetadata: _grpc.UnaryUnaryMultiCallable[_asset_pb2.UpdateAssetMetadataRequest, _asset_pb2.UpdateAssetMetadataResponse]
+    """Changes what clients have stored about a content. Needs WRITE; an API token needs `repo:write`.
+
+    It concerns the content in all places and versions, and is not part of the history. A repetition changes nothing more.
+
+    Errors:
+    - CONTENT_OBLITERATED: the content was removed from every version.
+    """
+    FindAsset: _grpc.UnaryUnaryMultiCallable[_asset_pb2.FindAssetRequest, _asset_pb2.FindAssetResponse]
+    """Finds the paths of a revision at which a content is. Needs READ; an API token needs `repo:read`.
+
+    The directories of the tree are searched, 2,000 for each page: it may be shorter than `page_size`, or empty, while
+    `next_page_token` says that the search goes on. A content that the repository does not have gives NOT_FOUND.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
 
 @_typing.type_check_only
@@ -81,14 +148,15 @@ class TreeServiceAsyncStub(TreeServiceStub):
     an API token needs `repo:read`.
 
     Manifests that the client names in `have_hashes` are left out, with all below them. A message has about 1 MiB; a
-    manifest that is larger, up to 16 MiB, has one of its own. A call that ends with OK counts as a pull.
+    manifest that is larger, up to 16 MiB, has one of its own. What the repository has obliterated follows. A call that
+    ends with OK counts as a pull.
 
     Errors: none beyond the common ones.
     """
     ListDirectory: _aio.UnaryUnaryMultiCallable[_tree_service_pb2.ListDirectoryRequest, _tree_service_pb2.ListDirectoryResponse]  # type: ignore[assignment]
     """Lists a directory by name, for people and browsers. Needs READ; an API token needs `repo:read`.
 
-    A path that is not a directory gives NOT_FOUND.
+    A path at which nothing is gives NOT_FOUND, one at which a file or a link is INVALID_FIELD: ask GetEntry.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -98,6 +166,71 @@ class TreeServiceAsyncStub(TreeServiceStub):
     API token needs `repo:read`.
 
     Errors: none beyond the common ones.
+    """
+    GetEntries: _aio.UnaryUnaryMultiCallable[_tree_service_pb2.GetEntriesRequest, _tree_service_pb2.GetEntriesResponse]  # type: ignore[assignment]
+    """Returns what is at many paths of one revision. Needs READ; an API token needs `repo:read`.
+
+    The answers are in the order of the request. Where they would exceed the size of a message, there are fewer of
+    them than paths: ask again for the others.
+
+    Errors: none beyond the common ones.
+    """
+    ListPaths: _aio.UnaryUnaryMultiCallable[_tree_service_pb2.ListPathsRequest, _tree_service_pb2.ListPathsResponse]  # type: ignore[assignment]
+    """Lists all that is below a directory, at any depth: a directory before what is in it, entries by the bytes of their
+    names. Of a path that is a file or link, it is the list. Needs READ; an API token needs `repo:read`.
+
+    The work of one page is bounded: it may be shorter than `page_size`, or empty, while `next_page_token` says that
+    the list goes on. A path at which nothing is gives NOT_FOUND.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    DiffTrees: _aio.UnaryStreamMultiCallable[_tree_service_pb2.DiffTreesRequest, _tree_service_pb2.DiffTreesResponse]  # type: ignore[assignment]
+    """Sends what differs between the trees of two revisions, by path. Needs READ; an API token needs `repo:read`.
+
+    Directories that are equal are not read. Up to 10,000 changes are looked at together: moves and copies are found,
+    and the changes are sent by the bytes of their paths. If there are more, each is sent as it is, directory by
+    directory, and the summary says so. A file that was moved has the content of a deleted file; one that was copied,
+    the content of a file that changed, was moved, or stood in the same directory. Empty files are never moved or copied.
+    The last message has the summary.
+
+    Errors:
+    - CHUNKS_MISSING: with `count_new_bytes`, the chunk list of a file is not there.
+    - CHUNK_CORRUPT: with `count_new_bytes`, the chunk list of a file is damaged.
+    - CONTENT_MISMATCH: with `count_new_bytes`, the chunk list of a file is not one.
+    """
+    ListAssets: _aio.UnaryUnaryMultiCallable[_asset_pb2.ListAssetsRequest, _asset_pb2.ListAssetsResponse]  # type: ignore[assignment]
+    """Lists the contents of the repository's files, the largest first: of the whole history, each once. Needs READ; an API
+    token needs `repo:read`.
+
+    The work of one page is bounded: it may be shorter than `page_size`, or empty, while `next_page_token` says that
+    the list goes on.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+    """
+    GetAsset: _aio.UnaryUnaryMultiCallable[_asset_pb2.GetAssetRequest, _asset_pb2.GetAssetResponse]  # type: ignore[assignment]
+    """Returns what the repository knows about a content. Needs READ; an API token needs `repo:read`.
+
+    Errors:
+    - CONTENT_OBLITERATED: the content was removed from every version.
+    """
+    UpdateAssetMetadata: _aio.UnaryUnaryMultiCallable[_asset_pb2.UpdateAssetMetadataRequest, _asset_pb2.UpdateAssetMetadataResponse]  # type: ignore[assignment]
+    """Changes what clients have stored about a content. Needs WRITE; an API token needs `repo:write`.
+
+    It concerns the content in all places and versions, and is not part of the history. A repetition changes nothing more.
+
+    Errors:
+    - CONTENT_OBLITERATED: the content was removed from every version.
+    """
+    FindAsset: _aio.UnaryUnaryMultiCallable[_asset_pb2.FindAssetRequest, _asset_pb2.FindAssetResponse]  # type: ignore[assignment]
+    """Finds the paths of a revision at which a content is. Needs READ; an API token needs `repo:read`.
+
+    The directories of the tree are searched, 2,000 for each page: it may be shorter than `page_size`, or empty, while
+    `next_page_token` says that the search goes on. A content that the repository does not have gives NOT_FOUND.
+
+    Errors:
+    - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
 
 class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -126,7 +259,8 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
         an API token needs `repo:read`.
 
         Manifests that the client names in `have_hashes` are left out, with all below them. A message has about 1 MiB; a
-        manifest that is larger, up to 16 MiB, has one of its own. A call that ends with OK counts as a pull.
+        manifest that is larger, up to 16 MiB, has one of its own. What the repository has obliterated follows. A call that
+        ends with OK counts as a pull.
 
         Errors: none beyond the common ones.
         """
@@ -139,7 +273,7 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tree_service_pb2.ListDirectoryResponse, _abc.Awaitable[_tree_service_pb2.ListDirectoryResponse]]:
         """Lists a directory by name, for people and browsers. Needs READ; an API token needs `repo:read`.
 
-        A path that is not a directory gives NOT_FOUND.
+        A path at which nothing is gives NOT_FOUND, one at which a file or a link is INVALID_FIELD: ask GetEntry.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -155,6 +289,113 @@ class TreeServiceServicer(metaclass=_abc_1.ABCMeta):
         API token needs `repo:read`.
 
         Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def GetEntries(
+        self,
+        request: _tree_service_pb2.GetEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tree_service_pb2.GetEntriesResponse, _abc.Awaitable[_tree_service_pb2.GetEntriesResponse]]:
+        """Returns what is at many paths of one revision. Needs READ; an API token needs `repo:read`.
+
+        The answers are in the order of the request. Where they would exceed the size of a message, there are fewer of
+        them than paths: ask again for the others.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPaths(
+        self,
+        request: _tree_service_pb2.ListPathsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tree_service_pb2.ListPathsResponse, _abc.Awaitable[_tree_service_pb2.ListPathsResponse]]:
+        """Lists all that is below a directory, at any depth: a directory before what is in it, entries by the bytes of their
+        names. Of a path that is a file or link, it is the list. Needs READ; an API token needs `repo:read`.
+
+        The work of one page is bounded: it may be shorter than `page_size`, or empty, while `next_page_token` says that
+        the list goes on. A path at which nothing is gives NOT_FOUND.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+
+    @_abc_1.abstractmethod
+    def DiffTrees(
+        self,
+        request: _tree_service_pb2.DiffTreesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tree_service_pb2.DiffTreesResponse], _abc.AsyncIterator[_tree_service_pb2.DiffTreesResponse]]:
+        """Sends what differs between the trees of two revisions, by path. Needs READ; an API token needs `repo:read`.
+
+        Directories that are equal are not read. Up to 10,000 changes are looked at together: moves and copies are found,
+        and the changes are sent by the bytes of their paths. If there are more, each is sent as it is, directory by
+        directory, and the summary says so. A file that was moved has the content of a deleted file; one that was copied,
+        the content of a file that changed, was moved, or stood in the same directory. Empty files are never moved or copied.
+        The last message has the summary.
+
+        Errors:
+        - CHUNKS_MISSING: with `count_new_bytes`, the chunk list of a file is not there.
+        - CHUNK_CORRUPT: with `count_new_bytes`, the chunk list of a file is damaged.
+        - CONTENT_MISMATCH: with `count_new_bytes`, the chunk list of a file is not one.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAssets(
+        self,
+        request: _asset_pb2.ListAssetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_asset_pb2.ListAssetsResponse, _abc.Awaitable[_asset_pb2.ListAssetsResponse]]:
+        """Lists the contents of the repository's files, the largest first: of the whole history, each once. Needs READ; an API
+        token needs `repo:read`.
+
+        The work of one page is bounded: it may be shorter than `page_size`, or empty, while `next_page_token` says that
+        the list goes on.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAsset(
+        self,
+        request: _asset_pb2.GetAssetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_asset_pb2.GetAssetResponse, _abc.Awaitable[_asset_pb2.GetAssetResponse]]:
+        """Returns what the repository knows about a content. Needs READ; an API token needs `repo:read`.
+
+        Errors:
+        - CONTENT_OBLITERATED: the content was removed from every version.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateAssetMetadata(
+        self,
+        request: _asset_pb2.UpdateAssetMetadataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_asset_pb2.UpdateAssetMetadataResponse, _abc.Awaitable[_asset_pb2.UpdateAssetMetadataResponse]]:
+        """Changes what clients have stored about a content. Needs WRITE; an API token needs `repo:write`.
+
+        It concerns the content in all places and versions, and is not part of the history. A repetition changes nothing more.
+
+        Errors:
+        - CONTENT_OBLITERATED: the content was removed from every version.
+        """
+
+    @_abc_1.abstractmethod
+    def FindAsset(
+        self,
+        request: _asset_pb2.FindAssetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_asset_pb2.FindAssetResponse, _abc.Awaitable[_asset_pb2.FindAssetResponse]]:
+        """Finds the paths of a revision at which a content is. Needs READ; an API token needs `repo:read`.
+
+        The directories of the tree are searched, 2,000 for each page: it may be shorter than `page_size`, or empty, while
+        `next_page_token` says that the search goes on. A content that the repository does not have gives NOT_FOUND.
+
+        Errors:
+        - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
         """
 
 def add_TreeServiceServicer_to_server(servicer: TreeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

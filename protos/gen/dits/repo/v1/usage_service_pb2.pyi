@@ -85,10 +85,10 @@ class UsageFigures(_message.Message):
     logical_bytes: _builtins.int
     """Bytes of the distinct file contents in the history of the repository; of an owner, the sum over the repositories."""
     stored_bytes: _builtins.int
-    """Bytes of the distinct chunks that they are made of, as they are stored; of an owner, the sum over the repositories."""
+    """Bytes of the distinct chunks that they are made of, as they were sent; of an owner, the sum over the repositories."""
     apportioned_bytes: _builtins.int
-    """As stored_bytes, but each chunk is divided by the number of repositories of this server that hold it: what the
-    repository, or the owner, has of the server's disks.
+    """As stored_bytes, but each chunk is divided by the number of repositories of the same owner that hold it: what an
+    owner's repositories share counts once. What other owners have does not show.
     """
     def __init__(
         self,

@@ -1,0 +1,59 @@
+"""Changes between two trees of the repository become changes of the user's in a folder."""
+
+from collections.abc import Sequence
+
+from dits_client.checkout.apply_plan import CheckoutSite, apply_plan
+from dits_client.checkout.gone_files import tell_of_gone_files
+from dits_client.checkout.local_chunks import LocalChunks
+from dits_client.checkout.obstacles import check_plan
+from dits_client.checkout.plan import make_plan
+from dits_client.checkout.records import list_stats
+from dits_client.content.manifest import Change
+from dits_client.progress import Progress
+from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.changes import FolderChanges
+from dits_client.workspace.included import check_included
+from dits_client.workspace.local_directory import map_disk_names
+from dits_client.workspace.workspace import Workspace
+
+
+def apply_changes(
+    workspace: Workspace,
+    remote: RepositoryClient,
+    found: FolderChanges,
+    changes: Sequence[Change],
+    progress: Progress,
+) -> list[Change]:
+    """Make changes in a folder, which follows the commit that it followed; return those that it has then.
+
+    What is as they say already is left alone: after an interruption the same command does the rest. What
+    they bring that nobody can get any more, as the tree told that was fetched last, is left out. Raises
+    ConflictError, and changes nothing, where the folder or its commit has other changes of the same files,
+    or does not include some.
+    """
+    workspace.check_complete()
+    check_included(workspace.state.scope, [change.path for change in changes])
+    obliterated = found.trees.obliterated
+    gone = {path: new for path, _, new in changes if new and new.file.hash in obliterated}
+    tell_of_gone_files(progress, gone, obliterated)
+    changes = [change for change in changes if change.path not in gone]
+    upstream, conflicts = [], set[str]()
+    for path, old, new in changes:
+        now = found.tracked.get_entry(path)
+        upstream.append(Change(path, now, new))
+        if now not in (old, new):
+            conflicts.add(path)
+    plan = make_plan(upstream, found.changes, force=False)
+    plan.conflicts = sorted(conflicts.union(plan.conflicts))
+    site = CheckoutSite(
+        workspace.root,
+        remote,
+        LocalChunks(workspace.root),
+        list_stats(found.index),
+        force=False,
+        progress=progress,
+        disk_names=map_disk_names(found.snapshot.directories),
+    )
+    check_plan(site, plan)
+    apply_plan(site, plan)
+    return changes

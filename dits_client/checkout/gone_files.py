@@ -1,0 +1,59 @@
+"""Files whose contents were obliterated: a checkout leaves them out, and goes on."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from dits.repo.v1.manifest_pb2 import Entry
+from dits.repo.v1.tree_service_pb2 import DirectoryEntry
+
+from dits_client.checkout.plan import CheckoutPlan
+from dits_client.errors import ClientError
+from dits_client.progress import Progress
+from dits_client.terminal import escape_text
+from dits_client.workspace.safe_paths import SafePaths
+
+# The most files that warnings name.
+LISTED = 20
+
+
+def refuse_gone_file(path: str, entry: DirectoryEntry) -> None:
+    """Raise ClientError for a file that nobody can get."""
+    if entry.obliteration_reason:
+        raise ClientError(f'"{path}" was removed from every version: {entry.obliteration_reason}')
+
+
+def take_out_gone_files(
+    root: Path, plan: CheckoutPlan, obliterated: Mapping[bytes, str]
+) -> dict[str, Entry]:
+    """Take the files out of a plan that nobody can get; return them. An older version of one is removed.
+
+    Their directories are made, so that the folder has what the commit has but for these files.
+    """
+    gone = {p: e for p, e in plan.writes.items() if e.file.hash in obliterated}
+    with closing(SafePaths(root)) as safe_paths:
+        for path in gone:
+            del plan.writes[path]
+            if safe_paths.get_stat(path) is not None:
+                plan.removals.append(path)
+    return gone
+
+
+def make_directories(root: Path, paths: Iterable[str]) -> None:
+    """Make the directories of files that are not there."""
+    with closing(SafePaths(root)) as safe_paths:
+        for path in paths:
+            safe_paths.open_directory(path.rpartition("/")[0], create=True)
+
+
+def tell_of_gone_files(
+    progress: Progress, gone: Mapping[str, Entry], obliterated: Mapping[bytes, str]
+) -> None:
+    """Say which files are left out, and why."""
+    for path, entry in sorted(gone.items())[:LISTED]:
+        reason = escape_text(obliterated[entry.file.hash])
+        progress.warn(
+            f'"{escape_text(path)}" is left out: it was removed from every version: {reason}'
+        )
+    if len(gone) > LISTED:
+        progress.warn(f"{len(gone) - LISTED} more files are left out")

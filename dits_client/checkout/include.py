@@ -1,0 +1,112 @@
+"""Include and exclude: which parts of its commit a folder has."""
+
+import os
+import time
+import unicodedata
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from dits.repo.v1.tree_service_pb2 import GetEntriesRequest
+
+from dits_client.checkout.report import CheckoutReport
+from dits_client.checkout.update_folder import FolderUpdate
+from dits_client.content.scope import ALWAYS, EVERYTHING, Part, Scope, join_scopes
+from dits_client.errors import ClientError
+from dits_client.progress import Progress
+from dits_client.server.client import Client
+from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.lock_modes import update_modes
+from dits_client.workspace.workspace import Workspace
+
+# Paths of one question.
+MAX_PATHS = 1_000
+
+
+def include_paths(
+    folder: Path,
+    client: Client,
+    paths: Sequence[str],
+    *,
+    levels: int | None = None,
+    progress: Progress | None = None,
+) -> CheckoutReport:
+    """Bring paths of its commit into a folder, with all or some levels below; without paths, everything.
+
+    What is on the disk there already becomes the folder's. Raises ConflictError, and changes nothing, where
+    that differs from the commit's; ClientError for a path that is neither in the commit nor on the disk.
+    """
+    paths = [clean_path(path) for path in paths]
+
+    def change(workspace: Workspace, scope: Scope) -> Scope:
+        here = [path for path in paths if os.path.lexists(workspace.root / path)]
+        remote = RepositoryClient(client, workspace.state.repository)
+        check_paths(remote, workspace.state.head, [path for path in paths if path not in here])
+        for path in paths:
+            scope = scope.include(path, levels)
+        return scope if paths else EVERYTHING
+
+    return _change_scope(folder, client, change, progress)
+
+
+def exclude_paths(
+    folder: Path, client: Client, paths: Sequence[str], *, progress: Progress | None = None
+) -> CheckoutReport:
+    """Remove paths of its commit from a folder, not from the commit; ignored files stay.
+
+    Raises ConflictError, and changes nothing, where changes would be lost that are not pushed; ClientError
+    for a path that the folder does not include.
+    """
+    paths = [clean_path(path) for path in paths]
+
+    def change(workspace: Workspace, scope: Scope) -> Scope:
+        # What an interrupted command has left out already is still to be completed.
+        known = join_scopes([workspace.state.scope, scope])
+        for path in paths:
+            if path in ("", ALWAYS):
+                raise ClientError(f'"{path or "."}" is always included')
+            if not known.covers(path) and known.measure(path) == Part.NOTHING:
+                raise ClientError(f'this folder does not include "{path}"')
+            scope = scope.exclude(path)
+        return scope
+
+    return _change_scope(folder, client, change, progress)
+
+
+def _change_scope(
+    folder: Path,
+    client: Client,
+    change: Callable[[Workspace, Scope], Scope],
+    progress: Progress | None,
+) -> CheckoutReport:
+    """Bring a folder to what it is to include of its commit; an interrupted change goes on from there."""
+    started = time.monotonic()
+    workspace = Workspace.locate(folder)
+    with workspace.lock():
+        targets = workspace.journal.list_targets()
+        if not targets or any(target.commit != workspace.state.head for target in targets):
+            workspace.check_complete()
+        scope = change(workspace, workspace.wanted_scope)
+        remote = RepositoryClient(client, workspace.state.repository)
+        with closing(FolderUpdate(workspace, remote, progress)) as update:
+            report = update.apply(workspace.state.head, force=False, scope=scope)
+        update_modes(workspace, remote, progress)
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+def clean_path(path: str) -> str:
+    """Return a path of a repository in NFC, without slashes around it."""
+    return unicodedata.normalize("NFC", path.strip("/"))
+
+
+def check_paths(remote: RepositoryClient, commit: str, paths: Sequence[str]) -> None:
+    """Raise ClientError for paths that a commit does not have."""
+    for at in range(0, len(paths), MAX_PATHS):
+        asked = [clean_path(path) for path in paths[at : at + MAX_PATHS]]
+        if not commit:
+            raise ClientError(f'there is no "{asked[0]}": the branch has no commit yet')
+        request = GetEntriesRequest(repository=remote.name, revision=commit, paths=asked)
+        for answer in remote.call(remote.trees.GetEntries, request).entries:
+            if not answer.HasField("entry"):
+                raise ClientError(f'"{answer.path}" is not in the commit {commit[:12]}')

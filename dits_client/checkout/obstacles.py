@@ -1,0 +1,81 @@
+"""What the scan of a folder left out, and what is where a checkout writes: found before it starts."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+from dits_client.checkout.apply_plan import CheckoutSite
+from dits_client.checkout.impossible_names import check_names
+from dits_client.checkout.plan import CheckoutPlan
+from dits_client.errors import ConflictError
+from dits_client.workspace.safe_paths import BlockedError, SafePaths
+from shared.formats.portable_names import fold_name
+
+# The most paths that the sentence of a conflict names.
+LISTED = 20
+
+
+def check_plan(
+    site: CheckoutSite,
+    plan: CheckoutPlan,
+    partial_files: Iterable[str] = (),
+    *,
+    is_repeated: bool = False,
+) -> None:
+    """Raise ConflictError, before anything is written, if a plan would lose something of the user's.
+
+    `partial_files` are what a killed checkout did not finish: they are removed. `is_repeated`: one was
+    interrupted, and until it is complete nothing is pushed, to a shelf neither. Raises ClientError for
+    names that the disk cannot store.
+    """
+    platform = site.find_platform()
+    check_names(platform, plan.writes, site.found.keys() - set(plan.removals))
+    with closing(site.open_paths()) as safe_paths:
+        for path in partial_files:
+            safe_paths.remove_file(path)
+        found = plan.conflicts or _list_obstacles(site, safe_paths, plan)
+    if found:
+        listed = "".join(f"\n  {path}" for path in found[:LISTED])
+        more = f"\n  and {len(found) - LISTED} more" if len(found) > LISTED else ""
+        way_out = "move them away" if is_repeated else "move them away or `dits shelve` them"
+        raise ConflictError(f"local changes would be overwritten ({way_out}):{listed}{more}", found)
+
+
+def _list_obstacles(site: CheckoutSite, safe_paths: SafePaths, plan: CheckoutPlan) -> list[str]:
+    """Return the files that are in the way of a plan and that it does not remove, sorted.
+
+    Folders without any file are not in the way: they go.
+    """
+    going, found = set(plan.removals), set[str]()
+    folds_case = site.find_platform().folds_case
+    renamed = set(map(fold_name, plan.removals)) if folds_case else set[str]()
+    for path in plan.writes:
+        parent, _, _ = path.rpartition("/")
+        try:
+            above = safe_paths.open_directory(parent)
+            mode = os.stat(
+                safe_paths.get_disk_name(path), dir_fd=above, follow_symlinks=False
+            ).st_mode
+        except FileNotFoundError:
+            continue
+        except BlockedError as error:
+            found |= {error.path} - going
+            continue
+        if stat.S_ISDIR(mode):
+            found.update(set(_iterate_files(safe_paths, above, path)) - going)
+        elif path not in site.found and not site.force and fold_name(path) not in renamed:
+            # It is ignored.
+            found.add(path)
+    return sorted(found)
+
+
+def _iterate_files(safe_paths: SafePaths, above: int, path: str) -> Iterator[str]:
+    """Yield what is below a directory, except directories."""
+    name = safe_paths.get_disk_name(path)
+    for folder, folders, files, descriptor in os.fwalk(name, dir_fd=above):
+        inner = path + folder[len(name) :]
+        yield from (f"{inner}/{file}" for file in files)
+        for entry in folders:
+            if stat.S_ISLNK(os.stat(entry, dir_fd=descriptor, follow_symlinks=False).st_mode):
+                yield f"{inner}/{entry}"

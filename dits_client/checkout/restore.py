@@ -1,0 +1,150 @@
+"""Single files of a revision brought back into the folder; the folder follows the commit it followed."""
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dits.repo.v1.manifest_pb2 import Entry
+from dits.repo.v1.tree_service_pb2 import (
+    ENTRY_KIND_DIRECTORY,
+    GetEntriesRequest,
+    ListPathsRequest,
+    PathEntry,
+)
+
+from dits_client.checkout.apply_plan import CheckoutSite, apply_plan
+from dits_client.checkout.gone_files import refuse_gone_file
+from dits_client.checkout.local_chunks import LocalChunks
+from dits_client.checkout.obstacles import check_plan
+from dits_client.checkout.plan import CheckoutPlan, make_plan
+from dits_client.checkout.records import list_stats
+from dits_client.content.manifest import Change
+from dits_client.errors import ClientError
+from dits_client.progress import Progress
+from dits_client.server.client import Client
+from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.changes import FolderChanges, open_changes
+from dits_client.workspace.included import check_included
+from dits_client.workspace.interrupted import InterruptedCheckouts
+from dits_client.workspace.local_directory import map_disk_names
+from dits_client.workspace.lock_modes import update_modes
+from dits_client.workspace.workspace import Workspace
+
+# The most paths of one question, and of a page.
+MAX_PATHS = 1_000
+PAGE = 1_000
+
+
+@dataclass(slots=True)
+class RestoreReport:
+    """What was brought back."""
+
+    # Hexadecimal.
+    commit: str
+    files: int
+    bytes: int
+
+
+def restore_paths(
+    folder: Path,
+    client: Client,
+    paths: Sequence[str],
+    *,
+    revision: str = "",
+    force: bool = False,
+    progress: Progress | None = None,
+) -> RestoreReport:
+    """Write files, links and all below directories as a revision has them, by default the folder's commit.
+
+    Other files stay as they are. Raises ConflictError, and writes nothing, where a local change would be
+    lost; with `force` it is. Raises ClientError if the revision does not have a path.
+    """
+    progress = progress or Progress()
+    workspace = Workspace.locate(folder)
+    repository = RepositoryClient(client, workspace.state.repository)
+    if not (revision := revision or workspace.state.head):
+        raise ClientError("this folder has no commit yet: run `dits pull`, or say --revision")
+    commit, writes = _fetch_entries(repository, revision, paths)
+    if writes and not any(map(workspace.state.scope.covers, writes)):
+        check_included(workspace.state.scope, writes)
+    with workspace.lock():
+        with open_changes(workspace, lambda: client, progress) as found:
+            todo = _plan(found, writes, force)
+            local = LocalChunks(workspace.root)
+            stats, names = list_stats(found.index), map_disk_names(found.snapshot.directories)
+            site = CheckoutSite(workspace.root, repository, local, stats, force, progress, names)
+            check_plan(site, todo)
+            written = apply_plan(site, todo)
+        update_modes(workspace, repository, progress)
+    return RestoreReport(commit, len(todo.writes), written.bytes)
+
+
+def _plan(found: FolderChanges, writes: Mapping[str, Entry], force: bool) -> CheckoutPlan:
+    """Return the plan that writes some entries; what is as they say, or deleted, is no conflict.
+
+    So an interrupted restore is completed by the same command.
+    """
+    scope = found.tracked.outside.scope
+    upstream = [
+        Change(path, found.tracked.get_entry(path), new)
+        for path, new in writes.items()
+        if scope.covers(path)
+    ]
+    local = [change for change in found.changes if change.path in writes]
+    return make_plan(upstream, local, force=force, interrupted=InterruptedCheckouts(happened=True))
+
+
+def _fetch_entries(
+    repository: RepositoryClient, revision: str, paths: Sequence[str]
+) -> tuple[str, dict[str, Entry]]:
+    """Return the commit of a revision, and its files and links at some paths and below."""
+    asked = [unicodedata.normalize("NFC", path.rstrip("/")) for path in paths]
+    commit, found = "", dict[str, PathEntry]()
+    for answered, answer in _get_entries(repository, revision, asked):
+        commit = answered
+        if not answer.HasField("entry"):
+            raise ClientError(f'"{answer.path}" is not in {revision}')
+        found[answer.path] = answer
+    directories = [p for p, a in found.items() if a.entry.kind == ENTRY_KIND_DIRECTORY]
+    below = [path for top in directories for path in _list_files(repository, commit, top)]
+    for _, answer in _get_entries(repository, commit, below):
+        found[answer.path] = answer
+    for path in asked:
+        refuse_gone_file(path, found[path].entry)
+    return commit, {
+        path: answer.stored
+        for path, answer in found.items()
+        if not answer.stored.HasField("directory") and not answer.entry.obliteration_reason
+    }
+
+
+def _list_files(repository: RepositoryClient, revision: str, directory: str) -> Iterator[str]:
+    request = ListPathsRequest(
+        repository=repository.name, revision=revision, path=directory, page_size=PAGE
+    )
+    for page in repository.list_pages(repository.trees.ListPaths, request):
+        for answer in page.entries:
+            if answer.entry.kind != ENTRY_KIND_DIRECTORY:
+                yield answer.path
+
+
+def _get_entries(
+    repository: RepositoryClient, revision: str, paths: Sequence[str]
+) -> Iterator[tuple[str, PathEntry]]:
+    """Yield the commit, and what is at each path; the server may answer for some at a time."""
+    left = list(paths)
+    while left:
+        request = GetEntriesRequest(
+            repository=repository.name,
+            revision=revision,
+            paths=left[:MAX_PATHS],
+            with_stored=True,
+        )
+        response = repository.call(repository.trees.GetEntries, request)
+        if not response.entries:
+            raise ClientError("the server did not answer for any path")
+        # The next question is about the same commit, even if the branch moves.
+        revision = response.commit_hash
+        yield from ((response.commit_hash, answer) for answer in response.entries)
+        del left[: len(response.entries)]

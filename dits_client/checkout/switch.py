@@ -1,0 +1,94 @@
+"""Switch: a folder goes to another branch, and takes along what the user changed."""
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+from dits.repo.v1.commit_service_pb2 import GetCommitRequest
+from dits.repo.v1.ref_service_pb2 import (
+    CreateBranchRequest,
+    DeleteBranchRequest,
+    ListBranchesRequest,
+)
+
+from dits_client.checkout.report import CheckoutReport
+from dits_client.checkout.update_folder import FolderUpdate
+from dits_client.errors import ClientError, ConflictError
+from dits_client.nearest import suggest
+from dits_client.progress import Progress
+from dits_client.server.client import Client
+from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.lock_modes import update_modes
+from dits_client.workspace.workspace import Workspace
+
+# Names that a typing error is compared with.
+MAX_NAMES = 1000
+
+
+def switch_folder(
+    folder: Path,
+    client: Client,
+    branch: str = "",
+    *,
+    create: bool = False,
+    start: str = "",
+    force: bool = False,
+    progress: Progress | None = None,
+) -> CheckoutReport:
+    """Bring the folder to the head of a branch, which it follows then; without one, end a broken switch.
+
+    With `create` the branch is made first, at the revision `start`, by default the folder's commit. Local
+    changes stay; with `force` every file of the commit is written as the commit has it. Raises
+    ConflictError, and changes nothing, where a local change would be lost.
+    """
+    started = time.monotonic()
+    workspace = Workspace.locate(folder)
+    with workspace.lock():
+        if not branch and not workspace.journal.exists():
+            raise ClientError("nothing was interrupted in this folder: name a branch")
+        wanted = branch or workspace.wanted_branch
+        remote = RepositoryClient(client, workspace.state.repository)
+        if create:
+            create_branch(remote, wanted, start or workspace.state.head)
+        commit = remote.get_head(wanted)
+        if not commit and (workspace.state.head or not create):
+            raise missing_branch(remote, wanted)
+        try:
+            with closing(FolderUpdate(workspace, remote, progress)) as update:
+                report = update.apply(commit, force=force, branch=wanted)
+        except ConflictError:
+            if create and commit:
+                delete_branch(remote, wanted, commit)
+            raise
+        update_modes(workspace, remote, progress)
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+def create_branch(remote: RepositoryClient, name: str, revision: str) -> None:
+    """Make a branch at a revision; without one, at no commit: the first push makes it."""
+    # The server takes the same request twice, and would say that it made a branch that is there.
+    if remote.get_head(name):
+        raise ClientError(f"there is a branch {name} already: `dits switch {name}` goes to it")
+    if not revision:
+        return
+    asked = GetCommitRequest(repository=remote.name, revision=revision)
+    head = remote.call(remote.commits.GetCommit, asked).commit.hash
+    request = CreateBranchRequest(repository=remote.name, name=name, head=head)
+    remote.call(remote.refs.CreateBranch, request)
+
+
+def delete_branch(remote: RepositoryClient, name: str, head: str) -> None:
+    """Delete a branch that is at a commit."""
+    request = DeleteBranchRequest(repository=remote.name, name=name, expected_head=head)
+    remote.call(remote.refs.DeleteBranch, request)
+
+
+def missing_branch(remote: RepositoryClient, name: str, kind: str = "branch") -> ClientError:
+    """Return the error for a branch that is not there; it tells the nearest name of a branch."""
+    # Raises if the repository does not exist.
+    info = remote.get_info()
+    request = ListBranchesRequest(repository=remote.name, page_size=MAX_NAMES)
+    found = remote.call(remote.refs.ListBranches, request).branches
+    hint = suggest(name, [branch.name for branch in found])
+    return ClientError(f"{info.name} has no {kind} {name}{hint}")

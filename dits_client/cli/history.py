@@ -1,0 +1,131 @@
+"""`dits log` and `show`, and what commands about a revision share."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
+
+from dits.repo.v1.commit_service_pb2 import Commit, GetCommitRequest, ListCommitsRequest
+from dits.repo.v1.manifest_pb2 import Signer
+from dits.repo.v1.tree_service_pb2 import DiffTreesRequest
+
+from dits_client.cli.changes import print_changes
+from dits_client.cli.session import connect, open_workspace
+from dits_client.cli.signatures import describe_signature
+from dits_client.cli.table import print_json
+from dits_client.errors import ClientError
+from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import escape_text
+
+PAGE = 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def handle_log(arguments: Namespace) -> None:
+    """List commits, newest first."""
+    limit = max(arguments.limit, 0)
+    with connect_to_revision(arguments) as (repository, revision):
+        request = ListCommitsRequest(
+            repository=repository.name,
+            revision=revision,
+            page_size=min(max(limit, 1), PAGE),
+            path=arguments.path.strip("/"),
+            author=arguments.author,
+            not_in=arguments.not_in,
+        )
+        if arguments.since:
+            request.since.FromDatetime(parse_time(arguments.since))
+        if arguments.until:
+            request.until.FromDatetime(parse_time(arguments.until))
+        pages = repository.list_pages(repository.commits.ListCommits, request)
+        for commit in islice((commit for page in pages for commit in page.commits), limit):
+            if arguments.json:
+                print_json([commit])
+                continue
+            title = commit.message.partition("\n")[0]
+            when = format_time(commit.author)
+            signed = describe_signature(commit.signature) if commit.HasField("signature") else ""
+            parts = (commit.hash[:12], when, commit.author.name, title, signed and f"({signed})")
+            print("  ".join(parts).rstrip())
+
+
+def parse_time(text: str) -> datetime:
+    """Return a time as the user wrote it, in the zone of this machine if it names none."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        message = f'"{text}" is not a time such as 2026-11-26 or 2026-11-26T15:40'
+        raise ClientError(message) from None
+
+
+def format_time(signer: Signer) -> str:
+    """Return the time of a signature by the signer's clock, with the offset from UTC."""
+    moment = _EPOCH + timedelta(microseconds=signer.time_us)
+    # Close to the first and last year, the local time can be outside of the range.
+    with suppress(OverflowError):
+        moment = moment.astimezone(timezone(timedelta(minutes=signer.offset_minutes)))
+    return f"{moment:%Y-%m-%d %H:%M %z}"
+
+
+def handle_show(arguments: Namespace) -> None:
+    """Show a commit, and what it changed against its first parent."""
+    with connect_to_revision(arguments) as (repository, revision):
+        commit = find_commit(repository, revision)
+        if arguments.json:
+            print_json([commit])
+            return
+        _print_commit(commit)
+        first = commit.parent_hashes[0] if commit.parent_hashes else ""
+        request = DiffTreesRequest(
+            repository=repository.name,
+            base=first,
+            base_is_empty=not first,
+            head=commit.hash,
+            count_new_bytes=arguments.new_bytes,
+        )
+        print()
+        print_changes(repository, request)
+
+
+def _print_commit(commit: Commit) -> None:
+    print(f"commit {commit.hash}")
+    for parent in commit.parent_hashes:
+        print(f"parent {parent}")
+    print(escape_text(f"author {commit.author.name} <{commit.author.email}>"))
+    print(f"date {format_time(commit.author)}")
+    if commit.committer != commit.author:
+        print(escape_text(f"committer {commit.committer.name} <{commit.committer.email}>"))
+    if commit.HasField("signature"):
+        print(describe_signature(commit.signature))
+    print_message(commit.message)
+
+
+def print_message(message: str) -> None:
+    """Print a message below what was printed of its commit or tag."""
+    if message:
+        print()
+    for line in message.splitlines():
+        print(escape_text(f"    {line}").rstrip())
+
+
+def find_commit(repository: RepositoryClient, revision: str) -> Commit:
+    """Return the commit of a revision."""
+    request = GetCommitRequest(repository=repository.name, revision=revision)
+    return repository.call(repository.commits.GetCommit, request).commit
+
+
+@contextmanager
+def connect_to_revision(arguments: Namespace) -> Iterator[tuple[RepositoryClient, str]]:
+    """Connect to a repository; yield it and the revision. The defaults are those of the folder."""
+    server, name, revision = find_repository(arguments)
+    with connect(server) as (client, _):
+        yield RepositoryClient(client, name), revision
+
+
+def find_repository(arguments: Namespace) -> tuple[str, str, str]:
+    """Return the server (empty = the current one), repository and revision that a command means."""
+    if arguments.repository:
+        return "", arguments.repository, arguments.revision
+    state = open_workspace().state
+    return state.server, state.repository, arguments.revision or state.branch

@@ -1,0 +1,162 @@
+"""`dits gc`, `verify` and `storage`."""
+
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from dits.chunk.v1 import maintenance_run_pb2 as run_pb
+from dits.chunk.v1 import maintenance_service_pb2 as pb
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from dits_client.cli.answers import record
+from dits_client.cli.folder import format_bytes
+from dits_client.cli.session import connect
+from dits_client.cli.table import print_json, print_table
+from dits_client.errors import ClientError
+from dits_client.server.client import Client
+from dits_client.server.repository import RepositoryClient
+
+_PAGE = 1000
+
+
+def handle_plan(arguments: Namespace) -> None:
+    """Tell what a collection would do."""
+    with connect() as (client, _):
+        request = pb.PlanGarbageCollectionRequest()
+        plan = client.call(client.maintenance.PlanGarbageCollection, request)
+    if arguments.json:
+        print_json([plan])
+        return
+    print("\n".join(_describe_plan(plan)))
+
+
+def _describe_plan(plan: pb.PlanGarbageCollectionResponse) -> Iterator[str]:
+    """Yield the lines of a plan."""
+    yield f"claims to drop:     {plan.ended_claim_count:,}"
+    yield (
+        f"chunks to delete:   {plan.dead_chunk_count:,} of {plan.total_chunk_count:,} "
+        f"({format_bytes(plan.dead_bytes)})"
+    )
+    if plan.dead_chunk_count:
+        yield (
+            f"comes back:         {format_bytes(plan.freed_bytes)} in {plan.freed_pack_count:,} packs "
+            f"on {_format_time(plan.freed_time)}, the rest when packs are compacted"
+        )
+    if plan.queued_object_count:
+        yield (
+            f"comes back already: {format_bytes(plan.queued_bytes)} in {plan.queued_object_count:,} "
+            f"objects until {_format_time(plan.queue_end_time)}"
+        )
+    for item in plan.forecast:
+        yield (
+            f"until {_format_time(item.time)}: {item.chunk_count:,} more chunks "
+            f"({format_bytes(item.bytes)})"
+        )
+    if plan.is_implausible:
+        yield (
+            "That is implausibly much, and would be refused. If it is what you want: "
+            f"dits gc run --confirm {plan.dead_chunk_count}"
+        )
+
+
+def handle_run(arguments: Namespace) -> None:
+    """Begin a collection."""
+    request = pb.RunGarbageCollectionRequest(confirmed_chunk_count=arguments.confirm)
+    with connect() as (client, _):
+        job_id = client.call(client.maintenance.RunGarbageCollection, request).job_id
+    record({"job_id": job_id})
+    print(f"The collection has begun: dits jobs watch {job_id}")
+
+
+def handle_runs(arguments: Namespace) -> None:
+    """List runs of the maintenance."""
+    limit = max(arguments.limit, 0) or None
+    kind = run_pb.MaintenanceKind.Value(
+        f"MAINTENANCE_KIND_{(arguments.kind or 'unspecified').upper()}"
+    )
+    request = pb.ListRunsRequest(kind=kind, page_size=min(limit or _PAGE, _PAGE))
+    with connect() as (client, _):
+        pages = client.list_pages(client.maintenance.ListRuns, request)
+        runs = list(islice((run for page in pages for run in page.runs), limit))
+    _print(
+        runs,
+        ("started", "kind", "outcome", "what"),
+        (
+            (
+                _format_time(run.start_time),
+                run_pb.MaintenanceKind.Name(run.kind).removeprefix("MAINTENANCE_KIND_").lower(),
+                run_pb.MaintenanceOutcome.Name(run.outcome)
+                .removeprefix("MAINTENANCE_OUTCOME_")
+                .lower(),
+                run.report.summary,
+            )
+            for run in runs
+        ),
+        "No runs.",
+        as_json=arguments.json,
+    )
+
+
+def handle_verify(arguments: Namespace) -> None:
+    """Begin to verify chunks, or list those that are lost."""
+    if arguments.repository and not arguments.lost:
+        raise ClientError("--repository needs --lost: the server verifies whole packs")
+    with connect() as (client, _):
+        if arguments.lost:
+            lost = list(_list_lost_chunks(client, arguments.repository))
+        else:
+            request = pb.VerifyChunksRequest(everything=arguments.everything)
+            job_id = client.call(client.maintenance.VerifyChunks, request).job_id
+            print(f"The verification has begun: dits jobs watch {job_id}")
+            return
+    rows = ((each.hash, format_bytes(each.size), _format_time(each.lost_time)) for each in lost)
+    headings = ("chunk", "size", "found")
+    _print(lost, headings, rows, "No chunk is lost.", as_json=arguments.json)
+
+
+def _list_lost_chunks(client: Client, repository: str) -> Iterator[pb.LostChunk]:
+    subject = RepositoryClient(client, repository) if repository else client
+    request = pb.ListLostChunksRequest(repository=repository, page_size=_PAGE)
+    for page in subject.list_pages(subject.maintenance.ListLostChunks, request):
+        yield from page.chunks
+
+
+def handle_storage(arguments: Namespace) -> None:
+    """Show how much is stored."""
+    name = arguments.repository
+    with connect() as (client, _):
+        subject = RepositoryClient(client, name) if name else client
+        request = pb.GetStorageRequest(repository=name)
+        found = subject.call(subject.maintenance.GetStorage, request)
+    if arguments.json:
+        print_json([found])
+        return
+    print(f"chunks:  {found.chunk_count:,}, {format_bytes(found.uncompressed_bytes)} uncompressed")
+    print(f"stored:  {format_bytes(found.stored_bytes)}")
+    if name:
+        print(f"claimed: {found.claimed_chunk_count:,} chunks that are in no commit yet")
+    else:
+        print(f"shared:  {format_bytes(found.shared_bytes)} by several repositories")
+        print(f"garbage: {found.unreferenced_chunk_count:,} chunks in their grace")
+        print(f"packs:   {found.pack_count:,}, {format_bytes(found.pack_bytes)}")
+        print(f"queued:  {found.queued_object_count:,} objects, {format_bytes(found.queued_bytes)}")
+    print(f"lost:    {found.lost_chunk_count:,} chunks")
+
+
+def _print(
+    messages: Iterable[Message],
+    headings: tuple[str, ...],
+    rows: Iterable[tuple[str, ...]],
+    empty: str,
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        print_json(messages)
+    else:
+        print_table(headings, rows, empty)
+
+
+def _format_time(time: Timestamp) -> str:
+    return f"{time.ToDatetime():%Y-%m-%d %H:%M} UTC"

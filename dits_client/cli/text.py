@@ -1,8 +1,0 @@
-"""Text of others, as a terminal may show it."""
-
-
-def escape_text(text: str) -> str:
-    """Return the text without what a terminal could take for a command."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
-    )

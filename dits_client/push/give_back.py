@@ -1,0 +1,51 @@
+"""Giving an obliterated content back: its chunks are sent again, then the obliteration is lifted."""
+
+import time
+from pathlib import Path
+
+from dits.repo.v1.obliteration_service_pb2 import LiftObliterationRequest
+from dits.repo.v1.obliteration_service_pb2_grpc import ObliterationServiceStub
+from dits.repo.v1.tree_service_pb2 import GetEntryRequest
+
+from dits_client.errors import ClientError, os_error
+from dits_client.progress import Progress
+from dits_client.push.offer import make_pieces
+from dits_client.server.repository import RepositoryClient
+from dits_client.transfer.upload import Uploader
+from dits_client.workspace.read_files import ReadResult, UnreadFile, read_files
+
+TIMEOUT = 120.0
+
+
+def give_back_content(repository: RepositoryClient, revision: str, path: str, source: str) -> None:
+    """Send the file `source` for what was at a path, and lift the obliteration. Raises ClientError."""
+    request = GetEntryRequest(repository=repository.name, revision=revision, path=path)
+    wanted = repository.call(repository.trees.GetEntry, request).stored.file
+    found = _read_file(source)
+    if found.entry.file.hash != wanted.hash:
+        raise ClientError(f'"{source}" has another content than "{path}" had')
+    with Uploader(repository) as uploader:
+        uploader.offer_pieces(make_pieces(found.source, found.cut.list_chunks(), found.recipes))
+        uploader.finish()
+    lift = LiftObliterationRequest(
+        repository=repository.name, revision=revision, path=path, hash=wanted.hash.hex()
+    )
+    stub = ObliterationServiceStub(repository.repo_channel)
+    repository.call(stub.LiftObliteration, lift, TIMEOUT)
+
+
+def _read_file(source: str) -> ReadResult:
+    try:
+        size = Path(source).stat().st_size
+    except OSError as error:
+        raise os_error(error, "read", source) from error
+    results: list[ReadResult] = []
+
+    def use(_: UnreadFile, found: ReadResult | None) -> None:
+        results.extend([found] if found is not None else [])
+
+    stage = Progress().start_stage("Reading", size)
+    read_files([UnreadFile(source, source, size)], time.time_ns(), use, stage, lambda: None)
+    if not results:
+        raise ClientError(f'"{source}" vanished')
+    return results[0]

@@ -1,0 +1,59 @@
+"""A lock follows the file that it is on when a push gives the file another name."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from dits.lock.v1.lock_service_pb2 import Lock
+
+from dits_client.content.manifest import Change
+from dits_client.server.locks import LockOptions, acquire_locks, release_locks
+from dits_client.server.repository import RepositoryClient
+
+# The shortest lock, in seconds.
+MIN_TTL = 10
+
+
+def move_locks(
+    repository: RepositoryClient,
+    held: Mapping[str, Lock],
+    changes: Sequence[Change],
+    warn: Callable[[str], None],
+) -> None:
+    """Move locks from pushed deletions to the new files with their contents; tell where each lock is.
+
+    `held` are the caller's locks by path. Raises ClientError.
+    """
+    added = _group_new_paths(changes)
+    for path, old, new in changes:
+        lock = held.get(path)
+        if lock is None or old is None or new is not None:
+            continue
+        found = added.get(old.file.hash, []) if old.file.size else []
+        if len(found) == 1 and _take_lock(repository, found[0], lock):
+            release_locks(repository, [lock.id])
+            warn(f'your lock on "{path}" is on "{found[0]}" now')
+        else:
+            warn(f'"{path}" is gone, and your lock on it stays: `dits unlock` gives it back')
+
+
+def _group_new_paths(changes: Iterable[Change]) -> dict[bytes, list[str]]:
+    """Return the paths of the new files by the hashes of their contents."""
+    found: dict[bytes, list[str]] = {}
+    for path, old, new in changes:
+        if old is None and new is not None and new.HasField("file"):
+            found.setdefault(new.file.hash, []).append(path)
+    return found
+
+
+def _take_lock(repository: RepositoryClient, path: str, like: Lock) -> bool:
+    """Take a lock that ends when another one does; return whether it was possible."""
+    left = like.expire_time.ToDatetime(UTC) - datetime.now(UTC)
+    options = LockOptions(
+        like.type,
+        ttl_seconds=max(int(left.total_seconds()), MIN_TTL),
+        reason=like.reason,
+        release_on_push=like.release_on_push,
+        atomic=False,
+    )
+    (response,) = acquire_locks(repository, [path], options)
+    return response.results[0].HasField("lock")

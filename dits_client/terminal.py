@@ -1,0 +1,13 @@
+"""Text of others, as a terminal may show it."""
+
+
+def escape_text(text: str) -> str:
+    """Return the text without what a terminal could take for a command."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
+def escape_lines(text: str) -> str:
+    """Return the text without such signs, except the ends of its lines."""
+    return "\n".join(map(escape_text, text.split("\n")))

@@ -1,0 +1,80 @@
+"""Undo: a commit is reversed by another one, which is pushed."""
+
+from pathlib import Path
+
+from dits.repo.v1.commit_service_pb2 import Commit, GetCommitRequest
+
+from dits_client.checkout.apply_changes import apply_changes
+from dits_client.content.manifest import Change, compare_trees
+from dits_client.errors import ClientError
+from dits_client.progress import Progress
+from dits_client.push.push_folder import push_folder
+from dits_client.push.report import Author, PushReport
+from dits_client.server.client import Client
+from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.changes import FolderChanges, open_changes
+from dits_client.workspace.ignore import NothingBut
+from dits_client.workspace.workspace import Workspace
+
+
+def undo_commit(
+    folder: Path,
+    client: Client,
+    revision: str = "",
+    *,
+    author: Author | None = None,
+    progress: Progress | None = None,
+) -> PushReport:
+    """Push a commit that takes back what a commit, by default the folder's, changed against its parent.
+
+    Of a merge, that is the first parent. The folder must have no changes, and the newest commit of its
+    branch. Raises ConflictError, and changes nothing, where the same files were changed since. If the push
+    is refused, the folder has the changes.
+    """
+    progress = progress or Progress()
+    workspace = Workspace.locate(folder)
+    remote = RepositoryClient(client, workspace.state.repository)
+    with workspace.lock():
+        workspace.check_complete()
+        state = workspace.state
+        if not state.head or remote.get_head(state.branch) != state.head:
+            raise ClientError(f"the folder is not at the newest {state.branch}: run `dits pull`")
+        request = GetCommitRequest(repository=remote.name, revision=revision or state.head)
+        commit = remote.call(remote.commits.GetCommit, request).commit
+        with open_changes(workspace, lambda: client, progress) as found:
+            parent = commit.parent_hashes[0] if commit.parent_hashes else ""
+            changes = _reverse(found, commit.hash, parent)
+            _check_changes(found, changes)
+            made = apply_changes(workspace, remote, found, changes, progress)
+    return push_folder(
+        workspace.root,
+        client,
+        message=_describe(commit),
+        author=author,
+        # If `.ditsignore` was among them, more is new in the folder now, and stays out.
+        ignore=NothingBut(change.path for change in made),
+        progress=progress,
+    )
+
+
+def _describe(commit: Commit) -> str:
+    title = commit.message.partition("\n")[0]
+    start = f'Undo "{title}"' if title else "Undo"
+    return f"{start}\n\nThis takes back {commit.hash}."
+
+
+def _reverse(found: FolderChanges, commit: str, parent: str) -> list[Change]:
+    """Return the changes from a commit to its parent; without one, all is removed."""
+    _, tree = found.trees.fetch_tree(commit)
+    before = found.trees.fetch_tree(parent)[1] if parent else None
+    return list(compare_trees(found.trees.load_manifest, tree, before))
+
+
+def _check_changes(found: FolderChanges, wanted: list[Change]) -> None:
+    """Raise ClientError for changes of the user's, except those of an undo that was interrupted."""
+    taken_back = {(path, new is not None and new.SerializeToString()) for path, _, new in wanted}
+    for path, _, new in found.changes:
+        if (path, new is not None and new.SerializeToString()) not in taken_back:
+            raise ClientError(
+                f'"{path}" has changes that are not pushed: run `dits push` or `dits shelve` first'
+            )

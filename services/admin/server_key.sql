@@ -1,0 +1,3 @@
+-- name: database_id
+-- The id of the database.
+SELECT database_id();

@@ -1,0 +1,190 @@
+"""`dits-server store`: whether the store of the settings can be used, and which one the database means."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from services.chunk.catalog.presence import Presence
+from services.chunk.collection.store_move import Moved, StoreMove
+from services.chunk.packs.pack_writer import PackWriter
+from services.chunk.placement.evacuation import Evacuation, count_wanting
+from services.chunk.stores.blob_store import BlobStore
+from services.chunk.stores.opening import (
+    adopt_store,
+    forget_store,
+    open_known_store,
+)
+from services.chunk.stores.paired_store import PairedStore
+from services.chunk.stores.tiers import open_places
+from shared.db.pool import Database, Databases
+from shared.runtime.config import ConfigError, Settings
+
+log = structlog.get_logger(__name__)
+
+_CHECK_BYTES = 1000
+# Seconds between two lines about a copy that goes on.
+_TELL_SECONDS = 30.0
+
+
+def add_store_commands(
+    commands: Any, add_settings: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    """Adds `store` and its commands to those of a parser."""
+    about = "Look after the place where packs lie."
+    store = commands.add_parser("store", help=about, description=about)
+    inner = store.add_subparsers(dest="store_command", required=True, metavar="COMMAND")
+    for name, work, about in (
+        ("check", _check, "Write, read, list and delete an object; exit status 1 if that fails."),
+        ("move", _move, "Copy packs from second_store to store, where they are not there yet."),
+        ("evacuate", _evacuate, "Bring everything that lies in a region into another one."),
+        ("adopt", _adopt, "Take the store of the settings in place of one that is gone for good."),
+    ):
+        command = inner.add_parser(name, help=about, description=about)
+        command.set_defaults(work=work)
+        add_settings(command)
+        if work is _evacuate:
+            command.add_argument("region", metavar="REGION", help="the region that is to be empty")
+            command.add_argument("--to", required=True, metavar="REGION", help="where chunks go")
+
+
+async def _check(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
+    settings = arguments.settings
+    lines = []
+    for store in (await open_places(database, settings)).values():
+        lines += [
+            f"store  {store.location}, region {store.region}",
+            f"id     {store.expected_id}, as in the database",
+            *await check_store(store, settings.cell),
+        ]
+    return lines
+
+
+async def _adopt(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
+    store = await adopt_store(database, arguments.settings)
+    return [
+        f"the store {store.expected_id} at {store.location} is that of region {store.region} now",
+        "dits verify finds which chunks are not in it; pushes fill them",
+    ]
+
+
+async def _move(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
+    store = await open_known_store(database, arguments.settings)
+    if not isinstance(store, PairedStore):
+        raise ConfigError(
+            "Set store to where the packs shall be, and second_store to where they are."
+        )
+    return await move_packs(database, store)
+
+
+async def _evacuate(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
+    return await evacuate_region(database, arguments.settings, arguments.region, arguments.to)
+
+
+async def evacuate_region(
+    database: Database, settings: Settings, region: str, target: str
+) -> list[str]:
+    """Empties a region; returns what to tell. Raises ConfigError if repositories want chunks there."""
+    stores = await open_places(database, settings)
+    for name in (region, target):
+        if name not in stores or stores[name].region != name:
+            raise ConfigError(f"There is no region {name}: name its store in stores.")
+    if region == target:
+        raise ConfigError("A region cannot be moved into itself.")
+    if count := await count_wanting(database, region):
+        raise ConfigError(
+            f"{count:,} repositories want their chunks in {region}: change their regions first."
+        )
+    databases, grace = Databases(database), timedelta(seconds=settings.reader_grace_seconds)
+    presence = Presence(databases, timedelta(seconds=settings.claim_lease_seconds))
+    writer = PackWriter(databases, stores[target], presence, cell=settings.cell, reader_grace=grace)
+    work = Evacuation(database, stores, writer, pack_bytes=settings.pack_bytes, reader_grace=grace)
+    chunks = size = copies = 0
+    async with aclosing(work.move_chunks(region, target)) as passes:
+        async for done in passes:
+            chunks, size, copies = chunks + done.chunks, size + done.bytes, copies + done.copies
+            log.info("chunks evacuated", chunks=chunks, bytes=size, copies=copies)
+    left = await work.count_left(region)
+    lines = [f"moved {chunks:,} chunks ({size:,} bytes) out of {region}, dropped {copies:,} copies"]
+    if left.packs:
+        lines.append(
+            f"{left.packs:,} packs stay: uploads of servers there, or damaged chunks, which `dits verify` "
+            "notes as lost; stop these servers, and run it again"
+        )
+    else:
+        lines.append(
+            f"{region} is empty; {left.objects:,} objects wait for their deletion. When they are gone, it "
+            "may be left out of stores"
+        )
+    return lines
+
+
+async def move_packs(database: Database, stores: PairedStore) -> list[str]:
+    """Copies packs; returns what to tell. If all were there before, the second store is needed no more."""
+    moved, told = Moved(), time.monotonic()
+    async with aclosing(StoreMove(database, stores).copy_packs()) as passes:
+        async for moved in passes:
+            if time.monotonic() < told + _TELL_SECONDS:
+                continue
+            told = time.monotonic()
+            log.info(
+                "packs copied", there=moved.there, copied=moved.copied, bytes=moved.copied_bytes
+            )
+    new, old = stores.first.location, stores.second.location
+    lines = [
+        f"copied {moved.copied:,} packs ({moved.copied_bytes:,} bytes) from {old} to {new}; "
+        f"{moved.there:,} were there; {moved.damaged:,} chunks are damaged in the old store"
+    ]
+    if moved.missing:
+        lines.append(f"{moved.missing:,} packs are in neither, or cut short: see `dits verify`")
+    elif moved.copied:
+        lines.append(
+            "run it again when every server and worker has been restarted with these settings"
+        )
+    else:
+        await forget_store(database, stores.bucket, stores.second.expected_id)
+        lines.append(f"all is in {new}: second_store may be left out from now on")
+    return lines
+
+
+async def check_store(store: BlobStore, cell: int) -> list[str]:
+    """Writes, measures, reads, lists and deletes an object; returns what is to tell of it.
+
+    Raises ConfigError if an answer is wrong, a DomainError if the store does not answer.
+    """
+    key, data = f"{cell}/check{uuid.uuid4().hex}", os.urandom(_CHECK_BYTES)
+    begun = time.perf_counter()
+    writer = store.open_writer(key)
+    try:
+        await writer.write_parts([data])
+        await writer.seal()
+        size, modified_at = await store.measure_object(key), await store.find_time(key)
+        ranges = [(0, _CHECK_BYTES), (_CHECK_BYTES // 2, 10)]
+        read = await store.read_ranges(key, ranges, lambda views: [bytes(view) for view in views])
+        keys = [each async for keys in store.list_objects(cell) for each in keys]
+    finally:
+        await writer.discard()
+        await store.delete_object(key)
+    for is_right, what in (
+        (size == _CHECK_BYTES, "it says that an object has another size"),
+        (read == [data, data[500:510]], "it gives other bytes than those that were written"),
+        (key in keys, "it does not list an object that is there"),
+        (await store.measure_object(key) is None, "an object is there that was deleted"),
+    ):
+        if not is_right:
+            raise ConfigError(f"The store {store.location} does not work: {what}.")
+    lines = [
+        f"works  an object written, read, listed and deleted in {time.perf_counter() - begun:.2f} s",
+        f"holds  {len(keys) - 1:,} objects of cell {cell}",
+    ]
+    if modified_at is not None:
+        lines.append(f"clock  {modified_at - time.time():+.0f} s from this machine's")
+    return lines

@@ -1,0 +1,117 @@
+"""What a collection would do: how much, whether that is plausible, and when space comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+from shared.db import sql
+from shared.db.pool import Connection, Database
+
+Q = sql.load(__file__)
+
+
+class Forecast(NamedTuple):
+    """Chunks that may go by a time, besides those of the times before: their number and stored bytes."""
+
+    time: datetime
+    chunk_count: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadChunks:
+    """What a collection would delete.
+
+    Attributes:
+        time: it would delete the chunks whose grace ended before.
+        total_count: all chunks of the catalog.
+        count: chunks that would go.
+        erased_count: those of them that were obliterated: somebody has ordered that they go.
+        bytes: their stored bytes.
+        pack_count: packs that nothing would be in any more.
+        pack_bytes: the bytes of their objects.
+    """
+
+    time: datetime
+    total_count: int
+    count: int
+    erased_count: int
+    bytes: int
+    pack_count: int
+    pack_bytes: int
+
+    def is_plausible(self, limit_percent: float, confirmed_count: int = 0) -> bool:
+        """Returns whether it may go on: it deletes at most a share of all chunks, or what was confirmed.
+
+        What was obliterated does not count.
+        """
+        unasked = self.count - self.erased_count
+        return unasked <= max(self.total_count * limit_percent / 100, confirmed_count)
+
+
+@dataclass(frozen=True, slots=True)
+class GarbagePlan:
+    """A dry run.
+
+    Attributes:
+        dead: what would be deleted.
+        ended_claim_count: claims that would be dropped. The chunks of the last ones then begin their grace.
+        queued_count: objects that wait for their deletion already.
+        queued_bytes: their bytes, as far as known.
+        queued_until: when the last of them is due; None = there is none.
+        forecast: what may be deleted later, day by day.
+    """
+
+    dead: DeadChunks
+    ended_claim_count: int
+    queued_count: int
+    queued_bytes: int
+    queued_until: datetime | None
+    forecast: Sequence[Forecast]
+
+
+async def read_time(database: Database) -> datetime:
+    """Returns the time of the database."""
+    row = await database.fetchrow(Q.read_clock)
+    assert row is not None  # noqa: S101  a SELECT without FROM
+    time: datetime = row[0]
+    return time
+
+
+async def count_dead_chunks(database: Database) -> DeadChunks:
+    """Returns what a collection would delete now."""
+    return await database.transaction(_count_dead_chunks)
+
+
+async def plan_collection(database: Database, lease: timedelta) -> GarbagePlan:
+    """Returns what a collection would do now, and changes nothing."""
+    return await database.transaction(partial(_plan_collection, lease=lease))
+
+
+async def _count_dead_chunks(connection: Connection) -> DeadChunks:
+    await connection.execute(Q.allow_time)
+    time: datetime = await connection.fetchval(Q.read_clock)
+    [dead] = await connection.fetch(Q.count_dead_chunks, time)
+    total: int = await connection.fetchval(Q.count_chunks)
+    return DeadChunks(
+        time,
+        total,
+        dead["chunks"],
+        dead["erased"],
+        dead["bytes"],
+        dead["packs"],
+        dead["pack_bytes"],
+    )
+
+
+async def _plan_collection(connection: Connection, *, lease: timedelta) -> GarbagePlan:
+    dead = await _count_dead_chunks(connection)
+    claims: int = await connection.fetchval(Q.count_ended_claims, dead.time - lease)
+    [queue] = await connection.fetch(Q.count_queued_objects)
+    rows = await connection.fetch(Q.forecast_chunks, dead.time)
+    forecast = [Forecast(row["time"], row["chunks"], row["bytes"]) for row in rows]
+    return GarbagePlan(dead, claims, queue["count"], queue["bytes"], queue["last"], forecast)

@@ -1,0 +1,71 @@
+"""The inventory: objects that no pack names, and packs without their objects."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import timedelta
+from typing import NamedTuple
+
+import structlog
+
+from services.chunk.stores.blob_store import BlobStore
+from shared.db import sql
+from shared.db.pool import Database
+
+Q = sql.load(__file__)
+log = structlog.get_logger(__name__)
+
+_BATCH = 1000
+
+
+class Objects(NamedTuple):
+    """Objects of a store that were looked at, and how many of them were unknown."""
+
+    listed: int
+    unknown: int
+
+
+class Inventory:
+    """Compares a store with a database."""
+
+    def __init__(self, store: BlobStore, cell: int, reader_grace: timedelta) -> None:
+        """`reader_grace`: how long an unknown object stays: its pack may have been dropped just now."""
+        self._store = store
+        self._cell = cell
+        self._reader_grace = reader_grace
+
+    async def count_unknown_objects(self, database: Database) -> AsyncGenerator[Objects, None]:
+        """Yields how many objects no pack names, of some objects at a time, and changes nothing."""
+        bucket = self._store.bucket
+        async with aclosing(self._store.list_objects(self._cell)) as batches:
+            async for keys in batches:
+                [row] = await database.fetch(Q.count_unknown_objects, bucket, keys)
+                yield Objects(len(keys), row[0])
+
+    async def queue_unknown_objects(self, database: Database) -> AsyncGenerator[int, None]:
+        """Queues the objects that no pack names: what reached the store after everybody had given it up.
+
+        Yields how many they are, of some objects at a time.
+        """
+        bucket = self._store.bucket
+        async with aclosing(self._store.list_objects(self._cell)) as batches:
+            async for keys in batches:
+                [row] = await database.statement(
+                    Q.queue_unknown_objects, bucket, keys, self._reader_grace
+                )
+                if row[0]:
+                    log.warning("objects that no pack names", bucket=bucket, count=row[0])
+                yield row[0]
+
+    async def find_incomplete_packs(self, database: Database) -> AsyncGenerator[list[str], None]:
+        """Yields the keys of packs whose objects are missing or too short, of some packs at a time."""
+        position = ""
+        while rows := await database.fetch(Q.list_packs, self._store.bucket, position, _BATCH):
+            incomplete = []
+            for row in rows:
+                size = await self._store.measure_object(row["key"])
+                if size is None or size < row["bytes"]:
+                    incomplete.append(row["key"])
+            yield incomplete
+            position = rows[-1]["key"]

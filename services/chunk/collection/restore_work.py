@@ -1,0 +1,114 @@
+"""The work of a restore: asks the stores for the packs, and says when they can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing, suppress
+from datetime import timedelta
+from functools import partial
+from itertools import groupby
+from uuid import UUID
+
+from services.chunk.collection.tier_moves import Misplaced, TierMoves, parse_chunk
+from services.chunk.packs.pack_writer import PackWriter
+from services.chunk.stores.blob_store import BlobMissing, BlobStore
+from shared.db import sql
+from shared.db.pool import Connection, Database, Row
+from shared.formats.canonical import split_hashes
+from shared.jobs.running_job import RetryLater
+
+Q = sql.load(__file__)
+
+# How often it is looked whether a store is ready that takes longer than it was expected to.
+LATE = timedelta(minutes=1)
+# The store keeps what is restored a little longer than it was promised.
+_MARGIN = timedelta(days=1)
+
+
+class RestoreWork:
+    """Restores chunks, attempt by attempt."""
+
+    def __init__(
+        self,
+        places: Mapping[str, BlobStore],
+        writer: PackWriter,
+        pack_bytes: int,
+        keep: timedelta,
+    ) -> None:
+        """`keep`: how long a restored chunk can be read."""
+        self._places = places
+        self._writer = writer
+        self._pack_bytes = pack_bytes
+        self._keep = keep
+
+    async def restore(self, database: Database, restore_id: UUID) -> int:
+        """Returns how many chunks can be read now. Raises RetryLater until they can be."""
+        row = await database.fetchrow(Q.get_work, restore_id)
+        if row is None or row["restored_at"] is not None:
+            return 0
+        hashes = [digest.hex() for digest in split_hashes(row["hashes"])]
+        asked, waiting = await self._ask_stores(database, row["repo_id"], hashes)
+        # Never sooner than was said, though some may be hot because others want them so: that is not told.
+        if row["left"] > timedelta(0):
+            raise RetryLater("the store makes them readable, which takes so long", row["left"])
+        if waiting:
+            raise RetryLater(f"the store has still to restore {waiting:,} packs", LATE)
+        if row["is_permanent"]:
+            await self._warm(database, row["repo_id"], hashes)
+        work = partial(self._finish, row=row, restore_id=restore_id, hashes=hashes, asked=asked)
+        return await database.transaction(work)
+
+    async def _ask_stores(
+        self, database: Database, repository_id: UUID, hashes: Sequence[str]
+    ) -> tuple[set[str], int]:
+        """Asks for the packs of the chunks in archives; returns these, and how many cannot be read yet."""
+        asked, waiting = set(), 0
+        for row in await database.fetch(Q.archived_packs, repository_id, hashes):
+            bucket, key = row["storage_bucket"], row["pack_key"]
+            store = self._places[bucket]
+            asked.add(key)
+            # What is not there is lost, and nothing to wait for.
+            with suppress(BlobMissing):
+                await store.begin_restore(key, self._keep + _MARGIN)
+                waiting += not await store.is_restored(key)
+        return asked, waiting
+
+    async def _warm(self, database: Database, repository_id: UUID, hashes: Sequence[str]) -> None:
+        """Copies the chunks to where hot ones lie."""
+        rows = await database.fetch(Q.cold_chunks, repository_id, hashes)
+        rows.sort(key=lambda row: (row["storage_bucket"], row["pack_key"]))
+        found = [
+            Misplaced(self._places[bucket].region, bucket, key, sorted(map(parse_chunk, run)))
+            for (bucket, key), run in groupby(
+                rows, key=lambda row: (row["storage_bucket"], row["pack_key"])
+            )
+        ]
+        moves = TierMoves(self._places, self._writer, self._pack_bytes, is_cooling=False)
+        try:
+            for steps in (moves.move_chunks(database, found), moves.finish()):
+                async with aclosing(steps) as packs:
+                    async for _ in packs:
+                        pass
+        finally:
+            await moves.abandon()
+
+    async def _finish(
+        self,
+        connection: Connection,
+        *,
+        row: Row,
+        restore_id: UUID,
+        hashes: Sequence[str],
+        asked: set[str],
+    ) -> int:
+        await connection.execute(Q.hold_chunks, hashes)
+        if row["is_permanent"]:
+            count: int = await connection.fetchval(Q.warm_references, row["repo_id"], hashes)
+            await connection.execute(Q.end_restore, restore_id, None)
+            return count
+        packs = await connection.fetch(Q.archived_packs, row["repo_id"], hashes)
+        if not asked.issuperset(each["pack_key"] for each in packs):
+            raise RetryLater("chunks have moved meanwhile", timedelta(0))
+        count = await connection.fetchval(Q.note_restored, row["repo_id"], hashes, self._keep)
+        await connection.execute(Q.end_restore, restore_id, self._keep)
+        return count

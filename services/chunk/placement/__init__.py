@@ -1,0 +1,1 @@
+"""Placement: in which regions chunks lie, and where they are to lie."""

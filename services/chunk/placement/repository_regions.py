@@ -1,0 +1,66 @@
+"""What a repository is told of the regions in which its chunks lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from dits.common.v1.job_pb2 import CheckPlacementPayload
+
+from shared.db import sql
+from shared.db.pool import Connection, Database, Databases
+from shared.formats.bitmaps import mark_missing
+from shared.formats.canonical import split_hashes
+from shared.jobs.queue import enqueue
+
+Q = sql.load(__file__)
+
+
+class RegionState(NamedTuple):
+    """A region; whether a repository wants its chunks there, and how many of them are queued."""
+
+    name: str
+    is_wanted: bool
+    waiting: int
+
+
+class MissingCopies(NamedTuple):
+    """A bitmap of the chunks that a region lacks, lowest bit first, and their number."""
+
+    region: str
+    missing: bytes
+    missing_count: int
+
+
+async def list_regions(database: Database, repository_id: UUID | None) -> list[RegionState]:
+    """Returns the regions by name, for a repository (None = for none)."""
+    rows = await database.fetch(Q.list_regions, repository_id)
+    return [RegionState(*row) for row in rows]
+
+
+async def find_missing_copies(
+    databases: Databases, repository_id: UUID, digests: Sequence[bytes]
+) -> list[MissingCopies]:
+    """Returns what each region lacks where the repository wants its chunks."""
+    database = databases.of(repository_id)
+    rows = await database.fetch(Q.list_placed, repository_id, b"".join(digests))
+    return [
+        MissingCopies(row["region"], *mark_missing(digests, set(split_hashes(row["hashes"]))))
+        for row in rows
+    ]
+
+
+async def request_placement(database: Database, repository_id: UUID, requested_by: UUID) -> UUID:
+    """Asks for the job that brings the chunks of a repository to where it wants them; returns its id."""
+
+    async def request(connection: Connection) -> UUID:
+        return await enqueue(
+            connection,
+            CheckPlacementPayload(repository_id=str(repository_id)),
+            repository_id=repository_id,
+            requested_by=requested_by,
+            dedup_key=f"placement {repository_id}",
+        )
+
+    return await database.transaction(request)

@@ -1,0 +1,81 @@
+-- Where chunks lie, against where repositories want them. Regions that a repository without a policy wants: any.
+
+-- name: read_clock
+-- The time of the database.
+SELECT clock_timestamp();
+
+-- name: list_repositories
+-- The repositories that have a policy, or (not NULL) the one $1, if it has.
+SELECT repo_id FROM repository_regions WHERE $1::uuid IS NULL OR repo_id = $1 ORDER BY repo_id;
+
+-- name: queue_page
+-- Looks at up to :count chunks of a repository behind :hash, and queues copies of those that are not in a region where it wants them;
+-- or of :all of them, if the repository must not see which ones another has brought there. Those that lie in one pack
+-- are due at one moment, within the second before :due_at: they are read together. Returns the last chunk (NULL = there was none), and
+-- how many copies were queued.
+WITH page AS MATERIALIZED (
+    SELECT chunk_hash FROM chunk_refs WHERE repo_id = :repository_id AND chunk_hash > :hash ORDER BY chunk_hash LIMIT :count
+), queued AS (
+    INSERT INTO due_copies (region, chunk_hash, repo_id, due_at)
+    SELECT w.region, c.hash, :repository_id, :due_at::timestamptz - ('x' || left(md5(c.pack_key), 4))::bit(16)::int * INTERVAL '15 microseconds'
+    FROM page JOIN chunks c ON c.hash = page.chunk_hash
+    CROSS JOIN (SELECT unnest(p.regions) AS region FROM repository_regions p WHERE p.repo_id = :repository_id) AS w
+    WHERE :all::boolean
+       OR (split_part(c.storage_bucket, '.', 1) <> w.region
+           AND NOT EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = c.hash AND l.region = w.region))
+    ORDER BY w.region, c.hash
+    ON CONFLICT DO NOTHING
+    RETURNING 1
+)
+SELECT (SELECT max(chunk_hash) FROM page) AS last, (SELECT count(*)::int FROM queued) AS count;
+
+-- name: list_copied_chunks
+-- Up to $3 chunks behind $2 that have copies: of repository $1, or (NULL) of all.
+SELECT DISTINCT l.chunk_hash
+FROM chunk_locations l
+WHERE l.chunk_hash > $2
+  AND ($1::uuid IS NULL OR EXISTS (SELECT FROM chunk_refs r WHERE r.repo_id = $1 AND r.chunk_hash = l.chunk_hash))
+ORDER BY l.chunk_hash
+LIMIT $3;
+
+-- name: hold_chunks
+-- Locks those of the chunks $1 that no other transaction has locked, and that are not lost: of these any copy may be the last.
+SELECT hash FROM chunks WHERE hash = ANY ($1::text[]) AND lost_at IS NULL ORDER BY hash FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: move_homes
+-- Of those of the chunks $1, which are locked, whose home copy lies where no repository wants it, while another copy lies where
+-- one does: makes that one the home copy. Returns the packs that lost a row that way, and how many. The row of the copy goes, so the
+-- number of rows that name its pack stays.
+WITH wanted AS MATERIALIZED (
+    SELECT DISTINCT r.chunk_hash AS hash, w.region
+    FROM chunk_refs r JOIN repository_regions p ON p.repo_id = r.repo_id CROSS JOIN LATERAL unnest(p.regions) AS w (region)
+    WHERE r.chunk_hash = ANY ($1::text[])
+), better AS MATERIALIZED (
+    SELECT DISTINCT ON (c.hash) c.hash, c.pack_key AS old_key, l.region, l.bucket, l.storage_key
+    FROM chunks c
+    JOIN chunk_locations l ON l.chunk_hash = c.hash
+    JOIN wanted w ON w.hash = c.hash AND w.region = l.region
+    WHERE c.hash = ANY ($1::text[])
+      AND NOT EXISTS (SELECT FROM wanted h WHERE h.hash = c.hash AND h.region = split_part(c.storage_bucket, '.', 1))
+    ORDER BY c.hash, l.replicated_at
+), gone AS (
+    DELETE FROM chunk_locations l USING better b WHERE l.chunk_hash = b.hash AND l.region = b.region
+), moved AS (
+    UPDATE chunks c SET storage_bucket = b.bucket, storage_key = b.storage_key, storage_class = 'standard', archived_at = NULL
+    FROM better b WHERE c.hash = b.hash
+    RETURNING b.old_key
+)
+SELECT old_key AS pack_key, count(*)::int AS count FROM moved GROUP BY old_key;
+
+-- name: drop_copies
+-- Drops those copies of the chunks $1, which are locked, that no repository wants where they are; returns their packs, and
+-- how many each had.
+WITH dropped AS (
+    DELETE FROM chunk_locations l
+    WHERE l.chunk_hash = ANY ($1::text[])
+      AND EXISTS (SELECT FROM chunk_refs r WHERE r.chunk_hash = l.chunk_hash)
+      AND NOT EXISTS (SELECT FROM chunk_refs r JOIN repository_regions p ON p.repo_id = r.repo_id
+                      WHERE r.chunk_hash = l.chunk_hash AND l.region = ANY (p.regions))
+    RETURNING l.pack_key
+)
+SELECT pack_key, count(*)::int AS count FROM dropped GROUP BY pack_key;

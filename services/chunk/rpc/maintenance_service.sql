@@ -1,0 +1,43 @@
+-- name: list_runs
+-- Up to :count runs, of one kind or of all, newest first, behind one of them.
+SELECT id, kind, outcome, started_at, ended_at, job_id, requested_by, report::text AS report
+FROM maintenance_runs
+WHERE (:kind::text IS NULL OR kind = :kind)
+  AND (:started_at::timestamptz IS NULL OR (started_at, id) < (:started_at, :run_id::uuid))
+ORDER BY started_at DESC, id DESC
+LIMIT :count;
+
+-- name: list_lost_chunks
+-- Up to $3 lost chunks behind $2, those of repository $1 or (NULL) all.
+SELECT c.hash, c.size, c.lost_at
+FROM chunks c
+WHERE c.lost_at IS NOT NULL AND c.hash > $2
+  AND ($1::uuid IS NULL OR EXISTS (SELECT FROM chunk_refs r WHERE r.repo_id = $1 AND r.chunk_hash = c.hash))
+ORDER BY c.hash
+LIMIT $3;
+
+-- name: measure_repository
+-- What the repository $1 holds. No row says whether others hold it, too: that is nobody's to know.
+SELECT coalesce(max(s.chunk_count), 0) AS chunk_count,
+       coalesce(max(s.held_bytes), 0) AS uncompressed_bytes,
+       coalesce(max(s.stored_bytes), 0) AS stored_bytes,
+       (SELECT count(*) FROM chunk_refs r WHERE r.claimed_at IS NOT NULL AND r.repo_id = $1) AS claimed_chunk_count,
+       (SELECT count(*) FROM chunks c JOIN chunk_refs r ON r.repo_id = $1 AND r.chunk_hash = c.hash
+        WHERE c.lost_at IS NOT NULL) AS lost_chunk_count
+FROM repository_storage s
+WHERE s.repo_id = $1;
+
+-- name: measure_catalog
+-- What the catalog holds, and the queue of objects.
+SELECT *
+FROM (SELECT count(*) AS chunk_count,
+             coalesce(sum(size), 0)::bigint AS uncompressed_bytes,
+             coalesce(sum(coalesce(compressed_size, size)), 0)::bigint AS stored_bytes,
+             coalesce(sum(coalesce(compressed_size, size)) FILTER (WHERE ref_count > 1), 0)::bigint AS shared_bytes,
+             count(lost_at) AS lost_chunk_count,
+             count(*) FILTER (WHERE ref_count = 0) AS unreferenced_chunk_count
+      FROM chunks) AS c,
+     (SELECT count(*) AS pack_count, coalesce(sum(bytes), 0)::bigint AS pack_bytes
+      FROM packs WHERE state = 'sealed') AS p,
+     (SELECT count(*) AS queued_object_count, coalesce(sum(bytes), 0)::bigint AS queued_bytes
+      FROM object_deletions) AS q;

@@ -1,0 +1,71 @@
+"""Files and directories, as stores use them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+_MAX_PARTS = 1024  # IOV_MAX
+
+
+def write_all(file: int, parts: Sequence[bytes | memoryview]) -> None:
+    """Appends bytes to a file."""
+    for start in range(0, len(parts), _MAX_PARTS):
+        some = parts[start : start + _MAX_PARTS]
+        written = os.writev(file, some)
+        if written < sum(map(len, some)):
+            # Rare: the disk is about to be full, and the next attempt says so.
+            rest = memoryview(b"".join(some))[written:]
+            while rest:
+                rest = rest[os.write(file, rest) :]
+
+
+def list_names(path: Path) -> list[str]:
+    """Returns the names in a directory; none if there is no such directory."""
+    try:
+        return [entry.name for entry in path.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def make_directory(path: Path) -> None:
+    """Makes a directory and its parents, durably."""
+    missing = list(itertools.takewhile(lambda parent: not parent.exists(), (path, *path.parents)))
+    for parent in reversed(missing):
+        parent.mkdir(exist_ok=True)
+        sync_directory(parent.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes the names in a directory durable."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def create_file(path: Path, text: str) -> None:
+    """Makes a small file, durably and at once; leaves one that is there as it is."""
+    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    with draft.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    sync_directory(path.parent)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Gives a small file new content, at once."""
+    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    draft.write_text(text)
+    draft.replace(path)

@@ -1,0 +1,27 @@
+-- The stores of the buckets. Their ids are in the stores, too.
+
+-- name: hold_stores
+-- Lets nobody else note a store of bucket $1 until the commit.
+SELECT pg_advisory_xact_lock(advisory_key('stores', $1));
+
+-- name: list_stores
+-- The stores of bucket $1.
+SELECT id, location FROM stores WHERE bucket = $1 ORDER BY created_at, id;
+
+-- name: note_store
+-- The store $2 of bucket $1, at $3, is used from now on.
+INSERT INTO stores (bucket, id, location) VALUES ($1, $2, $3) ON CONFLICT (bucket, id) DO NOTHING;
+
+-- name: forget_stores
+-- No store is that of bucket $1 any more.
+DELETE FROM stores WHERE bucket = $1;
+
+-- name: forget_store
+-- The store $2 is none of bucket $1 any more.
+DELETE FROM stores WHERE bucket = $1 AND id = $2;
+
+-- name: find_other_buckets
+-- A bucket besides $1 in which packs lie, with where it was; no row if there is none.
+SELECT s.bucket, s.location FROM stores s
+WHERE s.bucket <> ALL ($1::text[]) AND EXISTS (SELECT FROM packs p WHERE p.bucket = s.bucket)
+ORDER BY s.bucket LIMIT 1;

@@ -1,0 +1,81 @@
+"""Opens the colder places of regions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from services.chunk.stores.blob_store import BlobStore, is_archive
+from services.chunk.stores.local_archive import LocalArchive
+from services.chunk.stores.local_store import LocalStore
+from services.chunk.stores.opening import admit_far_store, open_known_stores, tier_bucket
+from services.chunk.stores.s3_store import S3Store
+from shared.db.pool import Database
+from shared.runtime.config import ConfigError, Settings
+from shared.runtime.store_url import S3Location, parse_store_url
+
+# What S3 calls the classes, unless the URL says it. GLACIER and DEEP_ARCHIVE cannot be read at once.
+_S3_CLASSES = {"infrequent": "STANDARD_IA", "glacier": "GLACIER_IR"}
+_S3_FROZEN = ("GLACIER", "DEEP_ARCHIVE")
+
+
+async def open_places(database: Database, settings: Settings) -> dict[str, BlobStore]:
+    """Returns the stores of all regions and of their tiers, by the names of their buckets.
+
+    Raises ConfigError like open_known_stores. A tier may be away if it has been used before.
+    """
+    return await open_tiers(database, settings, await open_known_stores(database, settings))
+
+
+async def open_tiers(
+    database: Database, settings: Settings, stores: Mapping[str, BlobStore]
+) -> dict[str, BlobStore]:
+    """Returns the stores of regions, which are open, and those of their tiers."""
+    places = dict(stores)
+    for region, tier in settings.tiers.items():
+        if region not in stores:
+            raise ConfigError(f"tiers names the region {region}: name its store in stores, too.")
+        for storage_class, url in tier.items():
+            store = _open_tier(url, region, storage_class, settings)
+            places[store.bucket] = await admit_far_store(database, [store])
+    return places
+
+
+def _open_tier(url: str, region: str, storage_class: str, settings: Settings) -> BlobStore:
+    where, bucket = parse_store_url(url), tier_bucket(region, storage_class)
+    if isinstance(where, S3Location):
+        return _open_bucket(where, region, storage_class, settings)
+    if is_archive(storage_class):
+        delay = timedelta(seconds=restore_seconds(settings, storage_class))
+        return LocalArchive(where, bucket, region, storage_class, delay)
+    return LocalStore(where, bucket, region, storage_class)
+
+
+def _open_bucket(where: S3Location, region: str, storage_class: str, settings: Settings) -> S3Store:
+    s3_class = where.storage_class or _S3_CLASSES.get(storage_class)
+    if s3_class is None or s3_class in _S3_FROZEN:
+        raise ConfigError(
+            f"The tier {storage_class} at {where} cannot be used: dits cannot restore objects of the "
+            "classes GLACIER and DEEP_ARCHIVE. Say another one: storage_class=GLACIER_IR."
+        )
+    where = replace(where, storage_class=s3_class)
+    try:
+        return S3Store(
+            where,
+            region,
+            settings.data_dir / "spool",
+            settings.store_seconds,
+            bucket=tier_bucket(region, storage_class),
+            storage_class=storage_class,
+        )
+    except ValueError as error:
+        raise ConfigError(f"The store {where} cannot be used: {error}.") from error
+
+
+def restore_seconds(settings: Settings, storage_class: str) -> float:
+    """Returns how long it takes to restore what lies in a class."""
+    return {
+        "glacier": settings.glacier_seconds,
+        "deep_archive": settings.deep_archive_seconds,
+    }.get(storage_class, 0.0)

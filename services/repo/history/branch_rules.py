@@ -1,0 +1,145 @@
+"""Rules that protect branches by their names: which there are, and what they say of a branch.
+
+Who changes them has the repository for himself, and what moves branches reads them after it has locked the
+repository: so a rule counts for every move that is not done when it is set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from dits.common.v1.event_pb2 import BranchPayload, EventType
+from dits.repo.v1.ref_protection_pb2 import BranchProtection, BranchRule
+from dits.repo.v1.ref_service_pb2 import GetBranchRulesResponse
+from google.protobuf import json_format
+
+from services.repo.history import change_rules
+from services.repo.history.changes import Changes, Comparison
+from services.repo.history.diff import Trees
+from services.repo.history.file_rules import FileRules
+from services.repo.history.protection import (
+    ProtectedMove,
+    check_move,
+    parse_protection,
+)
+from services.repo.history.protection_changes import (
+    describe_protection,
+    list_members,
+    parse_branch_protection,
+    parse_patterns,
+    require_bounded,
+    require_members,
+)
+from shared.db import sql
+from shared.db.pool import Connection, Database, Row
+from shared.errors import invalid_field, limit_reached
+from shared.formats.path_patterns import PathPatterns
+from shared.formats.shelves import is_shelf
+from shared.records.audit import AuditAction, audit
+from shared.records.events import emit
+from shared.rpc.call import Call
+
+Q = sql.load(__file__)
+
+MOST_RULES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRules:
+    """The rules of a repository, by pattern."""
+
+    rules: Sequence[BranchRule] = ()
+    patterns: Sequence[PathPatterns] = ()
+
+    @classmethod
+    def parse(cls, text: str | None) -> BranchRules:
+        """Returns rules as they are stored. Takes a while if there are many."""
+        if not text:
+            return cls()
+        stored = json_format.Parse(text, GetBranchRulesResponse(), ignore_unknown_fields=True)
+        return cls(stored.rules, [PathPatterns.parse([rule.pattern]) for rule in stored.rules])
+
+    def select(self, branch: str) -> list[BranchRule]:
+        """Returns those that are about a branch; none are about shelves."""
+        if not self.rules or is_shelf(branch):
+            return []
+        # A name in NFD looks the same.
+        name = unicodedata.normalize("NFC", branch)
+        pairs = zip(self.rules, self.patterns, strict=True)
+        return [rule for rule, pattern in pairs if pattern.matches(name)]
+
+    def collect(self, row: Row) -> list[BranchProtection]:
+        """Returns all that protects the branch of a row: what it has of its own, and the rules."""
+        own = [parse_protection(row["protection"])] if row["protection"] is not None else []
+        return own + [rule.protection for rule in self.select(row["name"])]
+
+
+async def read_rules(source: Connection | Database, repository_id: UUID) -> BranchRules:
+    """Returns the rules of a repository; to be judged, of one that the transaction has locked before."""
+    row = await source.fetchrow(Q.read_rules, repository_id)
+    text = row["branch_rules"] if row else None
+    return await asyncio.to_thread(BranchRules.parse, text) if text else BranchRules()
+
+
+def parse_rule(rule: BranchRule) -> BranchRule:
+    """Returns a rule in the form in which it is stored. Raises INVALID_FIELD, BATCH_TOO_LARGE."""
+    pattern = unicodedata.normalize("NFC", rule.pattern)
+    if not pattern or pattern.startswith("!"):
+        raise invalid_field("rule.pattern", "must be a pattern without `!`")
+    parse_patterns("rule.pattern", [pattern])
+    parsed = parse_branch_protection(rule.protection, "rule.protection")
+    return BranchRule(pattern=pattern, protection=parsed)
+
+
+async def set_rule(connection: Connection, call: Call, rule: BranchRule) -> None:
+    """Replaces the rule of a pattern; removes it if nothing is left of it.
+
+    Waits for all that moves branches. Raises LIMIT_REACHED, BATCH_TOO_LARGE, and INVALID_FIELD for users
+    and teams that do not exist and that the rule did not name before.
+    """
+    repository_id = call.repository.id
+    await connection.execute(Q.lock_repository, repository_id)
+    await change_rules.lock_repository(connection, repository_id)
+    stored = {each.pattern: each for each in (await read_rules(connection, repository_id)).rules}
+    old = stored.pop(rule.pattern, BranchRule(pattern=rule.pattern))
+    before, after = (list_members(each.protection, "rule.protection") for each in (old, rule))
+    await require_members(connection, call, after, before)
+    if rule.protection != BranchProtection():
+        stored[rule.pattern] = rule
+    if len(stored) > MOST_RULES:
+        raise limit_reached("rules for branches", MOST_RULES)
+    rules = GetBranchRulesResponse(rules=[stored[pattern] for pattern in sorted(stored)])
+    require_bounded(rules)
+    await connection.execute(Q.set_rules, repository_id, describe_protection(rules) or None)
+    if old.protection != rule.protection:
+        await audit(
+            connection, call, AuditAction.BRANCH_PROTECTION_CHANGED, "branch", repository_id, rule.pattern,
+            repository_id=repository_id, protection=describe_protection(rule.protection),
+        )  # fmt: skip
+        kind = EventType.EVENT_TYPE_BRANCH_PROTECTION_CHANGED
+        await emit(connection, call, kind, repository_id, BranchPayload(branch=rule.pattern))
+
+
+async def check_new_name(
+    connection: Connection, call: Call, rules: BranchRules, name: str, head: str
+) -> None:
+    """Raises BRANCH_PROTECTED if a rule forbids that a branch gets a name; its commit is in the database.
+
+    Raises BATCH_TOO_LARGE for too many commits or paths to judge.
+    """
+    protections = [rule.protection for rule in rules.select(name)]
+    if not protections:
+        return
+    repository_id = call.repository.id
+    (row,) = await connection.fetch(Q.find_base, repository_id, head, name)
+    compared = Comparison((row["base_tree"],), row["tree_hash"])
+    changes = Changes()
+    if compared.new not in compared.old and any(each.restricted_paths for each in protections):
+        # What is in the files was judged where they were brought.
+        changes = await Trees(connection, repository_id, {}, FileRules()).find_changes([compared])
+    move = ProtectedMove(row["base"] or "", head, True, changes)
+    await check_move(connection, call, name, protections, move)

@@ -1,0 +1,1 @@
+"""Merging on the server: by path, of files that nobody can merge."""

@@ -1,0 +1,1 @@
+"""What no branch or tag reaches any more: found, and released after a time."""

@@ -1,0 +1,95 @@
+"""Repositories that a transaction changes: their rows, locked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from services.repo.repositories.owners import Owner
+from shared.db import sql
+from shared.db.pool import Connection, Row
+from shared.errors import not_found, permission_missing, repository_read_only
+from shared.rpc.policy import Permission
+
+Q = sql.load(__file__)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRepository:
+    """A repository whose row is locked.
+
+    Attributes:
+        owner: with the caller's right on all that it owns.
+        row: the columns.
+    """
+
+    id: UUID
+    owner: Owner
+    row: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Its name, without the owner."""
+        return str(self.row["name"])
+
+    def require_owner_right(self) -> None:
+        """Raises PERMISSION_MISSING unless the caller has ADMIN on all repositories of the owner."""
+        if self.owner.permission < Permission.ADMIN:
+            required = f"ADMIN on all repositories of {self.owner.name}"
+            raise permission_missing(required, Permission(self.owner.permission).name)
+
+    def require_enabled(self) -> None:
+        """Raises REPOSITORY_READ_ONLY if the operator has disabled it."""
+        if self.row["disabled"]:
+            raise repository_read_only()
+
+    def require_writable(self) -> None:
+        """Raises REPOSITORY_READ_ONLY if it is archived or disabled."""
+        if self.row["archived"] or self.row["disabled"]:
+            raise repository_read_only()
+
+
+async def hold_repository(
+    connection: Connection, repository_id: UUID, user_id: UUID, *, alone: bool = False
+) -> HeldRepository:
+    """Locks a repository against other changes of it, and returns it. Raises NOT_FOUND.
+
+    `alone` waits for pushes and uploads that are under way, too, and keeps new ones out.
+    """
+    lock = Q.lock_alone if alone else Q.lock
+    await connection.execute(lock, repository_id)
+    held = _hold(await connection.fetchrow(Q.get_held, repository_id, user_id))
+    if held is None or held.row["deleted_at"] is not None:
+        raise not_found("repository", str(repository_id))
+    return held
+
+
+async def hold_deleted_repository(
+    connection: Connection, repository_id: UUID, user_id: UUID
+) -> HeldRepository:
+    """Locks a repository that is deleted, or not any more, and returns it.
+
+    Raises NOT_FOUND, also if its time is over, or the user has no right on all repositories of the owner.
+    """
+    await _get_deleted(connection, repository_id, user_id)
+    # Only who may bring it back gets here and makes others wait.
+    await connection.execute(Q.lock_alone, repository_id)
+    return await _get_deleted(connection, repository_id, user_id)
+
+
+async def _get_deleted(
+    connection: Connection, repository_id: UUID, user_id: UUID
+) -> HeldRepository:
+    held = _hold(await connection.fetchrow(Q.get_held, repository_id, user_id))
+    if held is None or held.row["is_lost"] or held.owner.permission < Permission.ADMIN:
+        raise not_found("repository", str(repository_id))
+    return held
+
+
+def _hold(row: Row | None) -> HeldRepository | None:
+    if row is None:
+        return None
+    owner = Owner(row["owner_type"], row["owner_id"], row["owner"], row["cell"], row["permission"])
+    return HeldRepository(row["id"], owner, dict(row))

@@ -1,0 +1,1 @@
+"""Trees of commits: paths in them, and what differs between two."""

@@ -1,0 +1,43 @@
+"""Answers of the access check that other services keep: what makes them forget."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from dits.auth.v1 import organization_service_pb2 as opb
+from grpc import StatusCode
+
+from shared.rpc.call import Access
+from tests.support.api import Api, refused
+from tests.support.organizations import Studio
+from tests.support.tokens import make_repository, read_repository, set_policy
+from tests.support.waiting import PATIENCE_SECONDS
+
+
+@pytest.mark.parametrize("rule", ["policy", "decision", "second factor"])
+async def test_new_rules_of_an_organization_reach_kept_answers(
+    api: Api, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    """Without waiting until they are old: here they never are."""
+    monkeypatch.setattr(Access, "age", lambda _: 0.0)
+    studio = await Studio.open(api, "member")
+    repository = await make_repository(studio)
+    token, member = await studio.make_token(), studio.people["member"]
+    owner = studio.people["owner"]
+    await read_repository(api, repository, token)
+    await read_repository(api, repository, member)
+    reason = "TOKEN_REFUSED"
+    if rule == "policy":
+        await set_policy(studio, needs_approval=True)
+    elif rule == "decision":
+        await studio.reject(owner, token)
+    else:
+        await api.fetch("UPDATE users SET mfa_enabled = TRUE WHERE id = $1", owner.id)
+        settings = opb.OrganizationSettings(require_mfa=True)
+        await studio.update(owner, "settings.require_mfa", settings=settings)
+        reason, token = "MFA_REQUIRED", member
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with refused(StatusCode.PERMISSION_DENIED, reason):
+            while True:
+                await read_repository(api, repository, token)

@@ -1,0 +1,95 @@
+"""PlacementService: in which regions chunks lie, and who may ask."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from dits.chunk.v1 import placement_service_pb2 as pb
+from grpc import StatusCode
+
+from shared.db.pool import Databases
+from shared.runtime.config import Settings
+from tests.support.api import Api, refused
+from tests.support.chunks import Shelf, digest, open_databases, some
+from tests.support.jobs import wait_for
+from tests.support.regions import places, set_policy, settle, with_regions
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return with_regions(settings, tmp_path)
+
+
+@pytest.fixture
+async def databases(dsn: str) -> AsyncIterator[Databases]:
+    async with open_databases(dsn) as databases:
+        yield databases
+
+
+async def find_missing(shelf: Shelf, *data: bytes) -> dict[str, list[bool]]:
+    """Of each region and chunk, whether it is not there."""
+    request = pb.FindMissingCopiesRequest(
+        repository=shelf.repo.id, hashes=b"".join(map(digest, data))
+    )
+    answer = await shelf.api.placement.FindMissingCopies(request, metadata=shelf.who.auth)
+    found = {}
+    for each in answer.regions:
+        found[each.region] = [bool(each.missing[0] >> at & 1) for at in range(len(data))]
+        assert sum(found[each.region]) == each.missing_count
+    return found
+
+
+async def test_what_is_where_and_what_others_have_does_not_show(
+    api: Api, databases: Databases
+) -> None:
+    shelf, other = await Shelf.open(api), await Shelf.open(api)
+    await set_policy(other, "local", "far")
+    shared, own = some(), some()
+    await other.put(shared)
+    await settle(api)
+    assert await places(api, shared) == ["local", "far"]
+    assert await find_missing(shelf, own) == {}
+    await set_policy(shelf, "local", "far", seconds=3600)
+    await settle(api)
+    await shelf.put(shared, own)
+    # One of them is there already, thanks to the other repository: the answers are the same.
+    queued = {"far": [True, True], "local": [True, True]}
+    assert await find_missing(shelf, shared, own) == queued
+    request = pb.ListRegionsRequest(repository=shelf.repo.id)
+    listed = await api.placement.ListRegions(request, metadata=shelf.who.auth)
+    assert [
+        (each.name, each.is_local, each.is_wanted, each.waiting_chunk_count)
+        for each in listed.regions
+    ] == [("attic", False, False, 0), ("far", False, True, 2), ("local", True, True, 2)]
+    await api.fetch("UPDATE due_copies SET due_at = now()")
+    begin = pb.ReplicateChunksRequest(repository=shelf.repo.id)
+    begun = await api.placement.ReplicateChunks(begin, metadata=shelf.who.auth)
+    (database,) = databases.every()
+    await wait_for(database, UUID(begun.job_id), "completed")
+    await settle(api)
+    absent = some()
+    assert await find_missing(shelf, shared, absent) == {
+        "far": [False, True],
+        "local": [False, True],
+    }
+
+
+async def test_who_may_ask(api: Api) -> None:
+    shelf, stranger = await Shelf.open(api), await api.account()
+    listed = await api.placement.ListRegions(pb.ListRegionsRequest(), metadata=stranger.auth)
+    assert [each.name for each in listed.regions] == ["attic", "far", "local"]
+    calls: tuple[tuple[Any, Any], ...] = (
+        (api.placement.ListRegions, pb.ListRegionsRequest(repository=shelf.repo.id)),
+        (api.placement.ReplicateChunks, pb.ReplicateChunksRequest(repository=shelf.repo.id)),
+        (api.placement.FindMissingCopies, pb.FindMissingCopiesRequest(repository=shelf.repo.id)),
+    )
+    for call, request in calls:
+        with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+            await call(request, metadata=stranger.auth)
+    many = pb.FindMissingCopiesRequest(repository=shelf.repo.id, hashes=bytes(32 * 10_001))
+    with refused(StatusCode.RESOURCE_EXHAUSTED, "BATCH_TOO_LARGE"):
+        await api.placement.FindMissingCopies(many, metadata=shelf.who.auth)

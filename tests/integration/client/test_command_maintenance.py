@@ -1,0 +1,106 @@
+"""`dits gc`, `verify` and `storage`; and pushes that send lost chunks again."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from dits_client.errors import ClientError
+from shared.runtime.config import Settings
+from tests.support.api import Api
+from tests.support.chunks import Shelf, files, some
+from tests.support.client import NOISE, Person, Run, read, write
+from tests.support.collection import end_claims
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Chunks go at once."""
+    return settings.model_copy(update={"chunk_grace_seconds": 0, "reader_grace_seconds": 0})
+
+
+@pytest.fixture
+async def operator(api: Api, monkeypatch: pytest.MonkeyPatch) -> str:
+    token = await api.api_token(await api.account(), "site:admin", "user:read")
+    return token.token
+
+
+async def test_garbage_is_planned_collected_and_the_runs_listed(
+    api: Api, run: Run, operator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DITS_TOKEN", operator)
+    shelf = await Shelf.open(api)
+    await shelf.put(*(some() for _ in range(3)))
+    await end_claims(api)
+
+    async def watch(told: str) -> None:
+        match = re.search("dits jobs watch (.*)", told)
+        assert match
+        await run("jobs", "watch", match[1])
+
+    assert "claims to drop:     3" in await run("gc", "plan")
+    assert await run("gc", "runs") == ""
+    await watch(await run("gc", "run"))
+    told = await run("gc", "plan")
+    assert "chunks to delete:   3 of 3 (3.0 kB)" in told
+    assert "comes back:         3.0 kB in 1 packs" in told
+    assert told.endswith("dits gc run --confirm 3\n")
+    assert "20 percent" in await run("gc", "run", fails=True)
+    await watch(await run("gc", "run", "--confirm", "3"))
+    lines = (await run("gc", "runs")).splitlines()
+    assert [line.split()[3:5] for line in lines[1:]] == [
+        ["collect_garbage", "completed"],
+        ["collect_garbage", "refused"],
+    ]
+    [line] = (await run("gc", "runs", "-n", "1", "--json")).splitlines()
+    assert json.loads(line)["report"]["deleted_chunk_count"] == "3"
+    await watch(await run("verify", "--everything"))
+    assert "packs:   0" in await run("storage")
+    assert json.loads(await run("gc", "plan", "--json"))["plan_time"]
+
+
+async def test_a_clone_names_the_file_that_the_server_has_lost(
+    api: Api, settings: Settings, ada: Person, film: str
+) -> None:
+    one = ada.home / "one"
+    write(one, {"a": b"first", "c": b"last"})
+    await ada.push("one", film)
+    before = set(files(settings))
+    write(one, {"b": b"lost", "b-large": NOISE[:300_000]})
+    await ada.push("one")
+    for key, path in files(settings).items():
+        if key not in before:
+            path.unlink()
+    with pytest.raises(
+        ClientError, match=r'"b" cannot be fetched .*: `dits push` in a folder that'
+    ):
+        await ada.clone(film, "two")
+    # What comes before it is there.
+    assert (ada.home / "two/a").read_bytes() == b"first"
+    await api.fetch("UPDATE chunks SET lost_at = now() WHERE lost_at IS NULL")
+    await ada.push("one")
+    await ada.clone(film, "two")
+    assert read(ada.home / "two") == read(one)
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+async def test_a_push_sends_what_the_server_has_lost(
+    api: Api, settings: Settings, ada: Person, film: str, run: Run, is_changed: bool
+) -> None:
+    write(ada.home / "one", {"a": NOISE[:300_000], "b/c": b"small", "d": b"gone from the folder"})
+    await ada.push("one", film)
+    for path in files(settings).values():
+        path.unlink()
+    await api.fetch("UPDATE chunks SET lost_at = now()")
+    (ada.home / "one" / "d").write_bytes(b"other")
+    if not is_changed:
+        await ada.push("one")
+        await api.fetch("UPDATE chunks SET lost_at = now()")
+    report: Any = await ada.push("one")
+    assert report.pushed == is_changed
+    assert await api.value("SELECT count(*) FROM chunks WHERE lost_at IS NOT NULL") == 1
+    await ada.clone(film, "two")
+    assert read(ada.home / "two") == read(ada.home / "one")

@@ -1,0 +1,80 @@
+"""Files that the first clone leaves out, by patterns of the repository, and `dits fetch` brings."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from dits_client.checkout.waiting_files import FetchReport, fetch_paths
+from dits_client.errors import ClientError, ConflictError
+from tests.support.client import Person, Run, read, write
+
+FILES = {"top": b"0", "a/x": b"1", "a/big.exr": b"2", "renders/r1": b"3", "renders/deep/r2": b"4"}
+WAITING = {"a/big.exr", "renders/r1", "renders/deep/r2"}
+
+
+async def fetch(who: Person, folder: str, *paths: str) -> FetchReport:
+    return await asyncio.to_thread(fetch_paths, who.home / folder, who.client, paths)
+
+
+@pytest.fixture
+async def folders(
+    ada: Person, run: Run, film: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Path]:
+    """A folder with everything, and a clone with what does not wait."""
+    monkeypatch.setenv("DITS_TOKEN", ada.account.token)
+    write(ada.home / "one", FILES)
+    await ada.push("one", film)
+    await run("repo", "settings", film, "--on-demand-patterns", "/renders/", "*.exr")
+    assert "on demand        /renders/ *.exr" in await run("repo", "settings", film)
+    assert (await ada.clone(film, "two")).files == 2
+    return ada.home / "one", ada.home / "two"
+
+
+async def test_what_waits_is_never_deleted(ada: Person, folders: tuple[Path, Path]) -> None:
+    one, two = folders
+    assert set(read(two)) == set(FILES) - WAITING
+    status = await ada.status("two")
+    assert (set(status.waiting), status.deleted) == (WAITING, [])
+    # What a user makes is pushed, pattern or not.
+    write(two, {"renders/mine": b"mine", "a/x": b"edit"})
+    assert (await ada.push("two")).changed == 2
+    await ada.pull("one")
+    write(one, {"renders/r1": b"newer", "renders/late": b"late", "renders/deep/r2": None})
+    await ada.push("one")
+    await ada.pull("two")
+    assert set((await ada.status("two")).waiting) == {"renders/r1", "renders/late", "a/big.exr"}
+    assert await ada.changes("two") == []
+    # Neither is what is below a folder that is gone from the disk; without an index, the server is asked.
+    write(two, {"a/x": None, "renders/mine": None})
+    (two / "a").rmdir()
+    (two / ".dits/index").unlink()
+    assert await ada.changes("two") == ["a/x", "renders/mine"]
+
+
+async def test_what_is_fetched_is_a_file_as_others(
+    ada: Person, folders: tuple[Path, Path], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = folders
+    monkeypatch.chdir(two)
+    assert "3 files wait: `dits fetch PATH` brings them." in await run("status")
+    with pytest.raises(ClientError, match='no file waits at "top"'):
+        await fetch(ada, "two", "top")
+    # A file of the user's is in the way; one with the same content is not.
+    write(two, {"renders/r1": b"other"})
+    with pytest.raises(ConflictError):
+        await fetch(ada, "two", "renders")
+    write(two, {"renders/r1": b"3"})
+    assert "Fetched 1 files, 1 B; 1 wait." in await run("fetch", "renders")
+    assert read(two)["renders/deep/r2"] == (0o644, b"4")
+    write(one, {"renders/r1": b"newest"})
+    await ada.push("one")
+    await ada.pull("two")
+    assert read(two)["renders/r1"] == (0o644, b"newest")
+    write(two, {"renders/r1": None})
+    assert await ada.changes("two") == ["renders/r1"]
+    await ada.push("two")
+    await ada.pull("one")
+    assert set(read(one)) == set(read(two)) | {"a/big.exr"}

@@ -1,0 +1,121 @@
+"""A repository is archived, deleted or renamed at the moment of another call, in both orders."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+from dits.repo.v1.transfer_service_pb2 import ForceTransferRequest
+from grpc import StatusCode
+
+from tests.support.api import Api, refused
+from tests.support.repositories import Holding
+from tests.support.rivals import together
+from tests.support.trees import save
+from tests.support.waiting import until_blocked
+
+
+async def begin(films: Holding, change: str) -> None:
+    """Changes the repository so that no push that began before goes on."""
+    if change == "archive":
+        await films.update(archived=True)
+    elif change == "delete":
+        await films.delete()
+    else:
+        operator = await films.api.api_token(films.owner, "site:admin")
+        other = await films.api.account()
+        request = ForceTransferRequest(
+            repository_id=films.id, new_owner=other.username, reason="test"
+        )
+        await films.api.transfers.ForceTransfer(request, metadata=operator.auth)
+
+
+@pytest.mark.parametrize("change", ["archive", "delete", "transfer"])
+async def test_the_answer_comes_when_no_push_is_under_way(api: Api, change: str) -> None:
+    films = await Holding.open(api)
+    pusher = await asyncpg.connect(api.dsn)
+    observer = await asyncpg.connect(api.dsn)
+    try:
+        transaction = pusher.transaction()
+        await transaction.start()
+        # What a push, and an upload, do first.
+        await pusher.execute(
+            "SELECT FROM repositories WHERE id = $1::uuid AND deleted_at IS NULL FOR KEY SHARE",
+            films.id,
+        )
+        waiting = asyncio.ensure_future(begin(films, change))
+        await until_blocked(observer)
+        await transaction.commit()
+        await waiting
+    finally:
+        await pusher.close()
+        await observer.close()
+
+
+@pytest.mark.parametrize("change", ["archive", "delete"])
+async def test_a_push_that_waited_for_the_change_is_refused(api: Api, change: str) -> None:
+    films = await Holding.open(api)
+    changer = await asyncpg.connect(api.dsn)
+    observer = await asyncpg.connect(api.dsn)
+    try:
+        transaction = changer.transaction()
+        await transaction.start()
+        await changer.execute("SELECT FROM repositories WHERE id = $1::uuid FOR UPDATE", films.id)
+        column = "archived = true" if change == "archive" else "deleted_at = clock_timestamp()"
+        await changer.execute(f"UPDATE repositories SET {column} WHERE id = $1::uuid", films.id)
+        waiting = asyncio.ensure_future(save(api, films.owner, films.repository, {"a": b"1"}))
+        await until_blocked(observer)
+        await transaction.commit()
+        told = {
+            "archive": (StatusCode.FAILED_PRECONDITION, "REPOSITORY_READ_ONLY"),
+            "delete": (StatusCode.NOT_FOUND, "NOT_FOUND"),
+        }
+        with refused(*told[change]):
+            await waiting
+    finally:
+        await changer.close()
+        await observer.close()
+
+
+async def test_of_two_who_take_a_name_one_gets_it(api: Api) -> None:
+    ada = await api.account()
+    one = Holding(api, ada, await api.repository(ada, "one"))
+    two = Holding(api, ada, await api.repository(ada, "two"))
+    won, reasons = await together(
+        one.update(name="film"), two.update(name="film"), api.repository(ada, "film")
+    )
+    assert (won, reasons) == (1, ["NAME_TAKEN"] * 2)
+
+
+async def test_a_name_that_is_given_up_at_this_moment_is_kept(api: Api) -> None:
+    films = await Holding.open(api, "films")
+    renamer = await asyncpg.connect(api.dsn)
+    observer = await asyncpg.connect(api.dsn)
+    try:
+        transaction = renamer.transaction()
+        await transaction.start()
+        await renamer.execute(
+            "UPDATE repositories SET name = 'movies' WHERE id = $1::uuid", films.id
+        )
+        await renamer.execute(
+            """INSERT INTO former_repository_names
+               SELECT owner_type, owner_id, 'films', id, now() + interval '30 days'
+               FROM repositories WHERE id = $1::uuid""",
+            films.id,
+        )
+        waiting = asyncio.ensure_future(api.repository(films.owner, "films"))
+        await until_blocked(observer)
+        await transaction.commit()
+        with refused(StatusCode.ALREADY_EXISTS, "NAME_TAKEN"):
+            await waiting
+    finally:
+        await renamer.close()
+        await observer.close()
+
+
+async def test_of_many_deletions_one_counts(api: Api) -> None:
+    films = await Holding.open(api)
+    won, reasons = await together(*(films.delete() for _ in range(3)))
+    assert (won, reasons) == (1, ["NOT_FOUND"] * 2)
+    assert (await films.events()).count("repo.deleted") == 1

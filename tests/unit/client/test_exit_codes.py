@@ -1,0 +1,75 @@
+"""The exit code of every command, as docs/client.md has them: nobody is logged in, and nothing is there."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dits_client.cli.grammar import iterate_commands, list_actions
+from dits_client.cli.main import main
+from dits_client.cli.parser import make_parser
+
+COMMANDS = dict(iterate_commands(make_parser()))
+# What else is needed for a line that can be understood, and the code where it is not 1.
+FURTHER = {"switch": ["side"], "completion": ["bash"]}
+CODES = {"completion": 0, "man": 0}
+# They ask a server although nobody is logged in.
+ASKING = {"account verify", "account reset-password", "token report"}
+
+
+@pytest.fixture(autouse=True)
+def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty folder, no login, and a server that is not there."""
+    for name in [name for name in os.environ if name.startswith("DITS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DITS_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("DITS_PASSWORD", "secret")
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("DITS_SERVER", f"127.0.0.1:{unused.getsockname()[1]}")
+        yield
+
+
+def complete(command: argparse.ArgumentParser) -> list[str]:
+    """The shortest line that the parser takes."""
+    words = []
+    for action in list_actions(command):
+        value = next(iter(action.choices), "") if action.choices else "x"
+        if action.option_strings:
+            words += [action.option_strings[-1], value] if action.required else []
+        elif action.nargs not in ("?", "*"):
+            words.append(value)
+    return words
+
+
+@pytest.mark.parametrize("line", sorted(" ".join(path) for path in COMMANDS))
+def test_what_cannot_be_done_and_what_is_not_understood(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tuple(line.split())
+    with pytest.raises(SystemExit) as caught:
+        main([*path, "--no-such-option"])
+    assert caught.value.code == 2
+    capsys.readouterr()
+    if line in ASKING:
+        return
+    code = main([*path, *complete(COMMANDS[path]), *FURTHER.get(line, [])])
+    told = capsys.readouterr()
+    # Where arguments that are optional alone are needed together, the command says so.
+    assert code in ({CODES[line]} if line in CODES else {1, 2}), told.err
+    assert (told.err == "") if code == 0 else told.err.startswith("dits: ")
+
+
+def test_every_command_can_print_json() -> None:
+    without = {
+        " ".join(path)
+        for path, command in COMMANDS.items()
+        if not any("--json" in action.option_strings for action in list_actions(command))
+    }
+    assert without == set()

@@ -1,0 +1,55 @@
+"""Completion and man page, made from the parser."""
+
+import subprocess
+
+import pytest
+
+from dits_client.cli.completion import find_places
+from dits_client.cli.grammar import iterate_commands
+from dits_client.cli.main import main
+from dits_client.cli.parser import make_parser
+
+TRY = """
+dits() { [ "$*" = "completion --branches" ] && printf "main\\nside\\n"; }
+try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _dits; echo "${COMPREPLY[*]}"; }
+try dits sw
+try dits branch ""
+try dits switch si
+try dits merge --all-o
+try dits clone --revision ""
+try dits lock ""
+"""
+
+
+def test_bash_completes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    done = subprocess.run(["bash", "-c", script + TRY], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "switch", "list create rename delete", "side", "--all-others", "main side", "",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_scripts_know_all_commands(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for words in find_places(make_parser()):
+        assert f'"{words}"' in script
+
+
+def test_what_completion_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion"]) == main(["completion", "zsh", "--branches"]) == 2
+
+
+def test_the_man_page_has_every_command_and_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["man"]) == 0
+    page = capsys.readouterr().out
+    assert page.isascii()
+    for path, _ in iterate_commands(make_parser()):
+        words = " ".join(path).replace("-", "\\-")
+        assert f".SS dits {words}" in page
+    assert ".B \\-\\-discard\\-protection\nalso where you have changes" in page
+    # No text is taken for a request.
+    known = (".TH", ".SH", ".SS", ".TP", ".B ", ".I ", ".br")
+    assert all(line.startswith(known) for line in page.splitlines() if line.startswith((".", "'")))
