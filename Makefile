@@ -31,11 +31,11 @@ up: $(VENV)/.run ## Run the server here, in the foreground, on ports 50051-50054
 demo: $(VENV)/.run ## Push, edit, push again and clone FOLDER= with a throw-away server; print a table
 	@$(BIN)/python -m benchmarks.demo $(if $(FOLDER),"$(FOLDER)")
 
-test: $(VENV)/.dev ## Run the tests (real PostgreSQL, real channels; some thirteen minutes)
+test: $(VENV)/.dev ## Run the tests (real PostgreSQL, real channels; some eleven minutes)
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2
 
 retest: $(VENV)/.dev ## Run once more what failed in the last `make test`, one test at a time
-	@$(BIN)/pytest -n 0 --last-failed --last-failed-no-failures none
+	@$(BIN)/python -m tests.support.retest
 
 soak: $(VENV)/.dev ## Run the long tests; FUZZ_CALLS= and FUZZ_SEED= say how many calls the fuzzer makes, and which
 	@$(BIN)/pytest -m soak --timeout 3600

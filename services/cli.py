@@ -26,7 +26,13 @@ from shared.postgres.embedded import EmbeddedPostgresError
 from shared.runtime import config, logs
 from shared.runtime.config import SERVICES, ConfigError, Settings
 from shared.runtime.metrics_endpoint import metrics_endpoint
-from shared.runtime.process import StartError, lower_priority, prepare_process, serve_until_signal
+from shared.runtime.process import (
+    StartError,
+    limit_threads,
+    lower_priority,
+    prepare_process,
+    serve_until_signal,
+)
 from shared.runtime.server_key import ServerKey
 
 _NO_DATABASE_TO_SERVE = (
@@ -113,6 +119,7 @@ def _add_worker_options(worker: argparse.ArgumentParser) -> None:
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        limit_threads(loop.get_loop())
         loop.run(work)
 
 

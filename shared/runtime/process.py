@@ -7,10 +7,15 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from shared.runtime.memory import MemoryKeeper, use_one_heap
+
+# Threads that compute wait for each other anyway. The event loop may wait for each of them whenever it
+# wants the interpreter back, and for as long as a call into C lasts, as to parse a message of 16 MiB.
+_THREADS = 2
 
 
 class StartError(Exception):
@@ -23,6 +28,11 @@ def prepare_process() -> None:
     # So often do threads that work let the event loop have its turn; with the usual 5 ms, it waits that
     # long for each of them.
     sys.setswitchinterval(0.001)
+
+
+def limit_threads(loop: asyncio.AbstractEventLoop) -> None:
+    """Lets no more than two threads work beside the loop; further work waits for its turn."""
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, "work"))
 
 
 def lower_priority(nice: int) -> None:
