@@ -11,6 +11,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid_field
 from shared.outbox.stored_event import StoredEvent
+from shared.rpc.call import Caller
 
 Q = sql.load(__file__)
 
@@ -45,12 +46,19 @@ async def unfollow_branch(
 
 
 async def list_followed(
-    database: Database, user_id: UUID, after: tuple[str, str, str] | None, count: int
+    database: Database, caller: Caller, after: tuple[str, str, str] | None, count: int
 ) -> list[Row]:
-    """Returns the branches that a user follows and may read, after (owner, name, branch)."""
+    """Returns the branches that a caller follows and may read, after (owner, name, branch)."""
     owner, name, branch = after or (None, None, None)
     return await database.fetch(
-        *Q.bind.list_followed(user_id=user_id, owner=owner, name=name, branch=branch, count=count)
+        *Q.bind.list_followed(
+            user_id=caller.user_id,
+            refused_by=list(caller.refused_by),
+            owner=owner,
+            name=name,
+            branch=branch,
+            count=count,
+        )
     )
 
 

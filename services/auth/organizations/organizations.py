@@ -27,7 +27,7 @@ from shared.errors import (
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
 from shared.rpc import validation
-from shared.rpc.call import Call
+from shared.rpc.call import Call, Caller
 
 Q = sql.load(__file__)
 
@@ -92,10 +92,14 @@ async def read_organization(connection: Connection, membership: Membership) -> R
 
 
 async def list_organizations(
-    connection: Connection, user_id: UUID, after: str | None, count: int
+    connection: Connection, caller: Caller, after: str | None, count: int
 ) -> list[Row]:
-    """Returns organisations of which a user is a member, after a name in lower case."""
-    return await connection.fetch(Q.list_organizations, user_id, after, count)
+    """Returns organisations of a caller that let its credential in, after a name in lower case."""
+    return await connection.fetch(
+        *Q.bind.list_organizations(
+            user_id=caller.user_id, refused_by=list(caller.refused_by), after=after, count=count
+        )
+    )
 
 
 async def update_organization(

@@ -23,12 +23,15 @@ FROM organizations o JOIN organization_members m ON m.org_id = o.id AND m.user_i
 WHERE o.id = $1;
 
 -- name: list_organizations
--- Up to $3 organisations of a user after a name in lower case.
+-- Up to :count organisations of a user after a name in lower case, but for those that do not let the token in. withheld:
+-- the user has no right there for want of a second factor.
 SELECT o.id, o.name, o.display_name, o.description, o.avatar_url, o.email, o.website, o.billing_email, o.plan,
-       o.plan_seats, o.settings, o.created_at, o.updated_at, m.role, 0 AS member_count
-FROM organization_members m JOIN organizations o ON o.id = m.org_id
-WHERE m.user_id = $1 AND o.deleted_at IS NULL AND ($2::text IS NULL OR lower(o.name) > $2 COLLATE "C")
-ORDER BY lower(o.name) LIMIT $3;
+       o.plan_seats, o.settings, o.created_at, o.updated_at, m.role, 0 AS member_count,
+       requires_mfa(o.settings) AND NOT u.mfa_enabled AS withheld
+FROM organization_members m JOIN organizations o ON o.id = m.org_id JOIN users u ON u.id = m.user_id
+WHERE m.user_id = :user_id AND o.deleted_at IS NULL AND NOT o.id = ANY (:refused_by::uuid[])
+  AND (:after::text IS NULL OR lower(o.name) > :after COLLATE "C")
+ORDER BY lower(o.name) LIMIT :count;
 
 -- name: update_organization
 -- Changes what is not NULL, and those settings that are given. A name is claimed by a trigger.

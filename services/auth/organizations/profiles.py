@@ -189,3 +189,16 @@ def describe_organization(row: Row) -> pb.Organization:
         create_time=row["created_at"],
         update_time=row["updated_at"],
     )
+
+
+def describe_listed(row: Row) -> pb.Organization:
+    """Returns the message of an organisation in a list: why it is closed to the member, or all of it."""
+    if not row["withheld"]:
+        return describe_organization(row)
+    return pb.Organization(
+        id=str(row["id"]),
+        name=row["name"],
+        display_name=row["display_name"],
+        role=ROLES[row["role"]],
+        settings=pb.OrganizationSettings(require_mfa=True),
+    )

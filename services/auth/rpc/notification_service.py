@@ -139,9 +139,7 @@ class NotificationService:
         """Lists the branches that the caller follows."""
         page = Page(self._key, request, call)
         after = (page.after[0], page.after[1], page.after[2]) if page.after else None
-        found = await follows.list_followed(
-            self._database, call.caller.user_id, after, page.size + 1
-        )
+        found = await follows.list_followed(self._database, call.caller, after, page.size + 1)
         rows, token = page.answer(
             found, lambda row: (row["name_key"], row["repository_key"], row["branch"])
         )

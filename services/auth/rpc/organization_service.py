@@ -6,7 +6,11 @@ from dits.auth.v1 import organization_service_pb2 as pb
 
 from services.auth.organizations import members, organizations
 from services.auth.organizations.membership import find_membership, lock_membership
-from services.auth.organizations.profiles import OrganizationChange, describe_organization
+from services.auth.organizations.profiles import (
+    OrganizationChange,
+    describe_listed,
+    describe_organization,
+)
 from services.auth.organizations.roles import Right, parse_role
 from shared.db.pool import Connection, Database
 from shared.records.idempotency import IdempotentWrites, Repeatable
@@ -55,11 +59,11 @@ class OrganizationService:
         after = page.after[0] if page.after else None
         async with self._database.connection() as connection:
             found = await organizations.list_organizations(
-                connection, call.caller.user_id, after, page.size + 1
+                connection, call.caller, after, page.size + 1
             )
         rows, token = page.answer(found, lambda row: (row["name"].lower(),))
         return pb.ListOrganizationsResponse(
-            organizations=map(describe_organization, rows), next_page_token=token
+            organizations=map(describe_listed, rows), next_page_token=token
         )
 
     async def UpdateOrganization(

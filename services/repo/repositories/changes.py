@@ -85,7 +85,7 @@ async def update_repository(connection: Connection, call: Call, change: Reposito
     Raises NOT_FOUND, PERMISSION_MISSING, REPOSITORY_READ_ONLY, NAME_TAKEN, LIMIT_REACHED.
     """
     held = await hold_repository(
-        connection, call.repository.id, call.caller.user_id, alone=change.stops_pushes
+        connection, call.repository.id, call.caller, alone=change.stops_pushes
     )
     new = change.find_new(held)
     if not new:
@@ -108,7 +108,7 @@ async def set_disabled(
     connection: Connection, call: Call, repository_id: UUID, reason: str | None
 ) -> None:
     """Disables a repository for a reason, or enables it (None). Raises NOT_FOUND."""
-    held = await hold_repository(connection, repository_id, call.caller.user_id, alone=True)
+    held = await hold_repository(connection, repository_id, call.caller, alone=True)
     new = {"disabled": reason is not None, "disabled_reason": reason}
     if all(held.row[name] == value for name, value in new.items()):
         return

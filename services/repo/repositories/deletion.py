@@ -33,7 +33,7 @@ async def delete_repository(
     Waits for pushes that are under way. Raises NOT_FOUND, PERMISSION_MISSING, REPOSITORY_READ_ONLY.
     """
     held = await hold_repository(
-        connection, call.repository.id, call.caller.user_id, alone=not validate_only
+        connection, call.repository.id, call.caller, alone=not validate_only
     )
     held.require_owner_right()
     held.require_enabled()
@@ -60,7 +60,7 @@ async def undelete_repository(
 
     Raises NOT_FOUND, NAME_TAKEN, QUOTA_EXCEEDED.
     """
-    held = await hold_deleted_repository(connection, repository_id, call.caller.user_id)
+    held = await hold_deleted_repository(connection, repository_id, call.caller)
     if held.row["deleted_at"] is None:
         return
     name = name or held.name

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from services.repo.repositories.owners import Owner
+from services.repo.repositories.owners import Owner, limit_right
 from shared.db import sql
-from shared.db.pool import Connection, Row
+from shared.db.pool import Connection
 from shared.errors import not_found, permission_missing, repository_read_only
+from shared.rpc.call import Caller
 from shared.rpc.policy import Permission
 
 Q = sql.load(__file__)
@@ -52,7 +53,7 @@ class HeldRepository:
 
 
 async def hold_repository(
-    connection: Connection, repository_id: UUID, user_id: UUID, *, alone: bool = False
+    connection: Connection, repository_id: UUID, caller: Caller, *, alone: bool = False
 ) -> HeldRepository:
     """Locks a repository against other changes of it, and returns it. Raises NOT_FOUND.
 
@@ -60,36 +61,40 @@ async def hold_repository(
     """
     lock = Q.lock_alone if alone else Q.lock
     await connection.execute(lock, repository_id)
-    held = _hold(await connection.fetchrow(Q.get_held, repository_id, user_id))
+    held = await _read_held(connection, repository_id, caller)
     if held is None or held.row["deleted_at"] is not None:
         raise not_found("repository", str(repository_id))
     return held
 
 
 async def hold_deleted_repository(
-    connection: Connection, repository_id: UUID, user_id: UUID
+    connection: Connection, repository_id: UUID, caller: Caller
 ) -> HeldRepository:
     """Locks a repository that is deleted, or not any more, and returns it.
 
-    Raises NOT_FOUND, also if its time is over, or the user has no right on all repositories of the owner.
+    Raises NOT_FOUND, also if its time is over, or the caller has no right on all repositories of the owner.
     """
-    await _get_deleted(connection, repository_id, user_id)
+    await _get_deleted(connection, repository_id, caller)
     # Only who may bring it back gets here and makes others wait.
     await connection.execute(Q.lock_alone, repository_id)
-    return await _get_deleted(connection, repository_id, user_id)
+    return await _get_deleted(connection, repository_id, caller)
 
 
 async def _get_deleted(
-    connection: Connection, repository_id: UUID, user_id: UUID
+    connection: Connection, repository_id: UUID, caller: Caller
 ) -> HeldRepository:
-    held = _hold(await connection.fetchrow(Q.get_held, repository_id, user_id))
+    held = await _read_held(connection, repository_id, caller)
     if held is None or held.row["is_lost"] or held.owner.permission < Permission.ADMIN:
         raise not_found("repository", str(repository_id))
     return held
 
 
-def _hold(row: Row | None) -> HeldRepository | None:
+async def _read_held(
+    connection: Connection, repository_id: UUID, caller: Caller
+) -> HeldRepository | None:
+    row = await connection.fetchrow(Q.get_held, repository_id, caller.user_id)
     if row is None:
         return None
-    owner = Owner(row["owner_type"], row["owner_id"], row["owner"], row["cell"], row["permission"])
+    permission = limit_right(caller, row["owner_id"], row["permission"])
+    owner = Owner(row["owner_type"], row["owner_id"], row["owner"], row["cell"], permission)
     return HeldRepository(row["id"], owner, dict(row))

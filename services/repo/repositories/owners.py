@@ -40,8 +40,13 @@ async def resolve_owner(connection: Connection, name: str, caller: Caller) -> Ow
     row = await connection.fetchrow(Q.owner, name.lower(), caller.user_id)
     if row is None:
         raise not_found("owner", name)
-    permission = Permission.NONE if row["owner_id"] in caller.refused_by else row["permission"]
+    permission = limit_right(caller, row["owner_id"], row["permission"])
     return Owner(row["owner_type"], row["owner_id"], row["name"], row["cell"], permission)
+
+
+def limit_right(caller: Caller, owner_id: UUID, permission: int) -> int:
+    """Returns a caller's right on all that an owner has: none if that does not let its token in."""
+    return Permission.NONE if owner_id in caller.refused_by else permission
 
 
 async def hold_owner(connection: Connection, owner: Owner) -> None:

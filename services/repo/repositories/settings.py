@@ -89,7 +89,7 @@ async def update_settings(connection: Connection, call: Call, rules: Mapping[str
 
     Raises NOT_FOUND, REPOSITORY_READ_ONLY, INVALID_FIELD, LAST_COPY.
     """
-    held = await hold_repository(connection, call.repository.id, call.caller.user_id)
+    held = await hold_repository(connection, call.repository.id, call.caller)
     held.require_writable()
     before = await get_settings(connection, held.id)
     # No endings are stored as an empty list, and were as NULL.

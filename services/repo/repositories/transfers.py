@@ -13,7 +13,7 @@ from dits.repo.v1 import transfer_service_pb2 as pb
 
 from services.repo.repositories.holding import HeldRepository, hold_repository
 from services.repo.repositories.names import keep_former_name, refuse_name
-from services.repo.repositories.owners import Owner, hold_owner, resolve_owner
+from services.repo.repositories.owners import Owner, hold_owner, limit_right, resolve_owner
 from services.repo.repositories.room import require_room
 from shared.db import sql
 from shared.db.pool import Connection, Row
@@ -44,7 +44,7 @@ async def request_transfer(connection: Connection, call: Call, new_owner: str) -
     """
     new = await _resolve(connection, call, new_owner)
     is_both = new.permission >= Permission.ADMIN
-    held = await hold_repository(connection, call.repository.id, call.caller.user_id, alone=is_both)
+    held = await hold_repository(connection, call.repository.id, call.caller, alone=is_both)
     held.require_owner_right()
     _require_possible(held, new)
     if is_both:
@@ -65,7 +65,7 @@ async def accept_transfer(
     Raises NOT_FOUND, REPOSITORY_READ_ONLY, CELLS_DIFFER, LIMIT_REACHED, NAME_TAKEN, QUOTA_EXCEEDED.
     """
     await _find_request(connection, call, repository_id)
-    held = await hold_repository(connection, repository_id, call.caller.user_id, alone=True)
+    held = await hold_repository(connection, repository_id, call.caller, alone=True)
     new = await _find_request(connection, call, repository_id)
     _require_possible(held, new)
     address = await transfer_repository(connection, call, held, new, name)
@@ -78,7 +78,7 @@ async def force_transfer(
 ) -> str:
     """Makes a transfer for the operator, and returns the address; see `accept_transfer`."""
     new = await _resolve(connection, call, new_owner)
-    held = await hold_repository(connection, repository_id, call.caller.user_id, alone=True)
+    held = await hold_repository(connection, repository_id, call.caller, alone=True)
     _require_possible(held, new, is_operator=True)
     return await transfer_repository(connection, call, held, new, name, reason=reason)
 
@@ -86,7 +86,7 @@ async def force_transfer(
 async def cancel_transfer(connection: Connection, call: Call, repository_id: UUID) -> None:
     """Ends a request. Raises NOT_FOUND, to those too who administer neither side."""
     await _find_request(connection, call, repository_id, either_side=True)
-    held = await hold_repository(connection, repository_id, call.caller.user_id)
+    held = await hold_repository(connection, repository_id, call.caller)
     new = await _find_request(connection, call, repository_id, either_side=True)
     await connection.execute(Q.delete_transfer, repository_id)
     action = AuditAction.REPOSITORY_TRANSFER_CANCELLED
@@ -202,8 +202,8 @@ async def _find_request(
     row = await connection.fetchrow(Q.find_request, repository_id, call.caller.user_id)
     if row is None:
         raise not_found("transfer", str(repository_id))
-    is_refused = row["owner_id"] in call.caller.refused_by
-    permission = Permission.NONE if is_refused else row["permission"]
-    if max(permission, row["own"] if either_side else Permission.NONE) < Permission.ADMIN:
+    permission = limit_right(call.caller, row["owner_id"], row["permission"])
+    own = limit_right(call.caller, row["own_id"], row["own"]) if either_side else Permission.NONE
+    if max(permission, own) < Permission.ADMIN:
         raise not_found("transfer", str(repository_id))
     return Owner(row["owner_type"], row["owner_id"], row["name"], row["cell"], permission)

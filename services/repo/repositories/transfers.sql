@@ -13,7 +13,7 @@ WHERE t.repo_id = $1 AND t.expires_at > clock_timestamp()
 -- name: find_request
 -- The new owner of an open request, and what a user ($2) may do with all that this owner has, and the present one.
 SELECT t.owner_type, t.owner_id, n.name, n.cell, owner_permission($2, t.owner_type, t.owner_id) AS permission,
-       owner_permission($2, r.owner_type, r.owner_id) AS own
+       r.owner_id AS own_id, owner_permission($2, r.owner_type, r.owner_id) AS own
 FROM repository_transfers t
 JOIN repositories r ON r.id = t.repo_id
 JOIN owner_identities n ON n.owner_type = t.owner_type AND n.owner_id = t.owner_id

@@ -27,7 +27,7 @@ class GrantService:
         level = grants.parse_permission(request.permission)
 
         async def set_grant(connection: Connection) -> pb.Grant:
-            held = await hold_repository(connection, call.repository.id, call.caller.user_id)
+            held = await hold_repository(connection, call.repository.id, call.caller)
             grantee = await grants.find_grantee(connection, held, request, active=True)
             row = await grants.set_grant(connection, call, held, grantee, level)
             return grants.describe_grant(row)
@@ -44,7 +44,7 @@ class GrantService:
             if request.team:
                 # Before it is looked for: readers are not told which teams there are.
                 call.repository.require(Permission.ADMIN)
-            held = await hold_repository(connection, call.repository.id, call.caller.user_id)
+            held = await hold_repository(connection, call.repository.id, call.caller)
             grantee = await grants.find_grantee(connection, held, request, active=False)
             if grantee.id != call.caller.user_id:
                 call.repository.require(Permission.ADMIN)

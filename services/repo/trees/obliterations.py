@@ -126,7 +126,7 @@ async def forget_obliteration(connection: Connection, call: Call, digest: str) -
 
     Raises INVALID_FIELD if one has it: then its chunks are needed.
     """
-    held = await hold_repository(connection, call.repository.id, call.caller.user_id, alone=True)
+    held = await hold_repository(connection, call.repository.id, call.caller, alone=True)
     if await connection.fetchrow(Q.obliteration, held.id, digest) is not None:
         raise invalid_field("path", "must be that of a file that has the content: a version does")
     reason = await connection.fetchval(Q.delete_obliteration, held.id, digest)
@@ -138,7 +138,7 @@ async def _hold_content(
     connection: Connection, call: Call, content: Content
 ) -> tuple[HeldRepository, Row]:
     """Locks the repository, then the content. Raises NOT_FOUND, CONTENTION."""
-    held = await hold_repository(connection, call.repository.id, call.caller.user_id, alone=True)
+    held = await hold_repository(connection, call.repository.id, call.caller, alone=True)
     row = await connection.fetchrow(Q.obliteration, held.id, content.digest)
     if row is None:
         raise not_found("asset", content.digest)

@@ -122,6 +122,16 @@ async def test_the_organization_answers_nothing_but_a_farewell(api: Api, studio:
     for attempt in attempts:
         with refused(StatusCode.PERMISSION_DENIED, "MFA_REQUIRED"):
             await attempt()
+    await studio.update(owner, billing_email="bills@example.com")
+    for who in (admin, studio.people["billing"]):
+        listed = await api.organizations.ListOrganizations(
+            pb.ListOrganizationsRequest(), metadata=who.auth
+        )
+        # Enough to leave it, or to know what is missing.
+        [shown] = listed.organizations
+        assert (shown.name, shown.settings) == (studio.name, REQUIRED)
+        assert not shown.billing_email
+        assert not shown.plan
     await studio.leave(studio.people["billing"])
     assert (await studio.get(owner)).settings.require_mfa
     await _guard(api, admin)

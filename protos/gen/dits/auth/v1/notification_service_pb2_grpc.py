@@ -206,7 +206,7 @@ class NotificationServiceServicer:
 
     def ListFollowedBranches(self, request, context):
         """Lists the branches that the caller follows, by repository and name: only those in repositories that the caller may
-        read. Needs a credential; an API token needs `user:read`.
+        read with its credential. Needs a credential; an API token needs `user:read`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.

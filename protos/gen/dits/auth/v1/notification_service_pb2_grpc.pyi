@@ -102,7 +102,7 @@ class NotificationServiceStub:
     """
     ListFollowedBranches: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListFollowedBranchesRequest, _notification_service_pb2.ListFollowedBranchesResponse]
     """Lists the branches that the caller follows, by repository and name: only those in repositories that the caller may
-    read. Needs a credential; an API token needs `user:read`.
+    read with its credential. Needs a credential; an API token needs `user:read`.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -182,7 +182,7 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """
     ListFollowedBranches: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListFollowedBranchesRequest, _notification_service_pb2.ListFollowedBranchesResponse]  # type: ignore[assignment]
     """Lists the branches that the caller follows, by repository and name: only those in repositories that the caller may
-    read. Needs a credential; an API token needs `user:read`.
+    read with its credential. Needs a credential; an API token needs `user:read`.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -325,7 +325,7 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.ListFollowedBranchesResponse, _abc.Awaitable[_notification_service_pb2.ListFollowedBranchesResponse]]:
         """Lists the branches that the caller follows, by repository and name: only those in repositories that the caller may
-        read. Needs a credential; an API token needs `user:read`.
+        read with its credential. Needs a credential; an API token needs `user:read`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.

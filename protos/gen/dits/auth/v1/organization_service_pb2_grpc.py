@@ -111,8 +111,9 @@ class OrganizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOrganizations(self, request, context):
-        """Lists the organisations of which the caller is a member, by name. Needs a credential; an API token needs
-        `org:read`.
+        """Lists the organisations of which the caller is a member, by name, but for those that do not let the token in. Of one
+        that wants a second factor of a caller who has none, it shows id, names and role alone. Needs a credential; an API
+        token needs `org:read`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.

@@ -50,8 +50,9 @@ class OrganizationServiceStub:
     Errors: none beyond the common ones.
     """
     ListOrganizations: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.ListOrganizationsRequest, _organization_service_pb2.ListOrganizationsResponse]
-    """Lists the organisations of which the caller is a member, by name. Needs a credential; an API token needs
-    `org:read`.
+    """Lists the organisations of which the caller is a member, by name, but for those that do not let the token in. Of one
+    that wants a second factor of a caller who has none, it shows id, names and role alone. Needs a credential; an API
+    token needs `org:read`.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -138,8 +139,9 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     Errors: none beyond the common ones.
     """
     ListOrganizations: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.ListOrganizationsRequest, _organization_service_pb2.ListOrganizationsResponse]  # type: ignore[assignment]
-    """Lists the organisations of which the caller is a member, by name. Needs a credential; an API token needs
-    `org:read`.
+    """Lists the organisations of which the caller is a member, by name, but for those that do not let the token in. Of one
+    that wants a second factor of a caller who has none, it shows id, names and role alone. Needs a credential; an API
+    token needs `org:read`.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -241,8 +243,9 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _organization_service_pb2.ListOrganizationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_organization_service_pb2.ListOrganizationsResponse, _abc.Awaitable[_organization_service_pb2.ListOrganizationsResponse]]:
-        """Lists the organisations of which the caller is a member, by name. Needs a credential; an API token needs
-        `org:read`.
+        """Lists the organisations of which the caller is a member, by name, but for those that do not let the token in. Of one
+        that wants a second factor of a caller who has none, it shows id, names and role alone. Needs a credential; an API
+        token needs `org:read`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.

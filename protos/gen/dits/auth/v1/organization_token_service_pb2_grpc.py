@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class OrganizationTokenServiceStub:
-    """Shows owners and administrators of an organisation which API tokens could reach its repositories, and takes their
-    decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
+    """Shows owners and administrators of an organisation which API tokens could reach it or its repositories, and takes
+    their decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
     name, a former name too for 30 days.
     """
 
@@ -55,15 +55,15 @@ class OrganizationTokenServiceStub:
 
 
 class OrganizationTokenServiceServicer:
-    """Shows owners and administrators of an organisation which API tokens could reach its repositories, and takes their
-    decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
+    """Shows owners and administrators of an organisation which API tokens could reach it or its repositories, and takes
+    their decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
     name, a former name too for 30 days.
     """
 
     def ListOrganizationTokens(self, request, context):
         """Lists the live tokens of people who were given rights on repositories of the organisation, newest first: those with a
-        scope for repositories that are not limited to repositories of others. The caller must be an owner or administrator.
-        Needs a credential; an API token needs `org:admin`.
+        scope for repositories or organisations that are not limited to repositories of others. The caller must be an owner or
+        administrator. Needs a credential; an API token needs `org:admin`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -124,8 +124,8 @@ def add_OrganizationTokenServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrganizationTokenService:
-    """Shows owners and administrators of an organisation which API tokens could reach its repositories, and takes their
-    decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
+    """Shows owners and administrators of an organisation which API tokens could reach it or its repositories, and takes
+    their decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
     name, a former name too for 30 days.
     """
 

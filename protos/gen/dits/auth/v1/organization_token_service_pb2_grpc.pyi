@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OrganizationTokenServiceStub:
-    """Shows owners and administrators of an organisation which API tokens could reach its repositories, and takes their
-    decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
+    """Shows owners and administrators of an organisation which API tokens could reach it or its repositories, and takes
+    their decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
     name, a former name too for 30 days.
     """
 
@@ -38,8 +38,8 @@ class OrganizationTokenServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OrganizationTokenServiceAsyncStub: ...
     ListOrganizationTokens: _grpc.UnaryUnaryMultiCallable[_organization_token_service_pb2.ListOrganizationTokensRequest, _organization_token_service_pb2.ListOrganizationTokensResponse]
     """Lists the live tokens of people who were given rights on repositories of the organisation, newest first: those with a
-    scope for repositories that are not limited to repositories of others. The caller must be an owner or administrator.
-    Needs a credential; an API token needs `org:admin`.
+    scope for repositories or organisations that are not limited to repositories of others. The caller must be an owner or
+    administrator. Needs a credential; an API token needs `org:admin`.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -64,16 +64,16 @@ class OrganizationTokenServiceStub:
 
 @_typing.type_check_only
 class OrganizationTokenServiceAsyncStub(OrganizationTokenServiceStub):
-    """Shows owners and administrators of an organisation which API tokens could reach its repositories, and takes their
-    decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
+    """Shows owners and administrators of an organisation which API tokens could reach it or its repositories, and takes
+    their decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
     name, a former name too for 30 days.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListOrganizationTokens: _aio.UnaryUnaryMultiCallable[_organization_token_service_pb2.ListOrganizationTokensRequest, _organization_token_service_pb2.ListOrganizationTokensResponse]  # type: ignore[assignment]
     """Lists the live tokens of people who were given rights on repositories of the organisation, newest first: those with a
-    scope for repositories that are not limited to repositories of others. The caller must be an owner or administrator.
-    Needs a credential; an API token needs `org:admin`.
+    scope for repositories or organisations that are not limited to repositories of others. The caller must be an owner or
+    administrator. Needs a credential; an API token needs `org:admin`.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -97,8 +97,8 @@ class OrganizationTokenServiceAsyncStub(OrganizationTokenServiceStub):
     """
 
 class OrganizationTokenServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows owners and administrators of an organisation which API tokens could reach its repositories, and takes their
-    decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
+    """Shows owners and administrators of an organisation which API tokens could reach it or its repositories, and takes
+    their decisions. What is let in without one stands in OrganizationSettings.token_policy. `organization` takes the UUID or the
     name, a former name too for 30 days.
     """
 
@@ -109,8 +109,8 @@ class OrganizationTokenServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_organization_token_service_pb2.ListOrganizationTokensResponse, _abc.Awaitable[_organization_token_service_pb2.ListOrganizationTokensResponse]]:
         """Lists the live tokens of people who were given rights on repositories of the organisation, newest first: those with a
-        scope for repositories that are not limited to repositories of others. The caller must be an owner or administrator.
-        Needs a credential; an API token needs `org:admin`.
+        scope for repositories or organisations that are not limited to repositories of others. The caller must be an owner or
+        administrator. Needs a credential; an API token needs `org:admin`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
