@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 
-from dits_client.checkout.apply_plan import CheckoutSite, apply_plan
+from dits_client.checkout.apply_plan import apply_plan
 from dits_client.checkout.gone_files import tell_of_gone_files
-from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.obstacles import check_plan
 from dits_client.checkout.plan import make_plan
-from dits_client.checkout.records import list_stats
+from dits_client.checkout.site import open_site
 from dits_client.content.manifest import Change
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.changes import FolderChanges
 from dits_client.workspace.included import check_included
-from dits_client.workspace.local_directory import map_disk_names
 from dits_client.workspace.workspace import Workspace
 
 
@@ -45,15 +43,7 @@ def apply_changes(
             conflicts.add(path)
     plan = make_plan(upstream, found.changes, force=False)
     plan.conflicts = sorted(conflicts.union(plan.conflicts))
-    site = CheckoutSite(
-        workspace.root,
-        remote,
-        LocalChunks(workspace.root),
-        list_stats(found.index),
-        force=False,
-        progress=progress,
-        disk_names=map_disk_names(found.snapshot.directories),
-    )
+    site = open_site(workspace, remote, found, progress)
     check_plan(site, plan)
     apply_plan(site, plan)
     return changes

@@ -51,6 +51,8 @@ class CheckoutSite:
     local: LocalChunks
     # Stats of the files of the folder, by path.
     found: Mapping[str, bytes]
+    # As the scan saw them, where `found` has UNKNOWN_STAT.
+    seen: Mapping[str, bytes]
     force: bool
     progress: Progress
     # The names on the disk, by path, of what is not spelled in NFC there.
@@ -82,7 +84,7 @@ def apply_plan(site: CheckoutSite, plan: CheckoutPlan) -> WriteResult:
 def _remove_files(site: CheckoutSite, paths: list[str]) -> None:
     if not paths:
         return
-    guard = OverwriteGuard(site.found, force=site.force)
+    guard = OverwriteGuard(site.found, site.seen, force=site.force)
     with closing(site.open_paths()) as safe_paths:
         for path in paths:
             if safe_paths.get_file_stat(path) is not None:
@@ -130,7 +132,7 @@ class _WriterPool:
         site = self._site
         downloader = Downloader(site.repository, site.local.find_chunk)
         self._downloaders.append(downloader)
-        guard = OverwriteGuard(site.found, force=site.force)
+        guard = OverwriteGuard(site.found, site.seen, force=site.force)
         writer = FileWriter(site.open_paths(), downloader, guard, self._stage)
         with closing(writer):
             try:

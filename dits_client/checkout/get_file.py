@@ -68,14 +68,14 @@ def get_file(
     if os.path.lexists(output):
         raise ClientError(f'"{output}" is there already')
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}-")
+        descriptor, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name[:32]}-")
         try:
             for content in contents:
                 write_sparsely(descriptor, content)
                 stage.advance(len(content))
             os.ftruncate(descriptor, file.size)
             os.fchmod(descriptor, file.mode)
-            Path(temporary).replace(output)
+            _move_to_new(Path(temporary), output)
         except BaseException:
             with suppress(OSError):
                 Path(temporary).unlink()
@@ -84,6 +84,21 @@ def get_file(
             os.close(descriptor)
     except OSError as error:
         raise os_error(error, "write", str(output)) from error
+
+
+def _move_to_new(temporary: Path, output: Path) -> None:
+    """Give a file its name, which may be taken after hours of work. Raises ClientError, OSError."""
+    try:
+        output.hardlink_to(temporary)
+    except FileExistsError:
+        raise ClientError(f'"{output}" was made meanwhile: it stays') from None
+    except OSError:
+        # Not every disk has links.
+        if os.path.lexists(output):
+            raise ClientError(f'"{output}" was made meanwhile: it stays') from None
+        temporary.replace(output)
+    else:
+        temporary.unlink()
 
 
 def _iterate_contents(remote: RepositoryClient, file: File) -> Iterator[bytes]:

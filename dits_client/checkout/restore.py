@@ -1,7 +1,7 @@
 """Single files of a revision brought back into the folder; the folder follows the commit it followed."""
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,11 @@ from dits.repo.v1.tree_service_pb2 import (
     PathEntry,
 )
 
-from dits_client.checkout.apply_plan import CheckoutSite, apply_plan
+from dits_client.checkout.apply_plan import apply_plan
 from dits_client.checkout.gone_files import refuse_gone_file
-from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.obstacles import check_plan
 from dits_client.checkout.plan import CheckoutPlan, make_plan
-from dits_client.checkout.records import list_stats
+from dits_client.checkout.site import open_site
 from dits_client.content.manifest import Change
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
@@ -27,7 +26,6 @@ from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.changes import FolderChanges, open_changes
 from dits_client.workspace.included import check_included
 from dits_client.workspace.interrupted import InterruptedCheckouts
-from dits_client.workspace.local_directory import map_disk_names
 from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.workspace import Workspace
 
@@ -57,8 +55,9 @@ def restore_paths(
 ) -> RestoreReport:
     """Write files, links and all below directories as a revision has them, by default the folder's commit.
 
-    Other files stay as they are. Raises ConflictError, and writes nothing, where a local change would be
-    lost; with `force` it is. Raises ClientError if the revision does not have a path.
+    Other files stay as they are. Of files that wait, only those come that are named themselves. Raises
+    ConflictError, and writes nothing, where a local change would be lost; with `force` it is. Raises
+    ClientError if the revision does not have a path.
     """
     progress = progress or Progress()
     workspace = Workspace.locate(folder)
@@ -70,24 +69,30 @@ def restore_paths(
         check_included(workspace.state.scope, writes)
     with workspace.lock():
         with open_changes(workspace, lambda: client, progress) as found:
-            todo = _plan(found, writes, force)
-            local = LocalChunks(workspace.root)
-            stats, names = list_stats(found.index), map_disk_names(found.snapshot.directories)
-            site = CheckoutSite(workspace.root, repository, local, stats, force, progress, names)
+            state = workspace.state
+            named = {_clean_path(path) for path in paths} & state.waiting.keys()
+            todo = _plan(found, writes, {p for p in named if not found.is_here(p)}, force)
+            site = open_site(workspace, repository, found, progress, force=force)
             check_plan(site, todo)
             written = apply_plan(site, todo)
+            if named:
+                state.waiting = {p: h for p, h in state.waiting.items() if p not in named}
+                workspace.save()
         update_modes(workspace, repository, progress)
     return RestoreReport(commit, len(todo.writes), written.bytes)
 
 
-def _plan(found: FolderChanges, writes: Mapping[str, Entry], force: bool) -> CheckoutPlan:
+def _plan(
+    found: FolderChanges, writes: Mapping[str, Entry], absent: Container[str], force: bool
+) -> CheckoutPlan:
     """Return the plan that writes some entries; what is as they say, or deleted, is no conflict.
 
-    So an interrupted restore is completed by the same command.
+    So an interrupted restore is completed by the same command. `absent`: what is to come although the
+    folder's commit has it and nothing was deleted.
     """
     scope = found.tracked.outside.scope
     upstream = [
-        Change(path, found.tracked.get_entry(path), new)
+        Change(path, None if path in absent else found.tracked.get_entry(path), new)
         for path, new in writes.items()
         if scope.covers(path)
     ]
@@ -95,11 +100,15 @@ def _plan(found: FolderChanges, writes: Mapping[str, Entry], force: bool) -> Che
     return make_plan(upstream, local, force=force, interrupted=InterruptedCheckouts(happened=True))
 
 
+def _clean_path(path: str) -> str:
+    return unicodedata.normalize("NFC", path.rstrip("/"))
+
+
 def _fetch_entries(
     repository: RepositoryClient, revision: str, paths: Sequence[str]
 ) -> tuple[str, dict[str, Entry]]:
     """Return the commit of a revision, and its files and links at some paths and below."""
-    asked = [unicodedata.normalize("NFC", path.rstrip("/")) for path in paths]
+    asked = [_clean_path(path) for path in paths]
     commit, found = "", dict[str, PathEntry]()
     for answered, answer in _get_entries(repository, revision, asked):
         commit = answered

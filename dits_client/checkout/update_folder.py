@@ -79,7 +79,7 @@ class FolderUpdate:
             return make_report(self._state, CheckoutPlan(), WriteResult())
         base, tree, have = self._fetch_tree(commit)
         snapshot = self._read_folder(base, tree, have)
-        upstream = self._compare(base, tree, self._scope)
+        upstream = self._list_coming(base, tree)
         local = self._compare(base, snapshot.tree, self._scope_read)
         site = self._open_site(snapshot, upstream, force=force)
         todo = make_plan(
@@ -92,9 +92,9 @@ class FolderUpdate:
         if not force:
             todo.add_left_changes(local, self._old_scope, self._scope, again=again)
         check_plan(site, todo, snapshot.directories[0].partial_files, is_repeated=again)
-        self._leave_out(tree, todo, upstream)
+        self._leave_out(todo, upstream)
         waiting = take_out_waiting_files(
-            self._repository, self._state.waiting, todo, upstream, self._scope
+            self._repository, self._state.waiting, todo, upstream, self._scope, site.found
         )
         self._start(commit, tree, branch)
         written = apply_plan(site, todo)
@@ -125,6 +125,7 @@ class FolderUpdate:
                 self._workspace.root, self._repository, upstream, self._trees.obliterated
             ),
             list_stats(self._index),
+            snapshot.seen,
             force,
             self._progress,
             map_disk_names(snapshot.directories),
@@ -137,18 +138,26 @@ class FolderUpdate:
         scopes = (self._old_scope, scope)
         return list(compare_trees(self._trees.load_manifest, base, tree, scopes=scopes))
 
-    def _leave_out(self, tree: bytes, todo: CheckoutPlan, upstream: Sequence[Change]) -> None:
-        """Take files out of a plan that nobody can get, and add those that can be got again."""
-        changed = {change.path for change in upstream}
-        gone_yet = self._state.gone.items()
-        kept = {p: h for p, h in gone_yet if p not in changed and self._scope.covers(p)}
-        back = [p for p, h in kept.items() if bytes.fromhex(h) not in self._trees.obliterated]
-        tracked = TrackedPaths(self._trees.load_manifest, [tree], gone={p: kept[p] for p in back})
-        for path in back:
-            above, _, name = path.rpartition("/")
-            if (entry := tracked.list_gone(above).get(name)) is not None:
-                todo.writes[path] = entry
-            del kept[path]
+    def _list_coming(self, base: bytes | None, tree: bytes) -> list[Change]:
+        """Return what a tree changes; files that can be got again, which nobody could get, are new ones."""
+        upstream = self._compare(base, tree, self._scope)
+        gone = self._list_kept_gone(upstream).items()
+        back = {p: h for p, h in gone if bytes.fromhex(h) not in self._trees.obliterated}
+        tracked = TrackedPaths(self._trees.load_manifest, [tree], gone=back)
+        return upstream + [
+            Change(path, None, entry)
+            for path in back
+            if (entry := tracked.list_gone(path.rpartition("/")[0]).get(path.rpartition("/")[2]))
+        ]
+
+    def _list_kept_gone(self, upstream: Sequence[Change]) -> dict[str, str]:
+        """Return the files that nobody could get and that no change is about: hashes by path."""
+        changed, gone = {change.path for change in upstream}, self._state.gone.items()
+        return {p: h for p, h in gone if p not in changed and self._scope.covers(p)}
+
+    def _leave_out(self, todo: CheckoutPlan, upstream: Sequence[Change]) -> None:
+        """Take files out of a plan that nobody can get."""
+        kept = self._list_kept_gone(upstream)
         self._tell_of_untracked(todo)
         gone = take_out_gone_files(self._workspace.root, todo, self._trees.obliterated)
         tell_of_gone_files(self._progress, gone, self._trees.obliterated)

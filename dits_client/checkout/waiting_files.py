@@ -1,16 +1,15 @@
 """Files that come when somebody asks for them: a checkout leaves them out, `dits fetch` brings them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dits.repo.v1.manifest_pb2 import Entry
 
-from dits_client.checkout.apply_plan import CheckoutSite, apply_plan
-from dits_client.checkout.local_chunks import LocalChunks
+from dits_client.checkout.apply_plan import apply_plan
 from dits_client.checkout.obstacles import check_plan
 from dits_client.checkout.plan import CheckoutPlan
-from dits_client.checkout.records import list_stats
+from dits_client.checkout.site import open_site
 from dits_client.content.manifest import Change
 from dits_client.content.paths import iterate_parents
 from dits_client.content.scope import Scope
@@ -19,7 +18,6 @@ from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.changes import FolderChanges, open_changes
-from dits_client.workspace.local_directory import map_disk_names
 from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.workspace import Workspace
 
@@ -39,14 +37,18 @@ def take_out_waiting_files(
     plan: CheckoutPlan,
     upstream: Sequence[Change],
     scope: Scope,
+    here: Container[str],
 ) -> dict[str, str]:
     """Take files out of a plan that wait; return what waits after it: hashes by path.
 
     A file waits if it is new and the repository's patterns match it, or if it has waited before. What
-    the folder includes no more waits no more.
+    the folder includes no more waits no more, nor does what is `here`: left as it is, it would be a change
+    that takes back what the commit brings.
     """
     changes = {change.path: change for change in upstream}
-    files = {path for path, entry in plan.writes.items() if entry.HasField("file")}
+    files = {
+        path for path, entry in plan.writes.items() if entry.HasField("file") and path not in here
+    }
     found = {path for path in files if path in waiting}
     new = {path for path in files - found if path in changes and changes[path].old is None}
     if new and (patterns := repository.get_info().on_demand_patterns):
@@ -55,7 +57,11 @@ def take_out_waiting_files(
 
         matching = PathPatterns.parse(patterns)
         found |= {path for path in new if matching.matches(path)}
-    kept = {p: h for p, h in waiting.items() if p not in changes and scope.covers(p)}
+    kept = {
+        path: content
+        for path, content in waiting.items()
+        if path not in changes and path not in plan.writes and scope.covers(path)
+    }
     return kept | {path: plan.writes.pop(path).file.hash.hex() for path in found}
 
 
@@ -74,15 +80,7 @@ def fetch_paths(
         state = workspace.state
         plan = CheckoutPlan(writes=_find_waiting(found, state.waiting, paths))
         plan.conflicts = sorted(plan.writes.keys() & {change.path for change in found.changes})
-        site = CheckoutSite(
-            workspace.root,
-            remote,
-            LocalChunks(workspace.root),
-            list_stats(found.index),
-            False,
-            progress,
-            map_disk_names(found.snapshot.directories),
-        )
+        site = open_site(workspace, remote, found, progress)
         check_plan(site, plan)
         done = set(plan.writes)
         for path in [path for path in done if found.is_here(path)]:

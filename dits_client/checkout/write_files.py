@@ -43,18 +43,25 @@ class FileTarget(NamedTuple):
 class OverwriteGuard:
     """Prevents a checkout from overwriting a file that changed since the scan."""
 
-    def __init__(self, found: Mapping[str, bytes], *, force: bool) -> None:
-        """Take the stats that the scan found, by path; `force` switches the check off."""
+    def __init__(
+        self, found: Mapping[str, bytes], seen: Mapping[str, bytes], *, force: bool
+    ) -> None:
+        """Take the stats of the index, by path, and what the scan saw where that has none.
+
+        `force` switches the check off.
+        """
         self._found = found
+        self._seen = seen
         self._force = force
 
     def check(self, safe_paths: SafePaths, path: str) -> None:
         """Raise ConflictError unless the path is as the scan found it."""
         if self._force:
             return
-        known = self._found.get(path)
+        known: bytes | None = self._found.get(path)
         if known == UNKNOWN_STAT:
-            return
+            # Nothing was seen: it is left out of the folder, and has to be absent.
+            known = self._seen.get(path)
         if safe_paths.get_file_stat(path) != known:
             message = f'"{path}" was changed in the meantime, or is ignored: move it away'
             raise ConflictError(message, [path])
@@ -148,8 +155,9 @@ class FileWriter:
             descriptor = os.open(name, _NEW, 0o600, dir_fd=directory)
             try:
                 self._finish_file(descriptor, target, write(descriptor))
+                written = os.fstat(descriptor)
                 self._rename_into_place(name, target.path)
-                self.stats[target.path] = pack_stat(os.fstat(descriptor))
+                self.stats[target.path] = _pack_unchanged(written, os.fstat(descriptor))
             except BaseException:
                 self._discard(name, above)
                 raise
@@ -193,3 +201,9 @@ class FileWriter:
     def _discard(self, name: str, above: str) -> None:
         with suppress(OSError, ClientError):
             os.unlink(name, dir_fd=self._safe_paths.open_directory(above))
+
+
+def _pack_unchanged(written: os.stat_result, now: os.stat_result) -> bytes:
+    """Return the stat of a file for the index; unknown if somebody wrote to it since it has its name."""
+    is_same = (written.st_mtime_ns, written.st_size) == (now.st_mtime_ns, now.st_size)
+    return pack_stat(now) if is_same else UNKNOWN_STAT

@@ -45,7 +45,9 @@ class ReadResult:
     """The content of a file: its entry, its chunks, its recipes."""
 
     entry: Entry
-    # As it was while the file was read; UNKNOWN_STAT if a later change could leave it the same.
+    # As it was while the file was read.
+    seen: bytes
+    # The same; UNKNOWN_STAT if a later change could leave it the same.
     stat: bytes
     source: Source
     cut: Cut
@@ -127,11 +129,10 @@ def _cut_file(
     found = pack_stat(os.fstat(descriptor))
     if found != pack_stat(before) or cut.size != size:
         return None
-    if is_racy(before.st_mtime_ns, started_ns):
-        found = UNKNOWN_STAT
+    kept = UNKNOWN_STAT if is_racy(before.st_mtime_ns, started_ns) else found
     file, recipes = make_file_entry(before.st_mode, cut)
     source = Source(item.path, item.os_path, content)
-    return ReadResult(Entry(file=file), found, source, cut, recipes)
+    return ReadResult(Entry(file=file), found, kept, source, cut, recipes)
 
 
 def is_racy(mtime_ns: int, started_ns: int) -> bool:

@@ -64,6 +64,8 @@ class Snapshot:
             self._compare(directory)
         self.changed = bool(self._drafts)
         self.files = sum(directory.count_files() for directory in self.directories)
+        # Stats of the files that were read and that the index does not trust, by path.
+        self.seen: dict[str, bytes] = {}
         self.files_read = 0
         self.bytes_read = 0
 
@@ -100,11 +102,7 @@ class Snapshot:
                 return
             known = self._load_entries(manifest)
         before = parse_entries(load(parent)) if parent is not None else {}
-        found = (
-            dict(zip(directory.names, directory.stats, strict=True))
-            if directory is not None
-            else {}
-        )
+        found = dict(zip(directory.names, directory.stats, strict=True)) if directory else {}
         for name in sorted(before.keys() | found.keys()):
             if found.get(name) == OUTSIDE_STAT:
                 continue
@@ -230,6 +228,8 @@ class Snapshot:
             keep_mode(read.entry, self._tracked.get_entry(draft.directory.join_path(name)))
         draft.entries[name] = read.entry
         draft.stats[name] = read.stat
+        if read.stat == UNKNOWN_STAT:
+            self.seen[draft.directory.join_path(name)] = read.seen
         for recipe in read.recipes:
             self._index.objects.add(RECIPE, recipe)
         self.files_read += 1

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dits_client.checkout.restore import restore_paths
 from dits_client.checkout.waiting_files import FetchReport, fetch_paths
 from dits_client.errors import ClientError, ConflictError
+from dits_client.shelves import shelve_folder, unshelve_folder
 from tests.support.client import Person, Run, read, write
 
 FILES = {"top": b"0", "a/x": b"1", "a/big.exr": b"2", "renders/r1": b"3", "renders/deep/r2": b"4"}
@@ -78,3 +80,51 @@ async def test_what_is_fetched_is_a_file_as_others(
     await ada.push("two")
     await ada.pull("one")
     assert set(read(one)) == set(read(two)) | {"a/big.exr"}
+
+
+async def test_what_is_there_instead_is_brought_up_to_date(
+    ada: Person, folders: tuple[Path, Path]
+) -> None:
+    """What stands where a file waited is a file as others: no older version of it stays behind."""
+    one, two = folders
+    write(two, {"renders/r1": b"mine", "renders/deep/r2": FILES["renders/deep/r2"]})
+    await ada.push("two")
+    await ada.pull("one")
+    write(one, {"renders/r1": b"a colleague's", "renders/deep/r2": b"newer"})
+    await ada.push("one")
+    assert (await ada.pull("two")).files == 2
+    assert read(two)["renders/r1"] == (0o644, b"a colleague's")
+    assert read(two)["renders/deep/r2"] == (0o644, b"newer")
+    assert await ada.changes("two") == []
+    assert (await ada.status("two")).waiting == ["a/big.exr"]
+    assert not (await ada.push("two")).pushed
+
+
+async def test_shelve_and_force_take_back_what_is_there_instead(
+    ada: Person, folders: tuple[Path, Path]
+) -> None:
+    _, two = folders
+    write(two, {"renders/r1": b"mine"})
+    await asyncio.to_thread(shelve_folder, two, ada.client, "ada/aside")
+    assert await ada.changes("two") == []
+    await asyncio.to_thread(unshelve_folder, two, ada.client, "ada/aside")
+    assert await ada.changes("two") == ["renders/r1"]
+    write(two, {"a/big.exr": b"mine, too"})
+    await ada.pull("two", force=True)
+    assert await ada.changes("two") == []
+    assert {name: content for name, content in read(two).items() if name in WAITING} == {
+        "renders/r1": (0o644, b"3"),
+        "a/big.exr": (0o644, b"2"),
+    }
+
+
+async def test_restore_brings_what_waits(ada: Person, folders: tuple[Path, Path]) -> None:
+    _, two = folders
+    found = await asyncio.to_thread(restore_paths, two, ada.client, ["renders"])
+    # All below a folder may be too much.
+    assert (found.files, "renders/r1" in read(two)) == (0, False)
+    found = await asyncio.to_thread(restore_paths, two, ada.client, ["renders/r1", "a"])
+    assert (found.files, read(two)["renders/r1"]) == (1, (0o644, b"3"))
+    assert set((await ada.status("two")).waiting) == {"renders/deep/r2", "a/big.exr"}
+    write(two, {"renders/r1": None})
+    assert await ada.changes("two") == ["renders/r1"]

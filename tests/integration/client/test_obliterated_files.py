@@ -134,6 +134,32 @@ async def test_who_has_the_file_gives_it_back(
     assert "Nothing has changed." in await run("status")
 
 
+async def test_what_is_given_back_does_not_replace_what_is_there(
+    run: Run, pushed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("shots/b", "only/here/large"):
+        await remove(run, path)
+    two = pushed.parent / "two"
+    await clone(run, two, monkeypatch)
+    write(two, {"shots/b": b"precious", "only/here/large": LARGE})
+    for path in ("shots/b", "only/here/large"):
+        await run("obliterate", "lift", path, str(pushed / path))
+    monkeypatch.chdir(pushed)
+    write(pushed, {"a": b"newer"})
+    await run("push")
+    monkeypatch.chdir(two)
+    told = await run("pull", fails=True)
+    assert "would be overwritten" in told
+    assert "shots/b" in told
+    assert read(two)["shots/b"] == (0o644, b"precious")
+    assert read(two)["a"] == (0o644, b"1")
+    write(two, {"shots/b": None})
+    await run("pull")
+    assert read(two) == read(pushed)
+    assert Workspace.locate(two).state.gone == {}
+    assert "Nothing has changed." in await run("status")
+
+
 async def test_it_needs_a_reason_and_a_confirmation(run: Run, pushed: Path) -> None:
     assert "--reason" in await run("obliterate", "remove", "a", "--yes", fails=2)
     assert "--yes" in await run("obliterate", "remove", "a", "--reason", WHY, fails=True)
