@@ -46,4 +46,17 @@ def apply_changes(
     site = open_site(workspace, remote, found, progress)
     check_plan(site, plan)
     apply_plan(site, plan)
+    _leave_out_no_more(workspace, {change.path for change in changes})
     return changes
+
+
+def _leave_out_no_more(workspace: Workspace, changed: set[str]) -> None:
+    """Let changes count of files that wait or that nobody could get: these stay as the commit has them."""
+    state = workspace.state
+    if changed.isdisjoint(state.waiting) and changed.isdisjoint(state.gone):
+        return
+    state.waiting = {
+        path: content for path, content in state.waiting.items() if path not in changed
+    }
+    state.gone = {path: content for path, content in state.gone.items() if path not in changed}
+    workspace.save()

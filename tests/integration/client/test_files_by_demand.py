@@ -11,6 +11,7 @@ from dits_client.checkout.restore import restore_paths
 from dits_client.checkout.waiting_files import FetchReport, fetch_paths
 from dits_client.errors import ClientError, ConflictError
 from dits_client.shelves import shelve_folder, unshelve_folder
+from dits_client.undo import undo_commit
 from tests.support.client import Person, Run, read, write
 
 FILES = {"top": b"0", "a/x": b"1", "a/big.exr": b"2", "renders/r1": b"3", "renders/deep/r2": b"4"}
@@ -128,3 +129,18 @@ async def test_restore_brings_what_waits(ada: Person, folders: tuple[Path, Path]
     assert set((await ada.status("two")).waiting) == {"renders/deep/r2", "a/big.exr"}
     write(two, {"renders/r1": None})
     assert await ada.changes("two") == ["renders/r1"]
+
+
+async def test_undo_takes_back_what_waits(ada: Person, folders: tuple[Path, Path]) -> None:
+    one, two = folders
+    write(one, {"renders/late": b"late", "renders/r1": None, "renders/deep/r2": b"newer"})
+    await ada.push("one")
+    await ada.pull("two")
+    done = await asyncio.to_thread(undo_commit, two, ada.client)
+    assert done.changed == 3
+    assert await ada.changes("two") == []
+    await ada.pull("one")
+    # What is back after it was deleted is new, and waits.
+    assert set(read(one)) == FILES.keys() - {"renders/r1"}
+    assert (await ada.status("one")).waiting == ["renders/r1"]
+    assert read(one)["renders/deep/r2"] == (0o644, b"4")

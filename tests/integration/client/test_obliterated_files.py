@@ -160,6 +160,20 @@ async def test_what_is_given_back_does_not_replace_what_is_there(
     assert "Nothing has changed." in await run("status")
 
 
+async def test_undo_takes_back_what_brought_it(
+    run: Run, pushed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(pushed, {"late": b"licensed", "shots/late": b"3"})
+    await run("push", "-m", "more")
+    await remove(run, "late")
+    two = pushed.parent / "two"
+    await clone(run, two, monkeypatch)
+    assert "2 changed back" in await run("undo")
+    assert Workspace.locate(two).state.gone == {}
+    assert "Nothing has changed." in await run("status")
+    assert "late" not in await run("ls")
+
+
 async def test_it_needs_a_reason_and_a_confirmation(run: Run, pushed: Path) -> None:
     assert "--reason" in await run("obliterate", "remove", "a", "--yes", fails=2)
     assert "--yes" in await run("obliterate", "remove", "a", "--reason", WHY, fails=True)
