@@ -14,7 +14,7 @@ from services.repo.history.ancestry import Node
 from services.repo.history.branch_rules import check_new_name, read_rules
 from services.repo.history.changes import Changes, Comparison
 from services.repo.history.former_heads import remember_heads
-from services.repo.history.protection import ProtectedMove, check_move
+from services.repo.history.protection import ProtectedMove, ProtectionJudge
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import batch_too_large, head_moved, not_fast_forward
@@ -112,9 +112,9 @@ async def move_branches(
     repository_id = call.repository.id
     rows = await lock_branches(connection, repository_id, [update.branch for update in updates])
     rules = await read_rules(connection, repository_id)
-    moves = [update for update in updates if update.branch in rows]
-    if len(moves) * len(graph) > MAX_STEPS:
-        raise batch_too_large("refs.updates", MAX_STEPS // len(graph), len(moves))
+    protections = await rules.collect(rows, [update.branch for update in updates])
+    judge = ProtectionJudge(connection, call)
+    _require_bounded(sum(update.branch in rows for update in updates), graph)
     moved: list[BranchUpdate] = []
     created: list[BranchUpdate] = []
     left: list[str] = []
@@ -123,10 +123,10 @@ async def move_branches(
         if not update.must_move(row["head_commit"] if row else ""):
             continue
         if row is None:
-            await check_new_name(connection, call, rules, update.branch, update.new)
+            await check_new_name(judge, protections[update.branch], update.branch, update.new)
             created.append(update)
         else:
-            if not await _check_move(connection, call, rules.collect(row), update, graph, changes):
+            if not await _check_move(judge, protections[update.branch], update, graph, changes):
                 left.append(update.expected)
             moved.append(update)
     await remember_heads(connection, repository_id, left)
@@ -137,6 +137,12 @@ async def move_branches(
         found = await connection.fetch(Q.move_branches, repository_id, names, heads)
         return rows | {row["name"]: row for row in found}
     return rows
+
+
+def _require_bounded(moves: int, graph: Mapping[str, Node]) -> None:
+    """Raises BATCH_TOO_LARGE if to walk the graph for each move of a branch takes too many steps."""
+    if moves * len(graph) > MAX_STEPS:
+        raise batch_too_large("refs.updates", MAX_STEPS // len(graph), moves)
 
 
 async def insert_branches(
@@ -180,8 +186,7 @@ async def count_branches(
 
 
 async def _check_move(
-    connection: Connection,
-    call: Call,
+    judge: ProtectionJudge,
     protections: Sequence[BranchProtection],
     update: BranchUpdate,
     graph: Mapping[str, Node],
@@ -192,11 +197,12 @@ async def _check_move(
     Raises BRANCH_PROTECTED or NOT_FAST_FORWARD if it may not move so.
     """
     old, new = update.expected, update.new
-    is_forward = await ancestry.descends_from(connection, call.repository.id, graph, new, old)
+    repository_id = judge.call.repository.id
+    is_forward = await ancestry.descends_from(judge.connection, repository_id, graph, new, old)
     if protections:
         paths = changes.select(update.compare(graph))
         move = ProtectedMove(old, new, is_forward, paths)
-        await check_move(connection, call, update.branch, protections, move)
+        await judge.check_move(update.branch, protections, move)
     if not is_forward and not update.force:
         raise not_fast_forward(update.branch, old, new)
     return is_forward

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,12 +19,11 @@ from google.protobuf import json_format
 
 from services.repo.history import change_rules
 from services.repo.history.changes import Changes, Comparison
-from services.repo.history.diff import Trees
-from services.repo.history.file_rules import FileRules
 from services.repo.history.protection import (
     ProtectedMove,
-    check_move,
+    ProtectionJudge,
     parse_protection,
+    require_judgeable,
 )
 from services.repo.history.protection_changes import (
     describe_protection,
@@ -42,10 +41,13 @@ from shared.formats.shelves import is_shelf
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
 from shared.rpc.call import Call
+from shared.runtime.weighed_work import do_weighed
 
 Q = sql.load(__file__)
 
 MOST_RULES = 50
+# Of the JSON of a protection.
+BYTES_PER_STEP = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class BranchRules:
         return cls(stored.rules, [PathPatterns.parse([rule.pattern]) for rule in stored.rules])
 
     def select(self, branch: str) -> list[BranchRule]:
-        """Returns those that are about a branch; none are about shelves."""
+        """Returns those that are about a branch; none are about shelves. For many branches, in a thread."""
         if not self.rules or is_shelf(branch):
             return []
         # A name in NFD looks the same.
@@ -72,10 +74,30 @@ class BranchRules:
         pairs = zip(self.rules, self.patterns, strict=True)
         return [rule for rule, pattern in pairs if pattern.matches(name)]
 
-    def collect(self, row: Row) -> list[BranchProtection]:
-        """Returns all that protects the branch of a row: what it has of its own, and the rules."""
-        own = [parse_protection(row["protection"])] if row["protection"] is not None else []
-        return own + [rule.protection for rule in self.select(row["name"])]
+    async def collect(
+        self, rows: Mapping[str, Row], names: Collection[str] = ()
+    ) -> dict[str, list[BranchProtection]]:
+        """Returns all that protects some branches: what each has of its own, and the rules.
+
+        And what protects branches of some names, if they were made. Raises BATCH_TOO_LARGE.
+        """
+        own = {name: row["protection"] for name, row in rows.items() if row["protection"]}
+        every = [*dict.fromkeys([*rows, *names])]
+        steps = len(every) * len(self.rules) + sum(map(len, own.values())) // BYTES_PER_STEP
+        return await do_weighed(steps, self._collect, every, own)
+
+    def _collect(
+        self, names: Iterable[str], own: Mapping[str, str]
+    ) -> dict[str, list[BranchProtection]]:
+        found = {
+            name: [
+                *([parse_protection(own[name])] if name in own else []),
+                *(rule.protection for rule in self.select(name)),
+            ]
+            for name in names
+        }
+        require_judgeable(found.values())
+        return found
 
 
 async def read_rules(source: Connection | Database, repository_id: UUID) -> BranchRules:
@@ -125,21 +147,16 @@ async def set_rule(connection: Connection, call: Call, rule: BranchRule) -> None
 
 
 async def check_new_name(
-    connection: Connection, call: Call, rules: BranchRules, name: str, head: str
+    judge: ProtectionJudge, protections: Sequence[BranchProtection], name: str, head: str
 ) -> None:
-    """Raises BRANCH_PROTECTED if a rule forbids that a branch gets a name; its commit is in the database.
+    """Raises BRANCH_PROTECTED if what protects a name forbids that a branch gets it.
 
-    Raises BATCH_TOO_LARGE for too many commits or paths to judge.
+    Its commit is in the database. Raises BATCH_TOO_LARGE for too many commits or paths to judge.
     """
-    protections = [rule.protection for rule in rules.select(name)]
     if not protections:
         return
-    repository_id = call.repository.id
-    (row,) = await connection.fetch(Q.find_base, repository_id, head, name)
-    compared = Comparison((row["base_tree"],), row["tree_hash"])
+    (row,) = await judge.connection.fetch(Q.find_base, judge.call.repository.id, head, name)
     changes = Changes()
-    if compared.new not in compared.old and any(each.restricted_paths for each in protections):
-        # What is in the files was judged where they were brought.
-        changes = await Trees(connection, repository_id, {}, FileRules()).find_changes([compared])
-    move = ProtectedMove(row["base"] or "", head, True, changes)
-    await check_move(connection, call, name, protections, move)
+    if any(each.restricted_paths for each in protections):
+        changes = await judge.compare(Comparison((row["base_tree"],), row["tree_hash"]))
+    await judge.check_move(name, protections, ProtectedMove(row["base"] or "", head, True, changes))

@@ -20,7 +20,7 @@ from services.repo.history.change_rules import ChangeRules
 from services.repo.history.changes import Changes, Comparison
 from services.repo.history.diff import Trees
 from services.repo.history.former_heads import remember_heads
-from services.repo.history.protection import check_removal
+from services.repo.history.protection import ProtectionJudge
 from services.repo.history.push_announcement import announce_push
 from shared.db import sql
 from shared.db.pool import Connection, Row
@@ -47,8 +47,8 @@ async def create_branch(connection: Connection, call: Call, name: str, head: str
         raise not_found("commit", head)
     created = await insert_branches(connection, call, [BranchUpdate(name, "", head)])
     if created:
-        branch_rules = await read_rules(connection, repository_id)
-        await check_new_name(connection, call, branch_rules, name, head)
+        protections = await (await read_rules(connection, repository_id)).collect({}, [name])
+        await check_new_name(ProtectionJudge(connection, call), protections[name], name, head)
         move = await compare_unreached(connection, repository_id, head, node.tree, name)
         await _apply_rules(connection, call, rules, move, name)
         if not is_shelf(name):
@@ -121,8 +121,8 @@ async def delete_branch(connection: Connection, call: Call, name: str, expected:
         raise default_branch(name)
     if row["head_commit"] != expected:
         raise head_moved(name, expected, row["head_commit"])
-    protections = (await read_rules(connection, repository_id)).collect(row)
-    await check_removal(connection, call, name, protections)
+    protections = await (await read_rules(connection, repository_id)).collect({name: row})
+    await ProtectionJudge(connection, call).check_removal(name, protections[name])
     await connection.execute(Q.delete_branch, repository_id, name)
     await remember_heads(connection, repository_id, [expected])
     await count_branches(connection, repository_id, [name], -1)
@@ -147,9 +147,10 @@ async def rename_branch(connection: Connection, call: Call, name: str, new_name:
         raise name_taken("branch", new_name)
     if rows[name]["is_default"]:
         call.repository.require(Permission.ADMIN)
-    branch_rules = await read_rules(connection, repository_id)
-    await check_removal(connection, call, name, branch_rules.collect(rows[name]))
-    await check_new_name(connection, call, branch_rules, new_name, rows[name]["head_commit"])
+    rules, judge = await read_rules(connection, repository_id), ProtectionJudge(connection, call)
+    protections = await rules.collect(rows, [new_name])
+    await judge.check_removal(name, protections[name])
+    await check_new_name(judge, protections[new_name], new_name, rows[name]["head_commit"])
     try:
         (row,) = await connection.fetch(Q.rename_branch, repository_id, name, new_name)
     except asyncpg.UniqueViolationError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from uuid import UUID
 
 from services.repo.history.changes_since import OpenEnds
@@ -12,17 +13,31 @@ from shared.errors import batch_too_large
 
 # Commits that are read at first; each time it is twice as many.
 FIRST_WINDOW = 20
-# Commits that one move walks past at most: a branch is locked meanwhile.
+# Commits that one move walks past at most, and all moves of a call: the branches are locked meanwhile.
 MAX_WALK = 50_000
+MAX_WALKS = 250_000
+
+
+@dataclass(slots=True)
+class WalkCount:
+    """The commits that one call has walked past."""
+
+    commits: int = 0
+
+    def add(self, commits: int) -> None:
+        """Counts more of them. Raises BATCH_TOO_LARGE."""
+        self.commits += commits
+        if self.commits > MAX_WALKS:
+            raise batch_too_large("commits of all branches", MAX_WALKS, self.commits)
 
 
 async def iterate_new_commits(
-    connection: Connection, repository_id: UUID, new: str, old: str
+    connection: Connection, repository_id: UUID, new: str, old: str, count: WalkCount
 ) -> AsyncIterator[list[WalkedCommit]]:
     """Yields, in lists, the commits that `new` reaches and `old` does not; children before parents.
 
-    An empty `old` reaches nothing. Raises CONTENTION, and BATCH_TOO_LARGE if too many commits are between
-    the two.
+    An empty `old` reaches nothing; `count` is that of the call. Raises CONTENTION, and BATCH_TOO_LARGE if
+    too many commits are between the two.
     """
     walk = HistoryWalk(TransactionReader(connection), repository_id)
     ends = OpenEnds(new, old)
@@ -31,5 +46,6 @@ async def iterate_new_commits(
         window = await walk.read_window(ends.waiting, wanted)
         yield ends.advance(window)
         walked, wanted = walked + len(window.commits), wanted * 2
+        count.add(len(window.commits))
         if walked > MAX_WALK:
             raise batch_too_large("new_head", MAX_WALK, walked)

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
 from dits.repo.v1.ref_protection_pb2 import BranchProtection, ProtectionMembers
 from google.protobuf import json_format
 
-from services.repo.history.changes import Changes
-from services.repo.history.new_commits import iterate_new_commits
-from services.repo.history.walk import WalkedCommit
+from services.repo.history.changes import Changes, Comparison
+from services.repo.history.diff import Trees
+from services.repo.history.file_rules import FileRules
+from services.repo.history.new_commits import WalkCount, iterate_new_commits
 from shared.db import sql
 from shared.db.pool import Connection
-from shared.errors import branch_protected
+from shared.errors import batch_too_large, branch_protected
 from shared.formats.path_patterns import PathPatterns
 from shared.records.audit import AuditAction, audit
 from shared.rpc.call import Call
 from shared.rpc.policy import Permission
 
 Q = sql.load(__file__)
+
+# For all branches of one call together: bytes of protections, and entries of trees that are compared.
+MOST_BYTES = 4 << 20
+MOST_ENTRIES = 5_000_000
 
 
 class Rule(StrEnum):
@@ -68,52 +73,6 @@ def parse_protection(text: str | None) -> BranchProtection:
     return json_format.Parse(text, protection, ignore_unknown_fields=True) if text else protection
 
 
-async def check_move(
-    connection: Connection,
-    call: Call,
-    branch: str,
-    protections: Iterable[BranchProtection],
-    move: ProtectedMove,
-) -> None:
-    """Raises BRANCH_PROTECTED if one of the protections of a branch forbids its move.
-
-    Its row is locked. Raises BATCH_TOO_LARGE for too many commits or paths to judge.
-    """
-    for protection in protections:
-        violation = await _judge_move(connection, call, protection, move)
-        if violation is not None:
-            await _enforce(connection, call, branch, protection, violation)
-
-
-async def check_removal(
-    connection: Connection, call: Call, branch: str, protections: Iterable[BranchProtection]
-) -> None:
-    """Raises BRANCH_PROTECTED if one of the protections of a branch forbids to delete or rename it."""
-    for protection in protections:
-        if protection.forbid_deletion:
-            await _enforce(connection, call, branch, protection, Violation(Rule.DELETION))
-        elif call.repository.permission < Permission.ADMIN:
-            await _enforce(connection, call, branch, protection, Violation(Rule.PERMISSION))
-
-
-async def _enforce(
-    connection: Connection,
-    call: Call,
-    branch: str,
-    protection: BranchProtection,
-    violation: Violation,
-) -> None:
-    """Raises BRANCH_PROTECTED, or writes down that the caller may bypass it."""
-    if not await is_member(connection, call, protection.bypass):
-        raise branch_protected(branch, violation.rule, violation.path, violation.commit)
-    repository = call.repository
-    await audit(
-        connection, call, AuditAction.BRANCH_PROTECTION_BYPASSED, "branch", repository.id, branch,
-        repository_id=repository.id, rule=violation.rule.value, path=violation.path,
-        commit=violation.commit,
-    )  # fmt: skip
-
-
 async def is_member(connection: Connection, call: Call, members: ProtectionMembers) -> bool:
     """Returns whether the caller is one of the users, or in one of the teams."""
     if str(call.caller.user_id) in members.user_ids:
@@ -125,63 +84,140 @@ async def is_member(connection: Connection, call: Call, members: ProtectionMembe
     return bool(rows)
 
 
-async def _judge_move(
-    connection: Connection, call: Call, protection: BranchProtection, move: ProtectedMove
-) -> Violation | None:
-    """Returns the first rule that a move breaks."""
-    if protection.required_permission > call.repository.permission:
-        return Violation(Rule.PERMISSION)
-    if protection.forbid_force and not move.is_forward:
-        return Violation(Rule.FORCE)
-    path = await _find_restricted(connection, call, protection, move.changes)
-    if path is not None:
-        return Violation(Rule.RESTRICTED_PATHS, path=path)
-    if protection.require_linear_history or protection.require_signatures:
-        commits = iterate_new_commits(connection, call.repository.id, move.new, move.old)
-        return await _judge_commits(connection, call, protection, commits)
-    return None
+def require_judgeable(protections: Iterable[Sequence[BranchProtection]]) -> None:
+    """Raises BATCH_TOO_LARGE if there is too much to judge for the branches of one call."""
+    size = sum(protection.ByteSize() for some in protections for protection in some)
+    if size > MOST_BYTES:
+        raise batch_too_large("bytes of what protects the branches", MOST_BYTES, size)
 
 
-async def _find_restricted(
-    connection: Connection, call: Call, protection: BranchProtection, changes: Changes
-) -> str | None:
-    """Returns a changed path that the caller may not change."""
-    if not changes.roots:
+@dataclass(slots=True)
+class ProtectionJudge:
+    """Holds the branches of one call against their protections, in its transaction.
+
+    What several branches have in common, as a rule for all of them, is read once.
+    """
+
+    connection: Connection
+    call: Call
+    _members: dict[bytes, bool] = field(default_factory=dict)
+    _patterns: dict[tuple[str, ...], PathPatterns] = field(default_factory=dict)
+    _changes: dict[Comparison, Changes] = field(default_factory=dict)
+    _bypassed: set[tuple[str, Violation]] = field(default_factory=set)
+    _walked: WalkCount = field(default_factory=WalkCount)
+    _entries: int = 0
+
+    async def check_move(
+        self, branch: str, protections: Sequence[BranchProtection], move: ProtectedMove
+    ) -> None:
+        """Raises BRANCH_PROTECTED if one of the protections of a branch forbids its move.
+
+        Its row is locked. Raises BATCH_TOO_LARGE for too many commits or paths to judge.
+        """
+        for protection in protections:
+            if protection.required_permission > self.call.repository.permission:
+                await self._enforce(branch, protection, Violation(Rule.PERMISSION))
+            if protection.forbid_force and not move.is_forward:
+                await self._enforce(branch, protection, Violation(Rule.FORCE))
+            path = await self._find_restricted(protection, move.changes)
+            if path is not None:
+                await self._enforce(branch, protection, Violation(Rule.RESTRICTED_PATHS, path=path))
+        async for protection, violation in self._judge_commits(protections, move):
+            await self._enforce(branch, protection, violation)
+
+    async def check_removal(self, branch: str, protections: Iterable[BranchProtection]) -> None:
+        """Raises BRANCH_PROTECTED if one of the protections of a branch forbids to delete or rename it."""
+        for protection in protections:
+            if protection.forbid_deletion:
+                await self._enforce(branch, protection, Violation(Rule.DELETION))
+            elif self.call.repository.permission < Permission.ADMIN:
+                await self._enforce(branch, protection, Violation(Rule.PERMISSION))
+
+    async def compare(self, pair: Comparison) -> Changes:
+        """Returns what differs between two trees. What is in the files was judged where they were brought.
+
+        Raises BATCH_TOO_LARGE.
+        """
+        if pair.new in pair.old:
+            return Changes()
+        if pair not in self._changes:
+            if self._entries > MOST_ENTRIES:
+                raise batch_too_large("entries to compare", MOST_ENTRIES, self._entries)
+            trees = Trees(self.connection, self.call.repository.id, {}, FileRules())
+            self._changes = {pair: await trees.find_changes([pair])}
+            self._entries += self._changes[pair].steps
+        return self._changes[pair]
+
+    async def _enforce(
+        self, branch: str, protection: BranchProtection, violation: Violation
+    ) -> None:
+        """Raises BRANCH_PROTECTED, or writes down that the caller may bypass it."""
+        if not await self._is_member(protection.bypass):
+            raise branch_protected(branch, violation.rule, violation.path, violation.commit)
+        if (branch, violation) in self._bypassed:
+            return
+        self._bypassed.add((branch, violation))
+        repository = self.call.repository
+        await audit(
+            self.connection, self.call, AuditAction.BRANCH_PROTECTION_BYPASSED, "branch", repository.id,
+            branch, repository_id=repository.id, rule=violation.rule.value, path=violation.path,
+            commit=violation.commit,
+        )  # fmt: skip
+
+    async def _is_member(self, members: ProtectionMembers) -> bool:
+        key = members.SerializeToString(deterministic=True)
+        if key not in self._members:
+            self._members[key] = await is_member(self.connection, self.call, members)
+        return self._members[key]
+
+    async def _find_restricted(self, protection: BranchProtection, changes: Changes) -> str | None:
+        """Returns a changed path that the caller may not change."""
+        if not changes.roots:
+            return None
+        barred = [
+            tuple(restricted.patterns)
+            for restricted in protection.restricted_paths
+            if not await self._is_member(restricted.allowed)
+        ]
+        if not barred:
+            return None
+        return await asyncio.to_thread(self._find_match, changes, barred)
+
+    def _find_match(self, changes: Changes, barred: Sequence[tuple[str, ...]]) -> str | None:
+        """Returns a changed path that patterns match. Runs in a thread."""
+        changes.require_bounded()
+        for patterns in barred:
+            if patterns not in self._patterns:
+                self._patterns[patterns] = PathPatterns.parse(patterns)
+        parsed = [self._patterns[patterns] for patterns in barred]
+        for path, _ in changes.iterate_paths():
+            if any(patterns.matches(path) for patterns in parsed):
+                return path
         return None
-    barred = [
-        restricted.patterns
-        for restricted in protection.restricted_paths
-        if not await is_member(connection, call, restricted.allowed)
-    ]
-    if not barred:
-        return None
-    return await asyncio.to_thread(_find_match, changes, barred)
 
-
-def _find_match(changes: Changes, barred: Sequence[Sequence[str]]) -> str | None:
-    """Returns a changed path that patterns match. Runs in a thread."""
-    changes.require_bounded()
-    parsed = [PathPatterns.parse(patterns) for patterns in barred]
-    for path, _ in changes.iterate_paths():
-        if any(patterns.matches(path) for patterns in parsed):
-            return path
-    return None
-
-
-async def _judge_commits(
-    connection: Connection,
-    call: Call,
-    protection: BranchProtection,
-    commits: AsyncIterator[list[WalkedCommit]],
-) -> Violation | None:
-    async for some in commits:
-        if protection.require_linear_history:
-            for commit in some:
-                if len(commit.parents) > 1:
-                    return Violation(Rule.LINEAR_HISTORY, commit=commit.hash)
-        if protection.require_signatures:
-            names = [commit.hash for commit in some]
-            unsigned = await connection.fetchval(Q.find_unsigned, call.repository.id, names)
-            if unsigned is not None:
-                return Violation(Rule.SIGNATURES, commit=unsigned)
-    return None
+    async def _judge_commits(
+        self, protections: Sequence[BranchProtection], move: ProtectedMove
+    ) -> AsyncIterator[tuple[BranchProtection, Violation]]:
+        """Yields the first commit that breaks a rule, for each protection that has the rule."""
+        linear = [each for each in protections if each.require_linear_history]
+        signed = [each for each in protections if each.require_signatures]
+        if not linear and not signed:
+            return
+        repository_id = self.call.repository.id
+        async for some in iterate_new_commits(
+            self.connection, repository_id, move.new, move.old, self._walked
+        ):
+            merge = next((commit.hash for commit in some if len(commit.parents) > 1), None)
+            if merge is not None:
+                for protection in linear:
+                    yield protection, Violation(Rule.LINEAR_HISTORY, commit=merge)
+                linear = []
+            if signed:
+                names = [commit.hash for commit in some]
+                unsigned = await self.connection.fetchval(Q.find_unsigned, repository_id, names)
+                if unsigned is not None:
+                    for protection in signed:
+                        yield protection, Violation(Rule.SIGNATURES, commit=unsigned)
+                    signed = []
+            if not linear and not signed:
+                return
