@@ -107,7 +107,8 @@ class ChunkReplication:
                 report.queued_copy_count += count
                 await tell(report.queued_copy_count)
         await request_copies(database, 0)
-        trimming = drop_unwanted_copies(database, repository_id, self._reader_grace)
+        grace = self._reader_grace
+        trimming = drop_unwanted_copies(database, self._stores, repository_id, grace)
         async with pace(trimming) as pages:
             async for page in pages:
                 _note_trimmed(report, page)
@@ -128,7 +129,8 @@ class ChunkReplication:
                         report.copied_chunk_count += placed.chunks
                         report.copied_bytes += placed.bytes
                         has_settled[0] = has_settled[0] or placed.settled > 0
-                        trimmed = await trim_copies(database, placed.hashes, self._reader_grace)
+                        proven = dict.fromkeys(placed.hashes, (store.region,))
+                        trimmed = await trim_copies(database, proven, self._reader_grace)
                         _note_trimmed(report, trimmed)
                         await run.store_progress(report.copied_chunk_count)
             report.waiting_copy_count += await copying.count_waiting()

@@ -36,6 +36,18 @@ async def request_copies(database: Database, seconds: float) -> None:
         log.warning("copies are left to the schedule", cause=repr(error))
 
 
+async def request_repair(database: Database, pack_key: str) -> None:
+    """Has a pack verified and healed. If that cannot be asked, the scrub finds it in its turn."""
+
+    async def request(connection: Connection) -> None:
+        await enqueue(connection, RepairPackPayload(pack_key=pack_key), dedup_key=pack_key)
+
+    try:
+        await database.transaction(request)
+    except (*UNREACHABLE, asyncpg.PostgresError, DomainError) as error:
+        log.warning("a repair is left to the scrub", pack=pack_key, cause=repr(error))
+
+
 class RepairRequests:
     """Asks for the repair of packs in which readers have found damage, of each once."""
 
@@ -44,18 +56,10 @@ class RepairRequests:
         self._asked: set[str] = set()
 
     async def request_repair(self, repository_id: UUID, pack_key: str) -> None:
-        """Has a pack verified and healed. If that cannot be asked, the scrub finds it in its turn."""
+        """Has a pack verified and healed."""
         if pack_key in self._asked:
             return
         if len(self._asked) >= _REMEMBERED:
             self._asked.clear()
         self._asked.add(pack_key)
-
-        async def request(connection: Connection) -> None:
-            payload = RepairPackPayload(pack_key=pack_key)
-            await enqueue(connection, payload, dedup_key=pack_key)
-
-        try:
-            await self._databases.of(repository_id).transaction(request)
-        except (*UNREACHABLE, asyncpg.PostgresError, DomainError) as error:
-            log.warning("a repair is left to the scrub", pack=pack_key, cause=repr(error))
+        await request_repair(self._databases.of(repository_id), pack_key)

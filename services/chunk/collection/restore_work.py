@@ -9,6 +9,7 @@ from functools import partial
 from itertools import groupby
 from uuid import UUID
 
+from services.chunk.collection.scrub import Scrub
 from services.chunk.collection.tier_moves import Misplaced, TierMoves, parse_chunk
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.blob_store import BlobMissing, BlobStore
@@ -40,6 +41,7 @@ class RestoreWork:
         self._writer = writer
         self._pack_bytes = pack_bytes
         self._keep = keep
+        self._scrub = Scrub(places, writer)
 
     async def restore(self, database: Database, restore_id: UUID) -> int:
         """Returns how many chunks can be read now. Raises RetryLater until they can be."""
@@ -74,14 +76,20 @@ class RestoreWork:
         return asked, waiting
 
     async def _warm(self, database: Database, repository_id: UUID, hashes: Sequence[str]) -> None:
-        """Copies the chunks to where hot ones lie."""
-        rows = await database.fetch(Q.cold_chunks, repository_id, hashes)
-        rows.sort(key=lambda row: (row["storage_bucket"], row["pack_key"]))
+        """Copies the chunks to where hot ones lie.
+
+        What is damaged is healed or noted as lost: no scrub reads archives.
+        """
+        await self._move(database, await database.fetch(Q.cold_chunks, repository_id, hashes))
+        left = await database.fetch(Q.cold_chunks, repository_id, hashes)
+        for key in sorted({row["pack_key"] for row in left}):
+            await self._scrub.verify_pack(database, key)
+
+    async def _move(self, database: Database, rows: Sequence[Row]) -> None:
+        runs = groupby(sorted(rows, key=_place), key=_place)
         found = [
             Misplaced(self._places[bucket].region, bucket, key, sorted(map(parse_chunk, run)))
-            for (bucket, key), run in groupby(
-                rows, key=lambda row: (row["storage_bucket"], row["pack_key"])
-            )
+            for (bucket, key), run in runs
         ]
         moves = TierMoves(self._places, self._writer, self._pack_bytes, is_cooling=False)
         try:
@@ -103,6 +111,8 @@ class RestoreWork:
     ) -> int:
         await connection.execute(Q.hold_chunks, hashes)
         if row["is_permanent"]:
+            if left := await connection.fetch(Q.cold_chunks, row["repo_id"], hashes):
+                raise RetryLater(f"{len(left):,} chunks have moved meanwhile", LATE)
             count: int = await connection.fetchval(Q.warm_references, row["repo_id"], hashes)
             await connection.execute(Q.end_restore, restore_id, None)
             return count
@@ -112,3 +122,7 @@ class RestoreWork:
         count = await connection.fetchval(Q.note_restored, row["repo_id"], hashes, self._keep)
         await connection.execute(Q.end_restore, restore_id, self._keep)
         return count
+
+
+def _place(row: Row) -> tuple[str, str]:
+    return row["storage_bucket"], row["pack_key"]

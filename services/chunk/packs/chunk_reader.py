@@ -15,7 +15,12 @@ import structlog
 from services.chunk.catalog.copy_requests import RepairRequests
 from services.chunk.catalog.extents import Extent, Extents
 from services.chunk.packs.content import Chunk, ChunkOpener, ContentMismatch
-from services.chunk.stores.blob_store import BlobFrozen, BlobMissing, BlobStore
+from services.chunk.stores.blob_store import (
+    BlobFrozen,
+    BlobMissing,
+    BlobStore,
+    is_archive,
+)
 from shared.errors import (
     DomainError,
     Reason,
@@ -69,7 +74,7 @@ class ChunkReader:
         extents: Extents,
         repairs: RepairRequests | None = None,
     ) -> None:
-        """`repairs`: is told of packs with damage of which there are other copies."""
+        """`repairs`: is told of packs with damage of which there are other copies, or in archives."""
         self._stores = stores
         self._nearness = {bucket: at for at, bucket in enumerate(stores)}
         self._extents = extents
@@ -193,7 +198,9 @@ class ChunkReader:
                     length=extent.length,
                     cause=failure.cause,
                 )
-                if self._repairs is not None and len(extents) > 1:
+                # No scrub reads archives: what has no other copy there is lost, and can be sent again.
+                is_due = len(extents) > 1 or is_archive(self._stores[extent.bucket].storage_class)
+                if self._repairs is not None and is_due:
                     await self._repairs.request_repair(repository_id, extent.pack_key)
 
 

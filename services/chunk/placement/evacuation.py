@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
@@ -48,7 +48,11 @@ async def count_wanting(database: Database, region: str) -> int:
 
 
 class Evacuation:
-    """Empties a region. May be stopped at any time, and begun again."""
+    """Empties a region. May be stopped at any time, and begun again.
+
+    Attributes:
+        frozen_packs: packs in archives, there or elsewhere, that the last run has asked for.
+    """
 
     def __init__(
         self,
@@ -65,26 +69,31 @@ class Evacuation:
         self._writer = writer
         self._pack_bytes = pack_bytes
         self._reader_grace = reader_grace
+        self.frozen_packs = 0
 
     async def move_chunks(self, source: str, target: str) -> AsyncGenerator[Evacuated, None]:
         """Moves chunks to another region, or to where they have a copy; yields what each pack has moved.
 
-        Chunks without intact bytes stay.
+        A copy is read before it replaces what lies here. Chunks without intact bytes stay.
         """
-        position = ""
+        position, self.frozen_packs = "", 0
         writer = self._writer.for_store(self._stores[target])
         pack, waiting = writer.begin_pack_in(self._database), list[str]()
         try:
             while rows := await self._database.fetch(Q.list_packs, source, position, _PAGE):
                 for row in rows:
                     chunks = await list_chunks(self._database, row["key"])
-                    hashes = [each.digest.hex() for each in chunks]
-                    if self._is_full(pack, sum(each.length for each in chunks), len(chunks)):
+                    length = sum(each.length for each in chunks)
+                    if waiting and (
+                        pack.length + length > self._pack_bytes
+                        or len(waiting) + len(chunks) > MAX_CHUNKS
+                    ):
                         await writer.finalize_copies(pack)
                         yield await self._leave(waiting, source, target)
                         pack, waiting = writer.begin_pack_in(self._database), []
-                    await self._copy(writer, pack, hashes)
-                    waiting += hashes
+                    digests = {each.digest for each in chunks if not each.is_lost}
+                    able = await self._secure(writer, pack, source, digests)
+                    waiting += [digest.hex() for digest in able]
                 position = rows[-1]["key"]
             await writer.finalize_copies(pack)
             yield await self._leave(waiting, source, target)
@@ -97,19 +106,21 @@ class Evacuation:
         [row] = await self._database.fetch(Q.count_left, region)
         return Remains(row["packs"], row["objects"])
 
-    def _is_full(self, pack: Pack, length: int, count: int) -> bool:
-        return bool(pack.entries) and (
-            pack.length + length > self._pack_bytes or len(pack.entries) + count > MAX_CHUNKS
-        )
-
-    async def _copy(self, writer: PackWriter, pack: Pack, hashes: Sequence[str]) -> None:
-        """Writes those chunks into a pack that lie nowhere else."""
-        rows = await self._database.fetch(Q.without_copies, hashes)
-        digests = {bytes.fromhex(row["hash"]) for row in rows}
-        copies = GoodCopies(self._database, self._stores)
-        async with aclosing(copies.read_chunks(digests)) as groups:
+    async def _secure(
+        self, writer: PackWriter, pack: Pack, source: str, digests: Set[bytes]
+    ) -> set[bytes]:
+        """Returns those chunks that may leave: an intact copy is elsewhere, or in the new pack now."""
+        elsewhere = {n: each for n, each in self._stores.items() if each.region != source}
+        others, copies = (GoodCopies(self._database, each) for each in (elsewhere, self._stores))
+        able = await others.find_intact(digests)
+        rows = await self._database.fetch(Q.without_copies, [each.hex() for each in digests - able])
+        alone = {bytes.fromhex(row["hash"]) for row in rows}
+        async with aclosing(copies.read_chunks(alone)) as groups:
             async for good in groups:
                 await writer.append_chunks(pack, good)
+                able.update(chunk.digest for chunk in good)
+        self.frozen_packs += len(others.frozen | copies.frozen)
+        return able
 
     async def _leave(self, hashes: Sequence[str], source: str, target: str) -> Evacuated:
         """Makes other copies of chunks their homes, and drops those in the region."""

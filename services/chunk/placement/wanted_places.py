@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
+from services.chunk.catalog.copy_requests import request_repair
+from services.chunk.collection.good_copies import GoodCopies
 from services.chunk.packs.live_counts import release_packs
+from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
 from shared.db.pool import Connection, Database
 
@@ -53,30 +56,48 @@ async def queue_missing_copies(
 
 
 async def drop_unwanted_copies(
-    database: Database, repository_id: UUID | None, reader_grace: timedelta
+    database: Database,
+    stores: Mapping[str, BlobStore],
+    repository_id: UUID | None,
+    reader_grace: timedelta,
 ) -> AsyncGenerator[Trimmed, None]:
     """Drops copies of chunks, of one repository or of all, where no repository wants them.
 
-    One copy of each chunk stays in any case. Yields what was dropped, page by page.
+    One copy of each chunk stays in any case, and one that stays is read before: `stores`, by the names of
+    their buckets, have it. Yields what was dropped, page by page; and has damaged packs repaired.
     """
     position = ""
     while rows := await database.fetch(Q.list_copied_chunks, repository_id, position, _PAGE):
         hashes = [row["chunk_hash"] for row in rows]
         position = hashes[-1]
-        yield await trim_copies(database, hashes, reader_grace)
+        kept = await database.fetch(Q.kept_regions, hashes)
+        regions = {bytes.fromhex(row["hash"]): row["regions"] for row in kept}
+        copies = GoodCopies(database, stores)
+        intact = await copies.find_intact(regions.keys(), regions)
+        for _, pack_key in copies.damaged:
+            await request_repair(database, pack_key)
+        proven = {digest.hex(): regions[digest] for digest in intact}
+        yield await trim_copies(database, proven, reader_grace)
 
 
 async def trim_copies(
-    database: Database, hashes: Sequence[str], reader_grace: timedelta
+    database: Database, proven: Mapping[str, Collection[str]], reader_grace: timedelta
 ) -> Trimmed:
-    """Moves home copies of chunks to where they are wanted, and drops copies that nobody wants."""
-    if not hashes:
+    """Moves home copies of chunks to where they are wanted, and drops copies that nobody wants.
+
+    `proven` names for each chunk regions in one of which it was just found intact; all of them keep it.
+    """
+    if not proven:
         return Trimmed()
-    return await database.transaction(partial(_trim, hashes=hashes, reader_grace=reader_grace))
+    return await database.transaction(partial(_trim, proven=proven, reader_grace=reader_grace))
 
 
-async def _trim(connection: Connection, hashes: Sequence[str], reader_grace: timedelta) -> Trimmed:
-    held = [row["hash"] for row in await connection.fetch(Q.hold_chunks, hashes)]
+async def _trim(
+    connection: Connection, proven: Mapping[str, Collection[str]], reader_grace: timedelta
+) -> Trimmed:
+    rows = await connection.fetch(Q.hold_chunks, list(proven))
+    kept = await connection.fetch(Q.kept_regions, [row["hash"] for row in rows])
+    held = [row["hash"] for row in kept if set(row["regions"]).issuperset(proven[row["hash"]])]
     moved = await connection.fetch(Q.move_homes, held)
     dropped = await connection.fetch(Q.drop_copies, held)
     counts = Counter[str]()

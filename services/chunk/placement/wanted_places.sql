@@ -42,6 +42,24 @@ LIMIT $3;
 -- Locks those of the chunks $1 that no other transaction has locked, and that are not lost: of these any copy may be the last.
 SELECT hash FROM chunks WHERE hash = ANY ($1::text[]) AND lost_at IS NULL ORDER BY hash FOR NO KEY UPDATE SKIP LOCKED;
 
+-- name: kept_regions
+-- Those of the chunks $1 that have a copy where no repository wants it, and the regions in which they stay without it: where one
+-- wants them, or at home.
+WITH placed AS (
+    SELECT hash, split_part(storage_bucket, '.', 1) AS region, TRUE AS is_home FROM chunks WHERE hash = ANY ($1::text[])
+    UNION ALL
+    SELECT chunk_hash, region, FALSE FROM chunk_locations WHERE chunk_hash = ANY ($1::text[])
+), wanted AS (
+    SELECT DISTINCT r.chunk_hash AS hash, w.region
+    FROM chunk_refs r JOIN repository_regions p ON p.repo_id = r.repo_id CROSS JOIN LATERAL unnest(p.regions) AS w (region)
+    WHERE r.chunk_hash = ANY ($1::text[])
+)
+SELECT p.hash, coalesce(array_agg(p.region) FILTER (WHERE w.region IS NOT NULL),
+                        array_agg(p.region) FILTER (WHERE p.is_home)) AS regions
+FROM placed p LEFT JOIN wanted w ON w.hash = p.hash AND w.region = p.region
+GROUP BY p.hash
+HAVING count(*) > greatest(count(w.region), 1);
+
 -- name: move_homes
 -- Of those of the chunks $1, which are locked, whose home copy lies where no repository wants it, while another copy lies where
 -- one does: makes that one the home copy. Returns the packs that lost a row that way, and how many. The row of the copy goes, so the

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from dits.common.v1.job_pb2 import ScrubChunksPayload
 
 from services.admin.stores import evacuate_region
 from services.chunk.background.object_reaper import ObjectReaper
@@ -15,8 +16,17 @@ from shared.runtime.config import ConfigError, Settings
 from tests.integration.chunk.test_storage_maintenance import damage
 from tests.support.api import Api
 from tests.support.chunks import Shelf, chunk, files, open_databases, some
+from tests.support.collection import maintain
 from tests.support.counters import assert_counters
-from tests.support.regions import places, set_policy, settle, with_regions
+from tests.support.regions import (
+    assert_sound,
+    objects,
+    places,
+    reap_all,
+    set_policy,
+    settle,
+    with_regions,
+)
 
 
 @pytest.fixture
@@ -90,3 +100,36 @@ async def test_what_is_damaged_stays(api: Api, settings: Settings, databases: Da
     assert await places(api, good) == ["far"]
     await shelf.get(good)
     await assert_counters(api.dsn)
+
+
+@pytest.mark.parametrize(("source", "target"), [("local", "far"), ("far", "local")])
+async def test_what_is_damaged_elsewhere_stays(
+    api: Api,
+    settings: Settings,
+    databases: Databases,
+    tmp_path: Path,
+    source: str,
+    target: str,
+) -> None:
+    # The region that is given up has the only intact bytes, as home or as copy, and nobody knows it yet.
+    shelf = await Shelf.open(api)
+    (database,) = databases.every()
+    bad, good = some(), some()
+    await set_policy(shelf, "local", "far")
+    await shelf.put(bad, good)
+    await settle(api)
+    await api.fetch("UPDATE repository_settings SET regions = '{}'")
+    (path,) = objects(tmp_path / "far") if target == "far" else files(settings).values()
+    damage(path, path.read_bytes().index(bad))
+    lines = await evacuate_region(database, settings, source, target)
+    assert lines[1].startswith("1 packs stay")
+    await reap_all(databases, settings)
+    await shelf.get(bad, good)
+    assert sorted(await places(api, bad)) == ["far", "local"]
+    assert await places(api, good) == [target]
+    # Healed, it goes.
+    await maintain(api, databases, ScrubChunksPayload(everything=True))
+    assert "is empty" in (await evacuate_region(database, settings, source, target))[1]
+    await reap_all(databases, settings)
+    await shelf.get(bad, good)
+    await assert_sound(api, databases, settings)

@@ -1,0 +1,66 @@
+"""Copies are dropped only beside others that were read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from dits.common.v1.job_pb2 import CheckPlacementPayload
+
+from shared.db.pool import Databases
+from shared.runtime.config import Settings
+from tests.integration.chunk.test_storage_maintenance import damage
+from tests.support.api import Api
+from tests.support.chunks import Shelf, files, open_databases, some
+from tests.support.collection import maintain
+from tests.support.regions import (
+    assert_sound,
+    objects,
+    places,
+    reap_all,
+    set_policy,
+    settle,
+    wait_while,
+    with_regions,
+)
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return with_regions(settings, tmp_path)
+
+
+@pytest.fixture
+async def databases(dsn: str) -> AsyncIterator[Databases]:
+    async with open_databases(dsn) as databases:
+        yield databases
+
+
+@pytest.mark.parametrize("bad_region", ["local", "far"])
+async def test_no_copy_goes_before_another_was_read(
+    api: Api, settings: Settings, databases: Databases, tmp_path: Path, bad_region: str
+) -> None:
+    shelf = await Shelf.open(api)
+    await set_policy(shelf, "local", "far")
+    bad, good = some(), some()
+    await shelf.put(bad, good)
+    await settle(api)
+    # What is to stay is damaged there, and nobody knows it yet.
+    (path,) = files(settings).values() if bad_region == "local" else objects(tmp_path / "far")
+    damage(path, path.read_bytes().index(bad))
+    await set_policy(shelf, bad_region)
+    await settle(api)
+    await reap_all(databases, settings)
+    assert await places(api, good) == [bad_region]
+    await shelf.get(bad, good)
+    # It is healed, and goes then.
+    await wait_while(
+        api,
+        """SELECT count(*) FROM jobs WHERE job_type = 'repair_pack' AND status IN ('pending', 'running')""",
+    )
+    await maintain(api, databases, CheckPlacementPayload())
+    await reap_all(databases, settings)
+    assert await places(api, bad) == [bad_region]
+    await shelf.get(bad, good)
+    await assert_sound(api, databases, settings)
