@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from google.protobuf.message import Message
 
 from shared.db import sql
-from shared.db.pool import Connection, Database
+from shared.db.pool import Connection, Database, Row
 from shared.errors import request_id_reused
 from shared.rpc import validation
 from shared.rpc.call import Call
@@ -18,6 +18,8 @@ from shared.runtime.server_key import ServerKey
 Q = sql.load(__file__)
 
 Response = TypeVar("Response", bound=Message)
+# Method, subject and request id.
+RowKey: TypeAlias = tuple[str, str, UUID]
 
 
 class Repeatable(NamedTuple):
@@ -73,34 +75,49 @@ class IdempotentWrites:
         """
         if not request.request_id:
             return await work(connection)
-        identity = validation.uuid("request_id", request.request_id)
-        subject = _subject(call)
+        row_key = _row_key(call, request)
         fingerprint = self._key.mac(b"request", request.body)
-        row_key = (call.method, subject, identity)
-        context = "\0".join((call.method, subject, str(identity))).encode()
         if await connection.fetchval(Q.claim, *row_key, fingerprint) is None:
-            plain = await self._first_result(connection, row_key, request.body, context)
-            return response_type.FromString(plain)
+            row = await connection.fetchrow(Q.first_result, *row_key)
+            return response_type.FromString(self._open_result(row, row_key, request.body))
         response = await work(connection)
-        sealed = self._key.seal(response.SerializeToString(), context)
+        sealed = self._key.seal(response.SerializeToString(), _context(row_key))
         await connection.execute(Q.keep, *row_key, sealed)
         return response
 
-    async def _first_result(
-        self,
-        connection: Connection,
-        row_key: tuple[str, str, UUID],
-        body: bytes,
-        context: bytes,
-    ) -> bytes:
-        """The first result, if the body is the same."""
-        row = await connection.fetchrow(Q.first_result, *row_key)
+    async def find_result(
+        self, call: Call, request: Repeatable, response_type: type[Response]
+    ) -> Response | None:
+        """Returns the result of this request id, if there is one already.
+
+        For calls that have to look at what may have changed since, before `once`. Raises REQUEST_ID_REUSED.
+        """
+        if not request.request_id:
+            return None
+        row_key = _row_key(call, request)
+        row = await self._database.fetchrow(Q.first_result, *row_key)
+        if row is None:
+            return None
+        return response_type.FromString(self._open_result(row, row_key, request.body))
+
+    def _open_result(self, row: Row | None, row_key: RowKey, body: bytes) -> bytes:
+        """Returns the first result, if the body is the same. Raises REQUEST_ID_REUSED."""
         is_same = row is not None and self._key.has_made(row["fingerprint"], b"request", body)
         sealed = row["response"] if row is not None and is_same else None
-        plain = self._key.unseal(sealed, context) if sealed is not None else None
+        plain = self._key.unseal(sealed, _context(row_key)) if sealed is not None else None
         if plain is None:
             raise request_id_reused()
         return plain
+
+
+def _row_key(call: Call, request: Repeatable) -> RowKey:
+    """Returns what a result is kept under. Raises INVALID_FIELD."""
+    return call.method, _subject(call), validation.uuid("request_id", request.request_id)
+
+
+def _context(row_key: RowKey) -> bytes:
+    """Returns what a kept result is bound to."""
+    return "\0".join(map(str, row_key)).encode()
 
 
 def _subject(call: Call) -> str:

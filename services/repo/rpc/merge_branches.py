@@ -61,6 +61,12 @@ class BranchMerges:
     async def merge(self, request: pb.MergeBranchesRequest, call: Call) -> pb.MergeBranchesResponse:
         """Merges, or with `validate_only` finds out what would happen."""
         database = self._databases.of(call.repository.id)
+        writes, repeatable = IdempotentWrites(database, self._key), Repeatable.of(request)
+        if not request.validate_only:
+            # The branches may have changed since the first call.
+            done = await writes.find_result(call, repeatable, pb.MergeBranchesResponse)
+            if done is not None:
+                return done
         resolutions = await validation.parse_in_time(_parse_resolutions, request)
         order = await _read_order(database, request, call)
         wish = MergeWish(
@@ -82,9 +88,9 @@ class BranchMerges:
                 await _rehearse(database, prepared, call)
                 head = "" if plan.outcome is Outcome.MERGED else prepared.head
                 return await _show(database, call, order, plan, head)
-            return await IdempotentWrites(database, self._key).once(
+            return await writes.once(
                 call,
-                Repeatable.of(request),
+                repeatable,
                 pb.MergeBranchesResponse,
                 partial(_apply, call=call, prepared=prepared, plan=plan),
             )

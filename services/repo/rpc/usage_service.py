@@ -42,12 +42,13 @@ class UsageService:
     async def ExportUsage(
         self, request: pb.ExportUsageRequest, call: Call
     ) -> AsyncIterator[pb.ExportUsageResponse]:
-        """Sends the figures of some days as CSV."""
+        """Sends the figures of some days as CSV; the right is judged before each part."""
         days = Days.parse(request.first_day, request.last_day)
         subject = await self._find_subject(request.organization, call)
         database = self._find_database(subject)
         async for part in export_usage(database, subject, days):
             yield pb.ExportUsageResponse(csv=part)
+            await self._find_subject(request.organization, call)
 
     async def ListBillingSnapshots(
         self, request: pb.ListBillingSnapshotsRequest, call: Call

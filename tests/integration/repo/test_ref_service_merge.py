@@ -11,6 +11,7 @@ from dits.repo.v1.manifest_pb2 import Signer
 from grpc import StatusCode
 
 from tests.support.api import Api, refused
+from tests.support.branches import Branches
 from tests.support.counters import assert_counters
 from tests.support.merges import BASE, OURS, THEIRS, Files, Merges, side
 from tests.support.trees import save
@@ -192,6 +193,15 @@ async def test_a_repeated_merge_gives_the_first_result(api: Api, path: str) -> N
     await merges.save({**BASE, "c": b"1"}, parent=done.head)
     await merges.save({**BASE, "c": b"2"}, parent=theirs, branch="side")
     assert await merges.merge(ours, **fields) == done
+    # Nor does it matter that the two could not be merged any more.
+    await merges.branch("other", theirs)
+    in_conflict = await merges.save({**BASE, "a": b"3"}, parent=theirs, branch="other")
+    branches = Branches(api, merges.repository, merges.who)
+    await branches.update("side", await merges.head("side"), in_conflict, force=True)
+    assert await merges.merge(ours, **fields) == done
+    await branches.delete("side", in_conflict)
+    assert await merges.merge(ours, **fields) == done
+    await merges.branch("side", in_conflict)
     with refused(StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"):
         await merges.merge(ours, **fields, message="other")
     with refused(StatusCode.ABORTED, "HEAD_MOVED") as refusal:

@@ -11,6 +11,7 @@ from grpc import StatusCode
 
 from services.repo.usage import csv_export
 from tests.support.api import Account, Api, refused
+from tests.support.rivals import other_transaction
 from tests.support.usage import FIRST, LAST, add_organization, add_usage, export
 
 
@@ -100,3 +101,17 @@ async def test_snapshots_are_listed_by_pages(api: Api, ada: Account) -> None:
     other = pb.ListBillingSnapshotsRequest(organization="Studio", page_token=request.page_token)
     with refused(StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"):
         await api.usage.ListBillingSnapshots(other, metadata=ada.auth)
+
+
+async def test_an_export_ends_for_who_leaves_the_organization(
+    api: Api, ada: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_export, "REPOSITORIES_PER_PAGE", 1)
+    await add_organization(api, ada)
+    for name in "ab":
+        repository = await add_repository(api, ada, name)
+        await add_usage(api, "repository", UUID(repository.id), FIRST, 1)
+    leave = "LOCK TABLE repositories IN ACCESS EXCLUSIVE MODE; DELETE FROM organization_members"
+    async with other_transaction(api, leave, commits=True):
+        with refused(StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING"):
+            await export(api, ada, organization="studio")
