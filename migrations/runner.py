@@ -57,6 +57,15 @@ async def migrate(
     return applied
 
 
+async def take_turn(conn: Connection, patience: Patience | None = None) -> None:
+    """Wait, in a transaction, until no other process migrates; then set the limits of patience."""
+    patience = patience or Patience()
+    # One's turn may be minutes away while others migrate; only then does the short limit begin.
+    await _set_limits(conn, 0, patience.statement_timeout)
+    await conn.execute(_TURN)
+    await _set_limits(conn, patience.lock_timeout, patience.statement_timeout)
+
+
 def _refuse_misfits(steps: Sequence[Step], applied: Mapping[int, Applied]) -> None:
     """Raise MigrationError unless what was applied is a beginning of what the files say."""
     for version in sorted(applied):
@@ -99,10 +108,7 @@ async def _apply(
     """Apply one step, and the functions after the last one, unless that is done; return what was not."""
     done: list[Step | FunctionFile] = []
     async with conn.transaction():
-        # One's turn may be minutes away while others migrate; only then does the short limit begin.
-        await _set_limits(conn, 0, patience.statement_timeout)
-        await conn.execute(_TURN)
-        await _set_limits(conn, patience.lock_timeout, patience.statement_timeout)
+        await take_turn(conn, patience)
         applied = await applied_steps(conn)
         _refuse_misfits(files.steps, applied)
         if step.version not in applied:

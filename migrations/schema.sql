@@ -1169,6 +1169,15 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.outbox_is_ahead() RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce(greatest((SELECT e.xid FROM events e ORDER BY e.xid DESC, e.id DESC LIMIT 1),
+                             (SELECT c.xid FROM event_cursors c ORDER BY c.xid DESC LIMIT 1),
+                             (SELECT h.xid FROM event_horizon h))
+                    > pg_snapshot_xmax(pg_current_snapshot()), false)
+$$;
+
 CREATE FUNCTION public.outbox_state(p_database_id text, p_xid xid8, p_id bigint) RETURNS TABLE(database_id text, settled text, is_lost boolean)
     LANGUAGE sql STABLE
     AS $$
@@ -1707,6 +1716,29 @@ BEGIN
     RETURN QUERY
     SELECT l.* FROM unnest(v_ids) AS renewed (id)
     CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = renewed.id OFFSET 0) l;
+END;
+$$;
+
+CREATE FUNCTION public.renumber_outbox() RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NOT outbox_is_ahead() THEN
+        RETURN FALSE;
+    END IF;
+    LOCK TABLE event_cursors, events, event_horizon IN SHARE ROW EXCLUSIVE MODE;
+    -- The events between two consumers get one number, in which they are in the order of their ids: none stands
+    -- before an event that its transaction had seen.
+    WITH places AS (
+        SELECT DISTINCT xid, id FROM event_cursors
+    ), moved AS (
+        UPDATE event_cursors c SET id = 9223372036854775807, xid =
+            (SELECT count(*) FROM places p WHERE (p.xid, p.id) <= (c.xid, c.id))::text::xid8
+    )
+    UPDATE events e SET xid =
+        (SELECT count(*) + 1 FROM places p WHERE (p.xid, p.id) < (e.xid, e.id))::text::xid8;
+    UPDATE event_horizon SET xid = '0', id = 0;
+    RETURN TRUE;
 END;
 $$;
 

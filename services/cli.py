@@ -17,6 +17,7 @@ import uvloop
 
 from migrations import runner, status
 from migrations.files import MigrationError
+from migrations.restored import adopt_restored
 from services import database
 from services.admin.commands import add_commands
 from shared.db.listen import Listener
@@ -183,6 +184,8 @@ def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
         applied = asyncio.run(runner.migrate(dsn))
         for file in applied:
             print(f"applied {file.name}")
+        if asyncio.run(adopt_restored(dsn)):
+            print("the events of the restored dump have numbers of this server now")
         print("the database is up to date")
 
 

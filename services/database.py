@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import asyncpg
 
+from migrations.restored import refuse_restored
 from migrations.status import check_compatible
 from shared.postgres.embedded import EmbeddedPostgres
 from shared.runtime.config import Settings
@@ -26,9 +27,10 @@ def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]
 
 
 async def check_schema(dsn: str) -> None:
-    """Refuses a schema that this program does not fit. Raises MigrationError."""
+    """Refuses a schema that this program does not fit, and a dump as restored. Raises MigrationError."""
     connection = await asyncpg.connect(dsn)
     try:
         await check_compatible(connection)
+        await refuse_restored(connection)
     finally:
         await connection.close()

@@ -17,6 +17,7 @@ import structlog
 from dits.auth.v1.account_service_pb2 import RegisterRequest
 from dits.auth.v1.account_service_pb2_grpc import AccountServiceStub
 
+from migrations.restored import adopt_restored
 from migrations.runner import migrate
 from services.suite import Suite
 from services.worker_process import WorkerProcess
@@ -44,6 +45,7 @@ async def serve(
     `given`: the settings of the command line. A worker, if they want one, runs in a process of its own.
     """
     await migrate(dsn)
+    await adopt_restored(dsn)
     key = ServerKey.load(settings.server_key, settings.data_dir, settings.accepted_server_key)
     serving = settings.model_copy(update={"worker": False})
     suite = Suite(Runtime(serving, dsn, key, Listener(dsn)))

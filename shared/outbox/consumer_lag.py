@@ -62,7 +62,8 @@ class ConsumerLag:
         self._alarms[consumer] = now
         if is_ahead:
             log.error(
-                "the cursor of a consumer of events is from another database: nothing reaches it",
+                "the cursor of a consumer of events is from another database: nothing reaches it; "
+                "run `dits-server migrate`",
                 consumer=consumer,
             )
         else:
