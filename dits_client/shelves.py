@@ -124,7 +124,7 @@ def unshelve_folder(
         if workspace.state.branch == SHELVES + shelf:
             raise ClientError(f"the folder follows the shelf {shelf} itself: {LEAVE_SHELF}")
         changes = _read_shelf(found, commit)
-        changes = apply_changes(workspace, remote, found, changes, progress)
+        changes = apply_changes(workspace, remote, found, changes, SHELVES + shelf, progress)
     if not keep:
         _remove_shelf(remote, shelf, commit.hash, progress)
     return ShelfReport(shelf, commit.hash, len(changes))

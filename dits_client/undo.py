@@ -45,7 +45,7 @@ def undo_commit(
             parent = commit.parent_hashes[0] if commit.parent_hashes else ""
             changes = _reverse(found, commit.hash, parent)
             _check_changes(found, changes)
-            made = apply_changes(workspace, remote, found, changes, progress)
+            made = apply_changes(workspace, remote, found, changes, parent[:12], progress)
     return push_folder(
         workspace.root,
         client,

@@ -35,6 +35,20 @@ def print_answers(handle: Callable[[Namespace], None], arguments: Namespace) -> 
         print(json.dumps({"text": text}))
 
 
+def print_answer(arguments: Namespace, answer: "Message | dict[str, Any]", text: str) -> None:
+    """Print an answer as JSON, or a sentence, as the arguments of a command say that does so by itself."""
+    if not arguments.json:
+        print(text)
+    elif isinstance(answer, dict):
+        import json
+
+        print(json.dumps(answer))
+    else:
+        from dits_client.cli.table import print_json
+
+        print_json([answer])
+
+
 def add_json_option(command: ArgumentParser) -> None:
     """Add the option to a command that does not print JSON by itself."""
     command.add_argument("--json", action="store_true", help="print what it came to as JSON")

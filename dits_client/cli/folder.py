@@ -16,7 +16,7 @@ from dits_client.cli.session import (
     parse_paths,
 )
 from dits_client.content.scope import describe_rules
-from dits_client.errors import ClientError, UsageError
+from dits_client.errors import UsageError
 from dits_client.progress import make_progress
 from dits_client.terminal import escape_text
 from dits_client.transfer.memory import keep_freed_memory
@@ -33,7 +33,7 @@ def handle_clone(arguments: Namespace) -> None:
     from dits_client.checkout.clone import clone_repository
 
     if arguments.depth and not arguments.only:
-        raise ClientError("--depth goes with --only")
+        raise UsageError("--depth goes with --only")
     keep_freed_memory()
     with connect() as (client, login), make_progress(arguments.quiet) as progress:
         repository = complete_name(arguments.repository, client, login)

@@ -9,11 +9,11 @@ from dits.chunk.v1 import maintenance_service_pb2 as pb
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from dits_client.cli.answers import record
+from dits_client.cli.answers import print_answer, record
 from dits_client.cli.folder import format_bytes
 from dits_client.cli.session import connect
 from dits_client.cli.table import print_json, print_table
-from dits_client.errors import ClientError
+from dits_client.errors import UsageError
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 
@@ -101,14 +101,15 @@ def handle_runs(arguments: Namespace) -> None:
 def handle_verify(arguments: Namespace) -> None:
     """Begin to verify chunks, or list those that are lost."""
     if arguments.repository and not arguments.lost:
-        raise ClientError("--repository needs --lost: the server verifies whole packs")
+        raise UsageError("--repository needs --lost: the server verifies whole packs")
     with connect() as (client, _):
         if arguments.lost:
             lost = list(_list_lost_chunks(client, arguments.repository))
         else:
             request = pb.VerifyChunksRequest(everything=arguments.everything)
             job_id = client.call(client.maintenance.VerifyChunks, request).job_id
-            print(f"The verification has begun: dits jobs watch {job_id}")
+            text = f"The verification has begun: dits jobs watch {job_id}"
+            print_answer(arguments, {"job_id": job_id}, text)
             return
     rows = ((each.hash, format_bytes(each.size), _format_time(each.lost_time)) for each in lost)
     headings = ("chunk", "size", "found")

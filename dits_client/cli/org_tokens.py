@@ -8,7 +8,7 @@ from dits.auth.v1 import organization_token_service_pb2 as pb
 from dits_client.cli.answers import record
 from dits_client.cli.session import connect_with_rights
 from dits_client.cli.table import format_time, print_json, print_table
-from dits_client.errors import ClientError
+from dits_client.errors import UsageError
 
 _PREFIX = "TOKEN_STATUS_"
 
@@ -70,7 +70,7 @@ def _change(policy: opb.TokenPolicy, arguments: Namespace) -> None:
         try:
             policy.longest_days = arguments.days
         except ValueError:
-            raise ClientError("--days must be 0 to 366") from None
+            raise UsageError("--days must be 0 to 366") from None
     if arguments.scope is not None:
         del policy.allowed_scopes[:]
         policy.allowed_scopes.extend(scope for scope in arguments.scope if scope != "all")

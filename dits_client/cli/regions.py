@@ -9,6 +9,7 @@ from dits.chunk.v1 import placement_service_pb2 as pb
 from dits.chunk.v1.placement_service_pb2_grpc import PlacementServiceStub
 
 from dits_client.checkout.commit_regions import CommitRegions, find_commit_regions
+from dits_client.cli.answers import print_answer
 from dits_client.cli.folder import format_bytes
 from dits_client.cli.history import connect_to_revision
 from dits_client.cli.table import print_table
@@ -24,7 +25,8 @@ def handle_regions(arguments: Namespace) -> None:
         if arguments.replicate:
             request = pb.ReplicateChunksRequest(repository=remote.name)
             job_id = remote.call(stub.ReplicateChunks, request).job_id
-            print(f"The chunks of {remote.name} are looked at: dits jobs watch {job_id}")
+            text = f"The chunks of {remote.name} are looked at: dits jobs watch {job_id}"
+            print_answer(arguments, {"job_id": job_id}, text)
             return
         listed = remote.call(stub.ListRegions, pb.ListRegionsRequest(repository=remote.name))
         wanted = [region.name for region in listed.regions if region.is_wanted]

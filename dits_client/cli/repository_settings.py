@@ -5,6 +5,7 @@ from typing import Literal
 
 from dits.repo.v1 import repository_service_pb2 as pb
 
+from dits_client.cli.answers import print_answer
 from dits_client.cli.repository_admin import open_repository, print_fields
 from dits_client.cli.session import connect
 from dits_client.cli.table import print_json
@@ -34,8 +35,8 @@ def handle_settings(arguments: Namespace) -> None:
     _add_policy(request, arguments)
     if request.update_mask.paths:
         with open_repository(arguments.repository) as repository:
-            repository.call(repository.repositories.UpdateRepositorySettings, request)
-        print(f"Changed the rules of {arguments.repository}.")
+            done = repository.call(repository.repositories.UpdateRepositorySettings, request)
+        print_answer(arguments, done.settings, f"Changed the rules of {arguments.repository}.")
         return
     with connect() as (client, _):
         repository = RepositoryClient(client, arguments.repository)

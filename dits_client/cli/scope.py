@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dits_client.cli.folder import format_bytes, print_report, summarize
 from dits_client.cli.session import connect, open_workspace, parse_paths
-from dits_client.errors import ClientError
+from dits_client.errors import UsageError
 from dits_client.progress import Progress, make_progress
 from dits_client.transfer.memory import keep_freed_memory
 
@@ -21,7 +21,7 @@ def handle_include(arguments: Namespace) -> None:
     from dits_client.checkout.include import include_paths
 
     if bool(arguments.paths) == arguments.all:
-        raise ClientError("name what to include, or say --all")
+        raise UsageError("name what to include, or say --all")
 
     def work(workspace: "Workspace", client: "Client", progress: Progress) -> "CheckoutReport":
         paths = list(parse_paths(workspace, arguments.paths))

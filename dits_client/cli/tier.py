@@ -9,6 +9,7 @@ from dits.chunk.v1.tier_service_pb2_grpc import TierServiceStub
 from dits.common.v1.job_pb2 import JobStatus
 
 from dits_client.checkout.named_chunks import list_named_chunks
+from dits_client.cli.answers import print_answer
 from dits_client.cli.folder import format_bytes
 from dits_client.cli.history import connect_to_revision, find_repository
 from dits_client.cli.repository_admin import open_repository
@@ -74,7 +75,8 @@ def handle_set(arguments: Namespace) -> None:
         if arguments.storage_class == "standard":
             _report(repository, restores, arguments)
         else:
-            print(f"{changed:,} chunks are {arguments.storage_class} now.")
+            text = f"{changed:,} chunks are {arguments.storage_class} now."
+            print_answer(arguments, {"changed": changed}, text)
 
 
 def _tiers(repository: RepositoryClient) -> TierServiceStub:

@@ -44,7 +44,7 @@ def handle_usage(arguments: Namespace) -> None:
         usage = subject.call(subject.usage.GetUsage, request)
     if arguments.json:
         periods = [_to_json(period) for period in usage.periods]
-        print(json.dumps({"periods": periods, "total": _to_json(usage.total)}, indent=2))
+        print(json.dumps({"periods": periods, "total": _to_json(usage.total)}))
     else:
         _print_table(usage)
 

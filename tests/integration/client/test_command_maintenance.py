@@ -57,7 +57,8 @@ async def test_garbage_is_planned_collected_and_the_runs_listed(
     ]
     [line] = (await run("gc", "runs", "-n", "1", "--json")).splitlines()
     assert json.loads(line)["report"]["deleted_chunk_count"] == "3"
-    await watch(await run("verify", "--everything"))
+    job = json.loads(await run("verify", "--everything", "--json"))["job_id"]
+    await watch(f"dits jobs watch {job}")
     assert "packs:   0" in await run("storage")
     assert json.loads(await run("gc", "plan", "--json"))["plan_time"]
 

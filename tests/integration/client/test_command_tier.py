@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -54,6 +55,8 @@ async def test_a_film_goes_to_the_archive_and_comes_back(
     assert await api.value("SELECT count(*) FROM chunks WHERE storage_class <> 'standard'") == 0
     told = await run("tier", "set", "--class", "infrequent", "shots")
     assert told == "1 chunks are infrequent now.\n"
+    told = await run("tier", "set", "--class", "infrequent", "shots", "--json")
+    assert json.loads(told) == {"changed": 0}
     assert 'no "nothing"' in await run("tier", "check", "nothing", fails=True)
     await run("repo", "settings", "ada/film", "--default-lifecycle")
     assert "glacier after 90 days" in await run("repo", "settings", "ada/film")

@@ -76,6 +76,10 @@ async def test_what_sentences_say_is_there_for_programs(run: Run, film_folder: P
     assert (await ask("tag", "create", "v1"))[0]["head"] == made["head"]
     assert (await ask("whoami"))[0]["caller"]["username"] == "ada"
     assert [found["name"] for found in await ask("repo", "list")] == ["film"]
+    (rules,) = await ask("repo", "settings", "ada/film", "--lock-patterns", "*.blend")
+    assert rules["lock_patterns"] == ["*.blend"]
+    assert (await ask("regions", "--replicate"))[0].keys() == {"job_id"}
+    assert (await ask("usage"))[0].keys() == {"periods", "total"}
     assert (await ask("repo", "create", "next"))[0]["owner"] == "ada"
     # Where there is no answer, the sentence; the services log to the same place here.
     (said,) = await ask("account", "update", "--name", "Ada")

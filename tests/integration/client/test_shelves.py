@@ -87,6 +87,8 @@ async def test_what_was_changed_otherwise_is_listed(
     # What is as on the shelf already is no conflict.
     assert caught.value.paths == ["a", "b"]
     assert read(one) == before
+    helps = "dits shelve" if is_local else "dits restore PATH --revision shelves/ada/x"
+    assert helps in str(caught.value)
     assert await names(ada, film) == ["ada/x"]
     with pytest.raises(ClientError, match=r"no shelf ada/y: did you mean ada/x\?"):
         await unshelve(ada, "one", "ada/y")
