@@ -22,7 +22,7 @@ from services.chunk.collection.runs import Kind, Outcome, Run, record_run
 from services.chunk.collection.scrub import Scrub, Scrubbed
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.absences import Absences
-from services.chunk.stores.blob_store import BlobStore
+from services.chunk.stores.blob_store import BlobStore, find_writable
 from shared.db.pool import Database
 from shared.jobs.pacing import pace
 from shared.jobs.running_job import Handler, RunningJob
@@ -52,7 +52,7 @@ class StorageMaintenance:
         self._compactions = {
             bucket: Compaction(
                 store,
-                writer.for_store(store),
+                writer.for_store(find_writable(stores, bucket)),
                 dead_percent=settings.compaction_dead_percent,
                 pack_bytes=settings.pack_bytes,
                 open_pack=timedelta(seconds=settings.open_pack_seconds),
@@ -129,22 +129,26 @@ class StorageMaintenance:
         return Outcome.COMPLETED
 
     async def _check(self, database: Database, run: Run) -> Outcome:
-        report, absences = run.report, Absences()
+        report, absences, refused = run.report, Absences(), list[str]()
         for bucket, inventory in self._inventories.items():
             with absences.tolerate(bucket):
-                if not await self._queue_unknown(inventory, database, run):
-                    return Outcome.REFUSED
-                await self._verify_incomplete(inventory, database, run)
-        report.summary = (
+                refusal = await self._queue_unknown(bucket, inventory, database, run)
+                if refusal:
+                    refused.append(refusal)
+                else:
+                    await self._verify_incomplete(inventory, database, run)
+        report.summary = " ".join(refused) or (
             f"Listed {report.listed_object_count:,} objects: {report.unknown_object_count:,} unknown, "
             f"{report.missing_object_count:,} missing or cut short, with "
             f"{report.lost_chunk_count:,} newly lost chunks."
         )
         absences.raise_first()
-        return Outcome.COMPLETED
+        return Outcome.REFUSED if refused else Outcome.COMPLETED
 
-    async def _queue_unknown(self, inventory: Inventory, database: Database, run: Run) -> bool:
-        """Queues unknown objects; returns whether it may. Many = the wrong database?"""
+    async def _queue_unknown(
+        self, bucket: str, inventory: Inventory, database: Database, run: Run
+    ) -> str:
+        """Queues unknown objects, or returns why it may not: many = the wrong database?"""
         report = run.report
         listed = unknown = 0
         async with pace(inventory.count_unknown_objects(database)) as batches:
@@ -155,17 +159,18 @@ class StorageMaintenance:
         report.listed_object_count += listed
         if unknown > listed * self._limit_percent / 100:
             report.unknown_object_count += unknown
-            report.summary = (
-                f"Refused: no pack names {unknown:,} of {listed:,} objects, more than "
+            log.error(
+                "implausible inventory refused", bucket=bucket, unknown=unknown, listed=listed
+            )
+            return (
+                f"Refused: no pack names {unknown:,} of {listed:,} objects in {bucket}, more than "
                 f"{self._limit_percent:g} percent. Is this the database of the store?"
             )
-            log.error("implausible inventory refused", unknown=unknown, listed=listed)
-            return False
         async with pace(inventory.queue_unknown_objects(database)) as counts:
             async for count in counts:
                 report.unknown_object_count += count
                 await run.store_progress(report.listed_object_count)
-        return True
+        return ""
 
     async def _verify_incomplete(self, inventory: Inventory, database: Database, run: Run) -> None:
         """Verifies the packs whose objects are missing or too short."""

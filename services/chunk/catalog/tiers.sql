@@ -20,8 +20,8 @@ WHERE repo_id = $1
   AND storage_class IN ('infrequent', 'glacier', 'deep_archive');
 
 -- name: cool_chunks
--- Repository $1 wants those of the chunks ($2, packed) in class $3 that it has hotter, but for lists of chunks; returns how
--- many.
+-- Repository $1 wants those of the chunks ($2, packed) in class $3 that it has hotter; returns how many. Neither lists of
+-- chunks, nor claims: of these it is not known yet whether they are lists.
 WITH hotter AS MATERIALIZED (
     SELECT chunk_hash
     FROM chunk_refs
@@ -29,6 +29,7 @@ WITH hotter AS MATERIALIZED (
       AND chunk_hash = ANY (ARRAY(
           SELECT encode(substr($2::bytea, g * 32 + 1, 32), 'hex')
           FROM generate_series(0, length($2::bytea) / 32 - 1) AS g))
+      AND ref_count > 0
       AND storage_class IS DISTINCT FROM 'standard' AND storage_rank(storage_class) < storage_rank($3)
     ORDER BY chunk_hash
     FOR NO KEY UPDATE

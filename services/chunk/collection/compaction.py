@@ -54,7 +54,7 @@ class Compaction:
         pack_bytes: int,
         open_pack: timedelta,
     ) -> None:
-        """Compacts the packs of `store`.
+        """Compacts the packs of `store`; `writer` writes there, or where hot ones lie.
 
         `dead_percent`: least share of dead bytes. `pack_bytes`: size of the new packs, about.
         `open_pack`: after which time a pack that is being written is given up.

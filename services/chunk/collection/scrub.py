@@ -14,7 +14,7 @@ from services.chunk.collection.good_copies import GoodCopies, PackPlace
 from services.chunk.collection.stored_chunks import StoredChunk, list_chunks, read_chunks
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.absences import Absences
-from services.chunk.stores.blob_store import BlobFrozen, BlobStore, is_archive
+from services.chunk.stores.blob_store import BlobFrozen, BlobStore, find_writable, is_archive
 from shared.db import sql
 from shared.db.pool import Connection, Database
 
@@ -115,7 +115,7 @@ class Scrub:
     ) -> set[bytes]:
         """Stores damaged chunks again of which there is a good copy elsewhere; returns their digests."""
         bucket, pack_key = place
-        writer = self._writer.for_store(self._stores[bucket])
+        writer = self._writer.for_store(find_writable(self._stores, bucket))
         pack = writer.begin_pack_in(database)
         digests = {each.digest for each in bad}
         try:

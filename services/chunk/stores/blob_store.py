@@ -126,6 +126,16 @@ def is_archive(storage_class: str) -> bool:
     return storage_class in ARCHIVES
 
 
+def find_writable(stores: Mapping[str, BlobStore], bucket: str) -> BlobStore:
+    """Returns where chunks of a bucket are written again, by compaction or healing: `stores` by buckets.
+
+    Those of an archive are hot then: a new object there could not be read by whoever has restored them.
+    The job of the policies brings them back.
+    """
+    store = stores[bucket]
+    return stores[store.region] if is_archive(store.storage_class) else store
+
+
 def split_key(key: str) -> tuple[str, str]:
     """Returns the cell and the name of a key. Raises ValueError if it has another form."""
     match = _KEY.fullmatch(key)

@@ -44,7 +44,7 @@ async def open_known_stores(database: Database, settings: Settings) -> dict[str,
         first, second, *_ = (*settings.stores[region], None)
         change = {"region": region, "store": first, "second_store": second}
         there = settings.model_copy(update=change)
-        stores[region] = await admit_far_store(database, _open_stores(there))
+        stores[region] = await admit_far_store(database, _open_stores(there), stores)
     return stores
 
 
@@ -53,15 +53,19 @@ async def open_known_store(database: Database, settings: Settings) -> BlobStore:
 
     Raises ConfigError if it is another one, or cannot be used.
     """
-    return await _admit_stores(database, _open_stores(settings))
+    return await _admit_stores(database, _open_stores(settings), {})
 
 
-async def _admit_stores(database: Database, stores: Sequence[BlobStore]) -> BlobStore:
+async def _admit_stores(
+    database: Database, stores: Sequence[BlobStore], others: Mapping[str, BlobStore]
+) -> BlobStore:
     bucket = stores[0].bucket
     rows = await database.fetch(Q.list_stores, bucket)
     known = {row["id"]: row["location"] for row in rows}
     try:
-        _refuse_others(stores, known, [await _read_id(store) for store in stores])
+        ids = [await _read_id(store) for store in stores]
+        _refuse_shared(bucket, ids, others)
+        _refuse_others(stores, known, ids)
         found = [await _make(store) for store in stores]
     except DomainError as error:
         raise _cannot_be_used(stores) from error
@@ -79,18 +83,23 @@ async def _admit_stores(database: Database, stores: Sequence[BlobStore]) -> Blob
     return _pair(stores)
 
 
-async def admit_far_store(database: Database, stores: Sequence[BlobStore]) -> BlobStore:
-    """Returns a store that other servers need more than this one; it may be away if its id is known."""
-    store, *others = stores
+async def admit_far_store(
+    database: Database, stores: Sequence[BlobStore], others: Mapping[str, BlobStore]
+) -> BlobStore:
+    """Returns a store that other servers need more than this one; it may be away if its id is known.
+
+    `others`: those that are open already. Raises ConfigError if it is one of them: copies in it are none.
+    """
+    store, *more = stores
     rows = await database.fetch(Q.list_stores, store.bucket)
-    if len(rows) == 1 and not others:
+    if len(rows) == 1 and not more:
         with suppress(DomainError):
             if await _read_id(store) is not None:
-                return await _admit_stores(database, stores)
+                return await _admit_stores(database, stores, others)
         log.warning("a store is away", store=store.location)
         store.expected_id = str(rows[0]["id"])
         return store
-    return await _admit_stores(database, stores)
+    return await _admit_stores(database, stores, others)
 
 
 async def adopt_store(database: Database, settings: Settings) -> BlobStore:
@@ -172,6 +181,20 @@ async def _make(store: BlobStore) -> uuid.UUID:
     store_id = await _read_id(store) or uuid.UUID(await store.create(str(uuid.uuid4())))
     store.expected_id = str(store_id)
     return store_id
+
+
+def _refuse_shared(
+    bucket: str, found: Sequence[uuid.UUID | None], others: Mapping[str, BlobStore]
+) -> None:
+    """Raises ConfigError if a store is that of another region, or of another class."""
+    for name, other in others.items():
+        places = (other.first, other.second) if isinstance(other, PairedStore) else (other,)
+        for place in places:
+            if place.expected_id is not None and uuid.UUID(place.expected_id) in found:
+                raise ConfigError(
+                    f"{bucket} and {name} are the same store, {place.location}: each region and each "
+                    "class needs a place of its own."
+                )
 
 
 def _refuse_others(

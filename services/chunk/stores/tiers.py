@@ -38,7 +38,7 @@ async def open_tiers(
             raise ConfigError(f"tiers names the region {region}: name its store in stores, too.")
         for storage_class, url in tier.items():
             store = _open_tier(url, region, storage_class, settings)
-            places[store.bucket] = await admit_far_store(database, [store])
+            places[store.bucket] = await admit_far_store(database, [store], places)
     return places
 
 

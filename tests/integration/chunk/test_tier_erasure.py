@@ -50,6 +50,7 @@ async def test_what_is_obliterated_goes_from_an_archive(
     await do_maintenance(api, databases, CollectGarbagePayload())
     await do_maintenance(api, databases, CompactPacksPayload())
     await do_maintenance(api, databases, CompactPacksPayload())
+    await desk.apply_policies()
     (database,) = databases.every()
     places = await open_places(database, settings)
     await ObjectReaper(databases, places).reap_objects()
@@ -57,3 +58,28 @@ async def test_what_is_obliterated_goes_from_an_archive(
     assert count_objects(tmp_path / "tiers" / "glacier", kept) == 1
     await desk.restore(kept)
     await desk.shelf.get(kept)
+
+
+async def test_what_is_restored_stays_readable_when_its_neighbour_is_erased(
+    api: Api, settings: Settings, databases: Databases, tmp_path: Path
+) -> None:
+    films = await Holding.open(api)
+    secret, kept = some(900), some(1000)
+    await save(api, films.owner, films.repository, {"secret": secret, "kept": kept})
+    desk = TierDesk(Shelf(api, films.owner, films.repository), databases)
+    await desk.set_class("glacier", secret, kept)
+    await desk.apply_policies()
+    await desk.restore(kept)
+    await obliterate(films, "secret", secret)
+    await do_maintenance(api, databases, CollectGarbagePayload())
+    for _ in range(2):
+        await do_maintenance(api, databases, CompactPacksPayload())
+    (database,) = databases.every()
+    await ObjectReaper(databases, await open_places(database, settings)).reap_objects()
+    assert count_objects(tmp_path / "tiers" / "glacier", secret) == 0
+    await desk.shelf.get(kept)
+    # When the time is over, it is in the archive again.
+    await api.fetch("UPDATE chunk_refs SET restored_until = now() WHERE restored_until IS NOT NULL")
+    await desk.apply_policies()
+    assert await desk.places(kept) == ["local.glacier"]
+    assert await desk.archived(kept) == [True]

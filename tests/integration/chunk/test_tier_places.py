@@ -106,3 +106,32 @@ async def test_objects_in_a_bucket_have_the_class(
         assert await read(store) == b"cold"
         puts = [head.lower() for head in proxy.requests if re.match(b"PUT .*abab", head)]
         assert b"x-amz-storage-class: " + name + b"\r\n" in puts[-1]
+
+
+async def test_no_two_regions_or_tiers_are_one_place(
+    databases: Databases, settings: Settings, tmp_path: Path
+) -> None:
+    (database,) = databases.every()
+    far, other = str(tmp_path / "far"), str(tmp_path / "other")
+    near = str(settings.data_dir / "chunks" / "local")
+    for stores, tiers, which in (
+        ({"far": (near,)}, {}, "far and local"),
+        ({"far": (other, near)}, {}, "far and local"),
+        ({"far": (far,), "attic": (far,)}, {}, "attic and far"),
+        ({"far": (far,)}, {"local": {"glacier": far}}, "local.glacier and far"),
+        (
+            {},
+            {"local": {"glacier": other, "infrequent": other}},
+            "local.infrequent and local.glacier",
+        ),
+    ):
+        wrong = settings.model_copy(update={"stores": stores, "tiers": tiers})
+        with pytest.raises(ConfigError, match=f"{which} are the same store"):
+            await open_places(database, wrong)
+    # Nothing was noted for them: with a place of its own, each is good.
+    tiers = {"local": {"glacier": str(tmp_path / "ice")}}
+    stores = {"far": (far,), "attic": (str(tmp_path / "attic"),)}
+    places = await open_places(
+        database, settings.model_copy(update={"stores": stores, "tiers": tiers})
+    )
+    assert list(places) == ["local", "far", "attic", "local.glacier"]

@@ -68,6 +68,7 @@ async def test_what_nobody_reads_goes_to_colder_places(
     claimed = some()
     await desk.shelf.put(claimed)
     await desk.age(1000, claimed)
+    assert (await desk.set_class("glacier", claimed)).changed_count == 0
     for days, each in ((29, hot), (31, cool), (91, cold), (366, frozen)):
         await desk.age(days, each)
     await desk.apply_policies()

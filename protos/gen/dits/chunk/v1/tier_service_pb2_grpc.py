@@ -85,8 +85,8 @@ class TierServiceServicer:
         """Says where the repository wants up to 10,000 chunks to lie. Needs ADMIN; an API token needs `repo:admin`.
 
         Colder: it holds at once, so that chunks of an archive class can no longer be read; the bytes follow with the next run
-        of the lifecycle job. Hotter: the bytes move first, by the job that is returned. Lists of chunks of large files stay
-        hot. Safe to repeat.
+        of the lifecycle job. Hotter: the bytes move first, by the job that is returned. Lists of chunks of large files, and
+        what is in no commit yet, stay hot. Safe to repeat.
 
         Errors:
         - LIMIT_REACHED: the repository waits for 1,000 restores already.

@@ -1,0 +1,45 @@
+"""The inventory of several stores."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from dits.common.v1.job_pb2 import CheckInventoryPayload
+
+from shared.db.pool import Databases
+from shared.runtime.config import Settings
+from tests.support.api import Api
+from tests.support.chunks import Shelf, files, open_databases, some
+from tests.support.collection import do_maintenance
+from tests.support.regions import with_regions
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return with_regions(settings, tmp_path, collection_limit_percent=50)
+
+
+@pytest.fixture
+async def databases(dsn: str) -> AsyncIterator[Databases]:
+    async with open_databases(dsn) as databases:
+        yield databases
+
+
+async def test_what_is_refused_in_one_store_stops_no_other(
+    api: Api, settings: Settings, databases: Databases, tmp_path: Path
+) -> None:
+    shelf = await Shelf.open(api)
+    await shelf.put(some())
+    (path,) = files(settings).values()
+    # Half of the objects here are unknown; all of those in the other regions.
+    for at, root in enumerate((path.parents[1], tmp_path / "far" / "0", tmp_path / "attic" / "0")):
+        (root / "ab").mkdir(parents=True, exist_ok=True)
+        (root / "ab" / f"ab{at:030}").write_bytes(b"?")
+    record = await do_maintenance(api, databases, CheckInventoryPayload())
+    assert record["outcome"] == "refused"
+    assert "1 of 1 objects in attic" in record["report"]
+    assert "1 of 1 objects in far" in record["report"]
+    rows = await api.fetch("SELECT bucket FROM object_deletions")
+    assert [row["bucket"] for row in rows] == ["local"]
