@@ -233,4 +233,4 @@ async def test_the_commands(run: Run, film_folder: Path, monkeypatch: pytest.Mon
     assert "  outside  mine" in await run("status")
     assert "name what to include, or say --all" in await run("include", fails=2)
     assert "2 files written" in await run("include", "--all")
-    assert "--depth goes with --only" in await run("clone", "film", "x", "--depth", "1", fails=True)
+    assert "--depth goes with --only" in await run("clone", "film", "x", "--depth", "1", fails=2)
