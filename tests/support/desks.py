@@ -23,6 +23,7 @@ from tests.support.api import Account, Api, read_error
 from tests.support.client import Run
 from tests.support.mail import MailSink
 from tests.support.mfa import Guarded, enroll
+from tests.support.waiting import PATIENCE_SECONDS
 
 Call = Callable[[], Awaitable[Any]]
 
@@ -76,8 +77,8 @@ class Day:
             assert await self._ask(call) == reason
 
     async def refuse_soon(self, reason: str, *calls: Call) -> None:
-        """Wants calls to be refused for a reason within five seconds: services keep answers of auth."""
-        async with asyncio.timeout(5):
+        """Wants calls to be refused for a reason, at once or soon: services keep answers of auth."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
             for call in calls:
                 while (told := await self._ask(call)) == "":
                     pass

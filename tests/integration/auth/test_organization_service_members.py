@@ -14,6 +14,7 @@ from grpc import StatusCode
 
 from tests.support.api import Api, refused
 from tests.support.organizations import Studio, role
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 async def test_members_are_listed_and_found(api: Api) -> None:
@@ -116,7 +117,7 @@ async def test_the_end_of_a_membership_ends_what_came_with_it(api: Api, leaves: 
     for who in (member, token):
         await api.repositories.GetRepository(read, metadata=who.auth)
     await (studio.leave(member) if leaves else studio.remove(owner, member))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
             for _ in count():
                 await stream.read()

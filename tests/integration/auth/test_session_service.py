@@ -17,6 +17,7 @@ from tests.support.accounts import PASSWORD, registration
 from tests.support.api import Api, refused
 from tests.support.mfa import give_password
 from tests.support.statements import StatementLog
+from tests.support.waiting import PATIENCE_SECONDS
 
 NOTED = credential_uses.Q.note_failures
 
@@ -104,8 +105,7 @@ async def test_logout_ends_the_session_everywhere(api: Api) -> None:
                 return
             await asyncio.sleep(0.01)
 
-    # Five seconds is the promise; the notification makes it much quicker.
-    await asyncio.wait_for(until_refused(), 5)
+    await asyncio.wait_for(until_refused(), PATIENCE_SECONDS)
 
 
 async def test_an_api_token_cannot_log_out(api: Api) -> None:

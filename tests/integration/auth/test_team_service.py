@@ -20,6 +20,7 @@ from grpc import StatusCode
 from tests.support.api import Account, Api, refused
 from tests.support.organizations import Studio
 from tests.support.teams import Crew
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 async def make_repository(api: Api, studio: Studio, crew: Crew) -> Repository:
@@ -150,8 +151,8 @@ async def test_what_was_granted_to_a_team_ends_with_it(api: Api, end: str) -> No
 
 
 async def until_refused(api: Api, read: Any, member: Account, stream: Any) -> None:
-    """Returns when calls and the open stream are refused, at the latest after five seconds."""
-    async with asyncio.timeout(5):
+    """Returns when calls and the open stream are refused."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
         with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
             for _ in count():
                 await stream.read()

@@ -22,6 +22,7 @@ from grpc import StatusCode
 from shared.formats import credentials
 from tests.support.api import Account, Api, refused
 from tests.support.tokens import holder, mint
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 async def test_api_tokens_come_and_go(api: Api) -> None:
@@ -195,7 +196,7 @@ async def test_the_other_services_forget_a_minted_token_when_its_parent_is_revok
     await api.repositories.ListRepositories(ListRepositoriesRequest(), metadata=child.auth)
     revoke = RevokeTokenRequest(token_id=above.token.id)
     await api.tokens.RevokeToken(revoke, metadata=ada.auth)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 await api.repositories.ListRepositories(

@@ -17,6 +17,7 @@ from shared.formats.commits import commit_hash
 from tests.support import trees
 from tests.support.api import Api, read_error
 from tests.support.locks import PER_PATH, SHARED, Studio
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROUNDS = 10
 
@@ -223,7 +224,7 @@ async def test_a_repository_with_many_callers_leaves_others_alone(studio: Studio
         ]
         # Twice, so that those who wait have surely come as far as they get.
         for path in ("a", "b"):
-            async with asyncio.timeout(4):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await elsewhere.take(elsewhere.bob, path)
         assert not any(task.done() for task in waiting)
         await change.commit()
