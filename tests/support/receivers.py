@@ -138,9 +138,9 @@ class HttpReceiver:
         """Where it is to be found."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/hook?x=1"
 
-    async def wait_for(self, count: int, seconds: float = PATIENCE_SECONDS) -> list[Received]:
+    async def wait_for(self, count: int) -> list[Received]:
         """Returns the requests as soon as there are so many."""
-        async with asyncio.timeout(seconds), self.arrived:
+        async with asyncio.timeout(PATIENCE_SECONDS), self.arrived:
             await self.arrived.wait_for(lambda: len(self.requests) >= count)
         return list(self.requests)
 

@@ -5,6 +5,7 @@ To start a suite and to make its database costs half a second, which is more tha
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from shared.runtime.config import Settings
 from tests.support.api import Api, start_suite
 from tests.support.connections import Connections
 from tests.support.records import check_records, check_rows_written
+from tests.support.waiting import PATIENCE_SECONDS
 
 # What the suite itself wrote when it started, and goes on with.
 _KEPT = """
@@ -138,7 +140,15 @@ class _SuiteInUse:
             return True
 
     async def empty(self) -> None:
-        """Deletes the rows of all tables."""
+        """Deletes the rows of all tables; again after a deadlock: the services' own work may go on."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    return await self._delete_rows()
+                except asyncpg.DeadlockDetectedError:
+                    continue
+
+    async def _delete_rows(self) -> None:
         looks = " UNION ALL ".join(
             f"SELECT '{name}' AS name WHERE EXISTS (SELECT FROM {name})" for name in self.tables
         )

@@ -17,9 +17,6 @@ from shared.db.pool import Connection, Row
 
 Q = sql.load(__file__)
 
-# How far commits that no branch reaches are followed to those that one does.
-MAX_UNREACHED = 100
-
 # Commits of a push that are walked on the event loop.
 MOST_ON_LOOP = 2_000
 
@@ -119,28 +116,6 @@ async def find_reached_by_branches(
     """
     found = await connection.fetch(Q.reached_by_branches, repository_id, list(commits), branch)
     return {row["hash"] for row in found}
-
-
-async def find_reached(
-    connection: Connection, repository_id: UUID, commit: str, branch: str
-) -> list[Node]:
-    """Returns the nearest of a commit and its ancestors that branches other than `branch` reach.
-
-    Shelves do not count, as above.
-
-    Returns none if some are more than MAX_UNREACHED steps away.
-    """
-    reached: list[Node] = []
-    left = seen = {commit}
-    for _ in range(MAX_UNREACHED):
-        nodes = await read_nodes(connection, repository_id, left)
-        names = await find_reached_by_branches(connection, repository_id, left, branch)
-        reached += [nodes[name] for name in sorted(names)]
-        left = {parent for name in left - names for parent in nodes[name].parents} - seen
-        if not left:
-            return reached
-        seen = seen | left
-    return []
 
 
 async def insert_commits(

@@ -15,6 +15,7 @@ from services.repo.history.branch_rules import check_new_name, read_rules
 from services.repo.history.changes import Changes, Comparison
 from services.repo.history.former_heads import remember_heads
 from services.repo.history.protection import ProtectedMove, ProtectionJudge
+from services.repo.history.unreached import find_reached_trees
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import batch_too_large, head_moved, not_fast_forward
@@ -68,8 +69,8 @@ async def compare_unreached(
     connection: Connection, repository_id: UUID, commit: str, tree: str, branch: str = ""
 ) -> Comparison:
     """Returns how the tree of a commit differs from what branches other than `branch` reach already."""
-    bases = await ancestry.find_reached(connection, repository_id, commit, branch)
-    return Comparison(tuple(dict.fromkeys(base.tree for base in bases)) or (None,), tree)
+    trees = await find_reached_trees(connection, repository_id, commit, branch)
+    return Comparison(tuple(trees) or (None,), tree)
 
 
 async def read_branches(

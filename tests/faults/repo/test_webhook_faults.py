@@ -29,7 +29,9 @@ async def test_receivers_that_hang_hold_up_nobody(
     dsn: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The bad ones are not given up before the good one has all.
-    monkeypatch.setitem(Sender.__init__.__kwdefaults__, "seconds", 10 * PATIENCE_SECONDS)
+    defaults = Sender.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "seconds", 10 * PATIENCE_SECONDS)
     async with running_suite(dsn, settings.model_copy(update=ALLOWED)) as api:
         hooks = await Hooks.of_repository(api)
         async with HttpReceiver(receivers.hang) as bad, HttpReceiver() as good:

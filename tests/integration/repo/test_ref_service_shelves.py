@@ -19,7 +19,7 @@ from tests.support.api import Api, refused
 from tests.support.branches import Branches, open_pair
 from tests.support.notifications import list_told, until
 from tests.support.tags import Tags, move_tag
-from tests.support.trees import Tree, build, commit, push, update, upload
+from tests.support.trees import Tree, build, commit, push, save, update, upload
 from tests.support.webhooks import Hooks
 
 SHELF = "shelves/ada/1"
@@ -214,3 +214,28 @@ async def test_nobody_is_told_of_shelves(api: Api) -> None:
     await until(api, "SELECT EXISTS (SELECT FROM webhook_deliveries WHERE event = 'push')")
     sent = await hooks.list_deliveries(webhook.id)
     assert [delivery.event_type for delivery in sent] == [EventType.EVENT_TYPE_PUSH]
+
+
+async def test_a_long_shelf_is_judged_by_what_its_commits_changed(api: Api) -> None:
+    ada, bob = await open_pair(api)
+    files = {"a": b"1", "b": b"1"}
+    first = await save(api, ada.who, ada.repository, files)
+    # Nobody but the shelf reaches them: more than a walk reads at first.
+    tree = build(files | {"b": b"2"})
+    await upload(api, ada.who, ada.repository, tree.chunks)
+    line = [commit(tree, first)]
+    for _ in range(150):
+        line.append(commit(tree, commit_hash(line[-1])))
+    shelf = commit_hash(line[-1])
+    await move(ada, update(SHELF, "", shelf), commits=line, trees=[tree])
+    await save(api, bob.who, bob.repository, files | {"a": b"2"}, parent=first)
+    await lock(bob)
+    # The file that is locked is an old one there, and none of the commits touches it.
+    await ada.create("side", shelf)
+    await ada.delete("side", shelf)
+    changed = build({"a": b"3", "b": b"2"})
+    await upload(api, ada.who, ada.repository, changed.chunks)
+    last = commit(changed, shelf)
+    await move(ada, update(SHELF, shelf, commit_hash(last)), commits=[last], trees=[changed])
+    with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD"):
+        await ada.create("side", commit_hash(last))
