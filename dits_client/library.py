@@ -31,6 +31,7 @@ from dits_client.shelves import ShelfReport, list_shelves, shelve_folder, unshel
 from dits_client.undo import undo_commit
 from dits_client.workspace import workspace as folders
 from dits_client.workspace.lock_modes import refresh_modes
+from dits_client.workspace.state import WorkspaceState
 from dits_client.workspace.status import StatusReport, compare_folder
 from dits_client.workspace.untrack import untrack_paths
 
@@ -78,9 +79,7 @@ class Client(server.Client):
     def init(self, folder: Path | str, repository: str, *, branch: str = "") -> "Workspace":
         """Make a folder follow a repository that exists; its first push makes the first commit."""
         info = RepositoryClient(self, repository).get_info()
-        state = folders.WorkspaceState(
-            self.endpoints.name, info.name, branch or info.default_branch
-        )
+        state = WorkspaceState(self.endpoints.name, info.name, branch or info.default_branch)
         return Workspace(folders.Workspace.create(Path(folder), state).root, self)
 
 
@@ -101,7 +100,7 @@ class Workspace:
         self._progress = progress or (own if isinstance(own, Progress) else Progress())
 
     @property
-    def state(self) -> folders.WorkspaceState:
+    def state(self) -> WorkspaceState:
         """The server, the repository, the branch, the commit, and what is included, as of now."""
         return folders.Workspace.locate(self.root).state
 

@@ -18,7 +18,8 @@ from dits_client.platform import Platform
 from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
-from dits_client.workspace.workspace import Workspace, WorkspaceState
+from dits_client.workspace.state import WorkspaceState
+from dits_client.workspace.workspace import Workspace
 
 HASH_DIGITS = 64
 

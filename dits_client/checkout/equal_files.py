@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dits_client.checkout.write_files import FileTarget
 from dits_client.content.manifest import Change, compare_trees
 from dits_client.content.scope import EVERYTHING
+from dits_client.workspace.state import WorkspaceState
 from dits_client.workspace.trees import Trees
-from dits_client.workspace.workspace import WorkspaceState
 
 # A smaller file is fetched as if it were no copy: its chunks come only once, too.
 COPIED_BYTES = 1 << 20

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dits_client.checkout.apply_plan import WriteResult
 from dits_client.checkout.plan import CheckoutPlan
-from dits_client.workspace.workspace import WorkspaceState
+from dits_client.workspace.state import WorkspaceState
 
 
 @dataclass(slots=True)

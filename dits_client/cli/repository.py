@@ -25,7 +25,8 @@ from dits_client.cli.table import print_json, tell_if_empty
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text
-from dits_client.workspace.workspace import Workspace, WorkspaceState
+from dits_client.workspace.state import WorkspaceState
+from dits_client.workspace.workspace import Workspace
 
 PAGE = 1000
 

@@ -126,15 +126,24 @@ def join_scopes(scopes: Iterable[Scope]) -> Scope:
 EVERYTHING = Scope()
 
 
+def are_rules(value: object) -> bool:
+    """Return whether something that was read from a file may be the rules of a scope."""
+    return isinstance(value, dict) and all(
+        isinstance(path, str) and (levels is None or (type(levels) is int and levels >= 0))
+        for path, levels in value.items()
+    )
+
+
 def describe_rules(rules: Rules) -> str:
     """Return words for people about the paths that rules name; what is always there is left out."""
-    return ", ".join(
+    named = ", ".join(
         f"without {path}"
         if levels == 0
         else path + ("" if levels is None else f" ({levels} level{'s' if levels > 1 else ''})")
         for path, levels in sorted(rules.items())
         if path and path != ALWAYS
     )
+    return named or f"nothing but {ALWAYS}"
 
 
 # The ignore rules of the top directory: the folder is read by them.

@@ -9,8 +9,8 @@ from dits_client.progress import Progress
 from dits_client.push.offer import Offer
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload import Uploader
+from dits_client.workspace.state import WorkspaceState
 from dits_client.workspace.trees import Trees
-from dits_client.workspace.workspace import WorkspaceState
 
 _PAGE = 1000
 

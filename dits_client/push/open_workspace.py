@@ -5,7 +5,8 @@ from pathlib import Path
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
-from dits_client.workspace.workspace import Workspace, WorkspaceState
+from dits_client.workspace.state import WorkspaceState
+from dits_client.workspace.workspace import Workspace
 
 
 def open_workspace(folder: Path, client: Client, repository: str = "") -> Workspace:

@@ -9,6 +9,7 @@ from dits.repo.v1.commit_service_pb2 import PushResponse
 from dits.repo.v1.manifest_pb2 import CommitContent
 
 from dits_client.content.manifest import Change, compare_trees
+from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.push.author import complete_author
 from dits_client.push.locks import PushLocks
@@ -219,7 +220,14 @@ class _Push:
         state = self._state
         state.head, state.tree = commit_hash(proposal.commit), tree.hex()
         state.branch, state.untracked = proposal.branch, []
-        self._workspace.save()
+        try:
+            self._workspace.save()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ClientError(
+                f"the server has the commit {state.head[:12]}, and this folder cannot note it "
+                f"({reason}): cure that, and run `dits pull`"
+            ) from error
         self._parent = tree
         self._save_index(recipes=False)
 

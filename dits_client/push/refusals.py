@@ -15,8 +15,8 @@ from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.scan import list_paths
 from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.state import WorkspaceState
 from dits_client.workspace.unusable import join_sentences
-from dits_client.workspace.workspace import WorkspaceState
 from shared.formats.canonical import EMPTY_HASH, FormatError
 from shared.formats.commits import check_commit, check_message
 from shared.formats.limits import MAX_DEPTH

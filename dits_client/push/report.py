@@ -10,7 +10,7 @@ from dits.repo.v1.manifest_pb2 import Signer
 from dits_client.transfer.upload_stream import UploadReport
 from dits_client.workspace.ignore import IgnoreRules
 from dits_client.workspace.snapshot import Snapshot
-from dits_client.workspace.workspace import WorkspaceState
+from dits_client.workspace.state import WorkspaceState
 
 # Makes the signature, in armor, of the canonical bytes of a commit.
 Sign: TypeAlias = Callable[[bytes], str]

@@ -12,9 +12,10 @@ from dits_client.workspace.index import OUTSIDE_STAT, Index
 from dits_client.workspace.interrupted import list_interrupted
 from dits_client.workspace.outside import OutsideEntries
 from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.state import WorkspaceState
 from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
-from dits_client.workspace.workspace import Workspace, WorkspaceState
+from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from dits_client.server.client import Client

@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from dits_client.content.scope import Scope
+from dits_client.content.scope import Scope, are_rules
 
-_HASH_DIGITS = 64
+_HASH = re.compile("[0-9a-f]{64}")
 # Of each line: two hashes, perhaps a branch, perhaps rules.
 _HASHES = 2
 
@@ -52,7 +54,8 @@ class CheckoutJournal:
             CheckoutTarget(*part)
             for part in parts
             if _HASHES <= len(part) <= len(CheckoutTarget._fields)
-            and all(len(name) == _HASH_DIGITS for name in part[:_HASHES])
+            and all(map(_HASH.fullmatch, part[:_HASHES]))
+            and (len(part) < len(CheckoutTarget._fields) or _are_packed_rules(part[-1]))
         ]
 
     def add_target(self, target: CheckoutTarget) -> None:
@@ -78,3 +81,9 @@ def pack_rules(scope: Scope) -> str:
 def unpack_rules(rules: str) -> Scope:
     """Return the scope of rules in one word. Raises ValueError."""
     return Scope(json.loads(unquote(rules)))
+
+
+def _are_packed_rules(text: str) -> bool:
+    with suppress(ValueError, RecursionError):
+        return are_rules(json.loads(unquote(text)))
+    return False

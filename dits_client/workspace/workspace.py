@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
@@ -15,35 +15,7 @@ from dits_client.errors import ClientError, os_error
 from dits_client.workspace.index import Index
 from dits_client.workspace.journal import CheckoutJournal, unpack_rules
 from dits_client.workspace.scan import OWN_DIRECTORY
-
-
-@dataclass(slots=True)
-class WorkspaceState:
-    """What the folder follows; hashes are hexadecimal, empty = no push or pull happened yet."""
-
-    # Name of the server, as in the credentials.
-    server: str
-    # `owner/name`.
-    repository: str
-    branch: str
-    # The commit that the folder is compared with, and its tree.
-    head: str = ""
-    tree: str = ""
-    # Files of that tree that the next push leaves out.
-    untracked: list[str] = field(default_factory=list)
-    # Files of that tree that are not in the folder, because they were obliterated: hashes by path.
-    gone: dict[str, str] = field(default_factory=dict)
-    # Files of that tree that wait until somebody asks for them: hashes by path.
-    waiting: dict[str, str] = field(default_factory=dict)
-    # The rules that say what the folder includes, see `Scope`; none = everything.
-    included: dict[str, int | None] = field(default_factory=dict)
-    # Whether files that need a lock, and are not locked by the user, are to be read-only.
-    lock_readonly: bool = False
-
-    @property
-    def scope(self) -> Scope:
-        """What the folder includes."""
-        return Scope(self.included)
+from dits_client.workspace.state import WorkspaceState, load_state
 
 
 class Workspace:
@@ -71,7 +43,7 @@ class Workspace:
     def open(cls, root: Path) -> Self | None:
         """Return the workspace with this top directory; None = it is not a workspace."""
         path = root / OWN_DIRECTORY / "state.json"
-        return cls(root, _load_state(path)) if path.is_file() else None
+        return cls(root, load_state(path)) if path.is_file() else None
 
     @classmethod
     def create(cls, root: Path, state: WorkspaceState) -> Self:
@@ -156,7 +128,7 @@ class Workspace:
         try:
             self._acquire_lock(descriptor)
             # Another command may have changed the state since it was read.
-            self.state = _load_state(self.own_directory / "state.json")
+            self.state = load_state(self.own_directory / "state.json")
             yield
         finally:
             os.close(descriptor)
@@ -166,14 +138,3 @@ class Workspace:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ClientError(f'another dits command is at work in "{self.root}"') from None
-
-
-def _load_state(path: Path) -> WorkspaceState:
-    try:
-        return WorkspaceState(**json.loads(path.read_text()))
-    except OSError as error:
-        raise os_error(error, "read", str(path)) from error
-    except (ValueError, TypeError) as error:
-        raise ClientError(
-            f'"{path}" is damaged: clone the repository into another folder'
-        ) from error

@@ -25,10 +25,11 @@ class Meanwhile(Progress):
 
     act: Callable[[], None]
     late: bool = False
+    when: str = "Writing"
 
     def start_stage(self, label: str, total: int = 0) -> Stage:
         """Starts a part of the work."""
-        if label == "Writing" and not self.late:
+        if label == self.when and not self.late:
             self.act()
         return _Late(self.act) if self.late else super().start_stage(label, total)
 
@@ -125,3 +126,26 @@ async def test_get_replaces_no_file_that_was_made_meanwhile(
         await asyncio.to_thread(get_file, remote, file, out, make)
     assert [name for name in read_all(tmp_path) if "out" in name] == ["out"]
     assert out.read_bytes() == b"precious"
+
+
+async def test_a_push_whose_folder_cannot_note_it_says_that_it_is_done(
+    ada: Person, film: str
+) -> None:
+    one = ada.home / "one"
+    write(one, {"a": b"1"})
+    await ada.push("one", film)
+    state, away = one / ".dits/state.json", one / ".dits/away"
+
+    def block() -> None:
+        """Lets nothing be written to the state, as on a disk without room."""
+        state.rename(away)
+        state.mkdir()
+
+    write(one, {"a": b"2"})
+    with pytest.raises(ClientError, match=r"the server has the commit .*run `dits pull`"):
+        await ada.push("one", progress=Meanwhile(block, when="Reading"))
+    state.rmdir()
+    away.rename(state)
+    await ada.pull("one")
+    assert read(one)["a"] == (0o644, b"2")
+    assert not (await ada.push("one")).pushed

@@ -17,7 +17,8 @@ from dits_client.cli.main import main
 from dits_client.cli.parser import make_parser
 from dits_client.errors import ClientError
 from dits_client.server.endpoints import Endpoints
-from dits_client.workspace.workspace import Workspace, WorkspaceState
+from dits_client.workspace.state import WorkspaceState
+from dits_client.workspace.workspace import Workspace
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,96 @@
+"""What a folder follows, as a file in its `.dits` tells."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dits_client.content.scope import Scope, are_rules
+from dits_client.errors import ClientError, os_error
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(slots=True)
+class WorkspaceState:
+    """What the folder follows; hashes are hexadecimal, empty = no push or pull happened yet."""
+
+    # Name of the server, as in the credentials.
+    server: str
+    # `owner/name`.
+    repository: str
+    branch: str
+    # The commit that the folder is compared with, and its tree.
+    head: str = ""
+    tree: str = ""
+    # Files of that tree that the next push leaves out.
+    untracked: list[str] = field(default_factory=list)
+    # Files of that tree that are not in the folder, because they were obliterated: hashes by path.
+    gone: dict[str, str] = field(default_factory=dict)
+    # Files of that tree that wait until somebody asks for them: hashes by path.
+    waiting: dict[str, str] = field(default_factory=dict)
+    # The rules that say what the folder includes, see `Scope`; none = everything.
+    included: dict[str, int | None] = field(default_factory=dict)
+    # Whether files that need a lock, and are not locked by the user, are to be read-only.
+    lock_readonly: bool = False
+
+    @property
+    def scope(self) -> Scope:
+        """What the folder includes."""
+        return Scope(self.included)
+
+
+def load_state(path: Path) -> WorkspaceState:
+    """Return the state that a file has. Raises ClientError."""
+    try:
+        found = json.loads(path.read_text())
+        state = WorkspaceState(**{name: found[name] for name in CHECKS if name in found})
+    except OSError as error:
+        raise os_error(error, "read", str(path)) from error
+    except (ValueError, TypeError, RecursionError):
+        raise _damaged(path) from None
+    if not all(check(getattr(state, name)) for name, check in CHECKS.items()):
+        raise _damaged(path)
+    # To go on without what it says could delete files of others.
+    if more := sorted(found.keys() - CHECKS.keys()):
+        raise ClientError(
+            f'a newer dits has written "{path}", and this one does not know "{more[0]}": update dits'
+        )
+    return state
+
+
+def _damaged(path: Path) -> ClientError:
+    return ClientError(f'"{path}" is damaged: clone the repository into another folder')
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_hash(value: Any) -> bool:
+    return _is_text(value) and (not value or _HASH.fullmatch(value) is not None)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_hashes(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_hash, value.values()))
+
+
+# Of every field: one without would be taken for one of a newer client.
+CHECKS: dict[str, Callable[[Any], bool]] = {
+    "server": _is_text,
+    "repository": _is_text,
+    "branch": _is_text,
+    "head": _is_hash,
+    "tree": _is_hash,
+    "untracked": _is_list,
+    "gone": _are_hashes,
+    "waiting": _are_hashes,
+    "included": are_rules,
+    "lock_readonly": lambda value: isinstance(value, bool),
+}
