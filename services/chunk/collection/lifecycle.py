@@ -51,7 +51,10 @@ class Lifecycle:
         self._pack_bytes = pack_bytes
 
     async def apply_policies(self, database: Database) -> AsyncGenerator[Cooled, None]:
-        """Marks what is due, and moves what all that have it want colder; yields what each step did."""
+        """Marks what is due, and moves what all that have it want colder; yields what each step did.
+
+        Fails at the end if a place was away.
+        """
         moves = TierMoves(self._places, self._writer, self._pack_bytes, is_cooling=True)
         try:
             after = _FIRST
@@ -66,6 +69,7 @@ class Lifecycle:
             async with aclosing(moves.finish()) as packs:
                 async for moved in packs:
                     yield Cooled(0, moved)
+            moves.absences.raise_first()
         finally:
             await moves.abandon()
 

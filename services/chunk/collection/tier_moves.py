@@ -12,8 +12,10 @@ import structlog
 
 from services.chunk.collection.stored_chunks import StoredChunk, read_chunks
 from services.chunk.packs.chunk_move import MovedChunks
+from services.chunk.packs.content import Chunk
 from services.chunk.packs.pack import MAX_CHUNKS, Pack
 from services.chunk.packs.pack_writer import PackWriter
+from services.chunk.stores.absences import Absences
 from services.chunk.stores.blob_store import BlobMissing, BlobStore
 from shared.db.pool import Database, Row
 
@@ -39,7 +41,11 @@ class _NewPack:
 
 
 class TierMoves:
-    """Moves chunks between the buckets of one database."""
+    """Moves chunks between the buckets of one database.
+
+    Attributes:
+        absences: the places that were away.
+    """
 
     def __init__(
         self,
@@ -55,40 +61,61 @@ class TierMoves:
         self._pack_bytes = pack_bytes
         self._is_cooling = is_cooling
         self._new: dict[str, _NewPack] = {}
+        self.absences = Absences()
 
     async def move_chunks(
         self, database: Database, found: Iterable[Misplaced]
     ) -> AsyncGenerator[MovedChunks, None]:
         """Moves chunks; yields what each new pack took over that is full. The rest waits for `finish`.
 
-        What lies in an archive and cannot be read is asked for, and left to another run.
+        What lies in an archive and cannot be read is asked for, and left to another run; as is what lies in
+        a place that is away, or goes there.
         """
         for each in found:
-            if not await self._is_readable(each):
-                continue
-            stores = {each.bucket: self._places[each.bucket]}
-            async with aclosing(
-                read_chunks(stores, each.bucket, each.pack_key, each.chunks)
-            ) as groups:
-                async for group in groups:
-                    good = [item.chunk for item in group if item.chunk is not None]
-                    new = self._open(database, each.target)
-                    fresh = [chunk for chunk in good if chunk.digest not in new.old_keys]
-                    new.old_keys.update((chunk.digest, each.pack_key) for chunk in fresh)
-                    await self._writer_to(each.target).append_chunks(new.pack, fresh)
-                    if self._is_full(new):
-                        yield await self._finalize(each.target)
+            with self.absences.tolerate(each.bucket):
+                if self._is_away(each) or not await self._is_readable(each):
+                    continue
+                stores = {each.bucket: self._places[each.bucket]}
+                async with aclosing(
+                    read_chunks(stores, each.bucket, each.pack_key, each.chunks)
+                ) as groups:
+                    async for group in groups:
+                        good = [item.chunk for item in group if item.chunk is not None]
+                        moved = await self._take_over(database, each, good)
+                        if moved is not None:
+                            yield moved
+                        if self._is_away(each):
+                            break
 
     async def finish(self) -> AsyncGenerator[MovedChunks, None]:
         """Finishes the packs that are not full; yields what each took over."""
         for target in list(self._new):
-            yield await self._finalize(target)
+            with self.absences.tolerate(target):
+                yield await self._finalize(target)
 
     async def abandon(self) -> None:
         """Gives up the packs that are not finished."""
         for target, new in list(self._new.items()):
             await self._writer_to(target).abandon_pack(new.pack)
         self._new.clear()
+
+    async def _take_over(
+        self, database: Database, each: Misplaced, good: Sequence[Chunk]
+    ) -> MovedChunks | None:
+        """Writes chunks into the new pack; returns what it took over if it is full."""
+        moved = None
+        with self.absences.tolerate(each.target):
+            new = self._open(database, each.target)
+            fresh = [chunk for chunk in good if chunk.digest not in new.old_keys]
+            new.old_keys.update((chunk.digest, each.pack_key) for chunk in fresh)
+            await self._writer_to(each.target).append_chunks(new.pack, fresh)
+            moved = await self._finalize(each.target) if self._is_full(new) else None
+        if each.target in self.absences.buckets and (left := self._new.pop(each.target, None)):
+            await self._writer_to(each.target).abandon_pack(left.pack)
+        return moved
+
+    def _is_away(self, each: Misplaced) -> bool:
+        return not self.absences.buckets.isdisjoint((each.bucket, each.target))
 
     async def _is_readable(self, each: Misplaced) -> bool:
         store = self._places[each.bucket]

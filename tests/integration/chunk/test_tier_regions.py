@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from dits.common.v1.job_pb2 import (
+    ApplyLifecyclePayload,
     CheckPlacementPayload,
     ReplicateChunksPayload,
     ScrubChunksPayload,
@@ -21,6 +22,7 @@ from tests.integration.chunk.test_storage_maintenance import damage
 from tests.support.api import Api
 from tests.support.chunks import Shelf, open_databases, some
 from tests.support.collection import do_maintenance, maintain, reference
+from tests.support.jobs import put, wait_for
 from tests.support.regions import (
     ALL,
     assert_sound,
@@ -28,6 +30,7 @@ from tests.support.regions import (
     places,
     set_policy,
     settle,
+    wait_while,
     with_regions,
 )
 from tests.support.tiers import TierDesk, with_tiers
@@ -154,3 +157,29 @@ async def test_a_place_that_lets_wait_can_be_checked(
         assert any(line.startswith("works") for line in lines)
         assert (store.storage_class == "glacier") == any("archive" in line for line in lines)
         assert [keys async for keys in store.list_objects(0) if keys] == []
+
+
+async def test_a_region_that_is_away_keeps_no_other_from_its_archive(
+    api: Api, settings: Settings, databases: Databases, tmp_path: Path
+) -> None:
+    far, near = some(), some()
+    desk = await open_desk(api, databases, far)
+    await set_policy(desk.shelf, "far")
+    await settle(api)
+    await set_policy(desk.shelf)
+    await settle(api)
+    await desk.shelf.put(near)
+    assert await reference(desk.shelf, near) == []
+    await desk.set_class("glacier", far, near)
+    away = (tmp_path / "far").rename(tmp_path / "away")
+    (database,) = databases.every()
+    job_id = await put(database, ApplyLifecyclePayload())
+    await wait_while(api, "SELECT count(*) FROM chunks WHERE storage_bucket = 'local'")
+    assert await places(api, far) == ["far"]
+    # The run fails, so that it is tried again.
+    away.rename(tmp_path / "far")
+    await api.fetch("UPDATE jobs SET scheduled_at = now() WHERE id = $1", job_id)
+    await wait_for(database, job_id, "completed")
+    assert await places(api, far) == ["far.glacier"]
+    await desk.restore(far, near)
+    await desk.shelf.get(far, near)
