@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import asyncpg
+import structlog
 import uvloop
 
 from migrations import runner, status
@@ -35,6 +36,10 @@ from shared.runtime.process import (
     serve_until_signal,
 )
 from shared.runtime.server_key import ServerKey
+from shared.runtime.setting_names import find_mistyped
+from shared.runtime.setting_types import name_database
+
+log = structlog.get_logger(__name__)
 
 _NO_DATABASE_TO_SERVE = (
     "One service alone needs a database that the others share: set DITS_DATABASE_URL, "
@@ -51,9 +56,12 @@ def main() -> None:
     """Runs one command; what goes wrong is one sentence and exit status 1."""
     arguments = _parser().parse_args()
     prepare_process()
+    settings = None
     try:
         settings = config.load(vars(arguments))
         logs.configure(settings)
+        for variable, meant in find_mistyped(os.environ, Settings.model_fields):
+            log.warning("an environment variable is no setting", variable=variable, meant=meant)
         arguments.run(settings, arguments)
     except _EXPECTED as error:
         sys.exit(f"dits-server: {error}")
@@ -61,7 +69,9 @@ def main() -> None:
         # Whoever read our output has had enough; nothing more can be written, at exit neither.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (*UNREACHABLE, asyncpg.PostgresError) as error:
-        sys.exit(f"dits-server: The database cannot be used: {error}")
+        url = None if settings is None else settings.database_url
+        where = f" at {name_database(url)}" if url else ""
+        sys.exit(f"dits-server: The database{where} cannot be used: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
 

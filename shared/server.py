@@ -32,7 +32,7 @@ from shared.rpc.rpc_metrics import UnknownMethods
 from shared.rpc.usage import UsageCounters
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
-from shared.runtime.process import StartError
+from shared.runtime.process import cannot_listen
 from shared.runtime.server_key import ServerKey
 
 log = structlog.get_logger(__name__)
@@ -202,10 +202,8 @@ class ServiceServer:
         try:
             self.port = self._server.add_insecure_port(f"{settings.host}:{port}")
         except RuntimeError as error:
-            raise StartError(
-                f"The {self.name} service cannot listen on {settings.host}:{port}: "
-                f"another program has the port; choose one with --{self.name}-port."
-            ) from error
+            what = f"The {self.name} service cannot listen"
+            raise cannot_listen(what, settings.host, port, f"--{self.name}-port") from error
         await self._server.start()
         log.info("listening", service=self.name, host=settings.host, port=self.port)
 

@@ -34,7 +34,7 @@ def branch_protected(branch: str, rule: str, path: str = "", commit: str = "") -
 
 def not_fast_forward(branch: str, current: str, new: str, tag: str = "") -> DomainError:
     """The new head of a branch does not descend from the current one, or a tag exists."""
-    what = "exists" if tag else "does not descend to the new head"
+    what = "exists" if tag else "has commits that the new head does not descend from"
     return DomainError(
         Reason.ERROR_REASON_NOT_FAST_FORWARD,
         f"the {_ref(branch, tag)} {what}: it is changed by force alone",

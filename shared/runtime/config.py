@@ -24,9 +24,11 @@ from pydantic_settings import (
 )
 
 from shared.runtime.collection_settings import CollectionSettings
+from shared.runtime.setting_names import describe_unknown
 from shared.runtime.setting_types import (
     Cell,
     CellAddresses,
+    DatabaseUrl,
     Port,
     ServerKeyText,
     parse_json,
@@ -50,7 +52,7 @@ class Settings(CollectionSettings, StoreSettings, BaseSettings):
     data_dir: Path = Field(
         Path(".dits-data"), description="folder of the embedded database, the chunks and the key"
     )
-    database_url: str | None = Field(
+    database_url: DatabaseUrl | None = Field(
         None, description="PostgreSQL 15 or newer to use instead of the embedded one"
     )
     postgres_bin: Path | None = Field(
@@ -238,6 +240,8 @@ def load(arguments: dict[str, Any] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(describe_unknown(name, Settings.model_fields)) from error
         raise ConfigError(f"The setting {name} is wrong: {first['msg']}.") from error
     except ValueError as error:
         raise ConfigError(f"The settings file {file} cannot be read: {error}.") from error

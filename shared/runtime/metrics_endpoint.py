@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 import structlog
 from prometheus_client import start_http_server
 
-from shared.runtime.config import ConfigError, Settings
+from shared.runtime.config import Settings
 from shared.runtime.metrics import LOOP_LAG_SECONDS, REGISTRY
+from shared.runtime.process import cannot_listen
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +23,7 @@ _PAUSE_SECONDS = 0.1
 async def metrics_endpoint(settings: Settings) -> AsyncIterator[int | None]:
     """Serves the metrics of this process as long as the block lasts; yields the port, None if it is off.
 
-    Threads of its own answer, so a slow scraper holds nothing up. Raises ConfigError if the port is taken.
+    Threads of its own answer, so a slow scraper holds nothing up. Raises StartError if the port is taken.
     """
     if settings.metrics_port is None:
         yield None
@@ -31,10 +32,8 @@ async def metrics_endpoint(settings: Settings) -> AsyncIterator[int | None]:
     try:
         server, thread = start_http_server(settings.metrics_port, host, REGISTRY)
     except OSError as error:
-        raise ConfigError(
-            f"The metrics cannot be served on {settings.host}:{settings.metrics_port}: "
-            "another program has the port; choose one with --metrics-port."
-        ) from error
+        what = "The metrics cannot be served"
+        raise cannot_listen(what, settings.host, settings.metrics_port, "--metrics-port") from error
     lag = asyncio.create_task(_measure_lag())
     log.info("metrics", host=settings.host, port=server.server_port)
     try:

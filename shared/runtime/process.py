@@ -22,6 +22,14 @@ class StartError(Exception):
     """The server cannot start; the text is one sentence for the operator."""
 
 
+def cannot_listen(what: str, host: str, port: int, option: str) -> StartError:
+    """Whoever binds a port learns no more of why it failed than this says."""
+    return StartError(
+        f"{what} on {host}:{port}: another program has the port (choose one with {option}), "
+        "or this machine has no such address (--host)."
+    )
+
+
 def prepare_process() -> None:
     """Sets up a process that is going to serve; to be called before there are threads."""
     use_one_heap()

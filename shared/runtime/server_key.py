@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 import secrets
 from pathlib import Path
 
 from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from shared.runtime.config import ConfigError
 
 KEY_FILE = "server.key"
 ACCEPTED_FILE = "server.key.accepted"
@@ -41,25 +44,25 @@ class ServerKey:
 
     @classmethod
     def load(cls, configured: str | None, data_dir: Path, accepted: str | None = None) -> ServerKey:
-        """The configured key (hex), else the one in `data_dir`, made on first use; so the accepted one."""
-        also = data_dir / ACCEPTED_FILE
-        if accepted is None and also.exists():
-            accepted = also.read_text(encoding="ascii").strip()
-        other = None if accepted is None else bytes.fromhex(accepted)
-        if configured is not None:
-            return cls(bytes.fromhex(configured), other)
-        path = data_dir / KEY_FILE
-        if not path.exists():
-            data_dir.mkdir(parents=True, exist_ok=True)
-            fresh = _write_key(path, secrets.token_hex(32))
-            try:
-                # A link does not replace the key that another process may just have made.
-                os.link(fresh, path)
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
-        return cls(bytes.fromhex(path.read_text(encoding="ascii").strip()), other)
+        """The configured key (hex), else the one in `data_dir`, made on first use; so the accepted one.
+
+        Raises ConfigError if a file is none of a key, or cannot be read or made.
+        """
+        other = bytes.fromhex(accepted) if accepted is not None else None
+        try:
+            if other is None and (also := data_dir / ACCEPTED_FILE).exists():
+                other = _read_key(also)
+            if configured is not None:
+                return cls(bytes.fromhex(configured), other)
+            path = data_dir / KEY_FILE
+            if not path.exists():
+                _make_first_key(path)
+            return cls(_read_key(path), other)
+        except OSError as error:
+            raise ConfigError(
+                f"The server's key cannot be made in {data_dir}: {error.strerror}."
+                " Set server_key, or data_dir."
+            ) from error
 
     def mac(self, *parts: bytes) -> bytes:
         """16 bytes that only this key can compute over the parts, each with its length."""
@@ -104,6 +107,25 @@ def make_new_key(data_dir: Path) -> None:
     else:
         _write_key(accepted, old).rename(accepted)
     _write_key(path, secrets.token_hex(32)).rename(path)
+
+
+def _read_key(path: Path) -> bytes:
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise ConfigError(f"{path} holds no server key, which is 64 hex digits.")
+    return bytes.fromhex(text)
+
+
+def _make_first_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = _write_key(path, secrets.token_hex(32))
+    try:
+        # A link does not replace the key that another process may just have made.
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
 
 
 def _write_key(path: Path, text: str) -> Path:

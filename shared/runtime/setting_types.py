@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import json
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@]+):[0-9]{1,5}$")]
@@ -26,6 +27,26 @@ def require_networks(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         ipaddress.ip_network(value, strict=False)
     return values
+
+
+def check_database_url(value: str) -> str:
+    """Returns the value. Raises ValueError if it is no address of a PostgreSQL."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError("it is postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    for host in parts.netloc.rpartition("@")[2].split(","):
+        if not 0 < (urlsplit(f"//{host}").port or 5432) < 65536:
+            raise ValueError("a port is 1 to 65535")
+    return value
+
+
+def name_database(url: str) -> str:
+    """Returns the hosts and the name of a database, without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+DatabaseUrl = Annotated[str, AfterValidator(check_database_url)]
 
 
 class CellAddresses(BaseModel):

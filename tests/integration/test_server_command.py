@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
 from shared.runtime.config import Settings
+
+NOWHERE = "postgresql://127.0.0.1:1/x"
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -41,7 +45,12 @@ def test_help_lists_every_setting(tmp_path: Path) -> None:
         (("up", "--pool-size", "many"), {}, "The setting pool_size is wrong"),
         (("up",), {"DITS_LOG_LEVEL": "loud"}, "The setting log_level is wrong"),
         (("up",), {"DITS_CONFIG": "nowhere.toml"}, "nowhere.toml, named by DITS_CONFIG, does not exist"),
-        (("migrate",), {"DITS_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "The database cannot be used"),
+        (("migrate",), {"DITS_DATABASE_URL": "postgresql://a:secret@127.0.0.1:1/x"},
+         "The database at 127.0.0.1:1/x cannot be used: "),
+        (("serve", "auth"), {"DITS_DATABASE_URL": "postgresql://127.0.0.1:port/x"},
+         "The setting database_url is wrong: "),
+        (("serve", "auth"), {"DITS_DATABASE_URL": ""}, "The setting database_url is wrong: "),
+        (("up", "--data-dir", __file__), {}, f"{__file__}/postgres: Not a directory"),
         (("up",), {"DITS_SERVER_KEY": "short"}, "The setting server_key is wrong"),
         (("up",), {"DITS_CELLS": "{"}, "The setting cells is wrong"),
         (("up", "--cells", '{"1": {"repo": "a:1"}}'), {}, "The setting cells.1.chunk is wrong"),
@@ -59,6 +68,57 @@ def test_what_is_wrong_is_one_sentence(
     (line,) = result.stderr.splitlines()
     assert line.startswith("dits-server: ")
     assert sentence in line
+
+
+def test_a_setting_that_there_is_not_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "dits.toml").write_text("registration_opn = false\n")
+    result = run("up", cwd=tmp_path, DITS_CONFIG="dits.toml")
+    assert result.stderr == (
+        "dits-server: There is no setting registration_opn; registration_open may be meant.\n"
+    )
+    warned = run(
+        "migrate", cwd=tmp_path, DITS_POOLSIZE="3", DITS_SERVER="x", DITS_DATABASE_URL=NOWHERE
+    )
+    entry, _ = warned.stderr.splitlines()
+    assert json.loads(entry) == {
+        "event": "an environment variable is no setting",
+        "variable": "DITS_POOLSIZE",
+        "meant": "DITS_POOL_SIZE",
+        "level": "warning",
+        "timestamp": ANY,
+    }
+
+
+@pytest.mark.parametrize("text", ["", "no key\n", "00" * 31])
+def test_a_file_that_holds_no_key_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "server.key").write_text(text)
+    result = run(
+        "serve", "auth", "--data-dir", str(tmp_path), cwd=tmp_path, DITS_DATABASE_URL=NOWHERE
+    )
+    assert result.stderr == (
+        f"dits-server: {tmp_path}/server.key holds no server key, which is 64 hex digits.\n"
+    )
+
+
+def test_a_folder_that_takes_no_key_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run("serve", "auth", "--data-dir", "file", cwd=tmp_path, DITS_DATABASE_URL=NOWHERE)
+    assert result.stderr == (
+        "dits-server: The server's key cannot be made in file: File exists. Set server_key, or data_dir.\n"
+    )
+
+
+async def test_an_address_that_is_not_of_this_machine_is_no_port_in_use(
+    tmp_path: Path, dsn: str
+) -> None:
+    for more in ((), ("--metrics-port", "0")):
+        result = run(
+            "serve", "auth", "--host", "192.0.2.1", "--auth-port", "0", *more,
+            cwd=tmp_path, DITS_DATABASE_URL=dsn,
+        )  # fmt: skip
+        *_, line = result.stderr.splitlines()
+        assert "192.0.2.1:0: another program has the port" in line
+        assert "or this machine has no such address" in line
 
 
 def test_settings_come_from_a_file_too(tmp_path: Path) -> None:

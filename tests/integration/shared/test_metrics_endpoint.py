@@ -15,9 +15,10 @@ from dits.auth.v1.account_service_pb2 import GetMeRequest, GetMeResponse
 from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.runtime.config import ConfigError, Settings
+from shared.runtime.config import Settings
 from shared.runtime.metrics import REGISTRY
 from shared.runtime.metrics_endpoint import metrics_endpoint
+from shared.runtime.process import StartError
 from tests.support.api import Api
 from tests.support.waiting import PATIENCE_SECONDS
 
@@ -133,7 +134,7 @@ async def test_it_is_off_unless_a_port_is_given(settings: Settings) -> None:
 
 
 async def test_a_taken_port_is_one_sentence(port: int, settings: Settings) -> None:
-    with pytest.raises(ConfigError, match=f"cannot be served on 127.0.0.1:{port}: another program"):
+    with pytest.raises(StartError, match=f"cannot be served on 127.0.0.1:{port}: another program"):
         async with metrics_endpoint(settings.model_copy(update={"metrics_port": port})):
             pass
 

@@ -703,9 +703,9 @@ class LocateRepositoryResponse(_message.Message):
     cell: _builtins.int
     """Number of the cell that holds it."""
     repo_address: _builtins.str
-    """Where RepositoryService, RefService, CommitService and TreeService answer for it."""
+    """Where all services of `dits.repo.v1` answer for it."""
     chunk_address: _builtins.str
-    """Where ChunkService answers for it."""
+    """Where all services of `dits.chunk.v1` answer for it."""
     lock_address: _builtins.str
     """Where LockService answers for it."""
     def __init__(

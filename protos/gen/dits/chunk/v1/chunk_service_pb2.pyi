@@ -28,7 +28,7 @@ class _Compression:
 class _CompressionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Compression.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     COMPRESSION_UNSPECIFIED: _Compression.ValueType  # 0
-    """In requests: none."""
+    """Never sent. A chunk of an upload that does not say how it is encoded is a failure with INVALID_FIELD."""
     COMPRESSION_NONE: _Compression.ValueType  # 1
     """As they are."""
     COMPRESSION_ZSTD: _Compression.ValueType  # 2
@@ -38,7 +38,7 @@ class Compression(_Compression, metaclass=_CompressionEnumTypeWrapper):
     """How the bytes of a chunk are encoded."""
 
 COMPRESSION_UNSPECIFIED: Compression.ValueType  # 0
-"""In requests: none."""
+"""Never sent. A chunk of an upload that does not say how it is encoded is a failure with INVALID_FIELD."""
 COMPRESSION_NONE: Compression.ValueType  # 1
 """As they are."""
 COMPRESSION_ZSTD: Compression.ValueType  # 2

@@ -138,7 +138,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CHUNKS_MISSING: _ErrorReason.ValueType  # 73
     """FAILED_PRECONDITION. The push needs chunks that are not in the repository. Upload them, whatever an earlier
-    FindMissingChunks said, and push again. `count` is their number, `hashes` the first 50, separated by commas.
+    FindMissingChunks said, and push again. `count` is their number, `hashes` the first 50, separated by commas. Chunks that
+    hold a Recipe are looked for first: if some are missing, only these are counted, and others may be missing as well.
     Metadata: count, hashes.
     """
     ERROR_REASON_LAST_COPY: _ErrorReason.ValueType  # 95
@@ -424,7 +425,8 @@ Metadata: branch?, tag?, current, new.
 """
 ERROR_REASON_CHUNKS_MISSING: ErrorReason.ValueType  # 73
 """FAILED_PRECONDITION. The push needs chunks that are not in the repository. Upload them, whatever an earlier
-FindMissingChunks said, and push again. `count` is their number, `hashes` the first 50, separated by commas.
+FindMissingChunks said, and push again. `count` is their number, `hashes` the first 50, separated by commas. Chunks that
+hold a Recipe are looked for first: if some are missing, only these are counted, and others may be missing as well.
 Metadata: count, hashes.
 """
 ERROR_REASON_LAST_COPY: ErrorReason.ValueType  # 95

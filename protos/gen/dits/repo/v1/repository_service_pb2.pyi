@@ -565,7 +565,7 @@ class DeleteRepositoryRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     request_id: _builtins.str
-    """UUID that makes a repetition return the first result. Optional."""
+    """UUID that keeps a repetition from deleting another repository of the same name. Optional."""
     validate_only: _builtins.bool
     """Only check whether the call would succeed."""
     def __init__(
