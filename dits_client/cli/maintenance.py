@@ -6,6 +6,7 @@ from itertools import islice
 
 from dits.chunk.v1 import maintenance_run_pb2 as run_pb
 from dits.chunk.v1 import maintenance_service_pb2 as pb
+from dits.chunk.v1.tier_service_pb2 import StorageClass
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -141,8 +142,14 @@ def handle_storage(arguments: Namespace) -> None:
         print(f"shared:  {format_bytes(found.shared_bytes)} by several repositories")
         print(f"garbage: {found.unreferenced_chunk_count:,} chunks in their grace")
         print(f"packs:   {found.pack_count:,}, {format_bytes(found.pack_bytes)}")
+        for place in found.places if len(found.places) > 1 else ():
+            name = StorageClass.Name(place.storage_class).removeprefix("STORAGE_CLASS_").lower()
+            size = format_bytes(place.pack_bytes)
+            print(f"         {place.pack_count:,}, {size} in {place.region}, {name}")
         print(f"queued:  {found.queued_object_count:,} objects, {format_bytes(found.queued_bytes)}")
     print(f"lost:    {found.lost_chunk_count:,} chunks")
+    if found.HasField("count_time"):
+        print(f"counted: {_format_time(found.count_time)}")
 
 
 def _print(

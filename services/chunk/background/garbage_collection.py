@@ -10,6 +10,7 @@ import structlog
 from dits.chunk.v1.maintenance_run_pb2 import MaintenanceReport
 from dits.common.v1.job_pb2 import CollectGarbagePayload, JobProgress
 
+from services.chunk.collection.catalog_totals import count_totals
 from services.chunk.collection.chunk_deletion import ChunkDeletion
 from services.chunk.collection.claim_sweep import ClaimSweep
 from services.chunk.collection.garbage_plan import DeadChunks, count_dead_chunks, read_time
@@ -55,9 +56,11 @@ class GarbageCollection:
                 f"{self._limit_percent:g} percent."
             )
             log.error("implausible collection refused", dead=dead.count, total=dead.total_count)
+            run.report.catalog.CopyFrom(await count_totals(database))
             return Outcome.REFUSED
         await self._delete_chunks(database, dead, run)
         run.report.summary = _summarize(run.report)
+        run.report.catalog.CopyFrom(await count_totals(database))
         return Outcome.COMPLETED
 
     async def _release_lists(self, database: Database, run: Run) -> None:

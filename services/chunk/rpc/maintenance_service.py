@@ -7,10 +7,12 @@ from uuid import UUID
 
 from dits.chunk.v1 import maintenance_run_pb2 as run_pb
 from dits.chunk.v1 import maintenance_service_pb2 as pb
+from dits.chunk.v1.tier_service_pb2 import StorageClass
 from dits.common.v1.job_pb2 import CollectGarbagePayload, ScrubChunksPayload
 from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.chunk.collection.catalog_totals import read_totals
 from services.chunk.collection.garbage_plan import count_dead_chunks, plan_collection
 from services.chunk.collection.runs import Kind, Outcome, request_run
 from shared.db import sql
@@ -133,9 +135,8 @@ class MaintenanceService:
         """Returns how much is stored, by a repository or in all."""
         database, repository_id = self._find_database(request.repository, call, "repo:read")
         if repository_id is None:
-            [row] = await database.fetch(Q.measure_catalog)
-        else:
-            [row] = await database.fetch(Q.measure_repository, repository_id)
+            return await _measure_everything(database)
+        [row] = await database.fetch(Q.measure_repository, repository_id)
         return pb.GetStorageResponse(**dict(row))
 
     def _find_database(
@@ -147,6 +148,35 @@ class MaintenanceService:
             return self._database, None
         call.caller.require_scope(scope)
         return self._databases.of(call.repository.id), call.repository.id
+
+
+async def _measure_everything(database: Database) -> pb.GetStorageResponse:
+    totals = await read_totals(database)
+    places = [_describe_place(row) for row in await database.fetch(Q.count_packs)]
+    [queue] = await database.fetch(Q.count_queue)
+    return pb.GetStorageResponse(
+        chunk_count=totals.chunk_count,
+        uncompressed_bytes=totals.uncompressed_bytes,
+        stored_bytes=totals.stored_bytes,
+        shared_bytes=totals.shared_bytes,
+        lost_chunk_count=totals.lost_chunk_count,
+        unreferenced_chunk_count=totals.unreferenced_chunk_count,
+        pack_count=sum(place.pack_count for place in places),
+        pack_bytes=sum(place.pack_bytes for place in places),
+        queued_object_count=queue["queued_object_count"],
+        queued_bytes=queue["queued_bytes"],
+        count_time=totals.count_time,
+        places=places,
+    )
+
+
+def _describe_place(row: Row) -> pb.StoragePlace:
+    return pb.StoragePlace(
+        region=row["region"],
+        storage_class=StorageClass.Value(f"STORAGE_CLASS_{row['storage_class'].upper()}"),
+        pack_count=row["pack_count"],
+        pack_bytes=row["pack_bytes"],
+    )
 
 
 def _describe_time(at: datetime) -> Timestamp:

@@ -27,17 +27,14 @@ SELECT coalesce(max(s.chunk_count), 0) AS chunk_count,
 FROM repository_storage s
 WHERE s.repo_id = $1;
 
--- name: measure_catalog
--- What the catalog holds, and the queue of objects.
-SELECT *
-FROM (SELECT count(*) AS chunk_count,
-             coalesce(sum(size), 0)::bigint AS uncompressed_bytes,
-             coalesce(sum(coalesce(compressed_size, size)), 0)::bigint AS stored_bytes,
-             coalesce(sum(coalesce(compressed_size, size)) FILTER (WHERE ref_count > 1), 0)::bigint AS shared_bytes,
-             count(lost_at) AS lost_chunk_count,
-             count(*) FILTER (WHERE ref_count = 0) AS unreferenced_chunk_count
-      FROM chunks) AS c,
-     (SELECT count(*) AS pack_count, coalesce(sum(bytes), 0)::bigint AS pack_bytes
-      FROM packs WHERE state = 'sealed') AS p,
-     (SELECT count(*) AS queued_object_count, coalesce(sum(bytes), 0)::bigint AS queued_bytes
-      FROM object_deletions) AS q;
+-- name: count_packs
+-- Where sealed packs lie: region, class, their number and bytes.
+SELECT region, storage_class, count(*) AS pack_count, sum(bytes)::bigint AS pack_bytes
+FROM (SELECT region, coalesce(nullif(split_part(bucket, '.', 2), ''), 'standard') AS storage_class, bytes
+      FROM packs WHERE state = 'sealed') AS sealed
+GROUP BY region, storage_class
+ORDER BY region, storage_rank(storage_class);
+
+-- name: count_queue
+-- The objects that wait for their deletion.
+SELECT count(*) AS queued_object_count, coalesce(sum(bytes), 0)::bigint AS queued_bytes FROM object_deletions;

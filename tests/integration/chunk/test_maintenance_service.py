@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from dits.chunk.v1 import maintenance_run_pb2 as run_pb
 from dits.chunk.v1 import maintenance_service_pb2 as pb
+from dits.chunk.v1.tier_service_pb2 import STORAGE_CLASS_STANDARD
 from grpc import StatusCode
 
 from shared.db.pool import Databases
@@ -184,6 +185,11 @@ async def test_storage_of_a_repository_and_of_everything(api: Api, operator: Acc
         claimed_chunk_count=1,
     )
     found = await api.maintenance.GetStorage(pb.GetStorageRequest(), metadata=operator.auth)
+    assert found.HasField("count_time")
+    place = pb.StoragePlace(
+        region="local", storage_class=STORAGE_CLASS_STANDARD, pack_count=1, pack_bytes=3500
+    )
+    found.ClearField("count_time")
     assert found == pb.GetStorageResponse(
         chunk_count=3,
         uncompressed_bytes=3500,
@@ -192,6 +198,7 @@ async def test_storage_of_a_repository_and_of_everything(api: Api, operator: Acc
         pack_count=1,
         pack_bytes=3500,
         queued_object_count=1,
+        places=[place],
     )
 
 

@@ -187,6 +187,7 @@ class MaintenanceReport(_message.Message):
     WAITING_COPY_COUNT_FIELD_NUMBER: _builtins.int
     QUEUED_COPY_COUNT_FIELD_NUMBER: _builtins.int
     DROPPED_COPY_COUNT_FIELD_NUMBER: _builtins.int
+    CATALOG_FIELD_NUMBER: _builtins.int
     summary: _builtins.str
     """In one sentence, for people."""
     dropped_claim_count: _builtins.int
@@ -235,6 +236,10 @@ class MaintenanceReport(_message.Message):
     """Copies that it dropped, because no repository wants them where they are. Chunks whose home copy went from there count as
     moved.
     """
+    @_builtins.property
+    def catalog(self) -> Global___CatalogTotals:
+        """What the catalog held at the end of a collection."""
+
     def __init__(
         self,
         *,
@@ -261,11 +266,60 @@ class MaintenanceReport(_message.Message):
         waiting_copy_count: _builtins.int = ...,
         queued_copy_count: _builtins.int = ...,
         dropped_copy_count: _builtins.int = ...,
+        catalog: Global___CatalogTotals | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted_pack_count", b"compacted_pack_count", "copied_bytes", b"copied_bytes", "copied_chunk_count", b"copied_chunk_count", "dead_chunk_count", b"dead_chunk_count", "deleted_bytes", b"deleted_bytes", "deleted_chunk_count", b"deleted_chunk_count", "dropped_claim_count", b"dropped_claim_count", "dropped_copy_count", b"dropped_copy_count", "freed_bytes", b"freed_bytes", "freed_pack_count", b"freed_pack_count", "healed_chunk_count", b"healed_chunk_count", "listed_object_count", b"listed_object_count", "lost_chunk_count", b"lost_chunk_count", "missing_object_count", b"missing_object_count", "moved_bytes", b"moved_bytes", "moved_chunk_count", b"moved_chunk_count", "queued_copy_count", b"queued_copy_count", "summary", b"summary", "total_chunk_count", b"total_chunk_count", "unknown_object_count", b"unknown_object_count", "verified_bytes", b"verified_bytes", "verified_chunk_count", b"verified_chunk_count", "waiting_copy_count", b"waiting_copy_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "compacted_pack_count", b"compacted_pack_count", "copied_bytes", b"copied_bytes", "copied_chunk_count", b"copied_chunk_count", "dead_chunk_count", b"dead_chunk_count", "deleted_bytes", b"deleted_bytes", "deleted_chunk_count", b"deleted_chunk_count", "dropped_claim_count", b"dropped_claim_count", "dropped_copy_count", b"dropped_copy_count", "freed_bytes", b"freed_bytes", "freed_pack_count", b"freed_pack_count", "healed_chunk_count", b"healed_chunk_count", "listed_object_count", b"listed_object_count", "lost_chunk_count", b"lost_chunk_count", "missing_object_count", b"missing_object_count", "moved_bytes", b"moved_bytes", "moved_chunk_count", b"moved_chunk_count", "queued_copy_count", b"queued_copy_count", "summary", b"summary", "total_chunk_count", b"total_chunk_count", "unknown_object_count", b"unknown_object_count", "verified_bytes", b"verified_bytes", "verified_chunk_count", b"verified_chunk_count", "waiting_copy_count", b"waiting_copy_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MaintenanceReport: _TypeAlias = MaintenanceReport  # noqa: Y015
+
+@_typing.final
+class CatalogTotals(_message.Message):
+    """What the catalog of a database holds in all. Bytes of each chunk count once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_TIME_FIELD_NUMBER: _builtins.int
+    CHUNK_COUNT_FIELD_NUMBER: _builtins.int
+    UNCOMPRESSED_BYTES_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_FIELD_NUMBER: _builtins.int
+    SHARED_BYTES_FIELD_NUMBER: _builtins.int
+    LOST_CHUNK_COUNT_FIELD_NUMBER: _builtins.int
+    UNREFERENCED_CHUNK_COUNT_FIELD_NUMBER: _builtins.int
+    chunk_count: _builtins.int
+    """Chunks, claims included."""
+    uncompressed_bytes: _builtins.int
+    """Uncompressed bytes of these chunks."""
+    stored_bytes: _builtins.int
+    """Stored bytes of these chunks."""
+    shared_bytes: _builtins.int
+    """Stored bytes of those that more than one repository holds."""
+    lost_chunk_count: _builtins.int
+    """Chunks of which no good copy is left."""
+    unreferenced_chunk_count: _builtins.int
+    """Chunks that nothing refers to, in their grace."""
+    @_builtins.property
+    def count_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was counted."""
+
+    def __init__(
+        self,
+        *,
+        count_time: _timestamp_pb2.Timestamp | None = ...,
+        chunk_count: _builtins.int = ...,
+        uncompressed_bytes: _builtins.int = ...,
+        stored_bytes: _builtins.int = ...,
+        shared_bytes: _builtins.int = ...,
+        lost_chunk_count: _builtins.int = ...,
+        unreferenced_chunk_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["count_time", b"count_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_count", b"chunk_count", "count_time", b"count_time", "lost_chunk_count", b"lost_chunk_count", "shared_bytes", b"shared_bytes", "stored_bytes", b"stored_bytes", "uncompressed_bytes", b"uncompressed_bytes", "unreferenced_chunk_count", b"unreferenced_chunk_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CatalogTotals: _TypeAlias = CatalogTotals  # noqa: Y015

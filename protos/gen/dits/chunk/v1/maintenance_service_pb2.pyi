@@ -5,6 +5,7 @@ Maintenance of chunks: what is kept, what goes, and whether it is intact."""
 
 from collections import abc as _abc
 from dits.chunk.v1 import maintenance_run_pb2 as _maintenance_run_pb2
+from dits.chunk.v1 import tier_service_pb2 as _tier_service_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -422,6 +423,8 @@ class GetStorageResponse(_message.Message):
     PACK_BYTES_FIELD_NUMBER: _builtins.int
     QUEUED_OBJECT_COUNT_FIELD_NUMBER: _builtins.int
     QUEUED_BYTES_FIELD_NUMBER: _builtins.int
+    COUNT_TIME_FIELD_NUMBER: _builtins.int
+    PLACES_FIELD_NUMBER: _builtins.int
     chunk_count: _builtins.int
     """Chunks that are held, claims included."""
     uncompressed_bytes: _builtins.int
@@ -446,6 +449,14 @@ class GetStorageResponse(_message.Message):
     """Objects that wait for their deletion."""
     queued_bytes: _builtins.int
     """Bytes of these objects, as far as they are known."""
+    @_builtins.property
+    def count_time(self) -> _timestamp_pb2.Timestamp:
+        """When the chunks were counted. Of everything only."""
+
+    @_builtins.property
+    def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoragePlace]:
+        """Where the packs lie, by region and class."""
+
     def __init__(
         self,
         *,
@@ -460,11 +471,47 @@ class GetStorageResponse(_message.Message):
         pack_bytes: _builtins.int = ...,
         queued_object_count: _builtins.int = ...,
         queued_bytes: _builtins.int = ...,
+        count_time: _timestamp_pb2.Timestamp | None = ...,
+        places: _abc.Iterable[Global___StoragePlace] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["count_time", b"count_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_count", b"chunk_count", "claimed_chunk_count", b"claimed_chunk_count", "lost_chunk_count", b"lost_chunk_count", "pack_bytes", b"pack_bytes", "pack_count", b"pack_count", "queued_bytes", b"queued_bytes", "queued_object_count", b"queued_object_count", "shared_bytes", b"shared_bytes", "stored_bytes", b"stored_bytes", "uncompressed_bytes", b"uncompressed_bytes", "unreferenced_chunk_count", b"unreferenced_chunk_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_count", b"chunk_count", "claimed_chunk_count", b"claimed_chunk_count", "count_time", b"count_time", "lost_chunk_count", b"lost_chunk_count", "pack_bytes", b"pack_bytes", "pack_count", b"pack_count", "places", b"places", "queued_bytes", b"queued_bytes", "queued_object_count", b"queued_object_count", "shared_bytes", b"shared_bytes", "stored_bytes", b"stored_bytes", "uncompressed_bytes", b"uncompressed_bytes", "unreferenced_chunk_count", b"unreferenced_chunk_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStorageResponse: _TypeAlias = GetStorageResponse  # noqa: Y015
+
+@_typing.final
+class StoragePlace(_message.Message):
+    """What lies in a region, in one class."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGION_FIELD_NUMBER: _builtins.int
+    STORAGE_CLASS_FIELD_NUMBER: _builtins.int
+    PACK_COUNT_FIELD_NUMBER: _builtins.int
+    PACK_BYTES_FIELD_NUMBER: _builtins.int
+    region: _builtins.str
+    """Name of the region."""
+    storage_class: _tier_service_pb2.StorageClass.ValueType
+    """The class."""
+    pack_count: _builtins.int
+    """Packs that lie there."""
+    pack_bytes: _builtins.int
+    """Bytes of their objects."""
+    def __init__(
+        self,
+        *,
+        region: _builtins.str = ...,
+        storage_class: _tier_service_pb2.StorageClass.ValueType = ...,
+        pack_count: _builtins.int = ...,
+        pack_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pack_bytes", b"pack_bytes", "pack_count", b"pack_count", "region", b"region", "storage_class", b"storage_class"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoragePlace: _TypeAlias = StoragePlace  # noqa: Y015
