@@ -139,11 +139,14 @@ UPDATE users u SET mfa_enabled = TRUE FROM user_credentials c WHERE c.user_id = 
 -- What a suspended account was, and is again when the suspension ends.
 ALTER TABLE users ADD COLUMN status_before TEXT CHECK (status_before IN ('active', 'pending_verification'));
 
+-- What the repositories of a user may hold together; NULL = any amount, as of organizations.
+ALTER TABLE users ADD COLUMN plan_storage_bytes BIGINT CHECK (plan_storage_bytes >= 0);
+
 -- Presence is not a change of the account. A column added to users later belongs into this list.
 DROP TRIGGER update_users_updated_at ON users;
 CREATE TRIGGER update_users_updated_at
     BEFORE UPDATE OF username, email, email_folded, email_verified, name, avatar_url, status, status_reason,
-                     status_until, status_before, preferences, deleted_at, mfa_enabled
+                     status_until, status_before, preferences, deleted_at, mfa_enabled, plan_storage_bytes
     ON users
     FOR EACH ROW EXECUTE FUNCTION update_updated_at();
 
@@ -447,3 +450,10 @@ SELECT o.id AS org_id,
         WHERE m.org_id = o.id AND u.last_active_at > now() - INTERVAL '30 days') AS active_user_count
 FROM organizations o
 WHERE o.deleted_at IS NULL;
+
+-- What the repositories of an owner may hold together, in bytes; NULL = any amount.
+CREATE VIEW owner_plans AS
+SELECT 'organization'::text AS owner_type, id AS owner_id, plan_storage_bytes FROM organizations
+WHERE deleted_at IS NULL
+UNION ALL
+SELECT 'user'::text, id, plan_storage_bytes FROM users;

@@ -935,8 +935,9 @@ CREATE FUNCTION public.lock_owner_storage(p_repo_id uuid) RETURNS void
     AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(advisory_key('storage', r.owner_id::text))
-    FROM repository_identities r JOIN organization_plans p ON p.org_id = r.owner_id
-    WHERE r.id = p_repo_id AND r.owner_type = 'organization' AND p.plan_storage_bytes IS NOT NULL;
+    FROM repository_identities r
+    JOIN owner_plans p ON p.owner_type = r.owner_type AND p.owner_id = r.owner_id
+    WHERE r.id = p_repo_id AND p.plan_storage_bytes IS NOT NULL;
 END;
 $$;
 
@@ -1889,7 +1890,7 @@ BEGIN
     RETURN QUERY
     SELECT l.scope, l.limit_bytes, l.held_bytes + l.reserved_bytes FROM storage_room(p_repo_id, NULL) l
     WHERE l.held_bytes + l.reserved_bytes > l.limit_bytes - p_bytes
-    ORDER BY l.scope DESC
+    ORDER BY l.scope = 'repository' DESC
     LIMIT 1;
     IF NOT FOUND THEN
         INSERT INTO storage_reservations (id, repo_id, byte_count, expires_at)
@@ -1979,7 +1980,7 @@ BEGIN
     RETURN QUERY
     SELECT l.scope, l.limit_bytes, l.held_bytes + l.reserved_bytes FROM storage_room(p_repo_id, p_reservation) l
     WHERE l.held_bytes + l.reserved_bytes > l.limit_bytes
-    ORDER BY l.scope DESC
+    ORDER BY l.scope = 'repository' DESC
     LIMIT 1;
 END;
 $$;
@@ -2021,13 +2022,13 @@ CREATE FUNCTION public.storage_limits(p_repo_id uuid) RETURNS TABLE(scope text, 
     FROM repository_storage_limits l
     WHERE l.repo_id = p_repo_id AND l.max_storage_bytes > 0
     UNION ALL
-    SELECT 'organization', p.plan_storage_bytes,
+    SELECT p.owner_type, p.plan_storage_bytes,
            coalesce((SELECT sum(s.held_bytes)::BIGINT
                      FROM repository_identities o JOIN repository_storage s ON s.repo_id = o.id
-                     WHERE o.owner_type = 'organization' AND o.owner_id = r.owner_id AND o.deleted_at IS NULL), 0)
+                     WHERE o.owner_type = p.owner_type AND o.owner_id = p.owner_id AND o.deleted_at IS NULL), 0)
     FROM repository_identities r
-    JOIN organization_plans p ON p.org_id = r.owner_id
-    WHERE r.id = p_repo_id AND r.owner_type = 'organization' AND p.plan_storage_bytes IS NOT NULL
+    JOIN owner_plans p ON p.owner_type = r.owner_type AND p.owner_id = r.owner_id
+    WHERE r.id = p_repo_id AND p.plan_storage_bytes IS NOT NULL
 $$;
 
 CREATE FUNCTION public.storage_rank(p_class text) RETURNS integer
@@ -2044,7 +2045,7 @@ CREATE FUNCTION public.storage_room(p_repo_id uuid, p_without uuid) RETURNS TABL
                      FROM repository_identities r
                      JOIN repository_identities o
                        ON o.id = r.id
-                       OR l.scope = 'organization' AND o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+                       OR l.scope <> 'repository' AND o.owner_type = r.owner_type AND o.owner_id = r.owner_id
                           AND o.deleted_at IS NULL
                      JOIN storage_reservations v ON v.repo_id = o.id
                      WHERE r.id = p_repo_id AND v.expires_at > clock_timestamp()
@@ -2823,7 +2824,9 @@ CREATE TABLE public.users (
     email_key text GENERATED ALWAYS AS (COALESCE(email_folded, lower(email))) STORED COLLATE pg_catalog."C",
     mfa_enabled boolean DEFAULT false NOT NULL,
     status_before text,
+    plan_storage_bytes bigint,
     CONSTRAINT users_email_folded_check CHECK (((email_folded IS NOT NULL) OR (octet_length(email) = char_length(email)))),
+    CONSTRAINT users_plan_storage_bytes_check CHECK ((plan_storage_bytes >= 0)),
     CONSTRAINT users_status_before_check CHECK ((status_before = ANY (ARRAY['active'::text, 'pending_verification'::text]))),
     CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'pending_verification'::text, 'deleted'::text])))
 );
@@ -2868,6 +2871,18 @@ UNION ALL
     former_names.owner_id
    FROM public.former_names
   WHERE (former_names.kept_until > clock_timestamp());
+
+CREATE VIEW public.owner_plans AS
+ SELECT 'organization'::text AS owner_type,
+    organizations.id AS owner_id,
+    organizations.plan_storage_bytes
+   FROM public.organizations
+  WHERE (organizations.deleted_at IS NULL)
+UNION ALL
+ SELECT 'user'::text AS owner_type,
+    users.id AS owner_id,
+    users.plan_storage_bytes
+   FROM public.users;
 
 CREATE TABLE public.pack_uploads (
     id uuid NOT NULL,
@@ -4051,7 +4066,7 @@ CREATE TRIGGER update_organizations_updated_at BEFORE UPDATE ON public.organizat
 
 CREATE TRIGGER update_repositories_updated_at BEFORE UPDATE OF name, description, owner_type, owner_id, visibility, default_branch, archived, disabled, disabled_reason, settings, deleted_at ON public.repositories FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
-CREATE TRIGGER update_users_updated_at BEFORE UPDATE OF username, email, email_folded, email_verified, name, avatar_url, status, status_reason, status_until, status_before, preferences, deleted_at, mfa_enabled ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
+CREATE TRIGGER update_users_updated_at BEFORE UPDATE OF username, email, email_folded, email_verified, name, avatar_url, status, status_reason, status_until, status_before, preferences, deleted_at, mfa_enabled, plan_storage_bytes ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
 CREATE TRIGGER update_webhooks_updated_at BEFORE UPDATE OF url, events, active, secret_encrypted, deleted_at ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 

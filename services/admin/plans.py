@@ -1,4 +1,4 @@
-"""`dits-server admin set-plan`: what an organisation may hold, and how many members it may have."""
+"""`dits-server admin set-plan`: what an owner may hold, and how many members an organisation may have."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ ANY = "any"
 
 def add_plan_command(commands: Any, add_settings: Callable[[Any], None]) -> None:
     """Adds the command to those of a parser; it sets `work`, for a database."""
-    about = "Say what an organisation may hold, and how many members it may have; or show it."
+    about = (
+        "Say what an organisation or user may hold, and how many members it may have; or show it."
+    )
     plan = commands.add_parser("set-plan", help=about, description=about)
     plan.set_defaults(work=_change)
-    plan.add_argument("organization", help="its name")
+    plan.add_argument("owner", help="name of an organisation or user")
     plan.add_argument(
         "--storage",
         metavar="SIZE",
         help=f"bytes, or like 500GB, 2TB; {ANY} = as much as there is room for",
     )
     plan.add_argument(
-        "--seats", metavar="COUNT", help=f"members and open invitations; {ANY} = no limit"
+        "--seats",
+        metavar="COUNT",
+        help=f"members and open invitations of an organisation; {ANY} = no limit",
     )
     add_settings(plan)
 
@@ -39,12 +43,10 @@ async def _change(database: Database, arguments: argparse.Namespace) -> Sequence
         changes["plan_storage_bytes"] = parse_size(arguments.storage)
     if arguments.seats is not None:
         changes["plan_seats"] = parse_size(arguments.seats)
-    plan = await database.transaction(
-        partial(change_plan, name=arguments.organization, changes=changes)
-    )
+    plan = await database.transaction(partial(change_plan, name=arguments.owner, changes=changes))
     shown = {field: ANY if value is None else f"{value:,}" for field, value in plan.items()}
-    storage, seats = shown["plan_storage_bytes"], shown["plan_seats"]
-    return [f"{arguments.organization}: storage {storage} bytes, seats {seats}"]
+    seats = f", seats {shown['plan_seats']}" if "plan_seats" in shown else ""
+    return [f"{arguments.owner}: storage {shown['plan_storage_bytes']} bytes{seats}"]
 
 
 def parse_size(text: str) -> int | None:

@@ -128,7 +128,7 @@ def _passing(
 
 
 def quota_exceeded(scope: str, limit: int, held: int) -> DomainError:
-    """A repository or organisation would hold more than it may; in bytes."""
+    """A repository, or all of its owner, would hold more than it may; in bytes."""
     text = f"the {scope} may hold {limit} bytes, and holds {held}"
     violation = details.QuotaFailure.Violation(subject=scope, description=text)
     return DomainError(

@@ -8,8 +8,8 @@ AS $$
     SELECT coalesce((SELECT s.held_bytes FROM repository_storage s WHERE s.repo_id = p_repo_id), 0)
 $$;
 
--- The limits that a repository is under, with what is held under each: its own, and that of the organisation that owns
--- it. Deleted repositories hold nothing.
+-- The limits that a repository is under, with what is held under each: its own, and that of the organisation or user that
+-- owns it. Deleted repositories hold nothing.
 CREATE OR REPLACE FUNCTION storage_limits(p_repo_id UUID)
 RETURNS TABLE (scope TEXT, limit_bytes BIGINT, held_bytes BIGINT)
 LANGUAGE sql STABLE
@@ -18,13 +18,13 @@ AS $$
     FROM repository_storage_limits l
     WHERE l.repo_id = p_repo_id AND l.max_storage_bytes > 0
     UNION ALL
-    SELECT 'organization', p.plan_storage_bytes,
+    SELECT p.owner_type, p.plan_storage_bytes,
            coalesce((SELECT sum(s.held_bytes)::BIGINT
                      FROM repository_identities o JOIN repository_storage s ON s.repo_id = o.id
-                     WHERE o.owner_type = 'organization' AND o.owner_id = r.owner_id AND o.deleted_at IS NULL), 0)
+                     WHERE o.owner_type = p.owner_type AND o.owner_id = p.owner_id AND o.deleted_at IS NULL), 0)
     FROM repository_identities r
-    JOIN organization_plans p ON p.org_id = r.owner_id
-    WHERE r.id = p_repo_id AND r.owner_type = 'organization' AND p.plan_storage_bytes IS NOT NULL
+    JOIN owner_plans p ON p.owner_type = r.owner_type AND p.owner_id = r.owner_id
+    WHERE r.id = p_repo_id AND p.plan_storage_bytes IS NOT NULL
 $$;
 
 -- The same, with what uploads under way have reserved and not brought yet, without one of them (NULL = of all).
@@ -37,7 +37,7 @@ AS $$
                      FROM repository_identities r
                      JOIN repository_identities o
                        ON o.id = r.id
-                       OR l.scope = 'organization' AND o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+                       OR l.scope <> 'repository' AND o.owner_type = r.owner_type AND o.owner_id = r.owner_id
                           AND o.deleted_at IS NULL
                      JOIN storage_reservations v ON v.repo_id = o.id
                      WHERE r.id = p_repo_id AND v.expires_at > clock_timestamp()
@@ -45,7 +45,7 @@ AS $$
     FROM storage_limits(p_repo_id) l
 $$;
 
--- Makes uploads to one organisation with a limit follow one another until the end of their transactions. Before it, they
+-- Makes uploads to one owner with a limit follow one another until the end of their transactions. Before it, they
 -- have locked the row of their repository in repository_storage.
 CREATE OR REPLACE FUNCTION lock_owner_storage(p_repo_id UUID)
 RETURNS VOID
@@ -53,8 +53,9 @@ LANGUAGE plpgsql VOLATILE
 AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(advisory_key('storage', r.owner_id::text))
-    FROM repository_identities r JOIN organization_plans p ON p.org_id = r.owner_id
-    WHERE r.id = p_repo_id AND r.owner_type = 'organization' AND p.plan_storage_bytes IS NOT NULL;
+    FROM repository_identities r
+    JOIN owner_plans p ON p.owner_type = r.owner_type AND p.owner_id = r.owner_id
+    WHERE r.id = p_repo_id AND p.plan_storage_bytes IS NOT NULL;
 END;
 $$;
 
@@ -82,7 +83,7 @@ BEGIN
     RETURN QUERY
     SELECT l.scope, l.limit_bytes, l.held_bytes + l.reserved_bytes FROM storage_room(p_repo_id, NULL) l
     WHERE l.held_bytes + l.reserved_bytes > l.limit_bytes - p_bytes
-    ORDER BY l.scope DESC
+    ORDER BY l.scope = 'repository' DESC
     LIMIT 1;
     IF NOT FOUND THEN
         INSERT INTO storage_reservations (id, repo_id, byte_count, expires_at)
@@ -97,7 +98,7 @@ $$;
 -- limit are held from now on.
 --
 -- Uploads to one repository follow one another by its row of repository_storage, which the trigger has changed; those to one
--- organisation with a limit by an advisory lock, after that row. So the next statement sees what those before have
+-- owner with a limit by an advisory lock, after that row. So the next statement sees what those before have
 -- committed. Who has the lock may still wait, for sealed packs (G5), but for nobody who waits for it: whoever wants it has no
 -- pack locked but the own one.
 CREATE OR REPLACE FUNCTION settle_storage(p_repo_id UUID, p_added BIGINT, p_reservation UUID, p_time INTERVAL)
@@ -127,7 +128,7 @@ BEGIN
     RETURN QUERY
     SELECT l.scope, l.limit_bytes, l.held_bytes + l.reserved_bytes FROM storage_room(p_repo_id, p_reservation) l
     WHERE l.held_bytes + l.reserved_bytes > l.limit_bytes
-    ORDER BY l.scope DESC
+    ORDER BY l.scope = 'repository' DESC
     LIMIT 1;
 END;
 $$;

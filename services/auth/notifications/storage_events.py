@@ -15,7 +15,7 @@ from shared.outbox.stored_event import StoredEvent
 async def compose_storage_drafts(
     connection: Connection, event: StoredEvent, where: str
 ) -> list[Draft]:
-    """Returns what the administrators of a repository are told of its storage, or of its organisation's."""
+    """Returns what the administrators of a repository are told of its storage, or of its owner's."""
     payload = json_format.Parse(event.payload, RepoPayload(), ignore_unknown_fields=True)
     owner, _, _ = where.partition("/")
     title, message = texts.describe_storage(

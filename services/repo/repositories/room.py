@@ -11,8 +11,8 @@ Q = sql.load(__file__)
 
 
 async def require_room(connection: Connection, held: HeldRepository) -> None:
-    """Raises QUOTA_EXCEEDED if the organisation to which a repository came may not hold that much."""
+    """Raises QUOTA_EXCEEDED if the owner to whom a repository came may not hold that much."""
     await connection.execute(Q.lock_storage, held.id)
     row = await connection.fetchrow(Q.find_full_plan, held.id)
     if row is not None:
-        raise quota_exceeded("organization", row["limit_bytes"], row["held_bytes"])
+        raise quota_exceeded(row["scope"], row["limit_bytes"], row["held_bytes"])

@@ -1,4 +1,4 @@
-"""`dits-server admin set-plan`: what an organisation may hold, and how many members it may have."""
+"""`dits-server admin set-plan`: what an owner may hold, and how many members an organisation may have."""
 
 from __future__ import annotations
 
@@ -43,6 +43,33 @@ async def test_a_plan_is_set_shown_and_held(api: Api, tmp_path: Path) -> None:
     assert '"plan_storage_bytes": 1000' in rows[0]["details"]
 
 
+async def test_a_user_has_a_plan(api: Api, tmp_path: Path) -> None:
+    bob = await api.account()
+
+    def admin(*arguments: str) -> str:
+        command = ("admin", "set-plan", bob.username.upper(), *arguments)
+        done = run(*command, cwd=tmp_path, DITS_DATABASE_URL=api.dsn)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    shown = f"{bob.username.upper()}: storage 1,000 bytes"
+    assert admin("--storage", "1kB") == shown
+    assert admin() == shown
+    films, other = [await api.repository(bob) for _ in range(2)]
+    await upload(api, bob, films, build({"a": os.urandom(600)}).chunks)
+    with refused(StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED") as refusal:
+        await upload(api, bob, other, build({"a": os.urandom(401)}).chunks)
+    assert refusal.metadata == {"scope": "user", "limit": "1000", "held": "600"}
+    # Nobody else's.
+    cyn = await api.account()
+    await upload(api, cyn, await api.repository(cyn), build({"a": os.urandom(1001)}).chunks)
+    rows = await api.fetch(
+        "SELECT details FROM audit_log WHERE action = 'user.updated' AND actor_type = 'system'"
+    )
+    assert len(rows) == 1
+    assert '"plan_storage_bytes": 1000' in rows[0]["details"]
+
+
 async def test_what_is_no_plan(api: Api) -> None:
     studio = await Studio.open(api)
     database = await Database.connect(api.dsn, service="admin", size=1)
@@ -55,6 +82,7 @@ async def test_what_is_no_plan(api: Api) -> None:
             ("nobody", {"plan_seats": 1}, "NOT_FOUND"),
             (studio.organization.name, {"plan_seats": -1}, "INVALID_FIELD"),
             (studio.organization.name, {"plan_storage_bytes": 1 << 63}, "INVALID_FIELD"),
+            (studio.people["owner"].username, {"plan_seats": 1}, "INVALID_FIELD"),
         ):
             with pytest.raises(DomainError) as caught:
                 await change(name, **changes)

@@ -186,6 +186,9 @@ async def test_auth_publishes_owners_users_keys_and_plans(conn: Connection) -> N
     assert await rows(conn, "SELECT member_count, active_user_count FROM organization_plans") == [
         (1, 1)
     ]
+    await conn.execute("UPDATE users SET plan_storage_bytes = 7")
+    plans = "SELECT owner_type, owner_id, plan_storage_bytes FROM owner_plans ORDER BY owner_type"
+    assert await rows(conn, plans) == [("organization", org, None), ("user", ada, 7)]
     fingerprint = await conn.fetchval("SELECT fingerprint FROM ssh_keys")
     verdicts = [
         ("SELECT 1", fingerprint, "ada@example.org", "inactive_account"),

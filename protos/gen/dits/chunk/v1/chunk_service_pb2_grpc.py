@@ -121,7 +121,7 @@ class ChunkServiceServicer:
         stays.
 
         Errors:
-        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+        - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
         - UPLOAD_EXPIRED: the server gave up the unfinished pack.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -148,7 +148,7 @@ class ChunkServiceServicer:
         have is reported as missing, whoever else has it: upload it. Safe to repeat.
 
         Errors:
-        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much; nothing was copied.
+        - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much; nothing was copied.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -70,7 +70,7 @@ class ChunkServiceStub:
     stays.
 
     Errors:
-    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+    - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
     - UPLOAD_EXPIRED: the server gave up the unfinished pack.
     """
     StatChunks: _grpc.UnaryUnaryMultiCallable[_chunk_service_pb2.StatChunksRequest, _chunk_service_pb2.StatChunksResponse]
@@ -89,7 +89,7 @@ class ChunkServiceStub:
     have is reported as missing, whoever else has it: upload it. Safe to repeat.
 
     Errors:
-    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much; nothing was copied.
+    - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much; nothing was copied.
     """
     DownloadChunks: _grpc.UnaryStreamMultiCallable[_chunk_service_pb2.DownloadChunksRequest, _chunk_service_pb2.DownloadChunksResponse]
     """Sends chunks, each verified against its hash before it leaves the server. Needs READ; an API token needs
@@ -143,7 +143,7 @@ class ChunkServiceAsyncStub(ChunkServiceStub):
     stays.
 
     Errors:
-    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+    - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
     - UPLOAD_EXPIRED: the server gave up the unfinished pack.
     """
     StatChunks: _aio.UnaryUnaryMultiCallable[_chunk_service_pb2.StatChunksRequest, _chunk_service_pb2.StatChunksResponse]  # type: ignore[assignment]
@@ -162,7 +162,7 @@ class ChunkServiceAsyncStub(ChunkServiceStub):
     have is reported as missing, whoever else has it: upload it. Safe to repeat.
 
     Errors:
-    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much; nothing was copied.
+    - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much; nothing was copied.
     """
     DownloadChunks: _aio.UnaryStreamMultiCallable[_chunk_service_pb2.DownloadChunksRequest, _chunk_service_pb2.DownloadChunksResponse]  # type: ignore[assignment]
     """Sends chunks, each verified against its hash before it leaves the server. Needs READ; an API token needs
@@ -231,7 +231,7 @@ class ChunkServiceServicer(metaclass=_abc_1.ABCMeta):
         stays.
 
         Errors:
-        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+        - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
         - UPLOAD_EXPIRED: the server gave up the unfinished pack.
         """
 
@@ -262,7 +262,7 @@ class ChunkServiceServicer(metaclass=_abc_1.ABCMeta):
         have is reported as missing, whoever else has it: upload it. Safe to repeat.
 
         Errors:
-        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much; nothing was copied.
+        - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much; nothing was copied.
         """
 
     @_abc_1.abstractmethod

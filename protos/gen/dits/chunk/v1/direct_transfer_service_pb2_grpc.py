@@ -71,7 +71,7 @@ class DirectTransferServiceServicer:
         Errors:
         - LIMIT_REACHED: the account has 20 uploads under way.
         - NO_DIRECT_TRANSFER: the chunks lie where only the server writes.
-        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+        - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,7 +85,7 @@ class DirectTransferServiceServicer:
 
         Errors:
         - CONTENT_MISMATCH: the object has another size, or a chunk another hash or size, or its bytes do not decompress.
-        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+        - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
         - UPLOAD_EXPIRED: the upload was not confirmed in time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

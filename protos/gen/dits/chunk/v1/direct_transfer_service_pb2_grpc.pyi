@@ -46,7 +46,7 @@ class DirectTransferServiceStub:
     Errors:
     - LIMIT_REACHED: the account has 20 uploads under way.
     - NO_DIRECT_TRANSFER: the chunks lie where only the server writes.
-    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+    - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
     """
     ConfirmPackUpload: _grpc.UnaryUnaryMultiCallable[_direct_transfer_service_pb2.ConfirmPackUploadRequest, _direct_transfer_service_pb2.ConfirmPackUploadResponse]
     """Says what a pack holds that was put. Needs WRITE; an API token needs `repo:write`.
@@ -56,7 +56,7 @@ class DirectTransferServiceStub:
 
     Errors:
     - CONTENT_MISMATCH: the object has another size, or a chunk another hash or size, or its bytes do not decompress.
-    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+    - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
     - UPLOAD_EXPIRED: the upload was not confirmed in time.
     """
     CreateDownloadUrls: _grpc.UnaryUnaryMultiCallable[_direct_transfer_service_pb2.CreateDownloadUrlsRequest, _direct_transfer_service_pb2.CreateDownloadUrlsResponse]
@@ -87,7 +87,7 @@ class DirectTransferServiceAsyncStub(DirectTransferServiceStub):
     Errors:
     - LIMIT_REACHED: the account has 20 uploads under way.
     - NO_DIRECT_TRANSFER: the chunks lie where only the server writes.
-    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+    - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
     """
     ConfirmPackUpload: _aio.UnaryUnaryMultiCallable[_direct_transfer_service_pb2.ConfirmPackUploadRequest, _direct_transfer_service_pb2.ConfirmPackUploadResponse]  # type: ignore[assignment]
     """Says what a pack holds that was put. Needs WRITE; an API token needs `repo:write`.
@@ -97,7 +97,7 @@ class DirectTransferServiceAsyncStub(DirectTransferServiceStub):
 
     Errors:
     - CONTENT_MISMATCH: the object has another size, or a chunk another hash or size, or its bytes do not decompress.
-    - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+    - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
     - UPLOAD_EXPIRED: the upload was not confirmed in time.
     """
     CreateDownloadUrls: _aio.UnaryUnaryMultiCallable[_direct_transfer_service_pb2.CreateDownloadUrlsRequest, _direct_transfer_service_pb2.CreateDownloadUrlsResponse]  # type: ignore[assignment]
@@ -131,7 +131,7 @@ class DirectTransferServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         - LIMIT_REACHED: the account has 20 uploads under way.
         - NO_DIRECT_TRANSFER: the chunks lie where only the server writes.
-        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+        - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
         """
 
     @_abc_1.abstractmethod
@@ -147,7 +147,7 @@ class DirectTransferServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
         - CONTENT_MISMATCH: the object has another size, or a chunk another hash or size, or its bytes do not decompress.
-        - QUOTA_EXCEEDED: the repository, or the organisation that owns it, may not hold that much.
+        - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
         - UPLOAD_EXPIRED: the upload was not confirmed in time.
         """
 

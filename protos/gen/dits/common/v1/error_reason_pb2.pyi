@@ -278,8 +278,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: kind, limit.
     """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 141
-    """RESOURCE_EXHAUSTED. The repository, or the organisation that owns it, would hold more than `limit` bytes; it holds
-    `held`, with what other uploads have reserved. `scope` is `repository` or `organization`. A QuotaFailure detail says the same.
+    """RESOURCE_EXHAUSTED. The repository, or all of the organisation or user that owns it, would hold more than `limit` bytes;
+    it holds `held`, with what other uploads have reserved. `scope` is `repository`, `organization` or `user`. A
+    QuotaFailure detail says the same.
     Metadata: scope, limit, held.
     """
     ERROR_REASON_RANGE_BEYOND_END: _ErrorReason.ValueType  # 100
@@ -565,8 +566,9 @@ QuotaFailure detail says the same.
 Metadata: kind, limit.
 """
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 141
-"""RESOURCE_EXHAUSTED. The repository, or the organisation that owns it, would hold more than `limit` bytes; it holds
-`held`, with what other uploads have reserved. `scope` is `repository` or `organization`. A QuotaFailure detail says the same.
+"""RESOURCE_EXHAUSTED. The repository, or all of the organisation or user that owns it, would hold more than `limit` bytes;
+it holds `held`, with what other uploads have reserved. `scope` is `repository`, `organization` or `user`. A
+QuotaFailure detail says the same.
 Metadata: scope, limit, held.
 """
 ERROR_REASON_RANGE_BEYOND_END: ErrorReason.ValueType  # 100

@@ -550,7 +550,7 @@ class RepoPayload(_message.Message):
     previous_owner: _builtins.str
     """Name of the owner before, if that changed."""
     storage_scope: _builtins.str
-    """Whose limit it is, in `repo.storage_nearly_full`: `repository` or `organization`."""
+    """Whose limit it is, in `repo.storage_nearly_full`: `repository`, or that of all of its owner: `organization` or `user`."""
     storage_percent: _builtins.int
     """80 or 95."""
     storage_limit_bytes: _builtins.int

@@ -179,7 +179,7 @@ class RepositoryServiceServicer:
 
         Errors:
         - NAME_TAKEN: the owner has another repository of that name: give `name`.
-        - QUOTA_EXCEEDED: the plan of the organisation has no room for it any more.
+        - QUOTA_EXCEEDED: the plan of the owner has no room for it any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -91,7 +91,7 @@ class RepositoryServiceStub:
 
     Errors:
     - NAME_TAKEN: the owner has another repository of that name: give `name`.
-    - QUOTA_EXCEEDED: the plan of the organisation has no room for it any more.
+    - QUOTA_EXCEEDED: the plan of the owner has no room for it any more.
     """
     ListDeletedRepositories: _grpc.UnaryUnaryMultiCallable[_repository_service_pb2.ListDeletedRepositoriesRequest, _repository_service_pb2.ListDeletedRepositoriesResponse]
     """Lists the deleted repositories of an owner that can be brought back, those deleted last first. Needs a credential; an
@@ -197,7 +197,7 @@ class RepositoryServiceAsyncStub(RepositoryServiceStub):
 
     Errors:
     - NAME_TAKEN: the owner has another repository of that name: give `name`.
-    - QUOTA_EXCEEDED: the plan of the organisation has no room for it any more.
+    - QUOTA_EXCEEDED: the plan of the owner has no room for it any more.
     """
     ListDeletedRepositories: _aio.UnaryUnaryMultiCallable[_repository_service_pb2.ListDeletedRepositoriesRequest, _repository_service_pb2.ListDeletedRepositoriesResponse]  # type: ignore[assignment]
     """Lists the deleted repositories of an owner that can be brought back, those deleted last first. Needs a credential; an
@@ -336,7 +336,7 @@ class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
         - NAME_TAKEN: the owner has another repository of that name: give `name`.
-        - QUOTA_EXCEEDED: the plan of the organisation has no room for it any more.
+        - QUOTA_EXCEEDED: the plan of the owner has no room for it any more.
         """
 
     @_abc_1.abstractmethod

@@ -87,7 +87,7 @@ class TransferServiceServicer:
         - CELLS_DIFFER: the repositories of the new owner are kept in another cell.
         - LIMIT_REACHED: the new owner has 100 open requests, or the repository has 10 former addresses.
         - NAME_TAKEN: the caller administers both sides, and the new owner has a repository of that name: rename one first.
-        - QUOTA_EXCEEDED: the organisation that is to own it may not hold that much.
+        - QUOTA_EXCEEDED: the user or organisation that is to own it may not hold that much.
         - SUDO_REQUIRED: the session has no sudo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -103,7 +103,7 @@ class TransferServiceServicer:
         - CELLS_DIFFER: the repositories of the new owner are kept in another cell.
         - LIMIT_REACHED: the repository has 10 former addresses that are not 30 days old.
         - NAME_TAKEN: the new owner has a repository of that name: give `name`.
-        - QUOTA_EXCEEDED: the organisation that is to own it may not hold that much.
+        - QUOTA_EXCEEDED: the user or organisation that is to own it may not hold that much.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -49,7 +49,7 @@ class TransferServiceStub:
     - CELLS_DIFFER: the repositories of the new owner are kept in another cell.
     - LIMIT_REACHED: the new owner has 100 open requests, or the repository has 10 former addresses.
     - NAME_TAKEN: the caller administers both sides, and the new owner has a repository of that name: rename one first.
-    - QUOTA_EXCEEDED: the organisation that is to own it may not hold that much.
+    - QUOTA_EXCEEDED: the user or organisation that is to own it may not hold that much.
     - SUDO_REQUIRED: the session has no sudo.
     """
     AcceptTransfer: _grpc.UnaryUnaryMultiCallable[_transfer_service_pb2.AcceptTransferRequest, _transfer_service_pb2.AcceptTransferResponse]
@@ -61,7 +61,7 @@ class TransferServiceStub:
     - CELLS_DIFFER: the repositories of the new owner are kept in another cell.
     - LIMIT_REACHED: the repository has 10 former addresses that are not 30 days old.
     - NAME_TAKEN: the new owner has a repository of that name: give `name`.
-    - QUOTA_EXCEEDED: the organisation that is to own it may not hold that much.
+    - QUOTA_EXCEEDED: the user or organisation that is to own it may not hold that much.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     CancelTransfer: _grpc.UnaryUnaryMultiCallable[_transfer_service_pb2.CancelTransferRequest, _transfer_service_pb2.CancelTransferResponse]
@@ -110,7 +110,7 @@ class TransferServiceAsyncStub(TransferServiceStub):
     - CELLS_DIFFER: the repositories of the new owner are kept in another cell.
     - LIMIT_REACHED: the new owner has 100 open requests, or the repository has 10 former addresses.
     - NAME_TAKEN: the caller administers both sides, and the new owner has a repository of that name: rename one first.
-    - QUOTA_EXCEEDED: the organisation that is to own it may not hold that much.
+    - QUOTA_EXCEEDED: the user or organisation that is to own it may not hold that much.
     - SUDO_REQUIRED: the session has no sudo.
     """
     AcceptTransfer: _aio.UnaryUnaryMultiCallable[_transfer_service_pb2.AcceptTransferRequest, _transfer_service_pb2.AcceptTransferResponse]  # type: ignore[assignment]
@@ -122,7 +122,7 @@ class TransferServiceAsyncStub(TransferServiceStub):
     - CELLS_DIFFER: the repositories of the new owner are kept in another cell.
     - LIMIT_REACHED: the repository has 10 former addresses that are not 30 days old.
     - NAME_TAKEN: the new owner has a repository of that name: give `name`.
-    - QUOTA_EXCEEDED: the organisation that is to own it may not hold that much.
+    - QUOTA_EXCEEDED: the user or organisation that is to own it may not hold that much.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     CancelTransfer: _aio.UnaryUnaryMultiCallable[_transfer_service_pb2.CancelTransferRequest, _transfer_service_pb2.CancelTransferResponse]  # type: ignore[assignment]
@@ -174,7 +174,7 @@ class TransferServiceServicer(metaclass=_abc_1.ABCMeta):
         - CELLS_DIFFER: the repositories of the new owner are kept in another cell.
         - LIMIT_REACHED: the new owner has 100 open requests, or the repository has 10 former addresses.
         - NAME_TAKEN: the caller administers both sides, and the new owner has a repository of that name: rename one first.
-        - QUOTA_EXCEEDED: the organisation that is to own it may not hold that much.
+        - QUOTA_EXCEEDED: the user or organisation that is to own it may not hold that much.
         - SUDO_REQUIRED: the session has no sudo.
         """
 
@@ -192,7 +192,7 @@ class TransferServiceServicer(metaclass=_abc_1.ABCMeta):
         - CELLS_DIFFER: the repositories of the new owner are kept in another cell.
         - LIMIT_REACHED: the repository has 10 former addresses that are not 30 days old.
         - NAME_TAKEN: the new owner has a repository of that name: give `name`.
-        - QUOTA_EXCEEDED: the organisation that is to own it may not hold that much.
+        - QUOTA_EXCEEDED: the user or organisation that is to own it may not hold that much.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
 
