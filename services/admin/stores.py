@@ -17,14 +17,10 @@ from services.chunk.catalog.presence import Presence
 from services.chunk.collection.store_move import Moved, StoreMove
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.placement.evacuation import Evacuation, count_wanting
-from services.chunk.stores.blob_store import BlobStore
-from services.chunk.stores.opening import (
-    adopt_store,
-    forget_store,
-    open_known_store,
-)
+from services.chunk.stores.blob_store import BlobStore, is_archive
+from services.chunk.stores.opening import forget_store, open_known_store
 from services.chunk.stores.paired_store import PairedStore
-from services.chunk.stores.tiers import open_places
+from services.chunk.stores.tiers import adopt_place, open_places
 from shared.db.pool import Database, Databases
 from shared.runtime.config import ConfigError, Settings
 
@@ -51,6 +47,9 @@ def add_store_commands(
         command = inner.add_parser(name, help=about, description=about)
         command.set_defaults(work=work)
         add_settings(command)
+        if work is _adopt:
+            about = "region, or tier as local.glacier; default: the server's region"
+            command.add_argument("place", metavar="PLACE", nargs="?", help=about)
         if work is _evacuate:
             command.add_argument("region", metavar="REGION", help="the region that is to be empty")
             command.add_argument("--to", required=True, metavar="REGION", help="where chunks go")
@@ -69,10 +68,12 @@ async def _check(database: Database, arguments: argparse.Namespace) -> Sequence[
 
 
 async def _adopt(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
-    store = await adopt_store(database, arguments.settings)
+    settings = arguments.settings
+    store = await adopt_place(database, settings, arguments.place or settings.region)
+    finder = "the weekly inventory" if is_archive(store.storage_class) else "dits verify"
     return [
-        f"the store {store.expected_id} at {store.location} is that of region {store.region} now",
-        "dits verify finds which chunks are not in it; pushes fill them",
+        f"the store {store.expected_id} at {store.location} is that of {store.bucket} now",
+        f"{finder} finds which chunks are not in it; pushes fill them",
     ]
 
 

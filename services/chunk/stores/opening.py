@@ -41,10 +41,7 @@ async def open_known_stores(database: Database, settings: Settings) -> dict[str,
         )
     stores = {settings.region: await open_known_store(database, settings)}
     for region in regions[1:]:
-        first, second, *_ = (*settings.stores[region], None)
-        change = {"region": region, "store": first, "second_store": second}
-        there = settings.model_copy(update=change)
-        stores[region] = await admit_far_store(database, _open_stores(there), stores)
+        stores[region] = await admit_far_store(database, open_stores(settings, region), stores)
     return stores
 
 
@@ -102,12 +99,12 @@ async def admit_far_store(
     return await _admit_stores(database, stores, others)
 
 
-async def adopt_store(database: Database, settings: Settings) -> BlobStore:
-    """Makes the store of the settings the database's, in place of those before.
+async def adopt_stores(database: Database, stores: Sequence[BlobStore]) -> BlobStore:
+    """Makes the stores of a bucket the database's, in place of those before.
 
     Raises ConfigError, also if there is no such directory: a typing error is not to become the store.
     """
-    stores = _open_stores(settings)
+    bucket = stores[0].bucket
     for store in stores:
         if isinstance(store, LocalStore) and not store.is_there():
             raise ConfigError(
@@ -119,8 +116,8 @@ async def adopt_store(database: Database, settings: Settings) -> BlobStore:
         raise _cannot_be_used(stores) from error
 
     async def replace(connection: Connection) -> None:
-        await connection.execute(Q.hold_stores, settings.region)
-        await connection.execute(Q.forget_stores, settings.region)
+        await connection.execute(Q.hold_stores, bucket)
+        await connection.execute(Q.forget_stores, bucket)
         await _note_stores(connection, stores, found)
 
     await database.transaction(replace)
@@ -140,6 +137,17 @@ def tier_bucket(region: str, storage_class: str) -> str:
 def open_store(settings: Settings) -> BlobStore:
     """Returns the store of the settings, whichever it is. Raises ConfigError."""
     return _pair(_open_stores(settings))
+
+
+def open_stores(settings: Settings, region: str) -> list[BlobStore]:
+    """Returns the stores of a region, as the settings say, whichever they are. Raises ConfigError."""
+    if region != settings.region:
+        if region not in settings.stores:
+            raise ConfigError(f"There is no region {region}: name its store in stores.")
+        first, second, *_ = (*settings.stores[region], None)
+        change = {"region": region, "store": first, "second_store": second}
+        settings = settings.model_copy(update=change)
+    return _open_stores(settings)
 
 
 def _open_stores(settings: Settings) -> list[BlobStore]:

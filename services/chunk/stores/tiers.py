@@ -9,7 +9,13 @@ from datetime import timedelta
 from services.chunk.stores.blob_store import BlobStore, is_archive
 from services.chunk.stores.local_archive import LocalArchive
 from services.chunk.stores.local_store import LocalStore
-from services.chunk.stores.opening import admit_far_store, open_known_stores, tier_bucket
+from services.chunk.stores.opening import (
+    admit_far_store,
+    adopt_stores,
+    open_known_stores,
+    open_stores,
+    tier_bucket,
+)
 from services.chunk.stores.s3_store import S3Store
 from shared.db.pool import Database
 from shared.runtime.config import ConfigError, Settings
@@ -40,6 +46,18 @@ async def open_tiers(
             store = _open_tier(url, region, storage_class, settings)
             places[store.bucket] = await admit_far_store(database, [store], places)
     return places
+
+
+async def adopt_place(database: Database, settings: Settings, bucket: str) -> BlobStore:
+    """Makes the place of a region, or of a class in it, that of the settings. Raises ConfigError."""
+    region, _, storage_class = bucket.partition(".")
+    if not storage_class:
+        return await adopt_stores(database, open_stores(settings, region))
+    urls = {str(name): url for name, url in settings.tiers.get(region, {}).items()}
+    url = urls.get(storage_class)
+    if url is None:
+        raise ConfigError(f"There is no tier {bucket}: name its place in tiers.")
+    return await adopt_stores(database, [_open_tier(url, region, storage_class, settings)])
 
 
 def _open_tier(url: str, region: str, storage_class: str, settings: Settings) -> BlobStore:

@@ -11,7 +11,8 @@ import pytest
 
 from services.admin.stores import check_store
 from services.chunk.stores.local_store import LocalStore
-from services.chunk.stores.opening import adopt_store, open_known_store
+from services.chunk.stores.opening import open_known_store
+from services.chunk.stores.tiers import adopt_place
 from shared.db.pool import Database
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
@@ -95,5 +96,8 @@ async def test_what_cannot_be_adopted(
     known = await open_known_store(database, settings)
     url = s3_server.url("adopt", bucket="no-such-bucket")
     with pytest.raises(ConfigError, match="cannot be used"):
-        await adopt_store(database, settings.model_copy(update={"store": url}))
+        await adopt_place(database, settings.model_copy(update={"store": url}), "local")
+    for place, why in (("far", "no region far"), ("local.glacier", "no tier local.glacier")):
+        with pytest.raises(ConfigError, match=why):
+            await adopt_place(database, settings, place)
     assert (await open_known_store(database, settings)).expected_id == known.expected_id

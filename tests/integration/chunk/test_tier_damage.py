@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from services.chunk.catalog.presence import Presence
+from services.chunk.collection.inventory import Inventory
+from services.chunk.collection.scrub import Scrub
+from services.chunk.packs.pack_writer import PackWriter
+from services.chunk.stores.tiers import adopt_place, open_places
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.integration.chunk.test_storage_maintenance import damage
 from tests.support.api import Api
 from tests.support.chunks import Shelf, open_databases, reason, some
-from tests.support.collection import reference
+from tests.support.collection import DAY, exhaust, reference
 from tests.support.counters import assert_counters
 from tests.support.regions import wait_while
 from tests.support.tiers import TierDesk, with_tiers
@@ -59,4 +65,35 @@ async def test_what_is_damaged_in_an_archive_is_lost_and_can_be_sent_again(
     await shelf.put(bad)
     assert await desk.places(bad) == ["local"]
     await shelf.get(bad, good)
+    await assert_counters(api.dsn)
+
+
+async def test_an_archive_that_is_gone_for_good(
+    api: Api, settings: Settings, databases: Databases, tmp_path: Path
+) -> None:
+    data = some()
+    shelf = await Shelf.open(api)
+    await shelf.put(data)
+    assert await reference(shelf, data) == []
+    desk = TierDesk(shelf, databases)
+    await desk.set_class("glacier", data)
+    await desk.apply_policies()
+    root = tmp_path / "tiers" / "glacier"
+    shutil.rmtree(root)
+    root.mkdir()
+    (database,) = databases.every()
+    store = await adopt_place(database, settings, "local.glacier")
+    assert store.bucket == "local.glacier"
+    # A server that begins now takes it for the place that it is.
+    places = await open_places(database, settings)
+    assert places["local.glacier"].expected_id == store.expected_id
+    packs = PackWriter(
+        databases, places["local"], Presence(databases, DAY), cell=0, reader_grace=DAY
+    )
+    inventory = Inventory(places["local.glacier"], 0, DAY)
+    [[missing]] = await exhaust(inventory.find_incomplete_packs(database))
+    assert (await Scrub(places, packs).verify_pack(database, missing)).lost == 1
+    assert await shelf.missing(data) == [True]
+    await shelf.put(data)
+    await shelf.get(data)
     await assert_counters(api.dsn)
