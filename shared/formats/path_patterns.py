@@ -17,7 +17,7 @@ from pathspec.patterns.gitignore import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from shared.formats.canonical import FormatError
-from shared.formats.text import find_line_fault
+from shared.formats.text import find_line_fault, list_looks
 
 MAX_PATTERNS = 100
 MAX_PATTERN_CHARACTERS = 256
@@ -52,6 +52,11 @@ class PathPatterns:
             if expression.search(path):
                 return includes
         return False
+
+
+def matches_name(patterns: PathPatterns, name: str) -> bool:
+    """Return whether patterns match the name of a branch or tag, or one that it cannot be told from."""
+    return any(patterns.matches(look) for look in list_looks(name))
 
 
 def _parse(pattern: str) -> tuple[str, bool]:

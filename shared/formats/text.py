@@ -46,7 +46,19 @@ def find_prose_fault(value: str) -> str:
 
 def is_blank(value: str) -> bool:
     """Return whether nothing of the text can be seen: spaces, and characters without a shape."""
-    return all(char in _SHAPELESS or unicodedata.category(char)[0] in "ZC" for char in value)
+    return all(_is_shapeless(char) or unicodedata.category(char)[0] == "Z" for char in value)
+
+
+def list_looks(value: str) -> tuple[str, ...]:
+    """Return the text in composed form and, if that differs, what of it can be seen."""
+    if value.isascii():
+        return (value,)
+    seen = "".join(char for char in value if not _is_shapeless(char)).strip()
+    return tuple(dict.fromkeys(unicodedata.normalize("NFC", text) for text in (value, seen)))
+
+
+def _is_shapeless(char: str) -> bool:
+    return char in _SHAPELESS or unicodedata.category(char)[0] == "C"
 
 
 def escape_controls(value: str) -> str:

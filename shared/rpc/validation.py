@@ -176,6 +176,7 @@ def branch(field: str, value: str) -> str:
         raise invalid_field(field, "is not a valid name for a branch")
     if _HASH.fullmatch(value):
         raise invalid_field(field, "must not look like a commit")
+    _require_visible(field, value)
     return value
 
 

@@ -36,7 +36,7 @@ from services.repo.history.protection_changes import (
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import invalid_field, limit_reached
-from shared.formats.path_patterns import PathPatterns
+from shared.formats.path_patterns import PathPatterns, matches_name
 from shared.formats.shelves import is_shelf
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
@@ -69,10 +69,8 @@ class BranchRules:
         """Returns those that are about a branch; none are about shelves. For many branches, in a thread."""
         if not self.rules or is_shelf(branch):
             return []
-        # A name in NFD looks the same.
-        name = unicodedata.normalize("NFC", branch)
         pairs = zip(self.rules, self.patterns, strict=True)
-        return [rule for rule, pattern in pairs if pattern.matches(name)]
+        return [rule for rule, pattern in pairs if matches_name(pattern, branch)]
 
     async def collect(
         self, rows: Mapping[str, Row], names: Collection[str] = ()

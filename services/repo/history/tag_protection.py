@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ from services.repo.history.protection_changes import (
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import tag_protected
-from shared.formats.path_patterns import PathPatterns
+from shared.formats.path_patterns import PathPatterns, matches_name
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
 from shared.rpc.call import Call
@@ -50,8 +49,7 @@ class TagGuard:
     def require_allowed(self, names: Iterable[str]) -> None:
         """Raises TAG_PROTECTED if one of the names is protected."""
         for name in names:
-            # A name in NFD looks the same.
-            if self.patterns.matches(unicodedata.normalize("NFC", name)):
+            if matches_name(self.patterns, name):
                 raise tag_protected(name)
 
 

@@ -92,6 +92,9 @@ async def test_a_branch_is_protected_before_it_is_there(api: Api) -> None:
         with refused(StatusCode.FAILED_PRECONDITION, "BRANCH_PROTECTED") as refusal:
             await attempt()
         assert refusal.metadata == {"branch": "release/1", "rule": "permission"}
+    for look in ("release\u200b/1", "rel\u00adease/1", "\u3000release/1", "release/\ufe0f1"):
+        with refused(StatusCode.FAILED_PRECONDITION, "BRANCH_PROTECTED"):
+            await bob.create(look, second)
     # Nothing of the push has happened.
     assert await bob.names() == ["main", "mine"]
     await branches.create("release/1", first)

@@ -196,7 +196,7 @@ async def test_protected_tags_are_for_some(api: Api) -> None:
     where = tags.branches
     calls = (
         bob.create("film/v2", first),
-        bob.create("cafe\u0301", first),
+        *(bob.create(look, first) for look in ("cafe\u0301", "ca\u200bfe\u0301", "\u2060v2\ufe0f")),
         bob.delete("v1", first),
         push(api, bob.who, where.repository, [], [move_tag("v2", "", first)]),
         push(

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import DomainError
-from shared.formats.text import escape_controls, find_line_fault, find_prose_fault, is_blank
+from shared.formats.text import (
+    escape_controls,
+    find_line_fault,
+    find_prose_fault,
+    is_blank,
+    list_looks,
+)
 from shared.rpc import validation
 from shared.runtime import logs
 from shared.runtime.config import Settings
@@ -113,6 +119,9 @@ def test_what_nobody_sees_is_no_name_and_no_reason(value: str) -> None:
     with pytest.raises(DomainError):
         validation.prose("field", value, most_bytes=255, required=True)
     assert not is_blank(f"{value}a")
+    assert list_looks(f"{value}\u00e9{value}")[-1] == "\u00e9"
+    with pytest.raises(DomainError):
+        validation.branch("field", value)
     assert validation.text("field", value, most=255) == value
     with pytest.raises(DomainError):
         validation.text("field", value, least=1, most=255)
