@@ -22,7 +22,9 @@ from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
 from dits_client.threads import run_in_threads
 from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
+from dits_client.transfer.lost_content import LostFilesError
 from dits_client.transfer.work_queue import WorkStopped
+from dits_client.workspace.index import UNKNOWN_STAT
 from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.scan import OWN_DIRECTORY
 
@@ -40,6 +42,8 @@ class WriteResult:
     chunks_received: int = 0
     # As encoded.
     bytes_received: int = 0
+    # Files that the server cannot deliver: its reasons by path.
+    lost: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -62,6 +66,11 @@ class CheckoutSite:
     # None = what the disk of the folder shows.
     platform: Platform | None = None
 
+    def is_there(self, path: str) -> bool:
+        """Return whether the scan found a file at a path."""
+        stat = self.found.get(path)
+        return stat is not None and (stat != UNKNOWN_STAT or path in self.seen)
+
     def find_platform(self) -> Platform:
         """Return what the folder's disk can store."""
         return self.platform or probe_platform(self.root / OWN_DIRECTORY)
@@ -71,11 +80,17 @@ class CheckoutSite:
         return SafePaths(self.root, self.disk_names)
 
 
-def apply_plan(site: CheckoutSite, plan: CheckoutPlan) -> WriteResult:
-    """Carry out a plan; after a failure, a repetition does what is left."""
+def apply_plan(site: CheckoutSite, plan: CheckoutPlan, *, may_miss: bool = False) -> WriteResult:
+    """Carry out a plan; after a failure, a repetition does what is left.
+
+    Raises LostFilesError after all has been written that the server can deliver; not, with `may_miss`, if
+    the folder has nothing in the places of the others.
+    """
     first = plan.list_first_removals(folds_case=site.find_platform().folds_case)
     _remove_files(site, first)
     written = _WriterPool(site, plan).write_all()
+    if written.lost and not (may_miss and not any(map(site.is_there, written.lost))):
+        raise LostFilesError(written.lost)
     done = set(first)
     _remove_files(site, [path for path in plan.removals if path not in done])
     return written
@@ -143,6 +158,7 @@ class _WriterPool:
                 return
         with self._lock:
             self.written.stats |= writer.stats
+            self.written.lost |= writer.lost
             self.written.chunks += writer.chunks
             self.written.chunks_received += downloader.report.chunks
             self.written.bytes_received += downloader.report.bytes

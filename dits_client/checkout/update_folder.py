@@ -21,6 +21,7 @@ from dits_client.content.scope import Scope, join_scopes
 from dits_client.platform import Platform
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
+from dits_client.transfer.lost_content import LostFilesError
 from dits_client.workspace.changes import take_snapshot
 from dits_client.workspace.interrupted import InterruptedCheckouts, list_interrupted
 from dits_client.workspace.journal import CheckoutTarget, pack_rules
@@ -69,12 +70,15 @@ class FolderUpdate:
         """Bring the folder to a commit; the state, which may follow another branch then, moves last.
 
         With `force`, every file of the commit is then as the commit has it. `scope` is what the folder
-        includes then; by default what an interrupted checkout was to bring, else what it includes.
+        includes then; by default what an interrupted checkout was to bring, else what it includes. Raises
+        LostFilesError if the server cannot deliver some files: the folder is complete but for them, unless
+        it has older versions, which stay.
         """
         self._scope = self._workspace.wanted_scope if scope is None else scope
         again, branch = self._journal.exists(), branch or self._state.branch
         is_there = commit == self._state.head and self._scope == self._old_scope
-        if not commit or (is_there and not again and not force):
+        # What could not be fetched may be there again.
+        if not commit or (is_there and not again and not force and not self._state.gone):
             self._follow(branch, self._state.head, self._state.tree)
             return make_report(self._state, CheckoutPlan(), WriteResult())
         base, tree, have = self._fetch_tree(commit)
@@ -82,30 +86,45 @@ class FolderUpdate:
         upstream = self._list_coming(base, tree)
         local = self._compare(base, snapshot.tree, self._scope_read)
         site = self._open_site(snapshot, upstream, force=force)
-        todo = make_plan(
-            upstream,
-            local,
-            force=force,
-            interrupted=self._load_interrupted(base),
-            is_ignored=fetch_ignore_test(self._repository, self._trees, tree, upstream),
-        )
-        if not force:
-            todo.add_left_changes(local, self._old_scope, self._scope, again=again)
+        todo = self._make_plan(base, tree, upstream, local, force=force)
         check_plan(site, todo, snapshot.directories[0].partial_files, is_repeated=again)
         self._leave_out(todo, upstream)
         waiting = take_out_waiting_files(
             self._repository, self._state.waiting, todo, upstream, self._scope, site.found
         )
         self._start(commit, tree, branch)
-        written = apply_plan(site, todo)
+        written = apply_plan(site, todo, may_miss=True)
         self._state.waiting = waiting
+        self._state.gone |= {path: todo.writes[path].file.hash.hex() for path in written.lost}
         changed = {change.path for change in local} - todo.same
         self._save_records(tree, site.found, written.stats, changed)
         self._follow(branch, commit, tree.hex())
+        if written.lost:
+            raise LostFilesError(written.lost, is_complete=True)
         return make_report(self._state, todo, written)
 
-    def _load_interrupted(self, base: bytes | None) -> InterruptedCheckouts:
-        return InterruptedCheckouts.load(self._journal, self._trees, base, self._old_scope)
+    def _make_plan(
+        self,
+        base: bytes | None,
+        tree: bytes,
+        upstream: Sequence[Change],
+        local: Sequence[Change],
+        *,
+        force: bool,
+    ) -> CheckoutPlan:
+        todo = make_plan(
+            upstream,
+            local,
+            force=force,
+            interrupted=InterruptedCheckouts.load(
+                self._journal, self._trees, base, self._old_scope
+            ),
+            is_ignored=fetch_ignore_test(self._repository, self._trees, tree, upstream),
+        )
+        if not force:
+            again = self._journal.exists()
+            todo.add_left_changes(local, self._old_scope, self._scope, again=again)
+        return todo
 
     def _fetch_tree(self, commit: str) -> tuple[bytes | None, bytes, list[bytes]]:
         """Return the tree that the folder follows, that of a commit, and what of the first is all here."""
@@ -158,14 +177,11 @@ class FolderUpdate:
     def _leave_out(self, todo: CheckoutPlan, upstream: Sequence[Change]) -> None:
         """Take files out of a plan that nobody can get."""
         kept = self._list_kept_gone(upstream)
-        self._tell_of_untracked(todo)
+        if count := len(todo.untracked):
+            self._progress.warn(f"{count} ignored files are no longer tracked, and stay here")
         gone = take_out_gone_files(self._workspace.root, todo, self._trees.obliterated)
         tell_of_gone_files(self._progress, gone, self._trees.obliterated)
         self._state.gone = kept | {path: entry.file.hash.hex() for path, entry in gone.items()}
-
-    def _tell_of_untracked(self, todo: CheckoutPlan) -> None:
-        if count := len(todo.untracked):
-            self._progress.warn(f"{count} ignored files are no longer tracked, and stay here")
 
     def _read_folder(self, base: bytes | None, tree: bytes, keep: list[bytes]) -> Snapshot:
         """Return the state of the folder; files of the trees are not ignored.

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -17,7 +17,7 @@ from dits_client.content.chunking import ChunkRef
 from dits_client.errors import ClientError, ConflictError, os_error
 from dits_client.progress import Stage
 from dits_client.transfer.download import Downloader
-from dits_client.transfer.lost_content import name_lost_file
+from dits_client.transfer.lost_content import LostChunkError
 from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
 from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.scan import make_partial_name
@@ -76,6 +76,8 @@ class FileWriter:
         """Take the paths, which `close` closes."""
         self.stats: dict[str, bytes] = {}
         self.chunks = 0
+        # Files that the server cannot deliver: its reasons by path.
+        self.lost: dict[str, str] = {}
         self._downloader = downloader
         self._guard = guard
         self._stage = stage
@@ -86,20 +88,55 @@ class FileWriter:
         self._safe_paths.close()
 
     def write_files(self, targets: Sequence[FileTarget]) -> None:
-        """Write files; their chunks are fetched in one go."""
-        files = [target.file for target in targets]
-        lists: list[list[ChunkRef]] = []
-        found = self._downloader.fetch_chunk_lists(files)
-        for target in targets:
-            with name_lost_file(target.path):
-                lists.append(next(found))
-        self.chunks += sum(map(len, lists))
-        self.chunks += sum(len(split_hashes(file.recipe_hashes)) for file in files)
-        contents = self._downloader.fetch_chunks([chunk for chunks in lists for chunk in chunks])
-        for target, chunks in zip(targets, lists, strict=True):
-            mine = islice(contents, len(chunks))
-            with name_lost_file(target.path):
+        """Write files; their chunks are fetched in one go. Those that are lost are noted."""
+        lists: dict[str, list[ChunkRef]] = {}
+
+        def read_lists(left: Sequence[FileTarget]) -> Iterator[None]:
+            found = self._downloader.fetch_chunk_lists([target.file for target in left])
+            for target, chunks in zip(left, found, strict=True):
+                lists[target.path] = chunks
+                yield
+
+        def write(left: Sequence[FileTarget]) -> Iterator[None]:
+            wanted = [chunk for target in left for chunk in lists[target.path]]
+            contents = self._downloader.fetch_chunks(wanted)
+            for target in left:
+                mine = islice(contents, len(lists[target.path]))
                 self._write_file(target, partial(self._write_chunks, contents=mine))
+                yield
+
+        self._do_each(targets, read_lists, _list_recipes)
+        known = [target for target in targets if target.path in lists]
+        self.chunks += sum(len(lists[target.path]) + len(_list_recipes(target)) for target in known)
+        self._do_each(known, write, lambda target: [chunk.hash for chunk in lists[target.path]])
+
+    def _do_each(
+        self,
+        targets: Sequence[FileTarget],
+        do: Callable[[Sequence[FileTarget]], Iterator[None]],
+        list_hashes: Callable[[FileTarget], Iterable[bytes]],
+    ) -> None:
+        """Do something with files, one after the other; go on behind one whose chunks are lost.
+
+        `do` yields after each file that is done; the next start leaves out what is known to be lost.
+        """
+        left = list(targets)
+        while left:
+            done = 0
+            try:
+                for _ in do(left):
+                    done += 1
+            except LostChunkError as error:
+                self.lost[left[done].path] = error.reason
+            # Nothing, if all were done.
+            rest, left = left[done + 1 :], []
+            for target in rest:
+                reasons = map(self._downloader.lost.get, list_hashes(target))
+                reason = next((found for found in reasons if found is not None), None)
+                if reason is None:
+                    left.append(target)
+                else:
+                    self.lost[target.path] = reason
 
     def copy_file(self, target: FileTarget, source: str) -> None:
         """Write a file that is equal to one of the folder; it is fetched if that has changed meanwhile."""
@@ -201,6 +238,10 @@ class FileWriter:
     def _discard(self, name: str, above: str) -> None:
         with suppress(OSError, ClientError):
             os.unlink(name, dir_fd=self._safe_paths.open_directory(above))
+
+
+def _list_recipes(target: FileTarget) -> list[bytes]:
+    return split_hashes(target.file.recipe_hashes)
 
 
 def _pack_unchanged(written: os.stat_result, now: os.stat_result) -> bytes:

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from dits_client.server.client import Client
 
 
+_MISSING = (
+    "files are missing: they were removed from every version, or the server could not deliver them, "
+    "and `dits pull` asks again."
+)
+
+
 def handle_clone(arguments: Namespace) -> None:
     """Fetch a repository into a new folder."""
     from dits_client.checkout.clone import clone_repository
@@ -137,6 +143,8 @@ def handle_status(arguments: Namespace) -> None:
         lines.append(f"Only a part is included: {escape_text(describe_rules(report.included))}.")
     if report.waiting:
         lines.append(f"{len(report.waiting)} files wait: `dits fetch PATH` brings them.")
+    if report.missing:
+        lines.append(f"{len(report.missing)} {_MISSING}")
     start = len(lines)
     for word, paths in (
         ("new", report.new),

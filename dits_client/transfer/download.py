@@ -54,6 +54,8 @@ class Downloader:
         self, repository: RepositoryClient, find: Callable[[ChunkRef], bytes | None]
     ) -> None:
         self.report = DownloadReport()
+        # What the server says of chunks that it cannot deliver.
+        self.lost: dict[bytes, str] = {}
         self._repository = repository
         self._find = find
         self._decompressor = Decompressor()
@@ -144,8 +146,6 @@ class _Batch:
         self._wanted = wanted
         self._uses = Counter(chunk.hash for chunk in wanted)
         self._ready: dict[bytes, bytes] = {}
-        # What the server says of chunks that it cannot deliver.
-        self._lost: dict[bytes, str] = {}
         # Sizes of the chunks to come, in the order of the request.
         self._missing: dict[bytes, int] = {}
         for chunk, is_coming in repeats.plan(wanted):
@@ -176,8 +176,8 @@ class _Batch:
                 raise WorkStopped
             content = self._repeats.take(chunk.hash)
             while content is None and chunk.hash not in self._ready:
-                if chunk.hash in self._lost:
-                    raise LostChunkError(self._lost[chunk.hash])
+                if chunk.hash in self._owner.lost:
+                    raise LostChunkError(self._owner.lost[chunk.hash])
                 self._receive()
             if content is None:
                 content = self._ready[chunk.hash]
@@ -207,7 +207,7 @@ class _Batch:
                 raise ClientError("the server sent a chunk that was not asked for")
             if chunk.HasField("failure"):
                 # The files before the one that it belongs to are complete.
-                self._lost[chunk_hash] = chunk.failure.message
+                self._owner.lost[chunk_hash] = chunk.failure.message
                 continue
             self._ready[chunk_hash] = self._owner.decode_chunk(chunk, size)
 

@@ -1,9 +1,13 @@
 """What the server cannot deliver any more, as the user should hear of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from dits_client.errors import ClientError
+
+# The most files that one message names.
+LISTED = 20
+_CURE = "`dits push` in a folder that has {}, by whoever has one, sends it again"
 
 
 class LostChunkError(ClientError):
@@ -11,6 +15,24 @@ class LostChunkError(ClientError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the server cannot deliver a chunk: {reason}")
+        self.reason = reason
+
+
+class LostFilesError(ClientError):
+    """The server cannot deliver some files; `paths` lists them. All others are written."""
+
+    def __init__(self, lost: Mapping[str, str], *, is_complete: bool = False) -> None:
+        """Take the reasons by path; `is_complete`: the folder does without them, and can be pushed."""
+        self.paths = sorted(lost)
+        listed = [f'\n  "{path}" ({lost[path]})' for path in self.paths[:LISTED]]
+        if len(self.paths) > LISTED:
+            listed.append(f"\n  and {len(self.paths) - LISTED} more")
+        cure = _CURE.format("this version of a file")
+        then = ", and no push deletes these" if is_complete else ""
+        super().__init__(
+            f"{len(lost)} file(s) cannot be fetched; all others are written{then}. {cure}, and then `dits "
+            f"pull`, or the same command, brings it:{''.join(listed)}"
+        )
 
 
 @contextmanager
@@ -19,8 +41,5 @@ def name_lost_file(path: str) -> Iterator[None]:
     try:
         yield
     except LostChunkError as error:
-        message = (
-            f'"{path}" cannot be fetched ({error}): `dits push` in a folder that has this version '
-            "of the file, by whoever has one, sends it again"
-        )
-        raise ClientError(message) from None
+        cure = _CURE.format("this version of the file")
+        raise ClientError(f'"{path}" cannot be fetched ({error}): {cure}') from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dits_client.content.manifest import Change, compare_trees
 from dits_client.progress import Progress
 from dits_client.workspace.ignore import IgnoreRules
-from dits_client.workspace.index import OUTSIDE_STAT, Index
+from dits_client.workspace.index import OUTSIDE_STAT, UNKNOWN_STAT, Index
 from dits_client.workspace.interrupted import list_interrupted
 from dits_client.workspace.outside import OutsideEntries
 from dits_client.workspace.snapshot import Snapshot
@@ -40,7 +40,8 @@ class FolderChanges:
         directory = self.snapshot.directories_by_path.get(above)
         if directory is None or name not in directory.names:
             return False
-        return directory.stats[directory.names.index(name)] != OUTSIDE_STAT
+        # What is gone has no stat, either.
+        return directory.stats[directory.names.index(name)] not in (OUTSIDE_STAT, UNKNOWN_STAT)
 
 
 @contextmanager

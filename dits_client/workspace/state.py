@@ -27,7 +27,7 @@ class WorkspaceState:
     tree: str = ""
     # Files of that tree that the next push leaves out.
     untracked: list[str] = field(default_factory=list)
-    # Files of that tree that are not in the folder, because they were obliterated: hashes by path.
+    # Files of that tree that are not in the folder, because the server has no content: hashes by path.
     gone: dict[str, str] = field(default_factory=dict)
     # Files of that tree that wait until somebody asks for them: hashes by path.
     waiting: dict[str, str] = field(default_factory=dict)

@@ -32,6 +32,8 @@ class StatusReport:
     untracked: list[str] = field(default_factory=list)
     # What is on the disk and not included: the next push leaves it out. Folders end with a slash.
     outside: list[str] = field(default_factory=list)
+    # Files that the folder does without: their contents were obliterated, or could not be fetched.
+    missing: list[str] = field(default_factory=list)
     # Files that `dits fetch` brings.
     waiting: list[str] = field(default_factory=list)
     # The rules that say what the folder includes, see `Scope`; none = everything.
@@ -60,6 +62,7 @@ def compare_folder(
         with open_changes(workspace, connect, progress or Progress()) as found:
             report.unusable = found.snapshot.unusable
             report.outside = found.snapshot.outside
+            report.missing = [path for path in sorted(state.gone) if not found.is_here(path)]
             report.waiting = [path for path in sorted(state.waiting) if not found.is_here(path)]
             if state.lock_readonly:
                 wrong = find_wrong_modes(found, LockRules.load(workspace))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any
 
 import pytest
 
+from dits_client.checkout.restore import restore_paths
 from dits_client.errors import ClientError
+from dits_client.transfer.lost_content import LostFilesError
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.chunks import Shelf, files, some
@@ -76,15 +79,81 @@ async def test_a_clone_names_the_file_that_the_server_has_lost(
         if key not in before:
             path.unlink()
     with pytest.raises(
-        ClientError, match=r'"b" cannot be fetched .*: `dits push` in a folder that'
-    ):
+        LostFilesError, match=r"2 file\(s\) cannot be fetched.*`dits push` in a folder that"
+    ) as caught:
         await ada.clone(film, "two")
-    # What comes before it is there.
-    assert (ada.home / "two/a").read_bytes() == b"first"
+    assert caught.value.paths == ["b", "b-large"]
+    # All others are there, and the folder can be used: no push deletes what is missing.
+    two = ada.home / "two"
+    assert read(two) == {"a": (0o644, b"first"), "c": (0o644, b"last")}
+    assert ((await ada.status("two")).missing, await ada.changes("two")) == (["b", "b-large"], [])
+    write(two, {"c": b"edited"})
+    assert (await ada.push("two")).changed == 1
+    with pytest.raises(LostFilesError):
+        await ada.pull("two")
+    await ada.pull("one")
+    assert sorted(read(one)) == ["a", "b", "b-large", "c"]
     await api.fetch("UPDATE chunks SET lost_at = now() WHERE lost_at IS NULL")
     await ada.push("one")
+    await ada.pull("two")
+    assert read(two) == read(one)
+    assert (await ada.status("two")).missing == []
+
+
+async def test_an_older_version_of_a_lost_file_stays(
+    api: Api, settings: Settings, ada: Person, film: str
+) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(one, {"a": b"1", "b": NOISE[:300_000], "d": b"to go"})
+    await ada.push("one", film)
     await ada.clone(film, "two")
-    assert read(ada.home / "two") == read(one)
+    before = set(files(settings))
+    write(one, {"b": NOISE[400_000:900_000]})
+    await ada.push("one")
+    for key, path in files(settings).items():
+        if key not in before:
+            path.unlink()
+    write(one, {"a": b"2", "z": b"new", "d": None})
+    await ada.push("one")
+    for _ in range(2):
+        with pytest.raises(LostFilesError) as caught:
+            await ada.pull("two")
+        assert caught.value.paths == ["b"]
+        # It may be the only one there is; to push it would take the new one back.
+        assert (two / "b").read_bytes() == NOISE[:300_000]
+        assert ((two / "a").read_bytes(), (two / "z").read_bytes()) == (b"2", b"new")
+        with pytest.raises(ClientError, match="interrupted"):
+            await ada.push("two")
+    with pytest.raises(LostFilesError):
+        await asyncio.to_thread(restore_paths, two, ada.client, ["b"], revision="main", force=True)
+    assert (two / "b").read_bytes() == NOISE[:300_000]
+    await api.fetch("UPDATE chunks SET lost_at = now() WHERE lost_at IS NULL")
+    await ada.push("one")
+    await ada.pull("two")
+    assert read(two) == read(one)
+
+
+async def test_files_whose_recipes_are_lost_are_left_out(
+    settings: Settings, ada: Person, film: str
+) -> None:
+    write(ada.home / "one", {"small": b"1"})
+    await ada.push("one", film)
+    before = set(files(settings))
+    more = {f"lost/{number}": NOISE[number:][:2_500_000] for number in range(3)}
+    write(
+        ada.home / "one",
+        more | {f"lost/small-{number}": b"lost %d" % number for number in range(50)},
+    )
+    await ada.push("one")
+    for key, path in files(settings).items():
+        if key not in before:
+            path.unlink()
+    write(ada.home / "one", {"z": b"last"})
+    await ada.push("one")
+    with pytest.raises(LostFilesError, match="and 33 more") as caught:
+        await ada.clone(film, "two")
+    assert len(caught.value.paths) == 53
+    assert sorted(read(ada.home / "two")) == ["small", "z"]
 
 
 @pytest.mark.parametrize("is_changed", [False, True])

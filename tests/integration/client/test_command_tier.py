@@ -30,7 +30,12 @@ async def databases(dsn: str) -> AsyncIterator[Databases]:
 
 
 async def test_a_film_goes_to_the_archive_and_comes_back(
-    api: Api, databases: Databases, run: Run, film_folder: Path, home: Path
+    api: Api,
+    databases: Databases,
+    run: Run,
+    film_folder: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # So many chunks that a list of them stands in a chunk of its own, which stays hot.
     write(film_folder, {"large": some(3_000_000)})
@@ -49,7 +54,9 @@ async def test_a_film_goes_to_the_archive_and_comes_back(
     assert "would be restored" in await run("tier", "restore", "--dry-run", "large")
     assert "restored, until" in await run("tier", "restore", "--wait")
     assert "can be read at once" in await run("tier", "check", "large", "shots")
-    await run("clone", "ada/film", str(home / "again"))
+    with monkeypatch.context() as there:
+        there.chdir(home / "again")
+        await run("pull")
     assert read(home / "again") == read(film_folder)
     assert "restored" in await run("tier", "set", "--class", "standard", "--wait")
     assert await api.value("SELECT count(*) FROM chunks WHERE storage_class <> 'standard'") == 0
