@@ -36,6 +36,7 @@ from services.auth.background.login_throttles import SCHEDULE as PURGE_LOGIN_THR
 from services.auth.background.login_throttles import purge_login_throttles
 from services.auth.credentials.challenges import Challenges
 from services.auth.credentials.passwords import Hasher
+from services.auth.credentials.sealed_secrets import COUNT_BY_KEY
 from services.auth.mail.send_mail import MailSender
 from services.auth.notifications.consumer import CONSUMER, GATHER_SECONDS, NotificationConsumer
 from services.auth.notifications.digests import DigestSender
@@ -62,6 +63,7 @@ from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.consumer import EventConsumer
 from shared.records.audit_chain import AuditSealer
 from shared.records.idempotency import IdempotentWrites
+from shared.records.sealed_columns import report_other_keys
 from shared.runtime.background import BackgroundTask
 from shared.runtime.server_key import ServerKey
 from shared.server import Runtime, ServiceServer
@@ -84,6 +86,7 @@ SCHEDULES = (
 async def build(runtime: Runtime) -> ServiceServer:
     """The auth service, ready to start."""
     database = await runtime.connect("auth")
+    await report_other_keys(database, runtime.key, COUNT_BY_KEY)
     access = LocalAccess(database)
     uses = CredentialUseStore(database, access.uses)
     servicers = _make_servicers(runtime, database, access)

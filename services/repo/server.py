@@ -49,6 +49,7 @@ from services.repo.trees.path_finder import PathFinder
 from services.repo.webhooks.addresses import AllowedNetworks
 from services.repo.webhooks.lane import DeliveryLane
 from services.repo.webhooks.resolver import SystemResolver
+from services.repo.webhooks.sealed_secrets import COUNT_BY_KEY
 from services.repo.webhooks.sender import Sender
 from shared.db.pool import Database, Databases
 from shared.jobs.background import Background
@@ -57,6 +58,7 @@ from shared.outbox.change_signal import ChangeSignal
 from shared.outbox.consumer_lag import ConsumerLag
 from shared.outbox.event_stream import EventStream
 from shared.records.idempotency import IdempotentWrites
+from shared.records.sealed_columns import report_other_keys
 from shared.rpc.access import RemoteAccess
 from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.peers import Peer, Peers
@@ -74,6 +76,7 @@ async def build(runtime: Runtime) -> ServiceServer:
     """Returns the repo service, ready to start."""
     settings, key = runtime.settings, runtime.key
     database = await runtime.connect("repo")
+    await report_other_keys(database, key, COUNT_BY_KEY)
     peers = Peers(runtime.addresses, NEEDS)
     access = RemoteAccess(peers.channel("auth"))
     access.listen(runtime.listener)
@@ -86,7 +89,6 @@ async def build(runtime: Runtime) -> ServiceServer:
     repositories = RepositoryService(database, databases, writes, key, settings)
     events = EventService(database, databases, key, EventStream(signal), cell=settings.cell)
     commits = CommitService(databases, key, recipes, budget)
-    transfers = TransferService(database, databases, writes, key)
     refs = RefService(databases, key, BranchMerges(databases, key, recipes, budget))
     webhooks, work = _build_webhooks(runtime, database, databases, signal)
     files = {
@@ -95,15 +97,15 @@ async def build(runtime: Runtime) -> ServiceServer:
         "CommitService": (commit_service_pb2, commits),
         "EventService": (event_service_pb2, events),
         "GrantService": (grant_service_pb2, GrantService(databases, writes, key)),
-        "TransferService": (transfer_service_pb2, transfers),
+        "TransferService": (
+            transfer_service_pb2,
+            TransferService(database, databases, writes, key),
+        ),
         **_build_trees(databases, key, recipes, budget),
         "UsageService": (usage_service_pb2, UsageService(database, databases, key, settings.cell)),
         "WebhookService": (webhook_service_pb2, webhooks),
     }
-    servicers = [
-        (file.DESCRIPTOR.services_by_name[name], servicer)
-        for name, (file, servicer) in files.items()
-    ]
+    servicers = [(file.DESCRIPTOR.services_by_name[name], it) for name, (file, it) in files.items()]
     background = _make_background(settings, databases, signal, work)
     server = ServiceServer(
         "repo", runtime, database, access, servicers, background=background, peers=peers

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+import structlog
+
 from shared.db.pool import Connection, Database, Row
 from shared.runtime.server_key import ServerKey
+
+log = structlog.get_logger(__name__)
 
 BATCH = 500
 
@@ -36,6 +40,21 @@ class ResealCount:
 
     resealed: int
     unreadable: int
+
+
+async def report_other_keys(database: Database, key: ServerKey, count_by_key: str) -> None:
+    """Logs an error for each key that has sealed secrets and that this server does not have.
+
+    `count_by_key`: query for `key_id` and the number of its `secrets`.
+    """
+    for row in await database.fetch(count_by_key):
+        if not key.knows(row["key_id"]):
+            log.error(
+                "secrets are sealed with a key that this server does not have",
+                secrets=row["secrets"],
+                sealed_with=row["key_id"].hex(),
+                key=key.id.hex(),
+            )
 
 
 async def reseal(database: Database, key: ServerKey, column: SealedColumn) -> ResealCount:

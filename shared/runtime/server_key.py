@@ -78,6 +78,10 @@ class ServerKey:
             return True
         return self._accepted is not None and self._accepted.has_made(mac, *parts)
 
+    def knows(self, key_id: bytes) -> bool:
+        """Returns whether it is this key's id or the accepted key's."""
+        return key_id == self.id or (self._accepted is not None and self._accepted.knows(key_id))
+
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Encrypts; `context` must be given again to open."""
         nonce = secrets.token_bytes(_NONCE_BYTES)

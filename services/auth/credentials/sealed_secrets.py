@@ -8,6 +8,9 @@ from shared.records.sealed_columns import SealedColumn
 
 Q = sql.load(__file__)
 
+# How many of these secrets each key has sealed.
+COUNT_BY_KEY = Q.count_by_key
+
 SEALED_COLUMNS = (
     SealedColumn(
         "user_credentials.mfa_secret_encrypted",

@@ -1,3 +1,11 @@
+-- name: count_by_key
+-- How many secrets of webhooks each key has sealed.
+SELECT substring(s.sealed FROM 1 FOR 4) AS key_id, count(*) AS secrets
+FROM (SELECT secret_encrypted AS sealed FROM webhooks WHERE secret_encrypted IS NOT NULL
+      UNION ALL
+      SELECT previous_secret_encrypted FROM webhooks WHERE previous_secret_encrypted IS NOT NULL) s
+GROUP BY key_id;
+
 -- name: list_stale_secrets
 -- Up to $3 webhooks after an id ($1) whose secret was not sealed by the key $2; locks them.
 SELECT id, secret_encrypted AS sealed FROM webhooks

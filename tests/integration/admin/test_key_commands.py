@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from dits.auth.v1.session_service_pb2 import LoginRequest
 from dits.repo.v1.webhook_service_pb2 import CreateWebhookRequest, RotateSecretRequest
+from structlog.testing import capture_logs
 
 from services.admin.server_key import COLUMNS, rotate_secrets
 from services.repo.webhooks.signatures import unseal_secret
@@ -89,6 +90,20 @@ async def test_it_goes_on_after_a_crash(api: Api, monkeypatch: pytest.MonkeyPatc
     await database.close()
     assert told[0] == "user_credentials.mfa_secret_encrypted: 0 sealed anew"
     assert "user_credentials.mfa_secret_encrypted: no key opens 1" in told
+
+
+async def test_a_server_that_has_another_key_says_so(api: Api, settings: Settings) -> None:
+    await _fill(api)
+    sealed_with = ServerKey(bytes.fromhex(OLD)).id.hex()
+    for key, other in ((NEW, None), (NEW, OLD)):
+        changed = settings.model_copy(update={"server_key": key, "accepted_server_key": other})
+        with capture_logs() as logs:
+            async with running_suite(api.dsn, changed):
+                pass
+        told = [entry for entry in logs if entry["log_level"] == "error"]
+        assert [(entry["secrets"], entry["sealed_with"]) for entry in told] == (
+            [] if other else [(2, sealed_with), (2, sealed_with)]
+        )
 
 
 async def _lose_one(api: Api) -> None:
