@@ -22,12 +22,15 @@ from shared.formats.path_patterns import PathPatterns
 from shared.records.audit import AuditAction, audit
 from shared.rpc.call import Call
 from shared.rpc.policy import Permission
+from shared.runtime.weighed_work import STEPS_ON_LOOP
 
 Q = sql.load(__file__)
 
-# For all branches of one call together: bytes of protections, and entries of trees that are compared.
+# For all branches of one call together: bytes of protections, entries of trees that are compared, and how
+# often a path is held against patterns, which takes some 2 microseconds.
 MOST_BYTES = 4 << 20
 MOST_ENTRIES = 5_000_000
+MOST_MATCHES = 20_000_000
 
 
 class Rule(StrEnum):
@@ -106,6 +109,7 @@ class ProtectionJudge:
     _bypassed: set[tuple[str, Violation]] = field(default_factory=set)
     _walked: WalkCount = field(default_factory=WalkCount)
     _entries: int = 0
+    _matches: int = 0
 
     async def check_move(
         self, branch: str, protections: Sequence[BranchProtection], move: ProtectedMove
@@ -181,11 +185,16 @@ class ProtectionJudge:
         ]
         if not barred:
             return None
+        if changes.steps > STEPS_ON_LOOP:
+            await self.connection.execute(Q.take_time)
         return await asyncio.to_thread(self._find_match, changes, barred)
 
     def _find_match(self, changes: Changes, barred: Sequence[tuple[str, ...]]) -> str | None:
         """Returns a changed path that patterns match. Runs in a thread."""
         changes.require_bounded()
+        self._matches += changes.count_paths() * len(barred)
+        if self._matches > MOST_MATCHES:
+            raise batch_too_large("paths times patterns", MOST_MATCHES, self._matches)
         for patterns in barred:
             if patterns not in self._patterns:
                 self._patterns[patterns] = PathPatterns.parse(patterns)

@@ -11,3 +11,7 @@ WHERE r.id = $1 AND r.owner_type = 'organization' AND m.user_id = $2 AND t.id = 
 SELECT hash FROM commits
 WHERE repo_id = $1 AND hash = ANY ($2::text[]) AND signature_verified IS NOT TRUE
 ORDER BY generation LIMIT 1;
+
+-- name: take_time
+-- Lets the transaction idle while a thread holds a million paths against patterns.
+SELECT set_config('idle_in_transaction_session_timeout', '5min', true);

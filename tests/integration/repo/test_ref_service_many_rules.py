@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 from dits.common.v1.permission_pb2 import PERMISSION_ADMIN
 from dits.repo.v1.ref_protection_pb2 import BranchProtection, BranchRule, RestrictedPaths
 from dits.repo.v1.ref_service_pb2 import GetBranchRulesResponse
 from google.protobuf import json_format
 from grpc import StatusCode
 
+from services.repo.history import protection
 from tests.support.api import Api, refused
 from tests.support.branches import Branches, members, open_pair
-from tests.support.trees import push, update
+from tests.support.trees import push, save, update
 
 
 async def set_rules(branches: Branches, *rules: BranchRule) -> None:
@@ -71,3 +73,28 @@ async def test_each_rule_that_is_bypassed_leaves_a_trace(api: Api) -> None:
     back, forward = rows[:3], rows[3:]
     assert {row["rule"] for row in back} == {"permission", "force", "restricted_paths"}
     assert {row["rule"] for row in forward} == {"permission", "restricted_paths", "signatures"}
+
+
+async def test_many_paths_against_many_patterns_have_time_and_a_bound(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branches, bob = await open_pair(api)
+    first = await branches.save("1")
+    paths = [RestrictedPaths(patterns=[f"{n}.psd"]) for n in range(4)]
+    await branches.protect(BranchProtection(restricted_paths=paths))
+    async with api.connected() as connection:
+        await connection.execute(
+            """CREATE FUNCTION note() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
+                   NEW.created_from := current_setting('idle_in_transaction_session_timeout');
+                   RETURN NEW;
+               END $$;
+               CREATE TRIGGER note BEFORE UPDATE ON branches FOR EACH ROW EXECUTE FUNCTION note()"""
+        )
+    noted = "SELECT created_from FROM branches WHERE name = 'main'"
+    files = {f"f{n}": b"" for n in range(600)}
+    second = await save(api, bob.who, bob.repository, {"a": b"1"} | files, parent=first)
+    assert await api.value(noted) == "5min"
+    await branches.save("2", parent=second)
+    monkeypatch.setattr(protection, "MOST_MATCHES", 4 * 601 - 1)
+    with refused(StatusCode.RESOURCE_EXHAUSTED, "BATCH_TOO_LARGE"):
+        await save(api, bob.who, bob.repository, files, parent=(await branches.get()).head)
