@@ -125,7 +125,11 @@ async def find_key(connection: Connection, call: Call, user: str, version: int) 
     user_id, username = _parse_user(user) if user else (caller.user_id, None)
     row = await connection.fetchrow(
         *Q.bind.find_key(
-            caller_id=caller.user_id, user_id=user_id, username=username, key_version=version
+            caller_id=caller.user_id,
+            refused_by=list(caller.refused_by),
+            user_id=user_id,
+            username=username,
+            key_version=version,
         )
     )
     if row is None:

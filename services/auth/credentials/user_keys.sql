@@ -36,13 +36,14 @@ LIMIT 1;
 
 -- name: find_key
 -- A version of a user's key (0 = the newest) that is the caller's own, or an active user's who shares an organisation
--- with the caller.
+-- with the caller that is open to the caller's credential.
 SELECT k.*, u.username, (SELECT max(n.key_version) FROM user_keys n WHERE n.user_id = u.id) AS newest_version
 FROM users u JOIN user_keys k ON k.user_id = u.id
 WHERE (u.id = :user_id::uuid OR lower(u.username) = :username::text)
   AND (:key_version::int = 0 OR k.key_version = :key_version::int)
   AND (u.id = :caller_id OR (u.status = 'active' AND EXISTS (
       SELECT FROM organization_members mine JOIN organization_members theirs ON theirs.org_id = mine.org_id
-      WHERE mine.user_id = :caller_id AND theirs.user_id = u.id)))
+      WHERE mine.user_id = :caller_id AND theirs.user_id = u.id
+        AND NOT mine.org_id = ANY (:refused_by::uuid[]) AND NOT mfa_missing(:caller_id, mine.org_id))))
 ORDER BY k.key_version DESC
 LIMIT 1;

@@ -13,6 +13,8 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
 from tests.support.api import Account, Api, read_error, refused
+from tests.support.organizations import Studio
+from tests.support.tokens import set_policy
 
 DERIVATION: dict[str, Any] = {
     "algorithm": pb.KEY_DERIVATION_ALGORITHM_ARGON2ID,
@@ -202,3 +204,22 @@ async def test_each_change_has_an_audit_row_without_the_key(api: Api) -> None:
         ("user_key.stored", "ada", '{"version": 1}'),
         ("user_key.rotated", "ada", '{"version": 2}'),
     ]
+
+
+async def test_an_organisation_that_is_closed_to_the_caller_shows_no_keys(api: Api) -> None:
+    studio = await Studio.open(api, "member")
+    owner, member = studio.people["owner"], studio.people["member"]
+    await put(api, owner)
+    token = await studio.make_token("key:read")
+    assert (await get(api, token, owner.username)).public_key == b"public 1"
+    await set_policy(studio, needs_approval=True)
+    # The first token may still be remembered as one that was let in.
+    later = await studio.make_token("key:read")
+    with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+        await get(api, later, owner.username)
+    await get(api, member, owner.username)
+    await api.fetch("""UPDATE organizations SET settings = '{"require_mfa": true}'""")
+    with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+        await get(api, member, owner.username)
+    await api.fetch("UPDATE users SET mfa_enabled = TRUE WHERE id = $1", member.id)
+    await get(api, member, owner.username)

@@ -165,7 +165,7 @@ class KeyServiceServicer:
         """Returns a version of a user key. Needs a credential; an API token needs `key:read`.
 
         The caller sees the own key with its private part, and the public part of users who are a member of the same
-        organisation. All others, and users without a key, give NOT_FOUND.
+        organisation, if that lets the caller in. All others, and users without a key, give NOT_FOUND.
 
         Errors: none beyond the common ones.
         """

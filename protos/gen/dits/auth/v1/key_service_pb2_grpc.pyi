@@ -94,7 +94,7 @@ class KeyServiceStub:
     """Returns a version of a user key. Needs a credential; an API token needs `key:read`.
 
     The caller sees the own key with its private part, and the public part of users who are a member of the same
-    organisation. All others, and users without a key, give NOT_FOUND.
+    organisation, if that lets the caller in. All others, and users without a key, give NOT_FOUND.
 
     Errors: none beyond the common ones.
     """
@@ -176,7 +176,7 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """Returns a version of a user key. Needs a credential; an API token needs `key:read`.
 
     The caller sees the own key with its private part, and the public part of users who are a member of the same
-    organisation. All others, and users without a key, give NOT_FOUND.
+    organisation, if that lets the caller in. All others, and users without a key, give NOT_FOUND.
 
     Errors: none beyond the common ones.
     """
@@ -291,7 +291,7 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns a version of a user key. Needs a credential; an API token needs `key:read`.
 
         The caller sees the own key with its private part, and the public part of users who are a member of the same
-        organisation. All others, and users without a key, give NOT_FOUND.
+        organisation, if that lets the caller in. All others, and users without a key, give NOT_FOUND.
 
         Errors: none beyond the common ones.
         """
