@@ -1,6 +1,6 @@
 -- name: list_organization_tokens
--- Up to :count live tokens of people who were given rights on repositories of an organisation, which reach these or the
--- organisation itself: newest first, after a position (NULL = from the beginning); all of them, or those of a decision (:approved NULL = none yet);
+-- Up to :count live tokens of people who were given rights on repositories of an organisation, which reach these, the
+-- organisation itself or its members' keys: newest first, after a position (NULL = from the beginning); all of them, or those of a decision (:approved NULL = none yet);
 -- or the one that is :only. Of its repositories, those of the organisation.
 SELECT t.id, t.name, t.user_id, u.username, t.scopes, t.created_at, t.expires_at, t.last_used_at, d.approved,
        token_refusal(t.id, :organization_id) AS refusal,
@@ -20,7 +20,8 @@ WHERE t.user_id IN (
   AND (:is_any::boolean OR d.approved IS NOT DISTINCT FROM :approved::boolean)
   AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
   AND (t.parent_id IS NULL OR token_is_live(t.parent_id))
-  AND EXISTS (SELECT FROM unnest(t.scopes) s WHERE scope_is_of_repositories(s) OR starts_with(s, 'org:'))
+  AND EXISTS (SELECT FROM unnest(t.scopes) s
+              WHERE scope_is_of_repositories(s) OR starts_with(s, 'org:') OR starts_with(s, 'key:'))
   AND (t.repository_ids IS NULL
        OR EXISTS (SELECT FROM repository_identities r
                   WHERE r.id = ANY (t.repository_ids) AND r.owner_type = 'organization'

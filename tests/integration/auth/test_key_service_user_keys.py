@@ -218,6 +218,9 @@ async def test_an_organisation_that_is_closed_to_the_caller_shows_no_keys(api: A
     with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
         await get(api, later, owner.username)
     await get(api, member, owner.username)
+    let_in = await studio.make_token("key:read")
+    await studio.approve(owner, let_in)
+    await get(api, let_in, owner.username)
     await api.fetch("""UPDATE organizations SET settings = '{"require_mfa": true}'""")
     with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
         await get(api, member, owner.username)

@@ -62,7 +62,7 @@ class OrganizationTokenServiceServicer:
 
     def ListOrganizationTokens(self, request, context):
         """Lists the live tokens of people who were given rights on repositories of the organisation, newest first: those with a
-        scope for repositories or organisations that are not limited to repositories of others. The caller must be an owner or
+        scope for repositories, organisations or keys that are not limited to repositories of others. The caller must be an owner or
         administrator. Needs a credential; an API token needs `org:admin`.
 
         Errors:

@@ -38,7 +38,7 @@ class OrganizationTokenServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OrganizationTokenServiceAsyncStub: ...
     ListOrganizationTokens: _grpc.UnaryUnaryMultiCallable[_organization_token_service_pb2.ListOrganizationTokensRequest, _organization_token_service_pb2.ListOrganizationTokensResponse]
     """Lists the live tokens of people who were given rights on repositories of the organisation, newest first: those with a
-    scope for repositories or organisations that are not limited to repositories of others. The caller must be an owner or
+    scope for repositories, organisations or keys that are not limited to repositories of others. The caller must be an owner or
     administrator. Needs a credential; an API token needs `org:admin`.
 
     Errors:
@@ -72,7 +72,7 @@ class OrganizationTokenServiceAsyncStub(OrganizationTokenServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListOrganizationTokens: _aio.UnaryUnaryMultiCallable[_organization_token_service_pb2.ListOrganizationTokensRequest, _organization_token_service_pb2.ListOrganizationTokensResponse]  # type: ignore[assignment]
     """Lists the live tokens of people who were given rights on repositories of the organisation, newest first: those with a
-    scope for repositories or organisations that are not limited to repositories of others. The caller must be an owner or
+    scope for repositories, organisations or keys that are not limited to repositories of others. The caller must be an owner or
     administrator. Needs a credential; an API token needs `org:admin`.
 
     Errors:
@@ -109,7 +109,7 @@ class OrganizationTokenServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_organization_token_service_pb2.ListOrganizationTokensResponse, _abc.Awaitable[_organization_token_service_pb2.ListOrganizationTokensResponse]]:
         """Lists the live tokens of people who were given rights on repositories of the organisation, newest first: those with a
-        scope for repositories or organisations that are not limited to repositories of others. The caller must be an owner or
+        scope for repositories, organisations or keys that are not limited to repositories of others. The caller must be an owner or
         administrator. Needs a credential; an API token needs `org:admin`.
 
         Errors:
