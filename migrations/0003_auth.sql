@@ -453,7 +453,9 @@ WHERE o.deleted_at IS NULL;
 
 -- What the repositories of an owner may hold together, in bytes; NULL = any amount.
 CREATE VIEW owner_plans AS
-SELECT 'organization'::text AS owner_type, id AS owner_id, plan_storage_bytes FROM organizations
-WHERE deleted_at IS NULL
-UNION ALL
-SELECT 'user'::text, id, plan_storage_bytes FROM users;
+SELECT n.owner_type,
+       n.owner_id,
+       coalesce(u.plan_storage_bytes, o.plan_storage_bytes) AS plan_storage_bytes
+FROM namespaces n
+LEFT JOIN users u ON n.owner_type = 'user' AND u.id = n.owner_id
+LEFT JOIN organizations o ON n.owner_type = 'organization' AND o.id = n.owner_id;

@@ -2873,16 +2873,12 @@ UNION ALL
   WHERE (former_names.kept_until > clock_timestamp());
 
 CREATE VIEW public.owner_plans AS
- SELECT 'organization'::text AS owner_type,
-    organizations.id AS owner_id,
-    organizations.plan_storage_bytes
-   FROM public.organizations
-  WHERE (organizations.deleted_at IS NULL)
-UNION ALL
- SELECT 'user'::text AS owner_type,
-    users.id AS owner_id,
-    users.plan_storage_bytes
-   FROM public.users;
+ SELECT n.owner_type,
+    n.owner_id,
+    COALESCE(u.plan_storage_bytes, o.plan_storage_bytes) AS plan_storage_bytes
+   FROM ((public.namespaces n
+     LEFT JOIN public.users u ON (((n.owner_type = 'user'::text) AND (u.id = n.owner_id))))
+     LEFT JOIN public.organizations o ON (((n.owner_type = 'organization'::text) AND (o.id = n.owner_id))));
 
 CREATE TABLE public.pack_uploads (
     id uuid NOT NULL,
