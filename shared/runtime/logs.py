@@ -42,10 +42,9 @@ def configure(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     # Libraries log through the standard module; only what is wrong concerns the operator.
-    logging.basicConfig(level=max(level, logging.WARNING))
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_without_values)
-        handler.setFormatter(_Lines("%(levelname)s %(name)s: %(message)s"))
+    handler = _Entries()
+    handler.addFilter(_without_values)
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
 
 
 def _without_values(record: logging.LogRecord) -> bool:
@@ -57,12 +56,20 @@ def _without_values(record: logging.LogRecord) -> bool:
     return True
 
 
-class _Lines(logging.Formatter):
-    """What libraries log, without anything that a terminal obeys."""
+class _Entries(logging.Handler):
+    """Makes what libraries log entries of the same form as ours."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Returns the entry; line ends stay, for tracebacks."""
-        return _escape_lines(super().format(record))
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the entry, with the name of the library's logger."""
+        try:
+            structlog.get_logger().log(
+                record.levelno,
+                record.getMessage(),
+                logger=record.name,
+                exc_info=record.exc_info or None,
+            )
+        except (TypeError, ValueError, KeyError):  # the text does not take its values
+            self.handleError(record)
 
 
 def _escape_values(_logger: object, _method: str, entry: Any) -> Any:

@@ -1,6 +1,7 @@
 """Text that people read later: what may stand in a name, a message, a log."""
 
 import io
+import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -100,6 +101,23 @@ def test_logs_hold_nothing_that_a_terminal_obeys(written: io.StringIO) -> None:
     assert "said" in lines
     assert lines.count("\n") > 2
     assert not set(lines) & {*CONTROLS, *DISGUISES} - {"\n"}
+
+
+def test_libraries_write_entries_of_the_same_form(written: io.StringIO) -> None:
+    structlog.get_logger().warning("ours")
+    try:
+        fail("of a library")
+    except ValueError:
+        logging.getLogger("library").warning("said %s", "this", exc_info=True)
+    lines = written.getvalue()
+    if not lines.startswith("{"):
+        assert "said this" in lines
+        assert "ValueError: of a library" in lines
+        return
+    _ours, line = lines.splitlines()
+    entry = json.loads(line)
+    assert (entry["event"], entry["logger"], entry["level"]) == ("said this", "library", "warning")
+    assert entry["exception"][0]["exc_value"] == "of a library"
 
 
 def fail(text: str) -> None:
