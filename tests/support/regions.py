@@ -24,6 +24,7 @@ from tests.support.api import Api
 from tests.support.chunks import Shelf, digest
 from tests.support.collection import exhaust
 from tests.support.counters import assert_counters
+from tests.support.waiting import PATIENCE_SECONDS
 
 NOW = timedelta(0)
 ALL = ("attic", "far", "local")
@@ -69,7 +70,7 @@ async def wait_while(api: Api, query: str) -> None:
     """Waits as long as a query says something else than 0, through one connection."""
     connection = await asyncpg.connect(api.dsn)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await connection.fetchval(query):
                 pass
     finally:

@@ -24,6 +24,7 @@ from shared.outbox.change_signal import ChangeSignal
 from shared.runtime.config import Settings
 from tests.integration.schema.rows import connected, until
 from tests.support.receivers import HttpReceiver, Received, answer, hang
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.support.webhooks import Lanes
 
 FOR_EVER = 3600.0
@@ -201,7 +202,7 @@ async def happen_at(lanes: Lanes, age: timedelta) -> None:
 
 async def handle_next(fan_out: FanOut) -> None:
     """Handles what happened last, as soon as it has settled."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await fan_out.consumer.process_events():
             pass
 
