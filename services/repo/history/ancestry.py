@@ -12,6 +12,7 @@ from uuid import UUID
 from dits.repo.v1.manifest_pb2 import CommitContent, Signer
 
 from services.repo.history.batches import split_batches, split_by_size
+from services.repo.history.walk import WalkCount
 from shared.db import sql
 from shared.db.pool import Connection, Row
 
@@ -74,9 +75,17 @@ async def _read_nodes(
 
 
 async def descends_from(
-    connection: Connection, repository_id: UUID, pushed: Mapping[str, Node], new: str, old: str
+    connection: Connection,
+    repository_id: UUID,
+    pushed: Mapping[str, Node],
+    new: str,
+    old: str,
+    count: WalkCount,
 ) -> bool:
-    """Returns whether `old` is `new` or one of its ancestors; `pushed` are not in the database yet."""
+    """Returns whether `old` is `new` or one of its ancestors; `pushed` are not in the database yet.
+
+    `count` is that of the call: the first walk may be as long as it has to. Raises BATCH_TOO_LARGE.
+    """
     if len(pushed) <= MOST_ON_LOOP:
         stored = _find_ends(pushed, new, old)
     else:
@@ -86,8 +95,11 @@ async def descends_from(
     target = (await read_nodes(connection, repository_id, [old])).get(old)
     if target is None:
         return False
+    count.require_bounded()
     arguments = (repository_id, sorted(stored), old, target.generation)
-    return bool(await connection.fetchval(Q.reaches, *arguments))
+    [row] = await connection.fetch(Q.reaches, *arguments)
+    count.commits += row["walked"]
+    return bool(row["found"])
 
 
 def _find_ends(pushed: Mapping[str, Node], new: str, old: str) -> set[str]:

@@ -10,7 +10,7 @@ FROM commits WHERE repo_id = $1 AND hash = ANY ($2::text[])
 ORDER BY hash FOR KEY SHARE;
 
 -- name: reaches
--- Whether $3, of generation $4, is one of the commits $2 or an ancestor of them.
+-- Whether $3, of generation $4, is one of the commits $2 or an ancestor of them; how many were looked at.
 WITH RECURSIVE reached AS (
     SELECT c.hash, c.parent_hashes, c.generation
     FROM commits c WHERE c.repo_id = $1 AND c.hash = ANY ($2::text[])
@@ -23,7 +23,7 @@ WITH RECURSIVE reached AS (
     ) c
     WHERE r.generation > $4
 )
-SELECT EXISTS (SELECT FROM reached WHERE hash = $3);
+SELECT count(*)::int AS walked, coalesce(bool_or(hash = $3), FALSE) AS found FROM reached;
 
 -- name: reached_by_branches
 -- Those of the commits $2 that are heads of branches other than $3 and shelves, or ancestors of such heads.

@@ -199,7 +199,9 @@ async def _check_move(
     """
     old, new = update.expected, update.new
     repository_id = judge.call.repository.id
-    is_forward = await ancestry.descends_from(judge.connection, repository_id, graph, new, old)
+    is_forward = await ancestry.descends_from(
+        judge.connection, repository_id, graph, new, old, judge.descents
+    )
     if protections:
         paths = changes.select(update.compare(graph))
         move = ProtectedMove(old, new, is_forward, paths)

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from uuid import UUID
 
 from services.repo.history.changes_since import OpenEnds
-from services.repo.history.walk import HistoryWalk, TransactionReader, WalkedCommit
+from services.repo.history.walk import HistoryWalk, TransactionReader, WalkCount, WalkedCommit
 from shared.db.pool import Connection
 from shared.errors import batch_too_large
 
 # Commits that are read at first; each time it is twice as many.
 FIRST_WINDOW = 20
-# Commits that one move walks past at most, and all moves of a call: the branches are locked meanwhile.
+# Commits that one move walks past at most: a branch is locked meanwhile.
 MAX_WALK = 50_000
-MAX_WALKS = 250_000
-
-
-@dataclass(slots=True)
-class WalkCount:
-    """The commits that one call has walked past."""
-
-    commits: int = 0
-
-    def add(self, commits: int) -> None:
-        """Counts more of them. Raises BATCH_TOO_LARGE."""
-        self.commits += commits
-        if self.commits > MAX_WALKS:
-            raise batch_too_large("commits of all branches", MAX_WALKS, self.commits)
 
 
 async def iterate_new_commits(
@@ -46,6 +31,7 @@ async def iterate_new_commits(
         window = await walk.read_window(ends.waiting, wanted)
         yield ends.advance(window)
         walked, wanted = walked + len(window.commits), wanted * 2
-        count.add(len(window.commits))
+        count.commits += len(window.commits)
+        count.require_bounded()
         if walked > MAX_WALK:
             raise batch_too_large("new_head", MAX_WALK, walked)

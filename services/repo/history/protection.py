@@ -14,7 +14,8 @@ from google.protobuf import json_format
 from services.repo.history.changes import Changes, Comparison
 from services.repo.history.diff import Trees
 from services.repo.history.file_rules import FileRules
-from services.repo.history.new_commits import WalkCount, iterate_new_commits
+from services.repo.history.new_commits import iterate_new_commits
+from services.repo.history.walk import WalkCount
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import batch_too_large, branch_protected
@@ -26,8 +27,11 @@ from shared.runtime.weighed_work import STEPS_ON_LOOP
 
 Q = sql.load(__file__)
 
-# For all branches of one call together: bytes of protections, entries of trees that are compared, and how
-# often a path is held against patterns, which takes some 2 microseconds.
+# For all branches of one call together: commits that are walked past to see whether they move forward, and
+# to be judged, bytes of protections, entries of trees that are compared, and how often a path is held
+# against patterns, which takes some 2 microseconds.
+MOST_STEPS = 5_000_000
+MOST_COMMITS = 250_000
 MOST_BYTES = 4 << 20
 MOST_ENTRIES = 5_000_000
 MOST_MATCHES = 20_000_000
@@ -99,15 +103,19 @@ class ProtectionJudge:
     """Holds the branches of one call against their protections, in its transaction.
 
     What several branches have in common, as a rule for all of them, is read once.
+
+    Attributes:
+        descents: the commits that were walked past to see whether branches move forward.
     """
 
     connection: Connection
     call: Call
+    descents: WalkCount = field(default_factory=lambda: WalkCount(MOST_STEPS))
     _members: dict[bytes, bool] = field(default_factory=dict)
     _patterns: dict[tuple[str, ...], PathPatterns] = field(default_factory=dict)
     _changes: dict[Comparison, Changes] = field(default_factory=dict)
     _bypassed: set[tuple[str, Violation]] = field(default_factory=set)
-    _walked: WalkCount = field(default_factory=WalkCount)
+    _walked: WalkCount = field(default_factory=lambda: WalkCount(MOST_COMMITS))
     _entries: int = 0
     _matches: int = 0
 

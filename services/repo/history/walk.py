@@ -67,6 +67,19 @@ class Window:
     trees: dict[str, str]
 
 
+@dataclass(slots=True)
+class WalkCount:
+    """The commits that one call has walked past, of so many."""
+
+    most: int
+    commits: int = 0
+
+    def require_bounded(self) -> None:
+        """Raises BATCH_TOO_LARGE if there were more."""
+        if self.commits > self.most:
+            raise batch_too_large("commits of all branches", self.most, self.commits)
+
+
 class Reader(Protocol):
     """What runs the statements of a walk: a database, or a transaction."""
 

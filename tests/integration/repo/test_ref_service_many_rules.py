@@ -98,3 +98,28 @@ async def test_many_paths_against_many_patterns_have_time_and_a_bound(
     monkeypatch.setattr(protection, "MOST_MATCHES", 4 * 601 - 1)
     with refused(StatusCode.RESOURCE_EXHAUSTED, "BATCH_TOO_LARGE"):
         await save(api, bob.who, bob.repository, files, parent=(await branches.get()).head)
+
+
+async def test_many_branches_that_move_far_are_refused(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branches = await Branches.open(api)
+    heads = [await branches.save("0")]
+    for n in range(1, 6):
+        heads.append(await branches.save(str(n), parent=heads[-1]))
+    names = [f"b{n}" for n in range(4)]
+    for name in names:
+        await branches.create(name, heads[0])
+    monkeypatch.setattr(protection, "MOST_STEPS", 11)
+    moves = [update(name, heads[0], heads[-1]) for name in names]
+    # Each passes six commits; only what came before counts.
+    with refused(StatusCode.RESOURCE_EXHAUSTED, "BATCH_TOO_LARGE"):
+        await push(api, branches.who, branches.repository, [], moves)
+    await push(api, branches.who, branches.repository, [], moves[:2])
+    assert [each.head == heads[-1] for each in await branches.list()] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
