@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from migrations.files import Files, FunctionFile, MigrationError, Step, discover
-from migrations.status import Applied, applied_functions, applied_steps, connect
+from migrations.status import Applied, applied_functions, applied_steps, connect, refuse_encoding
 
 if TYPE_CHECKING:
     from migrations.status import Connection
@@ -52,6 +52,7 @@ async def migrate(
     patience = patience or Patience()
     applied: list[Step | FunctionFile] = []
     async with connect(dsn) as conn:
+        await refuse_encoding(conn)
         for step in files.steps:
             applied += await _apply_patiently(conn, step, files, patience)
     return applied

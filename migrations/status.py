@@ -71,6 +71,7 @@ async def check_compatible(conn: Connection, files: Files | None = None) -> None
 
     One step older is allowed, so that services can be replaced before the database is migrated.
     """
+    await refuse_encoding(conn)
     latest = len((files or discover()).steps)
     current = max(await applied_steps(conn), default=0)
     if current > latest:
@@ -82,6 +83,16 @@ async def check_compatible(conn: Connection, files: Files | None = None) -> None
         raise MigrationError(
             f"The database is at step {current}, too old for this program, which needs"
             f" {latest}: run `dits-server migrate`."
+        )
+
+
+async def refuse_encoding(conn: Connection) -> None:
+    """Raise MigrationError unless the database can hold all text; its encoding cannot be changed later."""
+    encoding = await conn.fetchval("SELECT current_setting('server_encoding')")
+    if encoding != "UTF8":
+        raise MigrationError(
+            f"The database has the encoding {encoding}, and UTF8 is needed: make it anew with"
+            " `createdb --encoding=UTF8 --template=template0`."
         )
 
 

@@ -7,9 +7,8 @@ import pytest
 from migrations.files import Files, MigrationError
 from migrations.runner import migrate
 from migrations.status import State, StatusRow, check_compatible, read_status
-from tests.integration.schema.rows import (
-    connected,
-)
+from tests.conftest import database
+from tests.integration.schema.rows import connected
 from tests.integration.schema.steps import FILES, edited, first
 
 
@@ -51,3 +50,20 @@ async def test_a_service_serves_its_own_schema_and_the_one_before(
             return
         with pytest.raises(MigrationError, match=f"The database is at step {applied}, {sentence}"):
             await check_compatible(conn, first(known))
+
+
+async def test_a_database_that_cannot_hold_all_text_is_refused(empty_database: str) -> None:
+    """As `createdb` makes it where no locale is set."""
+    async with connected(empty_database) as conn:
+        await conn.execute(
+            "CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
+        )
+        ascii_database = database(empty_database, "ascii")
+        sentence = "has the encoding SQL_ASCII, and UTF8 is needed"
+        with pytest.raises(MigrationError, match=sentence):
+            await migrate(ascii_database)
+        async with connected(ascii_database) as inside:
+            assert await inside.fetchval("SELECT to_regclass('schema_migrations')") is None
+            with pytest.raises(MigrationError, match=sentence):
+                await check_compatible(inside)
+        await conn.execute("DROP DATABASE ascii WITH (FORCE)")
