@@ -1,13 +1,15 @@
 """Files that are replaced as a whole."""
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file by one with this content and mode 0600; readers see the old or the new content."""
+    # It takes a while to load, and many commands write nothing.
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -65,6 +65,7 @@ class Client(server.Client):
         default everything, with `depth` levels of folders of each.
         """
         place = Path(folder)
+        only = [only] if isinstance(only, str) else only
         clone_repository(
             self,
             repository,
@@ -175,6 +176,8 @@ class Workspace:
         self, paths: Sequence[str], *, revision: str = "", force: bool = False
     ) -> RestoreReport:
         """Write paths as a revision has them, by default the folder's commit."""
+        # A string is a sequence, too, of paths of one letter.
+        paths = [paths] if isinstance(paths, str) else paths
         return restore_paths(
             self.root, self.client, paths, revision=revision, force=force, progress=self._progress
         )

@@ -1,7 +1,6 @@
 """The same work in several threads."""
 
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 
 def run_in_threads(threads: int, work: Callable[[int], None], stop: Callable[[], None]) -> None:
@@ -10,6 +9,9 @@ def run_in_threads(threads: int, work: Callable[[int], None], stop: Callable[[],
     After an error or an interrupt by the user it calls `stop`, which must end what the threads wait for.
     All threads have ended when this function returns or raises.
     """
+    # Most commands need none, and it takes a while to load.
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
     pool = ThreadPoolExecutor(threads)
     try:
         running = [pool.submit(work, number) for number in range(threads)]

@@ -20,7 +20,8 @@ FAILED, USAGE = 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code of one command: 0 = done, 1 = failed, 2 = not understood."""
-    parsed = make_parser().parse_args(arguments)
+    line = sys.argv[1:] if arguments is None else arguments
+    parsed = make_parser(line).parse_args(line)
     _end_by_signals()
     try:
         _check_encoding(parsed)

@@ -1,12 +1,15 @@
 """The arguments of the `dits` command."""
 
 from argparse import ArgumentError, ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
+from typing import Any, Self
 
 from dits_client.cli.answers import add_json_option
 from dits_client.cli.arguments import Commands, add_command
 from dits_client.cli.audit_arguments import add_audit_command
-from dits_client.cli.grammar import iterate_commands
+from dits_client.cli.grammar import find_commands, iterate_commands
 from dits_client.cli.help_arguments import add_help_commands
 from dits_client.cli.history_arguments import add_history_commands
 from dits_client.cli.job_arguments import add_job_commands
@@ -22,6 +25,7 @@ from dits_client.cli.session_arguments import add_session_commands, add_token_co
 from dits_client.cli.ssh_key_arguments import add_ssh_key_commands
 from dits_client.cli.team_arguments import add_team_commands
 from dits_client.cli.tier_arguments import add_tier_commands
+from dits_client.cli.usage_arguments import add_usage_command
 from dits_client.cli.webhook_arguments import add_webhook_commands
 
 _EPILOG = """\
@@ -35,15 +39,20 @@ environment:
 """
 
 
-def make_parser() -> ArgumentParser:
-    """Return the parser; `module` and `function` of its result name the handler."""
+def make_parser(line: Sequence[str] | None = None) -> ArgumentParser:
+    """Return the parser; `module` and `function` of its result name the handler.
+
+    If a line is given, only the commands that its words name have arguments: to describe those of all takes
+    longer than many commands do.
+    """
     parser = ArgumentParser(
         prog="dits",
         description="Version control for large media: push, pull, lock.",
         epilog=_EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    make: Any = ArgumentParser if line is None else partial(_make_command, frozenset(line))
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=make)
     _add_account_commands(commands)
     _add_sudo_command(commands)
     _add_repository_commands(commands)
@@ -52,7 +61,7 @@ def make_parser() -> ArgumentParser:
     add_history_commands(commands)
     add_lock_commands(commands)
     _add_watch_command(commands)
-    _add_usage_command(commands)
+    add_usage_command(commands)
     add_audit_command(commands)
     add_job_commands(commands)
     add_maintenance_commands(commands)
@@ -66,11 +75,34 @@ def make_parser() -> ArgumentParser:
     add_tier_commands(commands)
     add_token_commands(commands)
     add_webhook_commands(commands)
-    for _, command in iterate_commands(parser):
-        # Of those that print JSON by themselves.
-        with suppress(ArgumentError):
-            add_json_option(command)
+    _add_json_options(parser)
     return parser
+
+
+def _add_json_options(parser: ArgumentParser) -> None:
+    for top in find_commands(parser).values():
+        for _, command in iterate_commands(top) if isinstance(top, ArgumentParser) else ():
+            # Of those that print JSON by themselves.
+            with suppress(ArgumentError):
+                add_json_option(command)
+
+
+class _Unused:
+    """Stands for the parser of a command that the line does not name, and for all that is added to it."""
+
+    def __getattr__(self, name: str) -> Self:
+        return self
+
+    def __call__(self, *_: object, **__: object) -> Self:
+        return self
+
+    def __iter__(self) -> Iterator[Self]:
+        return iter(())
+
+
+def _make_command(words: frozenset[str], *, prog: str, **options: Any) -> Any:
+    is_named = prog.rpartition(" ")[2] in words
+    return ArgumentParser(prog=prog, **options) if is_named else _Unused()
 
 
 def _add_account_commands(commands: Commands) -> None:
@@ -199,27 +231,3 @@ def _add_watch_command(commands: Commands) -> None:
     )
     watch.add_argument("--cursor", default="", help="go on after the event that had this cursor")
     watch.add_argument("-n", "--limit", type=int, default=0, help="end after so many events")
-
-
-def _add_usage_command(commands: Commands) -> None:
-    text = "Show what was used, without idle days: by you, a repository or an organisation."
-    usage = add_command(commands, "usage", "usage", text)
-    whose = usage.add_mutually_exclusive_group()
-    whose.add_argument("--repository", default="", help="owner/name")
-    whose.add_argument("--organization", default="", metavar="NAME")
-    usage.add_argument(
-        "--from",
-        dest="first_day",
-        default="",
-        metavar="YYYY-MM-DD",
-        help="first day; default: 29 days before the last",
-    )
-    usage.add_argument(
-        "--to", dest="last_day", default="", metavar="YYYY-MM-DD", help="last day; default: today"
-    )
-    usage.add_argument("--by", choices=("day", "week", "month"), default="day", help="default: day")
-    form = usage.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print all figures as JSON")
-    form.add_argument(
-        "--csv", action="store_true", help="print days as CSV, of repositories that are owned, too"
-    )

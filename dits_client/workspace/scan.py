@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Callable, Sequence
@@ -33,7 +32,7 @@ MOST_NAMED = 20
 
 def make_partial_name() -> str:
     """Return a new name for a file that a checkout is writing."""
-    return f".dits-{secrets.token_hex(8)}.part"
+    return f".dits-{os.urandom(8).hex()}.part"
 
 
 def scan_directory(

@@ -61,7 +61,7 @@ async def test_what_a_folder_can_do(token: str, tmp_path: Path) -> None:
         with Client("localhost", token) as client:
             one, two = Workspace("first", client), client.clone("ada/film", "two")
             with pytest.raises(ClientError, match="is not empty"):
-                client.clone("ada/film", "two", only=["top"])
+                client.clone("ada/film", "two", only="top")
             one.switch("side", create=True)
             write(one.root, {"top": b"side"})
             one.push("Side")
@@ -75,7 +75,7 @@ async def test_what_a_folder_can_do(token: str, tmp_path: Path) -> None:
             assert two.list_shelves() == ["ada/1"]
             two.unshelve("ada/1")
             assert two.status().changed == ["top"]
-            two.restore(["top"], force=True)
+            two.restore("top", force=True)
             assert two.undo().changed == 1
             assert read(two.root)["top"] == (0o644, b"2")
             two.get("top", "old", revision="side")
