@@ -38,6 +38,8 @@ from tests.support.chunks import Shelf, chunk
 from tests.support.client import Person, read_files, write
 from tests.support.collection import end_claims, exhaust, reference, release
 from tests.support.jobs import put, wait_for
+from tests.support.regions import wait_while
+from tests.support.torture_moves import COOLING, NOT_DONE, make_old, want_elsewhere
 from tests.support.waiting import PATIENCE_SECONDS
 
 PAYLOADS = (
@@ -75,7 +77,7 @@ class Torture:
     is_over: bool = False
 
     async def run(self, seconds: float) -> None:
-        """Lets everybody work for a while, and waits until all have ended."""
+        """Lets everybody work for a while, until chunks have moved in all ways; waits for their ends."""
         pool = [random.Random(1000 * self.seed + n).randbytes(3000) for n in range(30)]
         repeated = [
             self._repeat("push", self._pusher("ada", pool, self.api.addresses["chunk"])),
@@ -85,11 +87,13 @@ class Torture:
             self._repeat("delete", self._deleter(pool)),
             *(self._repeat("clean", partial(self._do_job, each)) for each in PAYLOADS),
             self._repeat("reap", self._reap),
-            self._repeat("cool", self._cool),
+            self._repeat("cool", lambda: make_old(self.database, self.done.get("cool", 0))),
+            self._repeat("move", lambda: want_elsewhere(self.database, self.done.get("move", 0))),
             self._repeat("kill", self._kill),
         ]
         tasks = [asyncio.create_task(work) for work in repeated]
         await asyncio.sleep(seconds)
+        await wait_while(self.api, NOT_DONE)
         self.is_over = True
         await asyncio.gather(*tasks)
 
@@ -172,18 +176,10 @@ class Torture:
         async with asyncio.timeout(5):
             await wait_for(self.database, await put(self.database, payload), "completed")
 
-    async def _cool(self) -> None:
-        """Makes a sixteenth of what is referred to old, so that it goes to the archive."""
-        await self.database.statement(
-            """UPDATE chunk_refs SET last_seen_at = now() - interval '100 days'
-               WHERE chunk_hash LIKE $1 || '%' AND ref_count > 0""",
-            f"{self.done.get('cool', 0) % 16:x}",
-        )
-        await asyncio.sleep(0.1)
-
     async def warm_everything(self) -> None:
         """Makes all that was pushed hot again: some of its chunks are in the archive."""
         await self.end_lost_work()
+        await wait_while(self.api, COOLING)
         for name in {name for name, _ in self.pushed}:
             rows = await self.database.fetch(
                 """SELECT chunk_hash FROM chunk_refs JOIN repositories ON id = repo_id

@@ -63,6 +63,10 @@ async def check_catalog(connection: Connection) -> CatalogFaults:
     for row in await connection.fetch(Q.misplaced_copies):
         what = "a second copy" if row["is_double"] else "a pack of another region"
         faults.misplaced.append(f"chunk {row['hash']}: region {row['region']} has {what}")
+    for row in await connection.fetch(Q.too_cold_chunks):
+        faults.misplaced.append(
+            f"chunk {row['hash']}: its class is {row['class']}, and its place, or who has it, says another"
+        )
     for row in await connection.fetch(Q.unplaced_chunks):
         faults.misplaced.append(
             f"repository {row['repo_id']}: {row['count']:,} chunks are not in region {row['region']}, and "

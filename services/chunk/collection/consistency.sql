@@ -29,6 +29,16 @@ UNION ALL
 SELECT c.hash, c.storage_bucket, FALSE FROM chunks c JOIN packs p ON p.key = c.pack_key WHERE p.bucket <> c.storage_bucket
 ORDER BY 1, 2;
 
+-- name: too_cold_chunks
+-- Chunks whose class is not that of their place, or that lie where a repository that has them hotter cannot read them.
+SELECT c.hash, c.storage_class AS class
+FROM chunks c
+WHERE c.storage_class <> coalesce(nullif(split_part(c.storage_bucket, '.', 2), ''), 'standard')
+   OR c.storage_class <> 'standard'
+      AND EXISTS (SELECT FROM chunk_refs r
+                  WHERE r.chunk_hash = c.hash AND storage_rank(r.storage_class) < storage_rank(c.storage_class))
+ORDER BY c.hash;
+
 -- name: unplaced_chunks
 -- For each repository and region, how many of its chunks are not there though it wants them, and nothing will bring them there.
 SELECT p.repo_id, w.region, count(*)::int AS count

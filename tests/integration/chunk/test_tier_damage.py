@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.admin.fsck import check_everything
 from services.chunk.catalog.presence import Presence
 from services.chunk.collection.inventory import Inventory
 from services.chunk.collection.scrub import Scrub
@@ -17,7 +18,7 @@ from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.integration.chunk.test_storage_maintenance import damage
 from tests.support.api import Api
-from tests.support.chunks import Shelf, open_databases, reason, some
+from tests.support.chunks import Shelf, digest, open_databases, reason, some
 from tests.support.collection import DAY, exhaust, reference
 from tests.support.counters import assert_counters
 from tests.support.regions import wait_while
@@ -66,6 +67,30 @@ async def test_what_is_damaged_in_an_archive_is_lost_and_can_be_sent_again(
     assert await desk.places(bad) == ["local"]
     await shelf.get(bad, good)
     await assert_counters(api.dsn)
+
+
+async def test_fsck_finds_what_lies_too_cold(
+    api: Api, settings: Settings, databases: Databases
+) -> None:
+    data, other = some(), some()
+    shelf = await Shelf.open(api)
+    await shelf.put(data, other)
+    assert await reference(shelf, data, other) == []
+    desk = TierDesk(shelf, databases)
+    await desk.set_class("glacier", data, other)
+    await desk.apply_policies()
+    (database,) = databases.every()
+
+    async def count_faults() -> int:
+        report = await check_everything(database, settings, repair=False)
+        return sum("its class is" in fault for fault in report.faults)
+
+    assert await count_faults() == 0
+    name = digest(data).hex()
+    await api.fetch("UPDATE chunk_refs SET storage_class = NULL WHERE chunk_hash = $1", name)
+    assert await count_faults() == 1
+    await api.fetch("UPDATE chunks SET storage_class = 'standard' WHERE hash <> $1", name)
+    assert await count_faults() == 2
 
 
 async def test_an_archive_that_is_gone_for_good(

@@ -1,0 +1,39 @@
+"""Why chunks move in the torture test: nobody reads them, or they are wanted elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+
+from shared.db.pool import Database
+
+# How many of the moves have not happened yet: into the archive, into another region, out of one.
+NOT_DONE = """
+    SELECT 3 - count(DISTINCT what)
+    FROM pg_sleep(0.1)
+    LEFT JOIN (SELECT 'archived' AS what FROM maintenance_runs
+               WHERE kind = 'apply_lifecycle' AND report ? 'moved_chunk_count'
+               UNION ALL SELECT 'copied' FROM maintenance_runs WHERE report ? 'copied_chunk_count'
+               UNION ALL SELECT 'dropped' FROM maintenance_runs WHERE report ? 'dropped_copy_count') AS done
+    ON TRUE"""
+# How many jobs may still archive chunks.
+COOLING = """
+    SELECT count(*) FROM pg_sleep(0.1)
+    JOIN jobs ON job_type = 'apply_lifecycle' AND status IN ('pending', 'running')"""
+_REGIONS = ("{far,local}", "{far}", "{local}", "{}")
+
+
+async def make_old(database: Database, round_: int) -> None:
+    """Makes a sixteenth of what is referred to old, so that it goes to the archive."""
+    await database.statement(
+        """UPDATE chunk_refs SET last_seen_at = now() - interval '100 days'
+           WHERE chunk_hash LIKE $1 || '%' AND ref_count > 0""",
+        f"{round_ % 16:x}",
+    )
+    await asyncio.sleep(0.1)
+
+
+async def want_elsewhere(database: Database, round_: int) -> None:
+    """Changes where everybody wants chunks: they are copied, homes move, and copies go."""
+    query = "UPDATE repository_settings SET regions = $1::text::text[]"
+    await database.statement(query, _REGIONS[round_ % len(_REGIONS)])
+    await asyncio.sleep(0.5)
