@@ -12,6 +12,7 @@ from services.repo.merge.three_way import Resolutions
 from services.repo.merge.tree_merge import TreeMerge
 from shared.db.pool import Database
 from shared.errors import contention
+from shared.rpc.byte_budget import Hold
 
 # Merges of common ancestors in one another, and in all, for one merge. Beyond, they are compared with an
 # empty tree: more is in conflict then.
@@ -29,6 +30,7 @@ class CommonTree:
 
     database: Database
     repository_id: UUID
+    hold: Hold
     virtual: dict[str, bytes] = field(default_factory=dict)
     _merges: int = 0
 
@@ -51,6 +53,7 @@ class CommonTree:
                 self.repository_id,
                 self.virtual,
                 Resolutions().resolve,
+                self.hold,
                 is_base=True,
             )
             merged = await merge.merge(above, tree, nodes[other].tree)

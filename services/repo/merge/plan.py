@@ -15,6 +15,7 @@ from services.repo.merge.three_way import Conflict, Resolutions
 from services.repo.merge.tree_merge import TreeMerge
 from shared.db.pool import Database
 from shared.errors import invalid_field, not_found, unrelated_histories
+from shared.rpc.byte_budget import Hold
 
 
 class Outcome(Enum):
@@ -60,11 +61,13 @@ class MergePlan:
         return [conflict for conflict in self.conflicts if conflict.side is None]
 
 
-async def plan_merge(database: Database, repository_id: UUID, wish: MergeWish) -> MergePlan:
-    """Returns what a merge comes to.
+async def plan_merge(
+    database: Database, repository_id: UUID, wish: MergeWish, hold: Hold
+) -> MergePlan:
+    """Returns what a merge comes to; `hold` grows by what it takes.
 
-    Raises NOT_FOUND, UNRELATED_HISTORIES, BATCH_TOO_LARGE, CONTENTION, and INVALID_FIELD for a resolution
-    that decides no conflict.
+    Raises NOT_FOUND, UNRELATED_HISTORIES, BATCH_TOO_LARGE, CONTENTION, SERVER_BUSY, and INVALID_FIELD for a
+    resolution that decides no conflict.
     """
     nodes = await _read_nodes(database, repository_id, wish)
     found = await compare_commits(database, repository_id, wish.ours, wish.theirs)
@@ -76,10 +79,10 @@ async def plan_merge(database: Database, repository_id: UUID, wish: MergeWish) -
     elif not found.merge_bases and not wish.allow_unrelated:
         raise unrelated_histories(wish.ours, wish.theirs)
     else:
-        common = CommonTree(database, repository_id)
+        common = CommonTree(database, repository_id, hold)
         base = await common.make(found.merge_bases)
         resolve = wish.resolutions.resolve
-        merge = TreeMerge(database, repository_id, common.virtual, resolve)
+        merge = TreeMerge(database, repository_id, common.virtual, resolve, hold)
         merged = await merge.merge(base, nodes[wish.ours].tree, nodes[wish.theirs].tree)
         conflicts = await asyncio.to_thread(sorted, merged.conflicts, key=attrgetter("path"))
         plan = MergePlan(

@@ -36,6 +36,11 @@ class Conflict:
     theirs: Entry | None
     side: Side | None = None
 
+    def measure(self) -> int:
+        """Returns how many bytes it has, stored."""
+        entries = (self.base, self.ours, self.theirs)
+        return len(self.path.encode()) + sum(e.ByteSize() for e in entries if e is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Triple:
@@ -63,6 +68,10 @@ class Level:
     edits: dict[str, Entry | None] = field(default_factory=dict)
     below: dict[str, Triple] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
+
+    def measure_conflicts(self) -> int:
+        """Returns how many bytes the conflicts have."""
+        return sum(conflict.measure() for conflict in self.conflicts)
 
 
 # Says which side a path in conflict is taken from; None = neither.

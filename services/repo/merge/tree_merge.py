@@ -24,11 +24,16 @@ from shared.db.pool import Database
 from shared.errors import batch_too_large, invalid_field
 from shared.formats.canonical import FormatError, content_hash
 from shared.formats.manifests import encode_manifest
+from shared.rpc.byte_budget import Hold
 
 # Directories that both sides changed.
 MAX_DIRECTORIES = 20_000
-# Conflicts that are kept to be shown; all of them are counted.
+# Conflicts that are kept, and the bytes that they have: one directory may be in conflict at many paths.
 MAX_CONFLICTS = 100_000
+MAX_CONFLICT_BYTES = 128 << 20
+# What a conflict, and each of its bytes, takes in memory.
+CONFLICT_COST = 1_000
+BYTE_COST = 2
 
 
 @dataclass(slots=True)
@@ -62,18 +67,22 @@ class TreeMerge:
         repository_id: UUID,
         virtual: dict[str, bytes],
         resolve: Resolve,
+        hold: Hold,
         *,
         is_base: bool = False,
     ) -> None:
+        """`hold` grows by what the result takes."""
         self._database = database
         self._repository_id = repository_id
         self._virtual = virtual
         self._resolve = resolve
+        self._hold = hold
+        self._conflict_bytes = 0
         # The result is a common ancestor for another merge: it agrees with neither side of a conflict.
         self._is_base = is_base
 
     async def merge(self, base: str | None, ours: str, theirs: str) -> MergedTree:
-        """Returns the merged tree. Raises BATCH_TOO_LARGE, INVALID_FIELD, CONTENTION."""
+        """Returns the merged tree. Raises BATCH_TOO_LARGE, INVALID_FIELD, CONTENTION, SERVER_BUSY."""
         merged = MergedTree()
         if ours == theirs or base in (ours, theirs):
             merged.tree = theirs if base == ours else ours
@@ -90,8 +99,9 @@ class TreeMerge:
             some, left = left[-GROUPS:], left[:-GROUPS]
             ready, forms = await read_groups(self._database, self._repository_id, some)
             done = set(ready)
-            found = await asyncio.to_thread(self._merge_all, ready, forms)
+            found, size = await asyncio.to_thread(self._merge_all, ready, forms)
             left += [reading for reading in some if reading not in done]
+            await self._count_conflicts(sum(len(level.conflicts) for level in found), size)
             for level in found:
                 levels.append(level)
                 merged.conflicts += level.conflicts
@@ -103,13 +113,24 @@ class TreeMerge:
                 raise batch_too_large("conflicts", MAX_CONFLICTS, len(merged.conflicts))
         return levels
 
+    async def _count_conflicts(self, count: int, size: int) -> None:
+        """Holds what more conflicts take. Raises BATCH_TOO_LARGE, SERVER_BUSY."""
+        self._conflict_bytes += size
+        if self._conflict_bytes > MAX_CONFLICT_BYTES:
+            raise batch_too_large("bytes of conflicts", MAX_CONFLICT_BYTES, self._conflict_bytes)
+        await self._hold.grow_to(self._hold.size + CONFLICT_COST * count + BYTE_COST * size)
+
     def _plan(self, triple: Triple) -> _Reading:
         names = {triple.base, triple.ours, triple.theirs} - {None}
         stored = (name for name in names if name is not None and name not in self._virtual)
         return _Reading(triple, tuple(sorted(stored)))
 
-    def _merge_all(self, readings: Sequence[_Reading], forms: ManifestForms) -> list[Level]:
-        return [self._merge_one(reading.triple, forms) for reading in readings]
+    def _merge_all(
+        self, readings: Sequence[_Reading], forms: ManifestForms
+    ) -> tuple[list[Level], int]:
+        """Returns what becomes of some directories, and how many bytes their conflicts have."""
+        levels = [self._merge_one(reading.triple, forms) for reading in readings]
+        return levels, sum(level.measure_conflicts() for level in levels)
 
     def _merge_one(self, triple: Triple, forms: ManifestForms) -> Level:
         base, ours, theirs = (
@@ -158,6 +179,8 @@ class TreeMerge:
             return None
         digest, content = made
         if digest not in (triple.ours, triple.theirs):
+            if digest not in merged.manifests:
+                await self._hold.grow_to(self._hold.size + len(content))
             merged.manifests[digest] = content
         return digest
 

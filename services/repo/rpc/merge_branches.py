@@ -25,6 +25,7 @@ from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.call import Call
+from shared.rpc.paging import PAGE_BYTES
 from shared.runtime.server_key import ServerKey
 
 MAX_RESOLUTIONS = 10_000
@@ -76,13 +77,13 @@ class BranchMerges:
             no_fast_forward=request.no_fast_forward,
             allow_unrelated=request.allow_unrelated,
         )
-        async with self._heavy_calls.turn(call):
-            plan = await plan_merge(database, call.repository.id, wish)
-        if plan.outcome is Outcome.CONFLICTS:
-            if not request.validate_only:
-                raise merge_conflict([conflict.path for conflict in plan.unresolved])
-            return await _show(database, call, order, plan, "")
         with self._budget.hold(call.holder) as hold:
+            async with self._heavy_calls.turn(call):
+                plan = await plan_merge(database, call.repository.id, wish, hold)
+            if plan.outcome is Outcome.CONFLICTS:
+                if not request.validate_only:
+                    raise merge_conflict([conflict.path for conflict in plan.unresolved])
+                return await _show(database, call, order, plan, "")
             prepared = await prepare_merge(database, self._recipes, order, plan, call, hold)
             if request.validate_only:
                 await _rehearse(database, prepared, call)
@@ -180,7 +181,7 @@ async def _show(
 ) -> pb.MergeBranchesResponse:
     """Returns what a merge comes to, with its first conflicts and the locks on them."""
     response = _describe(order, plan, head)
-    shown = plan.conflicts[:MAX_SHOWN]
+    shown = _choose_shown(plan.conflicts)
     if not shown:
         return response
     entries = [e for c in shown for e in (c.base, c.ours, c.theirs) if e is not None]
@@ -189,6 +190,18 @@ async def _show(
         held = await find_held_paths(connection, call, [conflict.path for conflict in shown])
     await asyncio.to_thread(_add_conflicts, response, shown, totals, held)
     return response
+
+
+def _choose_shown(conflicts: Sequence[Conflict]) -> list[Conflict]:
+    """Returns the first conflicts, as many as a response has room for."""
+    shown: list[Conflict] = []
+    size = 0
+    for conflict in conflicts[:MAX_SHOWN]:
+        size += conflict.measure()
+        if shown and size > PAGE_BYTES:
+            break
+        shown.append(conflict)
+    return shown
 
 
 def _add_conflicts(

@@ -215,7 +215,7 @@ class MergeBranchesResponse(_message.Message):
 
     @_builtins.property
     def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___MergeConflict]:
-        """The first 1,000 conflicts by path, those with a resolution included; only with `validate_only`."""
+        """The first conflicts by path, up to 1,000 and some 3 MiB, those with a resolution included; only with `validate_only`."""
 
     @_builtins.property
     def released_lock_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
