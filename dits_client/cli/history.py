@@ -11,10 +11,11 @@ from dits.repo.v1.manifest_pb2 import Signer
 from dits.repo.v1.tree_service_pb2 import DiffTreesRequest
 
 from dits_client.cli.changes import print_changes
+from dits_client.cli.commit_graph import CommitGraph
 from dits_client.cli.session import connect, open_workspace
 from dits_client.cli.signatures import describe_signature
 from dits_client.cli.table import print_json
-from dits_client.errors import ClientError
+from dits_client.errors import ClientError, UsageError
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text
 
@@ -25,6 +26,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def handle_log(arguments: Namespace) -> None:
     """List commits, newest first."""
     limit = max(arguments.limit, 0)
+    if arguments.graph and (arguments.path or arguments.author):
+        # Parents would be missing between those that are listed.
+        raise UsageError("--graph goes without a path and --author")
+    graph = CommitGraph() if arguments.graph else None
     with connect_to_revision(arguments) as (repository, revision):
         request = ListCommitsRequest(
             repository=repository.name,
@@ -43,11 +48,16 @@ def handle_log(arguments: Namespace) -> None:
             if arguments.json:
                 print_json([commit])
                 continue
-            title = commit.message.partition("\n")[0]
-            when = format_time(commit.author)
-            signed = describe_signature(commit.signature) if commit.HasField("signature") else ""
-            parts = (commit.hash[:12], when, commit.author.name, title, signed and f"({signed})")
-            print("  ".join(parts).rstrip())
+            node, below = graph.add(commit.hash, commit.parent_hashes) if graph else ("", [])
+            print(node + _describe(commit), *below, sep="\n")
+
+
+def _describe(commit: Commit) -> str:
+    title = commit.message.partition("\n")[0]
+    when = format_time(commit.author)
+    signed = describe_signature(commit.signature) if commit.HasField("signature") else ""
+    parts = (commit.hash[:12], when, commit.author.name, title, signed and f"({signed})")
+    return escape_text("  ".join(parts).rstrip())
 
 
 def parse_time(text: str) -> datetime:

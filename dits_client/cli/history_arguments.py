@@ -77,7 +77,10 @@ def _add_log_command(commands: Commands) -> None:
         help="leave out the commits of this revision; may be repeated",
     )
     log.add_argument("--revision", default="", help=_REVISION)
-    log.add_argument("--json", action="store_true", help="print a line of JSON for each")
+    form = log.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print a line of JSON for each")
+    text = "draw which is a parent of which; without a path and --author"
+    form.add_argument("--graph", action="store_true", help=text)
     log.add_argument("--repository", help="default: the repository that the folder follows")
 
 

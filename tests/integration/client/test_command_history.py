@@ -81,6 +81,11 @@ async def test_branches_are_merged_on_the_server(run: Run, shots: Path) -> None:
     assert (shots / "a").read_bytes() == b"side"
     assert (shots / "shots/b").read_bytes() == b"22"
     assert (await run("show")).count("\nparent ") == 2
+    lines = (await run("log", "--graph")).splitlines()
+    assert [line.split("  ")[-1] for line in lines if "*" in line][0::3] == ["both", "first"]
+    assert [line for line in lines if "*" not in line] == ["|\\", "|/"]
+    assert sorted(line[:4] for line in lines[2:4]) == ["* | ", "| * "]
+    assert "without a path" in await run("log", "a", "--graph", fails=2)
     assert "Nothing to merge: main has all of side." in await run("merge", "side")
     assert "Moved side to main" in await run("merge", "main", "--into", "side")
     assert "has no branch nowhere" in await run("merge", "main", "--into", "nowhere", fails=True)
