@@ -19,6 +19,7 @@ from shared.db.pool import Connection, Database, Row
 from shared.errors import DomainError, invalid_field
 from shared.records.audit import AuditAction
 from shared.rpc import validation
+from shared.rpc.paging import PAGE_BYTES
 
 Q = sql.load(__file__)
 
@@ -85,7 +86,10 @@ class AuditListing:
     async def fetch(
         self, scope: AuditScope, wanted: AuditQuery, position: Sequence[Any] | None, count: int
     ) -> list[Row]:
-        """Returns up to `count` events behind a position, newest first; None = from the newest on."""
+        """Returns up to `count` events behind a position, newest first; None = from the newest on.
+
+        Fewer if their details fill a message.
+        """
         at, last_id = position or (wanted.end.isoformat(), str(UUID(int=0)))
         actor_id = scope.actor_id
         if actor_id is None and wanted.actor is not None:
@@ -101,6 +105,7 @@ class AuditListing:
             at=datetime.fromisoformat(at),
             last_id=UUID(last_id),
             count=count,
+            bytes=PAGE_BYTES,
         )
 
         async def read(connection: Connection) -> list[Row]:

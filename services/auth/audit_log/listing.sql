@@ -7,17 +7,26 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', true);
 SELECT id FROM users WHERE lower(username) = $1;
 
 -- name: list_events
--- Up to `count` events before (at, last_id), newest first, that fit each parameter that is not NULL.
-SELECT a.id, a."timestamp", a.actor_type, a.actor_id, u.username AS actor, a.action, a.resource_type, a.resource_id,
-       a.resource_name, a.repo_id, a.org_id, a.details, a.ip_address, a.user_agent, a.request_id
-FROM audit_log a LEFT JOIN users u ON u.id = a.actor_id
-WHERE (:actor_id::uuid IS NULL OR a.actor_id = :actor_id)
-  AND (:repository_id::uuid IS NULL OR a.repo_id = :repository_id)
-  AND (:organization_id::uuid IS NULL OR a.org_id = :organization_id)
-  AND (:action::text IS NULL OR a.action = :action)
-  AND (:resource_type::text IS NULL OR a.resource_type = :resource_type)
-  AND (:resource_id::text IS NULL OR a.resource_id = :resource_id)
-  AND a."timestamp" BETWEEN :start AND :at
-  AND (a."timestamp", a.id) < (:at, :last_id::uuid)
-ORDER BY a."timestamp" DESC, a.id DESC
-LIMIT :count;
+-- Up to :count events before (at, last_id), newest first, that fit each parameter that is not NULL, until their details
+-- have more than :bytes.
+SELECT l.* FROM (
+    SELECT f.*, octet_length(f.details::text) AS size,
+           sum(octet_length(f.details::text)) OVER (ORDER BY f."timestamp" DESC, f.id DESC) AS total
+    FROM (
+        SELECT a.id, a."timestamp", a.actor_type, a.actor_id, u.username AS actor, a.action, a.resource_type,
+               a.resource_id, a.resource_name, a.repo_id, a.org_id, a.details, a.ip_address, a.user_agent, a.request_id
+        FROM audit_log a LEFT JOIN users u ON u.id = a.actor_id
+        WHERE (:actor_id::uuid IS NULL OR a.actor_id = :actor_id)
+          AND (:repository_id::uuid IS NULL OR a.repo_id = :repository_id)
+          AND (:organization_id::uuid IS NULL OR a.org_id = :organization_id)
+          AND (:action::text IS NULL OR a.action = :action)
+          AND (:resource_type::text IS NULL OR a.resource_type = :resource_type)
+          AND (:resource_id::text IS NULL OR a.resource_id = :resource_id)
+          AND a."timestamp" BETWEEN :start AND :at
+          AND (a."timestamp", a.id) < (:at, :last_id::uuid)
+        ORDER BY a."timestamp" DESC, a.id DESC
+        LIMIT :count
+    ) f
+) l
+WHERE coalesce(l.total, 0) - coalesce(l.size, 0) <= :bytes
+ORDER BY l."timestamp" DESC, l.id DESC;

@@ -15,6 +15,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
+from services.auth.audit_log import listing
+from shared.rpc.paging import PAGE_BYTES
 from tests.support.api import Account, Api, refused
 from tests.support.audit import add_organization, add_rows, export_events, list_events
 
@@ -200,3 +202,26 @@ async def test_wrong_fields_are_named(api: Api, field: str, wanted: dict[str, An
     request = pb.ExportAuditEventsRequest(filter=pb.AuditFilter(**wanted))
     with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
         await export_events(api, operator, request)
+
+
+async def test_events_with_long_details_are_read_as_far_as_they_fit(api: Api) -> None:
+    ada = await api.account()
+    await api.fetch(
+        """INSERT INTO audit_log ("timestamp", actor_id, actor_type, action, resource_type, resource_id,
+                                  details)
+           SELECT now() - n / 2 * interval '1 second', $1, 'user', 'token.created', 'api_token', n::text,
+                  CASE WHEN n % 4 > 0 THEN jsonb_build_object('rules', repeat('x', 60000)) END
+           FROM generate_series(1, 130) n""",
+        ada.id,
+    )
+    found = await list_events(api, ada, 1000)
+    assert len({event.event_id for event in found}) == 130
+    # No more than fills a message, but for the last one.
+    query, *arguments = listing.Q.bind.list_events(
+        actor_id=ada.id, repository_id=None, organization_id=None, action=None, resource_type=None,
+        resource_id=None, start=datetime(2000, 1, 1, tzinfo=UTC), at=datetime(3000, 1, 1, tzinfo=UTC),
+        last_id=uuid.UUID(int=0), count=1001, bytes=PAGE_BYTES,
+    )  # fmt: skip
+    rows = await api.fetch(query, *arguments)
+    size = sum(len(row["details"]) for row in rows if row["details"])
+    assert PAGE_BYTES < size <= PAGE_BYTES + 61_000

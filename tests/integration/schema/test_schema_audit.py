@@ -222,6 +222,7 @@ async def test_a_listing_reads_an_index_of_each_month(conn: Connection, filters:
         at=datetime(3000, 1, 1, tzinfo=UTC),
         last_id=user,
         count=51,
+        bytes=1 << 20,
     )
     async with conn.transaction():
         await conn.execute(listing.Q.plan_for_values)
