@@ -76,7 +76,7 @@ class Credentials:
             return
         except OSError as error:
             raise os_error(error, "read", str(self.path)) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             message = f'"{self.path}" is damaged: delete it and run `dits login`'
             raise ClientError(message) from error
 

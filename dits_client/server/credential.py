@@ -153,4 +153,6 @@ class SessionCredential(Credential):
 
 def make_metadata(token: str) -> Metadata:
     """Return the metadata that names a token; none for an empty one."""
+    if not (token.isascii() and token.isprintable()):
+        raise ClientError("the token has characters that no token has: copy it again")
     return (("authorization", f"Bearer {token}"),) if token else ()

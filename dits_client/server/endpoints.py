@@ -29,6 +29,9 @@ class Endpoints:
 
         DITS_AUTH, DITS_REPO, DITS_CHUNK and DITS_LOCK in `environ` replace single ones. Raises ClientError.
         """
+        if "@" in server:
+            # It may be a secret, and is not repeated.
+            raise ClientError("a server address has no user and no password: use host or host:port")
         scheme, found, rest = server.partition("://")
         if not found:
             scheme, rest = "", server
@@ -74,7 +77,7 @@ def _split(address: str, given: str) -> tuple[str, int]:
         port = rest.removeprefix(":")
     else:
         host, _, port = address.partition(":")
-    if not host or any(mark in host for mark in "/@ ") or (port and not port.isdigit()):
+    if not host or any(mark in host for mark in "/ ") or (port and not port.isdigit()):
         raise ClientError(f'"{given}" is not a server address: use host or host:port')
     number = int(port or BASE_PORT)
     if not 1 <= number <= 65535 - len(SERVICES):

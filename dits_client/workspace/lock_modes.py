@@ -29,6 +29,7 @@ from dits_client.workspace.index import (
 )
 from dits_client.workspace.local_directory import map_disk_names
 from dits_client.workspace.safe_paths import SafePaths
+from dits_client.workspace.state import is_list
 from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -52,9 +53,10 @@ class LockRules:
     def load(cls, workspace: Workspace) -> "LockRules":
         """Return what was last noted in a folder; nothing needs a lock if nothing was."""
         try:
-            return cls(**json.loads(_get_path(workspace).read_text()))
-        except (OSError, ValueError, TypeError):
+            found = cls(**json.loads(_get_path(workspace).read_text()))
+        except (OSError, ValueError, TypeError, RecursionError):
             return cls()
+        return found if is_list(found.patterns) and is_list(found.held) else cls()
 
     @classmethod
     def fetch(cls, remote: "RepositoryClient") -> "LockRules":

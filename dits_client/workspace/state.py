@@ -73,7 +73,8 @@ def _is_hash(value: Any) -> bool:
     return _is_text(value) and (not value or _HASH.fullmatch(value) is not None)
 
 
-def _is_list(value: Any) -> bool:
+def is_list(value: Any) -> bool:
+    """Return whether something that was read from a file is a list of texts."""
     return isinstance(value, list) and all(map(_is_text, value))
 
 
@@ -88,7 +89,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "branch": _is_text,
     "head": _is_hash,
     "tree": _is_hash,
-    "untracked": _is_list,
+    "untracked": is_list,
     "gone": _are_hashes,
     "waiting": _are_hashes,
     "included": are_rules,

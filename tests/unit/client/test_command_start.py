@@ -16,7 +16,9 @@ from dits_client.cli.folder import format_bytes
 from dits_client.cli.main import main
 from dits_client.cli.parser import make_parser
 from dits_client.errors import ClientError
+from dits_client.server.credential import make_metadata
 from dits_client.server.endpoints import Endpoints
+from dits_client.workspace.lock_modes import LockRules
 from dits_client.workspace.state import WorkspaceState
 from dits_client.workspace.workspace import Workspace
 
@@ -90,10 +92,28 @@ def test_credentials_are_kept_for_the_user_alone(config: Path) -> None:
 
 def test_damaged_credentials_are_one_sentence(config: Path) -> None:
     config.mkdir()
-    for content in ("", "{}", '{"current": "", "logins": {"a": {}}}', "[]"):
+    for content in ("", "{}", '{"current": "", "logins": {"a": {}}}', "[]", "[" * 100_000):
         (config / "credentials.json").write_text(content)
         with pytest.raises(ClientError, match="is damaged: delete it"):
             Credentials()
+
+
+def test_secrets_in_wrong_places_are_not_repeated() -> None:
+    for address in ("http://ada:hunter2@host", "ada:hunter2@host:1", "ftp://ada:hunter2@host"):
+        with pytest.raises(ClientError, match="no password") as caught:
+            Endpoints.parse(address)
+        assert "hunter2" not in str(caught.value)
+    for token in ("hunter2\n", "hünter2", "hunter2\x00"):
+        with pytest.raises(ClientError, match="copy it again") as caught:
+            make_metadata(token)
+        assert "nter2" not in str(caught.value)
+
+
+def test_rules_of_locks_that_are_damaged_do_not_count(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path, STATE)
+    for content in ("", "[]", '{"required": true, "patterns": 5}', '{"held": [1]}', "[" * 100_000):
+        (workspace.own_directory / "locks.json").write_text(content)
+        assert LockRules.load(workspace) == LockRules()
 
 
 def test_files_are_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
