@@ -11,6 +11,7 @@ from services.repo.repositories.owners import Owner
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.rpc.call import Caller
+from shared.rpc.paging import PAGE_BYTES
 
 Q = sql.load(__file__)
 
@@ -38,6 +39,7 @@ async def list_granted(
             reach=caller.reach,
             refused_by=list(caller.refused_by),
             count=count,
+            bytes=PAGE_BYTES,
         )
     )
 
@@ -55,6 +57,7 @@ async def list_of_owner(
             reach=caller.reach,
             refused_by=list(caller.refused_by),
             count=count,
+            bytes=PAGE_BYTES,
         )
     )
 
@@ -72,5 +75,6 @@ async def list_deleted(
             before=datetime.fromisoformat(time) if time else None,
             before_id=UUID(repository_id) if repository_id else None,
             count=count,
+            bytes=PAGE_BYTES,
         )
     )

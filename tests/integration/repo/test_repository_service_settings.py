@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from dits.repo.v1 import repository_service_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc.error_details_pb2 import BadRequest
@@ -107,3 +108,24 @@ async def test_lock_patterns_say_which_files_need_a_lock(api: Api) -> None:
     await update(films, lock_patterns=[])
     with refused(StatusCode.FAILED_PRECONDITION, "LOCK_REQUIRED"):
         await save(api, films.owner, films.repository, files, parent=head)
+
+
+@pytest.mark.parametrize("of_owner", [True, False])
+async def test_repositories_with_many_patterns_are_listed_as_far_as_they_fit(
+    api: Api, of_owner: bool
+) -> None:
+    ada = await api.account()
+    names = [(await api.repository(ada, f"r{n:02}")).name for n in range(70)]
+    await api.fetch(
+        "UPDATE repository_settings SET lock_patterns = array_fill(repeat('x', 250), ARRAY[100]),"
+        " on_demand_patterns = array_fill(repeat('y', 250), ARRAY[100])"
+    )
+    request = pb.ListRepositoriesRequest(owner=ada.username if of_owner else "", page_size=1_000)
+    found: list[str] = []
+    pages = 0
+    while not pages or request.page_token:
+        page = await api.repositories.ListRepositories(request, metadata=ada.auth)
+        assert page.ByteSize() < 4 << 20
+        found += [repository.name for repository in page.repositories]
+        request.page_token, pages = page.next_page_token, pages + 1
+    assert (found, pages) == (names, 2)
