@@ -102,8 +102,8 @@ def _report(repository: RepositoryClient, restores: list[pb.Restore], arguments:
         when = max(each.expected_time.ToDatetime() for each in restores)
         begun = "would be" if restores[0].job_id == "" else "are being"
         print(
-            f"{count:,} chunks ({format_bytes(size)}) {begun} restored, until {when:%Y-%m-%d %H:%M} UTC "
-            "at the earliest."
+            f"{count:,} chunks ({format_bytes(size)}) {begun} restored; they can be read from "
+            f"{when:%Y-%m-%d %H:%M} UTC on, at the earliest."
         )
     jobs = Jobs(repository.client, repository.endpoints)
     for each in restores:
@@ -118,4 +118,6 @@ def _report(repository: RepositoryClient, restores: list[pb.Restore], arguments:
 
 
 def _format_seconds(seconds: int) -> str:
-    return f"{seconds / 3600:.3g} hours" if seconds >= 3600 else f"{seconds / 60:.3g} minutes"
+    if seconds < 120:
+        return f"{seconds} seconds"
+    return f"{seconds / 60:.3g} minutes" if seconds < 7200 else f"{seconds / 3600:.3g} hours"

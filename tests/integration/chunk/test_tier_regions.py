@@ -183,3 +183,24 @@ async def test_a_region_that_is_away_keeps_no_other_from_its_archive(
     assert await places(api, far) == ["far.glacier"]
     await desk.restore(far, near)
     await desk.shelf.get(far, near)
+
+
+async def test_a_copy_goes_when_its_home_in_the_archive_was_read(
+    api: Api, settings: Settings, databases: Databases, tmp_path: Path
+) -> None:
+    data = some()
+    desk = await open_desk(api, databases, data)
+    await set_policy(desk.shelf, "local", "far")
+    await settle(api)
+    await archive(desk, data)
+    await set_policy(desk.shelf, "local")
+    await settle(api)
+    assert await places(api, data) == ["local.glacier", "far"]
+    # The archive was asked for what is to stay; the next check has read it.
+    await maintain(api, databases, CheckPlacementPayload())
+    assert await places(api, data) == ["local.glacier"]
+    await reap(databases, settings)
+    assert objects(tmp_path / "far") == []
+    await desk.restore(data)
+    await desk.shelf.get(data)
+    await assert_sound(api, databases, settings)
