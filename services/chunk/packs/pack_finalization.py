@@ -136,17 +136,20 @@ class PackFinalization:
             return [], []
         entries = [self._pack.entries[bytes.fromhex(row["hash"])] for row in rows]
         hashes = [row["hash"] for row in rows]
-        dropped = await connection.fetch(Q.drop_copies, hashes)
+        form = {
+            "hashes": hashes,
+            "compressions": [entry.compression for entry in entries],
+            "lengths": [entry.length for entry in entries],
+        }
+        dropped = await connection.fetch(*Q.bind.drop_copies(region=self._store.region, **form))
         self._left.update(row["pack_key"] for row in [*rows, *dropped])
         await connection.execute(
             *Q.bind.restore_chunks(
                 pack_key=self._pack.key,
                 bucket=self._store.bucket,
                 storage_class=self._store.storage_class,
-                hashes=hashes,
-                compressions=[entry.compression for entry in entries],
                 offsets=[entry.offset for entry in entries],
-                lengths=[entry.length for entry in entries],
+                **form,
             )
         )
         await connection.execute(Q.queue_copies_for_all, hashes)

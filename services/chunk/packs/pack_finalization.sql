@@ -83,8 +83,15 @@ WHERE repo_id = $1 AND chunk_hash = ANY (string_to_array($2, ',')) AND storage_c
 RETURNING chunk_hash;
 
 -- name: drop_copies
--- Drops the copies of the chunks $1, which get another place, in other regions: they may be compressed differently.
-DELETE FROM chunk_locations WHERE chunk_hash = ANY ($1::text[]) RETURNING pack_key;
+-- Drops the copies of the chunks, which get another place: of lost ones all, of others those in the region where their home is
+-- from now on, and those that are compressed differently.
+DELETE FROM chunk_locations l
+USING unnest(:hashes::text[], :compressions::text[], :lengths::int[]) AS d (hash, compression, stored)
+JOIN chunks c ON c.hash = d.hash
+WHERE l.chunk_hash = d.hash
+  AND (c.lost_at IS NOT NULL OR l.region = :region OR c.compression <> d.compression
+       OR coalesce(c.compressed_size, c.size) <> d.stored)
+RETURNING l.pack_key;
 
 -- name: restore_chunks
 -- Repairs lost and archived chunks: their bytes are in this pack now.

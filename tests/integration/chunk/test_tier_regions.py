@@ -20,7 +20,7 @@ from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.integration.chunk.test_storage_maintenance import damage
 from tests.support.api import Api
-from tests.support.chunks import Shelf, open_databases, some
+from tests.support.chunks import Shelf, chunk, open_databases, some
 from tests.support.collection import do_maintenance, maintain, reference
 from tests.support.jobs import put, wait_for
 from tests.support.regions import (
@@ -116,13 +116,33 @@ async def test_copies_stay_when_their_home_is_archived(
         await maintain(api, databases, EVERYTHING)
     (path,) = [path for path in objects(tmp_path / "far") if data in path.read_bytes()]
     assert await api.value("SELECT count(*) FROM chunks WHERE lost_at IS NOT NULL") == 0
-    # Whoever brings it has it hot, and it is copied again.
+    # Whoever brings it has it hot. Its copies are good: they stay, unless it comes in another form.
+    where = "SELECT storage_key FROM chunk_locations"
+    copy = await api.value(where)
     await desk.shelf.put(data)
+    assert await api.value(where) == copy
     await settle(api)
     assert await places(api, data) == ["local", "far"]
     await reap(databases, settings)
     assert objects(tmp_path / "local-ice") == []
     await desk.shelf.get(data)
+    await assert_sound(api, databases, settings)
+
+
+async def test_copies_of_another_form_are_made_again(
+    api: Api, settings: Settings, databases: Databases
+) -> None:
+    data = bytes(3000)
+    desk = await open_desk(api, databases, data)
+    await set_policy(desk.shelf, "local", "far")
+    await settle(api)
+    await archive(desk, data)
+    await desk.shelf.upload([chunk(data, zstd=True)])
+    await settle(api)
+    assert await places(api, data) == ["local", "far"]
+    await reap(databases, settings)
+    await desk.shelf.get(data)
+    await maintain(api, databases, EVERYTHING)
     await assert_sound(api, databases, settings)
 
 
