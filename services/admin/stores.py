@@ -22,6 +22,7 @@ from services.chunk.stores.opening import forget_store, open_known_store
 from services.chunk.stores.paired_store import PairedStore
 from services.chunk.stores.tiers import adopt_place, open_places
 from shared.db.pool import Database, Databases
+from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
 
 log = structlog.get_logger(__name__)
@@ -57,13 +58,19 @@ def add_store_commands(
 
 async def _check(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
     settings = arguments.settings
-    lines = []
+    lines, failed = list[str](), list[str]()
     for store in (await open_places(database, settings)).values():
         lines += [
-            f"store  {store.location}, region {store.region}",
+            f"store  {store.location}, {store.bucket}",
             f"id     {store.expected_id}, as in the database",
-            *await check_store(store, settings.cell),
         ]
+        try:
+            lines += await check_store(store, settings.cell)
+        except (DomainError, ConfigError) as error:
+            failed.append(store.bucket)
+            lines.append(f"fails  {getattr(error, 'message', error)}")
+    if failed:
+        raise ConfigError("\n".join([f"{', '.join(failed)} cannot be used:", *lines]))
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -88,6 +89,16 @@ async def test_the_commands(
     told = run("store", "check", cwd=tmp_path, **environment)
     assert told.returncode == 0, told.stderr
     assert f"id     {store_id}, as in the database" in told.stdout
+    # One that is away is named, and keeps no other from being checked.
+    stores = {name: str(tmp_path / name) for name in ("away", "far")}
+    environment["DITS_STORES"] = json.dumps(stores)
+    assert run("store", "check", cwd=tmp_path, **environment).returncode == 0
+    (tmp_path / "away").rename(tmp_path / "elsewhere")
+    told = run("store", "check", cwd=tmp_path, **environment)
+    assert told.returncode == 1
+    assert "away cannot be used:" in told.stderr
+    assert told.stderr.count("\nworks  ") == 2
+    assert told.stderr.count("\nfails  ") == 1
 
 
 async def test_what_cannot_be_adopted(
