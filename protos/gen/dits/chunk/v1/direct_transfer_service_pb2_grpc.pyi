@@ -41,7 +41,8 @@ class DirectTransferServiceStub:
     """Gives a request that puts a pack of chunks, one behind the other. Needs WRITE; an API token needs `repo:write`.
 
     Put the bytes, then call ConfirmPackUpload before `expire_time`. What is not confirmed goes, and was never stored. The
-    room is reserved until then. An account has at most 20 uploads under way. Each call makes an upload of its own.
+    room is reserved until then. An account has at most 20 uploads under way: confirm one, or wait until one expires. Each
+    call makes an upload of its own.
 
     Errors:
     - LIMIT_REACHED: the account has 20 uploads under way.
@@ -52,7 +53,8 @@ class DirectTransferServiceStub:
     """Says what a pack holds that was put. Needs WRITE; an API token needs `repo:write`.
 
     The server reads the object once, verifies every chunk, and stores those that are new to the repository, as UploadChunks
-    does. If one is wrong, none is stored, and the upload stays as it is: put it again. A repetition returns the first result.
+    does. If one is wrong, none is stored, and the upload stays as it is: put it again. While nothing was put, it fails with
+    NOT_FOUND. A repetition returns the first result.
 
     Errors:
     - CONTENT_MISMATCH: the object has another size, or a chunk another hash or size, or its bytes do not decompress.
@@ -82,7 +84,8 @@ class DirectTransferServiceAsyncStub(DirectTransferServiceStub):
     """Gives a request that puts a pack of chunks, one behind the other. Needs WRITE; an API token needs `repo:write`.
 
     Put the bytes, then call ConfirmPackUpload before `expire_time`. What is not confirmed goes, and was never stored. The
-    room is reserved until then. An account has at most 20 uploads under way. Each call makes an upload of its own.
+    room is reserved until then. An account has at most 20 uploads under way: confirm one, or wait until one expires. Each
+    call makes an upload of its own.
 
     Errors:
     - LIMIT_REACHED: the account has 20 uploads under way.
@@ -93,7 +96,8 @@ class DirectTransferServiceAsyncStub(DirectTransferServiceStub):
     """Says what a pack holds that was put. Needs WRITE; an API token needs `repo:write`.
 
     The server reads the object once, verifies every chunk, and stores those that are new to the repository, as UploadChunks
-    does. If one is wrong, none is stored, and the upload stays as it is: put it again. A repetition returns the first result.
+    does. If one is wrong, none is stored, and the upload stays as it is: put it again. While nothing was put, it fails with
+    NOT_FOUND. A repetition returns the first result.
 
     Errors:
     - CONTENT_MISMATCH: the object has another size, or a chunk another hash or size, or its bytes do not decompress.
@@ -126,7 +130,8 @@ class DirectTransferServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives a request that puts a pack of chunks, one behind the other. Needs WRITE; an API token needs `repo:write`.
 
         Put the bytes, then call ConfirmPackUpload before `expire_time`. What is not confirmed goes, and was never stored. The
-        room is reserved until then. An account has at most 20 uploads under way. Each call makes an upload of its own.
+        room is reserved until then. An account has at most 20 uploads under way: confirm one, or wait until one expires. Each
+        call makes an upload of its own.
 
         Errors:
         - LIMIT_REACHED: the account has 20 uploads under way.
@@ -143,7 +148,8 @@ class DirectTransferServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says what a pack holds that was put. Needs WRITE; an API token needs `repo:write`.
 
         The server reads the object once, verifies every chunk, and stores those that are new to the repository, as UploadChunks
-        does. If one is wrong, none is stored, and the upload stays as it is: put it again. A repetition returns the first result.
+        does. If one is wrong, none is stored, and the upload stays as it is: put it again. While nothing was put, it fails with
+        NOT_FOUND. A repetition returns the first result.
 
         Errors:
         - CONTENT_MISMATCH: the object has another size, or a chunk another hash or size, or its bytes do not decompress.
