@@ -29,6 +29,7 @@ from shared.runtime.setting_types import (
     Cell,
     CellAddresses,
     DatabaseUrl,
+    Host,
     Port,
     ServerKeyText,
     parse_json,
@@ -65,7 +66,7 @@ class Settings(CollectionSettings, StoreSettings, BaseSettings):
     accepted_server_key: ServerKeyText | None = Field(
         None, description="another key whose seals are good; default: data_dir/server.key.accepted"
     )
-    host: str = Field("127.0.0.1", description="address to listen on")
+    host: Host = Field("127.0.0.1", description="address to listen on")
     auth_port: Port = Field(50051, description="port of the auth service; 0 = a free one")
     repo_port: Port = Field(50052, description="port of the repo service; 0 = a free one")
     chunk_port: Port = Field(50053, description="port of the chunk service; 0 = a free one")

@@ -29,6 +29,14 @@ def require_networks(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def bracket_host(value: str) -> str:
+    """Returns a host as it stands before a port: an address of IPv6 in brackets."""
+    return f"[{value}]" if ":" in value and not value.startswith("[") else value
+
+
+Host = Annotated[str, AfterValidator(bracket_host)]
+
+
 def check_database_url(value: str) -> str:
     """Returns the value. Raises ValueError if it is no address of a PostgreSQL."""
     parts = urlsplit(value)

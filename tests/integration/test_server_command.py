@@ -121,6 +121,11 @@ async def test_an_address_that_is_not_of_this_machine_is_no_port_in_use(
         assert "or this machine has no such address" in line
 
 
+@pytest.mark.parametrize("given", ["::", "[::]"])
+def test_an_address_of_ipv6_is_given_with_brackets_or_without(given: str) -> None:
+    assert Settings(host=given).host == "[::]"
+
+
 def test_settings_come_from_a_file_too(tmp_path: Path) -> None:
     (tmp_path / "dits.toml").write_text('log_level = "loud"\n')
     result = run("up", cwd=tmp_path, DITS_CONFIG="dits.toml")
