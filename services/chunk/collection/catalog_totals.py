@@ -29,13 +29,19 @@ async def count_totals(database: Database) -> CatalogTotals:
 
 async def read_totals(database: Database) -> CatalogTotals:
     """Returns what the catalog holds; of a large one, as the last collection has counted it."""
-    row = await database.fetchrow(Q.last_totals)
-    if row is not None:
-        counted = json_format.Parse(row["totals"], CatalogTotals(), ignore_unknown_fields=True)
-        if counted.chunk_count > _COUNTED_AT_ONCE:
-            return counted
+    if counted := await read_large_totals(database):
+        return counted
     [row] = await database.fetch(Q.count_totals)
     return _parse(row)
+
+
+async def read_large_totals(database: Database) -> CatalogTotals | None:
+    """Returns what the last collection has counted, if that is too much to be counted at once."""
+    row = await database.fetchrow(Q.last_totals)
+    if row is None:
+        return None
+    counted = json_format.Parse(row["totals"], CatalogTotals(), ignore_unknown_fields=True)
+    return counted if counted.chunk_count > _COUNTED_AT_ONCE else None
 
 
 def _parse(row: Row) -> CatalogTotals:

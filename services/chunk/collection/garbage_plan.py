@@ -82,24 +82,26 @@ async def read_time(database: Database) -> datetime:
     return time
 
 
-async def count_dead_chunks(database: Database) -> DeadChunks:
-    """Returns what a collection would delete now."""
-    return await database.transaction(_count_dead_chunks)
+async def count_dead_chunks(database: Database, total: int | None = None) -> DeadChunks:
+    """Returns what a collection would delete now. `total`: how many chunks there are; None = count them."""
+    return await database.transaction(partial(_count_dead_chunks, total=total))
 
 
-async def plan_collection(database: Database, lease: timedelta) -> GarbagePlan:
-    """Returns what a collection would do now, and changes nothing."""
-    return await database.transaction(partial(_plan_collection, lease=lease))
+async def plan_collection(
+    database: Database, lease: timedelta, total: int | None = None
+) -> GarbagePlan:
+    """Returns what a collection would do now, and changes nothing. `total` as in `count_dead_chunks`."""
+    return await database.transaction(partial(_plan_collection, lease=lease, total=total))
 
 
-async def _count_dead_chunks(connection: Connection) -> DeadChunks:
+async def _count_dead_chunks(connection: Connection, total: int | None) -> DeadChunks:
     await connection.execute(Q.allow_time)
     time: datetime = await connection.fetchval(Q.read_clock)
     [dead] = await connection.fetch(Q.count_dead_chunks, time)
-    total: int = await connection.fetchval(Q.count_chunks)
+    count: int = total or await connection.fetchval(Q.count_chunks)
     return DeadChunks(
         time,
-        total,
+        count,
         dead["chunks"],
         dead["erased"],
         dead["bytes"],
@@ -108,8 +110,10 @@ async def _count_dead_chunks(connection: Connection) -> DeadChunks:
     )
 
 
-async def _plan_collection(connection: Connection, *, lease: timedelta) -> GarbagePlan:
-    dead = await _count_dead_chunks(connection)
+async def _plan_collection(
+    connection: Connection, *, lease: timedelta, total: int | None
+) -> GarbagePlan:
+    dead = await _count_dead_chunks(connection, total)
     claims: int = await connection.fetchval(Q.count_ended_claims, dead.time - lease)
     [queue] = await connection.fetch(Q.count_queued_objects)
     rows = await connection.fetch(Q.forecast_chunks, dead.time)

@@ -12,7 +12,7 @@ from dits.common.v1.job_pb2 import CollectGarbagePayload, ScrubChunksPayload
 from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.chunk.collection.catalog_totals import read_totals
+from services.chunk.collection.catalog_totals import read_large_totals, read_totals
 from services.chunk.collection.garbage_plan import count_dead_chunks, plan_collection
 from services.chunk.collection.runs import Kind, Outcome, request_run
 from shared.db import sql
@@ -49,7 +49,8 @@ class MaintenanceService:
         """Returns what a collection would do now."""
         del request
         call.caller.require_site_admin()
-        plan = await plan_collection(self._database, self._lease)
+        total = await _find_total(self._database)
+        plan = await plan_collection(self._database, self._lease, total)
         dead = plan.dead
         forecast = [
             pb.ChunkForecast(
@@ -81,7 +82,7 @@ class MaintenanceService:
         confirmed = request.confirmed_chunk_count
         if confirmed < 0:
             raise invalid_field("confirmed_chunk_count", "must not be negative")
-        dead = await count_dead_chunks(self._database)
+        dead = await count_dead_chunks(self._database, await _find_total(self._database))
         if not dead.is_plausible(self._limit_percent, confirmed):
             raise collection_implausible(dead.count, dead.total_count, self._limit_percent)
         payload = CollectGarbagePayload(confirmed_chunk_count=confirmed)
@@ -148,6 +149,12 @@ class MaintenanceService:
             return self._database, None
         call.caller.require_scope(scope)
         return self._databases.of(call.repository.id), call.repository.id
+
+
+async def _find_total(database: Database) -> int | None:
+    """Returns how many chunks there are, if they are many: the collection itself counts them again."""
+    counted = await read_large_totals(database)
+    return counted and counted.chunk_count
 
 
 async def _measure_everything(database: Database) -> pb.GetStorageResponse:

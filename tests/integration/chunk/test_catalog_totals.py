@@ -52,6 +52,9 @@ async def test_a_large_catalog_is_told_as_the_collection_has_counted_it(
     )
     found = await ask()
     assert (found.chunk_count, found.stored_bytes) == (1_000_001, 1500)
+    planning = pb.PlanGarbageCollectionRequest()
+    plan = await api.maintenance.PlanGarbageCollection(planning, metadata=token.auth)
+    assert plan.total_chunk_count == 1_000_001
     # What lies where is counted by packs.
     desk = TierDesk(shelf, databases)
     await desk.set_class("glacier", cold)

@@ -60,7 +60,7 @@ class PlanGarbageCollectionResponse(_message.Message):
     ended_claim_count: _builtins.int
     """Claims that would be dropped. The chunks of the last ones then begin their grace."""
     total_chunk_count: _builtins.int
-    """Chunks in the catalog."""
+    """Chunks in the catalog; of more than a million, as the last collection has counted them."""
     dead_chunk_count: _builtins.int
     """Chunks that would be deleted."""
     dead_bytes: _builtins.int
