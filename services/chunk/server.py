@@ -53,6 +53,7 @@ from services.chunk.runtime.memory import keep_freed_memory
 from services.chunk.runtime.threads import make_cpu_threads
 from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.opening import open_known_stores
+from services.chunk.stores.spool import require_spool
 from services.chunk.stores.tiers import open_tiers
 from shared.db.pool import Database, Databases
 from shared.jobs.background import Background
@@ -116,7 +117,9 @@ async def build(runtime: Runtime) -> ServiceServer:
 def _make_writer(
     settings: Settings, databases: Databases, store: BlobStore, presence: Presence
 ) -> PackWriter:
-    """Returns the writer of the packs of a store."""
+    """Returns the writer of the packs of a store. Raises ConfigError if it has no spool that it needs."""
+    if store.location.startswith("s3://"):
+        require_spool(settings)
     grace = timedelta(seconds=settings.reader_grace_seconds)
     return PackWriter(databases, store, presence, cell=settings.cell, reader_grace=grace)
 

@@ -13,6 +13,7 @@ from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.local_store import LocalStore
 from services.chunk.stores.paired_store import PairedStore
 from services.chunk.stores.s3_store import S3Store
+from services.chunk.stores.spool import spool_folder
 from shared.db import sql
 from shared.db.pool import Connection, Database
 from shared.errors import DomainError
@@ -167,7 +168,7 @@ def _open(url: str, settings: Settings) -> BlobStore:
     if not isinstance(where, S3Location):
         return LocalStore(where, bucket=region, region=region)
     try:
-        return S3Store(where, region, settings.data_dir / "spool", settings.store_seconds)
+        return S3Store(where, region, spool_folder(settings), settings.store_seconds)
     except ValueError as error:
         raise ConfigError(f"The store {where} cannot be used: {error}.") from error
 

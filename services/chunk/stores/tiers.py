@@ -17,6 +17,7 @@ from services.chunk.stores.opening import (
     tier_bucket,
 )
 from services.chunk.stores.s3_store import S3Store
+from services.chunk.stores.spool import spool_folder
 from shared.db.pool import Database
 from shared.runtime.config import ConfigError, Settings
 from shared.runtime.store_url import S3Location, parse_store_url
@@ -82,7 +83,7 @@ def _open_bucket(where: S3Location, region: str, storage_class: str, settings: S
         return S3Store(
             where,
             region,
-            settings.data_dir / "spool",
+            spool_folder(settings),
             settings.store_seconds,
             bucket=tier_bucket(region, storage_class),
             storage_class=storage_class,

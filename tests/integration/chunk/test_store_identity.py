@@ -21,7 +21,7 @@ from services.chunk.stores.opening import open_known_store, open_store
 from shared.db.pool import Database, Databases
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
-from tests.support.api import Api, refused
+from tests.support.api import Api, refused, running_suite
 from tests.support.chunks import Shelf, assert_stored, open_databases, some
 from tests.support.collection import DAY, exhaust
 from tests.support.s3_server import S3Server
@@ -171,6 +171,18 @@ async def test_buckets_keys_and_servers_that_are_wrong(
     with pytest.raises(ConfigError, match="is no file with credentials"):
         await s3_stores(database, settings, s3_server.url("identity", credentials="/nowhere"))
     assert await database.fetch("SELECT FROM stores") == []
+
+
+async def test_no_server_starts_whose_uploads_cannot_pass_to_the_bucket(
+    dsn: str, settings: Settings, s3_server: S3Server, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    changed = settings.model_copy(
+        update={"store": s3_server.url("spool"), "data_dir": tmp_path / "file"}
+    )
+    with pytest.raises(ConfigError, match=r"file/spool to the bucket, .*: Not a directory"):
+        async with running_suite(dsn, changed):
+            pass
 
 
 async def test_an_emptied_bucket_is_not_the_store(
