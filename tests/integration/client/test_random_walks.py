@@ -1,4 +1,7 @@
-"""People edit, rename, push, pull, switch, merge and shelve, and are killed at it: nothing is lost."""
+"""People edit, rename, push, pull, switch, merge and shelve, and are killed at it: nothing is lost.
+
+No push changes a file that its person has not touched: it would take back what others have done.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,21 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
-from dits.repo.v1.ref_service_pb2 import ListBranchesRequest
 
 from dits_client.checkout.include import exclude_paths, include_paths
 from dits_client.checkout.merge import MergeOptions, merge_branches
-from dits_client.content.manifest import compare_trees
+from dits_client.checkout.waiting_files import fetch_paths
+from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError, ConflictError
 from dits_client.server.repository import RepositoryClient
 from dits_client.shelves import list_shelves, shelve_folder, unshelve_folder
-from dits_client.workspace.objects import Objects
-from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import Workspace
 from tests.support.api import Api
 from tests.support.client import Person, read
 from tests.support.killed_command import run_killed
+from tests.support.walks import FILM, contents, leave_to_fetch, list_changes, list_heads
 
 PLACES = ["a", "b", "c", "d/a", "d/b", "d/e/f", "e"]
-FILM = "ada/film"
 
 
 class Walk:
@@ -36,6 +37,7 @@ class Walk:
     Attributes:
         pushed: contents of which a push has said that they are in the history.
         told: what was refused, for the reader of a failure.
+        touched: paths by person that the next push may change; None = any.
     """
 
     def __init__(self, people: list[Person], seed: int) -> None:
@@ -43,6 +45,7 @@ class Walk:
         self.people = people
         self.pushed: set[bytes] = set()
         self.told: list[str] = []
+        self.touched: dict[str, set[str] | None] = {who.account.username: set() for who in people}
         self._numbers = itertools.count()
 
     async def step(self, kills: bool) -> None:
@@ -51,7 +54,7 @@ class Walk:
         work = self.rng.choice(
             [self._edit] * 5 + [self._rename, self._remove]
             + [self._push] * 3 + [self._pull] * 2 + [self._switch] * 3
-            + [self._shelve, self._unshelve, self._merge, self._change_scope]
+            + [self._shelve, self._unshelve, self._merge, self._change_scope, self._fetch]
             + [self._kill] * (2 if kills else 0)
         )  # fmt: skip
         is_edit = work in (self._edit, self._rename, self._remove)
@@ -73,6 +76,7 @@ class Walk:
 
     async def _edit(self, who: Person) -> None:
         path = who.home / "work" / self.rng.choice(PLACES)
+        self._touch(who, path)
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(f"{who.account.username} {next(self._numbers)}".encode())
@@ -81,18 +85,36 @@ class Walk:
         files = list(read(who.home / "work"))
         if files:
             source = who.home / "work" / self.rng.choice(files)
+            target = source.with_name(self.rng.choice("abcdef"))
+            self._touch(who, source, target)
             with suppress(OSError):
-                source.rename(source.with_name(self.rng.choice("abcdef")))
+                source.rename(target)
 
     async def _remove(self, who: Person) -> None:
         files = list(read(who.home / "work"))
         if files:
-            (who.home / "work" / self.rng.choice(files)).unlink()
+            path = who.home / "work" / self.rng.choice(files)
+            self._touch(who, path)
+            path.unlink()
+
+    def _touch(self, who: Person, *paths: Path) -> None:
+        touched = self.touched[who.account.username]
+        if touched is not None:
+            touched |= {str(path.relative_to(who.home / "work")) for path in paths}
 
     async def _push(self, who: Person) -> None:
         here = contents(who, included=True)
-        await who.push("work", message="walk")
+        before = Workspace.locate(who.home / "work").state.head
+        report = await who.push("work", message="walk")
         self.pushed |= here
+        touched = self.touched[who.account.username]
+        if report.pushed and touched is not None:
+            changed = await asyncio.to_thread(list_changes, who, before, report.commit)
+            # A file gives way to a folder of its name, and the reverse.
+            places = touched.union(*(iterate_parents(path) for path in touched))
+            strange = {p for p in changed - places if not places & set(iterate_parents(p))}
+            assert not strange, (who.account.username, strange, self.told)
+        self.touched[who.account.username] = set()
 
     async def _pull(self, who: Person) -> None:
         await who.pull("work")
@@ -119,6 +141,7 @@ class Walk:
             shelves = sorted(list_shelves(RepositoryClient(who.client, FILM)))
             if shelves:
                 name, _ = self.rng.choice(shelves)
+                self.touched[who.account.username] = None
                 unshelve_folder(who.home / "work", who.client, name)
 
         await asyncio.to_thread(run)
@@ -127,6 +150,10 @@ class Walk:
         path = self.rng.choice(["a", "b", "d", "d/e", "e"])
         work = self.rng.choice([include_paths, include_paths, exclude_paths])
         await asyncio.to_thread(work, who.home / "work", who.client, [path])
+
+    async def _fetch(self, who: Person) -> None:
+        path = self.rng.choice(["c", "d/e"])
+        await asyncio.to_thread(fetch_paths, who.home / "work", who.client, [path])
 
     async def _kill(self, who: Person) -> None:
         commands = [["switch", "main"], ["switch", "side"], ["pull"], ["push"], ["shelve"]]
@@ -166,28 +193,6 @@ class Walk:
             await asyncio.to_thread(include_paths, who.home / "work", who.client, [])
 
 
-def contents(who: Person, *, included: bool = False) -> set[bytes]:
-    """What is in somebody's folder; of a folder that has only a part, perhaps just that."""
-    scope = Workspace.locate(who.home / "work").state.scope
-    return {
-        found[1]
-        for path, found in read(who.home / "work").items()
-        if not isinstance(found, str) and (not included or scope.covers(path))
-    }
-
-
-def list_heads(who: Person) -> set[bytes]:
-    """The hashes of all contents that the heads of branches and shelves have."""
-    remote = RepositoryClient(who.client, FILM)
-    trees, found = Trees(Objects(), lambda: remote), set[bytes]()
-    request = ListBranchesRequest(repository=remote.name, page_size=1000)
-    for branch in remote.call(remote.refs.ListBranches, request).branches:
-        _, tree = trees.fetch_tree(branch.head)
-        changes = compare_trees(trees.load_manifest, None, tree)
-        found |= {new.file.hash for _, _, new in changes if new is not None}
-    return found
-
-
 async def walk(api: Api, home: Path, seed: int, steps: int, *, kills: bool) -> None:
     people = [Person(api, await api.account(name), home / name) for name in ("ada", "bob", "eve")]
     try:
@@ -197,9 +202,12 @@ async def walk(api: Api, home: Path, seed: int, steps: int, *, kills: bool) -> N
         (home / "ada/work").mkdir()
         (home / "ada" / "work" / "a").write_bytes(b"first")
         await people[0].push("work", FILM)
+        remote = RepositoryClient(people[0].client, FILM)
+        await asyncio.to_thread(leave_to_fetch, remote, "/c", "/d/e/")
         for who in people[1:]:
             await who.clone(FILM, "work")
         walked = Walk(people, seed)
+        walked.pushed |= contents(people[0])
         for _ in range(steps):
             await walked.step(kills)
         await walked.finish()
