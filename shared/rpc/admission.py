@@ -72,6 +72,9 @@ class Admission:
         if policy.quiet or (call.token is None and not policy.repository_field):
             return
         repository = self._repository(request)
+        if is_open and call.access.repository is not None:
+            # Its address may have become another's. The call stays with the repository that it began with.
+            repository = str(call.access.repository.id)
         # Without a repository, `identify` has asked this very question, as a rule a moment ago.
         if repository or is_open or call.access.caller is None or call.access.age() >= max_age:
             call.access = await self._resolver.resolve(
