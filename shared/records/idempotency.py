@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
-from shared.errors import request_id_reused
+from shared.errors import DomainError, request_id_reused
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
@@ -85,13 +85,33 @@ class IdempotentWrites:
         await connection.execute(Q.keep, *row_key, sealed)
         return response
 
-    async def find_result(
+    async def find_or_make(
+        self,
+        call: Call,
+        request: Repeatable,
+        response_type: type[Response],
+        make: Callable[[], Awaitable[Response]],
+    ) -> Response:
+        """Returns the result of this request id, if there is one already, else what `make` returns.
+
+        For calls that look, before `once`, at what may have changed since the first call. What `make`
+        refuses may have changed after a first call that was still under way. Raises REQUEST_ID_REUSED.
+        """
+        found = await self._find_result(call, request, response_type)
+        if found is not None:
+            return found
+        try:
+            return await make()
+        except DomainError:
+            found = await self._find_result(call, request, response_type)
+            if found is None:
+                raise
+            return found
+
+    async def _find_result(
         self, call: Call, request: Repeatable, response_type: type[Response]
     ) -> Response | None:
-        """Returns the result of this request id, if there is one already.
-
-        For calls that have to look at what may have changed since, before `once`. Raises REQUEST_ID_REUSED.
-        """
+        """Returns the result of this request id, if there is one already. Raises REQUEST_ID_REUSED."""
         if not request.request_id:
             return None
         row_key = _row_key(call, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import partial
 
 from dits.auth.v1 import key_service_pb2 as pb
 
@@ -52,12 +53,9 @@ class KeyService:
 
     async def AddSshKey(self, request: pb.AddSshKeyRequest, call: Call) -> pb.AddSshKeyResponse:
         """Adds a key that has signed a challenge of the caller."""
-        new = self._parse_key(request, call)
-
-        async def add(connection: Connection) -> pb.AddSshKeyResponse:
-            return pb.AddSshKeyResponse(key=_message(await ssh_keys.add_key(connection, call, new)))
-
-        return await self._writes.once(call, Repeatable.of(request), pb.AddSshKeyResponse, add)
+        return await self._writes.find_or_make(
+            call, Repeatable.of(request), pb.AddSshKeyResponse, partial(self._add, request, call)
+        )
 
     async def ListSshKeys(
         self, request: pb.ListSshKeysRequest, call: Call
@@ -115,6 +113,15 @@ class KeyService:
         async with self._database.connection() as connection:
             row = await user_keys.find_key(connection, call, request.user, request.key_version)
         return pb.GetUserKeyResponse(key=_user_key(row, call))
+
+    async def _add(self, request: pb.AddSshKeyRequest, call: Call) -> pb.AddSshKeyResponse:
+        """Adds the key of a request. Its challenge may be unreadable when a call is repeated."""
+        new = self._parse_key(request, call)
+
+        async def add(connection: Connection) -> pb.AddSshKeyResponse:
+            return pb.AddSshKeyResponse(key=_message(await ssh_keys.add_key(connection, call, new)))
+
+        return await self._writes.once(call, Repeatable.of(request), pb.AddSshKeyResponse, add)
 
     def _parse_key(self, request: pb.AddSshKeyRequest, call: Call) -> NewSshKey:
         """Returns the key of a request, once it is proven. Raises INVALID_FIELD."""

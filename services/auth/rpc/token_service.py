@@ -39,16 +39,9 @@ class TokenService:
         self, request: pb.CreateTokenRequest, call: Call
     ) -> pb.CreateTokenResponse:
         """Creates a token and returns its secret, this once."""
-        parent = await api_tokens.find_parent(self._database, call.caller)
-        grant = api_tokens.TokenGrant.parse(request, call.caller, parent)
-        repositories = await self._find_repositories(list(request.repositories), call)
-
-        async def create(connection: Connection) -> pb.CreateTokenResponse:
-            made = await api_tokens.create_token(connection, call, grant, repositories)
-            await ask_for_approval(connection, call, made.token, repositories)
-            return made
-
-        return await self._writes.once(call, Repeatable.of(request), pb.CreateTokenResponse, create)
+        return await self._writes.find_or_make(
+            call, Repeatable.of(request), pb.CreateTokenResponse, partial(self._make, request, call)
+        )
 
     async def ListTokens(self, request: pb.ListTokensRequest, call: Call) -> pb.ListTokensResponse:
         """Lists live tokens of the caller."""
@@ -103,6 +96,19 @@ class TokenService:
             partial(end_leaked, call=call, key=self._key, secret=request.secret)
         )
         return pb.ReportLeakedTokenResponse()
+
+    async def _make(self, request: pb.CreateTokenRequest, call: Call) -> pb.CreateTokenResponse:
+        """Returns a new token. What it is limited to may be gone when a call is repeated."""
+        parent = await api_tokens.find_parent(self._database, call.caller)
+        grant = api_tokens.TokenGrant.parse(request, call.caller, parent)
+        repositories = await self._find_repositories(list(request.repositories), call)
+
+        async def create(connection: Connection) -> pb.CreateTokenResponse:
+            made = await api_tokens.create_token(connection, call, grant, repositories)
+            await ask_for_approval(connection, call, made.token, repositories)
+            return made
+
+        return await self._writes.once(call, Repeatable.of(request), pb.CreateTokenResponse, create)
 
     async def _find_repositories(self, names: list[str], call: Call) -> list[RepositoryAccess]:
         """Returns the repositories that a token is limited to; none = not limited."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from dits.repo.v1 import commit_service_pb2 as pb
@@ -51,19 +52,20 @@ class CommitService:
 
     async def Push(self, requests: PushRequests, call: Call) -> pb.PushResponse:
         """Adds history and moves branches, all or nothing."""
-        database = self._databases.of(call.repository.id)
-        writes = IdempotentWrites(database, self._key)
+        writes = IdempotentWrites(self._databases.of(call.repository.id), self._key)
         with self._budget.hold(call.holder) as hold:
             push = await receive_push(requests, hold)
-            prepared = await prepare_push(database, self._recipes, push, call, hold)
             fingerprint = await do_weighed(push.steps, push.fingerprint, call.repository.id)
             repeatable = Repeatable(push.request_id, fingerprint)
-            return await writes.once(
-                call,
-                repeatable,
-                pb.PushResponse,
-                lambda connection: apply_push(connection, call, prepared),
-            )
+
+            async def make() -> pb.PushResponse:
+                # Recipes may be gone when a call is repeated.
+                database = self._databases.of(call.repository.id)
+                prepared = await prepare_push(database, self._recipes, push, call, hold)
+                work = partial(apply_push, call=call, prepared=prepared)
+                return await writes.once(call, repeatable, pb.PushResponse, work)
+
+            return await writes.find_or_make(call, repeatable, pb.PushResponse, make)
 
     async def GetCommit(self, request: pb.GetCommitRequest, call: Call) -> pb.GetCommitResponse:
         """Returns one commit by any of its names."""

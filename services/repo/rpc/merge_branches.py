@@ -61,13 +61,21 @@ class BranchMerges:
 
     async def merge(self, request: pb.MergeBranchesRequest, call: Call) -> pb.MergeBranchesResponse:
         """Merges, or with `validate_only` finds out what would happen."""
+        make = partial(self._merge, request, call)
+        if request.validate_only:
+            return await make()
+        # The branches may have changed since the first call.
+        return await self._writes(call).find_or_make(
+            call, Repeatable.of(request), pb.MergeBranchesResponse, make
+        )
+
+    def _writes(self, call: Call) -> IdempotentWrites:
+        return IdempotentWrites(self._databases.of(call.repository.id), self._key)
+
+    async def _merge(
+        self, request: pb.MergeBranchesRequest, call: Call
+    ) -> pb.MergeBranchesResponse:
         database = self._databases.of(call.repository.id)
-        writes, repeatable = IdempotentWrites(database, self._key), Repeatable.of(request)
-        if not request.validate_only:
-            # The branches may have changed since the first call.
-            done = await writes.find_result(call, repeatable, pb.MergeBranchesResponse)
-            if done is not None:
-                return done
         resolutions = await validation.parse_in_time(_parse_resolutions, request)
         order = await _read_order(database, request, call)
         wish = MergeWish(
@@ -89,9 +97,9 @@ class BranchMerges:
                 await _rehearse(database, prepared, call)
                 head = "" if plan.outcome is Outcome.MERGED else prepared.head
                 return await _show(database, call, order, plan, head)
-            return await writes.once(
+            return await self._writes(call).once(
                 call,
-                repeatable,
+                Repeatable.of(request),
                 pb.MergeBranchesResponse,
                 partial(_apply, call=call, prepared=prepared, plan=plan),
             )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import uuid4
 
 import pytest
 from blake3 import blake3
+from dits.repo.v1.commit_service_pb2 import PushResponse
 from dits.repo.v1.manifest_pb2 import Entry, File, Manifest, Recipe
 from dits.repo.v1.repository_service_pb2 import Repository
 from google.rpc.error_details_pb2 import BadRequest
@@ -20,7 +22,20 @@ from shared.formats.recipes import MAX_INLINE_CHUNKS, encode_list, encode_recipe
 from shared.rpc.call import Call
 from tests.support.api import Account, Api, refused
 from tests.support.counters import assert_counters
-from tests.support.trees import CHUNK, Tree, commit, file_entry, push_commit, save, upload
+from tests.support.obliterations import obliterate
+from tests.support.repositories import Holding
+from tests.support.trees import (
+    CHUNK,
+    Tree,
+    build,
+    commit,
+    file_entry,
+    push,
+    push_commit,
+    save,
+    update,
+    upload,
+)
 
 LONG = MAX_INLINE_CHUNKS + 1
 
@@ -202,3 +217,21 @@ async def test_a_folder_of_700_files_of_60_mb(api: Api, batches: list[int]) -> N
     second = commit(tree := tree_of(*changed), head := commit_hash(first))
     await push_commit(api, ada, repository, second, tree, expected=head)
     assert batches == [700, 1]
+
+
+async def test_a_repeated_push_reads_no_recipes(api: Api) -> None:
+    films = await Holding.open(api)
+    tree, request_id = build({"a": content(1), "b": b"1"}), str(uuid4())
+    await upload(api, films.owner, films.repository, tree.chunks)
+    made = commit(tree)
+    moves = [update("main", "", commit_hash(made))]
+
+    async def attempt() -> PushResponse:
+        return await push(
+            api, films.owner, films.repository, [made], moves, [tree], request_id=request_id
+        )
+
+    first = await attempt()
+    await obliterate(films, "a", content(1))
+    assert await attempt() == first
+    await assert_counters(api.dsn)

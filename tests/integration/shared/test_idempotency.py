@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
 from uuid import uuid4
 
+import pytest
 from dits.auth.v1.token_service_pb2 import CreateTokenRequest
+from grpc import StatusCode
 
-from tests.support.api import Api
+from services.auth.credentials.challenges import Challenges
+from shared.records.idempotency import IdempotentWrites
+from tests.support.api import Api, refused
+from tests.support.repositories import Holding
+from tests.support.ssh import make_key, needs_ssh
+from tests.support.ssh_accounts import key_request
 
 
 async def test_a_token_does_not_get_what_a_session_was_given(api: Api) -> None:
@@ -29,3 +38,60 @@ async def test_a_repetition_after_a_new_login_is_one(api: Api) -> None:
     first = await api.tokens.CreateToken(request, metadata=ada.auth)
     again = await api.session(ada)
     assert await api.tokens.CreateToken(request, metadata=again.auth) == first
+
+
+async def test_a_repetition_does_not_look_at_what_has_gone_since(api: Api) -> None:
+    films = await Holding.open(api, "films")
+    request = CreateTokenRequest(
+        request_id=str(uuid4()),
+        name="ci",
+        scopes=["repo:read"],
+        repositories=[f"{films.owner.username}/films"],
+    )
+    first = await api.tokens.CreateToken(request, metadata=films.owner.auth)
+    await films.delete()
+    assert await api.tokens.CreateToken(request, metadata=films.owner.auth) == first
+    request.name = "other"
+    with refused(StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"):
+        await api.tokens.CreateToken(request, metadata=films.owner.auth)
+    request.request_id = str(uuid4())
+    with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+        await api.tokens.CreateToken(request, metadata=films.owner.auth)
+
+
+@needs_ssh
+async def test_a_key_is_added_once_though_its_challenge_can_be_read_no_more(api: Api) -> None:
+    """As when the server's key was replaced, and the one before it forgotten."""
+    ada = await api.account()
+    request = await key_request(api, ada, make_key("ed25519"))
+    request.request_id = str(uuid4())
+    first = await api.keys.AddSshKey(request, metadata=ada.auth)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Challenges, "open", lambda *_: None)
+        assert await api.keys.AddSshKey(request, metadata=ada.auth) == first
+
+
+async def test_a_repetition_beside_the_first_call_gets_its_result(api: Api) -> None:
+    """It has found no result yet; when it goes on, the first call has ended and the repository has gone."""
+    films = await Holding.open(api, "films")
+    request = CreateTokenRequest(
+        request_id=str(uuid4()), name="ci", scopes=["repo:read"], repositories=[films.id]
+    )
+    looked, goes_on = asyncio.Event(), asyncio.Event()
+    look = IdempotentWrites._find_result
+
+    async def look_and_wait(*arguments: Any) -> Any:
+        found = await look(*arguments)
+        if not looked.is_set():
+            looked.set()
+            await goes_on.wait()
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(IdempotentWrites, "_find_result", look_and_wait)
+        second = asyncio.ensure_future(api.tokens.CreateToken(request, metadata=films.owner.auth))
+        await looked.wait()
+        first = await api.tokens.CreateToken(request, metadata=films.owner.auth)
+        await films.delete()
+        goes_on.set()
+        assert await second == first
