@@ -769,12 +769,10 @@ BEGIN
         FROM locks_over(p_repository_id, p_paths, p_now) over
         CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = over.lock_id OFFSET 0) l
         UNION ALL
-        SELECT directory.path, l.*
-        FROM (SELECT p.path FROM unnest(p_paths) AS p (path) WHERE right(p.path, 1) = '/' OFFSET 0) directory
-        CROSS JOIN LATERAL (
-            SELECT k.* FROM locks k
-            WHERE k.repo_id = p_repository_id AND k.path > directory.path AND k.path < left(directory.path, -1) || '0'
-              AND (k.expires_at > p_now AND k.owner_id <> p_user_id) IS TRUE OFFSET 0) l
+        SELECT below.directory, l.*
+        FROM locks_below(p_repository_id, ARRAY(SELECT p.path FROM unnest(p_paths) AS p (path) WHERE right(p.path, 1) = '/'),
+                         p_user_id, p_lock_type, p_now, p_replaced) below
+        CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = below.lock_id OFFSET 0) l
     ), judged AS (
         SELECT n.*, n.path = n.asked AND n.owner_id = p_user_id AND n.lock_type = p_lock_type AS already_held
         FROM near n
@@ -987,6 +985,40 @@ BEGIN
           WHEN 'ends' THEN lock_ends_with_push(l.owner_id, l.release_on_push, p_user_id) END
     ORDER BY l.path
     LIMIT p_count;
+END;
+$$;
+
+CREATE FUNCTION public.locks_below(p_repository_id uuid, p_directories text[], p_user_id uuid, p_lock_type text, p_now timestamp with time zone, p_replaced uuid[]) RETURNS TABLE(directory text, lock_id uuid)
+    LANGUAGE plpgsql STABLE ROWS 10
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+DECLARE
+    v_directory TEXT;
+    -- No lock is met from the last search on up to this path; v_met is the lock on it, if there is one.
+    v_free_until TEXT COLLATE "C" := '';
+    v_met TEXT COLLATE "C";
+BEGIN
+    FOR v_directory IN SELECT d.path FROM unnest(p_directories) AS d (path) ORDER BY d.path COLLATE "C" LOOP
+        IF v_directory >= v_free_until THEN
+            v_free_until := left(v_directory, -1) || '0';
+            SELECT k.path INTO v_met FROM locks k
+            WHERE k.repo_id = p_repository_id AND k.path > v_directory AND k.path < v_free_until
+              AND (k.expires_at > p_now AND k.owner_id <> p_user_id AND k.id <> ALL (p_replaced)
+                   AND lock_types_conflict(k.lock_type, p_lock_type)) IS TRUE
+            ORDER BY k.path LIMIT 1;
+            v_free_until := coalesce(v_met, v_free_until);
+        END IF;
+        IF starts_with(v_met, v_directory) THEN
+            RETURN QUERY
+            SELECT v_directory, k.id FROM locks k
+            WHERE k.repo_id = p_repository_id AND k.path = v_met
+              AND (k.expires_at > p_now AND k.owner_id <> p_user_id AND k.id <> ALL (p_replaced)
+                   AND lock_types_conflict(k.lock_type, p_lock_type)) IS TRUE;
+        END IF;
+    END LOOP;
 END;
 $$;
 

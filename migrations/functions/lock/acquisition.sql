@@ -22,12 +22,10 @@ BEGIN
         FROM locks_over(p_repository_id, p_paths, p_now) over
         CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = over.lock_id OFFSET 0) l
         UNION ALL
-        SELECT directory.path, l.*
-        FROM (SELECT p.path FROM unnest(p_paths) AS p (path) WHERE right(p.path, 1) = '/' OFFSET 0) directory
-        CROSS JOIN LATERAL (
-            SELECT k.* FROM locks k
-            WHERE k.repo_id = p_repository_id AND k.path > directory.path AND k.path < left(directory.path, -1) || '0'
-              AND (k.expires_at > p_now AND k.owner_id <> p_user_id) IS TRUE OFFSET 0) l
+        SELECT below.directory, l.*
+        FROM locks_below(p_repository_id, ARRAY(SELECT p.path FROM unnest(p_paths) AS p (path) WHERE right(p.path, 1) = '/'),
+                         p_user_id, p_lock_type, p_now, p_replaced) below
+        CROSS JOIN LATERAL (SELECT k.* FROM locks k WHERE k.id = below.lock_id OFFSET 0) l
     ), judged AS (
         SELECT n.*, n.path = n.asked AND n.owner_id = p_user_id AND n.lock_type = p_lock_type AS already_held
         FROM near n

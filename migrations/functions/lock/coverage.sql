@@ -55,3 +55,42 @@ AS $$
           AND (k.locked_at <= p_now AND k.expires_at > p_now) IS TRUE OFFSET 0) l
     CROSS JOIN LATERAL unnest(inside.paths) AS asked (path)
 $$;
+
+-- The live locks of others below any of the directories that exclude one of p_lock_type on it, but for p_replaced:
+-- for each directory those on the first path. Directories in each other read what is below them once: of one that
+-- comes behind, it is known what the search for the one before has passed by.
+CREATE OR REPLACE FUNCTION locks_below(p_repository_id UUID, p_directories TEXT[], p_user_id UUID, p_lock_type TEXT,
+                                       p_now TIMESTAMPTZ, p_replaced UUID[])
+RETURNS TABLE (directory TEXT, lock_id UUID)
+LANGUAGE plpgsql STABLE ROWS 10
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = 'off'
+SET enable_bitmapscan = 'off'
+SET enable_sort = 'off'
+AS $$
+DECLARE
+    v_directory TEXT;
+    -- No lock is met from the last search on up to this path; v_met is the lock on it, if there is one.
+    v_free_until TEXT COLLATE "C" := '';
+    v_met TEXT COLLATE "C";
+BEGIN
+    FOR v_directory IN SELECT d.path FROM unnest(p_directories) AS d (path) ORDER BY d.path COLLATE "C" LOOP
+        IF v_directory >= v_free_until THEN
+            v_free_until := left(v_directory, -1) || '0';
+            SELECT k.path INTO v_met FROM locks k
+            WHERE k.repo_id = p_repository_id AND k.path > v_directory AND k.path < v_free_until
+              AND (k.expires_at > p_now AND k.owner_id <> p_user_id AND k.id <> ALL (p_replaced)
+                   AND lock_types_conflict(k.lock_type, p_lock_type)) IS TRUE
+            ORDER BY k.path LIMIT 1;
+            v_free_until := coalesce(v_met, v_free_until);
+        END IF;
+        IF starts_with(v_met, v_directory) THEN
+            RETURN QUERY
+            SELECT v_directory, k.id FROM locks k
+            WHERE k.repo_id = p_repository_id AND k.path = v_met
+              AND (k.expires_at > p_now AND k.owner_id <> p_user_id AND k.id <> ALL (p_replaced)
+                   AND lock_types_conflict(k.lock_type, p_lock_type)) IS TRUE;
+        END IF;
+    END LOOP;
+END;
+$$;

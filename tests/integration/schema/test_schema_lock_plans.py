@@ -200,3 +200,21 @@ async def test_no_question_reads_all_locks(
     for question in QUESTIONS:
         with subtests.test(question):
             assert await buffers(conn, question, {**asked, **found, "paths": paths}) < FEW
+
+
+async def test_of_directories_in_each_other_the_locks_below_are_read_once(conn: Connection) -> None:
+    ada = await add_user(conn, "ada")
+    asked = asked_values(await add_repo(conn, ada), ada)
+    deep = [f"{'d/' * depth}" for depth in range(1, 51)]
+    await conn.fetch(
+        """SELECT count(*) FROM grant_locks(
+               $1, ARRAY(SELECT $3 || n FROM generate_series(1, 1000) n), take_lock_mutex($1),
+               now() + interval '1 h', $2, ROW ($2, 'exclusive', NULL, NULL, true)::lock_terms)""",
+        *(asked["repository_id"], ada, deep[-1]),
+    )
+    none = await new_id(conn, "SELECT gen_random_uuid()")
+    index = list(QUESTIONS).index("judge")
+    await conn.execute(f"PREPARE question_{index} AS {QUESTIONS['judge'][0]}")
+    values = {**asked, **values_of_lock(none, 0)}
+    alone = await buffers(conn, "judge", {**values, "paths": deep[:1]})
+    assert await buffers(conn, "judge", {**values, "paths": deep}) < 2 * alone
