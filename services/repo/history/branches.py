@@ -16,6 +16,7 @@ from services.repo.history.branch_moves import (
     read_branches,
 )
 from services.repo.history.branch_rules import check_new_name, read_rules
+from services.repo.history.catch_up import CatchUp
 from services.repo.history.change_rules import ChangeRules
 from services.repo.history.changes import Changes, Comparison
 from services.repo.history.diff import Trees
@@ -80,18 +81,23 @@ async def update_branch(connection: Connection, call: Call, update: BranchUpdate
         raise not_found("branch", update.branch)
     if update.must_move(rows[update.branch]["head_commit"]):
         move = update.compare(nodes)
-        changes = await _apply_rules(connection, call, rules, move, update.branch)
+        changes = await _apply_rules(connection, call, rules, move, update.branch, update.expected)
         rows = await move_branches(connection, call, [update], nodes, changes)
         await announce_push(connection, call, [update.describe()])
     return rows[update.branch]
 
 
 async def _apply_rules(
-    connection: Connection, call: Call, rules: ChangeRules, move: Comparison, branch: str
+    connection: Connection,
+    call: Call,
+    rules: ChangeRules,
+    move: Comparison,
+    branch: str,
+    expected: str = "",
 ) -> Changes:
     """Judges the move of a branch between trees as a push, and ends the locks that it fulfils.
 
-    Locks are not about shelves.
+    Locks are not about shelves. `expected` is the commit where the branch was; empty = it is new.
 
     Returns what differs between the trees.
     """
@@ -102,7 +108,9 @@ async def _apply_rules(
     if is_shelf(branch):
         return changes
     extent = await lock_rules.measure_locks(connection, call, changes)
-    await lock_rules.check_locks(connection, call, rules, changes, trees, extent)
+    moves = [(expected, move)] if expected else []
+    catch_up = CatchUp(connection, call.repository.id, trees, changes, moves)
+    await lock_rules.check_locks(connection, call, rules, catch_up, extent)
     await lock_rules.release_locks(connection, call, changes, extent)
     return changes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from services.repo.history.walk import HistoryWalk, Window
+from services.repo.history.walk import HistoryWalk, Reader, Window
 from shared.db.pool import Database
 from shared.errors import batch_too_large
 
@@ -53,13 +53,13 @@ async def compare_commits(
 
 
 async def walk_comparison(
-    database: Database, repository_id: UUID, base: str, head: str, most: int
+    reader: Reader, repository_id: UUID, base: str, head: str, most: int
 ) -> tuple[CommitComparison | None, int]:
     """Returns how two commits stand to each other, and how many commits were walked past.
 
     None if these are more than `most`. Raises CONTENTION.
     """
-    walk, marks = HistoryWalk(database, repository_id), CommitMarks(base, head)
+    walk, marks = HistoryWalk(reader, repository_id), CommitMarks(base, head)
     walked, wanted = 0, FIRST_WINDOW
     while not marks.is_done():
         window = await walk.read_window(marks.waiting, wanted)

@@ -9,12 +9,10 @@ from functools import lru_cache
 from itertools import islice
 from uuid import UUID
 
-from dits.repo.v1.manifest_pb2 import Entry
-
 from services.repo.history.batches import ROWS, split_batches
+from services.repo.history.catch_up import CatchUp
 from services.repo.history.change_rules import ChangeRules
 from services.repo.history.changes import Changes
-from services.repo.history.diff import Trees
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import LockConflict, lock_held, lock_required, lock_stale
@@ -57,35 +55,36 @@ async def check_locks(
     connection: Connection,
     call: Call,
     rules: ChangeRules,
-    changes: Changes,
-    trees: Trees,
+    catch_up: CatchUp,
     extent: Extent,
 ) -> None:
     """Raises LOCK_HELD or LOCK_REQUIRED if a lock, or the lack of one, forbids a change.
 
-    A path that becomes what it is on the default branch needs no lock: it is brought up to date. Raises
-    BATCH_TOO_LARGE for too many paths.
+    A path that becomes what it is on the default branch needs no lock: it is brought up to date. The lock
+    of another user forbids even that where the branch loses an edit. Raises BATCH_TOO_LARGE for too
+    many paths.
     """
+    changes = catch_up.changes
     repository_id, user_id = call.repository.id, call.caller.user_id
     async for paths in _iterate_suspects(connection, call, changes, extent, FORBIDS):
         held = await connection.fetch(Q.lock_conflicts, repository_id, user_id, paths)
         suspects = {row["path"] for row in held}
-        suspects -= await _find_caught_up(connection, repository_id, changes, trees, suspects)
+        suspects -= await catch_up.find_unedited(suspects)
         if suspects:
             raise lock_held([_conflict(row) for row in held if row["path"] in suspects])
     if rules.must_lock:
-        await _require_locks(connection, call, rules, changes, trees, extent)
+        await _require_locks(connection, call, rules, catch_up, extent)
 
 
 async def _require_locks(
     connection: Connection,
     call: Call,
     rules: ChangeRules,
-    changes: Changes,
-    trees: Trees,
+    catch_up: CatchUp,
     extent: Extent,
 ) -> None:
     """Raises LOCK_REQUIRED for a path that existed and needs a lock, if the caller has none on it."""
+    changes = catch_up.changes
     repository_id, user_id = call.repository.id, call.caller.user_id
     await do_weighed(changes.steps, changes.require_bounded)
     # Where a lock covers a whole directory, nobody asks for the paths in it.
@@ -98,7 +97,7 @@ async def _require_locks(
         if not paths:
             continue
         missing = await connection.fetchval(Q.locks_missing, repository_id, user_id, paths)
-        caught_up = await _find_caught_up(connection, repository_id, changes, trees, set(missing))
+        caught_up = await catch_up.find_caught_up(set(missing))
         if missing := [path for path in missing if path not in caught_up]:
             raise lock_required(missing)
 
@@ -205,29 +204,6 @@ async def check_fences(
         stale += await connection.fetchval(Q.locks_stale, *arguments)
     if stale:
         raise await do_weighed(len(stale), lambda: lock_stale([str(each) for each in stale]))
-
-
-async def _find_caught_up(
-    connection: Connection, repository_id: UUID, changes: Changes, trees: Trees, paths: set[str]
-) -> set[str]:
-    """Returns those of the paths that become what they are on the default branch."""
-    tree = await connection.fetchval(Q.default_tree, repository_id) if paths else None
-    if tree is None:
-        return set()
-    there = await trees.find_entries(tree, paths)
-    caught_up = set(paths)
-    for root in changes.roots:
-        now = await trees.find_entries(root.new, paths)
-        before = [await trees.find_entries(old, paths) for old in root.old]
-        caught_up -= await do_weighed(len(paths), _differ_from_all, paths, now, [there, *before])
-    return caught_up
-
-
-def _differ_from_all(
-    paths: set[str], now: dict[str, Entry], others: list[dict[str, Entry]]
-) -> set[str]:
-    """Returns the paths that are otherwise than in all the others."""
-    return {path for path in paths if all(now.get(path) != other.get(path) for other in others)}
 
 
 def _conflict(row: Row) -> LockConflict:

@@ -1,11 +1,3 @@
--- name: default_tree
--- Tree of the default branch, unless this transaction has made it.
-SELECT c.tree_hash
-FROM repositories r
-JOIN branches b ON b.repo_id = r.id AND b.name = r.default_branch
-JOIN commits c ON c.repo_id = b.repo_id AND c.hash = b.head_commit
-WHERE r.id = $1 AND b.created_at < now();
-
 -- name: count_locks
 -- How many locks the repository has, counted up to a number.
 SELECT count_locks($1, $2);

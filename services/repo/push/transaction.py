@@ -8,9 +8,10 @@ from uuid import UUID
 from dits.repo.v1.commit_service_pb2 import PushResponse
 
 from services.repo.history.ancestry import Node, insert_commits
-from services.repo.history.branch_moves import find_moves, move_branches
+from services.repo.history.branch_moves import BranchUpdate, find_moves, move_branches
+from services.repo.history.catch_up import CatchUp
 from services.repo.history.change_rules import ChangeRules, lock_repository
-from services.repo.history.changes import Changes
+from services.repo.history.changes import Comparison
 from services.repo.history.diff import Trees
 from services.repo.history.lock_rules import (
     check_fences,
@@ -27,6 +28,7 @@ from services.repo.push.commit_graph import build_graph, find_push_changes
 from services.repo.push.new_manifests import count_manifests, insert_manifests, lock_manifests
 from services.repo.push.preparation import PreparedPush
 from shared.db.pool import Connection
+from shared.formats.shelves import is_shelf
 from shared.rpc.call import Call
 from shared.runtime.weighed_work import do_weighed
 
@@ -49,10 +51,10 @@ async def apply_push(connection: Connection, call: Call, prepared: PreparedPush)
         connection, repository_id, manifests, prepared.lists, rules, push.steps
     )
     new = await _insert_commits(connection, repository_id, prepared, graph)
-    released = await _apply_locks(connection, call, rules, changes, trees, push.locks)
+    catch_up = CatchUp(connection, repository_id, trees, changes, _list_left(moves, graph))
+    released = await _apply_locks(connection, call, rules, catch_up, push.locks)
     tags = await move_tags(connection, call, push.refs.tags)
     await move_branches(connection, call, moves, graph, changes)
-    size = await do_weighed(len(assets), sum, (asset.file.size for asset in assets))
     mentions = await do_weighed(push.steps, find_mentions, push.commits, new)
     await announce_push(
         connection,
@@ -61,7 +63,7 @@ async def apply_push(connection: Connection, call: Call, prepared: PreparedPush)
         [tag.describe() for tag in tags],
         commits=len(new),
         assets=len(assets),
-        size=size,
+        size=await do_weighed(len(assets), sum, (asset.file.size for asset in assets)),
         mentions=mentions,
     )
     return PushResponse(
@@ -73,17 +75,28 @@ async def apply_push(connection: Connection, call: Call, prepared: PreparedPush)
     )
 
 
+def _list_left(
+    moves: Sequence[BranchUpdate], graph: Mapping[str, Node]
+) -> list[tuple[str, Comparison]]:
+    """Returns where the branches were that move, except shelves, each with its trees."""
+    return [
+        (move.expected, move.compare(graph))
+        for move in moves
+        if move.expected and not is_shelf(move.branch)
+    ]
+
+
 async def _apply_locks(
     connection: Connection,
     call: Call,
     rules: ChangeRules,
-    changes: Changes,
-    trees: Trees,
+    catch_up: CatchUp,
     fences: Sequence[tuple[UUID, int]],
 ) -> list[str]:
     """Holds a push against the locks of the repository; returns the ids of those that it ends."""
+    changes = catch_up.changes
     extent = await measure_locks(connection, call, changes)
-    await check_locks(connection, call, rules, changes, trees, extent)
+    await check_locks(connection, call, rules, catch_up, extent)
     await check_fences(connection, call, fences)
     return await release_locks(connection, call, changes, extent)
 

@@ -128,6 +128,36 @@ async def test_bringing_a_branch_up_to_date_needs_no_locks(api: Api) -> None:
         await push(api, ada, repository, [], [update("main", main, base, force=True)])
 
 
+async def test_the_work_of_a_holder_on_a_branch_is_not_undone_as_if_it_were_brought_up_to_date(
+    api: Api,
+) -> None:
+    ada, bob, repository = await people(api)
+    base = await save(api, ada, repository, FILES)
+    await push(api, ada, repository, [], [update("side", "", base)])
+    await acquire(api, bob, repository, "a.blend", "new.blend")
+    bobs = {**FILES, "a.blend": b"bobs", "new.blend": b"bobs"}
+    side = await save(api, bob, repository, bobs, parent=base, branch="side")
+    move = ref_pb.UpdateBranchRequest(
+        repository=repository.id, name="side", expected_head=side, new_head=base, force=True
+    )
+    main = await save(api, ada, repository, {**FILES, "free": b"1"}, parent=base)
+    for work in (
+        save(
+            api, ada, repository, {**bobs, "a.blend": FILES["a.blend"]}, parent=side, branch="side"
+        ),
+        save(api, ada, repository, {**FILES, "new.blend": b"bobs"}, parent=side, branch="side"),
+        save(api, ada, repository, {**FILES, "a.blend": b"bobs"}, parent=side, branch="side"),
+        push(api, ada, repository, [], [update("side", side, main, force=True)]),
+        api.refs.UpdateBranch(move, metadata=ada.auth),
+    ):
+        with refused(StatusCode.FAILED_PRECONDITION, "LOCK_HELD"):
+            await work
+    # The holder may; and then the branch has no edits that it could lose.
+    last = await save(api, bob, repository, FILES, parent=side, branch="side")
+    main = await save(api, bob, repository, {**bobs, "free": b"1"}, parent=main)
+    await push(api, ada, repository, [], [update("side", last, main, force=True)])
+
+
 async def test_creating_a_branch_is_judged_like_a_push(api: Api) -> None:
     ada, bob, repository = await people(api)
     first = await save(api, ada, repository, FILES)

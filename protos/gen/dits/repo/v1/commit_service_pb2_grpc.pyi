@@ -44,9 +44,10 @@ class CommitServiceStub:
     head. GetCapabilities tells how much one push, and one tree, may have.
 
     The server computes every hash, checks every entry, and holds the change against the repository's settings,
-    locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
-    `release_on_push` on the changed paths end. What a push changes on shelves (`RefService`) locks do not judge, and it
-    ends none.
+    locks and branches. A path that only becomes what it is on the default branch needs no lock, and another
+    user's forbids it only where the branch has changed the path since it parted from the default branch. The locks
+    with `release_on_push` on the changed paths end. What a push changes on shelves (`RefService`) locks do not judge,
+    and it ends none.
 
     Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved. A call that
     ends with OK counts as a push.
@@ -135,9 +136,10 @@ class CommitServiceAsyncStub(CommitServiceStub):
     head. GetCapabilities tells how much one push, and one tree, may have.
 
     The server computes every hash, checks every entry, and holds the change against the repository's settings,
-    locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
-    `release_on_push` on the changed paths end. What a push changes on shelves (`RefService`) locks do not judge, and it
-    ends none.
+    locks and branches. A path that only becomes what it is on the default branch needs no lock, and another
+    user's forbids it only where the branch has changed the path since it parted from the default branch. The locks
+    with `release_on_push` on the changed paths end. What a push changes on shelves (`RefService`) locks do not judge,
+    and it ends none.
 
     Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved. A call that
     ends with OK counts as a push.
@@ -229,9 +231,10 @@ class CommitServiceServicer(metaclass=_abc_1.ABCMeta):
         head. GetCapabilities tells how much one push, and one tree, may have.
 
         The server computes every hash, checks every entry, and holds the change against the repository's settings,
-        locks and branches. A path that only becomes what it is on the default branch needs no lock. The locks with
-        `release_on_push` on the changed paths end. What a push changes on shelves (`RefService`) locks do not judge, and it
-        ends none.
+        locks and branches. A path that only becomes what it is on the default branch needs no lock, and another
+        user's forbids it only where the branch has changed the path since it parted from the default branch. The locks
+        with `release_on_push` on the changed paths end. What a push changes on shelves (`RefService`) locks do not judge,
+        and it ends none.
 
         Safe to repeat, with or without a request_id: a ref that is at its new head already counts as moved. A call that
         ends with OK counts as a push.
