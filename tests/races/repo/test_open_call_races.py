@@ -60,12 +60,13 @@ def begin(films: Holding, kind: str) -> Any:
     """Opens a stream that names a repository by its address."""
     api, address = films.api, f"{films.owner.username}/films"
     header = push_pb.PushRequest(header=push_pb.PushHeader(repository=address))
-    method, request = {
+    calls: dict[str, tuple[Any, Any]] = {
         "push": (api.commits.Push, only(header)),
         "upload": (api.chunks.UploadChunks, only(UploadChunksRequest(repository=address))),
         "locks": (api.locks.Watch, lock_pb.WatchRequest(repository=address)),
         "events": (api.events.Watch, event_pb.WatchRequest(repository=address)),
-    }[kind]
+    }
+    method, request = calls[kind]
     return method(request, metadata=films.owner.auth)
 
 
