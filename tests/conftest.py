@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -37,6 +38,8 @@ hypothesis.settings.register_profile("any load", deadline=None)
 hypothesis.settings.load_profile("any load")
 _numbers = itertools.count(1)
 _watchdog = Watchdog()
+# Not to where tests look for what a command of the client has said.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

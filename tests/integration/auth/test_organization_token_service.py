@@ -39,7 +39,9 @@ async def test_a_token_is_approved_and_rejected(api: Api) -> None:
         await api.access.LocateRepository(
             LocateRepositoryRequest(repository=repository.id), metadata=token.auth
         )
-    told = await api.fetch("SELECT type FROM notifications WHERE user_id = $1", member.id)
+    told = await api.fetch(
+        "SELECT type FROM notifications WHERE user_id = $1 ORDER BY created_at", member.id
+    )
     assert [row["type"] for row in told] == ["token.approved", "token.rejected"]
     rows = await api.fetch(
         "SELECT action FROM audit_log WHERE action LIKE 'token.%' AND org_id IS NOT NULL ORDER BY timestamp"
