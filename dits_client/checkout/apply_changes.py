@@ -49,7 +49,8 @@ def apply_changes(
     site = open_site(workspace, remote, found, progress)
     check_plan(site, plan)
     apply_plan(site, plan)
-    _leave_out_no_more(workspace, {change.path for change in changes})
+    if workspace.state.forget_away({change.path for change in changes}):
+        workspace.save()
     return changes
 
 
@@ -73,15 +74,3 @@ def _changed_since(
     if here := sorted(set(local) - paths):
         message += f"; and here are local changes of {list_paths(here)}: `dits shelve` them"
     return ConflictError(message, sorted(paths.union(here)))
-
-
-def _leave_out_no_more(workspace: Workspace, changed: set[str]) -> None:
-    """Let changes count of files that wait or that nobody could get: these stay as the commit has them."""
-    state = workspace.state
-    if changed.isdisjoint(state.waiting) and changed.isdisjoint(state.gone):
-        return
-    state.waiting = {
-        path: content for path, content in state.waiting.items() if path not in changed
-    }
-    state.gone = {path: content for path, content in state.gone.items() if path not in changed}
-    workspace.save()

@@ -1,6 +1,6 @@
 """Files whose contents were obliterated: a checkout leaves them out, and goes on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -26,10 +26,7 @@ def refuse_gone_file(path: str, entry: DirectoryEntry) -> None:
 def take_out_gone_files(
     root: Path, plan: CheckoutPlan, obliterated: Mapping[bytes, str]
 ) -> dict[str, Entry]:
-    """Take the files out of a plan that nobody can get; return them. An older version of one is removed.
-
-    Their directories are made, so that the folder has what the commit has but for these files.
-    """
+    """Take the files out of a plan that nobody can get; return them. An older version of one is removed."""
     gone = {p: e for p, e in plan.writes.items() if e.file.hash in obliterated}
     with closing(SafePaths(root)) as safe_paths:
         for path in gone:
@@ -37,13 +34,6 @@ def take_out_gone_files(
             if safe_paths.get_stat(path) is not None:
                 plan.removals.append(path)
     return gone
-
-
-def make_directories(root: Path, paths: Iterable[str]) -> None:
-    """Make the directories of files that are not there."""
-    with closing(SafePaths(root)) as safe_paths:
-        for path in paths:
-            safe_paths.open_directory(path.rpartition("/")[0], create=True)
 
 
 def tell_of_gone_files(

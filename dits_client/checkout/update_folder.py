@@ -6,7 +6,6 @@ from dits_client.checkout.apply_plan import CheckoutSite, WriteResult, apply_pla
 from dits_client.checkout.coming_rules import fetch_ignore_test
 from dits_client.checkout.equal_files import find_equal_files
 from dits_client.checkout.gone_files import (
-    make_directories,
     take_out_gone_files,
     tell_of_gone_files,
 )
@@ -162,11 +161,11 @@ class FolderUpdate:
         upstream = self._compare(base, tree, self._scope)
         gone = self._list_kept_gone(upstream).items()
         back = {p: h for p, h in gone if bytes.fromhex(h) not in self._trees.obliterated}
-        tracked = TrackedPaths(self._trees.load_manifest, [tree], gone=back)
+        tracked = TrackedPaths(self._trees.load_manifest, [tree])
         return upstream + [
             Change(path, None, entry)
-            for path in back
-            if (entry := tracked.list_gone(path.rpartition("/")[0]).get(path.rpartition("/")[2]))
+            for path, content in back.items()
+            if (entry := tracked.get_entry(path)) and entry.file.hash.hex() == content
         ]
 
     def _list_kept_gone(self, upstream: Sequence[Change]) -> dict[str, str]:
@@ -195,8 +194,7 @@ class FolderUpdate:
         tracked = TrackedPaths(
             load,
             [base, tree, *(tree for tree, _ in interrupted)],
-            gone=self._state.gone,
-            outside=OutsideEntries(load, base, scope, self._state.waiting),
+            outside=OutsideEntries(load, base, scope, self._state.away),
         )
         self._scope_read = scope
         snapshot = take_snapshot(self._workspace, self._index, self._progress.warn, tracked)
@@ -230,12 +228,9 @@ class FolderUpdate:
         changed: Container[str],
     ) -> None:
         """Make the index tell of a tree; the stats found belong to its files, except what was changed."""
-        make_directories(self._workspace.root, self._state.gone)
         stats = {path: stat for path, stat in found.items() if path not in changed}
         stats.update(written)
-        self._index.records = make_records(
-            self._trees, tree, stats, self._scope, self._state.waiting
-        )
+        self._index.records = make_records(self._trees, tree, stats, self._scope, self._state.away)
         self._workspace.save_index(self._index, set(), recipes=False)
 
     def _follow(self, branch: str, commit: str, tree: str) -> None:

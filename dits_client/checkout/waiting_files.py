@@ -12,7 +12,7 @@ from dits_client.checkout.plan import CheckoutPlan
 from dits_client.checkout.site import open_site
 from dits_client.content.manifest import Change
 from dits_client.content.paths import iterate_parents
-from dits_client.content.scope import Scope
+from dits_client.content.scope import ALWAYS, Scope
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.server.client import Client
@@ -43,11 +43,14 @@ def take_out_waiting_files(
 
     A file waits if it is new and the repository's patterns match it, or if it has waited before. What
     the folder includes no more waits no more, nor does what is `here`: left as it is, it would be a change
-    that takes back what the commit brings.
+    that takes back what the commit brings. The ignore rules never wait: without them, what they name would
+    be pushed.
     """
     changes = {change.path: change for change in upstream}
     files = {
-        path for path, entry in plan.writes.items() if entry.HasField("file") and path not in here
+        path
+        for path, entry in plan.writes.items()
+        if entry.HasField("file") and path not in here and path != ALWAYS
     }
     found = {path for path in files if path in waiting}
     new = {path for path in files - found if path in changes and changes[path].old is None}

@@ -34,7 +34,7 @@ def send_lost_chunks(
             scopes = (EVERYTHING, trees.scope)
             tree = bytes.fromhex(state.tree)
             files = compare_trees(trees.load_manifest, None, tree, scopes=scopes)
-            away = state.waiting.keys() | state.gone.keys()
+            away = state.away
             here = (change for change in files if change.path not in away)
             for pieces in offer.iterate_all(here, lost):
                 uploader.offer_pieces(pieces)

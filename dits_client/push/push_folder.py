@@ -220,6 +220,7 @@ class _Push:
         state = self._state
         state.head, state.tree = commit_hash(proposal.commit), tree.hex()
         state.branch, state.untracked = proposal.branch, []
+        state.forget_away({change.path for change in self._changes})
         try:
             self._workspace.save()
         except OSError as error:

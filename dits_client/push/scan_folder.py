@@ -24,8 +24,9 @@ def scan_folder(
     """Scan a folder, and say what of it is not pushed. Raises ClientError for what trees cannot store."""
     state, load = workspace.state, trees.load_manifest
     parent = bytes.fromhex(state.tree) or None
-    outside = OutsideEntries(load, parent, state.scope, state.waiting)
-    tracked = TrackedPaths(load, [parent], frozenset(state.untracked), state.gone, outside)
+    untracked = frozenset(state.untracked)
+    outside = OutsideEntries(load, parent, state.scope, state.away, untracked)
+    tracked = TrackedPaths(load, [parent], untracked, outside)
     snapshot = take_snapshot(workspace, index, warn, tracked, ignore)
     check_snapshot(snapshot)
     if parent is None and (empty := snapshot.directories[0].empty):

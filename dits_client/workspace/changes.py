@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dits_client.content.manifest import Change, compare_trees
 from dits_client.progress import Progress
 from dits_client.workspace.ignore import IgnoreRules
-from dits_client.workspace.index import OUTSIDE_STAT, UNKNOWN_STAT, Index
+from dits_client.workspace.index import OUTSIDE_STAT, Index
 from dits_client.workspace.interrupted import list_interrupted
 from dits_client.workspace.outside import OutsideEntries
 from dits_client.workspace.snapshot import Snapshot
@@ -40,8 +40,7 @@ class FolderChanges:
         directory = self.snapshot.directories_by_path.get(above)
         if directory is None or name not in directory.names:
             return False
-        # What is gone has no stat, either.
-        return directory.stats[directory.names.index(name)] not in (OUTSIDE_STAT, UNKNOWN_STAT)
+        return directory.stats[directory.names.index(name)] != OUTSIDE_STAT
 
 
 @contextmanager
@@ -54,8 +53,8 @@ def open_changes(
     base = bytes.fromhex(state.tree) or None
     try:
         untracked = frozenset(state.untracked)
-        outside = OutsideEntries(trees.load_manifest, base, state.scope, state.waiting)
-        tracked = TrackedPaths(trees.load_manifest, [base], untracked, state.gone, outside)
+        outside = OutsideEntries(trees.load_manifest, base, state.scope, state.away, untracked)
+        tracked = TrackedPaths(trees.load_manifest, [base], untracked, outside)
         snapshot = take_snapshot(workspace, index, progress.warn, tracked)
         try:
             snapshot.complete(progress=progress)

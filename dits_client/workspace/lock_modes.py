@@ -8,7 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -107,7 +107,7 @@ def find_wrong_modes(found: FolderChanges, rules: LockRules) -> Iterator[WrongMo
     """Yield the tracked files that are writable without a lock, or read-only with one."""
     for directory in found.snapshot.directories:
         for name, known in zip(directory.names, directory.stats, strict=True):
-            mode = _get_mode(Path(directory.join_os_path(name)), known)
+            mode = unpack_size_and_mode(known)[1]
             if not stat.S_ISREG(mode):
                 continue
             path = directory.join_path(name)
@@ -119,15 +119,6 @@ def find_wrong_modes(found: FolderChanges, rules: LockRules) -> Iterator[WrongMo
                 continue
             wanted = stat.S_IMODE(mode) & ~WRITE_BITS if is_forbidden else entry.file.mode
             yield WrongMode(path, known, wanted)
-
-
-def _get_mode(path: Path, known: bytes) -> int:
-    """Return the mode of a file that the scan found; 0 = it is not there."""
-    if known != UNKNOWN_STAT:
-        return unpack_size_and_mode(known)[1]
-    with suppress(OSError):
-        return path.lstat().st_mode
-    return 0
 
 
 def update_modes(

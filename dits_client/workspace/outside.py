@@ -1,6 +1,6 @@
 """What a folder's commit has and the folder does not include: it stays as the commit has it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from dits.repo.v1.manifest_pb2 import Entry
 
@@ -19,28 +19,30 @@ class OutsideEntries:
         load: ManifestLoader,
         tree: bytes | None,
         scope: Scope = EVERYTHING,
-        waiting: Mapping[str, str] | None = None,
+        away: Mapping[str, str] | None = None,
+        untracked: Container[str] = (),
     ) -> None:
-        """Take a tree, and `waiting`: hashes by path of the files that come when somebody asks for them.
+        """Take a tree, and `away`: hashes by path of the files that the folder is without.
 
-        Those are left out as long as nothing else is on the disk there, and the tree has that content.
+        Those are left out as long as nothing else is on the disk there, the tree has that content, and the
+        user did not take them out of the repository (`untracked`).
         """
         self.scope = scope
-        self._waiting = waiting or {}
-        self._above_waiting = {above for path in self._waiting for above in iterate_parents(path)}
-        self._above_waiting |= {""} if self._waiting else set()
+        self._away = {p: content for p, content in (away or {}).items() if p not in untracked}
+        self._above_away = {above for path in self._away for above in iterate_parents(path)}
+        self._above_away |= {""} if self._away else set()
         self._load = load
         self._manifests: dict[str, bytes | None] = {"": tree}
         self._entries: dict[str, dict[str, Entry]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.scope or self._waiting)
+        return bool(self.scope or self._away)
 
     def measure(self, path: str, *, is_directory: bool) -> Part:
         """Return how much of what is at a path belongs to the folder."""
         if is_directory:
             part = self.scope.measure(path)
-            return Part.SOME if part == Part.ALL and path in self._above_waiting else part
+            return Part.SOME if part == Part.ALL and path in self._above_away else part
         return Part.ALL if self.scope.covers(path) else Part.NOTHING
 
     def list_entries(self, directory: str) -> dict[str, Entry]:
@@ -53,7 +55,7 @@ class OutsideEntries:
             for name, entry in self._load_directory(directory).items()
             if self.measure(prefix + name, is_directory=get_manifest_hash(entry) is not None)
             == Part.NOTHING
-            or self._waits(prefix + name, entry)
+            or self._is_away(prefix + name, entry)
         }
 
     def list_added(self, directory: LocalDirectory) -> dict[str, Entry]:
@@ -80,14 +82,11 @@ class OutsideEntries:
             is_here = name in directory.directories or name in directory.names
             if name not in outside and (not is_partial or name in directory.directories):
                 continue
-            if is_here and self._waits(inner, entry):
+            if is_here and self._is_away(inner, entry):
                 continue
             if is_here:
                 forget_entry(directory, name)
-                yield (
-                    f'"{inner}" is something else in the commit, which this folder does not '
-                    f"include: rename it, or run `dits include {inner}`"
-                )
+                yield self._describe_obstacle(inner)
             if name in outside:
                 directory.names.append(name)
                 directory.stats.append(OUTSIDE_STAT)
@@ -96,8 +95,19 @@ class OutsideEntries:
                     inner, directory.join_os_path(name), is_partial=True, is_absent=True
                 )
 
-    def _waits(self, path: str, entry: Entry) -> bool:
-        return path in self._waiting and entry.file.hash.hex() == self._waiting[path]
+    def _describe_obstacle(self, path: str) -> str:
+        if self.scope.measure(path) == Part.ALL:
+            return (
+                f'"{path}" is a folder in the commit, with files that are not here: rename yours, or take '
+                "those out with `dits untrack`"
+            )
+        return (
+            f'"{path}" is something else in the commit, which this folder does not '
+            f"include: rename it, or run `dits include {path}`"
+        )
+
+    def _is_away(self, path: str, entry: Entry) -> bool:
+        return path in self._away and entry.file.hash.hex() == self._away[path]
 
     def _load_directory(self, path: str) -> dict[str, Entry]:
         if path not in self._entries:

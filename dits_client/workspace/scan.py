@@ -11,7 +11,7 @@ from pathlib import Path
 from dits_client.content.scope import Part
 from dits_client.errors import ClientError, os_error
 from dits_client.workspace.ignore import IgnoreRules, read_rules
-from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
+from dits_client.workspace.index import pack_stat
 from dits_client.workspace.local_directory import LocalDirectory, forget_entry, sort_entries
 from dits_client.workspace.tracked import NOTHING_TRACKED, TrackedPaths
 from dits_client.workspace.unusable import UnusableError, same_name_error, to_stored_name
@@ -96,12 +96,8 @@ class _Scanner:
                     self.empty.append(directory.path)
         except OSError as error:
             raise os_error(error, "read folder", directory.path or directory.os_path) from error
-        # They count as unchanged, so that a push does not delete them.
-        for name in self._tracked.list_gone(directory.path).keys() - set(directory.names):
-            if name not in directory.directories:
-                directory.names.append(name)
-                directory.stats.append(UNKNOWN_STAT)
         if directory.is_partial:
+            # It counts as unchanged, so that a push does not delete it.
             self.unusable += self._tracked.outside.add_to(directory)
         return list(directory.directories.values())
 

@@ -172,9 +172,9 @@ class Snapshot:
         draft = self._drafts[directory.path] = DirectoryDraft(directory)
         known = dict(record.iterate_entries()) if record else {}
         old = self._load_entries(record.manifest) if record else {}
-        draft.entries |= tracked.list_gone(directory.path) | outside
+        draft.entries |= outside
         for name, found in zip(directory.names, directory.stats, strict=True):
-            if found in (DIRECTORY_STAT, UNKNOWN_STAT, OUTSIDE_STAT):
+            if found in (DIRECTORY_STAT, OUTSIDE_STAT):
                 continue
             if known.get(name) == found and name in old:
                 draft.entries[name] = old[name]

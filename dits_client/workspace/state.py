@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,18 @@ class WorkspaceState:
     included: dict[str, int | None] = field(default_factory=dict)
     # Whether files that need a lock, and are not locked by the user, are to be read-only.
     lock_readonly: bool = False
+
+    @property
+    def away(self) -> dict[str, str]:
+        """Files of that tree that the folder is without, and that nobody deleted: hashes by path."""
+        return self.gone | self.waiting
+
+    def forget_away(self, paths: Container[str]) -> bool:
+        """Take paths for files as others, as what the user does there counts; return if that changes it."""
+        before = len(self.gone) + len(self.waiting)
+        self.gone = {path: content for path, content in self.gone.items() if path not in paths}
+        self.waiting = {p: content for p, content in self.waiting.items() if p not in paths}
+        return len(self.gone) + len(self.waiting) < before
 
     @property
     def scope(self) -> Scope:

@@ -1,7 +1,7 @@
 """The tracked paths: what trees of the repository have. Ignore patterns do not concern them."""
 
 import unicodedata
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 from itertools import chain
 
 from dits.repo.v1.manifest_pb2 import Entry
@@ -19,23 +19,16 @@ class TrackedPaths:
         load: ManifestLoader,
         trees: Iterable[bytes | None],
         untracked: Container[str] = (),
-        gone: Mapping[str, str] | None = None,
         outside: OutsideEntries = NOTHING_OUTSIDE,
     ) -> None:
         """Take the hashes of the trees, and paths to leave out with all below them.
 
-        `gone`: hashes of contents by path, whose files are not in the folder because nobody can get them.
-        `outside`: what the folder does not include.
+        `outside`: what the folder does not include, or is without.
         """
         self.outside = outside
         self._load = load
         self._trees = [tree for tree in trees if tree is not None]
         self._untracked = untracked
-        self._gone = gone or {}
-        self._gone_names: dict[str, list[str]] = {}
-        for path in self._gone:
-            above, _, name = path.rpartition("/")
-            self._gone_names.setdefault(above, []).append(name)
         self._directories: dict[str, list[dict[str, Entry]]] = {}
 
     def has_file(self, path: str) -> bool:
@@ -54,17 +47,6 @@ class TrackedPaths:
     def get_entries(self, directory: str) -> dict[str, Entry]:
         """Return what the first tree has in a directory; nothing if it is none. Raises ClientError."""
         return next(iter(self._load_directory(directory)), {})
-
-    def list_gone(self, directory: str) -> dict[str, Entry]:
-        """Return the files of a directory that nobody can get, by name. Raises ClientError."""
-        found: dict[str, Entry] = {}
-        for name in self._gone_names.get(directory, ()):
-            path = f"{directory}/{name}" if directory else name
-            if self.has_file(path):
-                wanted = bytes.fromhex(self._gone[path])
-                entries = (e[name] for e in self._load_directory(directory) if name in e)
-                found.update((name, entry) for entry in entries if entry.file.hash == wanted)
-        return found
 
     def _has_entry(self, path: str, *, is_directory: bool) -> bool:
         path = unicodedata.normalize("NFC", path)

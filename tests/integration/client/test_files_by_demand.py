@@ -144,3 +144,41 @@ async def test_undo_takes_back_what_waits(ada: Person, folders: tuple[Path, Path
     assert set(read(one)) == FILES.keys() - {"renders/r1"}
     assert (await ada.status("one")).waiting == ["renders/r1"]
     assert read(one)["renders/deep/r2"] == (0o644, b"4")
+
+
+async def test_what_waits_is_taken_out_by_untrack(
+    ada: Person, folders: tuple[Path, Path], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = folders
+    monkeypatch.chdir(two)
+    await run("untrack", "renders/r1", "renders/deep")
+    assert (await ada.status("two")).untracked == ["renders/deep/r2", "renders/r1"]
+    write(two, {"a/x": b"edit"})
+    assert (await ada.push("two")).changed == 3
+    assert (await ada.status("two")).waiting == ["a/big.exr"]
+    await ada.pull("one")
+    assert set(read(one)) == {"top", "a/x", "a/big.exr"}
+
+
+async def test_what_was_pushed_instead_waits_no_more(
+    ada: Person, folders: tuple[Path, Path]
+) -> None:
+    _, two = folders
+    for content in (b"mine", FILES["renders/r1"]):
+        write(two, {"renders/r1": content})
+        await ada.push("two")
+    write(two, {"renders/r1": None})
+    assert await ada.changes("two") == ["renders/r1"]
+
+
+async def test_the_ignore_rules_never_wait(
+    ada: Person, folders: tuple[Path, Path], run: Run, film: str
+) -> None:
+    one, _ = folders
+    await run("repo", "settings", film, "--on-demand-patterns", "*")
+    write(one, {".ditsignore": b"*.tmp\n"})
+    await ada.push("one")
+    await ada.clone(film, "three")
+    assert set(read(ada.home / "three")) == {".ditsignore"}
+    write(ada.home / "three", {"x.tmp": b"scratch"})
+    assert await ada.changes("three") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,54 @@ async def test_undo_takes_back_what_brought_it(
     assert Workspace.locate(two).state.gone == {}
     assert "Nothing has changed." in await run("status")
     assert "late" not in await run("ls")
+
+
+async def test_no_push_deletes_them_with_their_folder(
+    run: Run, pushed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if nothing else was in it, and a command or somebody has removed it."""
+    for path in ("shots/b", "only/here/large"):
+        await remove(run, path)
+    two = pushed.parent / "two"
+    await clone(run, two, monkeypatch)
+    write(two, {"shots/c": b"new"})
+    await run("push", "-m", "beside it")
+    await run("undo")
+    assert "b  (removed from every version" in await run("ls", "shots")
+    assert "large" in await run("ls", "only/here")
+    assert not (two / "shots").exists()
+    (two / ".dits" / "index").unlink()
+    assert "Nothing has changed." in await run("status")
+    # A file in the place of their folder is named, prevents pushes, and no pull.
+    write(two, {"shots": b"mine", "a": b"edit"})
+    assert '"shots" is a folder in the commit' in await run("push", fails=True)
+    monkeypatch.chdir(pushed)
+    await run("pull")
+    write(pushed, {"late": b"5"})
+    await run("push")
+    monkeypatch.chdir(two)
+    assert "1 files written" in await run("pull")
+    assert read(two)["shots"] == (0o644, b"mine")
+    await run("untrack", "shots/b")
+    await run("push", "-m", "mine")
+    assert (await run("ls")).split()[-1] == "shots"
+    assert "large" in await run("ls", "only/here")
+
+
+async def test_what_was_there_for_a_while_is_not_pushed(
+    run: Run, pushed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file whose time the index cannot trust, in the place of one that nobody can get, then removed."""
+    await remove(run, "shots/b")
+    two = pushed.parent / "two"
+    await clone(run, two, monkeypatch)
+    write(two, {"shots/b": b"mine"})
+    future = 2_000_000_000_000_000_000
+    os.utime(two / "shots/b", ns=(future, future))
+    assert "changed  shots/b" in await run("status")
+    (two / "shots/b").unlink()
+    assert "Nothing has changed." in await run("status")
+    assert "Nothing to push" in await run("push")
 
 
 async def test_it_needs_a_reason_and_a_confirmation(run: Run, pushed: Path) -> None:
