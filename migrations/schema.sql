@@ -171,6 +171,15 @@ CREATE FUNCTION public.audit_row_text(p_row public.audit_log) RETURNS text
         p_row.details, p_row.ip_address::text, p_row.user_agent, p_row.request_id)::text
 $$;
 
+CREATE FUNCTION public.branch_head(p_repository_id uuid, p_branch text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT b.head_commit
+    FROM repositories r
+    JOIN branches b ON b.repo_id = r.id AND b.name = CASE WHEN p_branch = '' THEN r.default_branch ELSE p_branch END
+    WHERE r.id = p_repository_id AND r.deleted_at IS NULL
+$$;
+
 CREATE TABLE public.jobs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     queue text DEFAULT 'default'::text NOT NULL,
@@ -415,9 +424,16 @@ BEGIN
                    jsonb_agg(jsonb_build_object('lock_id', k.id, 'path', k.path, 'fence', k.fence::text)
                              ORDER BY k.path, k.fence) AS locks,
                    min(k.path) AS first_path, min(k.fence) AS first_fence
-            FROM unnest(p_lock_ids) AS named (id)
-            CROSS JOIN LATERAL (SELECT * FROM locks WHERE locks.id = named.id OFFSET 0) k
-            GROUP BY k.lock_type, k.owner_id, k.reason, k.locked_at, k.expires_at, k.release_on_push, k.locked_at_commit
+            FROM (
+                SELECT named.*, (row_number() OVER (
+                           PARTITION BY named.lock_type, named.owner_id, named.reason, named.locked_at, named.expires_at,
+                                        named.release_on_push, named.locked_at_commit
+                           ORDER BY named.path, named.fence) - 1) / 1000 AS portion
+                FROM unnest(p_lock_ids) AS asked (id)
+                CROSS JOIN LATERAL (SELECT * FROM locks WHERE locks.id = asked.id OFFSET 0) named
+            ) k
+            GROUP BY k.lock_type, k.owner_id, k.reason, k.locked_at, k.expires_at, k.release_on_push, k.locked_at_commit,
+                     k.portion
         ) l
         CROSS JOIN LATERAL (SELECT username FROM user_identities WHERE user_identities.id = l.owner_id OFFSET 0) u
         ORDER BY l.first_path, l.first_fence

@@ -18,7 +18,6 @@ import structlog
 
 from migrations.runner import migrate
 from services.auth.credentials import passwords
-from services.lock.locks import base_commit
 from shared.jobs import worker as worker_module
 from shared.postgres.embedded import EmbeddedPostgres
 from shared.rpc import access
@@ -80,7 +79,6 @@ def patient_peers() -> Iterator[None]:
     """A service that answers late, because the machine has other work, is not one that is away."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(access, "CHECK_SECONDS", PATIENCE_SECONDS)
-        patch.setattr(base_commit, "HEAD_SECONDS", PATIENCE_SECONDS)
         yield
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock.locks import rules, steal_locks
-from services.lock.locks.base_commit import BaseCommitCheck
+from services.lock.locks.base_commit import BaseCommitCheck, fetch_head
 from services.lock.locks.grants import LockTerms, grant_locks, judge_locks
 from services.lock.locks.messages import describe_conflict, describe_lock, describe_time
 from services.lock.locks.mutex import LockMutex
@@ -94,7 +94,7 @@ class LockAcquisition:
         head: str | None,
     ) -> list[pb.AcquireResult] | None:
         """Judges and grants, or returns None if the branch is no longer at `head`."""
-        if head is not None and await self._base_commits.fetch_head(call, asked.branch) != head:
+        if head is not None and await fetch_head(connection, call, asked.branch) != head:
             return None
         return await _Attempt(connection, call, asked, now).acquire_locks()
 

@@ -201,3 +201,19 @@ async def test_one_lock_on_a_directory_permits_and_ends_for_all_below(studio: St
     released = await pusher.push(strict.bob, **dict.fromkeys(names, "1"))
     assert sorted(released) == sorted([lock.id, inner.id])
     assert await strict.paths() == [other.path]
+
+
+async def test_a_push_tells_of_many_locks_in_several_events(studio: Studio) -> None:
+    """Though they were taken at one moment, because the clock was set back."""
+    await studio.pass_time(3600)
+    paths = [f"{n:04}" for n in range(1_200)]
+    for some in (paths[:600], paths[600:]):
+        await studio.acquire(studio.bob, *some, release_on_push=True)
+    await studio.api.fetch(
+        "SELECT * FROM release_pushed_locks($1::uuid, $2, $3)",
+        studio.repo.id,
+        studio.bob.id,
+        paths,
+    )
+    told = [locked for kind, locked in await studio.events() if kind == "lock.released"]
+    assert told == [paths[:1_000], paths[1_000:]]
