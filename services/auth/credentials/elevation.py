@@ -12,6 +12,7 @@ from dits.auth.v1 import session_service_pb2 as pb
 
 from services.auth.credentials import throttles
 from services.auth.credentials.challenges import MAX_CHARACTERS, Challenges
+from services.auth.credentials.locked_accounts import lock_caller
 from services.auth.credentials.one_time_tokens import Purpose
 from services.auth.credentials.passwords import MOST_BYTES, Hasher
 from services.auth.credentials.second_factors import TotpCode, parse_totp_code, use_code
@@ -99,6 +100,8 @@ class Elevation:
         spend = await self._judge(call, proof, buckets)
 
         async def give(connection: Connection) -> pb.ElevateResponse:
+            # Nobody changes the proofs of a locked account.
+            await lock_caller(connection, call)
             await spend(connection)
             until = await connection.fetchval(Q.elevate_session, session_id, call.caller.user_id)
             if until is None:
@@ -131,7 +134,7 @@ class Elevation:
             raise
         if not fits:
             raise unauthenticated(WRONG)
-        return _spend_nothing
+        return partial(_require_password, user_id=user_id, phc=phc)
 
     async def _give_back(self, buckets: Sequence[throttles.Bucket]) -> None:
         async with self._database.connection() as connection:
@@ -157,5 +160,8 @@ async def _spend_code(
         raise unauthenticated(WRONG)
 
 
-async def _spend_nothing(_: Connection) -> None:
-    """A password is not used up."""
+async def _require_password(connection: Connection, user_id: UUID, phc: str | None) -> None:
+    """Raises UNAUTHENTICATED if the password was changed or ended meanwhile, or is not enough any more."""
+    row = await connection.fetchrow(Q.read_password, user_id)
+    if row is None or row["mfa_enabled"] or row["password_hash"] != phc:
+        raise unauthenticated(WRONG)

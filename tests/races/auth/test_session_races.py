@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.auth.v1.session_service_pb2 import (
+    ElevateRequest,
     LoginRequest,
     RefreshSessionRequest,
     RevokeAllSessionsRequest,
@@ -156,3 +157,26 @@ async def test_logins_at_once_leave_five_sessions(api: Api) -> None:
     assert await api.value(LIVE, user_id) == 5
     told = await api.fetch("SELECT type, title FROM notifications")
     assert [row["type"] for row in told] == ["session.evicted"] * 3
+
+
+@pytest.mark.parametrize("change", ["password", "end"])
+async def test_a_password_that_ends_while_it_is_judged_gives_no_sudo(api: Api, change: str) -> None:
+    await api.accounts.Register(registration())
+    ada = Account(
+        await api.value("SELECT id FROM users"),
+        "ada",
+        (await api.sessions.Login(LoginRequest(login="ada", password=PASSWORD))).session.token,
+    )
+    await api.fetch("UPDATE sessions SET sudo_until = NULL")
+    to = {
+        "password": "password_hash = 'other'",
+        "end": "force_password_change = TRUE",
+    }[change]
+    async with held(api, "users") as watcher:
+        request = ElevateRequest(password=PASSWORD)
+        waiting = asyncio.ensure_future(api.sessions.Elevate(request, metadata=ada.auth))
+        await until_blocked(watcher)
+        await api.fetch(f"UPDATE user_credentials SET {to}")
+    with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
+        await waiting
+    assert await api.value("SELECT sudo_until FROM sessions") is None
