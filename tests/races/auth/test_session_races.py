@@ -29,11 +29,13 @@ LIVE = "SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL"
 async def held(api: Api, row: str) -> AsyncIterator[asyncpg.Connection]:
     """Holds a row until the end of the context; yields a connection that sees who waits."""
     holder, watcher = await asyncpg.connect(api.dsn), await asyncpg.connect(api.dsn)
-    async with holder.transaction():
-        await holder.execute(f"SELECT FROM {row} FOR UPDATE")
-        yield watcher
-    await holder.close()
-    await watcher.close()
+    try:
+        async with holder.transaction():
+            await holder.execute(f"SELECT FROM {row} FOR UPDATE")
+            yield watcher
+    finally:
+        await holder.close()
+        await watcher.close()
 
 
 def refresh(api: Api, who: Account) -> asyncio.Future[str]:
