@@ -17,6 +17,7 @@ from dits_client.checkout.equal_files import find_copies
 from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.plan import CheckoutPlan
 from dits_client.checkout.write_files import FileTarget, FileWriter, OverwriteGuard
+from dits_client.content.scope import Scope
 from dits_client.platform import Platform, probe_platform
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
@@ -65,6 +66,8 @@ class CheckoutSite:
     equal: Mapping[bytes, str] = field(default_factory=dict)
     # None = what the disk of the folder shows.
     platform: Platform | None = None
+    # What the folder includes before the checkout.
+    scope: Scope = field(default_factory=Scope)
 
     def is_there(self, path: str) -> bool:
         """Return whether the scan found a file at a path."""

@@ -86,4 +86,9 @@ def _new_workspace(folder: Path, state: WorkspaceState) -> Workspace:
     started = Workspace.open(folder)
     if started is not None and started.journal.exists() and started.state == state:
         return started
+    if started is not None and started.state.repository == state.repository:
+        raise ClientError(
+            f'"{folder}" is not empty: it follows {state.repository} already, and `dits pull` in it brings '
+            "what is new or missing"
+        )
     raise ClientError(f'"{folder}" is not empty')

@@ -9,6 +9,7 @@ from dits_client.checkout.apply_plan import CheckoutSite
 from dits_client.checkout.impossible_names import check_names
 from dits_client.checkout.plan import CheckoutPlan
 from dits_client.errors import ConflictError
+from dits_client.workspace.ignore import read_rules
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
 from shared.formats.portable_names import fold_name
 
@@ -38,8 +39,19 @@ def check_plan(
     if found:
         listed = "".join(f"\n  {path}" for path in found[:LISTED])
         more = f"\n  and {len(found) - LISTED} more" if len(found) > LISTED else ""
-        way_out = "move them away" if is_repeated else "move them away or `dits shelve` them"
+        way_out = "move them away"
+        if plan.conflicts and not is_repeated:
+            way_out += _advise_to_shelve(site, plan.conflicts)
         raise ConflictError(f"local changes would be overwritten ({way_out}):{listed}{more}", found)
+
+
+def _advise_to_shelve(site: CheckoutSite, paths: Iterable[str]) -> str:
+    """Return what to add to an advice: a shelf takes neither what is ignored nor what is not included."""
+    rules = read_rules(site.root)
+    takes = {site.scope.covers(path) and not rules.cover(path) for path in paths}
+    if False not in takes:
+        return " or `dits shelve` them"
+    return "; `dits shelve` takes those that are included and not ignored" if True in takes else ""
 
 
 def _list_obstacles(site: CheckoutSite, safe_paths: SafePaths, plan: CheckoutPlan) -> list[str]:

@@ -149,6 +149,7 @@ class FolderUpdate:
             map_disk_names(snapshot.directories),
             find_equal_files(self._trees, self._state, upstream),
             self._platform,
+            self._old_scope,
         )
 
     def _compare(self, base: bytes | None, tree: bytes, scope: Scope) -> list[Change]:

@@ -145,7 +145,8 @@ async def test_no_change_of_the_users_is_lost(ada: Person, one: Path, two: Path)
     status = await ada.status("two")
     assert status.outside == ["plain", "renders/"]
     assert not (await ada.push("two")).pushed
-    with pytest.raises(ConflictError) as caught:
+    # A shelf takes nothing that is not included.
+    with pytest.raises(ConflictError, match=r"\(move them away\):") as caught:
         await include(ada, "two", "renders")
     assert caught.value.paths == ["renders/r1"]
     write(two, {"renders/r1": b"5"})

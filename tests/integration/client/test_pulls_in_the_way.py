@@ -86,3 +86,24 @@ async def test_the_folder_where_the_user_stands_stays(ada: Person, two: str) -> 
         with pytest.raises(ClientError, match="the current folder is gone"):
             open_workspace()
     assert not (ada.home / two / "gone/y").exists()
+
+
+async def test_the_advice_is_what_helps(ada: Person, two: str) -> None:
+    """A shelf takes nothing that is ignored."""
+    write(ada.home / "one", {"x.tmp": b"1", "y": b"2", ".ditsignore": b""})
+    await ada.push("one")
+    write(ada.home / two, {".ditsignore": b"*.tmp\n", "x.tmp": b"mine"})
+    with pytest.raises(ConflictError, match="`dits shelve` takes those that are included and not"):
+        await ada.pull(two)
+    # The rules of the commit are empty.
+    write(ada.home / two, {".ditsignore": None, "x.tmp": None, "y": b"mine"})
+    with pytest.raises(ConflictError, match=r"\(move them away or `dits shelve` them\):\n  y$"):
+        await ada.pull(two)
+    write(ada.home / two, {"y": None})
+    await ada.pull(two)
+    await ada.switch(two, "side", create=True)
+    write(ada.home / two, {".ditsignore": b"*.tmp\n", "x.tmp": None})
+    await ada.push(two)
+    write(ada.home / two, {"x.tmp": b"mine"})
+    with pytest.raises(ConflictError, match=r"\(move them away\):\n  x\.tmp$"):
+        await ada.switch(two, "main")

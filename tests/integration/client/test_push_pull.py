@@ -223,8 +223,12 @@ async def test_a_folder_follows_one_repository(ada: Person, api: Api, film: str)
     await ada.push("one", film)
     with pytest.raises(ClientError, match="follows ada/film, not ada/other"):
         await ada.push("one", "ada/other")
-    with pytest.raises(ClientError, match="is not empty"):
+    with pytest.raises(
+        ClientError, match=r"is not empty: it follows ada/film already, and `dits pull`"
+    ):
         await ada.clone(film, "one")
+    with pytest.raises(ClientError, match=r"is not empty$"):
+        await ada.clone("ada/other", "one")
     with pytest.raises(RemoteError) as caught:
         await ada.clone("ada/none", "two")
     assert caught.value.reason == ERROR_REASON_NOT_FOUND

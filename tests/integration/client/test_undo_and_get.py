@@ -97,7 +97,7 @@ async def test_an_ignored_file_where_an_undo_writes_is_a_conflict(ada: Person, o
     write(one, {"a": None, "b": None, ".ditsignore": b"a\n"})
     await ada.push("one")
     write(one, {"a": b"mine"})
-    with pytest.raises(ConflictError, match="dits shelve") as caught:
+    with pytest.raises(ConflictError, match="move them away") as caught:
         await undo(ada, "one")
     assert caught.value.paths == ["a"]
     assert not await ada.changes("one")
