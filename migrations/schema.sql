@@ -897,9 +897,13 @@ CREATE FUNCTION public.lock_ancestry(p_directory text) RETURNS SETOF text
     LANGUAGE plpgsql IMMUTABLE ROWS 5 PARALLEL SAFE
     AS $$
 DECLARE
-    v_parts TEXT[] := string_to_array(rtrim(p_directory, '/'), '/');
+    v_part TEXT;
+    v_above TEXT := '';
 BEGIN
-    RETURN QUERY SELECT array_to_string(v_parts[1:n], '/') || '/' FROM generate_series(1, cardinality(v_parts)) n;
+    FOREACH v_part IN ARRAY string_to_array(rtrim(p_directory, '/'), '/') LOOP
+        v_above := v_above || v_part || '/';
+        RETURN NEXT v_above;
+    END LOOP;
 END;
 $$;
 

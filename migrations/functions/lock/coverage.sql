@@ -16,15 +16,20 @@ AS $$
         left(rtrim(p_path, '/'), 1 - strpos(reverse(rtrim(p_path, '/')), '/')) END
 $$;
 
--- A directory and all directories above it: 'a/', 'a/b/' and 'a/b/c/' for 'a/b/c/'.
+-- A directory and all directories above it: 'a/', 'a/b/' and 'a/b/c/' for 'a/b/c/'. Each is made of the one above:
+-- paths may be deep.
 CREATE OR REPLACE FUNCTION lock_ancestry(p_directory TEXT)
 RETURNS SETOF TEXT
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 5
 AS $$
 DECLARE
-    v_parts TEXT[] := string_to_array(rtrim(p_directory, '/'), '/');
+    v_part TEXT;
+    v_above TEXT := '';
 BEGIN
-    RETURN QUERY SELECT array_to_string(v_parts[1:n], '/') || '/' FROM generate_series(1, cardinality(v_parts)) n;
+    FOREACH v_part IN ARRAY string_to_array(rtrim(p_directory, '/'), '/') LOOP
+        v_above := v_above || v_part || '/';
+        RETURN NEXT v_above;
+    END LOOP;
 END;
 $$;
 
