@@ -88,6 +88,9 @@ def make_plan(
         else:
             _check_reserved(path)
             result.writes[path] = new
+    if not force:
+        # Kept, they would be pushed as changes of the user's.
+        result.conflicts += [path for path in here if interrupted.cannot_tell(here[path])]
     _remove_untracked_obstacles(result, here, force)
     _find_obstacles(result, {path: change.new for path, change in here.items()}, force)
     result.conflicts = sorted(set(result.conflicts))

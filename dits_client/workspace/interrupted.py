@@ -22,6 +22,8 @@ class InterruptedCheckouts:
     happened: bool = False
     # By path: the entries that these checkouts were to bring; None = they were to remove the path.
     written: Mapping[str, Sequence[Entry | None]] = field(default_factory=dict)
+    # The commit of one is not known any more, on the server neither: what it did can be anything.
+    is_unknown: bool = False
 
     @classmethod
     def load(
@@ -29,11 +31,13 @@ class InterruptedCheckouts:
     ) -> Self:
         """Return what a journal tells; `base` is the tree of the folder's commit."""
         written: dict[str, list[Entry | None]] = {}
-        for tree, scope in list_interrupted(journal.list_targets(), trees, included):
+        targets = journal.list_targets()
+        known = list_interrupted(targets, trees, included)
+        for tree, scope in known:
             scopes = (included, scope)
             for path, _, new in compare_trees(trees.load_manifest, base, tree, scopes=scopes):
                 written.setdefault(path, []).append(new)
-        return cls(journal.exists(), written)
+        return cls(journal.exists(), written, is_unknown=len(known) < len(targets))
 
     def may_have_left(self, change: Change) -> bool:
         """Return whether a difference from the last complete checkout is none by the user."""
@@ -42,8 +46,15 @@ class InterruptedCheckouts:
         return change.new in self.written.get(change.path, ())
 
     def are_to_undo(self, change: Change) -> bool:
-        """Return whether these checkouts made a change."""
+        """Return whether these checkouts made a change, or may have made a deletion."""
+        if self.is_unknown and change.new is None:
+            return True
         return change.new in self.written.get(change.path, ())
+
+    def cannot_tell(self, change: Change) -> bool:
+        """Return whether a version of a file is as likely that of a commit that nobody knows."""
+        is_version = change.old is not None and change.new is not None
+        return self.is_unknown and is_version and not self.are_to_undo(change)
 
     def leave_out(self, changes: Iterable[Change]) -> Iterator[Change]:
         """Yield the changes that the user made, as far as one can tell them from what is half done."""

@@ -16,7 +16,7 @@ from dits_client.checkout.write_files import FileWriter
 from dits_client.errors import ClientError, ConflictError
 from dits_client.shelves import shelve_folder
 from tests.support.api import Api
-from tests.support.client import Person, Proxy, read, write
+from tests.support.client import Person, Proxy, read, read_files, write
 
 
 def kill_command(environ: dict[str, str], home: Path, arguments: list[str], count: int) -> None:
@@ -105,6 +105,25 @@ async def test_what_a_broken_pull_wrote_is_not_taken_for_changes(
     await ada.pull("two")
     assert read(two) == read(one)
     assert await ada.changes("two") == []
+
+
+async def test_going_back_from_a_commit_that_is_gone_pushes_nothing_of_it(
+    ada: Person, film: str
+) -> None:
+    """A switch was killed, its branch was moved by force, and the index is lost."""
+    one = ada.home / "one"
+    write(one, {"a": b"1", "b": b"2", "c": b"3"})
+    await ada.push("one", film)
+    (one / ".dits" / "checkout").write_text(f"{'0' * 64} {'0' * 64} side\n")
+    write(one, {"a": None, "b": b"of side"})
+    (one / ".dits" / "index").unlink()
+    with pytest.raises(ConflictError) as caught:
+        await ada.switch("one", "main")
+    assert caught.value.paths == ["b"]
+    (one / "b").rename(ada.home / "b")
+    await ada.switch("one", "main")
+    assert read_files(one) == {"a": b"1", "b": b"2", "c": b"3"}
+    assert not (await ada.push("one")).pushed
 
 
 async def test_a_forced_pull_brings_back_what_is_missing_or_changed(ada: Person, film: str) -> None:

@@ -234,5 +234,8 @@ async def test_the_command(run: Run, film_folder: Path) -> None:
     )
     for command in ("push", "merge side", "pull --from side", "undo"):
         assert "run `dits switch --continue` first" in await run(*command.split(), fails=True)
+    # It may be of the commit that nobody knows.
+    assert "(move them away):\n  a\n" in await run("switch", "main", fails=True)
+    write(film_folder, {"a": None})
     await run("switch", "main")
     assert "interrupted" not in await run("status")
