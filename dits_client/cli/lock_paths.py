@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from dits.lock.v1.lock_service_pb2 import Lock
 
 from dits_client.cli.session import parse_paths
-from dits_client.content.manifest import get_manifest_hash
 from dits_client.errors import ClientError
 from dits_client.nearest import suggest
 from dits_client.workspace.changes import open_trees
@@ -49,7 +48,7 @@ def _find_path(
     spelled, hint = _find_spelling(tracked, plain)
     # Where the disk tells cases apart, a file of the user's may have the name of another one.
     if spelled == plain or (spelled and not is_here) or _is_same(workspace, plain, spelled):
-        is_folder = get_manifest_hash(tracked.get_entry(spelled)) is not None
+        is_folder = tracked.has_directory(spelled)
         return f"{spelled}/" if is_folder or path.endswith("/") else spelled
     if is_here or path.endswith("/"):
         return path

@@ -40,9 +40,10 @@ class TrackedPaths:
         return self._has_entry(path, is_directory=True)
 
     def get_entry(self, path: str) -> Entry | None:
-        """Return what the first tree has at a path. Raises ClientError."""
+        """Return the file or link that the first tree has at a path. Raises ClientError."""
         parent, _, name = path.rpartition("/")
-        return self.get_entries(parent).get(name)
+        entry = self.get_entries(parent).get(name)
+        return entry if get_manifest_hash(entry) is None else None
 
     def get_entries(self, directory: str) -> dict[str, Entry]:
         """Return what the first tree has in a directory; nothing if it is none. Raises ClientError."""

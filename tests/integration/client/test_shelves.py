@@ -12,6 +12,7 @@ from dits_client.errors import ClientError, ConflictError, RemoteError
 from dits_client.progress import Warnings
 from dits_client.server.repository import RepositoryClient
 from dits_client.shelves import ShelfReport, list_shelves, shelve_folder, unshelve_folder
+from dits_client.undo import undo_commit
 from dits_client.workspace.untrack import untrack_paths
 from tests.support.api import Api
 from tests.support.client import Person, Run, read, write
@@ -205,3 +206,21 @@ async def test_the_commands(run: Run, film_folder: Path) -> None:
     assert '"changed": 1' in await run("unshelve", "1", "--json")
     assert (film_folder / "a").read_bytes() == b"mine"
     assert "`dits shelve` them):\n  a\n" in await run("unshelve", "ada/2", fails=True)
+
+
+async def test_a_file_in_place_of_a_folder_comes_back(ada: Person, one: Path) -> None:
+    """And the reverse; an undo brings back what was there before."""
+    await ada.push("one")
+    before = read(one)
+    write(one, {"d/c": None, "d/new": None, "a": None})
+    (one / "d").rmdir()
+    write(one, {"d": b"a file", "a/x": b"below"})
+    mine = read(one)
+    await shelve(ada, "one")
+    assert read(one) == before
+    await unshelve(ada, "one")
+    assert read(one) == mine
+    await ada.push("one")
+    await asyncio.to_thread(undo_commit, one, ada.client)
+    assert read(one) == before
+    assert await ada.changes("one") == []
