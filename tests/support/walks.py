@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dits.repo.v1.commit_service_pb2 import ListCommitsRequest
 from dits.repo.v1.ref_service_pb2 import ListBranchesRequest
 from dits.repo.v1.repository_service_pb2 import UpdateRepositorySettingsRequest
 
@@ -32,13 +33,18 @@ def list_changes(who: Person, before: str, after: str) -> set[str]:
     return {change.path for change in compare_trees(trees.load_manifest, old, new)}
 
 
-def list_heads(who: Person) -> set[bytes]:
-    """The hashes of all contents that the heads of branches and shelves have."""
+def list_history(who: Person) -> set[bytes]:
+    """The hashes of all contents that branches and shelves have, or had."""
     remote = RepositoryClient(who.client, FILM)
     trees, found = Trees(Objects(), lambda: remote), set[bytes]()
     request = ListBranchesRequest(repository=remote.name, page_size=1000, include_shelves=True)
+    commits = set[str]()
     for branch in remote.call(remote.refs.ListBranches, request).branches:
-        _, tree = trees.fetch_tree(branch.head)
+        asked = ListCommitsRequest(repository=remote.name, revision=branch.head, page_size=1000)
+        listed = remote.call(remote.commits.ListCommits, asked).commits
+        commits |= {commit.hash for commit in listed}
+    for commit in commits:
+        _, tree = trees.fetch_tree(commit)
         changes = compare_trees(trees.load_manifest, None, tree)
         found |= {new.file.hash for _, _, new in changes if new is not None}
     return found

@@ -26,7 +26,7 @@ from dits_client.workspace.workspace import Workspace
 from tests.support.api import Api
 from tests.support.client import Person, read
 from tests.support.killed_command import run_killed
-from tests.support.walks import FILM, contents, leave_to_fetch, list_changes, list_heads
+from tests.support.walks import FILM, contents, leave_to_fetch, list_changes, list_history
 
 PLACES = ["a", "b", "c", "d/a", "d/b", "d/e/f", "e"]
 
@@ -70,8 +70,8 @@ class Walk:
         lost = before - contents(who) - self.pushed
         if lost:
             # What was killed may have reached the server.
-            heads = await asyncio.to_thread(list_heads, who)
-            self.pushed |= {content for content in lost if blake3(content).digest() in heads}
+            history = await asyncio.to_thread(list_history, who)
+            self.pushed |= {content for content in lost if blake3(content).digest() in history}
         assert lost <= self.pushed, (what, lost - self.pushed, self.told)
 
     async def _edit(self, who: Person) -> None:
