@@ -170,9 +170,9 @@ class Walk:
                 await who.switch("work", "main")
             except ConflictError:
                 if (await who.status("work")).interrupted:
-                    # Back to where it came from, with the changes.
-                    await who.switch("work", (await who.status("work")).branch)
-                await self._shelve(who)
+                    await self._go_back(who)
+                with suppress(ClientError):
+                    await self._shelve(who)
                 await who.switch("work", "main")
             await self._check(who, before, "finish")
             assert not (await who.status("work")).interrupted
@@ -182,6 +182,18 @@ class Walk:
             await self._include_everything(who)
             await who.push("work")
             assert await who.changes("work") == []
+
+    async def _go_back(self, who: Person) -> None:
+        """Back to where a broken switch came from; what a broken exclude stumbled over is moved away."""
+        branch = (await who.status("work")).branch
+        try:
+            await who.switch("work", branch)
+        except ConflictError as error:
+            for path in error.paths:
+                with suppress(FileNotFoundError):
+                    self.pushed.add((who.home / "work" / path).read_bytes())
+                    (who.home / "work" / path).unlink()
+            await who.switch("work", branch)
 
     async def _include_everything(self, who: Person) -> None:
         """What is on the disk and differs from what is included now is moved away, as the message says."""
