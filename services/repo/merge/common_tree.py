@@ -14,8 +14,8 @@ from shared.db.pool import Database
 from shared.errors import contention
 from shared.rpc.byte_budget import Hold
 
-# Merges of common ancestors in one another, and in all, for one merge. Beyond, they are compared with an
-# empty tree: more is in conflict then.
+# Merges of common ancestors in one another, and in all, for one merge. Beyond, nothing is known of what they
+# come from: all in which they differ is undecided, and more is in conflict then.
 MAX_DEPTH = 4
 MAX_MERGES = 16
 
@@ -47,7 +47,9 @@ class CommonTree:
             raise contention("the history changed while it was merged")
         tree = nodes[bases[0]].tree
         for other in bases[1:]:
-            above = await self._make_above(bases[0], other, depth)
+            self._merges += 1
+            is_guess = depth >= MAX_DEPTH or self._merges > MAX_MERGES
+            above = None if is_guess else await self._make_above(bases[0], other, depth)
             merge = TreeMerge(
                 self.database,
                 self.repository_id,
@@ -55,6 +57,7 @@ class CommonTree:
                 Resolutions().resolve,
                 self.hold,
                 is_base=True,
+                is_guess=is_guess,
             )
             merged = await merge.merge(above, tree, nodes[other].tree)
             self.virtual |= merged.manifests
@@ -63,8 +66,5 @@ class CommonTree:
 
     async def _make_above(self, one: str, other: str, depth: int) -> str | None:
         """Returns the tree of the common ancestors of two common ancestors."""
-        self._merges += 1
-        if depth >= MAX_DEPTH or self._merges > MAX_MERGES:
-            return None
         found = await compare_commits(self.database, self.repository_id, one, other)
         return await self.make(found.merge_bases, depth + 1)

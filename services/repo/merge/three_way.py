@@ -134,7 +134,13 @@ def _merge_name(
         level.edits[name] = _copy(theirs)
         return
     path = level.triple.prefix + name
-    if _may_be_directory(ours) and _may_be_directory(theirs):
+    is_unknown = base is not None and is_undecided(base)
+    # Whether one side has made it or the other has deleted it is not known where the ancestors differ.
+    if (
+        _may_be_directory(ours)
+        and _may_be_directory(theirs)
+        and not (is_unknown and None in (ours, theirs))
+    ):
         children = map(child_manifest, (base, ours, theirs))
         level.below[name] = Triple(f"{path}/", *children)
         return
@@ -143,7 +149,7 @@ def _merge_name(
         level.edits[name] = merged
         return
     side = resolve(path)
-    known = None if base is not None and is_undecided(base) else _copy(base)
+    known = None if is_unknown else _copy(base)
     level.conflicts.append(Conflict(path, known, _copy(ours), _copy(theirs), side))
     if side is Side.THEIRS:
         level.edits[name] = _copy(theirs)

@@ -70,8 +70,9 @@ class TreeMerge:
         hold: Hold,
         *,
         is_base: bool = False,
+        is_guess: bool = False,
     ) -> None:
-        """`hold` grows by what the result takes."""
+        """`hold` grows by what the result takes; `is_guess`: the base is empty, because it is not known."""
         self._database = database
         self._repository_id = repository_id
         self._virtual = virtual
@@ -80,6 +81,7 @@ class TreeMerge:
         self._conflict_bytes = 0
         # The result is a common ancestor for another merge: it agrees with neither side of a conflict.
         self._is_base = is_base
+        self._is_guess = is_guess
 
     async def merge(self, base: str | None, ours: str, theirs: str) -> MergedTree:
         """Returns the merged tree. Raises BATCH_TOO_LARGE, INVALID_FIELD, CONTENTION, SERVER_BUSY."""
@@ -138,9 +140,11 @@ class TreeMerge:
         )
         level = merge_level(triple, base, ours, theirs, self._resolve)
         if self._is_base:
-            for conflict in level.conflicts:
-                name = conflict.path.removeprefix(triple.prefix)
-                level.edits[name] = make_undecided(name)
+            differing = {conflict.path.removeprefix(triple.prefix) for conflict in level.conflicts}
+            if self._is_guess:
+                # What only one side has may be new there, or deleted on the other.
+                differing |= {e.name for e in ours.entries} ^ {e.name for e in theirs.entries}
+            level.edits |= {name: make_undecided(name) for name in differing}
         return level
 
     def _open(self, forms: ManifestForms, name: str | None) -> Manifest:
