@@ -20,6 +20,7 @@ from services.repo.history.catch_up import CatchUp
 from services.repo.history.change_rules import ChangeRules
 from services.repo.history.changes import Changes, Comparison
 from services.repo.history.diff import Trees
+from services.repo.history.file_rules import FileRules
 from services.repo.history.former_heads import remember_heads
 from services.repo.history.protection import ProtectionJudge
 from services.repo.history.push_announcement import announce_push
@@ -118,17 +119,16 @@ async def _apply_rules(
 async def delete_branch(connection: Connection, call: Call, name: str, expected: str) -> None:
     """Removes a branch that is at `expected`; its commits stay until they are collected.
 
-    Raises DEFAULT_BRANCH, NOT_FOUND, HEAD_MOVED, BRANCH_PROTECTED.
+    Raises DEFAULT_BRANCH, NOT_FOUND, HEAD_MOVED, BRANCH_PROTECTED, LOCK_HELD, BATCH_TOO_LARGE.
     """
     repository_id = call.repository.id
     await change_rules.lock_repository(connection, repository_id)
-    row = (await lock_branches(connection, repository_id, [name])).get(name)
-    if row is None:
-        raise not_found("branch", name)
-    if row["is_default"]:
-        raise default_branch(name)
-    if row["head_commit"] != expected:
-        raise head_moved(name, expected, row["head_commit"])
+    rows = await read_branches(connection, repository_id, [name])
+    _require_removable(rows.get(name), name, expected)
+    if not is_shelf(name):
+        await _check_loss(connection, call, name, expected)
+    rows = await lock_branches(connection, repository_id, [name])
+    row = _require_removable(rows.get(name), name, expected)
     protections = await (await read_rules(connection, repository_id)).collect({name: row})
     await ProtectionJudge(connection, call).check_removal(name, protections[name])
     await connection.execute(Q.delete_branch, repository_id, name)
@@ -136,6 +136,34 @@ async def delete_branch(connection: Connection, call: Call, name: str, expected:
     await count_branches(connection, repository_id, [name], -1)
     payload = BranchPayload(branch=name, before=expected)
     await emit(connection, call, EventType.EVENT_TYPE_BRANCH_DELETED, repository_id, payload)
+
+
+def _require_removable(row: Row | None, name: str, expected: str) -> Row:
+    """Returns the row of a branch. Raises DEFAULT_BRANCH, NOT_FOUND, HEAD_MOVED."""
+    if row is None:
+        raise not_found("branch", name)
+    if row["is_default"]:
+        raise default_branch(name)
+    if row["head_commit"] != expected:
+        raise head_moved(name, expected, row["head_commit"])
+    return row
+
+
+async def _check_loss(connection: Connection, call: Call, name: str, head: str) -> None:
+    """Raises LOCK_HELD if another user has locked what no branch but one has; BATCH_TOO_LARGE."""
+    repository_id = call.repository.id
+    nodes = await ancestry.lock_nodes(connection, repository_id, [head])
+    if head not in nodes:
+        raise head_moved(name, head, "")
+    move = await compare_unreached(connection, repository_id, head, nodes[head].tree, name)
+    if move.new in move.old:
+        return
+    # Nothing is written, so the settings for files have no say.
+    trees = Trees(connection, repository_id, {}, FileRules())
+    changes = await trees.find_changes([move])
+    extent = await lock_rules.measure_locks(connection, call, changes)
+    catch_up = CatchUp(connection, repository_id, trees, changes)
+    await lock_rules.check_others(connection, call, catch_up, extent)
 
 
 async def rename_branch(connection: Connection, call: Call, name: str, new_name: str) -> Row:

@@ -60,9 +60,21 @@ async def check_locks(
 ) -> None:
     """Raises LOCK_HELD or LOCK_REQUIRED if a lock, or the lack of one, forbids a change.
 
-    A path that becomes what it is on the default branch needs no lock: it is brought up to date. The lock
-    of another user forbids even that where the branch loses an edit. Raises BATCH_TOO_LARGE for too
-    many paths.
+    A path that becomes what it is on the default branch needs no lock: it is brought up to date. Raises
+    BATCH_TOO_LARGE for too many paths.
+    """
+    await check_others(connection, call, catch_up, extent)
+    if rules.must_lock:
+        await _require_locks(connection, call, rules, catch_up, extent)
+
+
+async def check_others(
+    connection: Connection, call: Call, catch_up: CatchUp, extent: Extent
+) -> None:
+    """Raises LOCK_HELD if the lock of another user forbids a change.
+
+    It forbids even to bring a path up to date where the branch loses an edit. Raises BATCH_TOO_LARGE for
+    too many paths.
     """
     changes = catch_up.changes
     repository_id, user_id = call.repository.id, call.caller.user_id
@@ -72,8 +84,6 @@ async def check_locks(
         suspects -= await catch_up.find_unedited(suspects)
         if suspects:
             raise lock_held([_conflict(row) for row in held if row["path"] in suspects])
-    if rules.must_lock:
-        await _require_locks(connection, call, rules, catch_up, extent)
 
 
 async def _require_locks(

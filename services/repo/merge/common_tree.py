@@ -14,8 +14,8 @@ from shared.db.pool import Database
 from shared.errors import contention
 from shared.rpc.byte_budget import Hold
 
-# Merges of common ancestors in one another, and in all, for one merge. Beyond, nothing is known of what they
-# come from: all in which they differ is undecided, and more is in conflict then.
+# Merges of common ancestors in one another, and in all, for one merge. Beyond, nothing is known of what
+# they come from: all in which they differ is undecided, and more is in conflict then.
 MAX_DEPTH = 4
 MAX_MERGES = 16
 

@@ -206,6 +206,8 @@ class RefServiceServicer:
         - BRANCH_PROTECTED: the branch's protection forbids it.
         - DEFAULT_BRANCH: it is the default branch of the repository.
         - HEAD_MOVED: the branch is not at `expected_head`.
+        - LOCK_HELD: another user holds a lock on a path that commits change which no other branch reaches (shelves do not
+        count). What the default branch has just so is not lost. Locks are not about shelves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -95,6 +95,8 @@ class RefServiceStub:
     - BRANCH_PROTECTED: the branch's protection forbids it.
     - DEFAULT_BRANCH: it is the default branch of the repository.
     - HEAD_MOVED: the branch is not at `expected_head`.
+    - LOCK_HELD: another user holds a lock on a path that commits change which no other branch reaches (shelves do not
+      count). What the default branch has just so is not lost. Locks are not about shelves.
     """
     RenameBranch: _grpc.UnaryUnaryMultiCallable[_ref_service_pb2.RenameBranchRequest, _ref_service_pb2.RenameBranchResponse]
     """Gives a branch another name; its protection, those who follow it, and that it is the default branch stay. Needs
@@ -267,6 +269,8 @@ class RefServiceAsyncStub(RefServiceStub):
     - BRANCH_PROTECTED: the branch's protection forbids it.
     - DEFAULT_BRANCH: it is the default branch of the repository.
     - HEAD_MOVED: the branch is not at `expected_head`.
+    - LOCK_HELD: another user holds a lock on a path that commits change which no other branch reaches (shelves do not
+      count). What the default branch has just so is not lost. Locks are not about shelves.
     """
     RenameBranch: _aio.UnaryUnaryMultiCallable[_ref_service_pb2.RenameBranchRequest, _ref_service_pb2.RenameBranchResponse]  # type: ignore[assignment]
     """Gives a branch another name; its protection, those who follow it, and that it is the default branch stay. Needs
@@ -466,6 +470,8 @@ class RefServiceServicer(metaclass=_abc_1.ABCMeta):
         - BRANCH_PROTECTED: the branch's protection forbids it.
         - DEFAULT_BRANCH: it is the default branch of the repository.
         - HEAD_MOVED: the branch is not at `expected_head`.
+        - LOCK_HELD: another user holds a lock on a path that commits change which no other branch reaches (shelves do not
+          count). What the default branch has just so is not lost. Locks are not about shelves.
         """
 
     @_abc_1.abstractmethod
