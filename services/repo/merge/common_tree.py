@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from uuid import UUID
 
 from services.repo.history.ancestry import read_nodes
@@ -14,10 +15,10 @@ from shared.db.pool import Database
 from shared.errors import contention
 from shared.rpc.byte_budget import Hold
 
-# Merges of common ancestors in one another, and in all, for one merge. Beyond, nothing is known of what
-# they come from: all in which they differ is undecided, and more is in conflict then.
+# Merges of common ancestors in one another, and comparisons of two of them in all, for one merge. Beyond,
+# nothing is known of what they come from: all in which they differ is undecided, and more is in conflict.
 MAX_DEPTH = 4
-MAX_MERGES = 16
+MAX_COMPARISONS = 32
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class CommonTree:
     repository_id: UUID
     hold: Hold
     virtual: dict[str, bytes] = field(default_factory=dict)
-    _merges: int = 0
+    _comparisons: int = 0
 
     async def make(self, bases: Sequence[str], depth: int = 0) -> str | None:
         """Returns the tree of some common ancestors; None without any. Raises CONTENTION, BATCH_TOO_LARGE.
@@ -46,10 +47,9 @@ class CommonTree:
         if len(nodes) < len(bases):
             raise contention("the history changed while it was merged")
         tree = nodes[bases[0]].tree
-        for other in bases[1:]:
-            self._merges += 1
-            is_guess = depth >= MAX_DEPTH or self._merges > MAX_MERGES
-            above = None if is_guess else await self._make_above(bases[0], other, depth)
+        for at, other in enumerate(bases[1:], start=1):
+            ancestors = await self._find_above(bases[:at], other, depth)
+            above = await self.make(ancestors, depth + 1) if ancestors else None
             merge = TreeMerge(
                 self.database,
                 self.repository_id,
@@ -57,14 +57,33 @@ class CommonTree:
                 Resolutions().resolve,
                 self.hold,
                 is_base=True,
-                is_guess=is_guess,
+                is_guess=ancestors is None,
             )
             merged = await merge.merge(above, tree, nodes[other].tree)
             self.virtual |= merged.manifests
             tree = merged.tree
         return tree
 
-    async def _make_above(self, one: str, other: str, depth: int) -> str | None:
-        """Returns the tree of the common ancestors of two common ancestors."""
+    async def _find_above(self, merged: Sequence[str], other: str, depth: int) -> list[str] | None:
+        """Returns the best common ancestors of another one with all of some; None = too much to do."""
+        pairs = [(each, other) for each in merged]
+        if depth >= MAX_DEPTH or not self._may_compare(pairs):
+            return None
+        found = dict.fromkeys([base for pair in pairs for base in await self._compare(*pair)])
+        pairs = list(combinations(found, 2)) if len(merged) > 1 else []
+        if not self._may_compare(pairs):
+            return None
+        for pair in pairs:
+            bases = await self._compare(*pair)
+            # One that the other reaches is no better than it.
+            if len(bases) == 1 and bases[0] in pair:
+                found.pop(bases[0], None)
+        return list(found)
+
+    def _may_compare(self, pairs: Sequence[tuple[str, str]]) -> bool:
+        self._comparisons += len(pairs)
+        return self._comparisons <= MAX_COMPARISONS
+
+    async def _compare(self, one: str, other: str) -> list[str]:
         found = await compare_commits(self.database, self.repository_id, one, other)
-        return await self.make(found.merge_bases, depth + 1)
+        return found.merge_bases

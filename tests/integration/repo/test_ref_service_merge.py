@@ -10,11 +10,9 @@ from dits.repo.v1 import merge_pb2 as pb
 from dits.repo.v1.manifest_pb2 import Signer
 from grpc import StatusCode
 
-from services.repo.merge.common_tree import MAX_DEPTH
 from tests.support.api import Api, refused
 from tests.support.branches import Branches
 from tests.support.counters import assert_counters
-from tests.support.histories import History
 from tests.support.merges import BASE, OURS, THEIRS, Files, Merges, side
 from tests.support.trees import save
 
@@ -133,42 +131,6 @@ async def test_merges_that_cross_are_merged_from_what_both_had(api: Api) -> None
     assert not found.conflicts[0].HasField("base")
     await merges.merge(resolutions=[side("a", THEIRS)], expected_head=ours)
     assert await merges.files() == told({**both, "a": b"3", "b": b"4"})
-
-
-@pytest.mark.parametrize("height", [MAX_DEPTH + 2, MAX_DEPTH + 3])
-async def test_merges_that_cross_too_often_lose_nothing_unasked(api: Api, height: int) -> None:
-    # What one side has and the other has not may be new or deleted: nobody knows without their ancestors.
-    who = await api.account()
-    repository = await api.repository(who)
-    history = History()
-    root = history.add({"kept": "0", "x": "0", "d/y": "0"})
-    without, with_all = {"kept": "0"}, {"kept": "0", "x": "0", "d/y": "0"}
-    left, right = history.add(without, root), history.add({**with_all, "r": "0"}, root)
-    for step in range(height):
-        left, right = (
-            history.add({**without, "l": f"{step}"}, left, right),
-            history.add({**with_all, "r": f"{step}"}, right, left),
-        )
-    await history.push(api, who, repository, right)
-    merges = Merges(api, who, repository, root)
-    found = await merges.merge(source=left, validate_only=True)
-    assert len(found.merge_bases) == 2
-    assert {"d", "x"} <= {conflict.path for conflict in found.conflicts}
-
-
-async def test_a_directory_that_one_side_deleted_where_ancestors_differ_is_a_conflict(
-    api: Api,
-) -> None:
-    who = await api.account()
-    repository = await api.repository(who)
-    history = History()
-    root = history.add({"kept": "0"})
-    left, right = history.add({"d/y": "0", "l": "0"}, root), history.add({"d": "0"}, root)
-    ours = history.add({"d/y": "0", "l": "1"}, left, right)
-    theirs = history.add({"l": "0", "r": "1"}, right, left)
-    await history.push(api, who, repository, ours)
-    found = await Merges(api, who, repository, root).merge(source=theirs, validate_only=True)
-    assert "d" in [conflict.path for conflict in found.conflicts]
 
 
 async def test_histories_without_a_common_commit(api: Api) -> None:
