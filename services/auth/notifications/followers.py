@@ -1,10 +1,11 @@
 """Tells the followers of branches of a push.
 
-They may be any number: the first are told with the event, the others by a job, some in each transaction.
+They may be any number: the first are told with the event, the others by jobs, some in each transaction.
 """
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from uuid import UUID
 
@@ -19,14 +20,17 @@ from services.auth.notifications.catalog import Draft
 from services.auth.notifications.delivery import deliver
 from services.auth.notifications.mails import enqueue_mails
 from shared.db.pool import Connection, Row
-from shared.jobs.queue import enqueue
+from shared.jobs.queue import JobRequest, enqueue_all
 from shared.jobs.running_job import RunningJob
 from shared.outbox.stored_event import StoredEvent
 from shared.runtime.server_key import ServerKey
 
+# Of the branches that one job is for; well below MAX_PAYLOAD_BYTES.
+MAX_BRANCH_BYTES = 48 << 10
+
 
 async def notify_first_followers(connection: Connection, event: StoredEvent) -> list[Row]:
-    """Tells the first followers, and enqueues the job for the others; returns what is mailed at once."""
+    """Tells the first followers, and enqueues jobs for the others; returns what is mailed at once."""
     if event.repository_id is None:
         return []
     push = json_format.Parse(event.payload, PushPayload(), ignore_unknown_fields=True)
@@ -40,8 +44,29 @@ async def notify_first_followers(connection: Connection, event: StoredEvent) -> 
     told, mailed = await _notify_next(connection, payload, None)
     if len(told) == audience.BATCH:
         payload.after = str(max(told))
-        await enqueue(connection, payload, repository_id=event.repository_id)
+        requests = [JobRequest(part, repository_id=event.repository_id) for part in _split(payload)]
+        await enqueue_all(connection, requests)
     return mailed
+
+
+def _split(payload: NotifyFollowersPayload) -> list[NotifyFollowersPayload]:
+    """Returns payloads that jobs can have, each with some of the branches.
+
+    Who follows branches of several is told of those in the first one that is done.
+    """
+    parts: list[NotifyFollowersPayload] = []
+    room = 0
+    for branch in payload.branches:
+        # As the job keeps it: a letter that is not ASCII takes six bytes and more.
+        size = len(json.dumps(branch)) + 2
+        if size > room:
+            parts.append(NotifyFollowersPayload())
+            parts[-1].CopyFrom(payload)
+            del parts[-1].branches[:]
+            room = MAX_BRANCH_BYTES
+        parts[-1].branches.append(branch)
+        room -= size
+    return parts
 
 
 class FollowerNotifier:

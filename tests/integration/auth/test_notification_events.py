@@ -11,6 +11,7 @@ from dits.auth.v1 import notification_service_pb2 as pb
 from dits.repo.v1.ref_service_pb2 import UpdateBranchRequest
 from dits.repo.v1.repository_service_pb2 import Repository
 
+from services.auth.notifications import audience
 from services.auth.notifications.consumer import NotificationConsumer
 from shared.db.pool import Connection, Database
 from shared.formats.commits import commit_hash
@@ -84,6 +85,26 @@ async def test_followers_are_told_of_pushes_of_others(studio: Studio) -> None:
     )
     await api.refs.UpdateBranch(move, metadata=studio.ada.auth)
     assert len(await list_told(api, studio.dan)) == 1
+
+
+async def test_all_followers_are_told_of_a_push_to_many_branches_with_long_names(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One is told with the event, the others by jobs: their payloads are bounded.
+    monkeypatch.setattr(audience, "BATCH", 1)
+    api = studio.api
+    branches = [f"{number:03}" + "\N{EURO SIGN}" * 84 for number in range(200)]
+    await follow(api, studio.bob, studio.repo, branches[0])
+    await follow(api, studio.cyn, studio.repo, branches[100])
+    await follow(api, studio.dan, studio.repo, branches[0], branches[-1])
+    tree = build({"a": b"1"})
+    await upload(api, studio.ada, studio.repo, tree.chunks)
+    made = commit(tree)
+    moves = [update(branch, "", commit_hash(made)) for branch in branches]
+    await push(api, studio.ada, studio.repo, [made], moves, [tree])
+    for follower in (studio.bob, studio.cyn, studio.dan):
+        assert [kind for kind, _ in await list_told(api, follower)] == ["push"]
+    assert await api.value("SELECT count(*) FROM dead_events") == 0
 
 
 async def test_who_is_mentioned_is_told_once_for_each_commit(studio: Studio) -> None:
