@@ -50,6 +50,16 @@ class Schedule:
         """Returns the first time after `now`."""
         return next(CronSim(self.cron, now.astimezone(UTC)))
 
+    def is_too_late(self, row: Row) -> bool:
+        """Whether it would be passed over twice: it fired while the clock of the database was ahead.
+
+        Once is left alone, lest a clock that is set back a little fires it again.
+        """
+        if row["cron"] != self.cron:
+            return False
+        following: datetime = self.next_time(self.next_time(row["now"]))
+        return bool(row["due_at"] > following)
+
 
 class Scheduler:
     """Fires the schedules of a database."""
@@ -71,9 +81,13 @@ class Scheduler:
             self._is_arranged = True
             return 0.0
         for row in rows:
+            schedule = self._schedules[row["name"]]
             if row["seconds_left"] <= 0:
-                work = partial(_fire, schedule=self._schedules[row["name"]])
-                await self._database.transaction(work)
+                await self._database.transaction(partial(_fire, schedule=schedule))
+            elif schedule.is_too_late(row):
+                moved = schedule.name, schedule.cron, schedule.next_time(row["now"])
+                await self._database.statement(Q.bring_forward, *moved)
+                return 0.0
         return min((row["seconds_left"] for row in rows), default=LONGEST_SLEEP_SECONDS)
 
     async def _fire_and_wait(self) -> None:

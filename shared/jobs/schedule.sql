@@ -1,6 +1,6 @@
 -- name: schedules
 -- Each of some schedules ($1), with its times as they are stored (NULL = it is new).
-SELECT n.name, s.cron, clock_timestamp() AS now,
+SELECT n.name, s.cron, s.due_at, clock_timestamp() AS now,
        coalesce(extract(epoch FROM s.due_at - clock_timestamp()), 0)::float8 AS seconds_left
 FROM unnest($1::text[]) AS n (name) LEFT JOIN job_schedules s ON s.name = n.name;
 
@@ -20,3 +20,7 @@ FOR UPDATE SKIP LOCKED;
 -- name: move_schedule
 -- The schedule $1 has fired, and is next due at $2.
 UPDATE job_schedules SET due_at = $2, fired_at = clock_timestamp() WHERE name = $1;
+
+-- name: bring_forward
+-- The schedule $1, whose times are $2, is due at $3 and not later.
+UPDATE job_schedules SET due_at = $3 WHERE name = $1 AND cron = $2 AND due_at > $3;

@@ -82,3 +82,31 @@ async def test_other_times_take_effect_and_the_same_do_not_put_it_off(database: 
     yearly = Schedule("hourly", "0 0 1 1 *", PurgeEventsPayload())
     changed = await arranged(database, yearly)
     assert await changed.fire_due_schedules() > 3600
+
+
+async def test_a_schedule_that_a_clock_ahead_has_put_off_comes_in_its_time(
+    database: Database,
+) -> None:
+    yearly = Schedule("yearly", "0 0 1 1 *", PurgeEventsPayload())
+    scheduler = await arranged(database, yearly)
+
+    async def settle(change: str) -> tuple[datetime, datetime]:
+        """When it is due after a change, and when after the scheduler has looked at that."""
+        [before] = await database.fetch(f"UPDATE job_schedules SET {change} RETURNING due_at")
+        for _ in range(2):
+            await scheduler.fire_due_schedules()
+        [after] = await database.fetch("SELECT due_at FROM job_schedules")
+        return before["due_at"], after["due_at"]
+
+    _, due = await settle("cron = cron")
+    # It fired while the clock of the database was years ahead.
+    assert (await settle("due_at = due_at + interval '30 years'"))[1] == due
+    # One that was a little ahead fires nothing twice.
+    for change in (
+        "due_at = due_at + interval '1 year'",
+        # What a process of another release has arranged stays as it is.
+        "cron = '0 0 2 1 *', due_at = due_at + interval '30 years'",
+    ):
+        before, after = await settle(change)
+        assert before == after > due
+    assert await jobs(database) == 0
