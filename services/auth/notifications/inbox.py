@@ -1,4 +1,8 @@
-"""Inboxes: what comes in, in an order that does not change, and what was read."""
+"""Inboxes: what comes in, in an order that does not change, and what was read.
+
+A token does not see what is told of repositories that it is kept out of: those of organisations that refuse
+it, unless everybody may read them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from shared.db import sql
 from shared.db.hints import hint_after_commit
 from shared.db.pool import Connection, Database, Row
 from shared.errors import not_found
+from shared.rpc.call import Caller
 
 Q = sql.load(__file__)
 
@@ -52,19 +57,20 @@ def hint_change(user_ids: Collection[UUID]) -> None:
         hint_after_commit(CHANNEL, name)
 
 
-async def count_unread(database: Database, user_id: UUID) -> int:
-    """Returns how many notifications of a user are unread, at most MAX_COUNTED."""
-    row = await database.fetchrow(Q.count_unread, user_id, MAX_COUNTED)
+async def count_unread(database: Database, caller: Caller) -> int:
+    """Returns how many notifications the caller sees that are unread, at most MAX_COUNTED."""
+    refused_by = list(caller.refused_by)
+    row = await database.fetchrow(Q.count_unread, caller.user_id, MAX_COUNTED, refused_by)
     assert row is not None  # noqa: S101  an aggregate
     return int(row["count"])
 
 
 async def list_notifications(
-    database: Database, user_id: UUID, before: int | None, count: int, *, unread_only: bool
+    database: Database, caller: Caller, before: int | None, count: int, *, unread_only: bool
 ) -> list[Row]:
-    """Returns the newest notifications of a user before a number."""
+    """Returns the newest notifications before a number that the caller sees."""
     query = Q.list_unread if unread_only else Q.list_all
-    return await database.fetch(query, user_id, before, count)
+    return await database.fetch(query, caller.user_id, before, count, list(caller.refused_by))
 
 
 async def mark_read(database: Database, user_id: UUID, ids: Collection[UUID]) -> None:
@@ -95,9 +101,19 @@ async def mark_all_read(database: Database, user_id: UUID, until: datetime | Non
         pass
 
 
-async def fetch_news(database: Database, user_id: UUID, after: int | None, count: int) -> list[Row]:
-    """Returns up to `count` notifications after a number, each with the state of the inbox.
+async def fetch_news(
+    database: Database, caller: Caller, after: int | None, count: int
+) -> list[Row]:
+    """Returns up to `count` notifications after a number that the caller sees, each with the inbox's state.
 
     There is one row at least; its id is NULL if there is no notification. After None, there are none.
     """
-    return await database.fetch(Q.news, user_id, after, count, MAX_COUNTED)
+    return await database.fetch(
+        *Q.bind.news(
+            user_id=caller.user_id,
+            refused_by=list(caller.refused_by),
+            after=after,
+            count=count,
+            most=MAX_COUNTED,
+        )
+    )

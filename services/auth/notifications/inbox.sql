@@ -23,20 +23,33 @@ ON CONFLICT ON CONSTRAINT notifications_source_key DO NOTHING
 RETURNING n.id, n.user_id, n.type;
 
 -- name: count_unread
--- How many of a user's notifications are unread, counted up to a number.
-SELECT count(*) FROM (SELECT FROM notifications WHERE user_id = $1 AND NOT read LIMIT $2) unread;
+-- How many of a user's notifications are unread, counted up to a number, without those about repositories of some
+-- owners ($3) that not everybody may read.
+SELECT count(*) FROM (
+    SELECT FROM notifications n
+    WHERE n.user_id = $1 AND NOT n.read
+      AND (cardinality($3::uuid[]) = 0 OR n.repo_id IS NULL OR coalesce((
+          SELECT r.visibility = 'public' OR NOT r.owner_id = ANY ($3::uuid[])
+          FROM repository_identities r WHERE r.id = n.repo_id), false))
+    LIMIT $2) unread;
 
 -- name: list_all
--- Up to $3 notifications of a user before a number, newest first.
-SELECT id, number, type, title, message, link, repo_id, created_at, read_at FROM notifications
-WHERE user_id = $1 AND ($2::bigint IS NULL OR number < $2)
-ORDER BY number DESC LIMIT $3;
+-- Up to $3 notifications of a user before a number, newest first; of some owners ($4) as count_unread.
+SELECT n.id, n.number, n.type, n.title, n.message, n.link, n.repo_id, n.created_at, n.read_at FROM notifications n
+WHERE n.user_id = $1 AND ($2::bigint IS NULL OR n.number < $2)
+  AND (cardinality($4::uuid[]) = 0 OR n.repo_id IS NULL OR coalesce((
+      SELECT r.visibility = 'public' OR NOT r.owner_id = ANY ($4::uuid[])
+      FROM repository_identities r WHERE r.id = n.repo_id), false))
+ORDER BY n.number DESC LIMIT $3;
 
 -- name: list_unread
--- Up to $3 unread notifications of a user before a number, newest first.
-SELECT id, number, type, title, message, link, repo_id, created_at, read_at FROM notifications
-WHERE user_id = $1 AND NOT read AND ($2::bigint IS NULL OR number < $2)
-ORDER BY number DESC LIMIT $3;
+-- Up to $3 unread notifications of a user before a number, newest first; of some owners ($4) as count_unread.
+SELECT n.id, n.number, n.type, n.title, n.message, n.link, n.repo_id, n.created_at, n.read_at FROM notifications n
+WHERE n.user_id = $1 AND NOT n.read AND ($2::bigint IS NULL OR n.number < $2)
+  AND (cardinality($4::uuid[]) = 0 OR n.repo_id IS NULL OR coalesce((
+      SELECT r.visibility = 'public' OR NOT r.owner_id = ANY ($4::uuid[])
+      FROM repository_identities r WHERE r.id = n.repo_id), false))
+ORDER BY n.number DESC LIMIT $3;
 
 -- name: lock_notifications
 -- Locks those of some notifications that are the user's, in order.
@@ -53,14 +66,23 @@ ORDER BY id LIMIT $3 FOR NO KEY UPDATE;
 UPDATE notifications SET read = true, read_at = clock_timestamp() WHERE id = ANY ($1::uuid[]) AND NOT read;
 
 -- name: news
--- Up to $3 notifications of a user after a number (NULL = none), in order, each with the last number of the inbox and
--- how many are unread, counted up to $4; one row without a notification if there are none.
+-- Up to :count notifications of a user after a number (NULL = none), in order, each with the last number of the inbox and
+-- how many are unread, counted up to :most; one row without a notification if there are none. Of some owners
+-- (:refused_by) as count_unread.
 SELECT coalesce(i.last_number, 0) AS last_number, u.unread,
        n.id, n.number, n.type, n.title, n.message, n.link, n.repo_id, n.created_at, n.read_at
 FROM (SELECT count(*)::int AS unread
-      FROM (SELECT FROM notifications WHERE user_id = $1 AND NOT read LIMIT $4) c) u
-LEFT JOIN inboxes i ON i.user_id = $1
-LEFT JOIN LATERAL (SELECT * FROM notifications
-                   WHERE user_id = $1 AND number > $2::bigint AND number <= i.last_number
-                   ORDER BY number LIMIT $3) n ON true
+      FROM (SELECT FROM notifications n
+            WHERE n.user_id = :user_id AND NOT n.read
+              AND (cardinality(:refused_by::uuid[]) = 0 OR n.repo_id IS NULL OR coalesce((
+                  SELECT r.visibility = 'public' OR NOT r.owner_id = ANY (:refused_by)
+                  FROM repository_identities r WHERE r.id = n.repo_id), false))
+            LIMIT :most) c) u
+LEFT JOIN inboxes i ON i.user_id = :user_id
+LEFT JOIN LATERAL (SELECT * FROM notifications n
+                   WHERE n.user_id = :user_id AND n.number > :after::bigint AND n.number <= i.last_number
+                     AND (cardinality(:refused_by) = 0 OR n.repo_id IS NULL OR coalesce((
+                         SELECT r.visibility = 'public' OR NOT r.owner_id = ANY (:refused_by)
+                         FROM repository_identities r WHERE r.id = n.repo_id), false))
+                   ORDER BY n.number LIMIT :count) n ON true
 ORDER BY n.number;

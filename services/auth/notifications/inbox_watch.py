@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from uuid import UUID
@@ -17,6 +17,7 @@ from services.auth.notifications.inbox import CHANNEL, fetch_news
 from shared.db.listen import Listener
 from shared.db.pool import Database, Row
 from shared.errors import cursor_too_old
+from shared.rpc.call import Caller
 from shared.runtime.waiting import wait_for_event
 
 CHECKPOINT_SECONDS = 15.0
@@ -81,17 +82,18 @@ class InboxWatch:
         self._checkpoint_seconds = checkpoint_seconds
 
     async def follow_inbox(
-        self, user_id: UUID, number: int | None
+        self, find_caller: Callable[[], Caller], number: int | None
     ) -> AsyncGenerator[InboxMoment, None]:
         """Yields what comes after a number (None = from now on): something at once, and in each silence.
 
-        Raises CURSOR_TOO_OLD if the inbox has never come as far as the number.
+        `find_caller` returns whose inbox it is, as it was last judged. Raises CURSOR_TOO_OLD if the inbox
+        has never come as far as the number.
         """
         told, told_at = -1, float("-inf")
-        with self._signal.watch_inbox(user_id) as signal:
+        with self._signal.watch_inbox(find_caller().user_id) as signal:
             while True:
                 signal.clear()
-                rows = await fetch_news(self._database, user_id, number, BATCH)
+                rows = await fetch_news(self._database, find_caller(), number, BATCH)
                 last, unread = rows[0]["last_number"], rows[0]["unread"]
                 if number is not None and number > last:
                     raise cursor_too_old()

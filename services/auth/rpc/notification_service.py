@@ -42,9 +42,9 @@ class NotificationService:
         """Lists the caller's notifications, newest first."""
         page = Page(self._key, request, call)
         (before,) = page.after or (None,)
-        user_id, unread_only = call.caller.user_id, request.unread_only
+        unread_only = request.unread_only
         found = await inbox.list_notifications(
-            self._database, user_id, before, page.size + 1, unread_only=unread_only
+            self._database, call.caller, before, page.size + 1, unread_only=unread_only
         )
         rows, token = page.answer(found, lambda row: (row["number"],))
         return pb.ListNotificationsResponse(
@@ -80,7 +80,7 @@ class NotificationService:
         user_id = call.caller.user_id
         cursors = CursorSeal(self._key, b"inbox", user_id.bytes)
         number = cursors.read_cursor(request.cursor).event_id if request.cursor else None
-        async with aclosing(self._watch.follow_inbox(user_id, number)) as moments:
+        async with aclosing(self._watch.follow_inbox(lambda: call.caller, number)) as moments:
             async for moment in moments:
                 row = moment.notification
                 yield pb.WatchResponse(
@@ -155,7 +155,7 @@ class NotificationService:
         return pb.ListFollowedBranchesResponse(branches=branches, next_page_token=token)
 
     async def _count_unread(self, call: Call) -> int:
-        return await inbox.count_unread(self._database, call.caller.user_id)
+        return await inbox.count_unread(self._database, call.caller)
 
 
 def _message(row: Row) -> pb.Notification:

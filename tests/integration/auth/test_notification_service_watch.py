@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
+from uuid import UUID
 
 from dits.auth.v1 import notification_service_pb2 as pb
 from dits.auth.v1.session_service_pb2 import LogoutRequest
@@ -14,6 +15,7 @@ from grpc import StatusCode
 from services.auth.notifications.inbox_watch import InboxMoment, InboxSignal, InboxWatch
 from shared.db.listen import Listener
 from shared.db.pool import Database
+from shared.rpc.call import Caller
 from tests.integration.auth.test_notification_service import fill
 from tests.support.api import Account, Api, refused
 from tests.support.waiting import PATIENCE_SECONDS
@@ -103,7 +105,8 @@ async def test_silence_is_broken_and_lost_hints_are_made_up_for(api: Api) -> Non
     database = await Database.connect(api.dsn, service="test", size=2)
     signal = InboxSignal(Listener(api.dsn))
     watch = InboxWatch(database, signal, checkpoint_seconds=0.05)
-    moments = watch.follow_inbox(ada.id, None)
+    caller = Caller.of(UUID(str(ada.id)), ada.username, UUID(int=0), None)
+    moments = watch.follow_inbox(lambda: caller, None)
     try:
         for _ in range(3):
             assert await anext(moments) == InboxMoment(0, 0, None)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import cast
+
 from dits.auth.v1.audit_service_pb2 import AuditFilter, ListAuditEventsRequest
 from dits.auth.v1.invitation_service_pb2 import ListInvitationsRequest
 from dits.auth.v1.notification_service_pb2 import (
     FollowBranchRequest,
+    GetUnreadCountRequest,
     ListFollowedBranchesRequest,
+    ListNotificationsRequest,
+    WatchRequest,
+    WatchResponse,
 )
 from dits.auth.v1.organization_service_pb2 import ListMembersRequest, ListOrganizationsRequest
 from dits.auth.v1.team_service_pb2 import CreateTeamRequest
@@ -22,6 +29,7 @@ from grpc import StatusCode
 from tests.support.api import Account, Api, refused
 from tests.support.organizations import Studio
 from tests.support.tokens import PUBLIC, make_repository, set_policy
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 async def test_a_refused_token_learns_nothing_of_the_organization_itself(api: Api) -> None:
@@ -131,3 +139,54 @@ async def test_what_a_token_lists_names_nothing_of_an_organization_that_refuses_
     let_in = await studio.make_token("org:read", "user:read", name="owner")
     await studio.approve(owner, let_in)
     assert await list_all(let_in) == everything
+
+
+async def list_about(api: Api, who: Account, *, unread_only: bool) -> set[str]:
+    """The repositories that the inbox tells of, page by page."""
+    found: list[str] = []
+    request = ListNotificationsRequest(unread_only=unread_only, page_size=1)
+    while True:
+        page = await api.notifications.ListNotifications(request, metadata=who.auth)
+        found += [each.repository_id for each in page.notifications]
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            assert len(found) == len(set(found))
+            return set(found)
+
+
+async def watch_about(api: Api, who: Account, cursor: str) -> tuple[set[str], int]:
+    """The repositories that a watch tells of, up to what is about none, and the unread ones."""
+    found: set[str] = set()
+    call = api.notifications.Watch(WatchRequest(cursor=cursor), metadata=who.auth)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while "" not in found:
+            message = cast(WatchResponse, await call.read())
+            found.add(message.notification.repository_id)
+    call.cancel()
+    return found, message.unread_count
+
+
+async def test_a_refused_token_reads_no_notifications_about_what_it_may_not_read(api: Api) -> None:
+    studio = await Studio.open(api)
+    owner = studio.people["owner"]
+    film, trailer = await make_repository(studio), await make_repository(studio, "trailer", PUBLIC)
+    about = {film.id, trailer.id, (await api.repository(owner)).id}
+    call = api.notifications.Watch(WatchRequest(), metadata=owner.auth)
+    cursor = cast(WatchResponse, await call.read()).cursor
+    call.cancel()
+    await api.fetch("INSERT INTO inboxes (user_id, last_number) VALUES ($1, 4)", owner.id)
+    await api.fetch(
+        """INSERT INTO notifications (user_id, number, type, source_id, repo_id, title, message, link)
+           SELECT $1, n, 'push', gen_random_uuid(), r::uuid, 'T', 'M', '/'
+           FROM unnest($2::text[]) WITH ORDINALITY u (r, n)""",
+        owner.id,
+        [*sorted(about), None],
+    )
+    await set_policy(studio, needs_approval=True)
+    token = await studio.make_token("user:read", name="owner")
+    for who, expected in ((owner, about), (token, about - {film.id})):
+        for unread_only in (False, True):
+            assert await list_about(api, who, unread_only=unread_only) == {*expected, ""}
+        assert await watch_about(api, who, cursor) == ({*expected, ""}, len(expected) + 1)
+        count = await api.notifications.GetUnreadCount(GetUnreadCountRequest(), metadata=who.auth)
+        assert count.unread_count == len(expected) + 1

@@ -28,7 +28,8 @@ if _version_not_supported:
 class NotificationServiceStub:
     """The caller's own inbox. A notification comes a moment after what it tells of, if the user may still read the
     repository then. Notifications are kept for 90 days after they were read (the server's setting
-    `notification_days`), unread ones for a year.
+    `notification_days`), unread ones for a year. An API token neither gets nor counts those about repositories of
+    organisations that do not let it in, unless everybody may read them.
     """
 
     def __init__(self, channel):
@@ -97,7 +98,8 @@ class NotificationServiceStub:
 class NotificationServiceServicer:
     """The caller's own inbox. A notification comes a moment after what it tells of, if the user may still read the
     repository then. Notifications are kept for 90 days after they were read (the server's setting
-    `notification_days`), unread ones for a year.
+    `notification_days`), unread ones for a year. An API token neither gets nor counts those about repositories of
+    organisations that do not let it in, unless everybody may read them.
     """
 
     def ListNotifications(self, request, context):
@@ -284,7 +286,8 @@ def add_NotificationServiceServicer_to_server(servicer, server):
 class NotificationService:
     """The caller's own inbox. A notification comes a moment after what it tells of, if the user may still read the
     repository then. Notifications are kept for 90 days after they were read (the server's setting
-    `notification_days`), unread ones for a year.
+    `notification_days`), unread ones for a year. An API token neither gets nor counts those about repositories of
+    organisations that do not let it in, unless everybody may read them.
     """
 
     @staticmethod

@@ -29,7 +29,8 @@ GRPC_VERSION: str
 class NotificationServiceStub:
     """The caller's own inbox. A notification comes a moment after what it tells of, if the user may still read the
     repository then. Notifications are kept for 90 days after they were read (the server's setting
-    `notification_days`), unread ones for a year.
+    `notification_days`), unread ones for a year. An API token neither gets nor counts those about repositories of
+    organisations that do not let it in, unless everybody may read them.
     """
 
     @_typing.overload
@@ -112,7 +113,8 @@ class NotificationServiceStub:
 class NotificationServiceAsyncStub(NotificationServiceStub):
     """The caller's own inbox. A notification comes a moment after what it tells of, if the user may still read the
     repository then. Notifications are kept for 90 days after they were read (the server's setting
-    `notification_days`), unread ones for a year.
+    `notification_days`), unread ones for a year. An API token neither gets nor counts those about repositories of
+    organisations that do not let it in, unless everybody may read them.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -191,7 +193,8 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
 class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
     """The caller's own inbox. A notification comes a moment after what it tells of, if the user may still read the
     repository then. Notifications are kept for 90 days after they were read (the server's setting
-    `notification_days`), unread ones for a year.
+    `notification_days`), unread ones for a year. An API token neither gets nor counts those about repositories of
+    organisations that do not let it in, unless everybody may read them.
     """
 
     @_abc_1.abstractmethod
