@@ -98,6 +98,7 @@ class AuditListing:
             actor_id=actor_id,
             repository_id=scope.repository_id,
             organization_id=scope.organization_id,
+            refused_by=list(scope.refused_by),
             action=wanted.action,
             resource_type=wanted.resource_type,
             resource_id=wanted.resource_id,

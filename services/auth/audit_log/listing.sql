@@ -8,7 +8,7 @@ SELECT id FROM users WHERE lower(username) = $1;
 
 -- name: list_events
 -- Up to :count events before (at, last_id), newest first, that fit each parameter that is not NULL, until their details
--- have more than :bytes.
+-- have more than :bytes. Of organisations in :refused_by and their repositories there are none.
 SELECT l.* FROM (
     SELECT f.*, octet_length(f.details::text) AS size,
            sum(octet_length(f.details::text)) OVER (ORDER BY f."timestamp" DESC, f.id DESC) AS total
@@ -22,6 +22,10 @@ SELECT l.* FROM (
           AND (:action::text IS NULL OR a.action = :action)
           AND (:resource_type::text IS NULL OR a.resource_type = :resource_type)
           AND (:resource_id::text IS NULL OR a.resource_id = :resource_id)
+          AND (cardinality(:refused_by::uuid[]) = 0
+               OR (a.org_id IS NULL OR NOT a.org_id = ANY (:refused_by))
+                   AND (a.repo_id IS NULL OR coalesce((SELECT NOT r.owner_id = ANY (:refused_by)
+                                                       FROM repository_identities r WHERE r.id = a.repo_id), false)))
           AND a."timestamp" BETWEEN :start AND :at
           AND (a."timestamp", a.id) < (:at, :last_id::uuid)
         ORDER BY a."timestamp" DESC, a.id DESC

@@ -24,12 +24,14 @@ class AuditScope:
 
     Attributes:
         shows_origin: with addresses and programs, which administrators do not see of others.
+        refused_by: organisations of which it shows nothing, because they do not let the token in.
     """
 
     actor_id: UUID | None = None
     repository_id: UUID | None = None
     organization_id: UUID | None = None
     shows_origin: bool = False
+    refused_by: frozenset[UUID] = frozenset()
 
 
 class AuditScopes:
@@ -51,7 +53,8 @@ class AuditScopes:
                 return AuditScope(shows_origin=True)
         call.caller.require_scope("user:read")
         call.caller.require_unlimited()
-        return AuditScope(actor_id=call.caller.user_id, shows_origin=True)
+        caller = call.caller
+        return AuditScope(caller.user_id, shows_origin=True, refused_by=caller.refused_by)
 
     async def _of_repository(self, name: str, call: Call) -> AuditScope:
         validation.repository_address("filter.repository", name)

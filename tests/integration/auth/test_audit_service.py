@@ -220,7 +220,7 @@ async def test_events_with_long_details_are_read_as_far_as_they_fit(api: Api) ->
     query, *arguments = listing.Q.bind.list_events(
         actor_id=ada.id, repository_id=None, organization_id=None, action=None, resource_type=None,
         resource_id=None, start=datetime(2000, 1, 1, tzinfo=UTC), at=datetime(3000, 1, 1, tzinfo=UTC),
-        last_id=uuid.UUID(int=0), count=1001, bytes=PAGE_BYTES,
+        last_id=uuid.UUID(int=0), refused_by=[], count=1001, bytes=PAGE_BYTES,
     )  # fmt: skip
     rows = await api.fetch(query, *arguments)
     size = sum(len(row["details"]) for row in rows if row["details"])

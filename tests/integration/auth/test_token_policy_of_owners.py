@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from dits.auth.v1.audit_service_pb2 import AuditFilter, ListAuditEventsRequest
+from dits.auth.v1.audit_service_pb2 import (
+    AuditFilter,
+    ExportAuditEventsRequest,
+    ListAuditEventsRequest,
+)
 from dits.auth.v1.invitation_service_pb2 import ListInvitationsRequest
 from dits.auth.v1.notification_service_pb2 import (
     FollowBranchRequest,
@@ -27,6 +31,7 @@ from dits.repo.v1.webhook_service_pb2 import ListWebhooksRequest
 from grpc import StatusCode
 
 from tests.support.api import Account, Api, refused
+from tests.support.audit import export_events, list_events
 from tests.support.organizations import Studio
 from tests.support.tokens import PUBLIC, make_repository, set_policy
 from tests.support.waiting import PATIENCE_SECONDS
@@ -190,3 +195,26 @@ async def test_a_refused_token_reads_no_notifications_about_what_it_may_not_read
         assert await watch_about(api, who, cursor) == ({*expected, ""}, len(expected) + 1)
         count = await api.notifications.GetUnreadCount(GetUnreadCountRequest(), metadata=who.auth)
         assert count.unread_count == len(expected) + 1
+
+
+async def test_a_refused_token_reads_nothing_of_what_its_owner_did_in_the_organization(
+    api: Api,
+) -> None:
+    studio = await Studio.open(api)
+    owner = studio.people["owner"]
+    film, own = await make_repository(studio), await api.repository(owner)
+    token = await studio.make_token("user:read", name="owner")
+
+    async def list_about() -> tuple[set[str], set[str]]:
+        """The repositories and organisations of what the owner did, as the token reads it."""
+        found = await list_events(api, token)
+        exported = await export_events(api, token, ExportAuditEventsRequest())
+        assert [event for response in exported for event in response.events] == found
+        return (
+            {event.repository_id for event in found},
+            {event.organization_id for event in found},
+        )
+
+    assert await list_about() == ({film.id, own.id, ""}, {studio.id, ""})
+    await set_policy(studio, needs_approval=True)
+    assert await list_about() == ({own.id}, {""})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -218,6 +219,7 @@ async def test_a_listing_reads_an_index_of_each_month(conn: Connection, filters:
     values = {"action": "token.revoked", "resource_type": "nothing", "resource_id": "17"}
     query, *arguments = listing.Q.bind.list_events(
         **{name: values.get(name, user) if name in filters else None for name in NULLS},
+        refused_by=[UUID(int=1)],
         start=datetime(2000, 1, 1, tzinfo=UTC),
         at=datetime(3000, 1, 1, tzinfo=UTC),
         last_id=user,
