@@ -168,3 +168,34 @@ async def test_a_lock_and_a_move_at_once_never_both_win(api: Api, locks_first: b
         held = await api.value("SELECT id::text FROM locks")
         release = ReleaseLocksRequest(repository=branches.repository.id, lock_ids=[held])
         await api.locks.ReleaseLocks(release, metadata=bob.auth)
+
+
+@pytest.mark.parametrize("locks_first", [True, False])
+async def test_a_lock_and_a_deletion_at_once_never_both_win(api: Api, locks_first: bool) -> None:
+    branches = await Branches.open(api)
+    bob = await api.account()
+    await api.grant(branches.repository, bob, "write")
+    first = await branches.save("1")
+    await branches.create("side", first)
+    head = await branches.save("2", parent=first, branch="side")
+    acquire = AcquireLocksRequest(repository=branches.repository.id, paths=["a"])
+    for _ in range(4):
+        await api.fetch("DELETE FROM events")
+        deleting = branches.delete("side", head)
+        locking = api.locks.AcquireLocks(acquire, metadata=bob.auth)
+        pair: list[Any] = [locking, deleting] if locks_first else [deleting, locking]
+        done, reasons = await together(*pair)
+        # The lock is always granted; the deletion comes before it, or is refused.
+        types = (
+            "SELECT type FROM events WHERE type IN ('branch.deleted', 'lock.acquired') ORDER BY id"
+        )
+        events = [row["type"] for row in await api.fetch(types)]
+        assert (done, reasons, events) in (
+            (2, [], ["branch.deleted", "lock.acquired"]),
+            (1, ["LOCK_HELD"], ["lock.acquired"]),
+        )
+        held = await api.value("SELECT id::text FROM locks")
+        release = ReleaseLocksRequest(repository=branches.repository.id, lock_ids=[held])
+        await api.locks.ReleaseLocks(release, metadata=bob.auth)
+        if not reasons:
+            await branches.create("side", head)
