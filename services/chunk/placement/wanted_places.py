@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Mapping
 from datetime import timedelta
@@ -19,6 +20,7 @@ from shared.db.pool import Connection, Database
 Q = sql.load(__file__)
 
 _PAGE = 2000
+_PAUSES = (0.0, 0.05, 0.2, 1.0)
 
 
 class Trimmed(NamedTuple):
@@ -74,10 +76,12 @@ async def drop_unwanted_copies(
         regions = {bytes.fromhex(row["hash"]): row["regions"] for row in kept}
         copies = GoodCopies(database, stores)
         intact = await copies.find_intact(regions.keys(), regions)
+        proven = {digest.hex(): regions[digest] for digest in intact}
+        trimmed = await trim_copies(database, proven, reader_grace)
+        # Not before: a repair locks all chunks of its pack.
         for _, pack_key in copies.damaged:
             await request_repair(database, pack_key)
-        proven = {digest.hex(): regions[digest] for digest in intact}
-        yield await trim_copies(database, proven, reader_grace)
+        yield trimmed
 
 
 async def trim_copies(
@@ -86,17 +90,36 @@ async def trim_copies(
     """Moves home copies of chunks to where they are wanted, and drops copies that nobody wants.
 
     `proven` names for each chunk regions in one of which it was just found intact; all of them keep it.
+    Chunks that somebody else holds, as a job that copies does for a moment, are tried again some times.
     """
-    if not proven:
-        return Trimmed()
-    return await database.transaction(partial(_trim, proven=proven, reader_grace=reader_grace))
+    trimmed, left = Trimmed(), proven
+    for pause in _PAUSES:
+        if not left:
+            break
+        await asyncio.sleep(pause)
+        work = partial(_trim, proven=left, reader_grace=reader_grace)
+        held, done = await database.transaction(work)
+        trimmed = Trimmed(*map(sum, zip(trimmed, done, strict=True)))
+        left = {name: regions for name, regions in left.items() if name not in held}
+    return trimmed
 
 
 async def _trim(
     connection: Connection, proven: Mapping[str, Collection[str]], reader_grace: timedelta
-) -> Trimmed:
+) -> tuple[set[str], Trimmed]:
+    """Returns which chunks could be held, and what was done to their copies."""
     rows = await connection.fetch(Q.hold_chunks, list(proven))
-    kept = await connection.fetch(Q.kept_regions, [row["hash"] for row in rows])
+    held = {row["hash"] for row in rows}
+    return held, await _trim_held(connection, held, proven, reader_grace)
+
+
+async def _trim_held(
+    connection: Connection,
+    chunks: Collection[str],
+    proven: Mapping[str, Collection[str]],
+    reader_grace: timedelta,
+) -> Trimmed:
+    kept = await connection.fetch(Q.kept_regions, list(chunks))
     held = [row["hash"] for row in kept if set(row["regions"]).issuperset(proven[row["hash"]])]
     moved = await connection.fetch(Q.move_homes, held)
     dropped = await connection.fetch(Q.drop_copies, held)

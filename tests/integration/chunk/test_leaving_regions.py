@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 from dits.common.v1.job_pb2 import CheckPlacementPayload
 
+from services.chunk.placement import wanted_places
+from services.chunk.placement.wanted_places import trim_copies
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.integration.chunk.test_storage_maintenance import damage
 from tests.support.api import Api
-from tests.support.chunks import Shelf, files, open_databases, some
-from tests.support.collection import maintain
+from tests.support.chunks import Shelf, digest, files, open_databases, some
+from tests.support.collection import maintain, reference
 from tests.support.regions import (
     assert_sound,
     objects,
@@ -64,3 +69,29 @@ async def test_no_copy_goes_before_another_was_read(
     assert await places(api, bad) == [bad_region]
     await shelf.get(bad, good)
     await assert_sound(api, databases, settings)
+
+
+async def test_a_copy_whose_chunk_is_held_goes_later(
+    api: Api, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wanted_places, "_PAUSES", [0.01] * 9_000)
+    shelf = await Shelf.open(api)
+    await set_policy(shelf, "local", "far")
+    data = some()
+    await shelf.put(data)
+    assert await reference(shelf, data) == []
+    await settle(api)
+    await api.fetch("UPDATE repository_regions SET regions = '{far}'")
+    (database,) = databases.every()
+    holder = await asyncpg.connect(api.dsn)
+    try:
+        async with holder.transaction():
+            await holder.execute("SELECT FROM chunks FOR NO KEY UPDATE")
+            proven = {digest(data).hex(): ["far"]}
+            trimming = asyncio.create_task(trim_copies(database, proven, timedelta()))
+            done, _ = await asyncio.wait({trimming}, timeout=0.1)
+            assert not done
+        assert (await trimming).moved == 1
+    finally:
+        await holder.close()
+    assert await places(api, data) == ["far"]
