@@ -1428,9 +1428,10 @@ BEGIN
         UPDATE chunk_refs r
         SET ref_count = r.ref_count + d.n, claimed_at = NULL, last_seen_at = clock_timestamp(),
             storage_class = coalesce(r.storage_class, CASE WHEN d.size = 0 THEN 'standard' END)
-        FROM unnest(p_hashes, p_counts, p_sizes) AS d (hash, n, size) JOIN chunks c ON c.hash = d.hash
-        WHERE r.repo_id = p_repo_id AND r.chunk_hash = d.hash
-        RETURNING CASE WHEN d.size > 0 AND c.size <> d.size THEN d.hash END AS missized
+        FROM (SELECT p_repo_id AS repo_id, w.*, (SELECT c.size FROM chunks c WHERE c.hash = w.hash) AS real_size
+              FROM unnest(p_hashes, p_counts, p_sizes) AS w (hash, n, size) OFFSET 0) d
+        WHERE r.repo_id = d.repo_id AND r.chunk_hash = d.hash
+        RETURNING CASE WHEN d.size > 0 AND d.real_size <> d.size THEN d.hash END AS missized
     )
     SELECT count(*), coalesce(array_agg(w.missized ORDER BY w.missized) FILTER (WHERE w.missized IS NOT NULL), '{}')
     INTO v_rows, missized

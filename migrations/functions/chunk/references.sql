@@ -10,7 +10,8 @@
 -- VOLATILE matters: each statement then sees what was committed before it started, so the second one
 -- works on the rows that the first one waited for. What is missing is told from the rows that were locked
 -- and from nothing else: a claim that appeared since would be counted out of the order of locks. A chunk is looked up
--- where it is counted, by its key. A list of chunks (size 0) stays hot: without it, nobody knows what a file consists of.
+-- where it is counted, by its key: OFFSET 0 keeps the planner, which may not know yet how many there are, from comparing each
+-- chunk of the repository with each that is asked for. A list of chunks (size 0) stays hot: without it, nobody knows what a file consists of.
 CREATE OR REPLACE FUNCTION reference_chunks(p_repo_id UUID, p_hashes TEXT[], p_counts INT[], p_sizes INT[],
                                             OUT missing TEXT[], OUT missized TEXT[])
 LANGUAGE plpgsql VOLATILE
@@ -35,9 +36,10 @@ BEGIN
         UPDATE chunk_refs r
         SET ref_count = r.ref_count + d.n, claimed_at = NULL, last_seen_at = clock_timestamp(),
             storage_class = coalesce(r.storage_class, CASE WHEN d.size = 0 THEN 'standard' END)
-        FROM unnest(p_hashes, p_counts, p_sizes) AS d (hash, n, size) JOIN chunks c ON c.hash = d.hash
-        WHERE r.repo_id = p_repo_id AND r.chunk_hash = d.hash
-        RETURNING CASE WHEN d.size > 0 AND c.size <> d.size THEN d.hash END AS missized
+        FROM (SELECT p_repo_id AS repo_id, w.*, (SELECT c.size FROM chunks c WHERE c.hash = w.hash) AS real_size
+              FROM unnest(p_hashes, p_counts, p_sizes) AS w (hash, n, size) OFFSET 0) d
+        WHERE r.repo_id = d.repo_id AND r.chunk_hash = d.hash
+        RETURNING CASE WHEN d.size > 0 AND d.real_size <> d.size THEN d.hash END AS missized
     )
     SELECT count(*), coalesce(array_agg(w.missized ORDER BY w.missized) FILTER (WHERE w.missized IS NOT NULL), '{}')
     INTO v_rows, missized

@@ -154,3 +154,23 @@ async def test_no_question_reads_all_of_a_repository(
             # The first time the catalog is read, too.
             pages = [await count_pages(conn, question, asked) for _ in range(2)]
             assert pages[1] < FEW
+
+
+async def test_chunks_of_a_first_push_are_found_by_their_keys(conn: Connection) -> None:
+    """Without statistics, the planner has compared each chunk of the repository with each of the push."""
+    plans: list[str] = []
+    conn.add_log_listener(lambda _, message: plans.append(message.message))
+    await conn.execute("SET session_replication_role = replica")
+    repo = await add_repo(conn, await add_user(conn), "film")
+    await fill(conn, repo)
+    rows = await conn.fetch("SELECT chunk_hash FROM chunk_refs ORDER BY 1 LIMIT 8000")
+    hashes, ones = [row["chunk_hash"] for row in rows], [1] * len(rows)
+    await conn.execute("""
+        LOAD 'auto_explain';
+        SET auto_explain.log_min_duration = 0;
+        SET auto_explain.log_nested_statements = on;
+        SET client_min_messages = log""")
+    await conn.fetch(assets.Q.reference_chunks, repo, hashes, ones, ones)
+    [plan] = [plan for plan in plans if "Update on chunk_refs" in plan]
+    assert "chunk_refs_pkey" in plan
+    assert "Join Filter" not in plan
