@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,11 +19,13 @@ import structlog
 
 from migrations.runner import migrate
 from services.auth.credentials import passwords
+from shared.db.pool import Databases
 from shared.jobs import worker as worker_module
 from shared.postgres.embedded import EmbeddedPostgres
 from shared.rpc import access
 from shared.runtime.config import Settings
 from tests.support.api import Api, running_suite
+from tests.support.chunks import open_databases
 from tests.support.embedded_postgres import query, scratch_folder
 from tests.support.records import check_records
 from tests.support.s3_server import S3Process, S3Server
@@ -37,6 +40,7 @@ hypothesis.settings.register_profile("any load", deadline=None)
 hypothesis.settings.load_profile("any load")
 _numbers = itertools.count(1)
 _watchdog = Watchdog()
+_new_loop = partial(WatchedLoop, _watchdog)
 # Not to where tests look for what a command of the client has said.
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
 
@@ -46,18 +50,13 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"uvloop": _new_loop}
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
-    return WatchedLoop(_watchdog)
-
-
 @pytest.fixture(autouse=True)
 def plain_logs() -> Iterator[None]:
     """Writes tracebacks without local variables, as the server does, and wants no secret in any entry."""
     before = structlog.get_config()["processors"]
     *processors, _ = before
     # Without them: chunks take seconds to print.
-    formatter = structlog.dev.plain_traceback
-    renderer = structlog.dev.ConsoleRenderer(exception_formatter=formatter)
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     watch = LogWatch()
     structlog.configure(processors=[*processors, watch, renderer])
     yield
@@ -191,6 +190,12 @@ def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(tmp_path: Path) -> Settings:
     """Settings of the suite; a test module overrides this fixture to change them."""
     return default_settings(tmp_path)
+
+
+@pytest.fixture
+async def databases(dsn: str) -> AsyncIterator[Databases]:
+    async with open_databases(dsn) as databases:
+        yield databases
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@
 -- works on the rows that the first one waited for. What is missing is told from the rows that were locked
 -- and from nothing else: a claim that appeared since would be counted out of the order of locks. A chunk is looked up
 -- where it is counted, by its key: OFFSET 0 keeps the planner, which may not know yet how many there are, from comparing each
--- chunk of the repository with each that is asked for. A list of chunks (size 0) stays hot: without it, nobody knows what a file consists of.
+-- chunk of the repository with each that is asked for. A list of chunks (size 0) stays hot: without it, nobody knows what a
+-- file consists of.
 CREATE OR REPLACE FUNCTION reference_chunks(p_repo_id UUID, p_hashes TEXT[], p_counts INT[], p_sizes INT[],
                                             OUT missing TEXT[], OUT missized TEXT[])
 LANGUAGE plpgsql VOLATILE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.chunk_replica import Replica
-from tests.support.chunks import files, open_databases, unsealed
+from tests.support.chunks import files, unsealed
 from tests.support.counters import assert_counters
 from tests.support.regions import objects
 from tests.support.s3_server import S3Server
@@ -44,12 +43,6 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
             "pack_bytes": 20_000,
         }
     )
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 @pytest.mark.timeout(1200)

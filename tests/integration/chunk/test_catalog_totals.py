@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from dits.common.v1.job_pb2 import CollectGarbagePayload
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.chunks import Shelf, open_databases, some
+from tests.support.chunks import Shelf, some
 from tests.support.collection import do_maintenance, reference
 from tests.support.tiers import TierDesk, with_tiers
 
@@ -21,12 +20,6 @@ from tests.support.tiers import TierDesk, with_tiers
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_tiers(settings, tmp_path / "tiers")
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def test_a_large_catalog_is_told_as_the_collection_has_counted_it(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from shared.errors import DomainError
 from shared.runtime.config import Settings
 from tests.integration.chunk.test_storage_maintenance import damage
 from tests.support.api import Api
-from tests.support.chunks import Shelf, chunk, files, open_databases, some
+from tests.support.chunks import Shelf, chunk, files, some
 from tests.support.collection import DAY, end_claims, maintain, reference, release
 from tests.support.obliterations import obliterate
 from tests.support.regions import (
@@ -45,12 +44,6 @@ EVERYTHING = ScrubChunksPayload(everything=True)
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_regions(settings, tmp_path, compaction_dead_percent=50)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def test_copies_go_with_their_chunk_and_move_with_their_pack(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 
 import httpcore
@@ -18,7 +18,7 @@ from services.chunk.background.open_pack_sweep import OpenPackSweep
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
-from tests.support.chunks import Shelf, digest, open_databases, some
+from tests.support.chunks import Shelf, digest, some
 from tests.support.collection import reap, reference
 from tests.support.counters import assert_counters
 from tests.support.s3_server import S3Server
@@ -29,12 +29,6 @@ PREFIX = "direct/packs"
 @pytest.fixture
 def settings(settings: Settings, s3_server: S3Server) -> Settings:
     return settings.model_copy(update={"store": s3_server.url(PREFIX), "reader_grace_seconds": 0})
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def do(

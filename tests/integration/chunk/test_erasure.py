@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from dits.common.v1.job_pb2 import CollectGarbagePayload, CompactPacksPayload
 from google.protobuf.message import Message
@@ -11,7 +9,7 @@ from google.protobuf.message import Message
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.chunks import Shelf, assert_stored, files, open_databases, some
+from tests.support.chunks import Shelf, assert_stored, files, some
 from tests.support.collection import do_maintenance, end_claims, reap
 from tests.support.obliterations import obliterate
 from tests.support.repositories import Holding
@@ -32,12 +30,6 @@ def settings(settings: Settings) -> Settings:
             "compaction_dead_percent": 99,
         }
     )
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def clean(api: Api, databases: Databases, settings: Settings) -> None:

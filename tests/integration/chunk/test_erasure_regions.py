@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,17 +16,11 @@ from services.chunk.stores.opening import open_known_stores
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api, running_suite
-from tests.support.chunks import Shelf, open_databases, some
+from tests.support.chunks import Shelf, some
 from tests.support.collection import DAY, do_maintenance, exhaust
 from tests.support.obliterations import obliterate
 from tests.support.repositories import Holding
 from tests.support.trees import save
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from shared.db.pool import Databases
 from shared.runtime.config import ConfigError, Settings
 from tests.integration.chunk.test_storage_maintenance import damage
 from tests.support.api import Api
-from tests.support.chunks import Shelf, chunk, files, open_databases, some
+from tests.support.chunks import Shelf, chunk, files, some
 from tests.support.collection import maintain
 from tests.support.counters import assert_counters
 from tests.support.regions import (
@@ -32,12 +31,6 @@ from tests.support.regions import (
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_regions(settings, tmp_path)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def test_a_region_is_emptied(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from shared.formats.recipes import encode_recipe
 from shared.runtime.config import Settings
 from shared.runtime.metrics import REGISTRY
 from tests.support.api import Api
-from tests.support.chunks import Shelf, assert_stored, digest, files, open_databases, some
+from tests.support.chunks import Shelf, assert_stored, digest, files, some
 from tests.support.collection import (
     do_maintenance,
     end_claims,
@@ -42,12 +41,6 @@ def settings(settings: Settings) -> Settings:
         "collection_limit_percent": 60,
     }
     return settings.model_copy(update=changed)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def collect(api: Api, databases: Databases, confirmed: int = 0) -> MaintenanceReport:

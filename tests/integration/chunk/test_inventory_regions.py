@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from dits.common.v1.job_pb2 import CheckInventoryPayload
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.chunks import Shelf, files, open_databases, some
+from tests.support.chunks import Shelf, files, some
 from tests.support.collection import do_maintenance
 from tests.support.regions import with_regions
 
@@ -19,12 +18,6 @@ from tests.support.regions import with_regions
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_regions(settings, tmp_path, collection_limit_percent=50)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def test_what_is_refused_in_one_store_stops_no_other(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +14,7 @@ from grpc import StatusCode
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Account, Api, refused
-from tests.support.chunks import Shelf, digest, files, open_databases, some
+from tests.support.chunks import Shelf, digest, files, some
 from tests.support.collection import end_claims, reference
 from tests.support.jobs import wait_for
 
@@ -25,12 +24,6 @@ def settings(settings: Settings) -> Settings:
     """Chunks go at once, objects after an hour."""
     changed = {"chunk_grace_seconds": 0, "reader_grace_seconds": 3600}
     return settings.model_copy(update=changed)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -14,19 +13,13 @@ from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.chunks import Shelf, assert_stored, open_databases, some, unsealed
+from tests.support.chunks import Shelf, assert_stored, some, unsealed
 
 
 @pytest.fixture
 def store(settings: Settings) -> BlobStore:
     """The store of the running service, a second time."""
     return open_store(settings)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def open_pack(api: Api, store: BlobStore, key: str, hours: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +13,7 @@ from grpc import StatusCode
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
-from tests.support.chunks import Shelf, digest, open_databases, some
+from tests.support.chunks import Shelf, digest, some
 from tests.support.jobs import wait_for
 from tests.support.regions import places, set_policy, settle, with_regions
 
@@ -22,12 +21,6 @@ from tests.support.regions import places, set_policy, settle, with_regions
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_regions(settings, tmp_path)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def find_missing(shelf: Shelf, *data: bytes) -> dict[str, list[bool]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,15 +19,9 @@ from shared.db.pool import Databases
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
 from tests.support.api import Api, refused, running_suite
-from tests.support.chunks import Shelf, digest, open_databases, some
+from tests.support.chunks import Shelf, digest, some
 from tests.support.collection import DAY, do_maintenance, end_claims, hexes, reference
 from tests.support.s3_server import S3Server
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 @pytest.fixture

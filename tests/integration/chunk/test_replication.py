@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from services.admin.fsck import check_everything
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
-from tests.support.chunks import Shelf, chunk, files, open_databases, some
+from tests.support.chunks import Shelf, chunk, files, some
 from tests.support.client import Person, write
 from tests.support.collection import exhaust, maintain, reference
 from tests.support.counters import assert_counters
@@ -43,12 +42,6 @@ EVERYTHING = ScrubChunksPayload(everything=True)
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_regions(settings, tmp_path, compaction_dead_percent=50)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def test_what_is_uploaded_is_copied_to_where_it_is_wanted(

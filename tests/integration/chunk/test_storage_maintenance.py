@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from shared.db.pool import Databases
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
 from tests.support.api import Api, refused
-from tests.support.chunks import Shelf, assert_stored, files, open_databases, reason, some
+from tests.support.chunks import Shelf, assert_stored, files, reason, some
 from tests.support.collection import (
     DAY,
     end_claims,
@@ -51,12 +50,6 @@ def settings(settings: Settings) -> Settings:
             "collection_limit_percent": 100,
         }
     )
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 def damage(path: Path, offset: int) -> None:

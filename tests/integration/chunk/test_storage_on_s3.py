@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from dits.common.v1.job_pb2 import (
@@ -17,7 +16,7 @@ from services.chunk.stores.s3_writer import PART_BYTES
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.chunks import Shelf, chunk, open_databases, reason, some
+from tests.support.chunks import Shelf, chunk, reason, some
 from tests.support.collection import end_claims, maintain, reap, reference, release
 from tests.support.counters import assert_counters
 from tests.support.s3_server import S3Server
@@ -36,12 +35,6 @@ def settings(settings: Settings, s3_server: S3Server) -> Settings:
             "collection_limit_percent": 100,
         }
     )
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def test_the_life_of_chunks(

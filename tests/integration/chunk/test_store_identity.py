@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,12 +24,6 @@ from tests.support.api import Api, refused, running_suite
 from tests.support.chunks import Shelf, assert_stored, open_databases, some
 from tests.support.collection import DAY, exhaust
 from tests.support.s3_server import S3Server
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.integration.chunk.test_storage_maintenance import damage
 from tests.support.api import Api
-from tests.support.chunks import Shelf, digest, open_databases, reason, some
+from tests.support.chunks import Shelf, digest, reason, some
 from tests.support.collection import DAY, exhaust, reference
 from tests.support.counters import assert_counters
 from tests.support.regions import wait_while
@@ -28,12 +27,6 @@ from tests.support.tiers import TierDesk, with_tiers
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_tiers(settings, tmp_path / "tiers")
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 @pytest.mark.parametrize("is_permanent", [True, False])

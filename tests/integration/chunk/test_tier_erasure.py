@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from services.chunk.stores.tiers import open_places
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.chunks import Shelf, open_databases, some
+from tests.support.chunks import Shelf, some
 from tests.support.collection import do_maintenance
 from tests.support.obliterations import obliterate
 from tests.support.repositories import Holding
@@ -24,12 +23,6 @@ from tests.support.trees import save
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_tiers(settings, tmp_path / "tiers")
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 def count_objects(root: Path, data: bytes) -> int:

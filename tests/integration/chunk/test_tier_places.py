@@ -16,7 +16,6 @@ from services.chunk.stores.local_archive import LocalArchive
 from services.chunk.stores.tiers import open_places
 from shared.db.pool import Databases
 from shared.runtime.config import ConfigError, Settings
-from tests.support.chunks import open_databases
 from tests.support.s3_proxy import S3Proxy
 from tests.support.s3_server import S3Server
 
@@ -63,12 +62,6 @@ async def test_a_directory_lets_wait(tmp_path: Path) -> None:
     assert await read(slow) == b"cold"
     await slow.delete_object(KEY)
     assert list_names(tmp_path / "restored") == []
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.integration.chunk.test_storage_maintenance import damage
 from tests.support.api import Api
-from tests.support.chunks import Shelf, chunk, open_databases, some
+from tests.support.chunks import Shelf, chunk, some
 from tests.support.collection import do_maintenance, maintain, reference
 from tests.support.jobs import put, wait_for
 from tests.support.regions import (
@@ -42,12 +41,6 @@ EVERYTHING = ScrubChunksPayload(everything=True)
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     tiers = {name: {"glacier": str(tmp_path / f"{name}-ice")} for name in ALL}
     return with_regions(with_tiers(settings, tmp_path), tmp_path, tiers=tiers)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def open_desk(api: Api, databases: Databases, data: bytes) -> TierDesk:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ from services.chunk.stores.tiers import open_places
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
-from tests.support.chunks import Shelf, digest, open_databases, some
+from tests.support.chunks import Shelf, digest, some
 from tests.support.collection import do_maintenance, end_claims, maintain, reference, release
 from tests.support.counters import assert_counters
 from tests.support.tiers import TierDesk, with_tiers
@@ -33,12 +32,6 @@ from tests.support.tiers import TierDesk, with_tiers
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_tiers(settings, tmp_path / "tiers")
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def open_desk(api: Api, databases: Databases, *data: bytes) -> TierDesk:

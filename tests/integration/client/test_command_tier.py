@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from dits.common.v1.job_pb2 import ApplyLifecyclePayload
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.chunks import open_databases, some
+from tests.support.chunks import some
 from tests.support.client import Run, read, write
 from tests.support.collection import do_maintenance
 from tests.support.tiers import with_tiers
@@ -21,12 +20,6 @@ from tests.support.tiers import with_tiers
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_tiers(settings, tmp_path / "tiers")
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def test_a_film_goes_to_the_archive_and_comes_back(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
-import pytest
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.catalog.extents import Extents
@@ -20,17 +18,10 @@ from tests.support.chunks import (
     assert_stored,
     digest,
     files,
-    open_databases,
     reason,
     some,
     transaction,
 )
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def test_a_chunk_that_moves_between_lookup_and_reading(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,7 +21,6 @@ from tests.support.chunks import (
     blocked,
     digest,
     files,
-    open_databases,
     some,
     transaction,
 )
@@ -30,12 +28,6 @@ from tests.support.collection import DAY, exhaust, reap
 
 NOW = timedelta(0)
 LATER = datetime(9999, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def compact(databases: Databases, settings: Settings) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -29,7 +28,6 @@ from tests.support.chunks import (
     chunk,
     digest,
     files,
-    open_databases,
     some,
     transaction,
 )
@@ -39,12 +37,6 @@ from tests.support.chunks import (
 def store(settings: Settings) -> BlobStore:
     """The store of the running service, a second time."""
     return open_store(settings)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 @pytest.fixture

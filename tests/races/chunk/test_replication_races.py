@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +18,7 @@ from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.races.chunk.test_compaction import collect, kill
 from tests.support.api import Api
-from tests.support.chunks import Shelf, blocked, chunk, digest, files, open_databases, transaction
+from tests.support.chunks import Shelf, blocked, chunk, digest, files, transaction
 from tests.support.counters import assert_counters
 from tests.support.regions import NOW, places, replicate, set_policy, settle, with_regions
 from tests.support.waiting import PATIENCE_SECONDS
@@ -31,12 +30,6 @@ DATA = bytes(5000)
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_regions(settings, tmp_path)
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def put_due(api: Api) -> Shelf:

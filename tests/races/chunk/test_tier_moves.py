@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from services.chunk.stores.tiers import open_places
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.chunks import Shelf, blocked, digest, open_databases, some, transaction
+from tests.support.chunks import Shelf, blocked, digest, some, transaction
 from tests.support.collection import DAY, exhaust, reference
 from tests.support.counters import assert_counters
 from tests.support.tiers import TierDesk, with_tiers
@@ -25,12 +24,6 @@ from tests.support.tiers import TierDesk, with_tiers
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return with_tiers(settings, tmp_path / "tiers")
-
-
-@pytest.fixture
-async def databases(dsn: str) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def cool(databases: Databases, settings: Settings) -> int:
