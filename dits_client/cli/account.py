@@ -25,14 +25,10 @@ from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING, ERROR_RE
 
 from dits_client.cli.answers import record
 from dits_client.cli.credentials import Credentials, Login
-from dits_client.cli.session import (
-    begin_session,
-    get_login,
-    name_device,
-    read_password,
-    read_secret,
-    use_session,
-)
+from dits_client.cli.devices import name_device
+from dits_client.cli.logins import get_login
+from dits_client.cli.password_session import begin_session, use_session
+from dits_client.cli.prompts import read_password, read_secret
 from dits_client.cli.ssh_session import begin_ssh_session
 from dits_client.cli.stored_session import open_client
 from dits_client.cli.sudo import end_sudo

@@ -40,7 +40,8 @@ def handle_completion(arguments: Namespace) -> None:
 def _print_branches() -> None:
     from dits.repo.v1.ref_service_pb2 import ListBranchesRequest
 
-    from dits_client.cli.session import connect_to, open_workspace
+    from dits_client.cli.session import connect_to
+    from dits_client.cli.workspace_paths import open_workspace
 
     with connect_to(open_workspace()) as (remote, _):
         request = ListBranchesRequest(repository=remote.name, page_size=_PAGE)

@@ -5,7 +5,9 @@ from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dits_client.cli.session import connect_to, get_login, open_workspace
+from dits_client.cli.logins import get_login
+from dits_client.cli.session import connect_to
+from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import UsageError
 from dits_client.progress import Warnings
 from dits_client.workspace.workspace import Workspace

@@ -1,6 +1,7 @@
 """Device tokens: by which a server tells this device from strangers who guess the user's password."""
 
 import json
+import socket
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +34,11 @@ class Devices:
         if not isinstance(stored, dict):
             return {}
         return {key: token for key, token in stored.items() if isinstance(token, str)}
+
+
+def name_device() -> str:
+    """Return the name of this machine, as lists of sessions show it."""
+    return (socket.gethostname() or "unknown")[:255]
 
 
 def _key(server: str, username: str) -> str:

@@ -17,7 +17,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from dits_client.cli.credentials import Credentials, Login
 from dits_client.cli.folder_checks import Finding, check_files, check_folder, good
-from dits_client.cli.session import get_login
+from dits_client.cli.logins import get_login
 from dits_client.cli.stored_session import open_client
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client

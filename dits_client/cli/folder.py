@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dits_client.cli.answers import record
-from dits_client.cli.session import (
-    complete_name,
-    connect,
-    get_login,
-    open_workspace,
-    parse_paths,
-)
+from dits_client.cli.logins import complete_name, get_login
+from dits_client.cli.session import connect
+from dits_client.cli.workspace_paths import open_workspace, parse_paths
 from dits_client.content.scope import describe_rules
 from dits_client.errors import UsageError
 from dits_client.progress import make_progress

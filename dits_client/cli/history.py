@@ -12,9 +12,10 @@ from dits.repo.v1.tree_service_pb2 import DiffTreesRequest
 
 from dits_client.cli.changes import print_changes
 from dits_client.cli.commit_graph import CommitGraph
-from dits_client.cli.session import connect, open_workspace
+from dits_client.cli.session import connect
 from dits_client.cli.signatures import describe_signature
 from dits_client.cli.table import print_json
+from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, UsageError
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text

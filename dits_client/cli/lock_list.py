@@ -8,8 +8,9 @@ from dits.common.v1.lock_type_pb2 import LockType
 from dits.lock.v1.lock_service_pb2 import Lock, LockEvent, WatchRequest
 from google.protobuf.json_format import MessageToJson
 
-from dits_client.cli.session import connect_to, open_workspace
+from dits_client.cli.session import connect_to
 from dits_client.cli.table import format_time, print_json, tell_if_empty
+from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import RemoteError, UsageError
 from dits_client.server.events import resume_stream
 from dits_client.server.locks import list_locks

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dits.lock.v1.lock_service_pb2 import Lock
 
-from dits_client.cli.session import parse_paths
+from dits_client.cli.workspace_paths import parse_paths
 from dits_client.errors import ClientError
 from dits_client.nearest import suggest
 from dits_client.workspace.changes import open_trees

@@ -17,13 +17,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from dits_client.cli.answers import record
 from dits_client.cli.lock_list import describe_lock
 from dits_client.cli.lock_paths import find_held_paths, find_paths_to_lock, iterate_covered
-from dits_client.cli.session import (
-    connect_to,
-    enter_session,
-    open_workspace,
-    parse_paths,
-)
+from dits_client.cli.session import connect_to, enter_session
 from dits_client.cli.table import format_time
+from dits_client.cli.workspace_paths import open_workspace, parse_paths
 from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Warnings
 from dits_client.server.locks import (

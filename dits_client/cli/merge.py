@@ -12,8 +12,9 @@ from dits.repo.v1.merge_pb2 import (
     MergeBranchesResponse,
 )
 
-from dits_client.cli.session import connect, open_workspace, parse_paths
+from dits_client.cli.session import connect
 from dits_client.cli.table import print_json
+from dits_client.cli.workspace_paths import open_workspace, parse_paths
 from dits_client.progress import make_progress
 from dits_client.terminal import escape_text
 from dits_client.transfer.memory import keep_freed_memory

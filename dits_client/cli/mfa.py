@@ -9,7 +9,8 @@ import segno
 from dits.auth.v1 import mfa_service_pb2 as pb
 
 from dits_client.cli.answers import record
-from dits_client.cli.session import connect, connect_with_password, read_secret
+from dits_client.cli.prompts import read_secret
+from dits_client.cli.session import connect, connect_with_password
 from dits_client.errors import ClientError
 
 

@@ -25,8 +25,9 @@ from google.protobuf.json_format import MessageToJson
 
 from dits_client.batches import split_into_batches
 from dits_client.cli.answers import record
-from dits_client.cli.session import connect, open_workspace
+from dits_client.cli.session import connect
 from dits_client.cli.table import tell_if_empty
+from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.events import resume_stream

@@ -12,15 +12,10 @@ from dits.auth.v1.session_service_pb2 import LogoutRequest
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED
 
 from dits_client.cli.credentials import Credentials
-from dits_client.cli.session import (
-    connect,
-    connect_with_password,
-    get_login,
-    get_username,
-    open_session,
-    read_password,
-    read_secret,
-)
+from dits_client.cli.logins import get_login, get_username
+from dits_client.cli.password_session import open_session
+from dits_client.cli.prompts import read_password, read_secret
+from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.table import print_json
 from dits_client.errors import ClientError, RemoteError, UsageError
 from dits_client.server.client import Client, Response

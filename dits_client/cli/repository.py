@@ -20,7 +20,8 @@ from dits.repo.v1.tree_service_pb2 import (
 
 from dits_client.cli.answers import record
 from dits_client.cli.history import connect_to_revision
-from dits_client.cli.session import complete_name, connect
+from dits_client.cli.logins import complete_name
+from dits_client.cli.session import connect
 from dits_client.cli.table import print_json, tell_if_empty
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.repository import RepositoryClient

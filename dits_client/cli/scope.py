@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dits_client.cli.folder import format_bytes, print_report, summarize
-from dits_client.cli.session import connect, open_workspace, parse_paths
+from dits_client.cli.session import connect
+from dits_client.cli.workspace_paths import open_workspace, parse_paths
 from dits_client.errors import UsageError
 from dits_client.progress import Progress, make_progress
 from dits_client.transfer.memory import keep_freed_memory

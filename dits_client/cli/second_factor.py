@@ -12,7 +12,7 @@ from dits.auth.v1.session_service_pb2 import (
 )
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED
 
-from dits_client.cli.session import read_secret
+from dits_client.cli.prompts import read_secret
 from dits_client.errors import ClientError, RemoteError
 
 if TYPE_CHECKING:

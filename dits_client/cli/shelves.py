@@ -5,8 +5,10 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from dits_client.cli.session import connect, connect_to, get_username, open_workspace
+from dits_client.cli.logins import get_username
+from dits_client.cli.session import connect, connect_to
 from dits_client.cli.table import print_table
+from dits_client.cli.workspace_paths import open_workspace
 from dits_client.progress import make_progress
 from dits_client.terminal import escape_text
 from dits_client.transfer.memory import keep_freed_memory

@@ -5,9 +5,8 @@ from pathlib import Path
 from dits.auth.v1 import session_service_pb2 as pb
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED
 
-from dits_client.cli.devices import Devices
+from dits_client.cli.devices import Devices, name_device
 from dits_client.cli.second_factor import complete_login
-from dits_client.cli.session import name_device
 from dits_client.cli.ssh_signing import SigningKey, find_keys, read_key
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client

@@ -11,13 +11,9 @@ from dits.common.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED
 
 from dits_client.cli.answers import record
 from dits_client.cli.credentials import Credentials, Login
-from dits_client.cli.session import (
-    begin_session,
-    get_login,
-    get_username,
-    read_password,
-    read_secret,
-)
+from dits_client.cli.logins import get_login, get_username
+from dits_client.cli.password_session import begin_session
+from dits_client.cli.prompts import read_password, read_secret
 from dits_client.cli.ssh_session import begin_ssh_session, find_proof
 from dits_client.cli.stored_session import StoredSession
 from dits_client.errors import ClientError, RemoteError

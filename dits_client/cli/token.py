@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from dits.auth.v1 import token_service_pb2 as pb
 
 from dits_client.cli.credentials import Credentials
-from dits_client.cli.session import connect, connect_with_rights, read_secret
+from dits_client.cli.prompts import read_secret
+from dits_client.cli.session import connect, connect_with_rights
 from dits_client.cli.table import format_time, print_json, print_table
 from dits_client.errors import ClientError
 from dits_client.server.client import Client

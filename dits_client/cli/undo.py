@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dits_client.cli.answers import record
 from dits_client.cli.history import connect_to_revision
-from dits_client.cli.session import connect, open_workspace
+from dits_client.cli.session import connect
+from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, UsageError
 from dits_client.progress import make_progress
 from dits_client.transfer.lost_content import name_lost_file

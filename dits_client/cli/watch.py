@@ -10,7 +10,8 @@ from dits.repo.v1.event_service_pb2 import WatchRequest, WatchResponse
 from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 from google.protobuf.json_format import MessageToJson
 
-from dits_client.cli.session import connect, open_workspace
+from dits_client.cli.session import connect
+from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import RemoteError
 from dits_client.server.client import Client
 from dits_client.server.events import watch_events

@@ -15,14 +15,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from dits_client.cli.answers import record
-from dits_client.cli.session import (
-    complete_name,
-    connect,
-    enter_session,
-    open_workspace,
-    read_secret,
-)
+from dits_client.cli.logins import complete_name
+from dits_client.cli.prompts import read_secret
+from dits_client.cli.session import connect, enter_session
 from dits_client.cli.table import format_time, tell_if_empty
+from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, UsageError
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from shared.db import sql
-
-if TYPE_CHECKING:
-    from shared.db.pool import Database
 
 Q = sql.load(__file__)
 
 # A channel and a payload.
 Hint: TypeAlias = tuple[str, str]
+# Runs one statement with its parameters.
+Fetch: TypeAlias = Callable[..., Awaitable[object]]
 
 # Hints within this time share a notification.
 GATHER_SECONDS = 0.02
@@ -50,8 +49,9 @@ def gather_hints() -> Iterator[set[Hint]]:
 class Hints:
     """The hints that this process has to send to those who listen on a database."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, fetch: Fetch) -> None:
+        """Takes what runs statements in that database."""
+        self._fetch = fetch
         self._waiting: set[Hint] = set()
         self._receivers: dict[str, list[Callable[[str], None]]] = defaultdict(list)
         self._has_some = asyncio.Event()
@@ -78,5 +78,5 @@ class Hints:
         hints, self._waiting = self._waiting, set()
         self._has_some.clear()
         channels, payloads = zip(*hints, strict=True)
-        await self._database.fetch(Q.notify, list(channels), list(payloads))
+        await self._fetch(Q.notify, list(channels), list(payloads))
         await asyncio.sleep(GATHER_SECONDS)

@@ -68,7 +68,7 @@ class Database:
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self.pool = pool
         self._waiting = 0
-        self.hints = Hints(self)
+        self.hints = Hints(self.fetch)
 
     @classmethod
     async def connect(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dits_client.cli.session import open_workspace
+from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, ConflictError
 from tests.support.client import Person, read, write
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dits_client.cli.credentials import Credentials, Login
-from dits_client.cli.session import get_login, read_password
+from dits_client.cli.logins import get_login
+from dits_client.cli.prompts import read_password
 from dits_client.errors import ClientError
 from dits_client.server.endpoints import Endpoints
 

@@ -1,0 +1,39 @@
+"""The dits folder of the current directory, and the paths in it that the user typed."""
+
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from dits_client.errors import ClientError
+from dits_client.workspace.workspace import Workspace
+
+
+def open_workspace() -> Workspace:
+    """Return the dits folder of the current directory."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise ClientError("the current folder is gone: change to another one") from None
+    return Workspace.locate(here)
+
+
+def parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
+    """Yield the repository paths of the paths that the user typed, each once."""
+    seen = set()
+    for text in given:
+        full = Path(text).absolute()
+        # A link at the end is meant itself: its target may be outside of the folder. One before the end is
+        # followed: the repository has nothing below a link.
+        full = full.resolve() if full.name in ("", "..") else full.parent.resolve() / full.name
+        try:
+            path = full.relative_to(workspace.root).as_posix()
+        except ValueError:
+            raise ClientError(f'"{text}" is not in "{workspace.root}"') from None
+        if path == ".":
+            raise ClientError("the whole folder cannot be named: name what is in it")
+        if text.endswith("/") or (full.is_dir() and not full.is_symlink()):
+            path += "/"
+        path = unicodedata.normalize("NFC", path)
+        if path not in seen:
+            seen.add(path)
+            yield path
