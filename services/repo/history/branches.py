@@ -150,8 +150,12 @@ def _require_removable(row: Row | None, name: str, expected: str) -> Row:
 
 
 async def _check_loss(connection: Connection, call: Call, name: str, head: str) -> None:
-    """Raises LOCK_HELD if another user has locked what no branch but one has; BATCH_TOO_LARGE."""
+    """Raises LOCK_HELD if another user has locked what no branch but one has; BATCH_TOO_LARGE.
+
+    Until the end of the transaction no other branch is deleted, as it may be the one that has it, too.
+    """
     repository_id = call.repository.id
+    await connection.execute(Q.take_turn, repository_id)
     nodes = await ancestry.lock_nodes(connection, repository_id, [head])
     if head not in nodes:
         raise head_moved(name, head, "")

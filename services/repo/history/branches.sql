@@ -1,3 +1,7 @@
+-- name: take_turn
+-- Makes deletions of branches of a repository follow one another: each then sees which branches are left.
+SELECT pg_advisory_xact_lock(advisory_key('branch deletions', $1::uuid::text));
+
 -- name: delete_branch
 -- Removes a branch that is locked and known to be where it should.
 DELETE FROM branches WHERE repo_id = $1 AND name = $2;

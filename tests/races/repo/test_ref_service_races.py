@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -14,6 +15,7 @@ from tests.support.api import Api, refused
 from tests.support.branches import Branches
 from tests.support.rivals import other_transaction, together
 from tests.support.trees import build, commit, push, update, upload
+from tests.support.waiting import until_blocked
 
 
 async def test_of_many_moves_of_a_branch_one_wins(api: Api) -> None:
@@ -199,3 +201,33 @@ async def test_a_lock_and_a_deletion_at_once_never_both_win(api: Api, locks_firs
         await api.locks.ReleaseLocks(release, metadata=bob.auth)
         if not reasons:
             await branches.create("side", head)
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+async def test_of_two_branches_with_locked_work_one_stays(api: Api, order: tuple[str, str]) -> None:
+    branches = await Branches.open(api)
+    bob = await api.account()
+    await api.grant(branches.repository, bob, "write")
+    first = await branches.save("1")
+    await branches.create("one", first)
+    head = await branches.save("2", parent=first, branch="one")
+    await branches.create("two", head)
+    acquire = AcquireLocksRequest(repository=branches.repository.id, paths=["a"])
+    await api.locks.AcquireLocks(acquire, metadata=bob.auth)
+    slow, quick = order
+    connection, observer = await asyncpg.connect(api.dsn), await asyncpg.connect(api.dsn)
+    try:
+        async with connection.transaction():
+            # The deletion has found that the other branch has the work, and waits.
+            await connection.execute("SELECT FROM branches WHERE name = $1 FOR UPDATE", slow)
+            deletions = [asyncio.ensure_future(branches.delete(slow, head))]
+            await until_blocked(observer)
+            deletions.append(asyncio.ensure_future(branches.delete(quick, head)))
+            both = asyncio.ensure_future(until_blocked(observer, 2))
+            await asyncio.wait([both, deletions[1]], return_when=asyncio.FIRST_COMPLETED)
+            both.cancel()
+        assert await together(*deletions) == (1, ["LOCK_HELD"])
+    finally:
+        await connection.close()
+        await observer.close()
+    assert await branches.names() == ["main", quick]
