@@ -14,6 +14,7 @@ from grpc import StatusCode
 
 from shared.errors import (
     DomainError,
+    Reason,
     dependency_unavailable,
     invalid_field,
     repository_read_only,
@@ -21,7 +22,7 @@ from shared.errors import (
     wrong_cell,
 )
 from shared.formats import credentials
-from shared.rpc.call import AccessResolver, Call, RepositoryAccess
+from shared.rpc.call import Access, AccessResolver, Call, RepositoryAccess
 from shared.rpc.policy import Policy
 
 # An open stream outlives a revocation by at most so many seconds, whether auth answers or not.
@@ -66,8 +67,28 @@ class Admission:
     ) -> None:
         """Holds an identified call against the policy, on the repository that its request names.
 
-        Nothing that it judges by is older than `max_age` seconds. `is_open`: it was let in before.
+        Nothing that it judges by is older than `max_age` seconds. `is_open`: it was let in before. What may
+        repeat the call that took the right is let in without the repository: see `Call.refusal`.
         """
+        try:
+            await self._admit(call, request, max_age, is_open=is_open)
+        except DomainError as error:
+            if not self._may_repeat(call, request, error):
+                raise
+            call.access = Access(call.caller, None, call.access.as_of)
+            call.refusal = error
+
+    def _may_repeat(self, call: Call, request: Message, error: DomainError) -> bool:
+        """Whether a call that was refused may have taken the right itself, the first time."""
+        if not self._policy.ends_access or call.access.caller is None:
+            return False
+        is_right_missing = error.reason in (
+            Reason.ERROR_REASON_NOT_FOUND,
+            Reason.ERROR_REASON_PERMISSION_MISSING,
+        )
+        return is_right_missing and bool(attrgetter("request_id")(request))
+
+    async def _admit(self, call: Call, request: Message, max_age: float, *, is_open: bool) -> None:
         policy = self._policy
         if policy.quiet or (call.token is None and not policy.repository_field):
             return

@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from shared.errors import (
+    DomainError,
     mfa_required,
     permission_missing,
     scope_missing,
@@ -165,6 +166,8 @@ class Call:
     Attributes:
         used: what it used and was not charged for yet.
         begun: when it began, by `time.monotonic()`.
+        refusal: why the repository is out of the caller's reach; the call was let in because it may be a
+            repetition of the one that took the right.
     """
 
     method: str
@@ -176,6 +179,7 @@ class Call:
     slot: Slot = field(default_factory=Slot)
     used: Amounts = field(default_factory=Amounts)
     begun: float = field(default_factory=time.monotonic)
+    refusal: DomainError | None = None
 
     @property
     def caller(self) -> Caller:
@@ -207,7 +211,12 @@ class Call:
 
     @property
     def repository(self) -> RepositoryAccess:
-        """The repository that the request names; the policy of the RPC guarantees it."""
+        """The repository that the request names; the policy of the RPC guarantees it.
+
+        Raises the refusal of a call that may be a repetition: whoever asks is about to do it anew.
+        """
         if self.access.repository is None:
+            if self.refusal is not None:
+                raise self.refusal
             raise AssertionError(f"the policy of {self.method} names no repository")
         return self.access.repository

@@ -104,6 +104,7 @@ class Policy:
         large_messages: takes messages of the size of the largest chunk.
         sudo: which calls need sudo.
         sudo_field: path of the field without which a call never needs it.
+        ends_access: it may take the caller's right, without which it is repeated then.
         counts_as: what a call that ended well adds to the usage of its caller and repository.
         reasons: of the errors that it may end with.
     """
@@ -120,6 +121,7 @@ class Policy:
     large_messages: bool = False
     sudo: access_pb2.Sudo.ValueType = access_pb2.SUDO_UNSPECIFIED
     sudo_field: str = ""
+    ends_access: bool = False
     counts_as: access_pb2.Counting.ValueType = access_pb2.COUNTING_UNSPECIFIED
     reasons: frozenset[ErrorReason.ValueType] = COMMON_REASONS
 
@@ -143,6 +145,7 @@ class Policy:
             large_messages=option.large_messages,
             sudo=option.sudo,
             sudo_field=option.sudo_field,
+            ends_access=option.ends_access,
             counts_as=option.counts_as,
             reasons=COMMON_REASONS.union(option.reasons),
         )

@@ -56,6 +56,13 @@ def test_the_repository_is_the_first_field(rpc: Rpc) -> None:
 
 
 @every_rpc
+def test_what_may_take_the_right_has_a_request_id(rpc: Rpc) -> None:
+    if rpc.access.ends_access:
+        assert rpc.access.repository_field
+        assert "request_id" in {field.name for field in MESSAGES[rpc.method.input_type].field}
+
+
+@every_rpc
 def test_reasons_are_sorted_and_not_common(rpc: Rpc) -> None:
     names = [ErrorReason.Name(reason) for reason in rpc.access.reasons]  # raises if unknown
     assert names == sorted(set(names))

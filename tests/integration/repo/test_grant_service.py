@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import pytest
 from dits.auth.v1.access_service_pb2 import CheckAccessRequest
 from dits.auth.v1.account_service_pb2 import DeleteAccountRequest
 from dits.common.v1.permission_pb2 import Permission
 from dits.repo.v1 import grant_service_pb2 as pb
-from dits.repo.v1.repository_service_pb2 import CreateRepositoryRequest
+from dits.repo.v1.repository_service_pb2 import CreateRepositoryRequest, Visibility
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
@@ -94,6 +95,25 @@ async def test_a_user_is_given_rights_that_hold_at_once(api: Api) -> None:
     ]  # fmt: skip
     payload = await api.value("SELECT payload::text FROM events ORDER BY id OFFSET 2 LIMIT 1")
     assert '"previous_permission": "read"' in payload
+
+
+@pytest.mark.parametrize(
+    "visibility", [Visibility.VISIBILITY_PRIVATE, Visibility.VISIBILITY_PUBLIC]
+)
+async def test_who_gives_up_the_own_right_may_repeat_it(
+    api: Api, visibility: Visibility.ValueType
+) -> None:
+    films, bob = await Holding.open(api, visibility=visibility), await api.account("bob")
+    await give(films, WRITE, user="bob")
+    key = str(uuid.uuid4())
+    for _ in range(2):
+        await take(films, by=bob, user="bob", request_id=key)
+    later = await api.session(bob)
+    await take(films, by=later, user="bob", request_id=key)
+    for other in ("", str(uuid.uuid4())):
+        with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+            await take(films, by=later, user="bob", request_id=other)
+    assert (await films.audited())[1:] == ["grant.set", "grant.removed"]
 
 
 async def test_a_team_is_given_rights(api: Api) -> None:

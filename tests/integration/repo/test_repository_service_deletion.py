@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
+import pytest
 from dits.repo.v1 import repository_service_pb2 as pb
 from grpc import StatusCode
 
@@ -71,6 +72,26 @@ async def test_the_name_of_a_deleted_repository_is_free(api: Api) -> None:
     with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
         await films.undelete(name="..")
     assert (await films.undelete(name="old-movies")).name == "old-movies"
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+async def test_a_repetition_returns_the_first_result(api: Api, by_name: bool) -> None:
+    films = await Holding.open(api, "films")
+    key = str(uuid.uuid4())
+    address = f"{films.owner.username}/films" if by_name else films.id
+    first = await films.delete(repository=address, request_id=key)
+    later = await api.session(films.owner)
+    for who in (films.owner, later):
+        assert await films.delete(who, repository=address, request_id=key) == first
+        for other in ("", str(uuid.uuid4())):
+            with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+                await films.delete(who, repository=address, request_id=other)
+        with refused(StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"):
+            await films.delete(who, repository=address, request_id=key, validate_only=True)
+    stranger = await api.account()
+    with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+        await films.delete(stranger, repository=address, request_id=key)
+    assert await films.events() == ["repo.created", "repo.deleted"]
 
 
 async def test_what_comes_back_has_to_fit_into_the_plan(api: Api) -> None:

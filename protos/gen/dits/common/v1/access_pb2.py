@@ -27,17 +27,17 @@ from dits.common.v1 import permission_pb2 as dits_dot_common_dot_v1_dot_permissi
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64its/common/v1/access.proto\x12\x0e\x64its.common.v1\x1a!dits/common/v1/error_reason.proto\x1a\x1f\x64its/common/v1/permission.proto\x1a google/protobuf/descriptor.proto\"\x90\x03\n\x06\x41\x63\x63\x65ss\x12\r\n\x05scope\x18\x01 \x01(\t\x12.\n\npermission\x18\x02 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12\x18\n\x10repository_field\x18\x03 \x01(\t\x12\x1a\n\x12organization_field\x18\x04 \x01(\t\x12\x0f\n\x07mutates\x18\x05 \x01(\x08\x12\x11\n\tanonymous\x18\x06 \x01(\x08\x12\r\n\x05quiet\x18\x07 \x01(\x08\x12\x16\n\x0elarge_messages\x18\x08 \x01(\x08\x12,\n\x07reasons\x18\t \x03(\x0e\x32\x1b.dits.common.v1.ErrorReason\x12+\n\tcounts_as\x18\n \x01(\x0e\x32\x18.dits.common.v1.Counting\x12\x1b\n\x13repository_optional\x18\x0b \x01(\x08\x12\x16\n\x0elimited_tokens\x18\x0c \x01(\x08\x12\"\n\x04sudo\x18\r \x01(\x0e\x32\x14.dits.common.v1.Sudo\x12\x12\n\nsudo_field\x18\x0e \x01(\t*V\n\x04Sudo\x12\x14\n\x10SUDO_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSUDO_ALWAYS\x10\x01\x12\x11\n\rSUDO_SESSIONS\x10\x02\x12\x14\n\x10SUDO_CONDITIONAL\x10\x03*J\n\x08\x43ounting\x12\x18\n\x14\x43OUNTING_UNSPECIFIED\x10\x00\x12\x11\n\rCOUNTING_PUSH\x10\x01\x12\x11\n\rCOUNTING_PULL\x10\x02:H\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x16.dits.common.v1.Accessb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64its/common/v1/access.proto\x12\x0e\x64its.common.v1\x1a!dits/common/v1/error_reason.proto\x1a\x1f\x64its/common/v1/permission.proto\x1a google/protobuf/descriptor.proto\"\xa5\x03\n\x06\x41\x63\x63\x65ss\x12\r\n\x05scope\x18\x01 \x01(\t\x12.\n\npermission\x18\x02 \x01(\x0e\x32\x1a.dits.common.v1.Permission\x12\x18\n\x10repository_field\x18\x03 \x01(\t\x12\x1a\n\x12organization_field\x18\x04 \x01(\t\x12\x0f\n\x07mutates\x18\x05 \x01(\x08\x12\x11\n\tanonymous\x18\x06 \x01(\x08\x12\r\n\x05quiet\x18\x07 \x01(\x08\x12\x16\n\x0elarge_messages\x18\x08 \x01(\x08\x12,\n\x07reasons\x18\t \x03(\x0e\x32\x1b.dits.common.v1.ErrorReason\x12+\n\tcounts_as\x18\n \x01(\x0e\x32\x18.dits.common.v1.Counting\x12\x1b\n\x13repository_optional\x18\x0b \x01(\x08\x12\x16\n\x0elimited_tokens\x18\x0c \x01(\x08\x12\"\n\x04sudo\x18\r \x01(\x0e\x32\x14.dits.common.v1.Sudo\x12\x12\n\nsudo_field\x18\x0e \x01(\t\x12\x13\n\x0b\x65nds_access\x18\x0f \x01(\x08*V\n\x04Sudo\x12\x14\n\x10SUDO_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSUDO_ALWAYS\x10\x01\x12\x11\n\rSUDO_SESSIONS\x10\x02\x12\x14\n\x10SUDO_CONDITIONAL\x10\x03*J\n\x08\x43ounting\x12\x18\n\x14\x43OUNTING_UNSPECIFIED\x10\x00\x12\x11\n\rCOUNTING_PUSH\x10\x01\x12\x11\n\rCOUNTING_PULL\x10\x02:H\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x16.dits.common.v1.Accessb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dits.common.v1.access_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SUDO']._serialized_start=552
-  _globals['_SUDO']._serialized_end=638
-  _globals['_COUNTING']._serialized_start=640
-  _globals['_COUNTING']._serialized_end=714
+  _globals['_SUDO']._serialized_start=573
+  _globals['_SUDO']._serialized_end=659
+  _globals['_COUNTING']._serialized_start=661
+  _globals['_COUNTING']._serialized_end=735
   _globals['_ACCESS']._serialized_start=150
-  _globals['_ACCESS']._serialized_end=550
+  _globals['_ACCESS']._serialized_end=571
 # @@protoc_insertion_point(module_scope)

@@ -97,6 +97,7 @@ class Access(_message.Message):
     LIMITED_TOKENS_FIELD_NUMBER: _builtins.int
     SUDO_FIELD_NUMBER: _builtins.int
     SUDO_FIELD_FIELD_NUMBER: _builtins.int
+    ENDS_ACCESS_FIELD_NUMBER: _builtins.int
     scope: _builtins.str
     """Scope that an API token needs. Empty = none, or the RPC's comment says when which. Sessions are not limited by
     scopes.
@@ -136,6 +137,10 @@ class Access(_message.Message):
     """
     sudo_field: _builtins.str
     """Path of the request's field without which a call never needs sudo. Only with SUDO_CONDITIONAL."""
+    ends_access: _builtins.bool
+    """True if the RPC may take the caller's own right on the repository. A repetition with the `request_id` of such a call
+    then returns the first result, and not NOT_FOUND or PERMISSION_MISSING.
+    """
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_error_reason_pb2.ErrorReason.ValueType]:
         """Reasons that the RPC may fail with, besides those common to all RPCs: INVALID_FIELD, UNDECODABLE_MESSAGE,
@@ -161,10 +166,11 @@ class Access(_message.Message):
         limited_tokens: _builtins.bool = ...,
         sudo: Global___Sudo.ValueType = ...,
         sudo_field: _builtins.str = ...,
+        ends_access: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "counts_as", b"counts_as", "large_messages", b"large_messages", "limited_tokens", b"limited_tokens", "mutates", b"mutates", "organization_field", b"organization_field", "permission", b"permission", "quiet", b"quiet", "reasons", b"reasons", "repository_field", b"repository_field", "repository_optional", b"repository_optional", "scope", b"scope", "sudo", b"sudo", "sudo_field", b"sudo_field"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "counts_as", b"counts_as", "ends_access", b"ends_access", "large_messages", b"large_messages", "limited_tokens", b"limited_tokens", "mutates", b"mutates", "organization_field", b"organization_field", "permission", b"permission", "quiet", b"quiet", "reasons", b"reasons", "repository_field", b"repository_field", "repository_optional", b"repository_optional", "scope", b"scope", "sudo", b"sudo", "sudo_field", b"sudo_field"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

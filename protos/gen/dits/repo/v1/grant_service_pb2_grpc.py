@@ -75,7 +75,8 @@ class GrantServiceServicer:
 
     def RemoveGrant(self, request, context):
         """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. Everyone may give up their
-        own right; that of others, teams too, needs ADMIN.
+        own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
+        to who gave up their own right.
 
         Errors:
         - REQUEST_ID_REUSED: the request_id was used before with another body.

@@ -46,7 +46,8 @@ class GrantServiceStub:
     """
     RemoveGrant: _grpc.UnaryUnaryMultiCallable[_grant_service_pb2.RemoveGrantRequest, _grant_service_pb2.RemoveGrantResponse]
     """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. Everyone may give up their
-    own right; that of others, teams too, needs ADMIN.
+    own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
+    to who gave up their own right.
 
     Errors:
     - REQUEST_ID_REUSED: the request_id was used before with another body.
@@ -76,7 +77,8 @@ class GrantServiceAsyncStub(GrantServiceStub):
     """
     RemoveGrant: _aio.UnaryUnaryMultiCallable[_grant_service_pb2.RemoveGrantRequest, _grant_service_pb2.RemoveGrantResponse]  # type: ignore[assignment]
     """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. Everyone may give up their
-    own right; that of others, teams too, needs ADMIN.
+    own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
+    to who gave up their own right.
 
     Errors:
     - REQUEST_ID_REUSED: the request_id was used before with another body.
@@ -115,7 +117,8 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_grant_service_pb2.RemoveGrantResponse, _abc.Awaitable[_grant_service_pb2.RemoveGrantResponse]]:
         """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. Everyone may give up their
-        own right; that of others, teams too, needs ADMIN.
+        own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
+        to who gave up their own right.
 
         Errors:
         - REQUEST_ID_REUSED: the request_id was used before with another body.

@@ -74,9 +74,9 @@ class RepositoryServiceStub:
     UndeleteRepository brings it back; then all of it is purged. Needs ADMIN; an API token needs `repo:delete`. Also
     needs ADMIN on all repositories of the owner.
 
-    When the answer is there, no push is under way any more. A repetition finds the repository no more: NOT_FOUND, also
-    with the request_id of the first call. With that it deletes no other repository that has got the name meanwhile, and
-    returns the first result where there is one.
+    When the answer is there, no push is under way any more. A repetition with the request_id of the first call returns
+    the first result, and deletes no other repository that has got the name meanwhile; without it, it finds the repository
+    no more: NOT_FOUND.
 
     A session needs sudo. An API token does not: it was given `repo:delete` for this.
 
@@ -180,9 +180,9 @@ class RepositoryServiceAsyncStub(RepositoryServiceStub):
     UndeleteRepository brings it back; then all of it is purged. Needs ADMIN; an API token needs `repo:delete`. Also
     needs ADMIN on all repositories of the owner.
 
-    When the answer is there, no push is under way any more. A repetition finds the repository no more: NOT_FOUND, also
-    with the request_id of the first call. With that it deletes no other repository that has got the name meanwhile, and
-    returns the first result where there is one.
+    When the answer is there, no push is under way any more. A repetition with the request_id of the first call returns
+    the first result, and deletes no other repository that has got the name meanwhile; without it, it finds the repository
+    no more: NOT_FOUND.
 
     A session needs sudo. An API token does not: it was given `repo:delete` for this.
 
@@ -313,9 +313,9 @@ class RepositoryServiceServicer(metaclass=_abc_1.ABCMeta):
         UndeleteRepository brings it back; then all of it is purged. Needs ADMIN; an API token needs `repo:delete`. Also
         needs ADMIN on all repositories of the owner.
 
-        When the answer is there, no push is under way any more. A repetition finds the repository no more: NOT_FOUND, also
-        with the request_id of the first call. With that it deletes no other repository that has got the name meanwhile, and
-        returns the first result where there is one.
+        When the answer is there, no push is under way any more. A repetition with the request_id of the first call returns
+        the first result, and deletes no other repository that has got the name meanwhile; without it, it finds the repository
+        no more: NOT_FOUND.
 
         A session needs sudo. An API token does not: it was given `repo:delete` for this.
 
