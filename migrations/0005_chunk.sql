@@ -13,8 +13,8 @@
 --
 -- Five counters, each with one definition, true at every commit:
 --   assets.ref_count      live manifests of the repository that contain the asset
---   chunk_refs.ref_count  assets of the repository whose recipe contains the chunk, without those that were obliterated;
---                         0: a claim, it expires
+--   chunk_refs.ref_count  assets of the repository whose recipe contains the chunk, without those that were obliterated,
+--                         and released_lists that have not passed it; 0: a claim, it expires
 --   chunks.ref_count      chunk_refs rows of the chunk, claims included; 0: garbage after delete_after
 --   packs.live            chunks and chunk_locations rows that name the pack; 0 = the object is garbage
 --   repository_storage    of the repository's chunk_refs rows: their number, the sizes of their chunks, and stored_size
@@ -320,15 +320,20 @@ CREATE TRIGGER chunks_require_pack AFTER UPDATE OF storage_key ON chunks
 CREATE TRIGGER packs_keep_named AFTER DELETE ON packs
     FOR EACH ROW EXECUTE FUNCTION keep_named_pack();
 
--- Chunk lists of large files that no repository's history has any more. Their recipes have to be read before the chunks in
--- them can be released; until then all of these are counted as if the file were there.
+-- Chunk lists of large files that no repository's history has any more, or that were obliterated. Their recipes have to be
+-- read before the chunks in them can be released, in the order of their hashes and the recipes last; what is not released yet
+-- is counted as if the file were there.
 CREATE TABLE released_lists (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     repo_id UUID NOT NULL REFERENCES repositories (id) ON DELETE CASCADE,
-    recipe_hashes BYTEA NOT NULL
+    recipe_hashes BYTEA NOT NULL,
+    released_to TEXT COLLATE "C" NOT NULL DEFAULT '',
+    erased_content TEXT COLLATE "C"
 );
-CREATE INDEX idx_released_lists_repo ON released_lists (repo_id);
+CREATE INDEX idx_released_lists_repo ON released_lists (repo_id, erased_content);
 COMMENT ON COLUMN released_lists.recipe_hashes IS 'packed, in order, as the file had them';
+COMMENT ON COLUMN released_lists.released_to IS 'the chunks up to this hash are released, but for the recipes';
+COMMENT ON COLUMN released_lists.erased_content IS 'the content that was obliterated; NULL = its chunks become claims';
 
 -- No cascade here either: a copy that went with its chunk would not be subtracted from its pack.
 ALTER TABLE chunk_locations

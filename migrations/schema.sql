@@ -441,6 +441,12 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.end_erasure(p_repo_id uuid, p_content text) RETURNS void
+    LANGUAGE sql
+    AS $$
+    UPDATE released_lists SET erased_content = NULL WHERE repo_id = p_repo_id AND erased_content = p_content
+$$;
+
 CREATE FUNCTION public.end_expired_leases(p_limit integer) RETURNS TABLE(job_id uuid, job_type text, job_status text)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -637,6 +643,8 @@ DECLARE
     v_last TEXT[];
     v_rows BIGINT;
 BEGIN
+    PERFORM FROM chunks WHERE hash = ANY (p_hashes) ORDER BY hash FOR NO KEY UPDATE;
+
     PERFORM FROM chunk_refs
     WHERE repo_id = p_repo_id AND chunk_hash = ANY (p_hashes)
     ORDER BY chunk_hash
@@ -664,6 +672,13 @@ BEGIN
     WHERE hash = ANY (v_last);
     INSERT INTO chunk_erasures (chunk_hash) SELECT unnest(v_last) ON CONFLICT (chunk_hash) DO NOTHING;
 END;
+$$;
+
+CREATE FUNCTION public.erase_list(p_repo_id uuid, p_list bytea, p_content text) RETURNS void
+    LANGUAGE sql
+    AS $$
+    UPDATE released_lists SET erased_content = p_content WHERE repo_id = p_repo_id AND recipe_hashes = p_list;
+    INSERT INTO released_lists (repo_id, recipe_hashes, erased_content) VALUES (p_repo_id, p_list, p_content)
 $$;
 
 CREATE FUNCTION public.give_back_attempt(p_buckets text[], p_limits integer[]) RETURNS void
@@ -769,6 +784,12 @@ BEGIN
         RAISE EXCEPTION 'no chunk %', p_hash USING ERRCODE = 'no_data_found';
     END IF;
 END;
+$$;
+
+CREATE FUNCTION public.is_being_erased(p_repo_id uuid, p_content text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT EXISTS (SELECT FROM released_lists WHERE repo_id = p_repo_id AND erased_content = p_content)
 $$;
 
 CREATE FUNCTION public.judge_locks(p_repository_id uuid, p_paths text[], p_user_id uuid, p_lock_type text, p_now timestamp with time zone, p_replaced uuid[]) RETURNS TABLE(asked text, already_held boolean, id uuid, path text, owner_id uuid, owner text, lock_type text, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone, release_on_push boolean, locked_at_commit text)
@@ -904,14 +925,6 @@ BEGIN
         v_above := v_above || v_part || '/';
         RETURN NEXT v_above;
     END LOOP;
-END;
-$$;
-
-CREATE FUNCTION public.lock_chunks(p_hashes text[]) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    PERFORM FROM chunks WHERE hash = ANY (p_hashes) ORDER BY hash FOR NO KEY UPDATE;
 END;
 $$;
 
@@ -2147,15 +2160,6 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.take_released_lists(p_repo_id uuid, p_list bytea) RETURNS integer
-    LANGUAGE sql
-    AS $$
-    WITH taken AS (
-        DELETE FROM released_lists WHERE repo_id = p_repo_id AND recipe_hashes = p_list RETURNING id
-    )
-    SELECT count(*)::int FROM taken
-$$;
-
 CREATE FUNCTION public.throttle_wait(p_buckets text[]) RETURNS double precision
     LANGUAGE sql
     AS $$
@@ -2994,10 +2998,16 @@ CREATE TABLE public.released_histories (
 CREATE TABLE public.released_lists (
     id bigint NOT NULL,
     repo_id uuid NOT NULL,
-    recipe_hashes bytea NOT NULL
+    recipe_hashes bytea NOT NULL,
+    released_to text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    erased_content text COLLATE pg_catalog."C"
 );
 
 COMMENT ON COLUMN public.released_lists.recipe_hashes IS 'packed, in order, as the file had them';
+
+COMMENT ON COLUMN public.released_lists.released_to IS 'the chunks up to this hash are released, but for the recipes';
+
+COMMENT ON COLUMN public.released_lists.erased_content IS 'the content that was obliterated; NULL = its chunks become claims';
 
 ALTER TABLE public.released_lists ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.released_lists_id_seq
@@ -3941,7 +3951,7 @@ CREATE INDEX idx_packs_open ON public.packs USING btree (created_at) WHERE (stat
 
 CREATE INDEX idx_packs_verified ON public.packs USING btree (verified_at, key) WHERE (state = 'sealed'::text);
 
-CREATE INDEX idx_released_lists_repo ON public.released_lists USING btree (repo_id);
+CREATE INDEX idx_released_lists_repo ON public.released_lists USING btree (repo_id, erased_content);
 
 CREATE INDEX idx_repo_collabs_user ON public.repository_collaborators USING btree (user_id);
 

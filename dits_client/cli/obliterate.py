@@ -52,7 +52,10 @@ def handle_remove(arguments: Namespace) -> None:
     print(
         f"{escape_text(path)} is removed from every version: {escape_text(done.obliteration.reason)}"
     )
-    print(f"{done.removed_chunk_count} chunks ({format_bytes(done.removed_bytes)}) go for good.")
+    if done.obliteration.is_pending:
+        print(
+            "The server is taking its chunks away; `dits obliterate list` tells when they are gone."
+        )
     print("Copies in the folders of others, and in backups, are not touched.")
 
 
@@ -92,6 +95,7 @@ def handle_list(arguments: Namespace) -> None:
     for each in found:
         who = f"{each.create_time.ToDatetime():%Y-%m-%d} {each.obliterated_by}"
         name = escape_text(each.file_name)
-        print(f"{each.hash[:12]}  {who}  {name}  {escape_text(each.reason)}")
+        pending = "  (its chunks are going)" if each.is_pending else ""
+        print(f"{each.hash[:12]}  {who}  {name}  {escape_text(each.reason)}{pending}")
     if not found:
         print("Nothing was removed.")

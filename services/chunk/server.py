@@ -12,7 +12,6 @@ from dits.chunk.v1 import (
     placement_service_pb2,
     tier_service_pb2,
 )
-from dits.common.v1.job_pb2 import JobType
 from google.protobuf.descriptor import ServiceDescriptor
 
 from services.chunk.background.access_times import STORE_SECONDS, AccessTimeStore
@@ -153,7 +152,7 @@ def make_background(
             BackgroundTask("reap objects", reaper.reap_objects, REAP_SECONDS),
         ],
         jobs={
-            JobType.JOB_TYPE_COLLECT_GARBAGE: GarbageCollection(settings, stores).handle,
+            **GarbageCollection(settings, stores).jobs(),
             **StorageMaintenance(settings, stores, writer).jobs(),
             **Tiering(settings, stores, writer).jobs(),
             **ChunkReplication(settings, stores, writer).jobs(),

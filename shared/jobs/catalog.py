@@ -140,6 +140,9 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
     JobType.JOB_TYPE_CHECK_INVENTORY: JobSpec(
         "chunk", pb.CheckInventoryPayload, longest=timedelta(hours=12)
     ),
+    JobType.JOB_TYPE_RELEASE_LISTS: JobSpec(
+        "chunk", pb.ReleaseListsPayload, longest=timedelta(hours=12)
+    ),
     JobType.JOB_TYPE_APPLY_LIFECYCLE: JobSpec(
         "chunk", pb.ApplyLifecyclePayload, longest=timedelta(hours=12)
     ),

@@ -44,6 +44,7 @@ class History(Callers):
             "time": self._pass,
             "release commits": self._release_commits,
             "release directories": self._release_directories,
+            "release lists": self._release_lists,
         }
 
     def _pass(self, world: World, _me: int, _target: str) -> Iterator[tuple[str, World]]:
@@ -175,3 +176,15 @@ class History(Callers):
         if world.gone and self.broken != "release does not look at obliterations":
             after = after._replace(references=world.references)
         return after
+
+    def _release_lists(self, world: World, me: int, _target: str) -> Iterator[tuple[str, World]]:
+        """Reads a list, keeps the repository, and takes a reference unless another job has."""
+        place, what, _, _ = world.actors[me]
+        if place == "idle":
+            if world.lists:
+                yield "reads a list", world.move(me, ("list", world.lists, NO_ROWS, NO_ROWS))
+        elif world.is_free(me, REPOSITORY, to_change=False):
+            is_there = world.lists >= cast(int, what)
+            if self.broken == "a job does not look whether another was there":
+                is_there = True
+            yield "commits", (world.release_list() if is_there else world).move(me, IDLE)

@@ -53,6 +53,7 @@ class World(NamedTuple):
         contents: assets.ref_count of A; 0 = there is no row.
         references: chunk_refs.ref_count of its chunk.
         gone: A is obliterated.
+        lists: how often a job has yet to take a reference from the chunk.
     """
 
     branches: Names
@@ -66,6 +67,7 @@ class World(NamedTuple):
     references: int
     actors: tuple[Place, ...]
     gone: bool = False
+    lists: int = 0
 
     def move(self, me: int, place: Place) -> World:
         """Returns the state with an actor at another place."""
@@ -77,9 +79,17 @@ class World(NamedTuple):
         change_of_rows = int(after > 0) - int(self.contents > 0)
         return self._replace(contents=after, references=self.references + change_of_rows)
 
-    def refer(self, *, gone: bool, contents: int) -> World:
-        """Returns the state in which A is obliterated, or not: then its chunk is referred to."""
-        return self._replace(gone=gone, references=int(contents > 0 and not gone))
+    def obliterate(self) -> World:
+        """Returns the state in which A, which is there, is obliterated; its reference is left to a job."""
+        return self._replace(gone=True, lists=self.lists + 1)
+
+    def lift(self) -> World:
+        """Returns the state in which A, which is there, is not obliterated; its chunk is referred to."""
+        return self._replace(gone=False, references=self.references + 1)
+
+    def release_list(self) -> World:
+        """Returns the state in which a job has taken a reference."""
+        return self._replace(lists=self.lists - 1, references=self.references - 1)
 
     def leave(self, commit: str) -> World:
         """Returns the state in which no branch is at a commit, and from now on its time runs."""
@@ -121,7 +131,9 @@ def check(world: World) -> str:
             not CHILDREN[name] <= world.directories for name in world.directories
         ),
         "assets.ref_count": world.contents != len(world.directories & WITH_FILE),
-        "chunk_refs.ref_count": world.references != int(world.contents > 0 and not world.gone),
+        "a reference that is taken twice": world.lists < 0,
+        "chunk_refs.ref_count": world.references
+        != int(world.contents > 0 and not world.gone) + world.lists,
     }
     return next((what for what, is_wrong in wrong.items() if is_wrong), "")
 
@@ -130,6 +142,7 @@ def is_clean(world: World) -> bool:
     """Whether nothing is kept that no branch reaches."""
     return (
         not world.former | world.ended
+        and not world.lists
         and not world.condemned
         and world.commits == with_parents(world.branches)
         and world.directories == reach(world.commits)

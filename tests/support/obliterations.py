@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from blake3 import blake3
+from dits.chunk.v1.chunk_service_pb2 import DownloadChunksRequest
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 from dits.repo.v1 import asset_pb2
 from dits.repo.v1 import obliteration_service_pb2 as pb
 from dits.repo.v1.tree_service_pb2 import StreamTreeRequest
 
 from tests.support.api import Account, Api
+from tests.support.jobs import wait_for
+from tests.support.release import connected
 from tests.support.repositories import Holding
 from tests.support.trees import CHUNK, save
 
@@ -83,3 +87,21 @@ async def stream_reasons(films: Holding, revision: str = "") -> dict[str, str]:
 async def get_asset(films: Holding, data: bytes) -> asset_pb2.Asset:
     request = asset_pb2.GetAssetRequest(repository=films.id, hash=name(data))
     return (await films.api.trees.GetAsset(request, metadata=films.owner.auth)).asset
+
+
+async def has_chunk(films: Holding, data: bytes) -> bool:
+    """Whether the repository gives a chunk out."""
+    request = DownloadChunksRequest(repository=films.id, hashes=blake3(data).digest())
+    stream = films.api.chunks.DownloadChunks(request, metadata=films.owner.auth)
+    (chunk,) = [chunk async for message in stream for chunk in message.chunks]
+    if chunk.HasField("failure"):
+        assert chunk.failure.reason == ERROR_REASON_NOT_FOUND
+    return not chunk.HasField("failure")
+
+
+async def wait_for_erasure(films: Holding) -> None:
+    """Returns when the jobs that were asked for have released the chunks of large files."""
+    query = "SELECT id FROM jobs WHERE job_type = 'release_lists'"
+    async with connected(films.api) as database:
+        for row in await films.api.fetch(query):
+            await wait_for(database, row["id"], "completed")

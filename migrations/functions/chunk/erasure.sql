@@ -1,32 +1,10 @@
 -- Chunks of contents that are obliterated, for the repo service. Its transaction has locked the repository against pushes
--- and uploads, and the content, before. Chunks come before references in the order of locks, so it locks all chunks of the
--- content first, batch by batch in the order of their hashes, and then takes them away.
+-- and uploads, and the content, before.
 
-CREATE OR REPLACE FUNCTION lock_chunks(p_hashes TEXT[])
-RETURNS VOID
-LANGUAGE plpgsql VOLATILE
-AS $$
-BEGIN
-    PERFORM FROM chunks WHERE hash = ANY (p_hashes) ORDER BY hash FOR NO KEY UPDATE;
-END;
-$$;
-
--- Takes the lists of a large file, given by its packed recipe hashes, that wait for the collection to release them; returns
--- how many there were. The caller has locked the chunks of the file, and takes from each as many references.
-CREATE OR REPLACE FUNCTION take_released_lists(p_repo_id UUID, p_list BYTEA)
-RETURNS INT
-LANGUAGE sql VOLATILE
-AS $$
-    WITH taken AS (
-        DELETE FROM released_lists WHERE repo_id = p_repo_id AND recipe_hashes = p_list RETURNING id
-    )
-    SELECT count(*)::int FROM taken
-$$;
-
--- Takes one reference of the repository from each of some chunks. What it has for no other content goes at once, and is no
--- claim: nobody reads it any more. What no repository has may be deleted from now on, without grace, and its bytes are to be
--- erased from the packs. Returns the number of the chunks that went, and their bytes. A reference that is not there means
--- that counters drifted: it raises, and the caller's transaction must not be committed.
+-- Takes one reference of the repository from each of some chunks, at most 10,000. What it has for no other content goes at
+-- once, and is no claim: nobody reads it any more. What no repository has may be deleted from now on, without grace, and its
+-- bytes are to be erased from the packs. Returns the number of the chunks that went, and their bytes. A reference that is not
+-- there means that counters drifted: it raises, and the caller's transaction must not be committed.
 CREATE OR REPLACE FUNCTION erase_chunks(p_repo_id UUID, p_hashes TEXT[], OUT chunk_count BIGINT, OUT byte_count BIGINT)
 LANGUAGE plpgsql VOLATILE
 AS $$
@@ -34,6 +12,8 @@ DECLARE
     v_last TEXT[];
     v_rows BIGINT;
 BEGIN
+    PERFORM FROM chunks WHERE hash = ANY (p_hashes) ORDER BY hash FOR NO KEY UPDATE;
+
     PERFORM FROM chunk_refs
     WHERE repo_id = p_repo_id AND chunk_hash = ANY (p_hashes)
     ORDER BY chunk_hash
@@ -61,4 +41,31 @@ BEGIN
     WHERE hash = ANY (v_last);
     INSERT INTO chunk_erasures (chunk_hash) SELECT unnest(v_last) ON CONFLICT (chunk_hash) DO NOTHING;
 END;
+$$;
+
+-- Has the chunks of an obliterated large file, given by its packed recipe hashes, erased by a job; so are those of the same
+-- list that wait for their release.
+CREATE OR REPLACE FUNCTION erase_list(p_repo_id UUID, p_list BYTEA, p_content TEXT)
+RETURNS VOID
+LANGUAGE sql VOLATILE
+AS $$
+    UPDATE released_lists SET erased_content = p_content WHERE repo_id = p_repo_id AND recipe_hashes = p_list;
+    INSERT INTO released_lists (repo_id, recipe_hashes, erased_content) VALUES (p_repo_id, p_list, p_content)
+$$;
+
+-- Says that an obliterated content is to be kept: what was to be erased of it is released instead. The caller has taken new
+-- references to all its chunks.
+CREATE OR REPLACE FUNCTION end_erasure(p_repo_id UUID, p_content TEXT)
+RETURNS VOID
+LANGUAGE sql VOLATILE
+AS $$
+    UPDATE released_lists SET erased_content = NULL WHERE repo_id = p_repo_id AND erased_content = p_content
+$$;
+
+-- Whether a job has yet to erase chunks of a content.
+CREATE OR REPLACE FUNCTION is_being_erased(p_repo_id UUID, p_content TEXT)
+RETURNS BOOLEAN
+LANGUAGE sql STABLE
+AS $$
+    SELECT EXISTS (SELECT FROM released_lists WHERE repo_id = p_repo_id AND erased_content = p_content)
 $$;

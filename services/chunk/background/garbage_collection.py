@@ -8,7 +8,12 @@ from functools import partial
 
 import structlog
 from dits.chunk.v1.maintenance_run_pb2 import MaintenanceReport
-from dits.common.v1.job_pb2 import CollectGarbagePayload, JobProgress
+from dits.common.v1.job_pb2 import (
+    CollectGarbagePayload,
+    JobProgress,
+    JobType,
+    ReleaseListsPayload,
+)
 
 from services.chunk.collection.catalog_totals import count_totals
 from services.chunk.collection.chunk_deletion import ChunkDeletion
@@ -19,7 +24,7 @@ from services.chunk.collection.runs import Kind, Outcome, Run, record_run
 from services.chunk.stores.blob_store import BlobStore
 from shared.db.pool import Database
 from shared.jobs.pacing import pace
-from shared.jobs.running_job import RunningJob
+from shared.jobs.running_job import Handler, RunningJob
 from shared.jobs.schedule import Schedule
 from shared.runtime.collection_settings import CollectionSettings
 
@@ -39,7 +44,23 @@ class GarbageCollection:
         self._lists = ReleasedLists(stores)
         self._deletion = ChunkDeletion(timedelta(seconds=settings.reader_grace_seconds))
 
-    async def handle(self, job: RunningJob, payload: CollectGarbagePayload) -> JobProgress:
+    def jobs(self) -> dict[JobType.ValueType, Handler]:
+        """Returns the handlers."""
+        return {
+            JobType.JOB_TYPE_COLLECT_GARBAGE: self.collect_garbage,
+            JobType.JOB_TYPE_RELEASE_LISTS: self.release_lists,
+        }
+
+    async def release_lists(self, job: RunningJob, _payload: ReleaseListsPayload) -> JobProgress:
+        """Releases the chunks of large files; returns how many."""
+        done = 0
+        async with pace(self._lists.release_chunks(job.database)) as counts:
+            async for count in counts:
+                done += count
+                await job.report_progress(done)
+        return JobProgress(done=done)
+
+    async def collect_garbage(self, job: RunningJob, payload: CollectGarbagePayload) -> JobProgress:
         """Does a run; it deletes no chunks if there are implausibly many and nobody has confirmed them."""
         work = partial(self._collect, job.database, payload.confirmed_chunk_count)
         return await record_run(job, Kind.COLLECT_GARBAGE, work)

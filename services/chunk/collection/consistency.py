@@ -146,8 +146,8 @@ async def count_released(
     """Adds to `counts` the chunks of large files that are gone, and whose chunks are yet to be released."""
     for row in await connection.fetch(Q.released_lists, repository_id):
         recipes = set(split_hashes(row["recipe_hashes"]))
-        chunks = set(recipes)
+        chunks: set[bytes] = set()
         for content in (await read_recipes(sorted(recipes))).values():
             chunks.update(split_hashes(decode_recipe(content).chunk_hashes))
-        for chunk in chunks:
+        for chunk in recipes | {chunk for chunk in chunks if chunk > row["released_to"]}:
             counts[chunk] = counts.get(chunk, 0) + 1

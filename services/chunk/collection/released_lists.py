@@ -1,9 +1,14 @@
-"""Chunk lists of large files that no history has any more: read from their recipes, and released."""
+"""Chunk lists of large files that are gone or obliterated: read from their recipes, and released.
+
+The chunks of a list are released in the order of their hashes, batch by batch, and the recipes last. A run
+that is broken off goes on behind the last batch that was committed.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from uuid import UUID
 
@@ -15,7 +20,7 @@ from services.chunk.collection.consistency import read_contents
 from services.chunk.stores.absences import Absences
 from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
-from shared.db.pool import Connection, Database
+from shared.db.pool import Connection, Database, Row
 from shared.formats.canonical import FormatError, split_hashes
 from shared.formats.recipes import decode_recipe
 from shared.jobs.queue import enqueue
@@ -23,9 +28,9 @@ from shared.jobs.queue import enqueue
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
-# Recipes that are read at once, and chunks that one statement releases.
+# Recipes that are read at once, and chunks that one transaction releases.
 RECIPES = 20
-BATCH = 10_000
+BATCH = 4_000
 # A recipe that is none, and counters that have drifted.
 _DEFECTS = (
     FormatError,
@@ -41,66 +46,115 @@ class ReleasedLists:
         self._stores = stores
 
     async def release_chunks(self, database: Database) -> AsyncGenerator[int, None]:
-        """Releases the chunks of each list; yields how many. A list that cannot be released now stays."""
-        last = 0
-        while row := await database.fetchrow(Q.next_list, last):
-            last, repository_id = row["id"], row["repo_id"]
-            recipes = list(dict.fromkeys(split_hashes(row["recipe_hashes"])))
+        """Releases the chunks of each list; yields how many each transaction released.
+
+        Those of obliterated files come first. A list that cannot be released now stays.
+        """
+        position = False, 0
+        while row := await database.fetchrow(Q.next_list, *position):
+            position = row["is_kept"], row["id"]
             try:
-                yield await self._release_list(database, last, repository_id, recipes)
+                async with aclosing(self._release_list(database, row)) as counts:
+                    async for count in counts:
+                        yield count
             except _DEFECTS as error:
                 # Nobody's damage keeps the garbage of others.
                 log.error(  # noqa: TRY400  what is wrong is in the database, not in the code here
                     "list not released",
-                    repository=str(repository_id),
-                    released_list=last,
+                    repository=str(row["repo_id"]),
+                    released_list=row["id"],
                     cause=repr(error),
                 )
 
-    async def _release_list(
-        self, database: Database, id_: int, repository_id: UUID, recipes: list[bytes]
-    ) -> int:
-        chunks, absences = None, Absences()
+    async def _release_list(self, database: Database, row: Row) -> AsyncGenerator[int, None]:
+        """Releases the chunks of a list, unless somebody else does, or the repository is deleted."""
+        recipes = set(split_hashes(row["recipe_hashes"]))
+        groups, absences = None, Absences()
         with absences.tolerate("unknown"):
-            chunks = await self.read_lists(database, repository_id, recipes)
+            groups = await self._read_chunks(database, row["repo_id"], sorted(recipes))
         if absences.buckets:
-            return 0
-        if chunks is None:
-            log.error("recipe lost", repository=str(repository_id), released_list=id_)
-            return 0
-        work = partial(_release, id_=id_, repository_id=repository_id, chunks=chunks)
-        return await database.transaction(work)
+            return
+        if groups is None:
+            log.error("recipe lost", repository=str(row["repo_id"]), released_list=row["id"])
+            return
+        done: str = row["released_to"]
+        batches = _split_chunks(groups, done, recipes)
+        while batch := await asyncio.to_thread(next, batches, None):
+            work = partial(_release_batch, row=row, done=done, batch=batch)
+            if not await database.transaction(work):
+                return
+            done = batch[-1]
+            yield len(batch)
+        work = partial(
+            _release_last, row=row, done=done, recipes=[r.hex() for r in sorted(recipes)]
+        )
+        if await database.transaction(work):
+            yield len(recipes)
 
-    async def read_lists(
-        self, database: Database, repository_id: UUID, recipes: list[bytes]
-    ) -> set[bytes] | None:
-        """Returns recipes and all chunks that are in them; None if one cannot be read."""
-        chunks = set(recipes)
+    async def _read_chunks(
+        self, database: Database, repository_id: UUID, recipes: Sequence[bytes]
+    ) -> list[bytearray] | None:
+        """Returns the chunks in recipes, packed, by their first byte; None if one cannot be read."""
+        groups = [bytearray() for _ in range(256)]
         for at in range(0, len(recipes), RECIPES):
             some = recipes[at : at + RECIPES]
             contents = await read_contents(database, self._stores, repository_id, some)
             if len(contents) < len(some):
                 return None
-            chunks |= await asyncio.to_thread(_list_chunks, contents.values())
-        return chunks
+            await asyncio.to_thread(_group_chunks, contents.values(), groups)
+        return groups
 
 
-def _list_chunks(recipes: Iterable[bytes]) -> set[bytes]:
-    return {chunk for each in recipes for chunk in split_hashes(decode_recipe(each).chunk_hashes)}
+def _group_chunks(recipes: Iterable[bytes], groups: Sequence[bytearray]) -> None:
+    for recipe in recipes:
+        for chunk in split_hashes(decode_recipe(recipe).chunk_hashes):
+            groups[chunk[0]] += chunk
 
 
-async def _release(
-    connection: Connection, id_: int, repository_id: UUID, chunks: set[bytes]
-) -> int:
-    """Releases the chunks of a list, unless somebody has, or the repository is deleted."""
+def _split_chunks(
+    groups: Iterable[bytearray], done: str, recipes: set[bytes]
+) -> Iterator[list[str]]:
+    """Yields the chunks after one (`done`) in the order of their hashes, batched, without the recipes."""
+    waiting: list[str] = []
+    for group in groups:
+        chunks = set(split_hashes(bytes(group))) - recipes
+        waiting += sorted(chunk.hex() for chunk in chunks)
+        waiting = [chunk for chunk in waiting if chunk > done]
+        while len(waiting) >= BATCH:
+            yield waiting[:BATCH]
+            waiting = waiting[BATCH:]
+    if waiting:
+        yield waiting
+
+
+async def _release_batch(connection: Connection, row: Row, done: str, batch: Sequence[str]) -> bool:
+    """Releases some chunks; returns whether nobody else had, and the repository is there."""
+    if await connection.fetchrow(Q.hold_repository, row["repo_id"]) is None:
+        return False
+    passed = await connection.fetchrow(Q.pass_chunks, row["id"], done, batch[-1])
+    if passed is None:
+        return False
+    await connection.execute(_choose(passed), row["repo_id"], batch)
+    return True
+
+
+async def _release_last(
+    connection: Connection, row: Row, done: str, recipes: Sequence[str]
+) -> bool:
+    """Releases the recipes of a list, whose chunks are released, and forgets the list."""
+    repository_id = row["repo_id"]
     if await connection.fetchrow(Q.hold_repository, repository_id) is None:
-        return 0
-    if await connection.fetchrow(Q.delete_list, id_) is None:
-        return 0
-    hashes = await asyncio.to_thread(lambda: sorted(chunk.hex() for chunk in chunks))
-    for at in range(0, len(hashes), BATCH):
-        await connection.execute(Q.release_chunks, repository_id, hashes[at : at + BATCH])
+        return False
+    passed = await connection.fetchrow(Q.delete_list, row["id"], done)
+    if passed is None:
+        return False
+    await connection.execute(_choose(passed), repository_id, recipes)
     # What the repository occupies is counted again.
     payload = RecountStatisticsPayload(repository_id=str(repository_id))
     await enqueue(connection, payload, dedup_key=f"released {repository_id}")
-    return len(hashes)
+    return True
+
+
+def _choose(passed: Row) -> str:
+    """Returns the statement for the chunks of a list: one that was obliterated leaves no claims."""
+    return Q.erase_chunks if passed["is_erased"] else Q.release_chunks

@@ -1,18 +1,28 @@
 -- name: next_list
--- The next list after one ($1) of a repository that is not deleted.
-SELECT l.id, l.repo_id, l.recipe_hashes
+-- The next list after one ($1, $2) of a repository that is not deleted; those that are to be erased come first.
+SELECT l.id, l.repo_id, l.recipe_hashes, l.released_to, l.erased_content IS NULL AS is_kept
 FROM released_lists l JOIN repository_identities r ON r.id = l.repo_id
-WHERE l.id > $1 AND r.deleted_at IS NULL
-ORDER BY l.id LIMIT 1;
+WHERE (l.erased_content IS NULL, l.id) > ($1::boolean, $2::bigint) AND r.deleted_at IS NULL
+ORDER BY l.erased_content IS NULL, l.id LIMIT 1;
 
 -- name: hold_repository
 -- Keeps repository $1 from being deleted until the commit; no row if it was deleted before.
 SELECT 1 FROM repository_identities WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE;
 
+-- name: pass_chunks
+-- Notes that the chunks of a list ($1) are released up to one ($3), and before this up to another one ($2); no row if somebody
+-- else has been at it.
+UPDATE released_lists SET released_to = $3 WHERE id = $1 AND released_to = $2
+RETURNING erased_content IS NOT NULL AS is_erased;
+
 -- name: delete_list
--- Takes a list; no row if somebody else has.
-DELETE FROM released_lists WHERE id = $1 RETURNING id;
+-- Takes a list ($1) whose chunks are released up to the last one ($2); no row if somebody else has been at it.
+DELETE FROM released_lists WHERE id = $1 AND released_to = $2 RETURNING erased_content IS NOT NULL AS is_erased;
 
 -- name: release_chunks
 -- Takes a reference from each of some chunks, in order.
 SELECT release_chunks($1, $2::text[], array_fill(1, ARRAY[cardinality($2::text[])]));
+
+-- name: erase_chunks
+-- Takes a reference from each of some chunks, in order; what has none then goes at once.
+SELECT erase_chunks($1, $2::text[]);

@@ -17,7 +17,7 @@ from services.repo.trees.obliterations import (
     preview_obliteration,
 )
 from services.repo.trees.path_finder import PathFinder
-from shared.db.pool import Databases
+from shared.db.pool import Connection, Databases
 from shared.errors import invalid_field, not_found
 from shared.rpc import validation
 from shared.rpc.byte_budget import ByteBudget
@@ -53,23 +53,14 @@ class ObliterationService:
         if not reason:
             raise invalid_field("reason", "must not be empty")
         file = await self._find_file(request, call)
-        database = self._databases.of(call.repository.id)
-        shown = await database.transaction(
-            lambda connection: preview_obliteration(connection, call, file.hash.hex(), reason)
-        )
-        # The chunk list of what is obliterated cannot be read again.
-        if request.validate_only or shown.HasField("create_time"):
-            return pb.ObliterateAssetResponse(obliteration=shown)
-        with self._budget.hold(call.holder) as hold:
-            content = await Content.read(self._recipes, file, call, hold)
-            removed = await database.transaction(
-                lambda connection: obliterate_content(connection, call, content, reason)
-            )
-        return pb.ObliterateAssetResponse(
-            obliteration=removed.obliteration,
-            removed_chunk_count=removed.chunks,
-            removed_bytes=removed.bytes,
-        )
+
+        async def work(connection: Connection) -> pb.Obliteration:
+            if request.validate_only:
+                return await preview_obliteration(connection, call, file.hash.hex(), reason)
+            return await obliterate_content(connection, call, file, reason)
+
+        shown = await self._databases.of(call.repository.id).transaction(work)
+        return pb.ObliterateAssetResponse(obliteration=shown)
 
     async def LiftObliteration(
         self, request: pb.LiftObliterationRequest, call: Call

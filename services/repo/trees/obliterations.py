@@ -7,18 +7,17 @@ after it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
 from dits.common.v1.event_pb2 import EventType, RepoPayload
+from dits.common.v1.job_pb2 import RecountStatisticsPayload, ReleaseListsPayload
 from dits.repo.v1 import obliteration_service_pb2 as pb
 from dits.repo.v1.manifest_pb2 import File
 from dits.repo.v1.tree_service_pb2 import ObliteratedContent
 
-from services.repo.history.batches import split_batches
 from services.repo.push.assets import reference_files
-from services.repo.push.chunk_counts import count_chunks, group_chunks
 from services.repo.push.chunk_lists import ChunkLists
 from services.repo.push.recipes import RecipeReader
 from services.repo.repositories.holding import HeldRepository, hold_repository
@@ -27,6 +26,7 @@ from shared.db.pool import Connection, Database, Row
 from shared.errors import contention, invalid_field, limit_reached, not_found
 from shared.formats.canonical import split_hashes
 from shared.formats.recipes import list_hash
+from shared.jobs.queue import enqueue
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
 from shared.rpc.byte_budget import Hold
@@ -46,11 +46,6 @@ class Content:
     file: File
     lists: ChunkLists
 
-    @property
-    def digest(self) -> str:
-        """Its hash."""
-        return self.file.hash.hex()
-
     @classmethod
     async def read(cls, reader: RecipeReader, file: File, call: Call, hold: Hold) -> Content:
         """Reads the chunk list of a file. Raises CHUNKS_MISSING, CHUNK_CORRUPT, CONTENT_MISMATCH."""
@@ -62,37 +57,28 @@ class Content:
         return cls(file, lists)
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """What an obliteration took from the repository."""
-
-    obliteration: pb.Obliteration
-    chunks: int = 0
-    bytes: int = 0
-
-
 async def obliterate_content(
-    connection: Connection, call: Call, content: Content, reason: str
-) -> Removed:
+    connection: Connection, call: Call, file: File, reason: str
+) -> pb.Obliteration:
     """Removes a content; one that is removed already stays as it is.
 
-    Raises NOT_FOUND, LIMIT_REACHED, CONTENTION.
+    The chunks of a large file go afterwards, by a job. Raises NOT_FOUND, LIMIT_REACHED, CONTENTION.
     """
-    held, row = await _hold_content(connection, call, content)
+    held, row = await _hold_content(connection, call, file)
     if row["reason"] is not None:
-        return Removed(describe_obliteration(row))
-    repository_id, digest = held.id, content.digest
+        return describe_obliteration(row)
+    repository_id, digest = held.id, row["hash"]
     if await connection.fetchval(Q.count_obliterations, repository_id) >= MOST_OBLITERATIONS:
         raise limit_reached("obliterated contents", MOST_OBLITERATIONS)
     await connection.execute(
         Q.insert_obliteration, repository_id, digest, reason, call.caller.user_id
     )
     await connection.execute(Q.forget_metadata, repository_id, digest)
-    chunks, size = await _erase(connection, repository_id, content)
+    await _erase(connection, repository_id, file)
     await connection.execute(Q.count_bytes, repository_id, -row["size"])
     await _record(connection, call, held, digest, reason, lifted=False)
     [row] = await connection.fetch(Q.obliteration, repository_id, digest)
-    return Removed(describe_obliteration(row), chunks, size)
+    return describe_obliteration(row)
 
 
 async def preview_obliteration(
@@ -108,17 +94,19 @@ async def preview_obliteration(
 
 
 async def lift_obliteration(connection: Connection, call: Call, content: Content) -> None:
-    """Gives a content its chunks again, which were uploaded before.
+    """Gives a content its chunks again, which were uploaded before, or have not been erased yet.
 
     Raises NOT_FOUND, CHUNKS_MISSING, CONTENT_MISMATCH, CONTENTION.
     """
-    held, row = await _hold_content(connection, call, content)
+    held, row = await _hold_content(connection, call, content.file)
     if row["reason"] is None:
         return
+    digest = row["hash"]
     await reference_files(connection, held.id, [content.file], content.lists)
-    await connection.execute(Q.delete_obliteration, held.id, content.digest)
+    await connection.execute(Q.end_erasure, held.id, digest)
+    await connection.execute(Q.delete_obliteration, held.id, digest)
     await connection.execute(Q.count_bytes, held.id, row["size"])
-    await _record(connection, call, held, content.digest, row["reason"], lifted=True)
+    await _record(connection, call, held, digest, row["reason"], lifted=True)
 
 
 async def forget_obliteration(connection: Connection, call: Call, digest: str) -> None:
@@ -135,38 +123,30 @@ async def forget_obliteration(connection: Connection, call: Call, digest: str) -
 
 
 async def _hold_content(
-    connection: Connection, call: Call, content: Content
+    connection: Connection, call: Call, file: File
 ) -> tuple[HeldRepository, Row]:
     """Locks the repository, then the content. Raises NOT_FOUND, CONTENTION."""
     held = await hold_repository(connection, call.repository.id, call.caller, alone=True)
-    row = await connection.fetchrow(Q.obliteration, held.id, content.digest)
+    row = await connection.fetchrow(Q.obliteration, held.id, file.hash.hex())
     if row is None:
-        raise not_found("asset", content.digest)
-    if row["recipe_hash"] != list_hash(content.file):
+        raise not_found("asset", file.hash.hex())
+    if row["recipe_hash"] != list_hash(file):
         raise contention("the content was brought with another list of chunks meanwhile")
     return held, row
 
 
-async def _erase(connection: Connection, repository_id: UUID, content: Content) -> tuple[int, int]:
-    """Takes the chunks from the repository: all are locked before one goes."""
-    groups = await asyncio.to_thread(group_chunks, [content.file], content.lists)
-    batches: list[Sequence[bytes]] = []
-    while groups:
-        counts, _ = await asyncio.to_thread(count_chunks, groups.pop())
-        batches += split_batches(sorted(counts))
-    for batch in batches:
-        await connection.execute(Q.lock_chunks, [chunk.hex() for chunk in batch])
-    recipes = content.file.recipe_hashes
-    released = await connection.fetchval(Q.take_released_lists, repository_id, recipes)
-    chunks = size = 0
-    for batch in batches:
-        hashes = [chunk.hex() for chunk in batch]
-        if released:
-            await connection.execute(Q.release_chunks, repository_id, hashes, released)
-        [row] = await connection.fetch(Q.erase_chunks, repository_id, hashes)
-        chunks += row["chunk_count"]
-        size += row["byte_count"]
-    return chunks, size
+async def _erase(connection: Connection, repository_id: UUID, file: File) -> None:
+    """Takes the chunks of a small file from the repository; those of a large one are left to a job."""
+    if file.recipe_hashes:
+        content = file.hash.hex()
+        await connection.execute(Q.erase_list, repository_id, file.recipe_hashes, content)
+        await enqueue(connection, ReleaseListsPayload(), dedup_key="release lists")
+        return
+    chunks = sorted({chunk.hex() for chunk in split_hashes(file.chunk_hashes)})
+    await connection.execute(Q.erase_chunks, repository_id, chunks)
+    # What the repository occupies is counted again.
+    payload = RecountStatisticsPayload(repository_id=str(repository_id))
+    await enqueue(connection, payload, dedup_key=f"released {repository_id}")
 
 
 async def _record(
@@ -219,4 +199,5 @@ def describe_obliteration(row: Row) -> pb.Obliteration:
         size=row["size"] or 0,
         file_name=row["file_name"] or "",
         manifest_count=row["ref_count"] or 0,
+        is_pending=row["is_pending"],
     )

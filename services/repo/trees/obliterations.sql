@@ -1,6 +1,7 @@
 -- name: obliteration
 -- A content of a repository, locked, and its obliteration if there is one.
-SELECT a.hash, a.size, a.file_name, a.ref_count, a.recipe_hash, o.reason, o.obliterated_at, u.username
+SELECT a.hash, a.size, a.file_name, a.ref_count, a.recipe_hash, o.reason, o.obliterated_at, u.username,
+       is_being_erased(a.repo_id, a.hash) AS is_pending
 FROM assets a
 LEFT JOIN obliterations o USING (repo_id, hash)
 LEFT JOIN user_identities u ON u.id = o.obliterated_by
@@ -27,25 +28,22 @@ UPDATE assets SET metadata = DEFAULT WHERE repo_id = $1 AND hash = $2;
 -- The repository has so many bytes of contents more.
 UPDATE repository_stats SET logical_bytes = logical_bytes + $2 WHERE repo_id = $1;
 
--- name: lock_chunks
--- Locks chunks of the content, whoever has them.
-SELECT lock_chunks($1::text[]);
-
--- name: take_released_lists
--- How often a large content was released before, so that its chunks wait for the collection; now they do not any more.
-SELECT take_released_lists($1, $2::bytea);
-
--- name: release_chunks
--- Takes $3 references from each of some chunks.
-SELECT release_chunks($1, $2::text[], array_fill($3::int, ARRAY[cardinality($2::text[])]));
-
 -- name: erase_chunks
--- Takes the chunks of the content from the repository; returns how many went, and their bytes.
-SELECT chunk_count, byte_count FROM erase_chunks($1, $2::text[]);
+-- Takes the chunks of a small content from the repository.
+SELECT erase_chunks($1, $2::text[]);
+
+-- name: erase_list
+-- Leaves the chunks of a large content ($3) to the collection, by the list of its recipes.
+SELECT erase_list($1, $2::bytea, $3);
+
+-- name: end_erasure
+-- Keeps the chunks of a content that are yet to be erased.
+SELECT end_erasure($1, $2);
 
 -- name: obliterations
 -- Up to $3 obliterations of a repository by hash, those after one ($2).
-SELECT o.hash, o.reason, o.obliterated_at, u.username, a.size, a.file_name, a.ref_count
+SELECT o.hash, o.reason, o.obliterated_at, u.username, a.size, a.file_name, a.ref_count,
+       is_being_erased(o.repo_id, o.hash) AS is_pending
 FROM obliterations o
 LEFT JOIN assets a USING (repo_id, hash)
 LEFT JOIN user_identities u ON u.id = o.obliterated_by

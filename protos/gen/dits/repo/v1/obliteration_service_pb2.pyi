@@ -32,6 +32,7 @@ class Obliteration(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     FILE_NAME_FIELD_NUMBER: _builtins.int
     MANIFEST_COUNT_FIELD_NUMBER: _builtins.int
+    IS_PENDING_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
     """Its hash."""
     reason: _builtins.str
@@ -44,6 +45,8 @@ class Obliteration(_message.Message):
     """A name that a file with it had when it was last pushed, without directories."""
     manifest_count: _builtins.int
     """Directories of the history that have it, counting each version of a directory."""
+    is_pending: _builtins.bool
+    """A job has yet to take chunks of it from the repository."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -58,10 +61,11 @@ class Obliteration(_message.Message):
         size: _builtins.int = ...,
         file_name: _builtins.str = ...,
         manifest_count: _builtins.int = ...,
+        is_pending: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "file_name", b"file_name", "hash", b"hash", "manifest_count", b"manifest_count", "obliterated_by", b"obliterated_by", "reason", b"reason", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "file_name", b"file_name", "hash", b"hash", "is_pending", b"is_pending", "manifest_count", b"manifest_count", "obliterated_by", b"obliterated_by", "reason", b"reason", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -116,14 +120,6 @@ class ObliterateAssetResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OBLITERATION_FIELD_NUMBER: _builtins.int
-    REMOVED_CHUNK_COUNT_FIELD_NUMBER: _builtins.int
-    REMOVED_BYTES_FIELD_NUMBER: _builtins.int
-    removed_chunk_count: _builtins.int
-    """Chunks that the repository has no longer: no other content of it has them. 0 in a repetition and with
-    `validate_only`.
-    """
-    removed_bytes: _builtins.int
-    """Bytes of these chunks, uncompressed."""
     @_builtins.property
     def obliteration(self) -> Global___Obliteration:
         """What was obliterated. With `validate_only` and without a former obliteration, `create_time` and `obliterated_by` are
@@ -134,12 +130,10 @@ class ObliterateAssetResponse(_message.Message):
         self,
         *,
         obliteration: Global___Obliteration | None = ...,
-        removed_chunk_count: _builtins.int = ...,
-        removed_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["obliteration", b"obliteration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["obliteration", b"obliteration", "removed_bytes", b"removed_bytes", "removed_chunk_count", b"removed_chunk_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["obliteration", b"obliteration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -75,10 +75,10 @@ class ObliterationServiceServicer:
         is. Works on archived repositories, too. A file without bytes gives INVALID_FIELD; a path with another content,
         NOT_FOUND.
 
+        The chunks of a file of more than eight go by a job, which begins at once: until it has come to a chunk, who knows the
+        hash of that can still download it (`Obliteration.is_pending`).
+
         Errors:
-        - CHUNKS_MISSING: the chunk list of the file is not there.
-        - CHUNK_CORRUPT: the chunk list of the file is damaged.
-        - CONTENT_MISMATCH: the chunk list of the file is not one.
         - LIMIT_REACHED: the repository has 10,000 obliterated contents.
         - SUDO_REQUIRED: the session has no sudo.
         """
@@ -90,7 +90,7 @@ class ObliterationServiceServicer:
         """Gives an obliterated content back to all the paths and versions that had it. Needs ADMIN; an API token needs
         `repo:admin`. Needs sudo.
 
-        The chunks of the file have to be uploaded before, as for a push. For a content that is not obliterated it does
+        The chunks of the file have to be uploaded before, as for a push; those that have not gone yet are kept. For a content that is not obliterated it does
         nothing.
 
         Errors:
