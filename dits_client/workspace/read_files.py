@@ -129,13 +129,18 @@ def _cut_file(
     found = pack_stat(os.fstat(descriptor))
     if found != pack_stat(before) or cut.size != size:
         return None
-    kept = UNKNOWN_STAT if is_racy(before.st_mtime_ns, started_ns) else found
+    kept = UNKNOWN_STAT if is_racy(before, started_ns) else found
     file, recipes = make_file_entry(before.st_mode, cut)
     source = Source(item.path, item.os_path, content)
     return ReadResult(Entry(file=file), found, kept, source, cut, recipes)
 
 
-def is_racy(mtime_ns: int, started_ns: int) -> bool:
-    """Return whether a change after `started_ns` could leave a file with the same time."""
-    tick = TICK_NS if mtime_ns % 1_000_000_000 else COARSE_TICK_NS
-    return mtime_ns >= started_ns - tick
+def is_racy(found: os.stat_result, started_ns: int) -> bool:
+    """Return whether a change after `started_ns` could leave a file with the same times.
+
+    Who changes a file can set its mtime back, and not its ctime; not every file system keeps the latter.
+    """
+    return any(
+        time_ns >= started_ns - (TICK_NS if time_ns % 1_000_000_000 else COARSE_TICK_NS)
+        for time_ns in (found.st_mtime_ns, found.st_ctime_ns)
+    )

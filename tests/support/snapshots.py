@@ -1,9 +1,11 @@
 """Folders and their snapshots, for unit tests of the client."""
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.content.manifest import compare_trees
@@ -26,8 +28,12 @@ def write_old_files(root: Path, files: Mapping[str, bytes | str], *, age: bool =
             os.utime(path, ns=(OLD, OLD))
 
 
-def take_snapshot(root: Path, index: Index) -> Snapshot:
-    snapshot = Snapshot(root, index)
+def take_snapshot(root: Path, index: Index, *, later: float = 60) -> Snapshot:
+    """A snapshot so many seconds later: nobody can make files whose ctime is old."""
+    now = time.time_ns() + round(later * 1e9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: now)
+        snapshot = Snapshot(root, index)
     snapshot.complete()
     return snapshot
 

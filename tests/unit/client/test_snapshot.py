@@ -1,6 +1,7 @@
 """Snapshots: a folder becomes a tree, and only changed files are read again."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from blake3 import blake3
 
 from dits_client.content.manifest import iterate_manifests
 from dits_client.errors import ClientError
-from dits_client.workspace.index import Index
+from dits_client.workspace.index import UNKNOWN_STAT, Index
 from dits_client.workspace.read_files import ReadResult, is_racy
 from dits_client.workspace.snapshot import Snapshot
 from shared.formats import manifests
@@ -107,21 +108,40 @@ def test_moved_folders_are_not_read_again(tmp_path: Path) -> None:
 def test_files_changed_just_now_are_read_again(tmp_path: Path) -> None:
     write_old_files(tmp_path, {"a": b"1"}, age=False)
     index = Index()
-    assert take_snapshot(tmp_path, index).files_read == 1
-    assert take_snapshot(tmp_path, index).files_read == 1
-    os.utime(tmp_path / "a", ns=(OLD, OLD))
+    changed = (tmp_path / "a").stat().st_ctime_ns
+    just_then = (changed - time.time_ns()) / 1e9
+    assert take_snapshot(tmp_path, index, later=just_then).files_read == 1
     assert take_snapshot(tmp_path, index).files_read == 1
     assert take_snapshot(tmp_path, index).files_read == 0
 
 
-def test_racy_is_what_a_later_change_could_leave_the_same() -> None:
+def test_an_edit_in_the_same_tick_that_sets_the_time_back_is_seen(tmp_path: Path) -> None:
+    """Nothing tells such a file from what it was, so the first look at it is not trusted."""
+    index, path = Index(), tmp_path / "a"
+    write_old_files(tmp_path, {"a": b"1"})
+    just_then = (path.stat().st_ctime_ns - time.time_ns()) / 1e9
+    before = take_snapshot(tmp_path, index, later=just_then).tree
+    write_old_files(tmp_path, {"a": b"2"})
+    # As if both were in one tick: the index has what it would have then.
+    record = index.records[""]
+    assert record.stats == UNKNOWN_STAT
+    assert take_snapshot(tmp_path, index).tree != before
+
+
+@pytest.mark.parametrize("name", ["st_mtime_ns", "st_ctime_ns"])
+def test_racy_is_what_a_later_change_could_leave_the_same(name: str) -> None:
     now = 1_700_000_000_123_456_789
-    assert is_racy(now, now)
-    assert is_racy(now - 10_000_000, now)
-    assert not is_racy(now - 30_000_000, now)
+
+    def is_racy_at(time_ns: int) -> bool:
+        times = {"st_mtime_ns": OLD, "st_ctime_ns": OLD, name: time_ns}
+        return is_racy(os.stat_result((0,) * 10, times), now)
+
+    assert is_racy_at(now)
+    assert is_racy_at(now - 10_000_000)
+    assert not is_racy_at(now - 30_000_000)
     # A file system that counts whole seconds.
-    assert is_racy(1_699_999_999_000_000_000, now)
-    assert not is_racy(1_699_999_990_000_000_000, now)
+    assert is_racy_at(1_699_999_999_000_000_000)
+    assert not is_racy_at(1_699_999_990_000_000_000)
 
 
 def test_a_file_that_keeps_changing_is_an_error(
