@@ -73,6 +73,8 @@ def forget_entry(directory: LocalDirectory, name: str) -> None:
 
 def sort_entries(directory: LocalDirectory) -> None:
     """Sort the entries, with the sub-directories that have entries; those must be sorted already."""
+    if not directory.directories and directory.names == sorted(directory.names):
+        return
     entries = list(zip(directory.names, directory.stats, strict=True))
     entries += [
         (name, DIRECTORY_STAT) for name, inner in directory.directories.items() if inner.names

@@ -7,6 +7,7 @@ import stat
 import time
 import unicodedata
 from contextlib import nullcontext
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,35 @@ def test_own_and_ignored_files_are_left_out(tmp_path: Path) -> None:
         "keep.tmp",
         "sub/build/x",
     ]
+
+
+def test_a_folder_without_ignore_rules_is_read_as_one_with_rules(tmp_path: Path) -> None:
+    """What is read in one go has nothing that needs a look at each entry."""
+    names = [
+        "a",
+        "b/a",
+        "b/c/d",
+        "e\\f",
+        "\u00e9/x",
+        "e\u0301y",
+        ".dits-00/x",
+        "l",
+        "z/.Dits/x",
+        "z/y",
+    ]
+    for name in names:
+        write_old_files(tmp_path, {name: "a" if name == "l" else b"1"})
+    (tmp_path / "empty/inner").mkdir(parents=True)
+    (tmp_path / "b/.dits-0123456789abcdef.part").write_bytes(b"")
+    os.mkfifo(tmp_path / "b/c/pipe")
+    os.mkfifo(tmp_path / "b/pipe")
+    warned: list[list[str]] = [[], []]
+    plain, careful = (
+        [astuple(each) for each in scan_directory(tmp_path, warned[at].append, ignore=rules)]
+        for at, rules in enumerate([IgnoreRules(""), IgnoreRules("no-such-name")])
+    )
+    assert plain == careful
+    assert sorted(warned[0]) == sorted(warned[1])
 
 
 def test_the_last_pattern_decides() -> None:
