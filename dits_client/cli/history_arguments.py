@@ -1,6 +1,6 @@
 """The arguments of `dits log`, `ls`, `diff`, `show`, `switch`, `merge`, `restore` and `obliterate`."""
 
-from dits_client.cli.arguments import Commands, add_command
+from dits_client.cli.arguments import Commands, add_command, parse_count, parse_time
 
 _REVISION = "a branch, a tag, or a commit"
 
@@ -61,12 +61,15 @@ def _add_log_command(commands: Commands) -> None:
     text = "list only commits that changed this path in the repository"
     log.add_argument("path", nargs="?", default="", help=text)
     log.add_argument(
-        "-n", "--limit", type=int, default=20, help="the most commits to list; default 20"
+        "-n", "--limit", type=parse_count, default=20, help="the most commits to list; default 20"
     )
     log.add_argument("--author", default="", help="only where `name <email>` contains this text")
     for name, text in (("since", "at this time or later"), ("until", "before this time")):
         log.add_argument(
-            f"--{name}", default="", metavar="TIME", help=f"committed {text}: 2026-11-26[T15:40]"
+            f"--{name}",
+            type=parse_time,
+            metavar="TIME",
+            help=f"committed {text}: 2026-11-26[T15:40]",
         )
     log.add_argument(
         "--not",

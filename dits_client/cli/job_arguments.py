@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from dits_client.cli.arguments import Commands, add_command
+from dits_client.cli.arguments import Commands, add_command, parse_count
 
 STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 
@@ -40,5 +40,5 @@ def _add_list_options(command: ArgumentParser) -> None:
     command.add_argument(
         "--everybody", action="store_true", help="the jobs of everybody; for operators"
     )
-    command.add_argument("-n", "--limit", type=int, default=20, help="default: 20; 0 = all")
+    command.add_argument("-n", "--limit", type=parse_count, default=20, help="default: 20; 0 = all")
     command.add_argument("--json", action="store_true", help="print a line of JSON for each")

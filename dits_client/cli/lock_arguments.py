@@ -1,6 +1,6 @@
 """The arguments of `dits lock`, `steal`, `unlock`, `renew` and `locks`."""
 
-from dits_client.cli.arguments import Commands, add_command, parse_duration
+from dits_client.cli.arguments import Commands, add_command, parse_count, parse_duration
 
 
 def add_lock_commands(commands: Commands) -> None:
@@ -59,7 +59,7 @@ def _add_others(commands: Commands) -> None:
         "--watch", action="store_true", help="print what happens to locks, as it happens"
     )
     locks.add_argument(
-        "-n", "--limit", type=int, default=0, help="with --watch: end after so many events"
+        "-n", "--limit", type=parse_count, default=0, help="with --watch: end after so many events"
     )
     locks.add_argument(
         "--cursor", default="", help="with --watch: go on after the event that had this cursor"

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 
 from dits_client.cli.answers import print_answers
@@ -74,14 +74,22 @@ def _end(number: int, _: object) -> None:
 
 
 def _check_encoding(arguments: Namespace) -> None:
-    """Raise ClientError for text that is not UTF-8; a folder may have any name."""
+    """Raise UsageError for text that is not UTF-8; a folder may have any name."""
     for name, value in vars(arguments).items():
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and name != "folder" and not text.isascii():
+        for text in _iterate_texts(value):
+            if name != "folder" and not text.isascii():
                 try:
                     text.encode()
                 except UnicodeEncodeError:
-                    raise ClientError(f"the argument {text!a} is not UTF-8") from None
+                    raise UsageError(f"the argument {text!a} is not UTF-8") from None
+
+
+def _iterate_texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _iterate_texts(each)
 
 
 def _load_handler(module: str, function: str) -> Callable[[Namespace], None]:

@@ -1,6 +1,6 @@
 """The arguments of `dits gc`, `verify`, `regions` and `storage`."""
 
-from dits_client.cli.arguments import Commands, add_command
+from dits_client.cli.arguments import Commands, add_command, parse_count
 
 KINDS = (
     "collect_garbage",
@@ -24,7 +24,7 @@ def add_maintenance_commands(commands: Commands) -> None:
     run = add_command(inner, "run", "maintenance", "Begin a collection.")
     run.add_argument(
         "--confirm",
-        type=int,
+        type=parse_count,
         default=0,
         metavar="CHUNKS",
         help="delete up to so many chunks, even if they are implausibly many: see the plan",
@@ -32,7 +32,7 @@ def add_maintenance_commands(commands: Commands) -> None:
     text = "List what the maintenance has done, newest first."
     runs = add_command(inner, "runs", "maintenance", text)
     runs.add_argument("--kind", choices=KINDS, help="only runs of this kind")
-    runs.add_argument("-n", "--limit", type=int, default=20, help="default: 20; 0 = all")
+    runs.add_argument("-n", "--limit", type=parse_count, default=20, help="default: 20; 0 = all")
 
     text = "Read stored chunks and verify them, or list those that are lost; for operators."
     verify = add_command(commands, "verify", "maintenance", text)

@@ -1,6 +1,8 @@
 """The arguments of `dits notifications`."""
 
-from argparse import ArgumentParser, ArgumentTypeError, _SubParsersAction
+from argparse import ArgumentParser, ArgumentTypeError
+
+from dits_client.cli.arguments import Commands, parse_count
 
 _SWITCHES = {
     "mention": "mentions of you in commits",
@@ -12,7 +14,7 @@ _SWITCHES = {
 }
 
 
-def add_notification_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
+def add_notification_commands(commands: Commands) -> None:
     """Add the commands to those of `dits`."""
     text = "Show what concerns you; without a command, list it."
     group = commands.add_parser("notifications", help=text, description=text)
@@ -38,7 +40,7 @@ def add_notification_commands(commands: "_SubParsersAction[ArgumentParser]") -> 
     unsubscribe.add_argument("token", help="from the foot of the mail")
 
 
-def _add(commands: "_SubParsersAction[ArgumentParser]", name: str, text: str) -> ArgumentParser:
+def _add(commands: Commands, name: str, text: str) -> ArgumentParser:
     command = commands.add_parser(name, help=text, description=text)
     function = f"handle_{name.replace('-', '_')}"
     command.set_defaults(module="notifications", function=function)
@@ -47,14 +49,14 @@ def _add(commands: "_SubParsersAction[ArgumentParser]", name: str, text: str) ->
 
 def _add_list_options(command: ArgumentParser) -> None:
     command.add_argument("--unread", action="store_true", help="only unread ones")
-    command.add_argument("-n", "--limit", type=int, default=20, help="default: 20; 0 = all")
+    command.add_argument("-n", "--limit", type=parse_count, default=20, help="default: 20; 0 = all")
     command.add_argument("--json", action="store_true", help="print a line of JSON for each")
     command.add_argument(
         "--watch", action="store_true", help="print what comes, until it is interrupted"
     )
 
 
-def _add_preferences(commands: "_SubParsersAction[ArgumentParser]") -> None:
+def _add_preferences(commands: Commands) -> None:
     command = _add(commands, "preferences", "Show or change what you get by e-mail.")
     for name, text in _SWITCHES.items():
         command.add_argument(

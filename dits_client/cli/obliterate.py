@@ -67,7 +67,7 @@ def _find_hash(repository: RepositoryClient, revision: str, path: str) -> str:
 def _is_confirmed(path: str, size: int, count: int) -> bool:
     """Ask whoever sits at the terminal for the path; without one, nobody confirms."""
     if not sys.stdin.isatty():
-        raise ClientError("this cannot be undone without the file: confirm it with --yes")
+        raise UsageError("this cannot be undone without the file: confirm it with --yes")
     print(f"{escape_text(path)}, {format_bytes(size)}, is in {count} version(s) of directories.")
     print("Its content will be removed from all of them. Only who has the file can give it back.")
     return input("Type the path again to go on: ") == path

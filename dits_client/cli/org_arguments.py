@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, BooleanOptionalAction
 
-from dits_client.cli.arguments import Commands, add_command
+from dits_client.cli.arguments import Commands, add_command, parse_days
 
 ROLES = ("owner", "admin", "member", "billing")
 
@@ -100,7 +100,7 @@ def _add_token_commands(inner: Commands) -> None:
         command.add_argument("token", help="its id, as `dits org tokens` shows it")
     policy = _add(inner, "token-policy", "org_tokens", "Show or change the rules for API tokens.")
     policy.set_defaults(function="handle_token_policy")
-    policy.add_argument("--days", type=int, help="the longest life; 0 = any")
+    policy.add_argument("--days", type=parse_days, help="the longest life; 0 = any")
     policy.add_argument(
         "--scope",
         action="append",

@@ -45,10 +45,7 @@ def handle_update(arguments: Namespace) -> None:
         if value is not None:
             setattr(request.values, name, value)
             request.update_mask.paths.append(name)
-    for text in arguments.set:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ClientError(f'"{text}" is not KEY=VALUE')
+    for key, value in arguments.set:
         request.values.preferences[key] = value
         request.update_mask.paths.append(f"preferences.{key}")
     request.update_mask.paths.extend(f"preferences.{key}" for key in arguments.unset)

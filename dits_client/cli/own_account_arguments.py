@@ -1,6 +1,6 @@
 """The arguments of `dits account`."""
 
-from dits_client.cli.arguments import Commands, add_command
+from dits_client.cli.arguments import Commands, add_command, parse_pair
 from dits_client.cli.mfa_arguments import add_mfa_commands
 
 _MODULE = "own_account"
@@ -18,15 +18,7 @@ def add_own_account_commands(commands: Commands) -> None:
     show = add_command(inner, "show", _MODULE, "Show your account, or the profile of another user.")
     show.add_argument("user", nargs="?", help="username or id of the other user")
     show.add_argument("--json", action="store_true", help="print JSON")
-    update = add_command(inner, "update", _MODULE, "Change your name, picture or preferences.")
-    update.add_argument("--name", help="to show to people")
-    update.add_argument("--avatar-url", metavar="URL", help="address of a picture; empty: none")
-    update.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="set a preference"
-    )
-    update.add_argument(
-        "--unset", action="append", default=[], metavar="KEY", help="remove a preference"
-    )
+    _add_update_command(inner)
     change = add_command(
         inner, "change-email", _MODULE, "Change your address; links are mailed to confirm it."
     )
@@ -42,6 +34,23 @@ def add_own_account_commands(commands: Commands) -> None:
     delete = add_command(inner, "delete", _MODULE, "Delete your account for ever.")
     delete.add_argument("username", help="your own: so that nobody means another account")
     delete.add_argument("--dry-run", action="store_true", help="only say whether it could be")
+
+
+def _add_update_command(inner: Commands) -> None:
+    update = add_command(inner, "update", _MODULE, "Change your name, picture or preferences.")
+    update.add_argument("--name", help="to show to people")
+    update.add_argument("--avatar-url", metavar="URL", help="address of a picture; empty: none")
+    update.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=parse_pair,
+        metavar="KEY=VALUE",
+        help="set a preference",
+    )
+    update.add_argument(
+        "--unset", action="append", default=[], metavar="KEY", help="remove a preference"
+    )
 
 
 def _add_link_commands(inner: Commands) -> None:

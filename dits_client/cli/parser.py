@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Self
 
 from dits_client.cli.answers import add_json_option
-from dits_client.cli.arguments import Commands, add_command
+from dits_client.cli.arguments import Commands, add_command, parse_count
 from dits_client.cli.audit_arguments import add_audit_command
 from dits_client.cli.grammar import find_commands, iterate_commands
 from dits_client.cli.help_arguments import add_help_commands
@@ -230,4 +230,6 @@ def _add_watch_command(commands: Commands) -> None:
         "--json", action="store_true", help="print a line of JSON for each, with its cursor"
     )
     watch.add_argument("--cursor", default="", help="go on after the event that had this cursor")
-    watch.add_argument("-n", "--limit", type=int, default=0, help="end after so many events")
+    watch.add_argument(
+        "-n", "--limit", type=parse_count, default=0, help="end after so many events"
+    )

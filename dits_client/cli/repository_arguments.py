@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, BooleanOptionalAction
 
-from dits_client.cli.arguments import Commands, add_command
+from dits_client.cli.arguments import Commands, add_command, parse_bytes, parse_count, parse_days
 
 _VISIBILITIES = ("private", "internal", "public")
 
@@ -83,17 +83,7 @@ def _add_rule_commands(inner: Commands) -> None:
         ("portable-names", "names must be possible on Windows and macOS"),
     ):
         settings.add_argument(f"--{name}", action=BooleanOptionalAction, default=None, help=text)
-    settings.add_argument(
-        "--max-file-size", dest="max_file_size_bytes", type=int, metavar="BYTES", help="0 = any"
-    )
-    settings.add_argument(
-        "--max-storage", dest="max_storage_bytes", type=int, metavar="BYTES", help="0 = the owner's"
-    )
-    for name, metavar, text in (
-        ("--min-regions", "COUNT", "in how many regions chunks lie before a push succeeds"),
-        ("--replication-seconds", "SECONDS", "how long after an upload copies begin"),
-    ):
-        settings.add_argument(name, type=int, metavar=metavar, help=text)
+    _add_number_options(settings)
     for name, metavar, text in (
         ("--regions", "REGION", 'where its chunks lie; "" = where they were uploaded to'),
         ("--allowed-extensions", "EXTENSION", 'the only endings of file names; "" = all'),
@@ -101,12 +91,34 @@ def _add_rule_commands(inner: Commands) -> None:
         ("--on-demand-patterns", "PATTERN", 'which files wait for `dits fetch`; "" = none'),
     ):
         settings.add_argument(name, nargs="+", metavar=metavar, help=text)
-    text = "move chunks there that were not read for so long; 0 = never; sets all three"
-    for name in ("infrequent", "glacier", "deep-archive"):
-        settings.add_argument(f"--{name}-days", type=int, metavar="DAYS", help=text)
     settings.add_argument(
         "--default-lifecycle", action="store_true", help="move chunks after 30, 90 and 365 days"
     )
+
+
+def _add_number_options(settings: ArgumentParser) -> None:
+    settings.add_argument(
+        "--max-file-size",
+        dest="max_file_size_bytes",
+        type=parse_bytes,
+        metavar="BYTES",
+        help="0 = any",
+    )
+    settings.add_argument(
+        "--max-storage",
+        dest="max_storage_bytes",
+        type=parse_bytes,
+        metavar="BYTES",
+        help="0 = the owner's",
+    )
+    for name, metavar, text in (
+        ("--min-regions", "COUNT", "in how many regions chunks lie before a push succeeds"),
+        ("--replication-seconds", "SECONDS", "how long after an upload copies begin"),
+    ):
+        settings.add_argument(name, type=parse_count, metavar=metavar, help=text)
+    text = "move chunks there that were not read for so long; 0 = never; sets all three"
+    for name in ("infrequent", "glacier", "deep-archive"):
+        settings.add_argument(f"--{name}-days", type=parse_days, metavar="DAYS", help=text)
 
 
 def _add_grant_commands(inner: Commands) -> None:

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, ArgumentTypeError
 
-from dits_client.cli.arguments import Commands, add_command
+from dits_client.cli.arguments import Commands, add_command, parse_count
 
 
 def add_scope_commands(commands: Commands) -> None:
@@ -34,6 +34,6 @@ def add_depth_option(parser: ArgumentParser, where: str = "") -> None:
 
 
 def _parse_depth(text: str) -> int:
-    if not text.isdecimal() or not int(text):
+    if not (levels := parse_count(text)):
         raise ArgumentTypeError(f'"{text}" is not a number of levels: 1, 2, …')
-    return int(text)
+    return levels

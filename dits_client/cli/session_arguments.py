@@ -1,6 +1,6 @@
 """The arguments of `dits session` and `dits token`."""
 
-from dits_client.cli.arguments import Commands, add_command
+from dits_client.cli.arguments import Commands, add_command, parse_days
 
 
 def add_session_commands(commands: Commands) -> None:
@@ -38,7 +38,7 @@ def add_token_commands(commands: Commands) -> None:
         metavar="OWNER/NAME",
         help="only this one; may be repeated; default: all that you reach",
     )
-    create.add_argument("--days", type=int, help="its life, at most 366; default: 90")
+    create.add_argument("--days", type=parse_days, help="its life, at most 366; default: 90")
     create.add_argument("--json", action="store_true", help="print JSON, with the secret")
     listing = add_command(inner, "list", "token", "List your tokens, newest first.")
     listing.add_argument("--json", action="store_true", help="print a line of JSON for each")

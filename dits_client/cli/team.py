@@ -8,14 +8,14 @@ from dits.auth.v1 import team_service_pb2 as pb
 from dits_client.cli.answers import record
 from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.table import print_json, print_table
-from dits_client.errors import ClientError, UsageError
+from dits_client.errors import UsageError
 
 _PAGE = 1000
 
 
 def handle_create(arguments: Namespace) -> None:
     """Create a team."""
-    organization, name = _split(arguments.team)
+    organization, name = arguments.team
     request = pb.CreateTeamRequest(
         organization=organization,
         name=name,
@@ -45,7 +45,7 @@ def handle_list(arguments: Namespace) -> None:
 
 def handle_update(arguments: Namespace) -> None:
     """Change what the arguments name."""
-    organization, team = _split(arguments.team)
+    organization, team = arguments.team
     request = pb.UpdateTeamRequest(organization=organization, team=team)
     for name in ("name", "description"):
         value = getattr(arguments, name)
@@ -62,7 +62,7 @@ def handle_update(arguments: Namespace) -> None:
 
 def handle_delete(arguments: Namespace) -> None:
     """Delete a team."""
-    organization, team = _split(arguments.team)
+    organization, team = arguments.team
     request = pb.DeleteTeamRequest(
         organization=organization, team=team, request_id=str(uuid.uuid4())
     )
@@ -73,7 +73,7 @@ def handle_delete(arguments: Namespace) -> None:
 
 def handle_members(arguments: Namespace) -> None:
     """List the members of a team."""
-    organization, team = _split(arguments.team)
+    organization, team = arguments.team
     request = pb.ListTeamMembersRequest(organization=organization, team=team, page_size=_PAGE)
     with connect() as (client, _):
         pages = client.list_pages(client.teams.ListTeamMembers, request)
@@ -90,7 +90,7 @@ def handle_members(arguments: Namespace) -> None:
 
 def handle_add(arguments: Namespace) -> None:
     """Take a member of the organisation into a team."""
-    organization, team = _split(arguments.team)
+    organization, team = arguments.team
     role = pb.TEAM_ROLE_MAINTAINER if arguments.maintainer else pb.TEAM_ROLE_MEMBER
     request = pb.SetTeamMemberRequest(
         organization=organization, team=team, user=arguments.user, role=role
@@ -103,20 +103,13 @@ def handle_add(arguments: Namespace) -> None:
 
 def handle_remove(arguments: Namespace) -> None:
     """Take a member out of a team."""
-    organization, team = _split(arguments.team)
+    organization, team = arguments.team
     request = pb.RemoveTeamMemberRequest(
         organization=organization, team=team, user=arguments.user, request_id=str(uuid.uuid4())
     )
     with connect_with_password() as client:
         client.call(client.teams.RemoveTeamMember, request)
     print(f"Took {arguments.user} out of {organization}/{team}.")
-
-
-def _split(address: str) -> tuple[str, str]:
-    organization, slash, team = address.partition("/")
-    if not (organization and slash and team):
-        raise ClientError(f'"{address}" is not an organisation and a team: ORGANISATION/TEAM')
-    return organization, team
 
 
 def _name_role(role: pb.TeamRole.ValueType) -> str:

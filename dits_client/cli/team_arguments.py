@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from dits_client.cli.arguments import Commands, add_command
+from dits_client.cli.arguments import Commands, add_command, parse_team
 
 
 def add_team_commands(commands: Commands) -> None:
@@ -38,5 +38,5 @@ def add_team_commands(commands: Commands) -> None:
 def _add(inner: Commands, name: str, text: str) -> ArgumentParser:
     """Add a command about one team."""
     command = add_command(inner, name, "team", text)
-    command.add_argument("team", metavar="ORGANISATION/TEAM")
+    command.add_argument("team", type=parse_team, metavar="ORGANISATION/TEAM")
     return command

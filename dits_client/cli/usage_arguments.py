@@ -1,6 +1,6 @@
 """The arguments of `dits usage`."""
 
-from dits_client.cli.arguments import Commands, add_command
+from dits_client.cli.arguments import Commands, add_command, parse_day
 
 
 def add_usage_command(commands: Commands) -> None:
@@ -13,12 +13,16 @@ def add_usage_command(commands: Commands) -> None:
     usage.add_argument(
         "--from",
         dest="first_day",
-        default="",
+        type=parse_day,
         metavar="YYYY-MM-DD",
         help="first day; default: 29 days before the last",
     )
     usage.add_argument(
-        "--to", dest="last_day", default="", metavar="YYYY-MM-DD", help="last day; default: today"
+        "--to",
+        dest="last_day",
+        type=parse_day,
+        metavar="YYYY-MM-DD",
+        help="last day; default: today",
     )
     usage.add_argument("--by", choices=("day", "week", "month"), default="day", help="default: day")
     form = usage.add_mutually_exclusive_group()

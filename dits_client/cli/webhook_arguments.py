@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from dits_client.cli.arguments import Commands, add_command, parse_duration
+from dits_client.cli.arguments import Commands, add_command, parse_count, parse_duration
 
 
 def add_webhook_commands(commands: Commands) -> None:
@@ -22,7 +22,7 @@ def add_webhook_commands(commands: Commands) -> None:
     text = "how long the old one stays valid; default 1d"
     rotate.add_argument("--overlap", type=parse_duration, help=text)
     deliveries = add_command(inner, "deliveries", "webhook", "List what was sent, newest first.")
-    deliveries.add_argument("-n", "--limit", type=int, default=20, help="default: 20")
+    deliveries.add_argument("-n", "--limit", type=parse_count, default=20, help="default: 20")
     delivery = add_command(inner, "delivery", "webhook", "Show a delivery and its answers.")
     redeliver = add_command(inner, "redeliver", "webhook", "Send the event of a delivery again.")
     listing = add_command(inner, "list", "webhook", "List webhooks.")

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from dits_client.errors import ClientError
+from dits_client.errors import ClientError, UsageError
 from dits_client.workspace.workspace import Workspace
 
 
@@ -18,7 +18,7 @@ def open_workspace() -> Workspace:
 
 
 def parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
-    """Yield the repository paths of the paths that the user typed, each once."""
+    """Yield the repository paths of the paths that the user typed, each once. Raises UsageError."""
     seen = set()
     for text in given:
         full = Path(text).absolute()
@@ -28,9 +28,9 @@ def parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
         try:
             path = full.relative_to(workspace.root).as_posix()
         except ValueError:
-            raise ClientError(f'"{text}" is not in "{workspace.root}"') from None
+            raise UsageError(f'"{text}" is not in "{workspace.root}"') from None
         if path == ".":
-            raise ClientError("the whole folder cannot be named: name what is in it")
+            raise UsageError("the whole folder cannot be named: name what is in it")
         if text.endswith("/") or (full.is_dir() and not full.is_symlink()):
             path += "/"
         path = unicodedata.normalize("NFC", path)

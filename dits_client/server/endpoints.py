@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from dits_client.errors import ClientError
+from dits_client.errors import UsageError
 
 BASE_PORT = 50051
+_MOST_PORT = 65535
 SERVICES = ("auth", "repo", "chunk", "lock")
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
@@ -27,17 +28,17 @@ class Endpoints:
     def parse(cls, server: str, environ: Mapping[str, str] | None = None) -> Self:
         """Return the addresses of `[http://|https://]host[:port]`: the services are at port … port + 3.
 
-        DITS_AUTH, DITS_REPO, DITS_CHUNK and DITS_LOCK in `environ` replace single ones. Raises ClientError.
+        DITS_AUTH, DITS_REPO, DITS_CHUNK and DITS_LOCK in `environ` replace single ones. Raises UsageError.
         """
         if "@" in server:
             # It may be a secret, and is not repeated.
-            raise ClientError("a server address has no user and no password: use host or host:port")
+            raise UsageError("a server address has no user and no password: use host or host:port")
         scheme, found, rest = server.partition("://")
         if not found:
             scheme, rest = "", server
         if scheme not in ("", "http", "https"):
-            raise ClientError(f'"{server}" is not a server address: use http:// or https://')
-        host, port = _split(rest.rstrip("/"), server)
+            raise UsageError(f'"{server}" is not a server address: use http:// or https://')
+        host, port = _split(rest.rstrip("/"), server, _MOST_PORT - len(SERVICES) + 1)
         # Without a scheme, only servers on this machine are called without TLS.
         tls = scheme == "https" or (not scheme and host not in _LOCAL_HOSTS)
         shown = f"[{host}]" if ":" in host else host
@@ -45,8 +46,13 @@ class Endpoints:
         return cls(auth, repo, chunk, lock, tls).override(environ or {})
 
     def override(self, environ: Mapping[str, str]) -> Self:
-        """Return a copy with the addresses that DITS_AUTH, DITS_REPO, DITS_CHUNK and DITS_LOCK name."""
+        """Return a copy with the addresses that DITS_AUTH, DITS_REPO, DITS_CHUNK and DITS_LOCK name.
+
+        Raises UsageError.
+        """
         given = {name: environ.get(f"DITS_{name.upper()}", "") for name in SERVICES}
+        for address in filter(None, given.values()):
+            _split(address, address)
         named = tuple(name for name in SERVICES if given[name] or name in self.named)
         return replace(self._with(given), named=named)
 
@@ -70,16 +76,16 @@ class Endpoints:
         return f"{'https' if self.tls else 'http'}://{self.auth}"
 
 
-def _split(address: str, given: str) -> tuple[str, int]:
-    """Return host and port of `host`, `host:port`, `[v6]` or `[v6]:port`."""
+def _split(address: str, given: str, most: int = _MOST_PORT) -> tuple[str, int]:
+    """Return host and port of `host`, `host:port`, `[v6]` or `[v6]:port`. Raises UsageError."""
     if address.startswith("["):
         host, _, rest = address[1:].partition("]")
         port = rest.removeprefix(":")
     else:
         host, _, port = address.partition(":")
-    if not host or any(mark in host for mark in "/ ") or (port and not port.isdigit()):
-        raise ClientError(f'"{given}" is not a server address: use host or host:port')
+    if not host or any(mark in host for mark in "/ ") or (port and not port.isdecimal()):
+        raise UsageError(f'"{given}" is not a server address: use host or host:port')
     number = int(port or BASE_PORT)
-    if not 1 <= number <= 65535 - len(SERVICES):
-        raise ClientError(f'"{given}" has no such port')
+    if not 1 <= number <= most:
+        raise UsageError(f'"{given}" has no such port')
     return host, number

@@ -129,7 +129,8 @@ class _Scanner:
             for entry in compress(entries, inner):
                 path = directory.join_path(entry.name)
                 directory.directories[entry.name] = LocalDirectory(path, entry.path)
-            names, stats = (list(compress(x, map(not_, inner))) for x in (names, stats))
+            outer = list(map(not_, inner))
+            names, stats = list(compress(names, outer)), list(compress(stats, outer))
         directory.names, directory.stats = names, [pack_stat(found) for found in stats]
         return True
 

@@ -2,13 +2,16 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.content.manifest import compare_trees
+from dits_client.workspace import snapshot
 from dits_client.workspace.index import Index
 from dits_client.workspace.snapshot import Snapshot
 
@@ -28,14 +31,20 @@ def write_old_files(root: Path, files: Mapping[str, bytes | str], *, age: bool =
             os.utime(path, ns=(OLD, OLD))
 
 
-def take_snapshot(root: Path, index: Index, *, later: float = 60) -> Snapshot:
-    """A snapshot so many seconds later: nobody can make files whose ctime is old."""
-    now = time.time_ns() + round(later * 1e9)
+@contextmanager
+def reading_later(seconds: float = 60) -> Iterator[None]:
+    """Folders are read so many seconds later: nobody can make files whose ctime is old."""
+    clock = {**vars(time), "time_ns": lambda: time.time_ns() + round(seconds * 1e9)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "time_ns", lambda: now)
-        snapshot = Snapshot(root, index)
-    snapshot.complete()
-    return snapshot
+        patch.setattr(snapshot, "time", SimpleNamespace(**clock))
+        yield
+
+
+def take_snapshot(root: Path, index: Index, *, later: float = 60) -> Snapshot:
+    with reading_later(later):
+        taken = Snapshot(root, index)
+    taken.complete()
+    return taken
 
 
 def load_manifest(index: Index, name: bytes) -> bytes:

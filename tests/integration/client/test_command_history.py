@@ -41,7 +41,6 @@ async def test_histories_are_listed_and_compared(run: Run, shots: Path) -> None:
     assert await run("log", "--until", "2001-01-01") == ""
     recent = await run("log", "--since", "2001-01-01T10:00", "--author", "ADA")
     assert len(recent.splitlines()) == 2
-    assert "is not a time" in await run("log", "--since", "yesterday", fails=True)
     told = (await run("diff", "main", "side", "--new-bytes")).splitlines()
     assert told == [
         "M  a  (4 B -> 4 B, 4 B new)",

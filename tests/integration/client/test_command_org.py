@@ -114,8 +114,3 @@ async def test_members_and_teams_from_the_command_line(
     monkeypatch.setenv("DITS_TOKEN", ada)
     assert await run("org", "role", "studio", "bob", "billing") == "bob is billing now.\n"
     assert await run("org", "remove", "studio", "bob") == "Removed bob from studio.\n"
-
-
-@pytest.mark.parametrize("address", ["studio", "/art", "studio/"])
-async def test_a_team_is_named_with_its_organisation(run: Run, address: str) -> None:
-    assert "ORGANISATION/TEAM" in await run("team", "delete", address, fails=True)

@@ -225,7 +225,7 @@ async def test_what_was_there_for_a_while_is_not_pushed(
 
 async def test_it_needs_a_reason_and_a_confirmation(run: Run, pushed: Path) -> None:
     assert "--reason" in await run("obliterate", "remove", "a", "--yes", fails=2)
-    assert "--yes" in await run("obliterate", "remove", "a", "--reason", WHY, fails=True)
+    assert "--yes" in await run("obliterate", "remove", "a", "--reason", WHY, fails=2)
     assert "not found" in await run(
         "obliterate", "remove", "none", "--reason", WHY, "--yes", fails=True
     )

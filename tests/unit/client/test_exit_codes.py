@@ -7,9 +7,11 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dits_client.cli.arguments import parse_team
 from dits_client.cli.grammar import iterate_commands, list_actions
 from dits_client.cli.main import main
 from dits_client.cli.parser import make_parser
@@ -18,6 +20,8 @@ COMMANDS = dict(iterate_commands(make_parser()))
 # What else is needed for a line that can be understood, and the code where it is not 1.
 FURTHER = {"switch": ["side"], "completion": ["bash"]}
 CODES = {"completion": 0, "man": 0}
+# What the types of arguments take that do not take every text.
+VALUES: dict[Any, str] = {parse_team: "studio/anim"}
 # They ask a server although nobody is logged in.
 ASKING = {"account verify", "account reset-password", "token report"}
 
@@ -40,7 +44,7 @@ def complete(command: argparse.ArgumentParser) -> list[str]:
     """The shortest line that the parser takes."""
     words = []
     for action in list_actions(command):
-        value = next(iter(action.choices), "") if action.choices else "x"
+        value = next(iter(action.choices), "") if action.choices else VALUES.get(action.type, "x")
         if action.option_strings:
             words += [action.option_strings[-1], value] if action.required else []
         elif action.nargs not in ("?", "*"):
@@ -73,3 +77,43 @@ def test_every_command_can_print_json() -> None:
         if not any("--json" in action.option_strings for action in list_actions(command))
     }
     assert without == set()
+
+
+TYPED = [
+    (line, action.option_strings[-1] if action.option_strings else "", text)
+    for path, command in COMMANDS.items()
+    for line in [" ".join(path)]
+    for action in list_actions(command)
+    if action.type is not None
+    for text in ("x", "-1", "9" * 19, "٣")
+] + [("team delete", "", text) for text in ("/art", "studio/")]
+
+
+@pytest.mark.parametrize(("line", "option", "text"), TYPED)
+def test_an_argument_that_cannot_be_meant_is_none(
+    line: str, option: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tuple(line.split())
+    # `--option=-1`: else it would be an option itself.
+    given = [f"{option}={text}"] if option else ["--", text]
+    with pytest.raises(SystemExit) as caught:
+        main([*path, *(complete(COMMANDS[path]) if option else []), *given])
+    assert caught.value.code == 2
+    assert "error: argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["login", "ftp://host"],
+        ["login", "host:99999"],
+        ["login", "--chunk", "no where", "host"],
+        ["logout", "a:b:c"],
+        ["account", "verify", "--server", "ada@host", "x"],
+        ["token", "report", "host:²"],
+        ["log", "--author", "caf\udce9"],
+        ["account", "update", "--set", "a=caf\udce9"],
+    ],
+)
+def test_what_commands_check_by_themselves_is_a_wrong_argument(line: list[str]) -> None:
+    assert main(line) == 2
