@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS = 6
 ACQUIRE_SECONDS = 10.0
+# So many connections stay at hand: to give one to the pool and take it back costs more than a statement.
+MOST_SPARE = 4
 # Whoever waits this long for a lock, or idles in a transaction, holds others up: give way.
 SESSION = {
     "lock_timeout": "5s",
@@ -68,6 +70,8 @@ class Database:
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self.pool = pool
         self._waiting = 0
+        self._spare: list[Connection] = []
+        self._most_spare = MOST_SPARE
         self.hints = Hints(self.fetch)
 
     @classmethod
@@ -90,32 +94,55 @@ class Database:
         """Shows the pool in the metrics of a service."""
         pool = self.pool
         metrics.POOL_LIMIT.labels(service).set(pool.get_max_size())
-        metrics.POOL_CONNECTIONS.labels(service, "idle").set_function(pool.get_idle_size)
+        idle = metrics.POOL_CONNECTIONS.labels(service, "idle")
+        idle.set_function(lambda: pool.get_idle_size() + len(self._spare))
         busy = metrics.POOL_CONNECTIONS.labels(service, "busy")
-        busy.set_function(lambda: pool.get_size() - pool.get_idle_size())
+        busy.set_function(lambda: pool.get_size() - pool.get_idle_size() - len(self._spare))
         metrics.POOL_WAITING.labels(service).set_function(lambda: self._waiting)
 
     async def close(self) -> None:
         """Closes the pool, at the latest after five seconds."""
+        self._most_spare = 0
         try:
-            await asyncio.wait_for(self.pool.close(), 5.0)
+            async with asyncio.timeout(5.0):
+                while self._spare:
+                    await self.pool.release(self._spare.pop())
+                await self.pool.close()
         except TimeoutError:
             self.pool.terminate()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection without a transaction, for reads of one statement."""
+        connection = await self._take()
+        try:
+            yield connection
+        except BaseException:
+            # Something may be under way on it: the pool waits for its end.
+            await self.pool.release(connection)
+            raise
+        await self._keep(connection)
+
+    async def _take(self) -> Connection:
+        while self._spare:
+            connection = self._spare.pop()
+            if _is_open(connection):
+                return connection
+            await self.pool.release(connection)
         self._waiting += 1
         try:
-            connection = await self.pool.acquire(timeout=ACQUIRE_SECONDS)
+            return await self.pool.acquire(timeout=ACQUIRE_SECONDS)
         except TimeoutError as error:
             raise dependency_unavailable("database") from error
         finally:
             self._waiting -= 1
-        try:
-            yield connection
-        finally:
+
+    async def _keep(self, connection: Connection) -> None:
+        """Keeps a connection at hand, unless others wait for the pool."""
+        if self._waiting or len(self._spare) >= self._most_spare:
             await self.pool.release(connection)
+        else:
+            self._spare.append(connection)
 
     async def fetch(self, query: str, *arguments: Any, seconds: float | None = None) -> list[Row]:
         """All rows of one statement, which is cancelled if it takes longer than `seconds`."""
@@ -150,6 +177,14 @@ class Database:
             return result
 
         return await _repeated(attempt)
+
+
+def _is_open(connection: Connection) -> bool:
+    """Whether a connection can be used. The pool takes back those that the server ends."""
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        return False
 
 
 class Databases:

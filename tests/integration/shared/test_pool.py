@@ -1,0 +1,107 @@
+"""The pool: connections that stay at hand keep nobody waiting, and none is used after its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from shared.db.pool import MOST_SPARE, Database
+from shared.errors import DomainError, not_found
+from tests.support.waiting import until_blocked
+
+SIZE = 6
+
+
+@pytest.fixture
+async def database(empty_database: str) -> AsyncIterator[Database]:
+    """A pool of a few connections."""
+    opened = await Database.connect(empty_database, service="test", size=SIZE)
+    yield opened
+    await opened.close()
+
+
+async def _backend(database: Database) -> int:
+    [row] = await database.fetch("SELECT pg_backend_pid() AS pid")
+    return int(row["pid"])
+
+
+async def _occupy(database: Database, count: int) -> None:
+    """Uses so many connections at once."""
+    together = asyncio.Barrier(count)
+
+    async def use() -> None:
+        async with database.connection():
+            await together.wait()
+
+    await asyncio.gather(*(use() for _ in range(count)))
+
+
+async def test_one_call_after_the_other_uses_the_same_connection(database: Database) -> None:
+    assert await _backend(database) == await _backend(database)
+
+
+async def test_no_more_than_a_few_stay_at_hand(database: Database) -> None:
+    await _occupy(database, SIZE)
+    assert database.pool.get_idle_size() == SIZE - MOST_SPARE
+    await _occupy(database, SIZE)
+
+
+async def test_a_connection_that_the_server_has_ended_is_not_used_again(database: Database) -> None:
+    ended = asyncio.Event()
+    async with database.connection() as connection:
+        connection.add_termination_listener(lambda _: ended.set())
+        async with database.connection() as other:
+            pid = connection.get_server_pid()
+            await other.execute(f"SELECT pg_terminate_backend({pid})")
+            await ended.wait()
+    assert await _backend(database) != pid
+    await _occupy(database, SIZE)
+
+
+async def test_a_caller_that_waits_gets_a_connection_that_is_given_back(database: Database) -> None:
+    free, is_held = asyncio.Event(), asyncio.Barrier(SIZE + 1)
+
+    async def hold() -> None:
+        async with database.connection():
+            await is_held.wait()
+            await free.wait()
+
+    holders = [asyncio.create_task(hold()) for _ in range(SIZE)]
+    await is_held.wait()
+    waiting = [asyncio.create_task(_backend(database)) for _ in range(SIZE)]
+    await asyncio.sleep(0)
+    assert database._waiting == SIZE
+    free.set()
+    await asyncio.gather(*waiting, *holders)
+
+
+async def test_what_a_cancelled_call_has_begun_disturbs_no_other(
+    database: Database, empty_database: str
+) -> None:
+    async def lock() -> None:
+        async with database.connection() as connection:
+            await connection.execute("SELECT pg_advisory_lock(1)")
+
+    holder = await asyncpg.connect(empty_database)
+    await holder.execute("SELECT pg_advisory_lock(1)")
+    call = asyncio.create_task(lock())
+    await until_blocked(holder)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await holder.close()
+    await _occupy(database, SIZE)
+    assert await database.fetch("SELECT 1")
+
+
+async def test_an_error_within_a_transaction_leaves_no_transaction_open(database: Database) -> None:
+    async def fail(connection: object) -> None:
+        raise not_found("film", "ada")
+
+    with pytest.raises(DomainError):
+        await database.transaction(fail)
+    async with database.connection() as connection:
+        assert not connection.is_in_transaction()
