@@ -18,6 +18,8 @@ from dits.auth.v1 import access_service_pb2 as pb
 from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
 
 from shared.db.listen import Listener
+from shared.errors import unauthenticated
+from shared.formats import credentials
 from shared.rpc.call import Access, Caller, RepositoryAccess
 from shared.rpc.peers import understand
 from shared.rpc.policy import Permission
@@ -53,12 +55,14 @@ class RemoteAccess:
         *,
         is_open: bool = False,
     ) -> Access:
-        """See AccessResolver. Refusals are not kept: a grant works at once."""
+        """See AccessResolver. Refusals are not kept: a grant works at once. A typo asks nobody."""
         key = (token, repository, is_open)
         known = self._cache.get(key)
         if known is not None and known.age() < max_age:
             _count_hit()
             return known
+        if token is not None and not credentials.well_formed(token):
+            raise unauthenticated()
         _count_miss()
         asking = self._asking.get(key)
         if asking is None:

@@ -21,7 +21,6 @@ from shared.errors import (
     unauthenticated,
     wrong_cell,
 )
-from shared.formats import credentials
 from shared.rpc.call import Access, AccessResolver, Call, RepositoryAccess
 from shared.rpc.policy import Policy
 
@@ -51,8 +50,6 @@ class Admission:
         if call.token is None:
             if policy.anonymous:
                 return
-            raise unauthenticated()
-        if not credentials.well_formed(call.token):
             raise unauthenticated()
         call.access = await self._resolver.resolve(call.token, "", CACHE_SECONDS, call.peer_ip)
         call.caller.require_scope(policy.scope)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import re
-import uuid
+import secrets
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 import grpc
@@ -46,7 +46,7 @@ def translate(error: Exception) -> DomainError:
 
 async def abort(
     context: Context, failure: DomainError, trailer: tuple[tuple[str, str], ...]
-) -> None:
+) -> NoReturn:
     """Ends the RPC with the failure's status and details."""
     details = ("grpc-status-details-bin", failure.status().SerializeToString())
     await context.abort(failure.code, failure.message, (*trailer, details))
@@ -77,7 +77,7 @@ def new_call(path: str, context: Context, addresses: PeerAddresses) -> Call:
             call.user_agent = _user_agent(value)
         elif key == "x-forwarded-for":
             forwarded_for.append(value)
-    call.request_id = call.request_id or uuid.uuid4().hex
+    call.request_id = call.request_id or secrets.token_hex(16)
     call.peer_ip = addresses.find(context.peer(), forwarded_for)
     return call
 

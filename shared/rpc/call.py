@@ -140,6 +140,10 @@ class Access:
         return time.monotonic() - self.as_of
 
 
+_NOT_CHECKED = Access(None, None)
+_NO_SLOT = Slot()
+
+
 class AccessResolver(Protocol):
     """Finds out who a credential belongs to and what it may do."""
 
@@ -175,8 +179,8 @@ class Call:
     token: str | None = None
     peer_ip: str | None = None
     user_agent: str = ""
-    access: Access = field(default_factory=lambda: Access(None, None))
-    slot: Slot = field(default_factory=Slot)
+    access: Access = _NOT_CHECKED
+    slot: Slot = _NO_SLOT
     used: Amounts = field(default_factory=Amounts)
     begun: float = field(default_factory=time.monotonic)
     refusal: DomainError | None = None

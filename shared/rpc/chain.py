@@ -19,9 +19,9 @@ of a unary RPC before it asks anybody; on the wire there is no difference.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, TypeVar, cast
 
 import grpc
 import structlog
@@ -43,6 +43,7 @@ from shared.rpc.slots import Slot, SlotGroup
 from shared.rpc.usage import UsageCounters
 
 RawHandler = Callable[..., Any]
+Answer = TypeVar("Answer")
 
 
 class Chain:
@@ -137,7 +138,7 @@ class _Rpc:
     async def serve_unary(self, _requests: object, context: Context) -> bytes:
         """Answers a call with one response."""
         try:
-            return await self._serve_unary(context)
+            return await self._guard(context, self._serve_unary)
         except grpc.aio.AbortError as error:
             boundary.forget_traceback(error)
             del _requests, context
@@ -146,19 +147,18 @@ class _Rpc:
     async def serve_stream(self, _requests: object, context: Context) -> None:
         """Answers a call with many responses."""
         try:
-            await self._serve_stream(context)
+            await self._guard(context, self._serve_stream)
         except grpc.aio.AbortError as error:
             boundary.forget_traceback(error)
             del _requests, context
             raise
 
-    async def _serve_unary(self, context: Context) -> bytes:
-        async with self._boundary(context) as call:
-            exchange, first = await self._begin(call, context)
-            if not self.takes_many:
-                return self._encode(await self.handler(first, call), call)
-            async with self.admission.watched(call, first):
-                return self._encode(await self.handler(exchange.messages(first), call), call)
+    async def _serve_unary(self, call: Call, context: Context) -> bytes:
+        exchange, first = await self._begin(call, context)
+        if not self.takes_many:
+            return self._encode(await self.handler(first, call), call)
+        async with self.admission.watched(call, first):
+            return self._encode(await self.handler(exchange.messages(first), call), call)
 
     def _encode(self, response: Message, call: Call) -> bytes:
         data = response.SerializeToString()
@@ -166,16 +166,15 @@ class _Rpc:
         call.used.sent += len(data)
         return data
 
-    async def _serve_stream(self, context: Context) -> None:
-        async with self._boundary(context) as call:
-            exchange, first = await self._begin(call, context)
-            request = exchange.messages(first) if self.takes_many else first
-            async with (
-                self.admission.watched(call, first),
-                aclosing(self.handler(request, call)) as responses,
-            ):
-                async for response in responses:
-                    await exchange.write(response)
+    async def _serve_stream(self, call: Call, context: Context) -> None:
+        exchange, first = await self._begin(call, context)
+        request = exchange.messages(first) if self.takes_many else first
+        async with (
+            self.admission.watched(call, first),
+            aclosing(self.handler(request, call)) as responses,
+        ):
+            async for response in responses:
+                await exchange.write(response)
 
     async def _begin(self, call: Call, context: Context) -> tuple[Exchange, Message]:
         """Judges the credential, reads the first message and holds the call against its policy."""
@@ -211,29 +210,30 @@ class _Rpc:
             return boundary.translate(AssertionError(f"{self.path} does not declare {undeclared}"))
         return failure
 
-    @asynccontextmanager
-    async def _boundary(self, context: Context) -> AsyncIterator[Call]:
-        """Request id, log entry, error boundary and slot."""
+    async def _guard(
+        self, context: Context, serve: Callable[[Call, Context], Awaitable[Answer]]
+    ) -> Answer:
+        """Serves a call, with its request id, log entry, error boundary and slot."""
         call = boundary.new_call(self.path, context, self.chain.addresses)
         trailer = (("x-request-id", call.request_id),)
         context.set_trailing_metadata(trailer)
         structlog.contextvars.bind_contextvars(request_id=call.request_id)
-        begun = time.perf_counter()
         failure: DomainError | None = None
         outcome = "CANCELLED"
         try:
             try:
                 call.slot = self._take_slot(call)
-                yield call
-                outcome = "OK"
+                answer = await serve(call, context)
             except Exception as error:  # noqa: BLE001  the boundary: nothing may pass it
                 failure = self._translate(error)
-            if failure is not None:
-                outcome = failure.code.name
-                await boundary.abort(context, failure, trailer)
+            else:
+                outcome = "OK"
+                return answer
+            outcome = failure.code.name
+            await boundary.abort(context, failure, trailer)
         finally:
             call.slot.free()
-            seconds = time.perf_counter() - begun
+            seconds = time.monotonic() - call.begun
             self.meter.record(outcome, failure, seconds)
             done = outcome == "OK"
             self.chain.usage.end(call, self.policy.counts_as if done else COUNTING_UNSPECIFIED)

@@ -138,6 +138,8 @@ class Exchange:
 
     def _note_progress(self) -> None:
         """Gives the other direction, if it waits, all of its time again."""
+        if not self._pending:
+            return
         when = asyncio.get_running_loop().time() + self._idle_seconds
         for waiting in self._pending:
             if (waiting.when() or 0) < when and not waiting.expired():

@@ -12,7 +12,6 @@ calls and never sends keeps nobody out, as the callers of the same address.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -36,19 +35,23 @@ class SlotGroup:
     most: int
     most_each: int
     taken: int = 0
-    taken_by: Counter[object] = field(default_factory=Counter)
+    taken_by: dict[object, int] = field(default_factory=dict)
     silent: dict[Slot, float] = field(default_factory=dict)
 
     def take(self, holder: object) -> Slot:
         """Returns a slot. Raises SERVER_BUSY, naming the limit, if there is none left."""
-        if self.taken_by[holder] >= self.most_each and not self._free_silent(holder):
+        self.enter(holder)
+        return Slot(self, holder)
+
+    def enter(self, holder: object) -> None:
+        """Counts one call more. Raises SERVER_BUSY."""
+        if self.taken_by.get(holder, 0) >= self.most_each and not self._free_silent(holder):
             text = "you have too many calls under way"
             raise server_busy(text, RETRY_SECONDS, self.most_each)
         if self.taken >= self.most and not self._free_silent(None):
             raise server_busy("the server has too many calls under way", RETRY_SECONDS, self.most)
         self.taken += 1
-        self.taken_by[holder] += 1
-        return Slot(self, holder)
+        self.taken_by[holder] = self.taken_by.get(holder, 0) + 1
 
     def _free_silent(self, holder: object | None) -> bool:
         """Ends the call that is silent longest, of the holder if one is given; False if none is so long."""
@@ -69,8 +72,10 @@ class SlotGroup:
     def leave(self, holder: object) -> None:
         """Counts one call less."""
         self.taken -= 1
-        self.taken_by[holder] -= 1
-        if self.taken_by[holder] <= 0:
+        left = self.taken_by[holder] - 1
+        if left > 0:
+            self.taken_by[holder] = left
+        else:
             del self.taken_by[holder]
 
 
@@ -105,7 +110,7 @@ class Slot:
 
     def move(self, group: SlotGroup, holder: object) -> None:
         """Counts the call there from now on. Raises SERVER_BUSY if there is no slot left."""
-        group.take(holder)
+        group.enter(holder)
         self.free()
         self._group, self.holder = group, holder
 
