@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 from uuid import UUID
 
@@ -94,23 +95,28 @@ class PasswordChanges:
         return await self._database.transaction(store)
 
     async def reset(self, request: pb.ResetPasswordRequest, call: Call) -> pb.ResetPasswordResponse:
-        """Gives the account of a link a password.
+        """Gives the account of a link a password. What is refused, or repeated, costs no hash.
 
         Raises INVALID_FIELD, UNAUTHENTICATED, SERVER_BUSY, REQUEST_ID_REUSED.
         """
+        return await self._writes.find_or_make(
+            call,
+            Repeatable.of(request),
+            pb.ResetPasswordResponse,
+            partial(self._reset, request, call),
+        )
+
+    async def _reset(
+        self, request: pb.ResetPasswordRequest, call: Call
+    ) -> pb.ResetPasswordResponse:
         token = parse_token(request.token)
         row = await self._database.fetchrow(Q.find_link_account, token_hash(token))
-        phc = ""
-        if row is not None:
-            require_strong(
-                request.new_password, row["username"], row["email"], field="new_password"
-            )
-            phc = await self._hasher.hash(request.new_password)
+        if row is None:
+            raise unauthenticated(WRONG)
+        require_strong(request.new_password, row["username"], row["email"], field="new_password")
+        phc = await self._hasher.hash(request.new_password)
 
         async def store(connection: Connection) -> pb.ResetPasswordResponse:
-            # Not before: a repetition finds the token used, and gets the first result.
-            if not phc:
-                raise unauthenticated(WRONG)
             link = await spend_link(connection, token, Purpose.RESET_PASSWORD)
             addressee = await self._lock(connection, link.user_id)
             await self._store(connection, call, addressee, phc, AuditAction.PASSWORD_RESET)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from dits.auth.v1 import account_service_pb2 as pb
 
 from services.auth.accounts.address_changes import begin_address_change
@@ -55,19 +57,25 @@ class AccountService:
         self._is_open = is_open
 
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
-        """Creates an account with a password. What is refused costs no hash."""
+        """Creates an account with a password. What is refused, or repeated, costs no hash."""
         if not self._is_open:
             raise permission_missing("open registration")
-        registration = Registration.parse(request)
+        make = partial(self._register, Registration.parse(request), request, call)
+        return await self._writes.find_or_make(
+            call, Repeatable.of(request), pb.RegisterResponse, make
+        )
+
+    async def _register(
+        self, registration: Registration, request: pb.RegisterRequest, call: Call
+    ) -> pb.RegisterResponse:
         buckets = throttles.registration_buckets(call.peer_ip)
         await throttles.reserve(self._database, buckets)
         taken = await find_taken(self._database, registration.account)
-        phc = "" if taken else await self._hash(registration, buckets)
+        if taken is not None:
+            raise taken
+        phc = await self._hash(registration, buckets)
 
         async def create(connection: Connection) -> pb.RegisterResponse:
-            # Not before: a repetition finds its own name taken, and gets the first result.
-            if taken is not None:
-                raise taken
             row = await register(
                 connection,
                 call,
