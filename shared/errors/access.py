@@ -29,11 +29,13 @@ def permission_missing(required: str, held: str = "none") -> DomainError:
     )
 
 
-def scope_missing(required: str) -> DomainError:
-    """The API token was not given the scope."""
+def scope_missing(required: str, *, is_session: bool = False) -> DomainError:
+    """The API token was not given the scope, or it is one that no session has."""
     return DomainError(
         Reason.ERROR_REASON_SCOPE_MISSING,
-        f"this API token lacks the scope {required}",
+        f"no session has the scope {required}: only an API token of the operator does"
+        if is_session
+        else f"this API token lacks the scope {required}",
         metadata={"required": required},
     )
 

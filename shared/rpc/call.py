@@ -88,7 +88,7 @@ class Caller:
     def require_site_admin(self) -> None:
         """Raises SCOPE_MISSING unless it is a token that the operator made; no session is that much."""
         if not self.is_operator:
-            raise scope_missing(SITE_ADMIN)
+            raise scope_missing(SITE_ADMIN, is_session=self.is_session)
 
     @property
     def is_operator(self) -> bool:

@@ -30,6 +30,7 @@ ARGUMENTS: dict[object, Any] = {
     str: "a",
     int: 1,
     float: 1.0,
+    bool: True,
     Sequence[str]: ["a", "b"],
     Sequence[tuple[str, str]]: [("a", "b")],
     Sequence[LockConflict]: [LockConflict("a", "1", "a", "exclusive", "ada", MOMENT, MOMENT, "")],

@@ -229,8 +229,8 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RevokeSession(self, request, context):
-        """Ends one of the caller's sessions, also the one that carries the call. Ending an ended session succeeds. Needs a
-        credential; an API token needs `user:write`.
+        """Ends one of the caller's sessions, also the one that carries the call: then a repetition gives UNAUTHENTICATED. Ending
+        another session that has ended succeeds. Needs a credential; an API token needs `user:write`.
 
         Errors: none beyond the common ones.
         """
@@ -240,7 +240,8 @@ class SessionServiceServicer:
 
     def RevokeAllSessions(self, request, context):
         """Ends all of the caller's sessions, or all but the one that carries the call. A repetition ends those that were
-        opened meanwhile. Needs a credential; an API token needs `user:write`.
+        opened meanwhile; it gives UNAUTHENTICATED if the first call has ended the session that carries both. Needs a
+        credential; an API token needs `user:write`.
 
         Errors: none beyond the common ones.
         """

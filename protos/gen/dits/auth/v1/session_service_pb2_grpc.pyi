@@ -136,14 +136,15 @@ class SessionServiceStub:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     RevokeSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.RevokeSessionRequest, _session_service_pb2.RevokeSessionResponse]
-    """Ends one of the caller's sessions, also the one that carries the call. Ending an ended session succeeds. Needs a
-    credential; an API token needs `user:write`.
+    """Ends one of the caller's sessions, also the one that carries the call: then a repetition gives UNAUTHENTICATED. Ending
+    another session that has ended succeeds. Needs a credential; an API token needs `user:write`.
 
     Errors: none beyond the common ones.
     """
     RevokeAllSessions: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.RevokeAllSessionsRequest, _session_service_pb2.RevokeAllSessionsResponse]
     """Ends all of the caller's sessions, or all but the one that carries the call. A repetition ends those that were
-    opened meanwhile. Needs a credential; an API token needs `user:write`.
+    opened meanwhile; it gives UNAUTHENTICATED if the first call has ended the session that carries both. Needs a
+    credential; an API token needs `user:write`.
 
     Errors: none beyond the common ones.
     """
@@ -256,14 +257,15 @@ class SessionServiceAsyncStub(SessionServiceStub):
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
     """
     RevokeSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.RevokeSessionRequest, _session_service_pb2.RevokeSessionResponse]  # type: ignore[assignment]
-    """Ends one of the caller's sessions, also the one that carries the call. Ending an ended session succeeds. Needs a
-    credential; an API token needs `user:write`.
+    """Ends one of the caller's sessions, also the one that carries the call: then a repetition gives UNAUTHENTICATED. Ending
+    another session that has ended succeeds. Needs a credential; an API token needs `user:write`.
 
     Errors: none beyond the common ones.
     """
     RevokeAllSessions: _aio.UnaryUnaryMultiCallable[_session_service_pb2.RevokeAllSessionsRequest, _session_service_pb2.RevokeAllSessionsResponse]  # type: ignore[assignment]
     """Ends all of the caller's sessions, or all but the one that carries the call. A repetition ends those that were
-    opened meanwhile. Needs a credential; an API token needs `user:write`.
+    opened meanwhile; it gives UNAUTHENTICATED if the first call has ended the session that carries both. Needs a
+    credential; an API token needs `user:write`.
 
     Errors: none beyond the common ones.
     """
@@ -427,8 +429,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _session_service_pb2.RevokeSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_session_service_pb2.RevokeSessionResponse, _abc.Awaitable[_session_service_pb2.RevokeSessionResponse]]:
-        """Ends one of the caller's sessions, also the one that carries the call. Ending an ended session succeeds. Needs a
-        credential; an API token needs `user:write`.
+        """Ends one of the caller's sessions, also the one that carries the call: then a repetition gives UNAUTHENTICATED. Ending
+        another session that has ended succeeds. Needs a credential; an API token needs `user:write`.
 
         Errors: none beyond the common ones.
         """
@@ -440,7 +442,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_session_service_pb2.RevokeAllSessionsResponse, _abc.Awaitable[_session_service_pb2.RevokeAllSessionsResponse]]:
         """Ends all of the caller's sessions, or all but the one that carries the call. A repetition ends those that were
-        opened meanwhile. Needs a credential; an API token needs `user:write`.
+        opened meanwhile; it gives UNAUTHENTICATED if the first call has ended the session that carries both. Needs a
+        credential; an API token needs `user:write`.
 
         Errors: none beyond the common ones.
         """

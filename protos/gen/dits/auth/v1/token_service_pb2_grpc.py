@@ -123,7 +123,7 @@ class TokenServiceServicer:
     def RevokeToken(self, request, context):
         """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another
         token than itself, an API token needs `user:write` and must not be limited to repositories. Revoking a revoked token
-        succeeds.
+        succeeds. For a token that has revoked itself, a repetition gives UNAUTHENTICATED.
 
         Errors: none beyond the common ones.
         """

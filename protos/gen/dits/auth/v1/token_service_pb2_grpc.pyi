@@ -74,7 +74,7 @@ class TokenServiceStub:
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]
     """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another
     token than itself, an API token needs `user:write` and must not be limited to repositories. Revoking a revoked token
-    succeeds.
+    succeeds. For a token that has revoked itself, a repetition gives UNAUTHENTICATED.
 
     Errors: none beyond the common ones.
     """
@@ -125,7 +125,7 @@ class TokenServiceAsyncStub(TokenServiceStub):
     RevokeToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]  # type: ignore[assignment]
     """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another
     token than itself, an API token needs `user:write` and must not be limited to repositories. Revoking a revoked token
-    succeeds.
+    succeeds. For a token that has revoked itself, a repetition gives UNAUTHENTICATED.
 
     Errors: none beyond the common ones.
     """
@@ -203,7 +203,7 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_token_service_pb2.RevokeTokenResponse, _abc.Awaitable[_token_service_pb2.RevokeTokenResponse]]:
         """Revokes one of the caller's tokens, and with it those that were made with it. Needs a credential; to revoke another
         token than itself, an API token needs `user:write` and must not be limited to repositories. Revoking a revoked token
-        succeeds.
+        succeeds. For a token that has revoked itself, a repetition gives UNAUTHENTICATED.
 
         Errors: none beyond the common ones.
         """

@@ -66,7 +66,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: required, held.
     """
     ERROR_REASON_SCOPE_MISSING: _ErrorReason.ValueType  # 31
-    """PERMISSION_DENIED. The API token lacks the scope `required`.
+    """PERMISSION_DENIED. The API token lacks the scope `required`, or a session makes a call that needs `site:admin`.
     Metadata: required.
     """
     ERROR_REASON_TOKEN_LIMITED: _ErrorReason.ValueType  # 32
@@ -354,7 +354,7 @@ ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 30
 Metadata: required, held.
 """
 ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 31
-"""PERMISSION_DENIED. The API token lacks the scope `required`.
+"""PERMISSION_DENIED. The API token lacks the scope `required`, or a session makes a call that needs `site:admin`.
 Metadata: required.
 """
 ERROR_REASON_TOKEN_LIMITED: ErrorReason.ValueType  # 32
