@@ -102,7 +102,10 @@ async def test_the_site_is_for_the_token_of_the_operator_alone(api: Api) -> None
         with refused(StatusCode.PERMISSION_DENIED, "SCOPE_MISSING") as refusal:
             await list_events(api, who, site=True)
         assert refusal.metadata == {"required": "site:admin"}
-        says_token, says_session = "this API token" in refusal.message, "no session" in refusal.message
+        says_token, says_session = (
+            "this API token" in refusal.message,
+            "no session" in refusal.message,
+        )
         assert (says_token, says_session) == (who is token, who is ada)
 
 

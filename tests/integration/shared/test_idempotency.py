@@ -7,12 +7,21 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from dits.auth.v1.token_service_pb2 import CreateTokenRequest
+from dits.auth.v1.access_service_pb2 import WhoAmIRequest
+from dits.auth.v1.account_service_pb2 import DeleteAccountRequest
+from dits.auth.v1.organization_service_pb2 import LeaveOrganizationRequest
+from dits.auth.v1.session_service_pb2 import (
+    LogoutRequest,
+    RevokeAllSessionsRequest,
+    RevokeSessionRequest,
+)
+from dits.auth.v1.token_service_pb2 import CreateTokenRequest, RevokeTokenRequest
 from grpc import StatusCode
 
 from services.auth.credentials.challenges import Challenges
 from shared.records.idempotency import IdempotentWrites
 from tests.support.api import Api, refused
+from tests.support.organizations import Studio
 from tests.support.repositories import Holding
 from tests.support.ssh import make_key, needs_ssh
 from tests.support.ssh_accounts import key_request
@@ -95,3 +104,34 @@ async def test_a_repetition_beside_the_first_call_gets_its_result(api: Api) -> N
         await films.delete()
         goes_on.set()
         assert await second == first
+
+
+async def test_who_has_left_an_organisation_may_repeat_the_call(api: Api) -> None:
+    studio = await Studio.open(api)
+    bob = await studio.join("member")
+    request = LeaveOrganizationRequest(organization=studio.id, request_id=str(uuid4()))
+    first = await api.organizations.LeaveOrganization(request, metadata=bob.auth)
+    assert await api.organizations.LeaveOrganization(request, metadata=bob.auth) == first
+    with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+        request.request_id = str(uuid4())
+        await api.organizations.LeaveOrganization(request, metadata=bob.auth)
+
+
+@pytest.mark.parametrize(
+    "how", ["Logout", "RevokeSession", "RevokeAllSessions", "DeleteAccount", "RevokeToken"]
+)
+async def test_a_credential_that_has_ended_itself_repeats_nothing(api: Api, how: str) -> None:
+    ada = await api.account()
+    who = await api.api_token(ada, "user:read") if how == "RevokeToken" else ada
+    own_id = (await api.access.WhoAmI(WhoAmIRequest(), metadata=who.auth)).caller.credential_id
+    calls: dict[str, tuple[Any, Any]] = {
+        "Logout": (api.sessions.Logout, LogoutRequest()),
+        "RevokeSession": (api.sessions.RevokeSession, RevokeSessionRequest(session_id=own_id)),
+        "RevokeAllSessions": (api.sessions.RevokeAllSessions, RevokeAllSessionsRequest()),
+        "DeleteAccount": (api.accounts.DeleteAccount, DeleteAccountRequest(username=ada.username)),
+        "RevokeToken": (api.tokens.RevokeToken, RevokeTokenRequest(token_id=own_id)),
+    }
+    call, request = calls[how]
+    await call(request, metadata=who.auth)
+    with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
+        await call(request, metadata=who.auth)
