@@ -3,11 +3,12 @@
 import time
 from pathlib import Path
 
+from dits.common.v1.error_reason_pb2 import ERROR_REASON_CHUNKS_MISSING
 from dits.repo.v1.obliteration_service_pb2 import LiftObliterationRequest
 from dits.repo.v1.obliteration_service_pb2_grpc import ObliterationServiceStub
 from dits.repo.v1.tree_service_pb2 import GetEntryRequest
 
-from dits_client.errors import ClientError, os_error
+from dits_client.errors import ClientError, RemoteError, os_error
 from dits_client.progress import Progress
 from dits_client.push.offer import make_pieces
 from dits_client.server.repository import RepositoryClient
@@ -15,6 +16,8 @@ from dits_client.transfer.upload import Uploader
 from dits_client.workspace.read_files import ReadResult, UnreadFile, read_files
 
 TIMEOUT = 120.0
+# How often the chunks are sent at most: a job of the server may still take away some of them.
+MAX_ATTEMPTS = 3
 
 
 def give_back_content(repository: RepositoryClient, revision: str, path: str, source: str) -> None:
@@ -24,14 +27,26 @@ def give_back_content(repository: RepositoryClient, revision: str, path: str, so
     found = _read_file(source)
     if found.entry.file.hash != wanted.hash:
         raise ClientError(f'"{source}" has another content than "{path}" had')
-    with Uploader(repository) as uploader:
-        uploader.offer_pieces(make_pieces(found.source, found.cut.list_chunks(), found.recipes))
-        uploader.finish()
     lift = LiftObliterationRequest(
         repository=repository.name, revision=revision, path=path, hash=wanted.hash.hex()
     )
     stub = ObliterationServiceStub(repository.repo_channel)
-    repository.call(stub.LiftObliteration, lift, TIMEOUT)
+    for attempts_left in reversed(range(MAX_ATTEMPTS)):
+        _upload(repository, found)
+        try:
+            repository.call(stub.LiftObliteration, lift, TIMEOUT)
+        except RemoteError as error:
+            # The server was still taking away chunks that it had when it was asked.
+            if error.reason != ERROR_REASON_CHUNKS_MISSING or not attempts_left:
+                raise
+        else:
+            return
+
+
+def _upload(repository: RepositoryClient, found: ReadResult) -> None:
+    with Uploader(repository) as uploader:
+        uploader.offer_pieces(make_pieces(found.source, found.cut.list_chunks(), found.recipes))
+        uploader.finish()
 
 
 def _read_file(source: str) -> ReadResult:

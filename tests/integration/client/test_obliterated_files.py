@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from dits_client.content.sources import Piece
+from dits_client.push import give_back
+from dits_client.transfer.upload import Uploader
 from dits_client.workspace.workspace import Workspace
 from tests.support.client import NOISE, Run, read, write
 
@@ -133,6 +137,26 @@ async def test_who_has_the_file_gives_it_back(
     assert read(two)[path] == read(pushed)[path]
     assert Workspace.locate(two).state.gone == {}
     assert "Nothing has changed." in await run("status")
+
+
+async def test_chunks_that_go_while_a_file_is_given_back_are_sent_again(
+    run: Run, pushed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Uploader] = []
+
+    class ToldTooEarly(Uploader):
+        """The first time the server has all chunks, which it was yet to take away."""
+
+        def offer_pieces(self, pieces: Iterable[Piece]) -> None:
+            asked.append(self)
+            if len(asked) > 1:
+                super().offer_pieces(pieces)
+
+    path = "shots/b"
+    await remove(run, path)
+    monkeypatch.setattr(give_back, "Uploader", ToldTooEarly)
+    assert "is back" in await run("obliterate", "lift", path, str(pushed / path))
+    assert len(asked) == 2
 
 
 async def test_what_is_given_back_does_not_replace_what_is_there(
