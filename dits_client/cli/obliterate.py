@@ -53,9 +53,8 @@ def handle_remove(arguments: Namespace) -> None:
         f"{escape_text(path)} is removed from every version: {escape_text(done.obliteration.reason)}"
     )
     if done.obliteration.is_pending:
-        print(
-            "The server is taking its chunks away; `dits obliterate list` tells when they are gone."
-        )
+        told = "`dits obliterate list` tells when they are gone"
+        print(f"Its chunks are being taken away by the job {done.job_id}; {told}.")
     print("Copies in the folders of others, and in backups, are not touched.")
 
 

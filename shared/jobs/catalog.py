@@ -140,8 +140,8 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
     JobType.JOB_TYPE_CHECK_INVENTORY: JobSpec(
         "chunk", pb.CheckInventoryPayload, longest=timedelta(hours=12)
     ),
-    JobType.JOB_TYPE_RELEASE_LISTS: JobSpec(
-        "chunk", pb.ReleaseListsPayload, longest=timedelta(hours=12)
+    JobType.JOB_TYPE_ERASE_CHUNKS: JobSpec(
+        "chunk", pb.EraseChunksPayload, longest=timedelta(hours=12)
     ),
     JobType.JOB_TYPE_APPLY_LIFECYCLE: JobSpec(
         "chunk", pb.ApplyLifecyclePayload, longest=timedelta(hours=12)

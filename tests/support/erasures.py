@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 from blake3 import blake3
 
@@ -46,7 +47,7 @@ class Erasure:
         )
         await api.fetch(
             """CREATE TRIGGER put_off BEFORE INSERT ON jobs FOR EACH ROW
-               WHEN (NEW.job_type = 'release_lists') EXECUTE FUNCTION put_off()"""
+               WHEN (NEW.job_type = 'erase_chunks') EXECUTE FUNCTION put_off()"""
         )
         films = await Holding.open(api)
         await save(api, films.owner, films.repository, {"a": b"1"})
@@ -74,13 +75,16 @@ class Erasure:
 
     def work(self) -> AsyncGenerator[int, None]:
         """What the job does, step by step."""
-        store = open_store(self.settings)
-        return ReleasedLists({store.bucket: store}).release_chunks(self.database)
+        return self._lists().erase_chunks(self.database, UUID(self.films.id))
 
     async def finish(self) -> int:
-        """How many chunks are released until all is done."""
-        async with aclosing(self.work()) as counts:
+        """How many chunks the collection releases."""
+        async with aclosing(self._lists().release_chunks(self.database)) as counts:
             return sum([count async for count in counts])
+
+    def _lists(self) -> ReleasedLists:
+        store = open_store(self.settings)
+        return ReleasedLists({store.bucket: store})
 
     async def count_chunks(self) -> int:
         """How many of the chunks that the file has can be downloaded; a claim, too."""

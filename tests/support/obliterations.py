@@ -101,7 +101,7 @@ async def has_chunk(films: Holding, data: bytes) -> bool:
 
 async def wait_for_erasure(films: Holding) -> None:
     """Returns when the jobs that were asked for have released the chunks of large files."""
-    query = "SELECT id FROM jobs WHERE job_type = 'release_lists'"
+    query = "SELECT id FROM jobs WHERE job_type = 'erase_chunks'"
     async with connected(films.api) as database:
         for row in await films.api.fetch(query):
             await wait_for(database, row["id"], "completed")

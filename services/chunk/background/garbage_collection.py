@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import structlog
 from dits.chunk.v1.maintenance_run_pb2 import MaintenanceReport
 from dits.common.v1.job_pb2 import (
     CollectGarbagePayload,
+    EraseChunksPayload,
     JobProgress,
     JobType,
-    ReleaseListsPayload,
 )
 
 from services.chunk.collection.catalog_totals import count_totals
@@ -48,13 +49,13 @@ class GarbageCollection:
         """Returns the handlers."""
         return {
             JobType.JOB_TYPE_COLLECT_GARBAGE: self.collect_garbage,
-            JobType.JOB_TYPE_RELEASE_LISTS: self.release_lists,
+            JobType.JOB_TYPE_ERASE_CHUNKS: self.erase_chunks,
         }
 
-    async def release_lists(self, job: RunningJob, _payload: ReleaseListsPayload) -> JobProgress:
-        """Releases the chunks of large files; returns how many."""
-        done = 0
-        async with pace(self._lists.release_chunks(job.database)) as counts:
+    async def erase_chunks(self, job: RunningJob, payload: EraseChunksPayload) -> JobProgress:
+        """Takes the chunks of obliterated files from a repository; returns how many."""
+        done, repository_id = 0, UUID(payload.repository_id)
+        async with pace(self._lists.erase_chunks(job.database, repository_id)) as counts:
             async for count in counts:
                 done += count
                 await job.report_progress(done)

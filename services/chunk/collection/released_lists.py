@@ -45,14 +45,23 @@ class ReleasedLists:
     def __init__(self, stores: Mapping[str, BlobStore]) -> None:
         self._stores = stores
 
-    async def release_chunks(self, database: Database) -> AsyncGenerator[int, None]:
+    def release_chunks(self, database: Database) -> AsyncGenerator[int, None]:
         """Releases the chunks of each list; yields how many each transaction released.
 
-        Those of obliterated files come first. A list that cannot be released now stays.
+        A list that cannot be released now stays.
         """
-        position = False, 0
-        while row := await database.fetchrow(Q.next_list, *position):
-            position = row["is_kept"], row["id"]
+        return self._release_lists(database, Q.next_list)
+
+    def erase_chunks(self, database: Database, repository_id: UUID) -> AsyncGenerator[int, None]:
+        """Releases those of the obliterated files of a repository; yields how many."""
+        return self._release_lists(database, Q.next_erasure, repository_id)
+
+    async def _release_lists(
+        self, database: Database, query: str, *arguments: object
+    ) -> AsyncGenerator[int, None]:
+        last = 0
+        while row := await database.fetchrow(query, last, *arguments):
+            last = row["id"]
             try:
                 async with aclosing(self._release_list(database, row)) as counts:
                     async for count in counts:

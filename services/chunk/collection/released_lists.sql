@@ -1,9 +1,16 @@
 -- name: next_list
--- The next list after one ($1, $2) of a repository that is not deleted; those that are to be erased come first.
-SELECT l.id, l.repo_id, l.recipe_hashes, l.released_to, l.erased_content IS NULL AS is_kept
+-- The next list after one ($1) of a repository that is not deleted.
+SELECT l.id, l.repo_id, l.recipe_hashes, l.released_to
 FROM released_lists l JOIN repository_identities r ON r.id = l.repo_id
-WHERE (l.erased_content IS NULL, l.id) > ($1::boolean, $2::bigint) AND r.deleted_at IS NULL
-ORDER BY l.erased_content IS NULL, l.id LIMIT 1;
+WHERE l.id > $1 AND r.deleted_at IS NULL
+ORDER BY l.id LIMIT 1;
+
+-- name: next_erasure
+-- The next list after one ($1) that is to be erased from repository $2, which is not deleted.
+SELECT l.id, l.repo_id, l.recipe_hashes, l.released_to
+FROM released_lists l JOIN repository_identities r ON r.id = l.repo_id
+WHERE l.id > $1 AND l.repo_id = $2 AND l.erased_content IS NOT NULL AND r.deleted_at IS NULL
+ORDER BY l.id LIMIT 1;
 
 -- name: hold_repository
 -- Keeps repository $1 from being deleted until the commit; no row if it was deleted before.

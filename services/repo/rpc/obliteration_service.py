@@ -54,13 +54,12 @@ class ObliterationService:
             raise invalid_field("reason", "must not be empty")
         file = await self._find_file(request, call)
 
-        async def work(connection: Connection) -> pb.Obliteration:
+        async def work(connection: Connection) -> pb.ObliterateAssetResponse:
             if request.validate_only:
                 return await preview_obliteration(connection, call, file.hash.hex(), reason)
             return await obliterate_content(connection, call, file, reason)
 
-        shown = await self._databases.of(call.repository.id).transaction(work)
-        return pb.ObliterateAssetResponse(obliteration=shown)
+        return await self._databases.of(call.repository.id).transaction(work)
 
     async def LiftObliteration(
         self, request: pb.LiftObliterationRequest, call: Call

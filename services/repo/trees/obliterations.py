@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from dits.common.v1.event_pb2 import EventType, RepoPayload
-from dits.common.v1.job_pb2 import RecountStatisticsPayload, ReleaseListsPayload
+from dits.common.v1.job_pb2 import EraseChunksPayload, RecountStatisticsPayload
 from dits.repo.v1 import obliteration_service_pb2 as pb
 from dits.repo.v1.manifest_pb2 import File
 from dits.repo.v1.tree_service_pb2 import ObliteratedContent
@@ -59,14 +59,14 @@ class Content:
 
 async def obliterate_content(
     connection: Connection, call: Call, file: File, reason: str
-) -> pb.Obliteration:
+) -> pb.ObliterateAssetResponse:
     """Removes a content; one that is removed already stays as it is.
 
     The chunks of a large file go afterwards, by a job. Raises NOT_FOUND, LIMIT_REACHED, CONTENTION.
     """
     held, row = await _hold_content(connection, call, file)
     if row["reason"] is not None:
-        return describe_obliteration(row)
+        return pb.ObliterateAssetResponse(obliteration=describe_obliteration(row))
     repository_id, digest = held.id, row["hash"]
     if await connection.fetchval(Q.count_obliterations, repository_id) >= MOST_OBLITERATIONS:
         raise limit_reached("obliterated contents", MOST_OBLITERATIONS)
@@ -74,23 +74,24 @@ async def obliterate_content(
         Q.insert_obliteration, repository_id, digest, reason, call.caller.user_id
     )
     await connection.execute(Q.forget_metadata, repository_id, digest)
-    await _erase(connection, repository_id, file)
+    job_id = await _erase(connection, call, file)
     await connection.execute(Q.count_bytes, repository_id, -row["size"])
     await _record(connection, call, held, digest, reason, lifted=False)
     [row] = await connection.fetch(Q.obliteration, repository_id, digest)
-    return describe_obliteration(row)
+    shown = describe_obliteration(row)
+    return pb.ObliterateAssetResponse(obliteration=shown, job_id=str(job_id or ""))
 
 
 async def preview_obliteration(
     connection: Connection, call: Call, digest: str, reason: str
-) -> pb.Obliteration:
+) -> pb.ObliterateAssetResponse:
     """Returns what would be obliterated. Raises NOT_FOUND."""
     row = await connection.fetchrow(Q.obliteration, call.repository.id, digest)
     if row is None:
         raise not_found("asset", digest)
     shown = describe_obliteration(row)
     shown.reason = shown.reason or reason
-    return shown
+    return pb.ObliterateAssetResponse(obliteration=shown)
 
 
 async def lift_obliteration(connection: Connection, call: Call, content: Content) -> None:
@@ -135,18 +136,24 @@ async def _hold_content(
     return held, row
 
 
-async def _erase(connection: Connection, repository_id: UUID, file: File) -> None:
-    """Takes the chunks of a small file from the repository; those of a large one are left to a job."""
+async def _erase(connection: Connection, call: Call, file: File) -> UUID | None:
+    """Takes the chunks of a small file away; returns the job that takes those of a large one."""
+    repository_id = call.repository.id
     if file.recipe_hashes:
         content = file.hash.hex()
         await connection.execute(Q.erase_list, repository_id, file.recipe_hashes, content)
-        await enqueue(connection, ReleaseListsPayload(), dedup_key="release lists")
-        return
+        return await enqueue(
+            connection,
+            EraseChunksPayload(repository_id=str(repository_id)),
+            repository_id=repository_id,
+            requested_by=call.caller.user_id,
+        )
     chunks = sorted({chunk.hex() for chunk in split_hashes(file.chunk_hashes)})
     await connection.execute(Q.erase_chunks, repository_id, chunks)
     # What the repository occupies is counted again.
     payload = RecountStatisticsPayload(repository_id=str(repository_id))
     await enqueue(connection, payload, dedup_key=f"released {repository_id}")
+    return None
 
 
 async def _record(

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from dits_client.content.sources import Piece
-from dits_client.push import give_back
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.workspace import Workspace
 from tests.support.client import NOISE, Run, read, write
@@ -139,23 +138,18 @@ async def test_who_has_the_file_gives_it_back(
     assert "Nothing has changed." in await run("status")
 
 
-async def test_chunks_that_go_while_a_file_is_given_back_are_sent_again(
+async def test_chunks_that_go_meanwhile_are_sent_again(
     run: Run, pushed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Uploader] = []
+    offer, asked = Uploader.offer_pieces, list[Uploader]()
 
-    class ToldTooEarly(Uploader):
-        """The first time the server has all chunks, which it was yet to take away."""
+    def offer_late(uploader: Uploader, pieces: Iterable[Piece]) -> None:
+        asked.append(uploader)  # The first time the server has all chunks, and is yet to take them.
+        offer(uploader, pieces if len(asked) > 1 else ())
 
-        def offer_pieces(self, pieces: Iterable[Piece]) -> None:
-            asked.append(self)
-            if len(asked) > 1:
-                super().offer_pieces(pieces)
-
-    path = "shots/b"
-    await remove(run, path)
-    monkeypatch.setattr(give_back, "Uploader", ToldTooEarly)
-    assert "is back" in await run("obliterate", "lift", path, str(pushed / path))
+    await remove(run, "shots/b")
+    monkeypatch.setattr(Uploader, "offer_pieces", offer_late)
+    await run("obliterate", "lift", "shots/b", "shots/b")
     assert len(asked) == 2
 
 

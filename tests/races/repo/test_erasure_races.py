@@ -207,8 +207,12 @@ async def test_calls_wait_for_a_batch(api: Api, settings: Settings, call: str) -
 async def test_the_job_does_it(api: Api) -> None:
     films = await Holding.open(api)
     await save(api, films.owner, films.repository, FILES)
-    await obliterate(films, "large", LARGE)
+    job_id = (await obliterate(films, "large", LARGE)).job_id
+    query = "SELECT id, repo_id, requested_by FROM jobs WHERE job_type = 'erase_chunks'"
+    [job] = await api.fetch(query)
+    assert [str(each) for each in job] == [job_id, films.id, str(films.owner.id)]
     await wait_for_erasure(films)
+    assert (await obliterate(films, "large", LARGE)).job_id == ""
     assert [await has_chunk(films, LARGE[at : at + CHUNK]) for at in PARTS.values()] == [False] * 12
     query = "SELECT chunk_count FROM repository_stats"
     async with connected(api) as database:

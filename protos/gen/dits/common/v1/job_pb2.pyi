@@ -76,8 +76,8 @@ class _JobTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobType.Value
     """Reads stored chunks that were not read for long, verifies them, and heals those that are damaged."""
     JOB_TYPE_CHECK_INVENTORY: _JobType.ValueType  # 73
     """Compares the objects in the stores with the packs in the database."""
-    JOB_TYPE_RELEASE_LISTS: _JobType.ValueType  # 74
-    """Releases the chunks of large files that are gone or obliterated."""
+    JOB_TYPE_ERASE_CHUNKS: _JobType.ValueType  # 74
+    """Takes the chunks of large files that were obliterated from a repository."""
     JOB_TYPE_APPLY_LIFECYCLE: _JobType.ValueType  # 80
     """Moves chunks that were not read for long to colder places, as the policies of repositories say."""
     JOB_TYPE_RESTORE_CHUNKS: _JobType.ValueType  # 81
@@ -142,8 +142,8 @@ JOB_TYPE_SCRUB_CHUNKS: JobType.ValueType  # 72
 """Reads stored chunks that were not read for long, verifies them, and heals those that are damaged."""
 JOB_TYPE_CHECK_INVENTORY: JobType.ValueType  # 73
 """Compares the objects in the stores with the packs in the database."""
-JOB_TYPE_RELEASE_LISTS: JobType.ValueType  # 74
-"""Releases the chunks of large files that are gone or obliterated."""
+JOB_TYPE_ERASE_CHUNKS: JobType.ValueType  # 74
+"""Takes the chunks of large files that were obliterated from a repository."""
 JOB_TYPE_APPLY_LIFECYCLE: JobType.ValueType  # 80
 """Moves chunks that were not read for long to colder places, as the policies of repositories say."""
 JOB_TYPE_RESTORE_CHUNKS: JobType.ValueType  # 81
@@ -238,7 +238,7 @@ class Job(_message.Message):
     COMPACT_PACKS_FIELD_NUMBER: _builtins.int
     SCRUB_CHUNKS_FIELD_NUMBER: _builtins.int
     CHECK_INVENTORY_FIELD_NUMBER: _builtins.int
-    RELEASE_LISTS_FIELD_NUMBER: _builtins.int
+    ERASE_CHUNKS_FIELD_NUMBER: _builtins.int
     APPLY_LIFECYCLE_FIELD_NUMBER: _builtins.int
     RESTORE_CHUNKS_FIELD_NUMBER: _builtins.int
     REPLICATE_CHUNKS_FIELD_NUMBER: _builtins.int
@@ -383,8 +383,8 @@ class Job(_message.Message):
         """Of JOB_TYPE_CHECK_INVENTORY."""
 
     @_builtins.property
-    def release_lists(self) -> Global___ReleaseListsPayload:
-        """Of JOB_TYPE_RELEASE_LISTS."""
+    def erase_chunks(self) -> Global___EraseChunksPayload:
+        """Of JOB_TYPE_ERASE_CHUNKS."""
 
     @_builtins.property
     def apply_lifecycle(self) -> Global___ApplyLifecyclePayload:
@@ -449,18 +449,18 @@ class Job(_message.Message):
         compact_packs: Global___CompactPacksPayload | None = ...,
         scrub_chunks: Global___ScrubChunksPayload | None = ...,
         check_inventory: Global___CheckInventoryPayload | None = ...,
-        release_lists: Global___ReleaseListsPayload | None = ...,
+        erase_chunks: Global___EraseChunksPayload | None = ...,
         apply_lifecycle: Global___ApplyLifecyclePayload | None = ...,
         restore_chunks: Global___RestoreChunksPayload | None = ...,
         replicate_chunks: Global___ReplicateChunksPayload | None = ...,
         check_placement: Global___CheckPlacementPayload | None = ...,
         repair_pack: Global___RepairPackPayload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_lifecycle", b"apply_lifecycle", "check_inventory", b"check_inventory", "check_placement", b"check_placement", "collect_garbage", b"collect_garbage", "compact_packs", b"compact_packs", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "maintain_partitions", b"maintain_partitions", "measure_usage", b"measure_usage", "notify_expiring_tokens", b"notify_expiring_tokens", "notify_followers", b"notify_followers", "payload", b"payload", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_repositories", b"purge_repositories", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "recount_statistics", b"recount_statistics", "release_history", b"release_history", "release_lists", b"release_lists", "repair_pack", b"repair_pack", "replicate_chunks", b"replicate_chunks", "restore_chunks", b"restore_chunks", "resume_webhooks", b"resume_webhooks", "reverify_signatures", b"reverify_signatures", "schedule_time", b"schedule_time", "scrub_chunks", b"scrub_chunks", "send_account_link", b"send_account_link", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_lifecycle", b"apply_lifecycle", "check_inventory", b"check_inventory", "check_placement", b"check_placement", "collect_garbage", b"collect_garbage", "compact_packs", b"compact_packs", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "erase_chunks", b"erase_chunks", "maintain_partitions", b"maintain_partitions", "measure_usage", b"measure_usage", "notify_expiring_tokens", b"notify_expiring_tokens", "notify_followers", b"notify_followers", "payload", b"payload", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_repositories", b"purge_repositories", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "recount_statistics", b"recount_statistics", "release_history", b"release_history", "repair_pack", b"repair_pack", "replicate_chunks", b"replicate_chunks", "restore_chunks", b"restore_chunks", "resume_webhooks", b"resume_webhooks", "reverify_signatures", b"reverify_signatures", "schedule_time", b"schedule_time", "scrub_chunks", b"scrub_chunks", "send_account_link", b"send_account_link", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_lifecycle", b"apply_lifecycle", "attempts", b"attempts", "cancel_requested", b"cancel_requested", "check_inventory", b"check_inventory", "check_placement", b"check_placement", "collect_garbage", b"collect_garbage", "compact_packs", b"compact_packs", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "error", b"error", "id", b"id", "maintain_partitions", b"maintain_partitions", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "notify_expiring_tokens", b"notify_expiring_tokens", "notify_followers", b"notify_followers", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_repositories", b"purge_repositories", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "queue", b"queue", "recount_statistics", b"recount_statistics", "release_history", b"release_history", "release_lists", b"release_lists", "repair_pack", b"repair_pack", "replicate_chunks", b"replicate_chunks", "repository_id", b"repository_id", "requester_id", b"requester_id", "restore_chunks", b"restore_chunks", "resume_webhooks", b"resume_webhooks", "reverify_signatures", b"reverify_signatures", "schedule_time", b"schedule_time", "scrub_chunks", b"scrub_chunks", "send_account_link", b"send_account_link", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_lifecycle", b"apply_lifecycle", "attempts", b"attempts", "cancel_requested", b"cancel_requested", "check_inventory", b"check_inventory", "check_placement", b"check_placement", "collect_garbage", b"collect_garbage", "compact_packs", b"compact_packs", "create_time", b"create_time", "deliver_webhook", b"deliver_webhook", "end_time", b"end_time", "erase_chunks", b"erase_chunks", "error", b"error", "id", b"id", "maintain_partitions", b"maintain_partitions", "max_attempts", b"max_attempts", "measure_usage", b"measure_usage", "notify_expiring_tokens", b"notify_expiring_tokens", "notify_followers", b"notify_followers", "payload", b"payload", "priority", b"priority", "progress", b"progress", "purge_credentials", b"purge_credentials", "purge_events", b"purge_events", "purge_jobs", b"purge_jobs", "purge_login_throttles", b"purge_login_throttles", "purge_notifications", b"purge_notifications", "purge_repositories", b"purge_repositories", "purge_request_ids", b"purge_request_ids", "purge_webhook_deliveries", b"purge_webhook_deliveries", "queue", b"queue", "recount_statistics", b"recount_statistics", "release_history", b"release_history", "repair_pack", b"repair_pack", "replicate_chunks", b"replicate_chunks", "repository_id", b"repository_id", "requester_id", b"requester_id", "restore_chunks", b"restore_chunks", "resume_webhooks", b"resume_webhooks", "reverify_signatures", b"reverify_signatures", "schedule_time", b"schedule_time", "scrub_chunks", b"scrub_chunks", "send_account_link", b"send_account_link", "send_digests", b"send_digests", "send_mail", b"send_mail", "start_time", b"start_time", "status", b"status", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_jobs", "maintain_partitions", "purge_login_throttles", "send_mail", "send_digests", "purge_notifications", "purge_credentials", "notify_followers", "send_account_link", "notify_expiring_tokens", "measure_usage", "recount_statistics", "reverify_signatures", "purge_repositories", "release_history", "deliver_webhook", "resume_webhooks", "purge_webhook_deliveries", "collect_garbage", "compact_packs", "scrub_chunks", "check_inventory", "release_lists", "apply_lifecycle", "restore_chunks", "replicate_chunks", "check_placement", "repair_pack"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["purge_events", "purge_request_ids", "purge_jobs", "maintain_partitions", "purge_login_throttles", "send_mail", "send_digests", "purge_notifications", "purge_credentials", "notify_followers", "send_account_link", "notify_expiring_tokens", "measure_usage", "recount_statistics", "reverify_signatures", "purge_repositories", "release_history", "deliver_webhook", "resume_webhooks", "purge_webhook_deliveries", "collect_garbage", "compact_packs", "scrub_chunks", "check_inventory", "erase_chunks", "apply_lifecycle", "restore_chunks", "replicate_chunks", "check_placement", "repair_pack"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -992,21 +992,26 @@ class CheckInventoryPayload(_message.Message):
 Global___CheckInventoryPayload: _TypeAlias = CheckInventoryPayload  # noqa: Y015
 
 @_typing.final
-class ReleaseListsPayload(_message.Message):
-    """Of JOB_TYPE_RELEASE_LISTS: nothing to say."""
+class EraseChunksPayload(_message.Message):
+    """Of JOB_TYPE_ERASE_CHUNKS."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    REPOSITORY_ID_FIELD_NUMBER: _builtins.int
+    repository_id: _builtins.str
+    """UUID of the repository."""
     def __init__(
         self,
+        *,
+        repository_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repository_id", b"repository_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ReleaseListsPayload: _TypeAlias = ReleaseListsPayload  # noqa: Y015
+Global___EraseChunksPayload: _TypeAlias = EraseChunksPayload  # noqa: Y015
 
 @_typing.final
 class ApplyLifecyclePayload(_message.Message):

@@ -26,7 +26,7 @@ from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dits/repo/v1/obliteration_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x01\n\x0cObliteration\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x16\n\x0eobliterated_by\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x11\n\tfile_name\x18\x06 \x01(\t\x12\x16\n\x0emanifest_count\x18\x07 \x01(\x03\x12\x12\n\nis_pending\x18\x08 \x01(\x08\"\x81\x01\n\x16ObliterateAssetRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0c\n\x04hash\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"K\n\x17ObliterateAssetResponse\x12\x30\n\x0cobliteration\x18\x01 \x01(\x0b\x32\x1a.dits.repo.v1.Obliteration\"[\n\x17LiftObliterationRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0c\n\x04hash\x18\x04 \x01(\t\"\x1a\n\x18LiftObliterationResponse\"U\n\x18ListObliterationsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x19ListObliterationsResponse\x12\x31\n\robliterations\x18\x01 \x03(\x0b\x32\x1a.dits.repo.v1.Obliteration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xb3\x03\n\x13ObliterationService\x12\x84\x01\n\x0fObliterateAsset\x12$.dits.repo.v1.ObliterateAssetRequest\x1a%.dits.repo.v1.ObliterateAssetResponse\"$\xa2\xbb\x18 \n\nrepo:admin\x10\x03\x1a\nrepositoryJ\x02^!h\x01\x12\x89\x01\n\x10LiftObliteration\x12%.dits.repo.v1.LiftObliterationRequest\x1a&.dits.repo.v1.LiftObliterationResponse\"&\xa2\xbb\x18\"\n\nrepo:admin\x10\x03\x1a\nrepositoryJ\x04In\x05!h\x01\x12\x88\x01\n\x11ListObliterations\x12&.dits.repo.v1.ListObliterationsRequest\x1a\'.dits.repo.v1.ListObliterationsResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dits/repo/v1/obliteration_service.proto\x12\x0c\x64its.repo.v1\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x01\n\x0cObliteration\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x16\n\x0eobliterated_by\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x11\n\tfile_name\x18\x06 \x01(\t\x12\x16\n\x0emanifest_count\x18\x07 \x01(\x03\x12\x12\n\nis_pending\x18\x08 \x01(\x08\"\x81\x01\n\x16ObliterateAssetRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0c\n\x04hash\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"[\n\x17ObliterateAssetResponse\x12\x30\n\x0cobliteration\x18\x01 \x01(\x0b\x32\x1a.dits.repo.v1.Obliteration\x12\x0e\n\x06job_id\x18\x02 \x01(\t\"[\n\x17LiftObliterationRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0c\n\x04hash\x18\x04 \x01(\t\"\x1a\n\x18LiftObliterationResponse\"U\n\x18ListObliterationsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x19ListObliterationsResponse\x12\x31\n\robliterations\x18\x01 \x03(\x0b\x32\x1a.dits.repo.v1.Obliteration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xb3\x03\n\x13ObliterationService\x12\x84\x01\n\x0fObliterateAsset\x12$.dits.repo.v1.ObliterateAssetRequest\x1a%.dits.repo.v1.ObliterateAssetResponse\"$\xa2\xbb\x18 \n\nrepo:admin\x10\x03\x1a\nrepositoryJ\x02^!h\x01\x12\x89\x01\n\x10LiftObliteration\x12%.dits.repo.v1.LiftObliterationRequest\x1a&.dits.repo.v1.LiftObliterationResponse\"&\xa2\xbb\x18\"\n\nrepo:admin\x10\x03\x1a\nrepositoryJ\x04In\x05!h\x01\x12\x88\x01\n\x11ListObliterations\x12&.dits.repo.v1.ListObliterationsRequest\x1a\'.dits.repo.v1.ListObliterationsResponse\"\"\xa2\xbb\x18\x1e\n\trepo:read\x10\x01\x1a\nrepository0\x01J\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,15 +44,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OBLITERATEASSETREQUEST']._serialized_start=317
   _globals['_OBLITERATEASSETREQUEST']._serialized_end=446
   _globals['_OBLITERATEASSETRESPONSE']._serialized_start=448
-  _globals['_OBLITERATEASSETRESPONSE']._serialized_end=523
-  _globals['_LIFTOBLITERATIONREQUEST']._serialized_start=525
-  _globals['_LIFTOBLITERATIONREQUEST']._serialized_end=616
-  _globals['_LIFTOBLITERATIONRESPONSE']._serialized_start=618
-  _globals['_LIFTOBLITERATIONRESPONSE']._serialized_end=644
-  _globals['_LISTOBLITERATIONSREQUEST']._serialized_start=646
-  _globals['_LISTOBLITERATIONSREQUEST']._serialized_end=731
-  _globals['_LISTOBLITERATIONSRESPONSE']._serialized_start=733
-  _globals['_LISTOBLITERATIONSRESPONSE']._serialized_end=836
-  _globals['_OBLITERATIONSERVICE']._serialized_start=839
-  _globals['_OBLITERATIONSERVICE']._serialized_end=1274
+  _globals['_OBLITERATEASSETRESPONSE']._serialized_end=539
+  _globals['_LIFTOBLITERATIONREQUEST']._serialized_start=541
+  _globals['_LIFTOBLITERATIONREQUEST']._serialized_end=632
+  _globals['_LIFTOBLITERATIONRESPONSE']._serialized_start=634
+  _globals['_LIFTOBLITERATIONRESPONSE']._serialized_end=660
+  _globals['_LISTOBLITERATIONSREQUEST']._serialized_start=662
+  _globals['_LISTOBLITERATIONSREQUEST']._serialized_end=747
+  _globals['_LISTOBLITERATIONSRESPONSE']._serialized_start=749
+  _globals['_LISTOBLITERATIONSRESPONSE']._serialized_end=852
+  _globals['_OBLITERATIONSERVICE']._serialized_start=855
+  _globals['_OBLITERATIONSERVICE']._serialized_end=1290
 # @@protoc_insertion_point(module_scope)

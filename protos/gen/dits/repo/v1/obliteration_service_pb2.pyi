@@ -120,6 +120,11 @@ class ObliterateAssetResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OBLITERATION_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """UUID of the job that takes the chunks of a large file away, which JobService of the chunk service knows. Empty if there
+    is nothing to take, and in a repetition.
+    """
     @_builtins.property
     def obliteration(self) -> Global___Obliteration:
         """What was obliterated. With `validate_only` and without a former obliteration, `create_time` and `obliterated_by` are
@@ -130,10 +135,11 @@ class ObliterateAssetResponse(_message.Message):
         self,
         *,
         obliteration: Global___Obliteration | None = ...,
+        job_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["obliteration", b"obliteration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["obliteration", b"obliteration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "obliteration", b"obliteration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
