@@ -26,6 +26,8 @@ Place = tuple[str, object, frozenset[Row]]
 NOTHING: frozenset[Row] = frozenset()
 IDLE: Place = ("idle", None, NOTHING)
 DEAD: Place = ("dead", None, NOTHING)
+# A reader has told its caller that a chunk is damaged.
+ALARMED: Place = ("alarmed", None, NOTHING)
 CHUNK: Row = ("chunk", 0)
 
 
@@ -47,10 +49,14 @@ class Chunk(NamedTuple):
 
 
 class Ref(NamedTuple):
-    """A repository's row for the chunk: its ref_count, 0 = a claim; `ended`: its lease has ended."""
+    """A repository's row for the chunk: its ref_count, 0 = a claim; `ended`: its lease has ended.
+
+    `is_cold`: the repository wants the chunk in the archive.
+    """
 
     uses: int
     ended: bool = False
+    is_cold: bool = False
 
 
 class World(NamedTuple):
@@ -66,6 +72,7 @@ class World(NamedTuple):
         health: how many objects may still go bad.
         copy: the pack with the copy in another region; None = there is none.
         forms: how the bytes in each object are compressed, by key; each upload has its own way.
+        cold: the keys of packs in the archive.
     """
 
     chunk: Chunk | None
@@ -79,6 +86,7 @@ class World(NamedTuple):
     health: int = 0
     copy: int | None = None
     forms: tuple[int, ...] = ()
+    cold: frozenset[int] = frozenset()
 
     def put(self, column: str, at: int, value: object) -> World:
         """Returns the state with another value at one place of a column."""
@@ -139,6 +147,10 @@ def _check_references(world: World) -> Iterator[str]:
             yield "I1: a reference of a repository that is gone"
         if uses >= 0 and uses != (ref.uses if ref else 0):
             yield "I1, I4: chunk_refs.ref_count"
+        if chunk and ref and not ref.is_cold and chunk.pack in world.cold:
+            yield "a chunk lies colder than a repository wants it"
+    if ALARMED in world.actors:
+        yield "a reader takes a chunk for damaged that has moved"
 
 
 def _check_packs(world: World) -> Iterator[str]:

@@ -24,7 +24,7 @@ from tests.models.lifetime import (
     is_locked,
 )
 
-USERS = ("upload", "push", "release", "look", "delete")
+USERS = ("upload", "push", "release", "look", "delete", "read")
 
 
 class Turn(NamedTuple):
@@ -109,12 +109,15 @@ def _finalize(turn: Turn) -> Iterator[World]:
             chunk, ref = chunk._replace(refs=chunk.refs + 1, due=False), Ref(0)
         elif ref.uses == 0:
             ref = Ref(0)
+        ref = ref._replace(is_cold=False)
         named = 0
-        if chunk.lost:
+        is_archived = chunk.pack in world.cold and broken != "upload leaves bytes in the archive"
+        if chunk.lost or is_archived:
             copies = [] if world.copy is None else [world.copy]
             if not turn.is_free(*(("pack", each) for each in (chunk.pack, *copies))):
                 return
-            if broken != "repair keeps copies":
+            is_other = any(world.forms[each] != world.forms[key] for each in copies)
+            if (chunk.lost or is_other) and broken != "repair keeps copies":
                 world = world.drop_copy()
             world = world.drop_live(chunk.pack) if broken != "repair without counting" else world
             chunk, named = chunk._replace(pack=key, lost=False), 1
@@ -148,7 +151,7 @@ def push(turn: Turn) -> Iterator[tuple[str, World]]:
                 yield "holds its claim", turn.go("commit", repository, ref)
     elif turn.place[0] == "commit":
         row = world.refs[number]
-        after = world.put("refs", number, Ref(row.uses + 1)) if row else world
+        after = world.put("refs", number, _use(row, row.uses + 1)) if row else world
         yield "commits", turn.end(after.put("uses", number, 1), DEAD)
 
 
@@ -159,7 +162,9 @@ def release(turn: Turn) -> Iterator[tuple[str, World]]:
     if turn.place[0] == "idle" and world.uses[number] > 0 and turn.is_free(*rows):
         yield "holds its reference", turn.go("commit", *rows)
     elif turn.place[0] == "commit":
-        yield "commits", turn.end(world.put("refs", number, Ref(0)).put("uses", number, 0), DEAD)
+        row = cast("Ref", world.refs[number])
+        after = world.put("refs", number, _use(row, 0)).put("uses", number, 0)
+        yield "commits", turn.end(after, DEAD)
 
 
 def look(turn: Turn) -> Iterator[tuple[str, World]]:
@@ -167,7 +172,12 @@ def look(turn: Turn) -> Iterator[tuple[str, World]]:
     world, number = turn.world, turn.actor.repository
     ref = world.refs[number]
     if ref is not None and ref.uses == 0 and ref.ended and turn.is_free(("ref", number)):
-        yield "renews the claim", turn.end(world.put("refs", number, Ref(0)))
+        yield "renews the claim", turn.end(world.put("refs", number, _use(ref, 0)))
+
+
+def _use(ref: Ref, uses: int) -> Ref:
+    """The row with another ref_count, and a claim with a new lease if that is 0."""
+    return ref._replace(uses=uses, ended=False)
 
 
 def delete(turn: Turn) -> Iterator[tuple[str, World]]:

@@ -10,7 +10,6 @@ from tests.models.lifetime import (
     ABSENT,
     CHUNK,
     DEAD,
-    FRESH,
     GOOD,
     IDLE,
     NONE,
@@ -32,6 +31,7 @@ from tests.models.lifetime_actors import (
     upload,
 )
 from tests.models.lifetime_copies import SHARED_CHUNK, leave, replicate
+from tests.models.lifetime_moves import age, compact, cool, read, warm
 
 
 def collect(turn: Turn) -> Iterator[tuple[str, World]]:
@@ -104,40 +104,6 @@ def check_inventory(turn: Turn) -> Iterator[tuple[str, World]]:
     yield "queues", turn.end(world)
 
 
-def compact(turn: Turn) -> Iterator[tuple[str, World]]:
-    """Moves the chunk into a new pack."""
-    world, _, actor, broken = turn
-    key, pack, chunk = actor.key, ("pack", actor.key), world.chunk
-    old = cast("int", turn.place[1])
-    match turn.place[0]:
-        case "idle" if chunk is not None and world.packs[key] == FRESH:
-            after = world.put("packs", key, OPEN)
-            yield "announces", turn.go("copy", read=chunk.pack, world=after)
-        case "copy" if world.objects[old] == GOOD:
-            after = world.put("objects", key, GOOD).put("forms", key, world.forms[old])
-            yield "copies", turn.go("begin", read=old, world=after)
-        case "copy":
-            yield "cannot copy", turn.end(world, DEAD)
-        case "begin" if turn.is_free(pack):
-            is_open = world.packs[key] == OPEN
-            yield (
-                ("holds its pack", turn.go("hold", pack, read=old))
-                if is_open
-                else ("finds no pack", turn.end(world.enqueue(key), DEAD))
-            )
-        case "hold" if turn.is_free(CHUNK):
-            yield "holds the chunk", turn.go("commit", pack, CHUNK, read=old)
-        case "commit":
-            is_there = chunk is not None and chunk.pack == old
-            if broken == "move without looking again":
-                is_there = chunk is not None
-            if chunk is None or not is_there:
-                yield "commits nothing", turn.end(world.put("packs", key, NONE).enqueue(key), DEAD)
-            elif turn.is_free(("pack", old)):
-                after = world._replace(chunk=chunk._replace(pack=key, lost=False)).drop_live(old)
-                yield "commits", turn.end(after.put("packs", key, SEALED).put("live", key, 1), DEAD)
-
-
 def scrub(turn: Turn) -> Iterator[tuple[str, World]]:
     """Notes that the chunk has no good copy."""
     world, chunk = turn.world, turn.world.chunk
@@ -168,11 +134,15 @@ PROGRAMS: dict[str, Callable[[Turn], Iterator[tuple[str, World]]]] = {
     "scrub": scrub,
     "replicate": replicate,
     "leave": leave,
+    "age": age,
+    "cool": cool,
+    "warm": warm,
+    "read": read,
 }
 
 
 # They write a pack, whose key is used once; or end with their work.
-ONCE = ("compact", "replicate", "leave")
+ONCE = ("compact", "replicate", "leave", "cool", "warm")
 CLEANERS = ("sweep", "collect", "sweep packs", "reap", "inventory")
 
 

@@ -15,12 +15,15 @@ CLEAN = Actor("clean")
 EACH = tuple(Actor(kind) for kind in CLEANERS)
 UPLOADS = (Actor("upload", 0, 0), Actor("upload", 1, 1))
 
+COOLING = (UPLOADS[0], Actor("push", 0), Actor("age", 0), Actor("cool", 0, 1))
 # Actors, and how many objects go bad.
 WORLDS: dict[str, tuple[tuple[Actor, ...], int]] = {
     "uploads": ((*UPLOADS, Actor("push", 0), CLEAN), 0),
     "deletion": ((*UPLOADS, Actor("delete", 0), Actor("purge", 0), CLEAN), 0),
     "leaving": ((UPLOADS[0], Actor("replicate", 0, 1), Actor("leave"), CLEAN), 0),
     "compaction": ((UPLOADS[0], Actor("compact", 0, 1), Actor("scrub"), CLEAN), 1),
+    "what is warmed": ((*COOLING, Actor("warm", 0, 2), CLEAN), 0),
+    "readers of what cools": ((*COOLING, Actor("read"), CLEAN), 0),
 }
 # They take minutes.
 LARGE: dict[str, tuple[tuple[Actor, ...], int]] = {
@@ -55,16 +58,24 @@ LARGE: dict[str, tuple[tuple[Actor, ...], int]] = {
         ),
         0,
     ),
+    "tiers": ((*COOLING, Actor("upload", 1, 2), CLEAN), 0),
+    "tiers and compaction": ((*COOLING, Actor("compact", 0, 2), Actor("release", 0), CLEAN), 0),
+    "tiers and copies": (
+        (*COOLING, Actor("upload", 0, 2), Actor("replicate", 0, 3), CLEAN),
+        0,
+    ),
     "repair and compaction": (
         (UPLOADS[0], Actor("upload", 0, 1), Actor("compact", 0, 2), Actor("scrub"), CLEAN),
         1,
     ),
 }
+ALL = WORLDS | LARGE
 REPAIR = ((UPLOADS[0], Actor("upload", 0, 1), Actor("scrub"), CLEAN), 1)
 COPIES = (
     (UPLOADS[0], Actor("upload", 0, 1), Actor("replicate", 0, 2), Actor("scrub"), Actor("leave")),
     1,
 )
+HOT = ((*COOLING, Actor("upload", 0, 2)), 0)
 MOVES = ((UPLOADS[0], Actor("compact", 0, 1), Actor("compact", 0, 2), CLEAN), 0)
 BROKEN = [
     ("finalize without looking", WORLDS["uploads"]),
@@ -91,6 +102,13 @@ BROKEN = [
     ("repair without counting", REPAIR),
     ("move without looking again", MOVES),
     ("mark without looking again", WORLDS["compaction"]),
+    ("upload leaves bytes in the archive", HOT),
+    ("cool without asking who wants it hotter", HOT),
+    ("cool without counting", HOT),
+    ("erase before the switch", HOT),
+    ("read without looking again", WORLDS["readers of what cools"]),
+    ("warm the reference first", ALL["what is warmed"]),
+    ("move without looking again", ALL["tiers and compaction"]),
 ]
 
 RELEASE = (
@@ -176,7 +194,7 @@ def explore_history(actors: tuple[history.Actor, ...], broken: str = "") -> int:
     "name", [*WORLDS, *(pytest.param(name, marks=pytest.mark.soak) for name in LARGE)]
 )
 def test_a_chunk_that_is_needed_stays_and_any_other_goes(name: str) -> None:
-    assert explore_lifetime(*(WORLDS | LARGE)[name]) > 1000
+    assert explore_lifetime(*ALL[name]) > 1000
 
 
 @pytest.mark.parametrize(("broken", "world"), BROKEN, ids=[name for name, _ in BROKEN])
