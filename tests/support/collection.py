@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from dits.chunk.v1.maintenance_run_pb2 import MaintenanceReport
 from dits.common.v1.job_pb2 import CollectGarbagePayload
@@ -54,6 +55,18 @@ async def end_claims(api: Api, shelf: Shelf | None = None) -> None:
            FROM claims c WHERE r.repo_id = c.repo_id AND r.chunk_hash = c.chunk_hash""",
         shelf and shelf.repo.id,
     )
+
+
+async def insert_run(api: Api, kind: str) -> UUID:
+    """Inserts a run that is under way, of a job that is at work; returns its job."""
+    job_id: UUID = await api.value(
+        """INSERT INTO jobs (queue, job_type, payload, status, lease_token, locked_until)
+           VALUES ('chunk', $1, '{}', 'running', gen_random_uuid(), now() + interval '1 hour')
+           RETURNING id""",
+        kind,
+    )
+    await api.fetch("INSERT INTO maintenance_runs (kind, job_id) VALUES ($1, $2)", kind, job_id)
+    return job_id
 
 
 async def do_maintenance(

@@ -26,6 +26,7 @@ from tests.support.collection import (
     end_claims,
     exhaust,
     hexes,
+    insert_run,
     reap,
     reference,
     release,
@@ -125,16 +126,23 @@ async def test_implausible_runs_are_refused(api: Api, databases: Databases) -> N
 
 
 async def test_one_run_at_a_time(api: Api, databases: Databases) -> None:
-    insert = """INSERT INTO maintenance_runs (kind, job_id) VALUES ('collect_garbage', gen_random_uuid())"""
-    await api.fetch(insert)
+    await insert_run(api, "collect_garbage")
     assert await do_maintenance(api, databases) == {}
     with pytest.raises(asyncpg.UniqueViolationError):
-        await api.fetch(insert)
-    # Nothing is heard of it any more.
+        await insert_run(api, "collect_garbage")
+    # Nothing is heard of it any more, or its job is at work no more.
     await api.fetch("UPDATE maintenance_runs SET renewed_at = now() - interval '3 minutes'")
     await collect(api, databases)
+    job_id = await insert_run(api, "collect_garbage")
+    await api.fetch(
+        """UPDATE jobs SET status = 'completed', completed_at = now(), lease_token = NULL,
+                           locked_until = NULL
+           WHERE id = $1""",
+        job_id,
+    )
+    await collect(api, databases)
     rows = await api.fetch("SELECT outcome FROM maintenance_runs ORDER BY started_at")
-    assert [row["outcome"] for row in rows] == ["interrupted", "completed"]
+    assert [row["outcome"] for row in rows] == ["interrupted", "completed"] * 2
 
 
 async def test_the_purge_of_a_repository_releases_its_chunks(

@@ -15,7 +15,7 @@ from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Account, Api, refused
 from tests.support.chunks import Shelf, digest, files, some
-from tests.support.collection import end_claims, reference
+from tests.support.collection import end_claims, insert_run, reference
 from tests.support.jobs import wait_for
 
 
@@ -99,13 +99,11 @@ async def test_a_collection_is_planned_refused_confirmed_and_recorded(
 
 
 async def test_a_run_that_is_under_way_is_returned(api: Api, operator: Account) -> None:
-    insert = """INSERT INTO maintenance_runs (kind, job_id) VALUES ($1, gen_random_uuid())
-                RETURNING job_id::text"""
-    running = await api.value(insert, "collect_garbage")
+    running = str(await insert_run(api, "collect_garbage"))
     request = pb.RunGarbageCollectionRequest()
     started = await api.maintenance.RunGarbageCollection(request, metadata=operator.auth)
     assert started.job_id == running
-    running = await api.value(insert, "scrub_chunks")
+    running = str(await insert_run(api, "scrub_chunks"))
     verify = pb.VerifyChunksRequest(everything=True)
     begun = await api.maintenance.VerifyChunks(verify, metadata=operator.auth)
     assert begun.job_id == running
