@@ -12,6 +12,9 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 _PARAMETERS = {"endpoint", "region", "storage_class", "encryption", "kms_key", "credentials"}
 
+# Classes whose objects cannot be read at once, and are not brought back by being asked for.
+_FROZEN = ("GLACIER", "DEEP_ARCHIVE")
+
 
 @dataclass(frozen=True, slots=True)
 class S3Location:
@@ -62,6 +65,11 @@ def parse_store_url(text: str) -> StoreLocation:
     if unknown := parameters.keys() - _PARAMETERS:
         raise ValueError(
             f"{', '.join(sorted(unknown))}: known are {', '.join(sorted(_PARAMETERS))}"
+        )
+    if parameters.get("storage_class") in _FROZEN:
+        raise ValueError(
+            "what S3 has to restore before it is read, GLACIER and DEEP_ARCHIVE, dits cannot use: say "
+            "storage_class=GLACIER_IR"
         )
     endpoint = urlsplit(parameters.get("endpoint", "https://s3"))
     if endpoint.scheme not in ("http", "https") or not endpoint.hostname or endpoint.username:

@@ -22,9 +22,8 @@ from shared.db.pool import Database
 from shared.runtime.config import ConfigError, Settings
 from shared.runtime.store_url import S3Location, parse_store_url
 
-# What S3 calls the classes, unless the URL says it. GLACIER and DEEP_ARCHIVE cannot be read at once.
+# What S3 calls the classes, unless the URL says it.
 _S3_CLASSES = {"infrequent": "STANDARD_IA", "glacier": "GLACIER_IR"}
-_S3_FROZEN = ("GLACIER", "DEEP_ARCHIVE")
 
 
 async def open_places(database: Database, settings: Settings) -> dict[str, BlobStore]:
@@ -73,10 +72,10 @@ def _open_tier(url: str, region: str, storage_class: str, settings: Settings) ->
 
 def _open_bucket(where: S3Location, region: str, storage_class: str, settings: Settings) -> S3Store:
     s3_class = where.storage_class or _S3_CLASSES.get(storage_class)
-    if s3_class is None or s3_class in _S3_FROZEN:
+    if s3_class is None:
         raise ConfigError(
-            f"The tier {storage_class} at {where} cannot be used: dits cannot restore objects of the "
-            "classes GLACIER and DEEP_ARCHIVE. Say another one: storage_class=GLACIER_IR."
+            f"The tier {storage_class} at {where} needs a class of S3 that can be read at once: say "
+            "storage_class=GLACIER_IR."
         )
     where = replace(where, storage_class=s3_class)
     try:

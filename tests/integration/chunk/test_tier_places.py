@@ -86,9 +86,8 @@ async def test_objects_in_a_bucket_have_the_class(
         places = await open_places(database, settings.model_copy(update={"tiers": tiers}))
         return places[f"local.{storage_class}"]
 
-    for wrong in ("", "&storage_class=GLACIER"):
-        with pytest.raises(ConfigError, match="GLACIER_IR"):
-            await open_tier("deep_archive", s3_server.url("deep") + wrong)
+    with pytest.raises(ConfigError, match="GLACIER_IR"):
+        await open_tier("deep_archive", s3_server.url("deep"))
     with pytest.raises(ConfigError, match="name its store in stores"):
         await open_tier("glacier", str(tmp_path), "far")
     for storage_class, name in (("infrequent", b"standard_ia"), ("glacier", b"glacier_ir")):

@@ -37,6 +37,7 @@ def test_directories_and_buckets() -> None:
         "http://my-packs/a", "s3://", "s3://ab", "s3://KEYS:secret@my-packs/a", "s3://my-packs/a//b",
         "s3://my-packs/../b", "s3://my-packs/a?who=1", "s3://my-packs/a?endpoint=127.0.0.1:8333",
         "s3://my-packs/a?endpoint=https://key:secret@host", "s3://my-packs/a#b", "s3://my-packs/a?region",
+        "s3://my-packs/a?storage_class=GLACIER", "s3://my-packs/a?storage_class=DEEP_ARCHIVE",
     ],
 )  # fmt: skip
 def test_other_texts_are_refused(text: str) -> None:
