@@ -81,6 +81,14 @@ async def enqueue(
     return job_id
 
 
+async def find_active(
+    connection: Connection, job_type: JobType.ValueType, repository_id: UUID
+) -> UUID | None:
+    """Returns the last job of a type for a repository that waits or is at work, if there is one."""
+    job_id: UUID | None = await connection.fetchval(Q.find_active, repository_id, NAMES[job_type])
+    return job_id
+
+
 async def enqueue_all(connection: Connection, requests: Sequence[JobRequest]) -> list[UUID]:
     """Puts up to MAX_REQUESTS jobs on their queues at once, and returns their ids in order.
 

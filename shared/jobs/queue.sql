@@ -8,6 +8,13 @@ SELECT enqueue_job(:queue, :job_type, :payload::jsonb, :priority, :delay, :max_a
 SELECT enqueue_jobs(:queues::text[], :job_types::text[], :payloads::jsonb[], :priorities::int[],
                     :delays::interval[], :max_attempts::int[], :repository_ids::uuid[], :requested_by::uuid[]) AS id;
 
+-- name: find_active
+-- The job of this type for repository $1 that waits or is at work, the last that was asked for.
+SELECT id FROM jobs
+WHERE repo_id = $1 AND job_type = $2 AND status IN ('pending', 'running')
+ORDER BY id DESC
+LIMIT 1;
+
 -- name: enqueue_keyed
 -- Puts jobs of one type on its queue, each under its key.
 SELECT enqueue_job(:queue, :job_type, n.payload, 0, :delay, :max_attempts, NULL, NULL, n.key)

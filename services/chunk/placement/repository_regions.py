@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from dits.common.v1.job_pb2 import CheckPlacementPayload
+from dits.common.v1.job_pb2 import CheckPlacementPayload, JobType
 
 from shared.db import sql
 from shared.db.pool import Connection, Database, Databases
 from shared.formats.bitmaps import mark_missing
 from shared.formats.canonical import split_hashes
-from shared.jobs.queue import enqueue
+from shared.jobs.queue import enqueue, find_active
 
 Q = sql.load(__file__)
 
@@ -52,10 +52,14 @@ async def find_missing_copies(
 
 
 async def request_placement(database: Database, repository_id: UUID, requested_by: UUID) -> UUID:
-    """Asks for the job that brings the chunks of a repository to where it wants them; returns its id."""
+    """Asks for the job that brings the chunks of a repository to where it wants them; returns its id.
+
+    While one waits or is at work, it is that one: what changes meanwhile is queued with the change.
+    """
 
     async def request(connection: Connection) -> UUID:
-        return await enqueue(
+        active = await find_active(connection, JobType.JOB_TYPE_CHECK_PLACEMENT, repository_id)
+        return active or await enqueue(
             connection,
             CheckPlacementPayload(repository_id=str(repository_id)),
             repository_id=repository_id,

@@ -86,3 +86,34 @@ async def test_who_may_ask(api: Api) -> None:
     many = pb.FindMissingCopiesRequest(repository=shelf.repo.id, hashes=bytes(32 * 10_001))
     with refused(StatusCode.RESOURCE_EXHAUSTED, "BATCH_TOO_LARGE"):
         await api.placement.FindMissingCopies(many, metadata=shelf.who.auth)
+
+
+class TestWithoutWorkers:
+    """A server that does no jobs."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"worker": False})
+
+    async def test_a_repository_has_one_job_at_a_time(self, api: Api, databases: Databases) -> None:
+        shelf, other = await Shelf.open(api), await Shelf.open(api)
+        (database,) = databases.every()
+
+        async def begin(shelf: Shelf) -> str:
+            request = pb.ReplicateChunksRequest(repository=shelf.repo.id)
+            answer = await api.placement.ReplicateChunks(request, metadata=shelf.who.auth)
+            return str(answer.job_id)
+
+        first = await begin(shelf)
+        assert await begin(shelf) == first != await begin(other)
+        # At work, and after an attempt that has failed.
+        await api.fetch(
+            """UPDATE jobs SET status = 'running', lease_token = gen_random_uuid(), attempts = 1,
+                               locked_until = now() - interval '1 s' WHERE id = $1::uuid""",
+            first,
+        )
+        assert await begin(shelf) == first
+        await database.fetch("SELECT end_expired_leases(10)")
+        assert await begin(shelf) == first
+        await api.fetch("UPDATE jobs SET status = 'completed', completed_at = now()")
+        assert await begin(shelf) != first
