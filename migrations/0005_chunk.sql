@@ -397,7 +397,8 @@ CREATE TABLE pack_uploads (
     expires_at TIMESTAMPTZ NOT NULL,
     confirmed_at TIMESTAMPTZ,
     stored_chunk_count INT NOT NULL DEFAULT 0,
-    stored_bytes BIGINT NOT NULL DEFAULT 0
+    stored_bytes BIGINT NOT NULL DEFAULT 0,
+    conflicts BYTEA NOT NULL DEFAULT ''
 );
 
 CREATE INDEX idx_pack_uploads_user ON pack_uploads (user_id, expires_at);

@@ -2948,6 +2948,7 @@ CREATE TABLE public.pack_uploads (
     confirmed_at timestamp with time zone,
     stored_chunk_count integer DEFAULT 0 NOT NULL,
     stored_bytes bigint DEFAULT 0 NOT NULL,
+    conflicts bytea DEFAULT '\x'::bytea NOT NULL,
     CONSTRAINT pack_uploads_byte_count_check CHECK ((byte_count > 0))
 );
 

@@ -35,9 +35,10 @@ def handle_plan(arguments: Namespace) -> None:
 def _describe_plan(plan: pb.PlanGarbageCollectionResponse) -> Iterator[str]:
     """Yield the lines of a plan."""
     yield f"claims to drop:     {plan.ended_claim_count:,}"
+    more = ", and there may be more" if plan.is_partial else ""
     yield (
         f"chunks to delete:   {plan.dead_chunk_count:,} of {plan.total_chunk_count:,} "
-        f"({format_bytes(plan.dead_bytes)})"
+        f"({format_bytes(plan.dead_bytes)}){more}"
     )
     if plan.dead_chunk_count:
         yield (
@@ -59,6 +60,8 @@ def _describe_plan(plan: pb.PlanGarbageCollectionResponse) -> Iterator[str]:
             "That is implausibly much, and would be refused. If it is what you want: "
             f"dits gc run --confirm {plan.dead_chunk_count}"
         )
+    if plan.is_partial:
+        yield "A run that finds more than it may delete is refused; `dits gc runs` then says how many."
 
 
 def handle_run(arguments: Namespace) -> None:

@@ -97,8 +97,9 @@ async def build(runtime: Runtime) -> ServiceServer:
     reader = ChunkReader(places, extents, RepairRequests(databases))
     downloads = Downloads(extents, reader, access_times, budget)
     service = ChunkService(settings, catalog, access, uploads, downloads)
-    puts = DirectUploads(databases, store, writer, quota, budget, settings.cell)
-    direct = DirectTransferService(puts, DirectDownloads(places, extents, access_times))
+    puts = DirectUploads(databases, stores, writer, quota, budget, settings.cell)
+    gets = DirectDownloads(places, extents, access_times)
+    direct = DirectTransferService(databases, runtime.key, puts, gets)
     tiers = TierService(Tiers(databases), Restores(databases, settings), find_classes(places))
     own = [(_CHUNKS, service), (_TIERS, tiers), (_TRANSFERS, direct)]
     return ServiceServer(

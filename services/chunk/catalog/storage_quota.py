@@ -8,6 +8,7 @@ settles it. What an upload has announced is reserved before: no other one gets t
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from shared.db import sql
@@ -26,40 +27,51 @@ class StorageQuota:
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
 
-    async def reserve_room(
-        self,
-        repository_id: UUID,
-        planned: int,
-        *,
-        name: UUID | None = None,
-        lasting: timedelta = RESERVED_TIME,
-    ) -> UUID | None:
+    async def reserve_room(self, repository_id: UUID, planned: int) -> UUID | None:
         """Reserves `planned` bytes until `release_room`; returns by what name, None = there is none.
 
-        It ends by itself after `lasting`. 0 = it is not known how many.
+        It ends by itself after RESERVED_TIME. 0 = it is not known how many.
 
         Raises QUOTA_EXCEEDED, INVALID_FIELD.
         """
-        if planned < 0:
-            raise invalid_field("planned_bytes", "must not be negative")
         if not planned:
             return None
-        name = name or uuid4()
-
-        async def reserve(connection: Connection) -> None:
-            row = await connection.fetchrow(
-                Q.reserve_storage, repository_id, name, planned, lasting
-            )
-            if row is not None:
-                raise quota_exceeded(row["scope"], row["limit_bytes"], row["held_bytes"])
-
-        await self._databases.of(repository_id).transaction(reserve)
+        name, lasting = uuid4(), RESERVED_TIME
+        work = partial(
+            reserve_storage,
+            repository_id=repository_id,
+            planned=planned,
+            name=name,
+            lasting=lasting,
+        )
+        await self._databases.of(repository_id).transaction(work)
         return name
 
     async def release_room(self, repository_id: UUID, name: UUID | None) -> None:
         """Ends a reservation."""
         if name is not None:
             await self._databases.of(repository_id).statement(Q.release_storage, name)
+
+
+async def reserve_storage(
+    connection: Connection,
+    *,
+    repository_id: UUID,
+    planned: int,
+    name: UUID,
+    lasting: timedelta,
+) -> None:
+    """Reserves `planned` bytes under a name, for so long. 0 = it is not known how many.
+
+    Raises QUOTA_EXCEEDED, INVALID_FIELD.
+    """
+    if planned < 0:
+        raise invalid_field("planned_bytes", "must not be negative")
+    if not planned:
+        return
+    row = await connection.fetchrow(Q.reserve_storage, repository_id, name, planned, lasting)
+    if row is not None:
+        raise quota_exceeded(row["scope"], row["limit_bytes"], row["held_bytes"])
 
 
 async def settle_storage(

@@ -13,6 +13,9 @@ from shared.db.pool import Connection, Database
 
 Q = sql.load(__file__)
 
+# Chunks that are looked at while a caller waits, of those that are dead and of those that will be.
+PLANNED = 500_000
+
 
 class Forecast(NamedTuple):
     """Chunks that may go by a time, besides those of the times before: their number and stored bytes."""
@@ -34,6 +37,7 @@ class DeadChunks:
         bytes: their stored bytes.
         pack_count: packs that nothing would be in any more.
         pack_bytes: the bytes of their objects.
+        is_partial: there may be more: these are the first ones.
     """
 
     time: datetime
@@ -43,6 +47,7 @@ class DeadChunks:
     bytes: int
     pack_count: int
     pack_bytes: int
+    is_partial: bool = False
 
     def is_plausible(self, limit_percent: float, confirmed_count: int = 0) -> bool:
         """Returns whether it may go on: it deletes at most a share of all chunks, or what was confirmed.
@@ -58,12 +63,13 @@ class GarbagePlan:
     """A dry run.
 
     Attributes:
-        dead: what would be deleted.
-        ended_claim_count: claims that would be dropped. The chunks of the last ones then begin their grace.
+        dead: what would be deleted, or the first PLANNED of it.
+        ended_claim_count: claims that would be dropped, up to PLANNED. The chunks of the last ones then
+            begin their grace.
         queued_count: objects that wait for their deletion already.
         queued_bytes: their bytes, as far as known.
         queued_until: when the last of them is due; None = there is none.
-        forecast: what may be deleted later, day by day.
+        forecast: what may be deleted later, day by day, or the first PLANNED of it.
     """
 
     dead: DeadChunks
@@ -82,22 +88,32 @@ async def read_time(database: Database) -> datetime:
     return time
 
 
-async def count_dead_chunks(database: Database, total: int | None = None) -> DeadChunks:
-    """Returns what a collection would delete now. `total`: how many chunks there are; None = count them."""
-    return await database.transaction(partial(_count_dead_chunks, total=total))
+async def count_dead_chunks(database: Database) -> DeadChunks:
+    """Returns what a collection would delete now. If that is many millions of chunks, it takes minutes."""
+    return await database.transaction(partial(_count_dead_chunks, total=None, most=None))
+
+
+async def count_first_dead_chunks(database: Database, total: int | None) -> DeadChunks:
+    """Returns the first PLANNED that a collection would delete now.
+
+    `total`: how many chunks there are; None = count them.
+    """
+    return await database.transaction(partial(_count_dead_chunks, total=total, most=PLANNED))
 
 
 async def plan_collection(
     database: Database, lease: timedelta, total: int | None = None
 ) -> GarbagePlan:
-    """Returns what a collection would do now, and changes nothing. `total` as in `count_dead_chunks`."""
+    """Returns what a collection would do now, and changes nothing; `total` as above."""
     return await database.transaction(partial(_plan_collection, lease=lease, total=total))
 
 
-async def _count_dead_chunks(connection: Connection, total: int | None) -> DeadChunks:
+async def _count_dead_chunks(
+    connection: Connection, total: int | None, most: int | None
+) -> DeadChunks:
     await connection.execute(Q.allow_time)
     time: datetime = await connection.fetchval(Q.read_clock)
-    [dead] = await connection.fetch(Q.count_dead_chunks, time)
+    [dead] = await connection.fetch(Q.count_dead_chunks, time, most)
     count: int = total or await connection.fetchval(Q.count_chunks)
     return DeadChunks(
         time,
@@ -107,15 +123,16 @@ async def _count_dead_chunks(connection: Connection, total: int | None) -> DeadC
         dead["bytes"],
         dead["packs"],
         dead["pack_bytes"],
+        dead["chunks"] == most,
     )
 
 
 async def _plan_collection(
     connection: Connection, *, lease: timedelta, total: int | None
 ) -> GarbagePlan:
-    dead = await _count_dead_chunks(connection, total)
-    claims: int = await connection.fetchval(Q.count_ended_claims, dead.time - lease)
+    dead = await _count_dead_chunks(connection, total, PLANNED)
+    claims: int = await connection.fetchval(Q.count_ended_claims, dead.time - lease, PLANNED)
     [queue] = await connection.fetch(Q.count_queued_objects)
-    rows = await connection.fetch(Q.forecast_chunks, dead.time)
+    rows = await connection.fetch(Q.forecast_chunks, dead.time, PLANNED)
     forecast = [Forecast(row["time"], row["chunks"], row["bytes"]) for row in rows]
     return GarbagePlan(dead, claims, queue["count"], queue["bytes"], queue["last"], forecast)

@@ -9,18 +9,19 @@ SELECT clock_timestamp();
 SELECT set_config('statement_timeout', '30min', TRUE);
 
 -- name: count_ended_claims
--- How many claims were last renewed before $1.
-SELECT count(*) FROM chunk_refs WHERE claimed_at < $1;
+-- How many claims were last renewed before $1, up to $2.
+SELECT count(*) FROM (SELECT FROM chunk_refs WHERE claimed_at < $1 LIMIT $2) AS ended;
 
 -- name: count_chunks
 -- How many chunks there are.
 SELECT count(*) FROM chunks;
 
 -- name: count_dead_chunks
--- The chunks whose grace ended by $1, those of them that were obliterated, their stored bytes, and the packs in which
--- nothing else is.
+-- The chunks whose grace ended by $1, the first $2 of them (NULL = all), those of them that were obliterated, their stored
+-- bytes, and the packs in which nothing else is.
 WITH dead AS (
-    SELECT hash, pack_key, coalesce(compressed_size, size) AS stored FROM chunks WHERE delete_after < $1
+    SELECT hash, pack_key, coalesce(compressed_size, size) AS stored
+    FROM chunks WHERE delete_after < $1 ORDER BY delete_after LIMIT $2
 ), named AS (
     SELECT pack_key, count(*) AS count
     FROM (SELECT pack_key FROM dead
@@ -41,10 +42,9 @@ SELECT (SELECT count(*) FROM dead) AS chunks,
 SELECT count(*) AS count, coalesce(sum(bytes), 0)::bigint AS bytes, max(not_before) AS last FROM object_deletions;
 
 -- name: forecast_chunks
--- The chunks whose grace ends after $1: for each day, how many there are, and their stored bytes.
+-- The chunks whose grace ends after $1, the first $2 of them: for each day, how many there are, and their stored bytes.
 SELECT date_bin('1 day', delete_after, $1) + INTERVAL '1 day' AS time,
        count(*) AS chunks, sum(coalesce(compressed_size, size))::bigint AS bytes
-FROM chunks
-WHERE delete_after >= $1
+FROM (SELECT delete_after, compressed_size, size FROM chunks WHERE delete_after >= $1 ORDER BY delete_after LIMIT $2) AS later
 GROUP BY 1
 ORDER BY 1;

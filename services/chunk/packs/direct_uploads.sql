@@ -29,17 +29,23 @@ VALUES (:upload_id, :repository_id, :user_id, :key, :bucket, :byte_count, clock_
 RETURNING expires_at;
 
 -- name: get_upload
--- The upload $2 to repository $1, and whether it can be confirmed.
-SELECT u.id, u.key, u.byte_count, u.stored_chunk_count, u.stored_bytes, u.confirmed_at IS NOT NULL AS is_confirmed,
+-- The upload $2 to repository $1, and whether it can be confirmed; conflicts: packed hashes.
+SELECT u.id, u.key, u.bucket, u.byte_count, u.stored_chunk_count, u.stored_bytes, u.conflicts,
+       u.confirmed_at IS NOT NULL AS is_confirmed,
        u.expires_at > clock_timestamp() AND EXISTS (SELECT FROM packs p WHERE p.key = u.key) AS is_open
 FROM pack_uploads u WHERE u.id = $2 AND u.repo_id = $1;
 
+-- name: hold_upload
+-- Locks the upload $1 while nobody has confirmed it; no row if somebody has.
+SELECT 1 FROM pack_uploads WHERE id = $1 AND confirmed_at IS NULL FOR NO KEY UPDATE;
+
 -- name: end_upload
--- The upload $1 has brought $2 chunks of $3 bytes. Its object goes when it can no longer be put again.
+-- The upload $1, which is locked, has brought $2 chunks of $3 bytes, and found others under another key ($4, packed hashes). Its
+-- object goes when it can no longer be put again.
 WITH ended AS (
     UPDATE pack_uploads
-    SET confirmed_at = clock_timestamp(), stored_chunk_count = $2, stored_bytes = $3
-    WHERE id = $1 AND confirmed_at IS NULL
+    SET confirmed_at = clock_timestamp(), stored_chunk_count = $2, stored_bytes = $3, conflicts = $4
+    WHERE id = $1
     RETURNING key, bucket, byte_count, expires_at
 ), dropped AS (
     DELETE FROM packs p USING ended e WHERE p.key = e.key AND p.state = 'open' RETURNING p.key

@@ -6,7 +6,8 @@ import asyncio
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -28,6 +29,14 @@ Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
+
+
+class Around(Protocol):
+    """What a transaction does besides finalizing a pack."""
+
+    async def __call__(self, connection: Connection, *, steps: Work[StoredChunks]) -> StoredChunks:
+        """Returns what the steps return."""
+
 
 # Between the attempts of a commit that was cut off, in seconds: as long as a restart takes.
 _COMMIT_PAUSES = (0.1, 0.5, 2.0, 5.0)
@@ -85,9 +94,12 @@ class PackWriter:
             await self._announce_pack(pack)
         await pack.writer.write_parts(parts)
 
-    async def finalize_pack(self, pack: Pack, repository_id: UUID) -> StoredChunks:
+    async def finalize_pack(
+        self, pack: Pack, repository_id: UUID, around: Around | None = None
+    ) -> StoredChunks:
         """Makes a pack durable and its chunks the repository's. If that fails, abandons it.
 
+        `around` is called in the transaction, with its steps, and returns what they return.
         Raises NOT_FOUND if the repository was deleted, UPLOAD_EXPIRED if the sweep dropped the pack.
         """
         if not pack.is_announced:
@@ -95,7 +107,8 @@ class PackWriter:
         finalization = PackFinalization(
             pack, repository_id, self._store, self._presence, self._reader_grace
         )
-        stored = await self._finalize(pack, finalization.apply_steps)
+        steps = finalization.apply_steps
+        stored = await self._finalize(pack, partial(around, steps=steps) if around else steps)
         if finalization.added:
             self._presence.note_added(repository_id, finalization.added, finalization.additions)
         if finalization.copy_seconds is not None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 from dits.chunk.v1 import chunk_service_pb2 as chunk_pb
 from dits.chunk.v1 import direct_transfer_service_pb2 as pb
 
 from services.chunk.packs.content import Chunk
 from services.chunk.packs.direct_downloads import LASTING, DirectDownload, DirectDownloads
-from services.chunk.packs.direct_uploads import DirectUploads, PackedChunk
+from services.chunk.packs.direct_uploads import DirectUploads
 from services.chunk.packs.pack import MAX_CHUNKS
+from services.chunk.packs.packed_chunks import PackedChunk
 from services.chunk.rpc.compression import STORED_NAMES, WIRE_NAMES
 from services.chunk.rpc.upload_verification import describe_invalid_field, make_key_failure
 from services.chunk.stores.blob_store import SignedRequest
+from shared.db.pool import Connection, Databases
 from shared.errors import batch_too_large, invalid_field
+from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
+from shared.runtime.server_key import ServerKey
 
 MAX_URLS = 1_000
 
@@ -24,7 +29,15 @@ MAX_URLS = 1_000
 class DirectTransferService:
     """Gives requests that clients do with the store."""
 
-    def __init__(self, uploads: DirectUploads, downloads: DirectDownloads) -> None:
+    def __init__(
+        self,
+        databases: Databases,
+        key: ServerKey,
+        uploads: DirectUploads,
+        downloads: DirectDownloads,
+    ) -> None:
+        self._databases = databases
+        self._key = key
         self._uploads = uploads
         self._downloads = downloads
 
@@ -32,8 +45,19 @@ class DirectTransferService:
         self, request: pb.CreatePackUploadRequest, call: Call
     ) -> pb.CreatePackUploadResponse:
         """Begins an upload."""
+        writes = IdempotentWrites(self._databases.of(call.repository.id), self._key)
+        work = partial(self._create_upload, request=request, call=call)
+        return await writes.once(call, Repeatable.of(request), pb.CreatePackUploadResponse, work)
+
+    async def _create_upload(
+        self, connection: Connection, *, request: pb.CreatePackUploadRequest, call: Call
+    ) -> pb.CreatePackUploadResponse:
         upload = await self._uploads.create_upload(
-            call.repository.id, call.caller.user_id, request.byte_count, request.planned_bytes
+            connection,
+            repository_id=call.repository.id,
+            user_id=call.caller.user_id,
+            byte_count=request.byte_count,
+            planned=request.planned_bytes,
         )
         return pb.CreatePackUploadResponse(
             upload_id=str(upload.id),

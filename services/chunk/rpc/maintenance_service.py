@@ -13,7 +13,10 @@ from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chunk.collection.catalog_totals import read_large_totals, read_totals
-from services.chunk.collection.garbage_plan import count_dead_chunks, plan_collection
+from services.chunk.collection.garbage_plan import (
+    count_first_dead_chunks,
+    plan_collection,
+)
 from services.chunk.collection.runs import Kind, Outcome, request_run
 from shared.db import sql
 from shared.db.pool import Database, Databases, Row
@@ -72,6 +75,7 @@ class MaintenanceService:
             queued_bytes=plan.queued_bytes,
             queue_end_time=_describe_time(plan.queued_until) if plan.queued_until else None,
             forecast=forecast,
+            is_partial=dead.is_partial,
         )
 
     async def RunGarbageCollection(
@@ -82,7 +86,7 @@ class MaintenanceService:
         confirmed = request.confirmed_chunk_count
         if confirmed < 0:
             raise invalid_field("confirmed_chunk_count", "must not be negative")
-        dead = await count_dead_chunks(self._database, await _find_total(self._database))
+        dead = await count_first_dead_chunks(self._database, await _find_total(self._database))
         if not dead.is_plausible(self._limit_percent, confirmed):
             raise collection_implausible(dead.count, dead.total_count, self._limit_percent)
         payload = CollectGarbagePayload(confirmed_chunk_count=confirmed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import httpcore
 import pytest
@@ -43,7 +44,7 @@ async def do(
     return answer.status, answer.content
 
 
-async def create(shelf: Shelf, size: int, **more: int) -> pb.CreatePackUploadResponse:
+async def create(shelf: Shelf, size: int, **more: Any) -> pb.CreatePackUploadResponse:
     """Calls CreatePackUpload."""
     request = pb.CreatePackUploadRequest(repository=shelf.repo.id, byte_count=size, **more)
     return await shelf.api.direct.CreatePackUpload(request, metadata=shelf.who.auth)

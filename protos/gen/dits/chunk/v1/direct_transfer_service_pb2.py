@@ -27,7 +27,7 @@ from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+dits/chunk/v1/direct_transfer_service.proto\x12\rdits.chunk.v1\x1a!dits/chunk/v1/chunk_service.proto\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x01\n\rDirectRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12:\n\x07headers\x18\x03 \x03(\x0b\x32).dits.chunk.v1.DirectRequest.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"X\n\x17\x43reatePackUploadRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x12\n\nbyte_count\x18\x02 \x01(\x03\x12\x15\n\rplanned_bytes\x18\x03 \x01(\x03\"\x8d\x01\n\x18\x43reatePackUploadResponse\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12-\n\x07request\x18\x02 \x01(\x0b\x32\x1c.dits.chunk.v1.DirectRequest\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\x18\x43onfirmPackUploadRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x11\n\tupload_id\x18\x02 \x01(\t\x12*\n\x06\x63hunks\x18\x03 \x03(\x0b\x32\x1a.dits.chunk.v1.PackedChunk\"\x85\x01\n\x0bPackedChunk\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x0e\n\x06length\x18\x04 \x01(\r\x12\x19\n\x11\x65ncryption_key_id\x18\x05 \x01(\t\"|\n\x19\x43onfirmPackUploadResponse\x12\x1a\n\x12stored_chunk_count\x18\x01 \x01(\x05\x12\x14\n\x0cstored_bytes\x18\x02 \x01(\x03\x12-\n\x08\x66\x61ilures\x18\x03 \x03(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure\"?\n\x19\x43reateDownloadUrlsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\"|\n\x1a\x43reateDownloadUrlsResponse\x12-\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1d.dits.chunk.v1.DirectDownload\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x01\n\x0e\x44irectDownload\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1c.dits.chunk.v1.DirectRequest\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x19\n\x11\x65ncryption_key_id\x18\x04 \x01(\t\x12,\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure2\xc6\x03\n\x15\x44irectTransferService\x12\x8c\x01\n\x10\x43reatePackUpload\x12&.dits.chunk.v1.CreatePackUploadRequest\x1a\'.dits.chunk.v1.CreatePackUploadResponse\"\'\xa2\xbb\x18#\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x05^\xa1\x01\x8d\x01\x12\x8e\x01\n\x11\x43onfirmPackUpload\x12\'.dits.chunk.v1.ConfirmPackUploadRequest\x1a(.dits.chunk.v1.ConfirmPackUploadResponse\"&\xa2\xbb\x18\"\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x04\x05\x8d\x01=\x12\x8c\x01\n\x12\x43reateDownloadUrls\x12(.dits.chunk.v1.CreateDownloadUrlsRequest\x1a).dits.chunk.v1.CreateDownloadUrlsResponse\"!\xa2\xbb\x18\x1d\n\trepo:read\x10\x01\x1a\nrepositoryJ\x02\xa1\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+dits/chunk/v1/direct_transfer_service.proto\x12\rdits.chunk.v1\x1a!dits/chunk/v1/chunk_service.proto\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x01\n\rDirectRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12:\n\x07headers\x18\x03 \x03(\x0b\x32).dits.chunk.v1.DirectRequest.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"l\n\x17\x43reatePackUploadRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x12\n\nbyte_count\x18\x02 \x01(\x03\x12\x15\n\rplanned_bytes\x18\x03 \x01(\x03\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x8d\x01\n\x18\x43reatePackUploadResponse\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12-\n\x07request\x18\x02 \x01(\x0b\x32\x1c.dits.chunk.v1.DirectRequest\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\x18\x43onfirmPackUploadRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x11\n\tupload_id\x18\x02 \x01(\t\x12*\n\x06\x63hunks\x18\x03 \x03(\x0b\x32\x1a.dits.chunk.v1.PackedChunk\"\x85\x01\n\x0bPackedChunk\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x0e\n\x06length\x18\x04 \x01(\r\x12\x19\n\x11\x65ncryption_key_id\x18\x05 \x01(\t\"|\n\x19\x43onfirmPackUploadResponse\x12\x1a\n\x12stored_chunk_count\x18\x01 \x01(\x05\x12\x14\n\x0cstored_bytes\x18\x02 \x01(\x03\x12-\n\x08\x66\x61ilures\x18\x03 \x03(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure\"?\n\x19\x43reateDownloadUrlsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\"|\n\x1a\x43reateDownloadUrlsResponse\x12-\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1d.dits.chunk.v1.DirectDownload\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x01\n\x0e\x44irectDownload\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1c.dits.chunk.v1.DirectRequest\x12\x0c\n\x04size\x18\x02 \x01(\r\x12/\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1a.dits.chunk.v1.Compression\x12\x19\n\x11\x65ncryption_key_id\x18\x04 \x01(\t\x12,\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x1b.dits.chunk.v1.ChunkFailure2\xc7\x03\n\x15\x44irectTransferService\x12\x8d\x01\n\x10\x43reatePackUpload\x12&.dits.chunk.v1.CreatePackUploadRequest\x1a\'.dits.chunk.v1.CreatePackUploadResponse\"(\xa2\xbb\x18$\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x06^\xa1\x01\x8d\x01\x04\x12\x8e\x01\n\x11\x43onfirmPackUpload\x12\'.dits.chunk.v1.ConfirmPackUploadRequest\x1a(.dits.chunk.v1.ConfirmPackUploadResponse\"&\xa2\xbb\x18\"\n\nrepo:write\x10\x02\x1a\nrepository(\x01J\x04\x05\x8d\x01=\x12\x8c\x01\n\x12\x43reateDownloadUrls\x12(.dits.chunk.v1.CreateDownloadUrlsRequest\x1a).dits.chunk.v1.CreateDownloadUrlsResponse\"!\xa2\xbb\x18\x1d\n\trepo:read\x10\x01\x1a\nrepositoryJ\x02\xa1\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIRECTREQUEST_HEADERSENTRY']._loaded_options = None
   _globals['_DIRECTREQUEST_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_DIRECTTRANSFERSERVICE'].methods_by_name['CreatePackUpload']._loaded_options = None
-  _globals['_DIRECTTRANSFERSERVICE'].methods_by_name['CreatePackUpload']._serialized_options = b'\242\273\030#\n\nrepo:write\020\002\032\nrepository(\001J\005^\241\001\215\001'
+  _globals['_DIRECTTRANSFERSERVICE'].methods_by_name['CreatePackUpload']._serialized_options = b'\242\273\030$\n\nrepo:write\020\002\032\nrepository(\001J\006^\241\001\215\001\004'
   _globals['_DIRECTTRANSFERSERVICE'].methods_by_name['ConfirmPackUpload']._loaded_options = None
   _globals['_DIRECTTRANSFERSERVICE'].methods_by_name['ConfirmPackUpload']._serialized_options = b'\242\273\030\"\n\nrepo:write\020\002\032\nrepository(\001J\004\005\215\001='
   _globals['_DIRECTTRANSFERSERVICE'].methods_by_name['CreateDownloadUrls']._loaded_options = None
@@ -47,21 +47,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIRECTREQUEST_HEADERSENTRY']._serialized_start=266
   _globals['_DIRECTREQUEST_HEADERSENTRY']._serialized_end=312
   _globals['_CREATEPACKUPLOADREQUEST']._serialized_start=314
-  _globals['_CREATEPACKUPLOADREQUEST']._serialized_end=402
-  _globals['_CREATEPACKUPLOADRESPONSE']._serialized_start=405
-  _globals['_CREATEPACKUPLOADRESPONSE']._serialized_end=546
-  _globals['_CONFIRMPACKUPLOADREQUEST']._serialized_start=548
-  _globals['_CONFIRMPACKUPLOADREQUEST']._serialized_end=657
-  _globals['_PACKEDCHUNK']._serialized_start=660
-  _globals['_PACKEDCHUNK']._serialized_end=793
-  _globals['_CONFIRMPACKUPLOADRESPONSE']._serialized_start=795
-  _globals['_CONFIRMPACKUPLOADRESPONSE']._serialized_end=919
-  _globals['_CREATEDOWNLOADURLSREQUEST']._serialized_start=921
-  _globals['_CREATEDOWNLOADURLSREQUEST']._serialized_end=984
-  _globals['_CREATEDOWNLOADURLSRESPONSE']._serialized_start=986
-  _globals['_CREATEDOWNLOADURLSRESPONSE']._serialized_end=1110
-  _globals['_DIRECTDOWNLOAD']._serialized_start=1113
-  _globals['_DIRECTDOWNLOAD']._serialized_end=1312
-  _globals['_DIRECTTRANSFERSERVICE']._serialized_start=1315
-  _globals['_DIRECTTRANSFERSERVICE']._serialized_end=1769
+  _globals['_CREATEPACKUPLOADREQUEST']._serialized_end=422
+  _globals['_CREATEPACKUPLOADRESPONSE']._serialized_start=425
+  _globals['_CREATEPACKUPLOADRESPONSE']._serialized_end=566
+  _globals['_CONFIRMPACKUPLOADREQUEST']._serialized_start=568
+  _globals['_CONFIRMPACKUPLOADREQUEST']._serialized_end=677
+  _globals['_PACKEDCHUNK']._serialized_start=680
+  _globals['_PACKEDCHUNK']._serialized_end=813
+  _globals['_CONFIRMPACKUPLOADRESPONSE']._serialized_start=815
+  _globals['_CONFIRMPACKUPLOADRESPONSE']._serialized_end=939
+  _globals['_CREATEDOWNLOADURLSREQUEST']._serialized_start=941
+  _globals['_CREATEDOWNLOADURLSREQUEST']._serialized_end=1004
+  _globals['_CREATEDOWNLOADURLSRESPONSE']._serialized_start=1006
+  _globals['_CREATEDOWNLOADURLSRESPONSE']._serialized_end=1130
+  _globals['_DIRECTDOWNLOAD']._serialized_start=1133
+  _globals['_DIRECTDOWNLOAD']._serialized_end=1332
+  _globals['_DIRECTTRANSFERSERVICE']._serialized_start=1335
+  _globals['_DIRECTTRANSFERSERVICE']._serialized_end=1790
 # @@protoc_insertion_point(module_scope)

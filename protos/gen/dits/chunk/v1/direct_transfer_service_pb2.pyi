@@ -81,22 +81,26 @@ class CreatePackUploadRequest(_message.Message):
     REPOSITORY_FIELD_NUMBER: _builtins.int
     BYTE_COUNT_FIELD_NUMBER: _builtins.int
     PLANNED_BYTES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
     byte_count: _builtins.int
     """Bytes of the pack: 1 to 64 MiB."""
     planned_bytes: _builtins.int
     """Uncompressed bytes of its chunks, for the quota. 0 = not known: then there may be no room when it is confirmed."""
+    request_id: _builtins.str
+    """UUID that makes a repetition return the first result. Optional; without it, each call makes an upload of its own."""
     def __init__(
         self,
         *,
         repository: _builtins.str = ...,
         byte_count: _builtins.int = ...,
         planned_bytes: _builtins.int = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["byte_count", b"byte_count", "planned_bytes", b"planned_bytes", "repository", b"repository"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["byte_count", b"byte_count", "planned_bytes", b"planned_bytes", "repository", b"repository", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -221,7 +225,7 @@ class ConfirmPackUploadResponse(_message.Message):
     """Their bytes as they were put."""
     @_builtins.property
     def failures(self) -> _containers.RepeatedCompositeFieldContainer[_chunk_service_pb2.ChunkFailure]:
-        """Chunks that the repository has under another key, or not encrypted, and keeps so. A repetition does not tell them again."""
+        """Chunks that the repository has under another key, or not encrypted, and keeps so."""
 
     def __init__(
         self,

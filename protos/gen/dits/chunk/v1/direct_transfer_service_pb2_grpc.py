@@ -66,13 +66,13 @@ class DirectTransferServiceServicer:
         """Gives a request that puts a pack of chunks, one behind the other. Needs WRITE; an API token needs `repo:write`.
 
         Put the bytes, then call ConfirmPackUpload before `expire_time`. What is not confirmed goes, and was never stored. The
-        room is reserved until then. An account has at most 20 uploads under way: confirm one, or wait until one expires. Each
-        call makes an upload of its own.
+        room is reserved until then. An account has at most 20 uploads under way: confirm one, or wait until one expires.
 
         Errors:
         - LIMIT_REACHED: the account has 20 uploads under way.
         - NO_DIRECT_TRANSFER: the chunks lie where only the server writes.
         - QUOTA_EXCEEDED: the repository, or all of its owner, may not hold that much.
+        - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,7 +83,7 @@ class DirectTransferServiceServicer:
 
         The server reads the object once, verifies every chunk, and stores those that are new to the repository, as UploadChunks
         does. If one is wrong, none is stored, and the upload stays as it is: put it again. While nothing was put, it fails with
-        NOT_FOUND. A repetition returns the first result.
+        NOT_FOUND. A repetition returns the first result, in any region, for a day after `expire_time`.
 
         Errors:
         - CONTENT_MISMATCH: the object has another size, or a chunk another hash or size, or its bytes do not decompress.

@@ -28,7 +28,7 @@ from dits.common.v1 import access_pb2 as dits_dot_common_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dits/chunk/v1/maintenance_service.proto\x12\rdits.chunk.v1\x1a#dits/chunk/v1/maintenance_run.proto\x1a dits/chunk/v1/tier_service.proto\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1e\n\x1cPlanGarbageCollectionRequest\"\xc0\x03\n\x1dPlanGarbageCollectionResponse\x12-\n\tplan_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x65nded_claim_count\x18\x02 \x01(\x03\x12\x19\n\x11total_chunk_count\x18\x03 \x01(\x03\x12\x18\n\x10\x64\x65\x61\x64_chunk_count\x18\x04 \x01(\x03\x12\x12\n\ndead_bytes\x18\x05 \x01(\x03\x12\x18\n\x10\x66reed_pack_count\x18\x06 \x01(\x03\x12\x13\n\x0b\x66reed_bytes\x18\x07 \x01(\x03\x12.\n\nfreed_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eis_implausible\x18\t \x01(\x08\x12\x1b\n\x13queued_object_count\x18\n \x01(\x03\x12\x14\n\x0cqueued_bytes\x18\x0b \x01(\x03\x12\x32\n\x0equeue_end_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x08\x66orecast\x18\r \x03(\x0b\x32\x1c.dits.chunk.v1.ChunkForecast\"]\n\rChunkForecast\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x03\x12\r\n\x05\x62ytes\x18\x03 \x01(\x03\"<\n\x1bRunGarbageCollectionRequest\x12\x1d\n\x15\x63onfirmed_chunk_count\x18\x01 \x01(\x03\".\n\x1cRunGarbageCollectionResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"f\n\x0fListRunsRequest\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.dits.chunk.v1.MaintenanceKind\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"X\n\x10ListRunsResponse\x12+\n\x04runs\x18\x01 \x03(\x0b\x32\x1d.dits.chunk.v1.MaintenanceRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x13VerifyChunksRequest\x12\x12\n\neverything\x18\x01 \x01(\x08\"&\n\x14VerifyChunksResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"R\n\x15ListLostChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x16ListLostChunksResponse\x12(\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x18.dits.chunk.v1.LostChunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\tLostChunk\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x05\x12-\n\tlost_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\'\n\x11GetStorageRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"\x82\x03\n\x12GetStorageResponse\x12\x13\n\x0b\x63hunk_count\x18\x01 \x01(\x03\x12\x1a\n\x12uncompressed_bytes\x18\x02 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x03\x12\x14\n\x0cshared_bytes\x18\x04 \x01(\x03\x12\x1b\n\x13\x63laimed_chunk_count\x18\x05 \x01(\x03\x12\x18\n\x10lost_chunk_count\x18\x06 \x01(\x03\x12 \n\x18unreferenced_chunk_count\x18\x07 \x01(\x03\x12\x12\n\npack_count\x18\x08 \x01(\x03\x12\x12\n\npack_bytes\x18\t \x01(\x03\x12\x1b\n\x13queued_object_count\x18\n \x01(\x03\x12\x14\n\x0cqueued_bytes\x18\x0b \x01(\x03\x12.\n\ncount_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06places\x18\r \x03(\x0b\x32\x1b.dits.chunk.v1.StoragePlace\"z\n\x0cStoragePlace\x12\x0e\n\x06region\x18\x01 \x01(\t\x12\x32\n\rstorage_class\x18\x02 \x01(\x0e\x32\x1b.dits.chunk.v1.StorageClass\x12\x12\n\npack_count\x18\x03 \x01(\x03\x12\x12\n\npack_bytes\x18\x04 \x01(\x03\x32\x9f\x05\n\x12MaintenanceService\x12x\n\x15PlanGarbageCollection\x12+.dits.chunk.v1.PlanGarbageCollectionRequest\x1a,.dits.chunk.v1.PlanGarbageCollectionResponse\"\x04\xa2\xbb\x18\x00\x12y\n\x14RunGarbageCollection\x12*.dits.chunk.v1.RunGarbageCollectionRequest\x1a+.dits.chunk.v1.RunGarbageCollectionResponse\"\x08\xa2\xbb\x18\x04J\x02\x96\x01\x12T\n\x08ListRuns\x12\x1e.dits.chunk.v1.ListRunsRequest\x1a\x1f.dits.chunk.v1.ListRunsResponse\"\x07\xa2\xbb\x18\x03J\x01\x03\x12]\n\x0cVerifyChunks\x12\".dits.chunk.v1.VerifyChunksRequest\x1a#.dits.chunk.v1.VerifyChunksResponse\"\x04\xa2\xbb\x18\x00\x12v\n\x0eListLostChunks\x12$.dits.chunk.v1.ListLostChunksRequest\x1a%.dits.chunk.v1.ListLostChunksResponse\"\x17\xa2\xbb\x18\x13\x10\x02\x1a\nrepositoryJ\x01\x03X\x01\x12g\n\nGetStorage\x12 .dits.chunk.v1.GetStorageRequest\x1a!.dits.chunk.v1.GetStorageResponse\"\x14\xa2\xbb\x18\x10\x10\x01\x1a\nrepositoryX\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dits/chunk/v1/maintenance_service.proto\x12\rdits.chunk.v1\x1a#dits/chunk/v1/maintenance_run.proto\x1a dits/chunk/v1/tier_service.proto\x1a\x1b\x64its/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1e\n\x1cPlanGarbageCollectionRequest\"\xd4\x03\n\x1dPlanGarbageCollectionResponse\x12-\n\tplan_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x65nded_claim_count\x18\x02 \x01(\x03\x12\x19\n\x11total_chunk_count\x18\x03 \x01(\x03\x12\x18\n\x10\x64\x65\x61\x64_chunk_count\x18\x04 \x01(\x03\x12\x12\n\ndead_bytes\x18\x05 \x01(\x03\x12\x18\n\x10\x66reed_pack_count\x18\x06 \x01(\x03\x12\x13\n\x0b\x66reed_bytes\x18\x07 \x01(\x03\x12.\n\nfreed_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eis_implausible\x18\t \x01(\x08\x12\x1b\n\x13queued_object_count\x18\n \x01(\x03\x12\x14\n\x0cqueued_bytes\x18\x0b \x01(\x03\x12\x32\n\x0equeue_end_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x08\x66orecast\x18\r \x03(\x0b\x32\x1c.dits.chunk.v1.ChunkForecast\x12\x12\n\nis_partial\x18\x0e \x01(\x08\"]\n\rChunkForecast\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x03\x12\r\n\x05\x62ytes\x18\x03 \x01(\x03\"<\n\x1bRunGarbageCollectionRequest\x12\x1d\n\x15\x63onfirmed_chunk_count\x18\x01 \x01(\x03\".\n\x1cRunGarbageCollectionResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"f\n\x0fListRunsRequest\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.dits.chunk.v1.MaintenanceKind\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"X\n\x10ListRunsResponse\x12+\n\x04runs\x18\x01 \x03(\x0b\x32\x1d.dits.chunk.v1.MaintenanceRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x13VerifyChunksRequest\x12\x12\n\neverything\x18\x01 \x01(\x08\"&\n\x14VerifyChunksResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"R\n\x15ListLostChunksRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x16ListLostChunksResponse\x12(\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x18.dits.chunk.v1.LostChunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\tLostChunk\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x05\x12-\n\tlost_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\'\n\x11GetStorageRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\"\x82\x03\n\x12GetStorageResponse\x12\x13\n\x0b\x63hunk_count\x18\x01 \x01(\x03\x12\x1a\n\x12uncompressed_bytes\x18\x02 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x03\x12\x14\n\x0cshared_bytes\x18\x04 \x01(\x03\x12\x1b\n\x13\x63laimed_chunk_count\x18\x05 \x01(\x03\x12\x18\n\x10lost_chunk_count\x18\x06 \x01(\x03\x12 \n\x18unreferenced_chunk_count\x18\x07 \x01(\x03\x12\x12\n\npack_count\x18\x08 \x01(\x03\x12\x12\n\npack_bytes\x18\t \x01(\x03\x12\x1b\n\x13queued_object_count\x18\n \x01(\x03\x12\x14\n\x0cqueued_bytes\x18\x0b \x01(\x03\x12.\n\ncount_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06places\x18\r \x03(\x0b\x32\x1b.dits.chunk.v1.StoragePlace\"z\n\x0cStoragePlace\x12\x0e\n\x06region\x18\x01 \x01(\t\x12\x32\n\rstorage_class\x18\x02 \x01(\x0e\x32\x1b.dits.chunk.v1.StorageClass\x12\x12\n\npack_count\x18\x03 \x01(\x03\x12\x12\n\npack_bytes\x18\x04 \x01(\x03\x32\x9f\x05\n\x12MaintenanceService\x12x\n\x15PlanGarbageCollection\x12+.dits.chunk.v1.PlanGarbageCollectionRequest\x1a,.dits.chunk.v1.PlanGarbageCollectionResponse\"\x04\xa2\xbb\x18\x00\x12y\n\x14RunGarbageCollection\x12*.dits.chunk.v1.RunGarbageCollectionRequest\x1a+.dits.chunk.v1.RunGarbageCollectionResponse\"\x08\xa2\xbb\x18\x04J\x02\x96\x01\x12T\n\x08ListRuns\x12\x1e.dits.chunk.v1.ListRunsRequest\x1a\x1f.dits.chunk.v1.ListRunsResponse\"\x07\xa2\xbb\x18\x03J\x01\x03\x12]\n\x0cVerifyChunks\x12\".dits.chunk.v1.VerifyChunksRequest\x1a#.dits.chunk.v1.VerifyChunksResponse\"\x04\xa2\xbb\x18\x00\x12v\n\x0eListLostChunks\x12$.dits.chunk.v1.ListLostChunksRequest\x1a%.dits.chunk.v1.ListLostChunksResponse\"\x17\xa2\xbb\x18\x13\x10\x02\x1a\nrepositoryJ\x01\x03X\x01\x12g\n\nGetStorage\x12 .dits.chunk.v1.GetStorageRequest\x1a!.dits.chunk.v1.GetStorageResponse\"\x14\xa2\xbb\x18\x10\x10\x01\x1a\nrepositoryX\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,33 +50,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLANGARBAGECOLLECTIONREQUEST']._serialized_start=191
   _globals['_PLANGARBAGECOLLECTIONREQUEST']._serialized_end=221
   _globals['_PLANGARBAGECOLLECTIONRESPONSE']._serialized_start=224
-  _globals['_PLANGARBAGECOLLECTIONRESPONSE']._serialized_end=672
-  _globals['_CHUNKFORECAST']._serialized_start=674
-  _globals['_CHUNKFORECAST']._serialized_end=767
-  _globals['_RUNGARBAGECOLLECTIONREQUEST']._serialized_start=769
-  _globals['_RUNGARBAGECOLLECTIONREQUEST']._serialized_end=829
-  _globals['_RUNGARBAGECOLLECTIONRESPONSE']._serialized_start=831
-  _globals['_RUNGARBAGECOLLECTIONRESPONSE']._serialized_end=877
-  _globals['_LISTRUNSREQUEST']._serialized_start=879
-  _globals['_LISTRUNSREQUEST']._serialized_end=981
-  _globals['_LISTRUNSRESPONSE']._serialized_start=983
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1071
-  _globals['_VERIFYCHUNKSREQUEST']._serialized_start=1073
-  _globals['_VERIFYCHUNKSREQUEST']._serialized_end=1114
-  _globals['_VERIFYCHUNKSRESPONSE']._serialized_start=1116
-  _globals['_VERIFYCHUNKSRESPONSE']._serialized_end=1154
-  _globals['_LISTLOSTCHUNKSREQUEST']._serialized_start=1156
-  _globals['_LISTLOSTCHUNKSREQUEST']._serialized_end=1238
-  _globals['_LISTLOSTCHUNKSRESPONSE']._serialized_start=1240
-  _globals['_LISTLOSTCHUNKSRESPONSE']._serialized_end=1331
-  _globals['_LOSTCHUNK']._serialized_start=1333
-  _globals['_LOSTCHUNK']._serialized_end=1419
-  _globals['_GETSTORAGEREQUEST']._serialized_start=1421
-  _globals['_GETSTORAGEREQUEST']._serialized_end=1460
-  _globals['_GETSTORAGERESPONSE']._serialized_start=1463
-  _globals['_GETSTORAGERESPONSE']._serialized_end=1849
-  _globals['_STORAGEPLACE']._serialized_start=1851
-  _globals['_STORAGEPLACE']._serialized_end=1973
-  _globals['_MAINTENANCESERVICE']._serialized_start=1976
-  _globals['_MAINTENANCESERVICE']._serialized_end=2647
+  _globals['_PLANGARBAGECOLLECTIONRESPONSE']._serialized_end=692
+  _globals['_CHUNKFORECAST']._serialized_start=694
+  _globals['_CHUNKFORECAST']._serialized_end=787
+  _globals['_RUNGARBAGECOLLECTIONREQUEST']._serialized_start=789
+  _globals['_RUNGARBAGECOLLECTIONREQUEST']._serialized_end=849
+  _globals['_RUNGARBAGECOLLECTIONRESPONSE']._serialized_start=851
+  _globals['_RUNGARBAGECOLLECTIONRESPONSE']._serialized_end=897
+  _globals['_LISTRUNSREQUEST']._serialized_start=899
+  _globals['_LISTRUNSREQUEST']._serialized_end=1001
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1003
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1091
+  _globals['_VERIFYCHUNKSREQUEST']._serialized_start=1093
+  _globals['_VERIFYCHUNKSREQUEST']._serialized_end=1134
+  _globals['_VERIFYCHUNKSRESPONSE']._serialized_start=1136
+  _globals['_VERIFYCHUNKSRESPONSE']._serialized_end=1174
+  _globals['_LISTLOSTCHUNKSREQUEST']._serialized_start=1176
+  _globals['_LISTLOSTCHUNKSREQUEST']._serialized_end=1258
+  _globals['_LISTLOSTCHUNKSRESPONSE']._serialized_start=1260
+  _globals['_LISTLOSTCHUNKSRESPONSE']._serialized_end=1351
+  _globals['_LOSTCHUNK']._serialized_start=1353
+  _globals['_LOSTCHUNK']._serialized_end=1439
+  _globals['_GETSTORAGEREQUEST']._serialized_start=1441
+  _globals['_GETSTORAGEREQUEST']._serialized_end=1480
+  _globals['_GETSTORAGERESPONSE']._serialized_start=1483
+  _globals['_GETSTORAGERESPONSE']._serialized_end=1869
+  _globals['_STORAGEPLACE']._serialized_start=1871
+  _globals['_STORAGEPLACE']._serialized_end=1993
+  _globals['_MAINTENANCESERVICE']._serialized_start=1996
+  _globals['_MAINTENANCESERVICE']._serialized_end=2667
 # @@protoc_insertion_point(module_scope)

@@ -57,12 +57,13 @@ class PlanGarbageCollectionResponse(_message.Message):
     QUEUED_BYTES_FIELD_NUMBER: _builtins.int
     QUEUE_END_TIME_FIELD_NUMBER: _builtins.int
     FORECAST_FIELD_NUMBER: _builtins.int
+    IS_PARTIAL_FIELD_NUMBER: _builtins.int
     ended_claim_count: _builtins.int
     """Claims that would be dropped. The chunks of the last ones then begin their grace."""
     total_chunk_count: _builtins.int
     """Chunks in the catalog; of more than a million, as the last collection has counted them."""
     dead_chunk_count: _builtins.int
-    """Chunks that would be deleted."""
+    """Chunks that would be deleted; see is_partial."""
     dead_bytes: _builtins.int
     """Stored bytes of these chunks."""
     freed_pack_count: _builtins.int
@@ -75,6 +76,8 @@ class PlanGarbageCollectionResponse(_message.Message):
     """Objects that wait for their deletion already."""
     queued_bytes: _builtins.int
     """Bytes of these objects, as far as they are known."""
+    is_partial: _builtins.bool
+    """Whether there may be more dead chunks than were looked at: then what is said of them holds for those that died first."""
     @_builtins.property
     def plan_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -107,10 +110,11 @@ class PlanGarbageCollectionResponse(_message.Message):
         queued_bytes: _builtins.int = ...,
         queue_end_time: _timestamp_pb2.Timestamp | None = ...,
         forecast: _abc.Iterable[Global___ChunkForecast] | None = ...,
+        is_partial: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["freed_time", b"freed_time", "plan_time", b"plan_time", "queue_end_time", b"queue_end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_bytes", b"dead_bytes", "dead_chunk_count", b"dead_chunk_count", "ended_claim_count", b"ended_claim_count", "forecast", b"forecast", "freed_bytes", b"freed_bytes", "freed_pack_count", b"freed_pack_count", "freed_time", b"freed_time", "is_implausible", b"is_implausible", "plan_time", b"plan_time", "queue_end_time", b"queue_end_time", "queued_bytes", b"queued_bytes", "queued_object_count", b"queued_object_count", "total_chunk_count", b"total_chunk_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_bytes", b"dead_bytes", "dead_chunk_count", b"dead_chunk_count", "ended_claim_count", b"ended_claim_count", "forecast", b"forecast", "freed_bytes", b"freed_bytes", "freed_pack_count", b"freed_pack_count", "freed_time", b"freed_time", "is_implausible", b"is_implausible", "is_partial", b"is_partial", "plan_time", b"plan_time", "queue_end_time", b"queue_end_time", "queued_bytes", b"queued_bytes", "queued_object_count", b"queued_object_count", "total_chunk_count", b"total_chunk_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -86,6 +86,8 @@ class MaintenanceServiceServicer:
     def PlanGarbageCollection(self, request, context):
         """Tells what a collection would do now, and changes nothing. Needs a credential, of an operator.
 
+        It looks at no more than 500,000 dead chunks, at as many ended claims, and at as many chunks for the forecast.
+
         Errors: none beyond the common ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -99,7 +101,8 @@ class MaintenanceServiceServicer:
         Errors:
         - COLLECTION_IMPLAUSIBLE: it would delete more than the setting `collection_limit_percent` allows. Whatever freed so
         much is more often a mistake than a wish. Look at the plan, then send its `dead_chunk_count` as
-        `confirmed_chunk_count`.
+        `confirmed_chunk_count`. What is not in a plan because it is too much, the run counts: it is refused then, and its record
+        has the `dead_chunk_count`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,6 +43,8 @@ class MaintenanceServiceStub:
     PlanGarbageCollection: _grpc.UnaryUnaryMultiCallable[_maintenance_service_pb2.PlanGarbageCollectionRequest, _maintenance_service_pb2.PlanGarbageCollectionResponse]
     """Tells what a collection would do now, and changes nothing. Needs a credential, of an operator.
 
+    It looks at no more than 500,000 dead chunks, at as many ended claims, and at as many chunks for the forecast.
+
     Errors: none beyond the common ones.
     """
     RunGarbageCollection: _grpc.UnaryUnaryMultiCallable[_maintenance_service_pb2.RunGarbageCollectionRequest, _maintenance_service_pb2.RunGarbageCollectionResponse]
@@ -52,7 +54,8 @@ class MaintenanceServiceStub:
     Errors:
     - COLLECTION_IMPLAUSIBLE: it would delete more than the setting `collection_limit_percent` allows. Whatever freed so
       much is more often a mistake than a wish. Look at the plan, then send its `dead_chunk_count` as
-      `confirmed_chunk_count`.
+      `confirmed_chunk_count`. What is not in a plan because it is too much, the run counts: it is refused then, and its record
+      has the `dead_chunk_count`.
     """
     ListRuns: _grpc.UnaryUnaryMultiCallable[_maintenance_service_pb2.ListRunsRequest, _maintenance_service_pb2.ListRunsResponse]
     """Lists runs of the maintenance, newest first. Needs a credential, of an operator.
@@ -98,6 +101,8 @@ class MaintenanceServiceAsyncStub(MaintenanceServiceStub):
     PlanGarbageCollection: _aio.UnaryUnaryMultiCallable[_maintenance_service_pb2.PlanGarbageCollectionRequest, _maintenance_service_pb2.PlanGarbageCollectionResponse]  # type: ignore[assignment]
     """Tells what a collection would do now, and changes nothing. Needs a credential, of an operator.
 
+    It looks at no more than 500,000 dead chunks, at as many ended claims, and at as many chunks for the forecast.
+
     Errors: none beyond the common ones.
     """
     RunGarbageCollection: _aio.UnaryUnaryMultiCallable[_maintenance_service_pb2.RunGarbageCollectionRequest, _maintenance_service_pb2.RunGarbageCollectionResponse]  # type: ignore[assignment]
@@ -107,7 +112,8 @@ class MaintenanceServiceAsyncStub(MaintenanceServiceStub):
     Errors:
     - COLLECTION_IMPLAUSIBLE: it would delete more than the setting `collection_limit_percent` allows. Whatever freed so
       much is more often a mistake than a wish. Look at the plan, then send its `dead_chunk_count` as
-      `confirmed_chunk_count`.
+      `confirmed_chunk_count`. What is not in a plan because it is too much, the run counts: it is refused then, and its record
+      has the `dead_chunk_count`.
     """
     ListRuns: _aio.UnaryUnaryMultiCallable[_maintenance_service_pb2.ListRunsRequest, _maintenance_service_pb2.ListRunsResponse]  # type: ignore[assignment]
     """Lists runs of the maintenance, newest first. Needs a credential, of an operator.
@@ -156,6 +162,8 @@ class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_maintenance_service_pb2.PlanGarbageCollectionResponse, _abc.Awaitable[_maintenance_service_pb2.PlanGarbageCollectionResponse]]:
         """Tells what a collection would do now, and changes nothing. Needs a credential, of an operator.
 
+        It looks at no more than 500,000 dead chunks, at as many ended claims, and at as many chunks for the forecast.
+
         Errors: none beyond the common ones.
         """
 
@@ -171,7 +179,8 @@ class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         - COLLECTION_IMPLAUSIBLE: it would delete more than the setting `collection_limit_percent` allows. Whatever freed so
           much is more often a mistake than a wish. Look at the plan, then send its `dead_chunk_count` as
-          `confirmed_chunk_count`.
+          `confirmed_chunk_count`. What is not in a plan because it is too much, the run counts: it is refused then, and its record
+          has the `dead_chunk_count`.
         """
 
     @_abc_1.abstractmethod

@@ -80,7 +80,7 @@ class PlacementServiceServicer:
 
     def ReplicateChunks(self, request, context):
         """Has the repository's chunks brought to where it wants them, without waiting for the night; returns the job. May be
-        repeated: a job that waits is returned instead of a new one. Needs WRITE; an API token needs `repo:write`.
+        repeated: while a job of the repository waits or is at work, it is returned instead of a new one. Needs WRITE; an API token needs `repo:write`.
 
         Errors: none beyond the common ones.
         """

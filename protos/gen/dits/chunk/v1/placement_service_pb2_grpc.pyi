@@ -49,7 +49,7 @@ class PlacementServiceStub:
     """
     ReplicateChunks: _grpc.UnaryUnaryMultiCallable[_placement_service_pb2.ReplicateChunksRequest, _placement_service_pb2.ReplicateChunksResponse]
     """Has the repository's chunks brought to where it wants them, without waiting for the night; returns the job. May be
-    repeated: a job that waits is returned instead of a new one. Needs WRITE; an API token needs `repo:write`.
+    repeated: while a job of the repository waits or is at work, it is returned instead of a new one. Needs WRITE; an API token needs `repo:write`.
 
     Errors: none beyond the common ones.
     """
@@ -75,7 +75,7 @@ class PlacementServiceAsyncStub(PlacementServiceStub):
     """
     ReplicateChunks: _aio.UnaryUnaryMultiCallable[_placement_service_pb2.ReplicateChunksRequest, _placement_service_pb2.ReplicateChunksResponse]  # type: ignore[assignment]
     """Has the repository's chunks brought to where it wants them, without waiting for the night; returns the job. May be
-    repeated: a job that waits is returned instead of a new one. Needs WRITE; an API token needs `repo:write`.
+    repeated: while a job of the repository waits or is at work, it is returned instead of a new one. Needs WRITE; an API token needs `repo:write`.
 
     Errors: none beyond the common ones.
     """
@@ -116,7 +116,7 @@ class PlacementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_placement_service_pb2.ReplicateChunksResponse, _abc.Awaitable[_placement_service_pb2.ReplicateChunksResponse]]:
         """Has the repository's chunks brought to where it wants them, without waiting for the night; returns the job. May be
-        repeated: a job that waits is returned instead of a new one. Needs WRITE; an API token needs `repo:write`.
+        repeated: while a job of the repository waits or is at work, it is returned instead of a new one. Needs WRITE; an API token needs `repo:write`.
 
         Errors: none beyond the common ones.
         """

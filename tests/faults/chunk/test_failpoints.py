@@ -1,0 +1,79 @@
+"""Kill -9 before each step of the chunk service: nothing promised is lost, no garbage stays."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.db.pool import Databases
+from shared.runtime.config import Settings
+from tests.support.api import Api
+from tests.support.failpoint_scenes import SCENES
+from tests.support.failpoint_stage import Stage
+from tests.support.waiting import PATIENCE_SECONDS
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    """Nobody has patience, and nobody but the test works on jobs."""
+    return settings.model_copy(
+        update={
+            "worker": False,
+            "stores": {"far": (str(tmp_path / "far"),)},
+            "tiers": {
+                name: {"glacier": str(tmp_path / f"{name}-ice")} for name in ("local", "far")
+            },
+            "glacier_seconds": 0.0,
+            "chunk_grace_seconds": 0,
+            "reader_grace_seconds": 0,
+            "collection_limit_percent": 100,
+            "compaction_dead_percent": 20,
+        }
+    )
+
+
+@pytest.fixture
+async def stage(
+    api: Api, settings: Settings, databases: Databases, tmp_path: Path
+) -> AsyncIterator[Stage]:
+    stage = Stage.open(api, settings, databases, tmp_path)
+    yield stage
+    await stage.close()
+
+
+_QUICK = ("upload", "collect", "copy", "cool")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [each if each in _QUICK else pytest.param(each, marks=pytest.mark.soak) for each in SCENES],
+)
+async def test_one_kill_after_another(stage: Stage, name: str) -> None:
+    """The work is begun again until it is done, and gets one step further each time."""
+    act = await SCENES[name](stage)
+    step = 1
+    while await stage.is_killed(act, step):
+        await stage.check(act)
+        step += 1
+    assert step > 1
+    await stage.finish(act)
+    await stage.remove_everything()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(20 * PATIENCE_SECONDS)
+@pytest.mark.parametrize("name", SCENES)
+async def test_a_kill_before_each_statement(stage: Stage, name: str) -> None:
+    step, is_killed = 0, True
+    while is_killed:
+        step += 1
+        act = await SCENES[name](stage)
+        is_killed = await stage.is_killed(act, step, every=True)
+        await stage.check(act)
+        if is_killed:
+            await stage.do(act)
+        await stage.finish(act)
+    assert step > 1
+    await stage.remove_everything()
