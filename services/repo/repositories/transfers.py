@@ -37,7 +37,7 @@ MOST_OPEN = 100
 
 
 async def request_transfer(connection: Connection, call: Call, new_owner: str) -> Row | None:
-    """Asks for a transfer of the repository of a call; returns the request, or None if it was made at once.
+    """Asks for a transfer of the repository of a call; returns the request, or None if it was made already.
 
     Raises INVALID_FIELD, NOT_FOUND, PERMISSION_MISSING, REPOSITORY_READ_ONLY, CELLS_DIFFER, LIMIT_REACHED,
     NAME_TAKEN, QUOTA_EXCEEDED.
@@ -46,6 +46,8 @@ async def request_transfer(connection: Connection, call: Call, new_owner: str) -
     is_both = new.permission >= Permission.ADMIN
     held = await hold_repository(connection, call.repository.id, call.caller, alone=is_both)
     held.require_owner_right()
+    if new.id == held.owner.id:
+        return None
     _require_possible(held, new)
     if is_both:
         await transfer_repository(connection, call, held, new)

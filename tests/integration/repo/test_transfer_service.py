@@ -100,7 +100,9 @@ async def test_who_administers_both_sides_needs_no_answer(api: Api) -> None:
     studio = await Studio.open(api, "member", "admin")
     owner, member = studio.people["owner"], studio.people["member"]
     films = Holding(api, owner, await api.repository(owner, "films"))
-    assert await ask(films, studio.organization.name) is None
+    for _ in range(2):
+        assert await ask(films, studio.organization.name) is None
+    assert (await films.events()).count("repo.transferred") == 1
     assert (await films.get(who=member)).owner == studio.organization.name
     crew = await Crew.open(studio)
     await api.fetch(
@@ -189,7 +191,7 @@ async def test_a_deleted_repository_is_not_on_its_way_any_more(api: Api) -> None
 async def test_what_cannot_be_transferred(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     films, bob = await Holding.open(api, "films"), await api.account("bob")
     wrong: list[tuple[str, str]] = [
-        ("new_owner", ""), ("new_owner", films.owner.username), ("new_owner", "x" * 40),
+        ("new_owner", ""), ("new_owner", "x" * 40),
     ]  # fmt: skip
     for field, new_owner in wrong:
         with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as refusal:

@@ -80,7 +80,7 @@ class RequestTransferRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     new_owner: _builtins.str
-    """User or organisation. Not the present owner."""
+    """User or organisation. For the present owner nothing changes."""
     def __init__(
         self,
         *,
@@ -104,7 +104,7 @@ class RequestTransferResponse(_message.Message):
     TRANSFER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def transfer(self) -> Global___Transfer:
-        """The request that waits. Absent if the transfer was made."""
+        """The request that waits. Absent if the transfer was made, now or before."""
 
     def __init__(
         self,
