@@ -1,23 +1,29 @@
 """A checkout plan is carried out: files are fetched, checked, and then renamed to their paths.
 
-Each file is written under another name, checked against its hash, and renamed: its path has the old or the
-new content, never a part of one. As in Git and rsync, files are not synchronised to the disk one by one:
-the server has their content, and the state of the folder, which is synchronised, moves last. After a power
-failure or an interrupted checkout, the same command completes the work.
+Each file is written under another name, checked against its hash, synchronised to the disk with others, and
+renamed: its path has the old or the new content, never a part of one. The state of the folder moves last,
+when all that is on the disk. After a power failure or an interrupted checkout, the same command completes
+the work (`docs/decisions/0029-power-failures-and-accounts.md`).
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from dits_client.batches import split_into_batches
+from dits_client.checkout.durable import sync_each
 from dits_client.checkout.equal_files import find_copies
 from dits_client.checkout.local_chunks import LocalChunks
+from dits_client.checkout.new_files import FileTarget, OverwriteGuard
 from dits_client.checkout.plan import CheckoutPlan
-from dits_client.checkout.write_files import FileTarget, FileWriter, OverwriteGuard
+from dits_client.checkout.write_files import FileWriter
+from dits_client.content.paths import iterate_parents
 from dits_client.content.scope import Scope
+from dits_client.errors import ClientError, os_error
 from dits_client.platform import Platform, probe_platform
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
@@ -96,7 +102,19 @@ def apply_plan(site: CheckoutSite, plan: CheckoutPlan, *, may_miss: bool = False
         raise LostFilesError(written.lost)
     done = set(first)
     _remove_files(site, [path for path in plan.removals if path not in done])
+    _sync_directories(site, chain(plan.writes, plan.removals))
     return written
+
+
+def _sync_directories(site: CheckoutSite, paths: Iterable[str]) -> None:
+    """Return when the disk has what was done at some paths."""
+    above = {parent for path in paths for parent in chain(iterate_parents(path), [""])}
+    with closing(site.open_paths()) as safe_paths:
+        there = [path for path in above if safe_paths.has_directory(path)]
+        try:
+            sync_each(there, lambda path: os.dup(safe_paths.open_directory(path)), safe_paths.top)
+        except OSError as error:
+            raise os_error(error, "write", str(site.root)) from error
 
 
 def _remove_files(site: CheckoutSite, paths: list[str]) -> None:
@@ -156,11 +174,17 @@ class _WriterPool:
             try:
                 while not self._failed.is_set() and do_next(writer):
                     pass
-            except WorkStopped:
-                # Another thread raises its error.
-                return
+                writer.new.place()
+            except BaseException as error:
+                # What is complete is of use to the next attempt.
+                with suppress(ClientError):
+                    writer.new.place()
+                if isinstance(error, WorkStopped):
+                    # Another thread raises its error.
+                    return
+                raise
         with self._lock:
-            self.written.stats |= writer.stats
+            self.written.stats |= writer.new.stats
             self.written.lost |= writer.lost
             self.written.chunks += writer.chunks
             self.written.chunks_received += downloader.report.chunks
@@ -172,7 +196,7 @@ class _WriterPool:
             links, self._links = self._links, []
             job = next(self._jobs, None)
         for path, target in links:
-            writer.write_link(path, target)
+            writer.new.write_link(path, target)
         if job is not None:
             writer.write_files(job)
         return job is not None

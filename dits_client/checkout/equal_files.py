@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from dits_client.checkout.write_files import FileTarget
+from dits_client.checkout.new_files import FileTarget
 from dits_client.content.manifest import Change, compare_trees
 from dits_client.content.scope import EVERYTHING
 from dits_client.workspace.state import WorkspaceState

@@ -75,6 +75,7 @@ def get_file(
                 stage.advance(len(content))
             os.ftruncate(descriptor, file.size)
             os.fchmod(descriptor, file.mode)
+            os.fsync(descriptor)
             _move_to_new(Path(temporary), output)
         except BaseException:
             with suppress(OSError):

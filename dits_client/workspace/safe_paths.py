@@ -37,6 +37,19 @@ class SafePaths:
         self._open: OrderedDict[str, int] = OrderedDict()
         self._disk_names = disk_names or {}
 
+    @property
+    def top(self) -> int:
+        """The descriptor of the top directory."""
+        return self._top
+
+    def has_directory(self, path: str) -> bool:
+        """Return whether a directory is at a path, without links on the way."""
+        try:
+            self.open_directory(path)
+        except (FileNotFoundError, BlockedError):
+            return False
+        return True
+
     def close(self) -> None:
         """Close every directory."""
         for descriptor in (*self._open.values(), self._top):

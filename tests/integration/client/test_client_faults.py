@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING
 
-from dits_client.checkout.write_files import FileWriter
+from dits_client.checkout.new_files import NewFiles
 from dits_client.errors import ClientError, ConflictError, RemoteError
 from dits_client.server import backoff
 from dits_client.server.credential import Credential
@@ -84,15 +84,15 @@ async def test_an_interrupted_clone_is_continued(
     write(ada.home / "one", {f"d{n % 7}/f{n}": os.urandom(3_000_000) for n in range(25)})
     await ada.push("one", film)
     # Several threads write: an iterator gives each number once.
-    real, left = FileWriter._rename_into_place, iter(range(10))
+    real, left = NewFiles._rename_into_place, iter(range(10))
 
-    def place(self: FileWriter, name: str, path: str) -> None:
+    def place(self: NewFiles, name: str, path: str) -> None:
         if next(left, None) is None:
             raise OSError(28, "No space left on device")
         real(self, name, path)
 
     with monkeypatch.context() as full:
-        full.setattr(FileWriter, "_rename_into_place", place)
+        full.setattr(NewFiles, "_rename_into_place", place)
         with pytest.raises(ClientError, match=r'cannot write "d\d/f\d+": no space left'):
             await ada.clone(film, "two")
     there = read(ada.home / "two")
@@ -121,18 +121,18 @@ async def test_an_interrupted_pull_is_continued(
     write(ada.home / "one", {"a": None, "b/c": b"22", "d": b"33", "gone": None, "e": b"5"})
     write(ada.home / "one", {"a/now": b"a folder"})
     head = (await ada.push("one")).commit
-    real = FileWriter._rename_into_place
+    real = NewFiles._rename_into_place
     for allowed in (0, 1, 1, 1):
         left = [allowed]
 
-        def place(self: FileWriter, name: str, path: str, left: list[int] = left) -> None:
+        def place(self: NewFiles, name: str, path: str, left: list[int] = left) -> None:
             if not left[0]:
                 raise OSError(28, "No space left on device")
             left[0] -= 1
             real(self, name, path)
 
         with monkeypatch.context() as full:
-            full.setattr(FileWriter, "_rename_into_place", place)
+            full.setattr(NewFiles, "_rename_into_place", place)
             with pytest.raises(ClientError, match="no space left"):
                 await ada.pull("two")
     assert (await ada.pull("two")).commit == head

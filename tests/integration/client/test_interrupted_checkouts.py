@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dits_client.checkout.write_files import FileWriter
+from dits_client.checkout.new_files import NewFiles
 from dits_client.errors import ClientError, ConflictError
 from dits_client.shelves import shelve_folder
 from tests.support.api import Api
@@ -78,10 +78,10 @@ async def test_what_a_broken_pull_wrote_is_not_taken_for_changes(
     for content in (b"second", b"third"):
         write(one, dict.fromkeys(names, content) | {f"only in {content.decode()}": b"x"})
         await ada.push("one")
-        real, left = FileWriter._rename_into_place, iter(range(5))
+        real, left = NewFiles._rename_into_place, iter(range(5))
 
         def place(
-            self: FileWriter,
+            self: NewFiles,
             name: str,
             path: str,
             left: object = left,
@@ -92,7 +92,7 @@ async def test_what_a_broken_pull_wrote_is_not_taken_for_changes(
             real(self, name, path)  # type: ignore[operator]
 
         with monkeypatch.context() as full:
-            full.setattr(FileWriter, "_rename_into_place", place)
+            full.setattr(NewFiles, "_rename_into_place", place)
             with pytest.raises(ClientError, match="no space left"):
                 await ada.pull("two")
         assert await ada.changes("two") == []

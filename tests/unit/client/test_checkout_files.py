@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dits_client.checkout.apply_plan import sort_targets, split_into_jobs
 from dits_client.checkout.local_chunks import LocalChunks
-from dits_client.checkout.write_files import FileTarget
+from dits_client.checkout.new_files import FileTarget
 from dits_client.content.chunking import ChunkRef
 from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, split_chunks
 from dits_client.workspace.safe_paths import BlockedError, SafePaths

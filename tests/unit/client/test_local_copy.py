@@ -13,7 +13,7 @@ from dits.repo.v1.manifest_pb2 import File
 
 from dits_client.checkout.equal_files import COPIED_BYTES, find_copies
 from dits_client.checkout.local_copy import copy_content
-from dits_client.checkout.write_files import FileTarget
+from dits_client.checkout.new_files import FileTarget
 
 CONTENT = os.urandom(100_000) + bytes(1 << 20) + os.urandom(5)
 
