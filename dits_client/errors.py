@@ -11,6 +11,10 @@ class ClientError(Exception):
     """A failure, described to the user in one sentence."""
 
 
+class NoWorkspaceError(ClientError):
+    """The folder is in no workspace."""
+
+
 class UsageError(ClientError):
     """The arguments do not go together."""
 

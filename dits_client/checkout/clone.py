@@ -49,7 +49,8 @@ def clone_repository(
         raise missing_branch(remote, revision, "branch, tag or commit")
     scope = make_scope([clean_path(path) for path in only], levels)
     check_paths(remote, commit, only)
-    state = WorkspaceState(client.endpoints.name, info.name, branch, included=dict(scope.rules))
+    state = WorkspaceState(client.endpoints.name, info.name, branch, account=client.account)
+    state.included = dict(scope.rules)
     workspace = _new_workspace(folder, state)
     with workspace.lock(), closing(FolderUpdate(workspace, remote, progress, platform)) as update:
         report = update.apply(commit, force=False)

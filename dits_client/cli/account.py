@@ -32,6 +32,7 @@ from dits_client.cli.prompts import read_password, read_secret
 from dits_client.cli.ssh_session import begin_ssh_session
 from dits_client.cli.stored_session import open_client
 from dits_client.cli.sudo import end_sudo
+from dits_client.cli.workspace_paths import find_server_account
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
@@ -122,18 +123,20 @@ def _identify(client: Client, token: str, token_id: str) -> Login:
 
 def handle_logout(arguments: Namespace) -> None:
     """Revoke the token that `dits login` made, and remove the login."""
-    credentials = Credentials()
-    server = credentials.current
+    credentials, server = Credentials(), ""
     if arguments.server:
         server = Endpoints.parse(arguments.server, os.environ).name
-    found = credentials.get(server)
+    found = credentials.get(server, arguments.username)
     if found is None:
         raise ClientError("not logged in")
     end_sudo(found)
     problem = _revoke(found)
-    credentials.remove(server)
-    record({"server": server})
-    print(f"Logged out of {server}.")
+    credentials.remove(found)
+    server = found.endpoints.name
+    record({"server": server, "username": found.username})
+    print(f"Logged out of {server} as {found.username}.")
+    if others := [login.username for login in credentials.logins if login.is_of(server, "")]:
+        print(f"Still logged in there: {', '.join(others)}.")
     if problem:
         print(f"dits: the token could not be revoked: {problem}", file=sys.stderr)
 
@@ -157,7 +160,7 @@ def _revoke(login: Login) -> str:
 
 def handle_whoami(_: Namespace) -> None:
     """Show the account, the server and the credential."""
-    login = get_login()
+    login = get_login(find_server_account())
     with open_client(login) as client:
         found = client.call(client.access.WhoAmI, WhoAmIRequest())
     record(found)

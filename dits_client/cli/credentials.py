@@ -1,12 +1,22 @@
-"""The logins of the user, which the `dits` command stores."""
+"""The logins of the user, which the `dits` command stores: several accounts on several servers."""
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dits_client.atomic_file import replace_file
+from dits_client.cli.keyring_secrets import (
+    KEYRING,
+    STORES,
+    load_secrets,
+    remove_secrets,
+    save_secrets,
+)
 from dits_client.errors import ClientError, os_error
 from dits_client.server.endpoints import Endpoints
 
@@ -16,7 +26,7 @@ class Login:
     """A server and the user's account on it."""
 
     endpoints: Endpoints
-    token: str
+    token: str = field(repr=False)
     # UUID of the API token, to revoke it at logout; empty = `dits login` did not make it.
     token_id: str
     username: str
@@ -28,52 +38,117 @@ class Login:
     # UUID of the session, if the token is of one; and when that token was got, by this machine's clock.
     session_id: str = ""
     session_time: float = 0.0
+    # The name of the keyring's entry that has the secrets; empty = they are in the file.
+    keyring: str = ""
+
+    def is_of(self, server: str, username: str) -> bool:
+        """Return whether it is of a server and an account; an empty name stands for each."""
+        is_there = server in ("", self.endpoints.name)
+        return is_there and username.casefold() in ("", self.username.casefold())
+
+    def is_same(self, other: "Login") -> bool:
+        """Return whether both are of one account."""
+        names = self.username.casefold(), other.username.casefold()
+        return self.endpoints.name == other.endpoints.name and names[0] == names[1]
 
 
 class Credentials:
-    """The user's logins, in one file that only the user can read."""
+    """The user's logins, the one chosen last first, in one file that only the user can read.
+
+    Their secrets are in that file, or in the keyring of the operating system.
+    """
 
     def __init__(self, directory: Path | None = None) -> None:
         self.path = (directory or config_directory()) / "credentials.json"
-        self.current = ""
-        self.logins: dict[str, Login] = {}
+        # Where new secrets go: a name of STORES.
+        self.store = STORES[0]
+        # Without the secrets that are in the keyring.
+        self.logins: list[Login] = []
         self._load()
 
-    def get(self, server: str = "") -> Login | None:
-        """Return the login for a server, by default the current one; None = not logged in."""
-        return self.logins.get(server or self.current)
+    def get(self, server: str = "", username: str = "") -> Login | None:
+        """Return the login that was chosen last, of a server and an account if they are named.
+
+        None = there is none. Raises ClientError if the keyring does not give its secrets.
+        """
+        found = next((login for login in self.logins if login.is_of(server, username)), None)
+        return _complete(found) if found else None
 
     def put(self, login: Login) -> None:
-        """Store a login and make it the current one."""
-        self.current = login.endpoints.name
-        self.logins[self.current] = login
-        self._save()
+        """Store a login in the place of one of the same account, and choose it."""
+        with self._changing():
+            self._take(login)
+            self.logins.insert(0, self._keep_secrets(replace(login, keyring="")))
 
-    def put_sudo(self, server: str, token: str) -> None:
-        """Store the session that has sudo at a server, or that there is none."""
-        if server in self.logins:
-            self.logins[server] = replace(self.logins[server], sudo=token)
+    def choose(self, login: Login) -> None:
+        """Make a login that is there the one that commands use if nothing else is said."""
+        with self._changing():
+            self.logins.sort(key=lambda each: not each.is_same(login))
+
+    def update(self, login: Login, **changes: Any) -> None:
+        """Change fields of a login; not if it is gone meanwhile, or of another session."""
+        with self._changing():
+            for at, found in enumerate(self.logins):
+                if found.is_same(login) and found.session_id == login.session_id:
+                    self.logins[at] = self._keep_secrets(replace(_complete(found), **changes))
+
+    def remove(self, login: Login) -> None:
+        """Remove a login, with its secrets."""
+        with self._changing():
+            self._take(login)
+
+    def move_secrets(self, store: str) -> None:
+        """Keep the secrets of all logins, now and later, in a store. Raises ClientError."""
+        with self._changing():
+            complete, before = [_complete(login) for login in self.logins], self.logins
+            self.store = store
+            self.logins = [self._keep_secrets(replace(login, keyring="")) for login in complete]
+        for old, new in zip(before, self.logins, strict=True):
+            if old.keyring and not new.keyring:
+                remove_secrets(old.keyring)
+
+    def _take(self, login: Login) -> None:
+        """Remove the login of an account from the list."""
+        for found in list(self.logins):
+            if found.is_same(login):
+                self.logins.remove(found)
+                if found.keyring:
+                    remove_secrets(found.keyring)
+
+    def _keep_secrets(self, login: Login) -> Login:
+        """Return a login as the file has it, after its secrets have gone where they belong."""
+        name = f"{login.username} at {login.endpoints.name}"
+        if given := os.environ.get("DITS_CONFIG_DIR"):
+            name += f" ({given})"
+        store = KEYRING if login.keyring else self.store
+        secrets = {"token": login.token, "sudo": login.sudo}
+        name = save_secrets(store, login.keyring or name, secrets)
+        return replace(login, token="", sudo="", keyring=name) if name else login
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Read the file again, and write it at the end: another command may change it meanwhile."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = self.path.with_suffix(".lock")
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise os_error(error, "write", str(self.path)) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._load()
+            yield
             self._save()
-
-    def update(self, login: Login) -> None:
-        """Store a login that is there, as it is now; the current one stays that."""
-        self.logins[login.endpoints.name] = login
-        self._save()
-
-    def remove(self, server: str) -> None:
-        """Remove a login."""
-        self.logins.pop(server, None)
-        if self.current == server:
-            self.current = next(iter(self.logins), "")
-        self._save()
+        finally:
+            os.close(descriptor)
 
     def _load(self) -> None:
         try:
             stored = json.loads(self.path.read_text())
-            self.current = stored["current"]
-            self.logins = {name: _parse_login(value) for name, value in stored["logins"].items()}
+            self.store = STORES[STORES.index(stored["store"])]
+            self.logins = [_parse_login(login) for login in stored["logins"]]
         except FileNotFoundError:
-            return
+            self.logins = []
         except OSError as error:
             raise os_error(error, "read", str(self.path)) from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -81,13 +156,20 @@ class Credentials:
             raise ClientError(message) from error
 
     def _save(self) -> None:
-        logins = {name: asdict(login) for name, login in self.logins.items()}
-        text = json.dumps({"current": self.current, "logins": logins}, indent=2)
+        logins = [asdict(login) for login in self.logins]
+        text = json.dumps({"store": self.store, "logins": logins}, indent=2)
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace_file(self.path, text.encode())
         except OSError as error:
             raise os_error(error, "write", str(self.path)) from error
+
+
+def _complete(login: Login) -> Login:
+    """Return a login with its secrets. Raises ClientError if the keyring does not give them."""
+    if not login.keyring:
+        return login
+    secrets = load_secrets(login.keyring)
+    return replace(login, token=secrets["token"], sudo=secrets["sudo"])
 
 
 def _parse_login(stored: dict[str, Any]) -> Login:

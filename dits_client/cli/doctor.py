@@ -17,13 +17,15 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from dits_client.cli.credentials import Credentials, Login
 from dits_client.cli.folder_checks import Finding, check_files, check_folder, good
+from dits_client.cli.keyring_secrets import describe_backend
 from dits_client.cli.logins import get_login
 from dits_client.cli.stored_session import open_client
-from dits_client.errors import ClientError, RemoteError
+from dits_client.errors import ClientError, NoWorkspaceError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.endpoints import SERVICES
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text
+from dits_client.workspace.state import USUAL_ACCOUNT
 from dits_client.workspace.workspace import Workspace
 
 # Seconds for a service to answer, and by which clocks may differ.
@@ -51,14 +53,15 @@ def _examine() -> Iterator[Finding]:
     workspace = None
     try:
         workspace = Workspace.locate(Path.cwd())
+    except NoWorkspaceError as error:
+        # There is less to look at.
+        yield Finding("folder", "warning", str(error))
     except (ClientError, OSError) as error:
-        text = str(error)
-        # Elsewhere than in a folder, there is less to look at.
-        yield Finding("folder", "warning" if "is not a dits folder" in text else "wrong", text)
+        yield Finding("folder", "wrong", str(error))
     if workspace is not None:
         yield from check_folder(workspace)
     try:
-        login = get_login(workspace.state.server if workspace else "")
+        login = get_login(workspace.state.server_account if workspace else USUAL_ACCOUNT)
     except ClientError as error:
         yield Finding("login", "wrong", str(error))
         return
@@ -80,10 +83,13 @@ def _describe_program() -> Finding:
 
 def _check_file() -> Finding:
     """Return whether others could read the credentials."""
-    path = Credentials().path
+    credentials = Credentials()
+    path = credentials.path
     if path.exists() and path.stat().st_mode & 0o077:
         text = f"others can read {path}"
         return Finding("credentials", "warning", text, f"run `chmod 600 {path}`")
+    if any(login.keyring for login in credentials.logins):
+        return good("credentials", f"in the keyring ({describe_backend() or 'not there now'})")
     return good("credentials", f"only you can read {path}")
 
 

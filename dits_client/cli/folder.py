@@ -62,7 +62,7 @@ def handle_push(arguments: Namespace) -> None:
 
     keep_freed_memory()
     workspace = open_workspace()
-    with connect(workspace.state.server) as (client, login):
+    with connect(workspace.state.server_account) as (client, login):
         email = login.email if login.name else ""
         author = Author(login.name, email, _make_signer(arguments, client))
         with make_progress(arguments.quiet) as progress:
@@ -106,7 +106,7 @@ def handle_pull(arguments: Namespace) -> None:
     keep_freed_memory()
     workspace = open_workspace()
     with (
-        connect(workspace.state.server) as (client, login),
+        connect(workspace.state.server_account) as (client, login),
         make_progress(arguments.quiet) as progress,
     ):
         if arguments.source:
@@ -184,7 +184,7 @@ def handle_switch(arguments: Namespace) -> None:
     keep_freed_memory()
     workspace = open_workspace()
     with (
-        connect(workspace.state.server) as (client, _),
+        connect(workspace.state.server_account) as (client, _),
         make_progress(arguments.quiet) as progress,
     ):
         report = switch_folder(
@@ -204,7 +204,7 @@ def handle_switch(arguments: Namespace) -> None:
 def _connect_late(workspace: Workspace) -> "Client":
     from dits_client.cli.stored_session import open_client
 
-    return open_client(get_login(workspace.state.server))
+    return open_client(get_login(workspace.state.server_account))
 
 
 def summarize(report: "CheckoutReport") -> str:

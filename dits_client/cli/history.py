@@ -19,6 +19,7 @@ from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import UsageError
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text
+from dits_client.workspace.state import USUAL_ACCOUNT, ServerAccount
 
 PAGE = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -120,14 +121,14 @@ def find_commit(repository: RepositoryClient, revision: str) -> Commit:
 @contextmanager
 def connect_to_revision(arguments: Namespace) -> Iterator[tuple[RepositoryClient, str]]:
     """Connect to a repository; yield it and the revision. The defaults are those of the folder."""
-    server, name, revision = find_repository(arguments)
-    with connect(server) as (client, _):
+    at, name, revision = find_repository(arguments)
+    with connect(at) as (client, _):
         yield RepositoryClient(client, name), revision
 
 
-def find_repository(arguments: Namespace) -> tuple[str, str, str]:
-    """Return the server (empty = the current one), repository and revision that a command means."""
+def find_repository(arguments: Namespace) -> tuple[ServerAccount, str, str]:
+    """Return the server and account, the repository and the revision that a command means."""
     if arguments.repository:
-        return "", arguments.repository, arguments.revision
+        return USUAL_ACCOUNT, arguments.repository, arguments.revision
     state = open_workspace().state
-    return state.server, state.repository, arguments.revision or state.branch
+    return state.server_account, state.repository, arguments.revision or state.branch

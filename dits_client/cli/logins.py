@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING
 from dits_client.cli.credentials import Credentials, Login
 from dits_client.errors import ClientError
 from dits_client.server.endpoints import Endpoints
+from dits_client.workspace.state import USUAL_ACCOUNT, ServerAccount
 
 if TYPE_CHECKING:
     from dits_client.server.client import Client
 
 
-def get_login(server: str = "") -> Login:
-    """Return the login for a server, by default the user's, with the changes of the environment.
+def get_login(at: ServerAccount = USUAL_ACCOUNT) -> Login:
+    """Return the login for a server and account, with the changes of the environment.
 
-    DITS_TOKEN is only for the server that the user named: DITS_SERVER, else one with a login, else this
-    machine. A folder may come from elsewhere, and name any server. Raises ClientError if there is no login.
+    DITS_USER is the account to use, whatever a folder says. DITS_TOKEN is only for the server that the user
+    named: DITS_SERVER, else one with a login, else this machine. A folder may come from elsewhere, and name
+    any server. Raises ClientError if there is no login.
     """
-    token, credentials = os.environ.get("DITS_TOKEN", ""), Credentials()
+    token, server = os.environ.get("DITS_TOKEN", ""), at.server
     meant = os.environ.get("DITS_SERVER", "")
     named = server or meant
     endpoints = Endpoints.parse(named or "localhost", os.environ)
-    found = credentials.get(named) or (credentials.get(endpoints.name) if named else None)
+    found = _find_login(named, "" if token else os.environ.get("DITS_USER") or at.username)
     if token and server and not _is_meant(endpoints, meant, is_known=found is not None):
         if found is None:
             raise ClientError(
@@ -39,12 +41,41 @@ def get_login(server: str = "") -> Login:
     return replace(found, token=token, session_id="", sudo="") if token else found
 
 
+def _find_login(named: str, username: str) -> Login | None:
+    """Return the login for a server, as the user or a folder names it, and an account.
+
+    Raises ClientError if there are logins of other accounts only.
+    """
+    credentials = Credentials()
+    server = Endpoints.parse(named, os.environ).name if named else ""
+    for name in (named, server):
+        if (found := credentials.get(name, username)) is not None:
+            return found
+    if username and any(login.is_of(server, "") for login in credentials.logins):
+        where = f" at {server}" if server else ""
+        raise ClientError(
+            f"not logged in as {username}{where}: run `dits login -u {username}`, or in a folder `dits "
+            "config account NAME` for another account"
+        )
+    return None
+
+
 def _is_meant(endpoints: Endpoints, meant: str, *, is_known: bool) -> bool:
     """Return whether DITS_TOKEN is for the server of a folder; `meant` is DITS_SERVER."""
     if not meant and is_known:
         return True
     # All addresses, not only that of auth: the token goes to each of them.
     return endpoints == Endpoints.parse(meant or "localhost", os.environ)
+
+
+def find_endpoints(server: str = "") -> Endpoints:
+    """Return the addresses of a server: the named one, that of the usual login, else this machine."""
+    named = server or os.environ.get("DITS_SERVER", "")
+    endpoints = Endpoints.parse(named or "localhost", os.environ)
+    for login in Credentials().logins:
+        if login.is_of(endpoints.name if named else "", ""):
+            return login.endpoints.override(os.environ)
+    return endpoints
 
 
 def get_username(client: "Client", login: Login) -> str:

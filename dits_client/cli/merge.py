@@ -46,7 +46,7 @@ def handle_merge(arguments: Namespace) -> None:
     )
     if wanted.target == workspace.state.branch and not wanted.dry_run:
         workspace.check_complete()
-    with connect(workspace.state.server) as (client, login):
+    with connect(workspace.state.server_account) as (client, login):
         _set_author(wanted, login)
         repository = RepositoryClient(client, workspace.state.repository)
         response = merge_branches(repository, wanted)
@@ -108,7 +108,7 @@ def handle_restore(arguments: Namespace) -> None:
     workspace = open_workspace()
     paths = list(parse_paths(workspace, arguments.paths))
     with (
-        connect(workspace.state.server) as (client, _),
+        connect(workspace.state.server_account) as (client, _),
         make_progress(arguments.quiet) as progress,
     ):
         report = restore_paths(

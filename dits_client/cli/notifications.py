@@ -32,6 +32,7 @@ from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.events import resume_stream
 from dits_client.terminal import escape_text
+from dits_client.workspace.state import USUAL_ACCOUNT
 
 PAGE = 1000
 SHORT_ID = 8
@@ -160,11 +161,11 @@ def handle_unfollow(arguments: Namespace) -> None:
 @contextmanager
 def _connect_to_repository(arguments: Namespace) -> Iterator[tuple[Client, str]]:
     """Connect to the server of a repository: by default, of the one that the folder follows."""
-    server, name = "", arguments.repository
+    at, name = USUAL_ACCOUNT, arguments.repository
     if not name:
         state = open_workspace().state
-        server, name = state.server, state.repository
-    with connect(server) as (client, _):
+        at, name = state.server_account, state.repository
+    with connect(at) as (client, _):
         yield client, name
 
 

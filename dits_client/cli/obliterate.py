@@ -28,8 +28,8 @@ def handle_remove(arguments: Namespace) -> None:
     """Remove the content of a file from every version."""
     if not arguments.reason.strip():
         raise UsageError("say why, with --reason: all who can read the repository will see it")
-    server, name, revision = find_repository(arguments)
-    with connect_with_password(server) as client:
+    at, name, revision = find_repository(arguments)
+    with connect_with_password(at) as client:
         repository = RepositoryClient(client, name)
         path, digest = arguments.path, _find_hash(repository, revision, arguments.path)
         request = ObliterateAssetRequest(
@@ -74,8 +74,8 @@ def _is_confirmed(path: str, size: int, count: int) -> bool:
 
 def handle_lift(arguments: Namespace) -> None:
     """Give a content back, from a file that has it."""
-    server, name, revision = find_repository(arguments)
-    with connect_with_password(server) as client:
+    at, name, revision = find_repository(arguments)
+    with connect_with_password(at) as client:
         repository = RepositoryClient(client, name)
         give_back_content(repository, revision, arguments.path, arguments.file)
     print(f"{escape_text(arguments.path)} is back in every version that had it.")

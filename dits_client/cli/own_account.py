@@ -1,6 +1,5 @@
 """`dits account`: the user's account."""
 
-import os
 import sys
 import uuid
 from argparse import Namespace
@@ -12,15 +11,15 @@ from dits.auth.v1.session_service_pb2 import LogoutRequest
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED
 
 from dits_client.cli.credentials import Credentials
-from dits_client.cli.logins import get_login, get_username
+from dits_client.cli.logins import find_endpoints, get_login, get_username
 from dits_client.cli.password_session import open_session
 from dits_client.cli.prompts import read_password, read_secret
 from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.table import print_json
 from dits_client.errors import ClientError, RemoteError, UsageError
 from dits_client.server.client import Client, Response
-from dits_client.server.endpoints import Endpoints
 from dits_client.terminal import escape_text
+from dits_client.workspace.state import ServerAccount
 
 
 def handle_show(arguments: Namespace) -> None:
@@ -127,28 +126,20 @@ def handle_delete(arguments: Namespace) -> None:
     if arguments.dry_run:
         print(f"It could be deleted: {arguments.username}.")
         return
-    Credentials().remove(login.endpoints.name)
+    Credentials().remove(login)
     print(f"Deleted: {arguments.username}.")
 
 
 @contextmanager
 def _connect_without_login(server: str) -> Iterator[Client]:
     """Connect to a server that is named, that of the login, or this machine, without a credential."""
-    with Client(_find_endpoints(server)) as client:
+    with Client(find_endpoints(server)) as client:
         yield client
-
-
-def _find_endpoints(server: str) -> Endpoints:
-    if not server:
-        with suppress(ClientError):
-            return get_login().endpoints
-    named = server or os.environ.get("DITS_SERVER") or "localhost"
-    return Endpoints.parse(named, os.environ)
 
 
 def _get_own_name(server: str) -> str:
     """Return the username of the login. Raises ClientError if there is none."""
-    login = get_login(server)
+    login = get_login(ServerAccount(server))
     if not login.username:
         raise UsageError("name the account")
     return login.username

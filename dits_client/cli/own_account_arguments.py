@@ -18,6 +18,7 @@ def add_own_account_commands(commands: Commands) -> None:
     show = add_command(inner, "show", _MODULE, "Show your account, or the profile of another user.")
     show.add_argument("user", nargs="?", help="username or id of the other user")
     show.add_argument("--json", action="store_true", help="print JSON")
+    _add_login_commands(inner)
     _add_update_command(inner)
     change = add_command(
         inner, "change-email", _MODULE, "Change your address; links are mailed to confirm it."
@@ -34,6 +35,16 @@ def add_own_account_commands(commands: Commands) -> None:
     delete = add_command(inner, "delete", _MODULE, "Delete your account for ever.")
     delete.add_argument("username", help="your own: so that nobody means another account")
     delete.add_argument("--dry-run", action="store_true", help="only say whether it could be")
+
+
+def _add_login_commands(inner: Commands) -> None:
+    text = "List the accounts that you have logged in to, the one chosen last first."
+    listing = add_command(inner, "list", "accounts", text)
+    listing.add_argument("--json", action="store_true", help="print a line of JSON for each")
+    text = "Choose which of your accounts is used, but in folders that are used with another."
+    switch = add_command(inner, "switch", "accounts", text)
+    switch.add_argument("username")
+    switch.add_argument("--server", default="", help="default: where you have such an account")
 
 
 def _add_update_command(inner: Commands) -> None:

@@ -32,6 +32,7 @@ _EPILOG = """\
 environment:
   DITS_TOKEN             API token to use instead of a login; for DITS_SERVER only, if that is set
   DITS_SERVER            server to use outside of a dits folder
+  DITS_USER              which of your accounts to use, if you have logged in to several
   DITS_PASSWORD          password for `dits login`, `dits sudo` and what needs sudo
   DITS_AUTH, DITS_REPO, DITS_CHUNK, DITS_LOCK
                          host:port of a service that is not at its usual port
@@ -126,6 +127,9 @@ def _add_account_commands(commands: Commands) -> None:
         commands, "logout", "account", "Revoke the login's token and remove the login."
     )
     logout.add_argument("server", nargs="?", help="default: the current one")
+    logout.add_argument(
+        "-u", "--username", default="", help="of several accounts there; default: the current one"
+    )
     add_command(
         commands, "whoami", "account", "Show the current account, its server and credential."
     )
@@ -198,16 +202,22 @@ def _add_clone_command(commands: Commands) -> ArgumentParser:
 
 
 def _add_config_command(commands: Commands) -> None:
-    text = "Show the settings of the folder, or change one."
+    text = "Show the settings of the folder and your own, or change one."
     config = add_command(commands, "config", "config", text)
     config.add_argument(
         "name",
         nargs="?",
-        choices=("lock.readonly",),
+        choices=("lock.readonly", "account", "credentials.store"),
         metavar="NAME",
-        help="lock.readonly: files that need a lock, and are not locked by you, are read-only",
+        help="lock.readonly: files that need a lock, and are not locked by you, are read-only; account: "
+        "yours that this folder is used with; credentials.store: where your logins are kept",
     )
-    config.add_argument("value", nargs="?", metavar="VALUE", help="true or false")
+    config.add_argument(
+        "value",
+        nargs="?",
+        metavar="VALUE",
+        help="true or false; a username, empty = the one chosen last; auto, keyring or file",
+    )
     config.add_argument("--json", action="store_true", help="print the settings as JSON")
 
 

@@ -101,8 +101,8 @@ def handle_tags(arguments: Namespace) -> None:
 @contextmanager
 def _connect_as_administrator(arguments: Namespace) -> Iterator[tuple[RepositoryClient, str]]:
     """Connect as `connect_to_revision`, with a session: the token of a login may not protect."""
-    server, name, branch = find_repository(arguments)
-    with connect_with_password(server) as client:
+    at, name, branch = find_repository(arguments)
+    with connect_with_password(at) as client:
         yield RepositoryClient(client, name), branch
 
 

@@ -79,9 +79,8 @@ def handle_init(arguments: Namespace) -> None:
                 raise ClientError(message) from None
             raise
         branch = arguments.branch or info.default_branch
-        workspace = Workspace.create(
-            folder, WorkspaceState(client.endpoints.name, info.name, branch)
-        )
+        state = WorkspaceState(client.endpoints.name, info.name, branch, account=client.account)
+        workspace = Workspace.create(folder, state)
     record({"repository": info.name, "branch": branch, "folder": str(workspace.root)})
     print(f"{workspace.root} follows {branch} of {info.name}.")
 

@@ -51,7 +51,7 @@ def handle_fetch(arguments: Namespace) -> None:
     workspace = open_workspace()
     paths = [path.rstrip("/") for path in parse_paths(workspace, arguments.paths)]
     with (
-        connect(workspace.state.server) as (client, _),
+        connect(workspace.state.server_account) as (client, _),
         make_progress(arguments.quiet) as progress,
     ):
         report = fetch_paths(workspace.root, client, paths, progress=progress)
@@ -67,7 +67,7 @@ def _change_scope(
     keep_freed_memory()
     workspace = open_workspace()
     with (
-        connect(workspace.state.server) as (client, _),
+        connect(workspace.state.server_account) as (client, _),
         make_progress(arguments.quiet) as progress,
     ):
         report = work(workspace, client, progress)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dits_client.cli.credentials import Login
 from dits_client.cli.logins import get_login, get_username
 from dits_client.cli.prompts import read_password
+from dits_client.workspace.state import USUAL_ACCOUNT, ServerAccount
 from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def connect(server: str = "") -> Iterator[tuple["Client", Login]]:
-    """Connect to a server with the user's login; calls that need sudo ask for a proof."""
+def connect(at: ServerAccount = USUAL_ACCOUNT) -> Iterator[tuple["Client", Login]]:
+    """Connect to a server with a login of the user's; calls that need sudo ask for a proof."""
     from dits_client.cli.stored_session import open_client
     from dits_client.cli.sudo import prove
 
-    login = get_login(server)
+    login = get_login(at)
     with open_client(login, partial(prove, login)) as client:
         yield client, login
 
@@ -32,14 +33,14 @@ def connect_to(workspace: Workspace) -> Iterator[tuple["RepositoryClient", Login
     """Connect to the repository that a folder follows."""
     from dits_client.server.repository import RepositoryClient
 
-    with connect(workspace.state.server) as (client, login):
+    with connect(workspace.state.server_account) as (client, login):
         yield RepositoryClient(client, workspace.state.repository), login
 
 
 @contextmanager
-def connect_with_password(server: str = "") -> Iterator["Client"]:
+def connect_with_password(at: ServerAccount = USUAL_ACCOUNT) -> Iterator["Client"]:
     """Call with a session of the user who is logged in: the token of a login may not change accounts."""
-    with connect(server) as (client, login), ExitStack() as stack:
+    with connect(at) as (client, login), ExitStack() as stack:
         yield enter_session(stack, client, login)
 
 

@@ -26,7 +26,7 @@ def handle_shelve(arguments: Namespace) -> None:
     keep_freed_memory()
     workspace = open_workspace()
     with (
-        connect(workspace.state.server) as (client, login),
+        connect(workspace.state.server_account) as (client, login),
         make_progress(arguments.quiet) as progress,
     ):
         remote = RepositoryClient(client, workspace.state.repository)
@@ -61,7 +61,7 @@ def handle_unshelve(arguments: Namespace) -> None:
     keep_freed_memory()
     workspace = open_workspace()
     with (
-        connect(workspace.state.server) as (client, login),
+        connect(workspace.state.server_account) as (client, login),
         make_progress(arguments.quiet) as progress,
     ):
         name = arguments.name

@@ -16,6 +16,7 @@ from dits_client.cli.password_session import begin_session
 from dits_client.cli.prompts import read_password, read_secret
 from dits_client.cli.ssh_session import begin_ssh_session, find_proof
 from dits_client.cli.stored_session import StoredSession
+from dits_client.cli.workspace_paths import find_server_account
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.credential import Metadata, make_metadata
@@ -29,7 +30,7 @@ _HELP = (
 
 def handle_sudo(arguments: Namespace) -> None:
     """Prove who you are, so that commands need no proof for ten minutes."""
-    login = get_login()
+    login = get_login(find_server_account())
     if arguments.end:
         end_sudo(login)
         return
@@ -74,7 +75,7 @@ def end_sudo(login: Login) -> None:
         except RemoteError as error:
             if error.reason != ERROR_REASON_UNAUTHENTICATED:
                 raise
-    Credentials().put_sudo(login.endpoints.name, "")
+    Credentials().update(login, sudo="")
 
 
 def _can_ask() -> bool:
@@ -97,7 +98,7 @@ def _obtain(client: Client, login: Login, *, by_ssh: bool = False, key: str | No
     else:
         password = read_password(f"Password of {username}: ")
         session = begin_session(login.endpoints, username, password)
-    Credentials().put_sudo(login.endpoints.name, session.token)
+    Credentials().update(login, sudo=session.token)
     return session.token
 
 
@@ -123,7 +124,7 @@ def _session_of(login: Login) -> str:
     """Return the token of the session that has, or may get, sudo: the login itself, or a stored one."""
     if login.session_id:
         # A command may have replaced the token since it was read; the old one has no sudo.
-        newest = StoredSession(login.endpoints.name, login.session_id).load()
+        newest = StoredSession(login).load()
         return newest.token if newest is not None else login.token
     return login.token if login.token.startswith(SESSION_PREFIX) else login.sudo
 

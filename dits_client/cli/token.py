@@ -1,19 +1,17 @@
 """`dits token`: the user's API tokens, and those that somebody has found."""
 
-import os
 import uuid
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 
 from dits.auth.v1 import token_service_pb2 as pb
 
-from dits_client.cli.credentials import Credentials
+from dits_client.cli.logins import find_endpoints
 from dits_client.cli.prompts import read_secret
 from dits_client.cli.session import connect, connect_with_rights
 from dits_client.cli.table import format_time, print_json, print_table
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
-from dits_client.server.endpoints import Endpoints
 from dits_client.terminal import escape_text
 
 
@@ -65,11 +63,7 @@ def handle_revoke(arguments: Namespace) -> None:
 
 def handle_report(arguments: Namespace) -> None:
     """End the token or session of a secret, and have its owner notified."""
-    server = arguments.server or Credentials().current or "localhost"
-    known = Credentials().get(server)
-    endpoints = (known.endpoints if known else Endpoints.parse(server, os.environ)).override(
-        os.environ
-    )
+    endpoints = find_endpoints(arguments.server)
     secret = read_secret("Secret that was found: ")
     with Client(endpoints) as client:
         request = pb.ReportLeakedTokenRequest(secret=secret)

@@ -23,7 +23,7 @@ def handle_undo(arguments: Namespace) -> None:
     keep_freed_memory()
     workspace = open_workspace()
     with (
-        connect(workspace.state.server) as (client, login),
+        connect(workspace.state.server_account) as (client, login),
         make_progress(arguments.quiet) as progress,
     ):
         author = Author(login.name, login.email if login.name else "")

@@ -17,6 +17,7 @@ from dits_client.server.client import Client
 from dits_client.server.events import watch_events
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text
+from dits_client.workspace.state import USUAL_ACCOUNT
 
 
 def handle_watch(arguments: Namespace) -> None:
@@ -46,13 +47,13 @@ def _connect_to_subject(
 ) -> Iterator[tuple[Client | RepositoryClient, WatchRequest]]:
     """Connect to what is watched: by default, the repository that the folder follows."""
     request = WatchRequest(patterns=arguments.patterns, cursor=arguments.cursor)
-    server, name = "", arguments.repository
+    at, name = USUAL_ACCOUNT, arguments.repository
     if arguments.all or arguments.owner:
         request.owner = arguments.owner
     elif not name:
         state = open_workspace().state
-        server, name = state.server, state.repository
-    with connect(server) as (client, _):
+        at, name = state.server_account, state.repository
+    with connect(at) as (client, _):
         request.repository = name
         yield (RepositoryClient(client, name) if name else client), request
 

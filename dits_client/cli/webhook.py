@@ -23,6 +23,7 @@ from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, UsageError
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.state import USUAL_ACCOUNT
 
 PAGE = 100
 # How long a ping is waited for: the server gives up a receiver after ten seconds.
@@ -59,11 +60,11 @@ def _open_owner(arguments: Namespace) -> Iterator[_Owner]:
 
     The token of a login may not manage an organisation, so the user enters the password again.
     """
-    server, name = "", arguments.repository
+    at, name = USUAL_ACCOUNT, arguments.repository
     if not name and not arguments.organization:
         state = open_workspace().state
-        server, name = state.server, state.repository
-    with connect(server) as (client, login), ExitStack() as stack:
+        at, name = state.server_account, state.repository
+    with connect(at) as (client, login), ExitStack() as stack:
         if not arguments.organization:
             repository = RepositoryClient(client, complete_name(name, client, login))
             yield _Owner(repository, repository.webhooks, {"repository": repository.name})

@@ -4,7 +4,8 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from dits_client.errors import ClientError, UsageError
+from dits_client.errors import ClientError, NoWorkspaceError, UsageError
+from dits_client.workspace.state import USUAL_ACCOUNT, ServerAccount
 from dits_client.workspace.workspace import Workspace
 
 
@@ -15,6 +16,14 @@ def open_workspace() -> Workspace:
     except FileNotFoundError:
         raise ClientError("the current folder is gone: change to another one") from None
     return Workspace.locate(here)
+
+
+def find_server_account() -> ServerAccount:
+    """Return server and account of the folder around the current directory, else the usual ones."""
+    try:
+        return open_workspace().state.server_account
+    except NoWorkspaceError:
+        return USUAL_ACCOUNT
 
 
 def parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:

@@ -36,6 +36,8 @@ class Client(ServiceStubs):
     ) -> None:
         """Take an API token, or the session of a store; and what proves again who the user is for sudo."""
         self.endpoints = endpoints
+        # Username of the account; empty = nobody has said it. Folders that are cloned remember it.
+        self.account = ""
         self._prove = prove
         self.channels = Channels(tls=endpoints.tls)
         self.credential = (

@@ -5,12 +5,22 @@ import re
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dits_client.content.scope import Scope, are_rules
 from dits_client.errors import ClientError, os_error
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class ServerAccount(NamedTuple):
+    """A server, and the account to call it with; what is empty is up to the user's logins."""
+
+    server: str = ""
+    username: str = ""
+
+
+USUAL_ACCOUNT = ServerAccount()
 
 
 @dataclass(slots=True)
@@ -35,6 +45,13 @@ class WorkspaceState:
     included: dict[str, int | None] = field(default_factory=dict)
     # Whether files that need a lock, and are not locked by the user, are to be read-only.
     lock_readonly: bool = False
+    # Username of the account that the folder is used with; empty = the one chosen last.
+    account: str = ""
+
+    @property
+    def server_account(self) -> ServerAccount:
+        """The server, and the account to call it with."""
+        return ServerAccount(self.server, self.account)
 
     @property
     def away(self) -> dict[str, str]:
@@ -106,4 +123,5 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "waiting": _are_hashes,
     "included": are_rules,
     "lock_readonly": lambda value: isinstance(value, bool),
+    "account": _is_text,
 }

@@ -11,7 +11,7 @@ from typing import Self
 
 from dits_client.atomic_file import replace_file
 from dits_client.content.scope import Scope
-from dits_client.errors import ClientError, os_error
+from dits_client.errors import ClientError, NoWorkspaceError, os_error
 from dits_client.workspace.index import Index
 from dits_client.workspace.journal import CheckoutJournal, unpack_rules
 from dits_client.workspace.scan import OWN_DIRECTORY
@@ -28,7 +28,7 @@ class Workspace:
 
     @classmethod
     def locate(cls, start: Path) -> Self:
-        """Return the workspace that contains a directory. Raises ClientError if none does."""
+        """Return the workspace that contains a directory. Raises NoWorkspaceError if none does."""
         try:
             start = start.resolve(strict=True)
         except OSError as error:
@@ -37,7 +37,7 @@ class Workspace:
             if (found := cls.open(root)) is not None:
                 return found
         message = f'"{start}" is not a dits folder: run `dits init` in it, or `dits clone`'
-        raise ClientError(message)
+        raise NoWorkspaceError(message)
 
     @classmethod
     def open(cls, root: Path) -> Self | None:

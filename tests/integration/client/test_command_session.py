@@ -39,7 +39,8 @@ def forget_age(login: Login) -> None:
     """Makes the stored token an old one."""
     file = Credentials().path
     kept = json.loads(file.read_text())
-    kept["logins"][login.endpoints.name]["session_time"] = 0
+    (each,) = kept["logins"]
+    each["session_time"] = 0
     file.write_text(json.dumps(kept))
 
 
@@ -149,7 +150,7 @@ async def test_a_login_that_is_gone_is_not_brought_back(
     in_session: Login, home: Path, run: Run
 ) -> None:
     """By a program that still runs when the user logs out, or in anew."""
-    store = StoredSession(in_session.endpoints.name, in_session.session_id)
+    store = StoredSession(in_session)
     with open_client(in_session) as client:
         await asyncio.to_thread(lambda: client.metadata)
         await run("logout")

@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from dits_client.atomic_file import replace_file
-from dits_client.cli.credentials import Credentials, Login
 from dits_client.cli.folder import format_bytes
 from dits_client.cli.main import main
 from dits_client.cli.parser import make_parser
@@ -69,33 +67,6 @@ def test_the_server_moves_the_addresses_that_the_user_did_not_name() -> None:
     moved = found.relocate(repo="there:1", chunk="there:2", lock="")
     assert (moved.auth, moved.repo) == ("localhost:50051", "there:1")
     assert (moved.chunk, moved.lock) == ("store:1", "localhost:50054")
-
-
-def login(server: str = "localhost") -> Login:
-    return Login(Endpoints.parse(server), "secret", "id", "ada", "Ada", "ada@example.org")
-
-
-def test_credentials_are_kept_for_the_user_alone(config: Path) -> None:
-    credentials = Credentials()
-    assert credentials.get() is None
-    credentials.put(login())
-    credentials.put(login("https://other"))
-    path = config / "credentials.json"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(config.stat().st_mode) == 0o700
-    again = Credentials()
-    assert again.get() == login("https://other")
-    assert again.get("http://localhost:50051") == login()
-    again.remove("https://other:50051")
-    assert Credentials().get() == login()
-
-
-def test_damaged_credentials_are_one_sentence(config: Path) -> None:
-    config.mkdir()
-    for content in ("", "{}", '{"current": "", "logins": {"a": {}}}', "[]", "[" * 100_000):
-        (config / "credentials.json").write_text(content)
-        with pytest.raises(ClientError, match="is damaged: delete it"):
-            Credentials()
 
 
 def test_secrets_in_wrong_places_are_not_repeated() -> None:

@@ -11,6 +11,7 @@ from dits_client.cli.logins import get_login
 from dits_client.cli.prompts import read_password
 from dits_client.errors import ClientError
 from dits_client.server.endpoints import Endpoints
+from dits_client.workspace.state import ServerAccount
 
 
 @pytest.fixture(autouse=True)
@@ -34,14 +35,14 @@ def test_a_folder_does_not_get_the_token_by_naming_a_server(
     environ.setenv("DITS_TOKEN", "secret")
     assert get_login().endpoints.auth == "localhost:50051"
     with pytest.raises(ClientError, match=r"DITS_TOKEN is not sent to http://evil\.example:50051"):
-        get_login(FOLDER)
+        get_login(ServerAccount(FOLDER))
     environ.setenv("DITS_SERVER", "https://dits.example")
-    assert get_login("https://dits.example:50051").token == "secret"
+    assert get_login(ServerAccount("https://dits.example:50051")).token == "secret"
     with pytest.raises(ClientError, match="DITS_TOKEN is not sent to"):
-        get_login(FOLDER)
+        get_login(ServerAccount(FOLDER))
     # Without TLS it is another server.
     with pytest.raises(ClientError, match="DITS_TOKEN is not sent to"):
-        get_login("http://dits.example:50051")
+        get_login(ServerAccount("http://dits.example:50051"))
 
 
 def test_no_address_of_a_foreign_server_stands_beside_one_that_the_user_named(
@@ -51,8 +52,8 @@ def test_no_address_of_a_foreign_server_stands_beside_one_that_the_user_named(
     environ.setenv("DITS_AUTH", "localhost:50051")
     # auth would be the user's, but repo, chunk and lock the folder's.
     with pytest.raises(ClientError, match="DITS_TOKEN is not sent to"):
-        get_login(FOLDER)
-    assert get_login("http://localhost:50051").token == "secret"
+        get_login(ServerAccount(FOLDER))
+    assert get_login(ServerAccount("http://localhost:50051")).token == "secret"
 
 
 def test_a_known_server_may_have_the_token_unless_it_is_meant_for_another(
@@ -60,9 +61,9 @@ def test_a_known_server_may_have_the_token_unless_it_is_meant_for_another(
 ) -> None:
     log_in("https://dits.example", "of the login")
     environ.setenv("DITS_TOKEN", "secret")
-    assert get_login("https://dits.example:50051").token == "secret"
+    assert get_login(ServerAccount("https://dits.example:50051")).token == "secret"
     environ.setenv("DITS_SERVER", "https://other.example")
-    assert get_login("https://dits.example:50051").token == "of the login"
+    assert get_login(ServerAccount("https://dits.example:50051")).token == "of the login"
     assert get_login().token == "secret"
     assert get_login().endpoints.name == "https://other.example:50051"
 
