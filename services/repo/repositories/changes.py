@@ -70,13 +70,14 @@ class RepositoryChange:
     def find_new(self, held: HeldRepository) -> dict[str, Any]:
         """Returns those values that a repository does not have yet.
 
-        Raises REPOSITORY_READ_ONLY if it is disabled, or archived and stays so.
+        Raises REPOSITORY_READ_ONLY if it is disabled, or archived and stays so with other values.
         """
         held.require_enabled()
-        if held.row["archived"] and self.values.get("archived", True):
-            raise repository_read_only()
         before = {**held.row, "description": held.row["description"] or ""}
-        return {name: value for name, value in self.values.items() if value != before[name]}
+        new = {name: value for name, value in self.values.items() if value != before[name]}
+        if new and held.row["archived"] and self.values.get("archived", True):
+            raise repository_read_only()
+        return new
 
 
 async def update_repository(connection: Connection, call: Call, change: RepositoryChange) -> None:
