@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache, partial
+from typing import NamedTuple
 from uuid import UUID
 
 import grpc
@@ -18,7 +19,7 @@ from dits.auth.v1 import access_service_pb2 as pb
 from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
 
 from shared.db.listen import Listener
-from shared.errors import unauthenticated
+from shared.errors import DomainError, unauthenticated
 from shared.formats import credentials
 from shared.rpc.call import Access, Caller, RepositoryAccess
 from shared.rpc.peers import understand
@@ -38,13 +39,20 @@ _count_hit = metrics.ACCESS_CACHE.labels("hit").inc
 _count_miss = metrics.ACCESS_CACHE.labels("miss").inc
 
 
+class _Question(NamedTuple):
+    """A question that is under way, and since when, by `time.monotonic()`."""
+
+    task: asyncio.Task[Access]
+    asked_at: float
+
+
 class RemoteAccess:
     """Asks auth's AccessService with the caller's own credential, and keeps its answers."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = AccessServiceStub(channel)
         self._cache: OrderedDict[_Key, Access] = OrderedDict()
-        self._asking: dict[_Key, asyncio.Task[Access]] = {}
+        self._asking: dict[_Key, _Question] = {}
 
     async def resolve(
         self,
@@ -64,16 +72,36 @@ class RemoteAccess:
         if token is not None and not credentials.well_formed(token):
             raise unauthenticated()
         _count_miss()
-        asking = self._asking.get(key)
-        if asking is None:
-            asking = self._asking[key] = asyncio.create_task(self._ask(key, address))
-            asking.add_done_callback(partial(self._asked, key))
-        try:
-            # The question is shared: a caller that gives up waiting does not end it for the others.
-            return await asyncio.shield(asking)
-        finally:
-            # An error holds this frame, which would hold it: garbage with all of the request.
-            del asking
+        return await self._share_question(key, address, max_age)
+
+    async def _share_question(self, key: _Key, address: str | None, max_age: float) -> Access:
+        """Returns the answer to a question that others may have asked already, if it is not too old."""
+        now = time.monotonic()
+        earliest = now - max_age
+        while True:
+            question = self._asking.get(key)
+            if question is not None and question.asked_at < earliest:
+                # All who wait for it share the next one.
+                await asyncio.wait([question.task])
+                continue
+            question = question or self._begin_question(key, address)
+            try:
+                # A caller that gives up waiting does not end it for the others.
+                return await asyncio.shield(question.task)
+            except DomainError as error:
+                if question.asked_at >= now or error.code is grpc.StatusCode.UNAVAILABLE:
+                    raise
+                # What it denies may have been given between the question and this call.
+                earliest = now
+            finally:
+                # An error holds this frame, which would hold it: garbage with all of the request.
+                del question
+
+    def _begin_question(self, key: _Key, address: str | None) -> _Question:
+        question = _Question(asyncio.create_task(self._ask(key, address)), time.monotonic())
+        self._asking[key] = question
+        question.task.add_done_callback(partial(self._asked, key))
+        return question
 
     def _drop_answers(self, concerns: Callable[[Access], bool] | None = None) -> None:
         """Drops the answers that something concerns; all of them for None."""
@@ -88,7 +116,8 @@ class RemoteAccess:
 
     def _asked(self, key: _Key, asking: asyncio.Task[Access]) -> None:
         """Remembers a good answer, if nothing changed while it was asked for."""
-        is_current = self._asking.get(key) is asking
+        question = self._asking.get(key)
+        is_current = question is not None and question.task is asking
         if is_current:
             del self._asking[key]
         if asking.cancelled() or asking.exception() is not None or not is_current:
