@@ -106,6 +106,15 @@ class DomainError(Exception):
         """The gRPC status code of the reason."""
         return CODES[self.reason]
 
+    def denies(self, kind: str) -> bool:
+        """Whether it says that a resource of a kind is not there."""
+        detail = self.detail
+        return (
+            self.reason == Reason.ERROR_REASON_NOT_FOUND
+            and isinstance(detail, error_details_pb2.ResourceInfo)
+            and detail.resource_type == kind
+        )
+
     def status(self) -> status_pb2.Status:
         """The `google.rpc.Status` for the `grpc-status-details-bin` trailer, at most MAX_STATUS_BYTES."""
         info = self._info(self.metadata)

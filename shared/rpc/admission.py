@@ -140,6 +140,18 @@ class Admission:
         if self._policy.mutates and repository.read_only:
             raise repository_read_only()
 
+    async def find_successor(self, call: Call, request: Message, error: DomainError) -> bool:
+        """Whether the name of a repository that the handler does not find leads to another one by now.
+
+        A kept answer may be from before that. The call then has the other. Raises what refuses it there.
+        """
+        kept = call.access
+        if kept.repository is None or kept.as_of >= call.begun or not error.denies("repository"):
+            return False
+        await self.admit(call, request, 0.0)
+        found = call.access.repository
+        return found is not None and found.id != kept.repository.id
+
     @asynccontextmanager
     async def watched(self, call: Call, request: Message) -> AsyncIterator[None]:
         """Repeats the check while a stream is open; ends the stream with the error if it fails."""

@@ -155,10 +155,15 @@ class _Rpc:
 
     async def _serve_unary(self, call: Call, context: Context) -> bytes:
         exchange, first = await self._begin(call, context)
-        if not self.takes_many:
+        if self.takes_many:
+            async with self.admission.watched(call, first):
+                return self._encode(await self.handler(exchange.messages(first), call), call)
+        try:
             return self._encode(await self.handler(first, call), call)
-        async with self.admission.watched(call, first):
-            return self._encode(await self.handler(exchange.messages(first), call), call)
+        except DomainError as error:
+            if not await self.admission.find_successor(call, first, error):
+                raise
+        return self._encode(await self.handler(first, call), call)
 
     def _encode(self, response: Message, call: Call) -> bytes:
         data = response.SerializeToString()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from dits.auth.v1 import organization_service_pb2 as opb
+from dits.repo.v1.repository_service_pb2 import DeleteRepositoryRequest, GetRepositoryRequest
+from google.rpc.error_details_pb2 import ResourceInfo
 from grpc import StatusCode
 
+from shared.rpc.access import CHANNEL
 from shared.rpc.call import Access
 from tests.support.api import Api, refused
 from tests.support.organizations import Studio
@@ -41,3 +46,28 @@ async def test_new_rules_of_an_organization_reach_kept_answers(
         with refused(StatusCode.PERMISSION_DENIED, reason):
             while True:
                 await read_repository(api, repository, token)
+
+
+@contextmanager
+def _lost_hints(api: Api) -> Iterator[None]:
+    """Notifications of changed rights reach nobody."""
+    receivers = api.suite._runtime.listener._receivers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(receivers, CHANNEL, [])
+        yield
+
+
+async def test_a_name_that_has_gone_to_another_repository_leads_there(api: Api) -> None:
+    ada = await api.account()
+    films = await api.repository(ada, "films")
+    get = GetRepositoryRequest(repository=f"{ada.username}/films")
+    with _lost_hints(api):
+        await api.repositories.GetRepository(get, metadata=ada.auth)
+        delete = DeleteRepositoryRequest(repository=films.id)
+        await api.repositories.DeleteRepository(delete, metadata=ada.auth)
+        with refused(StatusCode.NOT_FOUND, "NOT_FOUND") as refusal:
+            await api.repositories.GetRepository(get, metadata=ada.auth)
+        assert refusal.detail(ResourceInfo).resource_name == get.repository
+        other = await api.repository(ada, "films")
+        found = await api.repositories.GetRepository(get, metadata=ada.auth)
+        assert found.repository.id == other.id
