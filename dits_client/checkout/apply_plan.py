@@ -92,13 +92,12 @@ class CheckoutSite:
 def apply_plan(site: CheckoutSite, plan: CheckoutPlan, *, may_miss: bool = False) -> WriteResult:
     """Carry out a plan; after a failure, a repetition does what is left.
 
-    Raises LostFilesError after all has been written that the server can deliver; not, with `may_miss`, if
-    the folder has nothing in the places of the others.
+    Raises LostFilesError after all has been written that the server can deliver; not with `may_miss`.
     """
     first = plan.list_first_removals(folds_case=site.find_platform().folds_case)
     _remove_files(site, first)
     written = _WriterPool(site, plan).write_all()
-    if written.lost and not (may_miss and not any(map(site.is_there, written.lost))):
+    if written.lost and not may_miss:
         raise LostFilesError(written.lost)
     done = set(first)
     _remove_files(site, [path for path in plan.removals if path not in done])

@@ -1,11 +1,13 @@
 """The ignore rules that a checkout brings: a file that they match and that is removed was untracked."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from dits_client.content.manifest import Change, parse_entries
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.download import Downloader
-from dits_client.workspace.ignore import IGNORE_FILE, IgnoreRules
+from dits_client.transfer.lost_content import LostChunkError
+from dits_client.workspace.ignore import IGNORE_FILE, IgnoreRules, read_rules
 from dits_client.workspace.trees import Trees
 
 # A longer file of ignore rules is not read.
@@ -13,10 +15,16 @@ MAX_IGNORE_BYTES = 1 << 20
 
 
 def fetch_ignore_test(
-    repository: RepositoryClient, trees: Trees, tree: bytes, upstream: Sequence[Change]
+    repository: RepositoryClient, trees: Trees, tree: bytes, upstream: Sequence[Change], root: Path
 ) -> Callable[[str], bool]:
-    """Return whether a removed path is ignored in a tree; what the folder just stops to include is not."""
-    rules, scope = _fetch_rules(repository, trees, tree, upstream), trees.scope
+    """Return whether a removed path is ignored in a tree; what the folder just stops to include is not.
+
+    If nobody can get the tree's rules, those count that the folder at `root` has.
+    """
+    try:
+        rules, scope = _fetch_rules(repository, trees, tree, upstream), trees.scope
+    except LostChunkError:
+        rules, scope = read_rules(root), trees.scope
     return lambda path: scope.covers(path) and rules.cover(path)
 
 

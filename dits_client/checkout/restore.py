@@ -1,7 +1,7 @@
 """Single files of a revision brought back into the folder; the folder follows the commit it followed."""
 
 import unicodedata
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from dits_client.workspace.changes import FolderChanges, open_changes
 from dits_client.workspace.included import check_included
 from dits_client.workspace.interrupted import InterruptedCheckouts
 from dits_client.workspace.lock_modes import update_modes
+from dits_client.workspace.state import WorkspaceState
 from dits_client.workspace.workspace import Workspace
 
 # The most paths of one question, and of a page.
@@ -71,15 +72,27 @@ def restore_paths(
         with open_changes(workspace, lambda: client, progress) as found:
             state = workspace.state
             named = {_clean_path(path) for path in paths} & state.waiting.keys()
-            todo = _plan(found, writes, {p for p in named if not found.is_here(p)}, force)
+            todo = _plan(found, writes, _list_absent(found, state, named, writes), force)
             site = open_site(workspace, repository, found, progress, force=force)
             check_plan(site, todo)
             written = apply_plan(site, todo)
-            if named:
-                state.waiting = {p: h for p, h in state.waiting.items() if p not in named}
+            if state.forget_away(named | todo.writes.keys()):
                 workspace.save()
         update_modes(workspace, repository, progress)
     return RestoreReport(commit, len(todo.writes), written.bytes)
+
+
+def _list_absent(
+    found: FolderChanges, state: WorkspaceState, named: Container[str], writes: Iterable[str]
+) -> set[str]:
+    """Return what is to come and was not deleted: named files that wait, and what nobody could get."""
+    changed = {change.path for change in found.changes}
+    return {
+        path
+        for path in writes
+        if ((path in state.gone or path in named) and not found.is_here(path))
+        or (path in state.older and path not in changed)
+    }
 
 
 def _plan(

@@ -11,6 +11,7 @@ from dits_client.checkout.gone_files import (
 )
 from dits_client.checkout.local_chunks import find_local_chunks
 from dits_client.checkout.obstacles import check_plan
+from dits_client.checkout.older_versions import find_older_versions
 from dits_client.checkout.plan import CheckoutPlan, make_plan
 from dits_client.checkout.records import list_stats, make_records
 from dits_client.checkout.report import CheckoutReport, make_report
@@ -95,6 +96,8 @@ class FolderUpdate:
         written = apply_plan(site, todo, may_miss=True)
         self._state.waiting = waiting
         self._state.gone |= {path: todo.writes[path].file.hash.hex() for path in written.lost}
+        stayed = filter(site.is_there, written.lost)
+        self._state.older = find_older_versions(self._state, stayed, local, self._trees, base)
         changed = {change.path for change in local} - todo.same
         self._save_records(tree, site.found, written.stats, changed)
         self._follow(branch, commit, tree.hex())
@@ -118,7 +121,9 @@ class FolderUpdate:
             interrupted=InterruptedCheckouts.load(
                 self._journal, self._trees, base, self._old_scope
             ),
-            is_ignored=fetch_ignore_test(self._repository, self._trees, tree, upstream),
+            is_ignored=fetch_ignore_test(
+                self._repository, self._trees, tree, upstream, self._workspace.root
+            ),
         )
         if not force:
             again = self._journal.exists()
@@ -195,7 +200,7 @@ class FolderUpdate:
         tracked = TrackedPaths(
             load,
             [base, tree, *(tree for tree, _ in interrupted)],
-            outside=OutsideEntries(load, base, scope, self._state.away),
+            outside=OutsideEntries(load, base, scope, self._state.away, older=self._state.older),
         )
         self._scope_read = scope
         snapshot = take_snapshot(self._workspace, self._index, self._progress.warn, tracked)

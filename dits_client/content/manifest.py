@@ -36,6 +36,13 @@ def make_file_entry(mode: int, cut: Cut) -> tuple[File, list[bytes]]:
     return file, parts
 
 
+def hash_content(entry: Entry) -> str:
+    """Return the hash of a file or of a link's target, hexadecimal."""
+    if entry.HasField("symlink"):
+        return blake3(entry.symlink.target.encode()).hexdigest()
+    return entry.file.hash.hex()
+
+
 def list_chunks(file: File, contents: Iterable[bytes] = ()) -> list[ChunkRef]:
     """Return the chunks of a file; `contents` are the bytes of its recipes. Raises FormatError."""
     hashes, sizes = recipes.file_chunks(

@@ -25,7 +25,7 @@ def scan_folder(
     state, load = workspace.state, trees.load_manifest
     parent = bytes.fromhex(state.tree) or None
     untracked = frozenset(state.untracked)
-    outside = OutsideEntries(load, parent, state.scope, state.away, untracked)
+    outside = OutsideEntries(load, parent, state.scope, state.away, untracked, state.older)
     tracked = TrackedPaths(load, [parent], untracked, outside)
     snapshot = take_snapshot(workspace, index, warn, tracked, ignore)
     check_snapshot(snapshot)

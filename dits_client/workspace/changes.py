@@ -53,7 +53,9 @@ def open_changes(
     base = bytes.fromhex(state.tree) or None
     try:
         untracked = frozenset(state.untracked)
-        outside = OutsideEntries(trees.load_manifest, base, state.scope, state.away, untracked)
+        outside = OutsideEntries(
+            trees.load_manifest, base, state.scope, state.away, untracked, state.older
+        )
         tracked = TrackedPaths(trees.load_manifest, [base], untracked, outside)
         snapshot = take_snapshot(workspace, index, progress.warn, tracked)
         try:

@@ -89,6 +89,15 @@ class Index:
             os.close(descriptor)
             return cls()
 
+    def map_files(self) -> dict[bytes, tuple[bytes, str]]:
+        """Return the manifest and the name that files have, by their stats."""
+        return {
+            known: (record.manifest, name)
+            for record in self.records.values()
+            for name, known in record.iterate_entries()
+            if known not in (UNKNOWN_STAT, DIRECTORY_STAT)
+        }
+
     def save(self, path: Path, keep: Iterable[bytes] = (), *, recipes: bool) -> None:
         """Replace the file: the records, their manifests and those in `keep`, and the recipes on demand.
 

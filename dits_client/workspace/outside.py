@@ -4,7 +4,12 @@ from collections.abc import Container, Iterator, Mapping
 
 from dits.repo.v1.manifest_pb2 import Entry
 
-from dits_client.content.manifest import ManifestLoader, get_manifest_hash, parse_entries
+from dits_client.content.manifest import (
+    ManifestLoader,
+    get_manifest_hash,
+    hash_content,
+    parse_entries,
+)
 from dits_client.content.paths import iterate_parents
 from dits_client.content.scope import EVERYTHING, Part, Scope
 from dits_client.workspace.index import OUTSIDE_STAT
@@ -21,14 +26,18 @@ class OutsideEntries:
         scope: Scope = EVERYTHING,
         away: Mapping[str, str] | None = None,
         untracked: Container[str] = (),
+        older: Mapping[str, str] | None = None,
     ) -> None:
         """Take a tree, and `away`: hashes by path of the files that the folder is without.
+
+        `older`: of those of which it has an older version, the hash of that.
 
         Those are left out as long as nothing else is on the disk there, the tree has that content, and the
         user did not take them out of the repository (`untracked`).
         """
         self.scope = scope
         self._away = {p: content for p, content in (away or {}).items() if p not in untracked}
+        self.older = older or {}
         self._above_away = {above for path in self._away for above in iterate_parents(path)}
         self._above_away |= {""} if self._away else set()
         self._load = load
@@ -94,6 +103,14 @@ class OutsideEntries:
                 directory.directories[name] = LocalDirectory(
                     inner, directory.join_os_path(name), is_partial=True, is_absent=True
                 )
+
+    def find_newer(self, path: str, found: Entry) -> Entry | None:
+        """Return the tree's entry of a file that nobody can get, if the folder has its older version."""
+        if self.older.get(path) != hash_content(found):
+            return None
+        above, _, name = path.rpartition("/")
+        entry = self._load_directory(above).get(name)
+        return entry if entry is not None and self._is_away(path, entry) else None
 
     def _describe_obstacle(self, path: str) -> str:
         if self.scope.measure(path) == Part.ALL:

@@ -55,17 +55,17 @@ class Snapshot:
         self._by_stat: dict[bytes, tuple[bytes, str]] | None = None
         self._tracked = tracked
         self._keeps_modes = keeps_modes
+        # Stats of the files that were read and that the index does not trust, by path.
+        self.seen: dict[str, bytes] = {}
         self.directories = scan_directory(root, warn, tracked, ignore)
         # A sentence for each name and link that trees cannot store; they are left out.
         self.unusable = self.directories[0].unusable
-        # Paths of what is on the disk and not included; a directory ends with a slash.
+        # What is on the disk and not included; the path of a directory ends with a slash.
         self.outside = self.directories[0].outside
         for directory in reversed(self.directories):
             self._compare(directory)
         self.changed = bool(self._drafts)
         self.files = sum(directory.count_files() for directory in self.directories)
-        # Stats of the files that were read and that the index does not trust, by path.
-        self.seen: dict[str, bytes] = {}
         self.files_read = 0
         self.bytes_read = 0
 
@@ -92,10 +92,8 @@ class Snapshot:
         The entry of a file that has not been read is empty; its change is certain if its size differs.
         """
         directory, draft = self.directories_by_path.get(path), self._drafts.get(path)
-        known: dict[str, Entry] = {}
-        if draft is not None:
-            known = draft.entries
-        elif directory is not None:
+        known: dict[str, Entry] = draft.entries if draft is not None else {}
+        if draft is None and directory is not None:
             # Without a draft, the directory is as in the index.
             manifest = self._index.records[path].manifest
             if manifest == parent:
@@ -112,7 +110,7 @@ class Snapshot:
                 new = known.get(name) or Entry()
             old_tree = get_manifest_hash(old)
             leaf = old if old_tree is None else None
-            if leaf is not None or new is not None:
+            if (leaf or new) is not None and inner not in self._tracked.outside.older:
                 yield from predict_change(Change(inner, leaf, new), found.get(name))
             if old_tree is not None or found.get(name) == DIRECTORY_STAT:
                 yield from self.predict_changes(load, old_tree, inner)
@@ -191,7 +189,7 @@ class Snapshot:
         size, mode = unpack_size_and_mode(found)
         if stat.S_ISLNK(mode):
             try:
-                draft.entries[name] = read_link(draft.directory, name)
+                self._set_entry(draft, name, read_link(draft.directory, name), found)
             except UnusableError as error:
                 self.unusable.append(str(error))
             return
@@ -206,13 +204,7 @@ class Snapshot:
 
     def _find_moved(self, found: bytes) -> Entry | None:
         """Return the entry of the file that had this stat under another path and was moved here."""
-        if self._by_stat is None:
-            self._by_stat = {
-                known: (record.manifest, name)
-                for record in self._index.records.values()
-                for name, known in record.iterate_entries()
-                if known not in (UNKNOWN_STAT, DIRECTORY_STAT)
-            }
+        self._by_stat = self._by_stat or self._index.map_files()
         manifest, name = self._by_stat.get(found, (b"", ""))
         return self._load_entries(manifest).get(name) if manifest else None
 
@@ -226,14 +218,22 @@ class Snapshot:
     def _add_file(self, draft: DirectoryDraft, name: str, read: ReadResult) -> None:
         if self._keeps_modes:
             keep_mode(read.entry, self._tracked.get_entry(draft.directory.join_path(name)))
-        draft.entries[name] = read.entry
         draft.stats[name] = read.stat
         if read.stat == UNKNOWN_STAT:
             self.seen[draft.directory.join_path(name)] = read.seen
+        self._set_entry(draft, name, read.entry, read.seen)
         for recipe in read.recipes:
             self._index.objects.add(RECIPE, recipe)
         self.files_read += 1
         self.bytes_read += read.cut.size
+
+    def _set_entry(self, draft: DirectoryDraft, name: str, entry: Entry, seen: bytes) -> None:
+        """Add an entry; an older version of a file that nobody can get counts as the commit's."""
+        path = draft.directory.join_path(name)
+        newer = self._tracked.outside.find_newer(path, entry)
+        draft.entries[name] = newer or entry
+        if newer is not None:
+            draft.stats[name], self.seen[path] = UNKNOWN_STAT, seen
 
     def _assemble(self) -> None:
         """Add manifests and records of the changed directories to the index, children first."""
@@ -245,6 +245,5 @@ class Snapshot:
             elif (record := draft.write_record(records, self._index.objects)) is not None:
                 records[directory.path] = record
         self._index.records = records
-        self._drafts.clear()
-        self._unread.clear()
-        self._opened.clear()
+        for done in (self._drafts, self._unread, self._opened):
+            done.clear()

@@ -41,6 +41,8 @@ class WorkspaceState:
     gone: dict[str, str] = field(default_factory=dict)
     # Files of that tree that wait until somebody asks for them: hashes by path.
     waiting: dict[str, str] = field(default_factory=dict)
+    # Files of those that are `gone` of which the folder has an older version: hashes by path.
+    older: dict[str, str] = field(default_factory=dict)
     # The rules that say what the folder includes, see `Scope`; none = everything.
     included: dict[str, int | None] = field(default_factory=dict)
     # Whether files that need a lock, and are not locked by the user, are to be read-only.
@@ -63,6 +65,7 @@ class WorkspaceState:
         before = len(self.gone) + len(self.waiting)
         self.gone = {path: content for path, content in self.gone.items() if path not in paths}
         self.waiting = {p: content for p, content in self.waiting.items() if p not in paths}
+        self.older = {p: content for p, content in self.older.items() if p in self.gone}
         return len(self.gone) + len(self.waiting) < before
 
     @property
@@ -121,6 +124,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "untracked": is_list,
     "gone": _are_hashes,
     "waiting": _are_hashes,
+    "older": _are_hashes,
     "included": are_rules,
     "lock_readonly": lambda value: isinstance(value, bool),
     "account": _is_text,

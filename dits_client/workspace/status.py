@@ -62,7 +62,9 @@ def compare_folder(
         with open_changes(workspace, connect, progress or Progress()) as found:
             report.unusable = found.snapshot.unusable
             report.outside = found.snapshot.outside
-            report.missing = [path for path in sorted(state.gone) if not found.is_here(path)]
+            here = {path for path in state.gone if found.is_here(path)}
+            here -= state.older.keys() - {change.path for change in found.changes}
+            report.missing = sorted(state.gone.keys() - here)
             report.waiting = [path for path in sorted(state.waiting) if not found.is_here(path)]
             if state.lock_readonly:
                 wrong = find_wrong_modes(found, LockRules.load(workspace))

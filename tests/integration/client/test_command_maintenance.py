@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from dits_client.checkout.restore import restore_paths
-from dits_client.errors import ClientError
 from dits_client.transfer.lost_content import LostFilesError
 from shared.runtime.config import Settings
 from tests.support.api import Api
@@ -122,15 +121,78 @@ async def test_an_older_version_of_a_lost_file_stays(
         # It may be the only one there is; to push it would take the new one back.
         assert (two / "b").read_bytes() == NOISE[:300_000]
         assert ((two / "a").read_bytes(), (two / "z").read_bytes()) == (b"2", b"new")
-        with pytest.raises(ClientError, match="interrupted"):
-            await ada.push("two")
+        assert (await ada.changes("two"), (await ada.status("two")).missing) == ([], ["b"])
     with pytest.raises(LostFilesError):
         await asyncio.to_thread(restore_paths, two, ada.client, ["b"], revision="main", force=True)
     assert (two / "b").read_bytes() == NOISE[:300_000]
+    # Work goes on, and the lost version stays in the commit; without the index, too.
+    (two / ".dits/index").unlink()
+    write(two, {"a": b"3"})
+    assert (await ada.push("two")).changed == 1
+    assert (await ada.changes("two"), (await ada.status("two")).missing) == ([], ["b"])
+    await ada.pull("one")
+    assert (one / "b").read_bytes() == NOISE[400_000:900_000]
     await api.fetch("UPDATE chunks SET lost_at = now() WHERE lost_at IS NULL")
     await ada.push("one")
     await ada.pull("two")
     assert read(two) == read(one)
+    assert (await ada.status("two")).missing == []
+
+
+async def test_an_edit_of_an_older_version_is_a_change(
+    settings: Settings, ada: Person, film: str
+) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(one, {"a": b"1", "b": b"old", "l": "to", "m": b"old too"})
+    await ada.push("one", film)
+    await ada.clone(film, "two")
+    before = set(files(settings))
+    # A link gives way to a file that gets lost, as well.
+    write(one, {"b": b"new", "l": None, "m": b"new too"})
+    write(one, {"l": b"a file"})
+    await ada.push("one")
+    for key, path in files(settings).items():
+        if key not in before:
+            path.unlink()
+    with pytest.raises(LostFilesError) as caught:
+        await ada.pull("two")
+    assert caught.value.paths == ["b", "l", "m"]
+    assert (await ada.changes("two"), read(two)["l"]) == ([], "to")
+    # A copy of it is a file of its own, with what it has.
+    (two / "m").rename(two / "moved")
+    write(two, {"b": b"edited"})
+    assert (await ada.status("two")).missing == ["l", "m"]
+    assert await ada.changes("two") == ["b", "moved"]
+    assert (await ada.push("two")).changed == 2
+    assert ((await ada.status("two")).missing, await ada.changes("two")) == (["l", "m"], [])
+    with pytest.raises(LostFilesError):
+        await ada.clone(film, "three")
+    assert read(ada.home / "three") == {
+        "a": (0o644, b"1"),
+        "b": (0o644, b"edited"),
+        "moved": (0o644, b"old too"),
+    }
+
+
+async def test_lost_ignore_rules_stop_no_pull(settings: Settings, ada: Person, film: str) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(one, {".ditsignore": b"*.tmp\n", "a": b"1", "b": b"2"})
+    await ada.push("one", film)
+    await ada.clone(film, "two")
+    before = set(files(settings))
+    write(one, {".ditsignore": b"*.tmp\n*.log\n", "b": None})
+    await ada.push("one")
+    for key, path in files(settings).items():
+        if key not in before:
+            path.unlink()
+    with pytest.raises(LostFilesError) as caught:
+        await ada.pull("two")
+    assert caught.value.paths == [".ditsignore"]
+    assert sorted(read(two)) == [".ditsignore", "a"]
+    # The older rules hold on.
+    write(two, {"x.tmp": b"", "a": b"3"})
+    assert await ada.changes("two") == ["a"]
+    assert (await ada.push("two")).changed == 1
 
 
 async def test_files_whose_recipes_are_lost_are_left_out(
