@@ -85,4 +85,4 @@ async def test_what_sentences_say_is_there_for_programs(run: Run, film_folder: P
     (said,) = await ask("account", "update", "--name", "Ada")
     assert said["text"].endswith("Changed.")
     (gone,) = await ask("logout")
-    assert gone.keys() == {"server"}
+    assert gone.keys() == {"server", "username"}

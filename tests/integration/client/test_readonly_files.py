@@ -49,7 +49,7 @@ async def test_locks_make_files_writable(
 ) -> None:
     before = read(one)
     assert await run("config", "lock.readonly", "true") == ""
-    assert json.loads(await run("config", "--json")) == {"lock.readonly": True}
+    assert json.loads(await run("config", "lock.readonly", "--json")) == {"lock.readonly": True}
     assert (writable(one), await ada.changes("one")) == ({"free"}, [])
     # The index is a cache: without it, modes are no changes either.
     (one / ".dits/index").unlink()
