@@ -92,10 +92,14 @@ def mfa_not_enrolled() -> DomainError:
 
 
 def not_found(kind: str, name: str) -> DomainError:
-    """The resource is absent, or the caller may not see it: the answer is the same."""
+    """The resource is absent, or the caller may not see it: the answer is the same.
+
+    `name` is empty for what was named by a secret.
+    """
+    words = kind.replace("_", " ")
     return DomainError(
         Reason.ERROR_REASON_NOT_FOUND,
-        f"{kind} {name!r} not found",
+        f"{words} {name!r} not found" if name else f"{words} not found",
         detail=details.ResourceInfo(resource_type=kind, resource_name=name),
     )
 

@@ -32,3 +32,8 @@ def test_what_fits_is_left_alone() -> None:
     error = DomainError(held, "held", metadata={"path": "a" * 1024}, detail=detail)
     assert error.metadata == {"path": "a" * 1024}
     assert len(error.status().details) == 2
+
+
+def test_what_is_not_found_is_said_in_words() -> None:
+    assert not_found("api_token", "ci").message == "api token 'ci' not found"
+    assert not_found("invitation", "").message == "invitation not found"
