@@ -129,7 +129,8 @@ async def test_offers_leave_out_nothing_that_is_asked_for(
     monkeypatch.setattr(chunking, "PROFILES", (Profile(0, 64, 256, 1024),))
     write(ada.home / "one", {"old/film": NOISE[:1_000_000]})
     os.utime(ada.home / "one" / "old" / "film", ns=(1, 1))
-    await ada.push("one", film)
+    with reading_later():
+        await ada.push("one", film)
     (ada.home / "one" / "old").rename(ada.home / "one" / "new")
     offered: list[int] = []
     real = Offer._cut_again
