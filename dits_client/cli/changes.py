@@ -1,6 +1,6 @@
 """What differs between two trees, as commands print it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dits.repo.v1.tree_service_pb2 import (
     CHANGE_KIND_ADDED,
@@ -34,7 +34,15 @@ def print_changes(
     repository: RepositoryClient, request: DiffTreesRequest, *, as_json: bool = False
 ) -> None:
     """Print the changes between two trees, and what they come to."""
-    for response in _read_changes(repository, request):
+    responses = _read_changes(repository, request)
+    print_responses(responses, as_json=as_json, with_new=request.count_new_bytes)
+
+
+def print_responses(
+    responses: Iterable[DiffTreesResponse], *, as_json: bool, with_new: bool
+) -> None:
+    """Print changes, and what they come to."""
+    for response in responses:
         if as_json:
             print_json(response.changes)
             if response.HasField("summary"):
@@ -43,7 +51,7 @@ def print_changes(
         for change in response.changes:
             print(_describe_change(change))
         if response.HasField("summary"):
-            print(_summarize(response.summary, with_new=request.count_new_bytes))
+            print(_summarize(response.summary, with_new=with_new))
 
 
 def _read_changes(

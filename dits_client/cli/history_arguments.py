@@ -12,7 +12,12 @@ def add_history_commands(commands: Commands) -> None:
     ls.add_argument("path", nargs="?", default="", help="path in the repository")
     ls.add_argument("--revision", default="", help=_REVISION)
     diff = add_command(commands, "diff", "diff", "List what differs between two revisions.")
-    diff.add_argument("base", help=_REVISION)
+    diff.add_argument(
+        "base",
+        nargs="?",
+        default="",
+        help=f"{_REVISION}; default: what the folder's next push would bring",
+    )
     diff.add_argument(
         "revision", metavar="head", nargs="?", default="", help="default: the folder's branch"
     )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from dits_client.errors import ClientError
 from dits_client.progress import Warnings
 from tests.support.api import Api
-from tests.support.client import NOISE, Person, Proxy, read, write
+from tests.support.client import NOISE, Person, Proxy, Run, read, write
 from tests.support.client_locks import live_locks, take_locks
 
 
@@ -142,3 +144,27 @@ async def test_what_is_on_the_disk_already_is_copied(ada: Person, film: str) -> 
     (two / "d/b").unlink()
     await ada.pull("two")
     assert read(two)["e"] == (0o644, NOISE)
+
+
+async def test_diff_tells_what_the_next_push_would_bring(run: Run, film_folder: Path) -> None:
+    assert await run("diff") == "Nothing differs.\n"
+    write(film_folder, {"a": b"22", "new": NOISE[:300_000], "twice": NOISE[:300_000], "l": "a"})
+    (film_folder / "shots/b").rename(film_folder / "moved")
+    lines = (await run("diff", "--new-bytes")).splitlines()
+    assert lines == [
+        "M  a  (1 B -> 2 B, 2 B new)",
+        "A  l  (1 B)",
+        "R  shots/b -> moved  (1 B)",
+        "A  new  (300.0 kB, 300.0 kB new)",
+        "A  twice  (300.0 kB)",
+        "3 added, 1 modified, 1 renamed; 2 B before, 600.0 kB after, 300.0 kB really new.",
+    ]
+    assert (await run("diff", "--path", "shots")).startswith("D  shots/b")
+    found = [json.loads(line) for line in (await run("diff", "--json")).splitlines()]
+    assert [each["path"] for each in found[:-1]] == ["a", "l", "moved", "new", "twice"]
+    assert found[-1]["added_count"] == "3"
+    await run("push")
+    assert await run("diff", "--new-bytes") == "Nothing differs.\n"
+    (film_folder / "new").chmod(0o755)
+    assert (await run("diff", "--new-bytes")).splitlines()[1].startswith("1 with another mode; 0 B")
+    assert "goes with a revision" in await run("diff", "--repository", "ada/film", fails=2)

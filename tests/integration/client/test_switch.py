@@ -188,7 +188,7 @@ async def test_an_edit_in_a_half_switched_folder_is_kept(ada: Person, both: Path
 
 async def test_a_killed_restore_is_completed_by_the_same_command(ada: Person, both: Path) -> None:
     arguments = ("restore", "f0", "f1", "f2", "link", "--revision", "side")
-    assert await run_killed(ada.environ, both, "7", *arguments)
+    assert await run_killed(ada.environ, both, "'f1'", *arguments)
     assert 0 < len(await ada.changes("one")) < 4
     assert not await run_killed(ada.environ, both, "0", *arguments)
     assert await ada.changes("one") == ["f0", "f1", "f2", "link"]
