@@ -43,7 +43,7 @@ async def create_branch(connection: Connection, call: Call, name: str, head: str
     created and deleted at the same moment, BRANCH_PROTECTED, FILE_REFUSED, and what `check_locks` raises.
     """
     repository_id = call.repository.id
-    rules = await change_rules.lock_repository(connection, repository_id)
+    rules = await change_rules.lock_repository(connection, call)
     node = (await ancestry.lock_nodes(connection, repository_id, [head])).get(head)
     if node is None:
         raise not_found("commit", head)
@@ -73,7 +73,7 @@ async def update_branch(connection: Connection, call: Call, update: BranchUpdate
     HEAD_MOVED, NOT_FAST_FORWARD, BRANCH_PROTECTED, FILE_REFUSED, and what `check_locks` raises.
     """
     repository_id = call.repository.id
-    rules = await change_rules.lock_repository(connection, repository_id)
+    rules = await change_rules.lock_repository(connection, call)
     rows = await read_branches(connection, repository_id, [update.branch])
     nodes = await ancestry.lock_nodes(connection, repository_id, [update.expected, update.new])
     if update.new not in nodes:
@@ -122,7 +122,7 @@ async def delete_branch(connection: Connection, call: Call, name: str, expected:
     Raises DEFAULT_BRANCH, NOT_FOUND, HEAD_MOVED, BRANCH_PROTECTED, LOCK_HELD, BATCH_TOO_LARGE.
     """
     repository_id = call.repository.id
-    await change_rules.lock_repository(connection, repository_id)
+    await change_rules.lock_repository(connection, call)
     rows = await read_branches(connection, repository_id, [name])
     _require_removable(rows.get(name), name, expected)
     if not is_shelf(name):
@@ -179,7 +179,7 @@ async def rename_branch(connection: Connection, call: Call, name: str, new_name:
     if is_shelf(name) != is_shelf(new_name):
         raise invalid_field("new_name", "must be a shelf's for a shelf, and for no other branch")
     repository_id = call.repository.id
-    await change_rules.lock_repository(connection, repository_id)
+    await change_rules.lock_repository(connection, call)
     rows = await lock_branches(connection, repository_id, sorted([name, new_name]))
     if name not in rows:
         raise not_found("branch", name)

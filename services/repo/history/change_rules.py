@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.repo.history.file_rules import OBLITERATED, FileFault, FileRules
+from services.repo.history.ownership import require_same_owner
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import DomainError, content_obliterated, not_found, repository_read_only
 from shared.formats.canonical import split_hashes
+from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 
@@ -31,16 +33,18 @@ class ChangeRules:
     min_regions: int = 0
 
 
-async def lock_repository(connection: Connection, repository_id: UUID) -> ChangeRules:
-    """Returns the repository's rules, and keeps it from being deleted during the transaction.
+async def lock_repository(connection: Connection, call: Call) -> ChangeRules:
+    """Returns the rules of a call's repository, and keeps it from being deleted during the transaction.
 
-    Raises NOT_FOUND, REPOSITORY_READ_ONLY.
+    Raises NOT_FOUND, REPOSITORY_READ_ONLY, and CONTENTION if it went to another owner meanwhile.
     """
+    repository_id = call.repository.id
     row = await connection.fetchrow(Q.lock_repository, repository_id)
     if row is None:
         raise not_found("repository", str(repository_id))
     if row["read_only"]:
         raise repository_read_only()
+    await require_same_owner(connection, call, row["owner_type"], row["owner_id"], row["owner"])
     obliterated = b""
     if row["has_obliterations"]:
         obliterated = await connection.fetchval(Q.obliterated_contents, repository_id) or b""

@@ -101,7 +101,7 @@ async def protect_branch(
     repository_id = call.repository.id
     if name is not None and is_shelf(name):
         raise invalid_field("name", "must not be a shelf's: create a branch at its commit")
-    await change_rules.lock_repository(connection, repository_id)
+    await change_rules.lock_repository(connection, call)
     found = await connection.fetchrow(Q.lock_branch, repository_id, name)
     if found is None:
         raise not_found("branch", name or "")

@@ -107,7 +107,7 @@ async def create_tag(connection: Connection, call: Call, update: TagUpdate) -> R
     Raises NOT_FOUND, NAME_TAKEN, TAG_PROTECTED, and INVALID_FIELD for the hash of a directory.
     """
     repository_id = call.repository.id
-    await change_rules.lock_repository(connection, repository_id)
+    await change_rules.lock_repository(connection, call)
     await _require_commit(connection, repository_id, update.new)
     found = (await _lock_tags(connection, repository_id, [update.tag])).get(update.tag)
     if found is not None and not update.is_done(found):
@@ -149,7 +149,7 @@ async def move_tags(
 async def delete_tag(connection: Connection, call: Call, name: str, expected: str) -> None:
     """Removes a tag of the commit `expected`. Raises NOT_FOUND, HEAD_MOVED, TAG_PROTECTED."""
     repository_id = call.repository.id
-    await change_rules.lock_repository(connection, repository_id)
+    await change_rules.lock_repository(connection, call)
     guard = await _read_guard(connection, call)
     row = (await _lock_tags(connection, repository_id, [name])).get(name)
     if row is None:

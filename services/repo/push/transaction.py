@@ -36,7 +36,7 @@ from shared.runtime.weighed_work import do_weighed
 async def apply_push(connection: Connection, call: Call, prepared: PreparedPush) -> PushResponse:
     """Applies all of a push, in the order in which rows are locked everywhere."""
     push, repository_id = prepared.push, call.repository.id
-    rules = await lock_repository(connection, repository_id)
+    rules = await lock_repository(connection, call)
     stored = await lock_manifests(connection, repository_id, push)
     counts = await do_weighed(push.steps, count_manifests, push, stored, prepared.lists)
     moves = await find_moves(connection, repository_id, push.refs.branches)

@@ -11,7 +11,11 @@ import asyncpg
 from dits.common.v1.event_pb2 import EventType, RepoPayload
 from dits.repo.v1 import repository_service_pb2 as pb
 
-from services.repo.repositories.holding import HeldRepository, hold_repository
+from services.repo.repositories.holding import (
+    HeldRepository,
+    hold_repository,
+    hold_repository_of,
+)
 from services.repo.repositories.messages import (
     parse_default_branch,
     parse_description,
@@ -85,9 +89,7 @@ async def update_repository(connection: Connection, call: Call, change: Reposito
 
     Raises NOT_FOUND, PERMISSION_MISSING, REPOSITORY_READ_ONLY, NAME_TAKEN, LIMIT_REACHED.
     """
-    held = await hold_repository(
-        connection, call.repository.id, call.caller, alone=change.stops_pushes
-    )
+    held = await hold_repository_of(connection, call, alone=change.stops_pushes)
     new = change.find_new(held)
     if not new:
         return

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from services.repo.history.ownership import require_same_owner
 from services.repo.repositories.owners import Owner, limit_right
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import not_found, permission_missing, repository_read_only
-from shared.rpc.call import Caller
+from shared.rpc.call import Call, Caller
 from shared.rpc.policy import Permission
 
 Q = sql.load(__file__)
@@ -64,6 +65,18 @@ async def hold_repository(
     held = await _read_held(connection, repository_id, caller)
     if held is None or held.row["deleted_at"] is not None:
         raise not_found("repository", str(repository_id))
+    return held
+
+
+async def hold_repository_of(
+    connection: Connection, call: Call, *, alone: bool = False
+) -> HeldRepository:
+    """Locks the repository of a call that was let in by its right on it: see `hold_repository`.
+
+    Raises CONTENTION if that was judged under another owner.
+    """
+    held = await hold_repository(connection, call.repository.id, call.caller, alone=alone)
+    await require_same_owner(connection, call, held.owner.type, held.owner.id, held.owner.name)
     return held
 
 

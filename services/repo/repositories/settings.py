@@ -10,7 +10,7 @@ from uuid import UUID
 from dits.common.v1.event_pb2 import EventType, RepoPayload
 from dits.repo.v1 import repository_service_pb2 as pb
 
-from services.repo.repositories.holding import hold_repository
+from services.repo.repositories.holding import hold_repository_of
 from services.repo.repositories.region_policy import (
     check_new_policy,
     check_policy_change,
@@ -89,7 +89,7 @@ async def update_settings(connection: Connection, call: Call, rules: Mapping[str
 
     Raises NOT_FOUND, REPOSITORY_READ_ONLY, INVALID_FIELD, LAST_COPY.
     """
-    held = await hold_repository(connection, call.repository.id, call.caller)
+    held = await hold_repository_of(connection, call)
     held.require_writable()
     before = await get_settings(connection, held.id)
     # No endings are stored as an empty list, and were as NULL.

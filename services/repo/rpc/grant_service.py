@@ -5,7 +5,7 @@ from __future__ import annotations
 from dits.repo.v1 import grant_service_pb2 as pb
 
 from services.repo.repositories import grants
-from services.repo.repositories.holding import hold_repository
+from services.repo.repositories.holding import hold_repository_of
 from shared.db.pool import Connection, Databases, Row
 from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc.call import Call
@@ -27,7 +27,7 @@ class GrantService:
         level = grants.parse_permission(request.permission)
 
         async def set_grant(connection: Connection) -> pb.Grant:
-            held = await hold_repository(connection, call.repository.id, call.caller)
+            held = await hold_repository_of(connection, call)
             grantee = await grants.find_grantee(connection, held, request, active=True)
             row = await grants.set_grant(connection, call, held, grantee, level)
             return grants.describe_grant(row)
@@ -44,7 +44,7 @@ class GrantService:
             if request.team:
                 # Before it is looked for: readers are not told which teams there are.
                 call.repository.require(Permission.ADMIN)
-            held = await hold_repository(connection, call.repository.id, call.caller)
+            held = await hold_repository_of(connection, call)
             grantee = await grants.find_grantee(connection, held, request, active=False)
             if grantee.id != call.caller.user_id:
                 call.repository.require(Permission.ADMIN)

@@ -215,9 +215,7 @@ class TreeService:
         """Stores what a client says about a content."""
         update = await asyncio.to_thread(AssetUpdate.parse, request)
         database = self._databases.of(call.repository.id)
-        row = await database.transaction(
-            lambda connection: update_asset(connection, call.repository.id, update)
-        )
+        row = await database.transaction(lambda connection: update_asset(connection, call, update))
         return asset_pb2.UpdateAssetMetadataResponse(asset=describe_asset(row))
 
     async def FindAsset(

@@ -13,10 +13,12 @@ from dits.repo.v1 import asset_pb2 as pb
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
+from services.repo.history.change_rules import lock_repository
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import content_obliterated, invalid_field, not_found
 from shared.rpc import validation
+from shared.rpc.call import Call
 from shared.rpc.paging import count_fitting
 
 Q = sql.load(__file__)
@@ -159,12 +161,14 @@ def _measure_depth(value: object) -> int:
     return 0
 
 
-async def update_asset(connection: Connection, repository_id: UUID, update: AssetUpdate) -> Row:
+async def update_asset(connection: Connection, call: Call, update: AssetUpdate) -> Row:
     """Stores what a client says about a content; returns its row.
 
-    Raises NOT_FOUND, CONTENT_OBLITERATED.
+    Raises NOT_FOUND, REPOSITORY_READ_ONLY, CONTENTION, CONTENT_OBLITERATED.
     """
-    await connection.execute(Q.hold_repository, repository_id)
+    repository_id = call.repository.id
+    # Until the end of the transaction the content is not obliterated.
+    await lock_repository(connection, call)
     await get_asset(connection, repository_id, update.digest)
     statement = Q.bind.update_asset(
         repository_id=repository_id,

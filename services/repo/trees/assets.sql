@@ -30,10 +30,6 @@ SELECT a.hash, a.size, a.mime_type, a.file_name, a.chunk_count, a.metadata, a.fi
 FROM assets a LEFT JOIN obliterations o USING (repo_id, hash)
 WHERE a.repo_id = $1 AND a.hash = $2;
 
--- name: hold_repository
--- Keeps a content from being obliterated until the end of the transaction.
-SELECT FROM repositories WHERE id = $1 FOR KEY SHARE;
-
 -- name: update_asset
 -- Changes what clients have stored about a content: its media type, its metadata, or both.
 UPDATE assets

@@ -20,7 +20,7 @@ from dits.repo.v1.tree_service_pb2 import ObliteratedContent
 from services.repo.push.assets import reference_files
 from services.repo.push.chunk_lists import ChunkLists
 from services.repo.push.recipes import RecipeReader
-from services.repo.repositories.holding import HeldRepository, hold_repository
+from services.repo.repositories.holding import HeldRepository, hold_repository_of
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import contention, invalid_field, limit_reached, not_found
@@ -115,7 +115,7 @@ async def forget_obliteration(connection: Connection, call: Call, digest: str) -
 
     Raises INVALID_FIELD if one has it: then its chunks are needed.
     """
-    held = await hold_repository(connection, call.repository.id, call.caller, alone=True)
+    held = await hold_repository_of(connection, call, alone=True)
     if await connection.fetchrow(Q.obliteration, held.id, digest) is not None:
         raise invalid_field("path", "must be that of a file that has the content: a version does")
     reason = await connection.fetchval(Q.delete_obliteration, held.id, digest)
@@ -127,7 +127,7 @@ async def _hold_content(
     connection: Connection, call: Call, file: File
 ) -> tuple[HeldRepository, Row]:
     """Locks the repository, then the content. Raises NOT_FOUND, CONTENTION."""
-    held = await hold_repository(connection, call.repository.id, call.caller, alone=True)
+    held = await hold_repository_of(connection, call, alone=True)
     row = await connection.fetchrow(Q.obliteration, held.id, file.hash.hex())
     if row is None:
         raise not_found("asset", file.hash.hex())

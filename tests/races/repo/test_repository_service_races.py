@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 import pytest
+from dits.common.v1.permission_pb2 import Permission
+from dits.repo.v1.grant_service_pb2 import SetGrantRequest
+from dits.repo.v1.repository_service_pb2 import UpdateRepositorySettingsRequest
 from dits.repo.v1.transfer_service_pb2 import ForceTransferRequest
+from google.protobuf.field_mask_pb2 import FieldMask
 from grpc import StatusCode
 
 from tests.support.api import Api, refused
+from tests.support.organizations import Studio
 from tests.support.repositories import Holding
-from tests.support.rivals import together
-from tests.support.trees import save
+from tests.support.rivals import other_transaction, together
+from tests.support.trees import push, save, update
 from tests.support.waiting import until_blocked
 
 
@@ -76,6 +83,37 @@ async def test_a_push_that_waited_for_the_change_is_refused(api: Api, change: st
     finally:
         await changer.close()
         await observer.close()
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("change", ["push", "settings", "grant"])
+async def test_who_waited_for_a_transfer_is_judged_by_the_new_owner(
+    api: Api, change: str, own: bool
+) -> None:
+    studio, other = await Studio.open(api), await api.account()
+    owner = studio.people["owner"] if own else await api.account()
+    films = Holding(api, owner, await api.repository(owner))
+    head = await save(api, films.owner, films.repository, {"a": b"1"})
+    settings = UpdateRepositorySettingsRequest(
+        repository=films.id, update_mask=FieldMask(paths=["max_file_size_bytes"])
+    )
+    grant = SetGrantRequest(
+        repository=films.id, user=other.username, permission=Permission.PERMISSION_READ
+    )
+    auth = films.owner.auth
+    calls: dict[str, Callable[[], Awaitable[Any]]] = {
+        "push": lambda: push(api, films.owner, films.repository, [], [update("b", "", head)]),
+        "settings": lambda: api.repositories.UpdateRepositorySettings(settings, metadata=auth),
+        "grant": lambda: api.grants.SetGrant(grant, metadata=auth),
+    }
+    alone = f"SELECT FROM repositories WHERE id = '{films.id}' FOR UPDATE;"
+    move = f"UPDATE repositories SET owner_type = 'organization', owner_id = '{studio.id}'"
+    async with other_transaction(api, f"{alone} {move} WHERE id = '{films.id}'", commits=True):
+        if own:
+            await calls[change]()
+        else:
+            with refused(StatusCode.ABORTED, "CONTENTION"):
+                await calls[change]()
 
 
 async def test_of_two_who_take_a_name_one_gets_it(api: Api) -> None:

@@ -95,8 +95,8 @@ class TransferServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AcceptTransfer(self, request, context):
-        """Makes a transfer that was requested. When the answer is there, no push that began under the old owner is under way.
-        Needs a credential; an API token needs `repo:admin`. The caller needs ADMIN on all repositories of the new owner; to
+        """Makes a transfer that was requested. When the answer is there, no push that began under the old owner is under way: one
+        that waited for the transfer is refused with CONTENTION, and judged anew if it is repeated. Needs a credential; an API token needs `repo:admin`. The caller needs ADMIN on all repositories of the new owner; to
         others the request does not exist.
 
         Errors:

@@ -53,8 +53,8 @@ class TransferServiceStub:
     - SUDO_REQUIRED: the session has no sudo.
     """
     AcceptTransfer: _grpc.UnaryUnaryMultiCallable[_transfer_service_pb2.AcceptTransferRequest, _transfer_service_pb2.AcceptTransferResponse]
-    """Makes a transfer that was requested. When the answer is there, no push that began under the old owner is under way.
-    Needs a credential; an API token needs `repo:admin`. The caller needs ADMIN on all repositories of the new owner; to
+    """Makes a transfer that was requested. When the answer is there, no push that began under the old owner is under way: one
+    that waited for the transfer is refused with CONTENTION, and judged anew if it is repeated. Needs a credential; an API token needs `repo:admin`. The caller needs ADMIN on all repositories of the new owner; to
     others the request does not exist.
 
     Errors:
@@ -114,8 +114,8 @@ class TransferServiceAsyncStub(TransferServiceStub):
     - SUDO_REQUIRED: the session has no sudo.
     """
     AcceptTransfer: _aio.UnaryUnaryMultiCallable[_transfer_service_pb2.AcceptTransferRequest, _transfer_service_pb2.AcceptTransferResponse]  # type: ignore[assignment]
-    """Makes a transfer that was requested. When the answer is there, no push that began under the old owner is under way.
-    Needs a credential; an API token needs `repo:admin`. The caller needs ADMIN on all repositories of the new owner; to
+    """Makes a transfer that was requested. When the answer is there, no push that began under the old owner is under way: one
+    that waited for the transfer is refused with CONTENTION, and judged anew if it is repeated. Needs a credential; an API token needs `repo:admin`. The caller needs ADMIN on all repositories of the new owner; to
     others the request does not exist.
 
     Errors:
@@ -184,8 +184,8 @@ class TransferServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transfer_service_pb2.AcceptTransferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transfer_service_pb2.AcceptTransferResponse, _abc.Awaitable[_transfer_service_pb2.AcceptTransferResponse]]:
-        """Makes a transfer that was requested. When the answer is there, no push that began under the old owner is under way.
-        Needs a credential; an API token needs `repo:admin`. The caller needs ADMIN on all repositories of the new owner; to
+        """Makes a transfer that was requested. When the answer is there, no push that began under the old owner is under way: one
+        that waited for the transfer is refused with CONTENTION, and judged anew if it is repeated. Needs a credential; an API token needs `repo:admin`. The caller needs ADMIN on all repositories of the new owner; to
         others the request does not exist.
 
         Errors:
