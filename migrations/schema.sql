@@ -397,11 +397,25 @@ END;
 $_$;
 
 CREATE FUNCTION public.emit_event(p_type text, p_repo_id uuid, p_org_id uuid, p_actor_id uuid, p_payload jsonb) RETURNS bigint
-    LANGUAGE sql
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
+DECLARE
+    v_id BIGINT;
+BEGIN
+    IF EXISTS (
+        SELECT FROM events e
+        WHERE e.repo_id = p_repo_id AND e.xid > pg_current_xact_id()
+          AND event_subjects(e.type, e.payload) && event_subjects(p_type, p_payload)
+    ) THEN
+        RAISE EXCEPTION 'a later transaction has told of it already' USING ERRCODE = 'serialization_failure';
+    END IF;
     INSERT INTO events (type, repo_id, org_id, actor_id, payload)
     VALUES (p_type, p_repo_id, p_org_id, p_actor_id, coalesce(p_payload, '{}'))
-    RETURNING id
+    RETURNING id INTO STRICT v_id;
+    RETURN v_id;
+END;
 $$;
 
 CREATE FUNCTION public.emit_lock_events(p_type text, p_repository_id uuid, p_actor_id uuid, p_lock_ids uuid[], p_cause text) RETURNS void
@@ -679,6 +693,37 @@ CREATE FUNCTION public.erase_list(p_repo_id uuid, p_list bytea, p_content text) 
     AS $$
     UPDATE released_lists SET erased_content = p_content WHERE repo_id = p_repo_id AND recipe_hashes = p_list;
     INSERT INTO released_lists (repo_id, recipe_hashes, erased_content) VALUES (p_repo_id, p_list, p_content)
+$$;
+
+CREATE FUNCTION public.event_subjects(p_type text, p_payload jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT array_agg(s.subject) FROM (
+        SELECT 'branch ' || (b ->> 'branch') FROM jsonb_array_elements(p_payload -> 'branches') b
+        WHERE p_type = 'push'
+        UNION ALL
+        SELECT 'tag ' || (t ->> 'tag') FROM jsonb_array_elements(p_payload -> 'tags') t
+        WHERE p_type = 'push'
+        UNION ALL
+        SELECT 'branch ' || b FROM unnest(ARRAY[p_payload ->> 'branch', p_payload ->> 'previous_name']) b
+        WHERE p_type IN ('branch.created', 'branch.deleted', 'branch.renamed')
+        UNION ALL
+        SELECT 'branch protection ' || (p_payload ->> 'branch') WHERE p_type = 'branch.protection_changed'
+        UNION ALL
+        SELECT 'tag ' || (p_payload ->> 'tag') WHERE p_type IN ('tag.created', 'tag.deleted')
+        UNION ALL
+        SELECT 'tag protection' WHERE p_type = 'tag.protection_changed'
+        UNION ALL
+        SELECT 'lock ' || (l ->> 'path') FROM jsonb_array_elements(p_payload -> 'locks') l
+        WHERE p_type LIKE 'lock.%'
+        UNION ALL
+        SELECT 'repository' WHERE p_type IN ('repo.updated', 'repo.deleted', 'repo.undeleted', 'repo.transferred')
+        UNION ALL
+        SELECT 'grant ' || coalesce(p_payload ->> 'user_id', p_payload ->> 'team_id') WHERE p_type LIKE 'repo.access_%'
+        UNION ALL
+        SELECT 'content ' || (p_payload ->> 'content_hash')
+        WHERE p_type IN ('repo.content_obliterated', 'repo.obliteration_lifted')
+    ) s (subject)
 $$;
 
 CREATE FUNCTION public.give_back_attempt(p_buckets text[], p_limits integer[]) RETURNS void

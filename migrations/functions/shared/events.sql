@@ -1,6 +1,42 @@
 -- The outbox: events are written in the transaction in which they happen, and deleted when they are old.
 
--- Records an event in the caller's transaction and returns its id.
+-- What an event is about, among the things of its repository. Events about one thing stand in the order in which
+-- they happened. An event about none of these has no place among the others.
+CREATE OR REPLACE FUNCTION event_subjects(p_type TEXT, p_payload JSONB)
+RETURNS TEXT[]
+LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT array_agg(s.subject) FROM (
+        SELECT 'branch ' || (b ->> 'branch') FROM jsonb_array_elements(p_payload -> 'branches') b
+        WHERE p_type = 'push'
+        UNION ALL
+        SELECT 'tag ' || (t ->> 'tag') FROM jsonb_array_elements(p_payload -> 'tags') t
+        WHERE p_type = 'push'
+        UNION ALL
+        SELECT 'branch ' || b FROM unnest(ARRAY[p_payload ->> 'branch', p_payload ->> 'previous_name']) b
+        WHERE p_type IN ('branch.created', 'branch.deleted', 'branch.renamed')
+        UNION ALL
+        SELECT 'branch protection ' || (p_payload ->> 'branch') WHERE p_type = 'branch.protection_changed'
+        UNION ALL
+        SELECT 'tag ' || (p_payload ->> 'tag') WHERE p_type IN ('tag.created', 'tag.deleted')
+        UNION ALL
+        SELECT 'tag protection' WHERE p_type = 'tag.protection_changed'
+        UNION ALL
+        SELECT 'lock ' || (l ->> 'path') FROM jsonb_array_elements(p_payload -> 'locks') l
+        WHERE p_type LIKE 'lock.%'
+        UNION ALL
+        SELECT 'repository' WHERE p_type IN ('repo.updated', 'repo.deleted', 'repo.undeleted', 'repo.transferred')
+        UNION ALL
+        SELECT 'grant ' || coalesce(p_payload ->> 'user_id', p_payload ->> 'team_id') WHERE p_type LIKE 'repo.access_%'
+        UNION ALL
+        SELECT 'content ' || (p_payload ->> 'content_hash')
+        WHERE p_type IN ('repo.content_obliterated', 'repo.obliteration_lifted')
+    ) s (subject)
+$$;
+
+-- Records an event in the caller's transaction and returns its id. Events are read in the order of transactions,
+-- which get their numbers before they wait for locks. A transaction that comes to a thing after one with a higher
+-- number fails, to be repeated under a number that is higher still.
 CREATE OR REPLACE FUNCTION emit_event(
     p_type TEXT,
     p_repo_id UUID,
@@ -9,11 +45,25 @@ CREATE OR REPLACE FUNCTION emit_event(
     p_payload JSONB
 )
 RETURNS BIGINT
-LANGUAGE sql
+LANGUAGE plpgsql
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = 'off'
 AS $$
+DECLARE
+    v_id BIGINT;
+BEGIN
+    IF EXISTS (
+        SELECT FROM events e
+        WHERE e.repo_id = p_repo_id AND e.xid > pg_current_xact_id()
+          AND event_subjects(e.type, e.payload) && event_subjects(p_type, p_payload)
+    ) THEN
+        RAISE EXCEPTION 'a later transaction has told of it already' USING ERRCODE = 'serialization_failure';
+    END IF;
     INSERT INTO events (type, repo_id, org_id, actor_id, payload)
     VALUES (p_type, p_repo_id, p_org_id, p_actor_id, coalesce(p_payload, '{}'))
-    RETURNING id
+    RETURNING id INTO STRICT v_id;
+    RETURN v_id;
+END;
 $$;
 
 -- Deletes up to p_limit events, the oldest first, that are older than p_keep and that every background

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
 from dits.common.v1.event_pb2 import BranchPayload
 from dits.repo.v1.ref_protection_pb2 import BranchProtection
 
@@ -150,14 +151,17 @@ async def insert_branches(
     connection: Connection, call: Call, updates: Sequence[BranchUpdate]
 ) -> dict[str, Row]:
     """Creates those of some branches that do not exist, and counts them; returns their rows by name."""
-    rows = await connection.fetch(
-        *Q.bind.insert_branches(
-            repository_id=call.repository.id,
-            user_id=call.caller.user_id,
-            names=[update.branch for update in updates],
-            heads=[update.new for update in updates],
-        )
+    insert = Q.bind.insert_branches(
+        repository_id=call.repository.id,
+        user_id=call.caller.user_id,
+        names=[update.branch for update in updates],
+        heads=[update.new for update in updates],
     )
+    try:
+        rows = await connection.fetch(*insert)
+    except asyncpg.UniqueViolationError as error:
+        # The default branch has got another name meanwhile: a repetition reads which.
+        raise asyncpg.SerializationError(str(error)) from None
     await count_branches(connection, call.repository.id, [row["name"] for row in rows], 1)
     return {row["name"]: row for row in rows}
 
