@@ -41,7 +41,7 @@ def include_paths(
     def change(workspace: Workspace, scope: Scope) -> Scope:
         here = [path for path in paths if os.path.lexists(workspace.root / path)]
         remote = RepositoryClient(client, workspace.state.repository)
-        check_paths(remote, workspace.state.head, [path for path in paths if path not in here])
+        check_paths(remote, workspace.wanted_commit, [path for path in paths if path not in here])
         for path in paths:
             scope = scope.include(path, levels)
         return scope if paths else EVERYTHING
@@ -83,13 +83,14 @@ def _change_scope(
     started = time.monotonic()
     workspace = Workspace.locate(folder)
     with workspace.lock():
-        targets = workspace.journal.list_targets()
-        if not targets or any(target.commit != workspace.state.head for target in targets):
+        # Also of a clone that cannot end as it was begun, because the disk is too small.
+        commit, targets = workspace.wanted_commit, workspace.journal.list_targets()
+        if not targets or any(target.commit != commit for target in targets):
             workspace.check_complete()
         scope = change(workspace, workspace.wanted_scope)
         remote = RepositoryClient(client, workspace.state.repository)
         with closing(FolderUpdate(workspace, remote, progress)) as update:
-            report = update.apply(workspace.state.head, force=False, scope=scope)
+            report = update.apply(commit, force=False, scope=scope)
         update_modes(workspace, remote, progress)
     report.seconds = round(time.monotonic() - started, 3)
     return report

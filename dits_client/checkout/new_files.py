@@ -4,6 +4,7 @@ Before they do, they are on the disk: after a power failure, too, a path has the
 never a part of one.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -93,7 +94,7 @@ class NewFiles:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise os_error(error, "write", target.path) from error
+            raise _write_error(error, target.path) from error
         self._bytes += target.file.size
         if len(self._waiting) >= MOST_FILES or self._bytes >= MOST_BYTES:
             self.place()
@@ -105,7 +106,7 @@ class NewFiles:
             directory = self._safe_paths.open_directory(path.rpartition("/")[0], create=True)
             os.symlink(target, name, dir_fd=directory)
         except OSError as error:
-            raise os_error(error, "write", path) from error
+            raise _write_error(error, path) from error
         self._waiting[path] = name, None
 
     def place(self) -> None:
@@ -126,7 +127,7 @@ class NewFiles:
                 del waiting[path]
                 self.stats[path] = self._find_stat(path, written)
         except OSError as error:
-            raise os_error(error, "write", path) from error
+            raise _write_error(error, path) from error
         finally:
             for left, (name, _) in waiting.items():
                 self._discard(name, left.rpartition("/")[0])
@@ -171,6 +172,16 @@ def _finish_file(descriptor: int, target: FileTarget, found_hash: bytes) -> None
     # time, and the index would not notice it. This time is between two ticks.
     now = time.time_ns()
     os.utime(descriptor, ns=(now, now))
+
+
+def _write_error(error: OSError, path: str) -> ClientError:
+    """Return the sentence for a file that could not be written, with what helps if the disk is full."""
+    failure = os_error(error, "write", path)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return failure
+    return ClientError(
+        f"{failure}: make room and repeat the command; `dits exclude PATH` leaves out what you do not need"
+    )
 
 
 def _identify(found: os.stat_result) -> tuple[int, int, int]:

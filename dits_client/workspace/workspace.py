@@ -79,6 +79,12 @@ class Workspace:
         return (targets[-1].branch if targets else "") or self.state.branch
 
     @property
+    def wanted_commit(self) -> str:
+        """The commit that an interrupted clone was to bring, else that of the folder; empty = none."""
+        targets = self.journal.list_targets()
+        return self.state.head or (targets[-1].commit if targets else "")
+
+    @property
     def wanted_scope(self) -> Scope:
         """What the folder was to include after an interrupted checkout, else what it includes."""
         targets = self.journal.list_targets()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dits_client.checkout.include import exclude_paths, include_paths
 from dits_client.checkout.new_files import NewFiles
 from dits_client.errors import ClientError, ConflictError
 from dits_client.shelves import shelve_folder
@@ -148,3 +149,31 @@ async def test_a_forced_pull_brings_back_what_is_missing_or_changed(ada: Person,
     (two / "shots").write_bytes(b"in the way")
     await ada.pull("two", force=True)
     assert read(two) == read(one)
+
+
+async def test_a_clone_onto_a_small_disk_goes_on_without_what_is_not_needed(
+    ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(ada.home / "one", {"a": b"1", "renders/large": b"2", "renders/r": b"3", "z": b"4"})
+    await ada.push("one", film)
+    small, real = ada.home / "small", NewFiles._rename_into_place
+
+    def place(self: NewFiles, name: str, path: str) -> None:
+        if path == "renders/large":
+            raise OSError(28, "No space left on device")
+        real(self, name, path)
+
+    with monkeypatch.context() as full:
+        full.setattr(NewFiles, "_rename_into_place", place)
+        for _ in range(2):
+            with pytest.raises(ClientError, match=r"no space left.*`dits exclude PATH` leaves out"):
+                await ada.clone(film, "small")
+        # What is there already of it goes, and a path that is none is named.
+        write(small, {"renders/r": b"3"})
+        with pytest.raises(ClientError, match='"none" is not in the commit'):
+            await asyncio.to_thread(include_paths, small, ada.client, ["none"])
+        await asyncio.to_thread(exclude_paths, small, ada.client, ["renders"])
+    assert set(read(small)) == {"a", "z"}
+    assert ((await ada.status("small")).interrupted, await ada.changes("small")) == ("", [])
+    write(small, {"a": b"5"})
+    assert (await ada.push("small")).changed == 1
