@@ -15,6 +15,7 @@ from grpc import StatusCode
 from shared.errors import (
     DomainError,
     Reason,
+    contention,
     dependency_unavailable,
     invalid_field,
     repository_read_only,
@@ -154,7 +155,10 @@ class Admission:
 
     @asynccontextmanager
     async def watched(self, call: Call, request: Message) -> AsyncIterator[None]:
-        """Repeats the check while a stream is open; ends the stream with the error if it fails."""
+        """Repeats the check while a stream is open; ends the stream with the error if it fails.
+
+        Raises CONTENTION where `find_successor` finds one: what was sent, the caller sends again.
+        """
         if self._policy.quiet:
             yield
             return
@@ -168,6 +172,12 @@ class Admission:
         watcher = asyncio.create_task(watch())
         try:
             yield
+        except DomainError as error:
+            if not await self.find_successor(call, request, error):
+                raise
+            raise contention(
+                "the name has just gone to another repository: repeat the call"
+            ) from None
         except asyncio.CancelledError:
             if not refused:
                 raise

@@ -8,8 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 from dits.auth.v1 import organization_service_pb2 as opb
-from dits.repo.v1.repository_service_pb2 import DeleteRepositoryRequest, GetRepositoryRequest
-from google.rpc.error_details_pb2 import ResourceInfo
+from dits.repo.v1.repository_service_pb2 import (
+    DeleteRepositoryRequest,
+    GetRepositoryRequest,
+    Repository,
+)
+from google.rpc.error_details_pb2 import ResourceInfo, RetryInfo
 from grpc import StatusCode
 
 from shared.rpc.access import CHANNEL
@@ -17,6 +21,7 @@ from shared.rpc.call import Access
 from tests.support.api import Api, refused
 from tests.support.organizations import Studio
 from tests.support.tokens import make_repository, read_repository, set_policy
+from tests.support.trees import build, commit, push_commit, upload
 from tests.support.waiting import PATIENCE_SECONDS
 
 
@@ -71,3 +76,24 @@ async def test_a_name_that_has_gone_to_another_repository_leads_there(api: Api) 
         other = await api.repository(ada, "films")
         found = await api.repositories.GetRepository(get, metadata=ada.auth)
         assert found.repository.id == other.id
+
+
+async def test_a_push_to_a_name_that_has_gone_to_another_repository_is_to_be_repeated(
+    api: Api,
+) -> None:
+    ada = await api.account()
+    films = await api.repository(ada, "films")
+    named = Repository(id=f"{ada.username}/films")
+    tree = build({"a": b"1"})
+    made = commit(tree)
+    with _lost_hints(api):
+        get = GetRepositoryRequest(repository=named.id)
+        await api.repositories.GetRepository(get, metadata=ada.auth)
+        delete = DeleteRepositoryRequest(repository=films.id)
+        await api.repositories.DeleteRepository(delete, metadata=ada.auth)
+        other = await api.repository(ada, "films")
+        await upload(api, ada, other, tree.chunks)
+        with refused(StatusCode.ABORTED, "CONTENTION") as refusal:
+            await push_commit(api, ada, named, made, tree)
+        assert refusal.detail(RetryInfo).HasField("retry_delay")
+        await push_commit(api, ada, named, made, tree)
