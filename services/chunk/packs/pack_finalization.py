@@ -127,11 +127,11 @@ class PackFinalization:
         return [row["chunk_hash"] for row in rows]
 
     async def _restore_chunks(self, connection: Connection) -> tuple[list[str], list[str]]:
-        """Gives lost and archived chunks, which U3 has locked, their place in this pack.
+        """Gives lost and cold chunks, which U3 has locked, their place in this pack.
 
         Returns which were lost, and which they were in all.
         """
-        rows = await connection.fetch(Q.unreadable_chunks, self._hashes)
+        rows = await connection.fetch(Q.lost_and_cold_chunks, self._hashes)
         if not rows:
             return [], []
         entries = [self._pack.entries[bytes.fromhex(row["hash"])] for row in rows]

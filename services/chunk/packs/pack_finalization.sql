@@ -69,11 +69,11 @@ UPDATE chunks
 SET ref_count = ref_count + 1, delete_after = NULL
 WHERE hash = ANY (string_to_array($1, ','));
 
--- name: unreadable_chunks
--- Those of the chunks $1, which U3 has locked, of which no good copy is left, or that lie in an archive; and their packs.
+-- name: lost_and_cold_chunks
+-- Those of the chunks $1, which U3 has locked, of which no good copy is left, or that lie colder than hot ones; and their packs.
 SELECT hash, pack_key, lost_at IS NOT NULL AS is_lost
 FROM chunks
-WHERE hash = ANY (string_to_array($1, ',')) AND (lost_at IS NOT NULL OR storage_class IN ('glacier', 'deep_archive'));
+WHERE hash = ANY (string_to_array($1, ',')) AND (lost_at IS NOT NULL OR storage_class <> 'standard');
 
 -- name: warm_references
 -- Those of the chunks $2 that are archived for repository $1: it has brought them again, and wants them hot.
@@ -94,7 +94,7 @@ WHERE l.chunk_hash = d.hash
 RETURNING l.pack_key;
 
 -- name: restore_chunks
--- Repairs lost and archived chunks: their bytes are in this pack now.
+-- Repairs lost and cold chunks: their bytes are in this pack now.
 UPDATE chunks c
 SET storage_bucket = :bucket, storage_key = :pack_key::text || '@' || d.start || '+' || d.stored,
     compression = d.compression,

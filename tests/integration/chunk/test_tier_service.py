@@ -93,6 +93,17 @@ async def test_what_nobody_reads_goes_to_colder_places(
         assert [keys async for keys in store.list_objects(0) if keys] == []
 
 
+async def test_who_brings_a_chunk_has_it_hot(api: Api, databases: Databases) -> None:
+    data = some()
+    desk, other = await open_desk(api, databases, data), await open_desk(api, databases)
+    await desk.age(31, data)
+    await desk.apply_policies()
+    assert await desk.places(data) == ["local.infrequent"]
+    await other.shelf.put(data)
+    assert await desk.places(data) == ["local"]
+    await assert_counters(api.dsn)
+
+
 async def test_a_restored_chunk_can_be_read_for_a_while(api: Api, databases: Databases) -> None:
     cold, hot = some(1000), some()
     desk = await open_desk(api, databases, cold, hot)
