@@ -45,18 +45,22 @@ class Replica:
         }
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Starts it."""
-        command = [sys.executable, "-m", "services.cli", "serve", "chunk"]
+    def start(self, step: int = 0) -> None:
+        """Starts it; it kills itself at a step, unless that is 0: see tests.support.killed_service."""
+        module = ["tests.support.killed_service", str(step)] if step else ["services.cli"]
+        command = [sys.executable, "-m", *module, "serve", "chunk"]
         self._process = subprocess.Popen(
             command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    def kill(self) -> None:
-        """Ends it as kill -9 does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+    def kill(self) -> bool:
+        """Ends it as kill -9 does; returns whether it has done so itself before."""
+        if self._process is None:
+            return False
+        has_ended = self._process.poll() == -signal.SIGKILL
+        self._process.kill()
+        self._process.wait()
+        return has_ended
 
     async def pause(self, seconds: float) -> None:
         """Stops it for a while, as a machine that is overloaded does."""
@@ -66,9 +70,12 @@ class Replica:
             self._process.send_signal(signal.SIGCONT)
 
     async def ready(self) -> None:
-        """Waits until it answers."""
+        """Waits until it answers, or has ended."""
         async with (
             asyncio.timeout(PATIENCE_SECONDS),
             grpc.aio.insecure_channel(self.address) as channel,
         ):
-            await channel.channel_ready()
+            answer = asyncio.create_task(channel.channel_ready())
+            while not answer.done() and self._process is not None and self._process.poll() is None:
+                await asyncio.wait({answer}, timeout=0.1)
+            answer.cancel()

@@ -39,7 +39,7 @@ from tests.support.client import Person, read_files, write
 from tests.support.collection import end_claims, exhaust, reference, release
 from tests.support.jobs import put, wait_for
 from tests.support.regions import wait_while
-from tests.support.torture_moves import COOLING, NOT_DONE, make_old, want_elsewhere
+from tests.support.torture_moves import COOLING, NOT_DONE
 from tests.support.waiting import PATIENCE_SECONDS
 
 PAYLOADS = (
@@ -63,6 +63,7 @@ class Torture:
         pushed: the files of each acknowledged commit, by repository.
         done: how often each kind of work succeeded.
         people: who pushes, by name.
+        others: what else goes on, by name.
     """
 
     api: Api
@@ -74,6 +75,7 @@ class Torture:
     pushed: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     done: dict[str, int] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
+    others: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     is_over: bool = False
 
     async def run(self, seconds: float) -> None:
@@ -87,8 +89,7 @@ class Torture:
             self._repeat("delete", self._deleter(pool)),
             *(self._repeat("clean", partial(self._do_job, each)) for each in PAYLOADS),
             self._repeat("reap", self._reap),
-            self._repeat("cool", lambda: make_old(self.database, self.done.get("cool", 0))),
-            self._repeat("move", lambda: want_elsewhere(self.database, self.done.get("move", 0))),
+            *(self._repeat(name, work) for name, work in self.others.items()),
             self._repeat("kill", self._kill),
         ]
         tasks = [asyncio.create_task(work) for work in repeated]
@@ -215,8 +216,11 @@ class Torture:
         await asyncio.sleep(random.Random(self.seed).uniform(0.5, 2))
         if self.done.get("kill", 0) % 4 == 3:
             await self.replica.pause(self.settings.open_pack_seconds + 1)
-        self.replica.kill()
-        self.replica.start()
+        if self.replica.kill():
+            self.done["failpoint"] = self.done.get("failpoint", 0) + 1
+        # Every other time, it kills itself in the midst of something.
+        rng = random.Random(f"{self.seed} {self.done.get('kill', 0)}")
+        self.replica.start(rng.choice((0, rng.randrange(20, 200))))
 
     async def remove_everything(self) -> None:
         """Deletes all repositories, and collects until no pack is left."""

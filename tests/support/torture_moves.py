@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
 
 from shared.db.pool import Database
 
@@ -20,6 +22,15 @@ COOLING = """
     SELECT count(*) FROM pg_sleep(0.1)
     JOIN jobs ON job_type = 'apply_lifecycle' AND status IN ('pending', 'running')"""
 _REGIONS = ("{far,local}", "{far}", "{local}", "{}")
+
+
+def list_moves(database: Database) -> dict[str, Callable[[], Awaitable[None]]]:
+    """What makes chunks move, by name."""
+    rounds = itertools.count()
+    return {
+        "cool": lambda: make_old(database, next(rounds)),
+        "move": lambda: want_elsewhere(database, next(rounds)),
+    }
 
 
 async def make_old(database: Database, round_: int) -> None:

@@ -12,9 +12,11 @@ from tests.support.api import Api
 from tests.support.chunk_replica import Replica
 from tests.support.chunks import files, unsealed
 from tests.support.counters import assert_counters
-from tests.support.regions import objects
+from tests.support.regions import assert_sound, objects
 from tests.support.s3_server import S3Server
 from tests.support.storage_torture import Torture
+from tests.support.torture_moves import list_moves
+from tests.support.torture_obliterations import Obliterator
 
 # Chunks that lie colder than somebody wants them.
 _TOO_COLD = """
@@ -22,6 +24,8 @@ _TOO_COLD = """
     WHERE EXISTS (SELECT FROM chunk_refs r
                   WHERE r.chunk_hash = c.hash
                     AND storage_rank(r.storage_class) < storage_rank(c.storage_class))"""
+
+_DONE = ("push", "claim", "delete", "clean", "cool", "obliterate")
 
 
 @pytest.fixture
@@ -86,16 +90,20 @@ async def torture(
     replica = Replica(api, settings)
     replica.start()
     (database,) = databases.every()
-    play = Torture(api, settings, database, tmp_path, seed, replica)
+    obliterator = Obliterator(api, seed)
+    others = list_moves(database) | {"obliterate": obliterator.work}
+    play = Torture(api, settings, database, tmp_path, seed, replica, others=others)
     try:
         await play.run(seconds)
-        assert (
-            min(play.done.get(each, 0) for each in ("push", "claim", "delete", "clean", "cool")) > 0
-        )
+        replica.kill()
+        replica.start()
+        assert min(play.done.get(each, 0) for each in _DONE) > 0, play.done
         assert await api.value(_TOO_COLD) == 0
         await assert_counters(api.dsn)
         await play.warm_everything()
         await play.check_pushes()
+        await obliterator.check(databases)
+        await assert_sound(api, databases, settings)
     finally:
         play.close()
     await play.remove_everything()
