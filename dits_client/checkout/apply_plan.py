@@ -32,8 +32,8 @@ from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
 from dits_client.transfer.lost_content import LostFilesError
 from dits_client.transfer.work_queue import WorkStopped
 from dits_client.workspace.index import UNKNOWN_STAT
+from dits_client.workspace.local_directory import OWN_DIRECTORY
 from dits_client.workspace.safe_paths import SafePaths
-from dits_client.workspace.scan import OWN_DIRECTORY
 
 # Two keep a small server and the disk busy; more threads only need more memory.
 THREADS = 2

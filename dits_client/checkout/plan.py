@@ -10,7 +10,7 @@ from dits_client.content.paths import iterate_parents
 from dits_client.content.scope import Scope
 from dits_client.errors import ClientError
 from dits_client.workspace.interrupted import NONE_INTERRUPTED, InterruptedCheckouts
-from dits_client.workspace.scan import OWN_DIRECTORY
+from dits_client.workspace.local_directory import OWN_DIRECTORY
 from shared.formats.portable_names import fold_name
 
 

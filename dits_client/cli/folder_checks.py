@@ -11,7 +11,8 @@ from pathlib import Path
 from dits_client.cli.folder import format_bytes
 from dits_client.errors import ClientError
 from dits_client.workspace.ignore import read_rules
-from dits_client.workspace.scan import OWN_DIRECTORY, list_paths
+from dits_client.workspace.local_directory import OWN_DIRECTORY
+from dits_client.workspace.scan import list_paths
 from dits_client.workspace.workspace import Workspace
 from shared.formats.path_patterns import PathPatterns
 from shared.formats.shelves import is_shelf

@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 
 from dits_client.workspace.index import DIRECTORY_STAT, OUTSIDE_STAT, DirectoryRecord
 
+# The client's own directory. A tree never contains it, at any depth and in any case of its letters: the
+# client would take it for the state of a folder.
+OWN_DIRECTORY = ".dits"
+
 
 @dataclass(slots=True, eq=False)
 class LocalDirectory:

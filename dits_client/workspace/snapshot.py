@@ -57,7 +57,7 @@ class Snapshot:
         self._keeps_modes = keeps_modes
         # Stats of the files that were read and that the index does not trust, by path.
         self.seen: dict[str, bytes] = {}
-        self.directories = scan_directory(root, warn, tracked, ignore)
+        self.directories = scan_directory(root, warn, tracked, ignore, index.records)
         # A sentence for each name and link that trees cannot store; they are left out.
         self.unusable = self.directories[0].unusable
         # What is on the disk and not included; the path of a directory ends with a slash.

@@ -1,7 +1,7 @@
 """The tracked paths: what trees of the repository have. Ignore patterns do not concern them."""
 
 import unicodedata
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 
 from dits.repo.v1.manifest_pb2 import Entry
@@ -18,7 +18,7 @@ class TrackedPaths:
         self,
         load: ManifestLoader,
         trees: Iterable[bytes | None],
-        untracked: Container[str] = (),
+        untracked: Collection[str] = (),
         outside: OutsideEntries = NOTHING_OUTSIDE,
     ) -> None:
         """Take the hashes of the trees, and paths to leave out with all below them.
@@ -38,6 +38,10 @@ class TrackedPaths:
     def has_directory(self, path: str) -> bool:
         """Return whether a tree has a directory at a path. Raises ClientError."""
         return self._has_entry(path, is_directory=True)
+
+    def has_manifest(self, path: str, manifest: bytes) -> bool:
+        """Return whether a tree has a directory at a path that is this one, and all in it is tracked."""
+        return not self._untracked and manifest in self._list_manifests(path)
 
     def get_entry(self, path: str) -> Entry | None:
         """Return the file or link that the first tree has at a path. Raises ClientError."""

@@ -14,7 +14,7 @@ from dits_client.content.scope import Scope
 from dits_client.errors import ClientError, NoWorkspaceError, os_error
 from dits_client.workspace.index import Index
 from dits_client.workspace.journal import CheckoutJournal, unpack_rules
-from dits_client.workspace.scan import OWN_DIRECTORY
+from dits_client.workspace.local_directory import OWN_DIRECTORY
 from dits_client.workspace.state import WorkspaceState, load_state
 
 

@@ -36,6 +36,23 @@ async def test_a_new_pattern_does_not_concern_what_is_tracked(ada: Person, film:
     assert not (await ada.push("one")).pushed
 
 
+async def test_what_is_tracked_is_known_without_its_patterns(ada: Person, film: str) -> None:
+    """As long as the directory is that of the commit; each name that is not its file is compared."""
+    one = ada.home / "one"
+    write(one, {"d/x.log": b"1", "d/sub.log/a": b"2", "d/k": b"3", ".ditsignore": b""})
+    await ada.push("one", film)
+    write(one, {".ditsignore": b"*.log\n"})
+    await ada.push("one")
+    assert await ada.changes("one") == []
+    write(one, {"d/y.log": b"4", "d/sub.log/new": b"5", "d/sub.log/a": None})
+    assert await ada.changes("one") == ["d/sub.log/a"]
+    # Where the commit has a directory, a file that is ignored is none of it.
+    (one / "d/sub.log/new").unlink()
+    (one / "d/sub.log").rmdir()
+    write(one, {"d/sub.log": b"6", "d/x.log": b"7", "d/y.log": None})
+    assert await ada.changes("one") == ["d/sub.log/a", "d/x.log"]
+
+
 async def test_untracked_files_stay_in_the_folders_of_everyone(ada: Person, film: str) -> None:
     one, two = ada.home / "one", ada.home / "two"
     write(one, {"cache/a": b"1", "cache/b": b"2", "cache/c": b"3", "keep": b"4"})

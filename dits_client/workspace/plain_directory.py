@@ -1,0 +1,50 @@
+"""Directories of which nothing is special: they are read in a few passes, a third quicker for each file."""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
+from operator import not_
+from typing import TypeAlias
+
+from dits_client.workspace.index import pack_stat
+from dits_client.workspace.local_directory import OWN_DIRECTORY, LocalDirectory
+
+# Names, each with whether it is a directory.
+Entries: TypeAlias = Iterable[tuple[str, bool]]
+
+_STORED_KINDS = {stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR}
+
+
+def read_plain(
+    directory: LocalDirectory,
+    entries: Sequence[os.DirEntry[str]],
+    is_ignored_within: Callable[[LocalDirectory, Entries], bool],
+) -> bool:
+    """Add sorted entries to a directory if it is plain; return whether it is. Else nothing is added.
+
+    Plain is one of files, directories and links alone, all of them included and none ignored, with names in
+    ASCII that need no look. Raises OSError, but not for a file that vanishes.
+    """
+    if directory.is_ignored or directory.is_partial:
+        return False
+    names = [entry.name for entry in entries]
+    joined = "".join(names)
+    if not joined.isascii() or "\\" in joined or OWN_DIRECTORY in joined.lower():
+        return False
+    try:
+        stats = [entry.stat(follow_symlinks=False) for entry in entries]
+    except FileNotFoundError:
+        return False
+    kinds = {stat.S_IFMT(found.st_mode) for found in stats}
+    inner = [stat.S_ISDIR(found.st_mode) for found in stats]
+    if not kinds <= _STORED_KINDS or is_ignored_within(directory, zip(names, inner, strict=True)):
+        return False
+    if stat.S_IFDIR in kinds:
+        for entry in compress(entries, inner):
+            path = directory.join_path(entry.name)
+            directory.directories[entry.name] = LocalDirectory(path, entry.path)
+        outer = list(map(not_, inner))
+        names, stats = list(compress(names, outer)), list(compress(stats, outer))
+    directory.names, directory.stats = names, [pack_stat(found) for found in stats]
+    return True
