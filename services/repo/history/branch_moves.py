@@ -171,14 +171,12 @@ async def _create_branches(
 ) -> dict[str, Row]:
     """Creates branches; returns their rows by name.
 
-    Raises HEAD_MOVED if another transaction has created one of them meanwhile.
+    If another transaction has created one of them meanwhile, the caller's is repeated: the branch may be
+    where it shall be.
     """
     rows = await insert_branches(connection, call, updates)
-    for update in updates:
-        if update.branch not in rows:
-            there = await read_branches(connection, call.repository.id, [update.branch])
-            heads = [row["head_commit"] for row in there.values()]
-            raise head_moved(update.branch, "", heads[0] if heads else "")
+    if len(rows) < len(updates):
+        raise asyncpg.SerializationError("a branch was created meanwhile")
     return rows
 
 

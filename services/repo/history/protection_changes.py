@@ -107,17 +107,18 @@ async def protect_branch(
         raise not_found("branch", name or "")
     before = list_members(parse_protection(found["protection"]))
     await require_members(connection, call, list_members(protection), before)
+    if protection == parse_protection(found["protection"]):
+        return found
     text = describe_protection(protection)
     (row,) = await connection.fetch(Q.set_protection, repository_id, found["name"], text or None)
-    if parse_protection(found["protection"]) != parse_protection(text):
-        await audit(
-            connection, call, AuditAction.BRANCH_PROTECTION_CHANGED, "branch", repository_id, row["name"],
-            repository_id=repository_id, protection=text,
-        )  # fmt: skip
-        head = row["head_commit"]
-        payload = BranchPayload(branch=row["name"], before=head, after=head)
-        kind = EventType.EVENT_TYPE_BRANCH_PROTECTION_CHANGED
-        await emit(connection, call, kind, repository_id, payload)
+    await audit(
+        connection, call, AuditAction.BRANCH_PROTECTION_CHANGED, "branch", repository_id, row["name"],
+        repository_id=repository_id, protection=text,
+    )  # fmt: skip
+    head = row["head_commit"]
+    payload = BranchPayload(branch=row["name"], before=head, after=head)
+    kind = EventType.EVENT_TYPE_BRANCH_PROTECTION_CHANGED
+    await emit(connection, call, kind, repository_id, payload)
     return row
 
 

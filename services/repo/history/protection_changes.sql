@@ -1,6 +1,6 @@
 -- name: lock_branch
 -- A branch ($2; NULL = the default branch), locked.
-SELECT name, protection FROM branches
+SELECT name, head_commit, is_default, created_by, created_at, updated_at, protection FROM branches
 WHERE repo_id = $1 AND name = coalesce($2, (SELECT default_branch FROM repositories WHERE id = $1))
 FOR UPDATE;
 

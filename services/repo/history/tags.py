@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from dits.common.v1.event_pb2 import EventType, TagPayload
 from dits.repo.v1.manifest_pb2 import TagContent
 from dits.repo.v1.ref_service_pb2 import TagAnnotation
@@ -205,7 +206,7 @@ async def _require_commit(connection: Connection, repository_id: UUID, head: str
 
 
 async def _insert_tags(connection: Connection, call: Call, updates: Sequence[TagUpdate]) -> None:
-    """Creates tags that are not there. Raises HEAD_MOVED if another transaction has created one."""
+    """Creates tags that are not there. If another transaction has created one, the caller's is repeated."""
     rows = await connection.fetch(
         *Q.bind.insert_tags(
             repository_id=call.repository.id,
@@ -217,12 +218,8 @@ async def _insert_tags(connection: Connection, call: Call, updates: Sequence[Tag
             **_signatures([update.signature for update in updates]),
         )
     )
-    created = {row["name"] for row in rows}
-    for update in updates:
-        if update.tag not in created:
-            there = await _lock_tags(connection, call.repository.id, [update.tag])
-            current = [row["commit_hash"] for row in there.values()]
-            raise head_moved("", update.expected, current[0] if current else "", update.tag)
+    if len(rows) < len(updates):
+        raise asyncpg.SerializationError("a tag was created meanwhile")
 
 
 def _contents(contents: Sequence[TagContent | None]) -> Mapping[str, list[Any]]:

@@ -26,8 +26,9 @@ async def test_a_protection_is_set_and_read(api: Api) -> None:
         restricted_paths=[RestrictedPaths(patterns=["*.psd"], allowed=members(bob.who.id))],
         bypass=members(branches.who.id),
     )
-    for _ in range(2):
-        assert (await branches.protect(protection)).protection == protection
+    protected = await branches.protect(protection)
+    assert protected.protection == protection
+    assert await branches.protect(protection) == protected
     assert (await bob.get("main")).protection == protection
     # What is the default, or nobody, is not stored.
     shorter = BranchProtection(required_permission=PERMISSION_WRITE, bypass=members())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
 
-from shared.db.pool import MOST_SPARE, Database
+from shared.db.pool import MOST_SPARE, UNREACHABLE, Database
 from shared.errors import DomainError, not_found
 from tests.support.waiting import until_blocked
 
@@ -105,3 +106,14 @@ async def test_an_error_within_a_transaction_leaves_no_transaction_open(database
         await database.transaction(fail)
     async with database.connection() as connection:
         assert not connection.is_in_transaction()
+
+
+async def test_a_connection_that_the_server_is_ending_is_unreachable(database: Database) -> None:
+    """The server says why, and closes: a statement may come between the two."""
+    async with database.connection() as connection:
+        spare: Any = connection
+    farewell = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+    spare._con._protocol.data_received(b"E" + (len(farewell) + 4).to_bytes(4) + farewell)
+    with pytest.raises(UNREACHABLE):
+        await database.fetch("SELECT 1")
+    assert await database.fetch("SELECT 1")
