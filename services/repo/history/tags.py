@@ -110,11 +110,14 @@ async def create_tag(connection: Connection, call: Call, update: TagUpdate) -> R
     repository_id = call.repository.id
     await change_rules.lock_repository(connection, call)
     await _require_commit(connection, repository_id, update.new)
+    guard = await _read_guard(connection, call)
     found = (await _lock_tags(connection, repository_id, [update.tag])).get(update.tag)
     if found is not None and not update.is_done(found):
         raise name_taken("tag", update.tag)
     if found is None:
-        await move_tags(connection, call, [update])
+        guard.require_allowed([update.tag])
+        await _insert_tags(connection, call, [update])
+        await connection.execute(Q.count_tags, repository_id, 1)
         kind, payload = EventType.EVENT_TYPE_TAG_CREATED, update.describe()
         await emit(connection, call, kind, repository_id, payload)
     return await read_tag(connection, repository_id, update.tag)
