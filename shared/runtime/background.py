@@ -18,7 +18,13 @@ log = structlog.get_logger(__name__)
 FAILURE_PAUSE_SECONDS = 1.0
 
 # What passes by itself: the database is away, a row is busy, the store is full.
-PASSING = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DomainError)
+PASSING = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    DomainError,
+)
 
 
 @dataclass(frozen=True, slots=True)

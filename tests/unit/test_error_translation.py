@@ -8,7 +8,9 @@ import asyncpg
 import pytest
 from grpc import StatusCode
 
+from shared.db.pool import UNREACHABLE
 from shared.rpc.boundary import translate
+from shared.runtime.background import PASSING
 
 
 @pytest.mark.parametrize(
@@ -16,6 +18,7 @@ from shared.rpc.boundary import translate
     [
         (asyncpg.QueryCanceledError("a statement took too long"), StatusCode.UNAVAILABLE),
         (asyncpg.InterfaceError("the connection is closed"), StatusCode.UNAVAILABLE),
+        (asyncpg.InternalClientError("another operation is in progress"), StatusCode.UNAVAILABLE),
         (TimeoutError(), StatusCode.UNAVAILABLE),
         (asyncpg.DiskFullError("full"), StatusCode.RESOURCE_EXHAUSTED),
         (OSError(errno.ENOSPC, "full"), StatusCode.RESOURCE_EXHAUSTED),
@@ -25,3 +28,7 @@ from shared.rpc.boundary import translate
 )
 def test_the_status_of_an_exception(error: Exception, code: StatusCode) -> None:
     assert translate(error).code is code
+
+
+def test_a_database_that_is_away_is_no_defect_of_background_work() -> None:
+    assert all(issubclass(error, PASSING) for error in UNREACHABLE)
