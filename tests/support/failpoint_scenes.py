@@ -160,7 +160,7 @@ async def reap(stage: Stage) -> Act:
     act = await collect(stage)
     await stage.do(act)
     killed = await upload(stage)
-    assert await stage.is_killed(killed, 5)
+    assert await stage.is_killed(killed, 4)
     return Act("reap", act.shelf, kept=act.kept, gone=act.gone)
 
 
