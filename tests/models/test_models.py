@@ -60,10 +60,7 @@ LARGE: dict[str, tuple[tuple[Actor, ...], int]] = {
     ),
     "tiers": ((*COOLING, Actor("upload", 1, 2), CLEAN), 0),
     "tiers and compaction": ((*COOLING, Actor("compact", 0, 2), Actor("release", 0), CLEAN), 0),
-    "tiers and copies": (
-        (*COOLING, Actor("upload", 0, 2), Actor("replicate", 0, 3), CLEAN),
-        0,
-    ),
+    "tiers and copies": ((*COOLING, Actor("replicate", 0, 2), CLEAN), 0),
     "repair and compaction": (
         (UPLOADS[0], Actor("upload", 0, 1), Actor("compact", 0, 2), Actor("scrub"), CLEAN),
         1,
