@@ -5,7 +5,7 @@ from argparse import Namespace
 from dits.repo.v1 import ref_service_pb2 as pb
 
 from dits_client.cli.answers import record
-from dits_client.cli.history import connect_to_revision, find_commit
+from dits_client.cli.history import connect_to_revision, find_commit, report_deletion
 from dits_client.cli.table import print_json, print_table
 from shared.formats.shelves import is_shelf
 
@@ -56,11 +56,13 @@ def handle_delete(arguments: Namespace) -> None:
         asked = pb.GetBranchRequest(repository=repository.name, name=arguments.name)
         head = repository.call(repository.refs.GetBranch, asked).branch.head
         request = pb.DeleteBranchRequest(
-            repository=repository.name, name=arguments.name, expected_head=head
+            repository=repository.name,
+            name=arguments.name,
+            expected_head=head,
+            validate_only=arguments.dry_run,
         )
-        repository.call(repository.refs.DeleteBranch, request)
-    record({"name": arguments.name, "head": head})
-    print(f"Deleted {arguments.name}, which was at {head}.")
+        deleted = repository.call(repository.refs.DeleteBranch, request)
+    report_deletion(arguments, head, deleted.unreached_commit_count)
 
 
 def _describe(branch: pb.Branch) -> str:

@@ -10,6 +10,7 @@ from dits.repo.v1.commit_service_pb2 import Commit, GetCommitRequest, ListCommit
 from dits.repo.v1.manifest_pb2 import Signer
 from dits.repo.v1.tree_service_pb2 import DiffTreesRequest
 
+from dits_client.cli.answers import record
 from dits_client.cli.changes import print_changes
 from dits_client.cli.commit_graph import CommitGraph
 from dits_client.cli.session import connect
@@ -132,3 +133,15 @@ def find_repository(arguments: Namespace) -> tuple[ServerAccount, str, str]:
         return USUAL_ACCOUNT, arguments.repository, arguments.revision
     state = open_workspace().state
     return state.server_account, state.repository, arguments.revision or state.branch
+
+
+def report_deletion(arguments: Namespace, head: str, left: int) -> None:
+    """Say which branch or tag was deleted; with --dry-run, how many commits would be left."""
+    answer = {"name": arguments.name, "head": head}
+    if not arguments.dry_run:
+        record(answer)
+        print(f"Deleted {arguments.name}, which was at {head}.")
+        return
+    record(answer | {"unreached_commit_count": left})
+    print(f"It could be deleted: {arguments.name}, which is at {head}.")
+    print(f"No branch or tag would have {left:,} commit(s) of it.")

@@ -32,7 +32,7 @@ def _add_branch_commands(inner: Commands) -> None:
     rename.add_argument("name")
     rename.add_argument("new_name")
     delete = _add(inner, "delete", "branch", "Delete a branch.")
-    delete.add_argument("name")
+    _add_deleted(delete)
     for command in (listing, rename, delete):
         command.set_defaults(revision="")
 
@@ -48,7 +48,7 @@ def _add_tag_commands(inner: Commands) -> None:
     show.add_argument("name")
     show.add_argument("--json", action="store_true", help="print JSON")
     delete = _add(inner, "delete", "tag", "Delete a tag.")
-    delete.add_argument("name")
+    _add_deleted(delete)
     for command in (listing, show, delete):
         command.set_defaults(revision="")
 
@@ -111,6 +111,11 @@ def _add_list(inner: Commands, module: str, text: str) -> ArgumentParser:
     listing.add_argument("--prefix", default="", help="only names that begin so")
     listing.add_argument("--json", action="store_true", help="print a line of JSON for each")
     return listing
+
+
+def _add_deleted(delete: ArgumentParser) -> None:
+    delete.add_argument("name")
+    delete.add_argument("--dry-run", action="store_true", help="only say what would be left")
 
 
 def _add_revision(command: ArgumentParser) -> None:

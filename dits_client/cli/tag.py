@@ -12,6 +12,7 @@ from dits_client.cli.history import (
     find_commit,
     format_time,
     print_message,
+    report_deletion,
 )
 from dits_client.cli.signatures import choose_key, describe_signature
 from dits_client.cli.table import print_json, print_table
@@ -79,11 +80,13 @@ def handle_delete(arguments: Namespace) -> None:
         asked = pb.GetTagRequest(repository=repository.name, name=arguments.name)
         head = repository.call(repository.refs.GetTag, asked).tag.head
         request = pb.DeleteTagRequest(
-            repository=repository.name, name=arguments.name, expected_head=head
+            repository=repository.name,
+            name=arguments.name,
+            expected_head=head,
+            validate_only=arguments.dry_run,
         )
-        repository.call(repository.refs.DeleteTag, request)
-    record({"name": arguments.name, "head": head})
-    print(f"Deleted {arguments.name}, which was at {head}.")
+        deleted = repository.call(repository.refs.DeleteTag, request)
+    report_deletion(arguments, head, deleted.unreached_commit_count)
 
 
 def _annotate(arguments: Namespace, client: Client, head: str) -> pb.TagAnnotation:

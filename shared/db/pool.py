@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -164,18 +164,21 @@ class Database:
 
         return await _repeated(work)
 
-    async def transaction(self, work: Work[Result]) -> Result:
+    async def transaction(self, work: Work[Result], *, undo: bool = False) -> Result:
         """Runs `work` in a READ COMMITTED transaction; repeats all of it after a deadlock.
 
         `work` may run several times, so it must not have effects outside the database. The hints that it
-        asks for are sent after the commit.
+        asks for are sent after the commit. `undo` rolls it back instead: what `validate_only` asks for.
         """
 
         async def attempt() -> Result:
-            with gather_hints() as hints:
+            with gather_hints() as hints, suppress(_UndoError):
                 async with self.connection() as connection, connection.transaction():
                     result = await work(connection)
-            self.hints.add(hints)
+                    if undo:
+                        raise _UndoError
+            if not undo:
+                self.hints.add(hints)
             return result
 
         return await _repeated(attempt)
@@ -187,6 +190,10 @@ def _is_open(connection: Connection) -> bool:
         return not connection.is_closed()
     except asyncpg.InterfaceError:
         return False
+
+
+class _UndoError(Exception):
+    """Ends a transaction that is not to be committed."""
 
 
 class Databases:

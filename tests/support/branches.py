@@ -78,12 +78,16 @@ class Branches:
         )
         return (await self.api.refs.UpdateBranch(request, metadata=self.who.auth)).branch
 
-    async def delete(self, name: str, expected: str) -> None:
-        """DeleteBranch."""
+    async def delete(self, name: str, expected: str, *, validate_only: bool = False) -> int:
+        """DeleteBranch; returns how many commits nothing would reach."""
         request = pb.DeleteBranchRequest(
-            repository=self.repository.id, name=name, expected_head=expected
+            repository=self.repository.id,
+            name=name,
+            expected_head=expected,
+            validate_only=validate_only,
         )
-        await self.api.refs.DeleteBranch(request, metadata=self.who.auth)
+        answer = await self.api.refs.DeleteBranch(request, metadata=self.who.auth)
+        return answer.unreached_commit_count
 
     async def rename(self, name: str, new_name: str) -> pb.Branch:
         """RenameBranch."""

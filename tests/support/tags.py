@@ -65,12 +65,16 @@ class Tags:
             if not request.page_token:
                 return found
 
-    async def delete(self, name: str, expected: str) -> None:
-        """DeleteTag."""
+    async def delete(self, name: str, expected: str, *, validate_only: bool = False) -> int:
+        """DeleteTag; returns how many commits nothing would reach."""
         request = pb.DeleteTagRequest(
-            repository=self.branches.repository.id, name=name, expected_head=expected
+            repository=self.branches.repository.id,
+            name=name,
+            expected_head=expected,
+            validate_only=validate_only,
         )
-        await self.branches.api.refs.DeleteTag(request, metadata=self.who.auth)
+        answer = await self.branches.api.refs.DeleteTag(request, metadata=self.who.auth)
+        return answer.unreached_commit_count
 
     async def protect(self, protection: TagProtection) -> TagProtection:
         """SetTagProtection."""

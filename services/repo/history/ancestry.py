@@ -126,8 +126,21 @@ async def find_reached_by_branches(
 
     What is on a shelf alone was not held against locks: whatever brings it elsewhere is.
     """
-    found = await connection.fetch(Q.reached_by_branches, repository_id, list(commits), branch)
-    return {row["hash"] for row in found}
+    return await _find_reached(connection, repository_id, commits, branch, False)
+
+
+async def find_reached_by_refs(
+    connection: Connection, repository_id: UUID, commits: Collection[str]
+) -> set[str]:
+    """Returns those of some stored commits that branches, shelves or tags reach."""
+    return await _find_reached(connection, repository_id, commits, "", True)
+
+
+async def _find_reached(
+    connection: Connection, repository_id: UUID, commits: Collection[str], *ends: str | bool
+) -> set[str]:
+    rows = await connection.fetch(Q.reached_by_branches, repository_id, list(commits), *ends)
+    return {row["hash"] for row in rows}
 
 
 async def insert_commits(

@@ -26,21 +26,25 @@ WITH RECURSIVE reached AS (
 SELECT count(*)::int AS walked, coalesce(bool_or(hash = $3), FALSE) AS found FROM reached;
 
 -- name: reached_by_branches
--- Those of the commits $2 that are heads of branches other than $3 and shelves, or ancestors of such heads.
+-- Those of the commits $2 that are heads of branches other than $3 and shelves, or ancestors of such heads; if $4,
+-- of shelves and tags, too.
 WITH RECURSIVE asked AS MATERIALIZED (
     SELECT hash, generation FROM commits WHERE repo_id = $1 AND hash = ANY ($2::text[])
 ), floor AS MATERIALIZED (
     SELECT min(generation) AS generation FROM asked
 ), reached AS (
     SELECT c.hash, c.parent_hashes, c.generation
-    FROM branches b
+    FROM (
+        SELECT head_commit AS hash FROM branches
+        WHERE repo_id = $1 AND name <> $3 AND ($4 OR NOT starts_with(name, 'shelves/'))
+        UNION ALL
+        SELECT commit_hash FROM tags WHERE repo_id = $1 AND $4
+    ) head
     CROSS JOIN floor
     CROSS JOIN LATERAL (
-        SELECT hash, parent_hashes, generation FROM commits
-        WHERE repo_id = b.repo_id AND hash = b.head_commit OFFSET 0
+        SELECT hash, parent_hashes, generation FROM commits WHERE repo_id = $1 AND hash = head.hash OFFSET 0
     ) c
-    WHERE b.repo_id = $1 AND b.name <> $3 AND NOT starts_with(b.name, 'shelves/')
-      AND c.generation >= floor.generation
+    WHERE c.generation >= floor.generation
     UNION
     SELECT c.hash, c.parent_hashes, c.generation
     FROM reached r

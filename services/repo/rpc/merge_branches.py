@@ -43,10 +43,6 @@ _OUTCOMES = {
 }
 
 
-class _UndoError(Exception):
-    """Ends a transaction that was only to find out whether it would succeed."""
-
-
 class BranchMerges:
     """Merges branches for callers."""
 
@@ -94,7 +90,9 @@ class BranchMerges:
                 return await _show(database, call, order, plan, "")
             prepared = await prepare_merge(database, self._recipes, order, plan, call, hold)
             if request.validate_only:
-                await _rehearse(database, prepared, call)
+                await database.transaction(
+                    lambda connection: prepared.apply(connection, call), undo=True
+                )
                 head = "" if plan.outcome is Outcome.MERGED else prepared.head
                 return await _show(database, call, order, plan, head)
             return await self._writes(call).once(
@@ -112,19 +110,6 @@ async def _apply(
     response = _describe(prepared.order, plan, prepared.head)
     response.released_lock_ids.extend(released)
     return response
-
-
-async def _rehearse(database: Database, prepared: PreparedMerge, call: Call) -> None:
-    """Raises what forbids a merge; changes nothing."""
-
-    async def attempt(connection: Connection) -> None:
-        await prepared.apply(connection, call)
-        raise _UndoError
-
-    try:
-        await database.transaction(attempt)
-    except _UndoError:
-        return
 
 
 def _parse_resolutions(request: pb.MergeBranchesRequest) -> Resolutions:

@@ -1,4 +1,4 @@
-"""Rows of branches and tags as messages."""
+"""Rows of branches and tags as messages, and the tag that a message asks for."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from dits.repo.v1.manifest_pb2 import Signer
 from dits.repo.v1.ref_protection_pb2 import BranchRule
 
 from services.repo.history.ancestry import EPOCH
+from services.repo.history.branch_rules import BranchRules
 from services.repo.history.commit_comparison import CommitComparison
 from services.repo.history.protection import parse_protection
+from services.repo.history.tags import TagUpdate, make_tag_update
 from services.repo.rpc.signature_message import signature_message
 from shared.db.pool import Row
+from shared.rpc import validation
 
 # What a tag takes in a message besides its name and message, at most.
 _TAG_BYTES = 2_000
@@ -36,6 +39,14 @@ def branch_message(row: Row, rules: Sequence[BranchRule] = ()) -> pb.Branch:
         is_protected=bool(text is not None or row.get("is_protected", False) or rules),
         rules=rules,
     )
+
+
+def describe_branches(rows: Sequence[Row], rules: BranchRules) -> list[pb.Branch]:
+    """Returns the branches of a list, which say only whether they are protected."""
+    listed = list(map(branch_message, rows))
+    for branch in listed:
+        branch.is_protected |= bool(rules.select(branch.name))
+    return listed
 
 
 def add_divergence(branches: list[pb.Branch], compared: Sequence[CommitComparison | None]) -> bool:
@@ -77,3 +88,11 @@ def _annotation(row: Row) -> pb.TagAnnotation:
     )
     signature = (row["signature"] or b"").decode()
     return pb.TagAnnotation(tagger=tagger, message=row["message"], signature=signature)
+
+
+def parse_tag(request: pb.CreateTagRequest) -> TagUpdate:
+    """Returns the tag that a request wants. Raises INVALID_FIELD, and what `make_tag_update` raises."""
+    name = validation.branch("name", request.name)
+    head = validation.digest("head", request.head)
+    annotation = request.annotation if request.HasField("annotation") else None
+    return make_tag_update("annotation", TagUpdate(name, "", head), annotation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 
 from dits.repo.v1 import merge_pb2
 from dits.repo.v1 import ref_service_pb2 as pb
@@ -11,7 +11,7 @@ from dits.repo.v1.ref_protection_pb2 import BranchProtection
 
 from services.repo.history import branches, tags
 from services.repo.history.branch_moves import BranchUpdate
-from services.repo.history.branch_rules import BranchRules, parse_rule, read_rules, set_rule
+from services.repo.history.branch_rules import parse_rule, read_rules, set_rule
 from services.repo.history.divergence import compare_branches
 from services.repo.history.protection_changes import parse_branch_protection, protect_branch
 from services.repo.history.tag_protection import (
@@ -19,12 +19,19 @@ from services.repo.history.tag_protection import (
     protect_tags,
     read_tag_protection,
 )
-from services.repo.history.tags import TagUpdate
+from services.repo.history.unreached import count_unreached
 from services.repo.rpc.heavy_calls import HeavyCalls
 from services.repo.rpc.merge_branches import BranchMerges
-from services.repo.rpc.ref_messages import add_divergence, branch_message, measure_tag, tag_message
+from services.repo.rpc.ref_messages import (
+    add_divergence,
+    branch_message,
+    describe_branches,
+    measure_tag,
+    parse_tag,
+    tag_message,
+)
 from shared.db import sql
-from shared.db.pool import Databases, Row
+from shared.db.pool import Connection, Databases, Row
 from shared.errors import invalid_field, not_found
 from shared.rpc import validation
 from shared.rpc.call import Call
@@ -32,6 +39,8 @@ from shared.rpc.paging import Page
 from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
+
+Deletion = Callable[[Connection, Call, str, str], Awaitable[None]]
 
 
 class RefService:
@@ -81,7 +90,7 @@ class RefService:
         found = await database.fetch(*asked)
         rows, token = page.answer(found, lambda row: (row["name"],))
         rules = await read_rules(database, call.repository.id)
-        listed = await asyncio.to_thread(_describe_all, rows, rules)
+        listed = await asyncio.to_thread(describe_branches, rows, rules)
         if request.with_divergence and listed:
             async with self._heavy_calls.turn(call):
                 compared = await compare_branches(
@@ -110,12 +119,8 @@ class RefService:
         self, request: pb.DeleteBranchRequest, call: Call
     ) -> pb.DeleteBranchResponse:
         """Removes a branch; its commits stay until they are collected."""
-        name = validation.branch("name", request.name)
-        expected = validation.digest("expected_head", request.expected_head)
-        await self._databases.of(call.repository.id).transaction(
-            lambda connection: branches.delete_branch(connection, call, name, expected)
-        )
-        return pb.DeleteBranchResponse()
+        count = await self._delete(request, call, branches.delete_branch)
+        return pb.DeleteBranchResponse(unreached_commit_count=count)
 
     async def RenameBranch(
         self, request: pb.RenameBranchRequest, call: Call
@@ -170,7 +175,7 @@ class RefService:
     async def CreateTag(self, request: pb.CreateTagRequest, call: Call) -> pb.CreateTagResponse:
         """Creates a tag at a commit of the repository."""
         # A signature takes up to some milliseconds.
-        update = await asyncio.to_thread(_parse_tag, request)
+        update = await asyncio.to_thread(parse_tag, request)
         row = await self._databases.of(call.repository.id).transaction(
             lambda connection: tags.create_tag(connection, call, update)
         )
@@ -195,12 +200,25 @@ class RefService:
 
     async def DeleteTag(self, request: pb.DeleteTagRequest, call: Call) -> pb.DeleteTagResponse:
         """Removes a tag; its commits stay until they are collected."""
+        count = await self._delete(request, call, tags.delete_tag)
+        return pb.DeleteTagResponse(unreached_commit_count=count)
+
+    async def _delete(
+        self, request: pb.DeleteBranchRequest | pb.DeleteTagRequest, call: Call, delete: Deletion
+    ) -> int:
+        """Deletes a ref; with `validate_only` just counts the commits that nothing would reach."""
         name = validation.branch("name", request.name)
         expected = validation.digest("expected_head", request.expected_head)
-        await self._databases.of(call.repository.id).transaction(
-            lambda connection: tags.delete_tag(connection, call, name, expected)
-        )
-        return pb.DeleteTagResponse()
+
+        async def work(connection: Connection) -> int:
+            await delete(connection, call, name, expected)
+            is_trial = request.validate_only
+            return (
+                await count_unreached(connection, call.repository.id, expected) if is_trial else 0
+            )
+
+        database = self._databases.of(call.repository.id)
+        return await database.transaction(work, undo=request.validate_only)
 
     async def GetTagProtection(
         self, request: pb.GetTagProtectionRequest, call: Call
@@ -227,18 +245,3 @@ class RefService:
     ) -> merge_pb2.MergeBranchesResponse:
         """Merges a branch into another, by path."""
         return await self._merges.merge(request, call)
-
-
-def _describe_all(rows: Sequence[Row], rules: BranchRules) -> list[pb.Branch]:
-    """Returns the branches of a list, which say only whether they are protected."""
-    listed = list(map(branch_message, rows))
-    for branch in listed:
-        branch.is_protected |= bool(rules.select(branch.name))
-    return listed
-
-
-def _parse_tag(request: pb.CreateTagRequest) -> TagUpdate:
-    name = validation.branch("name", request.name)
-    head = validation.digest("head", request.head)
-    annotation = request.annotation if request.HasField("annotation") else None
-    return tags.make_tag_update("annotation", TagUpdate(name, "", head), annotation)

@@ -39,6 +39,13 @@ async def test_branches_from_the_command_line(run: Run, folder: Path) -> None:
     assert await run("branch", "rename", "side", "look/dev") == "side is look/dev now.\n"
     listed = await run("branch", "list", "--prefix", "look", "--json")
     assert json.loads(listed)["divergence"] == {"behind": "1"}
+    told = await run("branch", "delete", "look/dev", "--dry-run")
+    assert re.fullmatch(
+        r"It could be deleted: look/dev, which is at [0-9a-f]{64}\.\n"
+        r"No branch or tag would have 0 commit\(s\) of it\.\n",
+        told,
+    )
+    assert "default branch" in await run("branch", "delete", "main", "--dry-run", fails=True)
     assert "Deleted look/dev, which was at" in await run("branch", "delete", "look/dev")
     assert "not found" in await run("branch", "delete", "look/dev", fails=True)
 
@@ -59,6 +66,8 @@ async def test_tags_from_the_command_line(run: Run, folder: Path, logged_in: str
         "clone", f"{logged_in}/film", str(folder.parent / "x"), "--revision", "v9", fails=True
     )
     assert "is taken" in await run("tag", "create", "v2", fails=True)
+    tried = json.loads(await run("tag", "delete", "v1", "--dry-run", "--json"))
+    assert (tried["name"], tried["unreached_commit_count"]) == ("v1", 0)
     assert "Deleted v1, which was at" in await run("tag", "delete", "v1")
     assert "has a message" in await run("tag", "create", "v3", "--sign", fails=2)
 

@@ -1,4 +1,7 @@
-"""DeleteBranch and locks: what no other branch reaches is held against them, as if it were undone."""
+"""DeleteBranch and locks: what no other branch reaches is held against them, as if it were undone.
+
+And trials of DeleteBranch and DeleteTag.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ from typing import Any
 
 import pytest
 from dits.repo.v1 import repository_service_pb2 as pb
+from dits.repo.v1.ref_protection_pb2 import BranchProtection, TagProtection
 from google.protobuf.field_mask_pb2 import FieldMask
 from grpc import StatusCode
 
 from tests.support.api import Api, refused
-from tests.support.branches import Branches
+from tests.support.branches import Branches, open_pair
 from tests.support.counters import assert_counters
 from tests.support.locks import Studio
+from tests.support.tags import Tags
 from tests.support.trees import save
 
 FILES: dict[str, bytes | str] = {"a": b"1", "b": b"1", "d/e": b"1"}
@@ -95,3 +100,63 @@ async def test_shelves_and_settings_keep_no_branch(api: Api) -> None:
     await api.repositories.UpdateRepositorySettings(request, metadata=studio.ada.auth)
     await branches.delete("side", head)
     await assert_counters(api.dsn)
+
+
+async def test_a_trial_counts_what_nothing_would_reach_and_changes_nothing(api: Api) -> None:
+    branches, bob = await open_pair(api)
+    tags = Tags(branches, branches.who)
+    first = await branches.save("1")
+    await branches.create("side", first)
+    second = await branches.save("2", parent=first, branch="side")
+    third = await branches.save("3", parent=second, branch="side")
+    before = await _read_all(api)
+    for _ in range(2):
+        assert await bob.delete("side", third, validate_only=True) == 2
+    assert await _read_all(api) == before
+    # What a tag or a shelf reaches is not left behind.
+    await tags.create("v1", second)
+    assert await tags.delete("v1", second, validate_only=True) == 0
+    assert await bob.delete("side", third, validate_only=True) == 1
+    await bob.create("shelves/bob/1", third)
+    assert await bob.delete("side", third, validate_only=True) == 0
+    assert await bob.delete("side", third) == 0
+    await bob.delete("shelves/bob/1", third)
+    assert await tags.delete("v1", second, validate_only=True) == 1
+    assert (await tags.get("v1")).head == second
+    await assert_counters(api.dsn)
+
+
+async def test_a_trial_is_refused_for_the_same_reasons(api: Api) -> None:
+    studio, branches, first = await open_studio(api)
+    tags = Tags(branches, studio.cyn)
+    await branches.create("side", first)
+    head = await save(
+        api, studio.bob, studio.repo, {**FILES, "a": b"2"}, parent=first, branch="side"
+    )
+    await studio.take(studio.bob, "a")
+    await tags.create("v1", first)
+    administrator = Tags(replace(branches, who=studio.ada), studio.ada)
+    await administrator.protect(TagProtection(patterns=["v*"]))
+    rule = BranchProtection(forbid_deletion=True)
+    await replace(branches, who=studio.ada).set_rule("kept/*", rule)
+    await branches.create("kept/1", first)
+    failed = StatusCode.FAILED_PRECONDITION
+    for is_trial in (True, False):
+        with refused(failed, "LOCK_HELD"):
+            await branches.delete("side", head, validate_only=is_trial)
+        with refused(StatusCode.ABORTED, "HEAD_MOVED"):
+            await branches.delete("side", first, validate_only=is_trial)
+        with refused(failed, "DEFAULT_BRANCH"):
+            await branches.delete("main", first, validate_only=is_trial)
+        with refused(failed, "BRANCH_PROTECTED"):
+            await branches.delete("kept/1", first, validate_only=is_trial)
+        with refused(failed, "TAG_PROTECTED"):
+            await tags.delete("v1", first, validate_only=is_trial)
+        with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+            await tags.delete("v2", first, validate_only=is_trial)
+
+
+async def _read_all(api: Api) -> list[object]:
+    """What a deletion changes."""
+    tables = ("branches", "repository_stats", "events", "former_heads")
+    return [await api.fetch(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables]

@@ -363,22 +363,26 @@ class DeleteBranchRequest(_message.Message):
     REPOSITORY_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     EXPECTED_HEAD_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
     name: _builtins.str
     """Name of the branch."""
     expected_head: _builtins.str
     """Hash of the commit where the caller expects the branch."""
+    validate_only: _builtins.bool
+    """Only check whether the call would succeed, and count what would be left."""
     def __init__(
         self,
         *,
         repository: _builtins.str = ...,
         name: _builtins.str = ...,
         expected_head: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_head", b"expected_head", "name", b"name", "repository", b"repository"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_head", b"expected_head", "name", b"name", "repository", b"repository", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -390,12 +394,17 @@ class DeleteBranchResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    UNREACHED_COMMIT_COUNT_FIELD_NUMBER: _builtins.int
+    unreached_commit_count: _builtins.int
+    """Commits that no other branch, shelf or tag reaches; counting ends after some 5,000. Only with `validate_only`."""
     def __init__(
         self,
+        *,
+        unreached_commit_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["unreached_commit_count", b"unreached_commit_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -876,22 +885,26 @@ class DeleteTagRequest(_message.Message):
     REPOSITORY_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     EXPECTED_HEAD_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """UUID or `owner/name`."""
     name: _builtins.str
     """Name of the tag."""
     expected_head: _builtins.str
     """Hash of the commit where the caller expects it."""
+    validate_only: _builtins.bool
+    """Only check whether the call would succeed, and count what would be left."""
     def __init__(
         self,
         *,
         repository: _builtins.str = ...,
         name: _builtins.str = ...,
         expected_head: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_head", b"expected_head", "name", b"name", "repository", b"repository"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_head", b"expected_head", "name", b"name", "repository", b"repository", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -903,12 +916,17 @@ class DeleteTagResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    UNREACHED_COMMIT_COUNT_FIELD_NUMBER: _builtins.int
+    unreached_commit_count: _builtins.int
+    """Commits that no branch, shelf or other tag reaches; counting ends after some 5,000. Only with `validate_only`."""
     def __init__(
         self,
+        *,
+        unreached_commit_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["unreached_commit_count", b"unreached_commit_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
