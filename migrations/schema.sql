@@ -403,11 +403,12 @@ CREATE FUNCTION public.emit_event(p_type text, p_repo_id uuid, p_org_id uuid, p_
     AS $$
 DECLARE
     v_id BIGINT;
+    v_subjects TEXT[] := event_subjects(p_type, p_payload);
 BEGIN
-    IF EXISTS (
+    IF v_subjects IS NOT NULL AND EXISTS (
         SELECT FROM events e
         WHERE e.repo_id = p_repo_id AND e.xid > pg_current_xact_id()
-          AND event_subjects(e.type, e.payload) && event_subjects(p_type, p_payload)
+          AND event_subjects(e.type, e.payload) && v_subjects
     ) THEN
         RAISE EXCEPTION 'a later transaction has told of it already' USING ERRCODE = 'serialization_failure';
     END IF;
