@@ -13,6 +13,7 @@ from services.auth.mail.parameters import unseal_parameters
 from services.auth.mail.templates import TEMPLATES
 from shared.db import sql
 from shared.db.pool import Connection
+from shared.errors import not_found
 from shared.formats.credentials import token_hash
 from shared.jobs.queue import decode_payload
 from shared.records.audit import AuditAction, audit
@@ -44,8 +45,10 @@ async def show_links(
 ) -> Sequence[PendingLink]:
     """Returns the links that are good still, of one account (None = of all); each is audited as shown.
 
-    Those sealed with another key are left out.
+    Those sealed with another key are left out. Raises NOT_FOUND for a name of neither.
     """
+    if name is not None and not await connection.fetchval(Q.is_known, name):
+        raise not_found("user or invited address", name)
     templates = [name for name, template in TEMPLATES.items() if template.is_link_logged]
     rows = await connection.fetch(Q.list_mails, templates)
     mails = _read_mails(key, [row["payload"] for row in rows])

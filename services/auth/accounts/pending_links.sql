@@ -1,3 +1,8 @@
+-- name: is_known
+-- Whether an account or an invitation has a name ($1).
+SELECT EXISTS (SELECT FROM users WHERE lower(username) = lower($1))
+    OR EXISTS (SELECT FROM organization_invitations WHERE lower(email) = lower($1));
+
 -- name: list_mails
 -- The newest mails with one of some templates ($1), of the last week.
 SELECT payload::text FROM jobs

@@ -126,7 +126,9 @@ async def test_without_a_mail_server_an_operator_passes_links_on(
     await verify(api, links[0]["token"])
     ada = await log_in(api, "ada")
     await accept(api, ada, token=links[1]["token"])
-    assert operator.run("list-links") == ""
+    assert operator.run("list-links") == operator.run("list-links", "ada") == ""
+    assert operator.run("list-links", "ada@EXAMPLE.com") == ""
+    assert "'adam' not found" in operator.fail("list-links", "adam")
     assert await audited(api) == ["link.shown"] * 3
     assert links[0]["token"] not in str(await api.fetch("SELECT * FROM audit_log"))
 
