@@ -9,6 +9,7 @@ import asyncpg
 
 from services.auth.accounts.links import mail_link
 from services.auth.accounts.spent_links import SpentLink
+from services.auth.credentials import throttles
 from services.auth.credentials.one_time_tokens import Purpose, withdraw_tokens
 from services.auth.credentials.ssh_keys import announce_owner_change
 from services.auth.logins import fold_login
@@ -29,12 +30,15 @@ async def begin_address_change(
     """Mails the links that change the caller's address, and ends those of an earlier change.
 
     Nobody looks whether another account has the address: that is told to those who read its mails.
+    Raises RATE_LIMITED.
     """
     row = await connection.fetchrow(Q.lock_account, call.caller.user_id)
     assert row is not None  # noqa: S101  rows of users stay
     await withdraw_tokens(connection, Purpose.CHANGE_EMAIL, row["id"])
     if email == row["email"]:
         return
+    buckets = throttles.mailed_buckets(Purpose.CHANGE_EMAIL, row["id"])
+    await throttles.reserve_within(connection, buckets)
     old = Addressee.of(row)
     addressees = [replace(old, email=email), *([old] if row["email_verified"] else [])]
     change = str(uuid4())

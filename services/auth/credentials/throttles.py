@@ -43,8 +43,12 @@ class Bucket:
 async def reserve(database: Database, buckets: Sequence[Bucket]) -> None:
     """Counts an attempt in all buckets. Raises RATE_LIMITED, and counts nothing, if one is closed."""
     [row] = await database.statement(Q.reserve, *_columns(buckets))
-    if row[0] > 0:
-        raise rate_limited(row[0])
+    _require_open(row[0])
+
+
+async def reserve_within(connection: Connection, buckets: Sequence[Bucket]) -> None:
+    """Counts an attempt as `reserve` does, unless the transaction of the connection fails."""
+    _require_open(await connection.fetchval(Q.reserve, *_columns(buckets)))
 
 
 async def give_back(connection: Connection, buckets: Sequence[Bucket]) -> None:
@@ -118,6 +122,11 @@ def network_of(address: str) -> str:
     """Returns the network that one person moves in: an IPv4 /24, an IPv6 /64."""
     bits = 64 if ":" in address else 24
     return str(ipaddress.ip_network(f"{address}/{bits}", strict=False))
+
+
+def _require_open(seconds: int) -> None:
+    if seconds > 0:
+        raise rate_limited(seconds)
 
 
 def _host(address: str) -> str:

@@ -154,9 +154,6 @@ class AccountService:
         change, user_id = ProfileChange.parse(request), call.caller.user_id
         if change.email is not None:
             call.require_sudo()
-            await throttles.reserve(
-                self._database, throttles.mailed_buckets(Purpose.CHANGE_EMAIL, user_id)
-            )
 
         async def update(connection: Connection) -> None:
             await update_profile(connection, call, change)

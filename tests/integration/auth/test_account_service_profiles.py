@@ -160,6 +160,22 @@ async def test_another_change_ends_the_one_that_is_pending(api: Api, key: Server
     assert (await read_me(api, ada)).email == "second@example.org"
 
 
+async def test_only_changes_that_mail_links_are_counted(api: Api) -> None:
+    ada = await register(api)
+    await update(api, ada, preferences={f"key{number}": "" for number in range(50)})
+    for _ in range(4):
+        with refused(StatusCode.RESOURCE_EXHAUSTED, "LIMIT_REACHED"):
+            await update(
+                api, ada, "email", "preferences.b", email="x@example.org", preferences={"b": ""}
+            )
+        await update(api, ada, email="ada@example.com")
+    for number in range(3):
+        await update(api, ada, email=f"ada{number}@example.org")
+    with refused(StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED"):
+        await update(api, ada, email="ada3@example.org")
+    assert (await read_me(api, ada)).pending_email == "ada2@example.org"
+
+
 async def test_an_address_of_another_account_is_told_to_its_owner_alone(
     api: Api, key: ServerKey
 ) -> None:
