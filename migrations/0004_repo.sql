@@ -433,6 +433,8 @@ CREATE INDEX idx_webhook_deliveries_waiting ON webhook_deliveries (webhook_id, s
     WHERE state = 'pending' AND started_at IS NULL;
 CREATE INDEX idx_webhook_deliveries_started ON webhook_deliveries (webhook_id, started_at)
     WHERE state = 'pending' AND started_at IS NOT NULL;
+CREATE INDEX idx_webhook_deliveries_requested ON webhook_deliveries (webhook_id)
+    WHERE state = 'pending' AND requested_by IS NOT NULL;
 CREATE INDEX idx_webhook_deliveries_created ON webhook_deliveries (created_at);
 
 -- -----------------------------------------------------------------------------

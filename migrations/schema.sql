@@ -4030,6 +4030,8 @@ CREATE INDEX idx_users_status ON public.users USING btree (status) WHERE (status
 
 CREATE INDEX idx_webhook_deliveries_created ON public.webhook_deliveries USING btree (created_at);
 
+CREATE INDEX idx_webhook_deliveries_requested ON public.webhook_deliveries USING btree (webhook_id) WHERE ((state = 'pending'::text) AND (requested_by IS NOT NULL));
+
 CREATE INDEX idx_webhook_deliveries_started ON public.webhook_deliveries USING btree (webhook_id, started_at) WHERE ((state = 'pending'::text) AND (started_at IS NOT NULL));
 
 CREATE INDEX idx_webhook_deliveries_waiting ON public.webhook_deliveries USING btree (webhook_id, scheduled_at) WHERE ((state = 'pending'::text) AND (started_at IS NULL));

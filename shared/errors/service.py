@@ -34,7 +34,7 @@ def server_busy(message: str, seconds: float, limit: int) -> DomainError:
 
 def limit_reached(kind: str, limit: int) -> DomainError:
     """There are as many of a kind as there may be."""
-    text = f"there are {limit} {kind} already: delete one first"
+    text = f"there are {limit} {kind} already"
     violation = details.QuotaFailure.Violation(subject=kind, description=text)
     return DomainError(
         Reason.ERROR_REASON_LIMIT_REACHED,

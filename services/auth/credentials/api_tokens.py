@@ -205,7 +205,8 @@ def _parse_expiry(request: pb.CreateTokenRequest, latest: datetime | None) -> da
     except ValueError:
         raise invalid_field("expire_time", "is not a time") from None
     if not now < asked <= now + LONGEST_LIFE:
-        raise invalid_field("expire_time", "must be in the future and at most a year ahead")
+        most = f"must be in the future and at most {LONGEST_LIFE.days} days ahead"
+        raise invalid_field("expire_time", most)
     if latest is not None and asked > latest:
         raise invalid_field("expire_time", "must not be after the end of the calling token")
     return asked

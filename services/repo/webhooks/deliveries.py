@@ -10,12 +10,14 @@ from uuid import UUID, uuid4
 from services.repo.webhooks.management import WebhookOwner
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import not_found
+from shared.errors import limit_reached, not_found
 from shared.jobs.table_purge import TablePurge
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 
+# That users asked for and that are pending, of a webhook.
+MOST_REQUESTED = 1_000
 KEPT = timedelta(days=30)
 PURGE = TablePurge(Q.purge_attempts, KEPT)
 
@@ -32,7 +34,10 @@ class Shown:
 async def add_delivery(
     connection: Connection, call: Call, webhook_id: UUID, event: str, event_id: UUID, body: str
 ) -> Row:
-    """Makes a delivery that the caller asked for, and returns it; `body` is JSON."""
+    """Makes a delivery that the caller asked for, and returns it; `body` is JSON. Raises LIMIT_REACHED."""
+    await connection.execute(Q.lock_webhook, webhook_id)
+    if await connection.fetchval(Q.count_requested, webhook_id) >= MOST_REQUESTED:
+        raise limit_reached("pending deliveries by Ping or Redeliver", MOST_REQUESTED)
     delivery_id = uuid4()
     await connection.execute(
         *Q.bind.insert_delivery(
@@ -52,7 +57,7 @@ async def add_delivery(
 async def repeat_delivery(
     connection: Connection, call: Call, owner: WebhookOwner, delivery_id: UUID
 ) -> Row:
-    """Makes a delivery with the same event and body, and returns it. Raises NOT_FOUND."""
+    """Makes a delivery with the same event and body, and returns it. Raises LIMIT_REACHED, NOT_FOUND."""
     first = await _get_first_attempt(connection, owner, delivery_id)
     return await add_delivery(
         connection, call, first["webhook_id"], first["event"], first["event_id"], first["body"]

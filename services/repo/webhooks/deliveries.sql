@@ -1,3 +1,12 @@
+-- name: lock_webhook
+-- Keeps others from asking for deliveries of a webhook until the transaction ends.
+SELECT FROM webhooks WHERE id = $1 FOR NO KEY UPDATE;
+
+-- name: count_requested
+-- How many deliveries of a webhook that users asked for are pending.
+SELECT count(*) FROM webhook_deliveries
+WHERE webhook_id = $1 AND state = 'pending' AND requested_by IS NOT NULL;
+
 -- name: insert_delivery
 -- A new delivery of a webhook that a user asked for.
 INSERT INTO webhook_deliveries (webhook_id, delivery_id, attempt, event, event_id, payload, requested_by)

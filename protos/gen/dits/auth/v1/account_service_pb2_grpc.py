@@ -216,7 +216,7 @@ class AccountServiceServicer:
 
         Errors:
         - LIMIT_REACHED: there would be more than 50 preferences.
-        - RATE_LIMITED: three changes of the address within 15 minutes; RetryInfo says how long to wait.
+        - RATE_LIMITED: links for three new addresses were mailed within 15 minutes; RetryInfo says how long to wait.
         - SUDO_REQUIRED: `email` is to change, and the caller has no sudo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -123,7 +123,7 @@ class AccountServiceStub:
 
     Errors:
     - LIMIT_REACHED: there would be more than 50 preferences.
-    - RATE_LIMITED: three changes of the address within 15 minutes; RetryInfo says how long to wait.
+    - RATE_LIMITED: links for three new addresses were mailed within 15 minutes; RetryInfo says how long to wait.
     - SUDO_REQUIRED: `email` is to change, and the caller has no sudo.
     """
     DeleteAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.DeleteAccountRequest, _account_service_pb2.DeleteAccountResponse]
@@ -236,7 +236,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     Errors:
     - LIMIT_REACHED: there would be more than 50 preferences.
-    - RATE_LIMITED: three changes of the address within 15 minutes; RetryInfo says how long to wait.
+    - RATE_LIMITED: links for three new addresses were mailed within 15 minutes; RetryInfo says how long to wait.
     - SUDO_REQUIRED: `email` is to change, and the caller has no sudo.
     """
     DeleteAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.DeleteAccountRequest, _account_service_pb2.DeleteAccountResponse]  # type: ignore[assignment]
@@ -400,7 +400,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
         - LIMIT_REACHED: there would be more than 50 preferences.
-        - RATE_LIMITED: three changes of the address within 15 minutes; RetryInfo says how long to wait.
+        - RATE_LIMITED: links for three new addresses were mailed within 15 minutes; RetryInfo says how long to wait.
         - SUDO_REQUIRED: `email` is to change, and the caller has no sudo.
         """
 

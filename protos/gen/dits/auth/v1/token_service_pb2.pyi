@@ -138,7 +138,7 @@ class CreateTokenRequest(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """At most a year ahead, and not after the end of a token that calls. Default: 90 days from now, or the end of the
+        """At most 366 days ahead, and not after the end of a token that calls. Default: 90 days from now, or the end of the
         calling token if that is sooner.
         """
 

@@ -273,7 +273,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: none.
     """
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 94
-    """RESOURCE_EXHAUSTED. There are `limit` of `kind` already, for example `webhooks` of a repository: delete one first. A
+    """RESOURCE_EXHAUSTED. There are `limit` of `kind` already, for example `webhooks` of a repository. A
     QuotaFailure detail says the same.
     Metadata: kind, limit.
     """
@@ -561,7 +561,7 @@ ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 93
 Metadata: none.
 """
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 94
-"""RESOURCE_EXHAUSTED. There are `limit` of `kind` already, for example `webhooks` of a repository: delete one first. A
+"""RESOURCE_EXHAUSTED. There are `limit` of `kind` already, for example `webhooks` of a repository. A
 QuotaFailure detail says the same.
 Metadata: kind, limit.
 """

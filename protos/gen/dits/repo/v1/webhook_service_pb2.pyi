@@ -311,7 +311,7 @@ class CreateWebhookRequest(_message.Message):
     url: _builtins.str
     """Where to: see WebhookService."""
     secret: _builtins.str
-    """Key of the signatures: 16–255 printable ASCII characters. Empty = the server makes one."""
+    """Key of the signatures: 16–255 printable ASCII characters, no spaces. Empty = the server makes one."""
     active: _builtins.bool
     """Whether events are sent. Default: true."""
     @_builtins.property

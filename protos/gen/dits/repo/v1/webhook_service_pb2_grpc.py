@@ -229,6 +229,7 @@ class WebhookServiceServicer:
         The server answers before it has sent anything; GetDelivery shows what became of it.
 
         Errors:
+        - LIMIT_REACHED: 1,000 deliveries of the webhook that Ping or Redeliver made are pending.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -274,6 +275,7 @@ class WebhookServiceServicer:
         `webhook:write`. It is sent also if the webhook is switched off.
 
         Errors:
+        - LIMIT_REACHED: 1,000 deliveries of the webhook that Ping or Redeliver made are pending.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -111,6 +111,7 @@ class WebhookServiceStub:
     The server answers before it has sent anything; GetDelivery shows what became of it.
 
     Errors:
+    - LIMIT_REACHED: 1,000 deliveries of the webhook that Ping or Redeliver made are pending.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     RotateSecret: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateSecretRequest, _webhook_service_pb2.RotateSecretResponse]
@@ -140,6 +141,7 @@ class WebhookServiceStub:
     `webhook:write`. It is sent also if the webhook is switched off.
 
     Errors:
+    - LIMIT_REACHED: 1,000 deliveries of the webhook that Ping or Redeliver made are pending.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
 
@@ -226,6 +228,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     The server answers before it has sent anything; GetDelivery shows what became of it.
 
     Errors:
+    - LIMIT_REACHED: 1,000 deliveries of the webhook that Ping or Redeliver made are pending.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
     RotateSecret: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateSecretRequest, _webhook_service_pb2.RotateSecretResponse]  # type: ignore[assignment]
@@ -255,6 +258,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     `webhook:write`. It is sent also if the webhook is switched off.
 
     Errors:
+    - LIMIT_REACHED: 1,000 deliveries of the webhook that Ping or Redeliver made are pending.
     - REQUEST_ID_REUSED: the request_id was used before with another body.
     """
 
@@ -374,6 +378,7 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         The server answers before it has sent anything; GetDelivery shows what became of it.
 
         Errors:
+        - LIMIT_REACHED: 1,000 deliveries of the webhook that Ping or Redeliver made are pending.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
 
@@ -427,6 +432,7 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         `webhook:write`. It is sent also if the webhook is switched off.
 
         Errors:
+        - LIMIT_REACHED: 1,000 deliveries of the webhook that Ping or Redeliver made are pending.
         - REQUEST_ID_REUSED: the request_id was used before with another body.
         """
 
