@@ -47,9 +47,11 @@ class EventServiceServicer:
     """
 
     def Watch(self, request, context):
-        """Sends what happens, in order and without gaps, until the client ends the call: in one repository, in the
-        repositories of one owner, or in those that the caller was given a right on. Needs READ; an API token needs
-        `repo:read`. A call without a repository needs a credential, whatever the visibility of the repositories.
+        """Sends what happens, without gaps, until the client ends the call: in one repository, in the repositories of one
+        owner, or in those that the caller was given a right on. Events about the same branch, tag, locked path or grant, or
+        about the repository itself, come in the order in which they happened; of events about different things, one that
+        happened a little later may come first. Needs READ; an API token needs `repo:read`. A call without a repository needs
+        a credential, whatever the visibility of the repositories.
 
         Every message carries a cursor: a call about the same with that cursor continues after that message. The first
         message comes at once, and at least one every 15 seconds, without an event if nothing has happened. The server keeps

@@ -34,9 +34,11 @@ class EventServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     Watch: _grpc.UnaryStreamMultiCallable[_event_service_pb2.WatchRequest, _event_service_pb2.WatchResponse]
-    """Sends what happens, in order and without gaps, until the client ends the call: in one repository, in the
-    repositories of one owner, or in those that the caller was given a right on. Needs READ; an API token needs
-    `repo:read`. A call without a repository needs a credential, whatever the visibility of the repositories.
+    """Sends what happens, without gaps, until the client ends the call: in one repository, in the repositories of one
+    owner, or in those that the caller was given a right on. Events about the same branch, tag, locked path or grant, or
+    about the repository itself, come in the order in which they happened; of events about different things, one that
+    happened a little later may come first. Needs READ; an API token needs `repo:read`. A call without a repository needs
+    a credential, whatever the visibility of the repositories.
 
     Every message carries a cursor: a call about the same with that cursor continues after that message. The first
     message comes at once, and at least one every 15 seconds, without an event if nothing has happened. The server keeps
@@ -59,9 +61,11 @@ class EventServiceAsyncStub(EventServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Watch: _aio.UnaryStreamMultiCallable[_event_service_pb2.WatchRequest, _event_service_pb2.WatchResponse]  # type: ignore[assignment]
-    """Sends what happens, in order and without gaps, until the client ends the call: in one repository, in the
-    repositories of one owner, or in those that the caller was given a right on. Needs READ; an API token needs
-    `repo:read`. A call without a repository needs a credential, whatever the visibility of the repositories.
+    """Sends what happens, without gaps, until the client ends the call: in one repository, in the repositories of one
+    owner, or in those that the caller was given a right on. Events about the same branch, tag, locked path or grant, or
+    about the repository itself, come in the order in which they happened; of events about different things, one that
+    happened a little later may come first. Needs READ; an API token needs `repo:read`. A call without a repository needs
+    a credential, whatever the visibility of the repositories.
 
     Every message carries a cursor: a call about the same with that cursor continues after that message. The first
     message comes at once, and at least one every 15 seconds, without an event if nothing has happened. The server keeps
@@ -87,9 +91,11 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_service_pb2.WatchResponse], _abc.AsyncIterator[_event_service_pb2.WatchResponse]]:
-        """Sends what happens, in order and without gaps, until the client ends the call: in one repository, in the
-        repositories of one owner, or in those that the caller was given a right on. Needs READ; an API token needs
-        `repo:read`. A call without a repository needs a credential, whatever the visibility of the repositories.
+        """Sends what happens, without gaps, until the client ends the call: in one repository, in the repositories of one
+        owner, or in those that the caller was given a right on. Events about the same branch, tag, locked path or grant, or
+        about the repository itself, come in the order in which they happened; of events about different things, one that
+        happened a little later may come first. Needs READ; an API token needs `repo:read`. A call without a repository needs
+        a credential, whatever the visibility of the repositories.
 
         Every message carries a cursor: a call about the same with that cursor continues after that message. The first
         message comes at once, and at least one every 15 seconds, without an event if nothing has happened. The server keeps
