@@ -104,6 +104,7 @@ async def sql_pair(connection: Connection, repo: UUID, user_id: UUID, paths: lis
     rows = await connection.fetch(
         *acquisition.Q.bind.acquire_locks(
             repository_id=repo,
+            owner="bench",
             paths=paths,
             ttl=rules.DEFAULT_TTL,
             holder_id=user_id,

@@ -52,7 +52,7 @@ class LockAcquisition:
         for _ in range(ATTEMPTS):
             head = await self._check_base_commit(call, asked)
             work = partial(self._acquire_at, call=call, asked=asked, head=head)
-            results, now = await self._mutex.change_locks(call.repository.id, work)
+            results, now = await self._mutex.change_locks_for(call, work)
             if results is not None:
                 return results, now
         raise contention("the branch moves all the time")
@@ -60,9 +60,10 @@ class LockAcquisition:
     async def _acquire_free(
         self, call: Call, asked: AcquireRequest
     ) -> tuple[list[pb.AcquireResult], datetime] | None:
-        """Grants all, or returns None if a lock is met on one of the paths."""
+        """Grants all, or returns None if a lock is met on one of the paths, or the owner is another one."""
         statement = Q.bind.acquire_locks(
             repository_id=call.repository.id,
+            owner=call.repository.owner.lower(),
             paths=asked.paths,
             ttl=asked.ttl,
             holder_id=call.caller.user_id,
@@ -71,7 +72,7 @@ class LockAcquisition:
             release_on_push=asked.release_on_push,
         )
         rows = await self._mutex.execute_change(call.repository.id, *statement)
-        if rows[0]["lock_id"] is None:
+        if not rows or rows[0]["lock_id"] is None:
             return None
         now: datetime = rows[0]["server_time"]
         results = _describe_granted(call, asked, now, rows)

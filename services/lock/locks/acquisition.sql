@@ -1,4 +1,15 @@
 -- name: acquire_locks
--- Grants locks on all of the paths if no lock is met on any of them; otherwise returns one row without a lock.
-SELECT server_time, lock_id, path, fence
-FROM acquire_locks(:repository_id, :paths, :ttl, ROW (:holder_id, :lock_type, :reason, NULL, :release_on_push)::lock_terms);
+-- Grants locks on all of the paths if no lock is met on any of them; otherwise returns one row without a lock. No row if the
+-- repository is deleted, or no longer :owner's, whose name is in lower case. A transfer of it is waited for before the mutex is taken.
+SELECT granted.server_time, granted.lock_id, granted.path, granted.fence
+FROM (
+    SELECT r.id FROM repository_identities r
+    WHERE r.id = :repository_id AND r.deleted_at IS NULL AND EXISTS (
+        SELECT FROM owner_identities o
+        WHERE o.name_key = :owner AND o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+    )
+    FOR KEY SHARE
+) AS held
+CROSS JOIN LATERAL acquire_locks(
+    held.id, :paths, :ttl, ROW (:holder_id, :lock_type, :reason, NULL, :release_on_push)::lock_terms
+) AS granted;

@@ -16,6 +16,8 @@ from weakref import WeakValueDictionary
 from shared.db import sql
 from shared.db.pool import Connection, Databases, Row
 from shared.records.events import CHANNEL
+from shared.records.ownership import check_owner
+from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 
@@ -47,6 +49,17 @@ class LockMutex:
             result = await self._databases.of(repository_id).transaction(transaction)
         self._wake_watchers(repository_id)
         return result
+
+    async def change_locks_for(self, call: Call, work: Work[Result]) -> tuple[Result, datetime]:
+        """Does the same for a call. Raises CONTENTION if the repository went to another owner meanwhile."""
+
+        async def judged(connection: Connection, now: datetime) -> Result:
+            result = await work(connection, now)
+            # Last: a lock that is granted keeps the repository where it is from then on.
+            await check_owner(connection, call)
+            return result
+
+        return await self.change_locks(call.repository.id, judged)
 
     async def execute_change(
         self, repository_id: UUID, statement: str, *arguments: object

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.repo.history.file_rules import OBLITERATED, FileFault, FileRules
-from services.repo.history.ownership import require_same_owner
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import DomainError, content_obliterated, not_found, repository_read_only
 from shared.formats.canonical import split_hashes
+from shared.records.ownership import require_same_owner
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)

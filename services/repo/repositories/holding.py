@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from services.repo.history.ownership import require_same_owner
 from services.repo.repositories.owners import Owner, limit_right
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import not_found, permission_missing, repository_read_only
+from shared.records.ownership import require_same_owner
 from shared.rpc.call import Call, Caller
 from shared.rpc.policy import Permission
 

@@ -13,6 +13,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import DomainError, limit_reached, not_found
 from shared.records.audit import AuditAction, audit
+from shared.records.ownership import check_owner
 from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
 
@@ -69,7 +70,7 @@ async def create_webhook(
         )
     )
     row = await get_webhook(connection, owner, webhook_id)
-    await _audit(connection, call, AuditAction.WEBHOOK_CREATED, row)
+    await _record(connection, call, AuditAction.WEBHOOK_CREATED, row)
     return row
 
 
@@ -103,7 +104,7 @@ async def update_webhook(
     if changed is None:
         raise _absent(webhook_id)
     row = await get_webhook(connection, owner, webhook_id)
-    await _audit(connection, call, AuditAction.WEBHOOK_UPDATED, row)
+    await _record(connection, call, AuditAction.WEBHOOK_UPDATED, row)
     return row
 
 
@@ -114,7 +115,7 @@ async def delete_webhook(
     row = await get_webhook(connection, owner, webhook_id)
     if await connection.fetchrow(Q.delete_webhook, webhook_id, *owner.ids) is None:
         raise _absent(webhook_id)
-    await _audit(connection, call, AuditAction.WEBHOOK_DELETED, row)
+    await _record(connection, call, AuditAction.WEBHOOK_DELETED, row)
 
 
 async def rotate_secret(
@@ -141,11 +142,14 @@ async def rotate_secret(
     if rotated is None:
         raise _absent(webhook_id)
     row = await get_webhook(connection, owner, webhook_id)
-    await _audit(connection, call, AuditAction.WEBHOOK_SECRET_ROTATED, row)
+    await _record(connection, call, AuditAction.WEBHOOK_SECRET_ROTATED, row)
     return row
 
 
-async def _audit(connection: Connection, call: Call, action: AuditAction, row: Row) -> None:
+async def _record(connection: Connection, call: Call, action: AuditAction, row: Row) -> None:
+    """Notes a change. Raises CONTENTION if the repository went to another owner meanwhile."""
+    if row["repo_id"] is not None:
+        await check_owner(connection, call)
     # The URL may hold a secret: its host says enough.
     await audit(
         connection,

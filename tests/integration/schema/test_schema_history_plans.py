@@ -25,7 +25,8 @@ QUESTIONS: dict[str, Question] = {
     "commits": (commit_log.Q.commits, ("repo", "hashes", "with_signatures")),
     "known commits": (ancestry.Q.known_commits, ("repo", "hashes")),
     "reaches": (ancestry.Q.reaches, ("repo", "hashes", "hash", "generation")),
-    "reached by branches": (ancestry.Q.reached_by_branches, ("repo", "hashes", "name")),
+    "reached by branches": (ancestry.Q.reached_by_branches, ("repo", "hashes", "name", "no")),
+    "reached by refs": (ancestry.Q.reached_by_branches, ("repo", "hashes", "name", "with_tags")),
     "tip of a branch or tag": (revisions.Q.ref_tip, ("repo", "name")),
     "commit tree": (revisions.Q.commit_tree, ("repo", "hash")),
     "window": (walk.Q.window, ("repo", "hashes", "generations", "most")),
@@ -121,6 +122,8 @@ def ask_about(repo: UUID, hashes: list[str]) -> dict[str, Any]:
         "name": "other",
         "lease": "1 hour",
         "with_signatures": "yes",
+        "with_tags": "yes",
+        "no": "no",
         "has_lost": "yes",
     }
 

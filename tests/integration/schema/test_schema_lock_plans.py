@@ -133,6 +133,7 @@ def asked_values(repository_id: UUID, user_id: UUID) -> Asked:
     now = datetime.now(UTC)
     return {
         "repository_id": repository_id,
+        "owner": "ada",
         "user_id": user_id,
         "holder_id": user_id,
         "nobody": None,

@@ -8,10 +8,13 @@ from typing import Any
 
 import asyncpg
 import pytest
+from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.common.v1.permission_pb2 import Permission
+from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest, RenewLocksRequest
 from dits.repo.v1.grant_service_pb2 import SetGrantRequest
 from dits.repo.v1.repository_service_pb2 import UpdateRepositorySettingsRequest
 from dits.repo.v1.transfer_service_pb2 import ForceTransferRequest
+from dits.repo.v1.webhook_service_pb2 import CreateWebhookRequest
 from google.protobuf.field_mask_pb2 import FieldMask
 from grpc import StatusCode
 
@@ -85,14 +88,9 @@ async def test_a_push_that_waited_for_the_change_is_refused(api: Api, change: st
         await observer.close()
 
 
-@pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("change", ["push", "settings", "grant"])
-async def test_who_waited_for_a_transfer_is_judged_by_the_new_owner(
-    api: Api, change: str, own: bool
-) -> None:
-    studio, other = await Studio.open(api), await api.account()
-    owner = studio.people["owner"] if own else await api.account()
-    films = Holding(api, owner, await api.repository(owner))
+async def make_changes(api: Api, films: Holding) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """Changes that the owner of a repository may make; there is a commit, and a lock."""
+    auth, other = films.owner.auth, await api.account()
     head = await save(api, films.owner, films.repository, {"a": b"1"})
     settings = UpdateRepositorySettingsRequest(
         repository=films.id, update_mask=FieldMask(paths=["max_file_size_bytes"])
@@ -100,20 +98,45 @@ async def test_who_waited_for_a_transfer_is_judged_by_the_new_owner(
     grant = SetGrantRequest(
         repository=films.id, user=other.username, permission=Permission.PERMISSION_READ
     )
-    auth = films.owner.auth
-    calls: dict[str, Callable[[], Awaitable[Any]]] = {
+    hook = CreateWebhookRequest(repository=films.id, url="https://ci.example/", events=["*"])
+    one, two = (AcquireLocksRequest(repository=films.id, paths=[path]) for path in ("a", "b"))
+    held = (await api.locks.AcquireLocks(two, metadata=auth)).results[0].lock
+    fence = LockFence(lock_id=held.id, fence=held.fence)
+    renewal = RenewLocksRequest(repository=films.id, locks=[fence])
+    return {
         "push": lambda: push(api, films.owner, films.repository, [], [update("b", "", head)]),
         "settings": lambda: api.repositories.UpdateRepositorySettings(settings, metadata=auth),
         "grant": lambda: api.grants.SetGrant(grant, metadata=auth),
+        "lock": lambda: api.locks.AcquireLocks(one, metadata=auth),
+        "renewal": lambda: api.locks.RenewLocks(renewal, metadata=auth),
+        "webhook": lambda: api.webhooks.CreateWebhook(hook, metadata=auth),
     }
-    alone = f"SELECT FROM repositories WHERE id = '{films.id}' FOR UPDATE;"
+
+
+@pytest.mark.parametrize("outcome", ["moved", "moved to the caller's own", "stays"])
+@pytest.mark.parametrize("change", ["push", "settings", "grant", "lock", "renewal", "webhook"])
+async def test_who_waited_for_a_transfer_is_judged_by_the_new_owner(
+    api: Api, change: str, outcome: str
+) -> None:
+    studio = await Studio.open(api)
+    is_own = outcome == "moved to the caller's own"
+    owner = studio.people["owner"] if is_own else await api.account()
+    films = Holding(api, owner, await api.repository(owner))
+    make = (await make_changes(api, films))[change]
+    hold = f"SELECT FROM repositories WHERE id = '{films.id}' FOR UPDATE;"
+    if change == "renewal":
+        # It waits for other changes of locks alone.
+        hold = f"SELECT take_lock_mutex('{films.id}');"
     move = f"UPDATE repositories SET owner_type = 'organization', owner_id = '{studio.id}'"
-    async with other_transaction(api, f"{alone} {move} WHERE id = '{films.id}'", commits=True):
-        if own:
-            await calls[change]()
-        else:
+    statement = f"{hold} {move} WHERE id = '{films.id}'"
+    async with other_transaction(api, statement, commits=outcome != "stays"):
+        if outcome == "moved":
             with refused(StatusCode.ABORTED, "CONTENTION"):
-                await calls[change]()
+                await make()
+        else:
+            await make()
+    left = "SELECT (SELECT count(*) FROM locks) + (SELECT count(*) FROM webhooks)"
+    assert await api.value(left) == 1 + (change in {"lock", "webhook"} and outcome != "moved")
 
 
 async def test_of_two_who_take_a_name_one_gets_it(api: Api) -> None:

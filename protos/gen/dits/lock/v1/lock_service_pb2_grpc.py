@@ -45,6 +45,10 @@ class LockServiceStub:
     that only grows. A push may name the locks it relies on with their fences, and fails if the caller no longer
     holds one of them.
 
+    A lock outlives the right of its holder. Who has lost WRITE can neither renew it nor push, but it goes on to forbid
+    changes by others until it ends, at its `expire_time` at the latest. Until then a holder who has READ still may release it,
+    and administrators end it, steal it or transfer it. The loss itself is no event, and nobody is notified of it.
+
     The service warns a holder 15 minutes before a lock ends, by a notification and an event, unless the lock was
     acquired or renewed for no longer than that.
 
@@ -129,6 +133,10 @@ class LockServiceServicer:
     that only grows. A push may name the locks it relies on with their fences, and fails if the caller no longer
     holds one of them.
 
+    A lock outlives the right of its holder. Who has lost WRITE can neither renew it nor push, but it goes on to forbid
+    changes by others until it ends, at its `expire_time` at the latest. Until then a holder who has READ still may release it,
+    and administrators end it, steal it or transfer it. The loss itself is no event, and nobody is notified of it.
+
     The service warns a holder 15 minutes before a lock ends, by a notification and an event, unless the lock was
     acquired or renewed for no longer than that.
 
@@ -170,8 +178,9 @@ class LockServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseLocks(self, request, context):
-        """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs WRITE; an API token needs
-        `lock:write`. May be repeated: a lock that has ended is reported, and is no error.
+        """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ, so that who has lost
+        WRITE can still give locks up; an API token needs `lock:write`. May be repeated: a lock that has ended is reported, and is
+        no error.
 
         Errors: none beyond the common ones.
         """
@@ -354,6 +363,10 @@ class LockService:
     `expire_time - server_time`, whatever the client's clock says. Each acquisition has a new id and a fence, a number
     that only grows. A push may name the locks it relies on with their fences, and fails if the caller no longer
     holds one of them.
+
+    A lock outlives the right of its holder. Who has lost WRITE can neither renew it nor push, but it goes on to forbid
+    changes by others until it ends, at its `expire_time` at the latest. Until then a holder who has READ still may release it,
+    and administrators end it, steal it or transfer it. The loss itself is no event, and nobody is notified of it.
 
     The service warns a holder 15 minutes before a lock ends, by a notification and an event, unless the lock was
     acquired or renewed for no longer than that.

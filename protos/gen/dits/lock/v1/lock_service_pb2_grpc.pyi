@@ -46,6 +46,10 @@ class LockServiceStub:
     that only grows. A push may name the locks it relies on with their fences, and fails if the caller no longer
     holds one of them.
 
+    A lock outlives the right of its holder. Who has lost WRITE can neither renew it nor push, but it goes on to forbid
+    changes by others until it ends, at its `expire_time` at the latest. Until then a holder who has READ still may release it,
+    and administrators end it, steal it or transfer it. The loss itself is no event, and nobody is notified of it.
+
     The service warns a holder 15 minutes before a lock ends, by a notification and an event, unless the lock was
     acquired or renewed for no longer than that.
 
@@ -83,8 +87,9 @@ class LockServiceStub:
     - LOCK_STALE: the caller no longer holds a lock under its fence, and the batch mode is atomic.
     """
     ReleaseLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]
-    """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs WRITE; an API token needs
-    `lock:write`. May be repeated: a lock that has ended is reported, and is no error.
+    """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ, so that who has lost
+    WRITE can still give locks up; an API token needs `lock:write`. May be repeated: a lock that has ended is reported, and is
+    no error.
 
     Errors: none beyond the common ones.
     """
@@ -177,6 +182,10 @@ class LockServiceAsyncStub(LockServiceStub):
     that only grows. A push may name the locks it relies on with their fences, and fails if the caller no longer
     holds one of them.
 
+    A lock outlives the right of its holder. Who has lost WRITE can neither renew it nor push, but it goes on to forbid
+    changes by others until it ends, at its `expire_time` at the latest. Until then a holder who has READ still may release it,
+    and administrators end it, steal it or transfer it. The loss itself is no event, and nobody is notified of it.
+
     The service warns a holder 15 minutes before a lock ends, by a notification and an event, unless the lock was
     acquired or renewed for no longer than that.
 
@@ -211,8 +220,9 @@ class LockServiceAsyncStub(LockServiceStub):
     - LOCK_STALE: the caller no longer holds a lock under its fence, and the batch mode is atomic.
     """
     ReleaseLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]  # type: ignore[assignment]
-    """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs WRITE; an API token needs
-    `lock:write`. May be repeated: a lock that has ended is reported, and is no error.
+    """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ, so that who has lost
+    WRITE can still give locks up; an API token needs `lock:write`. May be repeated: a lock that has ended is reported, and is
+    no error.
 
     Errors: none beyond the common ones.
     """
@@ -304,6 +314,10 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
     that only grows. A push may name the locks it relies on with their fences, and fails if the caller no longer
     holds one of them.
 
+    A lock outlives the right of its holder. Who has lost WRITE can neither renew it nor push, but it goes on to forbid
+    changes by others until it ends, at its `expire_time` at the latest. Until then a holder who has READ still may release it,
+    and administrators end it, steal it or transfer it. The loss itself is no event, and nobody is notified of it.
+
     The service warns a holder 15 minutes before a lock ends, by a notification and an event, unless the lock was
     acquired or renewed for no longer than that.
 
@@ -354,8 +368,9 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.ReleaseLocksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.ReleaseLocksResponse, _abc.Awaitable[_lock_service_pb2.ReleaseLocksResponse]]:
-        """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs WRITE; an API token needs
-        `lock:write`. May be repeated: a lock that has ended is reported, and is no error.
+        """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ, so that who has lost
+        WRITE can still give locks up; an API token needs `lock:write`. May be repeated: a lock that has ended is reported, and is
+        no error.
 
         Errors: none beyond the common ones.
         """

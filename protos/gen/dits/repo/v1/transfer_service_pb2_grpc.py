@@ -32,7 +32,7 @@ class TransferServiceStub:
 
     With the repository goes all that is in it. Under the old address it is found for 30 days. Rights that users were given
     by name stay; those of teams, which belong to the old owner, end. Webhooks of the repository stay, those of the old
-    owner hear no more of it.
+    owner hear no more of it. Locks stay, too: see LockService.
     """
 
     def __init__(self, channel):
@@ -75,7 +75,7 @@ class TransferServiceServicer:
 
     With the repository goes all that is in it. Under the old address it is found for 30 days. Rights that users were given
     by name stay; those of teams, which belong to the old owner, end. Webhooks of the repository stay, those of the old
-    owner hear no more of it.
+    owner hear no more of it. Locks stay, too: see LockService.
     """
 
     def RequestTransfer(self, request, context):
@@ -189,7 +189,7 @@ class TransferService:
 
     With the repository goes all that is in it. Under the old address it is found for 30 days. Rights that users were given
     by name stay; those of teams, which belong to the old owner, end. Webhooks of the repository stay, those of the old
-    owner hear no more of it.
+    owner hear no more of it. Locks stay, too: see LockService.
     """
 
     @staticmethod

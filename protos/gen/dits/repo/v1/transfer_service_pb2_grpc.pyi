@@ -33,7 +33,7 @@ class TransferServiceStub:
 
     With the repository goes all that is in it. Under the old address it is found for 30 days. Rights that users were given
     by name stay; those of teams, which belong to the old owner, end. Webhooks of the repository stay, those of the old
-    owner hear no more of it.
+    owner hear no more of it. Locks stay, too: see LockService.
     """
 
     @_typing.overload
@@ -97,7 +97,7 @@ class TransferServiceAsyncStub(TransferServiceStub):
 
     With the repository goes all that is in it. Under the old address it is found for 30 days. Rights that users were given
     by name stay; those of teams, which belong to the old owner, end. Webhooks of the repository stay, those of the old
-    owner hear no more of it.
+    owner hear no more of it. Locks stay, too: see LockService.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -157,7 +157,7 @@ class TransferServiceServicer(metaclass=_abc_1.ABCMeta):
 
     With the repository goes all that is in it. Under the old address it is found for 30 days. Rights that users were given
     by name stay; those of teams, which belong to the old owner, end. Webhooks of the repository stay, those of the old
-    owner hear no more of it.
+    owner hear no more of it. Locks stay, too: see LockService.
     """
 
     @_abc_1.abstractmethod

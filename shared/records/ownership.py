@@ -1,4 +1,4 @@
-"""Whether a repository, which is locked, still has the owner under which a call was let in."""
+"""Whether a repository still has the owner under which a call was let in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.db import sql
 from shared.db.pool import Connection
-from shared.errors import contention
+from shared.errors import contention, not_found
 from shared.rpc.call import Call
 from shared.rpc.policy import Permission
 
@@ -31,3 +31,14 @@ async def require_same_owner(
     permission = await connection.fetchval(Q.find_permission, user_id, owner_type, owner_id)
     if permission < Permission.ADMIN or owner_id in call.caller.refused_by:
         raise contention("the repository went to another owner meanwhile")
+
+
+async def check_owner(connection: Connection, call: Call) -> None:
+    """Reads the present owner, and raises CONTENTION as `require_same_owner`, or NOT_FOUND.
+
+    To be sure, the transaction has locked the repository, as a new row that refers to it does.
+    """
+    row = await connection.fetchrow(Q.owner, call.repository.id)
+    if row is None:
+        raise not_found("repository", str(call.repository.id))
+    await require_same_owner(connection, call, row["owner_type"], row["owner_id"], row["name"])
