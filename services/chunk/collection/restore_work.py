@@ -14,7 +14,7 @@ from services.chunk.collection.tier_moves import Misplaced, TierMoves, parse_chu
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.blob_store import BlobMissing, BlobStore
 from shared.db import sql
-from shared.db.pool import Connection, Database, Row
+from shared.db.pool import Connection, Database, Row, Work
 from shared.formats.canonical import split_hashes
 from shared.jobs.running_job import RetryLater
 
@@ -55,10 +55,11 @@ class RestoreWork:
             raise RetryLater("the store makes them readable, which takes so long", row["left"])
         if waiting:
             raise RetryLater(f"the store has still to restore {waiting:,} packs", LATE)
+        count = 0
         if row["is_permanent"]:
-            await self._warm(database, row["repo_id"], hashes)
+            asked, count = await self._warm(database, row["repo_id"], hashes)
         work = partial(self._finish, row=row, restore_id=restore_id, hashes=hashes, asked=asked)
-        return await database.transaction(work)
+        return count + await database.transaction(work)
 
     async def _ask_stores(
         self, database: Database, repository_id: UUID, hashes: Sequence[str]
@@ -75,30 +76,39 @@ class RestoreWork:
                 waiting += not await store.is_restored(key)
         return asked, waiting
 
-    async def _warm(self, database: Database, repository_id: UUID, hashes: Sequence[str]) -> None:
-        """Copies the chunks to where hot ones lie.
+    async def _warm(
+        self, database: Database, repository_id: UUID, hashes: Sequence[str]
+    ) -> tuple[set[str], int]:
+        """Copies the chunks to where hot ones lie; returns the packs that it tried, and how many are hot.
 
         What is damaged is healed or noted as lost: no scrub reads archives.
         """
-        await self._move(database, await database.fetch(Q.cold_chunks, repository_id, hashes))
+        cold = await database.fetch(Q.cold_chunks, repository_id, hashes)
+        warm = partial(_warm_references, repository_id=repository_id, hashes=hashes)
+        count = await self._move(database, cold, warm)
         left = await database.fetch(Q.cold_chunks, repository_id, hashes)
         for key in sorted({row["pack_key"] for row in left}):
             await self._scrub.verify_pack(database, key)
+        return {row["pack_key"] for row in cold}, count
 
-    async def _move(self, database: Database, rows: Sequence[Row]) -> None:
+    async def _move(self, database: Database, rows: Sequence[Row], warm: Work[int]) -> int:
+        """Moves chunks; does `warm` after each pack, lest a policy takes them back, and returns its sum."""
         runs = groupby(sorted(rows, key=_place), key=_place)
         found = [
             Misplaced(self._places[bucket].region, bucket, key, sorted(map(parse_chunk, run)))
             for (bucket, key), run in runs
         ]
+        count = 0
         moves = TierMoves(self._places, self._writer, self._pack_bytes, is_cooling=False)
         try:
             for steps in (moves.move_chunks(database, found), moves.finish()):
                 async with aclosing(steps) as packs:
                     async for _ in packs:
-                        pass
+                        count += await database.transaction(warm)
         finally:
             await moves.abandon()
+        moves.absences.raise_first()
+        return count
 
     async def _finish(
         self,
@@ -109,19 +119,32 @@ class RestoreWork:
         hashes: Sequence[str],
         asked: set[str],
     ) -> int:
-        await connection.execute(Q.hold_chunks, hashes)
         if row["is_permanent"]:
+            count: int = await _warm_references(connection, row["repo_id"], hashes)
             if left := await connection.fetch(Q.cold_chunks, row["repo_id"], hashes):
-                raise RetryLater(f"{len(left):,} chunks have moved meanwhile", LATE)
-            count: int = await connection.fetchval(Q.warm_references, row["repo_id"], hashes)
+                # At once where somebody else has moved them, and not where they cannot be read.
+                is_new = asked.isdisjoint(each["pack_key"] for each in left)
+                raise RetryLater(
+                    f"{len(left):,} chunks are still to be moved", timedelta(0) if is_new else LATE
+                )
             await connection.execute(Q.end_restore, restore_id, None)
             return count
+        await connection.execute(Q.hold_chunks, hashes)
         packs = await connection.fetch(Q.archived_packs, row["repo_id"], hashes)
         if not asked.issuperset(each["pack_key"] for each in packs):
             raise RetryLater("chunks have moved meanwhile", timedelta(0))
         count = await connection.fetchval(Q.note_restored, row["repo_id"], hashes, self._keep)
         await connection.execute(Q.end_restore, restore_id, self._keep)
         return count
+
+
+async def _warm_references(
+    connection: Connection, repository_id: UUID, hashes: Sequence[str]
+) -> int:
+    """Makes those of the chunks hot for a repository that lie where hot ones do; returns how many."""
+    await connection.execute(Q.hold_chunks, hashes)
+    count: int = await connection.fetchval(Q.warm_references, repository_id, hashes)
+    return count
 
 
 def _place(row: Row) -> tuple[str, str]:
