@@ -26,7 +26,11 @@ from shared.runtime.background import PASSING
 
 log = structlog.get_logger(__name__)
 
+# How often a job looks whether the one that it waits for has ended.
+GIVE_WAY = timedelta(seconds=1)
+
 _UNREACHABLE = "the database or another service did not answer"
+_NO_PAYLOAD = "the payload is not of the job's type"
 _DEFECT = "a defect of the server; the id of the job finds it in the log"
 
 
@@ -45,14 +49,15 @@ async def attempt_job(job: RunningJob, handler: Handler) -> Ending:
 async def _attempt(job: RunningJob, handler: Handler) -> Ending:
     try:
         payload = decode_payload(job.type, job.payload_text)
+        if job.spec.is_alone and await job.has_rival():
+            return Ending(job, "release", delay=GIVE_WAY)
         async with asyncio.timeout(job.spec.longest.total_seconds()):
             done = await handler(job, payload)
     except JobCancelled:
         return Ending(job, "cancelled")
-    except PermanentFailure as error:
-        return Ending(job, "failed", str(error))
-    except json_format.ParseError:
-        return Ending(job, "failed", "the payload is not of the job's type")
+    except (PermanentFailure, json_format.ParseError) as error:
+        is_known = isinstance(error, PermanentFailure)
+        return Ending(job, "failed", str(error) if is_known else _NO_PAYLOAD)
     except RetryLater as error:
         return _retry(job, str(error), error.delay)
     except Exception as error:  # noqa: BLE001  nothing that a handler raises may end the worker

@@ -46,6 +46,7 @@ class JobSpec:
         backoff: how long to wait after each failure; of fixed delays, the last one counts on.
         lease: how long a worker that is not heard of keeps one. It renews it three times as often.
         longest: how long an attempt may take.
+        is_alone: whether those of one repository are done one after the other.
     """
 
     queue: str
@@ -56,6 +57,7 @@ class JobSpec:
     )
     lease: timedelta = timedelta(seconds=30)
     longest: timedelta = timedelta(hours=1)
+    is_alone: bool = False
 
     def delay(self, attempt: int) -> timedelta:
         """Returns how long to wait after the failure of an attempt; the first is 1."""
@@ -158,7 +160,7 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
         "chunk", pb.ReplicateChunksPayload, longest=timedelta(days=7)
     ),
     JobType.JOB_TYPE_CHECK_PLACEMENT: JobSpec(
-        "chunk", pb.CheckPlacementPayload, longest=timedelta(hours=12)
+        "chunk", pb.CheckPlacementPayload, longest=timedelta(hours=12), is_alone=True
     ),
     JobType.JOB_TYPE_REPAIR_PACK: JobSpec("chunk", pb.RepairPackPayload),
 }

@@ -89,6 +89,28 @@ async def find_active(
     return job_id
 
 
+async def enqueue_alone(
+    connection: Connection,
+    payload: Message,
+    repository_id: UUID,
+    *,
+    requested_by: UUID | None = None,
+) -> UUID:
+    """Like `enqueue`; a job of the type for the repository that waits is taken instead, and due now."""
+    job_type = NAMES[find_type(payload)]
+    job_id: UUID | None = await connection.fetchval(Q.hasten_waiting, repository_id, job_type)
+    if job_id is not None:
+        hint_after_commit(CHANNEL, JOBS[find_type(payload)].queue)
+        return job_id
+    return await enqueue(
+        connection,
+        payload,
+        repository_id=repository_id,
+        requested_by=requested_by,
+        dedup_key=f"repository {repository_id}",
+    )
+
+
 async def enqueue_all(connection: Connection, requests: Sequence[JobRequest]) -> list[UUID]:
     """Puts up to MAX_REQUESTS jobs on their queues at once, and returns their ids in order.
 

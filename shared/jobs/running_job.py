@@ -76,6 +76,11 @@ class RunningJob:
         """Tells the handler to end early, the next time it asks."""
         self._is_cancelled = True
 
+    async def has_rival(self) -> bool:
+        """Returns whether another job of its type is at work for its repository."""
+        row = await self.database.fetchrow(Q.has_rival, self.id)
+        return row is not None and bool(row[0])
+
     def check_cancelled(self) -> None:
         """Raises JobCancelled if the job was asked to end early. Handlers call it where they can stop."""
         if self._is_cancelled:

@@ -57,11 +57,12 @@ async def set_policy(
 
 
 async def settle(api: Api) -> None:
-    """Waits until no copy is queued, and no job that places chunks is at work or due."""
+    """Waits until no copy is queued, and no job that places chunks is at work, due or waits for one."""
     waiting = """SELECT (SELECT count(*) FROM due_copies)
                       + (SELECT count(*) FROM jobs
                          WHERE job_type IN ('check_placement', 'replicate_chunks')
-                           AND status IN ('pending', 'running') AND scheduled_at <= now())
+                           AND status IN ('pending', 'running')
+                           AND (job_type = 'check_placement' OR scheduled_at <= now()))
                  FROM pg_sleep(0.05)"""
     await wait_while(api, waiting)
 

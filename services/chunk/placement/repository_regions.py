@@ -12,7 +12,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Database, Databases
 from shared.formats.bitmaps import mark_missing
 from shared.formats.canonical import split_hashes
-from shared.jobs.queue import enqueue, find_active
+from shared.jobs.queue import enqueue_alone, find_active
 
 Q = sql.load(__file__)
 
@@ -59,12 +59,9 @@ async def request_placement(database: Database, repository_id: UUID, requested_b
 
     async def request(connection: Connection) -> UUID:
         active = await find_active(connection, JobType.JOB_TYPE_CHECK_PLACEMENT, repository_id)
-        return active or await enqueue(
-            connection,
-            CheckPlacementPayload(repository_id=str(repository_id)),
-            repository_id=repository_id,
-            requested_by=requested_by,
-            dedup_key=f"placement {repository_id}",
+        payload = CheckPlacementPayload(repository_id=str(repository_id))
+        return active or await enqueue_alone(
+            connection, payload, repository_id, requested_by=requested_by
         )
 
     return await database.transaction(request)

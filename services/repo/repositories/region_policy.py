@@ -12,7 +12,7 @@ from dits.repo.v1 import repository_service_pb2 as pb
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import invalid_field, last_copy
-from shared.jobs.queue import enqueue
+from shared.jobs.queue import enqueue_alone
 from shared.rpc import validation
 
 Q = sql.load(__file__)
@@ -71,9 +71,4 @@ async def check_policy_change(
 async def request_placement(connection: Connection, repository_id: UUID) -> None:
     """Has the chunks of a repository brought to where they are to lie, after the commit."""
     payload = CheckPlacementPayload(repository_id=str(repository_id))
-    await enqueue(
-        connection,
-        payload,
-        repository_id=repository_id,
-        dedup_key=f"placement {repository_id}",
-    )
+    await enqueue_alone(connection, payload, repository_id)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from dits.chunk.v1 import placement_service_pb2 as pb
+from dits.common.v1.job_pb2 import CheckPlacementPayload
 from grpc import StatusCode
 
-from shared.db.pool import Databases
+from shared.db.pool import Database, Databases
+from shared.jobs.attempt import attempt_job
+from shared.jobs.endings import Ending, Endings
+from shared.jobs.running_job import RunningJob
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
 from tests.support.chunks import Shelf, digest, some
-from tests.support.jobs import wait_for
+from tests.support.jobs import Script, make_due, put, wait_for
 from tests.support.regions import places, set_policy, settle, with_regions
 
 
@@ -88,6 +93,16 @@ async def test_who_may_ask(api: Api) -> None:
         await api.placement.FindMissingCopies(many, metadata=shelf.who.auth)
 
 
+async def claim(database: Database, count: int) -> list[RunningJob]:
+    """Claims jobs that bring chunks to their regions, as one worker."""
+    rows = await database.fetch(
+        "SELECT * FROM claim_jobs('{chunk}', $1, '{check_placement}', $2, 'worker')",
+        [count],
+        [timedelta(minutes=1)],
+    )
+    return [RunningJob(row, database) for row in sorted(rows, key=lambda row: row["id"])]
+
+
 class TestWithoutWorkers:
     """A server that does no jobs."""
 
@@ -117,3 +132,56 @@ class TestWithoutWorkers:
         assert await begin(shelf) == first
         await api.fetch("UPDATE jobs SET status = 'completed', completed_at = now()")
         assert await begin(shelf) != first
+
+    async def test_changes_of_regions_leave_one_job_beside_the_one_at_work(
+        self, api: Api, databases: Databases
+    ) -> None:
+        shelf = await Shelf.open(api)
+        (database,) = databases.every()
+        waiting = "SELECT id FROM jobs WHERE job_type = 'check_placement' AND status = 'pending'"
+        for regions in (("local",), ("local", "far"), ("local", "attic", "far")):
+            await set_policy(shelf, *regions)
+        [first] = await claim(database, 4)
+        for regions in (("local", "far"), ("local", "attic", "far")):
+            await set_policy(shelf, *regions)
+            [row] = await api.fetch(waiting)
+        # The other one gives way, and is the one that later changes find.
+        [second] = await claim(database, 4)
+        assert second.id == row["id"]
+        assert (await end(database, second)).outcome == "release"
+        await set_policy(shelf, "local", "far")
+        assert await api.fetch(waiting) == [row]
+        assert (await end(database, first)).outcome == "completed"
+        [second] = await claim(database, 4)
+        assert (second.id, second.attempt) == (row["id"], 1)
+        assert (await end(database, second)).outcome == "completed"
+
+    @pytest.mark.parametrize("are_claimed_together", [True, False])
+    async def test_jobs_of_one_repository_are_done_one_after_the_other(
+        self, api: Api, databases: Databases, are_claimed_together: bool
+    ) -> None:
+        shelf, other = await Shelf.open(api), await Shelf.open(api)
+        (database,) = databases.every()
+        for each in (shelf, shelf, other):
+            await put(database, CheckPlacementPayload(), repository_id=UUID(each.repo.id))
+        if are_claimed_together:
+            jobs = await claim(database, 3)
+        else:
+            jobs = [job for _ in range(3) for job in await claim(database, 1)]
+        *mine, apart = jobs
+        assert (await attempt_job(apart, Script().handle)).outcome == "completed"
+        # Of two that were claimed by themselves, each may have begun before the other: both give way.
+        outcomes = [(await end(database, job)).outcome for job in mine[::-1]]
+        assert outcomes == ["release", "completed"]
+        assert await make_due(database, mine[1].id) > timedelta(0)
+        [again] = await claim(database, 3)
+        assert (await end(database, again)).outcome == "completed"
+
+
+async def end(database: Database, job: RunningJob) -> Ending:
+    """Has an attempt end, and writes how."""
+    ending = await attempt_job(job, Script().handle)
+    endings = Endings(database, lambda _: None)
+    endings.add(ending)
+    await endings.write_endings()
+    return ending
