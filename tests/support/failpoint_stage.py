@@ -189,9 +189,6 @@ class Stage:
         for payload in (CollectGarbagePayload(), ReplicateChunksPayload()):
             await self.do_job(shelf, payload)
         await self.do(Act("reap", shelf))
-        # Their directories are looked into by the inventory; only empty ones can be removed.
-        for directory in [path for root in self.roots.values() for path in root.glob("0/*")]:
-            directory.rmdir()
         for table in ("chunks", "chunk_refs", "packs", "object_deletions", "due_copies"):
             assert await self.api.value(f"SELECT count(*) FROM {table}") == 0, table
 

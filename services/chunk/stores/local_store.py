@@ -35,6 +35,8 @@ Result = TypeVar("Result")
 
 log = structlog.get_logger(__name__)
 
+# Keys that are listed together, at least: as many as S3 lists at once.
+_PAGE = 1000
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -91,11 +93,16 @@ class LocalStore(PlainStore):
         await self.run_file_work(self.require_store)
         names = await self.run_file_work(list_names, self._unsealed)
         keys = (name.replace("-", "/", 1) for name in names)
-        yield [key for key in keys if key.startswith(f"{cell}/") and is_key(key)]
+        found = [key for key in keys if key.startswith(f"{cell}/") and is_key(key)]
         root = self._root / str(cell)
         for directory in await self.run_file_work(list_names, root):
             names = await self.run_file_work(list_names, root / directory)
-            yield [f"{cell}/{name}" for name in names if is_key(f"{cell}/{name}")]
+            found += [f"{cell}/{name}" for name in names if is_key(f"{cell}/{name}")]
+            if len(found) >= _PAGE:
+                yield found
+                found = []
+        if found:
+            yield found
 
     async def delete_object(self, key: str) -> None:
         """See BlobStore."""

@@ -44,7 +44,7 @@ async def stage(
 
 
 # Their work has more steps the more there is.
-_GROWING = ("heal", "cool", "inventory")
+_GROWING = ("heal", "cool")
 _QUICK = ("upload", "collect", "copy", "cool")
 
 

@@ -138,7 +138,7 @@ async def test_cells_lie_apart(store: BlobStore) -> None:
 
 
 async def test_a_list_has_pages(store: BlobStore) -> None:
-    keys = [f"0/{n:04x}" for n in range(1001)]
+    keys = [f"0/{n:04x}" for n in range(1300)]
 
     async def make(some_keys: list[str]) -> None:
         for key in some_keys:
