@@ -31,7 +31,8 @@ FROM (
 ) f
 CROSS JOIN LATERAL (
     SELECT count(started_at) AS attempt_count,
-           (array_agg(response_status ORDER BY attempt DESC) FILTER (WHERE delivered_at IS NOT NULL))[1] AS last_status,
+           (array_agg(response_status ORDER BY attempt DESC)
+                FILTER (WHERE started_at IS NOT NULL AND delivered_at IS NOT NULL))[1] AS last_status,
            (array_agg(state ORDER BY attempt DESC))[1] AS state,
            max(scheduled_at) FILTER (WHERE state = 'pending' AND started_at IS NULL) AS next_attempt_at
     FROM webhook_deliveries WHERE delivery_id = f.delivery_id
@@ -44,7 +45,8 @@ SELECT f.delivery_id, f.webhook_id, f.event, f.event_id, f.requested_by, f.creat
 FROM webhook_deliveries f
 CROSS JOIN LATERAL (
     SELECT count(started_at) AS attempt_count,
-           (array_agg(response_status ORDER BY attempt DESC) FILTER (WHERE delivered_at IS NOT NULL))[1] AS last_status,
+           (array_agg(response_status ORDER BY attempt DESC)
+                FILTER (WHERE started_at IS NOT NULL AND delivered_at IS NOT NULL))[1] AS last_status,
            (array_agg(state ORDER BY attempt DESC))[1] AS state,
            max(scheduled_at) FILTER (WHERE state = 'pending' AND started_at IS NULL) AS next_attempt_at
     FROM webhook_deliveries WHERE delivery_id = f.delivery_id

@@ -162,7 +162,7 @@ async def test_switching_off_ends_what_waits(api: Api) -> None:
         await hooks.call("UpdateWebhook", **fields)
         shown = await hooks.wait_for_delivery(delivery.id, 2, pb.DELIVERY_STATE_FAILED)
     assert shown.attempts[1].error == "The webhook is switched off."
-    assert (shown.attempt_count, len(receiver.requests)) == (1, 1)
+    assert (shown.attempt_count, shown.last_status, len(receiver.requests)) == (1, 500, 1)
 
 
 async def test_deliveries_are_purged_as_a_whole(api: Api, dsn: str) -> None:

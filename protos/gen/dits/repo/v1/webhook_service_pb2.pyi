@@ -160,7 +160,7 @@ class Delivery(_message.Message):
     attempt_count: _builtins.int
     """How many attempts began."""
     last_status: _builtins.int
-    """HTTP status of the last attempt; 0 = there was none."""
+    """HTTP status of the last attempt that has ended; 0 = there was none."""
     requester_id: _builtins.str
     """UUID of the user who asked for it with Ping or Redeliver. Empty if an event did."""
     body: _builtins.str
@@ -175,7 +175,7 @@ class Delivery(_message.Message):
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeliveryAttempt]:
-        """Attempts that began, the first first. Only in GetDelivery."""
+        """Attempts that began, the first first; last, without a time, one that was given up before. Only in GetDelivery."""
 
     def __init__(
         self,
