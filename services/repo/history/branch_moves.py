@@ -109,28 +109,28 @@ async def move_branches(
     """Moves or creates branches, all or none; returns their rows by name.
 
     `graph` has the commits that the updates name, which are in the database; `changes` what differs between
-    their trees, judged. Raises HEAD_MOVED, BRANCH_PROTECTED, NOT_FAST_FORWARD, BATCH_TOO_LARGE.
+    their trees, judged. If another transaction has done one of the moves, the caller's is repeated.
+
+    Raises HEAD_MOVED, BRANCH_PROTECTED, NOT_FAST_FORWARD, BATCH_TOO_LARGE.
     """
     repository_id = call.repository.id
     rows = await lock_branches(connection, repository_id, [update.branch for update in updates])
     rules = await read_rules(connection, repository_id)
     protections = await rules.collect(rows, [update.branch for update in updates])
     judge = ProtectionJudge(connection, call)
-    _require_bounded(sum(update.branch in rows for update in updates), graph)
-    moved: list[BranchUpdate] = []
+    moved = [update for update in updates if update.branch in rows]
+    _require_bounded(len(moved), graph)
     created: list[BranchUpdate] = []
     left: list[str] = []
     for update in updates:
         row = rows.get(update.branch)
         if not update.must_move(row["head_commit"] if row else ""):
-            continue
+            raise asyncpg.SerializationError("another call has moved a branch there meanwhile")
         if row is None:
             await check_new_name(judge, protections[update.branch], update.branch, update.new)
             created.append(update)
-        else:
-            if not await _check_move(judge, protections[update.branch], update, graph, changes):
-                left.append(update.expected)
-            moved.append(update)
+        elif not await _check_move(judge, protections[update.branch], update, graph, changes):
+            left.append(update.expected)
     await remember_heads(connection, repository_id, left)
     if created:
         rows |= await _create_branches(connection, call, created)

@@ -7,14 +7,18 @@ higher one.
 from __future__ import annotations
 
 import asyncio
+import json
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
+import pytest
 
 from tests.support.api import Api
 from tests.support.branches import Branches
 from tests.support.locks import Studio
+from tests.support.rivals import other_transaction, together
 from tests.support.tags import Tags
 from tests.support.trees import save
 from tests.support.waiting import until_blocked
@@ -85,3 +89,63 @@ async def test_a_lock_that_is_taken_while_the_push_that_ends_it_is_under_way(api
     await move
     assert await studio.paths() == []
     assert await list_told(api, studio.repo.id, "lock.%") == ["lock.acquired", "lock.released"]
+
+
+async def test_a_move_that_two_calls_make_at_once_is_told_of_once(api: Api) -> None:
+    branches = await Branches.open(api)
+    first = await branches.save("1")
+    await branches.create("side", first)
+    second = await branches.save("2", parent=first, branch="side")
+    move = f"UPDATE branches SET head_commit = '{second}' WHERE name = 'main'"
+    async with other_transaction(api, move, commits=True):
+        assert (await branches.update("main", first, second)).head == second
+    assert await list_told(api, branches.repository.id, "push") == ["push"] * 2
+
+
+async def act(branches: Branches, rng: random.Random, heads: list[str]) -> None:
+    """Calls for one of two branches, by chance; what others have done meanwhile may forbid it."""
+    name, other = rng.sample(["x", "y"], 2)
+    old, new = rng.sample(heads, 2)
+    call = rng.randrange(4)
+    if call == 0:
+        await together(branches.create(name, new))
+    elif call == 1:
+        await together(branches.delete(name, old))
+    elif call == 2:
+        await together(branches.rename(name, other))
+    else:
+        await together(branches.update(name, old, new, force=True))
+
+
+async def replay_branches(api: Api, repository_id: str) -> dict[str, str]:
+    """Where the branches are according to the events, each of which begins where the one before ended."""
+    heads: dict[str, str] = {}
+    for row in await api.fetch(
+        """SELECT type, payload FROM events
+           WHERE repo_id = $1::uuid AND (type = 'push' OR type LIKE 'branch.%') ORDER BY xid, id""",
+        repository_id,
+    ):
+        payload = json.loads(row["payload"])
+        for move in payload.get("branches", [payload]):
+            name = move.get("previous_name", move["branch"])
+            assert heads.pop(name, "") == move.get("before", ""), (row["type"], move)
+            if "after" in move:
+                heads[move["branch"]] = move["after"]
+    return heads
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(4))
+async def test_the_events_of_many_callers_give_the_branches(api: Api, seed: int) -> None:
+    branches = await Branches.open(api)
+    first = await branches.save("1")
+    heads = [first, await branches.save("2", parent=first)]
+
+    async def play(number: int) -> None:
+        rng = random.Random(10 * seed + number)
+        for _ in range(100):
+            await act(branches, rng, heads)
+
+    await asyncio.gather(*(play(number) for number in range(8)))
+    listed = {branch.name: branch.head for branch in await branches.list()}
+    assert await replay_branches(api, branches.repository.id) == listed
