@@ -13,6 +13,8 @@ from services.chunk.catalog.storage_quota import settle_storage
 from shared.db import sql
 from shared.db.pool import Connection, Databases
 from shared.errors import not_found
+from shared.records.ownership import check_owner
+from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 
@@ -41,16 +43,13 @@ class ChunkCopy:
         self._presence = presence
 
     async def copy_chunks(
-        self, repository_id: UUID, source_id: UUID, digests: Sequence[bytes]
+        self, call: Call, source_id: UUID, digests: Sequence[bytes]
     ) -> CopiedChunks:
-        """Copies those of the chunks that the source has. Raises NOT_FOUND, QUOTA_EXCEEDED."""
+        """Copies those of the chunks that the source has. Raises NOT_FOUND, QUOTA_EXCEEDED, CONTENTION."""
+        repository_id = call.repository.id
         database = self._databases.of(repository_id)
-        work = partial(
-            self._apply_steps,
-            repository_id=repository_id,
-            source_id=source_id,
-            hashes=join_hashes(digests),
-        )
+        hashes = join_hashes(digests)
+        work = partial(self._apply_steps, call=call, source_id=source_id, hashes=hashes)
         copied = await database.transaction(work)
         if copied.new:
             self._presence.note_added(repository_id, copied.new, copied.additions)
@@ -58,11 +57,13 @@ class ChunkCopy:
         return copied
 
     async def _apply_steps(
-        self, connection: Connection, *, repository_id: UUID, source_id: UUID, hashes: str
+        self, connection: Connection, *, call: Call, source_id: UUID, hashes: str
     ) -> CopiedChunks:
         """Locks and counts as an upload does: U1, U3 to U6."""
+        repository_id = call.repository.id
         if await connection.fetchrow(Q.hold_repository, repository_id) is None:
             raise not_found("repository", str(repository_id))
+        await check_owner(connection, call)
         rows = await connection.fetch(Q.hold_chunks, source_id, repository_id, hashes)
         locked = [row["hash"] for row in rows]
         rows = await connection.fetch(Q.copy_references, repository_id, source_id, locked)

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from services.chunk.catalog.storage_quota import StorageQuota, reserve_storage
 from services.chunk.packs.pack_finalization import StoredChunks
-from services.chunk.packs.pack_writer import PackWriter
+from services.chunk.packs.pack_writer import PackWriter, store_for_owner
 from services.chunk.packs.packed_chunks import PackedChunk, lay_out, open_group, split_groups
 from services.chunk.stores.blob_store import BlobMissing, BlobStore, SignedRequest
 from shared.db import sql
@@ -30,6 +30,7 @@ from shared.errors import (
 )
 from shared.formats.canonical import split_hashes
 from shared.rpc.byte_budget import ByteBudget
+from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 
@@ -120,12 +121,13 @@ class DirectUploads:
         return PackUpload(upload_id, request, expires_at)
 
     async def confirm_upload(
-        self, holder: object, repository_id: UUID, upload_id: UUID, chunks: Sequence[PackedChunk]
+        self, call: Call, upload_id: UUID, chunks: Sequence[PackedChunk]
     ) -> StoredChunks:
-        """Stores the chunks of a pack; returns those that are new. What is read counts for `holder`.
+        """Stores the chunks of a pack; returns those that are new.
 
-        Raises NOT_FOUND, UPLOAD_EXPIRED, CONTENT_MISMATCH, QUOTA_EXCEEDED.
+        Raises NOT_FOUND, UPLOAD_EXPIRED, CONTENT_MISMATCH, QUOTA_EXCEEDED, CONTENTION.
         """
+        repository_id = call.repository.id
         upload = await self._get_upload(repository_id, upload_id)
         if upload["is_confirmed"]:
             return _read_result(upload)
@@ -144,7 +146,7 @@ class DirectUploads:
                 "announced"
             )
         try:
-            stored = await self._store_chunks(holder, repository_id, upload, store, chunks)
+            stored = await self._store_chunks(call, upload, store, chunks)
         except _Confirmed:
             return _read_result(await self._get_upload(repository_id, upload_id))
         await self._quota.release_room(repository_id, upload_id)
@@ -158,17 +160,13 @@ class DirectUploads:
         return upload
 
     async def _store_chunks(
-        self,
-        holder: object,
-        repository_id: UUID,
-        upload: Row,
-        store: BlobStore,
-        chunks: Sequence[PackedChunk],
+        self, call: Call, upload: Row, store: BlobStore, chunks: Sequence[PackedChunk]
     ) -> StoredChunks:
+        repository_id = call.repository.id
         pack = self._writer.begin_pack(repository_id)
         pack.reservation = upload["id"]
         try:
-            with self._budget.hold(holder) as hold:
+            with self._budget.hold(call.holder) as hold:
                 for offset, group in split_groups(chunks):
                     size = _COPIES * sum(max(each.length, each.size) for each in group)
                     await hold.grow(size)
@@ -183,7 +181,7 @@ class DirectUploads:
         except BaseException:
             await self._writer.abandon_pack(pack)
             raise
-        ending = _Ending(repository_id, upload["id"])
+        ending = _Ending(call, upload["id"])
         return await self._writer.finalize_pack(pack, repository_id, ending)
 
 
@@ -200,17 +198,18 @@ async def _require_room(connection: Connection, repository_id: UUID, user_id: UU
 class _Ending:
     """Ends an upload in the transaction that stores its chunks, once."""
 
-    def __init__(self, repository_id: UUID, upload_id: UUID) -> None:
-        self._repository_id = repository_id
+    def __init__(self, call: Call, upload_id: UUID) -> None:
+        self._call = call
         self._upload_id = upload_id
 
     async def __call__(self, connection: Connection, *, steps: Work[StoredChunks]) -> StoredChunks:
         """Stores the chunks, and the first answer. Raises _Confirmed if that has happened."""
-        if await connection.fetchrow(Q.hold_repository, self._repository_id) is None:
-            raise not_found("repository", str(self._repository_id))
+        repository_id = self._call.repository.id
+        if await connection.fetchrow(Q.hold_repository, repository_id) is None:
+            raise not_found("repository", str(repository_id))
         if await connection.fetchrow(Q.hold_upload, self._upload_id) is None:
             raise _Confirmed
-        stored = await steps(connection)
+        stored = await store_for_owner(connection, call=self._call, steps=steps)
         conflicts = b"".join(sorted(stored.conflicts))
         await connection.execute(
             Q.end_upload, self._upload_id, stored.chunk_count, stored.byte_count, conflicts

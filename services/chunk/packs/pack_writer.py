@@ -24,6 +24,8 @@ from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
 from shared.db.pool import UNREACHABLE, Connection, Database, Databases, Work
 from shared.errors import DomainError
+from shared.records.ownership import check_owner
+from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
@@ -36,6 +38,16 @@ class Around(Protocol):
 
     async def __call__(self, connection: Connection, *, steps: Work[StoredChunks]) -> StoredChunks:
         """Returns what the steps return."""
+
+
+async def store_for_owner(
+    connection: Connection, *, call: Call, steps: Work[StoredChunks]
+) -> StoredChunks:
+    """Finalizes a pack of a call. Raises CONTENTION if its repository went to another owner meanwhile."""
+    stored = await steps(connection)
+    # They have locked the repository.
+    await check_owner(connection, call)
+    return stored
 
 
 # Between the attempts of a commit that was cut off, in seconds: as long as a restart takes.

@@ -77,7 +77,7 @@ class ChunkService:
         self, requests: AsyncIterator[pb.UploadChunksRequest], call: Call
     ) -> AsyncIterator[pb.UploadChunksResponse]:
         """Stores chunks, and acknowledges what is durable."""
-        storing = self._uploads.store_chunks(call.holder, call.repository.id, requests)
+        storing = self._uploads.store_chunks(call, requests)
         async with aclosing(storing) as answers:
             async for answer in answers:
                 yield answer
@@ -106,7 +106,7 @@ class ChunkService:
         source.require(Permission.READ)
         if source.cell != target.cell:
             raise wrong_cell(source.cell, target.cell)
-        copied = await self._copy.copy_chunks(target.id, source.id, list(dict.fromkeys(digests)))
+        copied = await self._copy.copy_chunks(call, source.id, list(dict.fromkeys(digests)))
         missing, count = mark_missing(digests, copied.present)
         return pb.CopyChunksResponse(
             missing=missing,

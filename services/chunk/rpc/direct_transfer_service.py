@@ -72,9 +72,7 @@ class DirectTransferService:
         upload_id = validation.uuid("upload_id", request.upload_id)
         validation.count("chunks", request.chunks, MAX_CHUNKS)
         chunks = [_parse_chunk(at, chunk) for at, chunk in enumerate(request.chunks)]
-        stored = await self._uploads.confirm_upload(
-            call.holder, call.repository.id, upload_id, chunks
-        )
+        stored = await self._uploads.confirm_upload(call, upload_id, chunks)
         return pb.ConfirmPackUploadResponse(
             stored_chunk_count=stored.chunk_count,
             stored_bytes=stored.byte_count,

@@ -19,6 +19,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -27,11 +28,12 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from services.chunk.catalog.presence import Presence
 from services.chunk.catalog.storage_quota import StorageQuota
 from services.chunk.packs.pack import MAX_CHUNKS, Pack
-from services.chunk.packs.pack_writer import PackWriter
+from services.chunk.packs.pack_writer import PackWriter, store_for_owner
 from services.chunk.rpc.open_calls import OpenCalls
 from services.chunk.rpc.upload_verification import VerifiedMessage, make_key_failure, verify_message
 from shared.errors import invalid_field
-from shared.rpc.byte_budget import ByteBudget, Hold
+from shared.rpc.byte_budget import ByteBudget
+from shared.rpc.call import Call
 from shared.rpc.validation import count
 
 # Messages verified or being verified, ahead of the pack that is being written.
@@ -92,24 +94,21 @@ class Uploads:
     budget: ByteBudget
 
     def store_chunks(
-        self,
-        holder: object,
-        repository_id: UUID,
-        requests: AsyncIterator[pb.UploadChunksRequest],
+        self, call: Call, requests: AsyncIterator[pb.UploadChunksRequest]
     ) -> AsyncGenerator[pb.UploadChunksResponse, None]:
-        """Stores the chunks of one call of `holder`; yields its acknowledgements."""
-        hold = self.budget.hold(holder)
-        return _UploadStream(self, repository_id, hold).acknowledge_messages(requests)
+        """Stores the chunks of one call; yields its acknowledgements."""
+        return _UploadStream(self, call).acknowledge_messages(requests)
 
 
 class _UploadStream:
     """One call."""
 
-    def __init__(self, uploads: Uploads, repository_id: UUID, hold: Hold) -> None:
+    def __init__(self, uploads: Uploads, call: Call) -> None:
         self._uploads = uploads
-        self._hold = hold
-        self._repository_id = repository_id
-        self._batch = _Batch(uploads.writer.begin_pack(repository_id), 0)
+        self._hold = uploads.budget.hold(call.holder)
+        self._call = call
+        self._repository_id = call.repository.id
+        self._batch = _Batch(uploads.writer.begin_pack(self._repository_id), 0)
         self._verifications: _Queue[VerifiedMessage] = asyncio.Queue(_MESSAGES_AHEAD)
         self._acknowledgements: _Queue[pb.UploadChunksResponse] = asyncio.Queue(_PACKS_AHEAD)
         self._stages: set[asyncio.Task[Any]] = set()
@@ -224,7 +223,8 @@ class _UploadStream:
         await self._acknowledgements.put(finalization)
 
     async def _finalize(self, batch: _Batch) -> pb.UploadChunksResponse:
-        stored = await self._uploads.writer.finalize_pack(batch.pack, self._repository_id)
+        writer, around = self._uploads.writer, partial(store_for_owner, call=self._call)
+        stored = await writer.finalize_pack(batch.pack, self._repository_id, around)
         return pb.UploadChunksResponse(
             acknowledged_message_count=batch.messages,
             failures=[*batch.failures, *map(make_key_failure, stored.conflicts)],

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from dits.chunk.v1.chunk_service_pb2 import CopyChunksRequest
 from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.common.v1.permission_pb2 import Permission
 from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest, RenewLocksRequest
@@ -19,6 +20,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from grpc import StatusCode
 
 from tests.support.api import Api, refused
+from tests.support.chunks import Shelf, digest, some
 from tests.support.organizations import Studio
 from tests.support.repositories import Holding
 from tests.support.rivals import other_transaction, together
@@ -102,6 +104,11 @@ async def make_changes(api: Api, films: Holding) -> dict[str, Callable[[], Await
     one, two = (AcquireLocksRequest(repository=films.id, paths=[path]) for path in ("a", "b"))
     held = (await api.locks.AcquireLocks(two, metadata=auth)).results[0].lock
     fence = LockFence(lock_id=held.id, fence=held.fence)
+    other_shelf, data = Shelf(api, films.owner, await api.repository(films.owner)), some()
+    await other_shelf.put(data)
+    copy = CopyChunksRequest(
+        repository=films.id, source_repository=other_shelf.repo.id, hashes=digest(data)
+    )
     renewal = RenewLocksRequest(repository=films.id, locks=[fence])
     return {
         "push": lambda: push(api, films.owner, films.repository, [], [update("b", "", head)]),
@@ -110,11 +117,15 @@ async def make_changes(api: Api, films: Holding) -> dict[str, Callable[[], Await
         "lock": lambda: api.locks.AcquireLocks(one, metadata=auth),
         "renewal": lambda: api.locks.RenewLocks(renewal, metadata=auth),
         "webhook": lambda: api.webhooks.CreateWebhook(hook, metadata=auth),
+        "upload": lambda: Shelf(api, films.owner, films.repository).put(some()),
+        "copy": lambda: api.chunks.CopyChunks(copy, metadata=auth),
     }
 
 
 @pytest.mark.parametrize("outcome", ["moved", "moved to the caller's own", "stays"])
-@pytest.mark.parametrize("change", ["push", "settings", "grant", "lock", "renewal", "webhook"])
+@pytest.mark.parametrize(
+    "change", ["push", "settings", "grant", "lock", "renewal", "webhook", "upload", "copy"]
+)
 async def test_who_waited_for_a_transfer_is_judged_by_the_new_owner(
     api: Api, change: str, outcome: str
 ) -> None:
@@ -135,8 +146,10 @@ async def test_who_waited_for_a_transfer_is_judged_by_the_new_owner(
                 await make()
         else:
             await make()
-    left = "SELECT (SELECT count(*) FROM locks) + (SELECT count(*) FROM webhooks)"
-    assert await api.value(left) == 1 + (change in {"lock", "webhook"} and outcome != "moved")
+    left = """SELECT (SELECT count(*) FROM locks) + (SELECT count(*) FROM webhooks)
+                     + (SELECT count(*) FROM chunk_refs WHERE repo_id = $1::uuid AND ref_count = 0)"""
+    is_more = change in {"lock", "webhook", "upload", "copy"} and outcome != "moved"
+    assert await api.value(left, films.id) == 1 + is_more
 
 
 async def test_of_two_who_take_a_name_one_gets_it(api: Api) -> None:

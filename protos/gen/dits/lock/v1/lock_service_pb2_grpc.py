@@ -178,9 +178,9 @@ class LockServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseLocks(self, request, context):
-        """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ, so that who has lost
-        WRITE can still give locks up; an API token needs `lock:write`. May be repeated: a lock that has ended is reported, and is
-        no error.
+        """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ; an API token needs
+        `lock:write`. WRITE is not needed: who has lost it can still give locks up. May be repeated: a lock that has ended is
+        reported, and is no error.
 
         Errors: none beyond the common ones.
         """

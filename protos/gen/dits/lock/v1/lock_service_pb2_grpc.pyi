@@ -87,9 +87,9 @@ class LockServiceStub:
     - LOCK_STALE: the caller no longer holds a lock under its fence, and the batch mode is atomic.
     """
     ReleaseLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]
-    """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ, so that who has lost
-    WRITE can still give locks up; an API token needs `lock:write`. May be repeated: a lock that has ended is reported, and is
-    no error.
+    """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ; an API token needs
+    `lock:write`. WRITE is not needed: who has lost it can still give locks up. May be repeated: a lock that has ended is
+    reported, and is no error.
 
     Errors: none beyond the common ones.
     """
@@ -220,9 +220,9 @@ class LockServiceAsyncStub(LockServiceStub):
     - LOCK_STALE: the caller no longer holds a lock under its fence, and the batch mode is atomic.
     """
     ReleaseLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]  # type: ignore[assignment]
-    """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ, so that who has lost
-    WRITE can still give locks up; an API token needs `lock:write`. May be repeated: a lock that has ended is reported, and is
-    no error.
+    """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ; an API token needs
+    `lock:write`. WRITE is not needed: who has lost it can still give locks up. May be repeated: a lock that has ended is
+    reported, and is no error.
 
     Errors: none beyond the common ones.
     """
@@ -368,9 +368,9 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lock_service_pb2.ReleaseLocksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.ReleaseLocksResponse, _abc.Awaitable[_lock_service_pb2.ReleaseLocksResponse]]:
-        """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ, so that who has lost
-        WRITE can still give locks up; an API token needs `lock:write`. May be repeated: a lock that has ended is reported, and is
-        no error.
+        """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ; an API token needs
+        `lock:write`. WRITE is not needed: who has lost it can still give locks up. May be repeated: a lock that has ended is
+        reported, and is no error.
 
         Errors: none beyond the common ones.
         """
