@@ -143,7 +143,7 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
         "chunk", pb.CheckInventoryPayload, longest=timedelta(hours=12)
     ),
     JobType.JOB_TYPE_ERASE_CHUNKS: JobSpec(
-        "chunk", pb.EraseChunksPayload, longest=timedelta(hours=12)
+        "chunk", pb.EraseChunksPayload, longest=timedelta(hours=12), is_alone=True
     ),
     JobType.JOB_TYPE_APPLY_LIFECYCLE: JobSpec(
         "chunk", pb.ApplyLifecyclePayload, longest=timedelta(hours=12)

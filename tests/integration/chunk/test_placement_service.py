@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 from dits.chunk.v1 import placement_service_pb2 as pb
-from dits.common.v1.job_pb2 import CheckPlacementPayload
+from dits.common.v1.job_pb2 import CheckPlacementPayload, EraseChunksPayload
+from google.protobuf.message import Message
 from grpc import StatusCode
 
 from shared.db.pool import Database, Databases
@@ -94,11 +95,11 @@ async def test_who_may_ask(api: Api) -> None:
 
 
 async def claim(database: Database, count: int) -> list[RunningJob]:
-    """Claims jobs that bring chunks to their regions, as one worker."""
+    """Claims jobs about all chunks of a repository, as one worker."""
     rows = await database.fetch(
-        "SELECT * FROM claim_jobs('{chunk}', $1, '{check_placement}', $2, 'worker')",
+        "SELECT * FROM claim_jobs('{chunk}', $1, '{check_placement,erase_chunks}', $2, 'worker')",
         [count],
-        [timedelta(minutes=1)],
+        [timedelta(minutes=1)] * 2,
     )
     return [RunningJob(row, database) for row in sorted(rows, key=lambda row: row["id"])]
 
@@ -156,14 +157,15 @@ class TestWithoutWorkers:
         assert (second.id, second.attempt) == (row["id"], 1)
         assert (await end(database, second)).outcome == "completed"
 
+    @pytest.mark.parametrize("payload", [CheckPlacementPayload(), EraseChunksPayload()])
     @pytest.mark.parametrize("are_claimed_together", [True, False])
     async def test_jobs_of_one_repository_are_done_one_after_the_other(
-        self, api: Api, databases: Databases, are_claimed_together: bool
+        self, api: Api, databases: Databases, payload: Message, are_claimed_together: bool
     ) -> None:
         shelf, other = await Shelf.open(api), await Shelf.open(api)
         (database,) = databases.every()
         for each in (shelf, shelf, other):
-            await put(database, CheckPlacementPayload(), repository_id=UUID(each.repo.id))
+            await put(database, payload, repository_id=UUID(each.repo.id))
         if are_claimed_together:
             jobs = await claim(database, 3)
         else:
