@@ -108,7 +108,7 @@ def name_taken(kind: str, name: str, why: str = "is taken") -> DomainError:
     """The name belongs to another resource."""
     return DomainError(
         Reason.ERROR_REASON_NAME_TAKEN,
-        f"{kind} {name!r} {why}",
+        f"{kind.replace('_', ' ')} {name!r} {why}",
         detail=details.ResourceInfo(resource_type=kind, resource_name=name),
     )
 

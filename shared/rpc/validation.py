@@ -225,4 +225,4 @@ def count(field: str, values: Sequence[object], most: int, least: int = 1) -> No
     if len(values) > most:
         raise batch_too_large(field, most, len(values))
     if len(values) < least:
-        raise invalid_field(field, f"must have at least {least} items")
+        raise invalid_field(field, "must have at least one item")

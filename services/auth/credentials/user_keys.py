@@ -87,7 +87,9 @@ async def put_key(connection: Connection, call: Call, content: UserKeyContent) -
     row = await connection.fetchrow(*Q.bind.replace_private_part(user_id=user_id, **_bind(content)))
     if row is None:
         if await connection.fetchval(Q.newest_version, user_id):
-            raise name_taken("user_key", call.caller.username)
+            raise name_taken(
+                "user_key", call.caller.username, "is there already, with another public key"
+            )
         row = await _insert(connection, user_id, content, 1)
     await _audit(connection, call, AuditAction.USER_KEY_STORED, row)
     return row

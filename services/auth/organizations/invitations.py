@@ -176,7 +176,7 @@ async def _require_invitable(
     if await connection.fetchval(
         Q.is_member_address, membership.organization_id, fold_login(email)
     ):
-        raise name_taken("member", email)
+        raise name_taken("member", email, "is in the organisation already")
 
 
 async def _record(

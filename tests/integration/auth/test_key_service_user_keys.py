@@ -84,8 +84,9 @@ async def test_a_key_is_stored_and_read_by_its_owner(api: Api) -> None:
     assert await api.value("SELECT count(*) FROM audit_log") == 1
     changed = await put(api, ada, **content(private=b"sealed 2", salt=bytes(32)))
     assert (changed.key_version, changed.encrypted_private_key) == (1, b"sealed 2")
-    with refused(StatusCode.ALREADY_EXISTS, "NAME_TAKEN"):
+    with refused(StatusCode.ALREADY_EXISTS, "NAME_TAKEN") as refusal:
         await put(api, ada, **content(b"public 2"))
+    assert refusal.message.endswith("is there already, with another public key")
 
 
 async def test_versions_are_kept(api: Api) -> None:
