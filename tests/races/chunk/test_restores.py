@@ -42,25 +42,27 @@ async def open_desks(api: Api, databases: Databases, data: bytes, count: int) ->
     return desks
 
 
-async def begin_warming(desk: TierDesk, data: bytes) -> UUID:
-    """Asks for a chunk to be hot; returns the restore."""
+async def begin_warming(desk: TierDesk, *data: bytes) -> UUID:
+    """Asks for chunks to be hot; returns the restore."""
     request = pb.SetStorageClassRequest(
         repository=desk.shelf.repo.id,
-        hashes=digest(data),
+        hashes=b"".join(map(digest, data)),
         storage_class=pb.STORAGE_CLASS_STANDARD,
     )
     answer = await desk.api.tiers.SetStorageClass(request, metadata=desk.shelf.who.auth)
     return UUID(answer.restore.id)
 
 
-async def restore(databases: Databases, settings: Settings, restore_id: UUID) -> int:
+async def restore(
+    databases: Databases, settings: Settings, restore_id: UUID, pack_bytes: int = 1 << 20
+) -> int:
     """Does the work of a restore once; returns how many chunks can be read."""
     (database,) = databases.every()
     places = await open_places(database, settings)
     writer = PackWriter(
         databases, places["local"], Presence(databases, DAY), cell=0, reader_grace=timedelta(0)
     )
-    return await RestoreWork(places, writer, 1 << 20, DAY).restore(database, restore_id)
+    return await RestoreWork(places, writer, pack_bytes, DAY).restore(database, restore_id)
 
 
 async def in_order(
@@ -120,3 +122,26 @@ async def test_a_policy_moves_a_chunk_that_is_being_restored(
     assert await desk.places(data) == ["local"]
     assert await desk.archived(data) == [False]
     await assert_counters(api.dsn)
+
+
+async def test_what_is_copied_stays_hot_while_the_rest_is_copied(
+    api: Api, settings: Settings, databases: Databases
+) -> None:
+    data = some(), some()
+    [desk] = await open_desks(api, databases, data[0], 1)
+    assert await cool(databases, settings) == 1
+    await desk.shelf.put(data[1])
+    await reference(desk.shelf, data[1])
+    await desk.age(100, *data)
+    assert await cool(databases, settings) == 1
+    restore_id = await begin_warming(desk, *data)
+    async with transaction(api) as connection:
+        # The second pack cannot be left yet.
+        query = "SELECT FROM packs WHERE key = (SELECT max(pack_key) FROM chunks) FOR UPDATE"
+        await connection.execute(query)
+        restoring = asyncio.create_task(restore(databases, settings, restore_id, pack_bytes=1))
+        await blocked(api)
+        assert sorted(await desk.places(*data)) == ["local", "local.glacier"]
+        assert await cool(databases, settings) == 0
+    assert await restoring == 2
+    assert await desk.places(*data) == ["local", "local"]
