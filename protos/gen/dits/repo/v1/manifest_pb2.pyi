@@ -116,7 +116,9 @@ class File(_message.Message):
     size: _builtins.int
     """Bytes."""
     hash: _builtins.bytes
-    """BLAKE3 of the whole content, 32 bytes."""
+    """BLAKE3 of the whole content, 32 bytes. A repository has one list of chunks for it: the first that was pushed. The
+    server does not read the bytes of several chunks to compare them with the hash: clients do so after a download.
+    """
     chunk_hashes: _builtins.bytes
     """The chunks in order, 32 bytes of BLAKE3 each, concatenated."""
     recipe_hashes: _builtins.bytes
