@@ -1,8 +1,10 @@
 """The paths that commands about locks mean: as the tree spells them, and not of what is nowhere."""
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dits.lock.v1.lock_service_pb2 import Lock
@@ -50,11 +52,20 @@ def _find_path(
     if spelled == plain or (spelled and not is_here) or _is_same(workspace, plain, spelled):
         is_folder = tracked.has_directory(spelled)
         return f"{spelled}/" if is_folder or path.endswith("/") else spelled
+    if is_here:
+        _check_kind(workspace.root / plain, path)
     if is_here or path.endswith("/"):
         return path
     if new or directory:
         return f"{path}/" if directory else path
     raise ClientError(f'there is no "{path}"{hint} (to come: --new for a file, --directory)')
+
+
+def _check_kind(place: Path, path: str) -> None:
+    """Raise ClientError for a pipe, socket or device, which no commit has."""
+    mode = place.lstat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
+        raise ClientError(f'"{path}" is neither a file, a folder nor a link')
 
 
 def _is_same(workspace: Workspace, one: str, other: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -118,3 +119,10 @@ async def test_locks_from_the_command_line(
         "released: shots/new\nreleased: a\nreleased: shots/\n"
     )
     assert await run("locks") == ""
+
+
+async def test_what_no_commit_can_have_is_not_locked(run: Run, film_folder: Path) -> None:
+    os.mkfifo(film_folder / "pipe")
+    told = await run("lock", "pipe", fails=True)
+    assert told == 'dits: "pipe" is neither a file, a folder nor a link\n'
+    assert await run("locks", "--json") == ""
