@@ -126,11 +126,10 @@ def handle_logout(arguments: Namespace) -> None:
     credentials, server = Credentials(), ""
     if arguments.server:
         server = Endpoints.parse(arguments.server, os.environ).name
-    found = credentials.get(server, arguments.username)
+    found = credentials.find(server, arguments.username)
     if found is None:
-        raise ClientError("not logged in")
-    end_sudo(found)
-    problem = _revoke(found)
+        raise ClientError(f"not logged in{arguments.username and ' as '}{arguments.username}")
+    problem = _end_secrets(credentials, found)
     credentials.remove(found)
     server = found.endpoints.name
     record({"server": server, "username": found.username})
@@ -139,6 +138,19 @@ def handle_logout(arguments: Namespace) -> None:
         print(f"Still logged in there: {', '.join(others)}.")
     if problem:
         print(f"dits: the token could not be revoked: {problem}", file=sys.stderr)
+
+
+def _end_secrets(credentials: Credentials, found: Login) -> str:
+    """End what a login can open; return why that failed, or an empty string."""
+    try:
+        login = credentials.get(found.endpoints.name, found.username)
+    except ClientError as error:
+        # Who has lost the keyring would have the login for ever.
+        return str(error)
+    if login is None:
+        return ""
+    end_sudo(login)
+    return _revoke(login)
 
 
 def _revoke(login: Login) -> str:

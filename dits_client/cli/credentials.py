@@ -71,8 +71,12 @@ class Credentials:
 
         None = there is none. Raises ClientError if the keyring does not give its secrets.
         """
-        found = next((login for login in self.logins if login.is_of(server, username)), None)
+        found = self.find(server, username)
         return _complete(found) if found else None
+
+    def find(self, server: str, username: str) -> Login | None:
+        """Return the same login without its secrets, if they are in the keyring."""
+        return next((login for login in self.logins if login.is_of(server, username)), None)
 
     def put(self, login: Login) -> None:
         """Store a login in the place of one of the same account, and choose it."""

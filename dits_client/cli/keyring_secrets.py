@@ -37,7 +37,10 @@ def save_secrets(store: str, name: str, secrets: dict[str, str]) -> str:
     except Exception as error:
         if store == AUTO:
             return ""
-        raise ClientError(f"the keyring does not take the login: {_describe(error)}") from error
+        raise ClientError(
+            f"the keyring does not take the login: {_describe(error)} (a file does after "
+            "`dits config credentials.store file`)"
+        ) from error
     return name
 
 
@@ -51,7 +54,8 @@ def load_secrets(name: str) -> dict[str, str]:
     except Exception as error:
         reason = "it has none" if isinstance(error, KeyError) else _describe(error)
         raise ClientError(
-            f'the keyring does not give the login of "{name}" ({reason}): unlock it, or run `dits login`'
+            f'the keyring does not give the login of "{name}" ({reason}): unlock it, or run `dits login`; '
+            "`dits logout` ends a login without it"
         ) from error
 
 

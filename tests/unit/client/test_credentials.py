@@ -201,6 +201,25 @@ def test_a_keyring_that_is_locked_says_what_helps(backend: PlaintextKeyring) -> 
     assert Credentials().get() is not None
 
 
+def test_a_keyring_that_is_gone_for_good_leaves_a_way_out(
+    backend: PlaintextKeyring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Credentials().put(login())
+    Credentials().move_secrets(KEYRING)
+    keyring.set_keyring(NoKeyring())  # type: ignore[no-untyped-call]
+    with pytest.raises(ClientError, match=r"does not take .* `dits config credentials.store file`"):
+        Credentials().put(login())
+    assert main(["config", "credentials.store", FILE]) == 1
+    assert "`dits logout` ends a login without it" in capsys.readouterr().err
+    assert main(["logout", "-u", "eve"]) == 1
+    assert capsys.readouterr().err == "dits: not logged in as eve\n"
+    assert main(["logout", "-u", "ada"]) == 0
+    assert "could not be revoked: the keyring does not give" in capsys.readouterr().err
+    assert main(["config", "credentials.store", FILE]) == 0
+    Credentials().put(login())
+    assert Credentials().get() == login()
+
+
 def test_a_keyring_in_another_process(config: Path, tmp_path: Path) -> None:
     """A real one, as its package finds it."""
     Credentials().put(login())
