@@ -31,7 +31,7 @@ from dits_client.shelves import ShelfReport, list_shelves, shelve_folder, unshel
 from dits_client.undo import undo_commit
 from dits_client.workspace import workspace as folders
 from dits_client.workspace.lock_modes import refresh_modes
-from dits_client.workspace.state import WorkspaceState
+from dits_client.workspace.state import WorkspaceState, make_state
 from dits_client.workspace.status import StatusReport, compare_folder
 from dits_client.workspace.untrack import untrack_paths
 
@@ -80,7 +80,7 @@ class Client(server.Client):
     def init(self, folder: Path | str, repository: str, *, branch: str = "") -> "Workspace":
         """Make a folder follow a repository that exists; its first push makes the first commit."""
         info = RepositoryClient(self, repository).get_info()
-        state = WorkspaceState(self.endpoints.name, info.name, branch or info.default_branch)
+        state = make_state(self.endpoints.name, info, branch)
         return Workspace(folders.Workspace.create(Path(folder), state).root, self)
 
 
@@ -108,7 +108,7 @@ class Workspace:
     @property
     def repository(self) -> RepositoryClient:
         """The repository, for all other calls: the stubs of its services, with retries and typed errors."""
-        return RepositoryClient(self.client, self.state.repository)
+        return RepositoryClient(self.client, self.state.address)
 
     def status(self) -> StatusReport:
         """Return what differs from the commit that the folder follows."""

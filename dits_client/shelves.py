@@ -68,7 +68,7 @@ def shelve_folder(
     Raises ClientError.
     """
     workspace = Workspace.locate(folder)
-    state, remote = workspace.state, RepositoryClient(client, workspace.state.repository)
+    state, remote = workspace.state, RepositoryClient(client, workspace.state.address)
     _check_changes(workspace, client)
     if remote.get_head(SHELVES + shelf):
         raise ClientError(f"there is a shelf {shelf} already")
@@ -118,7 +118,7 @@ def unshelve_folder(
     """
     progress = progress or Progress()
     workspace = Workspace.locate(folder)
-    remote = RepositoryClient(client, workspace.state.repository)
+    remote = RepositoryClient(client, workspace.state.address)
     commit = _find_shelf(remote, shelf)
     with workspace.lock(), open_changes(workspace, lambda: client, progress) as found:
         if workspace.state.branch == SHELVES + shelf:

@@ -33,7 +33,7 @@ def undo_commit(
     """
     progress = progress or Progress()
     workspace = Workspace.locate(folder)
-    remote = RepositoryClient(client, workspace.state.repository)
+    remote = RepositoryClient(client, workspace.state.address)
     with workspace.lock():
         workspace.check_complete()
         state = workspace.state

@@ -18,7 +18,7 @@ from dits_client.platform import Platform
 from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
-from dits_client.workspace.state import WorkspaceState
+from dits_client.workspace.state import WorkspaceState, make_state
 from dits_client.workspace.workspace import Workspace
 
 HASH_DIGITS = 64
@@ -49,7 +49,7 @@ def clone_repository(
         raise missing_branch(remote, revision, "branch, tag or commit")
     scope = make_scope([clean_path(path) for path in only], levels)
     check_paths(remote, commit, only)
-    state = WorkspaceState(client.endpoints.name, info.name, branch, account=client.account)
+    state = make_state(client.endpoints.name, info, branch, client.account)
     state.included = dict(scope.rules)
     workspace = _new_workspace(folder, state)
     with workspace.lock(), closing(FolderUpdate(workspace, remote, progress, platform)) as update:
@@ -87,7 +87,7 @@ def _new_workspace(folder: Path, state: WorkspaceState) -> Workspace:
     started = Workspace.open(folder)
     if started is not None and started.journal.exists() and started.state == state:
         return started
-    if started is not None and started.state.repository == state.repository:
+    if started is not None and started.state.address == state.address:
         raise ClientError(
             f'"{folder}" is not empty: it follows {state.repository} already, and `dits pull` in it brings '
             "what is new or missing"

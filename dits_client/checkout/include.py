@@ -40,7 +40,7 @@ def include_paths(
 
     def change(workspace: Workspace, scope: Scope) -> Scope:
         here = [path for path in paths if os.path.lexists(workspace.root / path)]
-        remote = RepositoryClient(client, workspace.state.repository)
+        remote = RepositoryClient(client, workspace.state.address)
         check_paths(remote, workspace.wanted_commit, [path for path in paths if path not in here])
         for path in paths:
             scope = scope.include(path, levels)
@@ -88,7 +88,7 @@ def _change_scope(
         if not targets or any(target.commit != commit for target in targets):
             workspace.check_complete()
         scope = change(workspace, workspace.wanted_scope)
-        remote = RepositoryClient(client, workspace.state.repository)
+        remote = RepositoryClient(client, workspace.state.address)
         with closing(FolderUpdate(workspace, remote, progress)) as update:
             report = update.apply(commit, force=False, scope=scope)
         update_modes(workspace, remote, progress)

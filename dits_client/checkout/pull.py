@@ -32,7 +32,7 @@ def pull_folder(
     workspace = Workspace.locate(folder)
     with workspace.lock():
         state = workspace.state
-        remote = RepositoryClient(client, state.repository)
+        remote = RepositoryClient(client, state.address)
         # An interrupted switch goes on.
         branch = workspace.wanted_branch
         commit = remote.get_head(branch)

@@ -62,7 +62,7 @@ def restore_paths(
     """
     progress = progress or Progress()
     workspace = Workspace.locate(folder)
-    repository = RepositoryClient(client, workspace.state.repository)
+    repository = RepositoryClient(client, workspace.state.address)
     if not (revision := revision or workspace.state.head):
         raise ClientError("this folder has no commit yet: run `dits pull`, or say --revision")
     commit, writes = _fetch_entries(repository, revision, paths)

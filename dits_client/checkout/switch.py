@@ -47,7 +47,7 @@ def switch_folder(
         if not branch and not workspace.journal.exists():
             raise ClientError("nothing was interrupted in this folder: name a branch")
         wanted = branch or workspace.wanted_branch
-        remote = RepositoryClient(client, workspace.state.repository)
+        remote = RepositoryClient(client, workspace.state.address)
         if create:
             create_branch(remote, wanted, start or workspace.state.head)
         commit = remote.get_head(wanted)

@@ -77,7 +77,7 @@ def fetch_paths(
     way, ClientError for a path at which nothing waits.
     """
     progress, workspace = progress or Progress(), Workspace.locate(folder)
-    remote = RepositoryClient(client, workspace.state.repository)
+    remote = RepositoryClient(client, workspace.state.address)
     with workspace.lock(), open_changes(workspace, lambda: client, progress) as found:
         workspace.check_complete()
         state = workspace.state

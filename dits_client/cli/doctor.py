@@ -122,9 +122,7 @@ def _check_calls(client: Client, workspace: Workspace | None) -> Iterator[Findin
     if text:
         yield good("login", text)
     if workspace is not None:
-        yield from _check_repository(
-            RepositoryClient(client, workspace.state.repository), workspace
-        )
+        yield from _check_repository(RepositoryClient(client, workspace.state.address), workspace)
 
 
 def _check_repository(remote: RepositoryClient, workspace: Workspace) -> Iterator[Finding]:

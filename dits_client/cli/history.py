@@ -132,7 +132,7 @@ def find_repository(arguments: Namespace) -> tuple[ServerAccount, str, str]:
     if arguments.repository:
         return USUAL_ACCOUNT, arguments.repository, arguments.revision
     state = open_workspace().state
-    return state.server_account, state.repository, arguments.revision or state.branch
+    return state.server_account, state.address, arguments.revision or state.branch
 
 
 def report_deletion(arguments: Namespace, head: str, left: int) -> None:

@@ -48,7 +48,7 @@ def handle_merge(arguments: Namespace) -> None:
         workspace.check_complete()
     with connect(workspace.state.server_account) as (client, login):
         _set_author(wanted, login)
-        repository = RepositoryClient(client, workspace.state.repository)
+        repository = RepositoryClient(client, workspace.state.address)
         response = merge_branches(repository, wanted)
         if arguments.json:
             print_json([response])
@@ -72,7 +72,7 @@ def merge_into_folder(
     workspace.check_complete()
     wanted = MergeOptions(source, workspace.state.branch)
     _set_author(wanted, login)
-    merge_branches(RepositoryClient(client, workspace.state.repository), wanted)
+    merge_branches(RepositoryClient(client, workspace.state.address), wanted)
 
 
 def _set_author(wanted: "MergeOptions", login: "Login") -> None:

@@ -144,29 +144,29 @@ def _name_value(preferences: Preferences, field: str) -> str:
 
 def handle_follow(arguments: Namespace) -> None:
     """Follow a branch."""
-    with _connect_to_repository(arguments) as (client, repository):
+    with _connect_to_repository(arguments) as (client, repository, name):
         request = FollowBranchRequest(repository=repository, branch=arguments.branch)
         client.call(client.notifications.FollowBranch, request)
-    print(f"following {arguments.branch} of {repository}")
+    print(f"following {arguments.branch} of {name}")
 
 
 def handle_unfollow(arguments: Namespace) -> None:
     """Follow a branch no more."""
-    with _connect_to_repository(arguments) as (client, repository):
+    with _connect_to_repository(arguments) as (client, repository, name):
         request = UnfollowBranchRequest(repository=repository, branch=arguments.branch)
         client.call(client.notifications.UnfollowBranch, request)
-    print(f"no longer following {arguments.branch} of {repository}")
+    print(f"no longer following {arguments.branch} of {name}")
 
 
 @contextmanager
-def _connect_to_repository(arguments: Namespace) -> Iterator[tuple[Client, str]]:
-    """Connect to the server of a repository: by default, of the one that the folder follows."""
-    at, name = USUAL_ACCOUNT, arguments.repository
+def _connect_to_repository(arguments: Namespace) -> Iterator[tuple[Client, str, str]]:
+    """Yield the server of a repository, by default of the folder's, its address and its name."""
+    at, address, name = USUAL_ACCOUNT, arguments.repository, arguments.repository
     if not name:
         state = open_workspace().state
-        at, name = state.server_account, state.repository
+        at, address, name = state.server_account, state.address, state.repository
     with connect(at) as (client, _):
-        yield client, name
+        yield client, address, name
 
 
 def handle_following(_: Namespace) -> None:

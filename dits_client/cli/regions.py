@@ -25,7 +25,7 @@ def handle_regions(arguments: Namespace) -> None:
         if arguments.replicate:
             request = pb.ReplicateChunksRequest(repository=remote.name)
             job_id = remote.call(stub.ReplicateChunks, request).job_id
-            text = f"The chunks of {remote.name} are looked at: dits jobs watch {job_id}"
+            text = f"The chunks are looked at: dits jobs watch {job_id}"
             print_answer(arguments, {"job_id": job_id}, text)
             return
         listed = remote.call(stub.ListRegions, pb.ListRegionsRequest(repository=remote.name))

@@ -26,7 +26,7 @@ from dits_client.cli.table import print_json, tell_if_empty
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text
-from dits_client.workspace.state import WorkspaceState
+from dits_client.workspace.state import make_state
 from dits_client.workspace.workspace import Workspace
 
 PAGE = 1000
@@ -79,7 +79,7 @@ def handle_init(arguments: Namespace) -> None:
                 raise ClientError(message) from None
             raise
         branch = arguments.branch or info.default_branch
-        state = WorkspaceState(client.endpoints.name, info.name, branch, account=client.account)
+        state = make_state(client.endpoints.name, info, branch, client.account)
         workspace = Workspace.create(folder, state)
     record({"repository": info.name, "branch": branch, "folder": str(workspace.root)})
     print(f"{workspace.root} follows {branch} of {info.name}.")

@@ -34,7 +34,7 @@ def connect_to(workspace: Workspace) -> Iterator[tuple["RepositoryClient", Login
     from dits_client.server.repository import RepositoryClient
 
     with connect(workspace.state.server_account) as (client, login):
-        yield RepositoryClient(client, workspace.state.repository), login
+        yield RepositoryClient(client, workspace.state.address), login
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def handle_shelve(arguments: Namespace) -> None:
         connect(workspace.state.server_account) as (client, login),
         make_progress(arguments.quiet) as progress,
     ):
-        remote = RepositoryClient(client, workspace.state.repository)
+        remote = RepositoryClient(client, workspace.state.address)
         user = get_username(client, login)
         report = shelve_folder(
             workspace.root,

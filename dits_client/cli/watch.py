@@ -52,7 +52,7 @@ def _connect_to_subject(
         request.owner = arguments.owner
     elif not name:
         state = open_workspace().state
-        at, name = state.server_account, state.repository
+        at, name = state.server_account, state.address
     with connect(at) as (client, _):
         request.repository = name
         yield (RepositoryClient(client, name) if name else client), request

@@ -63,10 +63,12 @@ def _open_owner(arguments: Namespace) -> Iterator[_Owner]:
     at, name = USUAL_ACCOUNT, arguments.repository
     if not name and not arguments.organization:
         state = open_workspace().state
-        at, name = state.server_account, state.repository
+        at, name = state.server_account, state.address
     with connect(at) as (client, login), ExitStack() as stack:
         if not arguments.organization:
-            repository = RepositoryClient(client, complete_name(name, client, login))
+            if arguments.repository:
+                name = complete_name(name, client, login)
+            repository = RepositoryClient(client, name)
             yield _Owner(repository, repository.webhooks, {"repository": repository.name})
             return
         if login.token_id:

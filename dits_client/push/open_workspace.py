@@ -5,7 +5,7 @@ from pathlib import Path
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
-from dits_client.workspace.state import WorkspaceState
+from dits_client.workspace.state import make_state
 from dits_client.workspace.workspace import Workspace
 
 
@@ -17,8 +17,7 @@ def open_workspace(folder: Path, client: Client, repository: str = "") -> Worksp
         if not repository:
             raise
         info = RepositoryClient(client, repository).get_info()
-        state = WorkspaceState(client.endpoints.name, info.name, info.default_branch)
-        return Workspace.create(folder, state)
+        return Workspace.create(folder, make_state(client.endpoints.name, info))
     if repository and workspace.state.repository.lower() != repository.lower():
         followed = workspace.state.repository
         raise ClientError(f'"{workspace.root}" follows {followed}, not {repository}')

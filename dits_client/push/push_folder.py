@@ -73,7 +73,7 @@ def push_folder(  # noqa: PLR0913 - each is an option of the push
             report = work.push(wanted)
         finally:
             work.index.close()
-        update_modes(workspace, RepositoryClient(client, workspace.state.repository), progress)
+        update_modes(workspace, RepositoryClient(client, workspace.state.address), progress)
     report.seconds = round(time.monotonic() - started, 3)
     return report
 
@@ -86,7 +86,7 @@ class _Push:
         self._workspace = workspace
         self._state = workspace.state
         self._progress = progress
-        repository = RepositoryClient(client, workspace.state.repository)
+        repository = RepositoryClient(client, workspace.state.address)
         self._repository = repository
         state = self._state
         self._trees = Trees(self.index.objects, lambda: repository, state.head, scope=state.scope)
@@ -106,6 +106,7 @@ class _Push:
         author = complete_author(self._repository.client, wanted.author)
         check_author(author)
         info = self._repository.get_info()
+        self._state.repository = info.name
         check_limits(snapshot, self._repository.get_limits())
         predicted = list(snapshot.predict_changes(self._trees.load_manifest, self._parent))
         if info.portable_names:

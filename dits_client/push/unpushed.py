@@ -52,7 +52,7 @@ def list_unpushed(
         wanted = [x for x in found.changes if not path or f"{x.path}/".startswith(f"{path}/")]
         changes = list(_describe_changes(wanted))
         if count_new_bytes:
-            remote = RepositoryClient(connect(), workspace.state.repository)
+            remote = RepositoryClient(connect(), workspace.state.address)
             _count_new_bytes(remote, found, wanted, changes)
     return DiffTreesResponse(changes=changes, summary=_summarize(changes))
 

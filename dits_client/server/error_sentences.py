@@ -1,5 +1,6 @@
 """The sentence for people about a failed call."""
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from dits.common.v1.error_reason_pb2 import (
     ErrorReason,
 )
 
+from dits_client.errors import Resource
 from dits_client.server.endpoints import Endpoints
 
 # Sentences that tell the user what to do, in place of the server's.
@@ -33,6 +35,13 @@ _SENTENCES = {
     ),
 }
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# Folders name theirs by its UUID, which says nothing to people.
+_REPOSITORY_GONE = (
+    "the repository was not found: it was deleted, or this account may not read it (`dits repo undelete` "
+    "brings it back for 30 days, `dits config account` names another account)"
+)
+
 
 class Failure(NamedTuple):
     """What a failed call returned."""
@@ -44,12 +53,16 @@ class Failure(NamedTuple):
     metadata: Mapping[str, str]
     # The server's own sentence.
     text: str
+    # What was not found; empty = something else happened.
+    missing: Resource = Resource("", "")
 
 
 def describe_failure(failure: Failure, endpoints: Endpoints) -> str:
     """Return the sentence for a failed call."""
     if failure.reason is None:
         return _describe_no_answer(failure, endpoints)
+    if failure.missing.type == "repository" and _UUID.fullmatch(failure.missing.name):
+        return _REPOSITORY_GONE
     if "tag" in failure.metadata:
         return _first_line(failure)
     if "path" in failure.metadata:

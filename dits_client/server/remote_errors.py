@@ -61,8 +61,9 @@ def translate_error(error: grpc.RpcError, endpoints: Endpoints) -> RemoteError:
     metadata = dict(info.metadata) if info.domain == _DOMAIN else {}
     details = _details(status.details)
     text = status.message or call.details() or ""
+    failure = Failure(code, reason, metadata, text, details.resource or Resource("", ""))
     return RemoteError(
-        describe_failure(Failure(code, reason, metadata, text), endpoints),
+        describe_failure(failure, endpoints),
         code=code,
         reason=reason,
         metadata=metadata,

@@ -44,6 +44,7 @@ RELOCATION_SECONDS = 10.0
 class RepositoryInfo:
     """What a client needs to know about a repository."""
 
+    id: str
     # `owner/name`, in its own spelling.
     name: str
     default_branch: str
@@ -138,10 +139,9 @@ class RepositoryClient:
         # An absent setting means the default, which is true.
         required = settings.require_lock_for_edit or not settings.HasField("require_lock_for_edit")
         portable = settings.portable_names or not settings.HasField("portable_names")
-        name = f"{found.owner}/{found.name}"
-        patterns = tuple(settings.lock_patterns)
-        on_demand = tuple(settings.on_demand_patterns)
-        return RepositoryInfo(name, found.default_branch, required, portable, patterns, on_demand)
+        patterns = tuple(settings.lock_patterns), tuple(settings.on_demand_patterns)
+        names = found.id, f"{found.owner}/{found.name}", found.default_branch
+        return RepositoryInfo(*names, required, portable, *patterns)
 
     def get_limits(self) -> TreeLimits:
         """Return the server's limits of trees and pushes; 0 = it does not say."""

@@ -97,4 +97,4 @@ def _open_repository(connect: "Callable[[], Client]", state: WorkspaceState) -> 
     # Loaded only if the server is needed.
     from dits_client.server.repository import RepositoryClient
 
-    return RepositoryClient(connect(), state.repository)
+    return RepositoryClient(connect(), state.address)

@@ -5,10 +5,13 @@ import re
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dits_client.content.scope import Scope, are_rules
 from dits_client.errors import ClientError, os_error
+
+if TYPE_CHECKING:
+    from dits_client.server.repository import RepositoryInfo
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -29,7 +32,7 @@ class WorkspaceState:
 
     # Name of the server, as in the credentials.
     server: str
-    # `owner/name`.
+    # `owner/name`, as it was at the last push.
     repository: str
     branch: str
     # The commit that the folder is compared with, and its tree.
@@ -49,6 +52,13 @@ class WorkspaceState:
     lock_readonly: bool = False
     # Username of the account that the folder is used with; empty = the one chosen last.
     account: str = ""
+    # UUID of the repository: another one may get its name. Empty = the folder knows the name only.
+    repository_id: str = ""
+
+    @property
+    def address(self) -> str:
+        """What calls name the repository by."""
+        return self.repository_id or self.repository
 
     @property
     def server_account(self) -> ServerAccount:
@@ -72,6 +82,14 @@ class WorkspaceState:
     def scope(self) -> Scope:
         """What the folder includes."""
         return Scope(self.included)
+
+
+def make_state(
+    server: str, info: "RepositoryInfo", branch: str = "", account: str = ""
+) -> WorkspaceState:
+    """Return the state of a new folder; it follows the default branch if none is named."""
+    branch = branch or info.default_branch
+    return WorkspaceState(server, info.name, branch, account=account, repository_id=info.id)
 
 
 def load_state(path: Path) -> WorkspaceState:
@@ -128,4 +146,5 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "included": are_rules,
     "lock_readonly": lambda value: isinstance(value, bool),
     "account": _is_text,
+    "repository_id": _is_text,
 }
