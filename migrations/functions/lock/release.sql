@@ -45,6 +45,7 @@ $$;
 
 -- Takes the mutex and ends those of the locks that p_holder_id holds. The first row has only the time when
 -- this was judged; the others are locks that the user holds or held, and whether they were live until then.
+-- Who has held none of them takes no mutex: whoever may read the repository may ask.
 CREATE OR REPLACE FUNCTION release_locks(p_repository_id UUID, p_holder_id UUID, p_lock_ids UUID[])
 RETURNS TABLE (server_time TIMESTAMPTZ, lock_id UUID, released BOOLEAN)
 LANGUAGE plpgsql VOLATILE
@@ -52,16 +53,25 @@ SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = 'off'
 AS $$
 DECLARE
-    v_now TIMESTAMPTZ := take_lock_mutex(p_repository_id);
+    v_held UUID[] := ARRAY(
+        SELECT h.lock_id FROM lock_history h
+        WHERE h.lock_id = ANY (p_lock_ids) AND h.action = 'acquired'
+          AND (h.repo_id = p_repository_id) IS TRUE AND (h.owner_id = p_holder_id) IS TRUE
+    );
+    v_now TIMESTAMPTZ;
     v_there UUID[];
     v_gone UUID[];
 BEGIN
-    SELECT array_agg(h.lock_id) FILTER (WHERE l.id IS NOT NULL), array_agg(h.lock_id) FILTER (WHERE l.id IS NULL)
+    IF cardinality(v_held) = 0 THEN
+        RETURN QUERY SELECT greatest(clock_timestamp(), max(c.high_water)), NULL::UUID, NULL::BOOLEAN
+                     FROM lock_clocks c WHERE c.repo_id = p_repository_id;
+        RETURN;
+    END IF;
+    v_now := take_lock_mutex(p_repository_id);
+    SELECT array_agg(h.id) FILTER (WHERE l.id IS NOT NULL), array_agg(h.id) FILTER (WHERE l.id IS NULL)
     INTO v_there, v_gone
-    FROM lock_history h
-    LEFT JOIN LATERAL (SELECT k.id FROM locks k WHERE k.id = h.lock_id OFFSET 0) l ON true
-    WHERE h.lock_id = ANY (p_lock_ids) AND h.action = 'acquired'
-      AND (h.repo_id = p_repository_id) IS TRUE AND (h.owner_id = p_holder_id) IS TRUE;
+    FROM unnest(v_held) AS h (id)
+    LEFT JOIN LATERAL (SELECT k.id FROM locks k WHERE k.id = h.id OFFSET 0) l ON true;
 
     RETURN QUERY SELECT v_now, NULL::UUID, NULL::BOOLEAN;
     RETURN QUERY SELECT v_now, g.id, FALSE FROM unnest(v_gone) AS g (id);

@@ -233,3 +233,17 @@ async def test_a_repository_with_many_callers_leaves_others_alone(studio: Studio
         assert len(set(fences)) == len(fences)
     finally:
         await connection.close()
+
+
+async def test_release_of_a_lock_of_others_takes_no_mutex(studio: Studio) -> None:
+    """Whoever may read the repository may ask."""
+    theirs = await studio.take(studio.bob, "f")
+    async with (
+        asyncpg.create_pool(studio.api.dsn, min_size=1) as pool,
+        pool.acquire() as connection,
+        connection.transaction(),
+    ):
+        await connection.execute("SELECT take_lock_mutex($1::uuid)", studio.repo.id)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await studio.release(studio.dan, theirs) == ["NOT_FOUND"]
+    assert await studio.release(studio.bob, theirs) == ["RELEASED"]
