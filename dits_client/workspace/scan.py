@@ -108,7 +108,11 @@ class _Scanner:
                     for entry in entries:
                         self._add(directory, entry, near_limit)
         except OSError as error:
-            raise os_error(error, "read folder", directory.path or directory.os_path) from error
+            # A new one that vanishes is left out, as new files are.
+            is_gone = isinstance(error, (FileNotFoundError, NotADirectoryError)) and directory.path
+            if not is_gone or self._tracked.has_directory(directory.path):
+                place = directory.path or directory.os_path
+                raise os_error(error, "read folder", place) from error
         if directory.is_partial:
             # It counts as unchanged, so that a push does not delete it.
             self.unusable += self._tracked.outside.add_to(directory)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import stat
 import time
@@ -183,6 +184,24 @@ def test_folders_beyond_the_limit_are_refused_before_a_file_is_read(tmp_path: Pa
     write_old_files(tmp_path, {"d/" * MAX_DEPTH + "x": b"1"})
     with pytest.raises(ClientError, match="is too deep: at most 256"):
         check_snapshot(Snapshot(tmp_path, Index()))
+
+
+def test_new_folders_that_vanish_meanwhile_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_old_files(tmp_path, {"a": b"1", "gone/x": b"2", "link/x": b"3", "z/y": b"4"})
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        # `rmtree` lists by descriptors.
+        if isinstance(path, str) and path.endswith(("gone", "link")):
+            shutil.rmtree(path)
+            if path.endswith("link"):
+                Path(path).symlink_to(tmp_path / "a")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert [found.path for found in scan_directory(tmp_path)] == ["", "z"]
 
 
 def test_missing_and_unreadable_folders_are_errors(tmp_path: Path) -> None:
