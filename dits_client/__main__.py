@@ -1,7 +1,21 @@
-"""`python -m dits_client` is the `dits` command."""
+"""The `dits` command, which is `python -m dits_client`, too."""
 
 import sys
 
-from dits_client.cli.main import main
+# The exit code of a command that Ctrl-C ends.
+INTERRUPTED = 130
 
-sys.exit(main())
+
+def main() -> int:
+    """Return the exit code of the command; also while its modules are loaded, Ctrl-C is no error."""
+    try:
+        from dits_client.cli.main import main as run_command
+
+        return run_command()
+    except KeyboardInterrupt:
+        sys.stderr.write("dits: interrupted\n")
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

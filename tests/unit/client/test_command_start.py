@@ -214,3 +214,16 @@ def test_starting_loads_nothing_heavy() -> None:
     loaded = done.stdout.splitlines()[-1].split()
     assert "argparse" in loaded
     assert heavy & set(loaded) == set()
+
+
+def test_ctrl_c_while_modules_are_loaded_is_no_error() -> None:
+    code = """import sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "argparse":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from dits_client.__main__ import main
+sys.exit(main())"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "dits: interrupted\n")
