@@ -86,6 +86,12 @@ class RemoteError(ClientError):
         # Seconds; None = repeating the call is of no use.
         self.retry_after = retry_after
 
+    @property
+    def lacks_repository(self) -> bool:
+        """Whether it is about the repository itself that was not found, and not about what is in it."""
+        found = self.details.resource
+        return found is not None and found.type == "repository"
+
 
 def os_error(error: OSError, action: str, path: str) -> ClientError:
     """Return the sentence for a failed file operation: `cannot read "a/b": permission denied`."""

@@ -21,19 +21,27 @@ from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.download import Downloader
 
 
+class NoFileError(ClientError):
+    """A revision has no such file; `path` is what was asked for."""
+
+    def __init__(self, path: str, revision: str) -> None:
+        super().__init__(f'there is no file "{path}" in {revision}')
+        self.path = path
+
+
 def find_file(remote: RepositoryClient, named: str, revision: str) -> tuple[str, File]:
     """Return path and entry of a file that is named `PATH` or `PATH@REVISION`.
 
-    A path with `@` in its name is found at `revision` as it is. Raises ClientError if there is none.
+    A path with `@` in its name is found at `revision` as it is. Raises NoFileError if there is none.
     """
     path, _, wanted = named.rpartition("@")
     if (file := _get_file(remote, named, revision)) is not None:
         return named, file
     if not (path and wanted):
-        raise ClientError(f'there is no file "{named}" in {revision}')
+        raise NoFileError(named, revision)
     if (file := _get_file(remote, path, wanted)) is not None:
         return path, file
-    raise ClientError(f'there is no file "{path}" in {wanted}')
+    raise NoFileError(path, wanted)
 
 
 def _get_file(remote: RepositoryClient, path: str, revision: str) -> File | None:
@@ -45,7 +53,7 @@ def _get_file(remote: RepositoryClient, path: str, revision: str) -> File | None
         (answer,) = remote.call(remote.trees.GetEntries, request).entries
     except RemoteError as error:
         missing = error.details.resource
-        if error.reason != ERROR_REASON_NOT_FOUND:
+        if error.reason != ERROR_REASON_NOT_FOUND or error.lacks_repository:
             raise
         if missing is not None and missing.type == "revision":
             raise missing_branch(remote, revision, "branch, tag or commit") from None

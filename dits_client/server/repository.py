@@ -153,10 +153,9 @@ class RepositoryClient:
         try:
             return self.call(self.refs.GetBranch, request).branch.head
         except RemoteError as error:
-            # A repository that does not exist gives the same reason; the next call will fail.
-            if error.reason == ERROR_REASON_NOT_FOUND:
-                return ""
-            raise
+            if error.reason != ERROR_REASON_NOT_FOUND or error.lacks_repository:
+                raise
+            return ""
 
     @cached_property
     def repositories(self) -> "RepositoryServiceStub":

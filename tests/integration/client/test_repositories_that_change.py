@@ -57,3 +57,15 @@ async def test_commands_in_a_folder_find_the_repository_that_was_renamed(
     await run("lock", "a")
     await run("tag", "create", "v1")
     assert "v1" in await run("tag", "list")
+
+
+async def test_commands_say_once_that_the_repository_was_deleted(
+    api: Api, run: Run, film_folder: Path
+) -> None:
+    await api.fetch("UPDATE repositories SET deleted_at = now()")
+    for changed in (False, True):
+        if changed:
+            write(film_folder, {"new": b"1"})
+        for line in (["push"], ["pull"], ["undo"], ["get", "a"], ["switch", "side"], ["log"]):
+            told = await run(*line, fails=True)
+            assert told.count("the repository was not found") == told.count("\n") == 1, told
