@@ -19,6 +19,7 @@ from dits_client.checkout.obstacles import check_plan
 from dits_client.checkout.plan import CheckoutPlan, make_plan
 from dits_client.checkout.site import open_site
 from dits_client.content.manifest import Change
+from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.server.client import Client
@@ -110,7 +111,20 @@ def _plan(
         if scope.covers(path)
     ]
     local = [change for change in found.changes if change.path in writes]
+    in_the_way = list(_list_in_the_way(found, writes))
+    upstream += [Change(path, old, None) for path, old, _ in in_the_way]
+    local += in_the_way
     return make_plan(upstream, local, force=force, interrupted=InterruptedCheckouts(happened=True))
+
+
+def _list_in_the_way(found: FolderChanges, writes: Mapping[str, Entry]) -> Iterator[Change]:
+    """Yield changed files that are where a folder is needed, or in a folder where a file is needed."""
+    needed = {above for path in writes for above in iterate_parents(path)}
+    for change in found.changes:
+        if change.new is not None and change.path not in writes:
+            above = iterate_parents(change.path)
+            if change.path in needed or any(parent in writes for parent in above):
+                yield change
 
 
 def _clean_path(path: str) -> str:

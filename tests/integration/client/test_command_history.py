@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.support.api import Api
-from tests.support.client import Run, write
+from tests.support.client import Run, read, write
 
 
 @pytest.fixture
@@ -120,6 +121,29 @@ async def test_files_come_back(run: Run, shots: Path) -> None:
     (shots / ".dits/state.json").unlink()
     await run("init", "--repository", "ada/film")
     assert "no commit yet: run `dits pull`" in await run("restore", "a", fails=True)
+
+
+@pytest.mark.parametrize("mine", [b"mine", "a"])
+async def test_a_restore_by_force_takes_the_place_that_it_needs(
+    run: Run, shots: Path, mine: bytes | str
+) -> None:
+    before = read(shots)
+    shutil.rmtree(shots / "shots")
+    write(shots, {"shots": mine, "a": None})
+    write(shots, {"a/x": b"mine"})
+    for path, count in (("shots", 2), ("a", 1)):
+        assert "local changes would be overwritten" in await run("restore", path, fails=True)
+        assert f"{count} file(s)" in await run("restore", path, "--force")
+    assert read(shots) == before
+
+
+async def test_get_says_that_paths_start_at_the_top(
+    run: Run, shots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shots / "shots")
+    told = 'there is no file "b" in main: name it from the top of the folder, as "shots/b"'
+    assert told in await run("get", "b@main", fails=True)
+    assert "from the top" not in await run("get", "nothing", fails=True)
 
 
 async def test_a_merge_takes_the_locks_that_it_needs(run: Run, film_folder: Path, api: Api) -> None:
