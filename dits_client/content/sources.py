@@ -28,6 +28,14 @@ class Piece(NamedTuple):
     hash: bytes
 
 
+class VanishedFileError(ClientError):
+    """A file is gone that was read before; `path` is what the user knows."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f'"{path}" vanished while it was being sent: try again')
+        self.path = path
+
+
 def changed_file_error(label: str) -> ClientError:
     """Return the error for a file that was changed while it was read."""
     return ClientError(f'"{label}" was changed while it was being read: try again')
@@ -57,6 +65,8 @@ class PieceReader:
                 if count == 0:
                     raise changed_file_error(source.label)
                 done += count
+        except FileNotFoundError:
+            raise VanishedFileError(source.label) from None
         except OSError as error:
             raise os_error(error, "read", source.label) from error
 

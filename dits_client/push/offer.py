@@ -8,7 +8,7 @@ from dits.repo.v1.manifest_pb2 import File
 
 from dits_client.content.chunking import ChunkRef, Cutter
 from dits_client.content.manifest import Change, list_chunks, make_file_entry
-from dits_client.content.sources import Piece, Source, changed_file_error
+from dits_client.content.sources import Piece, Source, VanishedFileError, changed_file_error
 from dits_client.errors import os_error
 from dits_client.workspace.objects import Objects
 from shared.formats.canonical import split_hashes
@@ -67,6 +67,8 @@ class Offer:
         try:
             with Path(source.path).open("rb", buffering=0) as content:
                 cut = Cutter().cut(content.readinto, file.size)
+        except FileNotFoundError:
+            raise VanishedFileError(source.label) from None
         except OSError as error:
             raise os_error(error, "read", source.label) from error
         if cut.content_hash != file.hash:

@@ -1,7 +1,7 @@
 """A push: the state of the folder becomes a commit on the server."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from dits.repo.v1.commit_service_pb2 import PushResponse
 from dits.repo.v1.manifest_pb2 import CommitContent
 
 from dits_client.content.manifest import Change, compare_trees
+from dits_client.content.sources import VanishedFileError
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.push.author import complete_author
@@ -17,12 +18,7 @@ from dits_client.push.lost_chunks import send_lost_chunks
 from dits_client.push.move_branch import move_branch
 from dits_client.push.offer import Offer, make_pieces
 from dits_client.push.open_workspace import open_workspace
-from dits_client.push.refusals import (
-    check_author,
-    check_deletions,
-    check_head,
-    check_text,
-)
+from dits_client.push.refusals import check_author, check_deletions, check_head, check_text
 from dits_client.push.region_wait import send_when_copied
 from dits_client.push.repair import PushRepair
 from dits_client.push.report import Author, PushOptions, PushReport, UploadResult, make_report
@@ -35,9 +31,10 @@ from dits_client.transfer.upload import Uploader
 from dits_client.workspace.ignore import IgnoreRules
 from dits_client.workspace.index import Index
 from dits_client.workspace.lock_modes import update_modes
-from dits_client.workspace.read_files import ReadResult
+from dits_client.workspace.read_files import READ_ATTEMPTS, ReadResult
 from dits_client.workspace.scan import list_paths
 from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import Workspace
 from shared.formats.commits import commit_hash, encode_commit
@@ -68,14 +65,25 @@ def push_folder(  # noqa: PLR0913 - each is an option of the push
     with workspace.lock():
         workspace.check_complete()
         wanted = PushOptions(message, branch or workspace.state.branch, force, author, ignore)
-        work = _Push(workspace, client, progress or Progress())
-        try:
-            report = work.push(wanted)
-        finally:
-            work.index.close()
+        report = _push(lambda: _Push(workspace, client, progress or Progress()), wanted)
         update_modes(workspace, RepositoryClient(client, workspace.state.address), progress)
     report.seconds = round(time.monotonic() - started, 3)
     return report
+
+
+def _push(
+    start: Callable[[], "_Push"], wanted: PushOptions, attempts: int = READ_ATTEMPTS
+) -> PushReport:
+    """Push; if a new file vanishes that was read already, the folder is read again."""
+    work = start()
+    try:
+        return work.push(wanted)
+    except VanishedFileError as error:
+        if attempts == 1 or work.has_before(error.path):
+            raise
+    finally:
+        work.index.close()
+    return _push(start, wanted, attempts - 1)
 
 
 class _Push:
@@ -93,6 +101,10 @@ class _Push:
         self._parent = bytes.fromhex(self._state.tree) or None
         self._changes: list[Change] = []
         self._untracked = frozenset(self._state.untracked)
+
+    def has_before(self, path: str) -> bool:
+        """Return whether the commit that the folder follows has a file."""
+        return TrackedPaths(self._trees.load_manifest, [self._parent]).has_file(path)
 
     def push(self, wanted: PushOptions) -> PushReport:
         """Push; locks that are taken for it are released at the end."""

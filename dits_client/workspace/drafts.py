@@ -59,12 +59,17 @@ def keep_mode(entry: Entry, tracked: Entry | None) -> None:
 
 
 def read_link(directory: LocalDirectory, name: str) -> Entry:
-    """Return the entry of a symbolic link. Raises UnusableError if trees cannot store its target."""
+    """Return the entry of a symbolic link.
+
+    Raises UnusableError if trees cannot store its target, FileNotFoundError if it is gone.
+    """
     path = directory.join_path(name)
     try:
         # Path.readlink would normalise the target.
         target = os.readlink(directory.join_os_path(name))  # noqa: PTH115
         size = len(target.encode())
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise os_error(error, "read", path) from error
     except UnicodeEncodeError:

@@ -43,7 +43,9 @@ def read_plain(
     if stat.S_IFDIR in kinds:
         for entry in compress(entries, inner):
             path = directory.join_path(entry.name)
-            directory.directories[entry.name] = LocalDirectory(path, entry.path)
+            directory.directories[entry.name] = LocalDirectory(
+                path, f"{directory.os_path}/{entry.name}"
+            )
         outer = list(map(not_, inner))
         names, stats = list(compress(names, outer)), list(compress(stats, outer))
     directory.names, directory.stats = names, [pack_stat(found) for found in stats]

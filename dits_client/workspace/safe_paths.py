@@ -33,9 +33,12 @@ class SafePaths:
 
     def __init__(self, root: Path, disk_names: Mapping[str, str] | None = None) -> None:
         """Take the top directory, and by path the names on the disk that are not in NFC."""
-        self._top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise os_error(error, "open folder", str(root)) from error
         self._open: OrderedDict[str, int] = OrderedDict()
-        self._disk_names = disk_names or {}
+        self._disk_names = {} if disk_names is None else disk_names
 
     @property
     def top(self) -> int:

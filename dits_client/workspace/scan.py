@@ -5,7 +5,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from operator import attrgetter
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from dits_client.workspace.local_directory import (
     sort_entries,
 )
 from dits_client.workspace.plain_directory import Entries, read_plain
+from dits_client.workspace.safe_paths import BlockedError, SafePaths
 from dits_client.workspace.tracked import NOTHING_TRACKED, TrackedPaths
 from dits_client.workspace.unusable import UnusableError, same_name_error, to_stored_name
 from shared.formats import limits
@@ -56,12 +57,13 @@ def scan_directory(
     a directory that cannot be read, and for a tracked file that vanishes.
     """
     ignore = read_rules(root) if ignore is None else ignore
-    scanner = _Scanner(ignore, warn, tracked, records or {})
+    scanner = _Scanner(root, ignore, warn, tracked, records or {})
     top = LocalDirectory("", str(root), is_partial=bool(tracked.outside))
     directories = [top]
-    # The list grows while it is walked.
-    for directory in directories:
-        directories += scanner.read_directory(directory)
+    with closing(scanner.safe_paths):
+        # The list grows while it is walked.
+        for directory in directories:
+            directories += scanner.read_directory(directory)
     kept = []
     for directory in reversed(directories):
         sort_entries(directory)
@@ -77,6 +79,7 @@ def scan_directory(
 class _Scanner:
     def __init__(
         self,
+        root: Path,
         ignore: IgnoreRules,
         warn: Callable[[str], None],
         tracked: TrackedPaths,
@@ -87,6 +90,9 @@ class _Scanner:
         self.unusable: list[str] = []
         self.empty: list[str] = []
         self.outside: list[str] = []
+        # By path, the names on the disk that are not in ASCII.
+        self._disk_names: dict[str, str] = {}
+        self.safe_paths = SafePaths(root, self._disk_names)
         # The names of one directory that are not in ASCII.
         self._normalized: set[str] = set()
         self._tracked = tracked
@@ -100,19 +106,19 @@ class _Scanner:
         self._normalized.clear()
         try:
             if not directory.is_absent:
-                with os.scandir(directory.os_path) as found:
+                with os.scandir(self.safe_paths.open_directory(directory.path)) as found:
                     entries = sorted(found, key=_get_name)
                 if not entries and directory.path:
                     self.empty.append(directory.path)
                 if near_limit or not read_plain(directory, entries, self._is_ignored_within):
                     for entry in entries:
                         self._add(directory, entry, near_limit)
+        except (FileNotFoundError, BlockedError):
+            # A new one that vanishes, or that a link replaces, is left out, as new files are.
+            if self._tracked.has_directory(directory.path):
+                raise vanished_error([directory.path]) from None
         except OSError as error:
-            # A new one that vanishes is left out, as new files are.
-            is_gone = isinstance(error, (FileNotFoundError, NotADirectoryError)) and directory.path
-            if not is_gone or self._tracked.has_directory(directory.path):
-                place = directory.path or directory.os_path
-                raise os_error(error, "read folder", place) from error
+            raise os_error(error, "read folder", directory.path or directory.os_path) from error
         if directory.is_partial:
             # It counts as unchanged, so that a push does not delete it.
             self.unusable += self._tracked.outside.add_to(directory)
@@ -169,16 +175,16 @@ class _Scanner:
             except UnusableError as error:
                 self.unusable.append(str(error))
                 return
-        part = Part.ALL
+        part, os_path = Part.ALL, f"{directory.os_path}/{entry.name}"
         if directory.is_partial:
             inner = directory.join_path(name)
             part = self._tracked.outside.measure(inner, is_directory=is_directory)
         if part == Part.NOTHING:
-            self._note_outside(directory.join_path(name), entry, is_directory)
+            self._note_outside(directory.join_path(name), os_path, is_directory)
         elif is_directory:
             directory.directories[name] = LocalDirectory(
                 directory.join_path(name),
-                entry.path,
+                os_path,
                 is_ignored=is_ignored,
                 is_partial=part == Part.SOME,
             )
@@ -186,13 +192,13 @@ class _Scanner:
             directory.names.append(name)
             directory.stats.append(pack_stat(found))
 
-    def _note_outside(self, path: str, entry: os.DirEntry[str], is_directory: bool) -> None:
+    def _note_outside(self, path: str, os_path: str, is_directory: bool) -> None:
         """Note what is on the disk and not included, except what is ignored and empty folders."""
         if not is_directory:
             self.outside.append(path)
         elif any(
-            not (self._ignore and self._ignore.cover(f"{path}{folder[len(entry.path) :]}/{name}"))
-            for folder, _, names in os.walk(entry.path)
+            not (self._ignore and self._ignore.cover(f"{path}{folder[len(os_path) :]}/{name}"))
+            for folder, _, names in os.walk(os_path)
             for name in names
         ):
             self.outside.append(f"{path}/")
@@ -225,6 +231,7 @@ class _Scanner:
             self.unusable.append(str(same_name_error(directory.join_path(other))))
             forget_entry(directory, name)
         self._normalized.add(name)
+        self._disk_names[directory.join_path(name)] = disk_name
         if name != disk_name:
             directory.disk_names[name] = disk_name
         return name

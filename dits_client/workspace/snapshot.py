@@ -66,8 +66,7 @@ class Snapshot:
             self._compare(directory)
         self.changed = bool(self._drafts)
         self.files = sum(directory.count_files() for directory in self.directories)
-        self.files_read = 0
-        self.bytes_read = 0
+        self.files_read = self.bytes_read = 0
 
     @property
     def tree(self) -> bytes:
@@ -186,18 +185,20 @@ class Snapshot:
 
     def _resolve(self, draft: DirectoryDraft, name: str, found: bytes) -> None:
         """Add an entry that the index does not have at this path, or note that it must be read."""
+        directory, path = draft.directory, draft.directory.join_path(name)
         size, mode = unpack_size_and_mode(found)
         if stat.S_ISLNK(mode):
             try:
-                self._set_entry(draft, name, read_link(draft.directory, name), found)
+                self._set_entry(draft, name, read_link(directory, name), found)
             except UnusableError as error:
                 self.unusable.append(str(error))
+            except FileNotFoundError:
+                if self._tracked.has_file(path):
+                    raise vanished_error([path]) from None
             return
         moved = self._find_moved(found)
         if moved is None:
-            directory = draft.directory
-            item = UnreadFile(directory.join_path(name), directory.join_os_path(name), size)
-            self._unread[item] = (draft, name)
+            self._unread[UnreadFile(path, directory.join_os_path(name), size)] = (draft, name)
             self._unread_bytes += size
         else:
             draft.entries[name] = Entry(file=moved.file)
@@ -211,8 +212,8 @@ class Snapshot:
     def _load_entries(self, manifest: bytes) -> dict[str, Entry]:
         """Return the entries of a manifest of the index; none if it is damaged."""
         if manifest not in self._opened:
-            content = self._index.objects.get(manifest)
-            self._opened[manifest] = parse_entries(content) if content is not None else {}
+            found = self._index.objects.get(manifest)
+            self._opened[manifest] = {} if found is None else parse_entries(found)
         return self._opened[manifest]
 
     def _add_file(self, draft: DirectoryDraft, name: str, read: ReadResult) -> None:

@@ -16,7 +16,7 @@ from dits_client.checkout.restore import restore_paths
 from dits_client.errors import ClientError, ConflictError
 from dits_client.progress import Progress, Stage
 from dits_client.server.repository import RepositoryClient
-from tests.support.client import Person, Run, read, write
+from tests.support.client import NOISE, Person, Run, read, write
 
 
 @dataclass
@@ -149,3 +149,18 @@ async def test_a_push_whose_folder_cannot_note_it_says_that_it_is_done(
     await ada.pull("one")
     assert read(one)["a"] == (0o644, b"2")
     assert not (await ada.push("one")).pushed
+
+
+async def test_a_new_file_that_vanishes_before_it_is_sent_is_left_out(
+    ada: Person, film: str
+) -> None:
+    one = ada.home / "one"
+    write(one, {"a": b"1", "new": NOISE[:100_000]})
+    vanish = Meanwhile(lambda: (one / "new").unlink(missing_ok=True), late=True)
+    await ada.push("one", film, progress=vanish)
+    await ada.clone(film, "two")
+    assert read(ada.home / "two").keys() == {"a"}
+    write(one, {"a": NOISE[:100_000]})
+    vanish = Meanwhile(lambda: (one / "a").unlink(missing_ok=True), late=True)
+    with pytest.raises(ClientError, match='"a" vanished while it was being sent: try again'):
+        await ada.push("one", progress=vanish)

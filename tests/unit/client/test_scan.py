@@ -17,6 +17,7 @@ from dits_client.errors import ClientError
 from dits_client.push.refusals import check_snapshot
 from dits_client.workspace.ignore import IgnoreRules
 from dits_client.workspace.index import DIRECTORY_STAT, Index
+from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.scan import scan_directory
 from dits_client.workspace.snapshot import Snapshot
 from shared.formats.limits import MAX_DEPTH
@@ -189,19 +190,35 @@ def test_folders_beyond_the_limit_are_refused_before_a_file_is_read(tmp_path: Pa
 def test_new_folders_that_vanish_meanwhile_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_old_files(tmp_path, {"a": b"1", "gone/x": b"2", "link/x": b"3", "z/y": b"4"})
-    real = os.scandir
+    top = tmp_path / "top"
+    write_old_files(top, {"a": b"1", "gone/x": b"2", "link/x": b"3", "z/y": b"4"})
+    write_old_files(tmp_path, {"outside/secret": b"5"})
+    real = SafePaths.open_directory
 
-    def scandir(path: str) -> object:
-        # `rmtree` lists by descriptors.
-        if isinstance(path, str) and path.endswith(("gone", "link")):
-            shutil.rmtree(path)
-            if path.endswith("link"):
-                Path(path).symlink_to(tmp_path / "a")
+    def open_directory(paths: SafePaths, path: str, *, create: bool = False) -> int:
+        if path in ("gone", "link"):
+            shutil.rmtree(top / path)
+        if path == "link":
+            (top / path).symlink_to(tmp_path / "outside")
+        return real(paths, path, create=create)
+
+    monkeypatch.setattr(SafePaths, "open_directory", open_directory)
+    assert [found.path for found in scan_directory(top)] == ["", "z"]
+
+
+def test_new_links_that_vanish_meanwhile_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_old_files(tmp_path, {"a": b"1", "l": "a", "b/l": "x"})
+    real = os.readlink
+
+    def readlink(path: str) -> str:
+        Path(path).unlink()
         return real(path)
 
-    monkeypatch.setattr(os, "scandir", scandir)
-    assert [found.path for found in scan_directory(tmp_path)] == ["", "z"]
+    monkeypatch.setattr(os, "readlink", readlink)
+    index = Index()
+    assert list(list_leaves(index, take_snapshot(tmp_path, index).tree)) == ["a"]
 
 
 def test_missing_and_unreadable_folders_are_errors(tmp_path: Path) -> None:
