@@ -17,19 +17,14 @@ from benchmarks.demo import DITS, Dits
 from benchmarks.server import Server, running
 from tests.support.counters import assert_counters
 
+# Packs are small, so that some are stored early in the push.
+OPTIONS = ("--pack-bytes", "4000000")
+
 
 def postmaster(server: Server) -> int:
     """Process id of the embedded PostgreSQL."""
     (file,) = server.data.glob("postgres/**/postmaster.pid")
     return int(file.read_text().split()[0])
-
-
-def dsn(server: Server) -> str:
-    """Where the embedded PostgreSQL listens."""
-    (file,) = server.data.glob("postgres/**/postmaster.pid")
-    port = file.read_text().splitlines()[3]
-    (password,) = server.data.glob("postgres/**/password")
-    return f"postgresql://dits:{password.read_text().strip()}@127.0.0.1:{port}/dits?sslmode=disable"
 
 
 def fill(folder: Path) -> None:
@@ -38,7 +33,7 @@ def fill(folder: Path) -> None:
     for n in range(60):
         path = folder / f"shot{n % 6}" / f"frame{n:03}.exr"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(rng.randbytes(4_000_000 + n))
+        path.write_bytes(rng.randbytes(1_000_000 + n))
 
 
 def wait_for_packs(server: Server, count: int, push: subprocess.Popen[bytes]) -> None:
@@ -60,7 +55,7 @@ def kill(victim: str, server: Server, push: subprocess.Popen[bytes]) -> None:
 def test_kill_during_a_push(tmp_path: Path, victim: str) -> None:
     work = tmp_path / "work"
     fill(work)
-    with running(tmp_path / "data") as server:
+    with running(tmp_path / "data", options=OPTIONS) as server:
         dits = Dits(server, tmp_path / "home")
         dits.run(["repo", "create", "film", "--no-require-lock"])
         dits.run(["init", "--repository", f"{server.username}/film"], cwd=work)
@@ -79,10 +74,10 @@ def test_kill_during_a_push(tmp_path: Path, victim: str) -> None:
             assert re.fullmatch(r"dits: [^\n]+\n", said), said
         else:
             push.communicate(timeout=60)
-    with running(tmp_path / "data", server.addresses) as again:
+    with running(tmp_path / "data", server.addresses, options=OPTIONS) as again:
         assert again.addresses == server.addresses
         report = dits.timed(["push", "-m", "first"], work)
         assert report["files"] == 60
         dits.run(["clone", f"{server.username}/film", str(tmp_path / "clone")])
         assert folders.compare_folders(work, tmp_path / "clone") == []
-        asyncio.run(assert_counters(dsn(again)))
+        asyncio.run(assert_counters(again.dsn))

@@ -16,13 +16,12 @@ from dits.auth.v1.session_service_pb2 import LoginRequest
 from dits.auth.v1.session_service_pb2_grpc import SessionServiceStub
 
 from benchmarks.server import Server, find_workers, running
-from tests.faults.repo.test_kill_during_push import dsn
 from tests.support.usage import read_usage
 
 
 def count_stored(server: Server) -> int:
     """Returns the requests that are stored for the only account."""
-    found = asyncio.run(read_usage(dsn(server)))
+    found = asyncio.run(read_usage(server.dsn))
     return sum(amounts[0] for (kind, _), amounts in found.items() if kind == "user")
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from benchmarks.server import find_workers, running
 from services.worker_process import NICE
-from tests.faults.repo.test_kill_during_push import dsn
 
 PUT = "SELECT enqueue_job('auth', 'purge_login_throttles', '{}')"
 DONE = "SELECT bool_and(status = 'completed') FROM jobs WHERE job_type = 'purge_login_throttles'"
@@ -33,7 +32,7 @@ async def work(address: str) -> None:
 @pytest.mark.timeout(120)
 def test_the_worker_of_a_server(tmp_path: Path) -> None:
     with running(tmp_path / "data") as server:
-        address = dsn(server)
+        address = server.dsn
         asyncio.run(work(address))
         [first] = find_workers(server.pid)
         assert os.getpriority(os.PRIO_PROCESS, first) == NICE
