@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import asyncpg
 import pytest
@@ -100,6 +100,25 @@ async def test_a_move_that_two_calls_make_at_once_is_told_of_once(api: Api) -> N
     async with other_transaction(api, move, commits=True):
         assert (await branches.update("main", first, second)).head == second
     assert await list_told(api, branches.repository.id, "push") == ["push"] * 2
+
+
+@pytest.mark.parametrize("is_among_them", [True, False])
+async def test_an_event_about_many_things_is_held_against_a_later_one(
+    api: Api, is_among_them: bool
+) -> None:
+    branches = await Branches.open(api)
+    emit = "SELECT emit_event('push', $1::uuid, NULL, NULL, $2::jsonb)"
+    tags = [{"tag": f"v{number}"} for number in range(1_000)] + [{"tag": None}]
+    later = [{"tag": "v1000"}, {"tag": None}, {"tag": "v999" if is_among_them else "v1001"}]
+    connection = await asyncpg.connect(api.dsn)
+    try:
+        await connection.execute("BEGIN; SELECT pg_current_xact_id()")
+        await api.fetch(emit, branches.repository.id, json.dumps({"tags": later}))
+        telling = connection.execute(emit, branches.repository.id, json.dumps({"tags": tags}))
+        with pytest.raises(asyncpg.SerializationError) if is_among_them else nullcontext():
+            await telling
+    finally:
+        await connection.close()
 
 
 async def act(branches: Branches, rng: random.Random, heads: list[str]) -> None:
