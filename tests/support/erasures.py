@@ -43,10 +43,10 @@ class Erasure:
     async def open(cls, api: Api, settings: Settings) -> AsyncIterator[Erasure]:
         await api.fetch(
             """CREATE FUNCTION put_off() RETURNS trigger LANGUAGE plpgsql AS $$
-               BEGIN NEW.scheduled_at := NEW.scheduled_at + interval '1 day'; RETURN NEW; END $$"""
+               BEGIN NEW.scheduled_at := now() + interval '1 day'; RETURN NEW; END $$"""
         )
         await api.fetch(
-            """CREATE TRIGGER put_off BEFORE INSERT ON jobs FOR EACH ROW
+            """CREATE TRIGGER put_off BEFORE INSERT OR UPDATE OF scheduled_at ON jobs FOR EACH ROW
                WHEN (NEW.job_type = 'erase_chunks') EXECUTE FUNCTION put_off()"""
         )
         films = await Holding.open(api)

@@ -26,7 +26,7 @@ from shared.db.pool import Connection, Database, Row
 from shared.errors import contention, invalid_field, limit_reached, not_found
 from shared.formats.canonical import split_hashes
 from shared.formats.recipes import list_hash
-from shared.jobs.queue import enqueue
+from shared.jobs.queue import enqueue, enqueue_alone
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
 from shared.rpc.byte_budget import Hold
@@ -142,10 +142,10 @@ async def _erase(connection: Connection, call: Call, file: File) -> UUID | None:
     if file.recipe_hashes:
         content = file.hash.hex()
         await connection.execute(Q.erase_list, repository_id, file.recipe_hashes, content)
-        return await enqueue(
+        return await enqueue_alone(
             connection,
             EraseChunksPayload(repository_id=str(repository_id)),
-            repository_id=repository_id,
+            repository_id,
             requested_by=call.caller.user_id,
         )
     chunks = sorted({chunk.hex() for chunk in split_hashes(file.chunk_hashes)})

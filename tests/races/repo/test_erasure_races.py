@@ -204,6 +204,14 @@ async def test_calls_wait_for_a_batch(api: Api, settings: Settings, call: str) -
         await erasure.assert_right()
 
 
+async def test_what_is_obliterated_while_a_job_waits_is_done_by_it(
+    api: Api, settings: Settings
+) -> None:
+    async with Erasure.open(api, settings) as erasure:
+        await erasure.restore()
+        assert await api.value("SELECT count(*) FROM jobs WHERE job_type = 'erase_chunks'") == 1
+
+
 async def test_the_job_does_it(api: Api) -> None:
     films = await Holding.open(api)
     await save(api, films.owner, films.repository, FILES)

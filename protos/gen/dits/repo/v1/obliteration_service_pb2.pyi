@@ -122,8 +122,8 @@ class ObliterateAssetResponse(_message.Message):
     OBLITERATION_FIELD_NUMBER: _builtins.int
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """UUID of the job that takes the chunks of a large file away, which JobService of the chunk service knows. Empty if there
-    is nothing to take, and in a repetition.
+    """UUID of the job that takes the chunks of a large file away, which JobService of the chunk service knows; files that are
+    obliterated while it waits share it. Empty if there is nothing to take, and in a repetition.
     """
     @_builtins.property
     def obliteration(self) -> Global___Obliteration:
