@@ -34,8 +34,12 @@ class Shown:
 async def add_delivery(
     connection: Connection, call: Call, webhook_id: UUID, event: str, event_id: UUID, body: str
 ) -> Row:
-    """Makes a delivery that the caller asked for, and returns it; `body` is JSON. Raises LIMIT_REACHED."""
-    await connection.execute(Q.lock_webhook, webhook_id)
+    """Makes a delivery that the caller asked for, and returns it; `body` is JSON.
+
+    Raises LIMIT_REACHED, and NOT_FOUND if the webhook was deleted meanwhile.
+    """
+    if await connection.fetchrow(Q.lock_webhook, webhook_id) is None:
+        raise not_found("webhook", str(webhook_id))
     if await connection.fetchval(Q.count_requested, webhook_id) >= MOST_REQUESTED:
         raise limit_reached("pending deliveries by Ping or Redeliver", MOST_REQUESTED)
     delivery_id = uuid4()

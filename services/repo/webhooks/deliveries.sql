@@ -1,6 +1,6 @@
 -- name: lock_webhook
--- Keeps others from asking for deliveries of a webhook until the transaction ends.
-SELECT FROM webhooks WHERE id = $1 FOR NO KEY UPDATE;
+-- Keeps others from asking for deliveries of a webhook until the transaction ends; no row if it was deleted.
+SELECT 1 FROM webhooks WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: count_requested
 -- How many deliveries of a webhook that users asked for are pending.

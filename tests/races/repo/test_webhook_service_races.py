@@ -7,9 +7,11 @@ import asyncio
 import grpc
 import pytest
 from dits.repo.v1 import webhook_service_pb2 as pb
+from grpc import StatusCode
 
 from shared.runtime.config import Settings
-from tests.support.api import Api, read_error
+from tests.support.api import Api, read_error, refused
+from tests.support.rivals import other_transaction
 from tests.support.webhooks import Hooks
 
 
@@ -24,8 +26,8 @@ async def test_of_many_webhooks_at_once_twenty_are_created(api: Api) -> None:
         for _ in range(18):
             await hooks.create()
         results = await asyncio.gather(*(hooks.create() for _ in range(6)), return_exceptions=True)
-        refused = [r for r in results if isinstance(r, grpc.aio.AioRpcError)]
-        assert [read_error(error).reason for error in refused] == ["LIMIT_REACHED"] * 4
+        failed = [r for r in results if isinstance(r, grpc.aio.AioRpcError)]
+        assert [read_error(error).reason for error in failed] == ["LIMIT_REACHED"] * 4
         assert len((await hooks.call("ListWebhooks")).webhooks) == 20
 
 
@@ -46,3 +48,17 @@ async def test_events_meet_the_end_of_a_webhook(api: Api) -> None:
     )
     assert one == two
     assert isinstance(one, pb.PingResponse)
+
+
+@pytest.mark.parametrize("method", ["Ping", "Redeliver"])
+async def test_a_webhook_is_deleted_while_somebody_asks_for_a_delivery(
+    api: Api, method: str
+) -> None:
+    hooks = await Hooks.of_repository(api)
+    webhook = await hooks.create()
+    delivery = (await hooks.call("Ping", webhook_id=webhook.id)).delivery
+    request = {"webhook_id": webhook.id} if method == "Ping" else {"delivery_id": delivery.id}
+    deletion = f"DELETE FROM webhooks WHERE id = '{webhook.id}'"
+    async with other_transaction(api, deletion, commits=True):
+        with refused(StatusCode.NOT_FOUND, "NOT_FOUND"):
+            await hooks.call(method, **request)
