@@ -83,14 +83,14 @@ def _change_scope(
     started = time.monotonic()
     workspace = Workspace.locate(folder)
     with workspace.lock():
-        # Also of a clone that cannot end as it was begun, because the disk is too small.
-        commit, targets = workspace.wanted_commit, workspace.journal.list_targets()
-        if not targets or any(target.commit != commit for target in targets):
+        # Also of a clone, pull or switch that cannot end as it was begun, because the disk is too small.
+        commit = workspace.wanted_commit
+        if not workspace.journal.list_targets():
             workspace.check_complete()
         scope = change(workspace, workspace.wanted_scope)
         remote = RepositoryClient(client, workspace.state.address)
         with closing(FolderUpdate(workspace, remote, progress)) as update:
-            report = update.apply(commit, force=False, scope=scope)
+            report = update.apply(commit, force=False, branch=workspace.wanted_branch, scope=scope)
         update_modes(workspace, remote, progress)
     report.seconds = round(time.monotonic() - started, 3)
     return report

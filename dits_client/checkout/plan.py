@@ -25,14 +25,17 @@ class CheckoutPlan:
     same: set[str] = field(default_factory=set)
     # Paths that the commit no longer has, and whose files stay.
     untracked: list[str] = field(default_factory=list)
+    # Paths of `removals` that the folder is to include no more.
+    left: list[str] = field(default_factory=list)
 
     def list_first_removals(self, *, folds_case: bool = False) -> list[str]:
         """Return what to remove before anything is written: a file becomes a directory, or the reverse.
 
-        With `folds_case`, also what is written under a name that differs by the case of letters alone.
+        So what the folder is to include no more, which may free the room that the rest needs. With `folds_case`, also what is written under a name that differs by the case of letters alone.
         """
         folded = set(map(fold_name, self.writes)) if folds_case else set()
         needed = {above for path in self.writes for above in iterate_parents(path)}
+        needed |= set(self.left)
         return [
             path
             for path in self.removals
@@ -55,6 +58,7 @@ class CheckoutPlan:
             if path not in self.removals and not (again and new is None)
         }
         self.conflicts = sorted(found.union(self.conflicts))
+        self.left = [path for path in self.removals if not after.covers(path)]
 
 
 def make_plan(

@@ -80,9 +80,9 @@ class Workspace:
 
     @property
     def wanted_commit(self) -> str:
-        """The commit that an interrupted clone was to bring, else that of the folder; empty = none."""
+        """The commit that an interrupted checkout was to bring, else that of the folder; empty = none."""
         targets = self.journal.list_targets()
-        return self.state.head or (targets[-1].commit if targets else "")
+        return targets[-1].commit if targets else self.state.head
 
     @property
     def wanted_scope(self) -> Scope:

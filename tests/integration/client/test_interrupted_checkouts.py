@@ -177,3 +177,39 @@ async def test_a_clone_onto_a_small_disk_goes_on_without_what_is_not_needed(
     assert ((await ada.status("small")).interrupted, await ada.changes("small")) == ("", [])
     write(small, {"a": b"5"})
     assert (await ada.push("small")).changed == 1
+
+
+@pytest.mark.parametrize("command", ["clone", "pull", "switch"])
+async def test_where_the_disk_is_full_exclude_makes_room_and_completes_what_was_begun(
+    ada: Person, film: str, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    one, small, real = ada.home / "one", ada.home / "small", NewFiles._rename_into_place
+    branch = "side" if command == "switch" else "main"
+    write(one, {"a": b"1", "renders/r": b"2"})
+    await ada.push("one", film)
+    if command != "clone":
+        await ada.clone(film, "small")
+
+    def place(self: NewFiles, name: str, path: str) -> None:
+        if path == "z" and (small / "renders").exists():
+            raise OSError(28, "No space left on device")
+        real(self, name, path)
+
+    with monkeypatch.context() as full:
+        full.setattr(NewFiles, "_rename_into_place", place)
+        for number in (b"1", b"2"):
+            # The branch moves in the meantime.
+            write(one, {"renders/large": number, "renders/r": b"3" + number, "z": number})
+            await ada.push("one", branch=branch)
+            with pytest.raises(ClientError, match=r"no space left.*`dits exclude PATH` leaves out"):
+                await {
+                    "clone": lambda: ada.clone(film, "small"),
+                    "pull": lambda: ada.pull("small"),
+                    "switch": lambda: ada.switch("small", "side"),
+                }[command]()
+        await asyncio.to_thread(exclude_paths, small, ada.client, ["renders"])
+    assert read(small) == {"a": (0o644, b"1"), "z": (0o644, b"2")}
+    report = await ada.status("small")
+    assert (report.interrupted, report.branch, await ada.changes("small")) == ("", branch, [])
+    write(small, {"a": b"5"})
+    assert (await ada.push("small")).changed == 1
