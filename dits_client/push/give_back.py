@@ -1,5 +1,6 @@
 """Giving an obliterated content back: its chunks are sent again, then the obliteration is lifted."""
 
+import os
 import time
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def _read_file(source: str) -> ReadResult:
         results.extend([found] if found is not None else [])
 
     stage = Progress().start_stage("Reading", size)
-    read_files([UnreadFile(source, source, size)], time.time_ns(), use, stage, lambda: None)
+    # Files of folders are read without following links; this one the user named.
+    unread = UnreadFile(source, os.path.realpath(source), size)
+    read_files([unread], time.time_ns(), use, stage, lambda: None)
     if not results:
         raise ClientError(f'"{source}" vanished')
     return results[0]
