@@ -31,7 +31,8 @@ class CheckoutPlan:
     def list_first_removals(self, *, folds_case: bool = False) -> list[str]:
         """Return what to remove before anything is written: a file becomes a directory, or the reverse.
 
-        So what the folder is to include no more, which may free the room that the rest needs. With `folds_case`, also what is written under a name that differs by the case of letters alone.
+        So what the folder is to include no more, which may free the room that the rest needs.
+        With `folds_case`, also what is written under a name that differs by the case of letters alone.
         """
         folded = set(map(fold_name, self.writes)) if folds_case else set()
         needed = {above for path in self.writes for above in iterate_parents(path)}
