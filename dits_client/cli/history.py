@@ -144,4 +144,4 @@ def report_deletion(arguments: Namespace, head: str, left: int) -> None:
         return
     record(answer | {"unreached_commit_count": left})
     print(f"It could be deleted: {arguments.name}, which is at {head}.")
-    print(f"No branch or tag would have {left:,} commit(s) of it.")
+    print(f"Commits that no other branch or tag has: {left:,}.")

@@ -42,7 +42,7 @@ async def test_branches_from_the_command_line(run: Run, folder: Path) -> None:
     told = await run("branch", "delete", "look/dev", "--dry-run")
     assert re.fullmatch(
         r"It could be deleted: look/dev, which is at [0-9a-f]{64}\.\n"
-        r"No branch or tag would have 0 commit\(s\) of it\.\n",
+        r"Commits that no other branch or tag has: 0\.\n",
         told,
     )
     assert "default branch" in await run("branch", "delete", "main", "--dry-run", fails=True)
