@@ -37,7 +37,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.server import Server, running
-from shared.postgres.running import find_running
 from tests.support.ssh import SecurityKey, armor, make_security_keys
 
 # Calls say where they come from.
@@ -144,7 +143,7 @@ class Guesser:
 
 
 async def _suspend(server: Server, name: str) -> None:
-    connection = await asyncpg.connect(find_running(server.data / "postgres"))
+    connection = await asyncpg.connect(server.dsn)
     await connection.execute("UPDATE users SET status = 'suspended' WHERE username = $1", name)
     await connection.close()
 

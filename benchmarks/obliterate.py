@@ -30,7 +30,6 @@ from benchmarks.callers import User, commit_of, push_requests, tree_of, upload_c
 from benchmarks.purge import Pusher, percentile
 from benchmarks.server import running
 from shared.formats.recipes import encode_list
-from shared.postgres.running import find_running
 
 # Chunks of one message.
 BATCH = 2_000
@@ -49,15 +48,12 @@ def main() -> None:
         tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder,
         running(Path(folder) / "data") as server,
     ):
-        dsn = find_running(Path(folder) / "data" / "postgres")
-        if dsn is None:
-            raise SystemExit("the server has no database of its own")
         user = User(server)
         pusher = Pusher(user)
         content = push_file(user, arguments.chunks)
         before = pusher.watch(lambda: time.sleep(arguments.seconds))
         seconds: list[float] = []
-        with Watch(dsn) as watch:
+        with Watch(server.dsn) as watch:
             during = pusher.watch(lambda: seconds.extend(obliterate(user, content)))
     call, total = seconds
     table = Table(title=f"{arguments.chunks:,} chunks: call {call:.2f} s, in all {total:.1f} s")

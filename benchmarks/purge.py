@@ -34,7 +34,6 @@ from benchmarks.callers import User, commit_of, push_requests, tree_of, upload_c
 from benchmarks.server import running
 from shared.db.pool import Connection, Database
 from shared.jobs.queue import enqueue
-from shared.postgres.running import find_running
 
 # Chunks of one pack.
 PACK = 10_000
@@ -76,20 +75,17 @@ def main() -> None:
         tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder,
         running(Path(folder) / "data") as server,
     ):
-        dsn = find_running(Path(folder) / "data" / "postgres")
-        if dsn is None:
-            raise SystemExit("the server has no database of its own")
         user = User(server)
         large = user.create_repository()
-        asyncio.run(fill(dsn, UUID(large), arguments.chunks))
+        asyncio.run(fill(server.dsn, UUID(large), arguments.chunks))
         RepositoryServiceStub(user.channels["repo"]).DeleteRepository(
             DeleteRepositoryRequest(repository=large), metadata=user.auth
         )
         pusher = Pusher(user)
         before = pusher.watch(lambda: time.sleep(arguments.seconds))
-        asyncio.run(begin_purge(dsn, UUID(large)))
+        asyncio.run(begin_purge(server.dsn, UUID(large)))
         began = time.perf_counter()
-        during = pusher.watch(lambda: asyncio.run(wait_until(dsn, GONE, UUID(large))))
+        during = pusher.watch(lambda: asyncio.run(wait_until(server.dsn, GONE, UUID(large))))
         seconds = time.perf_counter() - began
         after = pusher.watch(lambda: time.sleep(arguments.seconds))
     table = Table(title=f"{arguments.chunks:,} chunks purged in {seconds:.0f} s")
