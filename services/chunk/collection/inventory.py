@@ -67,5 +67,6 @@ class Inventory:
                 size = await self._store.measure_object(row["key"])
                 if size is None or size < row["bytes"]:
                     incomplete.append(row["key"])
-            yield incomplete
+            # A pack that has gone meanwhile has lost its object rightly.
+            yield [row["key"] for row in await database.fetch(Q.sealed_packs, incomplete)]
             position = rows[-1]["key"]

@@ -23,3 +23,7 @@ SELECT count(*)::int FROM unknown;
 -- name: list_packs
 -- Up to $3 sealed packs of bucket $1 behind $2.
 SELECT key, bytes FROM packs WHERE bucket = $1 AND key > $2 AND state = 'sealed' ORDER BY key LIMIT $3;
+
+-- name: sealed_packs
+-- Which of the packs $1 are there, and sealed.
+SELECT key FROM packs WHERE key = ANY ($1::text[]) AND state = 'sealed' ORDER BY key;

@@ -21,6 +21,7 @@ from services.chunk.catalog.presence import Presence
 from services.chunk.collection.inventory import Inventory
 from services.chunk.collection.scrub import Scrub
 from services.chunk.packs.pack_writer import PackWriter
+from services.chunk.stores.local_store import LocalStore
 from services.chunk.stores.opening import open_known_store, open_store
 from shared.db.pool import Databases
 from shared.errors import DomainError
@@ -174,6 +175,26 @@ async def test_the_inventory_looks_both_ways(
     assert await reap(databases, settings) == 2
     assert "7/" + "dd" * 16 in files(settings)
     await shelf.get(kept)
+
+
+async def test_a_pack_that_goes_while_the_store_is_looked_at_is_not_missing(
+    api: Api, settings: Settings, databases: Databases
+) -> None:
+    shelf = await Shelf.open(api)
+    await shelf.put(some())
+    (database,) = databases.every()
+
+    class Collected(LocalStore):
+        """A store whose packs are dropped, and reaped, when it is asked for the size of one."""
+
+        async def measure_object(self, key: str) -> int | None:
+            await end_claims(api)
+            await maintain(api, databases, CollectGarbagePayload())
+            assert await reap(databases, settings) == 1
+            return await super().measure_object(key)
+
+    store = Collected(settings.data_dir / "chunks" / "local", "local", "local")
+    assert await exhaust(Inventory(store, 0, DAY).find_incomplete_packs(database)) == [[]]
 
 
 async def test_a_store_that_is_not_mounted_has_lost_nothing(
