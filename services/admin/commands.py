@@ -18,7 +18,7 @@ from services.admin.audit_chain import Head, LogReport, verify_log
 from services.admin.dead_events import add_dead_event_commands
 from services.admin.plans import add_plan_command
 from services.admin.server_key import add_key_commands
-from services.admin.stores import add_store_commands
+from services.admin.store_commands import add_store_commands
 from services.admin.user_credentials import add_credential_commands
 from services.auth.credentials.operator_tokens import LONGEST_DAYS, create_operator_token
 from shared.db.pool import Database

@@ -1,15 +1,13 @@
-"""`dits-server store`: whether the store of the settings can be used, and which one the database means."""
+"""What `dits-server store` does: whether a store can be used, and which one the database means."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
@@ -32,32 +30,8 @@ _CHECK_BYTES = 1000
 _TELL_SECONDS = 30.0
 
 
-def add_store_commands(
-    commands: Any, add_settings: Callable[[argparse.ArgumentParser], None]
-) -> None:
-    """Adds `store` and its commands to those of a parser."""
-    about = "Look after the place where packs lie."
-    store = commands.add_parser("store", help=about, description=about)
-    inner = store.add_subparsers(dest="store_command", required=True, metavar="COMMAND")
-    for name, work, about in (
-        ("check", _check, "Write, read, list and delete an object; exit status 1 if that fails."),
-        ("move", _move, "Copy packs from second_store to store, where they are not there yet."),
-        ("evacuate", _evacuate, "Bring everything that lies in a region into another one."),
-        ("adopt", _adopt, "Take the store of the settings in place of one that is gone for good."),
-    ):
-        command = inner.add_parser(name, help=about, description=about)
-        command.set_defaults(work=work)
-        add_settings(command)
-        if work is _adopt:
-            about = "region, or tier as local.glacier; default: the server's region"
-            command.add_argument("place", metavar="PLACE", nargs="?", help=about)
-        if work is _evacuate:
-            command.add_argument("region", metavar="REGION", help="the region that is to be empty")
-            command.add_argument("--to", required=True, metavar="REGION", help="where chunks go")
-
-
-async def _check(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
-    settings = arguments.settings
+async def check_stores(database: Database, settings: Settings) -> Sequence[str]:
+    """Tries all stores of the settings; returns what to tell. Raises ConfigError if one cannot be used."""
     lines, failed = list[str](), list[str]()
     for store in (await open_places(database, settings)).values():
         lines += [
@@ -74,9 +48,9 @@ async def _check(database: Database, arguments: argparse.Namespace) -> Sequence[
     return lines
 
 
-async def _adopt(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
-    settings = arguments.settings
-    store = await adopt_place(database, settings, arguments.place or settings.region)
+async def adopt_store(database: Database, settings: Settings, place: str | None) -> Sequence[str]:
+    """Takes the store of a place, the server's region by default, for the one the database means."""
+    store = await adopt_place(database, settings, place or settings.region)
     finder = "the weekly inventory" if is_archive(store.storage_class) else "dits verify"
     return [
         f"the store {store.expected_id} at {store.location} is that of {store.bucket} now",
@@ -84,17 +58,14 @@ async def _adopt(database: Database, arguments: argparse.Namespace) -> Sequence[
     ]
 
 
-async def _move(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
-    store = await open_known_store(database, arguments.settings)
+async def move_store(database: Database, settings: Settings) -> Sequence[str]:
+    """Copies packs from the second store; returns what to tell. Raises ConfigError if there is none."""
+    store = await open_known_store(database, settings)
     if not isinstance(store, PairedStore):
         raise ConfigError(
             "Set store to where the packs shall be, and second_store to where they are."
         )
     return await move_packs(database, store)
-
-
-async def _evacuate(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
-    return await evacuate_region(database, arguments.settings, arguments.region, arguments.to)
 
 
 async def evacuate_region(
