@@ -17,6 +17,7 @@ from dits.common.v1.job_pb2 import (
     ScrubChunksPayload,
 )
 
+from services.chunk.stores.s3_writer import PART_BYTES
 from tests.support.chunks import Shelf, digest, some
 from tests.support.collection import end_claims, reference
 from tests.support.failpoint_stage import Act, Stage
@@ -48,6 +49,12 @@ async def upload(stage: Stage) -> Act:
     _, known = await _store(stage)
     shelf, data = await Shelf.open(stage.api), [some(), some(), known]
     return Act("upload", shelf, _list(shelf, *data), wanted=data)
+
+
+async def upload_in_parts(stage: Stage) -> Act:
+    """A pack that is put in three parts on an S3 server."""
+    shelf, data = await Shelf.open(stage.api), some(2 * PART_BYTES + 1)
+    return Act("upload", shelf, _list(shelf, data), wanted=[data])
 
 
 async def refer(stage: Stage) -> Act:
@@ -170,3 +177,5 @@ SCENES: dict[str, Callable[[Stage], Awaitable[Act]]] = {
         upload, refer, collect, compact, copy, leave, heal, cool, warm, inventory, purge, reap,
     )
 }  # fmt: skip
+# Those that put or delete objects, beside `upload`.
+IN_A_BUCKET = (upload_in_parts, compact, copy, reap)

@@ -14,7 +14,9 @@ from uuid import UUID
 
 from dits.common.v1.job_pb2 import CollectGarbagePayload, ReplicateChunksPayload
 from google.protobuf.message import Message
+from obstore.store import S3Store
 
+from services.chunk.stores.blob_store import ID_NAME
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
@@ -67,12 +69,14 @@ class Stage:
         databases: Databases,
         root: Path,
         office: subprocess.Popen[str],
+        bucket: S3Store | None,
     ) -> None:
         self.api = api
         self.settings = settings
         self.database = databases.every()[0]
         self.root = root
         self._office = office
+        self._bucket = bucket
         self.roots = {
             "local": settings.data_dir / "chunks" / "local",
             "far": root / "far",
@@ -81,8 +85,15 @@ class Stage:
         }
 
     @classmethod
-    def open(cls, api: Api, settings: Settings, databases: Databases, root: Path) -> Stage:
-        """Starts the process."""
+    def open(
+        cls,
+        api: Api,
+        settings: Settings,
+        databases: Databases,
+        root: Path,
+        bucket: S3Store | None = None,
+    ) -> Stage:
+        """Starts the process. `bucket`: where the packs of the region local lie, unless in a directory."""
         office = subprocess.Popen(
             [sys.executable, "-m", "tests.support.failpoints"],
             stdin=subprocess.PIPE,
@@ -90,7 +101,7 @@ class Stage:
             text=True,
             cwd=Path(__file__).parents[2],
         )
-        return cls(api, settings, databases, root, office)
+        return cls(api, settings, databases, root, office, bucket)
 
     async def close(self) -> None:
         """Ends the process."""
@@ -158,7 +169,7 @@ class Stage:
             key, _, extent = row["storage_key"].partition("@")
             offset, _, length = extent.partition("+")
             if key not in act.damaged:
-                stored = self._path(row["bucket"], key).read_bytes()[int(offset) :][: int(length)]
+                stored = self._read(row["bucket"], key)[int(offset) :][: int(length)]
                 assert digest(stored).hex() == row["hash"]
         if act.kept:
             await act.shelf.get(*act.kept)
@@ -175,8 +186,7 @@ class Stage:
             rows = await self.api.fetch(query, hashes)
             assert [row["bucket"] for row in rows] == list(act.buckets)
         packs = await self.api.fetch("SELECT bucket, key FROM packs WHERE state = 'sealed'")
-        named = {self._path(row["bucket"], row["key"]) for row in packs}
-        assert {path for root in self.roots.values() for path in objects(root)} == named
+        assert self._list_objects() == {(row["bucket"], row["key"]) for row in packs}
         assert not [path for root in self.roots.values() for path in root.glob("unsealed/*")]
         assert await self.api.fetch(_UNFINISHED) == []
 
@@ -198,6 +208,23 @@ class Stage:
             "UPDATE repositories SET deleted_at = now() - interval '31 days' WHERE id = $1",
             repository_id,
         )
+
+    def _read(self, bucket: str, key: str) -> bytes:
+        if self._bucket is not None and bucket == "local":
+            return bytes(self._bucket.get(key).bytes())
+        return self._path(bucket, key).read_bytes()
+
+    def _list_objects(self) -> set[tuple[str, str]]:
+        """The buckets and keys of all sealed objects."""
+        found = {
+            (bucket, f"{path.parts[-3]}/{path.name}")
+            for bucket, root in self.roots.items()
+            for path in objects(root)
+        }
+        if self._bucket is not None:
+            names = {meta["path"] for meta in self._bucket.list().collect()}
+            found |= {("local", name) for name in names - {ID_NAME}}
+        return found
 
     def _path(self, bucket: str, key: str) -> Path:
         cell, _, name = key.partition("/")

@@ -4,8 +4,9 @@
 
 reads orders from its input, one line of JSON each: it forks a process that does the work, and writes how
 that has ended, the status of os.waitpid. A step is what outlives the process: a COMMIT, a statement outside
-of transactions, a change to a file in a store. With `every` it is each statement. The process kills itself
-before the step whose number was ordered; so every state that a kill can leave behind comes about.
+of transactions, a change to a file in a store; on an S3 server each PUT, each part of one, each DELETE.
+With `every` it is each statement, too. The process kills itself before the step whose number was ordered;
+so every state that a kill can leave behind comes about.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import obstore
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
@@ -42,6 +44,8 @@ from shared.jobs.running_job import RunningJob
 from shared.runtime.config import Settings
 
 _FILE_CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.link"}
+# Of obstore; the client of a store calls them, too.
+_REQUESTS = ("put_async", "delete_async")
 _METHODS = ("execute", "fetch", "fetchrow", "fetchval")
 _CLAIM = "SELECT * FROM claim_jobs($1, $2, $3, $4, 'failpoints')"
 
@@ -69,6 +73,8 @@ class Failpoint:
             return await original(connection, query, *arguments, **more)
 
         change(asyncpg.Connection, "execute", end)
+        for name in _REQUESTS:
+            change(obstore, name, self._precede(getattr(obstore, name)))
         sys.addaudithook(self._look_at)
 
     def count(self) -> None:
@@ -85,12 +91,37 @@ class Failpoint:
 
         return wrapped
 
+    def _precede(self, request: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def preceded(store: Any, key: Any, *content: Any, **more: Any) -> Any:
+            self.count()
+            parts = [each if isinstance(each, bytes) else _Parts(each, self) for each in content]
+            return await request(store, key, *parts, **more)
+
+        return preceded
+
     def _look_at(self, event: str, arguments: tuple[Any, ...]) -> None:
         is_change = event in _FILE_CHANGES
         if event == "open":
             is_change = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
         if is_change and self._root in repr(arguments):
             self.count()
+
+
+class _Parts:
+    """A file that is put part by part; each is a step."""
+
+    def __init__(self, file: Any, failpoint: Failpoint) -> None:
+        self._file = file
+        self._failpoint = failpoint
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def read(self, size: int = -1) -> bytes:
+        """Returns the next part."""
+        self._failpoint.count()
+        data: bytes = self._file.read(size)
+        return data
 
 
 class Work:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from services.chunk.stores.blob_store import ID_NAME
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.failpoint_scenes import SCENES
-from tests.support.failpoint_stage import Stage
+from tests.support.failpoint_scenes import IN_A_BUCKET, SCENES, upload
+from tests.support.failpoint_stage import Act, Stage
+from tests.support.s3_server import S3Server
 from tests.support.waiting import PATIENCE_SECONDS
 
 
@@ -54,7 +56,11 @@ _QUICK = ("upload", "collect", "copy", "cool")
 )
 async def test_one_kill_after_another(stage: Stage, name: str) -> None:
     """The work is begun again until it is done, and gets one step further each time."""
-    act = await SCENES[name](stage)
+    await kill_at_each_step(stage, await SCENES[name](stage))
+
+
+async def kill_at_each_step(stage: Stage, act: Act) -> None:
+    """Does work that is killed a step later each time."""
     step = 1
     while await stage.is_killed(act, step):
         await stage.check(act)
@@ -62,6 +68,40 @@ async def test_one_kill_after_another(stage: Stage, name: str) -> None:
     assert step > 1
     await stage.finish(act)
     await stage.remove_everything()
+
+
+class TestInABucket:
+    """The same with the packs of one region on an S3 server."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings, s3_server: S3Server) -> Settings:
+        return settings.model_copy(update={"store": s3_server.url("failpoints")})
+
+    @pytest.fixture
+    async def stage(
+        self,
+        api: Api,
+        settings: Settings,
+        databases: Databases,
+        tmp_path: Path,
+        s3_server: S3Server,
+    ) -> AsyncIterator[Stage]:
+        bucket = s3_server.client("failpoints")
+        stage = Stage.open(api, settings, databases, tmp_path, bucket)
+        yield stage
+        await stage.close()
+        # The next test has another database, and its store another id.
+        bucket.delete(ID_NAME)
+
+    @pytest.mark.parametrize(
+        "work",
+        [upload, *(pytest.param(each, marks=pytest.mark.soak) for each in IN_A_BUCKET)],
+        ids=lambda work: work.__name__,
+    )
+    async def test_one_kill_after_another(
+        self, stage: Stage, work: Callable[[Stage], Awaitable[Act]]
+    ) -> None:
+        await kill_at_each_step(stage, await work(stage))
 
 
 @pytest.mark.soak
