@@ -30,6 +30,7 @@ ALTER TABLE repositories
     ADD CONSTRAINT repositories_purge_check CHECK (purge_started_at IS NULL OR deleted_at IS NOT NULL),
     ADD CONSTRAINT repositories_disabled_check CHECK (disabled OR disabled_reason IS NULL);
 COMMENT ON COLUMN repositories.purge_started_at IS 'from then on it cannot be brought back';
+COMMENT ON COLUMN repositories.storage_region IS 'region of the server that created it; where chunks lie says repository_settings.regions';
 COMMENT ON COLUMN repositories.has_obliterations IS 'whether a content was ever obliterated, even if that was lifted';
 DROP INDEX idx_repos_owner;
 -- Nothing asks for either, and each push would write to all indexes of its repository's row.
@@ -518,8 +519,7 @@ ALTER TABLE repositories ENABLE ALWAYS TRIGGER repositories_announce;
 -- Which repositories there are and whose. Deleted ones are shown: the reader decides what that means.
 -- SELECT ... FOR KEY SHARE on it locks the repository itself.
 CREATE VIEW repository_identities AS
-SELECT id, owner_type, owner_id, name, visibility, archived, disabled, deleted_at,
-       default_branch, storage_bucket, storage_region
+SELECT id, owner_type, owner_id, name, visibility, archived, disabled, deleted_at, default_branch
 FROM repositories;
 
 -- The names that lead to a repository of an owner, its former ones too: look up `name_key = lower(...)`.

@@ -3102,6 +3102,8 @@ CREATE TABLE public.repositories (
     CONSTRAINT repositories_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'internal'::text, 'public'::text])))
 );
 
+COMMENT ON COLUMN public.repositories.storage_region IS 'region of the server that created it; where chunks lie says repository_settings.regions';
+
 COMMENT ON COLUMN public.repositories.purge_started_at IS 'from then on it cannot be brought back';
 
 COMMENT ON COLUMN public.repositories.has_obliterations IS 'whether a content was ever obliterated, even if that was lifted';
@@ -3146,9 +3148,7 @@ CREATE VIEW public.repository_identities AS
     archived,
     disabled,
     deleted_at,
-    default_branch,
-    storage_bucket,
-    storage_region
+    default_branch
    FROM public.repositories;
 
 CREATE TABLE public.repository_settings (

@@ -38,7 +38,7 @@ class NewRepository:
     Attributes:
         owner: name of the user or organisation that will own it.
         cell: which one this server holds; the owner's must be the same.
-        region: where its chunks are stored.
+        region: of the server that creates it.
         settings: the rules for pushes, by column.
     """
 

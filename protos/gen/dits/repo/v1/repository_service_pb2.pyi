@@ -205,7 +205,8 @@ class RepositorySettings(_message.Message):
     @_builtins.property
     def regions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the regions in which each chunk of the repository shall lie, and in no others, at most 16. What is uploaded lies in
-        the region of the server that took it first. Empty = it stays there.
+        the region of the server that took it first. Empty = it stays there. With one name, that region is the repository's home:
+        what was uploaded elsewhere is brought there, and stays nowhere else.
         """
 
     def __init__(
