@@ -1,17 +1,26 @@
 """The ignore rules that a checkout brings: a file that they match and that is removed was untracked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
-from dits_client.content.manifest import Change, parse_entries
+from blake3 import blake3
+from dits.repo.v1.manifest_pb2 import File
+
+from dits_client.content.manifest import Change
+from dits_client.content.paths import iterate_parents
+from dits_client.content.scope import IGNORE_FILE
+from dits_client.errors import ClientError
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.download import Downloader
 from dits_client.transfer.lost_content import LostChunkError
-from dits_client.workspace.ignore import IGNORE_FILE, IgnoreRules, read_rules
+from dits_client.workspace.ignore import DirectoryRules
+from dits_client.workspace.ignore_files import MAX_IGNORE_BYTES, read_rules_file
+from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
 
-# A longer file of ignore rules is not read.
-MAX_IGNORE_BYTES = 1 << 20
+# Of all files together; what is beyond does not count.
+MAX_TOTAL_BYTES = 64 << 20
 
 
 def fetch_ignore_test(
@@ -19,27 +28,56 @@ def fetch_ignore_test(
 ) -> Callable[[str], bool]:
     """Return whether a removed path is ignored in a tree; what the folder just stops to include is not.
 
-    If nobody can get the tree's rules, those count that the folder at `root` has.
+    Of a file of the tree's rules that nobody can get, those count that the folder at `root` has.
     """
-    try:
-        rules, scope = _fetch_rules(repository, trees, tree, upstream), trees.scope
-    except LostChunkError:
-        rules, scope = read_rules(root), trees.scope
+    removed = [change.path for change in upstream if change.new is None]
+    files = _find_files(trees, tree, removed)
+    texts = _fetch_texts(repository, list({file.hash: file for file in files.values()}.values()))
+
+    def read(directory: str) -> str:
+        if directory not in files:
+            return ""
+        text = texts.get(files[directory].hash)
+        return read_rules_file(root, directory) if text is None else text
+
+    rules, scope = DirectoryRules(read), trees.scope
     return lambda path: scope.covers(path) and rules.cover(path)
 
 
-def _fetch_rules(
-    repository: RepositoryClient, trees: Trees, tree: bytes, upstream: Sequence[Change]
-) -> IgnoreRules:
-    """Return the ignore rules of a tree; none if nothing is removed."""
-    if all(change.new is not None for change in upstream):
-        return IgnoreRules("")
-    entry = parse_entries(trees.load_manifest(tree)).get(IGNORE_FILE)
-    if entry is None or not 0 < entry.file.size <= MAX_IGNORE_BYTES:
-        return IgnoreRules("")
-    if entry.file.hash in trees.obliterated:
-        return IgnoreRules("")
+def _find_files(trees: Trees, tree: bytes, removed: Iterable[str]) -> dict[str, File]:
+    """Return the ignore files of a tree by their directories, those above removed paths."""
+    tracked, found, total = TrackedPaths(trees.load_manifest, [tree]), dict[str, File](), 0
+    directories = {above for path in removed for above in ("", *iterate_parents(path))}
+    for directory in sorted(directories):
+        entry = tracked.get_entry(f"{directory}/{IGNORE_FILE}" if directory else IGNORE_FILE)
+        if entry is None or entry.file.hash in trees.obliterated:
+            continue
+        if 0 < entry.file.size <= min(MAX_IGNORE_BYTES, MAX_TOTAL_BYTES - total):
+            found[directory] = entry.file
+            total += entry.file.size
+    return found
+
+
+def _fetch_texts(repository: RepositoryClient, files: Sequence[File]) -> dict[bytes, str]:
+    """Return the texts of files by their hashes, without those that nobody can get."""
+    if not files:
+        return {}
     downloader = Downloader(repository, lambda _: None)
-    (chunks,) = downloader.fetch_chunk_lists([entry.file])
-    content = b"".join(downloader.fetch_chunks(chunks))
-    return IgnoreRules(content.decode(errors="replace"))
+    try:
+        lists = list(downloader.fetch_chunk_lists(files))
+        parts = downloader.fetch_chunks([chunk for each in lists for chunk in each])
+        return {
+            file.hash: _decode(file, b"".join(islice(parts, len(chunks))))
+            for file, chunks in zip(files, lists, strict=True)
+        }
+    except LostChunkError:
+        middle = len(files) // 2
+        if not middle:
+            return {}
+        return _fetch_texts(repository, files[:middle]) | _fetch_texts(repository, files[middle:])
+
+
+def _decode(file: File, content: bytes) -> str:
+    if blake3(content).digest() != file.hash:
+        raise ClientError(f"a {IGNORE_FILE} was damaged on its way")
+    return content.decode(errors="surrogateescape")

@@ -21,27 +21,23 @@ from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.download import Downloader
 
 
-class NoFileError(ClientError):
-    """A revision has no such file; `path` is what was asked for."""
-
-    def __init__(self, path: str, revision: str) -> None:
-        super().__init__(f'there is no file "{path}" in {revision}')
-        self.path = path
-
-
 def find_file(remote: RepositoryClient, named: str, revision: str) -> tuple[str, File]:
     """Return path and entry of a file that is named `PATH` or `PATH@REVISION`.
 
-    A path with `@` in its name is found at `revision` as it is. Raises NoFileError if there is none.
+    A path with `@` in its name is found at `revision` as it is. Raises ClientError if there is none.
     """
     path, _, wanted = named.rpartition("@")
     if (file := _get_file(remote, named, revision)) is not None:
         return named, file
     if not (path and wanted):
-        raise NoFileError(named, revision)
+        raise _missing_file(named, revision)
     if (file := _get_file(remote, path, wanted)) is not None:
         return path, file
-    raise NoFileError(path, wanted)
+    raise _missing_file(path, wanted)
+
+
+def _missing_file(path: str, revision: str) -> ClientError:
+    return ClientError(f'there is no file "{path}" in {revision}')
 
 
 def _get_file(remote: RepositoryClient, path: str, revision: str) -> File | None:

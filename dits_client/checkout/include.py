@@ -11,7 +11,7 @@ from dits.repo.v1.tree_service_pb2 import GetEntriesRequest
 
 from dits_client.checkout.report import CheckoutReport
 from dits_client.checkout.update_folder import FolderUpdate
-from dits_client.content.scope import ALWAYS, EVERYTHING, Part, Scope, join_scopes
+from dits_client.content.scope import EVERYTHING, IGNORE_FILE, Part, Scope, join_scopes
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.server.client import Client
@@ -63,10 +63,10 @@ def exclude_paths(
         # What an interrupted command has left out already is still to be completed.
         known = join_scopes([workspace.state.scope, scope])
         for path in paths:
-            if path in ("", ALWAYS):
-                raise ClientError(f'"{path or "."}" is always included')
             if not known.covers(path) and known.measure(path) == Part.NOTHING:
                 raise ClientError(f'this folder does not include "{path}"')
+            if not path or path.rpartition("/")[2] == IGNORE_FILE:
+                raise ClientError(f'"{path or "."}" is always included')
             scope = scope.exclude(path)
         return scope
 

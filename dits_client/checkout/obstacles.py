@@ -9,7 +9,7 @@ from dits_client.checkout.apply_plan import CheckoutSite
 from dits_client.checkout.impossible_names import check_names
 from dits_client.checkout.plan import CheckoutPlan
 from dits_client.errors import ConflictError
-from dits_client.workspace.ignore import read_rules
+from dits_client.workspace.ignore_files import read_rules
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
 from shared.formats.portable_names import fold_name
 

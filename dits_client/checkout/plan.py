@@ -67,6 +67,7 @@ def make_plan(
     local: Iterable[Change],
     *,
     force: bool,
+    keep: bool = False,
     interrupted: InterruptedCheckouts = NONE_INTERRUPTED,
     is_ignored: Callable[[str], bool] = lambda _: False,
 ) -> CheckoutPlan:
@@ -74,7 +75,7 @@ def make_plan(
 
     Paths that are up to date are not written. With `force` all local changes are overwritten, and missing
     files brought back. What interrupted checkouts left is not a change by the user. A removed path that is
-    ignored from now on was untracked: its file stays.
+    ignored from now on was untracked: its file stays. With `keep`, local changes stay where both differ.
     """
     here = {change.path: change for change in local}
     coming = {change.path: change for change in upstream}
@@ -87,7 +88,7 @@ def make_plan(
         if new is None and is_ignored(path):
             result.untracked.append(path)
         elif change is not None and not force and not interrupted.may_have_left(change):
-            result.conflicts.append(path)
+            result.conflicts += [] if keep else [path]
         elif new is None:
             result.removals.append(path)
         else:

@@ -18,6 +18,7 @@ from dits_client.nearest import suggest
 from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.identity import check_followed, complete_identity
 from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.workspace import Workspace
 
@@ -48,11 +49,13 @@ def switch_folder(
             raise ClientError("nothing was interrupted in this folder: name a branch")
         wanted = branch or workspace.wanted_branch
         remote = RepositoryClient(client, workspace.state.address)
+        complete_identity(workspace, remote)
         if create:
             create_branch(remote, wanted, start or workspace.state.head)
         commit = remote.get_head(wanted)
         if not commit and (workspace.state.head or not create):
             raise missing_branch(remote, wanted)
+        check_followed(remote, workspace.state, commit)
         try:
             with closing(FolderUpdate(workspace, remote, progress)) as update:
                 report = update.apply(commit, force=force, branch=wanted)

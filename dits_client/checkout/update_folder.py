@@ -5,10 +5,7 @@ from collections.abc import Container, Mapping, Sequence
 from dits_client.checkout.apply_plan import CheckoutSite, WriteResult, apply_plan
 from dits_client.checkout.coming_rules import fetch_ignore_test
 from dits_client.checkout.equal_files import find_equal_files
-from dits_client.checkout.gone_files import (
-    take_out_gone_files,
-    tell_of_gone_files,
-)
+from dits_client.checkout.gone_files import take_out_gone_files, tell_of_gone_files
 from dits_client.checkout.local_chunks import find_local_chunks
 from dits_client.checkout.obstacles import check_plan
 from dits_client.checkout.older_versions import find_older_versions
@@ -48,6 +45,8 @@ class FolderUpdate:
         self._platform = platform
         self._workspace = workspace
         self._state = workspace.state
+        # Files that differ from the commit to come stay, as changes of the user's.
+        self.keeps_files = False
         self._left_out = dict(self._state.gone), dict(self._state.waiting)
         self._progress = progress or Progress()
         self._index = workspace.load_index()
@@ -118,6 +117,7 @@ class FolderUpdate:
             upstream,
             local,
             force=force,
+            keep=self.keeps_files,
             interrupted=InterruptedCheckouts.load(
                 self._journal, self._trees, base, self._old_scope
             ),
@@ -126,8 +126,8 @@ class FolderUpdate:
             ),
         )
         if not force:
-            again = self._journal.exists()
-            todo.add_left_changes(local, self._old_scope, self._scope, again=again)
+            scopes = self._old_scope, self._scope
+            todo.add_left_changes(local, *scopes, again=self._journal.exists())
         return todo
 
     def _fetch_tree(self, commit: str) -> tuple[bytes | None, bytes, list[bytes]]:

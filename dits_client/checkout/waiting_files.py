@@ -12,7 +12,7 @@ from dits_client.checkout.plan import CheckoutPlan
 from dits_client.checkout.site import open_site
 from dits_client.content.manifest import Change
 from dits_client.content.paths import iterate_parents
-from dits_client.content.scope import ALWAYS, Scope
+from dits_client.content.scope import IGNORE_FILE, Scope
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.server.client import Client
@@ -50,7 +50,7 @@ def take_out_waiting_files(
     files = {
         path
         for path, entry in plan.writes.items()
-        if entry.HasField("file") and path not in here and path != ALWAYS
+        if entry.HasField("file") and path not in here and path.rpartition("/")[2] != IGNORE_FILE
     }
     found = {path for path in files if path in waiting}
     new = {path for path in files - found if path in changes and changes[path].old is None}

@@ -32,6 +32,7 @@ from dits_client.cli.prompts import read_password, read_secret
 from dits_client.cli.ssh_session import begin_ssh_session
 from dits_client.cli.stored_session import open_client
 from dits_client.cli.sudo import end_sudo
+from dits_client.cli.table import format_time
 from dits_client.cli.workspace_paths import find_server_account
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
@@ -193,7 +194,7 @@ def _describe_credential(found: WhoAmIResponse) -> str:
         kind = "session"
     if not found.HasField("expire_time"):
         return f"{kind}, without an end"
-    return f"{kind}, until {found.expire_time.ToDatetime():%Y-%m-%d %H:%M} UTC"
+    return f"{kind}, until {format_time(found.expire_time)}"
 
 
 def _ask(prompt: str) -> str:

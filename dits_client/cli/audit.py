@@ -9,7 +9,7 @@ from dits.auth.v1 import audit_service_pb2 as pb
 from google.protobuf.json_format import MessageToDict, MessageToJson
 
 from dits_client.cli.session import connect, connect_with_password
-from dits_client.cli.table import tell_if_empty
+from dits_client.cli.table import name_value, tell_if_empty
 from dits_client.server.client import Client, iterate_pages
 from shared.formats.text import escape_controls
 
@@ -66,10 +66,8 @@ def _to_json(event: pb.AuditEvent) -> str:
 
 def _describe(event: pb.AuditEvent) -> str:
     """Return the line for an event."""
-    when = event.event_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC")
-    actor = event.actor or pb.AuditActorType.Name(event.actor_type).removeprefix(
-        "AUDIT_ACTOR_TYPE_"
-    )
+    when = event.event_time.ToDatetime().isoformat(" ", "seconds") + " UTC"
+    actor = event.actor or name_value(pb.AuditActorType, event.actor_type, "AUDIT_ACTOR_TYPE_")
     details = MessageToDict(event.details)
     more = [f"{name}={value}" for name, value in details.items()]
     parts = [

@@ -64,22 +64,25 @@ def _set_account(value: str) -> None:
 
 def _set_readonly(value: str) -> None:
     """Make what needs a lock, and is not locked by the user, read-only from now on, or writable again."""
-    from dits_client.workspace.lock_modes import LockRules, apply_rules, update_modes
+    from dits_client.workspace.lock_modes import LockRules, apply_rules
 
     if value not in _VALUES:
         raise UsageError(f"{READONLY} is true or false")
     workspace, is_on = open_workspace(), _VALUES[value]
     with workspace.lock():
         workspace.check_complete()
-        if not is_on:
+        if is_on:
+            with connect_to(workspace) as (remote, _):
+                rules = LockRules.fetch(remote)
+        else:
             # While it holds, modes on the disk are no changes.
             apply_rules(workspace, LockRules(), partial(_connect_late, workspace), Warnings())
         workspace.state.lock_readonly = is_on
         workspace.save()
         if is_on:
-            with connect_to(workspace) as (remote, _):
-                update_modes(workspace, remote, Warnings())
-            if not LockRules.load(workspace).required:
+            rules.save(workspace)
+            apply_rules(workspace, rules, partial(_connect_late, workspace), Warnings())
+            if not rules.required:
                 Warnings().warn("the repository requires no locks: all files stay writable")
 
 

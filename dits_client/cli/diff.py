@@ -8,7 +8,7 @@ from dits_client.cli.changes import print_changes, print_responses
 from dits_client.cli.history import connect_to_revision
 from dits_client.cli.logins import get_login
 from dits_client.cli.stored_session import open_client
-from dits_client.cli.workspace_paths import open_workspace
+from dits_client.cli.workspace_paths import find_path, open_workspace
 from dits_client.errors import UsageError
 from dits_client.progress import make_progress
 
@@ -23,7 +23,7 @@ def handle_diff(arguments: Namespace) -> None:
             repository=repository.name,
             base=arguments.base,
             head=head,
-            path=arguments.path.strip("/"),
+            path=find_path(arguments, arguments.path),
             count_new_bytes=arguments.new_bytes,
         )
         print_changes(repository, request, as_json=arguments.json)
@@ -39,7 +39,7 @@ def _print_unpushed(arguments: Namespace) -> None:
         found = list_unpushed(
             workspace.root,
             lambda: open_client(get_login(workspace.state.server_account)),
-            path=arguments.path.strip("/"),
+            path=find_path(arguments, arguments.path),
             count_new_bytes=arguments.new_bytes,
             progress=progress,
         )

@@ -115,7 +115,7 @@ def _check_calls(client: Client, workspace: Workspace | None) -> Iterator[Findin
     text = f"you are {found.caller.username}"
     if found.HasField("expire_time"):
         left = found.expire_time.ToDatetime(UTC) - datetime.now(UTC)
-        text += f", until {found.expire_time.ToDatetime():%Y-%m-%d}"
+        text += f", until {found.expire_time.ToDatetime().date()}"
         if left.days < SOON_DAYS and found.token_name:
             yield Finding("login", "warning", text, "run `dits login` for a new token")
             text = ""

@@ -103,6 +103,8 @@ def handle_pull(arguments: Namespace) -> None:
     from dits_client.checkout.pull import pull_folder
     from dits_client.cli.merge import merge_into_folder
 
+    if arguments.keep and (arguments.force or arguments.source):
+        raise UsageError("--keep goes without --force and --from")
     keep_freed_memory()
     workspace = open_workspace()
     with (
@@ -111,7 +113,9 @@ def handle_pull(arguments: Namespace) -> None:
     ):
         if arguments.source:
             merge_into_folder(workspace, client, login, arguments.source)
-        report = pull_folder(workspace.root, client, force=arguments.force, progress=progress)
+        report = pull_folder(
+            workspace.root, client, force=arguments.force, keep=arguments.keep, progress=progress
+        )
     if report.files or report.removed:
         text = f"{report.branch} is at {report.commit[:12]}: {summarize(report)}."
     else:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dits_client.cli.folder import format_bytes
 from dits_client.errors import ClientError
-from dits_client.workspace.ignore import read_rules
+from dits_client.workspace.ignore_files import read_rules
 from dits_client.workspace.local_directory import OWN_DIRECTORY
 from dits_client.workspace.scan import list_paths
 from dits_client.workspace.workspace import Workspace

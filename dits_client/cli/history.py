@@ -16,7 +16,7 @@ from dits_client.cli.commit_graph import CommitGraph
 from dits_client.cli.session import connect
 from dits_client.cli.signatures import describe_signature
 from dits_client.cli.table import print_json
-from dits_client.cli.workspace_paths import open_workspace
+from dits_client.cli.workspace_paths import find_path, open_workspace
 from dits_client.errors import UsageError
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text
@@ -38,7 +38,7 @@ def handle_log(arguments: Namespace) -> None:
             repository=repository.name,
             revision=revision,
             page_size=min(max(limit, 1), PAGE),
-            path=arguments.path.strip("/"),
+            path=find_path(arguments, arguments.path),
             author=arguments.author,
             not_in=arguments.not_in,
         )
@@ -69,7 +69,8 @@ def format_time(signer: Signer) -> str:
     # Close to the first and last year, the local time can be outside of the range.
     with suppress(OverflowError):
         moment = moment.astimezone(timezone(timedelta(minutes=signer.offset_minutes)))
-    return f"{moment:%Y-%m-%d %H:%M %z}"
+    # strftime would write the year 1 with one digit.
+    return moment.replace(tzinfo=None).isoformat(" ", "minutes") + f" {moment:%z}"
 
 
 def handle_show(arguments: Namespace) -> None:

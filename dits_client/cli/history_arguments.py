@@ -3,13 +3,15 @@
 from dits_client.cli.arguments import Commands, add_command, parse_count, parse_time
 
 _REVISION = "a branch, a tag, or a commit"
+# What a path is that need not be on the disk.
+_PATH = "a path from the current folder; with --repository, from the top of the repository"
 
 
 def add_history_commands(commands: Commands) -> None:
     """Add the commands that read and join histories."""
     _add_log_command(commands)
     ls = add_command(commands, "ls", "repository", "List a directory on the server.")
-    ls.add_argument("path", nargs="?", default="", help="path in the repository")
+    ls.add_argument("path", nargs="?", default="", help=f"{_PATH}; default: the current one")
     ls.add_argument("--revision", default="", help=_REVISION)
     diff = add_command(commands, "diff", "diff", "List what differs between two revisions.")
     diff.add_argument(
@@ -21,7 +23,7 @@ def add_history_commands(commands: Commands) -> None:
     diff.add_argument(
         "revision", metavar="head", nargs="?", default="", help="default: the folder's branch"
     )
-    diff.add_argument("--path", default="", help="only what is at this path and below")
+    diff.add_argument("--path", default="", help=f"only what is there and below: {_PATH}")
     show = add_command(commands, "show", "history", "Show a commit and what it changed.")
     show.add_argument("revision", nargs="?", default="", help="default: the folder's branch")
     for command in (ls, diff):
@@ -63,7 +65,7 @@ def _add_switch_command(commands: Commands) -> None:
 
 def _add_log_command(commands: Commands) -> None:
     log = add_command(commands, "log", "history", "List commits, newest first.")
-    text = "list only commits that changed this path in the repository"
+    text = f"list only commits that changed it: {_PATH}"
     log.add_argument("path", nargs="?", default="", help=text)
     log.add_argument(
         "-n", "--limit", type=parse_count, default=20, help="the most commits to list; default 20"
@@ -113,7 +115,7 @@ def _add_undo_commands(commands: Commands) -> None:
     undo = add_command(commands, "undo", "undo", text)
     undo.add_argument("revision", nargs="?", default="", help="default: the folder's commit")
     get = add_command(commands, "get", "undo", "Write a file of any revision somewhere else.")
-    get.add_argument("file", metavar="PATH[@REVISION]", help="path in the repository")
+    get.add_argument("file", metavar="PATH[@REVISION]", help=_PATH)
     get.add_argument(
         "-o", "--output", default="", help="a new file; default: its name, here; -: stdout"
     )
@@ -170,7 +172,7 @@ def _add_obliterate_commands(commands: Commands) -> None:
     lift = add_command(inner, "lift", "obliterate", text)
     listing = add_command(inner, "list", "obliterate", "List what was removed, and why.")
     for command in (remove, lift):
-        command.add_argument("path", help="path of a file that has the content")
+        command.add_argument("path", help=f"a file that has the content: {_PATH}")
         command.add_argument("--revision", default="", help=f"{_REVISION} that has the path")
     remove.add_argument("--reason", default="", help="why; all who can read the repository see it")
     remove.add_argument("--yes", action="store_true", help="do not ask")

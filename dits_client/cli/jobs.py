@@ -10,7 +10,7 @@ from dits.common.v1.job_service_pb2 import ListJobsRequest
 from google.protobuf.json_format import MessageToJson
 
 from dits_client.cli.session import connect
-from dits_client.cli.table import tell_if_empty
+from dits_client.cli.table import name_value, tell_if_empty
 from dits_client.errors import ClientError
 from dits_client.server.jobs import Jobs
 from dits_client.terminal import escape_text
@@ -77,15 +77,15 @@ def _parse_status(name: str | None) -> JobStatus.ValueType:
 
 
 def _name_status(job: Job) -> str:
-    return JobStatus.Name(job.status).removeprefix("JOB_STATUS_").lower()
+    return name_value(JobStatus, job.status, "JOB_STATUS_")
 
 
 def _print(job: Job, *, as_json: bool) -> None:
     if as_json:
         print(MessageToJson(job, preserving_proto_field_name=True, indent=None), flush=True)
         return
-    when = job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC")
-    kind = JobType.Name(job.type).removeprefix("JOB_TYPE_").lower()
+    when = job.create_time.ToDatetime().isoformat(" ", "seconds") + " UTC"
+    kind = name_value(JobType, job.type, "JOB_TYPE_")
     parts = [job.id, when, kind, _name_status(job), *_describe(job)]
     print(escape_text("  ".join(parts)), flush=True)
 

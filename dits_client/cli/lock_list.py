@@ -9,7 +9,7 @@ from dits.lock.v1.lock_service_pb2 import Lock, LockEvent, WatchRequest
 from google.protobuf.json_format import MessageToJson
 
 from dits_client.cli.session import connect_to
-from dits_client.cli.table import format_time, print_json, tell_if_empty
+from dits_client.cli.table import format_time, name_value, print_json, tell_if_empty
 from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import RemoteError, UsageError
 from dits_client.server.events import resume_stream
@@ -60,15 +60,15 @@ def _watch(repository: RepositoryClient, arguments: Namespace) -> None:
 
 def _describe_event(event: LockEvent, held: Lock) -> str:
     """Return a line for what happened to a lock."""
-    word = EventType.Name(event.type).removeprefix("EVENT_TYPE_LOCK_").lower().replace("_", "-")
-    when = event.time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC")
+    word = name_value(EventType, event.type, "EVENT_TYPE_LOCK_").replace("_", "-")
+    when = event.time.ToDatetime().isoformat(" ", "seconds") + " UTC"
     reason = f"  ({escape_text(event.reason)})" if event.reason else ""
     return f"{when}  {word}  {describe_lock(held)}{reason}"
 
 
 def describe_lock(held: Lock) -> str:
     """Return a line with path, type, holder, times and reason of a lock."""
-    lock_type = LockType.Name(held.type).removeprefix("LOCK_TYPE_").lower()
+    lock_type = name_value(LockType, held.type, "LOCK_TYPE_")
     reason = f"  ({held.reason})" if held.reason else ""
     since, until = format_time(held.lock_time), format_time(held.expire_time)
     holder = "you" if held.ours else held.holder

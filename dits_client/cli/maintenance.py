@@ -8,12 +8,11 @@ from dits.chunk.v1 import maintenance_run_pb2 as run_pb
 from dits.chunk.v1 import maintenance_service_pb2 as pb
 from dits.chunk.v1.tier_service_pb2 import StorageClass
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from dits_client.cli.answers import print_answer, record
 from dits_client.cli.folder import format_bytes
 from dits_client.cli.session import connect
-from dits_client.cli.table import print_json, print_table
+from dits_client.cli.table import format_time, name_value, print_json, print_table
 from dits_client.errors import UsageError
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
@@ -43,16 +42,16 @@ def _describe_plan(plan: pb.PlanGarbageCollectionResponse) -> Iterator[str]:
     if plan.dead_chunk_count:
         yield (
             f"comes back:         {format_bytes(plan.freed_bytes)} in {plan.freed_pack_count:,} packs "
-            f"on {_format_time(plan.freed_time)}, the rest when packs are compacted"
+            f"on {format_time(plan.freed_time)}, the rest when packs are compacted"
         )
     if plan.queued_object_count:
         yield (
             f"comes back already: {format_bytes(plan.queued_bytes)} in {plan.queued_object_count:,} "
-            f"objects until {_format_time(plan.queue_end_time)}"
+            f"objects until {format_time(plan.queue_end_time)}"
         )
     for item in plan.forecast:
         yield (
-            f"until {_format_time(item.time)}: {item.chunk_count:,} more chunks "
+            f"until {format_time(item.time)}: {item.chunk_count:,} more chunks "
             f"({format_bytes(item.bytes)})"
         )
     if plan.is_implausible:
@@ -88,11 +87,9 @@ def handle_runs(arguments: Namespace) -> None:
         ("started", "kind", "outcome", "what"),
         (
             (
-                _format_time(run.start_time),
-                run_pb.MaintenanceKind.Name(run.kind).removeprefix("MAINTENANCE_KIND_").lower(),
-                run_pb.MaintenanceOutcome.Name(run.outcome)
-                .removeprefix("MAINTENANCE_OUTCOME_")
-                .lower(),
+                format_time(run.start_time),
+                name_value(run_pb.MaintenanceKind, run.kind, "MAINTENANCE_KIND_"),
+                name_value(run_pb.MaintenanceOutcome, run.outcome, "MAINTENANCE_OUTCOME_"),
                 run.report.summary,
             )
             for run in runs
@@ -115,7 +112,7 @@ def handle_verify(arguments: Namespace) -> None:
             text = f"The verification has begun: dits jobs watch {job_id}"
             print_answer(arguments, {"job_id": job_id}, text)
             return
-    rows = ((each.hash, format_bytes(each.size), _format_time(each.lost_time)) for each in lost)
+    rows = ((each.hash, format_bytes(each.size), format_time(each.lost_time)) for each in lost)
     headings = ("chunk", "size", "found")
     _print(lost, headings, rows, "No chunk is lost.", as_json=arguments.json)
 
@@ -146,13 +143,13 @@ def handle_storage(arguments: Namespace) -> None:
         print(f"garbage: {found.unreferenced_chunk_count:,} chunks in their grace")
         print(f"packs:   {found.pack_count:,}, {format_bytes(found.pack_bytes)}")
         for place in found.places if len(found.places) > 1 else ():
-            name = StorageClass.Name(place.storage_class).removeprefix("STORAGE_CLASS_").lower()
+            name = name_value(StorageClass, place.storage_class, "STORAGE_CLASS_")
             size = format_bytes(place.pack_bytes)
             print(f"         {place.pack_count:,}, {size} in {place.region}, {name}")
         print(f"queued:  {found.queued_object_count:,} objects, {format_bytes(found.queued_bytes)}")
     print(f"lost:    {found.lost_chunk_count:,} chunks")
     if found.HasField("count_time"):
-        print(f"counted: {_format_time(found.count_time)}")
+        print(f"counted: {format_time(found.count_time)}")
 
 
 def _print(
@@ -167,7 +164,3 @@ def _print(
         print_json(messages)
     else:
         print_table(headings, rows, empty)
-
-
-def _format_time(time: Timestamp) -> str:
-    return f"{time.ToDatetime():%Y-%m-%d %H:%M} UTC"

@@ -26,7 +26,7 @@ from google.protobuf.json_format import MessageToJson
 from dits_client.batches import split_into_batches
 from dits_client.cli.answers import record
 from dits_client.cli.session import connect
-from dits_client.cli.table import tell_if_empty
+from dits_client.cli.table import format_time, name_value, tell_if_empty
 from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
@@ -80,7 +80,7 @@ def _print(found: Notification, *, as_json: bool) -> None:
         print(MessageToJson(found, preserving_proto_field_name=True, indent=None), flush=True)
         return
     mark = " " if found.HasField("read_time") else "*"
-    when = found.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M UTC")
+    when = format_time(found.create_time)
     print(f"{mark} {found.id[:SHORT_ID]}  {when}  {escape_text(found.title)}", flush=True)
     for line in filter(None, found.message.splitlines()):
         print(f"    {escape_text(line)}", flush=True)
@@ -138,7 +138,7 @@ def handle_preferences(arguments: Namespace) -> None:
 
 def _name_value(preferences: Preferences, field: str) -> str:
     if field == "digest":
-        return Digest.Name(preferences.digest).removeprefix("DIGEST_").lower()
+        return name_value(Digest, preferences.digest, "DIGEST_")
     return "on" if getattr(preferences, field) else "off"
 
 

@@ -14,6 +14,7 @@ from dits_client.cli.folder import format_bytes
 from dits_client.cli.history import connect_to_revision, find_repository
 from dits_client.cli.session import connect_with_password
 from dits_client.cli.table import print_json
+from dits_client.cli.workspace_paths import find_path
 from dits_client.errors import ClientError, UsageError
 from dits_client.push.give_back import give_back_content
 from dits_client.server.repository import RepositoryClient
@@ -28,10 +29,11 @@ def handle_remove(arguments: Namespace) -> None:
     """Remove the content of a file from every version."""
     if not arguments.reason.strip():
         raise UsageError("say why, with --reason: all who can read the repository will see it")
+    path = find_path(arguments, arguments.path)
     at, name, revision = find_repository(arguments)
     with connect_with_password(at) as client:
         repository = RepositoryClient(client, name)
-        path, digest = arguments.path, _find_hash(repository, revision, arguments.path)
+        digest = _find_hash(repository, revision, path)
         request = ObliterateAssetRequest(
             repository=name,
             revision=revision,
@@ -74,11 +76,12 @@ def _is_confirmed(path: str, size: int, count: int) -> bool:
 
 def handle_lift(arguments: Namespace) -> None:
     """Give a content back, from a file that has it."""
+    path = find_path(arguments, arguments.path)
     at, name, revision = find_repository(arguments)
     with connect_with_password(at) as client:
         repository = RepositoryClient(client, name)
-        give_back_content(repository, revision, arguments.path, arguments.file)
-    print(f"{escape_text(arguments.path)} is back in every version that had it.")
+        give_back_content(repository, revision, path, arguments.file)
+    print(f"{escape_text(path)} is back in every version that had it.")
 
 
 def handle_list(arguments: Namespace) -> None:
@@ -92,7 +95,7 @@ def handle_list(arguments: Namespace) -> None:
         print_json(found)
         return
     for each in found:
-        who = f"{each.create_time.ToDatetime():%Y-%m-%d} {each.obliterated_by}"
+        who = f"{each.create_time.ToDatetime().date()} {each.obliterated_by}"
         name = escape_text(each.file_name)
         pending = "  (its chunks are going)" if each.is_pending else ""
         print(f"{each.hash[:12]}  {who}  {name}  {escape_text(each.reason)}{pending}")

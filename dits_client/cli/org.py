@@ -8,7 +8,7 @@ from dits.common.v1.permission_pb2 import Permission
 
 from dits_client.cli.answers import record
 from dits_client.cli.session import connect, connect_with_password
-from dits_client.cli.table import print_json, print_table
+from dits_client.cli.table import name_value, print_json, print_table
 from dits_client.errors import UsageError
 from dits_client.terminal import escape_text
 
@@ -50,7 +50,7 @@ def handle_show(arguments: Namespace) -> None:
     if arguments.json:
         print_json([found])
         return
-    permission = Permission.Name(found.settings.member_permission).removeprefix("PERMISSION_")
+    permission = name_value(Permission, found.settings.member_permission, "PERMISSION_")
     seats = f" of {found.seats}" if found.seats else ""
     lines = {
         "name": found.name,
@@ -104,7 +104,7 @@ def handle_delete(arguments: Namespace) -> None:
 
 def name_role(role: pb.OrganizationRole.ValueType) -> str:
     """Return a role as arguments name it."""
-    return pb.OrganizationRole.Name(role).removeprefix("ORGANIZATION_ROLE_").lower()
+    return name_value(pb.OrganizationRole, role, "ORGANIZATION_ROLE_")
 
 
 def parse_role(name: str) -> pb.OrganizationRole.ValueType:

@@ -10,7 +10,7 @@ from dits.auth.v1 import invitation_service_pb2 as pb
 from dits_client.cli.answers import record
 from dits_client.cli.org import name_role, parse_role
 from dits_client.cli.session import connect, connect_with_password
-from dits_client.cli.table import print_json, print_table
+from dits_client.cli.table import format_time, print_json, print_table
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
 from dits_client.terminal import escape_text
@@ -45,7 +45,14 @@ def handle_invitations(arguments: Namespace) -> None:
         print_json(found)
         return
     rows = (
-        (each.id, each.organization, each.email, name_role(each.role), each.inviter, _end_of(each))
+        (
+            each.id,
+            each.organization,
+            each.email,
+            name_role(each.role),
+            each.inviter,
+            format_time(each.expire_time),
+        )
         for each in found
     )
     headings = ("ID", "ORGANISATION", "E-MAIL", "ROLE", "INVITED BY", "ENDS")
@@ -114,11 +121,7 @@ def _find_id(client: Client, arguments: Namespace) -> str:
     raise ClientError(f'"{escape_text(wanted)}" has no open invitation')
 
 
-def _end_of(invitation: pb.Invitation) -> str:
-    return f"{invitation.expire_time.ToDatetime():%Y-%m-%d %H:%M} UTC"
-
-
 def _print_sent(invitation: pb.Invitation) -> None:
     record(invitation)
     text = f"Invited {invitation.email} as {name_role(invitation.role)}, until "
-    print(escape_text(text + _end_of(invitation)) + ".")
+    print(escape_text(text + format_time(invitation.expire_time)) + ".")

@@ -27,7 +27,7 @@ def handle_members(arguments: Namespace) -> None:
         print_json(found)
         return
     rows = (
-        (each.username, name_role(each.role), f"{each.join_time.ToDatetime():%Y-%m-%d}", each.name)
+        (each.username, name_role(each.role), str(each.join_time.ToDatetime().date()), each.name)
         for each in found
     )
     print_table(("USERNAME", "ROLE", "SINCE", "NAME"), rows, "No members.")

@@ -7,7 +7,7 @@ from dits.auth.v1 import organization_token_service_pb2 as pb
 
 from dits_client.cli.answers import record
 from dits_client.cli.session import connect_with_rights
-from dits_client.cli.table import format_time, print_json, print_table
+from dits_client.cli.table import format_time, name_value, print_json, print_table
 from dits_client.errors import UsageError
 
 _PREFIX = "TOKEN_STATUS_"
@@ -86,6 +86,6 @@ def _describe(token: pb.OrganizationToken) -> tuple[str, ...]:
         " ".join(token.scopes),
         format_time(token.expire_time) if token.HasField("expire_time") else "never",
         format_time(token.last_use_time) if token.HasField("last_use_time") else "never",
-        pb.TokenStatus.Name(token.status).removeprefix(_PREFIX).lower(),
+        name_value(pb.TokenStatus, token.status, _PREFIX),
         token.refusal,
     )

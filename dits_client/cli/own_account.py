@@ -175,7 +175,7 @@ def _describe_user(user: pb.User) -> Mapping[str, str]:
         "email": user.email + verified,
         "new email": pending,
         "picture": user.avatar_url,
-        "created": f"{user.create_time.ToDatetime():%Y-%m-%d}",
+        "created": str(user.create_time.ToDatetime().date()),
         "id": user.id,
         **{f"  {key}": value for key, value in sorted(user.preferences.items())},
     }
@@ -186,7 +186,7 @@ def _describe_profile(profile: pb.UserProfile) -> Mapping[str, str]:
         "username": profile.username,
         "name": profile.name,
         "picture": profile.avatar_url,
-        "created": f"{profile.create_time.ToDatetime():%Y-%m-%d}",
+        "created": str(profile.create_time.ToDatetime().date()),
         "id": profile.id,
     }
 

@@ -166,6 +166,8 @@ def _add_folder_commands(commands: Commands) -> None:
         action="store_true",
         help="overwrite local changes, and bring back missing files; new files stay",
     )
+    text = "where the server has lost the folder's commit: files that are here stay as they are"
+    pull.add_argument("--keep", action="store_true", help=text)
     pull.add_argument(
         "--from",
         dest="source",

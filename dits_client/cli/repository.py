@@ -22,7 +22,8 @@ from dits_client.cli.answers import record
 from dits_client.cli.history import connect_to_revision
 from dits_client.cli.logins import complete_name
 from dits_client.cli.session import connect
-from dits_client.cli.table import print_json, tell_if_empty
+from dits_client.cli.table import name_value, print_json, tell_if_empty
+from dits_client.cli.workspace_paths import find_path
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text
@@ -60,7 +61,7 @@ def handle_list(arguments: Namespace) -> None:
         listed = (found for page in pages for found in page.repositories)
         for found in tell_if_empty(listed, "No repositories."):
             record(found)
-            visibility = Visibility.Name(found.visibility).removeprefix("VISIBILITY_").lower()
+            visibility = name_value(Visibility, found.visibility, "VISIBILITY_")
             print(f"{visibility:9} {found.owner}/{found.name}")
 
 
@@ -87,7 +88,7 @@ def handle_init(arguments: Namespace) -> None:
 
 def handle_ls(arguments: Namespace) -> None:
     """List a directory, or show one file."""
-    path = arguments.path.strip("/")
+    path = find_path(arguments, arguments.path or ("" if arguments.repository else "."))
     with connect_to_revision(arguments) as (repository, revision):
         request = ListDirectoryRequest(
             repository=repository.name, revision=revision, path=path, page_size=PAGE

@@ -10,7 +10,7 @@ from dits.repo.v1 import transfer_service_pb2 as transfer_pb
 
 from dits_client.cli.answers import record
 from dits_client.cli.session import connect, connect_with_password
-from dits_client.cli.table import print_json, print_table
+from dits_client.cli.table import format_time, name_value, print_json, print_table
 from dits_client.errors import ClientError, UsageError
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
@@ -141,7 +141,7 @@ def handle_delete(arguments: Namespace) -> None:
     if arguments.dry_run:
         print(f"It could be deleted: {arguments.repository}.")
         return
-    until = f"{deleted.purge_time.ToDatetime():%Y-%m-%d}"
+    until = str(deleted.purge_time.ToDatetime().date())
     print(
         f"Deleted {arguments.repository}. Until {until}: dits repo undelete {deleted.repository_id}"
     )
@@ -189,7 +189,7 @@ def handle_stats(arguments: Namespace) -> None:
             **counts,
             "dedup ratio": f"{found.dedup_ratio:.2f}",
             "last activity": _format_day(found, "last_activity_time"),
-            "counted": f"{found.count_time.ToDatetime():%Y-%m-%d %H:%M} UTC",
+            "counted": format_time(found.count_time),
         }
     )
 
@@ -202,10 +202,10 @@ def print_fields(fields: dict[str, str]) -> None:
 
 
 def _name_visibility(visibility: pb.Visibility.ValueType) -> str:
-    return pb.Visibility.Name(visibility).removeprefix("VISIBILITY_").lower()
+    return name_value(pb.Visibility, visibility, "VISIBILITY_")
 
 
 def _format_day(message: pb.Repository | pb.GetRepositoryStatsResponse, field: str) -> str:
     if not message.HasField(field):  # type: ignore[arg-type]
         return ""
-    return f"{getattr(message, field).ToDatetime():%Y-%m-%d}"
+    return f"{getattr(message, field).ToDatetime().date()}"

@@ -8,7 +8,7 @@ from dits.repo.v1 import grant_service_pb2 as pb
 
 from dits_client.cli.answers import record
 from dits_client.cli.repository_admin import open_repository
-from dits_client.cli.table import print_json, print_table
+from dits_client.cli.table import name_value, print_json, print_table
 
 _PAGE = 1000
 
@@ -52,7 +52,7 @@ def handle_grants(arguments: Namespace) -> None:
             each.username or each.team,
             "team" if each.team else "user",
             _name_permission(each),
-            f"{each.create_time.ToDatetime():%Y-%m-%d}",
+            str(each.create_time.ToDatetime().date()),
             each.granted_by,
         )
         for each in found
@@ -65,4 +65,4 @@ def _name_grantee(arguments: Namespace) -> dict[str, str]:
 
 
 def _name_permission(grant: pb.Grant) -> str:
-    return Permission.Name(grant.permission).removeprefix("PERMISSION_").lower()
+    return name_value(Permission, grant.permission, "PERMISSION_")

@@ -6,6 +6,7 @@ from dits.auth.v1.key_service_pb2 import ListSshKeysRequest
 from dits.repo.v1.signature_pb2 import Signature, SignatureVerdict
 
 from dits_client.cli.ssh_signing import SigningKey, find_keys, read_key
+from dits_client.cli.table import name_value
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
 
@@ -26,7 +27,7 @@ def choose_key(client: Client, file: str | None) -> SigningKey:
 
 def describe_signature(signature: Signature) -> str:
     """Return what the server says of a signature: `good signature by SHA256:…`."""
-    name = SignatureVerdict.Name(signature.verdict).removeprefix("SIGNATURE_VERDICT_").lower()
+    name = name_value(SignatureVerdict, signature.verdict, "SIGNATURE_VERDICT_")
     word = name.replace("_", " ")
     verdict = f"{word} signature" if word in ("good", "bad") else f"signature not good: {word},"
     return f"{verdict} by {signature.key_fingerprint}"

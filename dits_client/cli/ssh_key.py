@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToJson
 from dits_client.cli.answers import record
 from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.ssh_signing import SigningKey, find_keys, read_key
-from dits_client.cli.table import tell_if_empty
+from dits_client.cli.table import format_time, tell_if_empty
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
 from dits_client.terminal import escape_text
@@ -45,8 +45,8 @@ def handle_list(arguments: Namespace) -> None:
     for key in tell_if_empty(keys, "No keys."):
         used = "never used"
         if key.HasField("last_use_time"):
-            used = f"used {key.last_use_time.ToDatetime():%Y-%m-%d %H:%M} UTC"
-        added = f"added {key.create_time.ToDatetime():%Y-%m-%d}"
+            used = f"used {format_time(key.last_use_time)}"
+        added = f"added {key.create_time.ToDatetime().date()}"
         parts = (key.fingerprint, key.key_type, added, used, key.name)
         print(escape_text("  ".join(parts)))
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
@@ -20,8 +20,15 @@ def print_json(messages: Iterable[Message]) -> None:
 
 
 def format_time(moment: Timestamp) -> str:
-    """Return a time for people."""
-    return f"{moment.ToDatetime():%Y-%m-%d %H:%M} UTC"
+    """Return a time for people, to the minute."""
+    # Not by strftime, which writes the year 1 with one digit.
+    return moment.ToDatetime().isoformat(" ", "minutes") + " UTC"
+
+
+def name_value(enum: Any, value: int, prefix: str) -> str:
+    """Return the name of an enum's value for people; of one that only a newer server knows, its number."""
+    known = value in enum.values()
+    return str(enum.Name(value)).removeprefix(prefix).lower() if known else str(value)
 
 
 def tell_if_empty(found: Iterable[Item], sentence: str, *, as_json: bool = False) -> Iterator[Item]:

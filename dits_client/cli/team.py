@@ -7,7 +7,7 @@ from dits.auth.v1 import team_service_pb2 as pb
 
 from dits_client.cli.answers import record
 from dits_client.cli.session import connect, connect_with_password
-from dits_client.cli.table import print_json, print_table
+from dits_client.cli.table import name_value, print_json, print_table
 from dits_client.errors import UsageError
 
 _PAGE = 1000
@@ -82,7 +82,7 @@ def handle_members(arguments: Namespace) -> None:
         print_json(found)
         return
     rows = (
-        (each.username, _name_role(each.role), f"{each.join_time.ToDatetime():%Y-%m-%d}", each.name)
+        (each.username, _name_role(each.role), str(each.join_time.ToDatetime().date()), each.name)
         for each in found
     )
     print_table(("USERNAME", "ROLE", "SINCE", "NAME"), rows, "No members.")
@@ -113,5 +113,5 @@ def handle_remove(arguments: Namespace) -> None:
 
 
 def _name_role(role: pb.TeamRole.ValueType) -> str:
-    name = pb.TeamRole.Name(role).removeprefix("TEAM_ROLE_").lower()
+    name = name_value(pb.TeamRole, role, "TEAM_ROLE_")
     return "-" if name == "unspecified" else name

@@ -7,13 +7,15 @@ from itertools import islice
 from dits.chunk.v1 import tier_service_pb2 as pb
 from dits.chunk.v1.tier_service_pb2_grpc import TierServiceStub
 from dits.common.v1.job_pb2 import JobStatus
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from dits_client.checkout.named_chunks import list_named_chunks
 from dits_client.cli.answers import print_answer
 from dits_client.cli.folder import format_bytes
 from dits_client.cli.history import connect_to_revision, find_repository
 from dits_client.cli.repository_admin import open_repository
-from dits_client.cli.table import print_json
+from dits_client.cli.table import format_time, print_json
+from dits_client.cli.workspace_paths import find_path
 from dits_client.errors import ClientError
 from dits_client.server.jobs import Jobs
 from dits_client.server.repository import RepositoryClient
@@ -85,7 +87,9 @@ def _tiers(repository: RepositoryClient) -> TierServiceStub:
 
 def _batch(repository: RepositoryClient, revision: str, arguments: Namespace) -> Iterator[bytes]:
     """Yield the hashes of the named chunks, packed, as many as a request takes."""
-    hashes = list_named_chunks(repository, revision, arguments.paths)
+    hashes = list_named_chunks(
+        repository, revision, [find_path(arguments, path) for path in arguments.paths]
+    )
     while batch := b"".join(islice(hashes, _HASHES)):
         yield batch
 
@@ -99,11 +103,11 @@ def _report(repository: RepositoryClient, restores: list[pb.Restore], arguments:
     else:
         count = sum(each.chunk_count for each in restores)
         size = sum(each.stored_bytes for each in restores)
-        when = max(each.expected_time.ToDatetime() for each in restores)
+        when = max((x.expected_time for x in restores), key=Timestamp.ToNanoseconds)
         begun = "would be" if restores[0].job_id == "" else "are being"
         print(
             f"{count:,} chunks ({format_bytes(size)}) {begun} restored; they can be read from "
-            f"{when:%Y-%m-%d %H:%M} UTC on, at the earliest."
+            f"{format_time(when)} on, at the earliest."
         )
     jobs = Jobs(repository.client, repository.endpoints)
     for each in restores:

@@ -29,7 +29,10 @@ def add_tier_commands(commands: Commands) -> None:
 def _add(inner: Commands, name: str, text: str) -> ArgumentParser:
     command = add_command(inner, name, "tier", text)
     command.add_argument(
-        "paths", nargs="*", metavar="PATH", help="files, directories; default: all"
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="files, directories, from the current folder; default: all",
     )
     command.add_argument(
         "--repository", default="", metavar="OWNER/NAME", help="default: that of the folder"

@@ -1,7 +1,6 @@
 """`dits undo` and `dits get`."""
 
 import json
-import os
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from dits_client.cli.answers import record
 from dits_client.cli.history import connect_to_revision
 from dits_client.cli.session import connect
-from dits_client.cli.workspace_paths import open_workspace, parse_paths
+from dits_client.cli.workspace_paths import find_path, open_workspace
 from dits_client.errors import ClientError, UsageError
 from dits_client.progress import make_progress
 from dits_client.transfer.lost_content import name_lost_file
@@ -41,28 +40,15 @@ def handle_undo(arguments: Namespace) -> None:
 
 def handle_get(arguments: Namespace) -> None:
     """Write a file of any revision somewhere else."""
-    from dits_client.checkout.get_file import NoFileError, find_file, get_file
+    from dits_client.checkout.get_file import find_file, get_file
 
     with connect_to_revision(arguments) as (remote, revision):
         if not revision:
             revision = remote.get_info().default_branch
-        try:
-            path, file = find_file(remote, arguments.file, revision)
-        except NoFileError as error:
-            advice = "" if arguments.repository else _advise_path(error.path)
-            raise ClientError(f"{error}{advice}") from None
+        path, file = find_file(remote, find_path(arguments, arguments.file), revision)
         output = Path(arguments.output or path.rpartition("/")[2])
         if arguments.json and arguments.output == "-":
             raise UsageError("--json and the file cannot both go to stdout")
         with make_progress(arguments.quiet) as progress, name_lost_file(path):
             get_file(remote, file, None if arguments.output == "-" else output, progress)
     record({"path": path, "bytes": file.size, "file": str(output)})
-
-
-def _advise_path(path: str) -> str:
-    """Return what to add to an error where a path was meant from the current folder."""
-    workspace = open_workspace()
-    if Path.cwd() == workspace.root or not os.path.lexists(path):
-        return ""
-    (full,) = parse_paths(workspace, [path])
-    return f': name it from the top of the folder, as "{full}"'

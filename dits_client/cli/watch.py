@@ -11,6 +11,7 @@ from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 from google.protobuf.json_format import MessageToJson
 
 from dits_client.cli.session import connect
+from dits_client.cli.table import name_value
 from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import RemoteError
 from dits_client.server.client import Client
@@ -67,8 +68,8 @@ class _Names:
 
     def describe(self, event: Event) -> str:
         """Return the line for an event."""
-        kind = EventType.Name(event.type).removeprefix("EVENT_TYPE_").lower().replace("_", ".", 1)
-        when = event.time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC")
+        kind = name_value(EventType, event.type, "EVENT_TYPE_").replace("_", ".", 1)
+        when = event.time.ToDatetime().isoformat(" ", "seconds") + " UTC"
         parts = [when, self._find_name(event.repository_id), kind, event.actor, *_describe(event)]
         return escape_text("  ".join(part for part in parts if part))
 

@@ -18,7 +18,7 @@ from dits_client.cli.answers import record
 from dits_client.cli.logins import complete_name
 from dits_client.cli.prompts import read_secret
 from dits_client.cli.session import connect, enter_session
-from dits_client.cli.table import format_time, tell_if_empty
+from dits_client.cli.table import format_time, name_value, tell_if_empty
 from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, UsageError
 from dits_client.server.client import Client
@@ -231,11 +231,11 @@ def _name_state(webhook: pb.Webhook) -> str:
 
 
 def _name_delivery_state(state: pb.DeliveryState.ValueType) -> str:
-    return pb.DeliveryState.Name(state).removeprefix("DELIVERY_STATE_").lower()
+    return name_value(pb.DeliveryState, state, "DELIVERY_STATE_")
 
 
 def _name_event(delivery: pb.Delivery) -> str:
-    name = EventType.Name(delivery.event_type).removeprefix("EVENT_TYPE_")
+    name = name_value(EventType, delivery.event_type, "EVENT_TYPE_")
     return name.lower().replace("_", ".", 1)
 
 

@@ -1,6 +1,7 @@
 """The dits folder of the current directory, and the paths in it that the user typed."""
 
 import unicodedata
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,23 +27,38 @@ def find_server_account() -> ServerAccount:
         return USUAL_ACCOUNT
 
 
+def find_path(arguments: Namespace, text: str) -> str:
+    """Return the repository path of one that the user typed, without slashes around it; "" = the top.
+
+    In a folder it is meant from the current directory, with --repository from the top. Raises
+    UsageError for a path outside of the folder.
+    """
+    if arguments.repository or not text:
+        return unicodedata.normalize("NFC", text.strip("/"))
+    return _locate(open_workspace(), text)
+
+
 def parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
     """Yield the repository paths of the paths that the user typed, each once. Raises UsageError."""
     seen = set()
     for text in given:
-        full = Path(text).absolute()
-        # A link at the end is meant itself: its target may be outside of the folder. One before the end is
-        # followed: the repository has nothing below a link.
-        full = full.resolve() if full.name in ("", "..") else full.parent.resolve() / full.name
-        try:
-            path = full.relative_to(workspace.root).as_posix()
-        except ValueError:
-            raise UsageError(f'"{text}" is not in "{workspace.root}"') from None
-        if path == ".":
+        path, full = _locate(workspace, text), Path(text)
+        if not path:
             raise UsageError("the whole folder cannot be named: name what is in it")
         if text.endswith("/") or (full.is_dir() and not full.is_symlink()):
             path += "/"
-        path = unicodedata.normalize("NFC", path)
         if path not in seen:
             seen.add(path)
             yield path
+
+
+def _locate(workspace: Workspace, text: str) -> str:
+    full = Path(text).absolute()
+    # A link at the end is meant itself: its target may be outside of the folder. One before the end is
+    # followed: the repository has nothing below a link.
+    full = full.resolve() if full.name in ("", "..") else full.parent.resolve() / full.name
+    try:
+        path = full.relative_to(workspace.root).as_posix()
+    except ValueError:
+        raise UsageError(f'"{text}" is not in "{workspace.root}"') from None
+    return "" if path == "." else unicodedata.normalize("NFC", path)

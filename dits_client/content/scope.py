@@ -5,6 +5,9 @@ from enum import Enum
 
 from dits_client.content.paths import iterate_parents
 
+# The folder is read by the rules in these files: each is included whose directory is so in part.
+IGNORE_FILE = ".ditsignore"
+
 # Levels of folders below a path that are included, its own files the first; None = all, 0 = nothing.
 Rules = Mapping[str, int | None]
 
@@ -43,7 +46,10 @@ class Scope:
         if not self.rules:
             return True
         levels, below = self._find_rule(path)
-        return levels is None or below <= levels > 0
+        if levels is None or below <= levels > 0:
+            return True
+        above, _, name = path.rpartition("/")
+        return name == IGNORE_FILE and self.measure(above) != Part.NOTHING
 
     def measure(self, directory: str) -> Part:
         """Return how much of a directory, "" = the top one, is included."""
@@ -141,16 +147,12 @@ def describe_rules(rules: Rules) -> str:
         if levels == 0
         else path + ("" if levels is None else f" ({levels} level{'s' if levels > 1 else ''})")
         for path, levels in sorted(rules.items())
-        if path and path != ALWAYS
+        if path and path != IGNORE_FILE
     )
-    return named or f"nothing but {ALWAYS}"
-
-
-# The ignore rules of the top directory: the folder is read by them.
-ALWAYS = ".ditsignore"
+    return named or f"nothing but {IGNORE_FILE}"
 
 
 def make_scope(paths: Iterable[str], levels: int | None = None) -> Scope:
     """Return a scope of some paths only; of none, everything."""
     rules: dict[str, int | None] = dict.fromkeys(paths, levels)
-    return Scope({ALWAYS: None} | rules if rules else None)
+    return Scope({IGNORE_FILE: None} | rules if rules else None)

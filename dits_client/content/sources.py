@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dits_client.content.compression import CompressionHistory
+from dits_client.content.file_opener import FileOpener
 from dits_client.errors import ClientError, os_error
 
 
@@ -16,6 +17,8 @@ class Source:
     label: str
     path: str = ""
     content: bytes | None = None
+    # The folder below which no link is followed to the path; empty = links are.
+    top: str = ""
     history: CompressionHistory = field(default_factory=CompressionHistory)
 
 
@@ -47,6 +50,7 @@ class PieceReader:
     def __init__(self) -> None:
         self._source: Source | None = None
         self._descriptor = -1
+        self._opener = FileOpener()
 
     def read_into(self, view: memoryview, piece: Piece) -> None:
         """Fill the view, which is as long as the piece. Raises ClientError if the file cannot be read."""
@@ -56,8 +60,8 @@ class PieceReader:
             return
         try:
             if source is not self._source:
-                self.close()
-                self._descriptor = os.open(source.path, os.O_RDONLY | os.O_NOFOLLOW)
+                self._close_file()
+                self._descriptor = self._opener.open_file(source.path, source.top)
                 self._source = source
             done = 0
             while done < piece.size:
@@ -71,7 +75,11 @@ class PieceReader:
             raise os_error(error, "read", source.label) from error
 
     def close(self) -> None:
-        """Close the last file."""
+        """Close what is open."""
+        self._close_file()
+        self._opener.close()
+
+    def _close_file(self) -> None:
         if self._source is not None:
             os.close(self._descriptor)
             self._source = None

@@ -1,12 +1,14 @@
 """The chunks that a push offers to the server, and where their bytes are."""
 
+import os
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from pathlib import Path
+from contextlib import closing
 
 from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import File
 
 from dits_client.content.chunking import ChunkRef, Cutter
+from dits_client.content.file_opener import FileOpener
 from dits_client.content.manifest import Change, list_chunks, make_file_entry
 from dits_client.content.sources import Piece, Source, VanishedFileError, changed_file_error
 from dits_client.errors import os_error
@@ -30,9 +32,9 @@ def make_pieces(
 class Offer:
     """Finds the pieces of files whose entries are known."""
 
-    def __init__(self, objects: Objects, get_os_path: Callable[[str], str]) -> None:
+    def __init__(self, objects: Objects, get_source: Callable[[str], Source]) -> None:
         self._objects = objects
-        self._get_os_path = get_os_path
+        self._get_source = get_source
 
     def iterate_unread(
         self, changes: Sequence[Change], read: Container[str]
@@ -55,7 +57,7 @@ class Offer:
             yield [piece for piece in found if not only or piece.hash in only]
 
     def _pieces(self, path: str, file: File) -> Iterator[Piece]:
-        source = Source(path, self._get_os_path(path))
+        source = self._get_source(path)
         names = split_hashes(file.recipe_hashes)
         recipes = [content for content in map(self._objects.get, names) if content is not None]
         if len(recipes) < len(names):
@@ -65,7 +67,9 @@ class Offer:
     def _cut_again(self, source: Source, file: File) -> Iterator[Piece]:
         """Yield the pieces of a large file whose recipes the index does not have: it is read."""
         try:
-            with Path(source.path).open("rb", buffering=0) as content:
+            with closing(FileOpener()) as opener:
+                descriptor = opener.open_file(source.path, source.top)
+            with os.fdopen(descriptor, "rb", buffering=0) as content:
                 cut = Cutter().cut(content.readinto, file.size)
         except FileNotFoundError:
             raise VanishedFileError(source.label) from None

@@ -28,6 +28,7 @@ from dits_client.push.stream import Proposal, send_push
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload import Uploader
+from dits_client.workspace.identity import note_repository
 from dits_client.workspace.ignore import IgnoreRules
 from dits_client.workspace.index import Index
 from dits_client.workspace.lock_modes import update_modes
@@ -114,11 +115,11 @@ class _Push:
         head = self._repository.get_head(wanted.branch)
         if not snapshot.changed and snapshot.tree == self._parent:
             return self._finish_unchanged(snapshot, wanted, head)
-        check_head(wanted, head, self._state)
+        check_head(self._repository, wanted, head, self._state)
         author = complete_author(self._repository.client, wanted.author)
         check_author(author)
         info = self._repository.get_info()
-        self._state.repository = info.name
+        note_repository(self._state, self._repository, info)
         check_limits(snapshot, self._repository.get_limits())
         predicted = list(snapshot.predict_changes(self._trees.load_manifest, self._parent))
         if info.portable_names:
@@ -134,7 +135,7 @@ class _Push:
             if not self._changes:
                 return self._finish_unchanged(snapshot, wanted, head)
             proposal = self._make_proposal(wanted, author, head, snapshot.tree)
-            offer = Offer(self.index.objects, snapshot.get_os_path)
+            offer = Offer(self.index.objects, snapshot.get_source)
             response = self._propose(proposal, offer, held)
             if self._state.lock_readonly and (taken := held.list_taken()):
                 self._progress.warn(
@@ -164,9 +165,9 @@ class _Push:
     def _finish_unchanged(self, snapshot: Snapshot, wanted: PushOptions, head: str) -> PushReport:
         """Create the branch, or move it by force, where there is nothing to commit."""
         state = self._state
-        offer = Offer(self.index.objects, snapshot.get_os_path)
+        offer = Offer(self.index.objects, snapshot.get_source)
         send_lost_chunks(self._repository, self._trees, offer, self._state, self._progress)
-        behind = move_branch(self._repository, wanted, head, state.head)
+        behind = move_branch(self._repository, wanted, head, state)
         if wanted.branch != state.branch:
             state.branch = wanted.branch
             self._workspace.save()
@@ -192,7 +193,7 @@ class _Push:
                 compare_trees(self._trees.load_manifest, self._parent, snapshot.tree)
             )
             check_deletions(self._workspace.root, self._changes, self._untracked)
-            offer = Offer(self.index.objects, snapshot.get_os_path)
+            offer = Offer(self.index.objects, snapshot.get_source)
             for found in offer.iterate_unread(self._changes, read):
                 uploader.offer_pieces(found)
             held.hold_locks(self._changes, self.index.records.__contains__)

@@ -10,6 +10,8 @@ from dits.repo.v1.manifest_pb2 import CommitContent
 from dits_client.content.manifest import Change
 from dits_client.errors import ClientError, RemoteError
 from dits_client.push.report import Author, PushOptions
+from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.identity import check_followed
 from dits_client.workspace.index import DIRECTORY_STAT, unpack_size_and_mode
 from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.safe_paths import SafePaths
@@ -48,12 +50,15 @@ def check_author(author: Author) -> None:
         raise ClientError(f"the commit cannot be made: {error}") from None
 
 
-def check_head(wanted: PushOptions, head: str, state: WorkspaceState) -> None:
+def check_head(
+    remote: RepositoryClient, wanted: PushOptions, head: str, state: WorkspaceState
+) -> None:
     """Raise an error for a second commit of a shelf, or if the folder does not follow the branch's head."""
     if is_shelf(wanted.branch) and (head or wanted.branch == state.branch):
         # What brings it back knows of one commit.
         message = f"{wanted.branch} is a shelf, which has one commit: {LEAVE_SHELF}"
         raise ClientError(message)
+    check_followed(remote, state, head)
     if wanted.force or head in ("", state.head):
         return
     message = f"{wanted.branch} has other commits on the server: run `dits pull` first"

@@ -48,7 +48,10 @@ def list_unpushed(
     the index is lost.
     """
     workspace = Workspace.locate(folder)
-    with workspace.lock(), open_changes(workspace, connect, progress or Progress()) as found:
+    with (
+        workspace.lock(only_reads=True),
+        open_changes(workspace, connect, progress or Progress()) as found,
+    ):
         wanted = [x for x in found.changes if not path or f"{x.path}/".startswith(f"{path}/")]
         changes = list(_describe_changes(wanted))
         if count_new_bytes:
@@ -105,7 +108,7 @@ def _count_new_bytes(
     changes: Iterable[TreeChange],
 ) -> None:
     """Fill in the bytes of chunks of each file that the repository lacks."""
-    offer, sizes = Offer(found.index.objects, found.snapshot.get_os_path), dict[bytes, int]()
+    offer, sizes = Offer(found.index.objects, found.snapshot.get_source), dict[bytes, int]()
     lists: dict[str, list[bytes]] = {}
     for change in wanted:
         for pieces in offer.iterate_all([change], frozenset()):

@@ -4,6 +4,8 @@ import threading
 
 import grpc
 
+from dits_client.server.named_channel import NamedChannel
+
 # Room for one stored object of 16 MiB and its envelope.
 MESSAGE_LIMIT = 17 << 20
 _OPTIONS = [
@@ -59,5 +61,7 @@ class Channels:
     def _open(self, address: str) -> grpc.Channel:
         if self._tls:
             credentials = grpc.ssl_channel_credentials()
-            return grpc.secure_channel(address, credentials, options=_OPTIONS)
-        return grpc.insecure_channel(address, options=_OPTIONS)
+            channel = grpc.secure_channel(address, credentials, options=_OPTIONS)
+        else:
+            channel = grpc.insecure_channel(address, options=_OPTIONS)
+        return NamedChannel(channel, address)

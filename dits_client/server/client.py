@@ -11,6 +11,8 @@ from dits_client.server.backoff import ATTEMPTS, Backoff
 from dits_client.server.channels import Channels
 from dits_client.server.credential import Credential, Metadata, SessionCredential, SessionStore
 from dits_client.server.endpoints import Endpoints
+from dits_client.server.error_sentences import describe_server
+from dits_client.server.named_channel import find_service
 from dits_client.server.remote_errors import translate_error
 from dits_client.server.service_stubs import ServiceStubs
 from dits_client.server.stream_watch import StreamWatch
@@ -140,7 +142,8 @@ class Client(ServiceStubs):
         except grpc.RpcError as error:
             if watch.is_expired:
                 self.channels.retire()
-                raise watch.make_error(self.endpoints.name) from None
+                server = describe_server(find_service(call), self.endpoints)
+                raise watch.make_error(server) from None
             raise translate_error(error, self.endpoints) from None
 
     def list_pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:

@@ -18,6 +18,7 @@ from dits.common.v1.error_reason_pb2 import (
 
 from dits_client.errors import Resource
 from dits_client.server.endpoints import Endpoints
+from dits_client.server.named_channel import UNKNOWN_SERVICE, CalledService
 
 # Sentences that tell the user what to do, in place of the server's.
 _SENTENCES = {
@@ -55,6 +56,7 @@ class Failure(NamedTuple):
     text: str
     # What was not found; empty = something else happened.
     missing: Resource = Resource("", "")
+    service: CalledService = UNKNOWN_SERVICE
 
 
 def describe_failure(failure: Failure, endpoints: Endpoints) -> str:
@@ -73,14 +75,22 @@ def describe_failure(failure: Failure, endpoints: Endpoints) -> str:
     return _SENTENCES.get(failure.reason) or _first_line(failure)
 
 
+def describe_server(service: CalledService, endpoints: Endpoints) -> str:
+    """Return what did not answer, as the subject of a sentence: the server, or one of its services."""
+    if service.address in ("", endpoints.auth):
+        return f"the server {endpoints.name}"
+    return f"the {service.name} service of {endpoints.name}, at {service.address},"
+
+
 def _describe_no_answer(failure: Failure, endpoints: Endpoints) -> str:
     """Return the sentence for a call that no dits service answered."""
+    server = describe_server(failure.service, endpoints)
     if failure.code == "UNAVAILABLE":
-        return f"the server {endpoints.name} cannot be reached ({_first_line(failure)})"
+        return f"{server} cannot be reached ({_first_line(failure)})"
     if failure.code == "DEADLINE_EXCEEDED":
-        return f"the server {endpoints.name} did not answer in time"
+        return f"{server} did not answer in time"
     if failure.code == "UNIMPLEMENTED":
-        return f"the server {endpoints.name} does not offer this: {_first_line(failure)}"
+        return f"{server} does not offer this: {_first_line(failure)}"
     return _first_line(failure)
 
 

@@ -30,6 +30,7 @@ from google.rpc.status_pb2 import Status
 from dits_client.errors import ErrorDetails, RemoteError, Resource, Violation
 from dits_client.server.endpoints import Endpoints
 from dits_client.server.error_sentences import Failure, describe_failure, describe_lock_held
+from dits_client.server.named_channel import find_service
 
 if TYPE_CHECKING:
     from dits.lock.v1.lock_service_pb2 import Lock
@@ -61,7 +62,8 @@ def translate_error(error: grpc.RpcError, endpoints: Endpoints) -> RemoteError:
     metadata = dict(info.metadata) if info.domain == _DOMAIN else {}
     details = _details(status.details)
     text = status.message or call.details() or ""
-    failure = Failure(code, reason, metadata, text, details.resource or Resource("", ""))
+    missing = details.resource or Resource("", "")
+    failure = Failure(code, reason, metadata, text, missing, find_service(call))
     return RemoteError(
         describe_failure(failure, endpoints),
         code=code,

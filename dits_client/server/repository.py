@@ -16,7 +16,9 @@ from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
 from dits_client.errors import RemoteError
 from dits_client.server.client import TIMEOUT, Client, iterate_pages
 from dits_client.server.endpoints import Endpoints
+from dits_client.server.error_sentences import describe_server
 from dits_client.server.late_channel import LateChannel
+from dits_client.server.named_channel import find_service
 from dits_client.server.remote_errors import translate_error
 from dits_client.server.stream_watch import StreamWatch
 
@@ -110,7 +112,7 @@ class RepositoryClient:
         """Return why a stream ended; after a silence, the next one takes a new connection."""
         if watch.is_expired:
             self.client.channels.retire()
-            return watch.make_error(self.client.endpoints.name)
+            return watch.make_error(describe_server(find_service(error), self.client.endpoints))
         if not isinstance(error, grpc.RpcError):
             raise error
         found = translate_error(error, self.client.endpoints)

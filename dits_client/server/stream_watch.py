@@ -67,8 +67,11 @@ class StreamWatch:
             self._is_awaited = True
 
     def make_error(self, server: str) -> RemoteError:
-        """Return the error for a stream that was cancelled; repeating it is of use."""
-        message = f"the server {server} was silent for {self._limit:.0f} seconds"
+        """Return the error for a stream that was cancelled; repeating it is of use.
+
+        `server` is the subject of its sentence.
+        """
+        message = f"{server} was silent for {self._limit:.0f} seconds"
         return RemoteError(message, code="DEADLINE_EXCEEDED", retry_after=RESUME_SECONDS)
 
     def _check(self, call: Cancellable) -> None:

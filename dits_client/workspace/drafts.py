@@ -1,10 +1,12 @@
 """Directories that differ from the index, on the way to their new manifests."""
 
 import os
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from dits.repo.v1.manifest_pb2 import Directory, Entry, Symlink
 
+from dits_client.content.file_opener import FileOpener
 from dits_client.content.manifest import encode_directory
 from dits_client.errors import os_error
 from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord
@@ -58,15 +60,16 @@ def keep_mode(entry: Entry, tracked: Entry | None) -> None:
     entry.file.mode = tracked.file.mode if tracked and same else mode | OWNER_WRITES
 
 
-def read_link(directory: LocalDirectory, name: str) -> Entry:
-    """Return the entry of a symbolic link.
+def read_link(directory: LocalDirectory, name: str, top: str) -> Entry:
+    """Return the entry of a symbolic link of a folder, whose top directory is at `top`.
 
     Raises UnusableError if trees cannot store its target, FileNotFoundError if it is gone.
     """
     path = directory.join_path(name)
     try:
-        # Path.readlink would normalise the target.
-        target = os.readlink(directory.join_os_path(name))  # noqa: PTH115
+        with closing(FileOpener()) as opener:
+            above, disk_name = opener.enter(directory.join_os_path(name), top)
+            target = os.readlink(disk_name, dir_fd=above)
         size = len(target.encode())
     except FileNotFoundError:
         raise

@@ -1,50 +1,57 @@
 """`.ditsignore`: which files of the folder are not part of it. It concerns only what is not tracked.
 
-The rules are those of a `.gitignore`, exactly: a test compares them with `git check-ignore`.
+The rules are those of a `.gitignore`, exactly: a test compares them with `git check-ignore`. Each directory
+may have a file of them; those of a directory that is ignored itself do not count.
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import groupby
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from dits_client.content.paths import iterate_parents
-from dits_client.errors import os_error
 from dits_client.workspace.ignore_patterns import DIRECTORY_MARK, translate_pattern
 
-IGNORE_FILE = ".ditsignore"
 # Of a compiled expression; patterns that need more are an error.
 MAX_EXPRESSION_BYTES = 64 << 20
+# Of the texts of ignore files that are kept compiled: many directories may have one.
+KEPT_TEXTS = 256
+
+# Expressions, each with whether what they match is ignored; the first that matches decides.
+_Runs: TypeAlias = tuple[tuple[Callable[[bytes], object], bool], ...]
 
 
 class IgnoreRules:
-    """The patterns of one file; the last pattern that matches decides."""
+    """The patterns of a directory's file and of those above it; the last of the nearest file decides."""
 
-    def __init__(self, text: str) -> None:
-        lines = text.removeprefix("\ufeff").split("\n")
-        rules = [rule for rule in map(_parse_rule, lines) if rule is not None]
-        # Neighbours with the same verdict as one expression, the last ones first.
-        self._runs = [
-            (_compile([expression for expression, _ in run]), verdict)
-            for verdict, run in groupby(reversed(rules), key=lambda rule: rule[1])
-        ]
+    def __init__(
+        self, text: str = "", directory: str = "", above: "IgnoreRules | None" = None
+    ) -> None:
+        """Take the text of a file, the path of its directory, and the rules of the directory above."""
+        # In bytes, as paths are matched; what is behind it is relative to the directory.
+        start = len(f"{directory}/".encode(errors="surrogateescape")) if directory else 0
+        # The nearest first.
+        self.levels: tuple[tuple[int, str], ...] = ((start, text), *(above.levels if above else ()))
 
     def __bool__(self) -> bool:
-        return bool(self._runs)
-
-    def cover(self, path: str) -> bool:
-        """Return whether a pattern matches a file or a directory above it."""
-        return self.matches(path, is_directory=False) or any(
-            self.matches(parent, is_directory=True) for parent in iterate_parents(path)
-        )
+        return any(_compile_text(text) for _, text in self.levels)
 
     def matches(self, path: str, is_directory: bool) -> bool:
-        """Return whether to leave out a path, which is relative to the top directory."""
+        """Return whether to leave out a path of the directory, relative to the top directory."""
         if not path.isascii():
             path = unicodedata.normalize("NFC", path)
-        text = path.encode(errors="surrogateescape") + (DIRECTORY_MARK if is_directory else b"")
-        return next((verdict for match, verdict in self._runs if match(text)), False)
+        whole = path.encode(errors="surrogateescape") + (DIRECTORY_MARK if is_directory else b"")
+        for start, text in self.levels:
+            inner = whole[start:]
+            for match, verdict in _compile_text(text):
+                if match(inner):
+                    return verdict
+        return False
+
+    def enter(self, directory: str, text: str) -> "IgnoreRules":
+        """Return the rules of a directory below, whose ignore file has a text; empty = it has none."""
+        return IgnoreRules(text, directory, self) if _compile_text(text) else self
 
 
 class NothingBut(IgnoreRules):
@@ -61,14 +68,29 @@ class NothingBut(IgnoreRules):
         return unicodedata.normalize("NFC", path) not in self._paths
 
 
-def read_rules(root: Path) -> IgnoreRules:
-    """Return the rules of a folder. Raises ClientError if they cannot be read."""
-    try:
-        return IgnoreRules((root / IGNORE_FILE).read_text(errors="replace"))
-    except (FileNotFoundError, IsADirectoryError):
-        return IgnoreRules("")
-    except OSError as error:
-        raise os_error(error, "read", IGNORE_FILE) from error
+class DirectoryRules:
+    """The rules of each directory of a folder or tree, read when a path in it is asked for."""
+
+    def __init__(self, read: Callable[[str], str]) -> None:
+        """Take what returns the text of a directory's ignore file, by its path; empty = it has none."""
+        self._read = read
+        # None = the directory is ignored.
+        self._known: dict[str, IgnoreRules | None] = {"": IgnoreRules(read(""))}
+
+    def cover(self, path: str, *, is_directory: bool = False) -> bool:
+        """Return whether a pattern matches a path or a directory above it."""
+        above = list(iterate_parents(path))
+        rules = self._known[""]
+        for directory in reversed(above):
+            if directory not in self._known:
+                self._known[directory] = self._enter(directory, rules)
+            rules = self._known[directory]
+        return rules is None or rules.matches(path, is_directory)
+
+    def _enter(self, directory: str, above: IgnoreRules | None) -> IgnoreRules | None:
+        if above is None or above.matches(directory, is_directory=True):
+            return None
+        return above.enter(directory, self._read(directory))
 
 
 def _parse_rule(line: str) -> tuple[bytes, bool] | None:
@@ -86,6 +108,18 @@ def _strip_spaces(line: str) -> str:
     kept = line.rstrip(" ")
     backslashes = len(kept) - len(kept.rstrip("\\"))
     return line[: len(kept) + 1] if backslashes % 2 else kept
+
+
+@lru_cache(maxsize=KEPT_TEXTS)
+def _compile_text(text: str) -> _Runs:
+    """Return what the patterns of a file match."""
+    lines = text.removeprefix("\ufeff").split("\n")
+    rules = [rule for rule in map(_parse_rule, lines) if rule is not None]
+    # Neighbours with the same verdict as one expression, the last ones first.
+    return tuple(
+        (_compile([expression for expression, _ in run]), verdict)
+        for verdict, run in groupby(reversed(rules), key=lambda rule: rule[1])
+    )
 
 
 def _compile(expressions: list[bytes]) -> Any:

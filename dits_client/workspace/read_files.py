@@ -4,12 +4,14 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.content.chunking import Cut, Cutter, choose_profile, cut_small
+from dits_client.content.file_opener import FileOpener
 from dits_client.content.manifest import make_file_entry
 from dits_client.content.sources import Source
 from dits_client.errors import ClientError, os_error
@@ -38,6 +40,8 @@ class UnreadFile(NamedTuple):
     path: str
     os_path: str
     size: int
+    # See Source.
+    top: str = ""
 
 
 @dataclass(slots=True)
@@ -73,14 +77,15 @@ def read_files(
 
     def work(queues: Sequence[Iterator[UnreadFile]]) -> None:
         cutter = Cutter()
-        for queue in queues:
-            while not failed.is_set():
-                with lock:
-                    item = next(queue, None)
-                if item is None:
-                    break
-                use(item, _read_file(item, cutter, started_ns))
-                stage.advance(item.size)
+        with closing(FileOpener()) as opener:
+            for queue in queues:
+                while not failed.is_set():
+                    with lock:
+                        item = next(queue, None)
+                    if item is None:
+                        break
+                    use(item, _read_file(item, opener, cutter, started_ns))
+                    stage.advance(item.size)
 
     threads = min(os.cpu_count() or 1, MOST_THREADS)
 
@@ -91,11 +96,12 @@ def read_files(
     run_in_threads(threads, lambda number: work([large] if number else [small, large]), stop)
 
 
-def _read_file(item: UnreadFile, cutter: Cutter, started_ns: int) -> ReadResult | None:
+def _read_file(
+    item: UnreadFile, opener: FileOpener, cutter: Cutter, started_ns: int
+) -> ReadResult | None:
     for _ in range(READ_ATTEMPTS):
         try:
-            # O_NONBLOCK: it may be a pipe now.
-            descriptor = os.open(item.os_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            descriptor = opener.open_file(item.os_path, item.top)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -131,7 +137,7 @@ def _cut_file(
         return None
     kept = UNKNOWN_STAT if is_racy(before, started_ns) else found
     file, recipes = make_file_entry(before.st_mode, cut)
-    source = Source(item.path, item.os_path, content)
+    source = Source(item.path, item.os_path, content, item.top)
     return ReadResult(Entry(file=file), found, kept, source, cut, recipes)
 
 

@@ -11,16 +11,17 @@ from pathlib import Path
 
 from dits_client.content.scope import Part
 from dits_client.errors import ClientError, os_error
-from dits_client.workspace.ignore import IgnoreRules, read_rules
-from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord, pack_stat
+from dits_client.workspace.ignore import IgnoreRules
+from dits_client.workspace.index import DirectoryRecord, pack_stat
 from dits_client.workspace.local_directory import (
     OWN_DIRECTORY,
     LocalDirectory,
     forget_entry,
     sort_entries,
 )
-from dits_client.workspace.plain_directory import Entries, read_plain
+from dits_client.workspace.plain_directory import read_plain
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
+from dits_client.workspace.scan_rules import ScanRules
 from dits_client.workspace.tracked import NOTHING_TRACKED, TrackedPaths
 from dits_client.workspace.unusable import UnusableError, same_name_error, to_stored_name
 from shared.formats import limits
@@ -51,12 +52,11 @@ def scan_directory(
 ) -> list[LocalDirectory]:
     """Return the top directory and all below it, parents first; directories without files are left out.
 
-    What is ignored, by default as the folder says, and not tracked is left out, and what has a name that
-    cannot be stored. `records` are those of the index: they tell what is tracked. `warn` gets a
+    What is ignored, by default as the folder's files say, and not tracked is left out, and what has a name
+    that cannot be stored. `records` are those of the index: they tell what is tracked. `warn` gets a
     sentence for each entry that is not a file, directory or link: these are skipped. Raises ClientError for
     a directory that cannot be read, and for a tracked file that vanishes.
     """
-    ignore = read_rules(root) if ignore is None else ignore
     scanner = _Scanner(root, ignore, warn, tracked, records or {})
     top = LocalDirectory("", str(root), is_partial=bool(tracked.outside))
     directories = [top]
@@ -80,12 +80,11 @@ class _Scanner:
     def __init__(
         self,
         root: Path,
-        ignore: IgnoreRules,
+        ignore: IgnoreRules | None,
         warn: Callable[[str], None],
         tracked: TrackedPaths,
         records: Mapping[str, DirectoryRecord],
     ) -> None:
-        self._records = records
         self.partial_files: list[str] = []
         self.unusable: list[str] = []
         self.empty: list[str] = []
@@ -96,7 +95,7 @@ class _Scanner:
         # The names of one directory that are not in ASCII.
         self._normalized: set[str] = set()
         self._tracked = tracked
-        self._ignore = ignore
+        self._rules = ScanRules(root, ignore, tracked, records, warn)
         self._warn = warn
 
     def read_directory(self, directory: LocalDirectory) -> list[LocalDirectory]:
@@ -105,12 +104,16 @@ class _Scanner:
         near_limit = len(directory.path.encode()) + 256 > limits.MAX_PATH_BYTES
         self._normalized.clear()
         try:
-            if not directory.is_absent:
-                with os.scandir(self.safe_paths.open_directory(directory.path)) as found:
+            if directory.is_absent:
+                self._rules.enter(directory, -1, ())
+            else:
+                descriptor = self.safe_paths.open_directory(directory.path)
+                with os.scandir(descriptor) as found:
                     entries = sorted(found, key=_get_name)
+                self._rules.enter(directory, descriptor, entries)
                 if not entries and directory.path:
                     self.empty.append(directory.path)
-                if near_limit or not read_plain(directory, entries, self._is_ignored_within):
+                if near_limit or not read_plain(directory, entries, self._rules.match_any):
                     for entry in entries:
                         self._add(directory, entry, near_limit)
         except (FileNotFoundError, BlockedError):
@@ -122,21 +125,8 @@ class _Scanner:
         if directory.is_partial:
             # It counts as unchanged, so that a push does not delete it.
             self.unusable += self._tracked.outside.add_to(directory)
+        self._rules.hand_down(directory)
         return list(directory.directories.values())
-
-    def _is_ignored_within(self, directory: LocalDirectory, entries: Entries) -> bool:
-        """Return whether a pattern matches one of some entries, except files of which all are tracked."""
-        if not self._ignore:
-            return False
-        record = self._records.get(directory.path)
-        known: Mapping[str, bytes] = {}
-        if record is not None and self._tracked.has_manifest(directory.path, record.manifest):
-            known = dict(record.iterate_entries())
-        return any(
-            self._ignore.matches(directory.join_path(name), is_directory)
-            for name, is_directory in entries
-            if is_directory or known.get(name, DIRECTORY_STAT) == DIRECTORY_STAT
-        )
 
     def _add(self, directory: LocalDirectory, entry: os.DirEntry[str], measure: bool) -> None:
         name = entry.name
@@ -161,9 +151,7 @@ class _Scanner:
         name = entry.name
         path = directory.join_path(name)
         is_directory = stat.S_ISDIR(found.st_mode)
-        is_ignored = directory.is_ignored or (
-            bool(self._ignore) and self._ignore.matches(path, is_directory)
-        )
+        is_ignored = directory.is_ignored or self._rules.matches(path, is_directory)
         if is_ignored and not self._is_tracked(path, is_directory):
             return
         if not (is_directory or stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
@@ -197,7 +185,7 @@ class _Scanner:
         if not is_directory:
             self.outside.append(path)
         elif any(
-            not (self._ignore and self._ignore.cover(f"{path}{folder[len(os_path) :]}/{name}"))
+            not self._rules.everywhere.cover(f"{path}{folder[len(os_path) :]}/{name}")
             for folder, _, names in os.walk(os_path)
             for name in names
         ):

@@ -10,6 +10,7 @@ from pathlib import Path
 from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.content.manifest import Change, ManifestLoader, get_manifest_hash, parse_entries
+from dits_client.content.sources import Source
 from dits_client.progress import Progress, Stage
 from dits_client.workspace.drafts import DirectoryDraft, keep_mode, read_link
 from dits_client.workspace.ignore import IgnoreRules
@@ -50,17 +51,14 @@ class Snapshot:
         self._index = index
         self._drafts: dict[str, DirectoryDraft] = {}
         self._unread: dict[UnreadFile, tuple[DirectoryDraft, str]] = {}
-        self._unread_bytes = 0
         self._opened: dict[bytes, dict[str, Entry]] = {}
         self._by_stat: dict[bytes, tuple[bytes, str]] | None = None
-        self._tracked = tracked
-        self._keeps_modes = keeps_modes
+        self._tracked, self._keeps_modes, self._top = tracked, keeps_modes, str(root)
         # Stats of the files that were read and that the index does not trust, by path.
         self.seen: dict[str, bytes] = {}
         self.directories = scan_directory(root, warn, tracked, ignore, index.records)
         # A sentence for each name and link that trees cannot store; they are left out.
         self.unusable = self.directories[0].unusable
-        # What is on the disk and not included; the path of a directory ends with a slash.
         self.outside = self.directories[0].outside
         for directory in reversed(self.directories):
             self._compare(directory)
@@ -78,10 +76,11 @@ class Snapshot:
         """The directories that the scan found, by path."""
         return {directory.path: directory for directory in self.directories}
 
-    def get_os_path(self, path: str) -> str:
-        """Return the path of a file for the operating system."""
+    def get_source(self, path: str) -> Source:
+        """Return where the bytes of a file are."""
         parent, _, name = path.rpartition("/")
-        return self.directories_by_path[parent].join_os_path(name)
+        os_path = self.directories_by_path[parent].join_os_path(name)
+        return Source(path, os_path, top=self._top)
 
     def predict_changes(
         self, load: ManifestLoader, parent: bytes | None, path: str = ""
@@ -124,7 +123,8 @@ class Snapshot:
 
         After an error, `on_error` must end what `on_file` waits for.
         """
-        stage = (progress or Progress()).start_stage("Reading", self._unread_bytes)
+        size = sum(item.size for item in self._unread)
+        stage = (progress or Progress()).start_stage("Reading", size)
         try:
             if self._unread:
                 self._read_files(on_file, stage, on_error)
@@ -189,7 +189,7 @@ class Snapshot:
         size, mode = unpack_size_and_mode(found)
         if stat.S_ISLNK(mode):
             try:
-                self._set_entry(draft, name, read_link(directory, name), found)
+                self._set_entry(draft, name, read_link(directory, name, self._top), found)
             except UnusableError as error:
                 self.unusable.append(str(error))
             except FileNotFoundError:
@@ -198,8 +198,8 @@ class Snapshot:
             return
         moved = self._find_moved(found)
         if moved is None:
-            self._unread[UnreadFile(path, directory.join_os_path(name), size)] = (draft, name)
-            self._unread_bytes += size
+            os_path = directory.join_os_path(name)
+            self._unread[UnreadFile(path, os_path, size, self._top)] = (draft, name)
         else:
             draft.entries[name] = Entry(file=moved.file)
 

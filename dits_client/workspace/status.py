@@ -52,7 +52,7 @@ def compare_folder(
 ) -> StatusReport:
     """Return the paths that differ from the commit; `connect` is called only if the index is lost."""
     workspace = Workspace.locate(folder)
-    with workspace.lock():
+    with workspace.lock(only_reads=True):
         state = workspace.state
         report = StatusReport(state.repository, state.branch, state.head)
         report.included = dict(state.included)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from dits_client.content.manifest import compare_trees
 from dits_client.content.paths import iterate_parents
-from dits_client.content.scope import EVERYTHING
+from dits_client.content.scope import EVERYTHING, IGNORE_FILE
 from dits_client.errors import ClientError
 from dits_client.workspace.changes import open_trees
-from dits_client.workspace.ignore import IGNORE_FILE, read_rules
+from dits_client.workspace.ignore_files import read_rules
 from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

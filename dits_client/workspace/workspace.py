@@ -1,5 +1,6 @@
 """The `.dits` directory of a folder: which repository and commit it follows, and the index."""
 
+import errno
 import fcntl
 import json
 import os
@@ -16,6 +17,9 @@ from dits_client.workspace.index import Index
 from dits_client.workspace.journal import CheckoutJournal, unpack_rules
 from dits_client.workspace.local_directory import OWN_DIRECTORY
 from dits_client.workspace.state import WorkspaceState, load_state
+
+# Of a read-only disk, and of a folder of someone else's.
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Workspace:
@@ -123,14 +127,21 @@ class Workspace:
             index.save(self.index_path, keep, recipes=recipes)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other commands out of the folder. Raises ClientError if one is at work there."""
+    def lock(self, *, only_reads: bool = False) -> Iterator[None]:
+        """Keep other commands out of the folder. Raises ClientError if one is at work there.
+
+        A command that only reads does so also where it may not write, and keeps nobody out then.
+        """
         try:
             descriptor = os.open(
                 self.own_directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
         except OSError as error:
-            raise os_error(error, "write", str(self.own_directory)) from error
+            if not only_reads or error.errno not in _NOT_WRITABLE:
+                raise os_error(error, "write", str(self.own_directory)) from error
+            self.state = load_state(self.own_directory / "state.json")
+            yield
+            return
         try:
             self._acquire_lock(descriptor)
             # Another command may have changed the state since it was read.

@@ -137,15 +137,6 @@ async def test_a_restore_by_force_takes_the_place_that_it_needs(
     assert read(shots) == before
 
 
-async def test_get_says_that_paths_start_at_the_top(
-    run: Run, shots: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(shots / "shots")
-    told = 'there is no file "b" in main: name it from the top of the folder, as "shots/b"'
-    assert told in await run("get", "b@main", fails=True)
-    assert "from the top" not in await run("get", "nothing", fails=True)
-
-
 async def test_a_merge_takes_the_locks_that_it_needs(run: Run, film_folder: Path, api: Api) -> None:
     write(film_folder, {"a": b"side", "shots/b": None, "shots/moved": b"2"})
     await run("push", "-m", "on the side", "--branch", "side")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -164,3 +166,24 @@ async def test_a_new_file_that_vanishes_before_it_is_sent_is_left_out(
     vanish = Meanwhile(lambda: (one / "a").unlink(missing_ok=True), late=True)
     with pytest.raises(ClientError, match='"a" vanished while it was being sent: try again'):
         await ada.push("one", progress=vanish)
+
+
+@pytest.mark.parametrize("when", ["Reading", "sending"])
+async def test_a_link_in_place_of_a_folder_leads_no_read_out_of_it(
+    ada: Person, film: str, when: str
+) -> None:
+    one, outside = ada.home / "one", ada.home / "outside"
+    write(one, {"a": b"1", "d/x": NOISE[:100_000]})
+    write(outside, {"x": NOISE[100_000:200_000]})
+
+    lock = threading.Lock()
+
+    def replace() -> None:
+        with lock:
+            if not (one / "d").is_symlink():
+                shutil.rmtree(one / "d")
+                (one / "d").symlink_to(outside)
+
+    await ada.push("one", film, progress=Meanwhile(replace, late=when == "sending", when="Reading"))
+    await ada.clone(film, "two")
+    assert {path for path in read(ada.home / "two") if path.startswith("d")} <= {"d"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 
+from dits_client.checkout.include import exclude_paths
 from dits_client.errors import ClientError, ConflictError
 from dits_client.workspace.status import compare_folder
 from dits_client.workspace.untrack import untrack_paths
@@ -118,3 +120,68 @@ async def test_untracking_by_command(run: Run, film_folder: object) -> None:
     assert "2 changed" in await run("push")
     assert "Nothing has changed." in await run("status")
     assert (await run("ls")).split()[2::3] == [".ditsignore", "a"]
+
+
+async def test_each_folder_may_have_patterns_of_its_own(ada: Person, film: str) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(
+        one, {".ditsignore": b"*.tmp\nout/\n", "a.tmp": b"1", "d/a.tmp": b"1", "d/keep.tmp": b"2"}
+    )
+    write(one, {"d/.ditsignore": b"!keep.tmp\n/cache\n", "d/cache/x": b"3", "d/e/cache/x": b"4"})
+    # What is ignored itself brings no patterns; nor does what is no file.
+    write(one, {"out/.ditsignore": b"!*\n", "out/x": b"5", "l/.ditsignore": "../d/.ditsignore"})
+    write(one, {"l/cache/x": b"6", "f/.ditsignore/x.tmp": b"7", "f/y": b"8"})
+    pushed = {".ditsignore", "d/.ditsignore", "d/keep.tmp", "d/e/cache/x"}
+    pushed |= {"l/.ditsignore", "l/cache/x", "f/y"}
+    await ada.push("one", film)
+    await ada.clone(film, "two")
+    assert read(two).keys() == pushed
+    # A change of the patterns comes with a pull, and concerns what is not tracked.
+    write(two, {"d/new": b"9", "d/cache/y": b"10"})
+    write(one, {"d/.ditsignore": b"*\n"})
+    await ada.push("one")
+    assert await ada.changes("two") == ["d/new"]
+    await ada.pull("two")
+    assert await ada.changes("two") == []
+    write(two, {"d/.ditsignore": None})
+    assert await ada.changes("two") == ["d/.ditsignore", "d/cache/y", "d/new"]
+
+
+async def test_files_are_untracked_by_the_patterns_of_their_folder(ada: Person, film: str) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(one, {"d/cache/a": b"1", "d/cache/b": b"2", "cache/c": b"3", "d/k": b"4"})
+    await ada.push("one", film)
+    await ada.clone(film, "two")
+    write(one, {"d/.ditsignore": b"cache/\n"})
+    for path, refused in (("cache", True), ("d/cache", False)):
+        with pytest.raises(ClientError, match="is not ignored") if refused else nullcontext():
+            await asyncio.to_thread(untrack_paths, one, lambda: ada.client, [path])
+    write(one, {"cache/c": None})
+    assert (await ada.push("one")).changed == 4
+    write(two, {"d/cache/a": b"an edit that nobody shall lose"})
+    report = await ada.pull("two")
+    # The patterns of the tree that comes tell what was untracked, and what was deleted.
+    assert (report.files, report.removed) == (1, 1)
+    assert read(two).keys() == {"d/.ditsignore", "d/cache/a", "d/cache/b", "d/k"}
+    assert await ada.changes("two") == []
+
+
+async def test_patterns_of_folders_that_are_included_in_part_hold(ada: Person, film: str) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(one, {"shots/.ditsignore": b"*.tmp\n", "shots/010/a": b"1", "shots/020/a": b"2"})
+    write(one, {"shots/020/.ditsignore": b"*.log\n", "top": b"3"})
+    await ada.push("one", film)
+    await ada.clone(film, "two", only=["shots/010"])
+    assert read(two).keys() == {"shots/.ditsignore", "shots/010/a"}
+    write(two, {"shots/010/x.tmp": b"4", "shots/010/b": b"5"})
+    assert await ada.changes("two") == ["shots/010/b"]
+    write(two, {"shots/.ditsignore": b"*.tmp\nb\n"})
+    assert await ada.changes("two") == ["shots/.ditsignore"]
+    assert (await ada.push("two")).changed == 1
+    await ada.pull("one")
+    assert read(one).keys() >= {"shots/020/.ditsignore", "shots/020/a", "top"}
+    with pytest.raises(ClientError, match="always included"):
+        await asyncio.to_thread(exclude_paths, two, ada.client, ["shots/.ditsignore"])
+    await asyncio.to_thread(exclude_paths, one, ada.client, ["shots"])
+    assert read(one).keys() == {"top"}
+    assert await ada.changes("one") == []

@@ -134,3 +134,13 @@ async def test_what_happens_to_locks_is_printed_until_the_user_ends_it(
     watch.send_signal(signal.SIGINT)
     _, told = await watch.communicate()
     assert (watch.returncode, told) == (130, b"")
+
+
+async def test_a_setting_that_the_server_cannot_answer_is_not_made(
+    api: Api, run: Run, one: Path
+) -> None:
+    await api.fetch("UPDATE repositories SET deleted_at = now()")
+    told = await run("config", "lock.readonly", "true", fails=1)
+    assert "was deleted" in told
+    assert told.count("\n") == 1
+    assert await run("config", "lock.readonly") == "lock.readonly = false\n"

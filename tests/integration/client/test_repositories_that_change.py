@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from dits_client.errors import RemoteError
+from dits_client.errors import ClientError, RemoteError
 from tests.support.api import Api
 from tests.support.client import NOISE, Person, Run, read, write
 
@@ -69,3 +70,41 @@ async def test_commands_say_once_that_the_repository_was_deleted(
         for line in (["push"], ["pull"], ["undo"], ["get", "a"], ["switch", "side"], ["log"]):
             told = await run(*line, fails=True)
             assert told.count("the repository was not found") == told.count("\n") == 1, told
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda ada: ada.pull("one"),
+        lambda ada: ada.push("one"),
+        lambda ada: ada.switch("one", "main"),
+    ],
+)
+async def test_a_folder_that_knows_only_the_name_learns_the_uuid(
+    api: Api, ada: Person, film: str, act: Callable[[Person], Awaitable[object]]
+) -> None:
+    one = ada.home / "one"
+    write(one, {"a": b"1"})
+    await ada.push("one", film)
+    path = one / ".dits/state.json"
+    state = json.loads(path.read_text())
+    path.write_text(json.dumps(state | {"repository_id": ""}))
+    write(one, {"a": b"2"})
+    await act(ada)
+    assert json.loads(path.read_text())["repository_id"] == state["repository_id"] != ""
+
+
+async def test_the_uuid_of_one_that_only_has_the_name_is_not_taken(
+    api: Api, ada: Person, film: str
+) -> None:
+    one = ada.home / "one"
+    write(one, {"a": b"1"})
+    await ada.push("one", film)
+    path = one / ".dits/state.json"
+    state = json.loads(path.read_text()) | {"repository_id": ""}
+    path.write_text(json.dumps(state))
+    await api.fetch("UPDATE repositories SET name = 'movie' WHERE name = 'film'")
+    await api.repository(ada.account, "film")
+    with pytest.raises(ClientError):
+        await ada.pull("one")
+    assert json.loads(path.read_text()) == state

@@ -138,7 +138,7 @@ def test_names_are_stored_in_nfc(tmp_path: Path) -> None:
     index = Index()
     snapshot = take_snapshot(tmp_path, index)
     assert sorted(list_leaves(index, snapshot.tree)) == ["caf\u00e9.txt", "caf\u00e9/x"]
-    assert snapshot.get_os_path("caf\u00e9.txt") == str(tmp_path / f"{spelled}.txt")
+    assert snapshot.get_source("caf\u00e9.txt").path == str(tmp_path / f"{spelled}.txt")
     assert take_snapshot(tmp_path, index).files_read == 0
 
 
@@ -212,9 +212,9 @@ def test_new_links_that_vanish_meanwhile_are_left_out(
     write_old_files(tmp_path, {"a": b"1", "l": "a", "b/l": "x"})
     real = os.readlink
 
-    def readlink(path: str) -> str:
-        Path(path).unlink()
-        return real(path)
+    def readlink(path: str, *, dir_fd: int) -> str:
+        os.unlink(path, dir_fd=dir_fd)
+        return real(path, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "readlink", readlink)
     index = Index()

@@ -1,0 +1,75 @@
+"""The server's database was restored from a backup: it does not know what folders have pushed since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dits_client.errors import ClientError
+from tests.support.api import Api
+from tests.support.client import Person, Run, read, write
+
+
+async def lose_last_commit(api: Api) -> None:
+    """Bring the branch to the parent of its head, and forget that head."""
+    ((lost, before),) = await api.fetch(
+        """SELECT c.hash, c.parent_hashes[1] FROM commits c
+           JOIN branches b ON b.repo_id = c.repo_id AND b.head_commit = c.hash"""
+    )
+    await api.fetch("UPDATE branches SET head_commit = $1", before)
+    await api.fetch("DELETE FROM former_heads")
+    await api.fetch("DELETE FROM commits WHERE hash = $1", lost)
+
+
+@pytest.fixture
+async def one(api: Api, ada: Person, film: str) -> Path:
+    """A folder whose last commit the server has lost."""
+    one = ada.home / "one"
+    write(one, {"a": b"1", "b": b"2", "d/c": b"3"})
+    await ada.push("one", film)
+    await ada.clone(film, "two")
+    write(one, {"a": b"lost", "b": None, "new": b"lost, too", "d/c": b"3"})
+    await ada.push("one")
+    await lose_last_commit(api)
+    return one
+
+
+async def test_what_only_a_folder_has_is_brought_again(ada: Person, one: Path) -> None:
+    before = read(one)
+    told = "does not know the commit .* `dits pull --keep`"
+    for refused in (
+        ada.pull("one"),
+        ada.switch("one", "main"),
+        ada.push("one", force=True),
+        ada.push("one", branch="side"),
+    ):
+        with pytest.raises(ClientError, match=told):
+            await refused
+    write(one, {"a": b"edited since"})
+    with pytest.raises(ClientError, match=told):
+        await ada.push("one")
+    assert await ada.changes("one") == ["a"]
+    # Others go on meanwhile.
+    write(ada.home / "two", {"d/c": b"theirs", "d/e": b"theirs"})
+    await ada.push("two")
+    await ada.pull("one", keep=True)
+    kept = {"a": (0o644, b"edited since"), "b": (0o644, b"2"), "d/e": (0o644, b"theirs")}
+    assert read(one) == before | kept
+    assert await ada.changes("one") == ["a", "d/c", "new"]
+    with pytest.raises(ClientError, match="knows the commit"):
+        await ada.pull("one", keep=True)
+    await ada.push("one")
+    await ada.pull("two")
+    assert read(ada.home / "two") == read(one)
+
+
+async def test_the_servers_older_state_is_taken_by_force_alone(ada: Person, one: Path) -> None:
+    await ada.pull("one", force=True)
+    # New files stay, also those that the server had once.
+    assert read(one) == read(ada.home / "two") | {"new": (0o644, b"lost, too")}
+    assert await ada.changes("one") == ["new"]
+
+
+async def test_keeping_goes_without_force(run: Run) -> None:
+    assert "goes without" in await run("pull", "--keep", "--force", fails=2)
