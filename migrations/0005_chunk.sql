@@ -322,18 +322,24 @@ CREATE TRIGGER packs_keep_named AFTER DELETE ON packs
 
 -- Chunk lists of large files that no repository's history has any more, or that were obliterated. Their recipes have to be
 -- read before the chunks in them can be released, in the order of their hashes and the recipes last; what is not released yet
--- is counted as if the file were there.
+-- is counted as if the file were there. So is what a lift has taken for an obliterated file, up to taken_to: it goes back when
+-- nobody goes on with the lift for an hour.
 CREATE TABLE released_lists (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     repo_id UUID NOT NULL REFERENCES repositories (id) ON DELETE CASCADE,
     recipe_hashes BYTEA NOT NULL,
     released_to TEXT COLLATE "C" NOT NULL DEFAULT '',
-    erased_content TEXT COLLATE "C"
+    erased_content TEXT COLLATE "C",
+    taken_to TEXT COLLATE "C",
+    lift_ends_at TIMESTAMPTZ,
+    CONSTRAINT released_lists_lift_check CHECK ((taken_to IS NULL) = (lift_ends_at IS NULL))
 );
 CREATE INDEX idx_released_lists_repo ON released_lists (repo_id, erased_content);
 COMMENT ON COLUMN released_lists.recipe_hashes IS 'packed, in order, as the file had them';
 COMMENT ON COLUMN released_lists.released_to IS 'the chunks up to this hash are released, but for the recipes';
 COMMENT ON COLUMN released_lists.erased_content IS 'the content that was obliterated; NULL = its chunks become claims';
+COMMENT ON COLUMN released_lists.taken_to IS 'a lift has taken the recipes and the chunks up to this hash; NULL = the list is no lift';
+COMMENT ON COLUMN released_lists.lift_ends_at IS 'until then nothing of the content is erased; each batch of the lift moves it';
 
 -- No cascade here either: a copy that went with its chunk would not be subtracted from its pack.
 ALTER TABLE chunk_locations

@@ -171,6 +171,31 @@ CREATE FUNCTION public.audit_row_text(p_row public.audit_log) RETURNS text
         p_row.details, p_row.ip_address::text, p_row.user_agent, p_row.request_id)::text
 $$;
 
+CREATE FUNCTION public.begin_lift(p_repo_id uuid, p_list bytea, p_recipes text[], p_content text, OUT list_id bigint, OUT taken_to text, OUT missing text[]) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    missing := '{}';
+    UPDATE released_lists l SET lift_ends_at = clock_timestamp() + INTERVAL '1 hour'
+    WHERE l.id = (SELECT min(o.id) FROM released_lists o
+                  WHERE o.repo_id = p_repo_id AND o.erased_content = p_content AND o.recipe_hashes = p_list
+                    AND o.taken_to IS NOT NULL AND o.released_to = '')
+    RETURNING l.id, l.taken_to INTO list_id, taken_to;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
+    SELECT r.missing INTO missing
+    FROM reference_chunks(p_repo_id, p_recipes, array_fill(1, ARRAY[cardinality(p_recipes)]),
+                          array_fill(0, ARRAY[cardinality(p_recipes)])) r;
+    IF cardinality(missing) = 0 THEN
+        INSERT INTO released_lists AS l (repo_id, recipe_hashes, erased_content, taken_to, lift_ends_at)
+        VALUES (p_repo_id, p_list, p_content, '', clock_timestamp() + INTERVAL '1 hour')
+        RETURNING l.id, l.taken_to INTO list_id, taken_to;
+    END IF;
+END;
+$$;
+
 CREATE FUNCTION public.branch_head(p_repository_id uuid, p_branch text) RETURNS text
     LANGUAGE sql STABLE
     AS $$
@@ -539,6 +564,17 @@ CREATE FUNCTION public.end_jobs(p_ids uuid[], p_tokens uuid[], p_outcomes text[]
     SELECT e.id, e.status FROM ended e
 $$;
 
+CREATE FUNCTION public.end_lift(p_repo_id uuid, p_list_id bigint, p_taken_to text) RETURNS boolean
+    LANGUAGE sql
+    AS $$
+    WITH ended AS (
+        DELETE FROM released_lists
+        WHERE id = p_list_id AND repo_id = p_repo_id AND taken_to = p_taken_to AND released_to = ''
+        RETURNING id
+    )
+    SELECT EXISTS (SELECT FROM ended)
+$$;
+
 CREATE FUNCTION public.end_locks(p_repository_id uuid, p_lock_ids uuid[], p_now timestamp with time zone, p_end public.lock_end) RETURNS TABLE(lock_id uuid, action text)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -729,6 +765,14 @@ CREATE FUNCTION public.event_subjects(p_type text, p_payload jsonb) RETURNS text
     ) s (subject)
 $$;
 
+CREATE FUNCTION public.find_missing_chunks(p_repo_id uuid, p_hashes text[]) RETURNS text[]
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT ARRAY(SELECT unnest(p_hashes)
+                 EXCEPT SELECT chunk_hash FROM chunk_refs WHERE repo_id = p_repo_id AND chunk_hash = ANY (p_hashes)
+                 ORDER BY 1)
+$$;
+
 CREATE FUNCTION public.give_back_attempt(p_buckets text[], p_limits integer[]) RETURNS void
     LANGUAGE sql
     AS $$
@@ -840,6 +884,13 @@ CREATE FUNCTION public.is_being_erased(p_repo_id uuid, p_content text) RETURNS b
     SELECT EXISTS (SELECT FROM released_lists WHERE repo_id = p_repo_id AND erased_content = p_content)
 $$;
 
+CREATE FUNCTION public.is_being_lifted(p_repo_id uuid, p_content text) RETURNS boolean
+    LANGUAGE sql
+    AS $$
+    SELECT EXISTS (SELECT FROM released_lists
+                   WHERE repo_id = p_repo_id AND erased_content = p_content AND lift_ends_at > clock_timestamp())
+$$;
+
 CREATE FUNCTION public.judge_locks(p_repository_id uuid, p_paths text[], p_user_id uuid, p_lock_type text, p_now timestamp with time zone, p_replaced uuid[]) RETURNS TABLE(asked text, already_held boolean, id uuid, path text, owner_id uuid, owner text, lock_type text, reason text, fence bigint, locked_at timestamp with time zone, expires_at timestamp with time zone, release_on_push boolean, locked_at_commit text)
     LANGUAGE plpgsql STABLE ROWS 10
     SET plan_cache_mode TO 'force_generic_plan'
@@ -936,6 +987,26 @@ BEGIN
             USING ERRCODE = 'unique_violation', CONSTRAINT = 'former_names_pkey';
     END IF;
     RETURN NEW;
+END;
+$$;
+
+CREATE FUNCTION public.lift_chunks(p_repo_id uuid, p_list_id bigint, p_taken_to text, p_hashes text[], p_sizes integer[], OUT missing text[], OUT missized text[]) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM FROM released_lists
+    WHERE id = p_list_id AND repo_id = p_repo_id AND taken_to = p_taken_to AND released_to = ''
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT r.missing, r.missized INTO missing, missized
+    FROM reference_chunks(p_repo_id, p_hashes, array_fill(1, ARRAY[cardinality(p_hashes)]), p_sizes) r;
+    IF cardinality(missing) = 0 THEN
+        UPDATE released_lists
+        SET taken_to = p_hashes[cardinality(p_hashes)], lift_ends_at = clock_timestamp() + INTERVAL '1 hour'
+        WHERE id = p_list_id;
+    END IF;
 END;
 $$;
 
@@ -3058,7 +3129,10 @@ CREATE TABLE public.released_lists (
     repo_id uuid NOT NULL,
     recipe_hashes bytea NOT NULL,
     released_to text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    erased_content text COLLATE pg_catalog."C"
+    erased_content text COLLATE pg_catalog."C",
+    taken_to text COLLATE pg_catalog."C",
+    lift_ends_at timestamp with time zone,
+    CONSTRAINT released_lists_lift_check CHECK (((taken_to IS NULL) = (lift_ends_at IS NULL)))
 );
 
 COMMENT ON COLUMN public.released_lists.recipe_hashes IS 'packed, in order, as the file had them';
@@ -3066,6 +3140,10 @@ COMMENT ON COLUMN public.released_lists.recipe_hashes IS 'packed, in order, as t
 COMMENT ON COLUMN public.released_lists.released_to IS 'the chunks up to this hash are released, but for the recipes';
 
 COMMENT ON COLUMN public.released_lists.erased_content IS 'the content that was obliterated; NULL = its chunks become claims';
+
+COMMENT ON COLUMN public.released_lists.taken_to IS 'a lift has taken the recipes and the chunks up to this hash; NULL = the list is no lift';
+
+COMMENT ON COLUMN public.released_lists.lift_ends_at IS 'until then nothing of the content is erased; each batch of the lift moves it';
 
 ALTER TABLE public.released_lists ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.released_lists_id_seq

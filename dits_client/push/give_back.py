@@ -16,7 +16,8 @@ from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.read_files import ReadResult, UnreadFile, read_files
 
-TIMEOUT = 120.0
+# The server takes the chunks of a large file batch by batch.
+TIMEOUT = 1800.0
 # How often the chunks are sent at most: a job of the server may still take away some of them.
 MAX_ATTEMPTS = 3
 

@@ -112,7 +112,7 @@ JOBS: dict[JobType.ValueType, JobSpec] = {
     JobType.JOB_TYPE_PURGE_NOTIFICATIONS: JobSpec("auth", pb.PurgeNotificationsPayload),
     JobType.JOB_TYPE_PURGE_CREDENTIALS: JobSpec("auth", pb.PurgeCredentialsPayload),
     JobType.JOB_TYPE_RECOUNT_STATISTICS: JobSpec(
-        "repo", pb.RecountStatisticsPayload, longest=timedelta(hours=12)
+        "repo", pb.RecountStatisticsPayload, longest=timedelta(hours=12), is_alone=True
     ),
     JobType.JOB_TYPE_REVERIFY_SIGNATURES: JobSpec(
         "repo", pb.ReverifySignaturesPayload, longest=timedelta(hours=12)

@@ -69,3 +69,78 @@ LANGUAGE sql STABLE
 AS $$
     SELECT EXISTS (SELECT FROM released_lists WHERE repo_id = p_repo_id AND erased_content = p_content)
 $$;
+
+-- Whether a lift of an obliterated content is under way: nothing of the content is erased meanwhile.
+CREATE OR REPLACE FUNCTION is_being_lifted(p_repo_id UUID, p_content TEXT)
+RETURNS BOOLEAN
+LANGUAGE sql VOLATILE
+AS $$
+    SELECT EXISTS (SELECT FROM released_lists
+                   WHERE repo_id = p_repo_id AND erased_content = p_content AND lift_ends_at > clock_timestamp())
+$$;
+
+-- Begins to take the chunks of an obliterated large file again, by references to its recipes, or goes on with a lift of it that
+-- was broken off. Returns the list, and up to which chunk it is taken; or the recipes that the repository does not hold, and
+-- nothing is changed. The caller has the repository for himself.
+CREATE OR REPLACE FUNCTION begin_lift(p_repo_id UUID, p_list BYTEA, p_recipes TEXT[], p_content TEXT,
+                                      OUT list_id BIGINT, OUT taken_to TEXT, OUT missing TEXT[])
+LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+    missing := '{}';
+    UPDATE released_lists l SET lift_ends_at = clock_timestamp() + INTERVAL '1 hour'
+    WHERE l.id = (SELECT min(o.id) FROM released_lists o
+                  WHERE o.repo_id = p_repo_id AND o.erased_content = p_content AND o.recipe_hashes = p_list
+                    AND o.taken_to IS NOT NULL AND o.released_to = '')
+    RETURNING l.id, l.taken_to INTO list_id, taken_to;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
+    SELECT r.missing INTO missing
+    FROM reference_chunks(p_repo_id, p_recipes, array_fill(1, ARRAY[cardinality(p_recipes)]),
+                          array_fill(0, ARRAY[cardinality(p_recipes)])) r;
+    IF cardinality(missing) = 0 THEN
+        INSERT INTO released_lists AS l (repo_id, recipe_hashes, erased_content, taken_to, lift_ends_at)
+        VALUES (p_repo_id, p_list, p_content, '', clock_timestamp() + INTERVAL '1 hour')
+        RETURNING l.id, l.taken_to INTO list_id, taken_to;
+    END IF;
+END;
+$$;
+
+-- Goes on with a lift that is taken up to p_taken_to: takes the next chunks in order, at most 10,000. Returns as
+-- reference_chunks; missing is NULL if the lift is not there, or somebody else has gone on with it. The caller keeps the
+-- repository from being deleted.
+CREATE OR REPLACE FUNCTION lift_chunks(p_repo_id UUID, p_list_id BIGINT, p_taken_to TEXT, p_hashes TEXT[], p_sizes INT[],
+                                       OUT missing TEXT[], OUT missized TEXT[])
+LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+    PERFORM FROM released_lists
+    WHERE id = p_list_id AND repo_id = p_repo_id AND taken_to = p_taken_to AND released_to = ''
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT r.missing, r.missized INTO missing, missized
+    FROM reference_chunks(p_repo_id, p_hashes, array_fill(1, ARRAY[cardinality(p_hashes)]), p_sizes) r;
+    IF cardinality(missing) = 0 THEN
+        UPDATE released_lists
+        SET taken_to = p_hashes[cardinality(p_hashes)], lift_ends_at = clock_timestamp() + INTERVAL '1 hour'
+        WHERE id = p_list_id;
+    END IF;
+END;
+$$;
+
+-- Ends a lift that is taken up to p_taken_to: what it has taken belongs to the content again. Returns whether it was there.
+CREATE OR REPLACE FUNCTION end_lift(p_repo_id UUID, p_list_id BIGINT, p_taken_to TEXT)
+RETURNS BOOLEAN
+LANGUAGE sql VOLATILE
+AS $$
+    WITH ended AS (
+        DELETE FROM released_lists
+        WHERE id = p_list_id AND repo_id = p_repo_id AND taken_to = p_taken_to AND released_to = ''
+        RETURNING id
+    )
+    SELECT EXISTS (SELECT FROM ended)
+$$;

@@ -53,6 +53,16 @@ BEGIN
 END;
 $$;
 
+-- Which of some chunks a repository does not hold. It locks nothing.
+CREATE OR REPLACE FUNCTION find_missing_chunks(p_repo_id UUID, p_hashes TEXT[])
+RETURNS TEXT[]
+LANGUAGE sql STABLE
+AS $$
+    SELECT ARRAY(SELECT unnest(p_hashes)
+                 EXCEPT SELECT chunk_hash FROM chunk_refs WHERE repo_id = p_repo_id AND chunk_hash = ANY (p_hashes)
+                 ORDER BY 1)
+$$;
+
 -- The way back, when assets go: takes p_counts[i] references from chunk p_hashes[i]. What reaches 0 is a
 -- claim again and expires as one. A row that is not there, or has fewer, means that counters drifted: it
 -- raises, and the caller's transaction must not be committed.

@@ -149,5 +149,6 @@ async def count_released(
         chunks: set[bytes] = set()
         for content in (await read_recipes(sorted(recipes))).values():
             chunks.update(split_hashes(decode_recipe(content).chunk_hashes))
-        for chunk in recipes | {chunk for chunk in chunks if chunk > row["released_to"]}:
+        last = max(chunks, default=b"") if row["taken_to"] is None else row["taken_to"]
+        for chunk in recipes | {chunk for chunk in chunks if row["released_to"] < chunk <= last}:
             counts[chunk] = counts.get(chunk, 0) + 1

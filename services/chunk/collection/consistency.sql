@@ -65,8 +65,10 @@ SELECT count(*) FROM chunks WHERE lost_at IS NOT NULL;
 SELECT decode(chunk_hash, 'hex') AS digest, ref_count FROM chunk_refs WHERE repo_id = $1 AND ref_count > 0;
 
 -- name: released_lists
--- The chunk lists of large files of repository $1 that are gone or obliterated, and to which of the chunks they are released.
-SELECT recipe_hashes, decode(released_to, 'hex') AS released_to FROM released_lists WHERE repo_id = $1;
+-- The chunk lists of large files of repository $1 that are gone or obliterated, after which of the chunks, and
+-- up to which, they still count; NULL: up to the last.
+SELECT recipe_hashes, decode(released_to, 'hex') AS released_to, decode(taken_to, 'hex') AS taken_to
+FROM released_lists WHERE repo_id = $1;
 
 -- name: hold_chunks
 -- Locks the chunks $1 and those that lie in the packs $2, at once: locks in two rounds could wait for each other.

@@ -14,7 +14,6 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from dits.common.v1.job_pb2 import RecountStatisticsPayload
 
 from services.chunk.collection.consistency import read_contents
 from services.chunk.stores.absences import Absences
@@ -23,7 +22,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.formats.canonical import FormatError, split_hashes
 from shared.formats.recipes import decode_recipe
-from shared.jobs.queue import enqueue
+from shared.jobs.recounts import request_recount
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
@@ -87,7 +86,7 @@ class ReleasedLists:
             log.error("recipe lost", repository=str(row["repo_id"]), released_list=row["id"])
             return
         done: str = row["released_to"]
-        batches = _split_chunks(groups, done, recipes)
+        batches = _split_chunks(groups, done, row["taken_to"], recipes)
         while batch := await asyncio.to_thread(next, batches, None):
             work = partial(_release_batch, row=row, done=done, batch=batch)
             if not await database.transaction(work):
@@ -121,14 +120,19 @@ def _group_chunks(recipes: Iterable[bytes], groups: Sequence[bytearray]) -> None
 
 
 def _split_chunks(
-    groups: Iterable[bytearray], done: str, recipes: set[bytes]
+    groups: Iterable[bytearray], done: str, taken_to: str | None, recipes: set[bytes]
 ) -> Iterator[list[str]]:
-    """Yields the chunks after one (`done`) in the order of their hashes, batched, without the recipes."""
+    """Yields the chunks after one (`done`) in the order of their hashes, batched, without the recipes.
+
+    Of a lift that was broken off, those up to `taken_to`.
+    """
     waiting: list[str] = []
     for group in groups:
         chunks = set(split_hashes(bytes(group))) - recipes
         waiting += sorted(chunk.hex() for chunk in chunks)
-        waiting = [chunk for chunk in waiting if chunk > done]
+        waiting = [
+            chunk for chunk in waiting if chunk > done and (taken_to is None or chunk <= taken_to)
+        ]
         while len(waiting) >= BATCH:
             yield waiting[:BATCH]
             waiting = waiting[BATCH:]
@@ -140,7 +144,7 @@ async def _release_batch(connection: Connection, row: Row, done: str, batch: Seq
     """Releases some chunks; returns whether nobody else had, and the repository is there."""
     if await connection.fetchrow(Q.hold_repository, row["repo_id"]) is None:
         return False
-    passed = await connection.fetchrow(Q.pass_chunks, row["id"], done, batch[-1])
+    passed = await connection.fetchrow(Q.pass_chunks, row["id"], done, batch[-1], row["taken_to"])
     if passed is None:
         return False
     await connection.execute(_choose(passed), row["repo_id"], batch)
@@ -154,13 +158,12 @@ async def _release_last(
     repository_id = row["repo_id"]
     if await connection.fetchrow(Q.hold_repository, repository_id) is None:
         return False
-    passed = await connection.fetchrow(Q.delete_list, row["id"], done)
+    passed = await connection.fetchrow(Q.delete_list, row["id"], done, row["taken_to"])
     if passed is None:
         return False
     await connection.execute(_choose(passed), repository_id, recipes)
     # What the repository occupies is counted again.
-    payload = RecountStatisticsPayload(repository_id=str(repository_id))
-    await enqueue(connection, payload, dedup_key=f"released {repository_id}")
+    await request_recount(connection, repository_id)
     return True
 
 

@@ -7,14 +7,13 @@ from functools import partial
 from uuid import UUID
 
 import structlog
-from dits.common.v1.job_pb2 import JobProgress, RecountStatisticsPayload, ReleaseHistoryPayload
+from dits.common.v1.job_pb2 import JobProgress, ReleaseHistoryPayload
 
 from services.repo.release.commits import find_due_repositories
 from services.repo.release.history import release_history
-from shared.db.pool import Connection
 from shared.errors import DomainError
 from shared.jobs.pacing import pace
-from shared.jobs.queue import enqueue
+from shared.jobs.recounts import request_recount
 from shared.jobs.running_job import RunningJob
 from shared.jobs.schedule import Schedule
 
@@ -56,11 +55,5 @@ class HistoryRelease:
                 "history not released", repository=str(repository_id), cause=error.message
             )
         if done > before:
-            await job.database.transaction(partial(_ask_for_recount, repository_id=repository_id))
+            await job.database.transaction(partial(request_recount, repository_id=repository_id))
         return done
-
-
-async def _ask_for_recount(connection: Connection, repository_id: UUID) -> None:
-    """Has the statistics counted that pushes do not keep."""
-    payload = RecountStatisticsPayload(repository_id=str(repository_id))
-    await enqueue(connection, payload, dedup_key=f"released {repository_id}")

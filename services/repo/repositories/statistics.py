@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from dits.common.v1.job_pb2 import RecountStatisticsPayload
 from dits.repo.v1 import repository_service_pb2 as pb
 
 from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import not_found
-from shared.jobs.queue import enqueue_keyed
+from shared.jobs.recounts import request_recount
 
 Q = sql.load(__file__)
 
@@ -24,8 +23,7 @@ async def read_statistics(connection: Connection, repository_id: UUID) -> Row:
     if row is None:
         raise not_found("repository", str(repository_id))
     if row["is_outdated"]:
-        payload = RecountStatisticsPayload(repository_id=str(repository_id))
-        await enqueue_keyed(connection, {f"recount {repository_id}": payload})
+        await request_recount(connection, repository_id)
     return row
 
 

@@ -75,9 +75,7 @@ class ObliterationService:
         file = await self._find_file(request, call)
         with self._budget.hold(call.holder) as hold:
             content = await Content.read(self._recipes, file, call, hold)
-            await database.transaction(
-                lambda connection: lift_obliteration(connection, call, content)
-            )
+            await lift_obliteration(database, call, content)
         return pb.LiftObliterationResponse()
 
     async def ListObliterations(

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from dits.common.v1.event_pb2 import EventType, RepoPayload
-from dits.common.v1.job_pb2 import EraseChunksPayload, RecountStatisticsPayload
+from dits.common.v1.job_pb2 import EraseChunksPayload
 from dits.repo.v1 import obliteration_service_pb2 as pb
 from dits.repo.v1.manifest_pb2 import File
 from dits.repo.v1.tree_service_pb2 import ObliteratedContent
@@ -21,12 +22,20 @@ from services.repo.push.assets import reference_files
 from services.repo.push.chunk_lists import ChunkLists
 from services.repo.push.recipes import RecipeReader
 from services.repo.repositories.holding import HeldRepository, hold_repository_of
+from services.repo.trees.lifts import (
+    Lift,
+    begin_lift,
+    end_lift,
+    is_lifted_in_batches,
+    take_chunks,
+)
 from shared.db import sql
 from shared.db.pool import Connection, Database, Row
 from shared.errors import contention, invalid_field, limit_reached, not_found
 from shared.formats.canonical import split_hashes
 from shared.formats.recipes import list_hash
-from shared.jobs.queue import enqueue, enqueue_alone
+from shared.jobs.queue import enqueue_alone
+from shared.jobs.recounts import request_recount
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
 from shared.rpc.byte_budget import Hold
@@ -94,16 +103,38 @@ async def preview_obliteration(
     return pb.ObliterateAssetResponse(obliteration=shown)
 
 
-async def lift_obliteration(connection: Connection, call: Call, content: Content) -> None:
+async def lift_obliteration(database: Database, call: Call, content: Content) -> None:
     """Gives a content its chunks again, which were uploaded before, or have not been erased yet.
 
+    Those of a large file are taken batch by batch before the content is readable: see `lifts`.
     Raises NOT_FOUND, CHUNKS_MISSING, CONTENT_MISMATCH, CONTENTION.
     """
+    lift, file, lists = None, content.file, content.lists
+    if is_lifted_in_batches(file, lists):
+        lift = await database.transaction(partial(_begin_lift, call=call, file=file))
+        if lift is None:
+            return
+        lift = await take_chunks(database, call, file, lists, lift)
+    await database.transaction(partial(_end_obliteration, call=call, content=content, lift=lift))
+
+
+async def _begin_lift(connection: Connection, call: Call, file: File) -> Lift | None:
+    """Begins a lift; None if the content is not obliterated."""
+    _, row = await _hold_content(connection, call, file)
+    return await begin_lift(connection, call, file) if row["reason"] is not None else None
+
+
+async def _end_obliteration(
+    connection: Connection, call: Call, content: Content, lift: Lift | None
+) -> None:
     held, row = await _hold_content(connection, call, content.file)
     if row["reason"] is None:
         return
     digest = row["hash"]
-    await reference_files(connection, held.id, [content.file], content.lists)
+    if lift is not None:
+        await end_lift(connection, call, lift)
+    else:
+        await reference_files(connection, held.id, [content.file], content.lists)
     await connection.execute(Q.end_erasure, held.id, digest)
     await connection.execute(Q.delete_obliteration, held.id, digest)
     await connection.execute(Q.count_bytes, held.id, row["size"])
@@ -151,8 +182,7 @@ async def _erase(connection: Connection, call: Call, file: File) -> UUID | None:
     chunks = sorted({chunk.hex() for chunk in split_hashes(file.chunk_hashes)})
     await connection.execute(Q.erase_chunks, repository_id, chunks)
     # What the repository occupies is counted again.
-    payload = RecountStatisticsPayload(repository_id=str(repository_id))
-    await enqueue(connection, payload, dedup_key=f"released {repository_id}")
+    await request_recount(connection, repository_id)
     return None
 
 

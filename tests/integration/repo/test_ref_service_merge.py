@@ -62,6 +62,17 @@ async def test_a_target_with_nothing_of_its_own_moves_or_gets_a_commit(api: Api)
     assert await merges.files() == told({**BASE, "a": b"2"})
 
 
+async def test_a_repeated_move_to_the_source_changes_nothing(api: Api) -> None:
+    merges = await Merges.open(api)
+    theirs = await merges.save({**BASE, "a": b"2"}, branch="side")
+    ours = await merges.head()
+    done = await merges.merge(ours)
+    assert (done.outcome, done.head) == (pb.MERGE_OUTCOME_FAST_FORWARD, theirs)
+    assert await merges.merge(ours) == done
+    events = await api.fetch("SELECT payload FROM events WHERE type = 'push'")
+    assert len(events) == 3
+
+
 async def open_conflicts(api: Api) -> tuple[Merges, Files, Files]:
     """Two branches with conflicts at a, d/e, d/f, gone and new."""
     merges = await Merges.open(api)

@@ -14,6 +14,7 @@ from grpc import StatusCode
 
 from services.chunk.collection import released_lists
 from services.repo.repositories.purging import purge_repository
+from services.repo.trees import lifts
 from shared.formats.commits import commit_hash
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
@@ -43,6 +44,7 @@ from tests.support.waiting import until_blocked
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(released_lists, "BATCH", BATCH)
+    monkeypatch.setattr(lifts, "BATCH", BATCH)
 
 
 async def test_it_is_gone_at_once_and_its_chunks_go_in_batches(

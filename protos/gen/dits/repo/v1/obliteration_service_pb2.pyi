@@ -46,7 +46,7 @@ class Obliteration(_message.Message):
     manifest_count: _builtins.int
     """Directories of the history that have it, counting each version of a directory."""
     is_pending: _builtins.bool
-    """A job has yet to take chunks of it from the repository."""
+    """A job has yet to take chunks of it from the repository, or a lift that was broken off has taken some again."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When."""

@@ -58,8 +58,11 @@ class ObliterationServiceStub:
     """Gives an obliterated content back to all the paths and versions that had it. Needs ADMIN; an API token needs
     `repo:admin`. Needs sudo.
 
-    The chunks of the file have to be uploaded before, as for a push; those that have not gone yet are kept. For a content that is not obliterated it does
-    nothing.
+    The chunks of the file have to be uploaded before, as for a push; those that have not gone yet are kept. For a content
+    that is not obliterated it does nothing.
+
+    Those of a file of more than 4,000 are taken in batches, and the content can be read when all are. A call that is broken
+    off goes on where it was when it is repeated within an hour; later, what it had taken is taken away again.
 
     Errors:
     - CHUNKS_MISSING: upload these chunks first.
@@ -104,8 +107,11 @@ class ObliterationServiceAsyncStub(ObliterationServiceStub):
     """Gives an obliterated content back to all the paths and versions that had it. Needs ADMIN; an API token needs
     `repo:admin`. Needs sudo.
 
-    The chunks of the file have to be uploaded before, as for a push; those that have not gone yet are kept. For a content that is not obliterated it does
-    nothing.
+    The chunks of the file have to be uploaded before, as for a push; those that have not gone yet are kept. For a content
+    that is not obliterated it does nothing.
+
+    Those of a file of more than 4,000 are taken in batches, and the content can be read when all are. A call that is broken
+    off goes on where it was when it is repeated within an hour; later, what it had taken is taken away again.
 
     Errors:
     - CHUNKS_MISSING: upload these chunks first.
@@ -159,8 +165,11 @@ class ObliterationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives an obliterated content back to all the paths and versions that had it. Needs ADMIN; an API token needs
         `repo:admin`. Needs sudo.
 
-        The chunks of the file have to be uploaded before, as for a push; those that have not gone yet are kept. For a content that is not obliterated it does
-        nothing.
+        The chunks of the file have to be uploaded before, as for a push; those that have not gone yet are kept. For a content
+        that is not obliterated it does nothing.
+
+        Those of a file of more than 4,000 are taken in batches, and the content can be read when all are. A call that is broken
+        off goes on where it was when it is repeated within an hour; later, what it had taken is taken away again.
 
         Errors:
         - CHUNKS_MISSING: upload these chunks first.

@@ -342,7 +342,8 @@ class RefServiceServicer:
         the two as parents. The move is held against the repository's settings, locks and protection as a push of the
         same commit is, in the same transaction, and is told of as a push. With `validate_only`, too, except that it is undone.
 
-        Safe to repeat with a request_id. Without, a repetition that comes after the merge gives HEAD_MOVED.
+        Safe to repeat with a request_id. Without, a repetition that comes after the merge gives HEAD_MOVED, because the commit
+        that it would make is another one; after a move to the source it changes nothing.
 
         Errors:
         - BRANCH_PROTECTED: the protection of the target forbids the move.
