@@ -34,9 +34,9 @@ async def require_same_owner(
 
 
 async def check_owner(connection: Connection, call: Call) -> None:
-    """Reads the present owner, and raises CONTENTION as `require_same_owner`, or NOT_FOUND.
+    """Keeps the repository of a call with its owner until the commit.
 
-    To be sure, the transaction has locked the repository, as a new row that refers to it does.
+    Raises CONTENTION as `require_same_owner`, or NOT_FOUND.
     """
     row = await connection.fetchrow(Q.owner, call.repository.id)
     if row is None:

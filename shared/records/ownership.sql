@@ -3,7 +3,11 @@
 SELECT owner_permission($1, $2, $3);
 
 -- name: owner
--- Who owns a repository ($1) that is not deleted.
-SELECT r.owner_type, r.owner_id, o.name
-FROM repository_identities r JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
-WHERE r.id = $1 AND r.deleted_at IS NULL;
+-- Who owns a repository ($1) that is not deleted; it stays there until the end of the transaction. Not a join: it would not find
+-- the owner of a row that it waited for. The name of one that is as new as that is empty.
+SELECT r.owner_type, r.owner_id,
+       coalesce((SELECT o.name FROM owner_identities o
+                 WHERE o.owner_type = r.owner_type AND o.owner_id = r.owner_id), '') AS name
+FROM repository_identities r
+WHERE r.id = $1 AND r.deleted_at IS NULL
+FOR KEY SHARE OF r;

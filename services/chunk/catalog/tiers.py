@@ -7,7 +7,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.db import sql
-from shared.db.pool import Databases
+from shared.db.pool import Connection, Databases
+from shared.records.ownership import check_owner
+from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 
@@ -34,16 +36,21 @@ class Tiers:
         """Returns those chunks that are not hot for the repository, restored or not."""
         return await self._find(Q.cold_chunks, repository_id, digests)
 
-    async def cool_chunks(
-        self, repository_id: UUID, digests: Sequence[bytes], storage_class: str
-    ) -> int:
-        """Says that the repository wants chunks in a class, where it had them hotter; returns how many."""
-        database = self._databases.of(repository_id)
-        [row] = await database.statement(
-            Q.cool_chunks, repository_id, _pack(digests), storage_class
-        )
-        count: int = row[0]
-        return count
+    async def cool_chunks(self, call: Call, digests: Sequence[bytes], storage_class: str) -> int:
+        """Makes a call's repository want chunks in a class, where it had them hotter; returns how many.
+
+        Raises CONTENTION.
+        """
+        repository_id = call.repository.id
+
+        async def cool(connection: Connection) -> int:
+            await check_owner(connection, call)
+            count: int = await connection.fetchval(
+                Q.cool_chunks, repository_id, _pack(digests), storage_class
+            )
+            return count
+
+        return await self._databases.of(repository_id).transaction(cool)
 
     async def _find(self, query: str, repository_id: UUID, digests: Sequence[bytes]) -> ColdChunks:
         database = self._databases.of(repository_id)

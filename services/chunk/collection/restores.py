@@ -15,6 +15,8 @@ from shared.db import sql
 from shared.db.pool import Connection, Databases, Row
 from shared.errors import limit_reached, not_found
 from shared.jobs.queue import enqueue
+from shared.records.ownership import check_owner
+from shared.rpc.call import Call
 from shared.runtime.config import Settings
 
 Q = sql.load(__file__)
@@ -56,18 +58,10 @@ class Restores:
         expected = row["now"] + self.measure_delay(found.coldest)
         return Restore(None, None, len(found.digests), found.stored_bytes, row["now"], expected)
 
-    async def begin_restore(
-        self, repository_id: UUID, user_id: UUID, found: ColdChunks, *, is_permanent: bool
-    ) -> Restore:
-        """Begins to restore chunks, by a job. Raises LIMIT_REACHED."""
-        work = partial(
-            self._begin,
-            repository_id=repository_id,
-            user_id=user_id,
-            found=found,
-            is_permanent=is_permanent,
-        )
-        return await self._databases.of(repository_id).transaction(work)
+    async def begin_restore(self, call: Call, found: ColdChunks, *, is_permanent: bool) -> Restore:
+        """Begins to restore chunks of a call's repository, by a job. Raises LIMIT_REACHED, CONTENTION."""
+        work = partial(self._begin, call=call, found=found, is_permanent=is_permanent)
+        return await self._databases.of(call.repository.id).transaction(work)
 
     async def get_restore(self, repository_id: UUID, restore_id: UUID) -> Restore:
         """Returns a restore of a repository. Raises NOT_FOUND."""
@@ -78,14 +72,10 @@ class Restores:
         return _parse(row)
 
     async def _begin(
-        self,
-        connection: Connection,
-        *,
-        repository_id: UUID,
-        user_id: UUID,
-        found: ColdChunks,
-        is_permanent: bool,
+        self, connection: Connection, *, call: Call, found: ColdChunks, is_permanent: bool
     ) -> Restore:
+        repository_id, user_id = call.repository.id, call.caller.user_id
+        await check_owner(connection, call)
         await connection.execute(Q.forget_restores, RECORDS_KEPT)
         await connection.execute(Q.hold_restores, str(repository_id))
         if await connection.fetchval(Q.count_waiting, repository_id, GIVEN_UP) >= MAX_WAITING:

@@ -13,6 +13,8 @@ from shared.db.pool import Connection, Database, Databases
 from shared.formats.bitmaps import mark_missing
 from shared.formats.canonical import split_hashes
 from shared.jobs.queue import enqueue_alone, find_active
+from shared.records.ownership import check_owner
+from shared.rpc.call import Call
 
 Q = sql.load(__file__)
 
@@ -51,17 +53,20 @@ async def find_missing_copies(
     ]
 
 
-async def request_placement(database: Database, repository_id: UUID, requested_by: UUID) -> UUID:
+async def request_placement(database: Database, call: Call) -> UUID:
     """Asks for the job that brings the chunks of a repository to where it wants them; returns its id.
 
     While one waits or is at work, it is that one: what changes meanwhile is queued with the change.
+    Raises CONTENTION.
     """
+    repository_id = call.repository.id
 
     async def request(connection: Connection) -> UUID:
+        await check_owner(connection, call)
         active = await find_active(connection, JobType.JOB_TYPE_CHECK_PLACEMENT, repository_id)
         payload = CheckPlacementPayload(repository_id=str(repository_id))
         return active or await enqueue_alone(
-            connection, payload, repository_id, requested_by=requested_by
+            connection, payload, repository_id, requested_by=call.caller.user_id
         )
 
     return await database.transaction(request)

@@ -63,5 +63,5 @@ class PlacementService:
         """Has chunks brought to where they are wanted."""
         del request
         database = self._databases.of(call.repository.id)
-        job_id = await request_placement(database, call.repository.id, call.caller.user_id)
+        job_id = await request_placement(database, call)
         return pb.ReplicateChunksResponse(job_id=str(job_id))

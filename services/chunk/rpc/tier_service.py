@@ -46,19 +46,16 @@ class TierService:
         """Makes chunks colder at once, or hotter by a job."""
         digests = validation.raw_digests("hashes", request.hashes)
         wanted = _NAMES.get(request.storage_class)
-        repository_id, user_id = call.repository.id, call.caller.user_id
         if wanted == "standard":
-            found = await self._tiers.find_cold(repository_id, digests)
+            found = await self._tiers.find_cold(call.repository.id, digests)
             if not found.digests:
                 return pb.SetStorageClassResponse()
-            restore = await self._restores.begin_restore(
-                repository_id, user_id, found, is_permanent=True
-            )
+            restore = await self._restores.begin_restore(call, found, is_permanent=True)
             return pb.SetStorageClassResponse(restore=_describe(restore))
         if wanted is None or wanted not in self._classes:
             able = ", ".join(["standard", *self._classes])
             raise invalid_field("storage_class", f"must be one that there is a place for: {able}")
-        changed = await self._tiers.cool_chunks(repository_id, digests, wanted)
+        changed = await self._tiers.cool_chunks(call, digests, wanted)
         return pb.SetStorageClassResponse(changed_count=changed)
 
     async def RestoreChunks(
@@ -66,16 +63,14 @@ class TierService:
     ) -> pb.RestoreChunksResponse:
         """Begins a restore."""
         digests = validation.raw_digests("hashes", request.hashes)
-        repository_id, user_id = call.repository.id, call.caller.user_id
+        repository_id = call.repository.id
         found = await self._tiers.find_archived(repository_id, digests)
         if not found.digests:
             return pb.RestoreChunksResponse()
         if request.validate_only:
             restore = await self._restores.plan_restore(repository_id, found)
         else:
-            restore = await self._restores.begin_restore(
-                repository_id, user_id, found, is_permanent=False
-            )
+            restore = await self._restores.begin_restore(call, found, is_permanent=False)
         return pb.RestoreChunksResponse(restore=_describe(restore))
 
     async def GetRestore(self, request: pb.GetRestoreRequest, call: Call) -> pb.GetRestoreResponse:

@@ -3,7 +3,8 @@
 SELECT r.archived OR r.disabled AS read_only, r.has_obliterations,
        s.require_lock_for_edit, s.max_file_size_bytes, s.allowed_extensions, s.portable_names, s.lock_patterns,
        s.min_regions, r.owner_type, r.owner_id,
-       (SELECT o.name FROM owner_identities o WHERE o.owner_type = r.owner_type AND o.owner_id = r.owner_id) AS owner
+       coalesce((SELECT o.name FROM owner_identities o
+                 WHERE o.owner_type = r.owner_type AND o.owner_id = r.owner_id), '') AS owner
 FROM repositories r JOIN repository_settings s ON s.repo_id = r.id
 WHERE r.id = $1 AND r.deleted_at IS NULL
 FOR KEY SHARE OF r;

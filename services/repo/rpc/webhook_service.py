@@ -110,6 +110,7 @@ class WebhookService:
         owner = await self._owners.find_owner(request, call, WRITE)
 
         async def ping(connection: Connection) -> pb.PingResponse:
+            await management.hold_owner(connection, call, owner)
             webhook = await management.get_webhook(connection, owner, webhook_id)
             event_id, body = describe_ping(webhook, call.caller)
             event = NAMES[EventType.EVENT_TYPE_WEBHOOK_PING]
@@ -171,6 +172,7 @@ class WebhookService:
         owner = await self._owners.find_owner(request, call, WRITE)
 
         async def repeat(connection: Connection) -> pb.RedeliverResponse:
+            await management.hold_owner(connection, call, owner)
             row = await deliveries.repeat_delivery(connection, call, owner, delivery_id)
             await wake_lanes(connection, [row["webhook_id"]])
             return pb.RedeliverResponse(delivery=describe_delivery(row))

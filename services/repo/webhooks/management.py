@@ -44,6 +44,15 @@ class WebhookChange:
     active: bool | None
 
 
+async def hold_owner(connection: Connection, call: Call, owner: WebhookOwner) -> None:
+    """Keeps a repository with its owner until the commit: what is told to a webhook is for the owner.
+
+    Raises CONTENTION if it went to another one after the call was let in, NOT_FOUND.
+    """
+    if owner.repository_id is not None:
+        await check_owner(connection, call)
+
+
 async def create_webhook(
     connection: Connection,
     call: Call,
@@ -53,6 +62,7 @@ async def create_webhook(
     secret: str,
 ) -> Row:
     """Creates a webhook and returns it. Raises LIMIT_REACHED."""
+    await hold_owner(connection, call, owner)
     await connection.execute(Q.lock_owner, str(owner.repository_id or owner.organization_id))
     if await connection.fetchval(Q.count_webhooks, *owner.ids) >= MAX_WEBHOOKS:
         raise limit_reached("webhooks", MAX_WEBHOOKS)
@@ -91,6 +101,7 @@ async def update_webhook(
     connection: Connection, call: Call, owner: WebhookOwner, webhook_id: UUID, change: WebhookChange
 ) -> Row:
     """Changes a webhook and returns it. Raises NOT_FOUND."""
+    await hold_owner(connection, call, owner)
     changed = await connection.fetchrow(
         *Q.bind.update_webhook(
             webhook_id=webhook_id,
@@ -112,6 +123,7 @@ async def delete_webhook(
     connection: Connection, call: Call, owner: WebhookOwner, webhook_id: UUID
 ) -> None:
     """Deletes a webhook; its deliveries are purged later. Raises NOT_FOUND."""
+    await hold_owner(connection, call, owner)
     row = await get_webhook(connection, owner, webhook_id)
     if await connection.fetchrow(Q.delete_webhook, webhook_id, *owner.ids) is None:
         raise _absent(webhook_id)
@@ -130,6 +142,7 @@ async def rotate_secret(
 
     Raises NOT_FOUND.
     """
+    await hold_owner(connection, call, owner)
     rotated = await connection.fetchrow(
         *Q.bind.rotate_secret(
             webhook_id=webhook_id,
@@ -147,9 +160,6 @@ async def rotate_secret(
 
 
 async def _record(connection: Connection, call: Call, action: AuditAction, row: Row) -> None:
-    """Notes a change. Raises CONTENTION if the repository went to another owner meanwhile."""
-    if row["repo_id"] is not None:
-        await check_owner(connection, call)
     # The URL may hold a secret: its host says enough.
     await audit(
         connection,

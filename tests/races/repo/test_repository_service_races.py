@@ -135,9 +135,6 @@ async def test_who_waited_for_a_transfer_is_judged_by_the_new_owner(
     films = Holding(api, owner, await api.repository(owner))
     make = (await make_changes(api, films))[change]
     hold = f"SELECT FROM repositories WHERE id = '{films.id}' FOR UPDATE;"
-    if change == "renewal":
-        # It waits for other changes of locks alone.
-        hold = f"SELECT take_lock_mutex('{films.id}');"
     move = f"UPDATE repositories SET owner_type = 'organization', owner_id = '{studio.id}'"
     statement = f"{hold} {move} WHERE id = '{films.id}'"
     async with other_transaction(api, statement, commits=outcome != "stays"):

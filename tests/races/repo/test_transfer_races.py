@@ -1,0 +1,105 @@
+"""Whoever changes a repository at the moment of its transfer does so before it, or is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, TypeAlias
+
+import asyncpg
+import grpc
+import pytest
+from dits.repo.v1.transfer_service_pb2 import ForceTransferRequest
+
+from tests.support.api import Api, read_error
+from tests.support.organizations import Studio
+from tests.support.repositories import Holding
+from tests.support.repository_changes import Call, Scene
+from tests.support.rpcs import rpcs
+from tests.support.waiting import PATIENCE_SECONDS, until_blocked
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+# RPCs about a repository that change nothing of it, or nothing that is its owner's.
+OTHERS = {
+    "DirectTransferService/CreateDownloadUrls": "reads",
+    "DirectTransferService/ConfirmPackUpload": "needs S3, and ends as UploadChunks does",
+    "LockService/ReleaseLocks": "ends own locks, whoever owns the repository",
+    "NotificationService/FollowBranch": "is about the caller's inbox",
+}
+# These ask anew for the caller's right on all that the owner has.
+ASKS_AGAIN = {"RepositoryService/DeleteRepository", "TransferService/RequestTransfer"}
+_READS = re.compile(
+    r"\w+/(Check|Compare|Diff|Download|Export|Find|Get|List|Locate|Stat|Stream|Watch)([A-Z]|$)"
+)
+
+
+@pytest.fixture
+async def scene(api: Api) -> Scene:
+    owner = await api.account()
+    return await Scene.open(Holding(api, owner, await api.repository(owner)))
+
+
+async def test_who_waited_for_the_transfer_is_refused(api: Api, scene: Scene) -> None:
+    studio, films, calls = await Studio.open(api), scene.films, scene.list_calls()
+    # By the descriptors, so that a new RPC is not forgotten.
+    named = {rpc.path.split(".")[-1] for rpc in rpcs() if rpc.access.repository_field}
+    assert {rpc for rpc in named if not _READS.match(rpc)} == calls.keys() | OTHERS.keys()
+    async with api.connected() as mover, api.connected() as observer:
+        told = {
+            rpc: await call_during(films, call, mover, observer, studio.id)
+            for rpc, call in calls.items()
+        }
+    refused = dict.fromkeys(told, "CONTENTION") | dict.fromkeys(ASKS_AGAIN, "PERMISSION_MISSING")
+    assert told == refused
+
+
+async def call_during(
+    films: Holding, call: Call, mover: Connection, observer: Connection, new_owner: str
+) -> str:
+    """How a call ends that is let in before a transfer and goes on after it; then that is undone."""
+    move = "UPDATE repositories SET owner_type = $2, owner_id = $3 WHERE id = $1::uuid"
+    try:
+        async with mover.transaction():
+            await mover.execute("SELECT FROM repositories WHERE id = $1::uuid FOR UPDATE", films.id)
+            await mover.execute(move, films.id, "organization", new_owner)
+            waiting = asyncio.ensure_future(call())
+            await until_waiting(waiting, observer)
+        try:
+            await waiting
+        except grpc.aio.AioRpcError as error:
+            return read_error(error).reason
+        return "OK"
+    finally:
+        await mover.execute(move, films.id, "user", films.owner.id)
+
+
+async def until_waiting(call: asyncio.Future[Any], observer: Connection) -> None:
+    """Returns when a call waits for a lock, or has ended without one."""
+    blocked: asyncio.Future[Any] = asyncio.ensure_future(until_blocked(observer))
+    await asyncio.wait(
+        [call, blocked], timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+    )
+    blocked.cancel()
+    await asyncio.wait([blocked])
+
+
+@pytest.mark.parametrize("change", ["UpdateWebhook", "RotateSecret", "DeleteWebhook"])
+async def test_the_transfer_waits_for_a_change_of_webhooks(
+    api: Api, scene: Scene, change: str
+) -> None:
+    films = scene.films
+    operator, other = await api.api_token(films.owner, "site:admin"), await api.account()
+    request = ForceTransferRequest(repository_id=films.id, new_owner=other.username, reason="test")
+    async with api.connected() as connection, api.connected() as observer:
+        async with connection.transaction():
+            await connection.execute(
+                "SELECT FROM webhooks WHERE id = $1::uuid FOR UPDATE", scene.webhook.id
+            )
+            changing = asyncio.ensure_future(scene.list_calls()[f"WebhookService/{change}"]())
+            await until_blocked(observer)
+            moving = asyncio.ensure_future(
+                api.transfers.ForceTransfer(request, metadata=operator.auth)
+            )
+            await until_blocked(observer, 2)
+        await changing
+        await moving
