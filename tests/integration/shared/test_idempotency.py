@@ -16,15 +16,19 @@ from dits.auth.v1.session_service_pb2 import (
     RevokeSessionRequest,
 )
 from dits.auth.v1.token_service_pb2 import CreateTokenRequest, RevokeTokenRequest
+from dits.repo.v1.commit_service_pb2 import PushResponse
+from dits.repo.v1.webhook_service_pb2 import CreateWebhookRequest, ListWebhooksRequest
 from grpc import StatusCode
 
 from services.auth.credentials.challenges import Challenges
+from shared.formats.commits import commit_hash
 from shared.records.idempotency import IdempotentWrites
 from tests.support.api import Api, refused
 from tests.support.organizations import Studio
 from tests.support.repositories import Holding
 from tests.support.ssh import make_key, needs_ssh
 from tests.support.ssh_accounts import key_request
+from tests.support.trees import build, commit, push, update, upload
 
 
 async def test_a_token_does_not_get_what_a_session_was_given(api: Api) -> None:
@@ -135,3 +139,42 @@ async def test_a_credential_that_has_ended_itself_repeats_nothing(api: Api, how:
     await call(request, metadata=who.auth)
     with refused(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"):
         await call(request, metadata=who.auth)
+
+
+async def test_a_repetition_is_refused_after_the_change_of_another_and_goes_on_after_the_next(
+    api: Api,
+) -> None:
+    """What the first call has done stays, and the refusal does not deny it."""
+    films, helper = await Holding.open(api), await api.account()
+    await api.grant(films.repository, helper, "admin")
+    request = CreateWebhookRequest(
+        repository=films.id, url="https://ci.example/", events=["*"], request_id=str(uuid4())
+    )
+    first = await api.webhooks.CreateWebhook(request, metadata=helper.auth)
+    tree = build({"a": b"1"})
+    await upload(api, helper, films.repository, tree.chunks)
+    made, request_id = commit(tree), str(uuid4())
+
+    async def push_it() -> PushResponse:
+        moves = [update("main", "", commit_hash(made))]
+        return await push(
+            api, helper, films.repository, [made], moves, [tree], request_id=request_id
+        )
+
+    pushed = await push_it()
+    await films.update(archived=True)
+    with refused(StatusCode.FAILED_PRECONDITION, "REPOSITORY_READ_ONLY"):
+        await push_it()
+    await films.update(archived=False)
+    await api.grant(films.repository, helper, "read")
+    with refused(StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING"):
+        await push_it()
+    with refused(StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING"):
+        await api.webhooks.CreateWebhook(request, metadata=helper.auth)
+    await api.grant(films.repository, helper, "admin")
+    assert await push_it() == pushed
+    assert await api.webhooks.CreateWebhook(request, metadata=helper.auth) == first
+    listed = await api.webhooks.ListWebhooks(
+        ListWebhooksRequest(repository=films.id), metadata=films.owner.auth
+    )
+    assert list(listed.webhooks) == [first.webhook]
