@@ -1,11 +1,12 @@
-"""What pushes to a repository wait while a large file of it is obliterated.
+"""What pushes to a repository wait while a large file of it is obliterated, and given back.
 
     BENCH_DIR=/a/folder/on/a/disk python -m benchmarks.obliterate [--chunks N] [--seconds N]
 
 A server holds a file of N chunks (100,000) of 4 bytes on a branch. A user uploads one chunk and pushes one
 commit to the default branch of the same repository, again and again: alone for some seconds, and then from
-the call of ObliterateAsset until the chunks are gone. Printed are the waits of uploads and pushes together,
-how long the call took, and the longest transaction of the database meanwhile.
+the call of ObliterateAsset until the chunks are gone; then, when they are uploaded again, while
+LiftObliteration gives them back. Printed are the waits of uploads and pushes together, how long the calls
+took, and the longest transaction of the database meanwhile.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
 from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import Entry, File
-from dits.repo.v1.obliteration_service_pb2 import ListObliterationsRequest, ObliterateAssetRequest
+from dits.repo.v1.obliteration_service_pb2 import (
+    LiftObliterationRequest,
+    ListObliterationsRequest,
+    ObliterateAssetRequest,
+)
 from dits.repo.v1.obliteration_service_pb2_grpc import ObliterationServiceStub
 from rich.console import Console
 from rich.table import Table
@@ -50,36 +56,55 @@ def main() -> None:
     ):
         user = User(server)
         pusher = Pusher(user)
-        content = push_file(user, arguments.chunks)
+        pieces = cut_file(arguments.chunks)
+        content = push_file(user, pieces)
         before = pusher.watch(lambda: time.sleep(arguments.seconds))
         seconds: list[float] = []
         with Watch(server.dsn) as watch:
             during = pusher.watch(lambda: seconds.extend(obliterate(user, content)))
-    call, total = seconds
-    table = Table(title=f"{arguments.chunks:,} chunks: call {call:.2f} s, in all {total:.1f} s")
+        upload_file(user, pieces)
+        with Watch(server.dsn) as lift_watch:
+            lifting = pusher.watch(lambda: seconds.append(lift(user, content)))
+    call, total, lifted = seconds
+    times = f"call {call:.2f} s, in all {total:.1f} s, lift {lifted:.1f} s"
+    table = Table(title=f"{arguments.chunks:,} chunks: {times}")
     for heading in ("", "pushes", "median", "longest", "longest transaction"):
         table.add_column(heading, justify="right")
     for name, waits, oldest in (
         ("before", before, ""),
-        ("during", during, f"{watch.oldest:.2f} s"),
+        ("obliterated", during, f"{watch.oldest:.2f} s"),
+        ("lifted", lifting, f"{lift_watch.oldest:.2f} s"),
     ):
         figures = (f"{figure * 1000:.0f} ms" for figure in (percentile(waits, 0.5), max(waits)))
         table.add_row(name, f"{len(waits):,}", *figures, oldest)
     Console().print(table)
 
 
-def push_file(user: User, count: int) -> bytes:
-    """Pushes a file of so many chunks to a branch of its own; returns its hash."""
-    pieces = [number.to_bytes(4, "big") for number in range(count)]
-    hashes = [blake3(piece).digest() for piece in pieces]
-    for at in range(0, count, BATCH):
-        upload_chunks(
-            user, dict(zip(hashes[at : at + BATCH], pieces[at : at + BATCH], strict=True))
-        )
-    recipes = {blake3(r).digest(): r for r in encode_list(b"".join(hashes), [4] * count)}
-    upload_chunks(user, recipes)
+def cut_file(count: int) -> list[bytes]:
+    """Returns the chunks of a file."""
+    return [number.to_bytes(4, "big") for number in range(count)]
+
+
+def make_recipes(pieces: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Returns the recipes of a file by their hashes, in order."""
+    hashes = b"".join(blake3(piece).digest() for piece in pieces)
+    return {blake3(r).digest(): r for r in encode_list(hashes, [4] * len(pieces))}
+
+
+def upload_file(user: User, pieces: Sequence[bytes]) -> None:
+    """Uploads the chunks and the recipes of a file."""
+    for at in range(0, len(pieces), BATCH):
+        part = pieces[at : at + BATCH]
+        upload_chunks(user, {blake3(piece).digest(): piece for piece in part})
+    upload_chunks(user, make_recipes(pieces))
+
+
+def push_file(user: User, pieces: Sequence[bytes]) -> bytes:
+    """Pushes a file to a branch of its own; returns its hash."""
+    upload_file(user, pieces)
     content = blake3(b"".join(pieces)).digest()
-    file = File(mode=0o644, hash=content, size=4 * count, recipe_hashes=b"".join(recipes))
+    recipes = b"".join(make_recipes(pieces))
+    file = File(mode=0o644, hash=content, size=4 * len(pieces), recipe_hashes=recipes)
     tree, manifest = tree_of([Entry(name="film", file=file)])
     head, made = commit_of(tree)
     ended = user.push(push_requests(user.repository, [manifest], [made], head, BRANCH))
@@ -101,6 +126,17 @@ def obliterate(user: User, content: bytes) -> tuple[float, float]:
     while stub.ListObliterations(listing, metadata=user.auth).obliterations[0].is_pending:
         time.sleep(0.1)
     return call, time.perf_counter() - began
+
+
+def lift(user: User, content: bytes) -> float:
+    """Gives the file back; returns the seconds of the call."""
+    stub = ObliterationServiceStub(user.channels["repo"])
+    request = LiftObliterationRequest(
+        repository=user.repository, revision=BRANCH, path="film", hash=content.hex()
+    )
+    began = time.perf_counter()
+    stub.LiftObliteration(request, metadata=user.auth)
+    return time.perf_counter() - began
 
 
 class Watch:
