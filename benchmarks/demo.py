@@ -35,6 +35,8 @@ class Dits:
         self._program = program
         self.environment = {
             **os.environ,
+            # Who uses dits has it compiled: where the environment says so, each command compiled it again.
+            "PYTHONDONTWRITEBYTECODE": "",
             "DITS_CONFIG_DIR": str(home),
             **{f"DITS_{name.upper()}": address for name, address in server.addresses.items()},
         }

@@ -3,16 +3,17 @@
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from itertools import compress
-from operator import not_
+from itertools import compress, repeat
+from operator import attrgetter, not_
 from typing import TypeAlias
 
-from dits_client.workspace.index import pack_stat
+from dits_client.workspace.index import pack_stats
 from dits_client.workspace.local_directory import OWN_DIRECTORY, LocalDirectory
 
 # Names, each with whether it is a directory.
 Entries: TypeAlias = Iterable[tuple[str, bool]]
 
+_get_mode = attrgetter("st_mode")
 _STORED_KINDS = {stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR}
 
 
@@ -36,11 +37,14 @@ def read_plain(
         stats = [entry.stat(follow_symlinks=False) for entry in entries]
     except FileNotFoundError:
         return False
-    kinds = {stat.S_IFMT(found.st_mode) for found in stats}
-    inner = [stat.S_ISDIR(found.st_mode) for found in stats]
-    if not kinds <= _STORED_KINDS or is_ignored_within(directory, zip(names, inner, strict=True)):
-        return False
+    kinds = set(map(stat.S_IFMT, map(_get_mode, stats)))
+    inner: Sequence[bool] = ()
     if stat.S_IFDIR in kinds:
+        inner = list(map(stat.S_ISDIR, map(_get_mode, stats)))
+    found = zip(names, inner or repeat(False), strict=False)
+    if not kinds <= _STORED_KINDS or is_ignored_within(directory, found):
+        return False
+    if inner:
         for entry in compress(entries, inner):
             path = directory.join_path(entry.name)
             directory.directories[entry.name] = LocalDirectory(
@@ -48,5 +52,5 @@ def read_plain(
             )
         outer = list(map(not_, inner))
         names, stats = list(compress(names, outer)), list(compress(stats, outer))
-    directory.names, directory.stats = names, [pack_stat(found) for found in stats]
+    directory.names, directory.stats = names, pack_stats(stats)
     return True
