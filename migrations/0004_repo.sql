@@ -233,14 +233,12 @@ CREATE INDEX idx_commits_unfiltered ON commits (repo_id, hash) WHERE changed_pat
 -- Statistics know nothing of a repository that is younger than they are: the planner believes it has one row, and
 -- reads all of its rows by any index that begins with repo_id. Without statistics it assumes some, and takes the key.
 -- While a table is empty all indexes seem equal, so few others begin with it. Commits are listed by generation,
--- which replaces the index by time.
+-- which replaces the index by time. Nothing asks for those by author, by media type and by first commit: contents are listed by
+-- size, and the others looked for by a part of the text.
 ALTER TABLE commits ALTER COLUMN repo_id SET STATISTICS 0;
 ALTER TABLE manifests ALTER COLUMN repo_id SET STATISTICS 0;
 ALTER TABLE assets ALTER COLUMN repo_id SET STATISTICS 0;
 DROP INDEX idx_commits_time, idx_commits_author, idx_manifests_commit, idx_assets_mime;
-CREATE INDEX idx_commits_author ON commits (author_email, repo_id);
-CREATE INDEX idx_manifests_commit ON manifests (commit_hash, repo_id);
-CREATE INDEX idx_assets_mime ON assets (mime_type, repo_id);
 
 -- The time zones of author and committer, in minutes east of UTC. They are part of the commit's hash.
 ALTER TABLE commits

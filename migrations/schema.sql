@@ -2528,7 +2528,7 @@ CREATE TABLE public.chunk_refs (
     ref_count integer DEFAULT 0 NOT NULL,
     first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
     last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
-    claimed_at timestamp with time zone DEFAULT clock_timestamp(),
+    claimed_at timestamp with time zone DEFAULT date_trunc('milliseconds'::text, clock_timestamp()),
     stored_size integer NOT NULL,
     encryption_key_id text,
     storage_class text,
@@ -3959,8 +3959,6 @@ CREATE INDEX idx_api_tokens_parent ON public.api_tokens USING btree (parent_id) 
 
 CREATE INDEX idx_api_tokens_user ON public.api_tokens USING btree (user_id);
 
-CREATE INDEX idx_assets_mime ON public.assets USING btree (mime_type, repo_id);
-
 CREATE INDEX idx_assets_size ON public.assets USING btree (repo_id, size DESC);
 
 CREATE INDEX idx_branch_follows_branch ON public.branch_follows USING btree (repo_id, branch, user_id);
@@ -3972,8 +3970,6 @@ CREATE INDEX idx_branches_head ON public.branches USING btree (head_commit, repo
 CREATE INDEX idx_chunk_erasures_due ON public.chunk_erasures USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 
 CREATE INDEX idx_chunk_locations_pack ON public.chunk_locations USING btree (pack_key);
-
-CREATE INDEX idx_chunk_locations_region ON public.chunk_locations USING btree (region, chunk_hash);
 
 CREATE INDEX idx_chunk_refs_claimed ON public.chunk_refs USING btree (repo_id, claimed_at) WHERE (claimed_at IS NOT NULL);
 
@@ -3990,10 +3986,6 @@ CREATE INDEX idx_chunks_delete ON public.chunks USING btree (delete_after) WHERE
 CREATE INDEX idx_chunks_lost ON public.chunks USING btree (lost_at) WHERE (lost_at IS NOT NULL);
 
 CREATE INDEX idx_chunks_pack ON public.chunks USING btree (pack_key);
-
-CREATE INDEX idx_chunks_storage ON public.chunks USING btree (storage_class, created_at);
-
-CREATE INDEX idx_commits_author ON public.commits USING btree (author_email, repo_id);
 
 CREATE INDEX idx_commits_parent ON public.commits USING gin (parent_hashes) WITH (gin_pending_list_limit='256');
 
@@ -4050,8 +4042,6 @@ CREATE INDEX idx_locks_path ON public.locks USING btree (repo_id, path);
 CREATE INDEX idx_login_throttles_window ON public.login_throttles USING btree (window_started_at);
 
 CREATE INDEX idx_maintenance_runs_started ON public.maintenance_runs USING btree (started_at, id);
-
-CREATE INDEX idx_manifests_commit ON public.manifests USING btree (commit_hash, repo_id);
 
 CREATE INDEX idx_manifests_condemned ON public.manifests USING btree (repo_id, hash) WHERE (condemned IS NOT NULL);
 
