@@ -15,12 +15,9 @@ from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.download import Downloader
 from dits_client.transfer.lost_content import LostChunkError
 from dits_client.workspace.ignore import DirectoryRules
-from dits_client.workspace.ignore_files import MAX_IGNORE_BYTES, read_rules_file
+from dits_client.workspace.ignore_files import MAX_IGNORE_BYTES, MAX_TOTAL_BYTES, IgnoreFiles
 from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
-
-# Of all files together; what is beyond does not count.
-MAX_TOTAL_BYTES = 64 << 20
 
 
 def fetch_ignore_test(
@@ -38,7 +35,7 @@ def fetch_ignore_test(
         if directory not in files:
             return ""
         text = texts.get(files[directory].hash)
-        return read_rules_file(root, directory) if text is None else text
+        return IgnoreFiles().read_below(root, directory) if text is None else text
 
     rules, scope = DirectoryRules(read), trees.scope
     return lambda path: scope.covers(path) and rules.cover(path)

@@ -5,21 +5,17 @@ may have a file of them; those of a directory that is ignored itself do not coun
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable
-from functools import lru_cache
-from itertools import groupby
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, lru_cache
+from typing import Any
 
 from dits_client.content.paths import iterate_parents
 from dits_client.workspace.ignore_patterns import DIRECTORY_MARK, translate_pattern
 
-# Of a compiled expression; patterns that need more are an error.
+# Of a compiled expression: more than what the longest ignore file needs.
 MAX_EXPRESSION_BYTES = 64 << 20
 # Of the texts of ignore files that are kept compiled: many directories may have one.
 KEPT_TEXTS = 256
-
-# Expressions, each with whether what they match is ignored; the first that matches decides.
-_Runs: TypeAlias = tuple[tuple[Callable[[bytes], object], bool], ...]
 
 
 class IgnoreRules:
@@ -43,10 +39,9 @@ class IgnoreRules:
             path = unicodedata.normalize("NFC", path)
         whole = path.encode(errors="surrogateescape") + (DIRECTORY_MARK if is_directory else b"")
         for start, text in self.levels:
-            inner = whole[start:]
-            for match, verdict in _compile_text(text):
-                if match(inner):
-                    return verdict
+            verdict = _compile_text(text).decide(whole[start:])
+            if verdict is not None:
+                return verdict
         return False
 
     def enter(self, directory: str, text: str) -> "IgnoreRules":
@@ -110,16 +105,39 @@ def _strip_spaces(line: str) -> str:
     return line[: len(kept) + 1] if backslashes % 2 else kept
 
 
+class _Patterns:
+    """Patterns in a row, the last one first: a few expressions tell which is the first that matches."""
+
+    def __init__(self, rules: Sequence[tuple[bytes, bool]]) -> None:
+        """Take expressions, each with whether what it matches is ignored."""
+        self._rules = rules
+        self._match = _compile([expression for expression, _ in rules]) if rules else None
+        self._is_uniform = len({verdict for _, verdict in rules}) < 2
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def decide(self, path: bytes) -> bool | None:
+        """Return what the first pattern that matches says; None = there is none."""
+        if self._match is None or not self._match(path):
+            return None
+        if self._is_uniform:
+            return self._rules[0][1]
+        first, second = self._halves
+        verdict = first.decide(path)
+        return second.decide(path) if verdict is None else verdict
+
+    @cached_property
+    def _halves(self) -> "tuple[_Patterns, _Patterns]":
+        middle = len(self._rules) // 2
+        return _Patterns(self._rules[:middle]), _Patterns(self._rules[middle:])
+
+
 @lru_cache(maxsize=KEPT_TEXTS)
-def _compile_text(text: str) -> _Runs:
+def _compile_text(text: str) -> _Patterns:
     """Return what the patterns of a file match."""
     lines = text.removeprefix("\ufeff").split("\n")
-    rules = [rule for rule in map(_parse_rule, lines) if rule is not None]
-    # Neighbours with the same verdict as one expression, the last ones first.
-    return tuple(
-        (_compile([expression for expression, _ in run]), verdict)
-        for verdict, run in groupby(reversed(rules), key=lambda rule: rule[1])
-    )
+    return _Patterns([rule for rule in map(_parse_rule, reversed(lines)) if rule is not None])
 
 
 def _compile(expressions: list[bytes]) -> Any:
@@ -130,5 +148,6 @@ def _compile(expressions: list[bytes]) -> Any:
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.never_capture = True
+    options.log_errors = False
     options.max_mem = MAX_EXPRESSION_BYTES
     return re2.compile(b"|".join(b"(?:%s)" % one for one in expressions), options).fullmatch

@@ -12,48 +12,65 @@ from dits_client.errors import os_error
 from dits_client.workspace.ignore import DirectoryRules
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
 
-# The rules of a longer file do not count.
-MAX_IGNORE_BYTES = 1 << 20
+# The rules of a longer file do not count; nor do those with which all different ones would be longer.
+MAX_IGNORE_BYTES = 64 << 10
+MAX_TOTAL_BYTES = 1 << 20
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def read_ignore_file(
-    descriptor: int, directory: str = "", warn: Callable[[str], None] = lambda _: None
-) -> str:
-    """Return the text of the ignore file of an open directory; empty if it has none.
+class IgnoreFiles:
+    """Reads the ignore files of a folder; `warn` gets a sentence for each that does not count."""
 
-    A link is not followed, and a file that is too long does not count: `warn` gets a sentence. Raises
-    ClientError if the file cannot be read.
-    """
-    path = f"{directory}/{IGNORE_FILE}" if directory else IGNORE_FILE
-    try:
-        mode = os.stat(IGNORE_FILE, dir_fd=descriptor, follow_symlinks=False).st_mode
-        if stat.S_ISLNK(mode):
-            warn(f'"{path}" is a link: its patterns do not count')
-        if not stat.S_ISREG(mode):
-            return ""
-        with os.fdopen(os.open(IGNORE_FILE, _OPEN, dir_fd=descriptor), "rb") as file:
-            content = file.read(MAX_IGNORE_BYTES + 1)
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise os_error(error, "read", path) from error
-    if len(content) > MAX_IGNORE_BYTES:
-        warn(f'"{path}" has more than a mebibyte: its patterns do not count')
-        return ""
-    return content.decode(errors="surrogateescape")
+    def __init__(self, warn: Callable[[str], None] = lambda _: None) -> None:
+        self._warn = warn
+        self._texts = set[str]()
+        self._left = MAX_TOTAL_BYTES
 
+    def read(self, descriptor: int, directory: str = "") -> str:
+        """Return the text of the ignore file of an open directory; empty if it has none that counts.
 
-def read_rules_file(root: Path, directory: str) -> str:
-    """Return the text of the ignore file of a directory of a folder; empty if there is none."""
-    with closing(SafePaths(root)) as safe_paths:
+        A link is not followed. Raises ClientError if the file cannot be read.
+        """
+        path = f"{directory}/{IGNORE_FILE}" if directory else IGNORE_FILE
         try:
-            return read_ignore_file(safe_paths.open_directory(directory), directory)
-        except (FileNotFoundError, BlockedError):
+            mode = os.stat(IGNORE_FILE, dir_fd=descriptor, follow_symlinks=False).st_mode
+            if stat.S_ISLNK(mode):
+                self._warn(f'"{path}" is a link: its patterns do not count')
+            if not stat.S_ISREG(mode):
+                return ""
+            with os.fdopen(os.open(IGNORE_FILE, _OPEN, dir_fd=descriptor), "rb") as file:
+                content = file.read(MAX_IGNORE_BYTES + 1)
+        except FileNotFoundError:
             return ""
+        except OSError as error:
+            raise os_error(error, "read", path) from error
+        if len(content) > MAX_IGNORE_BYTES:
+            self._warn(
+                f'"{path}" has more than {MAX_IGNORE_BYTES:,} bytes: its patterns do not count'
+            )
+            return ""
+        return self._add(content.decode(errors="surrogateescape"), len(content), path)
+
+    def _add(self, text: str, size: int, path: str) -> str:
+        if text in self._texts:
+            return text
+        if size > self._left:
+            self._warn(f'"{path}" is too much beside other such files: its patterns do not count')
+            return ""
+        self._left -= size
+        self._texts.add(text)
+        return text
+
+    def read_below(self, root: Path, directory: str) -> str:
+        """Return the text of the ignore file of a directory of a folder; empty if there is none."""
+        with closing(SafePaths(root)) as safe_paths:
+            try:
+                return self.read(safe_paths.open_directory(directory), directory)
+            except (FileNotFoundError, BlockedError):
+                return ""
 
 
 def read_rules(root: Path) -> DirectoryRules:
     """Return the rules of a folder, read as they are needed. Raises ClientError if the first cannot be."""
-    return DirectoryRules(partial(read_rules_file, root))
+    return DirectoryRules(partial(IgnoreFiles().read_below, root))

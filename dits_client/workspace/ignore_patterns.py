@@ -42,12 +42,14 @@ def translate_pattern(pattern: bytes) -> bytes | None:
     end = b"\\0?"
     if pattern.endswith(b"/"):
         pattern, end = pattern[:-1], b"\\0"
-    start = b"" if b"/" in pattern else b"(?:" + _ANY + b"/)?"
-    inner = _translate(pattern.removeprefix(b"/"))
+    # One without a slash matches a name, at any depth.
+    is_name = b"/" not in pattern
+    start = b"(?:" + _ANY + b"/)?" if is_name else b""
+    inner = _translate(pattern.removeprefix(b"/"), is_name=is_name)
     return None if inner is None else start + b"(?:" + inner + b")" + end
 
 
-def _translate(pattern: bytes) -> bytes | None:
+def _translate(pattern: bytes, *, is_name: bool) -> bytes | None:
     """Return the expression for the globs of a pattern; None = they match nothing."""
     if not pattern:
         return None
@@ -57,7 +59,7 @@ def _translate(pattern: bytes) -> bytes | None:
     while at < len(pattern):
         sign = pattern[at : at + 1]
         if sign == b"*":
-            part, at = _translate_stars(pattern, at, is_first=at == plain)
+            part, at = _translate_stars(pattern, at, is_first=at == plain and not is_name)
         elif sign == b"?":
             part, at = b"[^/\\0]", at + 1
         elif sign == b"[":

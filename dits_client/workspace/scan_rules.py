@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dits_client.content.scope import IGNORE_FILE
 from dits_client.workspace.ignore import DirectoryRules, IgnoreRules
-from dits_client.workspace.ignore_files import read_ignore_file, read_rules
+from dits_client.workspace.ignore_files import IgnoreFiles, read_rules
 from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord
 from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.plain_directory import Entries
@@ -34,7 +34,7 @@ class ScanRules:
         self._given = given
         self._tracked = tracked
         self._records = records
-        self._warn = warn
+        self._files = IgnoreFiles(warn)
         self._rules = given or IgnoreRules()
         # By path, those of directories that are still to be read, if they have any.
         self._inherited: dict[str, IgnoreRules] = {}
@@ -50,7 +50,7 @@ class ScanRules:
         is_here = at < len(entries) and entries[at].name == IGNORE_FILE
         # In one that is ignored, only what is tracked counts.
         if is_here and not directory.is_ignored:
-            text = read_ignore_file(descriptor, directory.path, self._warn)
+            text = self._files.read(descriptor, directory.path)
             self._rules = self._rules.enter(directory.path, text)
 
     def hand_down(self, directory: LocalDirectory) -> None:
