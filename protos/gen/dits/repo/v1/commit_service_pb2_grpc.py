@@ -95,7 +95,8 @@ class CommitServiceServicer:
         - CHUNKS_MISSING: the repository lacks chunks that a new file names.
         - CHUNK_CORRUPT: the stored recipe of a new file is damaged.
         - CONTENT_MISMATCH: a manifest, recipe or commit is not in its canonical form, or a file contradicts the chunks
-        or the list of chunks that the server knows.
+        or the list of chunks that the server knows. A content has one list in a repository, the first that came: if a
+        checkout finds that one wrong, the right one is taken when no version has the wrong one any more.
         - CONTENT_OBLITERATED: the push brings a file whose content was obliterated to a path that did not have it.
         - FILE_REFUSED: the repository's settings refuse a file.
         - HEAD_MOVED: a ref is not at its `expected_head`.
