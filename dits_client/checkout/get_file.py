@@ -46,7 +46,7 @@ def _get_file(remote: RepositoryClient, path: str, revision: str) -> File | None
         repository=remote.name, revision=revision, paths=[path], with_stored=True
     )
     try:
-        (answer,) = remote.call(remote.trees.GetEntries, request).entries
+        entries = remote.call(remote.trees.GetEntries, request).entries
     except RemoteError as error:
         missing = error.details.resource
         if error.reason != ERROR_REASON_NOT_FOUND or error.lacks_repository:
@@ -54,6 +54,9 @@ def _get_file(remote: RepositoryClient, path: str, revision: str) -> File | None
         if missing is not None and missing.type == "revision":
             raise missing_branch(remote, revision, "branch, tag or commit") from None
         return None
+    if len(entries) != 1:
+        raise ClientError("the server did not answer for the path")
+    (answer,) = entries
     refuse_gone_file(path, answer.entry)
     return answer.stored.file if answer.stored.HasField("file") else None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dits.repo.v1.merge_pb2 import (
     MERGE_OUTCOME_CONFLICTS,
     MERGE_OUTCOME_FAST_FORWARD,
+    MERGE_OUTCOME_MERGED,
     MERGE_OUTCOME_UP_TO_DATE,
     MergeBranchesResponse,
 )
@@ -15,6 +16,7 @@ from dits.repo.v1.merge_pb2 import (
 from dits_client.cli.session import connect
 from dits_client.cli.table import print_json
 from dits_client.cli.workspace_paths import open_workspace, parse_paths
+from dits_client.errors import ClientError
 from dits_client.progress import make_progress
 from dits_client.terminal import escape_text
 from dits_client.transfer.memory import keep_freed_memory
@@ -95,6 +97,10 @@ def describe_outcome(wanted: "MergeOptions", response: MergeBranchesResponse) ->
     verb = "Would move" if wanted.dry_run else "Moved"
     if response.outcome == MERGE_OUTCOME_FAST_FORWARD:
         return f"{verb} {target} to {source}, at {response.head[:12]}."
+    if response.outcome != MERGE_OUTCOME_MERGED:
+        raise ClientError(
+            f"the server tells an outcome, {response.outcome}, that only newer dits knows"
+        )
     if wanted.dry_run:
         return f"Would merge {source} into {target}."
     return f"Merged {source} into {target}, at {response.head[:12]}."

@@ -90,7 +90,8 @@ def _describe_no_answer(failure: Failure, endpoints: Endpoints) -> str:
     if failure.code == "DEADLINE_EXCEEDED":
         return f"{server} did not answer in time"
     if failure.code == "UNIMPLEMENTED":
-        return f"{server} does not offer this: {_first_line(failure)}"
+        advice = "it may be older than this dits, which `dits doctor` tells the version of"
+        return f"{server} does not offer this ({_first_line(failure)}): {advice}"
     return _first_line(failure)
 
 

@@ -88,7 +88,10 @@ def _acquire(
     )
     if options.ttl_seconds is not None:
         request.ttl.CopyFrom(Duration(seconds=options.ttl_seconds))
-    return repository.call(repository.locks.AcquireLocks, request)
+    response = repository.call(repository.locks.AcquireLocks, request)
+    if len(response.results) != len(paths):
+        raise ClientError("the server answered for another number of paths than was asked")
+    return response
 
 
 def find_conflicts(
