@@ -11,9 +11,12 @@ from pathlib import Path
 from time import time
 
 from dits.auth.v1.access_service_pb2 import WhoAmIRequest
+from dits.chunk.v1.chunk_service_pb2 import GetCapabilitiesRequest
+from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from dits.lock.v1.lock_service_pb2 import ListLocksRequest
-from grpc_health.v1.health_pb2 import HealthCheckRequest
-from grpc_health.v1.health_pb2_grpc import HealthStub
+from dits.lock.v1.lock_service_pb2_grpc import LockServiceStub
+from dits.repo.v1.repository_service_pb2 import GetRepositoryRequest
+from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
 
 from dits_client.cli.credentials import Credentials, Login
 from dits_client.cli.folder_checks import Finding, check_files, check_folder, good
@@ -67,7 +70,7 @@ def _examine() -> Iterator[Finding]:
         return
     yield _check_file()
     with open_client(login) as client:
-        broken = [found for found in _check_services(client, login) if found.state == "wrong"]
+        broken = list(_check_services(client, login))
         yield from broken or [good("server", f"all services of {login.endpoints.name} answer")]
         if not broken:
             yield from _check_calls(client, workspace)
@@ -94,16 +97,36 @@ def _check_file() -> Finding:
 
 
 def _check_services(client: Client, login: Login) -> Iterator[Finding]:
+    """Call each service as commands do: a proxy on the way may let no other calls through."""
+    addresses = login.endpoints
     for name in SERVICES:
-        address = getattr(login.endpoints, name)
-        stub = HealthStub(client.channels.get(address))
+        address = getattr(addresses, name)
         try:
-            client.call(stub.Check, HealthCheckRequest(), timeout=TIMEOUT)
-            yield good(name, f"{address} answers")
+            if name == "auth":
+                addresses = client.services
+            else:
+                _probe(client, name, address)
         except RemoteError as error:
-            text = f"the {name} service at {address} does not answer ({error.code})"
-            cure = f"check network and address; DITS_{name.upper()}=HOST:PORT names another"
-            yield Finding(name, "wrong", text, cure)
+            if error.reason is None or error.code == "UNAVAILABLE":
+                text = f"the {name} service at {address} does not answer ({error.code})"
+                cure = f"check network and address; DITS_{name.upper()}=HOST:PORT names another"
+                yield Finding(name, "wrong", text, cure)
+            elif name == "auth":
+                # It judges the login, and so says not where the others are.
+                return
+
+
+def _probe(client: Client, name: str, address: str) -> None:
+    """Make a call that the service judges. Raises RemoteError, also if it has judged it."""
+    channel = client.channels.get(address)
+    if name == "repo":
+        repositories = RepositoryServiceStub(channel)
+        client.call(repositories.GetRepository, GetRepositoryRequest(), TIMEOUT)
+    elif name == "chunk":
+        chunks = ChunkServiceStub(channel)
+        client.call(chunks.GetCapabilities, GetCapabilitiesRequest(), TIMEOUT)
+    else:
+        client.call(LockServiceStub(channel).ListLocks, ListLocksRequest(), TIMEOUT)
 
 
 def _check_calls(client: Client, workspace: Workspace | None) -> Iterator[Finding]:

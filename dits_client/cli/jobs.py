@@ -69,7 +69,7 @@ def _connect_to_jobs(arguments: Namespace) -> Iterator[Jobs]:
     """Connect to all services, of the cell of a repository if one is named."""
     with connect() as (client, _):
         named = arguments.repository
-        yield Jobs(client, client.locate_repository(named) if named else client.endpoints)
+        yield Jobs(client, client.locate_repository(named) if named else client.services)
 
 
 def _parse_status(name: str | None) -> JobStatus.ValueType:

@@ -73,7 +73,7 @@ def _open_owner(arguments: Namespace) -> Iterator[_Owner]:
             return
         if login.token_id:
             client = enter_session(stack, client, login)
-        stub = WebhookServiceStub(client.channels.get(client.endpoints.repo))
+        stub = WebhookServiceStub(client.channels.get(client.services.repo))
         yield _Owner(client, stub, {"organization": arguments.organization})
 
 

@@ -60,7 +60,9 @@ class Channels:
 
     def _open(self, address: str) -> grpc.Channel:
         if self._tls:
-            credentials = grpc.ssl_channel_credentials()
+            from dits_client.server.trust import read_authorities
+
+            credentials = grpc.ssl_channel_credentials(read_authorities())
             channel = grpc.secure_channel(address, credentials, options=_OPTIONS)
         else:
             channel = grpc.insecure_channel(address, options=_OPTIONS)

@@ -1,7 +1,8 @@
 """Calls to a server with one credential; a call that fails for a passing reason is repeated."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Self, TypeAlias, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import grpc
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_SUDO_REQUIRED
@@ -16,6 +17,9 @@ from dits_client.server.named_channel import find_service
 from dits_client.server.remote_errors import translate_error
 from dits_client.server.service_stubs import ServiceStubs
 from dits_client.server.stream_watch import StreamWatch
+
+if TYPE_CHECKING:
+    from dits.auth.v1.access_service_pb2 import LocateRepositoryResponse, LocateServicesResponse
 
 Response = TypeVar("Response")
 # Returns the credential with which a call that needs sudo is repeated. Raises ClientError.
@@ -72,7 +76,22 @@ class Client(ServiceStubs):
         from dits.auth.v1.access_service_pb2 import LocateRepositoryRequest
 
         request = LocateRepositoryRequest(repository=repository)
-        found = self.call(self.access.LocateRepository, request)
+        return self._relocate(self.call(self.access.LocateRepository, request))
+
+    @cached_property
+    def services(self) -> Endpoints:
+        """The addresses of the services for calls about no single repository, as the server tells them."""
+        from dits.auth.v1.access_service_pb2 import LocateServicesRequest
+
+        try:
+            return self._relocate(self.call(self.access.LocateServices, LocateServicesRequest()))
+        except RemoteError as error:
+            # An older server does not tell.
+            if error.code != "UNIMPLEMENTED":
+                raise
+        return self.endpoints
+
+    def _relocate(self, found: "LocateRepositoryResponse | LocateServicesResponse") -> Endpoints:
         return self.endpoints.relocate(
             repo=found.repo_address, chunk=found.chunk_address, lock=found.lock_address
         )

@@ -37,6 +37,18 @@ _SENTENCES = {
 }
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# What gRPC says when something on the way answered that speaks HTTP and no gRPC.
+_PROXY_STATUS = re.compile(r"http2 header with status: (\d{3})")
+# Sentences for what gRPC says of TLS that fails, by a part of that.
+_TLS_SENTENCES = {
+    "CERTIFICATE_VERIFY_FAILED": (
+        "nobody whom this machine trusts vouches for the certificate of {server}: "
+        "SSL_CERT_FILE=FILE names a file with the authority that made it"
+    ),
+    "Hostname Verification Check failed": "the certificate of {server} is for another name",
+    "WRONG_VERSION_NUMBER": "{server} speaks no TLS: begin its address with http://",
+    "http1.x server": "{server} wants TLS, or is no dits server: begin its address with https://",
+}
 # Folders name theirs by its UUID, which says nothing to people.
 _REPOSITORY_GONE = (
     "the repository was not found: it was deleted, or this account may not read it (`dits repo undelete` "
@@ -85,7 +97,12 @@ def describe_server(service: CalledService, endpoints: Endpoints) -> str:
 def _describe_no_answer(failure: Failure, endpoints: Endpoints) -> str:
     """Return the sentence for a call that no dits service answered."""
     server = describe_server(failure.service, endpoints)
+    if found := _PROXY_STATUS.search(failure.text):
+        return _describe_proxy(found[1], server)
     if failure.code == "UNAVAILABLE":
+        for mark, sentence in _TLS_SENTENCES.items():
+            if mark in failure.text:
+                return sentence.format(server=server)
         return f"{server} cannot be reached ({_first_line(failure)})"
     if failure.code == "DEADLINE_EXCEEDED":
         return f"{server} did not answer in time"
@@ -93,6 +110,16 @@ def _describe_no_answer(failure: Failure, endpoints: Endpoints) -> str:
         advice = "it may be older than this dits, which `dits doctor` tells the version of"
         return f"{server} does not offer this ({_first_line(failure)}): {advice}"
     return _first_line(failure)
+
+
+def _describe_proxy(status: str, server: str) -> str:
+    """Return the sentence for a call that ended at a proxy, with a status of HTTP."""
+    text = f"a proxy in front of {server.removesuffix(',')} answered with HTTP status {status}"
+    if status == "413":
+        return f"{text}: it limits how much may be sent, and whoever runs it must lift that limit"
+    if status == "404":
+        return f"{text}: it knows no such service"
+    return text
 
 
 def describe_lock_held(metadata: Mapping[str, str]) -> str:

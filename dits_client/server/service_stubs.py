@@ -34,6 +34,11 @@ class ServiceStubs:
     channels: Channels
 
     @cached_property
+    def services(self) -> Endpoints:
+        """The addresses of the services that are called about no single repository."""
+        raise NotImplementedError
+
+    @cached_property
     def access(self) -> "AccessServiceStub":
         """What a credential may do."""
         from dits.auth.v1.access_service_pb2_grpc import AccessServiceStub
@@ -122,32 +127,32 @@ class ServiceStubs:
         """The repositories that the caller may use."""
         from dits.repo.v1.repository_service_pb2_grpc import RepositoryServiceStub
 
-        return RepositoryServiceStub(self.channels.get(self.endpoints.repo))
+        return RepositoryServiceStub(self.channels.get(self.services.repo))
 
     @cached_property
     def maintenance(self) -> "MaintenanceServiceStub":
         """What operators do with chunks."""
         from dits.chunk.v1.maintenance_service_pb2_grpc import MaintenanceServiceStub
 
-        return MaintenanceServiceStub(self.channels.get(self.endpoints.chunk))
+        return MaintenanceServiceStub(self.channels.get(self.services.chunk))
 
     @cached_property
     def events(self) -> "EventServiceStub":
         """What happens."""
         from dits.repo.v1.event_service_pb2_grpc import EventServiceStub
 
-        return EventServiceStub(LateChannel(lambda: self.channels.get(self.endpoints.repo)))
+        return EventServiceStub(LateChannel(lambda: self.channels.get(self.services.repo)))
 
     @cached_property
     def transfers(self) -> "TransferServiceStub":
         """Repositories on their way to another owner."""
         from dits.repo.v1.transfer_service_pb2_grpc import TransferServiceStub
 
-        return TransferServiceStub(self.channels.get(self.endpoints.repo))
+        return TransferServiceStub(self.channels.get(self.services.repo))
 
     @cached_property
     def usage(self) -> "UsageServiceStub":
         """The usage of the caller and of organisations."""
         from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
 
-        return UsageServiceStub(self.channels.get(self.endpoints.repo))
+        return UsageServiceStub(self.channels.get(self.services.repo))

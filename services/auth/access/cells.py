@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import structlog
 
+from shared.db import sql
+from shared.db.pool import Database
 from shared.errors import dependency_unavailable
 from shared.runtime.config import Settings
 from shared.runtime.setting_types import CellAddresses
 
+Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
 
@@ -21,3 +26,9 @@ def locate_cell(settings: Settings, cell: int) -> CellAddresses | None:
         log.error("a cell without addresses", cell=cell)
         raise dependency_unavailable(f"cell {cell}")
     return addresses
+
+
+async def find_cell(database: Database, user_id: UUID) -> int:
+    """Returns the cell that holds the repositories of a user."""
+    [row] = await database.fetch(Q.cell_of_user, user_id)
+    return int(row["cell"])

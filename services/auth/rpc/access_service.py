@@ -10,7 +10,7 @@ from services.auth.access.accessible_repositories import (
     list_accessible_repositories,
 )
 from services.auth.access.batches import answer_check, find_rights, parse_checks
-from services.auth.access.cells import locate_cell
+from services.auth.access.cells import find_cell, locate_cell
 from services.auth.access.current_credential import describe_credential
 from services.auth.access.decisions import LocalAccess
 from services.auth.access.repository_users import describe_user, list_repository_users
@@ -20,6 +20,7 @@ from shared.rpc.paging import Page
 from shared.rpc.peer_address import PeerAddresses, read_address
 from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
+from shared.runtime.setting_types import CellAddresses
 
 
 class AccessService:
@@ -106,15 +107,31 @@ class AccessService:
         """Returns the cell of a repository and where clients reach it."""
         del request
         repository = call.repository
-        addresses = locate_cell(self._settings, repository.cell)
-        response = pb.LocateRepositoryResponse(
-            repository_id=str(repository.id), cell=repository.cell
+        where = _addresses_message(locate_cell(self._settings, repository.cell))
+        return pb.LocateRepositoryResponse(
+            repository_id=str(repository.id), cell=repository.cell, **where
         )
-        if addresses is not None:
-            response.repo_address = addresses.repo
-            response.chunk_address = addresses.chunk
-            response.lock_address = addresses.lock
-        return response
+
+    async def LocateServices(
+        self, request: pb.LocateServicesRequest, call: Call
+    ) -> pb.LocateServicesResponse:
+        """Returns the caller's cell and where clients reach it."""
+        del request
+        cell = self._settings.cell
+        if call.caller_id is not None:
+            cell = await find_cell(self._database, call.caller_id)
+        where = _addresses_message(locate_cell(self._settings, cell))
+        return pb.LocateServicesResponse(cell=cell, **where)
+
+
+def _addresses_message(found: CellAddresses | None) -> dict[str, str]:
+    if found is None:
+        return {}
+    return {
+        "repo_address": found.repo,
+        "chunk_address": found.chunk,
+        "lock_address": found.lock,
+    }
 
 
 def _caller_message(caller: Caller) -> pb.Caller:

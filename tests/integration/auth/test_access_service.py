@@ -11,6 +11,8 @@ from dits.auth.v1.access_service_pb2 import (
     CheckAccessRequest,
     LocateRepositoryRequest,
     LocateRepositoryResponse,
+    LocateServicesRequest,
+    LocateServicesResponse,
     WhoAmIRequest,
 )
 from dits.auth.v1.account_service_pb2 import GetMeRequest
@@ -131,6 +133,29 @@ async def test_the_addresses_of_a_cell_are_those_of_the_settings(
         with refused(StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE") as refusal:
             await api.access.LocateRepository(request, metadata=ada.auth)
         assert refusal.metadata == {"dependency": "cell 2"}
+
+
+async def test_services_that_are_asked_about_no_repository_are_those_of_the_callers_cell(
+    dsn: str, settings: Settings
+) -> None:
+    cells = {1: CellAddresses(repo="r:1", chunk="c:2", lock="l:3")}
+    async with running_suite(dsn, settings.model_copy(update={"cells": cells})) as api:
+        ada = await api.account()
+        machine = await api.api_token(ada, "lock:write")
+        request, own = LocateServicesRequest(), LocateServicesResponse(cell=0)
+        assert await api.access.LocateServices(request) == own
+        assert await api.access.LocateServices(request, metadata=ada.auth) == own
+        await move_to(api, ada, 1)
+        for who in (ada, machine):
+            assert await api.access.LocateServices(request, metadata=who.auth) == (
+                LocateServicesResponse(
+                    cell=1, repo_address="r:1", chunk_address="c:2", lock_address="l:3"
+                )
+            )
+        await move_to(api, ada, 2)
+        with refused(StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"):
+            await api.access.LocateServices(request, metadata=ada.auth)
+        assert await api.access.LocateServices(request) == own
 
 
 async def test_only_who_may_see_a_repository_is_told_where_it_is(api: Api) -> None:

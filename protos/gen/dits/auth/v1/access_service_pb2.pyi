@@ -724,3 +724,54 @@ class LocateRepositoryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LocateRepositoryResponse: _TypeAlias = LocateRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class LocateServicesRequest(_message.Message):
+    """Request of LocateServices."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateServicesRequest: _TypeAlias = LocateServicesRequest  # noqa: Y015
+
+@_typing.final
+class LocateServicesResponse(_message.Message):
+    """Response of LocateServices. Addresses have the form of those of LocateRepository, and empty ones the same meaning."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: _builtins.int
+    REPO_ADDRESS_FIELD_NUMBER: _builtins.int
+    CHUNK_ADDRESS_FIELD_NUMBER: _builtins.int
+    LOCK_ADDRESS_FIELD_NUMBER: _builtins.int
+    cell: _builtins.int
+    """Number of the cell that these services are of."""
+    repo_address: _builtins.str
+    """Where all services of `dits.repo.v1` answer."""
+    chunk_address: _builtins.str
+    """Where all services of `dits.chunk.v1` answer."""
+    lock_address: _builtins.str
+    """Where LockService answers."""
+    def __init__(
+        self,
+        *,
+        cell: _builtins.int = ...,
+        repo_address: _builtins.str = ...,
+        chunk_address: _builtins.str = ...,
+        lock_address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "chunk_address", b"chunk_address", "lock_address", b"lock_address", "repo_address", b"repo_address"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateServicesResponse: _TypeAlias = LocateServicesResponse  # noqa: Y015

@@ -66,6 +66,11 @@ class AccessServiceStub:
                 request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryRequest.SerializeToString,
                 response_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryResponse.FromString,
                 _registered_method=True)
+        self.LocateServices = channel.unary_unary(
+                '/dits.auth.v1.AccessService/LocateServices',
+                request_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateServicesRequest.SerializeToString,
+                response_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateServicesResponse.FromString,
+                _registered_method=True)
 
 
 class AccessServiceServicer:
@@ -147,6 +152,20 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LocateServices(self, request, context):
+        """Tells where the services answer that a client calls without naming a repository: to create one, to list what the
+        caller may use, to ask for jobs. The answer is about the cell of the caller's own account; an anonymous caller learns
+        about the cell of this server. A client asks once before such calls. Needs no credential; an
+        API token needs no scope.
+
+        If the server was not told where the cell answers, it fails with DEPENDENCY_UNAVAILABLE.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccessServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +198,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.LocateRepository,
                     request_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryRequest.FromString,
                     response_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryResponse.SerializeToString,
+            ),
+            'LocateServices': grpc.unary_unary_rpc_method_handler(
+                    servicer.LocateServices,
+                    request_deserializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateServicesRequest.FromString,
+                    response_serializer=dits_dot_auth_dot_v1_dot_access__service__pb2.LocateServicesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -345,6 +369,33 @@ class AccessService:
             '/dits.auth.v1.AccessService/LocateRepository',
             dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryRequest.SerializeToString,
             dits_dot_auth_dot_v1_dot_access__service__pb2.LocateRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LocateServices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.auth.v1.AccessService/LocateServices',
+            dits_dot_auth_dot_v1_dot_access__service__pb2.LocateServicesRequest.SerializeToString,
+            dits_dot_auth_dot_v1_dot_access__service__pb2.LocateServicesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -85,6 +85,16 @@ class AccessServiceStub:
 
     Errors: none beyond the common ones.
     """
+    LocateServices: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.LocateServicesRequest, _access_service_pb2.LocateServicesResponse]
+    """Tells where the services answer that a client calls without naming a repository: to create one, to list what the
+    caller may use, to ask for jobs. The answer is about the cell of the caller's own account; an anonymous caller learns
+    about the cell of this server. A client asks once before such calls. Needs no credential; an
+    API token needs no scope.
+
+    If the server was not told where the cell answers, it fails with DEPENDENCY_UNAVAILABLE.
+
+    Errors: none beyond the common ones.
+    """
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
@@ -140,6 +150,16 @@ class AccessServiceAsyncStub(AccessServiceStub):
 
     If the server holds the repository but was not told where its cell answers, it fails with
     DEPENDENCY_UNAVAILABLE.
+
+    Errors: none beyond the common ones.
+    """
+    LocateServices: _aio.UnaryUnaryMultiCallable[_access_service_pb2.LocateServicesRequest, _access_service_pb2.LocateServicesResponse]  # type: ignore[assignment]
+    """Tells where the services answer that a client calls without naming a repository: to create one, to list what the
+    caller may use, to ask for jobs. The answer is about the cell of the caller's own account; an anonymous caller learns
+    about the cell of this server. A client asks once before such calls. Needs no credential; an
+    API token needs no scope.
+
+    If the server was not told where the cell answers, it fails with DEPENDENCY_UNAVAILABLE.
 
     Errors: none beyond the common ones.
     """
@@ -231,6 +251,22 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
 
         If the server holds the repository but was not told where its cell answers, it fails with
         DEPENDENCY_UNAVAILABLE.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def LocateServices(
+        self,
+        request: _access_service_pb2.LocateServicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.LocateServicesResponse, _abc.Awaitable[_access_service_pb2.LocateServicesResponse]]:
+        """Tells where the services answer that a client calls without naming a repository: to create one, to list what the
+        caller may use, to ask for jobs. The answer is about the cell of the caller's own account; an anonymous caller learns
+        about the cell of this server. A client asks once before such calls. Needs no credential; an
+        API token needs no scope.
+
+        If the server was not told where the cell answers, it fails with DEPENDENCY_UNAVAILABLE.
 
         Errors: none beyond the common ones.
         """
