@@ -179,7 +179,6 @@ class Torture:
 
     async def warm_everything(self) -> None:
         """Makes all that was pushed hot again: some of its chunks are in the archive."""
-        await self.end_lost_work()
         await wait_while(self.api, COOLING)
         for name in {name for name, _ in self.pushed}:
             rows = await self.database.fetch(

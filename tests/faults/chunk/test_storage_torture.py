@@ -15,7 +15,7 @@ from tests.support.counters import assert_counters
 from tests.support.regions import assert_sound, objects
 from tests.support.s3_server import S3Server
 from tests.support.storage_torture import Torture
-from tests.support.torture_moves import list_moves
+from tests.support.torture_moves import list_moves, place_everything
 from tests.support.torture_obliterations import Obliterator
 
 # Chunks that lie colder than somebody wants them.
@@ -100,6 +100,8 @@ async def torture(
         assert min(play.done.get(each, 0) for each in _DONE) > 0, play.done
         assert await api.value(_TOO_COLD) == 0
         await assert_counters(api.dsn)
+        await play.end_lost_work()
+        await place_everything(api, database)
         await play.warm_everything()
         await play.check_pushes()
         await obliterator.check(databases)
