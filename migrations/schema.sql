@@ -951,9 +951,13 @@ CREATE FUNCTION public.keep_named_chunks() RETURNS trigger
     AS $$
 DECLARE
     v_named TEXT := (SELECT r.chunk_hash FROM changed o JOIN chunk_refs r ON r.chunk_hash = o.hash LIMIT 1);
+    v_copied TEXT := (SELECT l.chunk_hash FROM changed o JOIN chunk_locations l ON l.chunk_hash = o.hash LIMIT 1);
 BEGIN
     IF v_named IS NOT NULL THEN
         PERFORM refuse_reference('chunk_refs_chunk_hash_fkey', v_named);
+    END IF;
+    IF v_copied IS NOT NULL THEN
+        PERFORM refuse_reference('chunk_locations_chunk_hash_fkey', v_copied);
     END IF;
     RETURN NULL;
 END;
@@ -1980,6 +1984,23 @@ CREATE FUNCTION public.requeue_dead_letter(p_job_id uuid) RETURNS uuid
                                   d.requested_by)
     WHERE d.original_job_id = p_job_id AND d.requeued_at IS NULL
     RETURNING d.requeued_as
+$$;
+
+CREATE FUNCTION public.require_chunks_of_copies() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    v_absent TEXT := (SELECT min(n.chunk_hash) FROM changed n LEFT JOIN chunks c ON c.hash = n.chunk_hash
+                      WHERE c.hash IS NULL);
+BEGIN
+    IF v_absent IS NOT NULL THEN
+        PERFORM refuse_reference('chunk_locations_chunk_hash_fkey', v_absent);
+    END IF;
+    RETURN NULL;
+END;
 $$;
 
 CREATE FUNCTION public.require_pack_of_chunk() RETURNS trigger
@@ -4183,6 +4204,10 @@ CREATE TRIGGER audit_log_no_truncate BEFORE TRUNCATE ON public.audit_log_default
 
 ALTER TABLE public.audit_log_default ENABLE ALWAYS TRIGGER audit_log_no_truncate;
 
+CREATE TRIGGER chunk_locations_keep_keys BEFORE UPDATE OF chunk_hash ON public.chunk_locations FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_new_keys();
+
+CREATE TRIGGER chunk_locations_require_chunks AFTER INSERT ON public.chunk_locations REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.require_chunks_of_copies();
+
 CREATE TRIGGER chunk_refs_add_held_bytes AFTER INSERT ON public.chunk_refs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.add_held_bytes();
 
 CREATE TRIGGER chunk_refs_keep_keys BEFORE UPDATE OF repo_id, chunk_hash ON public.chunk_refs FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_new_keys();
@@ -4293,9 +4318,6 @@ ALTER TABLE ONLY public.branches
 
 ALTER TABLE ONLY public.branches
     ADD CONSTRAINT branches_repo_id_fkey FOREIGN KEY (repo_id) REFERENCES public.repositories(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY public.chunk_locations
-    ADD CONSTRAINT chunk_locations_chunk_hash_fkey FOREIGN KEY (chunk_hash) REFERENCES public.chunks(hash);
 
 ALTER TABLE ONLY public.chunk_locations
     ADD CONSTRAINT chunk_locations_pack_fkey FOREIGN KEY (pack_key) REFERENCES public.packs(key);

@@ -13,6 +13,8 @@ from tests.support.waiting import until_blocked
 
 ASSETS = """INSERT INTO assets (repo_id, hash, size, chunk_count, ref_count, recipe_hash)
             SELECT r, 'x', 1, 1, 1, '1' FROM unnest($1::uuid[]) r"""
+COPIES = """INSERT INTO chunk_locations (chunk_hash, region, bucket, storage_key)
+            SELECT c, 'eu', 'eu', 'p1@0+1' FROM unnest($1::text[]) c"""
 REFERENCES = (
     "INSERT INTO chunk_refs (repo_id, chunk_hash, stored_size) SELECT $1, unnest($2::text[]), 1"
 )
@@ -29,6 +31,7 @@ async def test_new_rows_name_what_is_there(conn: Connection) -> None:
     await add_chunks(conn, repo, ["a"])
     await conn.execute("DELETE FROM chunk_refs")
     await refused(conn, "chunk_refs_chunk_hash_fkey", REFERENCES, repo, ["a", "z"])
+    await refused(conn, "chunk_locations_chunk_hash_fkey", COPIES, ["a", "z"])
     # Of a repository that is not there, the row of what it holds is refused.
     await refused(conn, "repository_storage_repo_id_fkey", REFERENCES, uuid4(), ["a"])
     await refused(conn, "assets_repo_id_fkey", ASSETS, [repo, uuid4()])
@@ -41,6 +44,7 @@ async def test_new_rows_name_what_is_there(conn: Connection) -> None:
     )
     assert await rows(conn, "SELECT chunk_hash FROM chunk_refs") == []
     assert await rows(conn, "SELECT hash FROM assets") == []
+    assert await rows(conn, "SELECT chunk_hash FROM chunk_locations") == []
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,7 @@ async def test_new_rows_name_what_is_there(conn: Connection) -> None:
     [
         "UPDATE chunks SET hash = 'b'",
         "UPDATE chunk_refs SET chunk_hash = 'b'",
+        "UPDATE chunk_locations SET chunk_hash = 'b'",
         "UPDATE chunk_refs SET repo_id = gen_random_uuid()",
         "UPDATE packs SET key = 'b'",
         "UPDATE assets SET repo_id = gen_random_uuid()",
