@@ -17,7 +17,10 @@ def replace_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             Path(temporary).unlink()
+        if isinstance(error, OSError) and not error.filename:
+            # A write does not say where.
+            error.filename = str(path)
         raise

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from dits_client.content.scope import Scope, are_rules
+from dits_client.errors import os_error
 
 _HASH = re.compile("[0-9a-f]{64}")
 # Of each line: two hashes, perhaps a branch, perhaps rules.
@@ -59,14 +60,26 @@ class CheckoutJournal:
         ]
 
     def add_target(self, target: CheckoutTarget) -> None:
-        """Note durably that files of a commit may be in the folder from now on."""
+        """Note durably that files of a commit may be in the folder from now on.
+
+        Raises ClientError: nothing is noted then, and nothing may be begun.
+        """
         if target in self.list_targets()[-1:]:
             return
-        with self._path.open("a") as file:
-            # The line before may have been cut off.
-            file.write(f"\n{' '.join(target).rstrip()}\n")
-            file.flush()
-            os.fsync(file.fileno())
+        before = self._path.stat().st_size if self.exists() else None
+        try:
+            with self._path.open("a") as file:
+                # The line before may have been cut off.
+                file.write(f"\n{' '.join(target).rstrip()}\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                if before is None:
+                    self._path.unlink()
+                else:
+                    os.truncate(self._path, before)
+            raise os_error(error, "write", str(self._path)) from error
 
     def remove(self) -> None:
         """Note that the checkout has reached its end."""

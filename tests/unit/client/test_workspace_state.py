@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dits_client.atomic_file import replace_file
 from dits_client.errors import ClientError
-from dits_client.workspace.journal import CheckoutJournal
+from dits_client.workspace.journal import CheckoutJournal, CheckoutTarget
 from dits_client.workspace.state import CHECKS, WorkspaceState
 from dits_client.workspace.workspace import Workspace
 
@@ -70,3 +73,23 @@ def test_a_line_of_the_journal_that_is_damaged_does_not_count(tmp_path: Path) ->
     path.write_bytes(b"\xff\n\n")
     assert CheckoutJournal(path).exists()
     assert CheckoutJournal(path).list_targets() == []
+
+
+@pytest.mark.parametrize("before", [None, ""])
+def test_a_checkout_that_cannot_be_noted_was_not_begun(
+    tmp_path: Path, before: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkout"
+    if before is not None:
+        path.write_text(before)
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(ClientError, match=r'cannot write ".*/checkout": no space left'):
+            CheckoutJournal(path).add_target(CheckoutTarget("1" * 64, "2" * 64))
+        with pytest.raises(OSError, match=r"No space left on device: '.*/state.json'"):
+            replace_file(tmp_path / "state.json", b"{}")
+    assert (path.read_text() if path.exists() else None) == before
