@@ -1,4 +1,4 @@
-"""Whether a repository still has the owner under which a call was let in."""
+"""Whether a repository is still what it was when a call was let in: with its owner, and writable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.db import sql
 from shared.db.pool import Connection
-from shared.errors import contention, not_found
+from shared.errors import contention, not_found, repository_read_only
 from shared.rpc.call import Call
 from shared.rpc.policy import Permission
 
@@ -33,12 +33,15 @@ async def require_same_owner(
         raise contention("the repository went to another owner meanwhile")
 
 
-async def check_owner(connection: Connection, call: Call) -> None:
-    """Keeps the repository of a call with its owner until the commit.
+async def require_unchanged(connection: Connection, call: Call) -> None:
+    """Keeps the repository of a call until the commit as it was when the call was let in.
 
-    Raises CONTENTION as `require_same_owner`, or NOT_FOUND.
+    Raises CONTENTION as `require_same_owner`, NOT_FOUND, and REPOSITORY_READ_ONLY if the call changes a
+    repository that was archived or disabled meanwhile.
     """
-    row = await connection.fetchrow(Q.owner, call.repository.id)
+    row = await connection.fetchrow(Q.hold_repository, call.repository.id)
     if row is None:
         raise not_found("repository", str(call.repository.id))
+    if call.mutates and row["read_only"]:
+        raise repository_read_only()
     await require_same_owner(connection, call, row["owner_type"], row["owner_id"], row["name"])

@@ -170,6 +170,7 @@ class Call:
     Attributes:
         used: what it used and was not charged for yet.
         begun: when it began, by `time.monotonic()`.
+        mutates: whether it changes its repository: see the option of its RPC.
         refusal: why the repository is out of the caller's reach; the call was let in because it may be a
             repetition of the one that took the right.
     """
@@ -183,6 +184,7 @@ class Call:
     slot: Slot = _NO_SLOT
     used: Amounts = field(default_factory=Amounts)
     begun: float = field(default_factory=time.monotonic)
+    mutates: bool = False
     refusal: DomainError | None = None
 
     @property

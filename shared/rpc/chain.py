@@ -220,6 +220,7 @@ class _Rpc:
     ) -> Answer:
         """Serves a call, with its request id, log entry, error boundary and slot."""
         call = boundary.new_call(self.path, context, self.chain.addresses)
+        call.mutates = self.policy.mutates
         trailer = (("x-request-id", call.request_id),)
         context.set_trailing_metadata(trailer)
         structlog.contextvars.bind_contextvars(request_id=call.request_id)

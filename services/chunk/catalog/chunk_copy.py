@@ -13,7 +13,7 @@ from services.chunk.catalog.storage_quota import settle_storage
 from shared.db import sql
 from shared.db.pool import Connection, Databases
 from shared.errors import not_found
-from shared.records.ownership import check_owner
+from shared.records.ownership import require_unchanged
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)
@@ -63,7 +63,7 @@ class ChunkCopy:
         repository_id = call.repository.id
         if await connection.fetchrow(Q.hold_repository, repository_id) is None:
             raise not_found("repository", str(repository_id))
-        await check_owner(connection, call)
+        await require_unchanged(connection, call)
         rows = await connection.fetch(Q.hold_chunks, source_id, repository_id, hashes)
         locked = [row["hash"] for row in rows]
         rows = await connection.fetch(Q.copy_references, repository_id, source_id, locked)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.db import sql
 from shared.db.pool import Connection, Databases
-from shared.records.ownership import check_owner
+from shared.records.ownership import require_unchanged
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)
@@ -44,7 +44,7 @@ class Tiers:
         repository_id = call.repository.id
 
         async def cool(connection: Connection) -> int:
-            await check_owner(connection, call)
+            await require_unchanged(connection, call)
             count: int = await connection.fetchval(
                 Q.cool_chunks, repository_id, _pack(digests), storage_class
             )

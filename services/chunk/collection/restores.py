@@ -15,7 +15,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Databases, Row
 from shared.errors import limit_reached, not_found
 from shared.jobs.queue import enqueue
-from shared.records.ownership import check_owner
+from shared.records.ownership import require_unchanged
 from shared.rpc.call import Call
 from shared.runtime.config import Settings
 
@@ -75,7 +75,7 @@ class Restores:
         self, connection: Connection, *, call: Call, found: ColdChunks, is_permanent: bool
     ) -> Restore:
         repository_id, user_id = call.repository.id, call.caller.user_id
-        await check_owner(connection, call)
+        await require_unchanged(connection, call)
         await connection.execute(Q.forget_restores, RECORDS_KEPT)
         await connection.execute(Q.hold_restores, str(repository_id))
         if await connection.fetchval(Q.count_waiting, repository_id, GIVEN_UP) >= MAX_WAITING:

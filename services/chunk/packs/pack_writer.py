@@ -24,7 +24,7 @@ from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
 from shared.db.pool import UNREACHABLE, Connection, Database, Databases, Work
 from shared.errors import DomainError
-from shared.records.ownership import check_owner
+from shared.records.ownership import require_unchanged
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)
@@ -43,10 +43,10 @@ class Around(Protocol):
 async def store_for_owner(
     connection: Connection, *, call: Call, steps: Work[StoredChunks]
 ) -> StoredChunks:
-    """Finalizes a pack of a call. Raises CONTENTION if its repository went to another owner meanwhile."""
+    """Finalizes a pack of a call. Raises CONTENTION, REPOSITORY_READ_ONLY: see `require_unchanged`."""
     stored = await steps(connection)
     # They have locked the repository.
-    await check_owner(connection, call)
+    await require_unchanged(connection, call)
     return stored
 
 

@@ -13,7 +13,7 @@ from shared.db.pool import Connection, Database, Databases
 from shared.formats.bitmaps import mark_missing
 from shared.formats.canonical import split_hashes
 from shared.jobs.queue import enqueue_alone, find_active
-from shared.records.ownership import check_owner
+from shared.records.ownership import require_unchanged
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)
@@ -62,7 +62,7 @@ async def request_placement(database: Database, call: Call) -> UUID:
     repository_id = call.repository.id
 
     async def request(connection: Connection) -> UUID:
-        await check_owner(connection, call)
+        await require_unchanged(connection, call)
         active = await find_active(connection, JobType.JOB_TYPE_CHECK_PLACEMENT, repository_id)
         payload = CheckPlacementPayload(repository_id=str(repository_id))
         return active or await enqueue_alone(

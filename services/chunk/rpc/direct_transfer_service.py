@@ -19,7 +19,7 @@ from services.chunk.stores.blob_store import SignedRequest
 from shared.db.pool import Connection, Databases
 from shared.errors import batch_too_large, invalid_field
 from shared.records.idempotency import IdempotentWrites, Repeatable
-from shared.records.ownership import check_owner
+from shared.records.ownership import require_unchanged
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
@@ -53,7 +53,7 @@ class DirectTransferService:
     async def _create_upload(
         self, connection: Connection, *, request: pb.CreatePackUploadRequest, call: Call
     ) -> pb.CreatePackUploadResponse:
-        await check_owner(connection, call)
+        await require_unchanged(connection, call)
         upload = await self._uploads.create_upload(
             connection,
             repository_id=call.repository.id,

@@ -52,7 +52,7 @@ class LockAcquisition:
         for _ in range(ATTEMPTS):
             head = await self._check_base_commit(call, asked)
             work = partial(self._acquire_at, call=call, asked=asked, head=head)
-            results, now = await self._mutex.change_locks_for(call, work)
+            results, now = await self._mutex.change_locks(call.repository.id, work, call)
             if results is not None:
                 return results, now
         raise contention("the branch moves all the time")
@@ -60,7 +60,7 @@ class LockAcquisition:
     async def _acquire_free(
         self, call: Call, asked: AcquireRequest
     ) -> tuple[list[pb.AcquireResult], datetime] | None:
-        """Grants all, or returns None if a lock is met on one of the paths, or the owner is another one."""
+        """Grants all; None if a lock is met on one of the paths, or the repository has changed."""
         statement = Q.bind.acquire_locks(
             repository_id=call.repository.id,
             owner=call.repository.owner.lower(),

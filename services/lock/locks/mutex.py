@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from shared.db import sql
 from shared.db.pool import Connection, Databases, Row
 from shared.records.events import CHANNEL
-from shared.records.ownership import check_owner
+from shared.records.ownership import require_unchanged
 from shared.rpc.call import Call
 
 Q = sql.load(__file__)
@@ -37,11 +37,17 @@ class LockMutex:
         self._queues: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
 
     async def change_locks(
-        self, repository_id: UUID, work: Work[Result]
+        self, repository_id: UUID, work: Work[Result], call: Call | None = None
     ) -> tuple[Result, datetime]:
-        """Runs `work` while nobody else changes or reads the locks; returns its result and its time."""
+        """Runs `work` while nobody else changes or reads the locks; returns its result and its time.
+
+        For a call, raises what `require_unchanged` raises.
+        """
 
         async def transaction(connection: Connection) -> tuple[Result, datetime]:
+            if call is not None:
+                # Who changes the repository is waited for before the mutex is taken.
+                await require_unchanged(connection, call)
             now: datetime = await connection.fetchval(Q.take_mutex, repository_id)
             return await work(connection, now), now
 
@@ -49,17 +55,6 @@ class LockMutex:
             result = await self._databases.of(repository_id).transaction(transaction)
         self._wake_watchers(repository_id)
         return result
-
-    async def change_locks_for(self, call: Call, work: Work[Result]) -> tuple[Result, datetime]:
-        """Does the same for a call. Raises CONTENTION if the repository went to another owner meanwhile."""
-
-        async def judged(connection: Connection, now: datetime) -> Result:
-            result = await work(connection, now)
-            # Last: a lock that is granted keeps the repository where it is from then on.
-            await check_owner(connection, call)
-            return result
-
-        return await self.change_locks(call.repository.id, judged)
 
     async def execute_change(
         self, repository_id: UUID, statement: str, *arguments: object

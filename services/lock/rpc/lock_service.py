@@ -77,7 +77,7 @@ class LockService:
     async def RenewLocks(self, request: pb.RenewLocksRequest, call: Call) -> pb.RenewLocksResponse:
         """Makes locks of the caller last longer."""
         work = partial(renew_locks, call=call, asked=RenewRequest.parse(request))
-        results, now = await self._mutex.change_locks_for(call, work)
+        results, now = await self._mutex.change_locks(call.repository.id, work, call)
         return pb.RenewLocksResponse(results=results, server_time=describe_time(now))
 
     async def ReleaseLocks(
@@ -93,7 +93,7 @@ class LockService:
     ) -> pb.ForceReleaseLockResponse:
         """Ends a lock of any user."""
         work = partial(force_release_lock, call=call, asked=ForceReleaseRequest.parse(request))
-        lock, now = await self._mutex.change_locks_for(call, work)
+        lock, now = await self._mutex.change_locks(call.repository.id, work, call)
         return pb.ForceReleaseLockResponse(
             lock=lock, already_ended=lock is None, server_time=describe_time(now)
         )
@@ -113,7 +113,7 @@ class LockService:
                 partial(transfer_lock, now=now, call=call, asked=asked),
             )
 
-        response, _ = await self._mutex.change_locks_for(call, work)
+        response, _ = await self._mutex.change_locks(call.repository.id, work, call)
         return response
 
     async def GetLock(self, request: pb.GetLockRequest, call: Call) -> pb.GetLockResponse:

@@ -25,7 +25,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Database
 from shared.errors import DomainError, chunks_missing, contention
 from shared.formats.canonical import split_hashes
-from shared.records.ownership import check_owner
+from shared.records.ownership import require_unchanged
 from shared.rpc.call import Call
 from shared.runtime.weighed_work import do_weighed
 
@@ -95,7 +95,7 @@ async def _take_batch(
 ) -> list[str]:
     """Takes some chunks, or none, and returns those that the repository does not hold."""
     await connection.execute(Q.keep_repository, call.repository.id)
-    await check_owner(connection, call)
+    await require_unchanged(connection, call)
     [row] = await connection.fetch(
         *Q.bind.lift_chunks(
             repository_id=call.repository.id,

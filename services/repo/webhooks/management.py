@@ -13,7 +13,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import DomainError, limit_reached, not_found
 from shared.records.audit import AuditAction, audit
-from shared.records.ownership import check_owner
+from shared.records.ownership import require_unchanged
 from shared.rpc.call import Call
 from shared.runtime.server_key import ServerKey
 
@@ -50,7 +50,7 @@ async def hold_owner(connection: Connection, call: Call, owner: WebhookOwner) ->
     Raises CONTENTION if it went to another one after the call was let in, NOT_FOUND.
     """
     if owner.repository_id is not None:
-        await check_owner(connection, call)
+        await require_unchanged(connection, call)
 
 
 async def create_webhook(

@@ -1,4 +1,4 @@
-"""Whoever changes a repository at the moment of its transfer does so before it, or is refused."""
+"""Whoever changes a repository when it is just transferred or archived does so before it, or is refused."""
 
 from __future__ import annotations
 
@@ -40,37 +40,50 @@ async def scene(api: Api) -> Scene:
 
 
 async def test_who_waited_for_the_transfer_is_refused(api: Api, scene: Scene) -> None:
-    studio, films, calls = await Studio.open(api), scene.films, scene.list_calls()
+    studio, calls = await Studio.open(api), scene.list_calls()
     # By the descriptors, so that a new RPC is not forgotten.
     named = {rpc.path.split(".")[-1] for rpc in rpcs() if rpc.access.repository_field}
     assert {rpc for rpc in named if not _READS.match(rpc)} == calls.keys() | OTHERS.keys()
-    async with api.connected() as mover, api.connected() as observer:
-        told = {
-            rpc: await call_during(films, call, mover, observer, studio.id)
-            for rpc, call in calls.items()
-        }
+    move = f"owner_type = 'organization', owner_id = '{studio.id}'"
+    back = f"owner_type = 'user', owner_id = '{scene.films.owner.id}'"
+    told = {rpc: await call_during(scene, call, move, back) for rpc, call in calls.items()}
     refused = dict.fromkeys(told, "CONTENTION") | dict.fromkeys(ASKS_AGAIN, "PERMISSION_MISSING")
     assert told == refused
 
 
-async def call_during(
-    films: Holding, call: Call, mover: Connection, observer: Connection, new_owner: str
-) -> str:
-    """How a call ends that is let in before a transfer and goes on after it; then that is undone."""
-    move = "UPDATE repositories SET owner_type = $2, owner_id = $3 WHERE id = $1::uuid"
-    try:
-        async with mover.transaction():
-            await mover.execute("SELECT FROM repositories WHERE id = $1::uuid FOR UPDATE", films.id)
-            await mover.execute(move, films.id, "organization", new_owner)
+async def test_who_waited_for_the_archiving_is_refused(scene: Scene) -> None:
+    mutating = {rpc.path.split(".")[-1] for rpc in rpcs() if rpc.access.mutates}
+    calls = {rpc: call for rpc, call in scene.list_calls().items() if rpc in mutating}
+    for column in ("archived", "disabled"):
+        told = {
+            rpc: await call_during(scene, call, f"{column} = true", f"{column} = false")
+            for rpc, call in calls.items()
+        }
+        assert told == dict.fromkeys(told, "REPOSITORY_READ_ONLY")
+
+
+async def call_during(scene: Scene, call: Call, change: str, back: str) -> str:
+    """How a call ends that is let in before a change of the repository and goes on after it.
+
+    Then that is taken back.
+    """
+    api, repository_id = scene.films.api, scene.films.id
+    update = f"UPDATE repositories SET {{}} WHERE id = '{repository_id}'"
+    async with api.connected() as changer, api.connected() as observer:
+        async with changer.transaction():
+            await changer.execute(
+                f"SELECT FROM repositories WHERE id = '{repository_id}' FOR UPDATE"
+            )
+            await changer.execute(update.format(change))
             waiting = asyncio.ensure_future(call())
             await until_waiting(waiting, observer)
         try:
             await waiting
         except grpc.aio.AioRpcError as error:
             return read_error(error).reason
+        finally:
+            await changer.execute(update.format(back))
         return "OK"
-    finally:
-        await mover.execute(move, films.id, "user", films.owner.id)
 
 
 async def until_waiting(call: asyncio.Future[Any], observer: Connection) -> None:

@@ -143,7 +143,7 @@ class RepositoryServiceServicer:
 
         Under its old name a repository is found for 30 days, and no other one of the owner can take that. A repository that
         is archived is changed only together with `archived` = false, one that is disabled not at all: REPOSITORY_READ_ONLY.
-        When the answer to `archived` = true is there, no push is under way any more.
+        When the answer to `archived` = true is there, nothing that changes the repository is under way any more.
 
         Errors:
         - LIMIT_REACHED: the repository has 10 former names that are not 30 days old.
