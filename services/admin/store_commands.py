@@ -29,7 +29,7 @@ def add_store_commands(
             about = "region, or tier as local.glacier; default: the server's region"
             command.add_argument("place", metavar="PLACE", nargs="?", help=about)
         if work is _evacuate:
-            command.add_argument("region", metavar="REGION", help="the region that is to be empty")
+            command.add_argument("source", metavar="REGION", help="the region that is to be empty")
             command.add_argument("--to", required=True, metavar="REGION", help="where chunks go")
 
 
@@ -48,7 +48,7 @@ async def _move(database: Database, arguments: argparse.Namespace) -> Sequence[s
 async def _evacuate(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
     from services.admin.stores import evacuate_region
 
-    return await evacuate_region(database, arguments.settings, arguments.region, arguments.to)
+    return await evacuate_region(database, arguments.settings, arguments.source, arguments.to)
 
 
 async def _adopt(database: Database, arguments: argparse.Namespace) -> Sequence[str]:

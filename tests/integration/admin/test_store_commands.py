@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from services.admin.stores import check_store
 from services.chunk.stores.local_store import LocalStore
 from services.chunk.stores.opening import open_known_store
 from services.chunk.stores.tiers import adopt_place
+from services.cli import _parser
 from shared.db.pool import Database
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
@@ -93,12 +95,33 @@ async def test_the_commands(
     stores = {name: str(tmp_path / name) for name in ("away", "far")}
     environment["DITS_STORES"] = json.dumps(stores)
     assert run("store", "check", cwd=tmp_path, **environment).returncode == 0
+    # The region that is emptied is not that of the server.
+    await database.statement(
+        "INSERT INTO packs (key, bucket, region, state) VALUES ('0/ab', 'local', 'local', 'open')"
+    )
+    told = run("store", "evacuate", "far", "--to", "away", cwd=tmp_path, **environment)
+    assert told.returncode == 0, told.stderr
+    assert "far is empty" in told.stdout
     (tmp_path / "away").rename(tmp_path / "elsewhere")
     told = run("store", "check", cwd=tmp_path, **environment)
     assert told.returncode == 1
     assert "away cannot be used:" in told.stderr
     assert told.stderr.count("\nworks  ") == 2
     assert told.stderr.count("\nfails  ") == 1
+
+
+def test_no_argument_of_a_command_changes_a_setting() -> None:
+    def list_arguments(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, str]]:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for inner, command in action.choices.items():
+                    yield from list_arguments(command, f"{name} {inner}")
+            elif not any(option.startswith("--") for option in action.option_strings):
+                yield name, action.dest
+
+    arguments = list(list_arguments(_parser(), "dits-server"))
+    assert ("dits-server store adopt", "place") in arguments
+    assert [each for each in arguments if each[1] in Settings.model_fields] == []
 
 
 async def test_what_cannot_be_adopted(
