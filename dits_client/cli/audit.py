@@ -67,7 +67,9 @@ def _to_json(event: pb.AuditEvent) -> str:
 def _describe(event: pb.AuditEvent) -> str:
     """Return the line for an event."""
     when = event.event_time.ToDatetime().isoformat(" ", "seconds") + " UTC"
-    actor = event.actor or name_value(pb.AuditActorType, event.actor_type, "AUDIT_ACTOR_TYPE_")
+    actor = (
+        event.actor or name_value(pb.AuditActorType, event.actor_type, "AUDIT_ACTOR_TYPE_").upper()
+    )
     details = MessageToDict(event.details)
     more = [f"{name}={value}" for name, value in details.items()]
     parts = [

@@ -57,7 +57,7 @@ def handle_show(arguments: Namespace) -> None:
         **{name.replace("_", "-"): getattr(found, name) for name in _TEXTS},
         "plan": found.plan,
         "members": f"{found.member_count}{seats}",
-        "member-permission": "none" if permission == "UNSPECIFIED" else permission.lower(),
+        "member-permission": permission.replace("unspecified", "none"),
         "your role": name_role(found.role),
         "id": found.id,
     }

@@ -236,7 +236,7 @@ def _name_delivery_state(state: pb.DeliveryState.ValueType) -> str:
 
 def _name_event(delivery: pb.Delivery) -> str:
     name = name_value(EventType, delivery.event_type, "EVENT_TYPE_")
-    return name.lower().replace("_", ".", 1)
+    return name.replace("_", ".", 1)
 
 
 def _printable(text: str) -> Iterator[str]:
