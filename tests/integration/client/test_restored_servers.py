@@ -64,6 +64,34 @@ async def test_what_only_a_folder_has_is_brought_again(ada: Person, one: Path) -
     assert read(ada.home / "two") == read(one)
 
 
+@pytest.mark.parametrize("has_index", [True, False])
+async def test_a_part_of_a_repository_is_brought_again(
+    api: Api, ada: Person, film: str, has_index: bool
+) -> None:
+    write(ada.home / "one", {"a": b"1", "d/c": b"3", "d/e/f": b"4", "g": b"5"})
+    await ada.push("one", film)
+    part = ada.home / "part"
+    await ada.clone(film, "part", only=["d/e", "g"])
+    write(part, {"d/e/f": b"lost", "g": None, "d/e/new": b"lost, too"})
+    await ada.push("part")
+    await lose_last_commit(api)
+    if not has_index:
+        (part / ".dits/index").unlink()
+    with pytest.raises(ClientError, match="does not know the commit"):
+        await ada.pull("part")
+    await ada.pull("part", keep=True)
+    assert await ada.changes("part") == ["d/e/f", "d/e/new"]
+    assert (await ada.push("part")).changed == 2
+    await ada.pull("one")
+    assert {path: found[1] for path, found in read(ada.home / "one").items()} == {
+        "a": b"1",
+        "d/c": b"3",
+        "d/e/f": b"lost",
+        "d/e/new": b"lost, too",
+        "g": b"5",
+    }
+
+
 async def test_the_servers_older_state_is_taken_by_force_alone(ada: Person, one: Path) -> None:
     await ada.pull("one", force=True)
     # New files stay, also those that the server had once.
