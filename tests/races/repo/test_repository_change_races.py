@@ -1,4 +1,4 @@
-"""Whoever changes a repository when it is just transferred or archived does so before it, or is refused."""
+"""A repository is transferred, archived or deleted: who changes it does so before that, or is refused."""
 
 from __future__ import annotations
 
@@ -60,6 +60,14 @@ async def test_who_waited_for_the_archiving_is_refused(scene: Scene) -> None:
             for rpc, call in calls.items()
         }
         assert told == dict.fromkeys(told, "REPOSITORY_READ_ONLY")
+
+
+async def test_who_waited_for_the_deletion_does_not_find_it(scene: Scene) -> None:
+    told = {
+        rpc: await call_during(scene, call, "deleted_at = now()", "deleted_at = NULL")
+        for rpc, call in scene.list_calls().items()
+    }
+    assert told == dict.fromkeys(told, "NOT_FOUND")
 
 
 async def call_during(scene: Scene, call: Call, change: str, back: str) -> str:
