@@ -27,7 +27,9 @@ def fetch_ignore_test(
 
     Of a file of the tree's rules that nobody can get, those count that the folder at `root` has.
     """
-    removed = [change.path for change in upstream if change.new is None]
+    scope = trees.scope
+    # Of directories that are not included, the folder need not have the lists.
+    removed = [x.path for x in upstream if x.new is None and scope.covers(x.path)]
     files = _find_files(trees, tree, removed)
     texts = _fetch_texts(repository, list({file.hash: file for file in files.values()}.values()))
 
@@ -37,21 +39,26 @@ def fetch_ignore_test(
         text = texts.get(files[directory].hash)
         return IgnoreFiles().read_below(root, directory) if text is None else text
 
-    rules, scope = DirectoryRules(read), trees.scope
+    rules = DirectoryRules(read)
     return lambda path: scope.covers(path) and rules.cover(path)
 
 
 def _find_files(trees: Trees, tree: bytes, removed: Iterable[str]) -> dict[str, File]:
     """Return the ignore files of a tree by their directories, those above removed paths."""
-    tracked, found, total = TrackedPaths(trees.load_manifest, [tree]), dict[str, File](), 0
+    tracked, found = TrackedPaths(trees.load_manifest, [tree]), dict[str, File]()
+    # The same text in many directories counts once, as in the folder.
+    hashes, left = set[bytes](), MAX_TOTAL_BYTES
     directories = {above for path in removed for above in ("", *iterate_parents(path))}
     for directory in sorted(directories):
         entry = tracked.get_entry(f"{directory}/{IGNORE_FILE}" if directory else IGNORE_FILE)
         if entry is None or entry.file.hash in trees.obliterated:
             continue
-        if 0 < entry.file.size <= min(MAX_IGNORE_BYTES, MAX_TOTAL_BYTES - total):
-            found[directory] = entry.file
-            total += entry.file.size
+        file = entry.file
+        size = 0 if file.hash in hashes else file.size
+        if 0 < file.size <= MAX_IGNORE_BYTES and size <= left:
+            found[directory] = file
+            hashes.add(file.hash)
+            left -= size
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from dits_client.checkout.include import exclude_paths
 from dits_client.errors import ClientError, ConflictError
+from dits_client.workspace.ignore_files import MAX_IGNORE_BYTES, MAX_TOTAL_BYTES
 from dits_client.workspace.status import compare_folder
 from dits_client.workspace.untrack import untrack_paths
 from tests.support.client import Person, Run, read, write
@@ -185,3 +186,20 @@ async def test_patterns_of_folders_that_are_included_in_part_hold(ada: Person, f
     await asyncio.to_thread(exclude_paths, one, ada.client, ["shots"])
     assert read(one).keys() == {"top"}
     assert await ada.changes("one") == []
+
+
+async def test_the_same_patterns_in_many_folders_count_as_one_file(ada: Person, film: str) -> None:
+    """Together they would be more than what counts."""
+    one, two = ada.home / "one", ada.home / "two"
+    count = MAX_TOTAL_BYTES // MAX_IGNORE_BYTES + 2
+    write(one, {f"{n:02d}/cache": b"%d" % n for n in range(count)})
+    await ada.push("one", film)
+    await ada.clone(film, "two")
+    text = b"cache\n".ljust(MAX_IGNORE_BYTES, b"#")
+    write(one, {f"{n:02d}/.ditsignore": text for n in range(count)})
+    paths = [f"{n:02d}/cache" for n in range(count)]
+    await asyncio.to_thread(untrack_paths, one, lambda: ada.client, paths)
+    await ada.push("one")
+    assert (await ada.pull("two")).removed == 0
+    assert read(two).keys() == {*paths, *(f"{n:02d}/.ditsignore" for n in range(count))}
+    assert await ada.changes("two") == []
