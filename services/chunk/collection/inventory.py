@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
@@ -17,6 +18,8 @@ Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
 _BATCH = 1000
+# An S3 server takes its time for each.
+_MEASURED_AT_ONCE = 16
 
 
 class Objects(NamedTuple):
@@ -62,11 +65,15 @@ class Inventory:
         """Yields the keys of packs whose objects are missing or too short, of some packs at a time."""
         position = ""
         while rows := await database.fetch(Q.list_packs, self._store.bucket, position, _BATCH):
-            incomplete = []
-            for row in rows:
-                size = await self._store.measure_object(row["key"])
-                if size is None or size < row["bytes"]:
-                    incomplete.append(row["key"])
+            incomplete = list[str]()
+            for start in range(0, len(rows), _MEASURED_AT_ONCE):
+                some = rows[start : start + _MEASURED_AT_ONCE]
+                sizes = await asyncio.gather(*(self._store.measure_object(r["key"]) for r in some))
+                incomplete += [
+                    row["key"]
+                    for row, size in zip(some, sizes, strict=True)
+                    if size is None or size < row["bytes"]
+                ]
             # A pack that has gone meanwhile has lost its object rightly.
             yield [row["key"] for row in await database.fetch(Q.sealed_packs, incomplete)]
             position = rows[-1]["key"]
