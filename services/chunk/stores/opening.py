@@ -220,10 +220,15 @@ def _refuse_others(
         f"{store.location} holds {'no store' if store_id is None else f'the store {store_id}'}"
         for store, store_id in zip(stores, found, strict=True)
     )
+    remedy = "mount it, or set store or data_dir to where it is"
+    if known.keys() & set(ids):
+        remedy = (
+            "they are moving, so name the other one as second_store until `dits-server store move` says "
+            "that all is there"
+        )
     raise ConfigError(
-        f"The chunks of region {stores[0].bucket} lie in {meant}, but {holds}: mount it, or set store or "
-        "data_dir to where it is. Nothing is lost by that. If it is gone for good, `dits-server store "
-        "adopt` takes what is there in its place."
+        f"The chunks of region {stores[0].bucket} lie in {meant}, but {holds}: {remedy}. Nothing is lost "
+        "by that. If it is gone for good, `dits-server store adopt` takes what is there in its place."
     )
 
 

@@ -77,6 +77,21 @@ async def test_a_move_to_s3_while_everything_goes_on(
         await open_known_store(database, settings)
 
 
+async def test_who_begins_with_both_stores_begins_the_move_once_more(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await open_known_store(database, settings)
+    new, old = str(tmp_path / "new"), str(root_of(settings))
+    moving = settings.model_copy(update={"store": new, "second_store": old})
+    alone = moving.model_copy(update={"second_store": None})
+    for _ in range(2):
+        stores = await open_pair(database, moving)
+        with pytest.raises(ConfigError, match="as second_store until `dits-server store move`"):
+            await open_known_store(database, alone)
+        await move_packs(database, stores)
+        await open_known_store(database, alone)
+
+
 async def test_what_is_damaged_or_missing_is_told(
     api: Api, database: Database, settings: Settings, tmp_path: Path
 ) -> None:
