@@ -16,6 +16,7 @@ from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.identity import check_followed
 from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.workspace import Workspace
 
@@ -87,8 +88,9 @@ def _change_scope(
         commit = workspace.wanted_commit
         if not workspace.journal.list_targets():
             workspace.check_complete()
-        scope = change(workspace, workspace.wanted_scope)
         remote = RepositoryClient(client, workspace.state.address)
+        check_followed(remote, workspace.state, "")
+        scope = change(workspace, workspace.wanted_scope)
         with closing(FolderUpdate(workspace, remote, progress)) as update:
             report = update.apply(commit, force=False, branch=workspace.wanted_branch, scope=scope)
         update_modes(workspace, remote, progress)

@@ -25,6 +25,7 @@ from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.changes import FolderChanges, open_changes
+from dits_client.workspace.identity import check_followed
 from dits_client.workspace.included import check_included
 from dits_client.workspace.interrupted import InterruptedCheckouts
 from dits_client.workspace.lock_modes import update_modes
@@ -64,6 +65,8 @@ def restore_paths(
     progress = progress or Progress()
     workspace = Workspace.locate(folder)
     repository = RepositoryClient(client, workspace.state.address)
+    if not revision:
+        check_followed(repository, workspace.state, "")
     if not (revision := revision or workspace.state.head):
         raise ClientError("this folder has no commit yet: run `dits pull`, or say --revision")
     commit, writes = _fetch_entries(repository, revision, paths)

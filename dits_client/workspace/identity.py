@@ -32,7 +32,10 @@ def has_lost(remote: RepositoryClient, state: WorkspaceState, commit: str) -> bo
 def check_followed(
     remote: RepositoryClient, state: WorkspaceState, commit: str, branch: str = ""
 ) -> None:
-    """Raise ClientError if the server has lost the commit that a folder is to leave for another one."""
+    """Raise ClientError if the server has lost the commit that a folder is to leave for another one.
+
+    An empty one stands for what the server is asked about the folder's own.
+    """
     if has_lost(remote, state, commit):
         raise ClientError(
             f"the server does not know the commit {state.head[:12]} that this folder is at, as after a "

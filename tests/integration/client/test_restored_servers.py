@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from dits_client.checkout.include import exclude_paths
+from dits_client.checkout.restore import restore_paths
 from dits_client.errors import ClientError
+from dits_client.shelves import shelve_folder
 from tests.support.api import Api
 from tests.support.client import Person, Run, read, write
 
@@ -43,10 +47,14 @@ async def test_what_only_a_folder_has_is_brought_again(ada: Person, one: Path) -
         ada.switch("one", "main"),
         ada.push("one", force=True),
         ada.push("one", branch="side"),
+        asyncio.to_thread(restore_paths, one, ada.client, ["a"]),
+        asyncio.to_thread(exclude_paths, one, ada.client, ["d"]),
     ):
         with pytest.raises(ClientError, match=told):
             await refused
     write(one, {"a": b"edited since"})
+    with pytest.raises(ClientError, match=told):
+        await asyncio.to_thread(shelve_folder, one, ada.client, "s")
     with pytest.raises(ClientError, match=told):
         await ada.push("one")
     assert await ada.changes("one") == ["a"]
