@@ -142,7 +142,7 @@ def handle_storage(arguments: Namespace) -> None:
         print(f"shared:  {format_bytes(found.shared_bytes)} by several repositories")
         print(f"garbage: {found.unreferenced_chunk_count:,} chunks in their grace")
         print(f"packs:   {found.pack_count:,}, {format_bytes(found.pack_bytes)}")
-        for place in found.places if len(found.places) > 1 else ():
+        for place in found.places:
             name = name_value(StorageClass, place.storage_class, "STORAGE_CLASS_")
             size = format_bytes(place.pack_bytes)
             print(f"         {place.pack_count:,}, {size} in {place.region}, {name}")

@@ -43,6 +43,7 @@ async def test_garbage_is_planned_collected_and_the_runs_listed(
         assert match
         await run("jobs", "watch", match[1])
 
+    assert "1, 3.0 kB in local, standard" in await run("storage")
     assert "claims to drop:     3" in await run("gc", "plan")
     assert await run("gc", "runs") == ""
     await watch(await run("gc", "run"))
