@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from services.chunk.stores.blob_store import ID_NAME
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
@@ -57,6 +56,7 @@ _QUICK = ("upload", "collect", "copy", "cool")
 async def test_one_kill_after_another(stage: Stage, name: str) -> None:
     """The work is begun again until it is done, and gets one step further each time."""
     await kill_at_each_step(stage, await SCENES[name](stage))
+    await stage.remove_everything()
 
 
 async def kill_at_each_step(stage: Stage, act: Act) -> None:
@@ -67,15 +67,14 @@ async def kill_at_each_step(stage: Stage, act: Act) -> None:
         step += 1
     assert step > 1
     await stage.finish(act)
-    await stage.remove_everything()
 
 
 class TestInABucket:
     """The same with the packs of one region on an S3 server."""
 
     @pytest.fixture
-    def settings(self, settings: Settings, s3_server: S3Server) -> Settings:
-        return settings.model_copy(update={"store": s3_server.url("failpoints")})
+    def settings(self, settings: Settings, s3_server: S3Server, tmp_path: Path) -> Settings:
+        return settings.model_copy(update={"store": s3_server.url(tmp_path.name)})
 
     @pytest.fixture
     async def stage(
@@ -86,12 +85,10 @@ class TestInABucket:
         tmp_path: Path,
         s3_server: S3Server,
     ) -> AsyncIterator[Stage]:
-        bucket = s3_server.client("failpoints")
+        bucket = s3_server.client(tmp_path.name)
         stage = Stage.open(api, settings, databases, tmp_path, bucket)
         yield stage
         await stage.close()
-        # The next test has another database, and its store another id.
-        bucket.delete(ID_NAME)
 
     @pytest.mark.parametrize(
         "work",
