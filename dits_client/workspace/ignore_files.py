@@ -6,7 +6,9 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
+from dits_client.content.paths import iterate_parents
 from dits_client.content.scope import IGNORE_FILE
 from dits_client.errors import os_error
 from dits_client.workspace.ignore import DirectoryRules
@@ -64,11 +66,23 @@ class IgnoreFiles:
 
     def read_below(self, root: Path, directory: str) -> str:
         """Return the text of the ignore file of a directory of a folder; empty if there is none."""
-        with closing(SafePaths(root)) as safe_paths:
+        names: dict[str, str] = {}
+        with closing(SafePaths(root, names)) as safe_paths:
             try:
+                _add_disk_names(names, safe_paths, directory)
                 return self.read(safe_paths.open_directory(directory), directory)
             except (FileNotFoundError, BlockedError):
                 return ""
+
+
+def _add_disk_names(names: dict[str, str], safe_paths: SafePaths, directory: str) -> None:
+    """Add the names on the disk, by path, of what is not in ASCII on the way to a directory."""
+    for path in (*reversed(list(iterate_parents(directory))), directory):
+        above, _, name = path.rpartition("/")
+        if not name.isascii():
+            with os.scandir(safe_paths.open_directory(above)) as found:
+                alike = [entry.name for entry in found if normalize("NFC", entry.name) == name]
+            names[path] = name if name in alike else next(iter(alike), name)
 
 
 def read_rules(root: Path) -> DirectoryRules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def test_links_and_files_that_are_too_long_do_not_count(tmp_path: Path) -> None:
     ]
     rules = read_rules(tmp_path)
     assert {name for name in ("long/x", "link/x", "good/x") if rules.cover(name)} == {"good/x"}
+
+
+def test_folders_whose_names_are_spelled_in_another_way_have_rules(tmp_path: Path) -> None:
+    """As macOS spells them: paths of the repository are in NFC."""
+    spelled = unicodedata.normalize("NFD", "Küche/Töpfe")
+    write_old_files(tmp_path, {f"{spelled}/.ditsignore": b"x\n", f"{spelled}/x": b"1"})
+    assert read_rules(tmp_path).cover("Küche/Töpfe/x")
+    assert list_files(tmp_path, []) == set()
 
 
 def test_files_that_are_too_much_together_do_not_count(tmp_path: Path) -> None:
