@@ -39,6 +39,8 @@ _SENTENCES = {
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # What gRPC says when something on the way answered that speaks HTTP and no gRPC.
 _PROXY_STATUS = re.compile(r"http2 header with status: (\d{3})")
+# What gRPC says of an answer that was cut off, as a proxy does when the service behind it ends.
+_CUT_OFF = re.compile(r"RST_STREAM|Stream removed")
 # Sentences for what gRPC says of TLS that fails, by a part of that.
 _TLS_SENTENCES = {
     "CERTIFICATE_VERIFY_FAILED": (
@@ -94,22 +96,35 @@ def describe_server(service: CalledService, endpoints: Endpoints) -> str:
     return f"the {service.name} service of {endpoints.name}, at {service.address},"
 
 
+def is_cut_off(failure: Failure) -> bool:
+    """Return whether the answer to a call was begun, perhaps, and cut off by a proxy."""
+    is_possible = failure.reason is None and failure.code in ("INTERNAL", "UNKNOWN")
+    return is_possible and _CUT_OFF.search(failure.text) is not None
+
+
 def _describe_no_answer(failure: Failure, endpoints: Endpoints) -> str:
     """Return the sentence for a call that no dits service answered."""
     server = describe_server(failure.service, endpoints)
     if found := _PROXY_STATUS.search(failure.text):
         return _describe_proxy(found[1], server)
     if failure.code == "UNAVAILABLE":
-        for mark, sentence in _TLS_SENTENCES.items():
-            if mark in failure.text:
-                return sentence.format(server=server)
-        return f"{server} cannot be reached ({_first_line(failure)})"
+        return _describe_no_connection(failure, server)
+    if is_cut_off(failure):
+        return f"the answer of {server.removesuffix(',')} was cut off ({_first_line(failure)})"
     if failure.code == "DEADLINE_EXCEEDED":
         return f"{server} did not answer in time"
     if failure.code == "UNIMPLEMENTED":
         advice = "it may be older than this dits, which `dits doctor` tells the version of"
         return f"{server} does not offer this ({_first_line(failure)}): {advice}"
     return _first_line(failure)
+
+
+def _describe_no_connection(failure: Failure, server: str) -> str:
+    """Return the sentence for a call that found no server, or one that it cannot trust."""
+    for mark, sentence in _TLS_SENTENCES.items():
+        if mark in failure.text:
+            return sentence.format(server=server)
+    return f"{server} cannot be reached ({_first_line(failure)})"
 
 
 def _describe_proxy(status: str, server: str) -> str:

@@ -29,7 +29,12 @@ from google.rpc.status_pb2 import Status
 
 from dits_client.errors import ErrorDetails, RemoteError, Resource, Violation
 from dits_client.server.endpoints import Endpoints
-from dits_client.server.error_sentences import Failure, describe_failure, describe_lock_held
+from dits_client.server.error_sentences import (
+    Failure,
+    describe_failure,
+    describe_lock_held,
+    is_cut_off,
+)
 from dits_client.server.named_channel import find_service
 
 if TYPE_CHECKING:
@@ -70,7 +75,7 @@ def translate_error(error: grpc.RpcError, endpoints: Endpoints) -> RemoteError:
         reason=reason,
         metadata=metadata,
         details=details,
-        retry_after=_retry_after(code, reason, details.retry_delay),
+        retry_after=_retry_after(failure, details.retry_delay),
     )
 
 
@@ -144,13 +149,11 @@ def _unpack(boxes: Sequence[Any], kind: type[Detail]) -> Detail:
     return kind()
 
 
-def _retry_after(
-    code: str, reason: ErrorReason.ValueType | None, delay: float | None
-) -> float | None:
+def _retry_after(failure: Failure, delay: float | None) -> float | None:
     """Return the seconds to wait before the next attempt; None = repeating the call is of no use."""
-    if reason in _PASSING:
-        return delay if delay is not None else _PASSING[reason]
+    if failure.reason in _PASSING:
+        return delay if delay is not None else _PASSING[failure.reason]
     # No service answered: there was no connection, or it broke.
-    if reason is None and code == "UNAVAILABLE":
+    if failure.reason is None and (failure.code == "UNAVAILABLE" or is_cut_off(failure)):
         return _RECONNECT_SECONDS
     return delay

@@ -170,7 +170,7 @@ class Proxy:
         for end in (one, other):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-                end.close()
+            end.close()
 
     def _spend(self, count: int) -> bool:
         """Whether the connection breaks now."""

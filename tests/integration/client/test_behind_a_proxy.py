@@ -18,7 +18,7 @@ from shared.runtime.config import SERVICES, Settings
 from shared.runtime.setting_types import CellAddresses
 from tests.support.api import Api
 from tests.support.authority import Authority
-from tests.support.client import Run, read_files, write
+from tests.support.client import Proxy, Run, read_files, write
 from tests.support.waiting import PATIENCE_SECONDS
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -60,13 +60,15 @@ def authority(tmp_path: Path) -> Authority:
     return Authority.make(tmp_path)
 
 
-def configure(api: Api, ports: dict[str, int], certificate: Path, *, without: str = "") -> str:
-    """The settings in the docs, of these ports and this certificate."""
+def configure(
+    api: Api, ports: dict[str, int], certificate: Path, *, without: str = "", **elsewhere: str
+) -> str:
+    """The settings in the docs, of these ports and this certificate; some services may be elsewhere."""
     found = re.search(r"```nginx\n(.*?)```", DOCS.read_text(), re.DOTALL)
     assert found is not None
     text = found[1].replace("/etc/ssl/dits.pem", str(certificate))
     for number, name in enumerate(SERVICES, 50051):
-        text, counts = re.subn(rf"127\.0\.0\.1:{number}\b", api.addresses[name], text)
+        text, counts = re.subn(rf"127\.0\.0\.1:{number}\b", (api.addresses | elsewhere)[name], text)
         assert counts == 1
         text, counts = re.subn(rf"listen \S+:{number}\b", f"listen 127.0.0.1:{ports[name]}", text)
         assert counts == 1
@@ -173,6 +175,33 @@ async def test_what_it_refuses_is_said(
         assert "answered with HTTP status 502" in await run("whoami", fails=1)
     told = await run("whoami", fails=1)
     assert "cannot be reached" in told
+
+
+async def test_a_service_that_ends_within_a_download_is_asked_again(
+    api: Api,
+    server: str,
+    run: Run,
+    home: Path,
+    ports: dict[str, int],
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    authority.certify(HOST)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    certificate = authority.file.with_name("127.0.0.1.pem")
+    with Proxy(api.addresses["chunk"]) as link:
+        configuration = configure(api, ports, certificate, chunk=link.address)
+        async with running_nginx(home.parent / "nginx", configuration, ports["auth"]):
+            await run("login", server, "--register", "-u", "ada", "--email", "ada@example.org")
+            await run("repo", "create", "film", "--no-require-lock")
+            write(home / "work", {"a.mov": random.Random(1).randbytes(3 << 20)})
+            monkeypatch.chdir(home / "work")
+            await run("init", "--repository", "film")
+            await run("push", "-m", "first")
+            link.budgets.append(1 << 20)
+            await run("clone", "ada/film", str(home / "again"))
+            assert link.breaks == 1
+            assert read_files(home / "again") == read_files(home / "work")
 
 
 async def test_a_wrong_scheme_or_name_is_said(

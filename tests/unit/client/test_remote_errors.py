@@ -140,6 +140,24 @@ def test_without_details_there_is_no_reason(trailer: bytes | None) -> None:
     assert (error.code, str(error), error.retry_after) == ("INTERNAL", "broken", None)
 
 
+@pytest.mark.parametrize(
+    ("code", "text", "is_passing"),
+    [
+        ("INTERNAL", "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))", True),
+        ("UNKNOWN", "Stream removed (Data frame with END_STREAM flag received)", True),
+        ("UNKNOWN", "Received http2 header with status: 413", False),
+        ("UNKNOWN", "Exception iterating requests!", False),
+        ("RESOURCE_EXHAUSTED", "Received RST_STREAM with error code 11", False),
+    ],
+)
+def test_an_answer_that_a_proxy_cut_off_is_asked_for_again(
+    code: str, text: str, is_passing: bool
+) -> None:
+    error = refused(code=code, text=text)
+    assert (error.retry_after is not None) == is_passing
+    assert ("was cut off" in str(error)) == is_passing
+
+
 def test_a_reason_may_come_without_details() -> None:
     error = failed("ERROR_REASON_NOT_FOUND", code="NOT_FOUND", text="repository 'x' not found")
     assert (error.reason, error.details) == (ERROR_REASON_NOT_FOUND, ErrorDetails())
