@@ -6,7 +6,7 @@ A server holds a file of N chunks (100,000) of 4 bytes on a branch. A user uploa
 commit to the default branch of the same repository, again and again: alone for some seconds, and then from
 the call of ObliterateAsset until the chunks are gone; then, when they are uploaded again, while
 LiftObliteration gives them back. Printed are the waits of uploads and pushes together, how long the calls
-took, and the longest transaction of the database meanwhile.
+took, and the longest transaction of the database meanwhile, with its statement.
 """
 
 from __future__ import annotations
@@ -40,8 +40,12 @@ from shared.formats.recipes import encode_list
 # Chunks of one message.
 BATCH = 2_000
 BRANCH = "film"
-OLDEST = """SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::float8 FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+# A worker of autovacuum is no transaction of ours, and may take its time.
+OLDEST = """SELECT extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age, query
+            FROM pg_stat_activity
+            WHERE datname = current_database() AND backend_type = 'client backend'
+              AND pid <> pg_backend_pid()
+            ORDER BY xact_start LIMIT 1"""
 
 
 def main() -> None:
@@ -78,6 +82,8 @@ def main() -> None:
         figures = (f"{figure * 1000:.0f} ms" for figure in (percentile(waits, 0.5), max(waits)))
         table.add_row(name, f"{len(waits):,}", *figures, oldest)
     Console().print(table)
+    for watched in (watch, lift_watch):
+        Console().print(f"{watched.oldest:.2f} s: {watched.query[:120]}", markup=False)
 
 
 def cut_file(count: int) -> list[bytes]:
@@ -144,6 +150,7 @@ class Watch:
 
     Attributes:
         oldest: the most seconds that one was seen to be.
+        query: what it did then.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -151,6 +158,7 @@ class Watch:
         self._done = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._look()))
         self.oldest = 0.0
+        self.query = ""
 
     def __enter__(self) -> Watch:
         self._thread.start()
@@ -164,7 +172,9 @@ class Watch:
         connection = await asyncpg.connect(self._dsn)
         try:
             while not self._done.is_set():
-                self.oldest = max(self.oldest, await connection.fetchval(OLDEST) or 0.0)
+                row = await connection.fetchrow(OLDEST)
+                if row is not None and row["age"] is not None and row["age"] > self.oldest:
+                    self.oldest, self.query = row["age"], row["query"]
                 await asyncio.sleep(0.02)
         finally:
             await connection.close()
