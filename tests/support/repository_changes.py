@@ -33,6 +33,7 @@ from tests.support.chunks import Shelf, digest, some
 from tests.support.obliterations import WHY, name
 from tests.support.repositories import Holding
 from tests.support.trees import push, save, update
+from tests.support.webhooks import Hooks
 
 Call = Callable[[], Awaitable[Any]]
 
@@ -77,17 +78,11 @@ class Scene:
         held = await api.locks.AcquireLocks(
             lock.AcquireLocksRequest(repository=films.id, paths=["held"]), metadata=auth
         )
-        pb = webhook_service_pb2
-        made = await api.webhooks.CreateWebhook(
-            pb.CreateWebhookRequest(
-                repository=films.id, url="https://ci.example/", events=["*"], active=False
-            ),
-            metadata=auth,
-        )
-        ping = pb.PingRequest(repository=films.id, webhook_id=made.webhook.id)
+        webhook = await Hooks(api, films.owner, {"repository": films.id}).create(active=False)
+        ping = webhook_service_pb2.PingRequest(repository=films.id, webhook_id=webhook.id)
         delivery = (await api.webhooks.Ping(ping, metadata=auth)).delivery
         found = held.results[0].lock
-        return cls(films, other, source, data, head, side, found, made.webhook, delivery)
+        return cls(films, other, source, data, head, side, found, webhook, delivery)
 
     def list_calls(self) -> dict[str, Call]:
         """The calls by the names of their RPCs, `RefService/CreateBranch`."""

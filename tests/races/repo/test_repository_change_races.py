@@ -17,6 +17,7 @@ from tests.support.repositories import Holding
 from tests.support.repository_changes import Call, Scene
 from tests.support.rpcs import rpcs
 from tests.support.waiting import PATIENCE_SECONDS, until_blocked
+from tests.support.webhooks import Hooks
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 # RPCs about a repository that change nothing of it, or nothing that is its owner's.
@@ -109,6 +110,8 @@ async def test_the_transfer_waits_for_a_change_of_webhooks(
     api: Api, scene: Scene, change: str
 ) -> None:
     films = scene.films
+    # One without deliveries: the job that sends them would wait for its row, too.
+    scene.webhook = await Hooks(api, films.owner, {"repository": films.id}).create()
     operator, other = await api.api_token(films.owner, "site:admin"), await api.account()
     request = ForceTransferRequest(repository_id=films.id, new_owner=other.username, reason="test")
     async with api.connected() as connection, api.connected() as observer:
