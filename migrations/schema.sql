@@ -730,7 +730,8 @@ $$;
 CREATE FUNCTION public.erase_list(p_repo_id uuid, p_list bytea, p_content text) RETURNS void
     LANGUAGE sql
     AS $$
-    UPDATE released_lists SET erased_content = p_content WHERE repo_id = p_repo_id AND recipe_hashes = p_list;
+    UPDATE released_lists SET erased_content = p_content
+    WHERE repo_id = p_repo_id AND recipe_hashes = p_list AND erased_content IS NULL;
     INSERT INTO released_lists (repo_id, recipe_hashes, erased_content) VALUES (p_repo_id, p_list, p_content)
 $$;
 

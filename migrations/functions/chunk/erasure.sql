@@ -44,12 +44,13 @@ END;
 $$;
 
 -- Has the chunks of an obliterated large file, given by its packed recipe hashes, erased by a job; so are those of the same
--- list that wait for their release.
+-- list that wait for their release, but not those of another content, which are erased, or being lifted.
 CREATE OR REPLACE FUNCTION erase_list(p_repo_id UUID, p_list BYTEA, p_content TEXT)
 RETURNS VOID
 LANGUAGE sql VOLATILE
 AS $$
-    UPDATE released_lists SET erased_content = p_content WHERE repo_id = p_repo_id AND recipe_hashes = p_list;
+    UPDATE released_lists SET erased_content = p_content
+    WHERE repo_id = p_repo_id AND recipe_hashes = p_list AND erased_content IS NULL;
     INSERT INTO released_lists (repo_id, recipe_hashes, erased_content) VALUES (p_repo_id, p_list, p_content)
 $$;
 
