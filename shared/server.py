@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from shared.db.listen import Listener
 from shared.db.pool import Database
+from shared.db.session_check import refuse_unfit_sessions
 from shared.jobs.background import Background
 from shared.jobs.catalog import QUEUES, queues_of
 from shared.jobs.job_service import JobService
@@ -78,11 +79,16 @@ class Runtime:
         return frozenset(QUEUES if self.settings.worker else ())
 
     async def connect(self, service: str, settings: Mapping[str, str] | None = None) -> Database:
-        """Opens the pool of a service. By the name of a session it shows whether callers wait for it."""
+        """Opens the pool of a service. By the name of a session it shows whether callers wait for it.
+
+        Raises StartError if the service could not work on what the database gives it.
+        """
         name = service if self.queues is None else f"{service} {WORKER}"
         named = {"application_name": f"dits-{name}", **(settings or {})}
         size = self.settings.pool_size
-        return await Database.connect(self.dsn, service=service, size=size, settings=named)
+        database = await Database.connect(self.dsn, service=service, size=size, settings=named)
+        await refuse_unfit_sessions(database)
+        return database
 
 
 # Limits that keep one bad client from hurting the others.

@@ -54,6 +54,8 @@ UNREACHABLE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    # It has become a standby, or has no room left.
+    asyncpg.ReadOnlySQLTransactionError,
     OSError,
 )
 

@@ -35,8 +35,8 @@ def translate(error: Exception) -> DomainError:
         log.error("storage full", exc_info=error)
         return storage_full()
     # asyncpg's DataError (a wrong argument) is an InterfaceError too, but a defect of ours. What takes too
-    # long (statement_timeout) is cancelled: the database has too much to do.
-    away = (*UNREACHABLE, asyncpg.QueryCanceledError)
+    # long (statement_timeout) is cancelled: the database has too much to do, or too little memory.
+    away = (*UNREACHABLE, asyncpg.QueryCanceledError, asyncpg.InsufficientResourcesError)
     if isinstance(error, away) and not isinstance(error, asyncpg.DataError):
         log.warning("dependency failed", exc_info=error)
         return dependency_unavailable("database")

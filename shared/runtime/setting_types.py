@@ -42,6 +42,9 @@ def check_database_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError("it is postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    # The rest of a password would be taken for the host, and shown in errors.
+    if parts.fragment or "@" in parts.path or "@" in parts.query.partition("=")[0]:
+        raise ValueError("in a password, / is written %2F, # %23, ? %3F, @ %40 and % %25")
     for host in parts.netloc.rpartition("@")[2].split(","):
         if not 0 < (urlsplit(f"//{host}").port or 5432) < 65536:
             raise ValueError("a port is 1 to 65535")

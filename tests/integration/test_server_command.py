@@ -9,9 +9,13 @@ import sys
 from pathlib import Path
 from unittest.mock import ANY
 
+import asyncpg
 import pytest
 
+from shared.db.pool import Database
+from shared.db.session_check import refuse_unfit_sessions
 from shared.runtime.config import Settings
+from shared.runtime.process import StartError
 
 NOWHERE = "postgresql://127.0.0.1:1/x"
 
@@ -50,6 +54,9 @@ def test_help_lists_every_setting(tmp_path: Path) -> None:
         (("serve", "auth"), {"DITS_DATABASE_URL": "postgresql://127.0.0.1:port/x"},
          "The setting database_url is wrong: "),
         (("serve", "auth"), {"DITS_DATABASE_URL": ""}, "The setting database_url is wrong: "),
+        (("serve", "auth"), {"DITS_DATABASE_URL": "postgresql://a:p/x#1@127.0.0.1:1/x"},
+         "The setting database_url is wrong: "),
+        (("migrate",), {"DITS_DATABASE_URL": "postgresql://a:p/x@127.0.0.1:1/x"}, "/ is written %2F"),
         (("up", "--data-dir", __file__), {}, f"{__file__}/postgres: Not a directory"),
         (("up",), {"DITS_SERVER_KEY": "short"}, "The setting server_key is wrong"),
         (("up",), {"DITS_CELLS": "{"}, "The setting cells is wrong"),
@@ -141,9 +148,39 @@ async def test_migrate_and_its_status(tmp_path: Path, empty_database: str) -> No
     assert after.stdout.count("applied") == len(after.stdout.splitlines())
 
 
-async def test_a_newer_database_is_refused(tmp_path: Path, dsn: str) -> None:
-    import asyncpg
+@pytest.mark.parametrize(
+    ("dropped", "sentence"),
+    [
+        ("default_transaction_read_only=on", "The database can only be read"),
+        ("lock_timeout=0", "connect to PostgreSQL itself"),
+    ],
+)
+async def test_a_database_in_which_services_cannot_work_is_refused(
+    tmp_path: Path, dsn: str, dropped: str, sentence: str
+) -> None:
+    # As a standby, and a pooler that passes no settings on, would have it.
+    database = await Database.connect(dsn, service="test", size=1)
+    await database.fetch(f"SET {dropped}")
+    with pytest.raises(StartError, match=sentence):
+        await refuse_unfit_sessions(database)
+    await database.close()
 
+
+async def test_nothing_is_served_on_a_database_that_can_only_be_read(
+    tmp_path: Path, dsn: str
+) -> None:
+    connection = await asyncpg.connect(dsn)
+    name = await connection.fetchval("SELECT quote_ident(current_database())")
+    await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await connection.close()
+    for command in (("serve", "lock"), ("worker", "--queue", "auth")):
+        result = run(*command, cwd=tmp_path, DITS_DATABASE_URL=dsn)
+        assert (result.returncode, result.stdout) == (1, "")
+        (line,) = result.stderr.splitlines()
+        assert "The database can only be read" in line
+
+
+async def test_a_newer_database_is_refused(tmp_path: Path, dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     await connection.execute(
         "INSERT INTO schema_migrations (version, description, checksum) VALUES (9999, 'x', 'x')"

@@ -19,6 +19,8 @@ from shared.runtime.background import PASSING
         (asyncpg.QueryCanceledError("a statement took too long"), StatusCode.UNAVAILABLE),
         (asyncpg.InterfaceError("the connection is closed"), StatusCode.UNAVAILABLE),
         (asyncpg.InternalClientError("another operation is in progress"), StatusCode.UNAVAILABLE),
+        (asyncpg.ReadOnlySQLTransactionError("a standby"), StatusCode.UNAVAILABLE),
+        (asyncpg.OutOfMemoryError("out of shared memory"), StatusCode.UNAVAILABLE),
         (TimeoutError(), StatusCode.UNAVAILABLE),
         (asyncpg.DiskFullError("full"), StatusCode.RESOURCE_EXHAUSTED),
         (OSError(errno.ENOSPC, "full"), StatusCode.RESOURCE_EXHAUSTED),
