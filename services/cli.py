@@ -196,6 +196,10 @@ def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
             print(f"applied {file.name}")
         if asyncio.run(adopt_restored(dsn)):
             print("the events of the restored dump have numbers of this server now")
+            print(
+                "if the database that was dumped still runs, give this one packs of its own: each deletes "
+                "what the other needs"
+            )
         print("the database is up to date")
 
 

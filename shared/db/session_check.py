@@ -11,8 +11,7 @@ Q = sql.load(__file__)
 
 async def refuse_unfit_sessions(database: Database) -> None:
     """Raises StartError if sessions may not write, or lack the settings that they were opened with."""
-    row = await database.fetchrow(Q.read_session)
-    assert row is not None
+    [row] = await database.fetch(Q.read_session)
     if row["is_read_only"]:
         raise StartError(
             "The database can only be read: it is a standby, or default_transaction_read_only is on. Name "
