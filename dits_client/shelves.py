@@ -13,6 +13,7 @@ from dits.repo.v1.commit_service_pb2 import Commit, GetCommitRequest
 from dits.repo.v1.ref_service_pb2 import ListBranchesRequest
 
 from dits_client.checkout.apply_changes import apply_changes
+from dits_client.checkout.obstacles import warn_of_ignored
 from dits_client.checkout.switch import delete_branch
 from dits_client.checkout.update_folder import FolderUpdate
 from dits_client.content.manifest import Change, compare_trees
@@ -24,9 +25,10 @@ from dits_client.push.refusals import LEAVE_SHELF
 from dits_client.push.report import Author
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
-from dits_client.workspace.changes import FolderChanges, open_changes
+from dits_client.workspace.changes import open_changes
 from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.status import compare_folder
+from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import Workspace
 from shared.formats.shelves import SHELVES
 
@@ -120,11 +122,16 @@ def unshelve_folder(
     workspace = Workspace.locate(folder)
     remote = RepositoryClient(client, workspace.state.address)
     commit = _find_shelf(remote, shelf)
-    with workspace.lock(), open_changes(workspace, lambda: client, progress) as found:
+    with (
+        workspace.lock(),
+        open_changes(
+            workspace, lambda: client, progress, lambda trees: _read_shelf(trees, commit)
+        ) as found,
+    ):
         if workspace.state.branch == SHELVES + shelf:
             raise ClientError(f"the folder follows the shelf {shelf} itself: {LEAVE_SHELF}")
-        changes = _read_shelf(found, commit)
-        changes = apply_changes(workspace, remote, found, changes, SHELVES + shelf, progress)
+        changes = apply_changes(workspace, remote, found, SHELVES + shelf, progress)
+        warn_of_ignored(workspace.root, found, progress)
     if not keep:
         _remove_shelf(remote, shelf, commit.hash, progress)
     return ShelfReport(shelf, commit.hash, len(changes))
@@ -147,10 +154,10 @@ def _find_shelf(remote: RepositoryClient, shelf: str) -> Commit:
     return remote.call(remote.commits.GetCommit, request).commit
 
 
-def _read_shelf(found: FolderChanges, commit: Commit) -> list[Change]:
+def _read_shelf(trees: Trees, commit: Commit) -> list[Change]:
     """Return what a shelf changes against the commit of the folder that it is from."""
     base = None
     if commit.parent_hashes:
-        _, base = found.trees.fetch_tree(commit.parent_hashes[0])
-    _, tree = found.trees.fetch_tree(commit.hash)
-    return list(compare_trees(found.trees.load_manifest, base, tree))
+        _, base = trees.fetch_tree(commit.parent_hashes[0])
+    _, tree = trees.fetch_tree(commit.hash)
+    return list(compare_trees(trees.load_manifest, base, tree))

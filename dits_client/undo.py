@@ -14,6 +14,7 @@ from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.changes import FolderChanges, open_changes
 from dits_client.workspace.ignore import NothingBut
+from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import Workspace
 
 
@@ -41,11 +42,12 @@ def undo_commit(
             raise ClientError(f"the folder is not at the newest {state.branch}: run `dits pull`")
         request = GetCommitRequest(repository=remote.name, revision=revision or state.head)
         commit = remote.call(remote.commits.GetCommit, request).commit
-        with open_changes(workspace, lambda: client, progress) as found:
-            parent = commit.parent_hashes[0] if commit.parent_hashes else ""
-            changes = _reverse(found, commit.hash, parent)
-            _check_changes(found, changes)
-            made = apply_changes(workspace, remote, found, changes, parent[:12], progress)
+        parent = commit.parent_hashes[0] if commit.parent_hashes else ""
+        with open_changes(
+            workspace, lambda: client, progress, lambda trees: _reverse(trees, commit.hash, parent)
+        ) as found:
+            _check_changes(found)
+            made = apply_changes(workspace, remote, found, parent[:12], progress)
     return push_folder(
         workspace.root,
         client,
@@ -63,17 +65,25 @@ def _describe(commit: Commit) -> str:
     return f"{start}\n\nThis takes back {commit.hash}."
 
 
-def _reverse(found: FolderChanges, commit: str, parent: str) -> list[Change]:
+def _reverse(trees: Trees, commit: str, parent: str) -> list[Change]:
     """Return the changes from a commit to its parent; without one, all is removed."""
-    _, tree = found.trees.fetch_tree(commit)
-    before = found.trees.fetch_tree(parent)[1] if parent else None
-    return list(compare_trees(found.trees.load_manifest, tree, before))
+    _, tree = trees.fetch_tree(commit)
+    before = trees.fetch_tree(parent)[1] if parent else None
+    return list(compare_trees(trees.load_manifest, tree, before))
 
 
-def _check_changes(found: FolderChanges, wanted: list[Change]) -> None:
-    """Raise ClientError for changes of the user's, except those of an undo that was interrupted."""
-    taken_back = {(path, new is not None and new.SerializeToString()) for path, _, new in wanted}
-    for path, _, new in found.changes:
+def _check_changes(found: FolderChanges) -> None:
+    """Raise ClientError for changes of the user's, except those of an undo that was interrupted.
+
+    New files where it writes are named with what else is in the way.
+    """
+    taken_back = {
+        (path, new is not None and new.SerializeToString()) for path, _, new in found.coming
+    }
+    written = {path for path, _, new in found.coming if new is not None}
+    for path, old, new in found.changes:
+        if old is None and path in written:
+            continue
         if (path, new is not None and new.SerializeToString()) not in taken_back:
             raise ClientError(
                 f'"{path}" has changes that are not pushed: run `dits push` or `dits shelve` first'

@@ -1,6 +1,6 @@
 """Changes between two trees of the repository become changes of the user's in a folder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from dits_client.checkout.apply_plan import apply_plan
 from dits_client.checkout.gone_files import tell_of_gone_files
@@ -21,22 +21,21 @@ def apply_changes(
     workspace: Workspace,
     remote: RepositoryClient,
     found: FolderChanges,
-    changes: Sequence[Change],
     source: str,
     progress: Progress,
 ) -> list[Change]:
-    """Make changes in a folder, which follows the commit that it followed; return those that it has then.
+    """Make what is to come in a folder, which follows the commit that it followed; return what it has then.
 
     `source`: a revision that has what the changes bring.
 
     What is as they say already is left alone: after an interruption the same command does the rest. What
-    they bring that nobody can get any more, as the tree told that was fetched last, is left out. Raises
+    they bring that nobody can get any more, as the fetched trees told, is left out. Raises
     ConflictError, and changes nothing, where the folder or its commit has other changes of the same files,
     or does not include some.
     """
     workspace.check_complete()
-    check_included(workspace.state.scope, [change.path for change in changes])
-    changes = _leave_out_gone_files(found, changes, progress)
+    check_included(workspace.state.scope, [change.path for change in found.coming])
+    changes = _leave_out_gone_files(found, progress)
     upstream, conflicts = [], set[str]()
     for path, old, new in changes:
         now = found.tracked.get_entry(path)
@@ -54,10 +53,8 @@ def apply_changes(
     return changes
 
 
-def _leave_out_gone_files(
-    found: FolderChanges, changes: Sequence[Change], progress: Progress
-) -> list[Change]:
-    obliterated = found.trees.obliterated
+def _leave_out_gone_files(found: FolderChanges, progress: Progress) -> list[Change]:
+    obliterated, changes = found.trees.obliterated, found.coming
     gone = {path: new for path, _, new in changes if new and new.file.hash in obliterated}
     tell_of_gone_files(progress, gone, obliterated)
     return [change for change in changes if change.path not in gone]

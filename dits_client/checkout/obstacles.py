@@ -4,13 +4,17 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 from dits_client.checkout.apply_plan import CheckoutSite
 from dits_client.checkout.impossible_names import check_names
 from dits_client.checkout.plan import CheckoutPlan
 from dits_client.errors import ConflictError
+from dits_client.progress import Progress
+from dits_client.workspace.changes import FolderChanges
 from dits_client.workspace.ignore_files import read_rules
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
+from dits_client.workspace.scan import list_paths
 from shared.formats.portable_names import fold_name
 
 # The most paths that the sentence of a conflict names.
@@ -52,6 +56,19 @@ def _advise_to_shelve(site: CheckoutSite, paths: Iterable[str]) -> str:
     if False not in takes:
         return " or `dits shelve` them"
     return "; `dits shelve` takes those that are included and not ignored" if True in takes else ""
+
+
+def warn_of_ignored(root: Path, found: FolderChanges, progress: Progress) -> None:
+    """Warn of files that came and are no changes of the folder, because they are ignored."""
+    rules = read_rules(root)
+    new = [x.path for x in found.coming if x.new and not found.tracked.get_entry(x.path)]
+    if ignored := [
+        path for path in new if found.tracked.outside.scope.covers(path) and rules.cover(path)
+    ]:
+        progress.warn(
+            f"{list_paths(ignored)}: ignored here, so that `dits push` leaves it out unless "
+            "`.ditsignore` is changed"
+        )
 
 
 def _list_obstacles(site: CheckoutSite, safe_paths: SafePaths, plan: CheckoutPlan) -> list[str]:

@@ -15,7 +15,7 @@ from dits.repo.v1.tree_service_pb2 import (
 
 from dits_client.checkout.apply_plan import apply_plan
 from dits_client.checkout.gone_files import refuse_gone_file
-from dits_client.checkout.obstacles import check_plan
+from dits_client.checkout.obstacles import check_plan, warn_of_ignored
 from dits_client.checkout.plan import CheckoutPlan, make_plan
 from dits_client.checkout.site import open_site
 from dits_client.content.manifest import Change
@@ -73,13 +73,15 @@ def restore_paths(
     if writes and not any(map(workspace.state.scope.covers, writes)):
         check_included(workspace.state.scope, writes)
     with workspace.lock():
-        with open_changes(workspace, lambda: client, progress) as found:
+        coming = [Change(path, None, new) for path, new in writes.items()]
+        with open_changes(workspace, lambda: client, progress, lambda _: coming) as found:
             state = workspace.state
             named = {_clean_path(path) for path in paths} & state.waiting.keys()
             todo = _plan(found, writes, _list_absent(found, state, named, writes), force)
             site = open_site(workspace, repository, found, progress, force=force)
             check_plan(site, todo)
             written = apply_plan(site, todo)
+            warn_of_ignored(workspace.root, found, progress)
             if state.forget_away(named | todo.writes.keys()):
                 workspace.save()
         update_modes(workspace, repository, progress)

@@ -1,6 +1,6 @@
 """What differs in the folder from the commit that it follows, with what else the scan found."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ class FolderChanges:
     trees: Trees
     # What the folder's commit has.
     tracked: TrackedPaths
+    # What is to come, if it was asked for.
+    coming: Sequence[Change]
 
     def is_here(self, path: str) -> bool:
         """Return whether something of the folder is at a path on the disk."""
@@ -45,18 +47,28 @@ class FolderChanges:
 
 @contextmanager
 def open_changes(
-    workspace: Workspace, connect: "Callable[[], Client]", progress: Progress
+    workspace: Workspace,
+    connect: "Callable[[], Client]",
+    progress: Progress,
+    find_coming: Callable[[Trees], Sequence[Change]] = lambda _: (),
 ) -> Iterator[FolderChanges]:
-    """Read a folder whose lock is held; `connect` is called only if the index is lost."""
+    """Read a folder whose lock is held; `connect` is called only if the index is lost.
+
+    `find_coming` returns changes that are to be made: what is on the disk at their paths is read, also if
+    it is ignored.
+    """
     state, index = workspace.state, workspace.load_index()
     trees = open_trees(workspace, index, connect)
     base = bytes.fromhex(state.tree) or None
     try:
+        coming = find_coming(trees)
         untracked = frozenset(state.untracked)
         outside = OutsideEntries(
             trees.load_manifest, base, state.scope, state.away, untracked, state.older
         )
-        tracked = TrackedPaths(trees.load_manifest, [base], untracked, outside)
+        tracked = TrackedPaths(
+            trees.load_manifest, [base], untracked, outside, {x.path for x in coming}
+        )
         snapshot = take_snapshot(workspace, index, progress.warn, tracked)
         try:
             snapshot.complete(progress=progress)
@@ -67,7 +79,7 @@ def open_changes(
                 keep = set[bytes]().union(*(trees.list_manifests(*part) for part in known))
                 workspace.save_index(index, keep, recipes=True)
         found = list(compare_trees(trees.load_manifest, base, snapshot.tree))
-        yield FolderChanges(found, snapshot, index, trees, tracked)
+        yield FolderChanges(found, snapshot, index, trees, tracked, coming)
     finally:
         index.close()
 

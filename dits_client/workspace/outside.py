@@ -120,7 +120,7 @@ class OutsideEntries:
             )
         return (
             f'"{path}" is something else in the commit, which this folder does not '
-            f"include: rename it, or run `dits include {path}`"
+            "include: rename it, or bring the commit's with `dits include`"
         )
 
     def _is_away(self, path: str, entry: Entry) -> bool:

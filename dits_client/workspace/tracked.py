@@ -20,15 +20,18 @@ class TrackedPaths:
         trees: Iterable[bytes | None],
         untracked: Collection[str] = (),
         outside: OutsideEntries = NOTHING_OUTSIDE,
+        coming: Collection[str] = (),
     ) -> None:
         """Take the hashes of the trees, and paths to leave out with all below them.
 
-        `outside`: what the folder does not include, or is without.
+        `outside`: what the folder does not include, or is without. `coming`: files that count as tracked.
         """
         self.outside = outside
         self._load = load
         self._trees = [tree for tree in trees if tree is not None]
         self._untracked = untracked
+        self._coming = coming
+        self._above_coming = {above for path in coming for above in iterate_parents(path)}
         self._directories: dict[str, list[dict[str, Entry]]] = {}
 
     def has_file(self, path: str) -> bool:
@@ -55,6 +58,8 @@ class TrackedPaths:
 
     def _has_entry(self, path: str, *, is_directory: bool) -> bool:
         path = unicodedata.normalize("NFC", path)
+        if path in (self._above_coming if is_directory else self._coming):
+            return True
         if any(place in self._untracked for place in chain((path,), iterate_parents(path))):
             return False
         parent, _, name = path.rpartition("/")

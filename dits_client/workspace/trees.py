@@ -39,7 +39,7 @@ class Trees:
         self._objects = objects
         self._connect = connect
         self._commits = [commit for commit in commits if commit]
-        # Why contents were obliterated, by their hashes: as the last fetched tree told.
+        # Why contents were obliterated, by their hashes: as the fetched trees told.
         self.obliterated: dict[bytes, str] = {}
 
     def load_manifest(self, manifest_hash: bytes) -> bytes:
@@ -146,7 +146,6 @@ class Trees:
 
     def _add_manifests(self, responses: "Iterable[StreamTreeResponse]") -> tuple[str, bytes]:
         commit, tree = "", b""
-        self.obliterated = {}
         for response in responses:
             if response.commit_hash:
                 commit, tree = response.commit_hash, bytes.fromhex(response.tree_hash)
