@@ -305,6 +305,15 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.close_repository(p_repo_id uuid) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(advisory_key('repository', p_repo_id::TEXT));
+    RETURN TRUE;
+END;
+$$;
+
 CREATE FUNCTION public.count_chunks_outside(p_repo_id uuid, p_regions text[]) RETURNS integer
     LANGUAGE sql STABLE
     AS $$
@@ -1709,7 +1718,7 @@ DECLARE
 BEGIN
     looked := 0;
     released := 0;
-    PERFORM FROM repositories WHERE id = p_repo_id AND deleted_at IS NULL FOR KEY SHARE;
+    PERFORM FROM repositories WHERE id = p_repo_id AND deleted_at IS NULL AND share_repository(id) FOR KEY SHARE;
     IF NOT FOUND THEN
         RETURN;
     END IF;
@@ -2094,7 +2103,7 @@ BEGIN
         RETURN;
     END IF;
 
-    PERFORM FROM repository_identities WHERE id = p_repo_id FOR KEY SHARE;
+    PERFORM FROM repository_identities WHERE id = p_repo_id AND share_repository(id) FOR KEY SHARE;
     INSERT INTO repository_storage (repo_id, held_bytes, stored_bytes, chunk_count) VALUES (p_repo_id, 0, 0, 0)
     ON CONFLICT (repo_id) DO NOTHING;
     PERFORM FROM repository_storage s WHERE s.repo_id = p_repo_id FOR NO KEY UPDATE;
@@ -2207,6 +2216,15 @@ CREATE FUNCTION public.share_lock_mutex(p_repository_id uuid) RETURNS timestamp 
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(advisory_key('locks', p_repository_id::TEXT));
     RETURN greatest(clock_timestamp(), (SELECT high_water FROM lock_clocks WHERE repo_id = p_repository_id));
+END;
+$$;
+
+CREATE FUNCTION public.share_repository(p_repo_id uuid) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(advisory_key('repository', p_repo_id::TEXT));
+    RETURN TRUE;
 END;
 $$;
 

@@ -9,5 +9,5 @@ SELECT r.owner_type, r.owner_id, r.archived OR r.disabled AS read_only,
        coalesce((SELECT o.name FROM owner_identities o
                  WHERE o.owner_type = r.owner_type AND o.owner_id = r.owner_id), '') AS name
 FROM repository_identities r
-WHERE r.id = $1 AND r.deleted_at IS NULL
+WHERE r.id = $1 AND r.deleted_at IS NULL AND share_repository(r.id)
 FOR KEY SHARE OF r;

@@ -71,7 +71,7 @@ BEGIN
         RETURN;
     END IF;
 
-    PERFORM FROM repository_identities WHERE id = p_repo_id FOR KEY SHARE;
+    PERFORM FROM repository_identities WHERE id = p_repo_id AND share_repository(id) FOR KEY SHARE;
     INSERT INTO repository_storage (repo_id, held_bytes, stored_bytes, chunk_count) VALUES (p_repo_id, 0, 0, 0)
     ON CONFLICT (repo_id) DO NOTHING;
     PERFORM FROM repository_storage s WHERE s.repo_id = p_repo_id FOR NO KEY UPDATE;

@@ -22,7 +22,7 @@ DECLARE
 BEGIN
     looked := 0;
     released := 0;
-    PERFORM FROM repositories WHERE id = p_repo_id AND deleted_at IS NULL FOR KEY SHARE;
+    PERFORM FROM repositories WHERE id = p_repo_id AND deleted_at IS NULL AND share_repository(id) FOR KEY SHARE;
     IF NOT FOUND THEN
         RETURN;
     END IF;

@@ -3,7 +3,7 @@
 
 -- name: hold_repository
 -- U1. Keeps repository $1 from being deleted until the commit; no row if it was deleted before.
-SELECT 1 FROM repository_identities WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE;
+SELECT 1 FROM repository_identities WHERE id = $1 AND deleted_at IS NULL AND share_repository(id) FOR KEY SHARE;
 
 -- name: hold_pack
 -- U2. Locks the own pack: 'open' as it should be, 'sealed' if an earlier commit succeeded and its reply was

@@ -5,7 +5,7 @@
 SELECT granted.server_time, granted.lock_id, granted.path, granted.fence
 FROM (
     SELECT r.id FROM repository_identities r
-    WHERE r.id = :repository_id AND r.deleted_at IS NULL AND NOT r.archived AND NOT r.disabled AND EXISTS (
+    WHERE r.id = :repository_id AND r.deleted_at IS NULL AND NOT r.archived AND NOT r.disabled AND share_repository(r.id) AND EXISTS (
         SELECT FROM owner_identities o
         WHERE o.name_key = :owner AND o.owner_type = r.owner_type AND o.owner_id = r.owner_id
     )

@@ -4,7 +4,7 @@ SELECT branch_rules FROM repository_settings WHERE repo_id = $1;
 
 -- name: lock_repository
 -- Waits for all that moves branches, and keeps others from it.
-SELECT FROM repositories WHERE id = $1 FOR UPDATE;
+SELECT FROM repositories WHERE id = $1 AND close_repository(id) FOR UPDATE;
 
 -- name: set_rules
 -- Replaces the rules.

@@ -6,7 +6,7 @@ SELECT r.archived OR r.disabled AS read_only, r.has_obliterations,
        coalesce((SELECT o.name FROM owner_identities o
                  WHERE o.owner_type = r.owner_type AND o.owner_id = r.owner_id), '') AS owner
 FROM repositories r JOIN repository_settings s ON s.repo_id = r.id
-WHERE r.id = $1 AND r.deleted_at IS NULL
+WHERE r.id = $1 AND r.deleted_at IS NULL AND share_repository(r.id)
 FOR KEY SHARE OF r;
 
 -- name: obliterated_contents

@@ -23,7 +23,7 @@ UPDATE manifests SET condemned = NULL WHERE repo_id = $1 AND hash = ANY ($2::tex
 
 -- name: hold_repository
 -- A row, if the repository is not deleted; it stays so to the end of the transaction.
-SELECT id FROM repositories WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE;
+SELECT id FROM repositories WHERE id = $1 AND deleted_at IS NULL AND share_repository(id) FOR KEY SHARE;
 
 -- name: hold_condemned
 -- Locks those of the manifests $2 that were condemned before a search ($3), and that no other transaction has locked.

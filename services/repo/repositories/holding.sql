@@ -1,10 +1,10 @@
 -- name: lock
 -- Makes changes of a repository follow one another; pushes go on.
-SELECT FROM repositories WHERE id = $1 FOR NO KEY UPDATE;
+SELECT FROM repositories WHERE id = $1 AND share_repository(id) FOR NO KEY UPDATE;
 
 -- name: lock_alone
 -- Waits for pushes and uploads, too.
-SELECT FROM repositories WHERE id = $1 FOR UPDATE;
+SELECT FROM repositories WHERE id = $1 AND close_repository(id) FOR UPDATE;
 
 -- name: get_held
 -- A repository that is locked, with its owner, and what the user ($2) may do with all that the owner has. is_lost: it is

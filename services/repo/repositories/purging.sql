@@ -6,7 +6,7 @@ LIMIT $2;
 
 -- name: lock_repository
 -- Waits for uploads and pushes, and for who brings it back.
-SELECT FROM repositories WHERE id = $1 FOR UPDATE;
+SELECT FROM repositories WHERE id = $1 AND close_repository(id) FOR UPDATE;
 
 -- name: begin_purge
 -- Says that a repository that was deleted $2 ago cannot be brought back any more.
@@ -100,7 +100,7 @@ FROM purge_locks($1, $3) AS n;
 
 -- name: get_purged
 -- The name of a repository that is being purged; it is locked.
-SELECT name FROM repositories WHERE id = $1 AND purge_started_at IS NOT NULL FOR UPDATE;
+SELECT name FROM repositories WHERE id = $1 AND purge_started_at IS NOT NULL AND close_repository(id) FOR UPDATE;
 
 -- name: delete_repository
 -- Deletes a repository in which nothing is left but what goes with it.

@@ -4,7 +4,7 @@ SELECT list_id, taken_to, missing FROM begin_lift($1, $2::bytea, $3::text[], $4)
 
 -- name: keep_repository
 -- Keeps repository $1 from being deleted until the commit.
-SELECT FROM repositories WHERE id = $1 FOR KEY SHARE;
+SELECT FROM repositories WHERE id = $1 AND share_repository(id) FOR KEY SHARE;
 
 -- name: lift_chunks
 -- Takes some chunks, in order, after those that a lift has taken. missing is NULL if somebody else has gone on with it.

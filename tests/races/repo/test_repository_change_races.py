@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import asyncpg
 import grpc
 import pytest
 from dits.repo.v1.transfer_service_pb2 import ForceTransferRequest
 
+from services.repo.repositories import holding
+from shared.records import ownership
 from tests.support.api import Api, read_error
 from tests.support.organizations import Studio
 from tests.support.repositories import Holding
@@ -71,21 +74,35 @@ async def test_who_waited_for_the_deletion_does_not_find_it(scene: Scene) -> Non
     assert told == dict.fromkeys(told, "NOT_FOUND")
 
 
-async def call_during(scene: Scene, call: Call, change: str, back: str) -> str:
+async def test_who_comes_after_a_change_that_waits_is_behind_it(scene: Scene) -> None:
+    """Else a change would never come to its turn while others keep coming."""
+    told = {
+        rpc: await call_during(scene, call, "deleted_at = now()", "deleted_at = NULL", is_held=True)
+        for rpc, call in scene.list_calls().items()
+    }
+    assert told == dict.fromkeys(told, "NOT_FOUND")
+
+
+async def call_during(
+    scene: Scene, call: Call, change: str, back: str, *, is_held: bool = False
+) -> str:
     """How a call ends that is let in before a change of the repository and goes on after it.
 
-    Then that is taken back.
+    Then that is taken back. If the repository is held by somebody, the change waits, too.
     """
-    api, repository_id = scene.films.api, scene.films.id
+    api, repository_id = scene.films.api, UUID(scene.films.id)
     update = f"UPDATE repositories SET {{}} WHERE id = '{repository_id}'"
-    async with api.connected() as changer, api.connected() as observer:
+    async with api.connected() as holder, api.connected() as changer, api.connected() as observer:
         async with changer.transaction():
-            await changer.execute(
-                f"SELECT FROM repositories WHERE id = '{repository_id}' FOR UPDATE"
-            )
+            async with holder.transaction():
+                if is_held:
+                    await holder.execute(ownership.Q.hold_repository, repository_id)
+                locked = asyncio.ensure_future(changer.execute(holding.Q.lock_alone, repository_id))
+                await until_waiting(locked, observer)
+                waiting = asyncio.ensure_future(call())
+                await until_waiting(waiting, observer, 1 + is_held)
+            await locked
             await changer.execute(update.format(change))
-            waiting = asyncio.ensure_future(call())
-            await until_waiting(waiting, observer)
         try:
             await waiting
         except grpc.aio.AioRpcError as error:
@@ -95,9 +112,9 @@ async def call_during(scene: Scene, call: Call, change: str, back: str) -> str:
         return "OK"
 
 
-async def until_waiting(call: asyncio.Future[Any], observer: Connection) -> None:
-    """Returns when a call waits for a lock, or has ended without one."""
-    blocked: asyncio.Future[Any] = asyncio.ensure_future(until_blocked(observer))
+async def until_waiting(call: asyncio.Future[Any], observer: Connection, times: int = 1) -> None:
+    """Returns when so many wait for a lock, a call is the last of them, or that has ended without one."""
+    blocked: asyncio.Future[Any] = asyncio.ensure_future(until_blocked(observer, times))
     await asyncio.wait(
         [call, blocked], timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
     )
