@@ -50,9 +50,13 @@ class StatusRow:
 
 async def read_status(dsn: str, files: Files | None = None) -> list[StatusRow]:
     """Compare the database with the files: a row per step, then one per file of functions."""
-    files = files or discover()
     async with connect(dsn) as conn:
-        steps, functions = await applied_steps(conn), await applied_functions(conn)
+        return await compare(conn, files or discover())
+
+
+async def compare(conn: Connection, files: Files) -> list[StatusRow]:
+    """Return the rows of `read_status`."""
+    steps, functions = await applied_steps(conn), await applied_functions(conn)
     rows = [_step_row(step, steps.pop(step.version, None)) for step in files.steps]
     rows += [
         StatusRow(version, row.description, State.UNKNOWN, row.applied_at)

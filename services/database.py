@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import asyncpg
+import structlog
 
+from migrations.files import discover
 from migrations.restored import refuse_restored
-from migrations.status import check_compatible
+from migrations.status import State, check_compatible, compare
 from shared.postgres.embedded import EmbeddedPostgres
 from shared.runtime.config import Settings
+
+log = structlog.get_logger(__name__)
 
 
 @contextmanager
@@ -27,10 +31,22 @@ def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]
 
 
 async def check_schema(dsn: str) -> None:
-    """Refuses a schema that this program does not fit, and a dump as restored. Raises MigrationError."""
+    """Refuses a schema that this program does not fit, and a dump as restored. Raises MigrationError.
+
+    What differs and may do so while the program is being replaced is logged.
+    """
+    files = discover()
     connection = await asyncpg.connect(dsn)
     try:
-        await check_compatible(connection)
+        await check_compatible(connection, files)
         await refuse_restored(connection)
+        rows = await compare(connection, files)
     finally:
         await connection.close()
+    if differing := [row.description for row in rows if row.state is not State.APPLIED]:
+        log.warning(
+            "the database is that of another release: `dits-server migrate` of the newer one, and then "
+            "the newer program everywhere",
+            count=len(differing),
+            first=differing[0],
+        )

@@ -180,6 +180,19 @@ async def test_nothing_is_served_on_a_database_that_can_only_be_read(
         assert "The database can only be read" in line
 
 
+async def test_functions_of_another_release_are_told(tmp_path: Path, dsn: str) -> None:
+    told = run("admin", "set-plan", "nobody", cwd=tmp_path, DITS_DATABASE_URL=dsn).stderr
+    assert "another release" not in told
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "UPDATE schema_functions SET checksum = 'x' WHERE path LIKE '%outbox%'"
+    )
+    await connection.close()
+    told = run("admin", "set-plan", "nobody", cwd=tmp_path, DITS_DATABASE_URL=dsn).stderr
+    assert "the database is that of another release" in told
+    assert "functions/shared/outbox.sql" in told
+
+
 async def test_a_newer_database_is_refused(tmp_path: Path, dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     await connection.execute(
