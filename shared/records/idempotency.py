@@ -30,7 +30,9 @@ class Repeatable(NamedTuple):
 
     @classmethod
     def of(cls, request: Any) -> Repeatable:
-        """Describes a unary request with a field `request_id`."""
+        """Describes a unary request with a field `request_id`. Raises INVALID_FIELD."""
+        if request.request_id:
+            validation.uuid("request_id", request.request_id)
         return cls(request.request_id, request.SerializeToString(deterministic=True))
 
 

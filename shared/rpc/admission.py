@@ -22,6 +22,7 @@ from shared.errors import (
     unauthenticated,
     wrong_cell,
 )
+from shared.rpc import validation
 from shared.rpc.call import Access, AccessResolver, Call, RepositoryAccess
 from shared.rpc.policy import Policy
 
@@ -94,6 +95,8 @@ class Admission:
         if is_open and call.access.repository is not None:
             # Its address may have become another's. The call stays with the repository that it began with.
             repository = str(call.access.repository.id)
+        if repository:
+            validation.repository_address(policy.repository_field, repository)
         # Without a repository, `identify` has asked this very question, as a rule a moment ago.
         if repository or is_open or call.access.caller is None or call.access.age() >= max_age:
             call.access = await self._resolver.resolve(

@@ -158,13 +158,13 @@ def repository_address(field: str, value: str) -> UUID | tuple[str, str]:
     return owner.lower(), name.lower()
 
 
-def account_address(field: str, value: str) -> UUID | str:
-    """A user or organisation as requests name it: its UUID, or its name in lower case."""
+def id_or_name(field: str, value: str) -> tuple[UUID | None, str | None]:
+    """A user or organisation as requests name it: its UUID, or else its name in lower case."""
     if _UUID.fullmatch(value.lower()):
-        return UUID(value)
+        return UUID(value), None
     if len(value) > 39 or not _USERNAME.fullmatch(value):
         raise invalid_field(field, "must be a UUID or the name of an account")
-    return value.lower()
+    return None, value.lower()
 
 
 def branch(field: str, value: str) -> str:

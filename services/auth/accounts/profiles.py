@@ -106,8 +106,7 @@ async def read_user(database: Database, user_id: UUID) -> pb.User:
 
 async def find_profile(database: Database, user: str) -> pb.UserProfile:
     """Returns what an account, named by UUID or username, shows to others. Raises NOT_FOUND."""
-    address = validation.account_address("user", user)
-    by_id, name = (address, None) if isinstance(address, UUID) else (None, address)
+    by_id, name = validation.id_or_name("user", user)
     row = await database.fetchrow(Q.find_profile, by_id, name)
     if row is None:
         raise not_found("user", user)

@@ -65,16 +65,16 @@ class AuditScopes:
         repository.require(Permission.ADMIN)
         return AuditScope(repository_id=repository.id)
 
-    async def _of_organization(self, name: str, call: Call) -> AuditScope:
-        validation.username("filter.organization", name)
+    async def _of_organization(self, organization: str, call: Call) -> AuditScope:
+        by_id, name = validation.id_or_name("filter.organization", organization)
         caller = call.caller
-        row = await self._database.fetchrow(Q.membership, name.lower(), caller.user_id)
+        row = await self._database.fetchrow(Q.membership, by_id, name, caller.user_id)
         if row is None or caller.reach is not None:
-            raise not_found("organization", name)
+            raise not_found("organization", organization)
         caller.require_scope("org:admin")
-        caller.require_entry(row["id"], name)
+        caller.require_entry(row["id"], row["name"])
         if row["mfa_missing"]:
-            raise mfa_required(name)
+            raise mfa_required(row["name"])
         if not row["is_admin"]:
             raise permission_missing(Permission.ADMIN.name, row["role"])
         return AuditScope(organization_id=row["id"])

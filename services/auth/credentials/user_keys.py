@@ -124,7 +124,7 @@ async def find_key(connection: Connection, call: Call, user: str, version: int) 
     `user` is a UUID or a username, empty = the caller.
     """
     caller = call.caller
-    user_id, username = _parse_user(user) if user else (caller.user_id, None)
+    user_id, username = validation.id_or_name("user", user) if user else (caller.user_id, None)
     row = await connection.fetchrow(
         *Q.bind.find_key(
             caller_id=caller.user_id,
@@ -137,15 +137,6 @@ async def find_key(connection: Connection, call: Call, user: str, version: int) 
     if row is None:
         raise not_found("user_key", user or caller.username)
     return row
-
-
-def _parse_user(user: str) -> tuple[UUID | None, str | None]:
-    if len(user) == 36:
-        try:
-            return UUID(user), None
-        except ValueError:
-            pass
-    return None, validation.username("user", user).lower()
 
 
 async def _insert(

@@ -64,8 +64,7 @@ async def list_members(
 
 async def find_member(connection: Connection, membership: Membership, user: str) -> Row:
     """Returns a member, named by UUID or username. Raises INVALID_FIELD, NOT_FOUND."""
-    address = validation.account_address("user", user)
-    by_id, name = (address, None) if isinstance(address, UUID) else (None, address)
+    by_id, name = validation.id_or_name("user", user)
     row = await connection.fetchrow(Q.find_member, membership.organization_id, by_id, name)
     if row is None:
         raise not_found("member", user)

@@ -53,8 +53,7 @@ async def find_membership(
     Raises INVALID_FIELD, NOT_FOUND for strangers, PERMISSION_MISSING, SUDO_REQUIRED, MFA_REQUIRED, and
     TOKEN_REFUSED for a token that the organisation does not let in.
     """
-    address = validation.account_address("organization", organization)
-    by_id, name = (address, None) if isinstance(address, UUID) else (None, address)
+    by_id, name = validation.id_or_name("organization", organization)
     user_id = call.caller.user_id
     row = await connection.fetchrow(Q.membership, user_id, by_id, name)
     if row is None:

@@ -115,8 +115,8 @@ class TokenService:
         validation.count("repositories", names, MAX_REPOSITORIES, least=0)
         found = []
         for name in names:
+            validation.repository_address("repositories", name)
             repository = (await self._access.resolve(call.token, name, 0)).repository
-            if repository is None:
-                raise invalid_field("repositories", "must not contain an empty name")
+            assert repository is not None  # noqa: S101  one was named
             found.append(repository)
         return found

@@ -17,7 +17,7 @@ from services.chunk.rpc.compression import STORED_NAMES
 from services.chunk.rpc.download_chunks import Downloads
 from services.chunk.rpc.response_encoder import EncodedResponse
 from services.chunk.rpc.upload_chunks import Uploads
-from shared.errors import invalid_field, not_found, wrong_cell
+from shared.errors import invalid_field, wrong_cell
 from shared.formats import limits
 from shared.formats.bitmaps import mark_missing
 from shared.formats.profiles import PROFILES
@@ -97,12 +97,10 @@ class ChunkService:
     async def CopyChunks(self, request: pb.CopyChunksRequest, call: Call) -> pb.CopyChunksResponse:
         """Gives the repository chunks of another one."""
         digests = validation.raw_digests("hashes", request.hashes)
-        if not request.source_repository:
-            raise invalid_field("source_repository", "is required")
+        validation.repository_address("source_repository", request.source_repository)
         access = await self._access.resolve(call.token, request.source_repository, 0.0)
         source, target = access.repository, call.repository
-        if source is None:
-            raise not_found("repository", request.source_repository)
+        assert source is not None  # noqa: S101  one was named
         source.require(Permission.READ)
         if source.cell != target.cell:
             raise wrong_cell(source.cell, target.cell)

@@ -68,14 +68,15 @@ async def find_grantee(
     if bool(request.user) == bool(request.team):
         raise invalid_field("user", "or team must be set, and not both")
     if request.user:
-        address = validation.account_address("user", request.user)
-        row = await connection.fetchrow(Q.find_user, *_split(address), active)
+        by_id, name = validation.id_or_name("user", request.user)
+        row = await connection.fetchrow(Q.find_user, by_id, name, active)
         found = row and Grantee(USER, row["id"], row["username"])
     else:
         validation.text("team", request.team, most=100)
-        address = UUID(request.team) if validation.is_uuid(request.team) else request.team.lower()
+        by_id = UUID(request.team) if validation.is_uuid(request.team) else None
+        name = None if by_id else request.team.lower()
         owner_id = held.owner.id if held.owner.type == "organization" else None
-        row = await connection.fetchrow(Q.find_team, owner_id, *_split(address))
+        row = await connection.fetchrow(Q.find_team, owner_id, by_id, name)
         found = row and Grantee(TEAM, row["id"], row["name"])
     if not found:
         kind = USER if request.user else TEAM
@@ -136,10 +137,6 @@ def describe_grant(row: Row) -> pb.Grant:
 async def _find_level(connection: Connection, held: HeldRepository, grantee: Grantee) -> str | None:
     row = await connection.fetchrow(Q.get_grant, held.id, grantee.id)
     return None if row is None else str(row["permission"])
-
-
-def _split(address: UUID | str) -> tuple[UUID | None, str | None]:
-    return (address, None) if isinstance(address, UUID) else (None, address)
 
 
 async def _record(

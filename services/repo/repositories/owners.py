@@ -31,15 +31,17 @@ class Owner:
             raise permission_missing(Permission.ADMIN.name, Permission(self.permission).name)
 
 
-async def resolve_owner(connection: Connection, name: str, caller: Caller) -> Owner:
-    """Returns the owner of this name, with the right of a caller: none if it does not let the token in.
+async def resolve_owner(
+    connection: Connection, owner: str, caller: Caller, field: str = "owner"
+) -> Owner:
+    """Returns an owner, with the right of a caller: none if it does not let the token in.
 
-    Raises INVALID_FIELD or NOT_FOUND.
+    `owner`: UUID or name, as the request's `field` has it. Raises INVALID_FIELD or NOT_FOUND.
     """
-    validation.text("owner", name, most=39)
-    row = await connection.fetchrow(Q.owner, name.lower(), caller.user_id)
+    owner_id, name = validation.id_or_name(field, owner)
+    row = await connection.fetchrow(Q.owner, owner_id, name, caller.user_id)
     if row is None:
-        raise not_found("owner", name)
+        raise not_found("owner", owner)
     permission = limit_right(caller, row["owner_id"], row["permission"])
     return Owner(row["owner_type"], row["owner_id"], row["name"], row["cell"], permission)
 

@@ -25,7 +25,6 @@ from shared.errors import (
 )
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
-from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.rpc.policy import Permission
 
@@ -157,8 +156,7 @@ def describe_transfer(row: Row) -> pb.Transfer:
 
 
 async def _resolve(connection: Connection, call: Call, name: str) -> Owner:
-    validation.text("new_owner", name, least=1, most=39)
-    return await resolve_owner(connection, name, call.caller)
+    return await resolve_owner(connection, name, call.caller, "new_owner")
 
 
 def _require_possible(held: HeldRepository, new: Owner, *, is_operator: bool = False) -> None:

@@ -58,11 +58,12 @@ class BranchMerges:
     async def merge(self, request: pb.MergeBranchesRequest, call: Call) -> pb.MergeBranchesResponse:
         """Merges, or with `validate_only` finds out what would happen."""
         make = partial(self._merge, request, call)
+        repeatable = Repeatable.of(request)
         if request.validate_only:
             return await make()
         # The branches may have changed since the first call.
         return await self._writes(call).find_or_make(
-            call, Repeatable.of(request), pb.MergeBranchesResponse, make
+            call, repeatable, pb.MergeBranchesResponse, make
         )
 
     def _writes(self, call: Call) -> IdempotentWrites:

@@ -8,7 +8,6 @@ from services.repo.repositories.owners import resolve_owner
 from services.repo.webhooks.management import WebhookOwner
 from shared.db.pool import Database, Databases
 from shared.errors import not_found, wrong_cell
-from shared.rpc import validation
 from shared.rpc.call import Call
 
 
@@ -42,11 +41,12 @@ class WebhookOwners:
         if not request.organization:
             return WebhookOwner(repository_id=call.repository.id)
         call.caller.require_scope(scope)
-        name = validation.text("organization", request.organization, least=1, most=39)
         async with self._database.connection() as connection:
-            found = await resolve_owner(connection, name, call.caller)
+            found = await resolve_owner(
+                connection, request.organization, call.caller, "organization"
+            )
         if found.type != "organization":
-            raise not_found("organization", name)
+            raise not_found("organization", request.organization)
         if found.cell != self._cell:
             raise wrong_cell(found.cell, self._cell)
         found.require_admin()

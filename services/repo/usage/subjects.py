@@ -30,16 +30,19 @@ class Subject:
     name: str
 
 
-async def find_organization(connection: Connection, name: str, call: Call, cell: int) -> Subject:
-    """Returns an organisation whose usage the caller may see.
+async def find_organization(
+    connection: Connection, organization: str, call: Call, cell: int
+) -> Subject:
+    """Returns an organisation, named by UUID or name, whose usage the caller may see.
 
-    Raises SCOPE_MISSING, NOT_FOUND, WRONG_CELL, TOKEN_REFUSED, MFA_REQUIRED or PERMISSION_MISSING.
+    Raises INVALID_FIELD, SCOPE_MISSING, NOT_FOUND, WRONG_CELL, TOKEN_REFUSED, MFA_REQUIRED or
+    PERMISSION_MISSING.
     """
     call.caller.require_scope("org:read")
-    validation.text("organization", name, least=1, most=39)
-    row = await connection.fetchrow(Q.organization, name.lower(), call.caller.user_id)
+    by_id, name = validation.id_or_name("organization", organization)
+    row = await connection.fetchrow(Q.organization, by_id, name, call.caller.user_id)
     if row is None:
-        raise not_found("organization", name)
+        raise not_found("organization", organization)
     if row["cell"] != cell:
         raise wrong_cell(row["cell"], cell)
     call.caller.require_entry(row["owner_id"], row["name"])
