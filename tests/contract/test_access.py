@@ -96,6 +96,13 @@ def test_the_comment_says_what_the_caller_needs(rpc: Rpc) -> None:
         assert f"Needs {needed}; an API token needs `{access.scope}`" in rpc.sentence
 
 
+@every_rpc
+def test_the_comment_says_that_a_public_repository_needs_a_credential(rpc: Rpc) -> None:
+    """Where it does, though the permission is READ."""
+    if rpc.access.permission == permission_pb2.PERMISSION_READ and not rpc.access.anonymous:
+        assert "It needs a credential" in rpc.sentence
+
+
 def test_the_common_reasons_are_listed() -> None:
     """In the comment of the option, and with their meanings in the page of conventions."""
     names = {ErrorReason.Name(reason).removeprefix("ERROR_REASON_") for reason in COMMON_REASONS}

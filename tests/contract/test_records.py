@@ -35,6 +35,13 @@ def test_audit_actions_are_in_order() -> None:
     assert names == [action.value.upper().replace(".", "_") for action in AuditAction]
 
 
+def test_the_proto_lists_the_audit_actions() -> None:
+    proto = (ROOT / "protos/dits/auth/v1/audit_service.proto").read_text()
+    comment = re.search(r"  // What was done; ((?:.|\n)*?)\n  string action = 6;", proto)
+    assert comment is not None
+    assert sorted(re.findall(r"`(\S+)`", comment[1])) == sorted(AuditAction)
+
+
 @pytest.mark.parametrize("action", AuditAction)
 def test_each_audit_action_is_written_somewhere(action: AuditAction) -> None:
     assert any(re.search(rf"AuditAction\.{action.name}\b", text) for text in PYTHON.values())

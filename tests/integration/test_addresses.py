@@ -30,9 +30,7 @@ def calls_about(api: Api, studio: Studio, owner: str) -> dict[str, Awaitable[Any
     """
     metadata = studio.people["owner"].auth
     scope = audit_pb.AuditFilter(organization=owner)
-    transfer = transfer_pb.RequestTransferRequest(
-        repository=f"{studio.name}/film", new_owner=owner
-    )
+    transfer = transfer_pb.RequestTransferRequest(repository=f"{studio.name}/film", new_owner=owner)
     create = repo_pb.CreateRepositoryRequest(owner=owner, name="second")
     return {
         "CreateRepository": api.repositories.CreateRepository(create, metadata=metadata),
@@ -89,7 +87,7 @@ async def test_what_is_no_address_is_told_under_its_field(api: Api, address: str
     ada = await api.account()
     film = await api.repository(ada)
     header = commit_pb.PushRequest(header=commit_pb.PushHeader(repository=address))
-    calls = {
+    calls: dict[str, Awaitable[Any]] = {
         "header.repository": api.commits.Push(iter([header]), metadata=ada.auth),
         "source_repository": api.chunks.CopyChunks(
             chunk_pb.CopyChunksRequest(

@@ -79,9 +79,24 @@ class AuditEvent(_message.Message):
     actor: _builtins.str
     """Its username. Empty where actor_id is."""
     action: _builtins.str
-    """What was done: `token.created`, `lock.stolen`."""
+    """What was done; later versions add actions: `branch.protection_bypassed`, `branch.protection_changed`,
+    `content.obliterated`, `email.changed`, `email.change_requested`, `email.verified`, `event.dropped`,
+    `event.requeued`, `grant.removed`, `grant.set`, `invitation.created`, `invitation.declined`, `invitation.revoked`,
+    `job.requeued`, `link.shown`, `lock.force_released`, `lock.stolen`, `lock.transferred`, `member.added`,
+    `member.removed`, `member.role_changed`, `mfa.disabled`, `mfa.enabled`, `mfa.recovery_codes_replaced`,
+    `obliteration.lifted`, `organization.created`, `organization.deleted`, `organization.updated`, `password.changed`,
+    `password.reset`, `password.reset_required`, `repository.created`, `repository.deleted`, `repository.disabled`,
+    `repository.enabled`, `repository.purged`, `repository.transferred`, `repository.transfer_cancelled`,
+    `repository.transfer_requested`, `repository.undeleted`, `repository.updated`, `server_key.rotated`,
+    `session.elevated`, `session.ended`, `session.opened`, `session.refreshed`, `session.replayed`, `ssh_key.added`,
+    `ssh_key.deleted`, `tag.protection_changed`, `team.created`, `team.deleted`, `team.member_added`,
+    `team.member_removed`, `team.member_role_changed`, `team.updated`, `token.approved`, `token.created`,
+    `token.rejected`, `token.renamed`, `token.reported`, `token.revoked`, `user.deleted`, `user.registered`,
+    `user.reinstated`, `user.suspended`, `user.updated`, `user_key.rotated`, `user_key.stored`, `webhook.created`,
+    `webhook.deleted`, `webhook.disabled`, `webhook.secret_rotated`, `webhook.updated`.
+    """
     resource_type: _builtins.str
-    """Kind of what it was done to: `session`, `api_token`, `lock`, `repository`, `user`."""
+    """Kind of what it was done to: `session`, `api_token`, `lock`, `repository`, `user` and others."""
     resource_id: _builtins.str
     """UUID of what it was done to."""
     resource_name: _builtins.str
@@ -151,7 +166,7 @@ class AuditFilter(_message.Message):
     `repo:admin`.
     """
     organization: _builtins.str
-    """An organisation, by its name, and the repositories that it owned at the time. The caller must be one of its
+    """An organisation, by UUID or name, and the repositories that it owned at the time. The caller must be one of its
     owners or administrators; an API token needs `org:admin`, and must not be limited to repositories.
     """
     site: _builtins.bool
@@ -159,7 +174,7 @@ class AuditFilter(_message.Message):
     actor: _builtins.str
     """UUID or username of who did it. Not without a scope."""
     action: _builtins.str
-    """What was done, exactly: `token.created`."""
+    """What was done, exactly, as AuditEvent.action lists it: `token.created`."""
     resource_type: _builtins.str
     """Kind of what it was done to, exactly: `lock`. 1–64 characters."""
     resource_id: _builtins.str

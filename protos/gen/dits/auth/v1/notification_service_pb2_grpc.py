@@ -188,7 +188,7 @@ class NotificationServiceServicer:
     def FollowBranch(self, request, context):
         """Follows a branch: the caller is notified of pushes of other users to it, as long as the caller may read the
         repository. The branch need not exist. Following a followed branch succeeds. Needs READ; an API token needs
-        `notification:write`.
+        `notification:write`. It needs a credential on public repositories, too.
 
         Errors: none beyond the common ones.
         """

@@ -91,7 +91,7 @@ class NotificationServiceStub:
     FollowBranch: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.FollowBranchRequest, _notification_service_pb2.FollowBranchResponse]
     """Follows a branch: the caller is notified of pushes of other users to it, as long as the caller may read the
     repository. The branch need not exist. Following a followed branch succeeds. Needs READ; an API token needs
-    `notification:write`.
+    `notification:write`. It needs a credential on public repositories, too.
 
     Errors: none beyond the common ones.
     """
@@ -172,7 +172,7 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     FollowBranch: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.FollowBranchRequest, _notification_service_pb2.FollowBranchResponse]  # type: ignore[assignment]
     """Follows a branch: the caller is notified of pushes of other users to it, as long as the caller may read the
     repository. The branch need not exist. Following a followed branch succeeds. Needs READ; an API token needs
-    `notification:write`.
+    `notification:write`. It needs a credential on public repositories, too.
 
     Errors: none beyond the common ones.
     """
@@ -304,7 +304,7 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_notification_service_pb2.FollowBranchResponse, _abc.Awaitable[_notification_service_pb2.FollowBranchResponse]]:
         """Follows a branch: the caller is notified of pushes of other users to it, as long as the caller may read the
         repository. The branch need not exist. Following a followed branch succeeds. Needs READ; an API token needs
-        `notification:write`.
+        `notification:write`. It needs a credential on public repositories, too.
 
         Errors: none beyond the common ones.
         """

@@ -82,13 +82,13 @@ class GetCapabilitiesResponse(_message.Message):
     max_chunk_bytes: _builtins.int
     """Largest chunk, uncompressed bytes."""
     max_stream_message_bytes: _builtins.int
-    """Largest message on UploadChunks, DownloadChunks and Push, bytes."""
+    """Largest message on UploadChunks, DownloadChunks, Push, GetManifest and StreamTree, bytes."""
     max_message_bytes: _builtins.int
     """Largest message elsewhere, bytes."""
     max_hashes: _builtins.int
-    """Most hashes in one request."""
+    """Most hashes in one request, unless its field says fewer."""
     max_paths: _builtins.int
-    """Most paths in one request of the lock service."""
+    """Most paths in one request, unless its field says otherwise."""
     preferred_upload_message_bytes: _builtins.int
     """Best size of a message on UploadChunks, bytes."""
     claim_lease_seconds: _builtins.int
@@ -405,7 +405,7 @@ class ChunkFailure(_message.Message):
     """The reason. Of an upload: ERROR_REASON_CONTENT_MISMATCH (the bytes do not decompress, or have another hash or
     size) or ERROR_REASON_INVALID_FIELD (hash, size, compression or key; or the repository has the chunk under another
     key, or not encrypted, and keeps it so). Of a download: ERROR_REASON_NOT_FOUND,
-    ERROR_REASON_RANGE_BEYOND_END or ERROR_REASON_CHUNK_CORRUPT.
+    ERROR_REASON_RANGE_BEYOND_END, ERROR_REASON_CHUNK_CORRUPT or ERROR_REASON_CHUNK_ARCHIVED (TierService restores it).
     """
     message: _builtins.str
     """The same for people."""

@@ -95,7 +95,8 @@ class DirectTransferServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateDownloadUrls(self, request, context):
-        """Gives requests that get up to 1,000 chunks, one each. Needs READ; an API token needs `repo:read`.
+        """Gives requests that get up to 1,000 chunks, one each. Needs READ; an API token needs `repo:read`. It needs a credential on
+        public repositories, too.
 
         What comes is not verified by the server: compare the hash, and on any error use DownloadChunks, which looks for other
         copies.

@@ -62,7 +62,8 @@ class DirectTransferServiceStub:
     - UPLOAD_EXPIRED: the upload was not confirmed in time.
     """
     CreateDownloadUrls: _grpc.UnaryUnaryMultiCallable[_direct_transfer_service_pb2.CreateDownloadUrlsRequest, _direct_transfer_service_pb2.CreateDownloadUrlsResponse]
-    """Gives requests that get up to 1,000 chunks, one each. Needs READ; an API token needs `repo:read`.
+    """Gives requests that get up to 1,000 chunks, one each. Needs READ; an API token needs `repo:read`. It needs a credential on
+    public repositories, too.
 
     What comes is not verified by the server: compare the hash, and on any error use DownloadChunks, which looks for other
     copies.
@@ -105,7 +106,8 @@ class DirectTransferServiceAsyncStub(DirectTransferServiceStub):
     - UPLOAD_EXPIRED: the upload was not confirmed in time.
     """
     CreateDownloadUrls: _aio.UnaryUnaryMultiCallable[_direct_transfer_service_pb2.CreateDownloadUrlsRequest, _direct_transfer_service_pb2.CreateDownloadUrlsResponse]  # type: ignore[assignment]
-    """Gives requests that get up to 1,000 chunks, one each. Needs READ; an API token needs `repo:read`.
+    """Gives requests that get up to 1,000 chunks, one each. Needs READ; an API token needs `repo:read`. It needs a credential on
+    public repositories, too.
 
     What comes is not verified by the server: compare the hash, and on any error use DownloadChunks, which looks for other
     copies.
@@ -163,7 +165,8 @@ class DirectTransferServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _direct_transfer_service_pb2.CreateDownloadUrlsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_direct_transfer_service_pb2.CreateDownloadUrlsResponse, _abc.Awaitable[_direct_transfer_service_pb2.CreateDownloadUrlsResponse]]:
-        """Gives requests that get up to 1,000 chunks, one each. Needs READ; an API token needs `repo:read`.
+        """Gives requests that get up to 1,000 chunks, one each. Needs READ; an API token needs `repo:read`. It needs a credential on
+        public repositories, too.
 
         What comes is not verified by the server: compare the hash, and on any error use DownloadChunks, which looks for other
         copies.

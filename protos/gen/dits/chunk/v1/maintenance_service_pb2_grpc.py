@@ -144,7 +144,8 @@ class MaintenanceServiceServicer:
 
     def GetStorage(self, request, context):
         """Returns how much is stored: by a repository, or in all. Needs READ on the repository, an API token `repo:read`; all
-        need a token of an operator. Of a catalog with more than a million chunks, those are told as the last collection has counted them.
+        need a token of an operator. It needs a credential on public repositories, too. Of a catalog with more than a million chunks,
+        those are told as the last collection has counted them.
 
         Errors: none beyond the common ones.
         """

@@ -81,7 +81,8 @@ class MaintenanceServiceStub:
     """
     GetStorage: _grpc.UnaryUnaryMultiCallable[_maintenance_service_pb2.GetStorageRequest, _maintenance_service_pb2.GetStorageResponse]
     """Returns how much is stored: by a repository, or in all. Needs READ on the repository, an API token `repo:read`; all
-    need a token of an operator. Of a catalog with more than a million chunks, those are told as the last collection has counted them.
+    need a token of an operator. It needs a credential on public repositories, too. Of a catalog with more than a million chunks,
+    those are told as the last collection has counted them.
 
     Errors: none beyond the common ones.
     """
@@ -139,7 +140,8 @@ class MaintenanceServiceAsyncStub(MaintenanceServiceStub):
     """
     GetStorage: _aio.UnaryUnaryMultiCallable[_maintenance_service_pb2.GetStorageRequest, _maintenance_service_pb2.GetStorageResponse]  # type: ignore[assignment]
     """Returns how much is stored: by a repository, or in all. Needs READ on the repository, an API token `repo:read`; all
-    need a token of an operator. Of a catalog with more than a million chunks, those are told as the last collection has counted them.
+    need a token of an operator. It needs a credential on public repositories, too. Of a catalog with more than a million chunks,
+    those are told as the last collection has counted them.
 
     Errors: none beyond the common ones.
     """
@@ -230,7 +232,8 @@ class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_maintenance_service_pb2.GetStorageResponse, _abc.Awaitable[_maintenance_service_pb2.GetStorageResponse]]:
         """Returns how much is stored: by a repository, or in all. Needs READ on the repository, an API token `repo:read`; all
-        need a token of an operator. Of a catalog with more than a million chunks, those are told as the last collection has counted them.
+        need a token of an operator. It needs a credential on public repositories, too. Of a catalog with more than a million chunks,
+        those are told as the last collection has counted them.
 
         Errors: none beyond the common ones.
         """

@@ -60,7 +60,7 @@ class PlacementServiceServicer:
 
     def ListRegions(self, request, context):
         """Lists the regions, and what is to be copied there for a repository. Needs READ if it names a
-        repository; an API token needs `repo:read` then.
+        repository; an API token needs `repo:read` then. It needs a credential in any case.
 
         Errors: none beyond the common ones.
         """
@@ -70,7 +70,7 @@ class PlacementServiceServicer:
 
     def FindMissingCopies(self, request, context):
         """Tells which chunks are not in the regions where the repository wants them. A chunk that is queued for a region is not there
-        yet. Needs READ; an API token needs `repo:read`.
+        yet. Needs READ; an API token needs `repo:read`. It needs a credential on public repositories, too.
 
         Errors: none beyond the common ones.
         """

@@ -37,13 +37,13 @@ class PlacementServiceStub:
     def __new__(cls, channel: _aio.Channel) -> PlacementServiceAsyncStub: ...
     ListRegions: _grpc.UnaryUnaryMultiCallable[_placement_service_pb2.ListRegionsRequest, _placement_service_pb2.ListRegionsResponse]
     """Lists the regions, and what is to be copied there for a repository. Needs READ if it names a
-    repository; an API token needs `repo:read` then.
+    repository; an API token needs `repo:read` then. It needs a credential in any case.
 
     Errors: none beyond the common ones.
     """
     FindMissingCopies: _grpc.UnaryUnaryMultiCallable[_placement_service_pb2.FindMissingCopiesRequest, _placement_service_pb2.FindMissingCopiesResponse]
     """Tells which chunks are not in the regions where the repository wants them. A chunk that is queued for a region is not there
-    yet. Needs READ; an API token needs `repo:read`.
+    yet. Needs READ; an API token needs `repo:read`. It needs a credential on public repositories, too.
 
     Errors: none beyond the common ones.
     """
@@ -63,13 +63,13 @@ class PlacementServiceAsyncStub(PlacementServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListRegions: _aio.UnaryUnaryMultiCallable[_placement_service_pb2.ListRegionsRequest, _placement_service_pb2.ListRegionsResponse]  # type: ignore[assignment]
     """Lists the regions, and what is to be copied there for a repository. Needs READ if it names a
-    repository; an API token needs `repo:read` then.
+    repository; an API token needs `repo:read` then. It needs a credential in any case.
 
     Errors: none beyond the common ones.
     """
     FindMissingCopies: _aio.UnaryUnaryMultiCallable[_placement_service_pb2.FindMissingCopiesRequest, _placement_service_pb2.FindMissingCopiesResponse]  # type: ignore[assignment]
     """Tells which chunks are not in the regions where the repository wants them. A chunk that is queued for a region is not there
-    yet. Needs READ; an API token needs `repo:read`.
+    yet. Needs READ; an API token needs `repo:read`. It needs a credential on public repositories, too.
 
     Errors: none beyond the common ones.
     """
@@ -92,7 +92,7 @@ class PlacementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_placement_service_pb2.ListRegionsResponse, _abc.Awaitable[_placement_service_pb2.ListRegionsResponse]]:
         """Lists the regions, and what is to be copied there for a repository. Needs READ if it names a
-        repository; an API token needs `repo:read` then.
+        repository; an API token needs `repo:read` then. It needs a credential in any case.
 
         Errors: none beyond the common ones.
         """
@@ -104,7 +104,7 @@ class PlacementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_placement_service_pb2.FindMissingCopiesResponse, _abc.Awaitable[_placement_service_pb2.FindMissingCopiesResponse]]:
         """Tells which chunks are not in the regions where the repository wants them. A chunk that is queued for a region is not there
-        yet. Needs READ; an API token needs `repo:read`.
+        yet. Needs READ; an API token needs `repo:read`. It needs a credential on public repositories, too.
 
         Errors: none beyond the common ones.
         """

@@ -109,7 +109,8 @@ class TierServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRestore(self, request, context):
-        """Returns a restore. It is known for 30 days. Needs READ; an API token needs `repo:read`.
+        """Returns a restore. It is known for 30 days. Needs READ; an API token needs `repo:read`. It needs a credential on public
+        repositories, too.
 
         Errors: none beyond the common ones.
         """

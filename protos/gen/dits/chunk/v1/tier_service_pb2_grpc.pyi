@@ -65,7 +65,8 @@ class TierServiceStub:
     - LIMIT_REACHED: the repository waits for 1,000 restores already.
     """
     GetRestore: _grpc.UnaryUnaryMultiCallable[_tier_service_pb2.GetRestoreRequest, _tier_service_pb2.GetRestoreResponse]
-    """Returns a restore. It is known for 30 days. Needs READ; an API token needs `repo:read`.
+    """Returns a restore. It is known for 30 days. Needs READ; an API token needs `repo:read`. It needs a credential on public
+    repositories, too.
 
     Errors: none beyond the common ones.
     """
@@ -107,7 +108,8 @@ class TierServiceAsyncStub(TierServiceStub):
     - LIMIT_REACHED: the repository waits for 1,000 restores already.
     """
     GetRestore: _aio.UnaryUnaryMultiCallable[_tier_service_pb2.GetRestoreRequest, _tier_service_pb2.GetRestoreResponse]  # type: ignore[assignment]
-    """Returns a restore. It is known for 30 days. Needs READ; an API token needs `repo:read`.
+    """Returns a restore. It is known for 30 days. Needs READ; an API token needs `repo:read`. It needs a credential on public
+    repositories, too.
 
     Errors: none beyond the common ones.
     """
@@ -170,7 +172,8 @@ class TierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tier_service_pb2.GetRestoreRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tier_service_pb2.GetRestoreResponse, _abc.Awaitable[_tier_service_pb2.GetRestoreResponse]]:
-        """Returns a restore. It is known for 30 days. Needs READ; an API token needs `repo:read`.
+        """Returns a restore. It is known for 30 days. Needs READ; an API token needs `repo:read`. It needs a credential on public
+        repositories, too.
 
         Errors: none beyond the common ones.
         """

@@ -61,8 +61,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: refused?.
     """
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 30
-    """PERMISSION_DENIED. The caller sees the resource but lacks the right. `required` and `held` name the permissions;
-    `held` is `none` where the right is not one on a repository.
+    """PERMISSION_DENIED. The caller sees the resource but lacks the right. `required` and `held` name permissions on a
+    repository; in an organisation or team, the roles of which one is needed (`owner or admin`) and the caller's; elsewhere
+    they are words for people. `held` is `none` where there is nothing of the kind.
     Metadata: required, held.
     """
     ERROR_REASON_SCOPE_MISSING: _ErrorReason.ValueType  # 31
@@ -349,8 +350,9 @@ not good (a password, code, signature or token): another credential of the call 
 Metadata: refused?.
 """
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 30
-"""PERMISSION_DENIED. The caller sees the resource but lacks the right. `required` and `held` name the permissions;
-`held` is `none` where the right is not one on a repository.
+"""PERMISSION_DENIED. The caller sees the resource but lacks the right. `required` and `held` name permissions on a
+repository; in an organisation or team, the roles of which one is needed (`owner or admin`) and the caller's; elsewhere
+they are words for people. `held` is `none` where there is nothing of the kind.
 Metadata: required, held.
 """
 ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 31

@@ -179,7 +179,8 @@ class LockServiceServicer:
 
     def ReleaseLocks(self, request, context):
         """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ; an API token needs
-        `lock:write`. WRITE is not needed: who has lost it can still give locks up. May be repeated: a lock that has ended is
+        `lock:write`. It needs a credential on public repositories, too. WRITE is not needed: who has lost it can still give
+        locks up. May be repeated: a lock that has ended is
         reported, and is no error.
 
         Errors: none beyond the common ones.

@@ -88,7 +88,8 @@ class LockServiceStub:
     """
     ReleaseLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]
     """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ; an API token needs
-    `lock:write`. WRITE is not needed: who has lost it can still give locks up. May be repeated: a lock that has ended is
+    `lock:write`. It needs a credential on public repositories, too. WRITE is not needed: who has lost it can still give
+    locks up. May be repeated: a lock that has ended is
     reported, and is no error.
 
     Errors: none beyond the common ones.
@@ -221,7 +222,8 @@ class LockServiceAsyncStub(LockServiceStub):
     """
     ReleaseLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]  # type: ignore[assignment]
     """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ; an API token needs
-    `lock:write`. WRITE is not needed: who has lost it can still give locks up. May be repeated: a lock that has ended is
+    `lock:write`. It needs a credential on public repositories, too. WRITE is not needed: who has lost it can still give
+    locks up. May be repeated: a lock that has ended is
     reported, and is no error.
 
     Errors: none beyond the common ones.
@@ -369,7 +371,8 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_lock_service_pb2.ReleaseLocksResponse, _abc.Awaitable[_lock_service_pb2.ReleaseLocksResponse]]:
         """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ; an API token needs
-        `lock:write`. WRITE is not needed: who has lost it can still give locks up. May be repeated: a lock that has ended is
+        `lock:write`. It needs a credential on public repositories, too. WRITE is not needed: who has lost it can still give
+        locks up. May be repeated: a lock that has ended is
         reported, and is no error.
 
         Errors: none beyond the common ones.

@@ -33,7 +33,8 @@ class WatchRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`. Empty = the repositories of `owner`."""
     owner: _builtins.str
-    """Name of a user or organisation, if `repository` is empty: the repositories of that owner that the caller may see.
+    """UUID or name of a user or organisation, if `repository` is empty: the repositories of that owner that the caller may
+    see.
     Both empty = those that ListRepositories lists without an owner.
     """
     cursor: _builtins.str

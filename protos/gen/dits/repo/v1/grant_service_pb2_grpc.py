@@ -74,8 +74,8 @@ class GrantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveGrant(self, request, context):
-        """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. Everyone may give up their
-        own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
+        """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. It needs a credential on public
+        repositories, too. Everyone may give up their own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
         to who gave up their own right.
 
         Errors:

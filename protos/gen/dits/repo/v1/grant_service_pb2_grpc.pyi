@@ -45,8 +45,8 @@ class GrantServiceStub:
     - LIMIT_REACHED: the repository has 1000 grants.
     """
     RemoveGrant: _grpc.UnaryUnaryMultiCallable[_grant_service_pb2.RemoveGrantRequest, _grant_service_pb2.RemoveGrantResponse]
-    """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. Everyone may give up their
-    own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
+    """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. It needs a credential on public
+    repositories, too. Everyone may give up their own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
     to who gave up their own right.
 
     Errors:
@@ -76,8 +76,8 @@ class GrantServiceAsyncStub(GrantServiceStub):
     - LIMIT_REACHED: the repository has 1000 grants.
     """
     RemoveGrant: _aio.UnaryUnaryMultiCallable[_grant_service_pb2.RemoveGrantRequest, _grant_service_pb2.RemoveGrantResponse]  # type: ignore[assignment]
-    """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. Everyone may give up their
-    own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
+    """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. It needs a credential on public
+    repositories, too. Everyone may give up their own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
     to who gave up their own right.
 
     Errors:
@@ -116,8 +116,8 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _grant_service_pb2.RemoveGrantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_grant_service_pb2.RemoveGrantResponse, _abc.Awaitable[_grant_service_pb2.RemoveGrantResponse]]:
-        """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. Everyone may give up their
-        own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
+        """Takes back what was given to a user or a team. Needs READ; an API token needs `repo:admin`. It needs a credential on public
+        repositories, too. Everyone may give up their own right; that of others, teams too, needs ADMIN. A repetition with the same request_id returns the first result, also
         to who gave up their own right.
 
         Errors:

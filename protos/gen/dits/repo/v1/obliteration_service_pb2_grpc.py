@@ -31,8 +31,10 @@ class ObliterationServiceStub:
     from every path and version that had it. Other contents keep the chunks that they share with it, and so do other
     repositories. The server deletes the chunks that nobody else has with its next collections.
 
-    Every read of such a content is refused with CONTENT_OBLITERATED and the reason, and so is every change that brings it to
-    a path at which the branch did not have it before. Paths that have it keep it, so that what is beside them can be changed.
+    Every change that brings such a content to a path at which the branch did not have it before is refused with
+    CONTENT_OBLITERATED and the reason, and so is GetAsset. Paths that have it keep it, so that what is beside them can be
+    changed: trees and lists show them with the reason (`obliteration_reason`, StreamTreeResponse.obliterated). A download of its
+    chunks finds those that no other content has NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -64,8 +66,10 @@ class ObliterationServiceServicer:
     from every path and version that had it. Other contents keep the chunks that they share with it, and so do other
     repositories. The server deletes the chunks that nobody else has with its next collections.
 
-    Every read of such a content is refused with CONTENT_OBLITERATED and the reason, and so is every change that brings it to
-    a path at which the branch did not have it before. Paths that have it keep it, so that what is beside them can be changed.
+    Every change that brings such a content to a path at which the branch did not have it before is refused with
+    CONTENT_OBLITERATED and the reason, and so is GetAsset. Paths that have it keep it, so that what is beside them can be
+    changed: trees and lists show them with the reason (`obliteration_reason`, StreamTreeResponse.obliterated). A download of its
+    chunks finds those that no other content has NOT_FOUND.
     """
 
     def ObliterateAsset(self, request, context):
@@ -148,8 +152,10 @@ class ObliterationService:
     from every path and version that had it. Other contents keep the chunks that they share with it, and so do other
     repositories. The server deletes the chunks that nobody else has with its next collections.
 
-    Every read of such a content is refused with CONTENT_OBLITERATED and the reason, and so is every change that brings it to
-    a path at which the branch did not have it before. Paths that have it keep it, so that what is beside them can be changed.
+    Every change that brings such a content to a path at which the branch did not have it before is refused with
+    CONTENT_OBLITERATED and the reason, and so is GetAsset. Paths that have it keep it, so that what is beside them can be
+    changed: trees and lists show them with the reason (`obliteration_reason`, StreamTreeResponse.obliterated). A download of its
+    chunks finds those that no other content has NOT_FOUND.
     """
 
     @staticmethod

@@ -32,8 +32,10 @@ class ObliterationServiceStub:
     from every path and version that had it. Other contents keep the chunks that they share with it, and so do other
     repositories. The server deletes the chunks that nobody else has with its next collections.
 
-    Every read of such a content is refused with CONTENT_OBLITERATED and the reason, and so is every change that brings it to
-    a path at which the branch did not have it before. Paths that have it keep it, so that what is beside them can be changed.
+    Every change that brings such a content to a path at which the branch did not have it before is refused with
+    CONTENT_OBLITERATED and the reason, and so is GetAsset. Paths that have it keep it, so that what is beside them can be
+    changed: trees and lists show them with the reason (`obliteration_reason`, StreamTreeResponse.obliterated). A download of its
+    chunks finds those that no other content has NOT_FOUND.
     """
 
     @_typing.overload
@@ -84,8 +86,10 @@ class ObliterationServiceAsyncStub(ObliterationServiceStub):
     from every path and version that had it. Other contents keep the chunks that they share with it, and so do other
     repositories. The server deletes the chunks that nobody else has with its next collections.
 
-    Every read of such a content is refused with CONTENT_OBLITERATED and the reason, and so is every change that brings it to
-    a path at which the branch did not have it before. Paths that have it keep it, so that what is beside them can be changed.
+    Every change that brings such a content to a path at which the branch did not have it before is refused with
+    CONTENT_OBLITERATED and the reason, and so is GetAsset. Paths that have it keep it, so that what is beside them can be
+    changed: trees and lists show them with the reason (`obliteration_reason`, StreamTreeResponse.obliterated). A download of its
+    chunks finds those that no other content has NOT_FOUND.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -132,8 +136,10 @@ class ObliterationServiceServicer(metaclass=_abc_1.ABCMeta):
     from every path and version that had it. Other contents keep the chunks that they share with it, and so do other
     repositories. The server deletes the chunks that nobody else has with its next collections.
 
-    Every read of such a content is refused with CONTENT_OBLITERATED and the reason, and so is every change that brings it to
-    a path at which the branch did not have it before. Paths that have it keep it, so that what is beside them can be changed.
+    Every change that brings such a content to a path at which the branch did not have it before is refused with
+    CONTENT_OBLITERATED and the reason, and so is GetAsset. Paths that have it keep it, so that what is beside them can be
+    changed: trees and lists show them with the reason (`obliteration_reason`, StreamTreeResponse.obliterated). A download of its
+    chunks finds those that no other content has NOT_FOUND.
     """
 
     @_abc_1.abstractmethod

@@ -298,7 +298,7 @@ class CreateRepositoryRequest(_message.Message):
     request_id: _builtins.str
     """UUID that makes a repetition return the first result. Optional."""
     owner: _builtins.str
-    """User or organisation. Default: the caller."""
+    """User or organisation, by UUID or name. Default: the caller."""
     name: _builtins.str
     """See Repository.name."""
     description: _builtins.str
@@ -410,7 +410,7 @@ class ListRepositoriesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
-    """Only those of this user or organisation. Empty = all that the caller has a right on."""
+    """Only those of this user or organisation, by UUID or name. Empty = all that the caller has a right on."""
     page_size: _builtins.int
     """At most this many; default 50, at most 1000."""
     page_token: _builtins.str
@@ -672,7 +672,7 @@ class ListDeletedRepositoriesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
-    """User or organisation. Default: the caller."""
+    """User or organisation, by UUID or name. Default: the caller."""
     page_size: _builtins.int
     """At most this many; default 50, at most 1000."""
     page_token: _builtins.str

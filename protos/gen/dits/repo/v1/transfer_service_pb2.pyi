@@ -80,7 +80,7 @@ class RequestTransferRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     new_owner: _builtins.str
-    """User or organisation. For the present owner nothing changes."""
+    """User or organisation, by UUID or name. For the present owner nothing changes."""
     def __init__(
         self,
         *,
@@ -224,7 +224,7 @@ class ListTransfersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
-    """User or organisation. Default: the caller."""
+    """User or organisation, by UUID or name. Default: the caller."""
     page_size: _builtins.int
     """At most this many; default 50, at most 1000."""
     page_token: _builtins.str
@@ -286,7 +286,7 @@ class ForceTransferRequest(_message.Message):
     repository_id: _builtins.str
     """UUID of the repository."""
     new_owner: _builtins.str
-    """User or organisation. Not the present owner."""
+    """User or organisation, by UUID or name. Not the present owner."""
     name: _builtins.str
     """The name that it gets. Empty = the one it has."""
     reason: _builtins.str

@@ -158,7 +158,7 @@ class GetUsageRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     organization: _builtins.str
-    """Name of an organisation."""
+    """UUID or name of an organisation."""
     first_day: _builtins.str
     """Default: 29 days before `last_day`."""
     last_day: _builtins.str
@@ -225,7 +225,7 @@ class ExportUsageRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`."""
     organization: _builtins.str
-    """Name of an organisation."""
+    """UUID or name of an organisation."""
     first_day: _builtins.str
     """Default: 29 days before `last_day`."""
     last_day: _builtins.str
@@ -322,7 +322,7 @@ class ListBillingSnapshotsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     organization: _builtins.str
-    """Name of the organisation."""
+    """UUID or name of the organisation."""
     page_size: _builtins.int
     """At most this many; default 50, at most 1000."""
     page_token: _builtins.str

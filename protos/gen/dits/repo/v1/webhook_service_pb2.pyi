@@ -305,7 +305,7 @@ class CreateWebhookRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`. Either this or `organization`."""
     organization: _builtins.str
-    """Name of the organisation."""
+    """UUID or name of the organisation."""
     request_id: _builtins.str
     """UUID that makes a repetition return the first result. Optional."""
     url: _builtins.str
@@ -379,7 +379,7 @@ class GetWebhookRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`. Either this or `organization`."""
     organization: _builtins.str
-    """Name of the organisation."""
+    """UUID or name of the organisation."""
     webhook_id: _builtins.str
     """UUID of the webhook."""
     def __init__(
@@ -432,7 +432,7 @@ class ListWebhooksRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`. Either this or `organization`."""
     organization: _builtins.str
-    """Name of the organisation."""
+    """UUID or name of the organisation."""
     def __init__(
         self,
         *,
@@ -487,7 +487,7 @@ class UpdateWebhookRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`. Either this or `organization`."""
     organization: _builtins.str
-    """Name of the organisation."""
+    """UUID or name of the organisation."""
     webhook_id: _builtins.str
     """UUID of the webhook."""
     url: _builtins.str
@@ -557,7 +557,7 @@ class DeleteWebhookRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`. Either this or `organization`."""
     organization: _builtins.str
-    """Name of the organisation."""
+    """UUID or name of the organisation."""
     webhook_id: _builtins.str
     """UUID of the webhook."""
     def __init__(
@@ -605,7 +605,7 @@ class PingRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`. Either this or `organization`."""
     organization: _builtins.str
-    """Name of the organisation."""
+    """UUID or name of the organisation."""
     request_id: _builtins.str
     """UUID that makes a repetition return the first result. Optional."""
     webhook_id: _builtins.str
@@ -665,7 +665,7 @@ class RotateSecretRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`. Either this or `organization`."""
     organization: _builtins.str
-    """Name of the organisation."""
+    """UUID or name of the organisation."""
     request_id: _builtins.str
     """UUID that makes a repetition return the first result. Optional."""
     webhook_id: _builtins.str
@@ -736,7 +736,7 @@ class ListDeliveriesRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`. Either this or `organization`."""
     organization: _builtins.str
-    """Name of the organisation."""
+    """UUID or name of the organisation."""
     webhook_id: _builtins.str
     """UUID of the webhook."""
     page_size: _builtins.int
@@ -800,7 +800,7 @@ class GetDeliveryRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`. Either this or `organization`."""
     organization: _builtins.str
-    """Name of the organisation."""
+    """UUID or name of the organisation."""
     delivery_id: _builtins.str
     """UUID of the delivery."""
     def __init__(
@@ -855,7 +855,7 @@ class RedeliverRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`. Either this or `organization`."""
     organization: _builtins.str
-    """Name of the organisation."""
+    """UUID or name of the organisation."""
     request_id: _builtins.str
     """UUID that makes a repetition return the first result. Optional."""
     delivery_id: _builtins.str
