@@ -20,6 +20,7 @@ from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.identity import check_followed, complete_identity
 from dits_client.workspace.lock_modes import update_modes
+from dits_client.workspace.state import WorkspaceState
 from dits_client.workspace.workspace import Workspace
 
 # Names that a typing error is compared with.
@@ -51,7 +52,7 @@ def switch_folder(
         remote = RepositoryClient(client, workspace.state.address)
         complete_identity(workspace, remote)
         if create:
-            create_branch(remote, wanted, start or workspace.state.head)
+            create_branch(remote, wanted, start or _find_start(remote, workspace.state))
         commit = remote.get_head(wanted)
         if not commit and (workspace.state.head or not create):
             raise missing_branch(remote, wanted)
@@ -66,6 +67,12 @@ def switch_folder(
         update_modes(workspace, remote, progress)
     report.seconds = round(time.monotonic() - started, 3)
     return report
+
+
+def _find_start(remote: RepositoryClient, state: WorkspaceState) -> str:
+    """Return the folder's commit. Raises ClientError if the server has lost it."""
+    check_followed(remote, state, "")
+    return state.head
 
 
 def create_branch(remote: RepositoryClient, name: str, revision: str) -> None:

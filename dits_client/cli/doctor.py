@@ -28,6 +28,7 @@ from dits_client.server.client import Client
 from dits_client.server.endpoints import SERVICES
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text
+from dits_client.workspace.identity import check_followed
 from dits_client.workspace.state import USUAL_ACCOUNT
 from dits_client.workspace.workspace import Workspace
 
@@ -151,6 +152,7 @@ def _check_calls(client: Client, workspace: Workspace | None) -> Iterator[Findin
 def _check_repository(remote: RepositoryClient, workspace: Workspace) -> Iterator[Finding]:
     try:
         info = remote.get_info()
+        check_followed(remote, workspace.state, "")
         begun = time()
         request = ListLocksRequest(repository=remote.name, page_size=1)
         answer = remote.call(remote.locks.ListLocks, request, TIMEOUT)

@@ -33,6 +33,7 @@ from dits_client.server.locks import (
 )
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text
+from dits_client.workspace.identity import check_followed
 from dits_client.workspace.lock_modes import refresh_modes
 from dits_client.workspace.scan import list_paths
 from dits_client.workspace.status import compare_folder
@@ -42,7 +43,10 @@ from dits_client.workspace.workspace import Workspace
 def handle_lock(arguments: Namespace) -> None:
     """Take locks: all of them or none, up to a thousand paths."""
     workspace = open_workspace()
-    with connect_to(workspace) as (repository, _), _explain_missing_branch(workspace):
+    with (
+        connect_to(workspace) as (repository, _),
+        _explain_missing_branch(workspace, repository),
+    ):
         paths = find_paths_to_lock(
             workspace,
             lambda: repository.client,
@@ -78,7 +82,7 @@ def handle_steal(arguments: Namespace) -> None:
     with (
         connect_to(workspace) as (repository, login),
         ExitStack() as stack,
-        _explain_missing_branch(workspace),
+        _explain_missing_branch(workspace, repository),
     ):
         paths = list(parse_paths(workspace, arguments.paths))
         conflicts = find_conflicts(repository, paths, options.type)
@@ -110,14 +114,15 @@ def _make_options(arguments: Namespace, workspace: Workspace) -> LockOptions:
 
 
 @contextmanager
-def _explain_missing_branch(workspace: Workspace) -> Iterator[None]:
-    """Tell the user what to do if the branch to compare with no longer exists."""
+def _explain_missing_branch(workspace: Workspace, repository: RepositoryClient) -> Iterator[None]:
+    """Tell the user what to do if the branch to compare with, or the folder's commit, no longer exists."""
     try:
         yield
     except RemoteError as error:
         missing = error.details.resource
         if error.reason != ERROR_REASON_NOT_FOUND or missing is None or missing.type != "revision":
             raise
+        check_followed(repository, workspace.state, "")
         branch = workspace.state.branch
         message = f"{branch} is no longer on the server, so its newest versions are unknown: use --outdated"
         raise ClientError(message) from None

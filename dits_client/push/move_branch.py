@@ -17,8 +17,7 @@ def move_branch(
     """
     commit = state.head
     is_elsewhere = head not in ("", commit)
-    if wanted.force or not head:
-        check_followed(repository, state, head)
+    check_followed(repository, state, head)
     if commit and not head:
         create = CreateBranchRequest(repository=repository.name, name=wanted.branch, head=commit)
         repository.call(repository.refs.CreateBranch, create)

@@ -47,6 +47,8 @@ async def test_what_only_a_folder_has_is_brought_again(ada: Person, one: Path) -
         ada.switch("one", "main"),
         ada.push("one", force=True),
         ada.push("one", branch="side"),
+        ada.push("one"),
+        ada.switch("one", "new", create=True),
         asyncio.to_thread(restore_paths, one, ada.client, ["a"]),
         asyncio.to_thread(exclude_paths, one, ada.client, ["d"]),
     ):
@@ -105,6 +107,16 @@ async def test_the_servers_older_state_is_taken_by_force_alone(ada: Person, one:
     # New files stay, also those that the server had once.
     assert read(one) == read(ada.home / "two") | {"new": (0o644, b"lost, too")}
     assert await ada.changes("one") == ["new"]
+
+
+async def test_locks_and_the_doctor_tell_of_a_lost_commit(
+    api: Api, run: Run, film_folder: Path
+) -> None:
+    write(film_folder, {"a": b"lost"})
+    await run("push")
+    await lose_last_commit(api)
+    assert "`dits pull --keep` follows main" in await run("lock", "a", fails=1)
+    assert "1 thing is wrong" in await run("doctor", fails=1)
 
 
 async def test_keeping_goes_without_force(run: Run) -> None:
