@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from shared.runtime.collection_settings import CollectionSettings
+from shared.runtime.option_help import SETTING_VALUE, ShortUsage
 from shared.runtime.setting_names import describe_unknown
 from shared.runtime.setting_types import (
     Cell,
@@ -216,6 +217,7 @@ class Settings(CollectionSettings, StoreSettings, BaseSettings):
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds one option per setting, so that `--help` lists them all."""
+    parser.formatter_class = ShortUsage
     group = parser.add_argument_group(
         "settings", "Each can also be given as an environment variable or in the file DITS_CONFIG."
     )
@@ -224,7 +226,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             f"--{name.replace('_', '-')}",
             dest=name,
-            metavar="VALUE",
+            metavar=SETTING_VALUE,
             default=argparse.SUPPRESS,
             help=f"{field.description} [DITS_{name.upper()}{default}]".replace("%", "%%"),
         )

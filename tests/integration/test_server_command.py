@@ -41,6 +41,13 @@ def test_help_lists_every_setting(tmp_path: Path) -> None:
         assert f"[DITS_{name.upper()}" in told
 
 
+def test_what_a_command_lacks_is_not_hidden_among_settings(tmp_path: Path) -> None:
+    told = run("admin", "suspend", "ada", cwd=tmp_path).stderr
+    _, usage, error = told.split("dits-server admin")
+    assert usage.split() == "suspend [-h] --reason REASON [--until TIME] username".split()
+    assert "arguments are required: --reason" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "sentence"),
     [
