@@ -10,6 +10,7 @@ from uuid import UUID
 from dits.repo.v1.manifest_pb2 import CommitContent, Signer
 
 from services.repo.history.branch_moves import BranchUpdate, read_branches
+from services.repo.history.revisions import resolve_revision
 from services.repo.merge.plan import MergePlan, Outcome
 from services.repo.push.preparation import PreparedPush, prepare_push
 from services.repo.push.recipes import RecipeReader
@@ -31,7 +32,7 @@ class MergeOrder:
     Attributes:
         target: name of the branch that is moved.
         ours: hash of the commit where it is expected.
-        source: name of the branch that has to be at `theirs`; empty = none has to be.
+        source: revision that has to mean `theirs`; empty = none has to.
         theirs: hash of the commit that is merged.
         locks: ids and fences of locks that the merge relies on.
     """
@@ -60,7 +61,7 @@ class PreparedMerge:
         """
         order, repository_id = self.order, call.repository.id
         if order.source:
-            await _require_head(connection, repository_id, order.source, order.theirs)
+            await _require_source(connection, repository_id, order.source, order.theirs)
         if self.push is None:
             await _require_head(connection, repository_id, order.target, order.ours)
             return []
@@ -129,3 +130,17 @@ async def _require_head(
     head = await _require_branch(connection, repository_id, branch)
     if head != expected:
         raise head_moved(branch, expected, head)
+
+
+async def _require_source(
+    connection: Connection, repository_id: UUID, source: str, expected: str
+) -> None:
+    """Raises HEAD_MOVED, NOT_FOUND or INVALID_FIELD unless a revision means this commit."""
+    if source in await read_branches(connection, repository_id, [source]):
+        return await _require_head(connection, repository_id, source, expected)
+    found = await resolve_revision(connection, repository_id, source, "source")
+    if found.commit == expected:
+        return None
+    if found.commit.startswith(source):
+        raise invalid_field("expected_source_head", "is not the commit of source")
+    raise head_moved("", expected, found.commit, source)

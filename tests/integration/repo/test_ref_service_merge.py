@@ -8,6 +8,7 @@ import pytest
 from blake3 import blake3
 from dits.repo.v1 import merge_pb2 as pb
 from dits.repo.v1.manifest_pb2 import Signer
+from dits.repo.v1.ref_service_pb2 import CreateTagRequest
 from grpc import StatusCode
 
 from tests.support.api import Api, refused
@@ -190,6 +191,26 @@ async def test_bad_requests_are_refused(api: Api) -> None:
     with refused(StatusCode.RESOURCE_EXHAUSTED, "BATCH_TOO_LARGE"):
         await merges.merge(resolutions=[side("a", OURS)] * 10_001)
     assert await merges.head() == main
+
+
+@pytest.mark.parametrize("kind", ["branch", "tag", "beginning of a hash"])
+async def test_any_revision_may_be_expected_at_a_commit(api: Api, kind: str) -> None:
+    merges = await Merges.open(api)
+    await merges.save({**BASE, "a": b"2"})
+    theirs = await merges.save({**BASE, "b": b"2"}, branch="side")
+    tag = CreateTagRequest(repository=merges.repository.id, name="v1", head=theirs)
+    await api.refs.CreateTag(tag, metadata=merges.who.auth)
+    source = {"branch": "side", "tag": "v1"}.get(kind, theirs[:12])
+    # The commit of another branch: the source is not there.
+    code, reason = StatusCode.ABORTED, "HEAD_MOVED"
+    if source == theirs[:12]:
+        code, reason = StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"
+    with refused(code, reason) as refusal:
+        await merges.merge(source=source, expected_source_head=merges.first)
+    if reason == "HEAD_MOVED":
+        assert refusal.metadata == {kind: source, "expected": merges.first, "current": theirs}
+    done = await merges.merge(source=source, expected_source_head=theirs)
+    assert (done.outcome, done.source_head) == (pb.MERGE_OUTCOME_MERGED, theirs)
 
 
 @pytest.mark.parametrize("path", ["resolutions", "expected"])

@@ -108,7 +108,7 @@ class MergeBranchesRequest(_message.Message):
     expected_head: _builtins.str
     """Hash of the commit where the caller expects the target."""
     source: _builtins.str
-    """Revision that is merged into it: theirs."""
+    """Revision that is merged into it: theirs. Not empty."""
     expected_source_head: _builtins.str
     """Hash of the commit where the caller expects the source. Empty = wherever it is."""
     other_conflicts: Global___MergeSide.ValueType
