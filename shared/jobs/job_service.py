@@ -155,7 +155,7 @@ async def _requeue(
 ) -> pb.RequeueDeadLetterResponse:
     dead = await connection.fetchrow(Q.lock_dead_letter, job_id, queues)
     if dead is None:
-        raise not_found("dead letter", str(job_id))
+        raise not_found("dead_letter", str(job_id))
     if dead["requeued_as"] is not None:
         raise already_requeued(str(dead["requeued_as"]))
     new_id = await connection.fetchval(Q.requeue_dead_letter, job_id)

@@ -72,7 +72,7 @@ async def _change(
     for number in sorted(set(numbers)):
         row = await connection.fetchrow(query, consumer, number)
         if row is None:
-            raise not_found("dead event", f"{number} of {consumer}")
+            raise not_found("dead_event", f"{number} of {consumer}")
         event_id = name_event(row["database_id"], number)
         await audit(
             connection, None, action, "event", event_id, row["type"],

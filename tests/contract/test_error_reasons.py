@@ -71,6 +71,13 @@ def test_the_metadata_is_what_the_proto_says(reason: str) -> None:
     assert set(error.metadata) == {key.removesuffix("?") for key in said}
 
 
+def test_types_of_resources_are_words_in_lower_case() -> None:
+    calls = r"\b(?:not_found|name_taken)\(\s*f?\"([^\"]*)\""
+    types = {word for path in SOURCES for word in re.findall(calls, path.read_text())}
+    assert "repository" in types
+    assert not [word for word in types if not re.fullmatch(r"[a-z_]+", word)]
+
+
 @pytest.mark.parametrize("reason", REASONS)
 def test_each_reason_is_raised_somewhere(reason: str) -> None:
     name = constructor(reason).__name__

@@ -48,7 +48,7 @@ async def show_links(
     Those sealed with another key are left out. Raises NOT_FOUND for a name of neither.
     """
     if name is not None and not await connection.fetchval(Q.is_known, name):
-        raise not_found("user or invited address", name)
+        raise not_found("user_or_invited_address", name)
     templates = [name for name, template in TEMPLATES.items() if template.is_link_logged]
     rows = await connection.fetch(Q.list_mails, templates)
     mails = _read_mails(key, [row["payload"] for row in rows])

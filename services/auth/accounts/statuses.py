@@ -52,7 +52,7 @@ async def reinstate_account(connection: Connection, username: str) -> None:
     name = validation.username("username", username)
     row = await connection.fetchrow(Q.reinstate, name.lower())
     if row is None:
-        raise not_found("suspended user", username)
+        raise not_found("suspended_user", username)
     await announce_owner_change(connection, [row["id"]], None)
     await audit(connection, None, AuditAction.USER_REINSTATED, "user", row["id"], row["username"])
 

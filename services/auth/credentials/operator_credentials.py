@@ -63,7 +63,7 @@ async def end_credentials(connection: Connection, username: str, ids: Sequence[s
     kinds = {row["id"]: row for row in await connection.fetch(Q.kinds, user_id, asked)}
     for each in asked:
         if each not in kinds:
-            raise not_found("session or API token", str(each))
+            raise not_found("session_or_token", str(each))
         end = end_session if kinds[each]["is_session"] else revoke_token
         await end(connection, None, user_id, each)
     return sum(row["is_live"] for row in kinds.values())

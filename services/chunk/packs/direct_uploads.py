@@ -139,7 +139,7 @@ class DirectUploads:
         stated = sum(chunk.length for chunk in chunks)
         found = await store.measure_object(upload["key"])
         if found is None:
-            raise not_found("object of the upload", str(upload_id))
+            raise not_found("uploaded_object", str(upload_id))
         if not found == stated == upload["byte_count"]:
             raise content_mismatch(
                 f"the object has {found} bytes, its chunks {stated}, and {upload['byte_count']} were "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from grpc import StatusCode
 from services.repo.usage import csv_export
 from tests.support.api import Account, Api, refused
 from tests.support.rivals import other_transaction
+from tests.support.rpcs import rpcs
 from tests.support.usage import FIRST, LAST, add_organization, add_usage, export
 
 
@@ -26,6 +28,12 @@ async def add_repository(api: Api, owner: Account, name: str) -> Repository:
     response = await api.repositories.CreateRepository(request, metadata=owner.auth)
     repository: Repository = response.repository
     return repository
+
+
+def test_the_comment_lists_the_columns() -> None:
+    [rpc] = [rpc for rpc in rpcs() if rpc.path.endswith("/ExportUsage")]
+    columns = rpc.sentence.partition("The columns: ")[2].partition(". Later")[0]
+    assert re.findall(r"`(\w+)`", columns) == list(csv_export.HEADINGS)
 
 
 async def test_csv_of_an_organization(

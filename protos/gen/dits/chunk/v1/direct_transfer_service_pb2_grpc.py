@@ -83,7 +83,7 @@ class DirectTransferServiceServicer:
 
         The server reads the object once, verifies every chunk, and stores those that are new to the repository, as UploadChunks
         does. If one is wrong, none is stored, and the upload stays as it is: put it again. While nothing was put, it fails with
-        NOT_FOUND. A repetition returns the first result, in any region, for a day after `expire_time`.
+        NOT_FOUND, of an `uploaded_object`. A repetition returns the first result, in any region, for a day after `expire_time`.
 
         Errors:
         - CONTENT_MISMATCH: the object has another size, or a chunk another hash or size, or its bytes do not decompress.

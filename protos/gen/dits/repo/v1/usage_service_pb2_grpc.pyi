@@ -55,7 +55,10 @@ class UsageServiceStub:
 
     After a line of headings come the lines of the repository, organisation or account, by day, and then those of the
     repositories that the organisation or account owns, by repository and day. Days whose storage was not
-    measured have nothing in the columns of the storage.
+    measured have nothing in the columns of the storage. The columns: `day`, `type` (user, repository or organization), `id`,
+    `name` (of a repository with its owner), and the figures, as UsageFigures has them: `requests`, `received_bytes`,
+    `sent_bytes`, `pushes`, `pulls`, `contributors`, `logical_bytes`, `stored_bytes`, `apportioned_bytes`. Later versions add
+    columns behind these.
 
     Errors: none beyond the common ones.
     """
@@ -96,7 +99,10 @@ class UsageServiceAsyncStub(UsageServiceStub):
 
     After a line of headings come the lines of the repository, organisation or account, by day, and then those of the
     repositories that the organisation or account owns, by repository and day. Days whose storage was not
-    measured have nothing in the columns of the storage.
+    measured have nothing in the columns of the storage. The columns: `day`, `type` (user, repository or organization), `id`,
+    `name` (of a repository with its owner), and the figures, as UsageFigures has them: `requests`, `received_bytes`,
+    `sent_bytes`, `pushes`, `pulls`, `contributors`, `logical_bytes`, `stored_bytes`, `apportioned_bytes`. Later versions add
+    columns behind these.
 
     Errors: none beyond the common ones.
     """
@@ -146,7 +152,10 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
 
         After a line of headings come the lines of the repository, organisation or account, by day, and then those of the
         repositories that the organisation or account owns, by repository and day. Days whose storage was not
-        measured have nothing in the columns of the storage.
+        measured have nothing in the columns of the storage. The columns: `day`, `type` (user, repository or organization), `id`,
+        `name` (of a repository with its owner), and the figures, as UsageFigures has them: `requests`, `received_bytes`,
+        `sent_bytes`, `pushes`, `pulls`, `contributors`, `logical_bytes`, `stored_bytes`, `apportioned_bytes`. Later versions add
+        columns behind these.
 
         Errors: none beyond the common ones.
         """
