@@ -211,7 +211,8 @@ class ServiceServer:
             what = f"The {self.name} service cannot listen"
             raise cannot_listen(what, settings.host, port, f"--{self.name}-port") from error
         await self._server.start()
-        log.info("listening", service=self.name, host=settings.host, port=self.port)
+        key = self._runtime.key.id.hex()
+        log.info("listening", service=self.name, host=settings.host, port=self.port, key=key)
 
     async def stop(self) -> None:
         """Lets running calls and jobs finish for `drain_seconds`, then ends everything."""

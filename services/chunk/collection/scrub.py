@@ -74,7 +74,7 @@ class Scrub:
 
     async def _verify(self, database: Database, bucket: str, pack_key: str) -> Scrubbed:
         if bucket not in self._stores:
-            log.error("no such bucket", bucket=bucket)
+            log.error("a region that stores and tiers do not name", bucket=bucket)
             return Scrubbed(0, 0, 0, 0)
         chunks = await list_chunks(database, pack_key)
         good: list[StoredChunk] = []

@@ -127,7 +127,7 @@ class ChunkReader:
         encoded, left = b"", run
         try:
             if store is None:
-                log.error("no such bucket", bucket=bucket)
+                log.error("a region that stores and tiers do not name", bucket=bucket)
                 raise dependency_unavailable("object store")
             encoded, left, cause = await store.read_ranges(
                 pack_key, ranges, partial(_verify_and_encode, run, encode)
