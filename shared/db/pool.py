@@ -121,11 +121,19 @@ class Database:
         connection = await self._take()
         try:
             yield connection
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                await self._renew()
             # Something may be under way on it: the pool waits for its end.
             await self.pool.release(connection)
             raise
         await self._keep(connection)
+
+    async def _renew(self) -> None:
+        """Has every connection replaced before its next use: sessions that may not write stay so."""
+        await self.pool.expire_connections()
+        while self._spare:
+            await self.pool.release(self._spare.pop())
 
     async def _take(self) -> Connection:
         while self._spare:

@@ -117,3 +117,20 @@ async def test_a_connection_that_the_server_is_ending_is_unreachable(database: D
     with pytest.raises(UNREACHABLE):
         await database.fetch("SELECT 1")
     assert await database.fetch("SELECT 1")
+
+
+async def test_sessions_that_may_not_write_are_replaced(
+    database: Database, empty_database: str
+) -> None:
+    [row] = await database.fetch("SELECT quote_ident(current_database()) AS name")
+    at_once = f"ALTER DATABASE {row['name']} SET default_transaction_read_only"
+    await database.fetch(f"{at_once} = on")
+    opened = await Database.connect(empty_database, service="test", size=SIZE)
+    await _occupy(opened, SIZE)
+    # The database may be written again; the sessions that were opened meanwhile do not know.
+    await database.fetch(f"{at_once} = off")
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await opened.fetch("CREATE TABLE first ()")
+    await _occupy(opened, SIZE)
+    await opened.fetch("CREATE TABLE second ()")
+    await opened.close()
