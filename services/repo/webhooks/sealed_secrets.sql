@@ -1,7 +1,7 @@
 -- name: count_by_key
--- How many secrets of webhooks each key has sealed.
+-- How many secrets of webhooks each key has sealed. Deleted webhooks have none.
 SELECT substring(s.sealed FROM 1 FOR 4) AS key_id, count(*) AS secrets
-FROM (SELECT secret_encrypted AS sealed FROM webhooks WHERE secret_encrypted IS NOT NULL
+FROM (SELECT secret_encrypted AS sealed FROM webhooks WHERE deleted_at IS NULL
       UNION ALL
       SELECT previous_secret_encrypted FROM webhooks WHERE previous_secret_encrypted IS NOT NULL) s
 GROUP BY key_id;
@@ -9,7 +9,7 @@ GROUP BY key_id;
 -- name: list_stale_secrets
 -- Up to $3 webhooks after an id ($1) whose secret was not sealed by the key $2; locks them.
 SELECT id, secret_encrypted AS sealed FROM webhooks
-WHERE secret_encrypted IS NOT NULL AND substring(secret_encrypted FROM 1 FOR 4) <> $2 AND ($1::uuid IS NULL OR id > $1)
+WHERE deleted_at IS NULL AND substring(secret_encrypted FROM 1 FOR 4) <> $2 AND ($1::uuid IS NULL OR id > $1)
 ORDER BY id LIMIT $3 FOR NO KEY UPDATE;
 
 -- name: replace_secret

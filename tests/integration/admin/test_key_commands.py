@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 from dits.auth.v1.session_service_pb2 import LoginRequest
-from dits.repo.v1.webhook_service_pb2 import CreateWebhookRequest, RotateSecretRequest
+from dits.repo.v1.webhook_service_pb2 import (
+    CreateWebhookRequest,
+    DeleteWebhookRequest,
+    RotateSecretRequest,
+)
 from structlog.testing import capture_logs
 
 from services.admin.server_key import COLUMNS, rotate_secrets
@@ -104,6 +108,24 @@ async def test_a_server_that_has_another_key_says_so(api: Api, settings: Setting
         assert [(entry["secrets"], entry["sealed_with"]) for entry in told] == (
             [] if other else [(2, sealed_with), (2, sealed_with)]
         )
+
+
+async def test_a_deleted_webhook_has_no_secret_that_a_key_must_open(
+    api: Api, settings: Settings
+) -> None:
+    guarded, rotated = await _fill(api)
+    deletion = DeleteWebhookRequest(
+        repository=rotated.webhook.repository_id, webhook_id=rotated.webhook.id
+    )
+    await api.webhooks.DeleteWebhook(deletion, metadata=guarded.account.auth)
+    with capture_logs() as logs:
+        async with running_suite(api.dsn, settings):
+            pass
+    assert not [entry for entry in logs if entry["log_level"] == "error"]
+    database = await Database.connect(api.dsn, service="test", size=1)
+    told = await rotate_secrets(database, KEY)
+    await database.close()
+    assert not [line for line in told if "no key opens" in line]
 
 
 async def _lose_one(api: Api) -> None:
