@@ -162,7 +162,7 @@ def describe_user(row: Row) -> pb.User:
 def _require_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise invalid_field(
-            _PREFERENCES, "a key must be a lower-case letter and up to 62 of a-z 0-9 _"
+            "values.preferences", "a key must be a lower-case letter and up to 62 of a-z 0-9 _"
         )
     return key
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from dits.auth.v1 import account_service_pb2 as pb
+from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
 from shared.runtime.config import Settings
@@ -101,8 +102,10 @@ async def test_bad_profiles(api: Api) -> None:
         (("preferences.a.b",), {}),
     ]
     for paths, values in bad:
-        with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
+        with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as refusal:
             await update(api, ada, *paths, **values)
+        [violation] = refusal.detail(BadRequest).field_violations
+        assert violation.field.startswith(("values.", "update_mask"))
 
 
 async def test_an_address_changes_once_both_have_confirmed(api: Api, key: ServerKey) -> None:
