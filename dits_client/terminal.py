@@ -8,6 +8,11 @@ def escape_text(text: str) -> str:
     )
 
 
+def quote_text(text: str) -> str:
+    """Return a name or path for a sentence: in quotes, on one line."""
+    return f'"{escape_text(text)}"'
+
+
 def escape_lines(text: str) -> str:
     """Return the text without such signs, except the ends of its lines."""
     return "\n".join(map(escape_text, text.split("\n")))

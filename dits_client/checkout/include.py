@@ -40,9 +40,7 @@ def include_paths(
     paths = [clean_path(path) for path in paths]
 
     def change(workspace: Workspace, scope: Scope) -> Scope:
-        here = [path for path in paths if os.path.lexists(workspace.root / path)]
-        remote = RepositoryClient(client, workspace.state.address)
-        check_paths(remote, workspace.wanted_commit, [path for path in paths if path not in here])
+        _check_there(workspace, client, paths)
         for path in paths:
             scope = scope.include(path, levels)
         return scope if paths else EVERYTHING
@@ -56,7 +54,7 @@ def exclude_paths(
     """Remove paths of its commit from a folder, not from the commit; ignored files stay.
 
     Raises ConflictError, and changes nothing, where changes would be lost that are not pushed; ClientError
-    for a path that the folder does not include.
+    for a path that the folder does not include, or that is neither in the commit nor on the disk.
     """
     paths = [clean_path(path) for path in paths]
 
@@ -69,6 +67,7 @@ def exclude_paths(
             if not path or path.rpartition("/")[2] == IGNORE_FILE:
                 raise ClientError(f'"{path or "."}" is always included')
             scope = scope.exclude(path)
+        _check_there(workspace, client, paths)
         return scope
 
     return _change_scope(folder, client, change, progress)
@@ -96,6 +95,13 @@ def _change_scope(
         update_modes(workspace, remote, progress)
     report.seconds = round(time.monotonic() - started, 3)
     return report
+
+
+def _check_there(workspace: Workspace, client: Client, paths: Sequence[str]) -> None:
+    """Raise ClientError for paths that are neither on the disk nor in the folder's commit."""
+    remote = RepositoryClient(client, workspace.state.address)
+    absent = [path for path in paths if not os.path.lexists(workspace.root / path)]
+    check_paths(remote, workspace.wanted_commit, absent)
 
 
 def clean_path(path: str) -> str:

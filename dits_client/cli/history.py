@@ -18,8 +18,9 @@ from dits_client.cli.signatures import describe_signature
 from dits_client.cli.table import print_json
 from dits_client.cli.workspace_paths import find_path, open_workspace
 from dits_client.errors import UsageError
+from dits_client.progress import Warnings
 from dits_client.server.repository import RepositoryClient
-from dits_client.terminal import escape_text
+from dits_client.terminal import escape_text, quote_text
 from dits_client.workspace.state import USUAL_ACCOUNT, ServerAccount
 
 PAGE = 1000
@@ -47,12 +48,16 @@ def handle_log(arguments: Namespace) -> None:
         if arguments.until:
             request.until.FromDatetime(arguments.until.astimezone(UTC))
         pages = repository.list_pages(repository.commits.ListCommits, request)
+        is_empty = limit > 0
         for commit in islice((commit for page in pages for commit in page.commits), limit):
+            is_empty = False
             if arguments.json:
                 print_json([commit])
                 continue
             node, below = graph.add(commit.hash, commit.parent_hashes) if graph else ("", [])
             print(node + _describe(commit), *below, sep="\n")
+        if is_empty and request.path:
+            Warnings().warn(f"no such commit has changed {quote_text(request.path)}")
 
 
 def _describe(commit: Commit) -> str:

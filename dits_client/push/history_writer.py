@@ -24,6 +24,7 @@ from dits_client.errors import ClientError, os_error
 from dits_client.push.offer import make_pieces
 from dits_client.push.stream import MESSAGE_BYTES, send_messages
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_text
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.objects import MANIFEST, Objects
 from dits_client.workspace.trees import Trees
@@ -86,7 +87,7 @@ class HistoryWriter:
             try:
                 check_name(name)
             except FormatError as error:
-                raise ClientError(f"the name {name!a} {error.description}") from None
+                raise ClientError(f"the name {quote_text(name)} {error.description}") from None
             entry = Entry(name=name)
             entry.MergeFrom(entries[name])
             named.append(entry)

@@ -1,5 +1,6 @@
 """What the repository or the server would refuse: found before anything is read or sent."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -8,7 +9,9 @@ from dits.chunk.v1.chunk_service_pb2 import TreeLimits
 from dits_client.content.chunking import choose_profile
 from dits_client.content.manifest import Change
 from dits_client.errors import ClientError
+from dits_client.terminal import quote_text
 from dits_client.workspace.index import DIRECTORY_STAT, unpack_size_and_mode
+from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.unusable import join_sentences
 from shared.formats.portable_names import find_name_problem, find_twin
@@ -42,16 +45,23 @@ def check_names(snapshot: Snapshot, changes: Iterable[Change]) -> None:
     for path, names in _list_written(changes).items():
         directory = snapshot.directories_by_path[path]
         sentences += [
-            f"the name {directory.join_path(name)!a} {problem}: rename it"
+            f"the name {quote_text(directory.join_path(name))} {problem}: rename it"
             for name in names
             if (problem := find_name_problem(name))
         ]
         if twin := find_twin(directory.names, names):
-            one, other = map(directory.join_path, twin)
-            text = f"the name {one!a} differs from {other!a} by the case of letters alone"
-            sentences.append(f"{text}: rename one of them")
+            sentences.append(_describe_twins(directory, *twin))
     if sentences:
         raise ClientError(f"nothing was pushed:{join_sentences(sentences)}")
+
+
+def _describe_twins(directory: LocalDirectory, *names: str) -> str:
+    """Return a sentence about two names; what waits, or is not included, is not on the disk."""
+    one, other = (quote_text(directory.join_path(name)) for name in names)
+    text = f"the names {one} and {other} differ by the case of letters alone: rename one of them"
+    if all(os.path.lexists(directory.join_os_path(name)) for name in names):
+        return text
+    return f"{text}; what is not here comes by `dits fetch` or `dits include`"
 
 
 def _list_written(changes: Iterable[Change]) -> dict[str, set[str]]:

@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from dits_client.errors import ClientError
+from dits_client.terminal import quote_text
 from shared.formats import limits, manifests
 from shared.formats.canonical import FormatError
 
@@ -23,17 +24,17 @@ def to_stored_name(parent: str, disk_name: str) -> str:
         name = unicodedata.normalize("NFC", disk_name)
         manifests.check_name(name)
     except UnicodeEncodeError:
-        raise UnusableError(f"the name {path!a} is not UTF-8: rename it") from None
+        raise UnusableError(f"the name {quote_text(path)} is not UTF-8: rename it") from None
     except FormatError as error:
-        raise UnusableError(f"the name {path!a} {error.description}: rename it") from None
+        raise UnusableError(f"the name {quote_text(path)} {error.description}: rename it") from None
     if len(parent.encode()) + bool(parent) + len(name.encode()) > limits.MAX_PATH_BYTES:
         limit = limits.MAX_PATH_BYTES
-        raise UnusableError(f"the path {path!a} is longer than {limit} bytes: rename it")
+        raise UnusableError(f"the path {quote_text(path)} is longer than {limit} bytes: rename it")
     return name
 
 
 def same_name_error(path: str) -> UnusableError:
-    """Return the error for the second of two names that are one in NFC."""
+    """Return the error for the second of two names that are one in NFC: in ASCII, they differ."""
     return UnusableError(
         f"the name {path!a} is the same as another in Unicode's NFC: rename one of them"
     )

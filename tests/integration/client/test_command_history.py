@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dits_client.cli.main import main
 from tests.support.api import Api
 from tests.support.client import Run, read, write
 
@@ -53,6 +55,15 @@ async def test_histories_are_listed_and_compared(run: Run, shots: Path) -> None:
     lines = (await run("diff", "main", "side", "--json")).splitlines()
     assert [json.loads(line)["path"] for line in lines[:-1]] == ["a", "new", "shots/b"]
     assert await run("diff", "main", "main") == "Nothing differs.\n"
+
+
+async def test_a_log_of_a_mistyped_path_says_so(
+    shots: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del shots
+    capsys.readouterr()
+    assert await asyncio.to_thread(main, ("log", "shots/typo")) == 0
+    assert capsys.readouterr() == ("", 'dits: no such commit has changed "shots/typo"\n')
 
 
 async def test_a_commit_is_shown_with_its_changes(run: Run, shots: Path) -> None:

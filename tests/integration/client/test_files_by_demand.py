@@ -119,6 +119,19 @@ async def test_shelve_and_force_take_back_what_is_there_instead(
     }
 
 
+async def test_a_folder_of_which_a_part_waits_is_renamed_as_a_whole(
+    ada: Person, folders: tuple[Path, Path]
+) -> None:
+    _, two = folders
+    (two / "a").rename(two / "A")
+    with pytest.raises(ClientError, match="`dits fetch`"):
+        await ada.push("two")
+    (two / "A").rename(two / "a")
+    await fetch(ada, "two", "a")
+    (two / "a").rename(two / "A")
+    assert (await ada.push("two")).changed == 4
+
+
 async def test_restore_brings_what_waits(ada: Person, folders: tuple[Path, Path]) -> None:
     _, two = folders
     found = await asyncio.to_thread(restore_paths, two, ada.client, ["renders"])

@@ -230,6 +230,7 @@ async def test_the_commands(run: Run, film_folder: Path, monkeypatch: pytest.Mon
     assert '"included": {".ditsignore": null, "shots": 1}' in await run("status", "--json")
     assert "Included: 1 files written" in await run("include", "renders/")
     assert "Excluded: 0 files written, 1 removed" in await run("exclude", "renders")
+    assert '"shots/typo" is not in the commit' in await run("exclude", "shots/typo", fails=1)
     write(Path(), {"mine": b"x"})
     assert "  outside  mine" in await run("status")
     assert "name what to include, or say --all" in await run("include", fails=2)

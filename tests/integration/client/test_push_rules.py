@@ -52,11 +52,11 @@ async def test_names_that_other_systems_cannot_store_are_named_together(
         await ada.push("one", film)
     lines = str(caught.value).splitlines()
     assert lines[0] == "nothing was pushed:"
-    assert [re.findall(r"'([^']*)'", line)[0] for line in lines[1:]] == [
+    assert [re.findall(r'"([^"]*)"', line)[0] for line in lines[1:]] == [
         "end.",
-        "readme",
         "shots/CON.txt",
         "shots/a:b",
+        "readme",
     ]
     assert await chunks_there(api) == 0
 
@@ -74,6 +74,10 @@ async def test_what_is_there_already_is_judged_when_it_is_written(
     await ada.push("one")
     write(folder, {"a:b": b"333"})
     with pytest.raises(ClientError, match="a:b"):
+        await ada.push("one")
+    # Names are shown as people know them.
+    write(folder, {"a:b": None, "d\u00fc/a:b": b"1"})
+    with pytest.raises(ClientError, match='the name "d\u00fc/a:b" has the character'):
         await ada.push("one")
 
 

@@ -120,7 +120,7 @@ def test_names_that_cannot_be_stored_are_named_and_left_out(tmp_path: Path, name
     (top,) = scan_directory(tmp_path)
     assert top.names == ["good"]
     assert len(top.unusable) == 2
-    assert all(re.fullmatch(r"the name '.*: rename it", told) for told in top.unusable)
+    assert all(re.fullmatch(r'the name ".*: rename it', told) for told in top.unusable)
 
 
 def test_links_that_cannot_be_stored_are_named_and_left_out(tmp_path: Path) -> None:
