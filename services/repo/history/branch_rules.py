@@ -122,8 +122,7 @@ async def set_rule(connection: Connection, call: Call, rule: BranchRule) -> None
     and teams that do not exist and that the rule did not name before.
     """
     repository_id = call.repository.id
-    await connection.execute(Q.lock_repository, repository_id)
-    await change_rules.lock_repository(connection, call)
+    await change_rules.lock_repository(connection, call, alone=True)
     stored = {each.pattern: each for each in (await read_rules(connection, repository_id)).rules}
     old = stored.pop(rule.pattern, BranchRule(pattern=rule.pattern))
     before, after = (list_members(each.protection, "rule.protection") for each in (old, rule))

@@ -2,10 +2,6 @@
 -- The rules that protect the branches of a repository by their names.
 SELECT branch_rules FROM repository_settings WHERE repo_id = $1;
 
--- name: lock_repository
--- Waits for all that moves branches, and keeps others from it.
-SELECT FROM repositories WHERE id = $1 AND close_repository(id) FOR UPDATE;
-
 -- name: set_rules
 -- Replaces the rules.
 UPDATE repository_settings SET branch_rules = $2::text::jsonb WHERE repo_id = $1;

@@ -33,12 +33,17 @@ class ChangeRules:
     min_regions: int = 0
 
 
-async def lock_repository(connection: Connection, call: Call) -> ChangeRules:
+async def lock_repository(
+    connection: Connection, call: Call, *, alone: bool = False
+) -> ChangeRules:
     """Returns the rules of a call's repository, and keeps it from being deleted during the transaction.
 
+    `alone` waits for all that moves branches and tags, and keeps others from it.
     Raises NOT_FOUND, REPOSITORY_READ_ONLY, and CONTENTION if it went to another owner meanwhile.
     """
     repository_id = call.repository.id
+    if alone:
+        await connection.execute(Q.lock_alone, repository_id)
     row = await connection.fetchrow(Q.lock_repository, repository_id)
     if row is None:
         raise not_found("repository", str(repository_id))

@@ -1,3 +1,7 @@
+-- name: lock_alone
+-- Waits for all that moves branches and tags, and keeps others from it.
+SELECT FROM repositories WHERE id = $1 AND close_repository(id) FOR UPDATE;
+
 -- name: lock_repository
 -- The repository's rules for changes; it stays there until the end of the transaction.
 SELECT r.archived OR r.disabled AS read_only, r.has_obliterations,

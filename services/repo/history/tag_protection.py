@@ -79,8 +79,8 @@ async def protect_tags(connection: Connection, call: Call, protection: TagProtec
     Raises INVALID_FIELD for users and teams that do not exist.
     """
     repository_id = call.repository.id
-    await change_rules.lock_repository(connection, call)
-    before = await connection.fetchval(Q.lock_protection, repository_id)
+    await change_rules.lock_repository(connection, call, alone=True)
+    before = await connection.fetchval(Q.read_protection, repository_id)
     fields = [
         {"protection.allowed": each.allowed} for each in (protection, parse_tag_protection(before))
     ]

@@ -2,10 +2,6 @@
 -- What protects the tags of a repository.
 SELECT tag_protection FROM repository_settings WHERE repo_id = $1;
 
--- name: lock_protection
--- What protects the tags of a repository, locked.
-SELECT tag_protection FROM repository_settings WHERE repo_id = $1 FOR UPDATE;
-
 -- name: set_protection
 -- Replaces what protects the tags of a repository.
 UPDATE repository_settings SET tag_protection = $2::text::jsonb WHERE repo_id = $1;

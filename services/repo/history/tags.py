@@ -188,7 +188,7 @@ async def list_tags(
 
 
 async def _read_guard(connection: Connection, call: Call) -> TagGuard:
-    text = await connection.fetchval(Q.lock_protection, call.repository.id)
+    text = await connection.fetchval(Q.read_protection, call.repository.id)
     return await TagGuard.load(connection, call, text)
 
 

@@ -1,6 +1,6 @@
--- name: lock_protection
--- What protects the tags of a repository; it stays so until the end of the transaction.
-SELECT tag_protection FROM repository_settings WHERE repo_id = $1 FOR SHARE;
+-- name: read_protection
+-- What protects the tags of a repository. Who changes it has the repository alone.
+SELECT tag_protection FROM repository_settings WHERE repo_id = $1;
 
 -- name: lock_tags
 -- Locks some tags, in order, and returns where they are.

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from dits.repo.v1.ref_protection_pb2 import BranchProtection
+from dits.repo.v1.repository_service_pb2 import (
+    RepositorySettings,
+    UpdateRepositorySettingsRequest,
+)
+from google.protobuf.field_mask_pb2 import FieldMask
 from grpc import StatusCode
 
 from tests.support.api import Api, refused
@@ -13,6 +19,7 @@ from tests.support.branches import Branches, open_pair
 from tests.support.rivals import other_transaction, together
 from tests.support.tags import Tags, annotate, move_tag
 from tests.support.trees import push, update
+from tests.support.waiting import until_blocked
 
 
 @pytest.mark.parametrize("commits", [True, False])
@@ -99,13 +106,41 @@ async def test_a_protection_of_tags_that_is_set_while_one_is_made(api: Api, comm
     branches, bob = await open_pair(api)
     head = await branches.save("1")
     tags = Tags(branches, bob.who)
-    protect = """UPDATE repository_settings SET tag_protection = '{"patterns": ["v*"]}'"""
+    protect = """SELECT FROM repositories FOR UPDATE;
+                 UPDATE repository_settings SET tag_protection = '{"patterns": ["v*"]}'"""
     async with other_transaction(api, protect, commits=commits):
         if commits:
             with refused(StatusCode.FAILED_PRECONDITION, "TAG_PROTECTED"):
                 await tags.create("v1", head)
         else:
             await tags.create("v1", head)
+
+
+async def test_a_tag_that_is_made_holds_up_no_settings(api: Api) -> None:
+    """Who makes tags all the time would else keep others from changing them."""
+    branches = await Branches.open(api)
+    tags, head = Tags(branches, branches.who), await branches.save("1")
+    request = UpdateRepositorySettingsRequest(
+        repository=branches.repository.id,
+        settings=RepositorySettings(max_file_size_bytes=5),
+        update_mask=FieldMask(paths=["max_file_size_bytes"]),
+    )
+    async with api.connected() as connection, api.connected() as observer:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE tags IN SHARE MODE")
+            making = asyncio.ensure_future(tags.create("v1", head))
+            await until_blocked(observer)
+            settings = api.repositories.UpdateRepositorySettings(
+                request, metadata=branches.who.auth
+            )
+            changing = asyncio.ensure_future(settings)
+            blocked = asyncio.ensure_future(until_blocked(observer, 2))
+            await asyncio.wait([changing, blocked], return_when=asyncio.FIRST_COMPLETED)
+            assert not blocked.done()
+            blocked.cancel()
+            await changing
+            assert not making.done()
+        await making
 
 
 async def test_of_many_pushes_of_one_tag_one_wins(api: Api) -> None:
