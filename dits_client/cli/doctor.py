@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from time import time
 
 from dits.auth.v1.access_service_pb2 import WhoAmIRequest
@@ -23,6 +22,7 @@ from dits_client.cli.folder_checks import Finding, check_files, check_folder, go
 from dits_client.cli.keyring_secrets import describe_backend
 from dits_client.cli.logins import get_login
 from dits_client.cli.stored_session import open_client
+from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, NoWorkspaceError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.endpoints import SERVICES
@@ -56,7 +56,7 @@ def _examine() -> Iterator[Finding]:
     yield _describe_program()
     workspace = None
     try:
-        workspace = Workspace.locate(Path.cwd())
+        workspace = open_workspace()
     except NoWorkspaceError as error:
         # There is less to look at.
         yield Finding("folder", "warning", str(error))

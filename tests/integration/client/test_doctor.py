@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from dits_client.cli import doctor, folder_checks
+from dits_client.cli.main import main
 from tests.support.api import Api
 from tests.support.client import Run, write
 
@@ -49,6 +51,18 @@ async def test_what_is_wrong_and_what_helps(
     }  # fmt: skip
     assert f"chmod go-w {film_folder}/.dits" in warned["permissions"]
     assert "dits status" in warned["index"]
+
+
+async def test_a_current_folder_that_is_gone_is_named(
+    film_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (film_folder / "sub").mkdir()
+    monkeypatch.chdir(film_folder / "sub")
+    (film_folder / "sub").rmdir()
+    capsys.readouterr()
+    assert await asyncio.to_thread(main, ("doctor",)) == 1
+    assert "the current folder is gone" in capsys.readouterr().out
+    monkeypatch.chdir(film_folder)
 
 
 async def test_a_service_that_is_away_is_named(
