@@ -69,10 +69,10 @@ def regions_missing(count: int, min_regions: int) -> DomainError:
 
 
 def chunks_missing(hashes: Sequence[str]) -> DomainError:
-    """The push names chunks that the repository does not hold."""
+    """A push, or the lift of an obliteration, needs chunks that the repository does not hold."""
     return DomainError(
         Reason.ERROR_REASON_CHUNKS_MISSING,
-        f"{len(hashes)} chunk(s) that the push needs are not in the repository",
+        f"{len(hashes)} chunk(s) that are needed are not in the repository",
         metadata=_counted(hashes),
     )
 
