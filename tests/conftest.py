@@ -18,7 +18,6 @@ import pytest
 import structlog
 
 from migrations.runner import migrate
-from services.auth.credentials import passwords
 from shared.db.pool import Databases
 from shared.jobs import worker as worker_module
 from shared.postgres.embedded import EmbeddedPostgres
@@ -27,6 +26,7 @@ from shared.runtime.config import Settings
 from tests.support.api import Api, running_suite
 from tests.support.chunks import open_databases
 from tests.support.embedded_postgres import query, scratch_folder
+from tests.support.password_hashes import hash_quickly
 from tests.support.records import check_records
 from tests.support.s3_server import S3Process, S3Server
 from tests.support.secrets import LogWatch, check_metrics
@@ -172,11 +172,11 @@ async def _cloned(postgres: str, template: str) -> AsyncIterator[str]:
     await _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes hashes of passwords cost next to nothing, for tests that are not about their cost."""
-    monkeypatch.setattr(passwords, "MEMORY_KIB", 8)
-    monkeypatch.setattr(passwords, "PASSES", 1)
+@pytest.fixture(autouse=True, scope="session")
+def quick_hashes() -> Iterator[None]:
+    """Lets passwords cost next to nothing: most tests log in, and hardly one is about that."""
+    with hash_quickly():
+        yield
 
 
 @pytest.fixture

@@ -18,11 +18,13 @@ from services.auth.credentials import totp
 from services.auth.credentials.passwords import read_salt
 from tests.support.accounts import PASSWORD
 from tests.support.api import Account, Api, refused
+from tests.support.password_hashes import QUICK
 
 
 @functools.cache
 def _hash_password() -> str:
-    return argon2.PasswordHasher(time_cost=3, memory_cost=64 << 10, parallelism=1).hash(PASSWORD)
+    memory, passes = QUICK
+    return argon2.PasswordHasher(time_cost=passes, memory_cost=memory, parallelism=1).hash(PASSWORD)
 
 
 async def give_password(api: Api, account: Account) -> None:

@@ -18,8 +18,6 @@ from tests.support.mailed_links import NEW, log_in, read_me, reset, verify
 from tests.support.mfa import Guarded
 from tests.support.organizations import Studio, accept
 
-pytestmark = pytest.mark.usefixtures("quick_hashes")
-
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:

@@ -24,8 +24,6 @@ from tests.support.mailed_links import (
     verify,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_hashes")
-
 
 @pytest.fixture
 async def sink() -> AsyncIterator[MailSink]:

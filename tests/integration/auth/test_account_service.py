@@ -14,6 +14,7 @@ from grpc import StatusCode
 
 from tests.support.accounts import PASSWORD, registration
 from tests.support.api import Account, Api, read_error, refused
+from tests.support.password_hashes import hash_really
 
 
 async def test_register_and_log_in(api: Api) -> None:
@@ -28,6 +29,12 @@ async def test_register_and_log_in(api: Api) -> None:
     assert [row["action"] for row in actions] == ["user.registered", *["session.opened"] * 2]
 
 
+@pytest.fixture
+def real_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    hash_really(monkeypatch)
+
+
+@pytest.mark.usefixtures("real_hashes")
 async def test_the_password_is_stored_as_argon2id_with_its_salt(api: Api) -> None:
     await api.accounts.Register(registration())
     (row,) = await api.fetch("SELECT * FROM user_credentials")
@@ -117,6 +124,7 @@ async def test_register_replays_by_request_id(api: Api) -> None:
         await api.accounts.Register(registration(request_id=request.request_id, username="eve"))
 
 
+@pytest.mark.usefixtures("real_hashes")
 async def test_registrations_leave_logins_alone(api: Api) -> None:
     await api.accounts.Register(registration())
 

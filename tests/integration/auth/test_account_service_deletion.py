@@ -22,8 +22,6 @@ from tests.support.mailed_links import (
 )
 from tests.support.organizations import Studio
 
-pytestmark = pytest.mark.usefixtures("quick_hashes")
-
 # Whatever else refers to an account stays: the history, the audit log, who invited whom.
 _OWN_TABLES = """
     sessions api_tokens ssh_keys user_keys user_credentials one_time_tokens notifications inboxes

@@ -30,8 +30,6 @@ from tests.support.mailed_links import (
 )
 from tests.support.mfa import Guarded
 
-pytestmark = pytest.mark.usefixtures("quick_hashes")
-
 
 @pytest.fixture
 def key(settings: Settings) -> ServerKey:

@@ -26,8 +26,6 @@ from tests.support.mailed_links import (
 )
 from tests.support.organizations import verify_address
 
-pytestmark = pytest.mark.usefixtures("quick_hashes")
-
 
 @pytest.fixture
 def key(settings: Settings) -> ServerKey:

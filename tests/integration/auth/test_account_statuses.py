@@ -19,7 +19,7 @@ from tests.support.api import Api, refused
 from tests.support.mailed_links import log_in, read_mails, read_me, register
 from tests.support.notifications import until as wait_until
 
-pytestmark = pytest.mark.usefixtures("quick_hashes", "watchful_service")
+pytestmark = pytest.mark.usefixtures("watchful_service")
 OVER = "UPDATE users SET status_until = clock_timestamp() WHERE username = 'ada'"
 
 

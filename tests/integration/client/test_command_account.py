@@ -15,8 +15,6 @@ from tests.support.client import PASSWORD, Run
 from tests.support.mailed_links import NEW, read_tokens
 from tests.support.organizations import Studio
 
-pytestmark = pytest.mark.usefixtures("quick_hashes")
-
 
 @pytest.fixture
 def key(settings: Settings) -> ServerKey:

@@ -25,7 +25,7 @@ from tests.support.organizations import Studio
 from tests.support.ssh import make_key, needs_ssh
 from tests.support.studio_people import People, get_repository
 
-pytestmark = [pytest.mark.usefixtures("quick_hashes"), needs_ssh]
+pytestmark = needs_ssh
 REQUIRED = pb.OrganizationSettings(require_mfa=True)
 
 

@@ -31,8 +31,6 @@ from tests.support.organizations import Studio, accept, verify_address
 from tests.support.rivals import together
 from tests.support.waiting import until_blocked
 
-pytestmark = pytest.mark.usefixtures("quick_hashes")
-
 
 @pytest.fixture
 def key(settings: Settings) -> ServerKey:
