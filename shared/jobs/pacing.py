@@ -10,25 +10,21 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-# After each piece of work one rests for this part of its duration, unless another one is said.
+# After each piece of work one rests for this part of its duration.
 REST_SHARE = 0.25
 
 
 @asynccontextmanager
-async def pace(
-    items: AsyncGenerator[Item, None], rest_share: float = REST_SHARE
-) -> AsyncIterator[AsyncIterator[Item]]:
+async def pace(items: AsyncGenerator[Item, None]) -> AsyncIterator[AsyncIterator[Item]]:
     """Returns the items of a generator, with a rest after each; closes it at the end."""
-    async with aclosing(items), aclosing(_rest_between(items, rest_share)) as paced:
+    async with aclosing(items), aclosing(_rest_between(items)) as paced:
         yield paced
 
 
-async def _rest_between(
-    items: AsyncGenerator[Item, None], rest_share: float
-) -> AsyncGenerator[Item, None]:
+async def _rest_between(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
     begun = time.monotonic()
     async for item in items:
         took = time.monotonic() - begun
         yield item
-        await asyncio.sleep(took * rest_share)
+        await asyncio.sleep(took * REST_SHARE)
         begun = time.monotonic()

@@ -31,8 +31,6 @@ from shared.runtime.collection_settings import CollectionSettings
 
 log = structlog.get_logger(__name__)
 
-# Deleting rows is work for the database alone, which uploads want, too: it may have it half of the time.
-_REST_SHARE = 1.0
 SCHEDULE = Schedule("collect garbage", "17 * * * *", CollectGarbagePayload())
 
 
@@ -88,19 +86,19 @@ class GarbageCollection:
         return Outcome.COMPLETED
 
     async def _release_lists(self, database: Database, run: Run) -> None:
-        async with pace(self._lists.release_chunks(database), _REST_SHARE) as counts:
+        async with pace(self._lists.release_chunks(database)) as counts:
             async for _ in counts:
                 await run.store_progress(0)
 
     async def _drop_claims(self, database: Database, run: Run) -> None:
         ended = await read_time(database) - self._lease
-        async with pace(self._sweep.drop_claims(database, ended), _REST_SHARE) as batches:
+        async with pace(self._sweep.drop_claims(database, ended)) as batches:
             async for count in batches:
                 run.report.dropped_claim_count += count
                 await run.store_progress(run.report.dropped_claim_count)
 
     async def _delete_chunks(self, database: Database, dead: DeadChunks, run: Run) -> None:
-        async with pace(self._deletion.delete_chunks(database, dead.time), _REST_SHARE) as batches:
+        async with pace(self._deletion.delete_chunks(database, dead.time)) as batches:
             async for batch in batches:
                 run.report.deleted_chunk_count += batch.chunks
                 run.report.deleted_bytes += batch.bytes
