@@ -1,5 +1,6 @@
 """The stubs of the services of a server; each is made, and its module loaded, when it is first used."""
 
+from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -27,16 +28,16 @@ if TYPE_CHECKING:
     from dits.repo.v1.usage_service_pb2_grpc import UsageServiceStub
 
 
-class ServiceStubs:
+class ServiceStubs(ABC):
     """Stubs that use the channels of a client."""
 
     endpoints: Endpoints
     channels: Channels
 
-    @cached_property
+    @property
+    @abstractmethod
     def services(self) -> Endpoints:
-        """The addresses of the services that are called about no single repository."""
-        raise NotImplementedError
+        """The addresses of the services for calls about no single repository."""
 
     @cached_property
     def access(self) -> "AccessServiceStub":

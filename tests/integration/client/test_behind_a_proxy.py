@@ -8,9 +8,10 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -25,6 +26,8 @@ NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 DOCS = Path(__file__).parents[3] / "docs" / "operating.md"
 # Where nginx is: a name may lead to IPv6 as well, and gRPC tells of the address that failed last.
 HOST = "127.0.0.1"
+Nginx: TypeAlias = Callable[..., AbstractAsyncContextManager[None]]
+Make: TypeAlias = Callable[[], Awaitable[None]]
 # Around the settings of the docs: all files lie in the folder of the test.
 _AROUND = """\
 daemon off; pid nginx.pid; error_log error.log; events {{}}
@@ -58,6 +61,37 @@ def settings(settings: Settings, ports: dict[str, int]) -> Settings:
 def authority(tmp_path: Path) -> Authority:
     """Who vouches for the proxy."""
     return Authority.make(tmp_path)
+
+
+@pytest.fixture
+def certificate(authority: Authority) -> Path:
+    """What nginx shows, with its key."""
+    authority.certify(HOST)
+    return authority.file.with_name(f"{HOST}.pem")
+
+
+@pytest.fixture
+def trusted(server: str, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address, for people whose machine trusts the authority."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    return server
+
+
+@pytest.fixture
+def film_of_ada(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Makes a repository and a folder with one file that is to be pushed, for who is logged in as ada."""
+
+    async def make() -> None:
+        await run("repo", "create", "film", "--no-require-lock")
+        write(home / "work", {"a.mov": random.Random(1).randbytes(3 << 20)})
+        monkeypatch.chdir(home / "work")
+        await run("init", "--repository", "film")
+
+    return make
+
+
+def register(server: str) -> tuple[str, ...]:
+    return ("login", server, "--register", "-u", "ada", "--email", "ada@example.org")
 
 
 def configure(
@@ -108,6 +142,17 @@ def start_nginx(folder: Path, configuration: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture
+def nginx(api: Api, home: Path, ports: dict[str, int], certificate: Path) -> Nginx:
+    """Runs nginx with the settings in the docs, `without` one of them; some services may be elsewhere."""
+
+    def run(without: str = "", **elsewhere: str) -> AbstractAsyncContextManager[None]:
+        configuration = configure(api, ports, certificate, without=without, **elsewhere)
+        return running_nginx(home.parent / "nginx", configuration, ports["auth"])
+
+    return run
+
+
+@pytest.fixture
 def server(home: Path, ports: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> str:
     """The address that people are told; where the other services are, only the server says."""
     for name in SERVICES:
@@ -122,23 +167,18 @@ async def test_all_work_goes_through_it(
     server: str,
     run: Run,
     home: Path,
-    ports: dict[str, int],
     authority: Authority,
+    nginx: Nginx,
+    film_of_ada: Make,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    authority.certify(HOST)
-    configuration = configure(api, ports, authority.file.with_name("127.0.0.1.pem"))
-    async with running_nginx(home.parent / "nginx", configuration, ports["auth"]):
-        login = ("login", server, "--register", "-u", "ada", "--email", "ada@example.org")
-        told = await run(*login, fails=1)
+    async with nginx():
+        told = await run(*register(server), fails=1)
         assert "vouches for the certificate" in told
         assert "SSL_CERT_FILE=FILE" in told
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-        await run(*login)
-        await run("repo", "create", "film", "--no-require-lock")
-        write(home / "work", {"a.mov": random.Random(1).randbytes(3 << 20)})
-        monkeypatch.chdir(home / "work")
-        await run("init", "--repository", "film")
+        await run(*register(server))
+        await film_of_ada()
         await run("push", "-m", "first")
         await run("lock", "a.mov")
         await run("clone", "ada/film", str(home / "again"))
@@ -152,51 +192,33 @@ async def test_all_work_goes_through_it(
 
 async def test_what_it_refuses_is_said(
     api: Api,
-    server: str,
+    trusted: str,
     run: Run,
-    home: Path,
-    ports: dict[str, int],
-    authority: Authority,
-    monkeypatch: pytest.MonkeyPatch,
+    nginx: Nginx,
+    film_of_ada: Make,
 ) -> None:
-    authority.certify(HOST)
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-    certificate = authority.file.with_name("127.0.0.1.pem")
-    configuration = configure(api, ports, certificate, without="client_max_body_size 0;")
-    async with running_nginx(home.parent / "nginx", configuration, ports["auth"]):
-        await run("login", server, "--register", "-u", "ada", "--email", "ada@example.org")
-        await run("repo", "create", "film", "--no-require-lock")
-        write(home / "work", {"a.mov": random.Random(1).randbytes(3 << 20)})
-        monkeypatch.chdir(home / "work")
-        await run("init", "--repository", "film")
+    async with nginx(without="client_max_body_size 0;"):
+        await run(*register(trusted))
+        await film_of_ada()
         told = await run("push", "-m", "first", fails=1)
         assert "HTTP status 413: it limits how much may be sent" in told
         await api.suite.stop()
         assert "answered with HTTP status 502" in await run("whoami", fails=1)
-    told = await run("whoami", fails=1)
-    assert "cannot be reached" in told
+    assert "cannot be reached" in await run("whoami", fails=1)
 
 
 async def test_a_service_that_ends_within_a_download_is_asked_again(
     api: Api,
-    server: str,
+    trusted: str,
     run: Run,
     home: Path,
-    ports: dict[str, int],
-    authority: Authority,
-    monkeypatch: pytest.MonkeyPatch,
+    nginx: Nginx,
+    film_of_ada: Make,
 ) -> None:
-    authority.certify(HOST)
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-    certificate = authority.file.with_name("127.0.0.1.pem")
     with Proxy(api.addresses["chunk"]) as link:
-        configuration = configure(api, ports, certificate, chunk=link.address)
-        async with running_nginx(home.parent / "nginx", configuration, ports["auth"]):
-            await run("login", server, "--register", "-u", "ada", "--email", "ada@example.org")
-            await run("repo", "create", "film", "--no-require-lock")
-            write(home / "work", {"a.mov": random.Random(1).randbytes(3 << 20)})
-            monkeypatch.chdir(home / "work")
-            await run("init", "--repository", "film")
+        async with nginx(chunk=link.address):
+            await run(*register(trusted))
+            await film_of_ada()
             await run("push", "-m", "first")
             link.budgets.append(1 << 20)
             await run("clone", "ada/film", str(home / "again"))
@@ -206,7 +228,7 @@ async def test_a_service_that_ends_within_a_download_is_asked_again(
 
 async def test_a_wrong_scheme_or_name_is_said(
     api: Api,
-    server: str,
+    trusted: str,
     run: Run,
     home: Path,
     ports: dict[str, int],
@@ -214,15 +236,13 @@ async def test_a_wrong_scheme_or_name_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     authority.certify("dits.example")
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     configuration = configure(api, ports, authority.file.with_name("dits.example.pem"))
     async with running_nginx(home.parent / "nginx", configuration, ports["auth"]):
         told = await run("login", f"http://127.0.0.1:{ports['auth']}", "-u", "ada", fails=1)
         assert "begin its address with https://" in told
-        told = await run("login", server, "-u", "ada", fails=1)
-        assert "is for another name" in told
+        assert "is for another name" in await run("login", trusted, "-u", "ada", fails=1)
     monkeypatch.setenv("SSL_CERT_FILE", str(home / "none"))
-    assert 'SSL_CERT_FILE: cannot read "' in await run("login", server, "-u", "ada", fails=2)
+    assert 'SSL_CERT_FILE: cannot read "' in await run("login", trusted, "-u", "ada", fails=2)
 
 
 async def test_an_address_without_tls_is_said_to_be_one(api: Api, server: str, run: Run) -> None:
