@@ -87,6 +87,12 @@ class RemoteError(ClientError):
         self.retry_after = retry_after
 
     @property
+    def is_absence(self) -> bool:
+        """Whether a service was away, or its connection broke: it may be starting again."""
+        is_broken = self.reason is None and self.code != "DEADLINE_EXCEEDED"
+        return self.retry_after is not None and (is_broken or self.code == "UNAVAILABLE")
+
+    @property
     def lacks_repository(self) -> bool:
         """Whether it is about the repository itself that was not found, and not about what is in it."""
         found = self.details.resource

@@ -1,7 +1,9 @@
 """The progress of the work, shown on a terminal."""
 
+import logging
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Self
 
 from dits_client.terminal import escape_lines
@@ -10,6 +12,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
+# Seconds in which one notice is enough, also if several calls wait for the same thing.
+NOTICE_SECONDS = 30.0
 # Bytes; shorter work ends before a user could read a bar.
 MIN_SHOWN_BYTES = 8 << 20
 
@@ -47,6 +51,20 @@ class Warnings(Progress):
     def warn(self, text: str) -> None:
         """Write the warning, which may have lines."""
         sys.stderr.write(f"dits: {escape_lines(text)}\n")
+
+
+class Notices(logging.Handler):
+    """Writes what the library logs, that it waits for a server, to stderr: one line for a while."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._last = -NOTICE_SECONDS
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a notice, above a bar if there is one."""
+        if time.monotonic() - self._last >= NOTICE_SECONDS:
+            self._last = time.monotonic()
+            Warnings().warn(record.getMessage())
 
 
 class Bars(Warnings):
@@ -106,7 +124,13 @@ class _Bar(Stage):
 def _start_bars() -> "RichProgress":
     # Loading rich takes longer than an unchanged push.
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
     from rich.progress import Progress as RichProgress
 
     bars = RichProgress(
@@ -114,11 +138,19 @@ def _start_bars() -> "RichProgress":
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True),
         console=Console(stderr=True),
         transient=True,
     )
     bars.start()
     return bars
+
+
+def show_notices() -> None:
+    """Show notices, if stderr is a terminal."""
+    if sys.stderr.isatty():
+        logger = logging.getLogger("dits_client")
+        logger.handlers, logger.level, logger.propagate = [Notices()], logging.INFO, False
 
 
 def make_progress(quiet: bool) -> Progress:

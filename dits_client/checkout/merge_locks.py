@@ -6,7 +6,12 @@ from contextlib import contextmanager
 from dits.repo.v1.commit_service_pb2 import CompareCommitsRequest
 from dits.repo.v1.tree_service_pb2 import CHANGE_KIND_COPIED, DiffTreesRequest
 
-from dits_client.server.locks import LockOptions, acquire_locks, release_locks
+from dits_client.server.locks import (
+    GIVE_BACK_SECONDS,
+    LockOptions,
+    acquire_locks,
+    release_locks,
+)
 from dits_client.server.repository import RepositoryClient
 
 TTL_SECONDS = 600
@@ -26,7 +31,7 @@ def hold_merge_locks(repository: RepositoryClient, head: str, source: str) -> It
         yield
     finally:
         # Those that the merge has released are gone, and their release does nothing.
-        release_locks(repository, taken)
+        release_locks(repository, taken, timeout=GIVE_BACK_SECONDS)
 
 
 def _list_paths(repository: RepositoryClient, head: str, source: str) -> list[str]:

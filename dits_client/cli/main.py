@@ -11,6 +11,7 @@ from importlib import import_module
 from dits_client.cli.answers import print_answers
 from dits_client.cli.parser import make_parser
 from dits_client.errors import ClientError, UsageError
+from dits_client.progress import show_notices
 from dits_client.terminal import escape_lines
 
 # The exit code is so much more than the number of the signal that ended the command.
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _end_by_signals()
     try:
         _check_encoding(parsed)
+        if not getattr(parsed, "quiet", False):
+            show_notices()
         handle = _load_handler(parsed.module, parsed.function)
         if parsed.json and getattr(parsed, "print_answers", False):
             print_answers(handle, parsed)

@@ -17,7 +17,9 @@ from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
 from dits_client.push.lock_renewal import TTL_SECONDS, LockRenewal
 from dits_client.push.moved_locks import move_locks
+from dits_client.server.client import TIMEOUT
 from dits_client.server.locks import (
+    GIVE_BACK_SECONDS,
     LockOptions,
     acquire_locks,
     iterate_covering_paths,
@@ -30,6 +32,8 @@ from dits_client.server.repository import RepositoryClient
 REASON = "being pushed"
 # The most locks that a push may name; the server also checks those that are not named.
 MAX_FENCES = 100_000
+# Seconds for a call that the push can do without.
+OPTIONAL_SECONDS = 5.0
 
 DirectoryTest = Callable[[str], bool]
 
@@ -81,7 +85,7 @@ class PushLocks:
         self._renewal.stop()
         # If that fails, they end by themselves.
         with suppress(ClientError):
-            release_locks(self._repository, self._taken)
+            release_locks(self._repository, self._taken, timeout=GIVE_BACK_SECONDS)
 
     @property
     def fences(self) -> list[LockFence]:
@@ -179,7 +183,8 @@ class PushLocks:
         mine: dict[str, Lock] = {}
         theirs: dict[str, Lock] = {}
         asked = time.monotonic()
-        for page in list_lock_pages(self._repository):
+        timeout = TIMEOUT if self._required else OPTIONAL_SECONDS
+        for page in list_lock_pages(self._repository, timeout=timeout):
             for lock in page.locks:
                 if lock.type == LOCK_TYPE_EXCLUSIVE:
                     (mine if lock.ours else theirs)[lock.path] = lock

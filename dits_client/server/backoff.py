@@ -1,5 +1,6 @@
 """Pauses between the attempts of a call that may be repeated."""
 
+import logging
 import random
 import threading
 import time
@@ -16,14 +17,23 @@ LONGEST_PAUSE = 10.0
 # The same for a server that is busy: it says how long to wait, and the wait is worth it.
 BUSY_ATTEMPTS = 10
 LONGEST_BUSY_PAUSE = 30.0
+# Seconds for which a server that was there is waited for, as for a restart; the longest pause then.
+AWAY_SECONDS = 30.0
+LONGEST_AWAY_PAUSE = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 class Backoff:
-    """Counts failures in a row and waits longer after each."""
+    """Counts failures in a row and waits longer after each; a long wait is logged as INFO."""
 
-    def __init__(self, attempts: int) -> None:
+    def __init__(self, attempts: int, patience: float = AWAY_SECONDS) -> None:
+        """Take the most seconds to wait for a server that is away; 0 = it was never there."""
         self._attempts = attempts
+        self._patience = min(patience, AWAY_SECONDS)
         self._failures = 0
+        # When the failures in a row began.
+        self._begun = 0.0
 
     def reset(self) -> None:
         """Count from zero again: there was progress."""
@@ -31,19 +41,27 @@ class Backoff:
 
     def wait(self, error: RemoteError, stop: threading.Event | None = None) -> None:
         """Sleep before the next attempt; raise the error if there is to be none, or on `stop`."""
+        if not self._failures:
+            self._begun = time.monotonic()
         self._failures += 1
-        attempts, longest = self._attempts, LONGEST_PAUSE
+        attempts, longest, pause = self._attempts, LONGEST_PAUSE, LONGEST_PAUSE
         if error.reason == ERROR_REASON_SERVER_BUSY:
             attempts, longest = max(attempts, BUSY_ATTEMPTS), LONGEST_BUSY_PAUSE
-        if error.retry_after is None or self._failures >= attempts:
+        if error.retry_after is None or error.retry_after > longest:
             raise error
-        if error.retry_after > longest:
+        if error.is_absence and self._patience:
+            pause = LONGEST_AWAY_PAUSE
+            if self._failures == ATTEMPTS:
+                _log.info("waiting for the server: %s", error)
+            if time.monotonic() - self._begun < self._patience:
+                attempts = self._failures + 1
+        if self._failures >= attempts:
             raise error
-        grown = min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE)
+        grown = min(0.1 * 2 ** min(self._failures, 10), pause)
         # Random, so that many clients do not come back at the same moment, but not earlier than told.
         spread = random.uniform(0.7, 1.0)  # noqa: S311
-        pause = max(error.retry_after * (2.0 - spread), grown * spread)
+        seconds = max(error.retry_after * (2.0 - spread), grown * spread)
         if stop is None:
-            time.sleep(pause)
-        elif stop.wait(pause):
+            time.sleep(seconds)
+        elif stop.wait(seconds):
             raise error

@@ -45,6 +45,8 @@ class Client(ServiceStubs):
         # Username of the account; empty = nobody has said it. Folders that are cloned remember it.
         self.account = ""
         self._prove = prove
+        # Whether a service has answered: if one does not any more, it may be starting again.
+        self._was_reached = False
         self.channels = Channels(tls=endpoints.tls)
         self.credential = (
             Credential(token)
@@ -118,13 +120,17 @@ class Client(ServiceStubs):
         proven: Metadata | None = None,
     ) -> Response:
         """Call with the credential that has sudo, or with the own one, which may be renewed meanwhile."""
-        backoff = Backoff(ATTEMPTS)
+        backoff = Backoff(ATTEMPTS, timeout if self._was_reached else 0.0)
         while True:
             metadata = self.metadata if proven is None else proven
             try:
-                return method(request, timeout=timeout, metadata=metadata)
+                response = method(request, timeout=timeout, metadata=metadata)
             except grpc.RpcError as error:
                 failure = translate_error(error, self.endpoints)
+                self._was_reached |= failure.reason is not None
+            else:
+                self._was_reached = True
+                return response
             # A wrong password in the request is wrong under each token, and each attempt counts.
             is_refused = (
                 failure.code == "UNAUTHENTICATED" and failure.metadata.get("refused") != "request"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from dits.common.v1.lock_fence_pb2 import LockFence
 from dits.common.v1.lock_type_pb2 import (
@@ -28,11 +29,13 @@ from google.protobuf.duration_pb2 import Duration
 
 from dits_client.batches import split_into_batches
 from dits_client.errors import ClientError
-from dits_client.server.client import TIMEOUT
+from dits_client.server.client import TIMEOUT, iterate_pages
 from dits_client.server.repository import RepositoryClient
 
 MAX_PATHS = 1000
 MAX_STOLEN = 100
+# Seconds in which a command that ends gives back what it took; else locks end by themselves.
+GIVE_BACK_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -113,12 +116,14 @@ def _conflicts(lock: Lock, path: str, lock_type: LockType.ValueType) -> bool:
     )
 
 
-def release_locks(repository: RepositoryClient, ids: Sequence[str]) -> list[ReleaseResult]:
+def release_locks(
+    repository: RepositoryClient, ids: Sequence[str], *, timeout: float = TIMEOUT
+) -> list[ReleaseResult]:
     """Release locks by their ids; return the result for each."""
     results: list[ReleaseResult] = []
     for batch in split_into_batches(ids, max_count=MAX_PATHS):
         request = ReleaseLocksRequest(repository=repository.name, lock_ids=batch)
-        results += repository.call(repository.locks.ReleaseLocks, request).results
+        results += repository.call(repository.locks.ReleaseLocks, request, timeout).results
     return results
 
 
@@ -148,11 +153,13 @@ def list_locks(repository: RepositoryClient, *, holder: str = "") -> Iterator[Lo
 
 
 def list_lock_pages(
-    repository: RepositoryClient, *, holder: str = ""
+    repository: RepositoryClient, *, holder: str = "", timeout: float = TIMEOUT
 ) -> Iterator[ListLocksResponse]:
     """Yield the live locks of a repository in pages, which carry the server's time."""
     request = ListLocksRequest(repository=repository.name, holder=holder, page_size=MAX_PATHS)
-    return repository.list_pages(repository.locks.ListLocks, request)
+    return iterate_pages(
+        partial(repository.call, timeout=timeout), repository.locks.ListLocks, request
+    )
 
 
 def iterate_covering_paths(path: str) -> Iterator[str]:

@@ -122,10 +122,10 @@ class Proxy:
     With `rate`, so many bytes pass in a second, each way.
     """
 
-    def __init__(self, target: str, *, stall: bool = False, rate: int = 0) -> None:
-        host, _, port = target.rpartition(":")
-        self._target = (host, int(port))
-        self._listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, target: str, *, stall: bool = False, rate: int = 0, port: int = 0) -> None:
+        host, _, target_port = target.rpartition(":")
+        self._target = (host, int(target_port))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         # None = never break; after a break the next connection has the next budget.
         self.budgets: list[int] = []

@@ -7,6 +7,7 @@ from dits.repo.v1.ref_service_pb2 import ListBranchesRequest
 from dits.repo.v1.repository_service_pb2 import UpdateRepositorySettingsRequest
 
 from dits_client.content.manifest import compare_trees
+from dits_client.server.locks import LockOptions, acquire_locks, list_locks, release_locks
 from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.objects import Objects
 from dits_client.workspace.trees import Trees
@@ -56,3 +57,14 @@ def leave_to_fetch(remote: RepositoryClient, *patterns: str) -> None:
     request.settings.on_demand_patterns.extend(patterns)
     request.update_mask.paths.append("on_demand_patterns")
     remote.call(remote.repositories.UpdateRepositorySettings, request)
+
+
+def take_lock(who: Person, path: str) -> None:
+    """Lock a path, whatever its version. Raises ClientError if others have locks there."""
+    list(acquire_locks(RepositoryClient(who.client, FILM), [path], LockOptions()))
+
+
+def give_back_locks(who: Person) -> None:
+    """Unlock everything."""
+    remote = RepositoryClient(who.client, FILM)
+    release_locks(remote, [lock.id for lock in list_locks(remote, holder="me")])

@@ -63,7 +63,7 @@ async def test_a_lost_answer_to_a_push_is_asked_for_again(api: Api, ada: Person,
 async def test_chunks_of_a_broken_off_push_are_not_sent_again(
     api: Api, ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backoff, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(backoff, "AWAY_SECONDS", 2.0)
     write(ada.home / "one", {f"f{n}": os.urandom(300_000) for n in range(20)})
     with (
         Proxy(api.addresses["repo"]) as proxy,

@@ -9,6 +9,7 @@ from dits.common.v1.error_reason_pb2 import ERROR_REASON_LOCK_HELD
 from dits.common.v1.lock_type_pb2 import LOCK_TYPE_SHARED
 
 from dits_client.errors import RemoteError
+from dits_client.server import backoff
 from tests.support.api import Api
 from tests.support.client import NOISE, Person, write
 from tests.support.client_locks import live_locks, take_locks
@@ -125,8 +126,9 @@ async def test_on_another_branch_the_server_decides(ada: Person, bob: Person) ->
 
 
 async def test_without_the_lock_service_a_push_that_needs_no_locks_goes_on(
-    api: Api, ada: Person
+    api: Api, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(backoff, "AWAY_SECONDS", 0.1)
     with Person(api, ada.account, ada.home, lock="127.0.0.1:1") as alone:
         write(ada.home / "one", {"a": b"11"})
         with pytest.raises(RemoteError, match="cannot be reached"):

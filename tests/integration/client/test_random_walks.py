@@ -1,4 +1,4 @@
-"""People edit, rename, push, pull, switch, merge and shelve, and are killed at it: nothing is lost.
+"""People edit, rename, lock, push, pull, switch, merge and shelve, and are killed at it: nothing is lost.
 
 No push changes a file that its person has not touched: it would take back what others have done.
 """
@@ -23,10 +23,11 @@ from dits_client.errors import ClientError, ConflictError
 from dits_client.server.repository import RepositoryClient
 from dits_client.shelves import list_shelves, shelve_folder, unshelve_folder
 from dits_client.workspace.workspace import Workspace
+from tests.support import walks
 from tests.support.api import Api
 from tests.support.client import Person, read
 from tests.support.killed_command import run_killed
-from tests.support.walks import FILM, contents, leave_to_fetch, list_changes, list_history
+from tests.support.walks import FILM, contents, list_changes, list_history
 
 PLACES = ["a", "b", "c", "d/a", "d/b", "d/e/f", "e"]
 
@@ -55,6 +56,7 @@ class Walk:
             [self._edit] * 5 + [self._rename, self._remove]
             + [self._push] * 3 + [self._pull] * 2 + [self._switch] * 3
             + [self._shelve, self._unshelve, self._merge, self._change_scope, self._fetch]
+            + [self._lock, self._unlock]
             + [self._kill] * (2 if kills else 0)
         )  # fmt: skip
         is_edit = work in (self._edit, self._rename, self._remove)
@@ -67,7 +69,8 @@ class Walk:
             await self._check(who, before, work.__name__)
 
     async def _check(self, who: Person, before: set[bytes], what: str) -> None:
-        lost = before - contents(who) - self.pushed
+        # A colleague may have taken over what was on its way to a shelf.
+        lost = before.difference(self.pushed, *map(contents, self.people))
         if lost:
             # What was killed may have reached the server.
             history = await asyncio.to_thread(list_history, who)
@@ -155,6 +158,12 @@ class Walk:
         path = self.rng.choice(["c", "d/e"])
         await asyncio.to_thread(fetch_paths, who.home / "work", who.client, [path])
 
+    async def _lock(self, who: Person) -> None:
+        await asyncio.to_thread(walks.take_lock, who, self.rng.choice([*PLACES, "d/"]))
+
+    async def _unlock(self, who: Person) -> None:
+        await asyncio.to_thread(walks.give_back_locks, who)
+
     async def _kill(self, who: Person) -> None:
         commands = [["switch", "main"], ["switch", "side"], ["pull"], ["push"], ["shelve"]]
         commands += [["exclude", "d"], ["exclude", "a"], ["include", "d"]]
@@ -164,6 +173,8 @@ class Walk:
 
     async def finish(self) -> None:
         """Everyone gets to `main` with what the messages name."""
+        for who in self.people:
+            await self._unlock(who)
         for who in self.people:
             before = contents(who) - self.pushed
             try:
@@ -215,7 +226,7 @@ async def walk(api: Api, home: Path, seed: int, steps: int, *, kills: bool) -> N
         (home / "ada" / "work" / "a").write_bytes(b"first")
         await people[0].push("work", FILM)
         remote = RepositoryClient(people[0].client, FILM)
-        await asyncio.to_thread(leave_to_fetch, remote, "/c", "/d/e/")
+        await asyncio.to_thread(walks.leave_to_fetch, remote, "/c", "/d/e/")
         for who in people[1:]:
             await who.clone(FILM, "work")
         walked = Walk(people, seed)

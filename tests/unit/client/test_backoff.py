@@ -1,5 +1,6 @@
 """How long a client waits before it repeats a call, and how often it does."""
 
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -10,20 +11,33 @@ from dits.common.v1.error_reason_pb2 import (
 )
 
 from dits_client.errors import RemoteError
+from dits_client.progress import Notices
 from dits_client.server import backoff as backoff_module
-from dits_client.server.backoff import ATTEMPTS, BUSY_ATTEMPTS, LONGEST_PAUSE, Backoff
+from dits_client.server.backoff import (
+    ATTEMPTS,
+    AWAY_SECONDS,
+    BUSY_ATTEMPTS,
+    LONGEST_AWAY_PAUSE,
+    LONGEST_PAUSE,
+    Backoff,
+)
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that were made, which take no time. Other threads of the process go on sleeping."""
     made: list[float] = []
-    monkeypatch.setattr(backoff_module, "time", SimpleNamespace(sleep=made.append))
+    clock = SimpleNamespace(sleep=made.append, monotonic=lambda: sum(made))
+    monkeypatch.setattr(backoff_module, "time", clock)
     return made
 
 
 def fail(reason: ErrorReason.ValueType | None, seconds: float | None) -> RemoteError:
     return RemoteError("busy", code="RESOURCE_EXHAUSTED", reason=reason, retry_after=seconds)
+
+
+def away() -> RemoteError:
+    return RemoteError("away", code="UNAVAILABLE", retry_after=0.1)
 
 
 def test_a_busy_server_is_asked_again_when_it_says_so_and_not_without_end(
@@ -57,5 +71,34 @@ def test_other_failures_are_given_up_earlier(pauses: list[float]) -> None:
 def test_pauses_stay_short_however_often_a_call_fails(pauses: list[float]) -> None:
     backoff = Backoff(1_000_000)
     for _ in range(2000):
-        backoff.wait(fail(None, 0.1))
+        backoff.wait(fail(ERROR_REASON_CONTENTION, 0.1))
     assert max(pauses) <= LONGEST_PAUSE
+
+
+def test_a_server_that_was_there_is_waited_for_as_long_as_a_restart_takes(
+    pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    backoff = Backoff(ATTEMPTS)
+    while sum(pauses) < AWAY_SECONDS:
+        backoff.wait(away())
+    with pytest.raises(RemoteError):
+        backoff.wait(away())
+    assert max(pauses) <= LONGEST_AWAY_PAUSE
+    assert [record.getMessage() for record in caplog.records] == ["waiting for the server: away"]
+
+
+def test_a_server_that_was_never_reached_is_not_waited_for(pauses: list[float]) -> None:
+    backoff = Backoff(ATTEMPTS, patience=0.0)
+    for _ in range(ATTEMPTS - 1):
+        backoff.wait(away())
+    with pytest.raises(RemoteError):
+        backoff.wait(away())
+    assert sum(pauses) < 3
+
+
+def test_a_notice_is_shown_once_however_many_calls_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    notices = Notices()
+    for number in range(3):
+        notices.handle(logging.makeLogRecord({"msg": f"waiting {number}\x1b"}))
+    assert capsys.readouterr().err == "dits: waiting 0\\x1b\n"
