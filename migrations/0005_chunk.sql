@@ -498,6 +498,16 @@ CREATE TABLE stores (
 
 COMMENT ON COLUMN stores.location IS 'where it was when it was first used, for people';
 
+-- What this database has written into stores to say that it may delete there. The store holds one of them, so that a copy
+-- of the database of another moment knows that it is none of its own. They stay when a store is not used any more.
+CREATE TABLE store_stamps (
+    store_id UUID PRIMARY KEY,
+    stamps UUID[] NOT NULL CHECK (cardinality(stamps) BETWEEN 1 AND 16),
+    stamped_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
+
+COMMENT ON COLUMN store_stamps.stamps IS 'the newest last: the store holds it, or is about to';
+
 -- -----------------------------------------------------------------------------
 -- Published for the other services
 -- -----------------------------------------------------------------------------

@@ -3466,6 +3466,15 @@ CREATE VIEW public.store_regions AS
  SELECT DISTINCT split_part(bucket, '.'::text, 1) AS region
    FROM public.stores;
 
+CREATE TABLE public.store_stamps (
+    store_id uuid NOT NULL,
+    stamps uuid[] NOT NULL,
+    stamped_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT store_stamps_stamps_check CHECK (((cardinality(stamps) >= 1) AND (cardinality(stamps) <= 16)))
+);
+
+COMMENT ON COLUMN public.store_stamps.stamps IS 'the newest last: the store holds it, or is about to';
+
 CREATE TABLE public.tags (
     repo_id uuid NOT NULL,
     name text NOT NULL COLLATE pg_catalog."C",
@@ -3901,6 +3910,9 @@ ALTER TABLE ONLY public.ssh_keys
 
 ALTER TABLE ONLY public.storage_reservations
     ADD CONSTRAINT storage_reservations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.store_stamps
+    ADD CONSTRAINT store_stamps_pkey PRIMARY KEY (store_id);
 
 ALTER TABLE ONLY public.stores
     ADD CONSTRAINT stores_pkey PRIMARY KEY (bucket, id);

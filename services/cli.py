@@ -197,8 +197,8 @@ def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
         if asyncio.run(adopt_restored(dsn)):
             print("the events of the restored dump have numbers of this server now")
             print(
-                "if the database that was dumped still runs, give this one packs of its own: each deletes "
-                "what the other needs"
+                "the packs are still those of the database that was dumped: if it is gone for good, "
+                "`dits-server store adopt`; if not, give this one a copy of them"
             )
         print("the database is up to date")
 

@@ -54,7 +54,7 @@ async def check_everything(database: Database, settings: Settings, *, repair: bo
 
     Raises ConfigError if the store is not there.
     """
-    stores = await open_places(database, settings)
+    stores = await open_places(database, settings, for_reading=True)
     report = Report()
     catalog = await _check_rows(database, stores, report)
     reader_grace = timedelta(seconds=settings.reader_grace_seconds)

@@ -145,7 +145,7 @@ def make_background(
     """Returns what the service does without being called."""
     times = AccessTimeStore(access_times, databases)
     sweep = OpenPackSweep(databases, timedelta(seconds=settings.open_pack_seconds))
-    reaper = ObjectReaper(databases, stores)
+    reaper = ObjectReaper(databases, stores, settings.cell)
     return Background(
         [
             BackgroundTask("store access times", times.store_times, STORE_SECONDS),

@@ -117,6 +117,11 @@ MAINTENANCE_BYTES = _counter(
     "Stored bytes of chunks that maintenance deleted, moved, copied or verified, and of freed packs",
     "what",
 )
+FOREIGN_STORES = _gauge(
+    "dits_foreign_stores",
+    "1 if the store of a bucket is another database's: nothing is deleted",
+    "bucket",
+)
 PRESENCE_LOOKUPS = _counter(
     "dits_presence_lookups",
     "Questions which chunks are missing, answered by a filter, the database or both",

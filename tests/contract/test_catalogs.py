@@ -34,7 +34,7 @@ OWNERS = {
                billing_snapshots former_heads released_histories""",
     "chunk": """chunks chunk_refs released_lists repository_storage storage_reservations chunk_locations
                 packs pack_uploads chunk_erasures chunk_restores object_deletions maintenance_runs
-                stores due_copies""",
+                stores store_stamps due_copies""",
     "lock": "locks lock_history lock_clocks",
     "shared": """schema_migrations schema_functions jobs dead_letter_jobs job_schedules events
                  event_cursors event_horizon audit_chains audit_seals dead_events idempotency_keys""",

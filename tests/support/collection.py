@@ -91,7 +91,7 @@ async def maintain(api: Api, databases: Databases, payload: Message) -> Maintena
 async def reap(databases: Databases, settings: Settings) -> int:
     """Deletes the objects that are due."""
     store = open_store(settings)
-    return await ObjectReaper(databases, {store.bucket: store}).reap_objects()
+    return await ObjectReaper(databases, {store.bucket: store}, 0).reap_objects()
 
 
 async def exhaust(batches: AsyncGenerator[Any, None]) -> Sequence[Any]:

@@ -162,6 +162,13 @@ async def purge(stage: Stage) -> Act:
     return Act("purge", other, {"repository": shelf.repo.id}, kept=[shared])
 
 
+async def stamp(stage: Stage) -> Act:
+    """The last stamp is a minute old; that the store is still ours shows by what is deleted."""
+    shelf, data = await _store(stage)
+    await stage.api.fetch("UPDATE store_stamps SET stamped_at = stamped_at - interval '2 minutes'")
+    return Act("reap", shelf, kept=[data])
+
+
 async def reap(stage: Stage) -> Act:
     """An upload was killed when it was nearly done, and a pack is empty."""
     act = await collect(stage)
@@ -175,6 +182,7 @@ SCENES: dict[str, Callable[[Stage], Awaitable[Act]]] = {
     each.__name__: each
     for each in (
         upload, refer, collect, compact, copy, leave, heal, cool, warm, inventory, purge, reap,
+        stamp,
     )
 }  # fmt: skip
 # Those that put or delete objects, beside `upload`.

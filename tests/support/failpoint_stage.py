@@ -16,7 +16,7 @@ from dits.common.v1.job_pb2 import CollectGarbagePayload, ReplicateChunksPayload
 from google.protobuf.message import Message
 from obstore.store import S3Store
 
-from services.chunk.stores.blob_store import ID_NAME
+from services.chunk.stores.blob_store import ID_NAME, owner_name
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
@@ -223,7 +223,7 @@ class Stage:
         }
         if self._bucket is not None:
             names = {meta["path"] for meta in self._bucket.list().collect()}
-            found |= {("local", name) for name in names - {ID_NAME}}
+            found |= {("local", name) for name in names - {ID_NAME, owner_name(0)}}
         return found
 
     def _path(self, bucket: str, key: str) -> Path:

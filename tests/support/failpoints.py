@@ -175,7 +175,7 @@ class Work:
     async def reap(self) -> None:
         """Gives up open packs, and deletes the objects that are due."""
         await OpenPackSweep(self._databases, timedelta(0)).sweep_packs()
-        await ObjectReaper(self._databases, self._places).reap_objects()
+        await ObjectReaper(self._databases, self._places, 0).reap_objects()
 
     async def job(self) -> None:
         """Does the job that is due, whichever it is."""

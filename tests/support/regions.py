@@ -120,4 +120,4 @@ async def assert_sound(api: Api, databases: Databases, settings: Settings) -> No
 async def reap_all(databases: Databases, settings: Settings) -> None:
     """Deletes the objects that are due, in all regions."""
     stores = await open_known_stores(databases.every()[0], settings)
-    await ObjectReaper(databases, stores).reap_objects()
+    await ObjectReaper(databases, stores, 0).reap_objects()

@@ -206,7 +206,7 @@ class Torture:
     async def _reap(self) -> None:
         databases = Databases(self.database)
         places = await open_places(self.database, self.settings)
-        await ObjectReaper(databases, places).reap_objects()
+        await ObjectReaper(databases, places, 0).reap_objects()
         await OpenPackSweep(databases, timedelta(seconds=3)).sweep_packs()
         await asyncio.sleep(0.2)
 

@@ -8,6 +8,7 @@ import structlog
 
 from services.chunk.stores.absences import Absences
 from services.chunk.stores.blob_store import BlobStore
+from services.chunk.stores.ownership import renew_stamp, require_owner
 from shared.db import sql
 from shared.db.pool import Database, Databases
 
@@ -15,21 +16,29 @@ Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
 REAP_SECONDS = 60.0
+# Objects that are deleted between two looks at who owns the store.
+_OWNED_DELETIONS = 100
 
 
 class ObjectReaper:
     """The reaper of queued objects of every database. Any number of replicas may reap at once."""
 
-    def __init__(self, databases: Databases, stores: Mapping[str, BlobStore]) -> None:
+    def __init__(self, databases: Databases, stores: Mapping[str, BlobStore], cell: int) -> None:
+        """`cell`: that of the databases."""
         self._databases = databases
         self._stores = stores
+        self._cell = cell
 
     async def reap_objects(self) -> int:
-        """Deletes objects until none is due; returns their number."""
+        """Deletes objects until none is due; returns their number. Renews what makes the stores ours.
+
+        Where a store is not ours, nothing is deleted, and the error is raised when the others are done.
+        """
         total, absences = 0, Absences()
         for database in self._databases.every():
             for store in self._stores.values():
                 with absences.tolerate(store.bucket):
+                    await renew_stamp(database, store, self._cell)
                     while deleted := await self._reap_batch(database, store):
                         total += deleted
         absences.raise_first()
@@ -38,7 +47,9 @@ class ObjectReaper:
     async def _reap_batch(self, database: Database, store: BlobStore) -> int:
         """Deletes some objects, without a transaction around the I/O; returns their number."""
         deleted = []
-        for row in await database.fetch(Q.due_objects, store.bucket):
+        for number, row in enumerate(await database.fetch(Q.due_objects, store.bucket)):
+            if number % _OWNED_DELETIONS == 0:
+                await require_owner(database, store, self._cell)
             if row["named"]:
                 log.error("a pack names an object that waits for deletion", pack=row["key"])
                 continue

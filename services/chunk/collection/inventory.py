@@ -11,6 +11,7 @@ from typing import NamedTuple
 import structlog
 
 from services.chunk.stores.blob_store import BlobStore
+from services.chunk.stores.ownership import require_owner
 from shared.db import sql
 from shared.db.pool import Database
 
@@ -49,11 +50,13 @@ class Inventory:
     async def queue_unknown_objects(self, database: Database) -> AsyncGenerator[int, None]:
         """Queues the objects that no pack names: what reached the store after everybody had given it up.
 
-        Yields how many they are, of some objects at a time.
+        Yields how many they are, of some objects at a time. Raises DEPENDENCY_UNAVAILABLE if the store is
+        another database's, which knows them.
         """
         bucket = self._store.bucket
         async with aclosing(self._store.list_objects(self._cell)) as batches:
             async for keys in batches:
+                await require_owner(database, self._store, self._cell)
                 [row] = await database.statement(
                     Q.queue_unknown_objects, bucket, keys, self._reader_grace
                 )

@@ -12,6 +12,7 @@ Result = TypeVar("Result")
 _KEY = re.compile("([0-9]+)/([0-9a-z]{2,128})")
 # The object that holds the id of the store: its name is no key.
 ID_NAME = "dits-store"
+_OWNER_NAME = "dits-owner-"
 # The hottest first.
 STORAGE_CLASSES = ("standard", "infrequent", "glacier", "deep_archive")
 ARCHIVES = frozenset({"glacier", "deep_archive"})
@@ -120,6 +121,15 @@ class BlobStore(Protocol):
     async def create(self, store_id: str) -> str:
         """Makes what a store needs, and gives it the id unless it has one; returns the one that it has."""
 
+    async def read_owner(self, cell: int) -> str | None:
+        """Returns what says which database may delete the objects of a cell; None if nothing does."""
+
+    async def write_owner(self, cell: int, text: str, *, is_first: bool) -> None:
+        """Says durably which database may delete the objects of a cell.
+
+        `is_first`: unless something says it already.
+        """
+
 
 def is_archive(storage_class: str) -> bool:
     """Returns whether what lies in a class has to be restored before it is read."""
@@ -143,6 +153,11 @@ def split_key(key: str) -> tuple[str, str]:
         raise ValueError(f"{key!r} is not the key of an object")
     cell, name = match.groups()
     return cell, name
+
+
+def owner_name(cell: int) -> str:
+    """Returns the name of the object that says which database may delete the objects of a cell: no key."""
+    return f"{_OWNER_NAME}{cell}"
 
 
 def is_key(text: str) -> bool:

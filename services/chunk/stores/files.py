@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+
+from services.chunk.stores.blob_store import join_ranges
 
 _MAX_PARTS = 1024  # IOV_MAX
 
@@ -50,11 +53,7 @@ def sync_directory(path: Path) -> None:
 
 def create_file(path: Path, text: str) -> None:
     """Makes a small file, durably and at once; leaves one that is there as it is."""
-    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    with draft.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    draft = _write_draft(path, text)
     try:
         path.hardlink_to(draft)
     except FileExistsError:
@@ -65,7 +64,43 @@ def create_file(path: Path, text: str) -> None:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Gives a small file new content, at once."""
+    """Gives a small file new content, durably and at once."""
+    _write_draft(path, text).replace(path)
+    sync_directory(path.parent)
+
+
+def read_file_ranges(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+    """Returns the bytes at each (offset, length), fewer at the file's end, none where it is damaged."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        parts: list[memoryview] = []
+        for run in join_ranges(ranges):
+            start, end = run[0][0], sum(run[-1])
+            read = _read_range(file, start, end - start)
+            if len(read) == end - start:
+                parts += (read[at - start : at - start + length] for at, length in run)
+            else:
+                parts += (_read_range(file, at, length) for at, length in run)
+        return parts
+    finally:
+        os.close(file)
+
+
+def _read_range(file: int, offset: int, length: int) -> memoryview:
+    try:
+        return memoryview(os.pread(file, length, offset))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        # What is not there fails the verification, and the other chunks of the request are sent.
+        return memoryview(b"")
+
+
+def _write_draft(path: Path, text: str) -> Path:
+    """Returns a durable file beside a path."""
     draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    draft.write_text(text)
-    draft.replace(path)
+    with draft.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft

@@ -17,13 +17,15 @@ from services.chunk.stores.blob_store import (
     BlobMissing,
     BlobWriter,
     is_key,
-    join_ranges,
+    owner_name,
     split_key,
 )
 from services.chunk.stores.files import (
     create_file,
     list_names,
     make_directory,
+    read_file_ranges,
+    replace_file,
     sync_directory,
     write_all,
 )
@@ -110,11 +112,29 @@ class LocalStore(PlainStore):
 
     async def read_id(self) -> str | None:
         """See BlobStore."""
-        return await self.run_file_work(self._read_id)
+        return await self.run_file_work(_read_text, self._root / ID_NAME)
 
     async def create(self, store_id: str) -> str:
         """See BlobStore."""
         return await self.run_file_work(self._create, store_id)
+
+    async def read_owner(self, cell: int) -> str | None:
+        """See BlobStore."""
+
+        def read() -> str | None:
+            self.require_store()
+            return _read_text(self._root / owner_name(cell))
+
+        return await self.run_file_work(read)
+
+    async def write_owner(self, cell: int, text: str, *, is_first: bool) -> None:
+        """See BlobStore."""
+
+        def write() -> None:
+            self.require_store()
+            (create_file if is_first else replace_file)(self._root / owner_name(cell), f"{text}\n")
+
+        await self.run_file_work(write)
 
     async def run_file_work(
         self,
@@ -133,7 +153,7 @@ class LocalStore(PlainStore):
 
     def _read(self, path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         try:
-            return _read_file(path, ranges)
+            return read_file_ranges(path, ranges)
         except FileNotFoundError:
             self.require_store()
             raise BlobMissing(path.name) from None
@@ -155,17 +175,11 @@ class LocalStore(PlainStore):
     def _create(self, store_id: str) -> str:
         make_directory(self._unsealed)
         create_file(self._root / ID_NAME, f"{store_id}\n")
-        return self._read_id() or store_id
-
-    def _read_id(self) -> str | None:
-        try:
-            return (self._root / ID_NAME).read_text().strip()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return _read_text(self._root / ID_NAME) or store_id
 
     def require_store(self) -> None:
         """Raises OSError if the directory is not the store."""
-        found = self._read_id()
+        found = _read_text(self._root / ID_NAME)
         if found is None or self.expected_id not in (None, found):
             raise NotADirectoryError(errno.ENOTDIR, "another store, or none", str(self._root))
 
@@ -222,27 +236,8 @@ class LocalWriter:
             os.close(file)
 
 
-def _read_file(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-    file = os.open(path, os.O_RDONLY)
+def _read_text(path: Path) -> str | None:
     try:
-        parts: list[memoryview] = []
-        for run in join_ranges(ranges):
-            start, end = run[0][0], sum(run[-1])
-            read = _read_range(file, start, end - start)
-            if len(read) == end - start:
-                parts += (read[at - start : at - start + length] for at, length in run)
-            else:
-                parts += (_read_range(file, at, length) for at, length in run)
-        return parts
-    finally:
-        os.close(file)
-
-
-def _read_range(file: int, offset: int, length: int) -> memoryview:
-    try:
-        return memoryview(os.pread(file, length, offset))
-    except OSError as error:
-        if error.errno != errno.EIO:
-            raise
-        # What is not there fails the verification, and the other chunks of the request are sent.
-        return memoryview(b"")
+        return path.read_text().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None

@@ -5,15 +5,23 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TypeAlias
 
 import structlog
 
 from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.local_store import LocalStore
+from services.chunk.stores.ownership import admit_owner, take_store
 from services.chunk.stores.paired_store import PairedStore
 from services.chunk.stores.s3_store import S3Store
 from services.chunk.stores.spool import spool_folder
+from services.chunk.stores.store_ids import (
+    Known,
+    cannot_be_used,
+    make_store_id,
+    read_store_id,
+    refuse_others,
+    refuse_shared,
+)
 from shared.db import sql
 from shared.db.pool import Connection, Database
 from shared.errors import DomainError
@@ -23,15 +31,15 @@ from shared.runtime.store_url import S3Location, parse_store_url
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
-# Ids of stores, and where they were when they were first used.
-_Known: TypeAlias = Mapping[uuid.UUID, str]
 
-
-async def open_known_stores(database: Database, settings: Settings) -> dict[str, BlobStore]:
+async def open_known_stores(
+    database: Database, settings: Settings, *, for_reading: bool = False
+) -> dict[str, BlobStore]:
     """Returns the stores of all regions by the names of their buckets, first that of this server.
 
-    Raises ConfigError like open_known_store, and if the database has packs in a region that has no store.
-    The store of another region may be away if it has been used before.
+    `for_reading`: they may be another database's, and none becomes this one's. Raises ConfigError like
+    open_known_store, and if the database has packs in a region that has no store. The store of another
+    region may be away if it has been used before.
     """
     regions = [settings.region, *(name for name in settings.stores if name != settings.region)]
     cold = [tier_bucket(name, each) for name, tier in settings.tiers.items() for each in tier]
@@ -40,35 +48,44 @@ async def open_known_stores(database: Database, settings: Settings) -> dict[str,
             f"The database has packs in the region {row['bucket']}, once at {row['location']}: name its "
             f"store in {'tiers' if '.' in row['bucket'] else 'stores'}."
         )
-    stores = {settings.region: await open_known_store(database, settings)}
+    cell = None if for_reading else settings.cell
+    stores = {settings.region: await _admit_stores(database, _open_stores(settings), {}, cell)}
     for region in regions[1:]:
-        stores[region] = await admit_far_store(database, open_stores(settings, region), stores)
+        places = open_stores(settings, region)
+        stores[region] = await admit_far_store(database, places, stores, cell)
     return stores
 
 
 async def open_known_store(database: Database, settings: Settings) -> BlobStore:
     """Returns the store, which is the one of the database; the first one becomes that.
 
-    Raises ConfigError if it is another one, or cannot be used.
+    Raises ConfigError if it is another one, or another database's, or cannot be used.
     """
-    return await _admit_stores(database, _open_stores(settings), {})
+    return await _admit_stores(database, _open_stores(settings), {}, settings.cell)
 
 
 async def _admit_stores(
-    database: Database, stores: Sequence[BlobStore], others: Mapping[str, BlobStore]
+    database: Database,
+    stores: Sequence[BlobStore],
+    others: Mapping[str, BlobStore],
+    cell: int | None,
 ) -> BlobStore:
     bucket = stores[0].bucket
     rows = await database.fetch(Q.list_stores, bucket)
     known = {row["id"]: row["location"] for row in rows}
     try:
-        ids = [await _read_id(store) for store in stores]
-        _refuse_shared(bucket, ids, others)
-        _refuse_others(stores, known, ids)
-        found = [await _make(store) for store in stores]
+        ids = [await read_store_id(store) for store in stores]
+        refuse_shared(bucket, ids, others)
+        refuse_others(stores, known, ids)
+        found = [await make_store_id(store) for store in stores]
+        if cell is None:
+            return _pair(stores)
+        for store in stores:
+            await admit_owner(database, store, cell)
     except DomainError as error:
-        raise _cannot_be_used(stores) from error
+        raise cannot_be_used(stores) from error
 
-    async def note(connection: Connection) -> _Known:
+    async def note(connection: Connection) -> Known:
         """Notes the stores unless another server has noted others just now; returns those noted before."""
         await connection.execute(Q.hold_stores, bucket)
         rows = await connection.fetch(Q.list_stores, bucket)
@@ -77,31 +94,35 @@ async def _admit_stores(
         return {row["id"]: row["location"] for row in rows}
 
     if not set(found) <= known.keys():
-        _refuse_others(stores, await database.transaction(note), found)
+        refuse_others(stores, await database.transaction(note), found)
     return _pair(stores)
 
 
 async def admit_far_store(
-    database: Database, stores: Sequence[BlobStore], others: Mapping[str, BlobStore]
+    database: Database,
+    stores: Sequence[BlobStore],
+    others: Mapping[str, BlobStore],
+    cell: int | None,
 ) -> BlobStore:
     """Returns a store that other servers need more than this one; it may be away if its id is known.
 
     `others`: those that are open already. Raises ConfigError if it is one of them: copies in it are none.
+    `cell`: whose objects are the database's to delete; None = nobody's, they are only read.
     """
     store, *more = stores
     rows = await database.fetch(Q.list_stores, store.bucket)
     if len(rows) == 1 and not more:
         with suppress(DomainError):
-            if await _read_id(store) is not None:
-                return await _admit_stores(database, stores, others)
+            if await read_store_id(store) is not None:
+                return await _admit_stores(database, stores, others, cell)
         log.warning("a store is away", store=store.location)
         store.expected_id = str(rows[0]["id"])
         return store
-    return await _admit_stores(database, stores, others)
+    return await _admit_stores(database, stores, others, cell)
 
 
-async def adopt_stores(database: Database, stores: Sequence[BlobStore]) -> BlobStore:
-    """Makes the stores of a bucket the database's, in place of those before.
+async def adopt_stores(database: Database, stores: Sequence[BlobStore], cell: int) -> BlobStore:
+    """Makes the stores of a bucket the database's, in place of those before, whoever they were.
 
     Raises ConfigError, also if there is no such directory: a typing error is not to become the store.
     """
@@ -112,9 +133,11 @@ async def adopt_stores(database: Database, stores: Sequence[BlobStore]) -> BlobS
                 f"There is no directory {store.location}: make it if this is where packs shall lie."
             )
     try:
-        found = [await _make(store) for store in stores]
+        found = [await make_store_id(store) for store in stores]
+        for store in stores:
+            await take_store(database, store, cell)
     except DomainError as error:
-        raise _cannot_be_used(stores) from error
+        raise cannot_be_used(stores) from error
 
     async def replace(connection: Connection) -> None:
         await connection.execute(Q.hold_stores, bucket)
@@ -175,68 +198,6 @@ def _open(url: str, settings: Settings) -> BlobStore:
 
 def _pair(stores: Sequence[BlobStore]) -> BlobStore:
     return stores[0] if len(stores) == 1 else PairedStore(*stores)
-
-
-async def _read_id(store: BlobStore) -> uuid.UUID | None:
-    text = await store.read_id()
-    try:
-        return None if text is None else uuid.UUID(text)
-    except ValueError:
-        raise ConfigError(f"The id of the store {store.location} is damaged: {text!r}.") from None
-
-
-async def _make(store: BlobStore) -> uuid.UUID:
-    """Returns the id of a store, which gets one if it has none."""
-    store_id = await _read_id(store) or uuid.UUID(await store.create(str(uuid.uuid4())))
-    store.expected_id = str(store_id)
-    return store_id
-
-
-def _refuse_shared(
-    bucket: str, found: Sequence[uuid.UUID | None], others: Mapping[str, BlobStore]
-) -> None:
-    """Raises ConfigError if a store is that of another region, or of another class."""
-    for name, other in others.items():
-        places = (other.first, other.second) if isinstance(other, PairedStore) else (other,)
-        for place in places:
-            if place.expected_id is not None and uuid.UUID(place.expected_id) in found:
-                raise ConfigError(
-                    f"{bucket} and {name} are the same store, {place.location}: each region and each "
-                    "class needs a place of its own."
-                )
-
-
-def _refuse_others(
-    stores: Sequence[BlobStore], known: _Known, found: Sequence[uuid.UUID | None]
-) -> None:
-    """Raises ConfigError if a store is not there in which there are objects, or one is there twice."""
-    ids = [store_id for store_id in found if store_id is not None]
-    if len(set(ids)) < len(ids):
-        raise ConfigError(f"The settings store and second_store mean the same store, {ids[0]}.")
-    if known.keys() <= set(ids):
-        return
-    meant = " and ".join(f"the store {store_id} (once at {known[store_id]})" for store_id in known)
-    holds = " and ".join(
-        f"{store.location} holds {'no store' if store_id is None else f'the store {store_id}'}"
-        for store, store_id in zip(stores, found, strict=True)
-    )
-    remedy = "mount it, or set store or data_dir to where it is"
-    if known.keys() & set(ids):
-        remedy = (
-            "they are moving, so name the other one as second_store until `dits-server store move` says "
-            "that all is there"
-        )
-    raise ConfigError(
-        f"The chunks of region {stores[0].bucket} lie in {meant}, but {holds}: {remedy}. Nothing is lost "
-        "by that. If it is gone for good, `dits-server store adopt` takes what is there in its place."
-    )
-
-
-def _cannot_be_used(stores: Sequence[BlobStore]) -> ConfigError:
-    where = " or ".join(store.location for store in stores)
-    return ConfigError(
-        f"The store {where} cannot be used; the log says why. Is it there, and may this server use it?"
-    )
 
 
 async def _note_stores(

@@ -93,5 +93,18 @@ class PairedStore:
         """See BlobStore: makes the first."""
         return await self.first.create(store_id)
 
+    async def read_owner(self, cell: int) -> str | None:
+        """See BlobStore: of the first."""
+        return await self.first.read_owner(cell)
+
+    async def write_owner(self, cell: int, text: str, *, is_first: bool) -> None:
+        """See BlobStore: into the first."""
+        await self.first.write_owner(cell, text, is_first=is_first)
+
     def _holder(self, first_size: int | None) -> BlobStore:
         return self.second if first_size is None else self.first
+
+
+def split_store(store: BlobStore) -> tuple[BlobStore, ...]:
+    """Returns the stores that a store is."""
+    return (store.first, store.second) if isinstance(store, PairedStore) else (store,)

@@ -18,6 +18,7 @@ from services.chunk.stores.blob_store import (
     SignedRequest,
     is_key,
     join_ranges,
+    owner_name,
     split_key,
 )
 from services.chunk.stores.plain_store import PlainStore
@@ -125,8 +126,35 @@ class S3Store(PlainStore):
 
     async def read_id(self) -> str | None:
         """See BlobStore."""
+        return await self._read_text(ID_NAME)
+
+    async def create(self, store_id: str) -> str:
+        """See BlobStore."""
+        if (found := await self.read_id()) is not None:
+            return found
+        await self._write_text(ID_NAME, store_id, is_first=True)
+        return await self.read_id() or store_id
+
+    async def read_owner(self, cell: int) -> str | None:
+        """See BlobStore."""
+        await self.require_store()
+        return await self._read_text(owner_name(cell))
+
+    async def write_owner(self, cell: int, text: str, *, is_first: bool) -> None:
+        """See BlobStore."""
+        await self.require_store()
+        await self._write_text(owner_name(cell), text, is_first=is_first)
+
+    async def require_store(self) -> None:
+        """Raises DEPENDENCY_UNAVAILABLE if the bucket is not the store."""
+        found = await self.read_id()
+        if found is None or self.expected_id not in (None, found):
+            error = FileNotFoundError(f"another store, or none: {found}")
+            raise report_failure(error, self.bucket)
+
+    async def _read_text(self, name: str) -> str | None:
         try:
-            answer = await self._client.get_async(ID_NAME)
+            answer = await self._client.get_async(name)
             return bytes(await answer.bytes_async()).decode(errors="replace").strip()
         except FileNotFoundError as error:
             if is_bucket_missing(error):
@@ -135,24 +163,18 @@ class S3Store(PlainStore):
         except BaseError as error:
             raise report_failure(error, self.bucket) from None
 
-    async def create(self, store_id: str) -> str:
-        """See BlobStore."""
-        if (found := await self.read_id()) is not None:
-            return found
+    async def _write_text(self, name: str, text: str, *, is_first: bool) -> None:
+        data = f"{text}\n".encode()
         try:
-            await self._puts.put_small(ID_NAME, f"{store_id}\n".encode(), {})
+            if is_first:
+                await self._puts.put_small(name, data, {})
+            else:
+                # In the bucket's usual class: what is written each minute has no place in an archive.
+                await self._client.put_async(name, data)
         except AlreadyExistsError:
-            pass
+            return
         except (BaseError, FileNotFoundError) as error:
             raise report_failure(error, self.bucket) from None
-        return await self.read_id() or store_id
-
-    async def require_store(self) -> None:
-        """Raises DEPENDENCY_UNAVAILABLE if the bucket is not the store."""
-        found = await self.read_id()
-        if found is None or self.expected_id not in (None, found):
-            error = FileNotFoundError(f"another store, or none: {found}")
-            raise report_failure(error, self.bucket)
 
     async def _find(self, key: str) -> ObjectMeta | None:
         split_key(key)

@@ -26,25 +26,33 @@ from shared.runtime.store_url import S3Location, parse_store_url
 _S3_CLASSES = {"infrequent": "STANDARD_IA", "glacier": "GLACIER_IR"}
 
 
-async def open_places(database: Database, settings: Settings) -> dict[str, BlobStore]:
+async def open_places(
+    database: Database, settings: Settings, *, for_reading: bool = False
+) -> dict[str, BlobStore]:
     """Returns the stores of all regions and of their tiers, by the names of their buckets.
 
-    Raises ConfigError like open_known_stores. A tier may be away if it has been used before.
+    `for_reading` and ConfigError: as in open_known_stores. A tier may be away if it has been used before.
     """
-    return await open_tiers(database, settings, await open_known_stores(database, settings))
+    stores = await open_known_stores(database, settings, for_reading=for_reading)
+    return await open_tiers(database, settings, stores, for_reading=for_reading)
 
 
 async def open_tiers(
-    database: Database, settings: Settings, stores: Mapping[str, BlobStore]
+    database: Database,
+    settings: Settings,
+    stores: Mapping[str, BlobStore],
+    *,
+    for_reading: bool = False,
 ) -> dict[str, BlobStore]:
     """Returns the stores of regions, which are open, and those of their tiers."""
+    cell = None if for_reading else settings.cell
     places = dict(stores)
     for region, tier in settings.tiers.items():
         if region not in stores:
             raise ConfigError(f"tiers names the region {region}: name its store in stores, too.")
         for storage_class, url in tier.items():
             store = _open_tier(url, region, storage_class, settings)
-            places[store.bucket] = await admit_far_store(database, [store], places)
+            places[store.bucket] = await admit_far_store(database, [store], places, cell)
     return places
 
 
@@ -52,12 +60,13 @@ async def adopt_place(database: Database, settings: Settings, bucket: str) -> Bl
     """Makes the place of a region, or of a class in it, that of the settings. Raises ConfigError."""
     region, _, storage_class = bucket.partition(".")
     if not storage_class:
-        return await adopt_stores(database, open_stores(settings, region))
+        return await adopt_stores(database, open_stores(settings, region), settings.cell)
     urls = {str(name): url for name, url in settings.tiers.get(region, {}).items()}
     url = urls.get(storage_class)
     if url is None:
         raise ConfigError(f"There is no tier {bucket}: name its place in tiers.")
-    return await adopt_stores(database, [_open_tier(url, region, storage_class, settings)])
+    place = _open_tier(url, region, storage_class, settings)
+    return await adopt_stores(database, [place], settings.cell)
 
 
 def _open_tier(url: str, region: str, storage_class: str, settings: Settings) -> BlobStore:

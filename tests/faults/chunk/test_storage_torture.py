@@ -80,7 +80,7 @@ class TestInABucket:
         s3_server: S3Server,
     ) -> None:
         await torture(api, settings, databases, tmp_path, seed=5, seconds=60)
-        assert s3_server.names("torture") == ["dits-store"]
+        assert s3_server.names("torture") == ["dits-owner-0", "dits-store"]
 
 
 async def torture(

@@ -42,7 +42,7 @@ async def test_a_store_that_works(
         assert works.startswith("works  an object written, read, listed and deleted in ")
         assert holds == "holds  0 objects of cell 0"
         assert abs(int(clock.split()[1])) <= 60
-    assert s3_server.names("check") == ["dits-store"]
+    assert s3_server.names("check") == ["dits-owner-0", "dits-store"]
 
 
 class Mangled(LocalStore):

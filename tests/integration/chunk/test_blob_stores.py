@@ -159,6 +159,17 @@ async def test_a_store_has_one_id(empty: BlobStore) -> None:
     assert await listed(empty) == []
 
 
+async def test_each_cell_of_a_store_has_an_owner(store: BlobStore) -> None:
+    assert await store.read_owner(0) is None
+    await asyncio.gather(*(store.write_owner(0, text, is_first=True) for text in ("one", "two")))
+    first = await store.read_owner(0)
+    assert first in ("one", "two")
+    await store.write_owner(1, "other", is_first=False)
+    await store.write_owner(1, "another", is_first=False)
+    assert [await store.read_owner(cell) for cell in (0, 1, 2)] == [first, "another", None]
+    assert [await listed(store, cell) for cell in (0, 1)] == [[], []]
+
+
 @pytest.mark.parametrize("case", ["another", "none"])
 async def test_in_another_store_or_none_nothing_is_missing(empty: BlobStore, case: str) -> None:
     if case == "another":
@@ -175,6 +186,8 @@ async def test_in_another_store_or_none_nothing_is_missing(empty: BlobStore, cas
         empty.measure_object(KEY),
         anext(empty.list_objects(0)),
         empty.delete_object(KEY),
+        empty.read_owner(0),
+        empty.write_owner(0, "ours", is_first=False),
         put(),
     ):
         with pytest.raises(DomainError) as failure:

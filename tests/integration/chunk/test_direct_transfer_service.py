@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpcore
@@ -24,12 +25,16 @@ from tests.support.collection import reap, reference
 from tests.support.counters import assert_counters
 from tests.support.s3_server import S3Server
 
-PREFIX = "direct/packs"
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> str:
+    """Of the bucket of this test: each has a database of its own."""
+    return f"direct/{tmp_path.name}"
 
 
 @pytest.fixture
-def settings(settings: Settings, s3_server: S3Server) -> Settings:
-    return settings.model_copy(update={"store": s3_server.url(PREFIX), "reader_grace_seconds": 0})
+def settings(settings: Settings, s3_server: S3Server, prefix: str) -> Settings:
+    return settings.model_copy(update={"store": s3_server.url(prefix), "reader_grace_seconds": 0})
 
 
 async def do(
@@ -77,7 +82,7 @@ async def links(shelf: Shelf, *data: bytes) -> list[pb.DirectDownload]:
 
 
 async def test_a_pack_is_put_and_its_chunks_are_got(
-    api: Api, settings: Settings, databases: Databases, s3_server: S3Server
+    api: Api, settings: Settings, databases: Databases, s3_server: S3Server, prefix: str
 ) -> None:
     shelf = await Shelf.open(api)
     plain, text, other = some(5000), b"text " * 1000, some(3000)
@@ -112,12 +117,12 @@ async def test_a_pack_is_put_and_its_chunks_are_got(
     # What was put goes when it can no longer be put again.
     await api.fetch("UPDATE object_deletions SET not_before = now()")
     assert await reap(databases, settings) == 1
-    assert len(s3_server.names(PREFIX)) == 3
+    assert len(s3_server.names(prefix)) == 4
     await assert_counters(api.dsn)
 
 
 async def test_a_pack_with_other_bytes_is_refused(
-    api: Api, settings: Settings, databases: Databases, s3_server: S3Server
+    api: Api, settings: Settings, databases: Databases, s3_server: S3Server, prefix: str
 ) -> None:
     shelf, stranger = await Shelf.open(api), await Shelf.open(api)
     data = some(4000)
@@ -145,7 +150,7 @@ async def test_a_pack_with_other_bytes_is_refused(
         await confirm(shelf, lost, packed(data))
     await api.fetch("UPDATE object_deletions SET not_before = now()")
     await reap(databases, settings)
-    assert len([name for name in s3_server.names(PREFIX) if "/up" in name]) == 0
+    assert len([name for name in s3_server.names(prefix) if "/up" in name]) == 0
 
 
 async def test_what_may_be_uploaded_is_bounded(api: Api) -> None:

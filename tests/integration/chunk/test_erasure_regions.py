@@ -71,7 +71,7 @@ async def test_an_erasure_ends_when_no_region_has_the_bytes(
         )
         await exhaust(compaction.compact_packs(database))
         assert await api.value(pending) == left, bucket
-    await ObjectReaper(databases, stores).reap_objects()
+    await ObjectReaper(databases, stores, 0).reap_objects()
     assert count_objects(tmp_path / "far", secret) == 0
     assert count_objects(tmp_path / "far", kept) == 1
     await Shelf(api, films.owner, films.repository).get(kept)

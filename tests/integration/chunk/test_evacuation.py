@@ -61,7 +61,7 @@ async def test_a_region_is_emptied(
     assert await places(api, alone) == await places(api, packed) == ["attic"]
     assert await places(api, both) == ["far"]
     stores = await open_known_stores(database, settings)
-    await ObjectReaper(databases, stores).reap_objects()
+    await ObjectReaper(databases, stores, 0).reap_objects()
     assert files(settings) == {}
     await shelf.get(alone, packed)
     await copied.get(both)

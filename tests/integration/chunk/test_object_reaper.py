@@ -19,7 +19,7 @@ async def reaper(dsn: str, settings: Settings) -> AsyncIterator[ObjectReaper]:
     """A reaper beside the one of the running service, which sleeps."""
     store = open_store(settings)
     async with open_databases(dsn) as databases:
-        yield ObjectReaper(databases, {store.bucket: store})
+        yield ObjectReaper(databases, {store.bucket: store}, 0)
 
 
 async def test_objects_go_when_they_are_due(

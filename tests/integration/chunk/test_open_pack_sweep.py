@@ -39,7 +39,7 @@ async def test_what_killed_uploads_leave_goes_after_a_day(
     api: Api, settings: Settings, store: BlobStore, databases: Databases
 ) -> None:
     sweep = OpenPackSweep(databases, timedelta(days=1))
-    reaper = ObjectReaper(databases, {store.bucket: store})
+    reaper = ObjectReaper(databases, {store.bucket: store}, 0)
     young, old = "0/" + "aa" * 16, "0/" + "bb" * 16
     shelf = await Shelf.open(api)
     data = some()

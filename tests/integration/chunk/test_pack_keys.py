@@ -71,10 +71,11 @@ async def test_a_cell_clears_away_only_its_own_packs(
            SELECT"""
     )
     store = open_store(settings)
-    for dsn, count in ((api.dsn, 0), (other_api.dsn, 1)):
-        async with open_databases(dsn) as databases:
+    for cell, each in enumerate((api, other_api)):
+        async with open_databases(each.dsn) as databases:
             sweep = OpenPackSweep(databases, open_pack_age=timedelta(0))
-            assert await sweep.sweep_packs() == count
-            assert await ObjectReaper(databases, {store.bucket: store}).reap_objects() == count
+            assert await sweep.sweep_packs() == cell
+            reaper = ObjectReaper(databases, {store.bucket: store}, cell)
+            assert await reaper.reap_objects() == cell
     assert set(files(settings)) == await pack_keys(api)
     await shelf.get(data)

@@ -89,7 +89,7 @@ async def test_each_server_stores_into_its_region_and_reads_from_all(
     (database,) = databases.every()
     stores = await open_known_stores(database, settings)
     assert list(stores) == ["local", "far"]
-    assert await ObjectReaper(databases, stores).reap_objects() == 1
+    assert await ObjectReaper(databases, stores, 0).reap_objects() == 1
     faults = (await check_everything(database, settings, repair=False)).faults
     assert [fault for fault in faults if "object" in fault] == []
     await shelf.get(near, far)
@@ -127,7 +127,7 @@ async def test_a_region_that_is_away_stops_nothing_in_the_others(
            VALUES ('far', '0/aa', now()), ('local', '0/aa', now())"""
     )
     with pytest.raises(DomainError):
-        await ObjectReaper(databases, dict(reversed(known.items()))).reap_objects()
+        await ObjectReaper(databases, dict(reversed(known.items())), 0).reap_objects()
     assert await api.value("SELECT string_agg(bucket, ',') FROM object_deletions") == "far"
     away.rename(far_root)
     await shelf.get(near, far)

@@ -57,7 +57,7 @@ async def test_the_life_of_chunks(
     assert (await maintain(api, databases, CompactPacksPayload())).moved_chunk_count == 1
     await reap(databases, settings)
     packs = {row["key"] for row in await api.fetch("SELECT key FROM packs")}
-    assert set(s3_server.names(PREFIX)) == packs | {"dits-store"}
+    assert set(s3_server.names(PREFIX)) == packs | {"dits-owner-0", "dits-store"}
     await shelf.get(kept, damaged, *large)
 
     await do_damage(api, databases, s3_server)
@@ -74,7 +74,7 @@ async def test_the_life_of_chunks(
     await end_claims(api)
     await maintain(api, databases, CollectGarbagePayload())
     await reap(databases, settings)
-    assert s3_server.names(PREFIX) == ["dits-store"]
+    assert s3_server.names(PREFIX) == ["dits-owner-0", "dits-store"]
     await assert_counters(api.dsn)
 
 

@@ -128,7 +128,7 @@ async def test_cells_share_a_store(database: Database, second_dsn: str, settings
     first = await open_known_store(database, settings)
     async with open_databases(second_dsn) as others:
         (other,) = others.every()
-        second = await open_known_store(other, settings)
+        second = await open_known_store(other, settings.model_copy(update={"cell": 1}))
     assert first.expected_id == second.expected_id
 
 

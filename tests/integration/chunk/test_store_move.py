@@ -63,7 +63,7 @@ async def test_a_move_to_s3_while_everything_goes_on(
         [copied, again] = await move_packs(database, stores)
         assert again.startswith("run it again")
         assert f"{6 - int(copied.split()[1])} were there" in copied
-        assert len(s3_server.names("move")) == 6 + 1
+        assert len(s3_server.names("move")) == 6 + 2
         with pytest.raises(ConfigError, match="Nothing is lost"):
             await open_known_store(database, moving.model_copy(update={"second_store": None}))
         [copied, done] = await move_packs(database, stores)

@@ -46,7 +46,7 @@ async def test_what_is_obliterated_goes_from_an_archive(
     await desk.apply_policies()
     (database,) = databases.every()
     places = await open_places(database, settings)
-    await ObjectReaper(databases, places).reap_objects()
+    await ObjectReaper(databases, places, 0).reap_objects()
     assert count_objects(tmp_path / "tiers" / "glacier", secret) == 0
     assert count_objects(tmp_path / "tiers" / "glacier", kept) == 1
     await desk.restore(kept)
@@ -68,7 +68,7 @@ async def test_what_is_restored_stays_readable_when_its_neighbour_is_erased(
     for _ in range(2):
         await do_maintenance(api, databases, CompactPacksPayload())
     (database,) = databases.every()
-    await ObjectReaper(databases, await open_places(database, settings)).reap_objects()
+    await ObjectReaper(databases, await open_places(database, settings), 0).reap_objects()
     assert count_objects(tmp_path / "tiers" / "glacier", secret) == 0
     await desk.shelf.get(kept)
     # When the time is over, it is in the archive again.

@@ -60,7 +60,7 @@ async def archive(desk: TierDesk, data: bytes) -> None:
 async def reap(databases: Databases, settings: Settings) -> None:
     """Deletes the objects that are due, everywhere."""
     (database,) = databases.every()
-    await ObjectReaper(databases, await open_places(database, settings)).reap_objects()
+    await ObjectReaper(databases, await open_places(database, settings), 0).reap_objects()
 
 
 async def test_what_is_archived_is_copied_when_it_can_be_read(

@@ -81,14 +81,14 @@ async def test_what_nobody_reads_goes_to_colder_places(
     await desk.apply_policies()
     assert await desk.places(*data) == placed
     (database,) = databases.every()
-    await ObjectReaper(databases, await open_places(database, settings)).reap_objects()
+    await ObjectReaper(databases, await open_places(database, settings), 0).reap_objects()
     await assert_whole(api, settings, databases)
     # Deleted, nothing is left of them anywhere.
     await release(desk.shelf, *data)
     await end_claims(api)
     await maintain(api, databases, CollectGarbagePayload())
     places = await open_places(database, settings)
-    await ObjectReaper(databases, places).reap_objects()
+    await ObjectReaper(databases, places, 0).reap_objects()
     for store in places.values():
         assert [keys async for keys in store.list_objects(0) if keys] == []
 

@@ -47,7 +47,7 @@ def sweep(databases: Databases) -> OpenPackSweep:
 
 @pytest.fixture
 def reaper(databases: Databases, store: BlobStore) -> ObjectReaper:
-    return ObjectReaper(databases, {store.bucket: store})
+    return ObjectReaper(databases, {store.bucket: store}, 0)
 
 
 async def test_the_sweep_comes_first(

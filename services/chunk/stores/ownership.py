@@ -1,0 +1,186 @@
+"""Which database may delete in a store: the one that wrote the stamp which the store holds.
+
+Copies of a database mean the same stores, and each would delete packs that only another one needs. A dump
+as restored has another id. What has the same id, a snapshot or a standby, knows the stamps up to its
+moment, and no newer one (docs/decisions/0033-owners-of-stores.md).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from enum import Enum, auto
+from typing import NamedTuple
+
+import structlog
+
+from services.chunk.stores.blob_store import BlobStore
+from services.chunk.stores.paired_store import split_store
+from shared.db import sql
+from shared.db.pool import Database
+from shared.errors import dependency_unavailable
+from shared.runtime import metrics
+from shared.runtime.config import ConfigError
+
+Q = sql.load(__file__)
+log = structlog.get_logger(__name__)
+
+STAMP_PERIOD = timedelta(minutes=1)
+
+
+class Standing(Enum):
+    """What a database is to a store.
+
+    VACANT: the store has no owner. OUTDATED: it is owned by a newer state of this database. FOREIGN: by
+    another database.
+    """
+
+    OWNER = auto()
+    VACANT = auto()
+    OUTDATED = auto()
+    FOREIGN = auto()
+
+
+class Owner(NamedTuple):
+    """What a store says of its owner, and what the database knows of that.
+
+    Attributes:
+        text: `<database_id> <stamp>`; None = nothing.
+        stamps: of this database, the newest last.
+        is_due: whether the newest is a minute old.
+        is_noted: whether this database uses the store.
+    """
+
+    text: str | None
+    store_id: uuid.UUID
+    database_id: str
+    stamps: Sequence[str]
+    is_due: bool
+    is_noted: bool
+
+    @property
+    def standing(self) -> Standing:
+        """What this database is to the store."""
+        if self.text is None:
+            return Standing.VACANT
+        database_id, _, stamp = self.text.partition(" ")
+        if database_id != self.database_id:
+            return Standing.FOREIGN
+        return Standing.OWNER if stamp in self.stamps else Standing.OUTDATED
+
+
+async def find_owner(database: Database, store: BlobStore, cell: int) -> Owner:
+    """Returns who may delete the objects of a cell in a store, which is no pair."""
+    text, store_id = await store.read_owner(cell), await store.read_id()
+    if store_id is None:
+        raise dependency_unavailable("object store")
+    # After the text: nobody writes a stamp that the database does not have.
+    [row] = await database.fetch(Q.find_stamps, uuid.UUID(store_id), STAMP_PERIOD)
+    return Owner(
+        text, uuid.UUID(store_id), row["database_id"], row["stamps"], row["is_due"], row["is_noted"]
+    )
+
+
+async def admit_owner(database: Database, store: BlobStore, cell: int) -> None:
+    """Makes the database the owner of a store that has none; logs an error if it is of another moment.
+
+    Raises ConfigError if the store is another database's, or nobody's and full of packs.
+    """
+    owner = await find_owner(database, store, cell)
+    if owner.standing is Standing.VACANT:
+        if not owner.is_noted and await _has_objects(store, cell):
+            raise ConfigError(
+                f"The store {store.location} has packs of cell {cell} that this new database does not "
+                "know, and would delete. Set store to another place, or restore the database of before."
+                f" If nothing needs them, `dits-server store adopt {store.bucket}` takes the store."
+            )
+        owner = await _take_vacant(database, store, cell, owner)
+    if owner.standing is Standing.FOREIGN:
+        raise ConfigError(
+            f"The store {store.location} is another database's: it says {owner.text!r}, and this one is "
+            f"{owner.database_id}. Each would delete packs that the other needs. If the other one is still "
+            "needed, give this one packs of its own: copy them without dits-owner-*, and set store, stores "
+            "and tiers to the copy. If it is gone for good, and this one was restored from its dump or "
+            f"upgraded by pg_upgrade: `dits-server store adopt {store.bucket}`."
+        )
+    if owner.standing is Standing.OUTDATED:
+        _report(store, owner)
+
+
+async def take_store(database: Database, store: BlobStore, cell: int) -> None:
+    """Makes the database the owner of a store, whoever was."""
+    owner = await find_owner(database, store, cell)
+    if owner.standing in (Standing.FOREIGN, Standing.OUTDATED):
+        log.warning("a store is taken from its owner", location=store.location, held=owner.text)
+    stamp = await _add_stamp(database, owner)
+    await store.write_owner(cell, f"{owner.database_id} {stamp}", is_first=False)
+
+
+async def require_owner(database: Database, store: BlobStore, cell: int) -> None:
+    """Raises DEPENDENCY_UNAVAILABLE, and logs why, unless the database may delete in a store, or a pair."""
+    for each in split_store(store):
+        _require(each, await find_owner(database, each, cell))
+
+
+async def renew_stamp(database: Database, store: BlobStore, cell: int) -> None:
+    """Writes a new stamp if the last one is a minute old. Raises like require_owner.
+
+    Any number of replicas may do that at once, and each be killed at any moment: what the store holds is
+    one of the stamps of the database.
+    """
+    for each in split_store(store):
+        owner = await find_owner(database, each, cell)
+        if owner.standing is Standing.VACANT and owner.is_noted:
+            owner = await _take_vacant(database, each, cell, owner)
+        _require(each, owner)
+        newest = owner.stamps[-1]
+        written = f"{owner.database_id} {newest}"
+        if owner.text == written and owner.is_due:
+            newest = await _add_stamp(database, owner)
+            written = f"{owner.database_id} {newest}"
+        if owner.text != written:
+            await each.write_owner(cell, written, is_first=False)
+
+
+async def _take_vacant(database: Database, store: BlobStore, cell: int, owner: Owner) -> Owner:
+    stamp = await _add_stamp(database, owner)
+    await store.write_owner(cell, f"{owner.database_id} {stamp}", is_first=True)
+    return await find_owner(database, store, cell)
+
+
+async def _add_stamp(database: Database, owner: Owner) -> str:
+    """Adds a stamp behind the newest, unless another replica just has; returns the newest."""
+    newest = uuid.UUID(owner.stamps[-1]) if owner.stamps else None
+    await database.statement(Q.add_stamp, owner.store_id, newest)
+    [row] = await database.fetch(Q.find_stamps, owner.store_id, STAMP_PERIOD)
+    stamps: Sequence[str] = row["stamps"]
+    return stamps[-1]
+
+
+def _require(store: BlobStore, owner: Owner) -> None:
+    is_owner = owner.standing is Standing.OWNER
+    metrics.FOREIGN_STORES.labels(store.bucket).set(not is_owner)
+    if not is_owner:
+        _report(store, owner)
+        raise dependency_unavailable("object store")
+
+
+def _report(store: BlobStore, owner: Owner) -> None:
+    log.error(
+        "a store is that of another database, or of a newer state of this one: nothing is deleted, and "
+        "the other one may delete what this one writes; `dits-server store adopt` takes it",
+        bucket=store.bucket,
+        location=store.location,
+        holds=owner.text,
+        database=owner.database_id,
+    )
+
+
+async def _has_objects(store: BlobStore, cell: int) -> bool:
+    async with aclosing(store.list_objects(cell)) as batches:
+        async for keys in batches:
+            if keys:
+                return True
+    return False
