@@ -55,10 +55,10 @@ def plain_logs() -> Iterator[None]:
     """Writes tracebacks without local variables, as the server does, and wants no secret in any entry."""
     before = structlog.get_config()["processors"]
     *processors, _ = before
-    # Without them: chunks take seconds to print.
-    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    watch = LogWatch()
-    structlog.configure(processors=[*processors, watch, renderer])
+    # Without them: chunks take seconds to print..
+    watch, format_error = LogWatch(), structlog.processors.format_exc_info
+    render = structlog.processors.KeyValueRenderer()
+    structlog.configure(processors=[*processors, watch, format_error, render])
     yield
     structlog.configure(processors=before)
     assert watch.leaks == []

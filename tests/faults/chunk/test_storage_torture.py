@@ -52,7 +52,7 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("seed", "seconds"),
-    [(1, 8), *(pytest.param(seed, 120, marks=pytest.mark.soak) for seed in range(2, 5))],
+    [(1, 5), *(pytest.param(seed, 120, marks=pytest.mark.soak) for seed in range(2, 5))],
 )
 async def test_nothing_promised_is_lost_and_no_garbage_stays(
     api: Api, settings: Settings, databases: Databases, tmp_path: Path, seed: int, seconds: int

@@ -30,7 +30,7 @@ def postmaster(server: Server) -> int:
 def fill(folder: Path) -> None:
     """Some folders of random files, enough for several packs."""
     rng = random.Random(7)
-    for n in range(60):
+    for n in range(30):
         path = folder / f"shot{n % 6}" / f"frame{n:03}.exr"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(rng.randbytes(1_000_000 + n))
@@ -77,7 +77,7 @@ def test_kill_during_a_push(tmp_path: Path, victim: str) -> None:
     with running(tmp_path / "data", server.addresses, options=OPTIONS) as again:
         assert again.addresses == server.addresses
         report = dits.timed(["push", "-m", "first"], work)
-        assert report["files"] == 60
+        assert report["files"] == 30
         dits.run(["clone", f"{server.username}/film", str(tmp_path / "clone")])
         assert folders.compare_folders(work, tmp_path / "clone") == []
         asyncio.run(assert_counters(again.dsn))

@@ -37,7 +37,7 @@ SEED = 7
 @pytest.mark.parametrize(
     ("seed", "count"),
     [
-        (SEED, 500),
+        (SEED, 250),
         pytest.param(int(os.environ.get("SOAK_SEED", "1")), 4000, marks=pytest.mark.soak),
     ],
 )
