@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from dits.common.v1.job_pb2 import (
     ScrubChunksPayload,
 )
 
+from services.chunk.stores.local_store import LocalStore
 from services.chunk.stores.s3_writer import PART_BYTES
 from tests.support.chunks import Shelf, digest, some
 from tests.support.collection import end_claims, reference
@@ -176,6 +178,19 @@ async def reap(stage: Stage) -> Act:
     killed = await upload(stage)
     assert await stage.is_killed(killed, 4)
     return Act("reap", act.shelf, kept=act.kept, gone=act.gone)
+
+
+async def move(stage: Stage) -> Act:
+    """A pack still lies in the second store of the region."""
+    shelf, data = await _store(stage)
+    key = await stage.api.value("SELECT pack_key FROM chunks WHERE hash = $1", digest(data).hex())
+    assert stage.settings.second_store is not None
+    old = LocalStore(Path(stage.settings.second_store), "local", "local")
+    writer = old.open_writer(key)
+    await writer.write_parts([stage.pack_path(key).read_bytes()])
+    await writer.seal()
+    stage.pack_path(key).unlink()
+    return Act("move", shelf, kept=[data], damaged=[key])
 
 
 SCENES: dict[str, Callable[[Stage], Awaitable[Act]]] = {

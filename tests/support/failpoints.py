@@ -27,6 +27,7 @@ import obstore
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
+from services.admin.stores import move_store
 from services.chunk.background.object_reaper import ObjectReaper
 from services.chunk.background.open_pack_sweep import OpenPackSweep
 from services.chunk.catalog.access_times import AccessTimes
@@ -176,6 +177,10 @@ class Work:
         """Gives up open packs, and deletes the objects that are due."""
         await OpenPackSweep(self._databases, timedelta(0)).sweep_packs()
         await ObjectReaper(self._databases, self._places, 0).reap_objects()
+
+    async def move(self) -> None:
+        """Copies the packs of the region that still lie in its second store."""
+        await move_store(self._database, self._settings)
 
     async def job(self) -> None:
         """Does the job that is due, whichever it is."""

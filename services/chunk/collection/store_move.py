@@ -75,6 +75,8 @@ class StoreMove:
             return
         writer = self._target.open_writer(key)
         try:
+            # A move that was killed has left a part of it.
+            await writer.discard()
             moved.damaged += await self._write(writer, key, whole)
             await writer.seal()
         except BlobMissing:

@@ -219,11 +219,14 @@ class LocalWriter:
         write_all(self._open(), parts)
 
     def _seal(self) -> None:
-        os.fsync(self._open())
-        self._close()
+        file = self._open()
+        os.fsync(file)
         self._store.require_store()
         make_directory(self._sealed.parent)
+        if not os.path.samestat(os.fstat(file), self._unsealed.stat()):
+            raise FileNotFoundError(errno.ENOENT, "replaced meanwhile", str(self._unsealed))
         self._unsealed.rename(self._sealed)
+        self._close()
         sync_directory(self._sealed.parent)
 
     def _discard(self) -> None:

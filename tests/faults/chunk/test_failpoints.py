@@ -10,7 +10,7 @@ import pytest
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.failpoint_scenes import IN_A_BUCKET, SCENES, upload
+from tests.support.failpoint_scenes import IN_A_BUCKET, SCENES, move, upload
 from tests.support.failpoint_stage import Act, Stage
 from tests.support.s3_server import S3Server
 from tests.support.waiting import PATIENCE_SECONDS
@@ -99,6 +99,17 @@ class TestInABucket:
         self, stage: Stage, work: Callable[[Stage], Awaitable[Act]]
     ) -> None:
         await kill_at_each_step(stage, await work(stage))
+
+
+class TestBetweenTwoStores:
+    """The same while the packs of one region go to another directory."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings, tmp_path: Path) -> Settings:
+        return settings.model_copy(update={"second_store": str(tmp_path / "old")})
+
+    async def test_one_kill_after_another(self, stage: Stage) -> None:
+        await kill_at_each_step(stage, await move(stage))
 
 
 @pytest.mark.soak

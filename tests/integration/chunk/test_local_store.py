@@ -119,3 +119,18 @@ async def test_a_directory_that_is_away_has_lost_nothing(store: LocalStore, tmp_
             here.rmdir()
     elsewhere.rename(here)
     assert await store.read_ranges(KEY, [(0, 4)], parts) == [b"data"]
+
+
+async def test_who_was_taken_for_dead_does_not_seal_what_is_anothers(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    killed, again = store.open_writer(KEY), store.open_writer(KEY)
+    await killed.write_parts([b"whole"])
+    await again.discard()
+    await again.write_parts([b"pa"])
+    with pytest.raises(DomainError):
+        await killed.seal()
+    await again.write_parts([b"rt"])
+    await again.seal()
+    assert everything(store, tmp_path) == [f"0/ab/{NAME}"]
+    assert await store.read_ranges(KEY, [(0, 9)], parts) == [b"part"]
