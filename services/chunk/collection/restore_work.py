@@ -9,6 +9,8 @@ from functools import partial
 from itertools import groupby
 from uuid import UUID
 
+import structlog
+
 from services.chunk.collection.scrub import Scrub
 from services.chunk.collection.tier_moves import Misplaced, TierMoves, parse_chunk
 from services.chunk.packs.pack_writer import PackWriter
@@ -19,6 +21,7 @@ from shared.formats.canonical import split_hashes
 from shared.jobs.running_job import RetryLater
 
 Q = sql.load(__file__)
+log = structlog.get_logger(__name__)
 
 # How often it is looked whether a store is ready that takes longer than it was expected to.
 LATE = timedelta(minutes=1)
@@ -68,13 +71,20 @@ class RestoreWork:
         asked, waiting = set(), 0
         for row in await database.fetch(Q.archived_packs, repository_id, hashes):
             bucket, key = row["storage_bucket"], row["pack_key"]
-            store = self._places[bucket]
+            store = self._find_place(bucket)
             asked.add(key)
             # What is not there is lost, and nothing to wait for.
             with suppress(BlobMissing):
                 await store.begin_restore(key, self._keep + _MARGIN)
                 waiting += not await store.is_restored(key)
         return asked, waiting
+
+    def _find_place(self, bucket: str) -> BlobStore:
+        """Returns a place. Raises RetryLater if only other workers know it."""
+        if bucket not in self._places:
+            log.error("a region that stores and tiers do not name", bucket=bucket)
+            raise RetryLater(f"stores and tiers of this worker do not name {bucket}", LATE)
+        return self._places[bucket]
 
     async def _warm(
         self, database: Database, repository_id: UUID, hashes: Sequence[str]
@@ -95,7 +105,7 @@ class RestoreWork:
         """Moves chunks; does `warm` after each pack, lest a policy takes them back, and returns its sum."""
         runs = groupby(sorted(rows, key=_place), key=_place)
         found = [
-            Misplaced(self._places[bucket].region, bucket, key, sorted(map(parse_chunk, run)))
+            Misplaced(self._find_place(bucket).region, bucket, key, sorted(map(parse_chunk, run)))
             for (bucket, key), run in runs
         ]
         count = 0

@@ -53,6 +53,15 @@ async def begin_warming(desk: TierDesk, *data: bytes) -> UUID:
     return UUID(answer.restore.id)
 
 
+async def begin_restore(desk: TierDesk, *data: bytes) -> UUID:
+    """Asks for chunks to be readable for a while; returns the restore."""
+    request = pb.RestoreChunksRequest(
+        repository=desk.shelf.repo.id, hashes=b"".join(map(digest, data))
+    )
+    answer = await desk.api.tiers.RestoreChunks(request, metadata=desk.shelf.who.auth)
+    return UUID(answer.restore.id)
+
+
 async def restore(
     databases: Databases, settings: Settings, restore_id: UUID, pack_bytes: int = 1 << 20
 ) -> int:
@@ -122,6 +131,42 @@ async def test_a_policy_moves_a_chunk_that_is_being_restored(
     assert await desk.places(data) == ["local"]
     assert await desk.archived(data) == [False]
     await assert_counters(api.dsn)
+
+
+async def test_a_policy_leaves_where_it_is_what_was_restored_for_a_while(
+    api: Api, settings: Settings, databases: Databases
+) -> None:
+    data = some()
+    [desk] = await open_desks(api, databases, data, 1)
+    assert await cool(databases, settings) == 1
+    await desk.age(1000, data)
+    assert await cool(databases, settings) == 0
+    restore_id = await begin_restore(desk, data)
+    works = [restore(databases, settings, restore_id), cool(databases, settings)]
+    assert await in_order(api, data, works) == [1, 0]
+    assert await desk.places(data) == ["local.glacier"]
+    await desk.shelf.get(data)
+    await assert_counters(api.dsn)
+
+
+@pytest.mark.parametrize("is_permanent", [True, False])
+async def test_a_worker_that_does_not_know_the_archive_leaves_the_restore_to_others(
+    api: Api, settings: Settings, databases: Databases, is_permanent: bool
+) -> None:
+    data = some()
+    [desk] = await open_desks(api, databases, data, 1)
+    (database,) = databases.every()
+    # It has begun before anything lay there.
+    places = await open_places(database, settings.model_copy(update={"tiers": {}}))
+    assert await cool(databases, settings) == 1
+    restore_id = await (begin_warming if is_permanent else begin_restore)(desk, data)
+    writer = PackWriter(
+        databases, places["local"], Presence(databases, DAY), cell=0, reader_grace=DAY
+    )
+    with pytest.raises(RetryLater, match=r"do not name local\.glacier"):
+        await RestoreWork(places, writer, 1 << 20, DAY).restore(database, restore_id)
+    assert await restore(databases, settings, restore_id) == 1
+    assert await desk.archived(data) == [False]
 
 
 async def test_what_is_copied_stays_hot_while_the_rest_is_copied(
