@@ -29,11 +29,15 @@ def hexes(data: Iterable[bytes]) -> list[str]:
     return [digest(each).hex() for each in data]
 
 
-async def reference(shelf: Shelf, *data: bytes) -> list[str]:
-    """Refers to chunks as a push does; returns those that are missing, and then refers to none."""
-    query = "SELECT missing FROM reference_chunks($1::uuid, $2, $3, NULL)"
-    hashes = hexes(data)
-    missing: list[str] = await shelf.api.value(query, shelf.repo.id, hashes, [1] * len(data))
+async def reference(shelf: Shelf, *data: bytes, size: int | None = None) -> list[str]:
+    """Refers to chunks as a push does; returns those that are missing, and then refers to none.
+
+    `size`: which the file claims; 0 = they are chunk lists.
+    """
+    query = "SELECT missing FROM reference_chunks($1::uuid, $2, $3, $4::int[])"
+    count = len(data)
+    counts, sizes = [1] * count, [size] * count
+    missing: list[str] = await shelf.api.value(query, shelf.repo.id, hexes(data), counts, sizes)
     return missing
 
 

@@ -115,6 +115,7 @@ async def test_a_pack_is_put_and_its_chunks_are_got(
     [theirs] = await links(stranger, plain)
     assert theirs.failure.reason == ErrorReason.ERROR_REASON_NOT_FOUND
     # What was put goes when it can no longer be put again.
+    assert await reap(databases, settings) == 0
     await api.fetch("UPDATE object_deletions SET not_before = now()")
     assert await reap(databases, settings) == 1
     assert len(s3_server.names(prefix)) == 4

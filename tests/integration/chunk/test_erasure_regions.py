@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from dits.common.v1.job_pb2 import CollectGarbagePayload
 from services.chunk.background.object_reaper import ObjectReaper
 from services.chunk.catalog.presence import Presence
 from services.chunk.collection.compaction import Compaction
+from services.chunk.collection.good_copies import GoodCopies
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.opening import open_known_stores
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api, running_suite
-from tests.support.chunks import Shelf, some
+from tests.support.chunks import Shelf, digest, some
 from tests.support.collection import DAY, do_maintenance, exhaust
 from tests.support.obliterations import obliterate
 from tests.support.repositories import Holding
@@ -75,3 +77,43 @@ async def test_an_erasure_ends_when_no_region_has_the_bytes(
     assert count_objects(tmp_path / "far", secret) == 0
     assert count_objects(tmp_path / "far", kept) == 1
     await Shelf(api, films.owner, films.repository).get(kept)
+
+
+async def test_a_pack_that_is_open_when_the_chunk_goes_is_rewritten_later(
+    api: Api, settings: Settings, databases: Databases, tmp_path: Path
+) -> None:
+    films = await Holding.open(api)
+    secret, kept = some(900), some(1000)
+    await save(api, films.owner, films.repository, {"secret": secret, "kept": kept})
+    (database,) = databases.every()
+    stores = await open_known_stores(database, settings)
+    home = PackWriter(
+        databases, stores["local"], Presence(databases, DAY), cell=0, reader_grace=DAY * 0
+    )
+    writer = home.for_store(stores["far"])
+    pack = writer.begin_pack_in(database)
+    digests = {digest(secret), digest(kept)}
+    async with aclosing(GoodCopies(database, stores).read_chunks(digests)) as groups:
+        async for good in groups:
+            await writer.append_chunks(pack, good)
+    await obliterate(films, "secret", secret)
+    await do_maintenance(api, databases, CollectGarbagePayload())
+
+    async def compact(bucket: str) -> None:
+        compaction = Compaction(
+            stores[bucket],
+            home.for_store(stores[bucket]),
+            dead_percent=99,
+            pack_bytes=1 << 20,
+            open_pack=DAY,
+        )
+        await exhaust(compaction.compact_packs(database))
+        await ObjectReaper(databases, stores, settings.cell).reap_objects()
+
+    await compact("local")
+    assert count_objects(tmp_path / "far", secret) == 0
+    assert (await writer.finalize_copies(pack)).chunks == 1
+    assert count_objects(tmp_path / "far", secret) == 1
+    await compact("far")
+    assert count_objects(tmp_path / "far", secret) == 0
+    assert count_objects(tmp_path / "far", kept) == 1

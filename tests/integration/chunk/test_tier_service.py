@@ -57,17 +57,18 @@ async def test_what_nobody_reads_goes_to_colder_places(
 ) -> None:
     hot, cool, cold, frozen = data = [some() for _ in range(4)]
     desk = await open_desk(api, databases, *data)
-    # What is in no commit yet goes nowhere.
-    claimed = some()
-    await desk.shelf.put(claimed)
-    await desk.age(1000, claimed)
-    assert (await desk.set_class("glacier", claimed)).changed_count == 0
+    # A chunk list goes nowhere, nor what is in no commit yet.
+    listing, claimed = some(), some()
+    await desk.shelf.put(listing, claimed)
+    await reference(desk.shelf, listing, size=0)
+    await desk.age(1000, listing, claimed)
+    assert (await desk.set_class("glacier", listing, claimed)).changed_count == 0
     for days, each in ((29, hot), (31, cool), (91, cold), (366, frozen)):
         await desk.age(days, each)
     await desk.apply_policies()
     placed = ["local", "local.infrequent", "local.glacier", "local.deep_archive"]
-    assert await desk.places(*data, claimed) == [*placed, "local"]
-    assert await desk.archived(*data) == [False, False, True, True]
+    assert await desk.places(*data, listing, claimed) == [*placed, "local", "local"]
+    assert await desk.archived(*data, listing) == [False, False, True, True, False]
     await desk.shelf.get(hot, cool)
     # All that looks after the bytes leaves them there, and loses none.
     await end_claims(api)
@@ -84,7 +85,7 @@ async def test_what_nobody_reads_goes_to_colder_places(
     await ObjectReaper(databases, await open_places(database, settings), 0).reap_objects()
     await assert_whole(api, settings, databases)
     # Deleted, nothing is left of them anywhere.
-    await release(desk.shelf, *data)
+    await release(desk.shelf, *data, listing)
     await end_claims(api)
     await maintain(api, databases, CollectGarbagePayload())
     places = await open_places(database, settings)

@@ -17,7 +17,7 @@ from services.chunk.stores.opening import open_known_stores
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.races.chunk.test_compaction import collect, kill
-from tests.support.api import Api
+from tests.support.api import Api, running_suite
 from tests.support.chunks import Shelf, blocked, chunk, digest, files, transaction
 from tests.support.counters import assert_counters
 from tests.support.regions import NOW, places, replicate, set_policy, settle, with_regions
@@ -104,4 +104,21 @@ async def test_a_lost_chunk_comes_in_another_form_while_it_is_copied(
     for path in files(settings).values():
         path.write_bytes(b"")
     await shelf.get(DATA)
+    await assert_counters(api.dsn)
+
+
+async def test_a_chunk_comes_home_into_the_region_for_which_it_is_copied(
+    api: Api, settings: Settings, databases: Databases
+) -> None:
+    shelf = await put_due(api)
+    packs, pack = await begin_copy(databases, settings)
+    await api.fetch("UPDATE chunks SET lost_at = now()")
+    stores = settings.stores | {"local": (str(settings.data_dir / "chunks" / "local"),)}
+    there = settings.model_copy(update={"region": "far", "stores": stores})
+    async with running_suite(api.dsn, there) as far:
+        await Shelf(far, shelf.who, shelf.repo).upload([chunk(DATA, zstd=True)])
+    # A home copy and another one in one region would be one place that counts twice.
+    assert (await packs.finalize_copies(pack)).chunks == 0
+    assert (await places(api, DATA))[0] == "far"
+    assert await api.value("SELECT count(*) FROM chunk_locations WHERE region = 'far'") == 0
     await assert_counters(api.dsn)
