@@ -117,7 +117,7 @@ async def _measure(
 ) -> dict[tuple[str, str], list[float]]:
     """Returns the rates of all rounds, by what was asked how."""
     database = await Database.connect(dsn, service="bench", size=2)
-    await _fill(database, UUID(user.repository), arguments.chunks)
+    await fill_chunks(database, UUID(user.repository), arguments.chunks)
     ways = Ways(user, database, arguments.callers)
     await _warm_up(ways, arguments.chunks)
     figures: dict[tuple[str, str], list[float]] = {}
@@ -157,8 +157,8 @@ async def _warm_up(ways: Ways, count: int) -> None:
     raise RuntimeError("the server has built no filter")
 
 
-async def _fill(database: Database, repository_id: UUID, count: int) -> None:
-    """Makes the chunks, which commits seem to name."""
+async def fill_chunks(database: Database, repository_id: UUID, count: int) -> None:
+    """Makes the chunks of a repository, which commits seem to name."""
     for first in range(0, count, BATCH):
         last = min(first + BATCH, count)
         await database.fetch(FILL[0], first, last, PACK)

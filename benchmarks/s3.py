@@ -13,21 +13,16 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from blake3 import blake3
-from dits.chunk.v1 import chunk_service_pb2 as chunk_pb
-from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.callers import Usage, User
+from benchmarks.callers import User
 from benchmarks.server import running
+from benchmarks.streams import CHUNK_BYTES, measure_streams
 from tests.support.s3_server import S3Process, S3Server
 
-_CHUNK = 1 << 20
 _OBJECT = 64 << 20
 
 
@@ -52,7 +47,7 @@ def main() -> None:
                 data = Path(folder, name, "data")
                 data.parent.mkdir()
                 with running(data, options=options) as server:
-                    row = _measure(User(server), streams, size)
+                    row = measure_streams(User(server), streams, size)
                 ratios = f"{row[0] / up:.2f}", f"{row[1] / down:.2f}"
                 cells = [f"{row[0]:.2f}", ratios[0], f"{row[1]:.2f}", ratios[1]]
                 table.add_row(name, *cells, *(f"{value:.2f}" for value in row[2:4]), *row[4:])
@@ -63,8 +58,8 @@ def main() -> None:
 
 async def _by_script(s3: S3Server, streams: int, size: int) -> tuple[float, float]:
     """Returns how long the bytes take in and out, in seconds."""
-    client, count = s3.client("script"), -(-streams * size * _CHUNK // _OBJECT)
-    objects = [os.urandom(min(_OBJECT, streams * size * _CHUNK)) for _ in range(count)]
+    client, count = s3.client("script"), -(-streams * size * CHUNK_BYTES // _OBJECT)
+    objects = [os.urandom(min(_OBJECT, streams * size * CHUNK_BYTES)) for _ in range(count)]
     slots = asyncio.Semaphore(streams)
 
     async def put(number: int) -> None:
@@ -82,49 +77,6 @@ async def _by_script(s3: S3Server, streams: int, size: int) -> tuple[float, floa
         await asyncio.gather(*map(work, range(count)))
         seconds.append(time.perf_counter() - begun)
     return seconds[0], seconds[1]
-
-
-def _measure(user: User, streams: int, size: int) -> tuple[float, float, float, float, str, str]:
-    """Returns seconds, processor seconds and megabytes, each of uploads and downloads."""
-    data = [[os.urandom(_CHUNK) for _ in range(size)] for _ in range(streams)]
-    hashes = [[blake3(chunk).digest() for chunk in stream] for stream in data]
-    stub = ChunkServiceStub(user.channels["chunk"])
-
-    def requests(number: int) -> Iterator[chunk_pb.UploadChunksRequest]:
-        for digest, chunk in zip(hashes[number], data[number], strict=True):
-            one = chunk_pb.UploadedChunk(
-                hash=digest, size=_CHUNK, compression=chunk_pb.COMPRESSION_NONE, data=chunk
-            )
-            is_first = digest == hashes[number][0]
-            repository = user.repository if is_first else ""
-            yield chunk_pb.UploadChunksRequest(repository=repository, chunks=[one])
-
-    def upload(number: int) -> None:
-        for answer in stub.UploadChunks(requests(number), metadata=user.auth):
-            if answer.failures:
-                raise SystemExit("a chunk was refused")
-
-    def download(number: int) -> None:
-        request = chunk_pb.DownloadChunksRequest(
-            repository=user.repository, hashes=b"".join(hashes[number])
-        )
-        found = 0
-        for answer in stub.DownloadChunks(request, metadata=user.auth):
-            found += sum(len(chunk.data) for chunk in answer.chunks)
-        if found != size * _CHUNK:
-            raise SystemExit("a chunk did not come")
-
-    up, down = _run(user, upload, streams), _run(user, download, streams)
-    return up[0], down[0], up[1], down[1], up[2], down[2]
-
-
-def _run(user: User, work: Callable[[int], None], streams: int) -> tuple[float, float, str]:
-    usage = Usage(user.server.pid)
-    with usage.measured(), ThreadPoolExecutor(streams) as pool:
-        begun = time.perf_counter()
-        list(pool.map(work, range(streams)))
-        seconds = time.perf_counter() - begun
-    return seconds, usage.seconds, f"{usage.peak_bytes / 1e6:,.0f}"
 
 
 if __name__ == "__main__":
