@@ -108,10 +108,12 @@ async def _tell_left(work: Evacuation, region: str) -> list[str]:
             "damaged here or elsewhere, which `dits verify` heals, or notes as lost; stop these servers, "
             "and run it again"
         )
+    elif await work.forget_region(region):
+        lines.append(f"{region} is empty, and no region any more: leave it out of stores")
     else:
         lines.append(
-            f"{region} is empty; {left.objects:,} objects wait for their deletion. When they are gone, it "
-            "may be left out of stores"
+            f"{region} is empty; {left.objects:,} objects wait for their deletion: run it again when they "
+            "are gone"
         )
     return lines
 

@@ -106,6 +106,10 @@ class Evacuation:
         [row] = await self._database.fetch(Q.count_left, region)
         return Remains(row["packs"], row["objects"])
 
+    async def forget_region(self, region: str) -> bool:
+        """Notes that a region is none any more if nothing is left there; returns whether it is so."""
+        return bool(await self._database.statement(Q.forget_region, region))
+
     async def _secure(
         self, writer: PackWriter, pack: Pack, source: str, digests: Set[bytes]
     ) -> set[bytes]:

@@ -13,6 +13,15 @@ SELECT key FROM packs WHERE region = $1 AND key > $2 AND state = 'sealed' ORDER 
 SELECT (SELECT count(*)::int FROM packs WHERE region = $1) AS packs,
        (SELECT count(*)::int FROM object_deletions WHERE split_part(bucket, '.', 1) = $1) AS objects;
 
+-- name: forget_region
+-- Region $1, with its tiers, is none any more, unless something lies there, waits for its deletion, or is wanted there; no row then.
+DELETE FROM stores
+WHERE split_part(bucket, '.', 1) = $1
+  AND NOT EXISTS (SELECT FROM packs WHERE region = $1)
+  AND NOT EXISTS (SELECT FROM object_deletions WHERE split_part(bucket, '.', 1) = $1)
+  AND NOT EXISTS (SELECT FROM repository_regions WHERE $1 = ANY (regions))
+RETURNING bucket;
+
 -- name: without_copies
 -- Those of the chunks $1 that lie nowhere but at home.
 SELECT c.hash FROM chunks c

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from dits.common.v1.job_pb2 import ScrubChunksPayload
+from grpc import StatusCode
 
 from services.admin.stores import evacuate_region
 from services.chunk.background.object_reaper import ObjectReaper
@@ -13,7 +14,7 @@ from services.chunk.stores.opening import open_known_stores
 from shared.db.pool import Databases
 from shared.runtime.config import ConfigError, Settings
 from tests.integration.chunk.test_storage_maintenance import damage
-from tests.support.api import Api
+from tests.support.api import Api, refused
 from tests.support.chunks import Shelf, chunk, files, some
 from tests.support.collection import maintain
 from tests.support.counters import assert_counters
@@ -67,10 +68,24 @@ async def test_a_region_is_emptied(
     await copied.get(both)
     await assert_counters(api.dsn)
     await evacuate_region(database, settings, "attic", "far")
-    assert (await evacuate_region(database, settings, "attic", "far"))[0].startswith(
-        "moved 0 chunks"
-    )
+    told = await evacuate_region(database, settings, "attic", "far")
+    assert told[0].startswith("moved 0 chunks")
+    assert told[1].endswith("1 objects wait for their deletion: run it again when they are gone")
     await shelf.get(alone, packed)
+
+
+async def test_a_region_that_was_given_up_cannot_be_chosen_any_more(
+    api: Api, settings: Settings, databases: Databases
+) -> None:
+    shelf = await Shelf.open(api)
+    (database,) = databases.every()
+    told = await evacuate_region(database, settings, "attic", "far")
+    assert told[1] == "attic is empty, and no region any more: leave it out of stores"
+    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
+        await set_policy(shelf, "attic")
+    # A server that names it all the same has it again.
+    await open_known_stores(database, settings)
+    await set_policy(shelf, "attic")
 
 
 async def length(api: Api, data: bytes) -> int:
