@@ -37,6 +37,8 @@ SESSION = {
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "15s",
     "statement_timeout": "60s",
+    # What locks in one statement and works in the next has to see what it waited for.
+    "default_transaction_isolation": "read committed",
     "timezone": "UTC",
     "jit": "off",
 }

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.db.pool import MOST_SPARE, UNREACHABLE, Database
+from shared.db.pool import MOST_SPARE, UNREACHABLE, Connection, Database
 from shared.errors import DomainError, not_found
 from tests.support.waiting import until_blocked
 
@@ -134,3 +134,27 @@ async def test_sessions_that_may_not_write_are_replaced(
     await _occupy(opened, SIZE)
     await opened.fetch("CREATE TABLE second ()")
     await opened.close()
+
+
+async def test_transactions_read_what_was_committed_whatever_the_database_prefers(
+    empty_database: str,
+) -> None:
+    connection = await asyncpg.connect(empty_database)
+    try:
+        name = await connection.fetchval("SELECT current_database()")
+        await connection.execute(
+            f"ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'serializable'"
+        )
+    finally:
+        await connection.close()
+    database = await Database.connect(empty_database, service="test", size=1)
+    try:
+        isolation = await database.transaction(_read_isolation)
+        assert isolation == "read committed"
+    finally:
+        await database.close()
+
+
+async def _read_isolation(connection: Connection) -> str:
+    isolation: str = await connection.fetchval("SHOW transaction_isolation")
+    return isolation
