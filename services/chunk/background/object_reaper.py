@@ -11,6 +11,7 @@ from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.ownership import renew_stamp, require_owner
 from shared.db import sql
 from shared.db.pool import Database, Databases
+from shared.errors import DomainError
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
@@ -53,7 +54,12 @@ class ObjectReaper:
             if row["named"]:
                 log.error("a pack names an object that waits for deletion", pack=row["key"])
                 continue
-            await store.delete_object(row["key"])
+            try:
+                await store.delete_object(row["key"])
+            except DomainError:
+                # One that nobody can delete keeps none behind it.
+                await database.statement(Q.postpone_object, row["id"])
+                raise
             deleted.append(row["id"])
         await database.fetch(Q.forget_objects, deleted)
         return len(deleted)

@@ -11,3 +11,7 @@ LIMIT 1000;
 -- name: forget_objects
 -- Removes the entries $1 of objects that are gone.
 DELETE FROM object_deletions WHERE id = ANY ($1::bigint[]);
+
+-- name: postpone_object
+-- Tries the entry $1 again in an hour.
+UPDATE object_deletions SET not_before = clock_timestamp() + INTERVAL '1 hour' WHERE id = $1;

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from services.chunk.background.object_reaper import ObjectReaper
 from services.chunk.stores.opening import open_store
+from shared.errors import DomainError
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.chunks import Shelf, files, open_databases, some
@@ -69,3 +70,25 @@ async def test_an_object_that_a_pack_names_is_never_deleted(
     await shelf.get(data)
     assert await api.value("SELECT count(*) FROM object_deletions") == 1
     assert len(files(settings)) == 1
+
+
+async def test_an_object_that_nobody_can_delete_keeps_none_behind_it(
+    api: Api, settings: Settings, reaper: ObjectReaper
+) -> None:
+    root = settings.data_dir / "chunks" / settings.region / "0"
+    await api.fetch(
+        """INSERT INTO object_deletions (bucket, key, not_before)
+           SELECT $1, '0/' || repeat(name, 32), now() - age * interval '1 minute'
+           FROM (VALUES ('a', 2), ('b', 1)) AS v (name, age)""",
+        settings.region,
+    )
+    (root / "aa" / ("a" * 32)).mkdir(parents=True)
+    (root / "bb").mkdir()
+    (root / "bb" / ("b" * 32)).write_bytes(b"garbage")
+    with pytest.raises(DomainError):
+        await reaper.reap_objects()
+    assert await reaper.reap_objects() == 1
+    assert not (root / "bb" / ("b" * 32)).exists()
+    (root / "aa" / ("a" * 32)).rmdir()
+    await api.fetch("UPDATE object_deletions SET not_before = not_before - interval '1 hour'")
+    assert await reaper.reap_objects() == 1
