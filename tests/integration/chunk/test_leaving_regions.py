@@ -64,6 +64,23 @@ async def test_no_copy_goes_before_another_was_read(
     await assert_sound(api, databases, settings)
 
 
+async def test_nothing_goes_when_the_copy_that_was_read_is_not_wanted_any_more(
+    api: Api, databases: Databases
+) -> None:
+    shelf = await Shelf.open(api)
+    await set_policy(shelf, "local", "far", "attic")
+    data = some()
+    await shelf.put(data)
+    assert await reference(shelf, data) == []
+    await settle(api)
+    await api.fetch("UPDATE repository_regions SET regions = '{attic}'")
+    (database,) = databases.every()
+    await trim_copies(database, {digest(data).hex(): ["far"]}, timedelta())
+    assert sorted(await places(api, data)) == ["attic", "far", "local"]
+    await trim_copies(database, {digest(data).hex(): ["attic"]}, timedelta())
+    assert await places(api, data) == ["attic"]
+
+
 async def test_a_copy_whose_chunk_is_held_goes_later(
     api: Api, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
