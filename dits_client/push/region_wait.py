@@ -32,6 +32,9 @@ def send_when_copied(send: Callable[[], Answer], progress: Progress) -> Answer:
             if least < 0 or left < least:
                 least, moved_at = left, now
             elif now - moved_at > LONGEST_STANDSTILL:
+                progress.warn(
+                    "no copy was made for a while: is a region away? `dits regions` tells where chunks wait"
+                )
                 raise
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
