@@ -36,3 +36,7 @@ async def test_what_is_refused_in_one_store_stops_no_other(
     assert "1 of 1 objects in far" in record["report"]
     rows = await api.fetch("SELECT bucket FROM object_deletions")
     assert [row["bucket"] for row in rows] == ["local"]
+    # What waits for its deletion already is not unknown any more.
+    (path.parents[1] / "ab" / f"ab{9:030}").write_bytes(b"?")
+    record = await do_maintenance(api, databases, CheckInventoryPayload())
+    assert "in local" not in record["report"]

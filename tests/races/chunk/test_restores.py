@@ -133,8 +133,9 @@ async def test_a_policy_moves_a_chunk_that_is_being_restored(
     await assert_counters(api.dsn)
 
 
-async def test_a_policy_leaves_where_it_is_what_was_restored_for_a_while(
-    api: Api, settings: Settings, databases: Databases
+@pytest.mark.parametrize("is_policy_first", [True, False])
+async def test_a_policy_moves_a_chunk_that_is_restored_for_a_while(
+    api: Api, settings: Settings, databases: Databases, is_policy_first: bool
 ) -> None:
     data = some()
     [desk] = await open_desks(api, databases, data, 1)
@@ -142,9 +143,19 @@ async def test_a_policy_leaves_where_it_is_what_was_restored_for_a_while(
     await desk.age(1000, data)
     assert await cool(databases, settings) == 0
     restore_id = await begin_restore(desk, data)
-    works = [restore(databases, settings, restore_id), cool(databases, settings)]
-    assert await in_order(api, data, works) == [1, 0]
-    assert await desk.places(data) == ["local.glacier"]
+    works = [cool(databases, settings), restore(databases, settings, restore_id)]
+    done = await in_order(api, data, works if is_policy_first else works[::-1])
+    if is_policy_first:
+        # The archive where it lies now was not asked.
+        moved, error = done
+        assert moved == 1
+        assert isinstance(error, RetryLater)
+        assert error.delay == timedelta(0)
+        assert await restore(databases, settings, restore_id) == 1
+    else:
+        assert done == [1, 0]
+    place = "local.deep_archive" if is_policy_first else "local.glacier"
+    assert await desk.places(data) == [place]
     await desk.shelf.get(data)
     await assert_counters(api.dsn)
 
