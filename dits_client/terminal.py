@@ -1,4 +1,4 @@
-"""Text of others, as a terminal may show it."""
+"""Texts for a terminal: those of others as it may show them, and numbers."""
 
 
 def escape_text(text: str) -> str:
@@ -6,6 +6,11 @@ def escape_text(text: str) -> str:
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
     )
+
+
+def format_count(number: int, noun: str) -> str:
+    """Return a number of things for a sentence: `1 file`, `1,200 files`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def quote_text(text: str) -> str:

@@ -24,6 +24,7 @@ from dits_client.checkout.merge_locks import hold_merge_locks
 from dits_client.checkout.switch import missing_branch
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import format_count
 
 # Conflicts that a sentence names.
 LISTED = 20
@@ -109,8 +110,9 @@ def _make_request(repository: str, wanted: MergeOptions, head: str) -> MergeBran
 
 
 def _describe_conflicts(wanted: MergeOptions, found: MergeBranchesResponse) -> Iterator[str]:
+    paths = format_count(found.unresolved_count, "path")
     yield (
-        f"{wanted.target} and {wanted.source} both changed {found.unresolved_count} path(s): say "
+        f"{wanted.target} and {wanted.source} both changed {paths}: say "
         "which to keep, with --ours PATH, --theirs PATH or --all-others ours|theirs"
     )
     left = [conflict for conflict in found.conflicts if not conflict.resolution]

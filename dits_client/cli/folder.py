@@ -14,7 +14,7 @@ from dits_client.cli.workspace_paths import open_workspace, parse_paths
 from dits_client.content.scope import describe_rules
 from dits_client.errors import UsageError
 from dits_client.progress import make_progress
-from dits_client.terminal import escape_text
+from dits_client.terminal import escape_text, format_count
 from dits_client.transfer.memory import keep_freed_memory
 from dits_client.workspace.workspace import Workspace
 
@@ -78,7 +78,7 @@ def handle_push(arguments: Namespace) -> None:
     if report.pushed:
         text = (
             f"Pushed {report.commit[:12]} to {report.branch}: {report.changed} changed, "
-            f"{report.chunks_sent} chunks sent ({format_bytes(report.bytes_sent)}), "
+            f"{format_count(report.chunks_sent, 'chunk')} sent ({format_bytes(report.bytes_sent)}), "
             f"{report.seconds:.1f} s."
         )
     else:
@@ -213,9 +213,13 @@ def _connect_late(workspace: Workspace) -> "Client":
 
 def summarize(report: "CheckoutReport") -> str:
     """Return what a checkout did, for people."""
+    files, chunks = (
+        format_count(report.files, "file"),
+        format_count(report.chunks_received, "chunk"),
+    )
     return (
-        f"{report.files} files written, {report.removed} removed, "
-        f"{report.chunks_received} chunks received ({format_bytes(report.bytes_received)}), "
+        f"{files} written, {report.removed} removed, "
+        f"{chunks} received ({format_bytes(report.bytes_received)}), "
         f"{report.seconds:.1f} s"
     )
 

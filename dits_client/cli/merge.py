@@ -18,7 +18,7 @@ from dits_client.cli.table import print_json
 from dits_client.cli.workspace_paths import open_workspace, parse_paths
 from dits_client.errors import ClientError
 from dits_client.progress import make_progress
-from dits_client.terminal import escape_text
+from dits_client.terminal import escape_text, format_count
 from dits_client.transfer.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def describe_outcome(wanted: "MergeOptions", response: MergeBranchesResponse) ->
     if response.outcome == MERGE_OUTCOME_UP_TO_DATE:
         return f"Nothing to merge: {target} has all of {source}."
     if response.outcome == MERGE_OUTCOME_CONFLICTS:
-        return f"Cannot merge {source} into {target}: {response.unresolved_count} conflict(s)."
+        conflicts = format_count(response.unresolved_count, "conflict")
+        return f"Cannot merge {source} into {target}: {conflicts}."
     verb = "Would move" if wanted.dry_run else "Moved"
     if response.outcome == MERGE_OUTCOME_FAST_FORWARD:
         return f"{verb} {target} to {source}, at {response.head[:12]}."
@@ -128,4 +129,4 @@ def handle_restore(arguments: Namespace) -> None:
     if arguments.json:
         print(json.dumps(asdict(report)))
     elif not arguments.quiet:
-        print(f"{report.files} file(s) as in {report.commit[:12]}.")
+        print(f"{format_count(report.files, 'file')} as in {report.commit[:12]}.")

@@ -18,7 +18,7 @@ from dits_client.cli.workspace_paths import find_path
 from dits_client.errors import ClientError, UsageError
 from dits_client.push.give_back import give_back_content
 from dits_client.server.repository import RepositoryClient
-from dits_client.terminal import escape_text
+from dits_client.terminal import escape_text, format_count
 
 # The server reads the chunk list of the file, and waits for pushes.
 TIMEOUT = 120.0
@@ -69,7 +69,8 @@ def _is_confirmed(path: str, size: int, count: int) -> bool:
     """Ask whoever sits at the terminal for the path; without one, nobody confirms."""
     if not sys.stdin.isatty():
         raise UsageError("this cannot be undone without the file: confirm it with --yes")
-    print(f"{escape_text(path)}, {format_bytes(size)}, is in {count} version(s) of directories.")
+    versions = format_count(count, "version")
+    print(f"{escape_text(path)}, {format_bytes(size)}, is in {versions} of directories.")
     print("Its content will be removed from all of them. Only who has the file can give it back.")
     return input("Type the path again to go on: ") == path
 

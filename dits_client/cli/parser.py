@@ -200,6 +200,9 @@ def _add_clone_command(commands: Commands) -> ArgumentParser:
         help="fetch only these paths of the repository; `dits include` adds others later",
     )
     add_depth_option(clone, "with --only: ")
+    # The paths would take what follows them.
+    what = "repository [folder] [--only PATH [PATH ...]] [--depth N]"
+    clone.usage = f"%(prog)s [-h] [--revision REVISION] [--json] [-q]\n{' ' * 18}{what}"
     return clone
 
 

@@ -9,6 +9,7 @@ from dits_client.cli.session import connect
 from dits_client.cli.workspace_paths import open_workspace, parse_paths
 from dits_client.errors import UsageError
 from dits_client.progress import Progress, make_progress
+from dits_client.terminal import format_count
 from dits_client.transfer.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def handle_fetch(arguments: Namespace) -> None:
         make_progress(arguments.quiet) as progress,
     ):
         report = fetch_paths(workspace.root, client, paths, progress=progress)
-    text = f"Fetched {report.files} files, {format_bytes(report.bytes)}; {report.waiting} wait."
+    files = format_count(report.files, "file")
+    text = f"Fetched {files}, {format_bytes(report.bytes)}; {report.waiting} wait."
     print_report(arguments, report, text)
 
 

@@ -8,6 +8,7 @@ from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.push.offer import Offer
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import format_count
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.state import WorkspaceState
 from dits_client.workspace.trees import Trees
@@ -39,7 +40,7 @@ def send_lost_chunks(
             for pieces in offer.iterate_all(here, lost):
                 uploader.offer_pieces(pieces)
             sent = uploader.finish().chunks_sent
-        progress.warn(f"the server had lost {len(lost)} chunks: {sent} were sent again")
+        progress.warn(f"the server had lost {format_count(len(lost), 'chunk')}; sent again: {sent}")
     except ClientError as error:
         progress.warn(f"lost chunks could not be sent again: {error}")
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from dits_client.errors import ClientError
+from dits_client.terminal import format_count
 
 # The most files that one message names.
 LISTED = 20
@@ -28,9 +29,10 @@ class LostFilesError(ClientError):
         if len(self.paths) > LISTED:
             listed.append(f"\n  and {len(self.paths) - LISTED} more")
         cure = _CURE.format("this version of a file")
+        files = format_count(len(lost), "file")
         then = ", and no push deletes these" if is_complete else ""
         super().__init__(
-            f"{len(lost)} file(s) cannot be fetched; all others are written{then}. {cure}, and then `dits "
+            f"{files} cannot be fetched; all others are written{then}. {cure}, and then `dits "
             f"pull`, or the same command, brings it:{''.join(listed)}"
         )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dits_client.cli.main import main
+from dits_client.terminal import format_count
 from tests.support.api import Api
 from tests.support.client import Run, read, write
 
@@ -80,10 +81,10 @@ async def test_a_commit_is_shown_with_its_changes(run: Run, shots: Path) -> None
 
 async def test_branches_are_merged_on_the_server(run: Run, shots: Path) -> None:
     told = await run("merge", "side", fails=True)
-    assert "main and side both changed 1 path(s)" in told
+    assert "main and side both changed 1 path:" in told
     assert "a: ours 4 bytes, theirs 4 bytes" in told
     told = await run("merge", "side", "--dry-run")
-    assert told.startswith("Cannot merge side into main: 1 conflict(s).\n  a: ours")
+    assert told.startswith("Cannot merge side into main: 1 conflict.\n  a: ours")
     told = await run("merge", "side", "--theirs", "a", "--dry-run")
     assert told.startswith("Would merge side into main.\n")
     assert (shots / "a").read_bytes() == b"main"
@@ -118,9 +119,9 @@ async def test_files_come_back(run: Run, shots: Path) -> None:
     write(shots, {"a": None, "shots/b": b"edited"})
     assert "local changes would be overwritten" in await run("restore", "shots", fails=True)
     assert (shots / "shots/b").read_bytes() == b"edited"
-    assert "1 file(s)" in await run("restore", "a")
+    assert "1 file as in" in await run("restore", "a")
     assert (shots / "a").read_bytes() == b"main"
-    assert "1 file(s)" in await run("restore", "shots", "--force")
+    assert "1 file as in" in await run("restore", "shots", "--force")
     assert (shots / "shots/b").read_bytes() == b"2"
     assert "Nothing has changed." in await run("status")
     told = json.loads(await run("restore", "a", "shots", "--revision", "side", "--json"))
@@ -144,7 +145,7 @@ async def test_a_restore_by_force_takes_the_place_that_it_needs(
     write(shots, {"a/x": b"mine"})
     for path, count in (("shots", 2), ("a", 1)):
         assert "local changes would be overwritten" in await run("restore", path, fails=True)
-        assert f"{count} file(s)" in await run("restore", path, "--force")
+        assert f"{format_count(count, 'file')} as in" in await run("restore", path, "--force")
     assert read(shots) == before
 
 

@@ -224,11 +224,11 @@ async def test_the_commands(run: Run, film_folder: Path, monkeypatch: pytest.Mon
     await run("push")
     monkeypatch.chdir(film_folder.parent)
     told = await run("clone", "film", "part", "--only", "shots", "--depth", "1")
-    assert "1 files written" in told
+    assert "1 file written" in told
     monkeypatch.chdir(film_folder.parent / "part")
     assert "Only a part is included: shots (1 level).\nNothing has changed." in await run("status")
     assert '"included": {".ditsignore": null, "shots": 1}' in await run("status", "--json")
-    assert "Included: 1 files written" in await run("include", "renders/")
+    assert "Included: 1 file written" in await run("include", "renders/")
     assert "Excluded: 0 files written, 1 removed" in await run("exclude", "renders")
     assert '"shots/typo" is not in the commit' in await run("exclude", "shots/typo", fails=1)
     write(Path(), {"mine": b"x"})

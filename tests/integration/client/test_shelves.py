@@ -195,7 +195,7 @@ async def test_untracking_is_pushed_before_a_shelf(ada: Person, one: Path, film:
 async def test_the_commands(run: Run, film_folder: Path) -> None:
     write(film_folder, {"a": b"mine"})
     assert await run("shelve", "-m", "half") == (
-        "1 change(s) are on the shelf ada/1: `dits unshelve ada/1`\n"
+        "On the shelf ada/1: 1 change. They come back with `dits unshelve ada/1`.\n"
     )
     write(film_folder, {"a": b"another"})
     await run("shelve", "-q")

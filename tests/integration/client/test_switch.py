@@ -216,7 +216,7 @@ async def test_the_command(run: Run, film_folder: Path) -> None:
     assert (await run("switch", "-c", "side")).startswith("Switched to side at ")
     write(film_folder, {"a": b"22", "shots/b": None})
     await run("push", "-q")
-    assert "1 files written, 0 removed" not in await run("switch", "main")
+    assert "1 file written, 0 removed" not in await run("switch", "main")
     write(film_folder, {"a": b"mine"})
     told = await run("switch", "side", fails=True)
     assert told == (

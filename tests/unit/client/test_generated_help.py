@@ -53,3 +53,16 @@ def test_the_man_page_has_every_command_and_option(capsys: pytest.CaptureFixture
     # No text is taken for a request.
     known = (".TH", ".SH", ".SS", ".TP", ".B ", ".I ", ".br")
     assert all(line.startswith(known) for line in page.splitlines() if line.startswith((".", "'")))
+
+
+def test_a_usage_that_is_written_by_hand_names_every_option() -> None:
+    for path, parser in iterate_commands(make_parser()):
+        usage = parser.format_usage()
+        for action in parser._get_optional_actions():
+            assert any(name in usage for name in action.option_strings), path
+
+
+def test_a_clone_names_its_paths_last(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["clone", "--only", "shots", "ada/film"])
+    assert "repository [folder] [--only PATH" in capsys.readouterr().err
