@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
+from dits_client.content.holes import PassHole
 from shared.formats.canonical import split_hashes
 from shared.formats.profiles import PROFILES, Profile
 
@@ -73,11 +74,17 @@ class Cutter:
         # Page faults of a new buffer for each file would cost more than the hashing.
         self._window = memoryview(bytearray(WINDOW_BYTES))
 
-    def cut(self, read_into: Callable[[memoryview], int], size: int) -> Cut:
+    def cut(
+        self,
+        read_into: Callable[[memoryview], int],
+        size: int,
+        pass_hole: PassHole | None = None,
+    ) -> Cut:
         """Return the cut of a file whose size, in bytes, is given.
 
         `read_into` fills a part of a view and returns the number of bytes, 0 at the end of the file. A file
         that has become shorter is cut as it is; of one that has become longer, the first `size` bytes.
+        `pass_hole` moves the position of `read_into`.
         """
         profile = choose_profile(size)
         cutter, window = self._cutters[profile], self._window
@@ -85,6 +92,15 @@ class Cutter:
         filled = total = 0
         at_end = False
         while not at_end:
+            if pass_hole and (passed := pass_hole(total - filled, profile.max_bytes)):
+                # FastCDC finds no cut in zeros: each chunk is as large as it may be.
+                total, filled = total - filled + passed, 0
+                zeros = bytes(profile.max_bytes)
+                count = passed // len(zeros)
+                hashes += [blake3(zeros).digest()] * count
+                sizes += [len(zeros)] * count
+                for _ in range(count):
+                    whole.update(zeros)
             while filled < WINDOW_BYTES and total < size:
                 count = read_into(window[filled : filled + size - total])
                 if count == 0:

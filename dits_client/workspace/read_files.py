@@ -12,6 +12,7 @@ from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.content.chunking import Cut, Cutter, choose_profile, cut_small
 from dits_client.content.file_opener import FileOpener
+from dits_client.content.holes import make_hole_passer
 from dits_client.content.manifest import make_file_entry
 from dits_client.content.sources import Source
 from dits_client.errors import ClientError, os_error
@@ -131,7 +132,8 @@ def _cut_file(
         content = bytes(buffer[: os.readv(descriptor, [buffer])])
         cut = cut_small(content)
     else:
-        cut = cutter.cut(lambda view: os.readv(descriptor, [view]), size)
+        pass_hole = make_hole_passer(descriptor, before)
+        cut = cutter.cut(lambda view: os.readv(descriptor, [view]), size, pass_hole)
     found = pack_stat(os.fstat(descriptor))
     if found != pack_stat(before) or cut.size != size:
         return None

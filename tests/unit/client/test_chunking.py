@@ -1,15 +1,18 @@
 """Cutting: the same cuts as FastCDC over the whole content, whatever the reads look like."""
 
+import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from blake3 import blake3
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyfastcdc import FastCDC
 
 from dits_client.content.chunking import WINDOW_BYTES, Cut, Cutter, choose_profile, cut_small
+from dits_client.content.holes import make_hole_passer
 from shared.formats.canonical import HASH_BYTES, split_hashes
 from shared.formats.profiles import PROFILES
 
@@ -106,3 +109,53 @@ def test_profiles_grow_with_the_file() -> None:
 
 KNOWN_SIZES = [26408, 54590, 83806, 66383, 121068, 47745]
 KNOWN_HASHES = ["c91a", "dd0e", "cbfe", "1ba7", "2894", "c5d0"]
+
+
+def cut_sparsely(path: Path) -> Cut:
+    """The cut of a file that has holes, which are not read."""
+    with path.open("rb", buffering=0) as file:
+        pass_hole = make_hole_passer(file.fileno(), os.fstat(file.fileno()))
+        assert pass_hole is not None
+        return Cutter().cut(file.readinto, path.stat().st_size, pass_hole)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.sampled_from([5 * MIB, 9 * MIB + 12_345]),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(1, MIB)), max_size=4),
+    st.integers(0, 99),
+)
+def test_a_file_with_holes_is_cut_as_if_it_was_read(
+    tmp_path: Path, size: int, pieces: list[tuple[float, int]], seed: int
+) -> None:
+    path, noise = tmp_path / "sparse", random.Random(seed)
+    # A file that is made shorter and longer again keeps no data.
+    with path.open("wb") as file:
+        file.truncate(size)
+        for where, length in pieces:
+            at = int(where * (size - length))
+            file.seek(at)
+            file.write(noise.randbytes(length))
+    assert cut_sparsely(path) == reference(path.read_bytes())
+
+
+@pytest.mark.parametrize("size", [256 * KIB, MIB, 64 * MIB, 64 * MIB + 1])
+def test_a_file_that_is_one_hole(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "hole"
+    with path.open("xb") as file:
+        file.truncate(size)
+    assert cut_sparsely(path) == reference(bytes(size))
+
+
+def test_what_is_a_hole_to_nobody_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "full"
+    path.write_bytes(bytes(MIB))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        assert make_hole_passer(file.fileno(), os.fstat(file.fileno())) is None
+    with (tmp_path / "hole").open("xb+") as hole:
+        hole.truncate(MIB)
+        monkeypatch.delattr(os, "SEEK_DATA")
+        assert make_hole_passer(hole.fileno(), os.fstat(hole.fileno())) is None
