@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from dits_client.terminal import quote_text
+
 if TYPE_CHECKING:
     from dits.common.v1.error_reason_pb2 import ErrorReason
 
@@ -102,4 +104,4 @@ class RemoteError(ClientError):
 def os_error(error: OSError, action: str, path: str) -> ClientError:
     """Return the sentence for a failed file operation: `cannot read "a/b": permission denied`."""
     reason = (error.strerror or str(error)).lower()
-    return ClientError(f'cannot {action} "{path}": {reason}')
+    return ClientError(f"cannot {action} {quote_text(path)}: {reason}")

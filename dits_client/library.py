@@ -31,6 +31,7 @@ from dits_client.shelves import ShelfReport, list_shelves, shelve_folder, unshel
 from dits_client.undo import undo_commit
 from dits_client.workspace import workspace as folders
 from dits_client.workspace.lock_modes import refresh_modes
+from dits_client.workspace.scan import list_paths
 from dits_client.workspace.state import WorkspaceState, make_state
 from dits_client.workspace.status import StatusReport, compare_folder
 from dits_client.workspace.untrack import untrack_paths
@@ -235,13 +236,10 @@ class Workspace:
         return taken
 
     def unlock(self, *paths: str) -> None:
-        """Give back one's locks on paths, also over changes that are not pushed.
-
-        Raises ClientError for a path on which there is none.
-        """
+        """Give back one's locks, also over unpushed changes. Raises ClientError where there is none."""
         held = {lock.path: lock.id for lock in self.iterate_locks(mine=True)}
         if missing := [path for path in paths if path not in held]:
-            raise ClientError(f"you hold no lock on {', '.join(missing)}")
+            raise ClientError(f"you hold no lock on {list_paths(missing)}")
         release_locks(self.repository, [held[path] for path in paths])
         refresh_modes(self.root, self.repository, self._progress)
 

@@ -1,5 +1,10 @@
 """Texts for a terminal: those of others as it may show them, and numbers."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import PurePath
+
 
 def escape_text(text: str) -> str:
     """Return the text without what a terminal could take for a command."""
@@ -13,11 +18,14 @@ def format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def quote_text(text: str) -> str:
+def quote_text(text: "str | PurePath") -> str:
     """Return a name or path for a sentence: in quotes, on one line."""
-    return f'"{escape_text(text)}"'
+    return f'"{escape_text(str(text))}"'
 
 
 def escape_lines(text: str) -> str:
-    """Return the text without such signs, except the ends of its lines."""
-    return "\n".join(map(escape_text, text.split("\n")))
+    """Return a sentence and the indented lines below it; a line that is not indented is from a name."""
+    first, *others = map(escape_text, text.split("\n"))
+    return first + "".join(
+        f"\n{line}" if line.startswith("  ") else f"\\n{line}" for line in others
+    )

@@ -12,6 +12,7 @@ from dits_client.push.push_folder import push_folder
 from dits_client.push.report import Author, PushReport
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_text
 from dits_client.workspace.changes import FolderChanges, open_changes
 from dits_client.workspace.ignore import NothingBut
 from dits_client.workspace.trees import Trees
@@ -86,5 +87,6 @@ def _check_changes(found: FolderChanges) -> None:
             continue
         if (path, new is not None and new.SerializeToString()) not in taken_back:
             raise ClientError(
-                f'"{path}" has changes that are not pushed: run `dits push` or `dits shelve` first'
+                f"{quote_text(path)} has changes that are not pushed: run `dits push` or "
+                "`dits shelve` first"
             )

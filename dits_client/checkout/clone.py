@@ -18,6 +18,7 @@ from dits_client.platform import Platform
 from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_text
 from dits_client.workspace.state import WorkspaceState, make_state
 from dits_client.workspace.workspace import Workspace
 
@@ -89,7 +90,7 @@ def _new_workspace(folder: Path, state: WorkspaceState) -> Workspace:
         return started
     if started is not None and started.state.address == state.address:
         raise ClientError(
-            f'"{folder}" is not empty: it follows {state.repository} already, and `dits pull` in it brings '
-            "what is new or missing"
+            f"{quote_text(folder)} is not empty: it follows {state.repository} already, and "
+            "`dits pull` in it brings what is new or missing"
         )
-    raise ClientError(f'"{folder}" is not empty')
+    raise ClientError(f"{quote_text(folder)} is not empty")

@@ -18,6 +18,7 @@ from dits_client.checkout.switch import missing_branch
 from dits_client.errors import ClientError, RemoteError, os_error
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_text
 from dits_client.transfer.download import Downloader
 
 
@@ -37,7 +38,7 @@ def find_file(remote: RepositoryClient, named: str, revision: str) -> tuple[str,
 
 
 def _missing_file(path: str, revision: str) -> ClientError:
-    return ClientError(f'there is no file "{path}" in {revision}')
+    return ClientError(f"there is no file {quote_text(path)} in {revision}")
 
 
 def _get_file(remote: RepositoryClient, path: str, revision: str) -> File | None:
@@ -73,7 +74,7 @@ def get_file(
             stage.advance(len(content))
         return
     if os.path.lexists(output):
-        raise ClientError(f'"{output}" is there already')
+        raise ClientError(f"{quote_text(output)} is there already")
     try:
         descriptor, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name[:32]}-")
         try:
@@ -99,11 +100,11 @@ def _move_to_new(temporary: Path, output: Path) -> None:
     try:
         output.hardlink_to(temporary)
     except FileExistsError:
-        raise ClientError(f'"{output}" was made meanwhile: it stays') from None
+        raise ClientError(f"{quote_text(output)} was made meanwhile: it stays") from None
     except OSError:
         # Not every disk has links.
         if os.path.lexists(output):
-            raise ClientError(f'"{output}" was made meanwhile: it stays') from None
+            raise ClientError(f"{quote_text(output)} was made meanwhile: it stays") from None
         temporary.replace(output)
     else:
         temporary.unlink()

@@ -10,7 +10,7 @@ from dits.repo.v1.tree_service_pb2 import DirectoryEntry
 from dits_client.checkout.plan import CheckoutPlan
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
-from dits_client.terminal import escape_text
+from dits_client.terminal import escape_text, quote_text
 from dits_client.workspace.safe_paths import SafePaths
 
 # The most files that warnings name.
@@ -20,7 +20,9 @@ LISTED = 20
 def refuse_gone_file(path: str, entry: DirectoryEntry) -> None:
     """Raise ClientError for a file that nobody can get."""
     if entry.obliteration_reason:
-        raise ClientError(f'"{path}" was removed from every version: {entry.obliteration_reason}')
+        raise ClientError(
+            f"{quote_text(path)} was removed from every version: {entry.obliteration_reason}"
+        )
 
 
 def take_out_gone_files(
@@ -43,7 +45,7 @@ def tell_of_gone_files(
     for path, entry in sorted(gone.items())[:LISTED]:
         reason = escape_text(obliterated[entry.file.hash])
         progress.warn(
-            f'"{escape_text(path)}" is left out: it was removed from every version: {reason}'
+            f"{quote_text(path)} is left out: it was removed from every version: {reason}"
         )
     if len(gone) > LISTED:
         progress.warn(f"{len(gone) - LISTED} more files are left out")

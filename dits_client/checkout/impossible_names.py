@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dits_client.content.paths import iterate_parents
 from dits_client.errors import ClientError
 from dits_client.platform import Platform
-from dits_client.terminal import escape_text
+from dits_client.terminal import escape_text, quote_text
 from shared.formats.portable_names import find_name_problem, fold_name
 
 # The most names that a sentence lists.
@@ -36,7 +36,7 @@ def _find_reserved(written: Iterable[str]) -> Iterator[str]:
                 break
             known.add(place)
             if problem := find_name_problem(place.rpartition("/")[2]):
-                yield f"{place} {problem}"
+                yield f"{quote_text(place)} {problem}"
 
 
 def _find_twins(written: Iterable[str], staying: Iterable[str]) -> Iterator[str]:
@@ -46,4 +46,5 @@ def _find_twins(written: Iterable[str], staying: Iterable[str]) -> Iterator[str]
             for place in (path, *iterate_parents(path)):
                 other = spelled.setdefault(fold_name(place), place)
                 if is_new and other != place:
-                    yield f"{place} differs from {other} by the case of letters alone"
+                    twins = f"{quote_text(place)} differs from {quote_text(other)}"
+                    yield f"{twins} by the case of letters alone"

@@ -16,6 +16,7 @@ from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_text
 from dits_client.workspace.identity import check_followed
 from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.workspace import Workspace
@@ -63,9 +64,9 @@ def exclude_paths(
         known = join_scopes([workspace.state.scope, scope])
         for path in paths:
             if not known.covers(path) and known.measure(path) == Part.NOTHING:
-                raise ClientError(f'this folder does not include "{path}"')
+                raise ClientError(f"this folder does not include {quote_text(path)}")
             if not path or path.rpartition("/")[2] == IGNORE_FILE:
-                raise ClientError(f'"{path or "."}" is always included')
+                raise ClientError(f"{quote_text(path or '.')} is always included")
             scope = scope.exclude(path)
         _check_there(workspace, client, paths)
         return scope
@@ -114,8 +115,8 @@ def check_paths(remote: RepositoryClient, commit: str, paths: Sequence[str]) -> 
     for at in range(0, len(paths), MAX_PATHS):
         asked = [clean_path(path) for path in paths[at : at + MAX_PATHS]]
         if not commit:
-            raise ClientError(f'there is no "{asked[0]}": the branch has no commit yet')
+            raise ClientError(f"there is no {quote_text(asked[0])}: the branch has no commit yet")
         request = GetEntriesRequest(repository=remote.name, revision=commit, paths=asked)
         for answer in remote.call(remote.trees.GetEntries, request).entries:
             if not answer.HasField("entry"):
-                raise ClientError(f'"{answer.path}" is not in the commit {commit[:12]}')
+                raise ClientError(f"{quote_text(answer.path)} is not in the commit {commit[:12]}")

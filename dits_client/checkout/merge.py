@@ -24,7 +24,7 @@ from dits_client.checkout.merge_locks import hold_merge_locks
 from dits_client.checkout.switch import missing_branch
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.repository import RepositoryClient
-from dits_client.terminal import format_count
+from dits_client.terminal import escape_text, format_count
 
 # Conflicts that a sentence names.
 LISTED = 20
@@ -131,5 +131,4 @@ def describe_conflict(conflict: MergeConflict) -> str:
         for name in ("ours", "theirs")
     )
     locks = "".join(f", locked by {lock.holder}" for lock in conflict.locks)
-    path = conflict.path if conflict.path.isprintable() else ascii(conflict.path)
-    return f"{path}: {ours}, {theirs}{locks}"
+    return f"{escape_text(conflict.path)}: {ours}, {theirs}{locks}"

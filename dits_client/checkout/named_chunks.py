@@ -8,6 +8,7 @@ from dits.repo.v1.manifest_pb2 import Entry, File
 from dits_client.content.manifest import get_manifest_hash, parse_entries
 from dits_client.errors import ClientError
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_text
 from dits_client.transfer.download import Downloader
 from dits_client.workspace.objects import Objects
 from dits_client.workspace.trees import Trees
@@ -49,7 +50,7 @@ def _find(trees: Trees, tree: bytes, path: str) -> Entry:
         inner = get_manifest_hash(entry)
         found = None if inner is None else parse_entries(trees.load_manifest(inner)).get(name)
         if found is None:
-            raise ClientError(f'there is no "{path}" in this revision')
+            raise ClientError(f"there is no {quote_text(path)} in this revision")
         entry = found
     return entry
 

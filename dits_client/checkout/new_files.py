@@ -15,6 +15,7 @@ from dits.repo.v1.manifest_pb2 import File
 
 from dits_client.checkout.durable import sync_each
 from dits_client.errors import ClientError, ConflictError, os_error
+from dits_client.terminal import quote_text
 from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
 from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.scan import make_partial_name
@@ -60,7 +61,7 @@ class OverwriteGuard:
             # Nothing was seen: it is left out of the folder, and has to be absent.
             known = self._seen.get(path)
         if safe_paths.get_file_stat(path) != known:
-            message = f'"{path}" was changed in the meantime, or is ignored: move it away'
+            message = f"{quote_text(path)} was changed in the meantime, or is ignored: move it away"
             raise ConflictError(message, [path])
 
 
@@ -165,7 +166,7 @@ class NewFiles:
 
 def _finish_file(descriptor: int, target: FileTarget, found_hash: bytes) -> None:
     if found_hash != target.file.hash:
-        raise DamagedError(f'"{target.path}" was damaged on its way: try again')
+        raise DamagedError(f"{quote_text(target.path)} was damaged on its way: try again")
     os.ftruncate(descriptor, target.file.size)
     os.fchmod(descriptor, target.file.mode)
     # The system stamps files with a clock that ticks: a later change in the same tick would not change the

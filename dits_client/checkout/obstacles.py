@@ -11,6 +11,7 @@ from dits_client.checkout.impossible_names import check_names
 from dits_client.checkout.plan import CheckoutPlan
 from dits_client.errors import ConflictError
 from dits_client.progress import Progress
+from dits_client.terminal import escape_text
 from dits_client.workspace.changes import FolderChanges
 from dits_client.workspace.ignore_files import read_rules
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
@@ -41,18 +42,21 @@ def check_plan(
             safe_paths.remove_file(path)
         found = plan.conflicts or _list_obstacles(site, safe_paths, plan)
     if found:
-        listed = "".join(f"\n  {path}" for path in found[:LISTED])
+        listed = "".join(f"\n  {escape_text(path)}" for path in found[:LISTED])
         more = f"\n  and {len(found) - LISTED} more" if len(found) > LISTED else ""
         way_out = "move them away"
         if plan.conflicts and not is_repeated:
-            way_out += _advise_to_shelve(site, plan.conflicts)
+            way_out += _advise_to_shelve(site, plan)
         raise ConflictError(f"local changes would be overwritten ({way_out}):{listed}{more}", found)
 
 
-def _advise_to_shelve(site: CheckoutSite, paths: Iterable[str]) -> str:
-    """Return what to add to an advice: a shelf takes neither what is ignored nor what is not included."""
+def _advise_to_shelve(site: CheckoutSite, plan: CheckoutPlan) -> str:
+    """Return what to add to an advice: a shelf takes what is included, and not ignored if it is new."""
     rules = read_rules(site.root)
-    takes = {site.scope.covers(path) and not rules.cover(path) for path in paths}
+    takes = {
+        site.scope.covers(path) and (path in plan.tracked or not rules.cover(path))
+        for path in plan.conflicts
+    }
     if False not in takes:
         return " or `dits shelve` them"
     return "; `dits shelve` takes those that are included and not ignored" if True in takes else ""

@@ -9,6 +9,7 @@ from dits_client.content.manifest import Change
 from dits_client.content.paths import iterate_parents
 from dits_client.content.scope import Scope
 from dits_client.errors import ClientError
+from dits_client.terminal import quote_text
 from dits_client.workspace.interrupted import NONE_INTERRUPTED, InterruptedCheckouts
 from dits_client.workspace.local_directory import OWN_DIRECTORY
 from shared.formats.portable_names import fold_name
@@ -25,6 +26,8 @@ class CheckoutPlan:
     same: set[str] = field(default_factory=set)
     # Paths that the commit no longer has, and whose files stay.
     untracked: list[str] = field(default_factory=list)
+    # Paths of the user's changes that the folder's commit has: ignored or not, a push takes them.
+    tracked: set[str] = field(default_factory=set)
     # Paths of `removals` that the folder is to include no more.
     left: list[str] = field(default_factory=list)
 
@@ -79,7 +82,7 @@ def make_plan(
     """
     here = {change.path: change for change in local}
     coming = {change.path: change for change in upstream}
-    result = CheckoutPlan()
+    result = CheckoutPlan(tracked={path for path, old, _ in here.values() if old is not None})
     for path, old, new in (*coming.values(), *_list_undone(here, coming, interrupted, force)):
         change = here.get(path)
         if (old if change is None else change.new) == new:
@@ -143,4 +146,6 @@ def _find_obstacles(result: CheckoutPlan, here: dict[str, Entry | None], force: 
 def _check_reserved(path: str) -> None:
     """Raise ClientError for a path that is reserved for the client."""
     if any(part.lower() == OWN_DIRECTORY for part in path.split("/")):
-        raise ClientError(f'the tree brings "{path}", a name that is reserved for the client')
+        raise ClientError(
+            f"the tree brings {quote_text(path)}, a name that is reserved for the client"
+        )

@@ -1,7 +1,8 @@
 """Switch: a folder goes to another branch, and takes along what the user changed."""
 
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from dits.repo.v1.commit_service_pb2 import GetCommitRequest
@@ -13,7 +14,7 @@ from dits.repo.v1.ref_service_pb2 import (
 
 from dits_client.checkout.report import CheckoutReport
 from dits_client.checkout.update_folder import FolderUpdate
-from dits_client.errors import ClientError, ConflictError
+from dits_client.errors import ClientError
 from dits_client.nearest import suggest
 from dits_client.progress import Progress
 from dits_client.server.client import Client
@@ -51,22 +52,41 @@ def switch_folder(
         wanted = branch or workspace.wanted_branch
         remote = RepositoryClient(client, workspace.state.address)
         complete_identity(workspace, remote)
+        made = ""
         if create:
-            create_branch(remote, wanted, start or _find_start(remote, workspace.state))
-        commit = remote.get_head(wanted)
-        if not commit and (workspace.state.head or not create):
-            raise missing_branch(remote, wanted)
-        check_followed(remote, workspace.state, commit)
-        try:
+            made = create_branch(remote, wanted, start or _find_start(remote, workspace.state))
+        with _keep_branch(workspace, remote, wanted, made):
+            commit = _find_head(workspace, remote, wanted, may_miss=create)
             with closing(FolderUpdate(workspace, remote, progress)) as update:
                 report = update.apply(commit, force=force, branch=wanted)
-        except ConflictError:
-            if create and commit:
-                delete_branch(remote, wanted, commit)
-            raise
         update_modes(workspace, remote, progress)
     report.seconds = round(time.monotonic() - started, 3)
     return report
+
+
+def _find_head(
+    workspace: Workspace, remote: RepositoryClient, branch: str, *, may_miss: bool
+) -> str:
+    """Return where a branch is; empty = it is missing, as it may in a folder without a commit."""
+    commit = remote.get_head(branch)
+    if not commit and (workspace.state.head or not may_miss):
+        raise missing_branch(remote, branch)
+    check_followed(remote, workspace.state, commit)
+    return commit
+
+
+@contextmanager
+def _keep_branch(
+    workspace: Workspace, remote: RepositoryClient, branch: str, made: str
+) -> Iterator[None]:
+    """Delete a branch that was made at a commit if the folder does not get on its way there."""
+    try:
+        yield
+    except BaseException:
+        if made and workspace.wanted_branch != branch:
+            with suppress(ClientError):
+                delete_branch(remote, branch, made)
+        raise
 
 
 def _find_start(remote: RepositoryClient, state: WorkspaceState) -> str:
@@ -75,17 +95,18 @@ def _find_start(remote: RepositoryClient, state: WorkspaceState) -> str:
     return state.head
 
 
-def create_branch(remote: RepositoryClient, name: str, revision: str) -> None:
-    """Make a branch at a revision; without one, at no commit: the first push makes it."""
+def create_branch(remote: RepositoryClient, name: str, revision: str) -> str:
+    """Make a branch at a revision; return its commit. Without one, none is made: the first push does it."""
     # The server takes the same request twice, and would say that it made a branch that is there.
     if remote.get_head(name):
         raise ClientError(f"there is a branch {name} already: `dits switch {name}` goes to it")
     if not revision:
-        return
+        return ""
     asked = GetCommitRequest(repository=remote.name, revision=revision)
     head = remote.call(remote.commits.GetCommit, asked).commit.hash
     request = CreateBranchRequest(repository=remote.name, name=name, head=head)
     remote.call(remote.refs.CreateBranch, request)
+    return head
 
 
 def delete_branch(remote: RepositoryClient, name: str, head: str) -> None:

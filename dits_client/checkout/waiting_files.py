@@ -17,6 +17,7 @@ from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_text
 from dits_client.workspace.changes import FolderChanges, open_changes
 from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.workspace import Workspace
@@ -105,7 +106,7 @@ def _find_waiting(
         below = [each for each in waiting if path in (each, *iterate_parents(each))]
         if not below:
             raise ClientError(
-                f'no file waits at "{path}": `dits status --json` lists those that do'
+                f"no file waits at {quote_text(path)}: `dits status --json` lists those that do"
             )
         entries.update((each, entry) for each in below if (entry := found.tracked.get_entry(each)))
     return entries

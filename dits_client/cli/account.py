@@ -26,7 +26,7 @@ from dits.common.v1.error_reason_pb2 import ERROR_REASON_SCOPE_MISSING, ERROR_RE
 from dits_client.cli.answers import record
 from dits_client.cli.credentials import Credentials, Login
 from dits_client.cli.devices import name_device
-from dits_client.cli.logins import get_login
+from dits_client.cli.logins import find_endpoints, get_login
 from dits_client.cli.password_session import begin_session, use_session
 from dits_client.cli.prompts import read_password, read_secret
 from dits_client.cli.ssh_session import begin_ssh_session
@@ -53,7 +53,9 @@ SCOPES = (
 def handle_login(arguments: Namespace) -> None:
     """Log in with a password or an SSH key, or store an API token."""
     given = {f"DITS_{name.upper()}": getattr(arguments, name) or "" for name in _SERVICES}
-    endpoints = Endpoints.parse(arguments.server, os.environ).override(given)
+    server = arguments.server
+    at = Endpoints.parse(server, os.environ) if server else find_endpoints()
+    endpoints = at.override(given)
     if arguments.token:
         token, token_id = os.environ.get("DITS_TOKEN") or read_secret("API token: "), ""
     else:

@@ -5,6 +5,8 @@ from argparse import ArgumentParser, ArgumentTypeError, _SubParsersAction
 from datetime import date, datetime, tzinfo
 from typing import TypeAlias
 
+from dits_client.terminal import quote_text
+
 # Not subscriptable when the program runs.
 Commands: TypeAlias = "_SubParsersAction[ArgumentParser]"
 
@@ -26,7 +28,7 @@ def parse_duration(text: str) -> int:
     match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
     seconds = int(match[1]) * _UNITS[match[2] or "s"] if match else _MOST_SECONDS + 1
     if seconds > _MOST_SECONDS:
-        raise ArgumentTypeError(f'"{text}" is not a duration such as 30m, 8h or 2d')
+        raise ArgumentTypeError(f"{quote_text(text)} is not a duration such as 30m, 8h or 2d")
     return seconds
 
 
@@ -47,7 +49,7 @@ def parse_bytes(text: str) -> int:
 
 def _parse_number(text: str, most: int) -> int:
     if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) > most:
-        raise ArgumentTypeError(f'"{text}" is not a number from 0 to {most}')
+        raise ArgumentTypeError(f"{quote_text(text)} is not a number from 0 to {most}")
     return int(text)
 
 
@@ -57,7 +59,7 @@ def parse_time(text: str, zone: tzinfo | None = None) -> datetime:
         found = datetime.fromisoformat(text)
         return found.astimezone() if zone is None or found.tzinfo else found.replace(tzinfo=zone)
     except (ValueError, OverflowError):
-        message = f'"{text}" is not a time such as 2026-11-26 or 2026-11-26T15:40'
+        message = f"{quote_text(text)} is not a time such as 2026-11-26 or 2026-11-26T15:40"
         raise ArgumentTypeError(message) from None
 
 
@@ -66,14 +68,14 @@ def parse_day(text: str) -> str:
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:
-        raise ArgumentTypeError(f'"{text}" is not a day such as 2026-11-26') from None
+        raise ArgumentTypeError(f"{quote_text(text)} is not a day such as 2026-11-26") from None
 
 
 def parse_pair(text: str) -> tuple[str, str]:
     """Return key and value of `KEY=VALUE`."""
     key, equals, value = text.partition("=")
     if not (key and equals):
-        raise ArgumentTypeError(f'"{text}" is not KEY=VALUE')
+        raise ArgumentTypeError(f"{quote_text(text)} is not KEY=VALUE")
     return key, value
 
 
@@ -81,5 +83,7 @@ def parse_team(text: str) -> tuple[str, str]:
     """Return the organisation and the team of `ORGANISATION/TEAM`."""
     organization, slash, team = text.partition("/")
     if not (organization and slash and team):
-        raise ArgumentTypeError(f'"{text}" is not an organisation and a team: ORGANISATION/TEAM')
+        raise ArgumentTypeError(
+            f"{quote_text(text)} is not an organisation and a team: ORGANISATION/TEAM"
+        )
     return organization, team

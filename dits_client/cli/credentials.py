@@ -19,6 +19,7 @@ from dits_client.cli.keyring_secrets import (
 )
 from dits_client.errors import ClientError, os_error
 from dits_client.server.endpoints import Endpoints
+from dits_client.terminal import quote_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ class Credentials:
         except OSError as error:
             raise os_error(error, "read", str(self.path)) from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            message = f'"{self.path}" is damaged: delete it and run `dits login`'
+            message = f"{quote_text(self.path)} is damaged: delete it and run `dits login`"
             raise ClientError(message) from error
 
     def _save(self) -> None:

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from dits_client.errors import ClientError
+from dits_client.terminal import quote_text
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -54,8 +55,8 @@ def load_secrets(name: str) -> dict[str, str]:
     except Exception as error:
         reason = "it has none" if isinstance(error, KeyError) else _describe(error)
         raise ClientError(
-            f'the keyring does not give the login of "{name}" ({reason}): unlock it, or run `dits login`; '
-            "`dits logout` ends a login without it"
+            f"the keyring does not give the login of {quote_text(name)} ({reason}): unlock it, or run "
+            "`dits login`; `dits logout` ends a login without it"
         ) from error
 
 

@@ -12,7 +12,9 @@ from dits.lock.v1.lock_service_pb2 import Lock
 from dits_client.cli.workspace_paths import parse_paths
 from dits_client.errors import ClientError
 from dits_client.nearest import suggest
+from dits_client.terminal import quote_text
 from dits_client.workspace.changes import open_trees
+from dits_client.workspace.scan import list_paths
 from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.workspace import Workspace
 
@@ -58,14 +60,16 @@ def _find_path(
         return path
     if new or directory:
         return f"{path}/" if directory else path
-    raise ClientError(f'there is no "{path}"{hint} (to come: --new for a file, --directory)')
+    raise ClientError(
+        f"there is no {quote_text(path)}{hint} (to come: --new for a file, --directory)"
+    )
 
 
 def _check_kind(place: Path, path: str) -> None:
     """Raise ClientError for a pipe, socket or device, which no commit has."""
     mode = place.lstat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
-        raise ClientError(f'"{path}" is neither a file, a folder nor a link')
+        raise ClientError(f"{quote_text(path)} is neither a file, a folder nor a link")
 
 
 def _is_same(workspace: Workspace, one: str, other: str) -> bool:
@@ -100,7 +104,7 @@ def find_held_paths(workspace: Workspace, given: list[str], held: Iterable[Lock]
         else:
             found.append(match)
     if missing:
-        raise ClientError(f"you hold no lock on {', '.join(missing)}")
+        raise ClientError(f"you hold no lock on {list_paths(missing)}")
     return list(dict.fromkeys(found))
 
 

@@ -36,7 +36,8 @@ def get_login(at: ServerAccount = USUAL_ACCOUNT) -> Login:
         return Login(endpoints, token, token_id="", username="", name="", email="")
     if found is None:
         where = f" to {endpoints.name}" if named else ""
-        raise ClientError(f"not logged in{where}: run `dits login`")
+        command = f"dits login {endpoints.name}" if named else "dits login"
+        raise ClientError(f"not logged in{where}: run `{command}`")
     found = replace(found, endpoints=found.endpoints.override(os.environ))
     return replace(found, token=token, session_id="", sudo="") if token else found
 
@@ -53,8 +54,9 @@ def _find_login(named: str, username: str) -> Login | None:
             return found
     if username and any(login.is_of(server, "") for login in credentials.logins):
         where = f" at {server}" if server else ""
+        command = f"dits login -u {username} {server}".rstrip()
         raise ClientError(
-            f"not logged in as {username}{where}: run `dits login -u {username}`, or in a folder `dits "
+            f"not logged in as {username}{where}: run `{command}`, or in a folder `dits "
             "config account NAME` for another account"
         )
     return None

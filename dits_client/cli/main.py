@@ -12,7 +12,7 @@ from dits_client.cli.answers import print_answers
 from dits_client.cli.parser import make_parser
 from dits_client.errors import ClientError, UsageError
 from dits_client.progress import show_notices
-from dits_client.terminal import escape_lines
+from dits_client.terminal import escape_lines, quote_text
 
 # The exit code is so much more than the number of the signal that ended the command.
 SIGNALLED = 128
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        where = f' "{error.filename}"' if error.filename else ""
+        where = f" {quote_text(error.filename)}" if error.filename else ""
         return _fail(f"{(error.strerror or str(error)).lower()}{where}")
     return 0
 

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, ArgumentTypeError
 
 from dits_client.cli.arguments import Commands, parse_count
+from dits_client.terminal import quote_text
 
 _SWITCHES = {
     "mention": "mentions of you in commits",
@@ -71,5 +72,5 @@ def _add_preferences(commands: Commands) -> None:
 
 def _parse_switch(text: str) -> bool:
     if text not in ("on", "off"):
-        raise ArgumentTypeError(f'"{text}" is neither on nor off')
+        raise ArgumentTypeError(f"{quote_text(text)} is neither on nor off")
     return text == "on"

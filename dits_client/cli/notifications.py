@@ -31,7 +31,7 @@ from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.events import resume_stream
-from dits_client.terminal import escape_text
+from dits_client.terminal import escape_text, quote_text
 from dits_client.workspace.state import USUAL_ACCOUNT
 
 PAGE = 1000
@@ -104,7 +104,7 @@ def _complete_ids(client: Client, given: list[str]) -> list[str]:
         matches = [name for name in known if name.startswith(text.lower())]
         if len(matches) != 1:
             problem = "several notifications begin" if matches else "no notification begins"
-            raise ClientError(f'{problem} with "{text}"')
+            raise ClientError(f"{problem} with {quote_text(text)}")
         ids += matches
     return ids
 

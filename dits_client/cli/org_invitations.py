@@ -13,7 +13,7 @@ from dits_client.cli.session import connect, connect_with_password
 from dits_client.cli.table import format_time, print_json, print_table
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
-from dits_client.terminal import escape_text
+from dits_client.terminal import escape_text, quote_text
 
 _PAGE = 1000
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -118,7 +118,7 @@ def _find_id(client: Client, arguments: Namespace) -> str:
     for each in _list_of(client, arguments.organization):
         if each.email.casefold() == wanted.casefold():
             return each.id
-    raise ClientError(f'"{escape_text(wanted)}" has no open invitation')
+    raise ClientError(f"{quote_text(wanted)} has no open invitation")
 
 
 def _print_sent(invitation: pb.Invitation) -> None:

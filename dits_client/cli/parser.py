@@ -108,7 +108,8 @@ def _make_command(words: frozenset[str], *, prog: str, **options: Any) -> Any:
 
 def _add_account_commands(commands: Commands) -> None:
     login = add_command(commands, "login", "account", "Log in to a server.")
-    login.add_argument("server", nargs="?", default="localhost", help="host, http://host[:port], …")
+    text = "host, http://host[:port], …; default: the one in use, or localhost"
+    login.add_argument("server", nargs="?", default="", help=text)
     login.add_argument("-u", "--username", help="username or e-mail address")
     login.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
     login.add_argument("--register", action="store_true", help="create the account first")
@@ -130,9 +131,8 @@ def _add_account_commands(commands: Commands) -> None:
     logout.add_argument(
         "-u", "--username", default="", help="of several accounts there; default: the current one"
     )
-    add_command(
-        commands, "whoami", "account", "Show the current account, its server and credential."
-    )
+    text = "Show the current account, its server and credential."
+    add_command(commands, "whoami", "account", text)
 
 
 def _add_sudo_command(commands: Commands) -> None:

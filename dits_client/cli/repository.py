@@ -26,7 +26,7 @@ from dits_client.cli.table import name_value, print_json, tell_if_empty
 from dits_client.cli.workspace_paths import find_path
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.repository import RepositoryClient
-from dits_client.terminal import escape_text
+from dits_client.terminal import escape_text, quote_text
 from dits_client.workspace.state import make_state
 from dits_client.workspace.workspace import Workspace
 
@@ -69,7 +69,7 @@ def handle_init(arguments: Namespace) -> None:
     """Make a folder follow a repository, without fetching anything."""
     folder = Path(arguments.folder)
     if not folder.is_dir():
-        raise ClientError(f'the folder "{folder}" does not exist')
+        raise ClientError(f"the folder {quote_text(folder)} does not exist")
     with connect() as (client, login):
         repository = complete_name(arguments.repository or folder.resolve().name, client, login)
         try:

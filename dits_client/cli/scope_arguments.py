@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, ArgumentTypeError
 
 from dits_client.cli.arguments import Commands, add_command, parse_count
+from dits_client.terminal import quote_text
 
 
 def add_scope_commands(commands: Commands) -> None:
@@ -35,5 +36,5 @@ def add_depth_option(parser: ArgumentParser, where: str = "") -> None:
 
 def _parse_depth(text: str) -> int:
     if not (levels := parse_count(text)):
-        raise ArgumentTypeError(f'"{text}" is not a number of levels: 1, 2, …')
+        raise ArgumentTypeError(f"{quote_text(text)} is not a number of levels: 1, 2, …")
     return levels

@@ -14,7 +14,7 @@ from dits_client.cli.ssh_signing import SigningKey, find_keys, read_key
 from dits_client.cli.table import format_time, tell_if_empty
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
-from dits_client.terminal import escape_text
+from dits_client.terminal import escape_text, quote_text
 
 
 def handle_add(arguments: Namespace) -> None:
@@ -61,7 +61,7 @@ def handle_remove(arguments: Namespace) -> None:
         ]
         if len(named) != 1:
             many = f"{len(named)} keys are called so: give a fingerprint"
-            raise ClientError(many if named else f'you have no key "{arguments.key}"')
+            raise ClientError(many if named else f"you have no key {quote_text(arguments.key)}")
         client.call(client.keys.DeleteSshKey, pb.DeleteSshKeyRequest(key_id=named[0].id))
     print(escape_text(f"Removed {named[0].fingerprint} ({named[0].name})."))
 

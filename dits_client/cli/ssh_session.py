@@ -11,6 +11,7 @@ from dits_client.cli.ssh_signing import SigningKey, find_keys, read_key
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
+from dits_client.terminal import quote_text
 
 # The server counts each failure, and refuses all logins after ten.
 _MOST_KEYS = 5
@@ -22,7 +23,7 @@ def begin_ssh_session(endpoints: Endpoints, username: str, file: str | None) -> 
         responses = (_log_in(client, username, key) for key in _list_keys(file))
         response = next((found for found in responses if found is not None), None)
         if response is None:
-            raise ClientError(f'no SSH key that was tried opens the account "{username}"')
+            raise ClientError(f"no SSH key that was tried opens the account {quote_text(username)}")
         session = complete_login(client, response)
     Devices().put(endpoints.name, username, session.device_token)
     return session

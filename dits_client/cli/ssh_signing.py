@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dits_client.errors import ClientError
+from dits_client.terminal import quote_text
 from shared.formats.canonical import FormatError
 from shared.formats.ssh_keys import SshPublicKey, parse_key_line
 
@@ -59,9 +60,9 @@ def read_key(path: Path) -> SigningKey:
             text = file.read(_MOST_KEY_BYTES).decode(errors="replace")
         key, comment = parse_key_line(text)
     except FileNotFoundError:
-        raise ClientError(f'there is no "{public}"') from None
+        raise ClientError(f"there is no {quote_text(public)}") from None
     except FormatError as error:
-        raise ClientError(f'"{public}" {error.description}') from None
+        raise ClientError(f"{quote_text(public)} {error.description}") from None
     return SigningKey(key, path, comment)
 
 

@@ -12,7 +12,7 @@ from dits_client.cli.session import connect, connect_with_rights
 from dits_client.cli.table import format_time, print_json, print_table
 from dits_client.errors import ClientError
 from dits_client.server.client import Client
-from dits_client.terminal import escape_text
+from dits_client.terminal import escape_text, quote_text
 
 
 def handle_create(arguments: Namespace) -> None:
@@ -81,7 +81,7 @@ def _find_token(client: Client, named: str) -> pb.ApiToken:
     found = [token for token in _list_tokens(client) if named in (token.id, token.name)]
     if len(found) != 1:
         many = f"{len(found)} tokens are called so: give an id"
-        raise ClientError(many if found else f'you have no token "{named}"')
+        raise ClientError(many if found else f"you have no token {quote_text(named)}")
     return found[0]
 
 

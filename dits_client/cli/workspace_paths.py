@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dits_client.errors import ClientError, NoWorkspaceError, UsageError
+from dits_client.terminal import quote_text
 from dits_client.workspace.state import USUAL_ACCOUNT, ServerAccount
 from dits_client.workspace.workspace import Workspace
 
@@ -60,5 +61,5 @@ def _locate(workspace: Workspace, text: str) -> str:
     try:
         path = full.relative_to(workspace.root).as_posix()
     except ValueError:
-        raise UsageError(f'"{text}" is not in "{workspace.root}"') from None
+        raise UsageError(f"{quote_text(text)} is not in {quote_text(workspace.root)}") from None
     return "" if path == "." else unicodedata.normalize("NFC", path)

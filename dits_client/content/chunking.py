@@ -1,9 +1,9 @@
 """Content is cut into chunks and hashed in one pass, over a buffer that is used again."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
@@ -88,19 +88,13 @@ class Cutter:
         """
         profile = choose_profile(size)
         cutter, window = self._cutters[profile], self._window
-        whole, hashes, sizes = blake3(), [], list[int]()
+        whole, hashes, sizes = blake3(), list[bytes](), list[int]()
         filled = total = 0
         at_end = False
         while not at_end:
             if pass_hole and (passed := pass_hole(total - filled, profile.max_bytes)):
-                # FastCDC finds no cut in zeros: each chunk is as large as it may be.
                 total, filled = total - filled + passed, 0
-                zeros = bytes(profile.max_bytes)
-                count = passed // len(zeros)
-                hashes += [blake3(zeros).digest()] * count
-                sizes += [len(zeros)] * count
-                for _ in range(count):
-                    whole.update(zeros)
+                _add_zeros(passed, profile.max_bytes, whole, hashes, sizes)
             while filled < WINDOW_BYTES and total < size:
                 count = read_into(window[filled : filled + size - total])
                 if count == 0:
@@ -108,21 +102,38 @@ class Cutter:
                 filled += count
                 total += count
             at_end = total >= size
-            done = 0
-            for chunk in cutter.cut_buf(window[:filled]) if filled > profile.min_bytes else ():
-                # A chunk that reaches the end of the window may be longer.
-                if chunk.offset + chunk.length == filled and not at_end:
-                    break
-                hashes.append(blake3(chunk.data).digest())
-                sizes.append(chunk.length)
-                done += chunk.length
-            if at_end and done < filled:
-                hashes.append(blake3(window[done:filled]).digest())
-                sizes.append(filled - done)
-                done = filled
+            chunks = cutter.cut_buf(window[:filled]) if filled > profile.min_bytes else ()
+            done = _add_chunks(chunks, window[:filled], at_end, hashes, sizes)
             if len(hashes) == 1 and at_end:
                 return Cut(hashes[0], hashes[0], sizes)
             whole.update(window[:done])
             window[: filled - done] = window[done:filled]
             filled -= done
         return Cut(whole.digest(), b"".join(hashes), sizes)
+
+
+def _add_chunks(
+    chunks: Iterable[Any], content: memoryview, at_end: bool, hashes: list[bytes], sizes: list[int]
+) -> int:
+    """Add the chunks of a window; return where the first begins that may be longer than the window."""
+    done = 0
+    for chunk in chunks:
+        if chunk.offset + chunk.length == len(content) and not at_end:
+            break
+        hashes.append(blake3(chunk.data).digest())
+        sizes.append(chunk.length)
+        done += chunk.length
+    if at_end and done < len(content):
+        hashes.append(blake3(content[done:]).digest())
+        sizes.append(len(content) - done)
+        done = len(content)
+    return done
+
+
+def _add_zeros(count: int, size: int, whole: blake3, hashes: list[bytes], sizes: list[int]) -> None:
+    """Add so many zeros, in chunks of the largest size: FastCDC finds no cut in them."""
+    zeros = bytes(size)
+    hashes += [blake3(zeros).digest()] * (count // size)
+    sizes += [size] * (count // size)
+    for _ in range(count // size):
+        whole.update(zeros)

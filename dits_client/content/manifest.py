@@ -9,6 +9,7 @@ from dits.repo.v1.manifest_pb2 import Entry, File, Manifest
 from dits_client.content.chunking import ChunkRef, Cut
 from dits_client.content.scope import EVERYTHING, Part, Scope
 from dits_client.errors import ClientError
+from dits_client.terminal import quote_text
 from shared.formats import manifests, recipes
 from shared.formats.canonical import FormatError, split_hashes
 
@@ -56,7 +57,9 @@ def encode_directory(path: str, entries: Sequence[Entry]) -> bytes:
     try:
         return manifests.encode_manifest(Manifest(entries=entries))
     except FormatError:
-        raise ClientError(f'the folder "{path or "."}" has too many entries: divide it') from None
+        raise ClientError(
+            f"the folder {quote_text(path or '.')} has too many entries: divide it"
+        ) from None
 
 
 def parse_entries(content: bytes) -> dict[str, Entry]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from dits_client.content.compression import CompressionHistory
 from dits_client.content.file_opener import FileOpener
 from dits_client.errors import ClientError, os_error
+from dits_client.terminal import quote_text
 
 
 @dataclass(slots=True, eq=False)
@@ -35,13 +36,13 @@ class VanishedFileError(ClientError):
     """A file is gone that was read before; `path` is what the user knows."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f'"{path}" vanished while it was being sent: try again')
+        super().__init__(f"{quote_text(path)} vanished while it was being sent: try again")
         self.path = path
 
 
 def changed_file_error(label: str) -> ClientError:
     """Return the error for a file that was changed while it was read."""
-    return ClientError(f'"{label}" was changed while it was being read: try again')
+    return ClientError(f"{quote_text(label)} was changed while it was being read: try again")
 
 
 class PieceReader:

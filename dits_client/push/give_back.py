@@ -13,6 +13,7 @@ from dits_client.errors import ClientError, RemoteError, os_error
 from dits_client.progress import Progress
 from dits_client.push.offer import make_pieces
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_text
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.read_files import ReadResult, UnreadFile, read_files
 
@@ -28,7 +29,7 @@ def give_back_content(repository: RepositoryClient, revision: str, path: str, so
     wanted = repository.call(repository.trees.GetEntry, request).stored.file
     found = _read_file(source)
     if found.entry.file.hash != wanted.hash:
-        raise ClientError(f'"{source}" has another content than "{path}" had')
+        raise ClientError(f"{quote_text(source)} has another content than {quote_text(path)} had")
     lift = LiftObliterationRequest(
         repository=repository.name, revision=revision, path=path, hash=wanted.hash.hex()
     )
@@ -66,5 +67,5 @@ def _read_file(source: str) -> ReadResult:
     unread = UnreadFile(source, os.path.realpath(source), size)
     read_files([unread], time.time_ns(), use, stage, lambda: None)
     if not results:
-        raise ClientError(f'"{source}" vanished')
+        raise ClientError(f"{quote_text(source)} vanished")
     return results[0]

@@ -8,6 +8,7 @@ from dits.lock.v1.lock_service_pb2 import Lock
 from dits_client.content.manifest import Change
 from dits_client.server.locks import LockOptions, acquire_locks, release_locks
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_text
 
 # The shortest lock, in seconds.
 MIN_TTL = 10
@@ -31,9 +32,11 @@ def move_locks(
         found = added.get(old.file.hash, []) if old.file.size else []
         if len(found) == 1 and _take_lock(repository, found[0], lock):
             release_locks(repository, [lock.id])
-            warn(f'your lock on "{path}" is on "{found[0]}" now')
+            warn(f"your lock on {quote_text(path)} is on {quote_text(found[0])} now")
         else:
-            warn(f'"{path}" is gone, and your lock on it stays: `dits unlock` gives it back')
+            warn(
+                f"{quote_text(path)} is gone, and your lock on it stays: `dits unlock` gives it back"
+            )
 
 
 def _group_new_paths(changes: Iterable[Change]) -> dict[bytes, list[str]]:

@@ -11,6 +11,7 @@ from dits_client.content.manifest import Change
 from dits_client.errors import ClientError, RemoteError
 from dits_client.push.report import Author, PushOptions
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_text
 from dits_client.workspace.identity import check_followed
 from dits_client.workspace.index import DIRECTORY_STAT, unpack_size_and_mode
 from dits_client.workspace.local_directory import LocalDirectory
@@ -72,11 +73,12 @@ def check_snapshot(snapshot: Snapshot) -> None:
     for directory in snapshot.directories:
         if directory.path and directory.path.count("/") + 2 > MAX_DEPTH:
             raise ClientError(
-                f'the folder "{directory.path}" is too deep: at most {MAX_DEPTH} may be in one another'
+                f"the folder {quote_text(directory.path)} is too deep: at most {MAX_DEPTH} may be "
+                "in one another"
             )
         if _measure_manifest(directory) > MAX_MANIFEST_BYTES:
             path = directory.path or "."
-            raise ClientError(f'the folder "{path}" has too many entries: divide it')
+            raise ClientError(f"the folder {quote_text(path)} has too many entries: divide it")
 
 
 def _measure_manifest(directory: LocalDirectory) -> int:

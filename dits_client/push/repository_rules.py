@@ -35,7 +35,8 @@ def check_limits(snapshot: Snapshot, limits: TreeLimits) -> None:
             if size > limits.max_file_chunks * choose_profile(size).max_bytes:
                 path = directory.join_path(name)
                 raise ClientError(
-                    f'"{path}" is too large: the server takes files of {limits.max_file_chunks:,} chunks'
+                    f"{quote_text(path)} is too large: the server takes files of "
+                    f"{limits.max_file_chunks:,} chunks"
                 )
 
 

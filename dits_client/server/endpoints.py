@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from dits_client.errors import UsageError
+from dits_client.terminal import quote_text
 
 BASE_PORT = 50051
 _MOST_PORT = 65535
@@ -37,7 +38,9 @@ class Endpoints:
         if not found:
             scheme, rest = "", server
         if scheme not in ("", "http", "https"):
-            raise UsageError(f'"{server}" is not a server address: use http:// or https://')
+            raise UsageError(
+                f"{quote_text(server)} is not a server address: use http:// or https://"
+            )
         host, port = _split(rest.rstrip("/"), server, _MOST_PORT - len(SERVICES) + 1)
         # Without a scheme, only servers on this machine are called without TLS.
         tls = scheme == "https" or (not scheme and host not in _LOCAL_HOSTS)
@@ -84,8 +87,8 @@ def _split(address: str, given: str, most: int = _MOST_PORT) -> tuple[str, int]:
     else:
         host, _, port = address.partition(":")
     if not host or any(mark in host for mark in "/ ") or (port and not port.isdecimal()):
-        raise UsageError(f'"{given}" is not a server address: use host or host:port')
+        raise UsageError(f"{quote_text(given)} is not a server address: use host or host:port")
     number = int(port or BASE_PORT)
     if not 1 <= number <= most:
-        raise UsageError(f'"{given}" has no such port')
+        raise UsageError(f"{quote_text(given)} has no such port")
     return host, number

@@ -19,6 +19,7 @@ from dits.common.v1.error_reason_pb2 import (
 from dits_client.errors import Resource
 from dits_client.server.endpoints import Endpoints
 from dits_client.server.named_channel import UNKNOWN_SERVICE, CalledService
+from dits_client.terminal import quote_text
 
 # Sentences that tell the user what to do, in place of the server's.
 _SENTENCES = {
@@ -140,9 +141,9 @@ def _describe_proxy(status: str, server: str) -> str:
 def describe_lock_held(metadata: Mapping[str, str]) -> str:
     """Return who holds the lock, since when, until when and why."""
     path, holder = metadata["path"], metadata.get("holder") or "someone else"
-    text = f'"{path}" is locked by {holder}'
+    text = f"{quote_text(path)} is locked by {holder}"
     if (lock_path := metadata.get("lock_path", path)) != path:
-        text += f', who holds "{lock_path}",'
+        text += f", who holds {quote_text(lock_path)},"
     for word, key in (("since", "since"), ("until", "expires")):
         if metadata.get(key):
             text += f" {word} {_minute(metadata[key])}"
@@ -157,7 +158,8 @@ def _describe_outdated(metadata: Mapping[str, str]) -> str:
     others = _count_others(metadata)
     more = f" (and {others} more)" if others else ""
     return (
-        f'"{metadata["path"]}"{more} has a newer version on {metadata.get("branch") or "the branch"}, '
+        f"{quote_text(metadata['path'])}{more} has a newer version on "
+        f"{metadata.get('branch') or 'the branch'}, "
         f"by {metadata.get('newer', '')[:12]}: run `dits pull` first"
     )
 

@@ -31,6 +31,7 @@ from dits_client.batches import split_into_batches
 from dits_client.errors import ClientError
 from dits_client.server.client import TIMEOUT, iterate_pages
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_text
 
 MAX_PATHS = 1000
 MAX_STOLEN = 100
@@ -68,7 +69,7 @@ def steal_lock(
     """Take a lock in place of others; return the result for its path."""
     if len(taken) > MAX_STOLEN:
         raise ClientError(
-            f"{len(taken)} locks are in the way of {path}, more than {MAX_STOLEN}: "
+            f"{len(taken)} locks are in the way of {quote_text(path)}, more than {MAX_STOLEN}: "
             "name what is in it"
         )
     ids = [lock.id for lock in taken]

@@ -5,6 +5,7 @@ import ssl
 from pathlib import Path
 
 from dits_client.errors import UsageError
+from dits_client.terminal import quote_text
 
 _GRPC_FILE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 _FILE = "SSL_CERT_FILE"
@@ -19,7 +20,9 @@ def read_authorities() -> bytes | None:
         try:
             return Path(named).read_bytes()
         except OSError as error:
-            raise UsageError(f'{_FILE}: cannot read "{named}": {error.strerror}') from None
+            raise UsageError(
+                f"{_FILE}: cannot read {quote_text(named)}: {error.strerror}"
+            ) from None
     if os.environ.get(_GRPC_FILE):
         return None
     found = ssl.create_default_context().get_ca_certs(binary_form=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from dits_client.errors import ClientError
-from dits_client.terminal import format_count
+from dits_client.terminal import format_count, quote_text
 
 # The most files that one message names.
 LISTED = 20
@@ -25,7 +25,7 @@ class LostFilesError(ClientError):
     def __init__(self, lost: Mapping[str, str], *, is_complete: bool = False) -> None:
         """Take the reasons by path; `is_complete`: the folder does without them, and can be pushed."""
         self.paths = sorted(lost)
-        listed = [f'\n  "{path}" ({lost[path]})' for path in self.paths[:LISTED]]
+        listed = [f"\n  {quote_text(path)} ({lost[path]})" for path in self.paths[:LISTED]]
         if len(self.paths) > LISTED:
             listed.append(f"\n  and {len(self.paths) - LISTED} more")
         cure = _CURE.format("this version of a file")
@@ -44,4 +44,4 @@ def name_lost_file(path: str) -> Iterator[None]:
         yield
     except LostChunkError as error:
         cure = _CURE.format("this version of the file")
-        raise ClientError(f'"{path}" cannot be fetched ({error}): {cure}') from None
+        raise ClientError(f"{quote_text(path)} cannot be fetched ({error}): {cure}") from None

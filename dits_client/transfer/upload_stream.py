@@ -15,6 +15,7 @@ from dits_client.progress import Stage
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.server.repository import RepositoryClient
 from dits_client.server.stream_watch import StreamWatch
+from dits_client.terminal import quote_text
 from dits_client.transfer import wire
 from dits_client.transfer.work_queue import Taker, WorkQueue, WorkStopped
 
@@ -193,4 +194,4 @@ def _refused_chunk_error(attempt: Attempt, failure: ChunkFailure) -> ClientError
     # The server hashed other bytes than the client: the file was changed in between.
     if failure.reason == ERROR_REASON_CONTENT_MISMATCH:
         return changed_file_error(label)
-    return ClientError(f'the server did not take a part of "{label}": {failure.message}')
+    return ClientError(f"the server did not take a part of {quote_text(label)}: {failure.message}")

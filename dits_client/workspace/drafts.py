@@ -9,6 +9,7 @@ from dits.repo.v1.manifest_pb2 import Directory, Entry, Symlink
 from dits_client.content.file_opener import FileOpener
 from dits_client.content.manifest import encode_directory
 from dits_client.errors import os_error
+from dits_client.terminal import quote_text
 from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord
 from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.objects import MANIFEST, Objects
@@ -76,7 +77,9 @@ def read_link(directory: LocalDirectory, name: str, top: str) -> Entry:
     except OSError as error:
         raise os_error(error, "read", path) from error
     except UnicodeEncodeError:
-        raise UnusableError(f'the link "{path}" points at a name that is not UTF-8') from None
+        raise UnusableError(
+            f"the link {quote_text(path)} points at a name that is not UTF-8"
+        ) from None
     if not 1 <= size <= MAX_TARGET_BYTES:
-        raise UnusableError(f'the link "{path}" points at a name that is too long')
+        raise UnusableError(f"the link {quote_text(path)} points at a name that is too long")
     return Entry(symlink=Symlink(target=target))

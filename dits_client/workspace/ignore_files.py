@@ -11,6 +11,7 @@ from unicodedata import normalize
 from dits_client.content.paths import iterate_parents
 from dits_client.content.scope import IGNORE_FILE
 from dits_client.errors import os_error
+from dits_client.terminal import quote_text
 from dits_client.workspace.ignore import DirectoryRules
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
 
@@ -38,7 +39,7 @@ class IgnoreFiles:
         try:
             mode = os.stat(IGNORE_FILE, dir_fd=descriptor, follow_symlinks=False).st_mode
             if stat.S_ISLNK(mode):
-                self._warn(f'"{path}" is a link: its patterns do not count')
+                self._warn(f"{quote_text(path)} is a link: its patterns do not count")
             if not stat.S_ISREG(mode):
                 return ""
             with os.fdopen(os.open(IGNORE_FILE, _OPEN, dir_fd=descriptor), "rb") as file:
@@ -49,7 +50,7 @@ class IgnoreFiles:
             raise os_error(error, "read", path) from error
         if len(content) > MAX_IGNORE_BYTES:
             self._warn(
-                f'"{path}" has more than {MAX_IGNORE_BYTES:,} bytes: its patterns do not count'
+                f"{quote_text(path)} has more than {MAX_IGNORE_BYTES:,} bytes: its patterns do not count"
             )
             return ""
         return self._add(content.decode(errors="surrogateescape"), len(content), path)
@@ -58,7 +59,9 @@ class IgnoreFiles:
         if text in self._texts:
             return text
         if size > self._left:
-            self._warn(f'"{path}" is too much beside other such files: its patterns do not count')
+            self._warn(
+                f"{quote_text(path)} is too much beside other such files: its patterns do not count"
+            )
             return ""
         self._left -= size
         self._texts.add(text)

@@ -12,6 +12,7 @@ from dits_client.content.manifest import (
 )
 from dits_client.content.paths import iterate_parents
 from dits_client.content.scope import EVERYTHING, Part, Scope
+from dits_client.terminal import quote_text
 from dits_client.workspace.index import OUTSIDE_STAT
 from dits_client.workspace.local_directory import LocalDirectory, forget_entry
 
@@ -115,11 +116,11 @@ class OutsideEntries:
     def _describe_obstacle(self, path: str) -> str:
         if self.scope.measure(path) == Part.ALL:
             return (
-                f'"{path}" is a folder in the commit, with files that are not here: rename yours, or take '
-                "those out with `dits untrack`"
+                f"{quote_text(path)} is a folder in the commit, with files that are not here: rename "
+                "yours, or take those out with `dits untrack`"
             )
         return (
-            f'"{path}" is something else in the commit, which this folder does not '
+            f"{quote_text(path)} is something else in the commit, which this folder does not "
             "include: rename it, or bring the commit's with `dits include`"
         )
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from dits_client.workspace.index import pack_stats
 from dits_client.workspace.local_directory import OWN_DIRECTORY, LocalDirectory
+from dits_client.workspace.unusable import need_no_look
 
 # Names, each with whether it is a directory.
 Entries: TypeAlias = Iterable[tuple[str, bool]]
@@ -31,7 +32,7 @@ def read_plain(
         return False
     names = [entry.name for entry in entries]
     joined = "".join(names)
-    if not joined.isascii() or "\\" in joined or OWN_DIRECTORY in joined.lower():
+    if not need_no_look(joined) or OWN_DIRECTORY in joined.lower():
         return False
     try:
         stats = [entry.stat(follow_symlinks=False) for entry in entries]

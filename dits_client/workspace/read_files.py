@@ -17,6 +17,7 @@ from dits_client.content.manifest import make_file_entry
 from dits_client.content.sources import Source
 from dits_client.errors import ClientError, os_error
 from dits_client.progress import Stage
+from dits_client.terminal import quote_text
 from dits_client.threads import run_in_threads
 from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
 
@@ -115,7 +116,7 @@ def _read_file(
             os.close(descriptor)
         if found is not None:
             return found
-    raise ClientError(f'"{item.path}" keeps changing: close the program that writes it')
+    raise ClientError(f"{quote_text(item.path)} keeps changing: close the program that writes it")
 
 
 def _cut_file(
@@ -124,7 +125,7 @@ def _cut_file(
     """Return the content of an open file; None = it was changed while it was read."""
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
-        raise ClientError(f'"{item.path}" is not a file any more: try again')
+        raise ClientError(f"{quote_text(item.path)} is not a file any more: try again")
     content = None
     size = before.st_size
     if 0 < size <= min(KEPT_BYTES, choose_profile(size).min_bytes):

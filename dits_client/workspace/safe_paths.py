@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dits_client.errors import ClientError, os_error
+from dits_client.terminal import quote_text
 from dits_client.workspace.index import pack_stat, unpack_size_and_mode
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,7 +25,9 @@ class BlockedError(ClientError):
     """A file or link is where a directory is needed."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f'"{path}" is not a folder, and one is needed there: move it away')
+        super().__init__(
+            f"{quote_text(path)} is not a folder, and one is needed there: move it away"
+        )
         self.path = path
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dits_client.content.scope import Part
 from dits_client.errors import ClientError, os_error
+from dits_client.terminal import quote_text
 from dits_client.workspace.ignore import IgnoreRules
 from dits_client.workspace.index import DirectoryRecord, pack_stat
 from dits_client.workspace.local_directory import (
@@ -23,7 +24,12 @@ from dits_client.workspace.plain_directory import read_plain
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
 from dits_client.workspace.scan_rules import ScanRules
 from dits_client.workspace.tracked import NOTHING_TRACKED, TrackedPaths
-from dits_client.workspace.unusable import UnusableError, same_name_error, to_stored_name
+from dits_client.workspace.unusable import (
+    UnusableError,
+    need_no_look,
+    same_name_error,
+    to_stored_name,
+)
 from shared.formats import limits
 
 # A file that a checkout is writing; a killed checkout leaves some behind.
@@ -155,9 +161,9 @@ class _Scanner:
         if is_ignored and not self._is_tracked(path, is_directory):
             return
         if not (is_directory or stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
-            self._warn(f'"{path}" is neither a file, a folder nor a link: skipped')
+            self._warn(f"{quote_text(path)} is neither a file, a folder nor a link: skipped")
             return
-        if measure or not name.isascii() or "\\" in name:
+        if measure or not need_no_look(name):
             try:
                 name = self._normalize_name(directory, name)
             except UnusableError as error:
@@ -232,5 +238,5 @@ def vanished_error(paths: Sequence[str]) -> ClientError:
 
 def list_paths(paths: Sequence[str]) -> str:
     """Return paths for a sentence, at most 20."""
-    listed = ", ".join(f'"{path}"' for path in paths[:MOST_NAMED])
+    listed = ", ".join(map(quote_text, paths[:MOST_NAMED]))
     return f"{listed} and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else listed

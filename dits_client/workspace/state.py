@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dits_client.content.scope import Scope, are_rules
 from dits_client.errors import ClientError, os_error
+from dits_client.terminal import quote_text
 
 if TYPE_CHECKING:
     from dits_client.server.repository import RepositoryInfo
@@ -106,13 +107,14 @@ def load_state(path: Path) -> WorkspaceState:
     # To go on without what it says could delete files of others.
     if more := sorted(found.keys() - CHECKS.keys()):
         raise ClientError(
-            f'a newer dits has written "{path}", and this one does not know "{more[0]}": update dits'
+            f"a newer dits has written {quote_text(path)}, and this one does not know "
+            f"{quote_text(more[0])}: update dits"
         )
     return state
 
 
 def _damaged(path: Path) -> ClientError:
-    return ClientError(f'"{path}" is damaged: clone the repository into another folder')
+    return ClientError(f"{quote_text(path)} is damaged: clone the repository into another folder")
 
 
 def _is_text(value: Any) -> bool:

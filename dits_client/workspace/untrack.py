@@ -8,6 +8,7 @@ from dits_client.content.manifest import compare_trees
 from dits_client.content.paths import iterate_parents
 from dits_client.content.scope import EVERYTHING, IGNORE_FILE
 from dits_client.errors import ClientError
+from dits_client.terminal import quote_text
 from dits_client.workspace.changes import open_trees
 from dits_client.workspace.ignore_files import read_rules
 from dits_client.workspace.workspace import Workspace
@@ -37,13 +38,13 @@ def untrack_paths(folder: Path, connect: "Callable[[], Client]", paths: Iterable
         for path in paths:
             below = [file for file in files if path in (file, *iterate_parents(file))]
             if not below:
-                raise ClientError(f'"{path}" is not tracked')
+                raise ClientError(f"{quote_text(path)} is not tracked")
             found += below
         for file in found:
             is_away = file in state.gone or file in state.waiting
             if not is_away and not rules.cover(file):
                 raise ClientError(
-                    f'"{file}" is not ignored, so the next push would add it again: '
+                    f"{quote_text(file)} is not ignored, so the next push would add it again: "
                     f"add a pattern to {IGNORE_FILE} first"
                 )
         state.untracked = sorted({*state.untracked, *found})

@@ -16,6 +16,11 @@ class UnusableError(ClientError):
     """A name, path or link that trees cannot store, and why."""
 
 
+def need_no_look(names: str) -> bool:
+    """Return whether trees can store names, here one after the other, that are neither long nor `.dits`."""
+    return names.isascii() and names.isprintable() and "\\" not in names
+
+
 def to_stored_name(parent: str, disk_name: str) -> str:
     """Return a name in NFC, as trees store it. Raises UnusableError if they cannot store it or its path."""
     path = f"{parent}/{disk_name}" if parent else disk_name

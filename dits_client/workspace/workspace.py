@@ -13,6 +13,7 @@ from typing import Self
 from dits_client.atomic_file import replace_file
 from dits_client.content.scope import Scope
 from dits_client.errors import ClientError, NoWorkspaceError, os_error
+from dits_client.terminal import quote_text
 from dits_client.workspace.index import Index
 from dits_client.workspace.journal import CheckoutJournal, unpack_rules
 from dits_client.workspace.local_directory import OWN_DIRECTORY
@@ -40,7 +41,9 @@ class Workspace:
         for root in (start, *start.parents):
             if (found := cls.open(root)) is not None:
                 return found
-        message = f'"{start}" is not a dits folder: run `dits init` in it, or `dits clone`'
+        message = (
+            f"{quote_text(start)} is not a dits folder: run `dits init` in it, or `dits clone`"
+        )
         raise NoWorkspaceError(message)
 
     @classmethod
@@ -53,11 +56,11 @@ class Workspace:
     def create(cls, root: Path, state: WorkspaceState) -> Self:
         """Make a folder a workspace. Raises ClientError if it is one already, or is inside one."""
         if not root.is_dir():
-            raise ClientError(f'the folder "{root}" does not exist')
+            raise ClientError(f"the folder {quote_text(root)} does not exist")
         root = root.resolve()
         for parent in (root, *root.parents):
             if (parent / OWN_DIRECTORY / "state.json").exists():
-                raise ClientError(f'"{parent}" is a dits folder already')
+                raise ClientError(f"{quote_text(parent)} is a dits folder already")
         workspace = cls(root, state)
         try:
             workspace.own_directory.mkdir(exist_ok=True)
@@ -154,4 +157,6 @@ class Workspace:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ClientError(f'another dits command is at work in "{self.root}"') from None
+            raise ClientError(
+                f"another dits command is at work in {quote_text(self.root)}"
+            ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import socket
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -75,7 +76,7 @@ async def _create(database: Database, arguments: argparse.Namespace) -> Sequence
     )
     key = load_key(arguments.settings)
     issued = await database.transaction(partial(open_account, key=key, wanted=wanted))
-    return _describe_token(issued)
+    return _describe_token(issued, arguments.settings)
 
 
 async def _suspend(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
@@ -102,7 +103,7 @@ async def _reset(database: Database, arguments: argparse.Namespace) -> Sequence[
     issued = await database.transaction(
         partial(require_new_password, key=key, username=arguments.username)
     )
-    return _describe_token(issued)
+    return _describe_token(issued, arguments.settings)
 
 
 async def _list_links(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
@@ -113,10 +114,12 @@ async def _list_links(database: Database, arguments: argparse.Namespace) -> Sequ
     return [describe(link, website) for link in found]
 
 
-def _describe_token(issued: IssuedToken) -> Sequence[str]:
-    return [
-        f"dits account reset-password --token {issued.secret}  # until {_minute(issued.expires)}"
-    ]
+def _describe_token(issued: IssuedToken, settings: Settings) -> Sequence[str]:
+    """Returns the command that sets a password, for who reaches the server where it listens."""
+    host = socket.getfqdn() if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    shown = f"[{host}]" if ":" in host else host
+    command = f"dits account reset-password --server {shown}:{settings.auth_port}"
+    return [f"{command} --token {issued.secret}  # until {_minute(issued.expires)}"]
 
 
 def _as_text(link: PendingLink, website: str) -> str:

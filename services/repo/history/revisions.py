@@ -43,13 +43,22 @@ async def resolve_revision(
     if is_commit(revision):
         row = await connection.fetchrow(Q.commit_tree, repository_id, revision)
     else:
-        name = validation.branch(field, revision) if revision else None
+        name = _parse_name(revision, field) if revision else None
         row = await connection.fetchrow(Q.ref_tip, repository_id, name)
         if row is None and _PREFIX.fullmatch(revision):
             row = await _find_by_prefix(connection, repository_id, revision, field)
     if row is None:
         raise not_found("revision", revision)
     return Revision(row["hash"], row["tree_hash"])
+
+
+def _parse_name(revision: str, field: str) -> str:
+    """Returns what may be the name of a branch or tag. Raises INVALID_FIELD."""
+    # As Git's users write it.
+    if "~" in revision or "^" in revision:
+        expected = "names a branch, a tag or the hash of a commit: ~ and ^ mean nothing"
+        raise invalid_field(field, expected)
+    return validation.branch(field, revision)
 
 
 async def _find_by_prefix(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,12 @@ async def test_one_of_several_accounts_is_logged_out(
     # Nobody pushes there under another name by chance; what helps is said.
     monkeypatch.chdir(home / "of-bot")
     told = await run("pull", fails=True)
-    assert "run `dits login -u bot`, or in a folder `dits config account NAME`" in told
+    assert re.search(
+        r"run `dits login -u bot http:\S+`, or in a folder `dits config account NAME`", told
+    )
     await run("config", "account", "ada")
     await run("pull")
-    assert "run `dits login -u bot`" in await run("account", "switch", "bot", fails=True)
+    assert "run `dits login -u bot" in await run("account", "switch", "bot", fails=True)
 
 
 async def test_sudo_is_of_one_account(run: Run, two_accounts: None) -> None:

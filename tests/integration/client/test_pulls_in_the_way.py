@@ -11,6 +11,7 @@ import pytest
 
 from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, ConflictError
+from dits_client.shelves import shelve_folder
 from tests.support.client import Person, read, write
 
 
@@ -89,7 +90,7 @@ async def test_the_folder_where_the_user_stands_stays(ada: Person, two: str) -> 
 
 
 async def test_the_advice_is_what_helps(ada: Person, two: str) -> None:
-    """A shelf takes nothing that is ignored."""
+    """A shelf takes nothing that is ignored, except what is in the commit."""
     write(ada.home / "one", {"x.tmp": b"1", "y": b"2", ".ditsignore": b""})
     await ada.push("one")
     write(ada.home / two, {".ditsignore": b"*.tmp\n", "x.tmp": b"mine"})
@@ -107,3 +108,15 @@ async def test_the_advice_is_what_helps(ada: Person, two: str) -> None:
     write(ada.home / two, {"x.tmp": b"mine"})
     with pytest.raises(ConflictError, match=r"\(move them away\):\n  x\.tmp$"):
         await ada.switch(two, "main")
+    # In the commit, it is a change as any other.
+    write(ada.home / two, {".ditsignore": b"", "x.tmp": b"2"})
+    await ada.push(two)
+    write(ada.home / two, {".ditsignore": b"*.tmp\n"})
+    await ada.push(two)
+    write(ada.home / two, {"x.tmp": b"mine"})
+    with pytest.raises(
+        ConflictError, match=r"\(move them away or `dits shelve` them\):\n  x\.tmp$"
+    ):
+        await ada.switch(two, "main")
+    await asyncio.to_thread(shelve_folder, ada.home / two, ada.client, "ada/x")
+    await ada.switch(two, "main")

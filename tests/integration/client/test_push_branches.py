@@ -9,8 +9,9 @@ import pytest
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_HEAD_MOVED
 
 from dits_client.errors import ClientError, RemoteError
+from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.workspace import Workspace
-from tests.support.client import Person, read, write
+from tests.support.client import Person, read, read_files, write
 
 
 async def test_a_branch_that_moved_wants_a_pull_first(ada: Person, film: str) -> None:
@@ -81,3 +82,33 @@ async def test_a_push_whose_answer_was_lost_is_found_by_the_next_pull(
     report = await ada.pull("one")
     assert (report.commit, report.files) == (head, 0)
     assert not (await ada.push("one")).pushed
+
+
+async def test_a_branch_that_was_made_goes_if_the_switch_does_not_begin(
+    ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(ada.home / "one", {"a": b"1"})
+    await ada.push("one", film)
+    write(ada.home / "one", {"a": b"2"})
+    await ada.push("one", branch="side")
+    await ada.switch("one", "main")
+    remote = RepositoryClient(ada.client, film)
+
+    def fail(*_: object, **__: object) -> None:
+        raise ClientError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("dits_client.checkout.update_folder.take_snapshot", fail)
+        with pytest.raises(ClientError, match="full"):
+            await ada.switch("one", "new", create=True, start="side")
+    assert await asyncio.to_thread(remote.get_head, "new") == ""
+    # A switch that has begun needs its branch.
+    with monkeypatch.context() as broken:
+        broken.setattr("dits_client.checkout.update_folder.apply_plan", fail)
+        with pytest.raises(ClientError, match="full"):
+            await ada.switch("one", "new", create=True, start="side")
+    assert (await ada.status("one")).interrupted == "new"
+    await ada.switch("one")
+    assert (await ada.status("one")).branch == "new"
+    await ada.switch("one", "main")
+    assert read_files(ada.home / "one") == {"a": b"1"}
