@@ -116,18 +116,20 @@ def _replace(work: Path, second: Path) -> None:
 
 def _run(tool: Tool, command: Sequence[str], cwd: Path) -> Step:
     """Return the step of one command; its time is that of the whole process."""
-    with tempfile.TemporaryFile("w+") as output:
+    # Apart: what dits warns of is no part of its report.
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         begun = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=cwd, env=tool.environment, stdout=output, stderr=subprocess.STDOUT
+            command, cwd=cwd, env=tool.environment, stdout=output, stderr=errors
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begun
         process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        text = output.read()
+        for file in (output, errors):
+            file.seek(0)
+        text, complaint = output.read(), errors.read()
     if process.returncode:
-        raise SystemExit(f"`{' '.join(command)}` failed: {text}")
+        raise SystemExit(f"`{' '.join(command)}` failed: {complaint or text}")
     sent = json.loads(text).get("bytes_sent", 0) if tool.reports else 0
     memory = usage.ru_maxrss * 1024
     if tool.server is not None:
