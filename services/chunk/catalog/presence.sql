@@ -4,12 +4,15 @@
 -- How many chunks repository $1 has, how often chunks were added and erased, and whether there are claims older than half
 -- a lease ($2), and chunks without a good copy (of more than 1,000 lost ones of all repositories, it is not looked whose they
 -- are). No row: it never had a chunk.
+-- Asked with each FindMissingChunks, so the time of a claim is compared with a value that is taken once: with a function that
+-- is called for each row all claims of the repository were read. The order leads through the index where there are no statistics.
 SELECT s.chunk_count, s.additions, s.erasures,
        EXISTS (SELECT FROM chunk_refs r
-               WHERE r.repo_id = $1 AND r.claimed_at < clock_timestamp() - $2::interval / 2) AS has_stale,
-       EXISTS (SELECT FROM (SELECT hash FROM chunks WHERE lost_at IS NOT NULL LIMIT 1001) c
+               WHERE r.repo_id = $1 AND r.claimed_at < (SELECT clock_timestamp() - $2::interval / 2)) AS has_stale,
+       EXISTS (SELECT FROM (SELECT hash FROM chunks WHERE lost_at IS NOT NULL ORDER BY lost_at LIMIT 1001) c
                WHERE EXISTS (SELECT FROM chunk_refs r WHERE r.repo_id = $1 AND r.chunk_hash = c.hash OFFSET 0))
-       OR (SELECT count(*) FROM (SELECT FROM chunks WHERE lost_at IS NOT NULL LIMIT 1001) c) > 1000 AS has_lost
+       OR (SELECT count(*) FROM (SELECT FROM chunks WHERE lost_at IS NOT NULL ORDER BY lost_at LIMIT 1001) c) > 1000
+           AS has_lost
 FROM repository_storage s
 WHERE s.repo_id = $1;
 
