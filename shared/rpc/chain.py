@@ -28,13 +28,12 @@ import structlog
 from dits.common.v1.access_pb2 import COUNTING_UNSPECIFIED
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 
 from shared.errors import DomainError, Reason
 from shared.rpc import boundary
 from shared.rpc.admission import Admission
 from shared.rpc.call import AccessResolver, Call
-from shared.rpc.exchange import Context, Exchange, require_first
+from shared.rpc.exchange import Context, Exchange, find_request_type, require_first
 from shared.rpc.limits import Limits
 from shared.rpc.peer_address import PeerAddresses
 from shared.rpc.policy import INFRASTRUCTURE, Policy
@@ -133,7 +132,7 @@ class _Rpc:
         self.admission = Admission(chain.resolver, policy, chain.cell)
         self.meter = RpcMeter(chain.service, path)
         self.takes_many = method.client_streaming
-        self.request_type = GetMessageClass(method.input_type)
+        self.request_type = find_request_type(handler, method)
 
     async def serve_unary(self, _requests: object, context: Context) -> bytes:
         """Answers a call with one response."""

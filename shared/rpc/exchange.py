@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any, Protocol, cast
 
 import grpc
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
 
 from shared.errors import (
     batch_too_large,
@@ -27,6 +28,15 @@ Context = grpc.aio.ServicerContext[Any, Any]
 # bytes were taken from gRPC is in the same step, and costs as much as to parse them again.
 _ELEMENTS_ON_LOOP = 4_096
 _BYTES_ON_LOOP = 4 << 20
+
+
+def find_request_type(handler: object, method: MethodDescriptor) -> type[Message]:
+    """Returns the class of an RPC's requests: what REQUEST_TYPES of its servicer names, or protobuf's.
+
+    The former has FromString and DESCRIPTOR, and the attributes that the policy and the handler read.
+    """
+    own = getattr(getattr(handler, "__self__", None), "REQUEST_TYPES", {})
+    return own.get(method.name) or GetMessageClass(method.input_type)
 
 
 class Serializable(Protocol):

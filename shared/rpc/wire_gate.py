@@ -48,15 +48,15 @@ def count_elements(data: bytes, message_type: Descriptor, most: int) -> int:
         while left:
             at, end, fields = left.pop()
             while at < end:
-                tag, at = _varint(data, at)
+                tag, at = read_varint(data, at)
                 fields_left -= 1
                 if fields_left < 0:
                     return most + 1
                 kind = tag & 7
                 if kind != _DELIMITED:
-                    at = _varint(data, at)[1] if kind == _VARINT else at + _FIXED.get(kind, 0)
+                    at = read_varint(data, at)[1] if kind == _VARINT else at + _FIXED.get(kind, 0)
                     continue
-                length, at = _varint(data, at)
+                length, at = read_varint(data, at)
                 if tag >> 3 in fields:
                     counted += 1
                     if counted > most:
@@ -69,7 +69,7 @@ def count_elements(data: bytes, message_type: Descriptor, most: int) -> int:
     return counted
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """The number at a position, and the position behind it. Raises IndexError if there is none."""
     byte = data[at]
     at += 1

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from importlib.metadata import version
 from operator import attrgetter
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
@@ -17,6 +17,7 @@ from services.chunk.rpc.compression import STORED_NAMES
 from services.chunk.rpc.download_chunks import Downloads
 from services.chunk.rpc.response_encoder import EncodedResponse
 from services.chunk.rpc.upload_chunks import Uploads
+from services.chunk.rpc.upload_message import UploadMessage
 from shared.errors import invalid_field, wrong_cell
 from shared.formats import limits
 from shared.formats.bitmaps import mark_missing
@@ -42,6 +43,8 @@ class Catalog(NamedTuple):
 
 class ChunkService:
     """Stores and sends chunks."""
+
+    REQUEST_TYPES: ClassVar = {"UploadChunks": UploadMessage}
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class ChunkService:
         return pb.FindMissingChunksResponse(missing=missing, missing_count=count)
 
     async def UploadChunks(
-        self, requests: AsyncIterator[pb.UploadChunksRequest], call: Call
+        self, requests: AsyncIterator[UploadMessage], call: Call
     ) -> AsyncIterator[pb.UploadChunksResponse]:
         """Stores chunks, and acknowledges what is durable."""
         storing = self._uploads.store_chunks(call, requests)

@@ -30,6 +30,7 @@ from services.chunk.catalog.storage_quota import StorageQuota
 from services.chunk.packs.pack import MAX_CHUNKS, Pack
 from services.chunk.packs.pack_writer import PackWriter, store_for_owner
 from services.chunk.rpc.open_calls import OpenCalls
+from services.chunk.rpc.upload_message import UploadMessage
 from services.chunk.rpc.upload_verification import VerifiedMessage, make_key_failure, verify_message
 from shared.errors import invalid_field
 from shared.rpc.byte_budget import ByteBudget
@@ -94,7 +95,7 @@ class Uploads:
     budget: ByteBudget
 
     def store_chunks(
-        self, call: Call, requests: AsyncIterator[pb.UploadChunksRequest]
+        self, call: Call, requests: AsyncIterator[UploadMessage]
     ) -> AsyncGenerator[pb.UploadChunksResponse, None]:
         """Stores the chunks of one call; yields its acknowledgements."""
         return _UploadStream(self, call).acknowledge_messages(requests)
@@ -117,7 +118,7 @@ class _UploadStream:
         self._reservation: UUID | None = None
 
     async def acknowledge_messages(
-        self, requests: AsyncIterator[pb.UploadChunksRequest]
+        self, requests: AsyncIterator[UploadMessage]
     ) -> AsyncGenerator[pb.UploadChunksResponse, None]:
         """Runs the stages, and is the last of them."""
         self._uploads.calls.add_call()
@@ -146,7 +147,7 @@ class _UploadStream:
         self._stages.add(task)
         return task
 
-    async def _receive(self, requests: AsyncIterator[pb.UploadChunksRequest]) -> None:
+    async def _receive(self, requests: AsyncIterator[UploadMessage]) -> None:
         """First stage."""
         number = 0
         async for request in requests:
@@ -157,17 +158,13 @@ class _UploadStream:
                 name = await self._uploads.quota.reserve_room(self._repository_id, planned)
                 self._reservation = self._batch.pack.reservation = name
             count("chunks", request.chunks, MAX_CHUNKS, least=0)
-            # Asked for once: to find it out takes as long as to encode the message.
-            size = request.ByteSize()
-            await self._hold.grow(size)
-            await self._verifications.put(self._start(self._verify(request, size, number)))
+            await self._hold.grow(request.size)
+            await self._verifications.put(self._start(self._verify(request, number)))
             number += 1
 
-    async def _verify(
-        self, request: pb.UploadChunksRequest, size: int, number: int
-    ) -> VerifiedMessage:
+    async def _verify(self, request: UploadMessage, number: int) -> VerifiedMessage:
         """Verifies the chunks of a message, and leaves out those that the repository keeps."""
-        verified = await verify_message(request, size, self._uploads.threads)
+        verified = await verify_message(request, self._uploads.threads)
         is_looked_up = self._has_kept_chunks or number % _LOOKUP_INTERVAL == 0
         if not verified.chunks or not is_looked_up:
             return verified

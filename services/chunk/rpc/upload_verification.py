@@ -14,7 +14,7 @@ from dits.common.v1.error_reason_pb2 import (
 )
 
 from services.chunk.packs.content import Chunk, ChunkOpener, ContentMismatch
-from services.chunk.rpc.compression import STORED_NAMES
+from services.chunk.rpc.upload_message import SentChunk, UploadMessage, make_chunk
 from services.chunk.runtime.threads import run_in_thread
 from shared.rpc.validation import DIGEST_BYTES, MAX_CHUNK_BYTES
 
@@ -45,19 +45,17 @@ def make_key_failure(digest: bytes) -> pb.ChunkFailure:
     return pb.ChunkFailure(hash=digest, reason=ERROR_REASON_INVALID_FIELD, message=message)
 
 
-async def verify_message(
-    request: pb.UploadChunksRequest, size: int, threads: ThreadPoolExecutor
-) -> VerifiedMessage:
-    """Returns the chunks of a message of so many bytes, the intact ones apart from the others."""
-    verified = VerifiedMessage(size, len(request.chunks), [], [])
+async def verify_message(request: UploadMessage, threads: ThreadPoolExecutor) -> VerifiedMessage:
+    """Returns the chunks of a message, the intact ones apart from the others."""
+    verified = VerifiedMessage(request.size, len(request.chunks), [], [])
     for turn in _split_chunks(request.chunks):
         await run_in_thread(threads, _verify_chunks, turn, verified)
     return verified
 
 
-def _split_chunks(chunks: Iterable[pb.UploadedChunk]) -> Iterator[list[pb.UploadedChunk]]:
+def _split_chunks(chunks: Iterable[SentChunk]) -> Iterator[list[SentChunk]]:
     """Splits a message into turns of about the same size."""
-    turn: list[pb.UploadedChunk] = []
+    turn: list[SentChunk] = []
     size = 0
     for chunk in chunks:
         turn.append(chunk)
@@ -69,12 +67,11 @@ def _split_chunks(chunks: Iterable[pb.UploadedChunk]) -> Iterator[list[pb.Upload
         yield turn
 
 
-def _verify_chunks(turn: Iterable[pb.UploadedChunk], verified: VerifiedMessage) -> None:
+def _verify_chunks(turn: Iterable[SentChunk], verified: VerifiedMessage) -> None:
     """Adds each chunk to the intact ones or to the failures."""
     opener = ChunkOpener()
     for sent in turn:
-        compression = STORED_NAMES.get(sent.compression, "")
-        chunk = Chunk(sent.hash, sent.size, compression, sent.data, sent.encryption_key_id)
+        chunk = make_chunk(sent)
         reason, message = ERROR_REASON_INVALID_FIELD, describe_invalid_field(chunk)
         if not message:
             try:
