@@ -173,6 +173,16 @@ CREATE TABLE event_horizon (
 );
 INSERT INTO event_horizon DEFAULT VALUES;
 
+-- Whose database this is: noted by the first server that begins, so that none begins that differs.
+CREATE TABLE deployment (
+    singleton BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (singleton),
+    cell INTEGER CHECK (cell >= 0),
+    key_id BYTEA CHECK (octet_length(key_id) = 4)
+);
+INSERT INTO deployment DEFAULT VALUES;
+
+COMMENT ON COLUMN deployment.key_id IS 'of the key of the server that began last';
+
 -- -----------------------------------------------------------------------------
 -- Idempotency keys
 -- -----------------------------------------------------------------------------

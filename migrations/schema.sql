@@ -2701,6 +2701,17 @@ CREATE TABLE public.dead_letter_jobs (
     CONSTRAINT dead_letter_jobs_requeued_check CHECK (((requeued_at IS NULL) = (requeued_as IS NULL)))
 );
 
+CREATE TABLE public.deployment (
+    singleton boolean DEFAULT true NOT NULL,
+    cell integer,
+    key_id bytea,
+    CONSTRAINT deployment_cell_check CHECK ((cell >= 0)),
+    CONSTRAINT deployment_key_id_check CHECK ((octet_length(key_id) = 4)),
+    CONSTRAINT deployment_singleton_check CHECK (singleton)
+);
+
+COMMENT ON COLUMN public.deployment.key_id IS 'of the key of the server that began last';
+
 CREATE TABLE public.due_copies (
     region text NOT NULL,
     chunk_hash text NOT NULL COLLATE pg_catalog."C",
@@ -3760,6 +3771,9 @@ ALTER TABLE ONLY public.dead_letter_jobs
 
 ALTER TABLE ONLY public.dead_letter_jobs
     ADD CONSTRAINT dead_letter_jobs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.deployment
+    ADD CONSTRAINT deployment_pkey PRIMARY KEY (singleton);
 
 ALTER TABLE ONLY public.due_copies
     ADD CONSTRAINT due_copies_pkey PRIMARY KEY (region, chunk_hash, repo_id);

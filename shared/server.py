@@ -20,6 +20,7 @@ from shared.jobs.background import Background
 from shared.jobs.catalog import QUEUES, queues_of
 from shared.jobs.job_service import JobService
 from shared.jobs.job_watch import JobWatch
+from shared.records.deployment import join_deployment
 from shared.records.usage import UsageStore
 from shared.rpc.call import AccessResolver
 from shared.rpc.chain import Chain
@@ -81,13 +82,15 @@ class Runtime:
     async def connect(self, service: str, settings: Mapping[str, str] | None = None) -> Database:
         """Opens the pool of a service. By the name of a session it shows whether callers wait for it.
 
-        Raises StartError if the service could not work on what the database gives it.
+        Raises StartError if the service could not work on what the database gives it, and ConfigError if it
+        is the database of servers of another cell, or with another key.
         """
         name = service if self.queues is None else f"{service} {WORKER}"
         named = {"application_name": f"dits-{name}", **(settings or {})}
         size = self.settings.pool_size
         database = await Database.connect(self.dsn, service=service, size=size, settings=named)
         await refuse_unfit_sessions(database)
+        await join_deployment(database, self.settings.cell, self.key)
         return database
 
 

@@ -19,6 +19,7 @@ from services.auth.accounts.pending_links import PendingLink, show_links
 from services.auth.accounts.statuses import reinstate_account, suspend_account
 from services.auth.credentials.one_time_tokens import IssuedToken
 from shared.db.pool import Database
+from shared.records.deployment import require_key
 from shared.runtime.config import ConfigError, Settings
 from shared.runtime.server_key import ServerKey
 
@@ -74,16 +75,17 @@ async def _create(database: Database, arguments: argparse.Namespace) -> Sequence
     wanted = OperatorAccount.parse(
         arguments.username, arguments.email, arguments.name, is_verified=arguments.verified
     )
-    key = load_key(arguments.settings)
+    key = await load_key(database, arguments.settings)
     issued = await database.transaction(partial(open_account, key=key, wanted=wanted))
     return _describe_token(issued, arguments.settings)
 
 
 async def _suspend(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
     until = _parse_time(arguments.until)
+    key = await load_key(database, arguments.settings)
     suspend = partial(
         suspend_account,
-        key=load_key(arguments.settings),
+        key=key,
         username=arguments.username,
         reason=arguments.reason,
         until=until,
@@ -99,7 +101,7 @@ async def _reinstate(database: Database, arguments: argparse.Namespace) -> Seque
 
 
 async def _reset(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
-    key = load_key(arguments.settings)
+    key = await load_key(database, arguments.settings)
     issued = await database.transaction(
         partial(require_new_password, key=key, username=arguments.username)
     )
@@ -107,7 +109,7 @@ async def _reset(database: Database, arguments: argparse.Namespace) -> Sequence[
 
 
 async def _list_links(database: Database, arguments: argparse.Namespace) -> Sequence[str]:
-    key = load_key(arguments.settings)
+    key = await load_key(database, arguments.settings)
     found = await database.transaction(partial(show_links, key=key, name=arguments.name))
     website = arguments.settings.website_url or ""
     describe = _as_json if arguments.json else _as_text
@@ -153,9 +155,11 @@ def _minute(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def load_key(settings: Settings) -> ServerKey:
+async def load_key(database: Database, settings: Settings) -> ServerKey:
     """Returns the key that the services seal mails with. Raises ConfigError if it is not here."""
     is_elsewhere = settings.database_url is not None and settings.server_key is None
     if is_elsewhere and not (settings.data_dir / "server.key").exists():
         raise ConfigError("It needs the key of the services: set DITS_SERVER_KEY or DITS_DATA_DIR.")
-    return ServerKey.load(settings.server_key, settings.data_dir, settings.accepted_server_key)
+    key = ServerKey.load(settings.server_key, settings.data_dir, settings.accepted_server_key)
+    await require_key(database, key)
+    return key

@@ -36,7 +36,7 @@ OWNERS = {
                 packs pack_uploads chunk_erasures chunk_restores object_deletions maintenance_runs
                 stores store_stamps due_copies""",
     "lock": "locks lock_history lock_clocks",
-    "shared": """schema_migrations schema_functions jobs dead_letter_jobs job_schedules events
+    "shared": """schema_migrations schema_functions deployment jobs dead_letter_jobs job_schedules events
                  event_cursors event_horizon audit_chains audit_seals dead_events idempotency_keys""",
 }
 

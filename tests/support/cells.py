@@ -65,6 +65,9 @@ async def running_cells(
     second = {"cell": 1, "region": "second", "data_dir": folder / "second"}
     async with running_suite(second_dsn or dsn, settings.model_copy(update=second)) as there:
         addresses = {name: there.addresses[name] for name in CellAddresses.model_fields}
+        async with connected(dsn) as connection:
+            # Where both share it.
+            await connection.execute("UPDATE deployment SET cell = NULL")
         first = {"cells": {1: CellAddresses(**addresses)}, "data_dir": folder / "first"}
         async with running_suite(dsn, settings.model_copy(update=first)) as here:
             yield Cells(here, there)

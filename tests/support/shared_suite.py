@@ -23,7 +23,7 @@ from tests.support.waiting import PATIENCE_SECONDS
 # What the suite itself wrote when it started, and goes on with.
 _KEPT = """
     schema_migrations schema_functions event_cursors event_horizon job_schedules usage_writers stores
-    store_stamps
+    store_stamps deployment
 """.split()
 _TABLES = """
 SELECT c.oid::regclass::text AS name FROM pg_class c

@@ -21,6 +21,7 @@ from services.chunk.stores.paired_store import split_store
 from shared.db import sql
 from shared.db.pool import Database
 from shared.errors import dependency_unavailable
+from shared.records.deployment import require_cell
 from shared.runtime import metrics
 from shared.runtime.config import ConfigError
 
@@ -86,8 +87,10 @@ async def find_owner(database: Database, store: BlobStore, cell: int) -> Owner:
 async def admit_owner(database: Database, store: BlobStore, cell: int) -> None:
     """Makes the database the owner of a store that has none; logs an error if it is of another moment.
 
-    Raises ConfigError if the store is another database's, or nobody's and full of packs.
+    Raises ConfigError if the store is another database's, or nobody's and full of packs, or if the database
+    is of another cell.
     """
+    await require_cell(database, cell)
     owner = await find_owner(database, store, cell)
     if owner.standing is Standing.VACANT:
         if not owner.is_noted and await _has_objects(store, cell):
@@ -110,7 +113,8 @@ async def admit_owner(database: Database, store: BlobStore, cell: int) -> None:
 
 
 async def take_store(database: Database, store: BlobStore, cell: int) -> None:
-    """Makes the database the owner of a store, whoever was."""
+    """Makes the database the owner of a store, whoever was. Raises ConfigError if its cell is another."""
+    await require_cell(database, cell)
     owner = await find_owner(database, store, cell)
     if owner.standing in (Standing.FOREIGN, Standing.OUTDATED):
         log.warning("a store is taken from its owner", location=store.location, held=owner.text)

@@ -97,7 +97,11 @@ async def test_it_goes_on_after_a_crash(api: Api, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_server_that_has_another_key_says_so(api: Api, settings: Settings) -> None:
+    """The key before was given up."""
     await _fill(api)
+    database = await Database.connect(api.dsn, service="test", size=1)
+    await rotate_secrets(database, ServerKey(bytes.fromhex(NEW)), is_lost=True)
+    await database.close()
     sealed_with = ServerKey(bytes.fromhex(OLD)).id.hex()
     for key, other in ((NEW, None), (NEW, OLD)):
         changed = settings.model_copy(update={"server_key": key, "accepted_server_key": other})
