@@ -85,7 +85,7 @@ async def test_a_taken_port_is_one_sentence(api: Api, dsn: str, settings: Settin
         Runtime(
             settings.model_copy(update={"auth_port": taken}),
             dsn,
-            ServerKey(b"k" * 32),
+            ServerKey.load(settings.server_key, Path()),
             Listener(dsn),
         )
     )
