@@ -41,6 +41,8 @@ from shared.rpc.validation import count
 _MESSAGES_AHEAD = 2
 # Packs being finalized, ahead of the one whose end is awaited.
 _PACKS_AHEAD = 1
+# Chunks at which a pack is finalized, however small: the database adds their rows while more are received.
+_PACK_CHUNKS = 4_000
 # A slow client gets its acknowledgements after this time.
 _PACK_SECONDS = 2.0
 # One message in 16 is looked up, until one has chunks that are there already. A client that asked
@@ -187,7 +189,8 @@ class _UploadStream:
             batch.failures += verified.failures
             await self._uploads.writer.append_chunks(batch.pack, verified.chunks)
             self._hold.release(verified.size)
-            if batch.pack.length >= self._uploads.pack_bytes or clock() >= batch.closes_at:
+            is_full = batch.pack.length >= self._uploads.pack_bytes or batch.total >= _PACK_CHUNKS
+            if is_full or clock() >= batch.closes_at:
                 await self._close_batch()
         await self._close_batch()
 

@@ -241,3 +241,10 @@ async def test_a_compressed_chunk_can_be_sent_plain_later(api: Api) -> None:
 
 async def collect(call: Any) -> list[Any]:
     return [answer async for answer in call]
+
+
+async def test_a_pack_of_many_small_chunks_ends_before_the_upload(api: Api) -> None:
+    shelf = await Shelf.open(api)
+    one, two, three = ([chunk(b"%d" % n) for n in range(at, at + 2000)] for at in (0, 2000, 4000))
+    await shelf.upload(one, two, three)
+    assert await api.fetch("SELECT FROM packs WHERE live > 4000") == []
