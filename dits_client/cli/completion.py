@@ -94,6 +94,15 @@ _dits_place() {
     *) return 1 ;;
   esac
 }
+# Others choose the names of branches: `compgen -W` would run what is in them, and so would the line.
+_dits_branches() {
+  local name
+  COMPREPLY=()
+  while IFS= read -r name; do
+    printf -v name %q "$name"
+    [[ $name == "$1"* ]] && COMPREPLY+=("$name")
+  done < <(dits completion --branches 2>/dev/null)
+}
 _dits() {
   local current=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD-1]} place= word
   local commands options takes before
@@ -102,11 +111,11 @@ _dits() {
   done
   _dits_place "$place"
   if [[ " $before " == *" $last "* ]]; then
-    COMPREPLY=($(compgen -W "$(dits completion --branches 2>/dev/null)" -- "$current"))
+    _dits_branches "$current"
   elif [[ $current == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$current"))
   elif [[ -n $takes ]]; then
-    COMPREPLY=($(compgen -W "$(dits completion --branches 2>/dev/null)" -- "$current"))
+    _dits_branches "$current"
   else
     COMPREPLY=($(compgen -W "$commands" -- "$current"))
   fi

@@ -1,6 +1,8 @@
 """Completion and man page, made from the parser."""
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,37 @@ try dits merge --all-o
 try dits clone --revision ""
 try dits lock ""
 """
+
+
+# Whoever may push names branches, and others complete them.
+HOSTILE = """
+dits() { printf '%s\\n' '$(echo>made)' '`echo>made`' 'a;echo>made' '~' 'säge' '*'; }
+COMP_WORDS=(dits switch ""); COMP_CWORD=2
+_dits
+printf '%s\\n' "${COMPREPLY[@]}"
+eval "printf '%s\\n' ${COMPREPLY[*]}"
+COMP_WORDS=(dits merge '\\$\\(e')
+_dits
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def test_bash_runs_no_name_of_a_branch(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out + HOSTILE
+    environ = os.environ | {"LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert list(tmp_path.iterdir()) == []
+    names = ["$(echo>made)", "`echo>made`", "a;echo>made", "~", "säge", "*"]
+    quoted = [r"\$\(echo\>made\)", r"\`echo\>made\`", r"a\;echo\>made", r"\~", "säge", r"\*"]
+    assert done.stdout.splitlines() == [*quoted, *names, quoted[0]]
 
 
 def test_bash_completes(capsys: pytest.CaptureFixture[str]) -> None:
