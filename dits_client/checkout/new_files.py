@@ -6,7 +6,6 @@ never a part of one.
 
 import errno
 import os
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
@@ -25,6 +24,8 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _AGAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Files, and their bytes, that get their names together.
 MOST_FILES, MOST_BYTES = 4000, 32 << 20
+# From a tick of a disk's clock to a time that is no tick.
+_BETWEEN_TICKS_NS = 1_000
 
 
 class DamagedError(ClientError):
@@ -169,9 +170,9 @@ def _finish_file(descriptor: int, target: FileTarget, found_hash: bytes) -> None
         raise DamagedError(f"{quote_text(target.path)} was damaged on its way: try again")
     os.ftruncate(descriptor, target.file.size)
     os.fchmod(descriptor, target.file.mode)
-    # The system stamps files with a clock that ticks: a later change in the same tick would not change the
+    # The disk stamps files with a clock that ticks: a later change in the same tick would not change the
     # time, and the index would not notice it. This time is between two ticks.
-    now = time.time_ns()
+    now = os.fstat(descriptor).st_mtime_ns + _BETWEEN_TICKS_NS
     os.utime(descriptor, ns=(now, now))
 
 

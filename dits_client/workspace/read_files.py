@@ -3,9 +3,11 @@
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from dits.repo.v1.manifest_pb2 import Entry
@@ -20,6 +22,7 @@ from dits_client.progress import Stage
 from dits_client.terminal import quote_text
 from dits_client.threads import run_in_threads
 from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
+from dits_client.workspace.local_directory import OWN_DIRECTORY
 
 # With more threads, memory and disks are the limit, not the cores.
 MOST_THREADS = 8
@@ -69,8 +72,8 @@ def read_files(
 ) -> None:
     """Read files in several threads; call `use` with each result, None for a file that is gone.
 
-    `started_ns` is a time before the scan of the files. After the first error no more files are read, and
-    `on_error` must end what `use` waits for.
+    `started_ns` is a time before the scan of the files, by their disk's clock. After the first error no
+    more files are read, and `on_error` must end what `use` waits for.
     """
     lock, failed = threading.Lock(), threading.Event()
     unread = list(unread)
@@ -142,6 +145,20 @@ def _cut_file(
     file, recipes = make_file_entry(before.st_mode, cut)
     source = Source(item.path, item.os_path, content, item.top)
     return ReadResult(Entry(file=file), found, kept, source, cut, recipes)
+
+
+def read_disk_clock(root: Path) -> int:
+    """Return the time that the disk of a workspace stamps files with, in nanoseconds.
+
+    A file server's clock may differ from that of this machine, whose time stands in where nothing can be
+    stamped: no index is written there.
+    """
+    own = root / OWN_DIRECTORY
+    try:
+        os.utime(own)
+        return own.stat().st_mtime_ns
+    except OSError:
+        return time.time_ns()
 
 
 def is_racy(found: os.stat_result, started_ns: int) -> bool:

@@ -25,7 +25,7 @@ from dits_client.workspace.index import (
 from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.objects import RECIPE
 from dits_client.workspace.prediction import predict_change
-from dits_client.workspace.read_files import ReadResult, UnreadFile, read_files
+from dits_client.workspace.read_files import ReadResult, UnreadFile, read_disk_clock, read_files
 from dits_client.workspace.scan import LOOKS, scan_directory, vanished_error
 from dits_client.workspace.tracked import NOTHING_TRACKED, TrackedPaths
 from dits_client.workspace.unusable import UnusableError
@@ -47,7 +47,7 @@ class Snapshot:
         keeps_modes: bool = False,
     ) -> None:
         """Scan the folder; with `keeps_modes`, being read-only is no change. Raises ClientError."""
-        self._started_ns = time.time_ns()  # before the scan, see `read_files`
+        self._started_ns = read_disk_clock(root)  # before the scan, see `read_files`
         self._index = index
         self._drafts: dict[str, DirectoryDraft] = {}
         self._unread: dict[UnreadFile, tuple[DirectoryDraft, str]] = {}

@@ -1,11 +1,9 @@
 """Folders and their snapshots, for unit tests of the client."""
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from dits.repo.v1.manifest_pb2 import Entry
@@ -13,6 +11,7 @@ from dits.repo.v1.manifest_pb2 import Entry
 from dits_client.content.manifest import compare_trees
 from dits_client.workspace import snapshot
 from dits_client.workspace.index import Index
+from dits_client.workspace.read_files import read_disk_clock
 from dits_client.workspace.snapshot import Snapshot
 
 OLD = 1_600_000_000_000_000_001
@@ -34,9 +33,9 @@ def write_old_files(root: Path, files: Mapping[str, bytes | str], *, age: bool =
 @contextmanager
 def reading_later(seconds: float = 60) -> Iterator[None]:
     """Folders are read so many seconds later: nobody can make files whose ctime is old."""
-    clock = {**vars(time), "time_ns": lambda: time.time_ns() + round(seconds * 1e9)}
+    later = round(seconds * 1e9)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshot, "time", SimpleNamespace(**clock))
+        patch.setattr(snapshot, "read_disk_clock", lambda root: read_disk_clock(root) + later)
         yield
 
 

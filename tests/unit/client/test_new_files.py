@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -113,3 +114,18 @@ def test_a_disk_that_fails_leaves_nothing_half_done(
             new.place()
     assert list(tmp_path.iterdir()) == []
     assert new.stats == {}
+
+
+def test_new_files_have_the_time_of_the_disk(
+    tmp_path: Path, new: NewFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may be another one than that of this machine, and is no tick: a later change gets another."""
+    monkeypatch.setattr(time, "time_ns", lambda: 1)
+    (tmp_path / "before").touch()
+    write(new, "a", b"1")
+    (tmp_path / "after").touch()
+    new.place()
+    before, found, after = (
+        (tmp_path / name).stat().st_mtime_ns for name in ("before", "a", "after")
+    )
+    assert before < found <= after + 1_000
