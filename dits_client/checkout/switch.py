@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from dits.repo.v1.commit_service_pb2 import GetCommitRequest
@@ -55,7 +55,7 @@ def switch_folder(
         made = ""
         if create:
             made = create_branch(remote, wanted, start or _find_start(remote, workspace.state))
-        with _keep_branch(workspace, remote, wanted, made):
+        with _keep_branch(workspace, remote, wanted, made, progress or Progress()):
             commit = _find_head(workspace, remote, wanted, may_miss=create)
             with closing(FolderUpdate(workspace, remote, progress)) as update:
                 report = update.apply(commit, force=force, branch=wanted)
@@ -77,15 +77,23 @@ def _find_head(
 
 @contextmanager
 def _keep_branch(
-    workspace: Workspace, remote: RepositoryClient, branch: str, made: str
+    workspace: Workspace, remote: RepositoryClient, branch: str, made: str, progress: Progress
 ) -> Iterator[None]:
-    """Delete a branch that was made at a commit if the folder does not get on its way there."""
+    """Delete a branch that was made at a commit if the folder does not get on its way there.
+
+    If that fails, a warning says so: the error is that of the switch.
+    """
     try:
         yield
     except BaseException:
         if made and workspace.wanted_branch != branch:
-            with suppress(ClientError):
+            try:
                 delete_branch(remote, branch, made)
+            except ClientError as error:
+                progress.warn(
+                    f"the branch {branch} was made and is still there (`dits branch delete {branch}`): "
+                    f"{error}"
+                )
         raise
 
 

@@ -51,7 +51,9 @@ class Client(ServiceStubs):
         self.credential = (
             Credential(token)
             if session is None
-            else SessionCredential(session, self._refresh_session, self._touch_session)
+            else SessionCredential(
+                endpoints.name, session, self._refresh_session, self._touch_session
+            )
         )
 
     @property
@@ -118,9 +120,10 @@ class Client(ServiceStubs):
         request: object,
         timeout: float,
         proven: Metadata | None = None,
+        attempts: int = ATTEMPTS,
     ) -> Response:
         """Call with the credential that has sudo, or with the own one, which may be renewed meanwhile."""
-        backoff = Backoff(ATTEMPTS, timeout if self._was_reached else 0.0)
+        backoff = Backoff(attempts, timeout if self._was_reached else 0.0)
         while True:
             metadata = self.metadata if proven is None else proven
             try:
@@ -143,11 +146,11 @@ class Client(ServiceStubs):
         from dits.auth.v1.session_service_pb2 import RefreshSessionRequest
 
         request = RefreshSessionRequest(session_token=token)
-        try:
-            # It names the session itself, and takes no other credential.
-            return str(self.sessions.RefreshSession(request, timeout=TIMEOUT).session.token)
-        except grpc.RpcError as error:
-            raise translate_error(error, self.endpoints) from None
+        # Before the first answer, the token that is there does as well, and the call repeats itself.
+        attempts = ATTEMPTS if self._was_reached else 1
+        # It names the session itself, and takes no other credential.
+        response = self._repeat(self.sessions.RefreshSession, request, TIMEOUT, (), attempts)
+        return str(response.session.token)
 
     def _touch_session(self, metadata: Metadata) -> None:
         """Use a session, so that it does not end for being idle. Raise RemoteError."""

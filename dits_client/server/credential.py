@@ -21,8 +21,6 @@ REFRESH_SECONDS = 600.0
 # How often a program that makes no calls for long says that it is there.
 KEEP_ALIVE_SECONDS = 300.0
 
-ENDED = "your session has ended: log in again (`dits login --session`)"
-
 
 @dataclass(frozen=True, slots=True)
 class SessionToken:
@@ -75,12 +73,14 @@ class SessionCredential(Credential):
 
     def __init__(
         self,
+        server: str,
         store: SessionStore,
         refresh: Callable[[str], str],
         touch: Callable[[Metadata], object],
     ) -> None:
-        """Take what replaces a token by a call, and a call that uses the session."""
+        """Take the server's name, what replaces a token by a call, and a call that uses the session."""
         super().__init__()
+        self._server = server
         self._store = store
         self._refresh = refresh
         self._touch = touch
@@ -136,7 +136,7 @@ class SessionCredential(Credential):
     def _load(self) -> SessionToken:
         found = self._store.load()
         if found is None:
-            raise ClientError(ENDED)
+            raise self._ended_error()
         return found
 
     def _replace(self) -> None:
@@ -145,10 +145,14 @@ class SessionCredential(Credential):
             token = self._refresh(self._token)
         except RemoteError as error:
             if error.code == "UNAUTHENTICATED":
-                raise ClientError(ENDED) from None
+                raise self._ended_error() from None
             raise
         self._token = token
         self._store.save(SessionToken(token, time.time()))
+
+    def _ended_error(self) -> ClientError:
+        command = f"dits login --session {self._server}"
+        return ClientError(f"your session has ended: log in again (`{command}`)")
 
 
 def make_metadata(token: str) -> Metadata:

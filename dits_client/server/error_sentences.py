@@ -26,7 +26,9 @@ _SENTENCES = {
     ERROR_REASON_SUDO_REQUIRED: (
         "this needs a recent proof of who you are: run `dits sudo`, and then this again within ten minutes"
     ),
-    ERROR_REASON_UNAUTHENTICATED: "not logged in, or the login has ended: run `dits login`",
+    ERROR_REASON_UNAUTHENTICATED: (
+        "not logged in to {server}, or the login has ended: run `dits login {server}`"
+    ),
     ERROR_REASON_HEAD_MOVED: "the branch has moved on the server: run `dits pull` first",
     ERROR_REASON_NOT_FAST_FORWARD: (
         "the branch has other commits on the server: run `dits pull` first"
@@ -87,7 +89,7 @@ def describe_failure(failure: Failure, endpoints: Endpoints) -> str:
             return describe_lock_held(failure.metadata)
         if failure.reason == ERROR_REASON_BASE_OUTDATED:
             return _describe_outdated(failure.metadata)
-    return _SENTENCES.get(failure.reason) or _first_line(failure)
+    return _SENTENCES.get(failure.reason, "").format(server=endpoints.name) or _first_line(failure)
 
 
 def describe_server(service: CalledService, endpoints: Endpoints) -> str:

@@ -233,5 +233,8 @@ async def test_a_token_that_is_not_good_is_one_sentence(api: Api, ada: Person, f
         assert caught.value.reason == ERROR_REASON_SCOPE_MISSING
     stranger = Person(api, ada.account, ada.home)
     stranger.client.credential = Credential("nonsense")
-    with stranger, pytest.raises(RemoteError, match="run `dits login`"):
+    with (
+        stranger,
+        pytest.raises(RemoteError, match=r"not logged in to (\S+), .*: run `dits login \1`"),
+    ):
         await stranger.pull("one")

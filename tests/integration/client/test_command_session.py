@@ -127,7 +127,9 @@ async def test_a_session_that_has_ended_is_said_to(
 ) -> None:
     await api.fetch(f"UPDATE sessions SET {ending}")
     for _ in range(2):
-        assert "your session has ended: log in again" in await run("session", "list", fails=True)
+        told = await run("session", "list", fails=True)
+        server = in_session.endpoints.name
+        assert f"your session has ended: log in again (`dits login --session {server}`)" in told
         forget_age(in_session)
 
 

@@ -225,6 +225,11 @@ async def test_the_command(run: Run, film_folder: Path) -> None:
     # A branch that is made for a switch that is refused is not left behind.
     assert "overwritten" in await run("switch", "-c", "third", "side", fails=True)
     assert "third" not in await run("branch", "list")
+    # If it cannot be removed, the command says so, too.
+    await run("protect", "set", "kept*", "--no-delete")
+    told = await run("switch", "-c", "kept", "side", fails=True)
+    assert "the branch kept was made and is still there (`dits branch delete kept`): " in told
+    assert "would be overwritten" in told
     for arguments in ((), ("side", "--continue"), ("side", "main")):
         await run("switch", *arguments, fails=2)
     (film_folder / ".dits/checkout").write_text(f"{'0' * 64} {'0' * 64} side\n")

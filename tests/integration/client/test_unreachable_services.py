@@ -6,12 +6,15 @@ import asyncio
 import logging
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from dits_client.errors import ClientError
 from dits_client.server import backoff
+from dits_client.server.client import Client
+from dits_client.server.credential import SessionToken
+from dits_client.server.endpoints import Endpoints
 from dits_client.server.locks import list_locks
 from dits_client.server.repository import RepositoryClient
 from tests.support.api import Api
@@ -38,43 +41,77 @@ async def test_the_service_that_is_not_there_is_named(
             await call
 
 
-class _Start(logging.Handler):
-    """Starts something when somebody says that it is waited for."""
+@pytest.fixture
+def starting(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[str], str]]:
+    """Takes the address of a service; returns one where it is once somebody says that it is waited for."""
+    logger, handlers = logging.getLogger(backoff.__name__), list[_Start]()
+    caplog.set_level("INFO", logger.name)
 
-    def __init__(self, start: Callable[[], object]) -> None:
+    def prepare(service: str) -> str:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port: int = listener.getsockname()[1]
+        handlers.append(_Start(lambda: Proxy(service, port=port)))
+        logger.addHandler(handlers[-1])
+        return f"127.0.0.1:{port}"
+
+    yield prepare
+    for handler in handlers:
+        logger.removeHandler(handler)
+        assert handler.started is not None
+        with handler.started:
+            pass
+
+
+class _Start(logging.Handler):
+    """Starts a proxy at the first record."""
+
+    def __init__(self, start: Callable[[], Proxy]) -> None:
         super().__init__(logging.INFO)
-        self._start: Callable[[], object] | None = start
+        self._start = start
+        self.started: Proxy | None = None
 
     def emit(self, _: logging.LogRecord) -> None:
-        start, self._start = self._start, None
-        if start is not None:
-            start()
+        self.started = self.started or self._start()
 
 
 @pytest.mark.parametrize("service", ["auth", "repo", "chunk", "lock"])
 async def test_a_service_that_starts_again_is_waited_for(
-    api: Api, ada: Person, film: str, service: str, caplog: pytest.LogCaptureFixture
+    api: Api, ada: Person, film: str, service: str, starting: Callable[[str], str]
 ) -> None:
     write(ada.home / "one", {"a": NOISE[:100_000]})
     await ada.push("one", film)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    started: list[Proxy] = []
-    start = _Start(lambda: started.append(Proxy(api.addresses[service], port=port)))
-    logger = logging.getLogger(backoff.__name__)
-    logger.addHandler(start)
-    caplog.set_level("INFO", logger.name)
-    try:
-        with Person(api, ada.account, ada.home, **{service: f"127.0.0.1:{port}"}) as person:
-            # It was there before.
-            person.client._was_reached = True
-            await person.clone(film, "two")
-            write(ada.home / "two", {"a": NOISE[:200_000]})
-            assert (await person.push("two")).pushed
-    finally:
-        logger.removeHandler(start)
-        for proxy in started:
-            with proxy:
-                pass
-    assert len(started) == 1
+    address = starting(api.addresses[service])
+    with Person(api, ada.account, ada.home, **{service: address}) as person:
+        # It was there before.
+        person.client._was_reached = True
+        await person.clone(film, "two")
+        write(ada.home / "two", {"a": NOISE[:200_000]})
+        assert (await person.push("two")).pushed
     assert read(ada.home / "two")["a"] == (0o644, NOISE[:200_000])
+
+
+class _Memory:
+    """A session in memory; see SessionStore."""
+
+    def __init__(self, token: str) -> None:
+        self.kept = SessionToken(token, 0.0)
+
+    def load(self) -> SessionToken:
+        return self.kept
+
+    def save(self, token: SessionToken) -> None:
+        self.kept = token
+
+
+async def test_the_new_token_of_a_session_is_waited_for(
+    api: Api, ada: Person, starting: Callable[[str], str]
+) -> None:
+    session = (await api.session(ada.account)).token
+    await api.fetch("UPDATE sessions SET token_issued_at = token_issued_at - interval '1 hour'")
+    at = api.addresses
+    endpoints = Endpoints(starting(at["auth"]), at["repo"], at["chunk"], at["lock"])
+    store = _Memory(session)
+    with Client(endpoints, session=store) as client:
+        client._was_reached = True
+        assert await asyncio.to_thread(lambda: client.metadata)
+    assert store.kept.token != session
