@@ -15,5 +15,7 @@ find "$out/dits" -name '*_pb2_grpc.py' | while read -r stub; do
     grep -q '^class .*Stub' "$stub" || rm -f "$stub" "${stub%.py}.pyi"
 done
 find "$out/dits" -type d -exec touch {}/__init__.py \;
+# Programs that call the stubs are checked against their types.
+touch "$out/dits/py.typed"
 # With the comments: what reflection serves, so that `describe` reads like the manual.
 mv "$out/descriptors.binpb" "$out/dits/descriptors.binpb"

@@ -30,5 +30,5 @@ def test_the_wheel_is_pure(tmp_path: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"dits_client/py.typed", "dits_client/library.py"} <= names
+    assert {"dits_client/py.typed", "dits_client/library.py", "dits/py.typed"} <= names
     assert not [name for name in names if name.endswith((".so", ".pyd", ".dylib"))]
