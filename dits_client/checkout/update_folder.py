@@ -183,7 +183,7 @@ class FolderUpdate:
         """Take files out of a plan that nobody can get."""
         kept = self._list_kept_gone(upstream)
         if count := len(todo.untracked):
-            self._progress.warn(f"{count} ignored files are no longer tracked, and stay here")
+            self._progress.warn(f"ignored, no longer tracked, and kept here: {count} of the files")
         gone = take_out_gone_files(self._workspace.root, todo, self._trees.obliterated)
         tell_of_gone_files(self._progress, gone, self._trees.obliterated)
         self._state.gone = kept | {path: entry.file.hash.hex() for path, entry in gone.items()}
