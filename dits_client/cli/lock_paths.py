@@ -14,7 +14,7 @@ from dits_client.errors import ClientError
 from dits_client.nearest import suggest
 from dits_client.terminal import quote_text
 from dits_client.workspace.changes import open_trees
-from dits_client.workspace.scan import list_paths
+from dits_client.workspace.scan import MOST_NAMED
 from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.workspace import Workspace
 
@@ -100,11 +100,12 @@ def find_held_paths(workspace: Workspace, given: list[str], held: Iterable[Lock]
         # The folder may be gone from the disk, and nothing else tells that it is one.
         match = next((x for x in (path, path.rstrip("/"), f"{path}/") if x in paths), None)
         if match is None:
-            missing.append(path + suggest(path, sorted(paths)))
+            missing.append(quote_text(path) + suggest(path, sorted(paths)))
         else:
             found.append(match)
     if missing:
-        raise ClientError(f"you hold no lock on {list_paths(missing)}")
+        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+        raise ClientError(f"you hold no lock on {', '.join(missing[:MOST_NAMED])}{more}")
     return list(dict.fromkeys(found))
 
 

@@ -35,7 +35,7 @@ def find_request_type(handler: object, method: MethodDescriptor) -> type[Message
 
     The former has FromString and DESCRIPTOR, and the attributes that the policy and the handler read.
     """
-    own = getattr(getattr(handler, "__self__", None), "REQUEST_TYPES", {})
+    own = getattr(type(getattr(handler, "__self__", None)), "REQUEST_TYPES", {})
     return own.get(method.name) or GetMessageClass(method.input_type)
 
 

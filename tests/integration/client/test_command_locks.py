@@ -114,7 +114,7 @@ async def test_locks_from_the_command_line(
     assert lines[0].endswith("(grading)")
     assert "is not in" in await run("lock", "/etc/passwd", fails=2)
     assert "the whole folder" in await run("lock", "..", fails=2)
-    assert "you hold no lock on shots/b" in await run("unlock", "b", "new", fails=True)
+    assert 'you hold no lock on "shots/b": did' in await run("unlock", "b", "new", fails=True)
     assert await run("unlock", "new", "../a", "../shots") == (
         "released: shots/new\nreleased: a\nreleased: shots/\n"
     )

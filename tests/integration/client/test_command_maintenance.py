@@ -79,7 +79,7 @@ async def test_a_clone_names_the_file_that_the_server_has_lost(
         if key not in before:
             path.unlink()
     with pytest.raises(
-        LostFilesError, match=r"2 file\(s\) cannot be fetched.*`dits push` in a folder that"
+        LostFilesError, match=r"2 files cannot be fetched.*`dits push` in a folder that"
     ) as caught:
         await ada.clone(film, "two")
     assert caught.value.paths == ["b", "b-large"]

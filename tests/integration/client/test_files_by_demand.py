@@ -70,7 +70,7 @@ async def test_what_is_fetched_is_a_file_as_others(
     with pytest.raises(ConflictError):
         await fetch(ada, "two", "renders")
     write(two, {"renders/r1": b"3"})
-    assert "Fetched 1 files, 1 B; 1 wait." in await run("fetch", "renders")
+    assert "Fetched 1 file, 1 B; 1 wait." in await run("fetch", "renders")
     assert read(two)["renders/deep/r2"] == (0o644, b"4")
     write(one, {"renders/r1": b"newest"})
     await ada.push("one")

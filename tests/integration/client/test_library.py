@@ -86,7 +86,7 @@ async def test_what_a_folder_can_do(token: str, tmp_path: Path) -> None:
             (held,) = two.lock("top", ttl=600)
             assert [lock.id for lock in two.iterate_locks(mine=True)] == [held.id]
             two.unlock("top")
-            with pytest.raises(ClientError, match="you hold no lock on top"):
+            with pytest.raises(ClientError, match='you hold no lock on "top"'):
                 two.unlock("top")
 
     await asyncio.to_thread(work)

@@ -54,7 +54,7 @@ async def test_what_is_nowhere_is_a_typing_error_unless_the_user_says_so(
     assert strip(await run("lock", "--directory", "sc1")) == "locked: sc1/\n"
     assert strip(await run("lock", "sc2/")) == "locked: sc2/\n"
     told = await run("unlock", "shots/020.blen", fails=True)
-    assert "no lock on shots/020.blen: did you mean shots/020.blend?" in told
+    assert 'no lock on "shots/020.blen": did you mean shots/020.blend?' in told
     # No folder is there that could tell that `sc1` is one.
     assert await run("unlock", "sc1", "sc2") == "released: sc1/\nreleased: sc2/\n"
 
@@ -89,4 +89,4 @@ async def test_locks_are_renewed(run: Run, shots: Path) -> None:
     await run("lock", "deep")
     assert len((await run("renew", "--ttl", "5h")).splitlines()) == 2
     assert (await run("renew", "deep")).startswith("renewed: deep/ until ")
-    assert "you hold no lock on l" in await run("renew", "l", fails=True)
+    assert 'you hold no lock on "l"' in await run("renew", "l", fails=True)

@@ -15,7 +15,7 @@ async def test_a_folder_on_such_a_disk(api: Api, ada: Person) -> None:
     one, two = ada.home / "one", ada.home / "two"
     write(one, {"notes": b"1", "d/x": b"2", "aux.txt": b"3"})
     await ada.push("one", "ada/film")
-    with pytest.raises(ClientError, match="txt is the name of a device on Windows"):
+    with pytest.raises(ClientError, match='txt" is the name of a device on Windows'):
         await ada.clone("ada/film", "three", platform=WINDOWS)
     assert read(ada.home / "three") == {}
     # The way out that the message names.

@@ -27,7 +27,7 @@ LINES = {
     ("steal", "paths"): (["only", "--reason", "x"], "shots/only"),
     ("untrack", "paths"): (["only"], '"shots/only" is not ignored'),
     ("exclude", "paths"): (["only"], "1 removed"),
-    ("include", "paths"): (["only"], "1 files"),
+    ("include", "paths"): (["only"], "1 file "),
     ("fetch", "paths"): (["only"], 'no file waits at "shots/only"'),
     ("merge", "ours"): (["v1", "--ours", "only"], "shots/only is in no conflict"),
     ("merge", "theirs"): (["v1", "--theirs", "only"], "shots/only is in no conflict"),

@@ -27,7 +27,7 @@ def test_log_entries_are_remembered() -> None:
     entry = {"event": "x", "token": credentials.mint(credentials.Kind.SESSION)}
     assert watch(None, "info", entry) is entry
     assert watch.leaks == [str(entry)]
-    assert structlog.get_config()["processors"][-2].leaks == []
+    assert structlog.get_config()["processors"][-3].leaks == []
 
 
 async def test_rows_are_read(dsn: str) -> None:

@@ -73,7 +73,7 @@ def check(repository: Path, texts: Mapping[str, str], paths: list[str]) -> None:
         if name not in found.directories
     }
     # What cannot be stored is no matter of rules.
-    storable = {path for path in files if "\\" not in path}
+    storable = {path for path in files if "\\" not in path and path.isprintable()}
     assert scanned & storable == storable - ignored
 
 

@@ -20,17 +20,17 @@ def test_names_that_a_disk_cannot_store_are_listed_at_once() -> None:
     with pytest.raises(ClientError) as caught:
         check_names(MACOS, written, staying)
     assert str(caught.value).splitlines()[1:] == [
-        "  Notes differs from notes by the case of letters alone",
-        "  d differs from D by the case of letters alone",
-        "  d/Ünder differs from D/ünder by the case of letters alone",
+        '  "Notes" differs from "notes" by the case of letters alone',
+        '  "d" differs from "D" by the case of letters alone',
+        '  "d/Ünder" differs from "D/ünder" by the case of letters alone',
     ]
     with pytest.raises(ClientError) as caught:
         check_names(WINDOWS, written, [])
     assert "dits exclude" in str(caught.value)
     assert str(caught.value).splitlines()[1:] == [
-        "  a:b has the character ':', which Windows cannot store",
-        "  shots/CON is the name of a device on Windows",
-        "  shots/end. ends in a dot or a space, which Windows cannot store",
+        "  \"a:b\" has the character ':', which Windows cannot store",
+        '  "shots/CON" is the name of a device on Windows',
+        '  "shots/end." ends in a dot or a space, which Windows cannot store',
     ]
     with pytest.raises(ClientError, match="and 10 more"):
         check_names(WINDOWS, [f"{n}:" for n in range(30)], [])
