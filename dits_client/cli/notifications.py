@@ -169,13 +169,13 @@ def _connect_to_repository(arguments: Namespace) -> Iterator[tuple[Client, str, 
         yield client, address, name
 
 
-def handle_following(_: Namespace) -> None:
+def handle_following(arguments: Namespace) -> None:
     """List the branches that the user follows."""
     request = ListFollowedBranchesRequest(page_size=PAGE)
     with connect() as (client, _login):
         pages = client.list_pages(client.notifications.ListFollowedBranches, request)
         followed = (found for page in pages for found in page.branches)
-        for found in tell_if_empty(followed, "No followed branches."):
+        for found in tell_if_empty(followed, "No followed branches.", as_json=arguments.json):
             record(found)
             print(f"{found.repository}  {found.branch}")
 

@@ -46,7 +46,9 @@ def handle_rules(arguments: Namespace) -> None:
     with connect_to_revision(arguments) as (repository, _):
         request = pb.GetBranchRulesRequest(repository=repository.name)
         rules = repository.call(repository.refs.GetBranchRules, request).rules
-    for rule in tell_if_empty(rules, "No rule protects branches by their names."):
+    for rule in tell_if_empty(
+        rules, "No rule protects branches by their names.", as_json=arguments.json
+    ):
         record(rule)
         print_json([rule])
 

@@ -59,7 +59,7 @@ def handle_list(arguments: Namespace) -> None:
     with connect() as (client, _):
         pages = client.list_pages(client.repositories.ListRepositories, request)
         listed = (found for page in pages for found in page.repositories)
-        for found in tell_if_empty(listed, "No repositories."):
+        for found in tell_if_empty(listed, "No repositories.", as_json=arguments.json):
             record(found)
             visibility = name_value(Visibility, found.visibility, "VISIBILITY_")
             print(f"{visibility:9} {found.owner}/{found.name}")

@@ -42,7 +42,7 @@ def handle_list(arguments: Namespace) -> None:
         for key in keys:
             print(MessageToJson(key, preserving_proto_field_name=True, indent=None))
         return
-    for key in tell_if_empty(keys, "No keys."):
+    for key in tell_if_empty(keys, "No keys.", as_json=arguments.json):
         used = "never used"
         if key.HasField("last_use_time"):
             used = f"used {format_time(key.last_use_time)}"

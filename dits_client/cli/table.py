@@ -31,7 +31,7 @@ def name_value(enum: Any, value: int, prefix: str) -> str:
     return str(enum.Name(value)).removeprefix(prefix).lower() if known else str(value)
 
 
-def tell_if_empty(found: Iterable[Item], sentence: str, *, as_json: bool = False) -> Iterator[Item]:
+def tell_if_empty(found: Iterable[Item], sentence: str, *, as_json: bool) -> Iterator[Item]:
     """Yield what a command lists; if there is nothing, tell people so, but no program that reads JSON."""
     is_empty = True
     for item in found:
@@ -43,7 +43,9 @@ def tell_if_empty(found: Iterable[Item], sentence: str, *, as_json: bool = False
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
     """Print rows in columns, under their headings; if there are none, `empty` on stderr."""
-    lines = [[escape_text(cell) for cell in row] for row in tell_if_empty(rows, empty)]
+    lines = [
+        [escape_text(cell) for cell in row] for row in tell_if_empty(rows, empty, as_json=False)
+    ]
     if not lines:
         return
     widths = [max(map(len, column)) for column in zip(headings, *lines, strict=True)]

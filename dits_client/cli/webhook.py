@@ -100,7 +100,7 @@ def handle_list(arguments: Namespace) -> None:
     """List webhooks: id, state, URL and events."""
     with _open_owner(arguments) as owner:
         found = owner.call("ListWebhooks", pb.ListWebhooksRequest).webhooks
-    for webhook in tell_if_empty(found, "No webhooks."):
+    for webhook in tell_if_empty(found, "No webhooks.", as_json=arguments.json):
         record(webhook)
         print(f"{webhook.id}  {_name_state(webhook):8}  {webhook.url}  {','.join(webhook.events)}")
 
@@ -188,7 +188,7 @@ def handle_deliveries(arguments: Namespace) -> None:
     """List deliveries: id, time, event, state, attempts and the last HTTP status."""
     with _open_owner(arguments) as owner:
         listed = owner.list_deliveries(arguments.id, max(arguments.limit, 0))
-        for found in tell_if_empty(listed, "No deliveries."):
+        for found in tell_if_empty(listed, "No deliveries.", as_json=arguments.json):
             record(found)
             status = f"  HTTP {found.last_status}" if found.last_status else ""
             print(

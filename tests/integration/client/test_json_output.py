@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from dits_client.cli.main import main
 from tests.support.client import Run, write
 
 DOCUMENTED = (Path(__file__).parents[3] / "docs/client.md").read_text()
@@ -86,3 +90,18 @@ async def test_what_sentences_say_is_there_for_programs(run: Run, film_folder: P
     assert said["text"].endswith("Changed.")
     (gone,) = await ask("logout")
     assert gone.keys() == {"server", "username"}
+
+
+async def test_an_empty_list_is_no_word_for_programs(
+    run: Run, film_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = (
+        "webhook list", "ssh-key list", "protect rules", "notifications following", "locks", "jobs",
+        "shelves", "tag list", "org list",
+    )  # fmt: skip
+    for line in lists:
+        for asked in ("", "--json"):
+            capsys.readouterr()
+            assert await asyncio.to_thread(main, [*line.split(), *asked.split()]) == 0
+            told = capsys.readouterr()
+            assert ("\nNo " in f"\n{told.err}") == (not asked), line
