@@ -16,6 +16,7 @@ from dits_client.terminal import quote_text
 from dits_client.workspace.changes import open_trees
 from dits_client.workspace.scan import MOST_NAMED
 from dits_client.workspace.tracked import TrackedPaths
+from dits_client.workspace.unusable import to_stored_name
 from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def find_paths_to_lock(
 ) -> list[str]:
     """Return the repository paths of what the user typed; folders end with a slash.
 
-    Raises ClientError for what is neither in the folder nor in its commit, and not said to be to come.
+    Raises ClientError for what is neither in the folder nor in its commit, and not said to be to come, and
+    for names that trees cannot store.
     """
     with closing(workspace.load_index()) as index:
         trees = open_trees(workspace, index, connect)
@@ -54,6 +56,9 @@ def _find_path(
     if spelled == plain or (spelled and not is_here) or _is_same(workspace, plain, spelled):
         is_folder = tracked.has_directory(spelled)
         return f"{spelled}/" if is_folder or path.endswith("/") else spelled
+    above = ""
+    for part in plain.split("/"):
+        above = f"{above}/{to_stored_name(above, part)}".removeprefix("/")
     if is_here:
         _check_kind(workspace.root / plain, path)
     if is_here or path.endswith("/"):

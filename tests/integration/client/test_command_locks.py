@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest
 
+from dits_client.terminal import quote_text
 from tests.support.api import Account, Api
 from tests.support.client import Run, write
 from tests.support.notifications import list_told
@@ -125,4 +126,8 @@ async def test_what_no_commit_can_have_is_not_locked(run: Run, film_folder: Path
     os.mkfifo(film_folder / "pipe")
     told = await run("lock", "pipe", fails=True)
     assert told == 'dits: "pipe" is neither a file, a folder nor a link\n'
+    for name, more in (("a\x1b", "--new"), ("new\u202e/", ""), ("shots/b\\", "--new")):
+        told = await run("lock", name, *more.split(), fails=True)
+        assert told.startswith(f"dits: the name {quote_text(name.rstrip('/'))} "), name
+        assert told.endswith(": rename it\n")
     assert await run("locks", "--json") == ""
