@@ -14,6 +14,7 @@ import structlog
 
 from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
+from shared.runtime.waiting import end_tasks
 
 log = structlog.get_logger(__name__)
 
@@ -59,8 +60,7 @@ class WorkerProcess:
     async def stop(self) -> None:
         """Lets jobs finish for `drain_seconds`, then ends the process."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
         process = self._process
         if process is None:
             return

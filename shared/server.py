@@ -36,6 +36,7 @@ from shared.runtime.background import BackgroundTask
 from shared.runtime.config import Settings
 from shared.runtime.process import cannot_listen
 from shared.runtime.server_key import ServerKey
+from shared.runtime.waiting import end_tasks
 
 log = structlog.get_logger(__name__)
 
@@ -229,9 +230,7 @@ class ServiceServer:
         await asyncio.gather(*ends)
         for await_end in self._await_ends:
             await await_end()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         await self._usage_store.store_last()
         if self._is_listening:
             await self._runtime.listener.stop()

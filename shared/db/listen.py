@@ -11,6 +11,7 @@ import structlog
 
 from shared.db.pool import UNREACHABLE
 from shared.runtime import metrics
+from shared.runtime.waiting import end_tasks
 
 log = structlog.get_logger(__name__)
 
@@ -53,8 +54,7 @@ class Listener:
         if self._holders > 0 or self._task is None:
             return
         task, self._task = self._task, None
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks([task])
 
     async def _run(self) -> None:
         while True:

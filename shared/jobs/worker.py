@@ -29,7 +29,7 @@ from shared.jobs.running_job import Handler, RunningJob
 from shared.jobs.schedule import Schedule, Scheduler
 from shared.runtime import metrics
 from shared.runtime.background import BackgroundTask
-from shared.runtime.waiting import wait_for_event
+from shared.runtime.waiting import end_tasks, wait_for_event
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
@@ -110,9 +110,7 @@ class JobWorker:
             for attempt in self._attempts.values():
                 attempt.cancel()
             await wait_for_event(self._is_idle, FORCE_SECONDS)
-        for task in others:
-            task.cancel()
-        await asyncio.gather(claim, *others, return_exceptions=True)
+        await end_tasks([claim, *others])
 
     async def claim_jobs(self) -> None:
         """Claims as many jobs as there are free slots, and waits until there may be more."""

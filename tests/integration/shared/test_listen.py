@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -10,6 +12,7 @@ import pytest
 
 from shared.db import listen
 from shared.db.listen import Listener
+from shared.runtime import waiting
 from tests.support.waiting import PATIENCE_SECONDS
 
 
@@ -93,4 +96,20 @@ async def test_it_ends_with_the_last_server_that_needs_it(ears: Ears) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while await ears.sessions():
             pass
+    ears.listener.start()
+
+
+async def test_it_ends_when_the_database_does_not_answer(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_CANCEL_SECONDS", 1.1)
+    ears.listener.subscribe("early", ears.heard.put_nowait)
+    await asyncio.wait_for(ears.gaps.get(), PATIENCE_SECONDS)
+    [session] = await ears.sessions()
+    os.kill(session, signal.SIGSTOP)
+    try:
+        # To close the connection takes too long.
+        await asyncio.wait_for(ears.listener.stop(), PATIENCE_SECONDS)
+    finally:
+        os.kill(session, signal.SIGCONT)
     ears.listener.start()
