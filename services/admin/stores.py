@@ -16,7 +16,8 @@ from services.chunk.collection.store_move import Moved, StoreMove
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.placement.evacuation import Evacuation, count_wanting
 from services.chunk.stores.blob_store import BlobStore, is_archive
-from services.chunk.stores.opening import forget_store, open_known_store
+from services.chunk.stores.opening import forget_store, list_known, open_known_store
+from services.chunk.stores.ownership import require_owner
 from services.chunk.stores.paired_store import PairedStore
 from services.chunk.stores.tiers import adopt_place, open_places
 from shared.db.pool import Database, Databases
@@ -40,6 +41,8 @@ async def check_stores(database: Database, settings: Settings) -> Sequence[str]:
         ]
         try:
             lines += await check_store(store, settings.cell)
+            await require_owner(database, store, settings.cell)
+            lines.append("owner  this database")
         except (DomainError, ConfigError) as error:
             failed.append(store.bucket)
             lines.append(f"fails  {getattr(error, 'message', error)}")
@@ -50,10 +53,22 @@ async def check_stores(database: Database, settings: Settings) -> Sequence[str]:
 
 async def adopt_store(database: Database, settings: Settings, place: str | None) -> Sequence[str]:
     """Takes the store of a place, the server's region by default, for the one the database means."""
-    store = await adopt_place(database, settings, place or settings.region)
+    bucket = place or settings.region
+    known = {
+        str(store_id): where for store_id, where in (await list_known(database, bucket)).items()
+    }
+    store = await adopt_place(database, settings, bucket)
+    if store.expected_id in known:
+        return [
+            f"the store {store.expected_id} at {store.location}, that of {store.bucket} as before, is this "
+            "database's now"
+        ]
+    before = "".join(
+        f", instead of {store_id}, once at {where}" for store_id, where in known.items()
+    )
     finder = "the weekly inventory" if is_archive(store.storage_class) else "dits verify"
     return [
-        f"the store {store.expected_id} at {store.location} is that of {store.bucket} now",
+        f"the store {store.expected_id} at {store.location} is that of {store.bucket} now{before}",
         f"{finder} finds which chunks are not in it; pushes fill them",
     ]
 

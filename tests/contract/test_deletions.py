@@ -22,4 +22,4 @@ def test_who_deletes_objects() -> None:
         "services/chunk/stores/s3_store.py",
     }
     reaper = (ROOT / "services/chunk/background/object_reaper.py").read_text()
-    assert reaper.index("await require_owner(") < reaper.index(".delete_object(")
+    assert reaper.index("await renew_stamp(") < reaper.index(".delete_object(")

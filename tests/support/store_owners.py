@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -60,6 +61,14 @@ async def put_stamps(database: Database, rows: Sequence[Any]) -> None:
     await database.statement("DELETE FROM store_stamps")
     for row in rows:
         await database.statement("INSERT INTO store_stamps VALUES ($1, $2, $3)", *row)
+
+
+async def leave_store(store: BlobStore) -> None:
+    """Lets the servers of the owner have ended an hour ago."""
+    database_id, stamp, _ = (await store.read_owner(0) or "").split()
+    written_at = datetime.now(UTC) - timedelta(hours=1)
+    text = f"{database_id} {stamp} {written_at.isoformat()}"
+    await store.write_owner(0, text, is_first=False)
 
 
 async def age_stamps(database: Database) -> None:

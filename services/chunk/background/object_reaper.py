@@ -8,7 +8,7 @@ import structlog
 
 from services.chunk.stores.absences import Absences
 from services.chunk.stores.blob_store import BlobStore
-from services.chunk.stores.ownership import renew_stamp, require_owner
+from services.chunk.stores.ownership import renew_stamp
 from shared.db import sql
 from shared.db.pool import Database, Databases
 from shared.errors import DomainError
@@ -50,7 +50,7 @@ class ObjectReaper:
         deleted = []
         for number, row in enumerate(await database.fetch(Q.due_objects, store.bucket)):
             if number % _OWNED_DELETIONS == 0:
-                await require_owner(database, store, self._cell)
+                await renew_stamp(database, store, self._cell)
             if row["named"]:
                 log.error("a pack names an object that waits for deletion", pack=row["key"])
                 continue

@@ -31,7 +31,9 @@ class Absences:
         except DomainError as error:
             if error.metadata.get("dependency") != "object store":
                 raise
-            log.warning("a store is away; the others go on", bucket=bucket)
+            log.warning(
+                "a store cannot be used; the others go on", bucket=bucket, cause=error.message
+            )
             self.buckets.add(bucket)
             self._first = self._first or error
 

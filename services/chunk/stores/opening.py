@@ -71,8 +71,7 @@ async def _admit_stores(
     cell: int | None,
 ) -> BlobStore:
     bucket = stores[0].bucket
-    rows = await database.fetch(Q.list_stores, bucket)
-    known = {row["id"]: row["location"] for row in rows}
+    known = await list_known(database, bucket)
     try:
         ids = [await read_store_id(store) for store in stores]
         refuse_shared(bucket, ids, others)
@@ -146,6 +145,11 @@ async def adopt_stores(database: Database, stores: Sequence[BlobStore], cell: in
 
     await database.transaction(replace)
     return _pair(stores)
+
+
+async def list_known(database: Database, bucket: str) -> Known:
+    """Returns the stores of a bucket that the database means."""
+    return {row["id"]: row["location"] for row in await database.fetch(Q.list_stores, bucket)}
 
 
 async def forget_store(database: Database, bucket: str, store_id: str | None) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from contextlib import aclosing
-from datetime import timedelta
+from contextlib import aclosing, suppress
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -29,6 +29,8 @@ Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
 
 STAMP_PERIOD = timedelta(minutes=1)
+# An owner that has written nothing for so long does not run: its reaper looks each minute.
+_QUIET_PERIOD = 3 * STAMP_PERIOD
 
 
 class Standing(Enum):
@@ -48,28 +50,44 @@ class Owner(NamedTuple):
     """What a store says of its owner, and what the database knows of that.
 
     Attributes:
-        text: `<database_id> <stamp>`; None = nothing.
+        text: `<database_id> <stamp> <time of the stamp>`; None = nothing.
         stamps: of this database, the newest last.
-        is_due: whether the newest is a minute old.
+        newest: the text with the newest stamp.
+        is_due: whether that is a minute old.
         is_noted: whether this database uses the store.
+        now: by the clock of this database.
     """
 
     text: str | None
     store_id: uuid.UUID
     database_id: str
     stamps: Sequence[str]
+    newest: str
     is_due: bool
     is_noted: bool
+    now: datetime
 
     @property
     def standing(self) -> Standing:
         """What this database is to the store."""
         if self.text is None:
             return Standing.VACANT
-        database_id, _, stamp = self.text.partition(" ")
-        if database_id != self.database_id:
+        if self.text.split()[:1] != [self.database_id]:
             return Standing.FOREIGN
-        return Standing.OWNER if stamp in self.stamps else Standing.OUTDATED
+        return Standing.OWNER if self.stamp in self.stamps else Standing.OUTDATED
+
+    @property
+    def stamp(self) -> str | None:
+        """The one that the store holds."""
+        return next(iter((self.text or "").split()[1:]), None)
+
+    @property
+    def runs(self) -> bool:
+        """Whether whoever wrote the text did that just now, by clocks that may differ."""
+        with suppress(ValueError):
+            written_at = datetime.fromisoformat((self.text or "").rpartition(" ")[2])
+            return abs(self.now - written_at) < _QUIET_PERIOD
+        return False
 
 
 async def find_owner(database: Database, store: BlobStore, cell: int) -> Owner:
@@ -80,7 +98,14 @@ async def find_owner(database: Database, store: BlobStore, cell: int) -> Owner:
     # After the text: nobody writes a stamp that the database does not have.
     [row] = await database.fetch(Q.find_stamps, uuid.UUID(store_id), STAMP_PERIOD)
     return Owner(
-        text, uuid.UUID(store_id), row["database_id"], row["stamps"], row["is_due"], row["is_noted"]
+        text,
+        uuid.UUID(store_id),
+        row["database_id"],
+        row["stamps"],
+        row["text"],
+        row["is_due"],
+        row["is_noted"],
+        row["now"],
     )
 
 
@@ -104,22 +129,31 @@ async def admit_owner(database: Database, store: BlobStore, cell: int) -> None:
         raise ConfigError(
             f"The store {store.location} is another database's: it says {owner.text!r}, and this one is "
             f"{owner.database_id}. Each would delete packs that the other needs. If the other one is still "
-            "needed, give this one packs of its own: copy them without dits-owner-*, and set store, stores "
-            "and tiers to the copy. If it is gone for good, and this one was restored from its dump or "
-            f"upgraded by pg_upgrade: `dits-server store adopt {store.bucket}`."
+            "needed, and these are its packs, give this one packs of its own: copy them without "
+            "dits-owner-*, and set store, stores and tiers to the copy. If the other one is gone for good, "
+            "as after the restoring of its dump or pg_upgrade, or has taken these by mistake, stop its "
+            f"servers, and `dits-server store adopt {store.bucket}`."
         )
     if owner.standing is Standing.OUTDATED:
         _report(store, owner)
 
 
 async def take_store(database: Database, store: BlobStore, cell: int) -> None:
-    """Makes the database the owner of a store, whoever was. Raises ConfigError if its cell is another."""
+    """Makes the database the owner of a store, whoever was.
+
+    Raises ConfigError if its cell is another, or if the servers of the owner seem to run.
+    """
     await require_cell(database, cell)
     owner = await find_owner(database, store, cell)
     if owner.standing in (Standing.FOREIGN, Standing.OUTDATED):
+        if owner.runs:
+            raise ConfigError(
+                f"The servers of the owner of the store {store.location} run, or ran a moment ago: it says "
+                f"{owner.text!r}. Two databases on the same packs lose some. Stop those servers for good, "
+                "and try again three minutes later."
+            )
         log.warning("a store is taken from its owner", location=store.location, held=owner.text)
-    stamp = await _add_stamp(database, owner)
-    await store.write_owner(cell, f"{owner.database_id} {stamp}", is_first=False)
+    await store.write_owner(cell, await _add_stamp(database, owner), is_first=False)
 
 
 async def require_owner(database: Database, store: BlobStore, cell: int) -> None:
@@ -139,28 +173,25 @@ async def renew_stamp(database: Database, store: BlobStore, cell: int) -> None:
         if owner.standing is Standing.VACANT and owner.is_noted:
             owner = await _take_vacant(database, each, cell, owner)
         _require(each, owner)
-        newest = owner.stamps[-1]
-        written = f"{owner.database_id} {newest}"
-        if owner.text == written and owner.is_due:
-            newest = await _add_stamp(database, owner)
-            written = f"{owner.database_id} {newest}"
-        if owner.text != written:
-            await each.write_owner(cell, written, is_first=False)
+        is_newest = owner.stamp == owner.stamps[-1]
+        if is_newest and not owner.is_due:
+            continue
+        newest = await _add_stamp(database, owner) if is_newest else owner.newest
+        await each.write_owner(cell, newest, is_first=False)
 
 
 async def _take_vacant(database: Database, store: BlobStore, cell: int, owner: Owner) -> Owner:
-    stamp = await _add_stamp(database, owner)
-    await store.write_owner(cell, f"{owner.database_id} {stamp}", is_first=True)
+    await store.write_owner(cell, await _add_stamp(database, owner), is_first=True)
     return await find_owner(database, store, cell)
 
 
 async def _add_stamp(database: Database, owner: Owner) -> str:
-    """Adds a stamp behind the newest, unless another replica just has; returns the newest."""
+    """Adds a stamp behind the newest, unless another replica just has; returns the text with the newest."""
     newest = uuid.UUID(owner.stamps[-1]) if owner.stamps else None
     await database.statement(Q.add_stamp, owner.store_id, newest)
     [row] = await database.fetch(Q.find_stamps, owner.store_id, STAMP_PERIOD)
-    stamps: Sequence[str] = row["stamps"]
-    return stamps[-1]
+    text: str = row["text"]
+    return text
 
 
 def _require(store: BlobStore, owner: Owner) -> None:
@@ -168,7 +199,11 @@ def _require(store: BlobStore, owner: Owner) -> None:
     metrics.FOREIGN_STORES.labels(store.bucket).set(not is_owner)
     if not is_owner:
         _report(store, owner)
-        raise dependency_unavailable("object store")
+        raise dependency_unavailable(
+            "object store",
+            f"the store of {store.bucket} is another database's, or that of a newer state of this one: "
+            "nothing is deleted",
+        )
 
 
 def _report(store: BlobStore, owner: Owner) -> None:

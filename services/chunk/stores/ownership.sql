@@ -1,11 +1,13 @@
 -- The stamps of this database in stores.
 
 -- name: find_stamps
--- This database's id; its stamps of store $1, oldest first; whether the newest is older than $2; and whether this
--- database uses the store.
+-- This database's id; its stamps of store $1, oldest first; what the store is to say, with the newest one; whether
+-- that is older than $2; whether this database uses the store; and its clock.
 SELECT database_id()::text AS database_id, coalesce(s.stamps::text[], '{}') AS stamps,
+       concat_ws(' ', database_id(), s.stamps[cardinality(s.stamps)],
+                 to_char(s.stamped_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) AS text,
        coalesce(s.stamped_at < clock_timestamp() - $2::interval, FALSE) AS is_due,
-       EXISTS (SELECT FROM stores WHERE id = $1) AS is_noted
+       EXISTS (SELECT FROM stores WHERE id = $1) AS is_noted, clock_timestamp() AS now
 FROM (SELECT) AS one LEFT JOIN store_stamps s ON s.store_id = $1;
 
 -- name: add_stamp

@@ -11,6 +11,7 @@ from services.admin.fsck import check_everything
 from services.admin.stores import adopt_store
 from services.chunk.stores.opening import open_known_store, open_store
 from services.chunk.stores.ownership import renew_stamp, require_owner
+from services.chunk.stores.paired_store import split_store
 from shared.db.pool import Database, Databases
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
@@ -21,6 +22,7 @@ from tests.support.store_owners import (
     age_stamps,
     assert_deletes_nothing,
     begin_to_delete,
+    leave_store,
     put_stamps,
     reap_store,
     stamps_of,
@@ -75,8 +77,12 @@ async def test_a_restored_dump_beside_the_original(
     assert (await check_everything(other, place, repair=False)).faults == []
     await begin_to_delete(other, KEY)
     await assert_deletes_nothing(other, store)
+    with pytest.raises(ConfigError, match="run, or ran a moment ago"):
+        await adopt_store(other, place, None)
     # The original is gone for good; or so they said.
-    await adopt_store(other, place, None)
+    await leave_store(store)
+    [told] = await adopt_store(other, place, None)
+    assert told.endswith("that of local as before, is this database's now")
     await open_known_store(other, place)
     await begin_to_delete(database, KEY)
     await assert_deletes_nothing(database, store)
@@ -148,11 +154,14 @@ async def test_both_stores_of_a_region_that_moves(
     assert await reap_store(database, pair) == 1
     await write_object(pair, KEY)
     for taken in (new, settings):
+        for each in split_store(pair):
+            await leave_store(each)
         await adopt_store(other, taken, None)
         await begin_to_delete(database, KEY)
         await assert_deletes_nothing(database, pair)
         with pytest.raises(ConfigError, match=REFUSAL):
             await open_known_store(database, moving)
+        await leave_store(open_store(taken))
         await adopt_store(database, moving, None)
     assert await reap_store(database, pair) == 2
 

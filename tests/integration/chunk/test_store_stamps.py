@@ -8,19 +8,20 @@ import itertools
 import pytest
 from structlog.testing import capture_logs
 
-from services.admin.stores import adopt_store
+from services.admin.stores import adopt_store, check_stores
 from services.chunk.stores.local_store import LocalStore
 from services.chunk.stores.opening import open_known_store
 from services.chunk.stores.ownership import renew_stamp, require_owner
 from shared.db.pool import Database, Databases
 from shared.errors import DomainError
-from shared.runtime.config import Settings
+from shared.runtime.config import ConfigError, Settings
 from tests.support.s3_server import S3Server
 from tests.support.store_owners import (
     KEY,
     age_stamps,
     assert_deletes_nothing,
     begin_to_delete,
+    leave_store,
     put_stamps,
     reap_store,
     stamps_of,
@@ -63,7 +64,11 @@ async def test_a_copy_of_another_moment(database: Database, place: Settings) -> 
     await put_stamps(database, after)
     await require_owner(database, store, 0)
     await put_stamps(database, before)
+    with pytest.raises(ConfigError, match="nothing is deleted"):
+        await check_stores(database, place)
+    await leave_store(store)
     await adopt_store(database, place, None)
+    assert (await check_stores(database, place))[-1] == "owner  this database"
     adopted = await stamps_of(database)
     await put_stamps(database, after)
     await assert_deletes_nothing(database, store)
@@ -92,14 +97,14 @@ async def test_replicas_stamp_at_once(database: Database, place: Settings) -> No
     await asyncio.gather(*(renew_stamp(database, store, 0) for store in opened))
     [(_, after, _)] = await stamps_of(database)
     assert after[:-1] == before
-    assert (await opened[0].read_owner(0) or "").endswith(str(after[-1]))
+    assert f" {after[-1]} " in (await opened[0].read_owner(0) or "")
     # One that wakes up late writes what it wanted to write.
     database_id = await database.fetchrow("SELECT database_id()::text AS id")
     assert database_id is not None
     await opened[0].write_owner(0, f"{database_id['id']} {before[-1]}", is_first=False)
     await require_owner(database, opened[1], 0)
     await renew_stamp(database, opened[2], 0)
-    assert (await opened[0].read_owner(0) or "").endswith(str(after[-1]))
+    assert f" {after[-1]} " in (await opened[0].read_owner(0) or "")
 
 
 async def test_few_stamps_are_kept(database: Database, settings: Settings) -> None:
@@ -138,4 +143,29 @@ async def test_a_stamp_whose_writing_fails(
     [(_, stamps, _)] = await stamps_of(database)
     assert len(stamps) == (4 if is_done else 2)
     await renew_stamp(database, store, 0)
-    assert (await store.read_owner(0) or "").endswith(str(stamps[-1]))
+    assert f" {stamps[-1]} " in (await store.read_owner(0) or "")
+
+
+class Slow(LocalStore):
+    """A store in which a deletion takes two minutes."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        super().__init__(settings.data_dir / "chunks" / "local", "local", "local")
+        self._database = database
+
+    async def delete_object(self, key: str) -> None:
+        """Lets two minutes pass."""
+        await super().delete_object(key)
+        await age_stamps(self._database)
+
+
+async def test_stamps_are_renewed_while_much_is_deleted(
+    database: Database, settings: Settings
+) -> None:
+    await open_known_store(database, settings)
+    for number in range(101):
+        await begin_to_delete(database, f"0/{number:032x}")
+    assert await reap_store(database, Slow(settings, database)) == 101
+    [(_, stamps, _)] = await stamps_of(database)
+    # The first one, and that of the second hundred.
+    assert len(stamps) == 2
