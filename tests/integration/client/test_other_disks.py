@@ -28,7 +28,7 @@ async def test_a_folder_on_such_a_disk(api: Api, ada: Person) -> None:
     assert read(two) == read(one)
     write(one, {"NOTES": b"another"})
     await ada.push("one")
-    with pytest.raises(ClientError, match="NOTES differs from Notes by the case of letters alone"):
+    with pytest.raises(ClientError, match='"NOTES" differs from "Notes" by the case'):
         await ada.pull("two", platform=MACOS)
     assert read(two).keys() == {"Notes", "D/x", "aux.txt"}
     assert await ada.changes("two") == []
