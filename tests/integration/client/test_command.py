@@ -70,7 +70,7 @@ async def test_a_token_instead_of_a_password(
     assert (await run("login", "--token")).strip().endswith("as bob.")
     assert "lacks the scope repo:write" in await run("repo", "create", "x", fails=True)
     monkeypatch.setattr(sys, "stdin", io.StringIO("dits_pat_nonsense\n"))
-    assert "run `dits login`" in await run("login", "--token", fails=True)
+    assert "run `dits login http:" in await run("login", "--token", fails=True)
     full = await api.api_token(bob, "repo:write")
     monkeypatch.setenv("DITS_TOKEN", full.token)
     await run("repo", "create", "x")
