@@ -17,7 +17,8 @@ from dits_client.checkout.update_folder import FolderUpdate
 from dits_client.errors import ClientError
 from dits_client.nearest import suggest
 from dits_client.progress import Progress
-from dits_client.server.client import Client
+from dits_client.server.client import TIMEOUT, Client
+from dits_client.server.locks import GIVE_BACK_SECONDS
 from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.identity import check_followed, complete_identity
 from dits_client.workspace.lock_modes import update_modes
@@ -88,7 +89,7 @@ def _keep_branch(
     except BaseException:
         if made and workspace.wanted_branch != branch:
             try:
-                delete_branch(remote, branch, made)
+                delete_branch(remote, branch, made, timeout=GIVE_BACK_SECONDS)
             except ClientError as error:
                 progress.warn(
                     f"the branch {branch} was made and is still there (`dits branch delete {branch}`): "
@@ -117,10 +118,12 @@ def create_branch(remote: RepositoryClient, name: str, revision: str) -> str:
     return head
 
 
-def delete_branch(remote: RepositoryClient, name: str, head: str) -> None:
+def delete_branch(
+    remote: RepositoryClient, name: str, head: str, *, timeout: float = TIMEOUT
+) -> None:
     """Delete a branch that is at a commit."""
     request = DeleteBranchRequest(repository=remote.name, name=name, expected_head=head)
-    remote.call(remote.refs.DeleteBranch, request)
+    remote.call(remote.refs.DeleteBranch, request, timeout)
 
 
 def missing_branch(remote: RepositoryClient, name: str, kind: str = "branch") -> ClientError:

@@ -54,6 +54,11 @@ class LockRenewal:
         with self._guard:
             self._ends[lock.id] = asked + left
 
+    def count_seconds_left(self, lock: Lock) -> float:
+        """Return the seconds until a lock ends, whose end was noted, whatever this machine's date is."""
+        with self._guard:
+            return self._ends[lock.id] - time.monotonic()
+
     def _renew_all(self) -> None:
         """Renew locks that are about to end, until the push is over."""
         while not self._stopped.wait(TICK_SECONDS):

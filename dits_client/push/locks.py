@@ -173,7 +173,11 @@ class PushLocks:
     def follow(self, changes: Sequence[Change], warn: Callable[[str], None]) -> None:
         """Move locks to the new names of their files, after the push."""
         taken = set(self._taken)
-        mine = {path: lock for path, lock in self._mine.items() if lock.id not in taken}
+        mine = {
+            path: (lock, self._renewal.count_seconds_left(lock))
+            for path, lock in self._mine.items()
+            if lock.id not in taken
+        }
         # The push is done, and the locks that were not moved are listed by `dits locks`.
         with suppress(ClientError):
             move_locks(self._repository, mine, changes, warn)

@@ -1,7 +1,6 @@
 """A lock follows the file that it is on when a push gives the file another name."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 
 from dits.lock.v1.lock_service_pb2 import Lock
 
@@ -16,21 +15,21 @@ MIN_TTL = 10
 
 def move_locks(
     repository: RepositoryClient,
-    held: Mapping[str, Lock],
+    held: Mapping[str, tuple[Lock, float]],
     changes: Sequence[Change],
     warn: Callable[[str], None],
 ) -> None:
     """Move locks from pushed deletions to the new files with their contents; tell where each lock is.
 
-    `held` are the caller's locks by path. Raises ClientError.
+    `held` are the caller's locks by path, and the seconds that are left of each. Raises ClientError.
     """
     added = _group_new_paths(changes)
     for path, old, new in changes:
-        lock = held.get(path)
-        if lock is None or old is None or new is not None:
+        if path not in held or old is None or new is not None:
             continue
+        lock, left = held[path]
         found = added.get(old.file.hash, []) if old.file.size else []
-        if len(found) == 1 and _take_lock(repository, found[0], lock):
+        if len(found) == 1 and _take_lock(repository, found[0], lock, left):
             release_locks(repository, [lock.id])
             warn(f"your lock on {quote_text(path)} is on {quote_text(found[0])} now")
         else:
@@ -48,12 +47,11 @@ def _group_new_paths(changes: Iterable[Change]) -> dict[bytes, list[str]]:
     return found
 
 
-def _take_lock(repository: RepositoryClient, path: str, like: Lock) -> bool:
-    """Take a lock that ends when another one does; return whether it was possible."""
-    left = like.expire_time.ToDatetime(UTC) - datetime.now(UTC)
+def _take_lock(repository: RepositoryClient, path: str, like: Lock, left: float) -> bool:
+    """Take a lock like another one, of which so many seconds are left; return whether it was possible."""
     options = LockOptions(
         like.type,
-        ttl_seconds=max(int(left.total_seconds()), MIN_TTL),
+        ttl_seconds=max(int(left), MIN_TTL),
         reason=like.reason,
         release_on_push=like.release_on_push,
         atomic=False,

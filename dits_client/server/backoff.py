@@ -20,6 +20,8 @@ LONGEST_BUSY_PAUSE = 30.0
 # Seconds for which a server that was there is waited for, as for a restart; the longest pause then.
 AWAY_SECONDS = 30.0
 LONGEST_AWAY_PAUSE = 2.0
+# No connection takes so many seconds: an attempt that did was served, and its failure is another absence.
+LASTING_SECONDS = 25.0
 
 _log = logging.getLogger(__name__)
 
@@ -28,32 +30,32 @@ class Backoff:
     """Counts failures in a row and waits longer after each; a long wait is logged as INFO."""
 
     def __init__(self, attempts: int, patience: float = AWAY_SECONDS) -> None:
-        """Take the most seconds to wait for a server that is away; 0 = it was never there."""
         self._attempts = attempts
-        self._patience = min(patience, AWAY_SECONDS)
+        # The most seconds to wait for a server that is away; 0 = it was never there.
+        self.patience = patience
         self._failures = 0
-        # When the failures in a row began.
-        self._begun = 0.0
+        # How often the server was away again after a long attempt.
+        self._returns = 0
+        # When the failures in a row began, and when the last attempt did.
+        self._begun = self._tried = 0.0
 
     def reset(self) -> None:
         """Count from zero again: there was progress."""
-        self._failures = 0
+        self._failures = self._returns = 0
 
     def wait(self, error: RemoteError, stop: threading.Event | None = None) -> None:
         """Sleep before the next attempt; raise the error if there is to be none, or on `stop`."""
-        if not self._failures:
-            self._begun = time.monotonic()
-        self._failures += 1
+        self._count_failure()
         attempts, longest, pause = self._attempts, LONGEST_PAUSE, LONGEST_PAUSE
         if error.reason == ERROR_REASON_SERVER_BUSY:
             attempts, longest = max(attempts, BUSY_ATTEMPTS), LONGEST_BUSY_PAUSE
         if error.retry_after is None or error.retry_after > longest:
             raise error
-        if error.is_absence and self._patience:
+        if error.is_absence and self.patience:
             pause = LONGEST_AWAY_PAUSE
             if self._failures == ATTEMPTS:
                 _log.info("waiting for the server: %s", error)
-            if time.monotonic() - self._begun < self._patience:
+            if self._is_early():
                 attempts = self._failures + 1
         if self._failures >= attempts:
             raise error
@@ -65,3 +67,18 @@ class Backoff:
             time.sleep(seconds)
         elif stop.wait(seconds):
             raise error
+        self._tried = time.monotonic()
+
+    def _count_failure(self) -> None:
+        now = time.monotonic()
+        if not self._failures:
+            self._begun = now
+        elif now - self._tried > LASTING_SECONDS:
+            self._returns += 1
+            self._failures, self._begun = self._returns, now
+        self._failures += 1
+
+    def _is_early(self) -> bool:
+        """Return whether a server that is away is still waited for."""
+        seconds = time.monotonic() - self._begun
+        return seconds < min(self.patience, AWAY_SECONDS) and self._returns < self._attempts

@@ -123,7 +123,7 @@ class Client(ServiceStubs):
         attempts: int = ATTEMPTS,
     ) -> Response:
         """Call with the credential that has sudo, or with the own one, which may be renewed meanwhile."""
-        backoff = Backoff(attempts, timeout if self._was_reached else 0.0)
+        backoff = Backoff(attempts)
         while True:
             metadata = self.metadata if proven is None else proven
             try:
@@ -139,6 +139,8 @@ class Client(ServiceStubs):
                 failure.code == "UNAUTHENTICATED" and failure.metadata.get("refused") != "request"
             )
             if proven is not None or not is_refused or not self.credential.renew(metadata):
+                # Not earlier: the first call about a repository asks auth for the addresses on its way.
+                backoff.patience = timeout if self._was_reached else 0.0
                 backoff.wait(failure)
 
     def _refresh_session(self, token: str) -> str:

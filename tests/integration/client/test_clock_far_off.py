@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,16 @@ import pytest
 from tests.support.client import PASSWORD, write
 
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
+def _run_dits(folder: Path, environ: dict[str, str], *arguments: str) -> str:
+    """Return the output of a command."""
+    command = [sys.executable, "-m", "dits_client", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.skipif(LIBRARY is None, reason="needs libfaketime; on Debian: apt install libfaketime")
@@ -23,18 +35,7 @@ async def test_a_clock_that_is_years_off(logged_in: str, home: Path, years: str)
     environ = os.environ | clock | {"LD_PRELOAD": str(LIBRARY), "DITS_PASSWORD": PASSWORD}
 
     async def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "dits_client", *arguments]
-        done = await asyncio.to_thread(
-            subprocess.run,
-            command,
-            cwd=folder,
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return await asyncio.to_thread(_run_dits, folder, environ, *arguments)
 
     folder = home
     await run("login", "-u", logged_in)
@@ -51,6 +52,14 @@ async def test_a_clock_that_is_years_off(logged_in: str, home: Path, years: str)
     await run("renew", "a")
     await run("push", "-m", "second")
     await run("unlock", "a")
+    await run("lock", "b", "--ttl", "2d")
+    (folder / "b").rename(folder / "moved")
+    await run("push")
+    (moved,) = (json.loads(line) for line in (await run("locks", "--json")).splitlines())
+    left = datetime.fromisoformat(moved["expire_time"]) - datetime.now(UTC)
+    assert moved["path"] == "moved"
+    assert left > timedelta(days=1)
+    await run("unlock", "moved")
     assert await run("locks") == ""
     assert "Nothing has changed" in await run("status")
     assert "the server's: set it" in await run("doctor")

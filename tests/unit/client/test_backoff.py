@@ -17,6 +17,7 @@ from dits_client.server.backoff import (
     ATTEMPTS,
     AWAY_SECONDS,
     BUSY_ATTEMPTS,
+    LASTING_SECONDS,
     LONGEST_AWAY_PAUSE,
     LONGEST_PAUSE,
     Backoff,
@@ -86,6 +87,19 @@ def test_a_server_that_was_there_is_waited_for_as_long_as_a_restart_takes(
         backoff.wait(away())
     assert max(pauses) <= LONGEST_AWAY_PAUSE
     assert [record.getMessage() for record in caplog.records] == ["waiting for the server: away"]
+
+
+def test_a_server_that_is_away_again_after_a_long_attempt_is_waited_for_again_but_not_for_ever(
+    pauses: list[float],
+) -> None:
+    backoff = Backoff(ATTEMPTS)
+    for _ in range(ATTEMPTS):
+        begun = sum(pauses)
+        while sum(pauses) < begun + AWAY_SECONDS - LONGEST_AWAY_PAUSE:
+            backoff.wait(away())
+        pauses.append(LASTING_SECONDS + 1.0)
+    with pytest.raises(RemoteError):
+        backoff.wait(away())
 
 
 def test_a_server_that_was_never_reached_is_not_waited_for(pauses: list[float]) -> None:
