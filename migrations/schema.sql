@@ -1421,7 +1421,7 @@ BEGIN
     WITH gone AS (
         DELETE FROM events WHERE id IN (
             SELECT e.id FROM settled_events e
-            WHERE e.created_at < clock_timestamp() - p_keep
+            WHERE e.created_at < statement_timestamp() - p_keep
               AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.xid, c.id) < (e.xid, e.id))
               AND NOT EXISTS (SELECT FROM dead_events d WHERE d.id = e.id)
             ORDER BY e.xid, e.id LIMIT p_limit)
@@ -1447,7 +1447,7 @@ BEGIN
     END IF;
     DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
         SELECT k.ctid FROM idempotency_keys k
-        WHERE k.created_at < clock_timestamp() - p_keep
+        WHERE k.created_at < statement_timestamp() - p_keep
         ORDER BY k.created_at LIMIT p_limit
         FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS v_count = ROW_COUNT;
@@ -1461,8 +1461,8 @@ CREATE FUNCTION public.purge_jobs(p_keep interval, p_keep_failed interval, p_lim
     WITH old AS (
         SELECT j.id FROM jobs j
         WHERE j.status IN ('completed', 'failed', 'cancelled')
-          AND j.completed_at < clock_timestamp() - p_keep
-          AND (j.status <> 'failed' OR j.completed_at < clock_timestamp() - p_keep_failed)
+          AND j.completed_at < statement_timestamp() - p_keep
+          AND (j.status <> 'failed' OR j.completed_at < statement_timestamp() - p_keep_failed)
         ORDER BY j.completed_at LIMIT p_limit
         FOR UPDATE SKIP LOCKED
     ), letters AS (

@@ -87,7 +87,7 @@ BEGIN
     WITH gone AS (
         DELETE FROM events WHERE id IN (
             SELECT e.id FROM settled_events e
-            WHERE e.created_at < clock_timestamp() - p_keep
+            WHERE e.created_at < statement_timestamp() - p_keep
               AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.xid, c.id) < (e.xid, e.id))
               AND NOT EXISTS (SELECT FROM dead_events d WHERE d.id = e.id)
             ORDER BY e.xid, e.id LIMIT p_limit)

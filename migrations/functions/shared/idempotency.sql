@@ -14,7 +14,7 @@ BEGIN
     END IF;
     DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
         SELECT k.ctid FROM idempotency_keys k
-        WHERE k.created_at < clock_timestamp() - p_keep
+        WHERE k.created_at < statement_timestamp() - p_keep
         ORDER BY k.created_at LIMIT p_limit
         FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS v_count = ROW_COUNT;

@@ -256,8 +256,8 @@ AS $$
     WITH old AS (
         SELECT j.id FROM jobs j
         WHERE j.status IN ('completed', 'failed', 'cancelled')
-          AND j.completed_at < clock_timestamp() - p_keep
-          AND (j.status <> 'failed' OR j.completed_at < clock_timestamp() - p_keep_failed)
+          AND j.completed_at < statement_timestamp() - p_keep
+          AND (j.status <> 'failed' OR j.completed_at < statement_timestamp() - p_keep_failed)
         ORDER BY j.completed_at LIMIT p_limit
         FOR UPDATE SKIP LOCKED
     ), letters AS (

@@ -2,7 +2,7 @@
 -- Deletes up to $1 buckets that would count from zero, but for those in use, and returns how many.
 WITH old AS (
     SELECT bucket FROM login_throttles
-    WHERE window_started_at < clock_timestamp() - interval '15 minutes'
+    WHERE window_started_at < statement_timestamp() - interval '15 minutes'
       AND coalesce(blocked_until < clock_timestamp(), true)
     LIMIT $1 FOR UPDATE SKIP LOCKED
 ), purged AS (

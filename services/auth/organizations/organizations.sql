@@ -53,7 +53,7 @@ VALUES (lower($1 COLLATE "C"), 'organization', $2, clock_timestamp() + $3);
 
 -- name: drop_former_names
 -- Ends former names whose time is over, and the one that is a name again.
-DELETE FROM former_names WHERE kept_until <= clock_timestamp() OR name_key = lower($1 COLLATE "C");
+DELETE FROM former_names WHERE kept_until <= statement_timestamp() OR name_key = lower($1 COLLATE "C");
 
 -- name: count_former_names
 -- How many former names an organisation keeps.

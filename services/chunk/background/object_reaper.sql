@@ -4,7 +4,7 @@
 -- Up to 1,000 objects of bucket $1 that can be deleted. An object that a pack names is a defect, and comes last.
 SELECT d.id, d.key, EXISTS (SELECT FROM packs p WHERE p.key = d.key) AS named
 FROM object_deletions d
-WHERE d.bucket = $1 AND d.not_before < clock_timestamp()
+WHERE d.bucket = $1 AND d.not_before < statement_timestamp()
 ORDER BY named, d.not_before, d.id
 LIMIT 1000;
 

@@ -4,7 +4,7 @@
 -- Locks up to 1,000 packs that have been open for longer than $1, without those that are being finalized.
 SELECT key
 FROM packs
-WHERE state = 'open' AND created_at < clock_timestamp() - $1::interval
+WHERE state = 'open' AND created_at < statement_timestamp() - $1::interval
 ORDER BY key
 LIMIT 1000
 FOR UPDATE SKIP LOCKED;

@@ -20,4 +20,4 @@ FROM page;
 
 -- name: end_erasures
 -- No pack holds bytes of the chunks any more that were deleted longer than $1 ago.
-UPDATE chunk_erasures SET deleted_at = NULL WHERE deleted_at < clock_timestamp() - $1::interval;
+UPDATE chunk_erasures SET deleted_at = NULL WHERE deleted_at < statement_timestamp() - $1::interval;

@@ -4,7 +4,7 @@ SELECT clock_timestamp() AS now;
 
 -- name: forget_restores
 -- Deletes the records of restores that were due longer than $1 ago.
-DELETE FROM chunk_restores WHERE expected_at < clock_timestamp() - $1::interval;
+DELETE FROM chunk_restores WHERE expected_at < statement_timestamp() - $1::interval;
 
 -- name: hold_restores
 -- Lets nobody else begin a restore of repository $1 until the commit.
@@ -13,7 +13,7 @@ SELECT pg_advisory_xact_lock(advisory_key('restores', $1));
 -- name: count_waiting
 -- How many restores of repository $1 have not ended, nor were given up, $2 after their time.
 SELECT count(*) FROM chunk_restores
-WHERE repo_id = $1 AND restored_at IS NULL AND expected_at > clock_timestamp() - $2::interval;
+WHERE repo_id = $1 AND restored_at IS NULL AND expected_at > statement_timestamp() - $2::interval;
 
 -- name: insert_restore
 -- A new restore.

@@ -11,12 +11,12 @@ SELECT pg_advisory_xact_lock(advisory_key('pack uploads', $1));
 -- name: forget_uploads
 -- Deletes the records of some uploads that ended a day ago.
 DELETE FROM pack_uploads
-WHERE id IN (SELECT id FROM pack_uploads WHERE expires_at < clock_timestamp() - INTERVAL '1 day'
+WHERE id IN (SELECT id FROM pack_uploads WHERE expires_at < statement_timestamp() - INTERVAL '1 day'
              ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED);
 
 -- name: count_open
 -- How many uploads the user $1 can still confirm.
-SELECT count(*) FROM pack_uploads WHERE user_id = $1 AND expires_at > clock_timestamp() AND confirmed_at IS NULL;
+SELECT count(*) FROM pack_uploads WHERE user_id = $1 AND expires_at > statement_timestamp() AND confirmed_at IS NULL;
 
 -- name: open_object
 -- Announces an object that a client may put; the sweep of open packs gives it up.

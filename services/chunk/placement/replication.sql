@@ -7,7 +7,7 @@ SELECT clock_timestamp();
 -- name: has_due
 -- Whether a copy is due in one of the regions $1.
 SELECT EXISTS (SELECT FROM unnest($1::text[]) AS r (region)
-               WHERE EXISTS (SELECT FROM due_copies d WHERE d.region = r.region AND d.due_at <= clock_timestamp()));
+               WHERE EXISTS (SELECT FROM due_copies d WHERE d.region = r.region AND d.due_at <= statement_timestamp()));
 
 -- name: list_due
 -- Up to :count chunks whose copies in a region are due by :until, behind (:due_at, :hash): together those that came together.

@@ -1,7 +1,7 @@
 -- name: drop_former_names
 -- Ends former names whose time is over, and the one that a repository has again.
 DELETE FROM former_repository_names f
-WHERE f.kept_until <= clock_timestamp()
+WHERE f.kept_until <= statement_timestamp()
    OR (f.owner_type, f.owner_id, f.name_key)
       = (SELECT r.owner_type, r.owner_id, lower(r.name) FROM repositories r WHERE r.id = $1);
 

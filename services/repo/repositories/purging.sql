@@ -1,6 +1,6 @@
 -- name: find_due
 -- Up to $2 repositories that were deleted $1 ago, those first that no purge has begun with.
-SELECT id FROM repositories WHERE deleted_at <= clock_timestamp() - $1::interval
+SELECT id FROM repositories WHERE deleted_at <= statement_timestamp() - $1::interval
 ORDER BY purge_started_at NULLS FIRST, deleted_at
 LIMIT $2;
 

@@ -6,14 +6,14 @@ SELECT url, active, secret_encrypted, failure_count, failing_since, set_config('
        CASE WHEN previous_secret_until > clock_timestamp() THEN previous_secret_encrypted END AS previous_secret,
        greatest(paused_until - clock_timestamp(), interval '0') AS pause,
        EXISTS (SELECT FROM webhook_deliveries
-               WHERE webhook_id = $1 AND state = 'pending' AND started_at < clock_timestamp() - $2::interval) AS has_lost
+               WHERE webhook_id = $1 AND state = 'pending' AND started_at < statement_timestamp() - $2::interval) AS has_lost
 FROM webhooks WHERE id = $1 AND deleted_at IS NULL
 FOR NO KEY UPDATE;
 
 -- name: lost_attempts
 -- Attempts of a webhook that have been under way for longer than $2: nobody will record what became of them.
 SELECT id FROM webhook_deliveries
-WHERE webhook_id = $1 AND state = 'pending' AND started_at < clock_timestamp() - $2::interval;
+WHERE webhook_id = $1 AND state = 'pending' AND started_at < statement_timestamp() - $2::interval;
 
 -- name: count_under_way
 -- How many attempts of a webhook are under way.

@@ -65,7 +65,7 @@ ORDER BY attempt;
 -- that were deleted an hour ago and have none left; returns how many attempts.
 WITH old AS (
     SELECT d.id FROM webhook_deliveries d
-    WHERE d.created_at < clock_timestamp() - $1::interval
+    WHERE d.created_at < statement_timestamp() - $1::interval
       AND NOT EXISTS (SELECT FROM webhook_deliveries n
                       WHERE n.delivery_id = d.delivery_id
                         AND (n.created_at >= clock_timestamp() - $1::interval OR n.state = 'pending'))
