@@ -40,6 +40,8 @@ _SENTENCES = {
 }
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# Git takes fewer digits of a commit's hash than a dits server does.
+_FEW_DIGITS = re.compile(r"[0-9a-f]{4,7}")
 # What gRPC says when something on the way answered that speaks HTTP and no gRPC.
 _PROXY_STATUS = re.compile(r"http2 header with status: (\d{3})")
 # What gRPC says of an answer that was cut off, as a proxy does when the service behind it ends.
@@ -80,8 +82,8 @@ def describe_failure(failure: Failure, endpoints: Endpoints) -> str:
     """Return the sentence for a failed call."""
     if failure.reason is None:
         return _describe_no_answer(failure, endpoints)
-    if failure.missing.type == "repository" and _UUID.fullmatch(failure.missing.name):
-        return _REPOSITORY_GONE
+    if sentence := _describe_missing(failure.missing):
+        return sentence
     if "tag" in failure.metadata:
         return _first_line(failure)
     if "path" in failure.metadata:
@@ -90,6 +92,15 @@ def describe_failure(failure: Failure, endpoints: Endpoints) -> str:
         if failure.reason == ERROR_REASON_BASE_OUTDATED:
             return _describe_outdated(failure.metadata)
     return _SENTENCES.get(failure.reason, "").format(server=endpoints.name) or _first_line(failure)
+
+
+def _describe_missing(missing: Resource) -> str:
+    """Return the sentence for what was not found; empty = the server's own does."""
+    if missing.type == "repository" and _UUID.fullmatch(missing.name):
+        return _REPOSITORY_GONE
+    if missing.type == "revision" and _FEW_DIGITS.fullmatch(missing.name):
+        return f"there is no branch or tag {missing.name}; of a commit's hash, it takes 8 digits"
+    return ""
 
 
 def describe_server(service: CalledService, endpoints: Endpoints) -> str:

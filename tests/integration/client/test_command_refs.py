@@ -70,6 +70,8 @@ async def test_tags_from_the_command_line(run: Run, folder: Path, logged_in: str
     assert (tried["name"], tried["unreached_commit_count"]) == ("v1", 0)
     assert "Deleted v1, which was at" in await run("tag", "delete", "v1")
     assert "has a message" in await run("tag", "create", "v3", "--sign", fails=2)
+    told = "dits: there is no branch or tag abc1234; of a commit's hash, it takes 8 digits\n"
+    assert await run("show", "abc1234", fails=True) == told
 
 
 async def test_protection_from_the_command_line(run: Run, folder: Path, logged_in: str) -> None:
