@@ -23,7 +23,7 @@ from dits_client.checkout.plan import CheckoutPlan
 from dits_client.checkout.write_files import FileWriter
 from dits_client.content.paths import iterate_parents
 from dits_client.content.scope import Scope
-from dits_client.errors import ClientError, os_error
+from dits_client.errors import ClientError, RemoteError, os_error
 from dits_client.platform import Platform, probe_platform
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
@@ -96,7 +96,12 @@ def apply_plan(site: CheckoutSite, plan: CheckoutPlan, *, may_miss: bool = False
     """
     first = plan.list_first_removals(folds_case=site.find_platform().folds_case)
     _remove_files(site, first)
-    written = _WriterPool(site, plan).write_all()
+    try:
+        written = _WriterPool(site, plan).write_all()
+    except RemoteError as error:
+        if error.is_absence:
+            error.args = (f"{error}; when it is back, the same command does the rest",)
+        raise
     if written.lost and not may_miss:
         raise LostFilesError(written.lost)
     done = set(first)

@@ -37,8 +37,10 @@ async def test_the_service_that_is_not_there_is_named(
             told = f"the server {name} cannot be reached"
         locks = list_locks(RepositoryClient(person.client, film))
         call = asyncio.to_thread(list, locks) if service == "lock" else person.clone(film, "two")
-        with pytest.raises(ClientError, match=re.escape(told)):
+        with pytest.raises(ClientError, match=re.escape(told)) as caught:
             await call
+        # Only then something is half done.
+        assert ("the same command does the rest" in str(caught.value)) == (service == "chunk")
 
 
 @pytest.fixture
