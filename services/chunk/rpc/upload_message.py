@@ -22,6 +22,8 @@ _MOST_CHUNKS = 256
 _CHUNK = 0x12
 _HASH = bytes((0x0A, DIGEST_BYTES))
 _SIZE, _COMPRESSION, _DATA = 0x10, 0x18, 0x22
+# A tag, and a number of up to four bytes: the largest message is shorter than 2^28.
+_MOST_NUMBER_BYTES = 5
 _NAMES = {int(number): name for number, name in STORED_NAMES.items()}
 
 
@@ -105,7 +107,13 @@ def _slice_chunk(data: bytes, view: memoryview, at: int) -> Chunk:
 
 
 def _read_number(data: bytes, at: int, tag: int) -> tuple[int, int]:
-    """Returns what `read_varint` does behind a tag. Raises IndexError if another one is there."""
+    """Returns what `read_varint` does behind a tag.
+
+    Raises IndexError if another one is there, or if the number is longer than protobuf allows a length.
+    """
     if data[at] != tag:
         raise IndexError
-    return read_varint(data, at + 1)
+    number, end = read_varint(data, at + 1)
+    if end - at > _MOST_NUMBER_BYTES:
+        raise IndexError
+    return number, end

@@ -75,6 +75,12 @@ def test_bytes_that_no_encoder_writes_are_read_as_protobuf_reads_them(
 @given(st.binary(max_size=200))
 @example(_one.SerializeToString() * 300)
 @example(_one.SerializeToString() + b"\x0a\x01a")
+@example(_one.SerializeToString().replace(b"\x12\x29", b"\x12\xa9\x80\x80\x80\x80\x00"))
+@example(
+    _one.SerializeToString()
+    .replace(b"\x12\x29", b"\x12\x2e")
+    .replace(b'"\1a', b'"\x81\x80\x80\x80\x80\x00a')
+)
 def test_any_bytes_are_read_as_protobuf_reads_them(data: bytes) -> None:
     assert _describe(data) == _describe_parsed(data)
 
