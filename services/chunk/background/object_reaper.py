@@ -47,7 +47,17 @@ class ObjectReaper:
 
     async def _reap_batch(self, database: Database, store: BlobStore) -> int:
         """Deletes some objects, without a transaction around the I/O; returns their number."""
-        deleted = []
+        deleted: list[int] = []
+        try:
+            await self._delete_objects(database, store, deleted)
+        finally:
+            await database.fetch(Q.forget_objects, deleted)
+        return len(deleted)
+
+    async def _delete_objects(
+        self, database: Database, store: BlobStore, deleted: list[int]
+    ) -> None:
+        """Deletes objects that are due, and appends their entries to `deleted`."""
         for number, row in enumerate(await database.fetch(Q.due_objects, store.bucket)):
             if number % _OWNED_DELETIONS == 0:
                 await renew_stamp(database, store, self._cell)
@@ -61,5 +71,3 @@ class ObjectReaper:
                 await database.statement(Q.postpone_object, row["id"])
                 raise
             deleted.append(row["id"])
-        await database.fetch(Q.forget_objects, deleted)
-        return len(deleted)

@@ -79,7 +79,7 @@ async def test_an_object_that_nobody_can_delete_keeps_none_behind_it(
     await api.fetch(
         """INSERT INTO object_deletions (bucket, key, not_before)
            SELECT $1, '0/' || repeat(name, 32), now() - age * interval '1 minute'
-           FROM (VALUES ('a', 2), ('b', 1)) AS v (name, age)""",
+           FROM (VALUES ('a', 2), ('b', 1), ('c', 3)) AS v (name, age)""",
         settings.region,
     )
     (root / "aa" / ("a" * 32)).mkdir(parents=True)
@@ -87,6 +87,8 @@ async def test_an_object_that_nobody_can_delete_keeps_none_behind_it(
     (root / "bb" / ("b" * 32)).write_bytes(b"garbage")
     with pytest.raises(DomainError):
         await reaper.reap_objects()
+    assert await api.value("SELECT min(key) FROM object_deletions") == "0/" + "a" * 32
+    assert await api.value("SELECT count(*) FROM object_deletions") == 2
     assert await reaper.reap_objects() == 1
     assert not (root / "bb" / ("b" * 32)).exists()
     (root / "aa" / ("a" * 32)).rmdir()
