@@ -227,3 +227,17 @@ from dits_client.__main__ import main
 sys.exit(main())"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "dits: interrupted\n")
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_signal_that_is_ignored_ends_no_command(ignored: bool) -> None:
+    """As `nohup` does with SIGHUP."""
+    code = """import os, signal, sys
+from dits_client.cli import main
+if len(sys.argv) > 1:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+main._load_handler = lambda *_: lambda _: os.kill(os.getpid(), signal.SIGHUP)
+sys.exit(main.main(["man"]))"""
+    command = [sys.executable, "-c", code, *["ignored"] * ignored]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == (0 if ignored else 129)
