@@ -108,7 +108,12 @@ class Evacuation:
 
     async def forget_region(self, region: str) -> bool:
         """Notes that a region is none any more if nothing is left there; returns whether it is so."""
-        return bool(await self._database.statement(Q.forget_region, region))
+
+        async def forget(connection: Connection) -> bool:
+            await connection.execute(Q.hold_regions)
+            return bool(await connection.fetch(Q.forget_region, region))
+
+        return await self._database.transaction(forget)
 
     async def _secure(
         self, writer: PackWriter, pack: Pack, source: str, digests: Set[bytes]

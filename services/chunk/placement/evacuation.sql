@@ -13,6 +13,10 @@ SELECT key FROM packs WHERE region = $1 AND key > $2 AND state = 'sealed' ORDER 
 SELECT (SELECT count(*)::int FROM packs WHERE region = $1) AS packs,
        (SELECT count(*)::int FROM object_deletions WHERE split_part(bucket, '.', 1) = $1) AS objects;
 
+-- name: hold_regions
+-- Lets no repository choose regions until the commit, and waits for those that are choosing.
+SELECT pg_advisory_xact_lock(advisory_key('regions', ''));
+
 -- name: forget_region
 -- Region $1, with its tiers, is none any more, unless something lies there, waits for its deletion, or is wanted there; no row then.
 DELETE FROM stores

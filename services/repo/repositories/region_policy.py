@@ -47,6 +47,8 @@ async def check_new_policy(connection: Connection, policy: Mapping[str, Any]) ->
         raise invalid_field(
             "settings.replication_seconds", "must be 0: pushes wait for copies in other regions"
         )
+    if policy["regions"]:
+        await connection.execute(Q.hold_regions)
     for row in await connection.fetch(Q.unknown_regions, policy["regions"]):
         raise invalid_field("settings.regions", f"there is no region {row['region']!r}")
 

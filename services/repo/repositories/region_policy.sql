@@ -1,3 +1,7 @@
+-- name: hold_regions
+-- Keeps each region what it is until the commit: `forget_region` of the chunk service waits.
+SELECT pg_advisory_xact_lock_shared(advisory_key('regions', ''));
+
 -- name: unknown_regions
 -- Those of the regions $1 that there are not.
 SELECT region FROM unnest($1::text[]) AS region
