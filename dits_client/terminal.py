@@ -1,5 +1,6 @@
 """Texts for a terminal: those of others as it may show them, and numbers."""
 
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ def format_count(number: int, noun: str) -> str:
 def quote_text(text: "str | PurePath") -> str:
     """Return a name or path for a sentence: in quotes, on one line."""
     return f'"{escape_text(str(text))}"'
+
+
+def quote_argument(text: str) -> str:
+    """Return a name for a command that a message advises: whoever copies it runs nothing else."""
+    return shlex.quote(escape_text(text))
 
 
 def escape_lines(text: str) -> str:

@@ -11,6 +11,7 @@ from dits_client.content.manifest import Change
 from dits_client.errors import ConflictError
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_argument
 from dits_client.workspace.changes import FolderChanges
 from dits_client.workspace.included import check_included
 from dits_client.workspace.scan import list_paths
@@ -66,7 +67,8 @@ def _changed_since(
     """Return the error for files that the folder's commit has otherwise, and perhaps for local changes."""
     message = (
         f"{workspace.state.branch} has other changes of {list_paths(sorted(paths))} since: "
-        f"`dits restore PATH --revision {source}` brings a file nevertheless, on top of these"
+        f"`dits restore PATH --revision {quote_argument(source)}` brings a file nevertheless, on top of "
+        "these"
     )
     if here := sorted(set(local) - paths):
         message += f"; and here are local changes of {list_paths(here)}: `dits shelve` them"

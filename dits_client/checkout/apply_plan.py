@@ -8,7 +8,7 @@ the work (`docs/decisions/0029-power-failures-and-accounts.md`).
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -64,6 +64,8 @@ class CheckoutSite:
     found: Mapping[str, bytes]
     # As the scan saw them, where `found` has UNKNOWN_STAT.
     seen: Mapping[str, bytes]
+    # What a killed command did not finish.
+    partial_files: Sequence[str]
     force: bool
     progress: Progress
     # The names on the disk, by path, of what is not spelled in NFC there.

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,23 +22,16 @@ from shared.formats.portable_names import fold_name
 LISTED = 20
 
 
-def check_plan(
-    site: CheckoutSite,
-    plan: CheckoutPlan,
-    partial_files: Iterable[str] = (),
-    *,
-    is_repeated: bool = False,
-) -> None:
+def check_plan(site: CheckoutSite, plan: CheckoutPlan, *, is_repeated: bool = False) -> None:
     """Raise ConflictError, before anything is written, if a plan would lose something of the user's.
 
-    `partial_files` are what a killed checkout did not finish: they are removed. `is_repeated`: one was
-    interrupted, and until it is complete nothing is pushed, to a shelf neither. Raises ClientError for
-    names that the disk cannot store.
+    Partial files are removed. `is_repeated`: a checkout was interrupted, and until it is complete nothing
+    is pushed, to a shelf neither. Raises ClientError for names that the disk cannot store.
     """
     platform = site.find_platform()
     check_names(platform, plan.writes, site.found.keys() - set(plan.removals))
     with closing(site.open_paths()) as safe_paths:
-        for path in partial_files:
+        for path in site.partial_files:
             safe_paths.remove_file(path)
         found = plan.conflicts or _list_obstacles(site, safe_paths, plan)
     if found:

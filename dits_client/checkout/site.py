@@ -25,6 +25,7 @@ def open_site(
         LocalChunks(workspace.root),
         list_stats(found.index),
         found.snapshot.seen,
+        found.snapshot.directories[0].partial_files,
         force,
         progress,
         map_disk_names(found.snapshot.directories),

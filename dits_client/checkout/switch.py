@@ -20,6 +20,7 @@ from dits_client.progress import Progress
 from dits_client.server.client import TIMEOUT, Client
 from dits_client.server.locks import GIVE_BACK_SECONDS
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_argument
 from dits_client.workspace.identity import check_followed, complete_identity
 from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.state import WorkspaceState
@@ -92,8 +93,8 @@ def _keep_branch(
                 delete_branch(remote, branch, made, timeout=GIVE_BACK_SECONDS)
             except ClientError as error:
                 progress.warn(
-                    f"the branch {branch} was made and is still there (`dits branch delete {branch}`): "
-                    f"{error}"
+                    f"the branch {branch} was made and is still there (`dits branch delete "
+                    f"{quote_argument(branch)}`): {error}"
                 )
         raise
 
@@ -108,7 +109,9 @@ def create_branch(remote: RepositoryClient, name: str, revision: str) -> str:
     """Make a branch at a revision; return its commit. Without one, none is made: the first push does it."""
     # The server takes the same request twice, and would say that it made a branch that is there.
     if remote.get_head(name):
-        raise ClientError(f"there is a branch {name} already: `dits switch {name}` goes to it")
+        raise ClientError(
+            f"there is a branch {name} already: `dits switch {quote_argument(name)}` goes to it"
+        )
     if not revision:
         return ""
     asked = GetCommitRequest(repository=remote.name, revision=revision)

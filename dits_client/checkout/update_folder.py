@@ -86,7 +86,7 @@ class FolderUpdate:
         local = self._compare(base, snapshot.tree, self._scope_read)
         site = self._open_site(snapshot, upstream, force=force)
         todo = self._make_plan(base, tree, upstream, local, force=force)
-        check_plan(site, todo, snapshot.directories[0].partial_files, is_repeated=again)
+        check_plan(site, todo, is_repeated=again)
         self._leave_out(todo, upstream)
         waiting = take_out_waiting_files(
             self._repository, self._state.waiting, todo, upstream, self._scope, site.found
@@ -141,14 +141,14 @@ class FolderUpdate:
     def _open_site(
         self, snapshot: Snapshot, upstream: Sequence[Change], *, force: bool
     ) -> CheckoutSite:
+        root, obliterated = self._workspace.root, self._trees.obliterated
         return CheckoutSite(
-            self._workspace.root,
+            root,
             self._repository,
-            find_local_chunks(
-                self._workspace.root, self._repository, upstream, self._trees.obliterated
-            ),
+            find_local_chunks(root, self._repository, upstream, obliterated),
             list_stats(self._index),
             snapshot.seen,
+            snapshot.directories[0].partial_files,
             force,
             self._progress,
             map_disk_names(snapshot.directories),

@@ -8,6 +8,7 @@ from dits_client.cli.credentials import Credentials
 from dits_client.cli.table import print_table
 from dits_client.errors import ClientError
 from dits_client.server.endpoints import Endpoints
+from dits_client.terminal import quote_argument
 
 
 def handle_list(arguments: Namespace) -> None:
@@ -32,7 +33,8 @@ def handle_switch(arguments: Namespace) -> None:
     found = next((x for x in credentials.logins if x.is_of(server, arguments.username)), None)
     if found is None:
         raise ClientError(
-            f"not logged in as {arguments.username}: run `dits login -u {arguments.username}`"
+            f"not logged in as {arguments.username}: run `dits login -u "
+            f"{quote_argument(arguments.username)}`"
         )
     credentials.choose(found)
     record({"server": found.endpoints.name, "username": found.username})

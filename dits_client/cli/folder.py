@@ -14,7 +14,7 @@ from dits_client.cli.workspace_paths import open_workspace, parse_paths
 from dits_client.content.scope import describe_rules
 from dits_client.errors import UsageError
 from dits_client.progress import make_progress
-from dits_client.terminal import escape_text, format_count
+from dits_client.terminal import escape_text, format_count, quote_argument
 from dits_client.transfer.memory import keep_freed_memory
 from dits_client.workspace.workspace import Workspace
 
@@ -136,7 +136,7 @@ def handle_status(arguments: Namespace) -> None:
         if report.interrupted != report.branch:
             what = (
                 f"A switch to {report.interrupted} was interrupted: `dits switch --continue` "
-                f"completes it, `dits switch {report.branch}` goes back."
+                f"completes it, `dits switch {quote_argument(report.branch)}` goes back."
             )
         lines.append(what)
     if report.included:

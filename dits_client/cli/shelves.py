@@ -10,7 +10,7 @@ from dits_client.cli.session import connect, connect_to
 from dits_client.cli.table import print_table
 from dits_client.cli.workspace_paths import open_workspace
 from dits_client.progress import make_progress
-from dits_client.terminal import escape_text, format_count
+from dits_client.terminal import escape_text, format_count, quote_argument
 from dits_client.transfer.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -42,8 +42,11 @@ def handle_shelve(arguments: Namespace) -> None:
     if arguments.json:
         print(json.dumps(asdict(report)))
     elif not arguments.quiet:
-        shelf, changes = escape_text(report.shelf), format_count(report.changed, "change")
-        print(f"On the shelf {shelf}: {changes}. They come back with `dits unshelve {shelf}`.")
+        shelf, changes = report.shelf, format_count(report.changed, "change")
+        print(
+            f"On the shelf {escape_text(shelf)}: {changes}. They come back with `dits unshelve "
+            f"{quote_argument(shelf)}`."
+        )
 
 
 def _number(remote: "RepositoryClient", user: str) -> int:

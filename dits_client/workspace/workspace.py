@@ -13,7 +13,7 @@ from typing import Self
 from dits_client.atomic_file import replace_file
 from dits_client.content.scope import Scope
 from dits_client.errors import ClientError, NoWorkspaceError, os_error
-from dits_client.terminal import quote_text
+from dits_client.terminal import quote_argument, quote_text
 from dits_client.workspace.index import Index
 from dits_client.workspace.journal import CheckoutJournal, unpack_rules
 from dits_client.workspace.local_directory import OWN_DIRECTORY
@@ -110,7 +110,7 @@ class Workspace:
         else:
             message = (
                 f"a switch to {wanted} was interrupted in this folder: run `dits switch --continue` "
-                f"first, or `dits switch {self.state.branch}` to go back"
+                f"first, or `dits switch {quote_argument(self.state.branch)}` to go back"
             )
         raise ClientError(message)
 

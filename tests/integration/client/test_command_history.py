@@ -164,3 +164,12 @@ async def test_a_merge_takes_the_locks_that_it_needs(run: Run, film_folder: Path
         # What was held before stays.
         assert "shots/b" in await run("locks")
     assert await api.value("SELECT count(*) FROM locks WHERE expires_at > now()") == 1
+
+
+async def test_a_restore_removes_what_a_killed_command_did_not_finish(
+    run: Run, shots: Path
+) -> None:
+    before = read(shots)
+    write(shots, {"a": None, ".dits-0123456789abcdef.part": b"half", "mine.part": b"whole"})
+    await run("restore", "a")
+    assert read(shots).keys() == {*before, "mine.part"}
