@@ -1552,7 +1552,7 @@ $$;
 CREATE FUNCTION public.reference_chunks(p_repo_id uuid, p_hashes text[], p_counts integer[], p_sizes integer[], OUT missing text[], OUT missized text[]) RETURNS record
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
+    SET enable_nestloop TO 'off'
     SET enable_mergejoin TO 'off'
     AS $$
 DECLARE
@@ -1574,9 +1574,9 @@ BEGIN
         UPDATE chunk_refs r
         SET ref_count = r.ref_count + d.n, claimed_at = NULL, last_seen_at = clock_timestamp(),
             storage_class = coalesce(r.storage_class, CASE WHEN d.size = 0 THEN 'standard' END)
-        FROM (SELECT p_repo_id AS repo_id, w.*, (SELECT c.size FROM chunks c WHERE c.hash = w.hash) AS real_size
+        FROM (SELECT w.*, (SELECT c.size FROM chunks c WHERE c.hash = w.hash) AS real_size
               FROM unnest(p_hashes, p_counts, p_sizes) AS w (hash, n, size) OFFSET 0) d
-        WHERE r.repo_id = d.repo_id AND r.chunk_hash = d.hash
+        WHERE r.repo_id = p_repo_id AND r.chunk_hash = ANY (v_locked) AND r.chunk_hash = d.hash
         RETURNING CASE WHEN d.size > 0 AND d.real_size <> d.size THEN d.hash END AS missized
     )
     SELECT count(*), coalesce(array_agg(w.missized ORDER BY w.missized) FILTER (WHERE w.missized IS NOT NULL), '{}')

@@ -9,14 +9,15 @@
 --
 -- VOLATILE matters: each statement then sees what was committed before it started, so the second one
 -- works on the rows that the first one waited for. What is missing is told from the rows that were locked
--- and from nothing else: a claim that appeared since would be counted out of the order of locks. A chunk is looked up
--- where it is counted, by its key: OFFSET 0 keeps the planner, which may not know yet how many there are, from comparing each
--- chunk of the repository with each that is asked for. A list of chunks (size 0) stays hot: without it, nobody knows what a
+-- and from nothing else: a claim that appeared since would be counted out of the order of locks. Both statements
+-- look references up by their key, and the second one joins them by a hash table: of a planner that believes that there are
+-- none, since they were counted when there were none, a nested loop goes through the whole list for each of them. OFFSET 0 keeps
+-- the look-up of the size by key, too. A list of chunks (size 0) stays hot: without it, nobody knows what a
 -- file consists of.
 CREATE OR REPLACE FUNCTION reference_chunks(p_repo_id UUID, p_hashes TEXT[], p_counts INT[], p_sizes INT[],
                                             OUT missing TEXT[], OUT missized TEXT[])
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = 'off' SET enable_hashjoin = 'off' SET enable_mergejoin = 'off'
+SET enable_seqscan = 'off' SET enable_nestloop = 'off' SET enable_mergejoin = 'off'
 AS $$
 DECLARE
     v_locked TEXT[];
@@ -37,9 +38,9 @@ BEGIN
         UPDATE chunk_refs r
         SET ref_count = r.ref_count + d.n, claimed_at = NULL, last_seen_at = clock_timestamp(),
             storage_class = coalesce(r.storage_class, CASE WHEN d.size = 0 THEN 'standard' END)
-        FROM (SELECT p_repo_id AS repo_id, w.*, (SELECT c.size FROM chunks c WHERE c.hash = w.hash) AS real_size
+        FROM (SELECT w.*, (SELECT c.size FROM chunks c WHERE c.hash = w.hash) AS real_size
               FROM unnest(p_hashes, p_counts, p_sizes) AS w (hash, n, size) OFFSET 0) d
-        WHERE r.repo_id = d.repo_id AND r.chunk_hash = d.hash
+        WHERE r.repo_id = p_repo_id AND r.chunk_hash = ANY (v_locked) AND r.chunk_hash = d.hash
         RETURNING CASE WHEN d.size > 0 AND d.real_size <> d.size THEN d.hash END AS missized
     )
     SELECT count(*), coalesce(array_agg(w.missized ORDER BY w.missized) FILTER (WHERE w.missized IS NOT NULL), '{}')
