@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 class ClientError(Exception):
     """A failure, described to the user in one sentence."""
 
+    # Of the command that it ends.
+    exit_code = 1
+
 
 class NoWorkspaceError(ClientError):
     """The folder is in no workspace."""
@@ -19,6 +22,8 @@ class NoWorkspaceError(ClientError):
 
 class UsageError(ClientError):
     """The arguments do not go together."""
+
+    exit_code = 2
 
 
 class ConflictError(ClientError):

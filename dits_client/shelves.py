@@ -6,7 +6,7 @@ survives the machine, and a colleague can take it over.
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dits.repo.v1.commit_service_pb2 import Commit, GetCommitRequest
@@ -29,6 +29,7 @@ from dits_client.workspace.changes import open_changes
 from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.status import compare_folder
 from dits_client.workspace.trees import Trees
+from dits_client.workspace.unusable import join_sentences
 from dits_client.workspace.workspace import Workspace
 from shared.formats.shelves import SHELVES
 
@@ -43,6 +44,8 @@ class ShelfReport:
     commit: str
     # Files and links.
     changed: int
+    # A sentence for each name that cannot be stored: it stays in the folder.
+    left_out: list[str] = field(default_factory=list)
 
 
 def list_shelves(remote: RepositoryClient, user: str = "") -> Iterator[tuple[str, str]]:
@@ -89,7 +92,7 @@ def shelve_folder(
     ):
         update.apply(state.head, force=False, branch=state.branch)
         update_modes(workspace, remote, progress)
-    return ShelfReport(shelf, pushed.commit, pushed.changed)
+    return ShelfReport(shelf, pushed.commit, pushed.changed, pushed.left_out)
 
 
 def _check_changes(workspace: Workspace, client: Client) -> None:
@@ -102,7 +105,9 @@ def _check_changes(workspace: Workspace, client: Client) -> None:
         raise ClientError("`dits untrack` waits for its push: run `dits push` first")
     found = compare_folder(workspace.root, lambda: client)
     if not (found.new or found.changed or found.deleted):
-        raise ClientError("nothing has changed: there is nothing to put aside")
+        listed = join_sentences(found.unusable)
+        more = f", and no shelf takes:{listed}" if listed else ""
+        raise ClientError(f"nothing has changed: there is nothing to put aside{more}")
 
 
 def unshelve_folder(

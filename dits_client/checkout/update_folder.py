@@ -2,6 +2,8 @@
 
 from collections.abc import Container, Mapping, Sequence
 
+from dits.repo.v1.manifest_pb2 import Entry
+
 from dits_client.checkout.apply_plan import CheckoutSite, WriteResult, apply_plan
 from dits_client.checkout.coming_rules import fetch_ignore_test
 from dits_client.checkout.equal_files import find_equal_files
@@ -126,8 +128,8 @@ class FolderUpdate:
             ),
         )
         if not force:
-            scopes = self._old_scope, self._scope
-            todo.add_left_changes(local, *scopes, again=self._journal.exists())
+            lost, again = [*local, *self._unusable], self._journal.exists()
+            todo.add_left_changes(lost, self._old_scope, self._scope, again=again)
         return todo
 
     def _fetch_tree(self, commit: str) -> tuple[bytes | None, bytes, list[bytes]]:
@@ -209,18 +211,17 @@ class FolderUpdate:
         except BaseException:
             self._workspace.save_index(self._index, set(keep), recipes=True)
             raise
+        self._unusable = [Change(path, None, Entry()) for path in snapshot.unusable]
         if snapshot.unusable:
-            self._progress.warn(f"left alone:{join_sentences(snapshot.unusable)}")
+            self._progress.warn(f"left alone:{join_sentences(snapshot.unusable.values())}")
         return snapshot
 
     def _start(self, commit: str, tree: bytes, branch: str) -> None:
         """Prepare for an interruption: note the commit, and keep what was read and fetched."""
         rules = pack_rules(self._scope) if self._scope or self._old_scope else ""
         self._journal.add_target(CheckoutTarget(commit, tree.hex(), branch, rules))
-        trees = [
-            (tree, self._scope),
-            *list_interrupted(self._targets, self._trees, self._old_scope),
-        ]
+        trees = [(tree, self._scope)]
+        trees += list_interrupted(self._targets, self._trees, self._old_scope)
         if self._state.tree:
             trees.append((bytes.fromhex(self._state.tree), self._old_scope))
         keep = set[bytes]().union(*(self._trees.list_manifests(*part) for part in trees))
@@ -234,8 +235,7 @@ class FolderUpdate:
         changed: Container[str],
     ) -> None:
         """Make the index tell of a tree; the stats found belong to its files, except what was changed."""
-        stats = {path: stat for path, stat in found.items() if path not in changed}
-        stats.update(written)
+        stats = {path: stat for path, stat in found.items() if path not in changed} | dict(written)
         self._index.records = make_records(self._trees, tree, stats, self._scope, self._state.away)
         self._workspace.save_index(self._index, set(), recipes=False)
 

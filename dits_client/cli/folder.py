@@ -16,6 +16,7 @@ from dits_client.errors import UsageError
 from dits_client.progress import make_progress
 from dits_client.terminal import escape_text, format_count, quote_argument
 from dits_client.transfer.memory import keep_freed_memory
+from dits_client.workspace.unusable import check_left_out
 from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _MISSING = (
     "files are missing: they were removed from every version, or the server could not deliver them, "
     "and `dits pull` asks again."
 )
+_RENAMED = "\n  (what had another name before is gone from the branch; its history has it)"
 
 
 def handle_clone(arguments: Namespace) -> None:
@@ -82,10 +84,12 @@ def handle_push(arguments: Namespace) -> None:
             f"{report.seconds:.1f} s."
         )
     else:
-        text = f"Nothing to push: the folder equals {report.branch} at {report.commit[:12]}."
+        nothing = "Nothing else" if report.left_out else "Nothing"
+        text = f"{nothing} to push: the folder equals {report.branch} at {report.commit[:12]}."
         if report.behind:
             text += f"\n{report.branch} has other commits on the server: run `dits pull`."
     print_report(arguments, report, text)
+    check_left_out(report.left_out, _RENAMED if report.deleted else "")
 
 
 def _make_signer(arguments: Namespace, client: "Client") -> "Sign | None":

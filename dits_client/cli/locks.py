@@ -155,7 +155,7 @@ def handle_unlock(arguments: Namespace) -> None:
 def _check_unpushed(workspace: Workspace, repository: RepositoryClient, ending: list[Lock]) -> None:
     """Raise ClientError for contents that are not pushed: others could change the same file then."""
     report = compare_folder(workspace.root, lambda: repository.client)
-    changed = [*report.changed, *report.new]
+    changed = [*report.changed, *report.new, *report.unusable_paths]
     covering = [held.path for held in ending if held.type != LOCK_TYPE_ADVISORY]
     found = sorted({path for held in covering for path in iterate_covered(changed, held)})
     if found:

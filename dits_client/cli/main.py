@@ -16,11 +16,10 @@ from dits_client.terminal import escape_lines, quote_text
 
 # The exit code is so much more than the number of the signal that ended the command.
 SIGNALLED = 128
-FAILED, USAGE = 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code of one command: 0 = done, 1 = failed, 2 = not understood."""
+    """Return the exit code of one command: 0 = done, 1 = failed, 2 = not understood, 3 = done in part."""
     line = sys.argv[1:] if arguments is None else arguments
     parsed = make_parser(line).parse_args(line)
     _end_by_signals()
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             handle(parsed)
         sys.stdout.flush()
     except ClientError as error:
-        return _fail(str(error), USAGE if isinstance(error, UsageError) else FAILED)
+        return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as interrupt:
         # What has no end of its own is ended so.
         if not getattr(parsed, "watch", parsed.module == "watch"):
@@ -103,6 +102,6 @@ def _load_handler(module: str, function: str) -> Callable[[Namespace], None]:
     return handler
 
 
-def _fail(message: str, code: int = FAILED) -> int:
+def _fail(message: str, code: int = ClientError.exit_code) -> int:
     print(f"dits: {escape_lines(message)}", file=sys.stderr)
     return code

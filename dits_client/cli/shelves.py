@@ -12,6 +12,7 @@ from dits_client.cli.workspace_paths import open_workspace
 from dits_client.progress import make_progress
 from dits_client.terminal import escape_text, format_count, quote_argument
 from dits_client.transfer.memory import keep_freed_memory
+from dits_client.workspace.unusable import check_left_out
 
 if TYPE_CHECKING:
     from dits_client.server.repository import RepositoryClient
@@ -47,6 +48,7 @@ def handle_shelve(arguments: Namespace) -> None:
             f"On the shelf {escape_text(shelf)}: {changes}. They come back with `dits unshelve "
             f"{quote_argument(shelf)}`."
         )
+    check_left_out(report.left_out)
 
 
 def _number(remote: "RepositoryClient", user: str) -> int:

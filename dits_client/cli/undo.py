@@ -13,6 +13,7 @@ from dits_client.errors import ClientError, UsageError
 from dits_client.progress import make_progress
 from dits_client.transfer.lost_content import name_lost_file
 from dits_client.transfer.memory import keep_freed_memory
+from dits_client.workspace.unusable import check_left_out
 
 
 def handle_undo(arguments: Namespace) -> None:
@@ -36,6 +37,7 @@ def handle_undo(arguments: Namespace) -> None:
         raise ClientError("that commit changed nothing that could be taken back")
     elif not arguments.quiet:
         print(f"Pushed {report.commit[:12]} to {report.branch}: {report.changed} changed back.")
+    check_left_out(report.left_out)
 
 
 def handle_get(arguments: Namespace) -> None:

@@ -1,12 +1,11 @@
 """A push: the state of the folder becomes a commit on the server."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from dits.repo.v1.commit_service_pb2 import PushResponse
-from dits.repo.v1.manifest_pb2 import CommitContent
 
 from dits_client.content.manifest import Change, compare_trees
 from dits_client.content.sources import VanishedFileError
@@ -22,9 +21,9 @@ from dits_client.push.refusals import check_author, check_deletions, check_head,
 from dits_client.push.region_wait import send_when_copied
 from dits_client.push.repair import PushRepair
 from dits_client.push.report import Author, PushOptions, PushReport, UploadResult, make_report
-from dits_client.push.repository_rules import check_limits, check_names
+from dits_client.push.repository_rules import check_limits, find_refused_names
 from dits_client.push.scan_folder import scan_folder
-from dits_client.push.stream import Proposal, send_push
+from dits_client.push.stream import Proposal, make_proposal, send_push
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload import Uploader
@@ -38,7 +37,7 @@ from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import Workspace
-from shared.formats.commits import commit_hash, encode_commit
+from shared.formats.commits import commit_hash
 from shared.formats.shelves import is_shelf
 
 
@@ -105,13 +104,30 @@ class _Push:
 
     def has_before(self, path: str) -> bool:
         """Return whether the commit that the folder follows has a file."""
-        return TrackedPaths(self._trees.load_manifest, [self._parent]).has_file(path)
+        return self._open_tracked().has_file(path)
+
+    def _open_tracked(self) -> TrackedPaths:
+        return TrackedPaths(self._trees.load_manifest, [self._parent])
+
+    def _scan(self, wanted: PushOptions, refused: Mapping[str, str] | None = None) -> Snapshot:
+        """Scan the folder, without what is refused."""
+        return scan_folder(
+            self._workspace, self.index, self._trees, wanted.ignore, self._progress.warn, refused
+        )
+
+    def _predict(
+        self, snapshot: Snapshot, wanted: PushOptions, *, portable: bool
+    ) -> tuple[Snapshot, list[tuple[Change, bool]]]:
+        """Return what may have changed, each whether for certain, in the folder without refused names."""
+        found = list(snapshot.predict_changes(self._trees.load_manifest, self._parent))
+        sure = [change for change, is_sure in found if is_sure] if portable else []
+        if not (refused := find_refused_names(snapshot, sure, self._open_tracked())):
+            return snapshot, found
+        return self._predict(self._scan(wanted, refused), wanted, portable=False)
 
     def push(self, wanted: PushOptions) -> PushReport:
         """Push; locks that are taken for it are released at the end."""
-        snapshot = scan_folder(
-            self._workspace, self.index, self._trees, wanted.ignore, self._progress.warn
-        )
+        snapshot = self._scan(wanted)
         head = self._repository.get_head(wanted.branch)
         if not snapshot.changed and snapshot.tree == self._parent:
             return self._finish_unchanged(snapshot, wanted, head)
@@ -121,9 +137,7 @@ class _Push:
         info = self._repository.get_info()
         note_repository(self._state, self._repository, info)
         check_limits(snapshot, self._repository.get_limits())
-        predicted = list(snapshot.predict_changes(self._trees.load_manifest, self._parent))
-        if info.portable_names:
-            check_names(snapshot, (change for change, is_sure in predicted if is_sure))
+        snapshot, predicted = self._predict(snapshot, wanted, portable=info.portable_names)
         with PushLocks(
             self._repository,
             required=info.lock_required and not is_shelf(wanted.branch),
@@ -134,7 +148,9 @@ class _Push:
             uploaded = self._upload_changes(snapshot, held)
             if not self._changes:
                 return self._finish_unchanged(snapshot, wanted, head)
-            proposal = self._make_proposal(wanted, author, head, snapshot.tree)
+            proposal = make_proposal(wanted, author, snapshot.tree, self._state.head, head)
+            known = self._list_parent_manifests()
+            proposal.manifests = self._trees.list_new_manifests(snapshot.tree, known)
             offer = Offer(self.index.objects, snapshot.get_source)
             response = self._propose(proposal, offer, held)
             if self._state.lock_readonly and (taken := held.list_taken()):
@@ -146,7 +162,7 @@ class _Push:
             if not is_shelf(wanted.branch):
                 held.follow(self._changes, self._progress.warn)
             send_lost_chunks(self._repository, self._trees, offer, self._state, self._progress)
-        return make_report(snapshot, self._state, len(self._changes), uploaded)
+        return make_report(snapshot, self._state, self._changes, uploaded)
 
     def _check_locks_early(
         self, snapshot: Snapshot, predicted: Iterable[tuple[Change, bool]], held: PushLocks
@@ -198,27 +214,6 @@ class _Push:
                 uploader.offer_pieces(found)
             held.hold_locks(self._changes, self.index.records.__contains__)
             return UploadResult(uploader.finish(), uploader.pieces)
-
-    def _make_proposal(
-        self, wanted: PushOptions, author: Author, head: str, tree: bytes
-    ) -> Proposal:
-        signer = author.sign()
-        parents = [bytes.fromhex(self._state.head)] if self._state.head else []
-        commit = CommitContent(
-            tree_hash=tree,
-            parent_hashes=parents,
-            author=signer,
-            committer=signer,
-            message=wanted.message,
-        )
-        return Proposal(
-            branch=wanted.branch,
-            expected_head=head,
-            commit=commit,
-            manifests=self._trees.list_new_manifests(tree, self._list_parent_manifests()),
-            force=wanted.force,
-            signature=author.sign_commit(encode_commit(commit)) if author.sign_commit else "",
-        )
 
     def _list_parent_manifests(self) -> set[bytes]:
         return self._trees.list_manifests(self._parent) if self._parent else set()

@@ -19,7 +19,6 @@ from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.scan import list_paths
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.state import WorkspaceState
-from dits_client.workspace.unusable import join_sentences
 from shared.formats.canonical import EMPTY_HASH, FormatError
 from shared.formats.commits import check_commit, check_message
 from shared.formats.limits import MAX_DEPTH
@@ -67,9 +66,7 @@ def check_head(
 
 
 def check_snapshot(snapshot: Snapshot) -> None:
-    """Raise ClientError for what trees cannot store; no file has been read yet."""
-    if snapshot.unusable:
-        raise ClientError(f"nothing was pushed:{join_sentences(snapshot.unusable)}")
+    """Raise ClientError for folders that trees cannot store; no file has been read yet."""
     for directory in snapshot.directories:
         if directory.path and directory.path.count("/") + 2 > MAX_DEPTH:
             raise ClientError(

@@ -1,12 +1,13 @@
 """The options of a push, and its result."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from dits.repo.v1.manifest_pb2 import Signer
 
+from dits_client.content.manifest import Change
 from dits_client.transfer.upload_stream import UploadReport
 from dits_client.workspace.ignore import IgnoreRules
 from dits_client.workspace.snapshot import Snapshot
@@ -30,6 +31,8 @@ class PushReport:
     # Files in the folder; files and links that differ from the parent.
     files: int
     changed: int
+    # Of those, what the branch no longer has.
+    deleted: int
     # Bytes of the files that were read, and the number of chunks offered, with recipes.
     bytes: int
     chunks: int
@@ -39,6 +42,8 @@ class PushReport:
     # Bytes that are new on the server, as stored there.
     bytes_stored: int
     seconds: float
+    # A sentence for each name that cannot be stored: it is in the folder alone.
+    left_out: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class UploadResult:
 def make_report(
     snapshot: Snapshot,
     state: WorkspaceState,
-    changes: int = 0,
+    changes: Sequence[Change] = (),
     uploaded: UploadResult | None = None,
     *,
     behind: bool = False,
@@ -93,14 +98,16 @@ def make_report(
     return PushReport(
         commit=state.head,
         branch=state.branch,
-        pushed=changes > 0,
+        pushed=bool(changes),
         behind=behind,
         files=snapshot.files,
-        changed=changes,
+        changed=len(changes),
+        deleted=sum(change.new is None for change in changes),
         bytes=snapshot.bytes_read,
         chunks=uploaded.offered if uploaded else 0,
         chunks_sent=sent.chunks_sent,
         bytes_sent=sent.bytes_sent,
         bytes_stored=sent.bytes_stored,
         seconds=0.0,
+        left_out=sorted(set(snapshot.unusable.values())),
     )

@@ -13,6 +13,7 @@ from dits_client.terminal import quote_text
 from dits_client.workspace.index import DIRECTORY_STAT, unpack_size_and_mode
 from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.snapshot import Snapshot
+from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.unusable import join_sentences
 from shared.formats.portable_names import find_name_problem, find_twin
 
@@ -40,20 +41,35 @@ def check_limits(snapshot: Snapshot, limits: TreeLimits) -> None:
                 )
 
 
-def check_names(snapshot: Snapshot, changes: Iterable[Change]) -> None:
-    """Raise ClientError for names that a repository with portable names refuses; all in one message."""
-    sentences: list[str] = []
+def find_refused_names(
+    snapshot: Snapshot, changes: Iterable[Change], tracked: TrackedPaths
+) -> dict[str, str]:
+    """Return sentences, by path, for new names that a repository with portable names refuses.
+
+    Raises ClientError, all in one message, for changes of what the folder's commit has under such a name:
+    left out, it would be deleted.
+    """
+    refused: dict[str, str] = {}
     for path, names in _list_written(changes).items():
         directory = snapshot.directories_by_path[path]
-        sentences += [
-            f"the name {quote_text(directory.join_path(name))} {problem}: rename it"
-            for name in names
-            if (problem := find_name_problem(name))
-        ]
-        if twin := find_twin(directory.names, names):
-            sentences.append(_describe_twins(directory, *twin))
-    if sentences:
-        raise ClientError(f"nothing was pushed:{join_sentences(sentences)}")
+        for name in names:
+            if problem := find_name_problem(name):
+                inner = directory.join_path(name)
+                refused[inner] = f"the name {quote_text(inner)} {problem}: rename it"
+        left = list(directory.names)
+        while twin := find_twin(left, names):
+            sentence = _describe_twins(directory, *twin)
+            paths = {name: directory.join_path(name) for name in twin}
+            new = [name for name in twin if not _has(tracked, paths[name])] or list(twin)
+            refused |= {paths[name]: sentence for name in new}
+            left = [name for name in left if name not in new]
+    if found := [sentence for path, sentence in refused.items() if _has(tracked, path)]:
+        raise ClientError(f"nothing was pushed:{join_sentences(set(found))}")
+    return refused
+
+
+def _has(tracked: TrackedPaths, path: str) -> bool:
+    return tracked.has_file(path) or tracked.has_directory(path)
 
 
 def _describe_twins(directory: LocalDirectory, *names: str) -> str:

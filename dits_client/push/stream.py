@@ -20,10 +20,11 @@ from dits.repo.v1.manifest_pb2 import CommitContent
 from dits_client.batches import split_into_batches
 from dits_client.content.manifest import ManifestLoader
 from dits_client.errors import RemoteError
+from dits_client.push.report import Author, PushOptions
 from dits_client.server.backoff import STREAM_ATTEMPTS, Backoff
 from dits_client.server.repository import RepositoryClient
 from dits_client.server.stream_watch import StreamWatch
-from shared.formats.commits import commit_hash
+from shared.formats.commits import commit_hash, encode_commit
 
 # Manifests are collected into messages of about this size.
 MESSAGE_BYTES = 4 << 20
@@ -42,11 +43,35 @@ class Proposal:
     expected_head: str
     commit: CommitContent
     # Hashes of the manifests to send, children first.
-    manifests: list[bytes]
+    manifests: list[bytes] = field(default_factory=list)
     force: bool = False
     # In armor; empty = none.
     signature: str = ""
     locks: list[LockFence] = field(default_factory=list)
+
+
+def make_proposal(
+    wanted: PushOptions, author: Author, tree: bytes, parent: str, expected_head: str
+) -> Proposal:
+    """Return the proposal of a commit, whose manifests are to be added; `parent` is in hexadecimal.
+
+    Raises ClientError if it cannot be signed.
+    """
+    signer = author.sign()
+    commit = CommitContent(
+        tree_hash=tree,
+        parent_hashes=[bytes.fromhex(parent)] if parent else [],
+        author=signer,
+        committer=signer,
+        message=wanted.message,
+    )
+    return Proposal(
+        branch=wanted.branch,
+        expected_head=expected_head,
+        commit=commit,
+        force=wanted.force,
+        signature=author.sign_commit(encode_commit(commit)) if author.sign_commit else "",
+    )
 
 
 def send_push(

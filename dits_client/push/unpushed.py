@@ -27,6 +27,7 @@ from dits_client.push.offer import Offer
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.changes import FolderChanges, open_changes
+from dits_client.workspace.unusable import join_sentences
 from dits_client.workspace.workspace import Workspace
 
 # The most hashes of one question.
@@ -47,16 +48,18 @@ def list_unpushed(
     which chunks it lacks; each counts once, for the first file that has it. `connect` is called then, or if
     the index is lost.
     """
-    workspace = Workspace.locate(folder)
+    workspace, progress = Workspace.locate(folder), progress or Progress()
     with (
         workspace.lock(only_reads=True),
-        open_changes(workspace, connect, progress or Progress()) as found,
+        open_changes(workspace, connect, progress) as found,
     ):
         wanted = [x for x in found.changes if not path or f"{x.path}/".startswith(f"{path}/")]
         changes = list(_describe_changes(wanted))
         if count_new_bytes:
             remote = RepositoryClient(connect(), workspace.state.address)
             _count_new_bytes(remote, found, wanted, changes)
+        if unusable := found.snapshot.unusable:
+            progress.warn(f"no push takes:{join_sentences(unusable.values())}")
     return DiffTreesResponse(changes=changes, summary=_summarize(changes))
 
 

@@ -10,9 +10,10 @@ from dits_client.content.file_opener import FileOpener
 from dits_client.content.manifest import encode_directory
 from dits_client.errors import os_error
 from dits_client.terminal import quote_text
-from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord
+from dits_client.workspace.index import DIRECTORY_STAT, OUTSIDE_STAT, DirectoryRecord
 from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.objects import MANIFEST, Objects
+from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.unusable import UnusableError
 from shared.formats.manifests import MAX_TARGET_BYTES
 
@@ -50,6 +51,12 @@ class DirectoryDraft:
             return None
         manifest = objects.add(MANIFEST, encode_directory(directory.path, entries))
         return DirectoryRecord(manifest, "\0".join(names), b"".join(stats))
+
+    def keep_tracked(self, name: str, tracked: TrackedPaths) -> None:
+        """Let the commit keep what it has at the name of something that cannot be stored."""
+        path = self.directory.join_path(name)
+        if tracked.has_file(path) and (entry := tracked.get_entry(path)) is not None:
+            self.entries[name], self.stats[name] = entry, OUTSIDE_STAT
 
 
 def keep_mode(entry: Entry, tracked: Entry | None) -> None:

@@ -25,8 +25,8 @@ class LocalDirectory:
     disk_names: dict[str, str] = field(default_factory=dict)
     # Only in the top directory: paths, at any depth, of files that a checkout did not finish.
     partial_files: list[str] = field(default_factory=list)
-    # Only in the top directory: a sentence for each name, at any depth, that cannot be stored.
-    unusable: list[str] = field(default_factory=list)
+    # Only in the top directory: sentences by path, at any depth, of what cannot be stored.
+    unusable: dict[str, str] = field(default_factory=dict)
     # Only in the top directory: the paths of those, at any depth, that have nothing in them.
     empty: list[str] = field(default_factory=list)
     # The folder includes only a part of it; the commit has it, and it is not on the disk.

@@ -76,11 +76,11 @@ class OutsideEntries:
         entries = self.list_entries(directory.path).items()
         return {name: entry for name, entry in entries if stats[name] == OUTSIDE_STAT}
 
-    def add_to(self, directory: LocalDirectory) -> Iterator[str]:
+    def add_to(self, directory: LocalDirectory) -> Iterator[tuple[str, str]]:
         """Add what is left out to a directory whose names have been read; they are not sorted yet.
 
         A directory that is included in part and not on the disk is added without anything in it. Yield a
-        sentence for each name that is something else on the disk: that is forgotten.
+        path and a sentence for each name that is something else on the disk: that is forgotten.
         """
         outside = self.list_entries(directory.path)
         for name, entry in self._load_directory(directory.path).items():
@@ -96,7 +96,7 @@ class OutsideEntries:
                 continue
             if is_here:
                 forget_entry(directory, name)
-                yield self._describe_obstacle(inner)
+                yield inner, self._describe_obstacle(inner)
             if name in outside:
                 directory.names.append(name)
                 directory.stats.append(OUTSIDE_STAT)

@@ -77,7 +77,7 @@ def scan_directory(
             kept.append(directory)
     top.empty = sorted(scanner.empty)
     top.partial_files = scanner.partial_files
-    top.unusable = sorted(scanner.unusable)
+    top.unusable = scanner.unusable
     top.outside = sorted(scanner.outside)
     return kept[::-1]
 
@@ -92,7 +92,7 @@ class _Scanner:
         records: Mapping[str, DirectoryRecord],
     ) -> None:
         self.partial_files: list[str] = []
-        self.unusable: list[str] = []
+        self.unusable: dict[str, str] = {}
         self.empty: list[str] = []
         self.outside: list[str] = []
         # By path, the names on the disk that are not in ASCII.
@@ -101,6 +101,8 @@ class _Scanner:
         # The names of one directory that are not in ASCII.
         self._normalized: set[str] = set()
         self._tracked = tracked
+        self._refused = tracked.refused
+        self._above_refused = {path.rpartition("/")[0] for path in tracked.refused}
         self._rules = ScanRules(root, ignore, tracked, records, warn)
         self._warn = warn
 
@@ -119,7 +121,8 @@ class _Scanner:
                 self._rules.enter(directory, descriptor, entries)
                 if not entries and directory.path:
                     self.empty.append(directory.path)
-                if near_limit or not read_plain(directory, entries, self._rules.match_any):
+                is_special = near_limit or directory.path in self._above_refused
+                if is_special or not read_plain(directory, entries, self._rules.match_any):
                     for entry in entries:
                         self._add(directory, entry, near_limit)
         except (FileNotFoundError, BlockedError):
@@ -130,7 +133,7 @@ class _Scanner:
             raise os_error(error, "read folder", directory.path or directory.os_path) from error
         if directory.is_partial:
             # It counts as unchanged, so that a push does not delete it.
-            self.unusable += self._tracked.outside.add_to(directory)
+            self.unusable |= self._tracked.outside.add_to(directory)
         self._rules.hand_down(directory)
         return list(directory.directories.values())
 
@@ -154,8 +157,7 @@ class _Scanner:
         found: os.stat_result,
         measure: bool,
     ) -> None:
-        name = entry.name
-        path = directory.join_path(name)
+        name, path = entry.name, directory.join_path(entry.name)
         is_directory = stat.S_ISDIR(found.st_mode)
         is_ignored = directory.is_ignored or self._rules.matches(path, is_directory)
         if is_ignored and not self._is_tracked(path, is_directory):
@@ -167,8 +169,11 @@ class _Scanner:
             try:
                 name = self._normalize_name(directory, name)
             except UnusableError as error:
-                self.unusable.append(str(error))
+                self.unusable[path] = str(error) + ("; with all in it" if is_directory else "")
                 return
+        if self._refused and (inner := directory.join_path(name)) in self._refused:
+            self.unusable[inner] = self._refused[inner]
+            return
         part, os_path = Part.ALL, f"{directory.os_path}/{entry.name}"
         if directory.is_partial:
             inner = directory.join_path(name)
@@ -222,7 +227,8 @@ class _Scanner:
             if other is None or name != disk_name:
                 directory.disk_names |= {name: other} if other else {}
                 raise same_name_error(directory.join_path(disk_name))
-            self.unusable.append(str(same_name_error(directory.join_path(other))))
+            other = directory.join_path(other)
+            self.unusable[other] = str(same_name_error(other))
             forget_entry(directory, name)
         self._normalized.add(name)
         self._disk_names[directory.join_path(name)] = disk_name

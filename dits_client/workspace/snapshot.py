@@ -57,9 +57,8 @@ class Snapshot:
         # Stats of the files that were read and that the index does not trust, by path.
         self.seen: dict[str, bytes] = {}
         self.directories = scan_directory(root, warn, tracked, ignore, index.records)
-        # A sentence for each name and link that trees cannot store; they are left out.
-        self.unusable = self.directories[0].unusable
-        self.outside = self.directories[0].outside
+        # Sentences by path, for what trees cannot store: it is left out.
+        self.unusable, self.outside = self.directories[0].unusable, self.directories[0].outside
         for directory in reversed(self.directories):
             self._compare(directory)
         self.changed = bool(self._drafts)
@@ -100,9 +99,9 @@ class Snapshot:
         before = parse_entries(load(parent)) if parent is not None else {}
         found = dict(zip(directory.names, directory.stats, strict=True)) if directory else {}
         for name in sorted(before.keys() | found.keys()):
-            if found.get(name) == OUTSIDE_STAT:
-                continue
             old, inner = before.get(name), f"{path}/{name}" if path else name
+            if found.get(name) == OUTSIDE_STAT or inner in self.unusable:
+                continue
             new = None
             if found.get(name, DIRECTORY_STAT) != DIRECTORY_STAT:
                 new = known.get(name) or Entry()
@@ -191,7 +190,8 @@ class Snapshot:
             try:
                 self._set_entry(draft, name, read_link(directory, name, self._top), found)
             except UnusableError as error:
-                self.unusable.append(str(error))
+                self.unusable[path] = str(error)
+                draft.keep_tracked(name, self._tracked)
             except FileNotFoundError:
                 if self._tracked.has_file(path):
                     raise vanished_error([path]) from None

@@ -38,8 +38,9 @@ class StatusReport:
     waiting: list[str] = field(default_factory=list)
     # The rules that say what the folder includes, see `Scope`; none = everything.
     included: dict[str, int | None] = field(default_factory=dict)
-    # A sentence for each name that cannot be pushed.
+    # A sentence for each name that cannot be pushed, and the paths on the disk in the same order.
     unusable: list[str] = field(default_factory=list)
+    unusable_paths: list[str] = field(default_factory=list)
     # Files that are writable, need a lock, and are not locked by the user, with lock.readonly.
     unlocked: list[str] = field(default_factory=list)
     # The branch that an interrupted clone, pull or switch was to bring; empty = there was none. What it did
@@ -60,7 +61,9 @@ def compare_folder(
             report.interrupted = workspace.wanted_branch
         untracked = frozenset(state.untracked)
         with open_changes(workspace, connect, progress or Progress()) as found:
-            report.unusable = found.snapshot.unusable
+            for path, sentence in sorted(found.snapshot.unusable.items()):
+                report.unusable.append(sentence)
+                report.unusable_paths.append(path)
             report.outside = found.snapshot.outside
             here = {path for path in state.gone if found.is_here(path)}
             here -= state.older.keys() - {change.path for change in found.changes}

@@ -1,7 +1,7 @@
 """The tracked paths: what trees of the repository have. Ignore patterns do not concern them."""
 
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 
 from dits.repo.v1.manifest_pb2 import Entry
@@ -21,11 +21,14 @@ class TrackedPaths:
         untracked: Collection[str] = (),
         outside: OutsideEntries = NOTHING_OUTSIDE,
         coming: Collection[str] = (),
+        refused: Mapping[str, str] | None = None,
     ) -> None:
         """Take the hashes of the trees, and paths to leave out with all below them.
 
         `outside`: what the folder does not include, or is without. `coming`: files that count as tracked.
+        `refused`: sentences by path, for what the repository refuses to track.
         """
+        self.refused = refused or {}
         self.outside = outside
         self._load = load
         self._trees = [tree for tree in trees if tree is not None]

@@ -16,6 +16,12 @@ class UnusableError(ClientError):
     """A name, path or link that trees cannot store, and why."""
 
 
+class LeftOutError(ClientError):
+    """A command did what it was asked for, except for what cannot be stored."""
+
+    exit_code = 3
+
+
 def need_no_look(names: str) -> bool:
     """Return whether trees can store names, here one after the other, that are neither long nor `.dits`."""
     return names.isascii() and names.isprintable() and "\\" not in names
@@ -43,6 +49,12 @@ def same_name_error(path: str) -> UnusableError:
     return UnusableError(
         f"the name {path!a} is the same as another in Unicode's NFC: rename one of them"
     )
+
+
+def check_left_out(sentences: Iterable[str], hint: str = "") -> None:
+    """Raise LeftOutError if a command left out something, which is nowhere else then."""
+    if listed := join_sentences(sentences):
+        raise LeftOutError(f"left out, and in this folder alone:{listed}{hint}")
 
 
 def join_sentences(sentences: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from dits_client.workspace import read_files, snapshot
 from dits_client.workspace.status import compare_folder
 from shared.formats.commits import MAX_MESSAGE_BYTES
 from tests.support.client import NOISE, Person, Run, read, write
-from tests.support.snapshots import OLD, reading_later, write_old_files
+from tests.support.snapshots import reading_later, write_old_files
 
 
 def before_reading(monkeypatch: pytest.MonkeyPatch, name: str, work: Callable[[], object]) -> None:
@@ -129,7 +129,7 @@ async def test_a_commit_that_cannot_be_made_is_refused_before_anything_is_read(
 
 
 async def test_names_that_cannot_be_stored_are_all_in_one_message(
-    ada: Person, film: str, scene: Path, monkeypatch: pytest.MonkeyPatch
+    ada: Person, film: str, scene: Path
 ) -> None:
     await ada.clone(film, "two")
     await ada.push("one")
@@ -144,15 +144,7 @@ async def test_names_that_cannot_be_stored_are_all_in_one_message(
     report = await asyncio.to_thread(compare_folder, two, lambda: ada.client)
     assert (report.new, report.changed, report.deleted) == (["good"], [], [])
     assert len(report.unusable) == 4
-    with monkeypatch.context() as watched:
-        before_reading(watched, "good", lambda: pytest.fail("a file was read"))
-        os.utime(two / "good", ns=(OLD, OLD))
-        (two / ".dits" / "index").unlink()
-        with pytest.raises(ClientError) as caught:
-            await ada.push("two")
-    told = str(caught.value).splitlines()
-    assert told[0] == "nothing was pushed:"
-    assert [line.strip() for line in told[1:]] == sorted(report.unusable)
+    assert (await ada.push("two")).left_out == sorted(report.unusable)
 
 
 async def test_arguments_that_are_not_utf8_are_one_sentence(run: Run, film_folder: Path) -> None:

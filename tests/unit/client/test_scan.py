@@ -120,7 +120,7 @@ def test_names_that_cannot_be_stored_are_named_and_left_out(tmp_path: Path, name
     (top,) = scan_directory(tmp_path)
     assert top.names == ["good"]
     assert len(top.unusable) == 2
-    assert all(re.fullmatch(r'the name ".*: rename it', told) for told in top.unusable)
+    assert all(re.fullmatch(r'the name ".*: rename it', told) for told in top.unusable.values())
 
 
 def test_links_that_cannot_be_stored_are_named_and_left_out(tmp_path: Path) -> None:
@@ -129,7 +129,9 @@ def test_links_that_cannot_be_stored_are_named_and_left_out(tmp_path: Path) -> N
     index = Index()
     snapshot = take_snapshot(tmp_path, index)
     assert sorted(list_leaves(index, snapshot.tree)) == ["good", "long"]
-    assert snapshot.unusable == ['the link "latin" points at a name that is not UTF-8']
+    assert list(snapshot.unusable.values()) == [
+        'the link "latin" points at a name that is not UTF-8'
+    ]
 
 
 def test_names_are_stored_in_nfc(tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_of_names_that_are_the_same_in_nfc_the_one_in_nfc_counts(
             "\u00e9" if kinds[0] == "file" else "\u00e9/x"
         ]
         assert snapshot.directories[0].disk_names == {}
-        assert snapshot.unusable == [
+        assert list(snapshot.unusable.values()) == [
             r"the name 'e\u0301' is the same as another in Unicode's NFC: rename one of them"
         ]
 
@@ -175,7 +177,7 @@ def test_paths_beyond_the_limit_are_named_and_left_out(tmp_path: Path) -> None:
     write_old_files(tmp_path, {f"{deep}/{'y' * 20}": b""})
     snapshot = take_snapshot(tmp_path, Index())
     assert snapshot.files == 1
-    (told,) = snapshot.unusable
+    (told,) = snapshot.unusable.values()
     assert "is longer than 1024 bytes" in told
 
 
