@@ -51,7 +51,7 @@ async def parse_in_time(parse: Callable[[Request], Parsed], request: Request) ->
 
 def uuid(field: str, value: str) -> UUID:
     """A UUID in its usual text form."""
-    if not _UUID.fullmatch(value.lower()):
+    if not is_uuid(value):
         raise invalid_field(field, "must be a UUID")
     return UUID(value)
 
@@ -59,6 +59,13 @@ def uuid(field: str, value: str) -> UUID:
 def is_uuid(value: str) -> bool:
     """Whether the text is a UUID in its usual form."""
     return _UUID.fullmatch(value.lower()) is not None
+
+
+def not_uuid(field: str, value: str) -> str:
+    """A name that requests can tell from a UUID, which they take as well."""
+    if is_uuid(value):
+        raise invalid_field(field, "must not look like a UUID")
+    return value
 
 
 def digest(field: str, value: str) -> str:
@@ -136,7 +143,7 @@ def username(field: str, value: str) -> str:
         )
     if value.lower() in RESERVED_NAMES:
         raise invalid_field(field, "is a reserved name")
-    return value
+    return not_uuid(field, value)
 
 
 def repository_name(field: str, value: str) -> str:
@@ -150,7 +157,7 @@ def repository_name(field: str, value: str) -> str:
 
 def repository_address(field: str, value: str) -> UUID | tuple[str, str]:
     """A repository as requests name it: its UUID, or owner and name in lower case."""
-    if _UUID.fullmatch(value.lower()):
+    if is_uuid(value):
         return UUID(value)
     owner, slash, name = value.partition("/")
     if not slash or not _USERNAME.fullmatch(owner) or not _REPOSITORY.fullmatch(name):
@@ -160,7 +167,7 @@ def repository_address(field: str, value: str) -> UUID | tuple[str, str]:
 
 def id_or_name(field: str, value: str) -> tuple[UUID | None, str | None]:
     """A user or organisation as requests name it: its UUID, or else its name in lower case."""
-    if _UUID.fullmatch(value.lower()):
+    if is_uuid(value):
         return UUID(value), None
     if len(value) > 39 or not _USERNAME.fullmatch(value):
         raise invalid_field(field, "must be a UUID or the name of an account")

@@ -180,10 +180,7 @@ def describe_team(row: Row) -> pb.Team:
 
 
 def _parse_name(field: str, value: str) -> str:
-    validation.repository_name(field, value)
-    if validation.is_uuid(value):
-        raise invalid_field(field, "must not look like a UUID")
-    return value
+    return validation.not_uuid(field, validation.repository_name(field, value))
 
 
 def _parse_description(field: str, value: str) -> str:

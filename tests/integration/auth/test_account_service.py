@@ -51,6 +51,7 @@ async def test_the_password_is_stored_as_argon2id_with_its_salt(api: Api) -> Non
         ("username", "ada-"),
         ("username", "a--da"),
         ("username", "Admin"),
+        ("username", "00000000-0000-0000-0000-00000000000A"),
         ("username", "adä"),
         ("email", "nobody"),
         ("email", "a@b@c"),

@@ -235,14 +235,14 @@ async def test_bad_changes_are_refused(
     assert refusal.message.startswith(f"{field}:")
 
 
-@pytest.mark.parametrize("name", ["", "ab", "-abc", "a" * 40, "root", "a.b", "ä" * 4, "a\x00b"])
+@pytest.mark.parametrize("name", ["", "a" * 40, "root", str(uuid.UUID(int=1)), "ä" * 4, "a\x00b"])
 async def test_bad_names_are_refused(api: Api, name: str) -> None:
     ada = await api.account()
     with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
         await api.organizations.CreateOrganization(
             pb.CreateOrganizationRequest(name=name), metadata=ada.auth
         )
-    if name != "root":
+    if name not in ("root", str(uuid.UUID(int=1))):
         with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
             await api.organizations.GetOrganization(
                 pb.GetOrganizationRequest(organization=name), metadata=ada.auth
