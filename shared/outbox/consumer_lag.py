@@ -27,9 +27,8 @@ ALARM_SECONDS = 15 * 60.0
 class ConsumerLag:
     """Measures how old the oldest event is that each consumer has yet to read."""
 
-    def __init__(self, databases: Databases, most_seconds: float = MOST_SECONDS) -> None:
+    def __init__(self, databases: Databases) -> None:
         self._databases = databases
-        self._most_seconds = most_seconds
         self._alarms: dict[str, float] = {}
 
     def task(self) -> BackgroundTask:
@@ -48,7 +47,7 @@ class ConsumerLag:
                 consumer = row["consumer"]
                 lags[consumer] = max(lags.get(consumer, 0.0), row["seconds"])
                 dead[consumer] = dead.get(consumer, 0) + row["dead_count"]
-                if row["is_ahead"] or row["seconds"] > self._most_seconds:
+                if row["is_ahead"] or row["seconds"] > MOST_SECONDS:
                     self._warn(consumer, row["seconds"], is_ahead=row["is_ahead"])
         for consumer, seconds in lags.items():
             metrics.EVENT_LAG_SECONDS.labels(consumer).set(seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -83,14 +83,13 @@ async def working(
     database: Database,
     handler: Handler,
     *,
-    queues: Iterable[str] = ("auth",),
     slots: int | None = None,
     listener: Listener | None = None,
     drain_seconds: float = 5.0,
 ) -> AsyncIterator[JobWorker]:
     """A worker whose handler of every job is this one."""
     handlers = {TYPE: handler, JobType.JOB_TYPE_PURGE_EVENTS: handler}
-    worker = JobWorker(database, handlers, queues, slots=slots)
+    worker = JobWorker(database, handlers, ("auth",), slots=slots)
     if listener is not None:
         worker.receive_hints(listener)
     worker.start()

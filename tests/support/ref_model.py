@@ -82,10 +82,9 @@ class RefModel:
             for path, data in tree.items()
         )
 
-    def brings_gone_by_commits(self, head: str, branch: str = "") -> bool:
-        """Whether a new branch brings an obliterated content by commits that no other branch reaches."""
-        others = [each for name, each in self.branches.items() if name != branch]
-        reached = self.reach(*others)
+    def brings_gone_by_commits(self, head: str) -> bool:
+        """Whether a new branch brings an obliterated content by commits that no branch reaches."""
+        reached = self.reach(*self.branches.values())
         nearest: set[str] = set()
         left = [head]
         while left:

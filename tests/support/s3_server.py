@@ -65,9 +65,9 @@ class S3Server:
         """The names of the objects behind a prefix."""
         return sorted(meta["path"] for meta in self.client(prefix).list().collect())
 
-    def make_bucket(self, bucket: str = BUCKET) -> bool:
-        """Makes a bucket; returns whether the server was ready to."""
-        url = obstore.sign(self.client(bucket=bucket), "PUT", "", timedelta(minutes=1))
+    def make_bucket(self) -> bool:
+        """Makes the bucket; returns whether the server was ready to."""
+        url = obstore.sign(self.client(), "PUT", "", timedelta(minutes=1))
         try:
             return httpcore.request("PUT", url).status == 200
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError):

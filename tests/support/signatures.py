@@ -50,9 +50,8 @@ async def push_signed(
     tree: Tree | None = None,
     *,
     parent: str = "",
-    branch: str = "main",
 ) -> str:
-    """Pushes a commit with signatures; returns its hash."""
+    """Pushes a commit with signatures to main; returns its hash."""
     name = commit_hash(made)
     requests = [pb.PushRequest(header=pb.PushHeader(repository=branches.repository.id))]
     if tree is not None:
@@ -63,6 +62,6 @@ async def push_signed(
     ]
     part = pb.PushCommits(commits=[made], signatures=signed)
     requests.append(pb.PushRequest(commits=part))
-    requests.append(pb.PushRequest(refs=pb.PushRefs(updates=[update(branch, parent, name)])))
+    requests.append(pb.PushRequest(refs=pb.PushRefs(updates=[update("main", parent, name)])))
     await send(branches.api, branches.who, requests)
     return name

@@ -101,10 +101,10 @@ class Hooks:
         return found
 
     async def wait_for_delivery(
-        self, delivery_id: str, attempts: int = 1, state: int = 0, seconds: float = PATIENCE_SECONDS
+        self, delivery_id: str, attempts: int = 1, state: int = 0
     ) -> pb.Delivery:
         """The delivery, as soon as so many attempts have ended, and it has the state, if one is given."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 found = await self.get_delivery(delivery_id)
                 ended = [a for a in found.attempts if a.state != pb.DELIVERY_STATE_PENDING]
@@ -138,12 +138,12 @@ class Hooks:
                     return
                 await asyncio.sleep(0.05)
 
-    async def happen(self, count: int = 1, repository: str = "") -> None:
+    async def happen(self, count: int = 1) -> None:
         """Makes things happen in the repository: pairs of branch.created and branch.deleted."""
         await self.api.fetch(
             """SELECT emit_event(t, $1::uuid, NULL, $2, '{"branch": "side"}')
                FROM generate_series(1, $3), unnest('{branch.created,branch.deleted}'::text[]) t""",
-            repository or self.names["repository"],
+            self.names["repository"],
             self.who.id,
             count,
         )
