@@ -52,7 +52,6 @@ _RSA_HASHES: dict[bytes, hashes.HashAlgorithm] = {
 }
 # Bits of the flags of a security key.
 _USER_PRESENT = 0x01
-_USER_VERIFIED = 0x04
 
 
 class BadSignature(Exception):  # noqa: N818  the field's word
@@ -79,11 +78,9 @@ class SignatureFacts:
     """What a good signature says.
 
     Attributes:
-        is_user_verified: a security key asked for a PIN or a finger, not for a touch only.
         counter: of a security key: how many signatures it has made, or 0 if it does not count; else None.
     """
 
-    is_user_verified: bool = False
     counter: int | None = None
 
 
@@ -165,7 +162,7 @@ def _read_hardware(
     counter = reader.read_bytes(4)
     if not flags[0] & _USER_PRESENT:
         raise BadSignature
-    facts = SignatureFacts(bool(flags[0] & _USER_VERIFIED), int.from_bytes(counter, "big"))
+    facts = SignatureFacts(int.from_bytes(counter, "big"))
     application = hashlib.sha256(key.application).digest()
     return facts, application + flags + counter + hashlib.sha256(signed).digest()
 

@@ -137,10 +137,10 @@ def test_ssh_keygen_takes_what_the_security_keys_of_these_tests_sign(tmp_path: P
 def test_security_keys_say_what_they_saw() -> None:
     for stick in make_security_keys():
         signature = parse_signature_blob(stick.sign(MESSAGE.encode(), NAMESPACE))
-        assert verify_signature(signature, MESSAGE.encode(), NAMESPACE) == SignatureFacts(False, 7)
+        assert verify_signature(signature, MESSAGE.encode(), NAMESPACE) == SignatureFacts(7)
         stick.flags, stick.counter = 5, 0
         signature = parse_signature_blob(stick.sign(MESSAGE.encode(), NAMESPACE))
-        assert verify_signature(signature, MESSAGE.encode(), NAMESPACE) == SignatureFacts(True, 0)
+        assert verify_signature(signature, MESSAGE.encode(), NAMESPACE) == SignatureFacts(0)
         stick.flags = 4
         assert is_refused(stick.sign(MESSAGE.encode(), NAMESPACE))
 
