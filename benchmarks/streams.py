@@ -3,7 +3,11 @@
     BENCH_DIR=/a/folder/on/a/disk python -m benchmarks.streams [--streams 1 8] [--mebibytes 256]
 
 The script hashes each chunk and writes it to a file, which it fsyncs, one for each stream; it has as many
-threads as there are streams. That is also the least that whoever downloads has to do with the bytes.
+threads as there are streams. That is also the least that whoever downloads has to do with the bytes. Like
+the server it keeps what it wrote: where a virtual machine gives free memory back to its host, the pages of
+a deleted file cost a tenth of what pages cost that the host has to find first.
+
+"gRPC" is the same caller with a server in a process of its own that drops what it receives.
 """
 
 from __future__ import annotations
@@ -11,12 +15,17 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import tempfile
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 
+import grpc
 from blake3 import blake3
 from dits.chunk.v1 import chunk_service_pb2 as chunk_pb
 from dits.chunk.v1.chunk_service_pb2_grpc import ChunkServiceStub
@@ -27,6 +36,28 @@ from benchmarks.callers import Usage, User
 from benchmarks.server import running
 
 CHUNK_BYTES = 1 << 20
+_DROP = """
+import asyncio, grpc, uvloop
+from services.chunk.runtime.memory import keep_freed_memory
+
+async def drop(messages, context):
+    async for _ in messages:
+        pass
+    yield b""
+
+async def serve():
+    keep_freed_memory()
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+    methods = {"UploadChunks": grpc.stream_stream_rpc_method_handler(drop)}
+    name = "dits.chunk.v1.ChunkService"
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    await server.start()
+    await server.wait_for_termination()
+
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+    loop.run(serve())
+"""
 
 
 def main() -> None:
@@ -37,31 +68,38 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     total, rounds = arguments.mebibytes, arguments.rounds
-    names = ("streams", "script", "dits: up", "ratio", "dits: down", "ratio", "MB more")
+    names = ("streams", "script", "gRPC", "dits: up", "ratio", "dits: down", "ratio", "MB more")
     table = Table(*names, title=f"MB/s of {total} MiB, load {os.getloadavg()[0]:.0f}")
     with (
-        tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder,
+        TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder,
         running(Path(folder) / "data") as server,
     ):
         user = User(server)
         for streams in arguments.streams:
             size, most = total // streams, 0.0
-            script, ours = list[float](), list[tuple[float, float]]()
+            script, alone, ours = list[float](), list[float](), list[tuple[float, float]]()
             for _ in range(rounds):
-                script.append(_by_script(Path(folder), streams, size))
+                script.append(_by_script(Path(mkdtemp(dir=folder)), streams, size))
+                with _dropping() as channel:
+                    chunks = _make_chunks(streams, size)
+                    alone.append(_each(chunks, partial(_upload, user, channel)))
                 row = measure_streams(user, streams, size)
                 ours.append(row[:2])
                 most = max(most, *(float(text.replace(",", "")) for text in row[4:]))
-            table.add_row(*_tell(streams, size, script, ours), f"{most:,.0f}")
+            table.add_row(*_tell(streams, size, script, alone, ours), f"{most:,.0f}")
     Console(width=120).print(table)
 
 
 def _tell(
-    streams: int, size: int, script: list[float], ours: list[tuple[float, float]]
+    streams: int,
+    size: int,
+    script: list[float],
+    alone: list[float],
+    ours: list[tuple[float, float]],
 ) -> list[str]:
     megabytes = streams * size * CHUNK_BYTES / 1e6
     rate = megabytes / statistics.median(script)
-    cells = [str(streams), f"{rate:,.0f}"]
+    cells = [str(streams), f"{rate:,.0f}", f"{megabytes / statistics.median(alone):,.0f}"]
     for way in (0, 1):
         own = megabytes / statistics.median(row[way] for row in ours)
         cells += [f"{own:,.0f}", f"{own / rate:.2f}"]
@@ -83,54 +121,77 @@ def _by_script(folder: Path, streams: int, size: int) -> float:
     with ThreadPoolExecutor(streams) as pool:
         begun = time.perf_counter()
         list(pool.map(write, range(streams)))
-        seconds = time.perf_counter() - begun
-    for path in paths:
-        path.unlink()
-    return seconds
+        return time.perf_counter() - begun
+
+
+@contextmanager
+def _dropping() -> Iterator[grpc.Channel]:
+    """Runs a server that drops what it receives; yields a channel to it."""
+    command = [sys.executable, "-c", _DROP]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None  # noqa: S101  a pipe was asked for
+            address = f"127.0.0.1:{int(process.stdout.readline())}"
+            with grpc.insecure_channel(address, [("grpc.max_send_message_length", -1)]) as channel:
+                yield channel
+        finally:
+            process.terminate()
+
+
+def _make_chunks(streams: int, size: int) -> list[dict[bytes, bytes]]:
+    """Returns random chunks of each stream by their hashes."""
+    data = ((os.urandom(CHUNK_BYTES) for _ in range(size)) for _ in range(streams))
+    return [{blake3(chunk).digest(): chunk for chunk in stream} for stream in data]
 
 
 def measure_streams(
     user: User, streams: int, size: int
 ) -> tuple[float, float, float, float, str, str]:
     """Returns seconds, processor seconds and megabytes, each of uploads and downloads."""
-    data = [[os.urandom(CHUNK_BYTES) for _ in range(size)] for _ in range(streams)]
-    hashes = [[blake3(chunk).digest() for chunk in stream] for stream in data]
-    stub = ChunkServiceStub(user.channels["chunk"])
-
-    def requests(number: int) -> Iterator[chunk_pb.UploadChunksRequest]:
-        for digest, chunk in zip(hashes[number], data[number], strict=True):
-            one = chunk_pb.UploadedChunk(
-                hash=digest, size=CHUNK_BYTES, compression=chunk_pb.COMPRESSION_NONE, data=chunk
-            )
-            is_first = digest == hashes[number][0]
-            repository = user.repository if is_first else ""
-            yield chunk_pb.UploadChunksRequest(repository=repository, chunks=[one])
-
-    def upload(number: int) -> None:
-        for answer in stub.UploadChunks(requests(number), metadata=user.auth):
-            if answer.failures:
-                raise SystemExit("a chunk was refused")
-
-    def download(number: int) -> None:
-        request = chunk_pb.DownloadChunksRequest(
-            repository=user.repository, hashes=b"".join(hashes[number])
-        )
-        found = 0
-        for answer in stub.DownloadChunks(request, metadata=user.auth):
-            found += sum(len(chunk.data) for chunk in answer.chunks)
-        if found != size * CHUNK_BYTES:
-            raise SystemExit("a chunk did not come")
-
-    up, down = _run(user, upload, streams), _run(user, download, streams)
+    chunks, channel = _make_chunks(streams, size), user.channels["chunk"]
+    up = _run(user.server.pid, lambda: _each(chunks, partial(_upload, user, channel)))
+    down = _run(user.server.pid, lambda: _each(chunks, partial(_download, user)))
     return up[0], down[0], up[1], down[1], up[2], down[2]
 
 
-def _run(user: User, work: Callable[[int], None], streams: int) -> tuple[float, float, str]:
-    usage = Usage(user.server.pid)
-    with usage.measured(), ThreadPoolExecutor(streams) as pool:
+def _each(chunks: list[dict[bytes, bytes]], work: Callable[[dict[bytes, bytes]], None]) -> float:
+    """Works on all streams at once; returns how long it took, in seconds."""
+    with ThreadPoolExecutor(len(chunks)) as pool:
         begun = time.perf_counter()
-        list(pool.map(work, range(streams)))
-        seconds = time.perf_counter() - begun
+        list(pool.map(work, chunks))
+        return time.perf_counter() - begun
+
+
+def _upload(user: User, channel: grpc.Channel, chunks: dict[bytes, bytes]) -> None:
+    def requests() -> Iterator[chunk_pb.UploadChunksRequest]:
+        repository = user.repository
+        for digest, chunk in chunks.items():
+            one = chunk_pb.UploadedChunk(
+                hash=digest, size=CHUNK_BYTES, compression=chunk_pb.COMPRESSION_NONE, data=chunk
+            )
+            yield chunk_pb.UploadChunksRequest(repository=repository, chunks=[one])
+            repository = ""
+
+    for answer in ChunkServiceStub(channel).UploadChunks(requests(), metadata=user.auth):
+        if answer.failures:
+            raise SystemExit("a chunk was refused")
+
+
+def _download(user: User, chunks: dict[bytes, bytes]) -> None:
+    stub = ChunkServiceStub(user.channels["chunk"])
+    hashes = b"".join(chunks)
+    request = chunk_pb.DownloadChunksRequest(repository=user.repository, hashes=hashes)
+    found = 0
+    for answer in stub.DownloadChunks(request, metadata=user.auth):
+        found += sum(len(chunk.data) for chunk in answer.chunks)
+    if found != len(chunks) * CHUNK_BYTES:
+        raise SystemExit("a chunk did not come")
+
+
+def _run(pid: int, work: Callable[[], float]) -> tuple[float, float, str]:
+    usage = Usage(pid)
+    with usage.measured():
+        seconds = work()
     return seconds, usage.seconds, f"{usage.peak_bytes / 1e6:,.0f}"
 
 
