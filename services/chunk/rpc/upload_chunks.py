@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from dits.chunk.v1 import chunk_service_pb2 as pb
@@ -31,6 +31,7 @@ from services.chunk.packs.pack import MAX_CHUNKS, Pack
 from services.chunk.packs.pack_writer import PackWriter, store_for_owner
 from services.chunk.rpc.open_calls import OpenCalls
 from services.chunk.rpc.upload_message import UploadMessage
+from services.chunk.rpc.upload_stages import StageQueue, raise_failure, run_stage
 from services.chunk.rpc.upload_verification import VerifiedMessage, make_key_failure, verify_message
 from shared.errors import invalid_field
 from shared.rpc.byte_budget import ByteBudget
@@ -50,9 +51,6 @@ _PACK_SECONDS = 2.0
 _LOOKUP_INTERVAL = 16
 
 Result = TypeVar("Result")
-# What goes from stage to stage: work under way, a failure, or the end.
-_Item: TypeAlias = "asyncio.Task[Result] | Exception | None"
-_Queue: TypeAlias = "asyncio.Queue[_Item[Result]]"
 
 
 @dataclass(slots=True)
@@ -112,8 +110,8 @@ class _UploadStream:
         self._call = call
         self._repository_id = call.repository.id
         self._batch = _Batch(uploads.writer.begin_pack(self._repository_id), 0)
-        self._verifications: _Queue[VerifiedMessage] = asyncio.Queue(_MESSAGES_AHEAD)
-        self._acknowledgements: _Queue[pb.UploadChunksResponse] = asyncio.Queue(_PACKS_AHEAD)
+        self._verifications: StageQueue[VerifiedMessage] = asyncio.Queue(_MESSAGES_AHEAD)
+        self._acknowledgements: StageQueue[pb.UploadChunksResponse] = asyncio.Queue(_PACKS_AHEAD)
         self._stages: set[asyncio.Task[Any]] = set()
         self._finalizations: set[asyncio.Task[Any]] = set()
         self._has_kept_chunks = False
@@ -124,10 +122,10 @@ class _UploadStream:
     ) -> AsyncGenerator[pb.UploadChunksResponse, None]:
         """Runs the stages, and is the last of them."""
         self._uploads.calls.add_call()
-        self._start(_run_stage(self._receive(requests), self._verifications))
-        self._start(_run_stage(self._pack(), self._acknowledgements))
+        self._start(run_stage(self._receive(requests), self._verifications))
+        self._start(run_stage(self._pack(), self._acknowledgements))
         try:
-            while (finalization := _raise_failure(await self._acknowledgements.get())) is not None:
+            while (finalization := raise_failure(await self._acknowledgements.get())) is not None:
                 # Only waited for: a finalization is not cancelled.
                 await asyncio.wait({finalization})
                 self._finalizations.discard(finalization)
@@ -203,7 +201,7 @@ class _UploadStream:
             except TimeoutError:
                 await self._close_batch()
                 continue
-            verification = _raise_failure(item)
+            verification = raise_failure(item)
             if verification is None:
                 return None
             verified = await verification
@@ -231,20 +229,3 @@ class _UploadStream:
             stored_chunk_count=stored.chunk_count,
             stored_bytes=stored.byte_count,
         )
-
-
-async def _run_stage(work: Coroutine[Any, Any, None], output: _Queue[Result]) -> None:
-    """Runs a stage and tells the next one how it ended."""
-    try:
-        await work
-    except Exception as error:  # noqa: BLE001  not handled here, only passed on
-        await output.put(error)
-    else:
-        await output.put(None)
-
-
-def _raise_failure(item: _Item[Result]) -> asyncio.Task[Result] | None:
-    """Returns the item unless an earlier stage failed; raises what it failed with."""
-    if isinstance(item, Exception):
-        raise item
-    return item
