@@ -262,6 +262,8 @@ CREATE TABLE former_heads (
     FOREIGN KEY (repo_id, commit_hash) REFERENCES commits (repo_id, hash)
 );
 CREATE INDEX idx_former_heads_left ON former_heads (repo_id, left_at);
+-- In which repositories something is due.
+CREATE INDEX idx_former_heads_due ON former_heads (left_at, repo_id);
 COMMENT ON COLUMN former_heads.left_at IS 'since when no branch or tag is at the commit; one may have come back';
 
 INSERT INTO former_heads (repo_id, commit_hash)

@@ -67,6 +67,8 @@ CREATE TABLE object_deletions (
 COMMENT ON COLUMN object_deletions.bytes IS 'size of the object if it is known, else 0';
 
 CREATE INDEX idx_object_deletions_due ON object_deletions (not_before);
+-- The inventory looks up what it lists.
+CREATE INDEX idx_object_deletions_key ON object_deletions (key);
 
 -- Rows from before the packs: each object becomes a pack.
 INSERT INTO packs (key, bucket, region, state, live)
@@ -194,7 +196,7 @@ BEGIN
     FOR v_added IN
         SELECT n.repo_id, sum(c.size) AS size, sum(n.stored_size) AS stored, count(*) AS count,
                min(n.chunk_hash) FILTER (WHERE c.hash IS NULL) AS absent
-        FROM changed n LEFT JOIN chunks c ON c.hash = n.chunk_hash
+        FROM changed n LEFT JOIN LATERAL (SELECT hash, size FROM chunks WHERE hash = n.chunk_hash OFFSET 0) c ON TRUE
         GROUP BY n.repo_id ORDER BY n.repo_id
     LOOP
         IF v_added.absent IS NOT NULL THEN
@@ -222,7 +224,7 @@ BEGIN
     SET held_bytes = s.held_bytes - d.size, stored_bytes = s.stored_bytes - d.stored,
         chunk_count = s.chunk_count - d.count
     FROM (SELECT o.repo_id, sum(c.size) AS size, sum(o.stored_size) AS stored, count(*) AS count
-          FROM changed o JOIN chunks c ON c.hash = o.chunk_hash
+          FROM changed o CROSS JOIN LATERAL (SELECT size FROM chunks WHERE hash = o.chunk_hash OFFSET 0) c
           GROUP BY o.repo_id) d
     WHERE s.repo_id = d.repo_id;
     RETURN NULL;
@@ -243,8 +245,10 @@ LANGUAGE plpgsql
 SET enable_seqscan = 'off' SET enable_hashjoin = 'off' SET enable_mergejoin = 'off'
 AS $$
 DECLARE
-    v_named TEXT := (SELECT r.chunk_hash FROM changed o JOIN chunk_refs r ON r.chunk_hash = o.hash LIMIT 1);
-    v_copied TEXT := (SELECT l.chunk_hash FROM changed o JOIN chunk_locations l ON l.chunk_hash = o.hash LIMIT 1);
+    v_named TEXT := (SELECT o.hash FROM changed o
+                     WHERE EXISTS (SELECT FROM chunk_refs r WHERE r.chunk_hash = o.hash OFFSET 0) LIMIT 1);
+    v_copied TEXT := (SELECT o.hash FROM changed o
+                      WHERE EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = o.hash OFFSET 0) LIMIT 1);
 BEGIN
     IF v_named IS NOT NULL THEN
         PERFORM refuse_reference('chunk_refs_chunk_hash_fkey', v_named);
@@ -262,8 +266,8 @@ LANGUAGE plpgsql
 SET enable_seqscan = 'off' SET enable_hashjoin = 'off' SET enable_mergejoin = 'off'
 AS $$
 DECLARE
-    v_absent TEXT := (SELECT min(n.chunk_hash) FROM changed n LEFT JOIN chunks c ON c.hash = n.chunk_hash
-                      WHERE c.hash IS NULL);
+    v_absent TEXT := (SELECT min(n.chunk_hash) FROM changed n
+                      WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.hash = n.chunk_hash OFFSET 0));
 BEGIN
     IF v_absent IS NOT NULL THEN
         PERFORM refuse_reference('chunk_locations_chunk_hash_fkey', v_absent);
@@ -302,7 +306,7 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     v_absent TEXT := (SELECT min(d.pack_key) FROM (SELECT DISTINCT pack_key FROM changed) d
-                      WHERE NOT EXISTS (SELECT FROM packs p WHERE p.key = d.pack_key));
+                      WHERE NOT EXISTS (SELECT FROM packs p WHERE p.key = d.pack_key OFFSET 0));
 BEGIN
     IF v_absent IS NOT NULL THEN
         PERFORM refuse_reference('chunks_pack_fkey', v_absent);

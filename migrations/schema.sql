@@ -73,7 +73,7 @@ BEGIN
     FOR v_added IN
         SELECT n.repo_id, sum(c.size) AS size, sum(n.stored_size) AS stored, count(*) AS count,
                min(n.chunk_hash) FILTER (WHERE c.hash IS NULL) AS absent
-        FROM changed n LEFT JOIN chunks c ON c.hash = n.chunk_hash
+        FROM changed n LEFT JOIN LATERAL (SELECT hash, size FROM chunks WHERE hash = n.chunk_hash OFFSET 0) c ON TRUE
         GROUP BY n.repo_id ORDER BY n.repo_id
     LOOP
         IF v_added.absent IS NOT NULL THEN
@@ -254,16 +254,20 @@ CREATE FUNCTION public.chunk_print(p_hash text) RETURNS bigint
 CREATE FUNCTION public.chunks_below_regions(p_repo_id uuid, p_hashes text[], p_min_regions integer) RETURNS TABLE(chunk_hash text)
     LANGUAGE sql STABLE
     AS $$
-    SELECT h.hash
-    FROM unnest(p_hashes) AS h (hash)
-    WHERE p_min_regions > (
-        SELECT count(*)
-        FROM repository_regions p CROSS JOIN LATERAL unnest(p.regions) AS w (region)
-        WHERE p.repo_id = p_repo_id
-          AND NOT EXISTS (SELECT FROM due_copies d
-                          WHERE d.region = w.region AND d.chunk_hash = h.hash AND d.repo_id = p_repo_id)
-          AND (EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = h.hash AND l.region = w.region)
-               OR EXISTS (SELECT FROM chunks c WHERE c.hash = h.hash AND split_part(c.storage_bucket, '.', 1) = w.region)))
+    SELECT h.hash FROM unnest(p_hashes) AS h (hash) WHERE p_min_regions > 0
+    EXCEPT
+    SELECT there.hash
+    FROM repository_regions p CROSS JOIN LATERAL unnest(p.regions) AS w (region)
+    CROSS JOIN LATERAL (
+        SELECT h.hash FROM unnest(p_hashes) AS h (hash)
+        WHERE EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = h.hash AND l.region = w.region OFFSET 0)
+           OR EXISTS (SELECT FROM chunks c WHERE c.hash = h.hash AND split_part(c.storage_bucket, '.', 1) = w.region OFFSET 0)
+        EXCEPT
+        SELECT d.chunk_hash FROM due_copies d
+        WHERE d.region = w.region AND d.repo_id = p_repo_id AND d.chunk_hash = ANY (p_hashes)) AS there
+    WHERE p.repo_id = p_repo_id
+    GROUP BY there.hash
+    HAVING count(*) >= p_min_regions
 $$;
 
 CREATE FUNCTION public.claim_jobs(p_queues text[], p_limits integer[], p_types text[], p_leases interval[], p_worker text) RETURNS SETOF public.jobs
@@ -960,8 +964,10 @@ CREATE FUNCTION public.keep_named_chunks() RETURNS trigger
     SET enable_mergejoin TO 'off'
     AS $$
 DECLARE
-    v_named TEXT := (SELECT r.chunk_hash FROM changed o JOIN chunk_refs r ON r.chunk_hash = o.hash LIMIT 1);
-    v_copied TEXT := (SELECT l.chunk_hash FROM changed o JOIN chunk_locations l ON l.chunk_hash = o.hash LIMIT 1);
+    v_named TEXT := (SELECT o.hash FROM changed o
+                     WHERE EXISTS (SELECT FROM chunk_refs r WHERE r.chunk_hash = o.hash OFFSET 0) LIMIT 1);
+    v_copied TEXT := (SELECT o.hash FROM changed o
+                      WHERE EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = o.hash OFFSET 0) LIMIT 1);
 BEGIN
     IF v_named IS NOT NULL THEN
         PERFORM refuse_reference('chunk_refs_chunk_hash_fkey', v_named);
@@ -2003,8 +2009,8 @@ CREATE FUNCTION public.require_chunks_of_copies() RETURNS trigger
     SET enable_mergejoin TO 'off'
     AS $$
 DECLARE
-    v_absent TEXT := (SELECT min(n.chunk_hash) FROM changed n LEFT JOIN chunks c ON c.hash = n.chunk_hash
-                      WHERE c.hash IS NULL);
+    v_absent TEXT := (SELECT min(n.chunk_hash) FROM changed n
+                      WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.hash = n.chunk_hash OFFSET 0));
 BEGIN
     IF v_absent IS NOT NULL THEN
         PERFORM refuse_reference('chunk_locations_chunk_hash_fkey', v_absent);
@@ -2029,7 +2035,7 @@ CREATE FUNCTION public.require_packs_of_chunks() RETURNS trigger
     AS $$
 DECLARE
     v_absent TEXT := (SELECT min(d.pack_key) FROM (SELECT DISTINCT pack_key FROM changed) d
-                      WHERE NOT EXISTS (SELECT FROM packs p WHERE p.key = d.pack_key));
+                      WHERE NOT EXISTS (SELECT FROM packs p WHERE p.key = d.pack_key OFFSET 0));
 BEGIN
     IF v_absent IS NOT NULL THEN
         PERFORM refuse_reference('chunks_pack_fkey', v_absent);
@@ -2307,7 +2313,7 @@ BEGIN
     SET held_bytes = s.held_bytes - d.size, stored_bytes = s.stored_bytes - d.stored,
         chunk_count = s.chunk_count - d.count
     FROM (SELECT o.repo_id, sum(c.size) AS size, sum(o.stored_size) AS stored, count(*) AS count
-          FROM changed o JOIN chunks c ON c.hash = o.chunk_hash
+          FROM changed o CROSS JOIN LATERAL (SELECT size FROM chunks WHERE hash = o.chunk_hash OFFSET 0) c
           GROUP BY o.repo_id) d
     WHERE s.repo_id = d.repo_id;
     RETURN NULL;
@@ -4069,6 +4075,8 @@ CREATE INDEX idx_events_created ON public.events USING btree (created_at);
 
 CREATE INDEX idx_events_repo ON public.events USING btree (repo_id, xid, id) WHERE (repo_id IS NOT NULL);
 
+CREATE INDEX idx_former_heads_due ON public.former_heads USING btree (left_at, repo_id);
+
 CREATE INDEX idx_former_heads_left ON public.former_heads USING btree (repo_id, left_at);
 
 CREATE INDEX idx_former_names_kept_until ON public.former_names USING btree (kept_until);
@@ -4122,6 +4130,8 @@ CREATE INDEX idx_notifications_unread ON public.notifications USING btree (user_
 CREATE INDEX idx_notifications_unread_created ON public.notifications USING btree (created_at) WHERE (NOT read);
 
 CREATE INDEX idx_object_deletions_due ON public.object_deletions USING btree (not_before);
+
+CREATE INDEX idx_object_deletions_key ON public.object_deletions USING btree (key);
 
 CREATE INDEX idx_one_time_tokens_expires ON public.one_time_tokens USING btree (expires_at);
 

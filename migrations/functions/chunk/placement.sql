@@ -46,19 +46,24 @@ AS $$
 $$;
 
 -- Those of some chunks of a repository that are in fewer than p_min_regions regions of its policy. What is queued for a region
--- is not there yet, also if another repository has brought it there: the answer tells nobody of others.
+-- is not there yet, also if another repository has brought it there: the answer tells nobody of others. It is read once for each
+-- region: looked up for each chunk, it was read by the index of the repository, each time all that waits.
 CREATE OR REPLACE FUNCTION chunks_below_regions(p_repo_id UUID, p_hashes TEXT[], p_min_regions INT)
 RETURNS TABLE (chunk_hash TEXT)
 LANGUAGE sql STABLE
 AS $$
-    SELECT h.hash
-    FROM unnest(p_hashes) AS h (hash)
-    WHERE p_min_regions > (
-        SELECT count(*)
-        FROM repository_regions p CROSS JOIN LATERAL unnest(p.regions) AS w (region)
-        WHERE p.repo_id = p_repo_id
-          AND NOT EXISTS (SELECT FROM due_copies d
-                          WHERE d.region = w.region AND d.chunk_hash = h.hash AND d.repo_id = p_repo_id)
-          AND (EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = h.hash AND l.region = w.region)
-               OR EXISTS (SELECT FROM chunks c WHERE c.hash = h.hash AND split_part(c.storage_bucket, '.', 1) = w.region)))
+    SELECT h.hash FROM unnest(p_hashes) AS h (hash) WHERE p_min_regions > 0
+    EXCEPT
+    SELECT there.hash
+    FROM repository_regions p CROSS JOIN LATERAL unnest(p.regions) AS w (region)
+    CROSS JOIN LATERAL (
+        SELECT h.hash FROM unnest(p_hashes) AS h (hash)
+        WHERE EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = h.hash AND l.region = w.region OFFSET 0)
+           OR EXISTS (SELECT FROM chunks c WHERE c.hash = h.hash AND split_part(c.storage_bucket, '.', 1) = w.region OFFSET 0)
+        EXCEPT
+        SELECT d.chunk_hash FROM due_copies d
+        WHERE d.region = w.region AND d.repo_id = p_repo_id AND d.chunk_hash = ANY (p_hashes)) AS there
+    WHERE p.repo_id = p_repo_id
+    GROUP BY there.hash
+    HAVING count(*) >= p_min_regions
 $$;

@@ -11,7 +11,8 @@ WITH hashes AS MATERIALIZED (
     ORDER BY hash
     FOR NO KEY UPDATE SKIP LOCKED
 ), noted AS (
-    UPDATE chunks c SET last_accessed_at = clock_timestamp() FROM accessed WHERE c.hash = accessed.hash
+    UPDATE chunks c SET last_accessed_at = clock_timestamp()
+    WHERE c.hash = ANY (ARRAY(SELECT hash FROM accessed))
 ), seen AS MATERIALIZED (
     SELECT chunk_hash
     FROM chunk_refs
@@ -20,4 +21,5 @@ WITH hashes AS MATERIALIZED (
     ORDER BY chunk_hash
     FOR NO KEY UPDATE SKIP LOCKED
 )
-UPDATE chunk_refs r SET last_seen_at = clock_timestamp() FROM seen WHERE r.repo_id = $1 AND r.chunk_hash = seen.chunk_hash;
+UPDATE chunk_refs r SET last_seen_at = clock_timestamp()
+WHERE r.repo_id = $1 AND r.chunk_hash = ANY (ARRAY(SELECT chunk_hash FROM seen));

@@ -25,7 +25,7 @@ WITH new AS (
     ON CONFLICT (repo_id, chunk_hash) DO NOTHING
     RETURNING chunk_hash
 )
-SELECT n.chunk_hash AS hash, c.size FROM new n JOIN chunks c ON c.hash = n.chunk_hash;
+SELECT n.chunk_hash AS hash, (SELECT c.size FROM chunks c WHERE c.hash = n.chunk_hash) AS size FROM new n;
 
 -- name: count_references
 -- U5. Counts the new references, and keeps the chunks from the collector.

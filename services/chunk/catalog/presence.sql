@@ -43,8 +43,7 @@ WITH stale AS MATERIALIZED (
 )
 UPDATE chunk_refs r
 SET claimed_at = clock_timestamp()
-FROM stale
-WHERE r.repo_id = $1 AND r.chunk_hash = stale.chunk_hash;
+WHERE r.repo_id = $1 AND r.chunk_hash = ANY (ARRAY(SELECT chunk_hash FROM stale));
 
 -- name: kept_chunks
 -- Those of the hashes ($2, with commas) that repository $1 has, not encrypted, readable at once, and cannot lose

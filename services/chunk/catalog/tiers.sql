@@ -35,7 +35,7 @@ WITH hotter AS MATERIALIZED (
     FOR NO KEY UPDATE
 ), cooled AS (
     UPDATE chunk_refs r SET storage_class = $3, restored_until = NULL
-    FROM hotter h WHERE r.repo_id = $1 AND r.chunk_hash = h.chunk_hash
+    WHERE r.repo_id = $1 AND r.chunk_hash = ANY (ARRAY(SELECT chunk_hash FROM hotter))
     RETURNING 1
 )
 SELECT count(*)::int FROM cooled;

@@ -27,7 +27,7 @@ WITH ended AS MATERIALIZED (
 ), dropped AS (
     DELETE FROM chunk_refs r
     USING ended e
-    WHERE r.repo_id = e.repo_id AND r.chunk_hash = e.chunk_hash
+    WHERE r.chunk_hash = ANY ($1) AND r.repo_id = e.repo_id AND r.chunk_hash = e.chunk_hash
     RETURNING r.chunk_hash
 )
 SELECT chunk_hash, count(*)::int AS count FROM dropped GROUP BY chunk_hash;
@@ -38,4 +38,4 @@ UPDATE chunks c
 SET ref_count = c.ref_count - d.count,
     delete_after = CASE WHEN c.ref_count = d.count THEN clock_timestamp() + $3::interval END
 FROM unnest($1::text[], $2::int[]) AS d (hash, count)
-WHERE c.hash = d.hash;
+WHERE c.hash = ANY ($1) AND c.hash = d.hash;

@@ -7,7 +7,7 @@ SELECT key, bytes, live_bytes FROM pack_usage WHERE bucket = $1 AND key > $2 ORD
 -- erased), and those that hold bytes of chunks that were obliterated and deleted.
 WITH due AS MATERIALIZED (
     SELECT chunk_print(e.chunk_hash) AS print FROM chunk_erasures e
-    WHERE e.deleted_at IS NOT NULL AND NOT EXISTS (SELECT FROM chunks c WHERE c.hash = e.chunk_hash)
+    WHERE e.deleted_at IS NOT NULL AND NOT EXISTS (SELECT FROM chunks c WHERE c.hash = e.chunk_hash OFFSET 0)
 ), page AS MATERIALIZED (
     SELECT key, prints FROM packs
     WHERE ($1::text IS NULL OR bucket = $1) AND state = 'sealed' AND key > $2 AND EXISTS (SELECT FROM due)

@@ -76,12 +76,15 @@ SELECT hash FROM chunks WHERE hash = ANY ($1::text[]) OR pack_key = ANY ($2::tex
 
 -- name: recount_chunks
 -- Counts the references of the chunks $1 again. What has none may be deleted after $2.
+WITH n AS MATERIALIZED (
+    SELECT h.hash, (SELECT count(*)::int FROM chunk_refs r WHERE r.chunk_hash = h.hash) AS count
+    FROM unnest($1::text[]) AS h (hash)
+)
 UPDATE chunks c
 SET ref_count = n.count,
     delete_after = CASE WHEN n.count = 0 THEN coalesce(c.delete_after, clock_timestamp() + $2::interval) END
-FROM (SELECT h.hash, (SELECT count(*)::int FROM chunk_refs r WHERE r.chunk_hash = h.hash) AS count
-      FROM unnest($1::text[]) AS h (hash)) AS n
-WHERE c.hash = n.hash;
+FROM n
+WHERE c.hash = ANY ($1) AND c.hash = n.hash;
 
 -- name: unqueue_packs
 -- Takes the objects of the packs $1 out of the queue.

@@ -4,8 +4,8 @@
 -- How many of the objects $2 of bucket $1 no pack names and are not queued.
 SELECT count(*)::int
 FROM unnest($2::text[]) AS o (key)
-WHERE NOT EXISTS (SELECT FROM packs p WHERE p.key = o.key)
-  AND NOT EXISTS (SELECT FROM object_deletions d WHERE d.bucket = $1 AND d.key = o.key);
+WHERE NOT EXISTS (SELECT FROM packs p WHERE p.key = o.key OFFSET 0)
+  AND NOT EXISTS (SELECT FROM object_deletions d WHERE d.bucket = $1 AND d.key = o.key OFFSET 0);
 
 -- name: queue_unknown_objects
 -- Queues those of the objects $2 of bucket $1 that no pack names and that are not queued, $3 from now; returns their
@@ -14,8 +14,8 @@ WITH unknown AS (
     INSERT INTO object_deletions (bucket, key, not_before)
     SELECT $1, o.key, clock_timestamp() + $3::interval
     FROM unnest($2::text[]) AS o (key)
-    WHERE NOT EXISTS (SELECT FROM packs p WHERE p.key = o.key)
-      AND NOT EXISTS (SELECT FROM object_deletions d WHERE d.bucket = $1 AND d.key = o.key)
+    WHERE NOT EXISTS (SELECT FROM packs p WHERE p.key = o.key OFFSET 0)
+      AND NOT EXISTS (SELECT FROM object_deletions d WHERE d.bucket = $1 AND d.key = o.key OFFSET 0)
     RETURNING 1
 )
 SELECT count(*)::int FROM unknown;

@@ -30,7 +30,7 @@ WITH due AS MATERIALIZED (
 ), marked AS (
     UPDATE chunk_refs r SET storage_class = d.wanted, restored_until = NULL
     FROM due d
-    WHERE r.repo_id = :repository_id AND r.chunk_hash = d.chunk_hash
+    WHERE r.repo_id = :repository_id AND r.chunk_hash > :after AND r.chunk_hash <= :last AND r.chunk_hash = d.chunk_hash
       AND storage_rank(d.wanted) > storage_rank(d.storage_class)
     RETURNING 1
 )

@@ -34,7 +34,7 @@ WITH warm AS MATERIALIZED (
     FOR NO KEY UPDATE
 ), warmed AS (
     UPDATE chunk_refs r SET storage_class = NULL, restored_until = NULL, last_seen_at = clock_timestamp()
-    FROM warm w WHERE r.repo_id = $1 AND r.chunk_hash = w.chunk_hash
+    WHERE r.repo_id = $1 AND r.chunk_hash = ANY (ARRAY(SELECT chunk_hash FROM warm))
     RETURNING 1
 )
 SELECT count(*)::int FROM warmed;
@@ -48,7 +48,7 @@ WITH archived AS MATERIALIZED (
     FOR NO KEY UPDATE
 ), restored AS (
     UPDATE chunk_refs r SET restored_until = clock_timestamp() + $3::interval
-    FROM archived a WHERE r.repo_id = $1 AND r.chunk_hash = a.chunk_hash
+    WHERE r.repo_id = $1 AND r.chunk_hash = ANY (ARRAY(SELECT chunk_hash FROM archived))
     RETURNING 1
 )
 SELECT count(*)::int FROM restored;

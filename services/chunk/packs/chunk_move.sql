@@ -20,7 +20,7 @@ WITH moved AS (
         archived_at = CASE WHEN :storage_class IN ('glacier', 'deep_archive')
                            THEN coalesce(c.archived_at, clock_timestamp()) END
     FROM unnest(:hashes::text[], :old_keys::text[], :offsets::int[], :lengths::int[]) AS d (hash, old_key, start, stored)
-    WHERE c.hash = d.hash AND c.pack_key = d.old_key
+    WHERE c.hash = ANY (:hashes) AND c.hash = d.hash AND c.pack_key = d.old_key
     RETURNING d.old_key, d.stored
 )
 SELECT old_key, count(*)::int AS count, sum(stored)::bigint AS bytes FROM moved GROUP BY old_key;
@@ -39,7 +39,7 @@ WITH moved AS (
     UPDATE chunk_locations l
     SET storage_key = :pack_key::text || '@' || d.start || '+' || d.stored
     FROM unnest(:hashes::text[], :old_keys::text[], :offsets::int[], :lengths::int[]) AS d (hash, old_key, start, stored)
-    WHERE l.chunk_hash = d.hash AND l.bucket = :bucket AND l.pack_key = d.old_key
+    WHERE l.chunk_hash = ANY (:hashes) AND l.chunk_hash = d.hash AND l.bucket = :bucket AND l.pack_key = d.old_key
     RETURNING d.old_key, d.stored
 )
 SELECT old_key, count(*)::int AS count, sum(stored)::bigint AS bytes FROM moved GROUP BY old_key;

@@ -18,7 +18,7 @@ WITH placed AS (
     SELECT c.hash, :region, :bucket, :pack_key::text || '@' || d.start || '+' || d.stored
     FROM unnest(:hashes::text[], :compressions::text[], :offsets::int[], :lengths::int[])
         AS d (hash, compression, start, stored)
-    JOIN chunks c ON c.hash = d.hash
+    CROSS JOIN LATERAL (SELECT * FROM chunks WHERE hash = d.hash OFFSET 0) c
     WHERE split_part(c.storage_bucket, '.', 1) <> :region AND c.compression = d.compression AND coalesce(c.compressed_size, c.size) = d.stored
     ORDER BY c.hash
     ON CONFLICT (chunk_hash, region) DO NOTHING
@@ -32,9 +32,9 @@ SELECT count(*)::int AS count, coalesce(sum(stored), 0)::bigint AS bytes FROM pl
 WITH settled AS (
     DELETE FROM due_copies d
     WHERE d.region = $1 AND d.chunk_hash = ANY ($2::text[])
-      AND (EXISTS (SELECT FROM chunks c WHERE c.hash = d.chunk_hash AND split_part(c.storage_bucket, '.', 1) = $1)
-           OR EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = d.chunk_hash AND l.region = $1)
-           OR NOT EXISTS (SELECT FROM chunk_refs r WHERE r.repo_id = d.repo_id AND r.chunk_hash = d.chunk_hash)
+      AND (EXISTS (SELECT FROM chunks c WHERE c.hash = d.chunk_hash AND split_part(c.storage_bucket, '.', 1) = $1 OFFSET 0)
+           OR EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = d.chunk_hash AND l.region = $1 OFFSET 0)
+           OR NOT EXISTS (SELECT FROM chunk_refs r WHERE r.repo_id = d.repo_id AND r.chunk_hash = d.chunk_hash OFFSET 0)
            OR NOT EXISTS (SELECT FROM repository_regions p WHERE p.repo_id = d.repo_id AND $1 = ANY (p.regions)))
     RETURNING 1
 )

@@ -10,7 +10,7 @@ SELECT key FROM packs WHERE key = ANY ($1::text[]) ORDER BY key FOR UPDATE;
 WITH dropped AS (
     DELETE FROM packs p
     USING unnest($1::text[], $2::int[]) AS d (key, count)
-    WHERE p.key = d.key AND p.live = d.count
+    WHERE p.key = ANY ($1) AND p.key = d.key AND p.live = d.count
     RETURNING p.bucket, p.key, p.bytes
 ), queued AS (
     INSERT INTO object_deletions (bucket, key, bytes, not_before)
@@ -24,20 +24,22 @@ WITH lowered AS (
     UPDATE packs p
     SET live = p.live - d.count
     FROM unnest($1::text[], $2::int[]) AS d (key, count)
-    WHERE p.key = d.key AND p.live > d.count
+    WHERE p.key = ANY ($1) AND p.key = d.key AND p.live > d.count
     RETURNING 1
 )
 SELECT count(*)::int FROM lowered;
 
 -- name: recount_packs
 -- Counts the rows that name the packs $1 again, of those that some row names.
-UPDATE packs p
-SET live = n.count
-FROM (SELECT k.key,
-             (SELECT count(*)::int FROM chunks c WHERE c.pack_key = k.key)
-             + (SELECT count(*)::int FROM chunk_locations l WHERE l.pack_key = k.key) AS count
-      FROM unnest($1::text[]) AS k (key)) AS n
-WHERE p.key = n.key AND p.state = 'sealed' AND n.count > 0;
+WITH n AS MATERIALIZED (
+    SELECT k.key,
+           (SELECT count(*)::int FROM chunks c WHERE c.pack_key = k.key)
+           + (SELECT count(*)::int FROM chunk_locations l WHERE l.pack_key = k.key) AS count
+    FROM unnest($1::text[]) AS k (key)
+)
+UPDATE packs p SET live = n.count
+FROM n
+WHERE p.key = ANY ($1) AND p.key = n.key AND p.state = 'sealed' AND n.count > 0;
 
 -- name: drop_empty_packs
 -- Drops those of the sealed packs $1 that no row names, and queues their objects, $2 from now; returns how many there were,

@@ -46,7 +46,7 @@ SELECT coalesce(array_agg(chunk_hash), '{}') AS hashes FROM new;
 -- Those of the chunks $2 that repository $1 has under another key than $3 says.
 SELECT decode(r.chunk_hash, 'hex') AS digest
 FROM unnest(string_to_array($2, ','), string_to_array($3, ',')) AS d (hash, key_id)
-JOIN chunk_refs r ON r.repo_id = $1 AND r.chunk_hash = d.hash
+CROSS JOIN LATERAL (SELECT * FROM chunk_refs WHERE repo_id = $1 AND chunk_hash = d.hash OFFSET 0) r
 WHERE coalesce(r.encryption_key_id, '') <> coalesce(d.key_id, '');
 
 -- name: count_additions
@@ -87,8 +87,8 @@ RETURNING chunk_hash;
 -- from now on, and those that are compressed differently.
 DELETE FROM chunk_locations l
 USING unnest(:hashes::text[], :compressions::text[], :lengths::int[]) AS d (hash, compression, stored)
-JOIN chunks c ON c.hash = d.hash
-WHERE l.chunk_hash = d.hash
+CROSS JOIN LATERAL (SELECT * FROM chunks WHERE hash = d.hash OFFSET 0) c
+WHERE l.chunk_hash = ANY (:hashes) AND l.chunk_hash = d.hash
   AND (c.lost_at IS NOT NULL OR l.region = :region OR c.compression <> d.compression
        OR coalesce(c.compressed_size, c.size) <> d.stored)
 RETURNING l.pack_key;
@@ -103,7 +103,7 @@ SET storage_bucket = :bucket, storage_key = :pack_key::text || '@' || d.start ||
     lost_at = NULL
 FROM unnest(:hashes::text[], :compressions::text[], :offsets::int[], :lengths::int[])
     AS d (hash, compression, start, stored)
-WHERE c.hash = d.hash;
+WHERE c.hash = ANY (:hashes) AND c.hash = d.hash;
 
 -- name: seal_pack
 -- U7. The pack is complete, and $2 chunks of together $3 stored bytes name it, out of those ($4) that are in it.

@@ -20,7 +20,7 @@ LIMIT :count;
 -- name: left_copies
 -- Those of the chunks $2 of which a copy is queued for region $1.
 SELECT hash FROM unnest($2::text[]) AS h (hash)
-WHERE EXISTS (SELECT FROM due_copies d WHERE d.region = $1 AND d.chunk_hash = h.hash);
+WHERE EXISTS (SELECT FROM due_copies d WHERE d.region = $1 AND d.chunk_hash = h.hash OFFSET 0);
 
 -- name: count_due
 -- How many entries of the queue of region $1 were due by $2.

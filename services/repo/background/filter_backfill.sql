@@ -3,7 +3,7 @@
 -- its first parent.
 SELECT c.repo_id, c.hash, c.tree_hash, p.tree_hash AS parent_tree
 FROM commits c
-LEFT JOIN commits p ON p.repo_id = c.repo_id AND p.hash = c.parent_hashes[1]
+LEFT JOIN LATERAL (SELECT tree_hash FROM commits WHERE repo_id = c.repo_id AND hash = c.parent_hashes[1] OFFSET 0) p ON TRUE
 WHERE c.changed_paths IS NULL
 ORDER BY c.repo_id, c.hash
 LIMIT $1;

@@ -2,7 +2,7 @@
 -- Up to $2 repositories that a ref left $1 ago, or of which commits went, and that are not deleted.
 SELECT r.id AS repo_id FROM repositories r
 WHERE r.deleted_at IS NULL AND r.id IN (
-    SELECT repo_id FROM former_heads WHERE left_at <= clock_timestamp() - $1::interval
+    SELECT repo_id FROM former_heads WHERE left_at <= statement_timestamp() - $1::interval
     UNION ALL
     SELECT repo_id FROM released_histories)
 ORDER BY r.id

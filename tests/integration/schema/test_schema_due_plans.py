@@ -13,9 +13,10 @@ from services.chunk.background import object_reaper
 from services.chunk.collection import compaction, restores
 from services.chunk.packs import direct_uploads
 from services.chunk.placement import replication
+from services.repo.release import commits
 from services.repo.webhooks import attempts, deliveries
 from shared.jobs import queue_sizes, retention
-from tests.integration.schema.rows import NOBODY, Connection
+from tests.integration.schema.rows import NOBODY, Connection, add_repo
 from tests.integration.schema.test_schema_webhook_plans import count_pages
 
 DAY = timedelta(days=1)
@@ -134,3 +135,15 @@ async def test_what_is_not_due_is_not_read(conn: Connection, question: str) -> N
     await count_pages(conn, *statement)
     pages = await count_pages(conn, *statement)
     assert pages <= FEW
+
+
+async def test_histories_that_are_not_due_are_not_read(conn: Connection) -> None:
+    repo = await add_repo(conn)
+    await conn.execute("SET session_replication_role = replica")
+    await conn.execute(
+        "INSERT INTO former_heads (repo_id, commit_hash)"
+        f" SELECT $1, n::text FROM generate_series(1, {MANY}) n",
+        repo,
+    )
+    await conn.execute("VACUUM ANALYZE former_heads")
+    assert await count_pages(conn, commits.Q.find_due, DAY, 10) <= FEW
