@@ -151,9 +151,9 @@ class _UploadStream:
         """First stage."""
         number = 0
         async for request in requests:
-            if number and request.repository:
-                raise invalid_field("repository", "belongs into the first message and no other")
-            if not number:
+            if number:
+                _refuse_first_fields(request)
+            else:
                 planned = request.planned_bytes
                 name = await self._uploads.quota.reserve_room(self._repository_id, planned)
                 self._reservation = self._batch.pack.reservation = name
@@ -229,3 +229,10 @@ class _UploadStream:
             stored_chunk_count=stored.chunk_count,
             stored_bytes=stored.byte_count,
         )
+
+
+def _refuse_first_fields(request: UploadMessage) -> None:
+    """Raises INVALID_FIELD if a later message has what only the first one may have."""
+    for name in ("repository", "planned_bytes"):
+        if getattr(request, name):
+            raise invalid_field(name, "belongs into the first message and no other")

@@ -105,6 +105,12 @@ async def test_what_is_planned_is_judged_at_the_beginning(api: Api) -> None:
         else:
             with refused(*refusal):
                 await stream.read()
+    late = iter(
+        [pb.UploadChunksRequest(repository=films.id), pb.UploadChunksRequest(planned_bytes=1)]
+    )
+    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as late_refusal:
+        await anext(aiter(api.chunks.UploadChunks(late, metadata=films.owner.auth)))
+    assert late_refusal.message.startswith("planned_bytes: ")
 
 
 async def test_an_organisation_shares_its_plan(api: Api) -> None:

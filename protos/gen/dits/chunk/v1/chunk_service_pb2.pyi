@@ -288,7 +288,8 @@ class UploadChunksRequest(_message.Message):
     repository: _builtins.str
     """UUID or `owner/name`, in the first message and in no other."""
     planned_bytes: _builtins.int
-    """In the first message: how many bytes of chunks, uncompressed, that the repository does not have the call is to bring.
+    """In the first message and in no other: how many bytes of chunks, uncompressed, that the repository does not have the call is
+    to bring.
     If there is no room for them, it is refused at once; else they are reserved until it ends. 0 = not known.
     """
     @_builtins.property
