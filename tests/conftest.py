@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -12,23 +11,23 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import asyncpg
 import hypothesis
 import pytest
 import structlog
 
 from migrations.runner import migrate
-from shared.db.pool import Databases
+from shared.db.pool import Database, Databases
 from shared.jobs import worker as worker_module
 from shared.postgres.embedded import EmbeddedPostgres
 from shared.rpc import access
 from shared.runtime.config import Settings
+from shared.runtime.server_key import ServerKey
 from tests.support.api import Api, running_suite
-from tests.support.chunks import open_databases
 from tests.support.embedded_postgres import query, scratch_folder
 from tests.support.password_hashes import hash_quickly
 from tests.support.records import check_records
 from tests.support.s3_server import S3Process, S3Server
+from tests.support.scratch_databases import execute, name_database, open_databases
 from tests.support.secrets import LogWatch, check_metrics
 from tests.support.shared_suite import SharedSuites
 from tests.support.suite_settings import default_settings
@@ -101,26 +100,13 @@ def postgres() -> Iterator[str]:
         yield server.dsn
 
 
-def database(dsn: str, name: str) -> str:
-    """The DSN of another database of the same server."""
-    return re.sub(r"/[^/?]+(\?|$)", rf"/{name}\1", dsn)
-
-
-async def _execute(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture
 async def empty_database(postgres: str) -> AsyncIterator[str]:
     """DSN of a database without anything in it."""
     name = f"empty_{next(_numbers)}"
-    await _execute(postgres, f"CREATE DATABASE {name} STRATEGY file_copy")
-    yield database(postgres, name)
-    await _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    await execute(postgres, f"CREATE DATABASE {name} STRATEGY file_copy")
+    yield name_database(postgres, name)
+    await execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
@@ -137,8 +123,8 @@ def s3_server() -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 async def template(postgres: str) -> str:
     """Name of a migrated database to clone."""
-    await _execute(postgres, "CREATE DATABASE migrated STRATEGY file_copy")
-    await migrate(database(postgres, "migrated"))
+    await execute(postgres, "CREATE DATABASE migrated STRATEGY file_copy")
+    await migrate(name_database(postgres, "migrated"))
     return "migrated"
 
 
@@ -159,17 +145,17 @@ async def second_dsn(postgres: str, template: str) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 async def read_only_dsn(postgres: str, template: str) -> str:
     """DSN of a migrated database without rows that tests share, because they only read its catalogs."""
-    await _execute(postgres, f"CREATE DATABASE read_only TEMPLATE {template} STRATEGY file_copy")
-    await _execute(postgres, "ALTER DATABASE read_only SET default_transaction_read_only = on")
-    return database(postgres, "read_only")
+    await execute(postgres, f"CREATE DATABASE read_only TEMPLATE {template} STRATEGY file_copy")
+    await execute(postgres, "ALTER DATABASE read_only SET default_transaction_read_only = on")
+    return name_database(postgres, "read_only")
 
 
 @asynccontextmanager
 async def _cloned(postgres: str, template: str) -> AsyncIterator[str]:
     name = f"test_{next(_numbers)}"
-    await _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-    yield database(postgres, name)
-    await _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    await execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    yield name_database(postgres, name)
+    await execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -193,9 +179,22 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
+def key(settings: Settings) -> ServerKey:
+    """The key of the suite."""
+    return ServerKey.load(settings.server_key, settings.data_dir)
+
+
+@pytest.fixture
 async def databases(dsn: str) -> AsyncIterator[Databases]:
     async with open_databases(dsn) as databases:
         yield databases
+
+
+@pytest.fixture
+def database(databases: Databases) -> Database:
+    """The one that there is."""
+    (database,) = databases.every()
+    return database
 
 
 @pytest.fixture
@@ -232,8 +231,8 @@ async def shared_suites(
 
     async def create_database() -> str:
         name = f"shared_{next(_numbers)}"
-        await _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-        return database(postgres, name)
+        await execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return name_database(postgres, name)
 
     def choose_settings() -> Settings:
         return default_settings(tmp_path_factory.mktemp("shared"))

@@ -9,11 +9,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.conftest import database
 from tests.fuzz.probe import probing
 from tests.fuzz.server import Server, running_server
 from tests.fuzz.world import World, make_world, remote_api
 from tests.support.api import Api
+from tests.support.scratch_databases import name_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ async def target(
     """A server in a process of its own; its end and what the witness saw are judged."""
     connection = await asyncpg.connect(postgres)
     await connection.execute(f"CREATE DATABASE target TEMPLATE {template} STRATEGY file_copy")
-    dsn = database(postgres, "target")
+    dsn = name_database(postgres, "target")
     folder: Path = tmp_path_factory.mktemp("target")
     try:
         with running_server(dsn, folder) as server:

@@ -17,7 +17,6 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from dits.common.v1.error_reason_pb2 import ErrorReason
 from dits.repo.v1.repository_service_pb2 import Repository
 
-from shared.db.pool import Database, Databases
 from shared.runtime.config import Settings
 from tests.support.api import Account, Api
 from tests.support.counters import assert_counters
@@ -155,16 +154,6 @@ def unsealed(settings: Settings) -> dict[str, Path]:
     """The objects on disk that are being written, by key."""
     paths = (_store(settings) / "unsealed").iterdir()
     return {path.name.replace("-", "/"): path for path in paths}
-
-
-@asynccontextmanager
-async def open_databases(dsn: str) -> AsyncIterator[Databases]:
-    """The database as the chunk service sees it, through a pool of the test's own."""
-    databases = Databases(await Database.connect(dsn, service="chunk", size=2))
-    try:
-        yield databases
-    finally:
-        await databases.close()
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from shared.db.pool import Connection as Transaction
-from shared.db.pool import Database, Databases
 from shared.outbox.consumer import EventConsumer
 from shared.outbox.stored_event import StoredEvent
 from tests.integration.schema.rows import NOBODY, Connection, connected, until
@@ -42,14 +41,6 @@ async def ledger_database(dsn: str) -> AsyncIterator[Connection]:
             "CREATE TABLE seen (id BIGINT, at BIGINT GENERATED ALWAYS AS IDENTITY)"
         )
         yield connection
-
-
-@asynccontextmanager
-async def open_databases(dsn: str) -> AsyncIterator[Databases]:
-    """The database as a consumer has it."""
-    databases = Databases(await Database.connect(dsn, service="test", size=4))
-    yield databases
-    await databases.close()
 
 
 async def emit(conn: Connection, count: int = 1) -> list[int]:

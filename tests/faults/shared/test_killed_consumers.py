@@ -19,10 +19,10 @@ from tests.support.outbox import (
     Ledger,
     emit,
     ledger_database,
-    open_databases,
     process_all,
     seen,
 )
+from tests.support.scratch_databases import open_databases
 from tests.support.waiting import PATIENCE_SECONDS
 
 WRITERS = 4

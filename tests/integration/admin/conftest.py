@@ -8,16 +8,8 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from shared.db.pool import Database
 from tests.integration.schema.rows import Connection
 from tests.support.audit_chain import ROW
-
-
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = await Database.connect(dsn, service="test", size=1)
-    yield database
-    await database.close()
 
 
 @pytest.fixture

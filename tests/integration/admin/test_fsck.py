@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from dits.common.v1.job_pb2 import ReleaseHistoryPayload
 
@@ -15,19 +13,13 @@ from shared.formats.profiles import Profile
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.branches import Branches
-from tests.support.chunks import files, open_databases
+from tests.support.chunks import files
 from tests.support.client import NOISE, Person, write
 from tests.support.collection import do_maintenance
 from tests.support.counters import assert_counters
 from tests.support.jobs import do_job, wait_for
 from tests.support.release import AGE, pass_time
 from tests.support.trees import save
-
-
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    async with open_databases(dsn) as databases:
-        yield databases.every()[0]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,16 +20,9 @@ from shared.db.pool import Database
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
 from tests.integration.test_server_command import run
-from tests.support.chunks import open_databases
 from tests.support.s3_server import S3Server
 
 Result = TypeVar("Result")
-
-
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    async with open_databases(dsn) as databases:
-        yield databases.every()[0]
 
 
 async def test_a_store_that_works(

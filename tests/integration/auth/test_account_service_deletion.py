@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from dits.auth.v1 import account_service_pb2 as pb
 from dits.auth.v1.session_service_pb2 import LoginRequest
 from google.rpc.error_details_pb2 import PreconditionFailure
 from grpc import StatusCode
 
-from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from tests.support.accounts import PASSWORD, registration
 from tests.support.api import Api, refused
@@ -27,11 +25,6 @@ _OWN_TABLES = """
     sessions api_tokens ssh_keys user_keys user_credentials one_time_tokens notifications inboxes
     notification_preferences branch_follows organization_members team_members
 """.split()
-
-
-@pytest.fixture
-def key(settings: Settings) -> ServerKey:
-    return ServerKey.load(settings.server_key, settings.data_dir)
 
 
 async def test_nothing_is_left_of_a_deleted_account(api: Api, key: ServerKey) -> None:

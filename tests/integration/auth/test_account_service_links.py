@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import uuid
 
-import pytest
 from dits.auth.v1 import account_service_pb2 as pb
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
-from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from tests.support.accounts import PASSWORD
 from tests.support.api import Api, refused
@@ -25,11 +23,6 @@ from tests.support.mailed_links import (
     reset,
     verify,
 )
-
-
-@pytest.fixture
-def key(settings: Settings) -> ServerKey:
-    return ServerKey.load(settings.server_key, settings.data_dir)
 
 
 async def test_the_mailed_link_verifies_the_address_once(api: Api, key: ServerKey) -> None:

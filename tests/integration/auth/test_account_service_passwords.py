@@ -11,7 +11,6 @@ from dits.auth.v1.token_service_pb2 import CreateTokenRequest
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from tests.support.accounts import PASSWORD
 from tests.support.api import Api, refused
@@ -29,11 +28,6 @@ from tests.support.mailed_links import (
     verify,
 )
 from tests.support.mfa import Guarded
-
-
-@pytest.fixture
-def key(settings: Settings) -> ServerKey:
-    return ServerKey.load(settings.server_key, settings.data_dir)
 
 
 async def test_a_new_password_ends_the_other_sessions_and_the_old_token(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from dits.auth.v1 import account_service_pb2 as pb
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from tests.support.api import Account, Api, refused
 from tests.support.mailed_links import (
@@ -25,11 +23,6 @@ from tests.support.mailed_links import (
     verify,
 )
 from tests.support.organizations import verify_address
-
-
-@pytest.fixture
-def key(settings: Settings) -> ServerKey:
-    return ServerKey.load(settings.server_key, settings.data_dir)
 
 
 async def read_profile(api: Api, who: Account, user: str) -> pb.UserProfile:

@@ -13,7 +13,6 @@ from services.auth import server
 from services.auth.accounts.statuses import end_suspensions, reinstate_account, suspend_account
 from shared.db.pool import Database
 from shared.errors import DomainError
-from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from tests.support.api import Api, refused
 from tests.support.mailed_links import log_in, read_mails, read_me, register
@@ -27,11 +26,6 @@ OVER = "UPDATE users SET status_until = clock_timestamp() WHERE username = 'ada'
 def watchful_service(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the service look for suspensions that are over ten times a second."""
     monkeypatch.setattr(server, "CHECK_SECONDS", 0.1)
-
-
-@pytest.fixture
-def key(settings: Settings) -> ServerKey:
-    return ServerKey.load(settings.server_key, settings.data_dir)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from dits.auth.v1 import invitation_service_pb2 as pb
 from dits.repo.v1.repository_service_pb2 import CreateRepositoryRequest, GetRepositoryRequest
 from grpc import StatusCode
 
-from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from tests.support.api import Account, Api, refused
 from tests.support.notifications import BEGUN, list_told, until
@@ -21,11 +20,6 @@ from tests.support.organizations import (
     role,
     verify_address,
 )
-
-
-@pytest.fixture
-def key(settings: Settings) -> ServerKey:
-    return ServerKey.load(settings.server_key, settings.data_dir)
 
 
 def address_of(who: Account) -> str:

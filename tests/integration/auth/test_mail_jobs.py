@@ -38,13 +38,6 @@ def settings(tmp_path: Path, sink: MailSink) -> Settings:
     return settings_for(tmp_path, smtp_host="127.0.0.1", smtp_port=sink.port, smtp_seconds=2)
 
 
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = await Database.connect(dsn, service="test", size=2)
-    yield database
-    await database.close()
-
-
 async def verified(api: Api) -> Account:
     user = await api.account()
     await api.fetch("UPDATE users SET email_verified = true WHERE id = $1", user.id)

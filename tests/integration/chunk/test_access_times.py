@@ -7,7 +7,8 @@ from uuid import UUID
 from services.chunk.background.access_times import AccessTimeStore
 from services.chunk.catalog.access_times import AccessTimes
 from tests.support.api import Api
-from tests.support.chunks import Shelf, digest, open_databases, some
+from tests.support.chunks import Shelf, digest, some
+from tests.support.scratch_databases import open_databases
 
 
 async def test_reading_is_noted_once_a_day(api: Api) -> None:

@@ -12,7 +12,8 @@ from services.chunk.stores.opening import open_store
 from shared.errors import DomainError
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.chunks import Shelf, files, open_databases, some
+from tests.support.chunks import Shelf, files, some
+from tests.support.scratch_databases import open_databases
 
 
 @pytest.fixture

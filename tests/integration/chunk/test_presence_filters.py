@@ -19,8 +19,9 @@ from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
-from tests.support.chunks import Shelf, digest, open_databases, some
+from tests.support.chunks import Shelf, digest, some
 from tests.support.collection import reference
+from tests.support.scratch_databases import open_databases
 
 DAY = timedelta(days=1)
 

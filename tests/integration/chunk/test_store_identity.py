@@ -21,15 +21,10 @@ from shared.db.pool import Database, Databases
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
 from tests.support.api import Api, refused, running_suite
-from tests.support.chunks import Shelf, assert_stored, open_databases, some
+from tests.support.chunks import Shelf, assert_stored, some
 from tests.support.collection import DAY, exhaust
 from tests.support.s3_server import S3Server
-
-
-@pytest.fixture
-def database(databases: Databases) -> Database:
-    (database,) = databases.every()
-    return database
+from tests.support.scratch_databases import open_databases
 
 
 def root_of(settings: Settings) -> Path:

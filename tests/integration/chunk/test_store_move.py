@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -16,14 +15,8 @@ from services.chunk.stores.paired_store import PairedStore
 from shared.db.pool import Database
 from shared.runtime.config import ConfigError, Settings
 from tests.support.api import Api, running_suite
-from tests.support.chunks import Shelf, files, open_databases, reason, some
+from tests.support.chunks import Shelf, files, reason, some
 from tests.support.s3_server import S3Server
-
-
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    async with open_databases(dsn) as databases:
-        yield databases.every()[0]
 
 
 def root_of(settings: Settings) -> Path:

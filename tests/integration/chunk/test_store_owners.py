@@ -12,11 +12,11 @@ from services.admin.stores import adopt_store
 from services.chunk.stores.opening import open_known_store, open_store
 from services.chunk.stores.ownership import renew_stamp, require_owner
 from services.chunk.stores.paired_store import split_store
-from shared.db.pool import Database, Databases
+from shared.db.pool import Database
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
-from tests.support.chunks import open_databases
 from tests.support.s3_server import S3Server
+from tests.support.scratch_databases import open_databases
 from tests.support.store_owners import (
     KEY,
     age_stamps,
@@ -40,12 +40,6 @@ def place(request: pytest.FixtureRequest, settings: Settings) -> Settings:
         return settings
     server: S3Server = request.getfixturevalue("s3_server")
     return settings.model_copy(update={"store": server.url(f"owners/{next(_numbers)}")})
-
-
-@pytest.fixture
-def database(databases: Databases) -> Database:
-    (database,) = databases.every()
-    return database
 
 
 @pytest.fixture

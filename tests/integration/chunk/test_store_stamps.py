@@ -12,7 +12,7 @@ from services.admin.stores import adopt_store, check_stores
 from services.chunk.stores.local_store import LocalStore
 from services.chunk.stores.opening import open_known_store
 from services.chunk.stores.ownership import renew_stamp, require_owner
-from shared.db.pool import Database, Databases
+from shared.db.pool import Database
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
 from tests.support.s3_server import S3Server
@@ -38,12 +38,6 @@ def place(request: pytest.FixtureRequest, settings: Settings) -> Settings:
         return settings
     server: S3Server = request.getfixturevalue("s3_server")
     return settings.model_copy(update={"store": server.url(f"stamps/{next(_numbers)}")})
-
-
-@pytest.fixture
-def database(databases: Databases) -> Database:
-    (database,) = databases.every()
-    return database
 
 
 async def test_a_copy_of_another_moment(database: Database, place: Settings) -> None:

@@ -8,17 +8,11 @@ import sys
 
 import pytest
 
-from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from tests.support.api import Api
 from tests.support.client import PASSWORD, Run
 from tests.support.mailed_links import NEW, read_tokens
 from tests.support.organizations import Studio
-
-
-@pytest.fixture
-def key(settings: Settings) -> ServerKey:
-    return ServerKey.load(settings.server_key, settings.data_dir)
 
 
 def type_in(monkeypatch: pytest.MonkeyPatch, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
 from uuid import UUID
@@ -34,13 +33,6 @@ OWNED = """
       AND c.table_name NOT IN ('events', 'jobs', 'dead_events', 'notifications')
       AND c.table_name NOT LIKE 'audit_log%'
 """
-
-
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = await Database.connect(dsn, service="test", size=3)
-    yield database
-    await database.close()
 
 
 async def fill(api: Api, name: str) -> Holding:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
 from uuid import UUID
 
 import asyncpg
-import pytest
 from dits.common.v1.job_pb2 import RecountStatisticsPayload
 from dits.repo.v1.repository_service_pb2 import Repository
 
@@ -35,13 +33,6 @@ SPOIL = """
         file_count = 9, chunk_count = 1, storage_bytes = 3, logical_bytes = 0, dedup_ratio = 8,
         last_activity_at = '2100-01-01Z'
 """
-
-
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = await Database.connect(dsn, service="test", size=4)
-    yield database
-    await database.close()
 
 
 async def pushed(api: Api, who: Account, content: bytes = b"1" * 5000) -> Repository:

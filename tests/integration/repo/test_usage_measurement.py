@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -30,13 +29,6 @@ AGE = """
          o AS (UPDATE organizations SET created_at = created_at - $1::int * interval '1 day')
     UPDATE events SET created_at = created_at - interval '1 day'
 """
-
-
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = await Database.connect(dsn, service="test", size=2)
-    yield database
-    await database.close()
 
 
 async def measure(database: Database) -> int:

@@ -7,9 +7,9 @@ import pytest
 from migrations.files import Files, MigrationError
 from migrations.runner import migrate
 from migrations.status import State, StatusRow, check_compatible, read_status
-from tests.conftest import database
 from tests.integration.schema.rows import connected
 from tests.integration.schema.steps import FILES, edited, first
+from tests.support.scratch_databases import name_database
 
 
 async def test_status_tells_the_states_of_steps(empty_database: str) -> None:
@@ -58,7 +58,7 @@ async def test_a_database_that_cannot_hold_all_text_is_refused(empty_database: s
         await conn.execute(
             "CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
         )
-        ascii_database = database(empty_database, "ascii")
+        ascii_database = name_database(empty_database, "ascii")
         sentence = "has the encoding SQL_ASCII, and UTF8 is needed"
         with pytest.raises(MigrationError, match=sentence):
             await migrate(ascii_database)

@@ -17,8 +17,9 @@ from shared.runtime.config import Settings
 from tests.integration.schema.rows import connected, until
 from tests.support.api import refused
 from tests.support.cells import Cells, running_cells
-from tests.support.outbox import Ledger, emit, ledger_database, open_databases, process_all, seen
+from tests.support.outbox import Ledger, emit, ledger_database, process_all, seen
 from tests.support.receivers import HttpReceiver
+from tests.support.scratch_databases import open_databases
 from tests.support.webhooks import Hooks
 
 PUT = "SELECT enqueue_job($1, $2, '{}', p_requested_by => $3)::text"

@@ -12,19 +12,13 @@ from shared.outbox.consumer import EventConsumer
 from shared.outbox.consumer_lag import ConsumerLag
 from shared.runtime import metrics
 from tests.integration.schema.rows import NOBODY, Connection, connected
-from tests.support.outbox import EMIT, Ledger, emit, ledger_database, open_databases, process_all
+from tests.support.outbox import EMIT, Ledger, emit, ledger_database, process_all
 
 
 @pytest.fixture
 async def conn(dsn: str) -> AsyncIterator[Connection]:
     async with ledger_database(dsn) as connection:
         yield connection
-
-
-@pytest.fixture
-async def databases(dsn: str, conn: Connection) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def test_lag_is_the_age_of_the_oldest_event_that_is_unread(

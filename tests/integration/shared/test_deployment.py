@@ -10,7 +10,7 @@ import pytest
 from services.admin.server_key import rotate_secrets
 from services.chunk.stores.opening import open_known_store
 from services.chunk.stores.tiers import adopt_place
-from shared.db.pool import Database, Databases
+from shared.db.pool import Database
 from shared.records.deployment import join_deployment
 from shared.runtime.config import ConfigError, Settings
 from shared.runtime.server_key import ServerKey
@@ -21,12 +21,6 @@ FIRST, SECOND = bytes.fromhex("5e" * 32), bytes.fromhex("a7" * 32)
 OLD, NEW = ServerKey(FIRST), ServerKey(SECOND)
 OLD_THEN_NEW, NEW_THEN_OLD = ServerKey(FIRST, SECOND), ServerKey(SECOND, FIRST)
 REFUSAL = f"seal with the key {OLD.id.hex()}, and this one has {NEW.id.hex()}"
-
-
-@pytest.fixture
-def database(databases: Databases) -> Database:
-    (database,) = databases.every()
-    return database
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from tests.support.outbox import (
     Ledger,
     emit,
     ledger_database,
-    open_databases,
     process_all,
     seen,
 )
@@ -36,12 +35,6 @@ from tests.support.waiting import PATIENCE_SECONDS
 async def conn(dsn: str) -> AsyncIterator[Connection]:
     async with ledger_database(dsn) as connection:
         yield connection
-
-
-@pytest.fixture
-async def databases(dsn: str, conn: Connection) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def test_a_new_consumer_begins_with_what_commits_from_then_on(

@@ -18,7 +18,6 @@ from tests.support.outbox import (
     Ledger,
     emit,
     ledger_database,
-    open_databases,
     process_all,
     seen,
 )
@@ -30,12 +29,6 @@ AT_ONCE = [timedelta(0)] * 3
 async def conn(dsn: str) -> AsyncIterator[Connection]:
     async with ledger_database(dsn) as connection:
         yield connection
-
-
-@pytest.fixture
-async def databases(dsn: str, conn: Connection) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def test_one_bad_event_is_found_tried_again_and_buried(

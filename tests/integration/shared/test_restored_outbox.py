@@ -14,7 +14,7 @@ from shared.db.pool import Databases
 from shared.outbox.consumer import EventConsumer
 from tests.integration.schema.rows import Connection
 from tests.integration.test_server_command import run
-from tests.support.outbox import Ledger, emit, ledger_database, open_databases, process_all
+from tests.support.outbox import Ledger, emit, ledger_database, process_all
 
 # The numbers of another server, which has seen more transactions.
 AGED = [
@@ -27,12 +27,6 @@ AGED = [
 async def conn(dsn: str) -> AsyncIterator[Connection]:
     async with ledger_database(dsn) as connection:
         yield connection
-
-
-@pytest.fixture
-async def databases(dsn: str, conn: Connection) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 async def restore(conn: Connection) -> None:

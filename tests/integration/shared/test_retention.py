@@ -37,13 +37,6 @@ async def conn(dsn: str) -> AsyncIterator[Connection]:
         yield connection
 
 
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = await Database.connect(dsn, service="test", size=4)
-    yield database
-    await database.close()
-
-
 async def purge_tables(database: Database, batch: int = 10_000) -> None:
     """Does what the jobs of both tables do."""
     for purge in (purge_events(batch), purge_request_ids(batch)):

@@ -11,7 +11,6 @@ from dits.auth.v1.organization_service_pb2 import CreateOrganizationRequest
 from dits.auth.v1.token_service_pb2 import CreateTokenRequest
 from grpc import StatusCode
 
-from shared.runtime.config import Settings
 from shared.runtime.server_key import ServerKey
 from tests.support.accounts import PASSWORD
 from tests.support.api import Api, refused
@@ -30,11 +29,6 @@ from tests.support.mailed_links import (
 from tests.support.organizations import Studio, accept, verify_address
 from tests.support.rivals import together
 from tests.support.waiting import until_blocked
-
-
-@pytest.fixture
-def key(settings: Settings) -> ServerKey:
-    return ServerKey.load(settings.server_key, settings.data_dir)
 
 
 async def test_a_link_is_used_once(api: Api, key: ServerKey) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
 from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.collection.chunk_deletion import ChunkDeletion
@@ -20,20 +18,12 @@ from tests.support.chunks import (
     assert_stored,
     blocked,
     digest,
-    open_databases,
     some,
     transaction,
 )
 from tests.support.collection import end_claims, exhaust
 
 NOW = timedelta(0)
-
-
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    async with open_databases(dsn) as databases:
-        (database,) = databases.every()
-        yield database
 
 
 async def collect(database: Database) -> int:

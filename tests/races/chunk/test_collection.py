@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,7 +17,6 @@ from tests.support.chunks import (
     assert_stored,
     blocked,
     digest,
-    open_databases,
     some,
     transaction,
 )
@@ -27,12 +25,6 @@ from tests.support.collection import end_claims, exhaust, hexes, reference, rele
 NOW = timedelta(0)
 # Every claim has ended, and every grace: their times are the test's.
 LATER = datetime(9999, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    async with open_databases(dsn) as databases:
-        yield databases.every()[0]
 
 
 async def sweep(database: Database) -> int:

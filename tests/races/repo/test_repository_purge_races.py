@@ -26,13 +26,6 @@ RELEASE = "SELECT released FROM release_repository_chunks($1::uuid, '', 1000, '1
 GRACE = timedelta(days=1)
 
 
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = await Database.connect(dsn, service="test", size=3)
-    yield database
-    await database.close()
-
-
 @asynccontextmanager
 async def begun(api: Api) -> AsyncIterator[Connection]:
     """A transaction that the test ends."""

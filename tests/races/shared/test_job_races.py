@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -20,13 +19,6 @@ CANCEL = "SELECT * FROM cancel_job($1)"
 EXPIRE = "SELECT * FROM end_expired_leases(10)"
 PUT = "SELECT enqueue_job('auth', 'purge_login_throttles', '{}', p_dedup_key => 'k') AS id"
 LEASES = [timedelta(seconds=30)]
-
-
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = await Database.connect(dsn, service="test", size=4)
-    yield database
-    await database.close()
 
 
 class Race:

@@ -28,7 +28,6 @@ from tests.support.outbox import (
     SETTLED,
     Ledger,
     ledger_database,
-    open_databases,
     process_all,
     seen,
 )
@@ -114,12 +113,6 @@ class Writer:
 async def conn(dsn: str) -> AsyncIterator[Connection]:
     async with ledger_database(dsn) as connection:
         yield connection
-
-
-@pytest.fixture
-async def databases(dsn: str, conn: Connection) -> AsyncIterator[Databases]:
-    async with open_databases(dsn) as databases:
-        yield databases
 
 
 @pytest.mark.parametrize("seed", range(4))
