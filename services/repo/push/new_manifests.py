@@ -127,10 +127,13 @@ async def _accept_foreign(
     """
     foreign = forms.keys() - set(inserted)
     await connection.execute(Q.pardon_manifests, repository_id, sorted(foreign))
-    for digest in inserted:
-        if forms[digest].link.base in foreign:
-            arguments = (digest, prepared.stored[digest], len(prepared.push.contents[digest]))
-            await connection.execute(Q.store_whole, repository_id, *arguments)
+    stored, contents = prepared.stored, prepared.push.contents
+    alone = [digest for digest in inserted if forms[digest].link.base in foreign]
+    sized = ((digest, len(stored[digest])) for digest in alone)
+    for batch in split_by_size(sized, MOST_ADDED, MOST_BYTES):
+        wholes = [stored[digest] for digest in batch]
+        sizes = [len(contents[digest]) for digest in batch]
+        await connection.execute(Q.store_whole, repository_id, batch, wholes, sizes)
 
 
 def count_manifests(

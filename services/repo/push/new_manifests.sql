@@ -24,6 +24,7 @@ RETURNING hash;
 UPDATE manifests SET condemned = NULL WHERE repo_id = $1 AND hash = ANY ($2::text[]) AND condemned IS NOT NULL;
 
 -- name: store_whole
--- Makes a manifest of this transaction stand alone: zstd, size in canonical bytes.
-UPDATE manifests SET content = $3, delta_base = NULL, delta_depth = 0, decoded_bytes = $4
-WHERE repo_id = $1 AND hash = $2;
+-- Makes some manifests of this transaction ($2) stand alone: zstd ($3), sizes in canonical bytes ($4).
+UPDATE manifests m SET content = d.content, delta_base = NULL, delta_depth = 0, decoded_bytes = d.size
+FROM unnest($2::text[], $3::bytea[], $4::int[]) AS d (hash, content, size)
+WHERE m.repo_id = $1 AND m.hash = d.hash;
