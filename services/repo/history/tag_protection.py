@@ -38,8 +38,9 @@ class TagGuard:
     patterns: PathPatterns
 
     @classmethod
-    async def load(cls, connection: Connection, call: Call, text: str | None) -> TagGuard:
-        """Returns the guard that the stored protection of a repository makes for the caller."""
+    async def load(cls, connection: Connection, call: Call) -> TagGuard:
+        """Returns the guard that the protection of the repository of a call makes for the caller."""
+        text = await connection.fetchval(Q.read_protection, call.repository.id)
         protection = parse_tag_protection(text)
         is_free = call.repository.permission >= Permission.ADMIN
         if is_free or await is_member(connection, call, protection.allowed):

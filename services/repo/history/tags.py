@@ -110,7 +110,7 @@ async def create_tag(connection: Connection, call: Call, update: TagUpdate) -> R
     repository_id = call.repository.id
     await change_rules.lock_repository(connection, call)
     await _require_commit(connection, repository_id, update.new)
-    guard = await _read_guard(connection, call)
+    guard = await TagGuard.load(connection, call)
     found = (await _lock_tags(connection, repository_id, [update.tag])).get(update.tag)
     if found is not None and not update.is_done(found):
         raise name_taken("tag", update.tag)
@@ -133,7 +133,7 @@ async def move_tags(
     if not updates:
         return []
     repository_id = call.repository.id
-    guard = await _read_guard(connection, call)
+    guard = await TagGuard.load(connection, call)
     rows = await _lock_tags(connection, repository_id, [update.tag for update in updates])
     left = [update for update in updates if not update.is_done(rows.get(update.tag))]
     for update in left:
@@ -154,7 +154,7 @@ async def delete_tag(connection: Connection, call: Call, name: str, expected: st
     """Removes a tag of the commit `expected`. Raises NOT_FOUND, HEAD_MOVED, TAG_PROTECTED."""
     repository_id = call.repository.id
     await change_rules.lock_repository(connection, call)
-    guard = await _read_guard(connection, call)
+    guard = await TagGuard.load(connection, call)
     row = (await _lock_tags(connection, repository_id, [name])).get(name)
     if row is None:
         raise not_found("tag", name)
@@ -185,11 +185,6 @@ async def list_tags(
             repository_id=repository_id, prefix=prefix, after=after, count=count, bytes=PAGE_BYTES
         )
     )
-
-
-async def _read_guard(connection: Connection, call: Call) -> TagGuard:
-    text = await connection.fetchval(Q.read_protection, call.repository.id)
-    return await TagGuard.load(connection, call, text)
 
 
 async def _lock_tags(

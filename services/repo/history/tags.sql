@@ -1,7 +1,3 @@
--- name: read_protection
--- What protects the tags of a repository. Who changes it has the repository alone.
-SELECT tag_protection FROM repository_settings WHERE repo_id = $1;
-
 -- name: lock_tags
 -- Locks some tags, in order, and returns where they are.
 SELECT name, commit_hash, tag_hash, signature FROM tags

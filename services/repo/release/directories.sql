@@ -3,7 +3,7 @@
 SELECT hash FROM manifests WHERE repo_id = $1 AND condemned IS NOT NULL;
 
 -- name: find_condemned
--- Those of the manifests $2 that were condemned under a number up to $3.
+-- Those of the manifests $2 that were condemned before a search ($3).
 SELECT hash FROM manifests WHERE repo_id = $1 AND hash = ANY ($2::text[]) AND condemned < $3::bigint;
 
 -- name: hold_manifests

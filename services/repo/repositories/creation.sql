@@ -1,5 +1,5 @@
 -- name: insert_repository
--- A new repository; A unique violation means that the name is taken.
+-- A new repository. A unique violation means that the name is taken.
 INSERT INTO repositories (name, description, owner_type, owner_id, visibility, default_branch,
                           storage_bucket, storage_region)
 VALUES (:name, :description, :owner_type, :owner_id, :visibility, :default_branch, :region, :region)
