@@ -41,6 +41,10 @@ def check_plan(site: CheckoutSite, plan: CheckoutPlan, *, is_repeated: bool = Fa
         if plan.conflicts and not is_repeated:
             way_out += _advise_to_shelve(site, plan)
         raise ConflictError(f"local changes would be overwritten ({way_out}):{listed}{more}", found)
+    if plan.edited:
+        site.progress.warn(
+            f"{list_paths(sorted(plan.edited))} differs from the commit, and stays as your change"
+        )
 
 
 def _advise_to_shelve(site: CheckoutSite, plan: CheckoutPlan) -> str:

@@ -30,6 +30,8 @@ class CheckoutPlan:
     tracked: set[str] = field(default_factory=set)
     # Paths of `removals` that the folder is to include no more.
     left: list[str] = field(default_factory=list)
+    # Paths where changes of the user's stay, of files that an interrupted clone may have brought.
+    edited: list[str] = field(default_factory=list)
 
     def list_first_removals(self, *, folds_case: bool = False) -> list[str]:
         """Return what to remove before anything is written: a file becomes a directory, or the reverse.
@@ -91,7 +93,10 @@ def make_plan(
         if new is None and is_ignored(path):
             result.untracked.append(path)
         elif change is not None and not force and not interrupted.may_have_left(change):
-            result.conflicts += [] if keep else [path]
+            if interrupted.may_have_been_edited(path, new):
+                result.edited.append(path)
+            elif not keep:
+                result.conflicts.append(path)
         elif new is None:
             result.removals.append(path)
         else:

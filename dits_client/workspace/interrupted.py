@@ -24,6 +24,8 @@ class InterruptedCheckouts:
     written: Mapping[str, Sequence[Entry | None]] = field(default_factory=dict)
     # The commit of one is not known any more, on the server neither: what it did can be anything.
     is_unknown: bool = False
+    # One was a clone: what is in the folder came with it.
+    is_clone: bool = False
 
     @classmethod
     def load(
@@ -37,13 +39,18 @@ class InterruptedCheckouts:
             scopes = (included, scope)
             for path, _, new in compare_trees(trees.load_manifest, base, tree, scopes=scopes):
                 written.setdefault(path, []).append(new)
-        return cls(journal.exists(), written, is_unknown=len(known) < len(targets))
+        return cls(journal.exists(), written, len(known) < len(targets), is_clone=base is None)
 
     def may_have_left(self, change: Change) -> bool:
         """Return whether a difference from the last complete checkout is none by the user."""
         if change.new is None:
             return self.happened
         return change.new in self.written.get(change.path, ())
+
+    def may_have_been_edited(self, path: str, coming: Entry | None) -> bool:
+        """Return whether a change may be an edit of what a clone brought, and the coming commit still has."""
+        brought = self.written.get(path, ())
+        return self.is_clone and bool(brought) and all(entry == coming for entry in brought)
 
     def are_to_undo(self, change: Change) -> bool:
         """Return whether these checkouts made a change, or may have made a deletion."""

@@ -14,7 +14,9 @@ import pytest
 
 from dits_client.checkout.include import exclude_paths, include_paths
 from dits_client.checkout.new_files import NewFiles
+from dits_client.checkout.restore import restore_paths
 from dits_client.errors import ClientError, ConflictError
+from dits_client.progress import Warnings
 from dits_client.shelves import shelve_folder
 from tests.support.api import Api
 from tests.support.client import Person, Proxy, read, read_files, write
@@ -213,3 +215,34 @@ async def test_where_the_disk_is_full_exclude_makes_room_and_completes_what_was_
     assert (report.interrupted, report.branch, await ada.changes("small")) == ("", branch, [])
     write(small, {"a": b"5"})
     assert (await ada.push("small")).changed == 1
+
+
+async def test_what_was_edited_in_half_a_clone_stays_as_a_change(
+    ada: Person, film: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = ada.home / "one", ada.home / "two"
+    write(one, {f"f{n}": b"first" for n in range(10)})
+    await ada.push("one", film)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(NewFiles, "_rename_into_place", fail)
+        with pytest.raises(ClientError, match="no space left"):
+            await ada.clone(film, "two")
+    names = ["f0", "f1"]
+    await asyncio.to_thread(restore_paths, two, ada.client, names, revision="main", force=True)
+    write(two, {"f0": b"an edit of the user's", "f1": b"another"})
+    write(one, {"f1": b"theirs"})
+    await ada.push("one")
+    # What the branch has changed meanwhile is in the way, as in every pull.
+    with pytest.raises(ConflictError) as caught:
+        await ada.pull("two")
+    assert caught.value.paths == ["f1"]
+    write(two, {"f1": None})
+    await ada.pull("two", progress=Warnings())
+    assert await ada.changes("two") == ["f0"]
+    assert read(two) == read(one) | {"f0": (0o644, b"an edit of the user's")}
+    assert '"f0" differs from the commit' in capsys.readouterr().err
+    assert (await ada.push("two")).changed == 1
