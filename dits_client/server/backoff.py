@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 import time
+from contextvars import ContextVar
 
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_SERVER_BUSY
 
@@ -23,7 +24,15 @@ LONGEST_AWAY_PAUSE = 2.0
 # No connection takes so many seconds: an attempt that did was served, and its failure is another absence.
 LASTING_SECONDS = 25.0
 
+# Of a thread that another one may end: what ends its pauses, too.
+_stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
+
 _log = logging.getLogger(__name__)
+
+
+def end_pauses_at(stop: threading.Event) -> None:
+    """End every pause of this thread, now and later, when an event is set."""
+    _stop.set(stop)
 
 
 class Backoff:
@@ -43,8 +52,8 @@ class Backoff:
         """Count from zero again: there was progress."""
         self._failures = self._returns = 0
 
-    def wait(self, error: RemoteError, stop: threading.Event | None = None) -> None:
-        """Sleep before the next attempt; raise the error if there is to be none, or on `stop`."""
+    def wait(self, error: RemoteError) -> None:
+        """Sleep before the next attempt; raise the error if there is to be none, or the thread ends."""
         self._count_failure()
         attempts, longest, pause = self._attempts, LONGEST_PAUSE, LONGEST_PAUSE
         if error.reason == ERROR_REASON_SERVER_BUSY:
@@ -63,7 +72,7 @@ class Backoff:
         # Random, so that many clients do not come back at the same moment, but not earlier than told.
         spread = random.uniform(0.7, 1.0)  # noqa: S311
         seconds = max(error.retry_after * (2.0 - spread), grown * spread)
-        if stop is None:
+        if (stop := _stop.get()) is None:
             time.sleep(seconds)
         elif stop.wait(seconds):
             raise error

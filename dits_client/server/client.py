@@ -158,10 +158,7 @@ class Client(ServiceStubs):
         """Use a session, so that it does not end for being idle. Raise RemoteError."""
         from dits.auth.v1.access_service_pb2 import CheckAccessRequest
 
-        try:
-            self.access.CheckAccess(CheckAccessRequest(), timeout=TIMEOUT, metadata=metadata)
-        except grpc.RpcError as error:
-            raise translate_error(error, self.endpoints) from None
+        self._repeat(self.access.CheckAccess, CheckAccessRequest(), TIMEOUT, metadata)
 
     def read_stream(self, call: Any) -> Iterator[Any]:
         """Yield the responses of a streaming call; raise RemoteError if it fails or makes no progress."""

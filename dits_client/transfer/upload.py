@@ -16,6 +16,7 @@ from dits_client.batches import split_into_batches
 from dits_client.content.sources import Piece
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
+from dits_client.server.backoff import end_pauses_at
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload_stream import (
     MESSAGE_BYTES,
@@ -123,6 +124,7 @@ class Uploader:
 
     def _run_guarded(self, work: Callable[[], None]) -> None:
         """Run the work of a thread; the first error stops all threads and is raised to the caller."""
+        end_pauses_at(self._stop)
         try:
             work()
         except WorkStopped:

@@ -92,7 +92,7 @@ class Sender:
                 self._groups.withdraw(attempt)
                 if attempt.error is not None:
                     raise attempt.error from None
-                backoff.wait(error, self._stop)
+                backoff.wait(error)
 
     def cancel(self) -> None:
         """End the stream that runs."""

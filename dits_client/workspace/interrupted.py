@@ -48,7 +48,7 @@ class InterruptedCheckouts:
         return change.new in self.written.get(change.path, ())
 
     def may_have_been_edited(self, path: str, coming: Entry | None) -> bool:
-        """Return whether a change may be an edit of what a clone brought, and the coming commit still has."""
+        """Return whether a change may be an edit of what a clone brought, and that is still to come."""
         brought = self.written.get(path, ())
         return self.is_clone and bool(brought) and all(entry == coming for entry in brought)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.auth.v1.session_service_pb2 import ElevateRequest
 
 from dits_client.cli.credentials import Credentials, Login
@@ -16,7 +18,7 @@ from dits_client.errors import ClientError, RemoteError
 from dits_client.server import credential
 from dits_client.server.client import Client
 from tests.support.api import Api
-from tests.support.client import Run
+from tests.support.client import Proxy, Run
 from tests.support.waiting import PATIENCE_SECONDS
 
 OLD = "UPDATE sessions SET token_issued_at = token_issued_at - interval '1 hour'"
@@ -146,6 +148,18 @@ async def test_a_program_that_makes_no_calls_keeps_its_session(
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not await api.value(fresh):
                 await store.work()
+
+
+async def test_a_session_is_kept_although_its_service_starts_again(
+    api: Api, in_session: Login
+) -> None:
+    with Proxy(api.addresses["auth"]) as proxy:
+        endpoints = replace(in_session.endpoints, auth=proxy.address)
+        with Client(endpoints, session=StoredSession(in_session)) as client:
+            await asyncio.to_thread(client.call, client.accounts.GetMe, GetMeRequest())
+            proxy.budgets = [1, 1]
+            await asyncio.to_thread(client._touch_session, client.metadata)
+        assert proxy.breaks == 2
 
 
 async def test_a_login_that_is_gone_is_not_brought_back(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from dits.lock.v1.lock_service_pb2 import AcquireLocksRequest, RenewLocksRequest
 from dits_client.errors import ClientError, RemoteError
 from dits_client.push import lock_renewal
 from dits_client.push.locks import PushLocks
+from dits_client.server import backoff
+from dits_client.server.backoff import Backoff
 from tests.support.api import Api
-from tests.support.client import Person, write
+from tests.support.client import Person, Proxy, write
 from tests.support.client_locks import (
     at_the_end_of_reading,
     live_fences,
@@ -21,6 +25,7 @@ from tests.support.client_locks import (
     remote,
     take_locks,
 )
+from tests.support.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("locked_film")
 
@@ -142,3 +147,39 @@ async def test_a_lock_whose_grant_was_not_heard_of_is_released(
     with pytest.raises(ClientError, match="stopped, holding \\['a'\\]"):
         await bob.push("two")
     assert await live_locks(bob) == {}
+
+
+async def test_a_push_that_ends_does_not_wait_for_a_lock_service_that_is_away(
+    api: Api, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await take_locks(ada, "a", ttl_seconds=10)
+    monkeypatch.setattr(lock_renewal, "TICK_SECONDS", 0.05)
+    away, pauses, real = threading.Event(), list[str](), Backoff.wait
+
+    def wait(self: Backoff, error: RemoteError) -> None:
+        if threading.current_thread().name == "renew locks":
+            away.set()
+        real(self, error)
+
+    def sleep(seconds: float) -> None:
+        pauses.append(threading.current_thread().name)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(Backoff, "wait", wait)
+    clock = SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+    monkeypatch.setattr(backoff, "time", clock)
+
+    def run() -> None:
+        with (
+            Proxy(api.addresses["lock"]) as proxy,
+            Person(api, ada.account, ada.home, lock=proxy.address) as person,
+            PushLocks(remote(person), required=True, strict=True) as held,
+        ):
+            proxy.__exit__()
+            proxy.budgets = [1] * 9
+            held.keep_lock("a")
+            assert away.wait(PATIENCE_SECONDS)
+
+    await asyncio.to_thread(run)
+    # Those of the renewal end with it.
+    assert "renew locks" not in pauses

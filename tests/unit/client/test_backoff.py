@@ -1,6 +1,7 @@
 """How long a client waits before it repeats a call, and how often it does."""
 
 import logging
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +22,7 @@ from dits_client.server.backoff import (
     LONGEST_AWAY_PAUSE,
     LONGEST_PAUSE,
     Backoff,
+    end_pauses_at,
 )
 
 
@@ -116,3 +118,21 @@ def test_a_notice_is_shown_once_however_many_calls_wait(capsys: pytest.CaptureFi
     for number in range(3):
         notices.handle(logging.makeLogRecord({"msg": f"waiting {number}\x1b"}))
     assert capsys.readouterr().err == "dits: waiting 0\\x1b\n"
+
+
+def test_the_pauses_of_a_thread_end_with_it() -> None:
+    stop, ended = threading.Event(), list[RemoteError]()
+
+    def work() -> None:
+        end_pauses_at(stop)
+        for _ in range(2):
+            try:
+                Backoff(ATTEMPTS).wait(fail(ERROR_REASON_CONTENTION, LONGEST_PAUSE))
+            except RemoteError as error:
+                ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    stop.set()
+    thread.join()
+    assert len(ended) == 2
