@@ -5,7 +5,7 @@ survives the machine, and a colleague can take it over.
 """
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,13 +25,14 @@ from dits_client.push.refusals import LEAVE_SHELF
 from dits_client.push.report import Author
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import quote_argument
 from dits_client.workspace.changes import open_changes
 from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.status import compare_folder
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.unusable import join_sentences
 from dits_client.workspace.workspace import Workspace
-from shared.formats.shelves import SHELVES
+from shared.formats.shelves import SHELVES, is_shelf
 
 
 @dataclass(slots=True)
@@ -69,30 +70,50 @@ def shelve_folder(
 ) -> ShelfReport:
     """Put the changes of a folder on a new shelf, `user/name`; the folder is then as its commit.
 
-    If that is interrupted, the folder follows the shelf, with everything, and `dits switch` leads back.
-    Raises ClientError.
+    If that is interrupted, the folder follows the shelf, with everything: another call goes on with that
+    one, and `dits switch` leads back. Raises ClientError.
     """
     workspace = Workspace.locate(folder)
     state, remote = workspace.state, RepositoryClient(client, workspace.state.address)
-    _check_changes(workspace, client)
-    if remote.get_head(SHELVES + shelf):
-        raise ClientError(f"there is a shelf {shelf} already")
-    pushed = push_folder(
-        workspace.root,
-        client,
-        message=message,
-        branch=SHELVES + shelf,
-        author=author,
-        progress=progress,
-    )
+    commit, branch = workspace.wanted_commit, workspace.wanted_branch
+    is_repeated = is_shelf(state.branch) and branch != state.branch
+    if is_repeated:
+        report = ShelfReport(state.branch.removeprefix(SHELVES), state.head, 0)
+    else:
+        _check_changes(workspace, client)
+        if remote.get_head(SHELVES + shelf):
+            raise ClientError(f"there is a shelf {shelf} already")
+        pushed = push_folder(
+            workspace.root,
+            client,
+            message=message,
+            branch=SHELVES + shelf,
+            author=author,
+            progress=progress,
+        )
+        report = ShelfReport(shelf, pushed.commit, pushed.changed, pushed.left_out)
     workspace = Workspace.locate(folder)
     with (
         workspace.lock(),
         closing(FolderUpdate(workspace, remote, progress)) as update,
+        _tell_of_shelf(report.shelf),
     ):
-        update.apply(state.head, force=False, branch=state.branch)
+        done = update.apply(commit, force=False, branch=branch)
+        if is_repeated:
+            report.changed = done.files + done.removed
         update_modes(workspace, remote, progress)
-    return ShelfReport(shelf, pushed.commit, pushed.changed, pushed.left_out)
+    return report
+
+
+@contextmanager
+def _tell_of_shelf(shelf: str) -> Iterator[None]:
+    """Add to an error where the changes are."""
+    try:
+        yield
+    except ClientError as error:
+        where = f"the changes are on the shelf: `dits unshelve {quote_argument(shelf)}`"
+        error.args = (f"{error} ({where} brings them back)",)
+        raise
 
 
 def _check_changes(workspace: Workspace, client: Client) -> None:

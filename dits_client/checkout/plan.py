@@ -30,7 +30,7 @@ class CheckoutPlan:
     tracked: set[str] = field(default_factory=set)
     # Paths of `removals` that the folder is to include no more.
     left: list[str] = field(default_factory=list)
-    # Paths where changes of the user's stay, of files that an interrupted clone may have brought.
+    # Paths where the user's version stays, although the commit brings another.
     edited: list[str] = field(default_factory=list)
 
     def list_first_removals(self, *, folds_case: bool = False) -> list[str]:
@@ -93,10 +93,8 @@ def make_plan(
         if new is None and is_ignored(path):
             result.untracked.append(path)
         elif change is not None and not force and not interrupted.may_have_left(change):
-            if interrupted.may_have_been_edited(path, new):
-                result.edited.append(path)
-            elif not keep:
-                result.conflicts.append(path)
+            is_edit = interrupted.may_have_been_edited(path, new)
+            (result.edited if keep or is_edit else result.conflicts).append(path)
         elif new is None:
             result.removals.append(path)
         else:

@@ -9,7 +9,6 @@ from dits.repo.v1.commit_service_pb2 import PushResponse
 
 from dits_client.content.manifest import Change, compare_trees
 from dits_client.content.sources import VanishedFileError
-from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.push.author import complete_author
 from dits_client.push.locks import PushLocks
@@ -17,7 +16,13 @@ from dits_client.push.lost_chunks import send_lost_chunks
 from dits_client.push.move_branch import move_branch
 from dits_client.push.offer import Offer, make_pieces
 from dits_client.push.open_workspace import open_workspace
-from dits_client.push.refusals import check_author, check_deletions, check_head, check_text
+from dits_client.push.refusals import (
+    check_author,
+    check_deletions,
+    check_head,
+    check_text,
+    not_noted_error,
+)
 from dits_client.push.region_wait import send_when_copied
 from dits_client.push.repair import PushRepair
 from dits_client.push.report import Author, PushOptions, PushReport, UploadResult, make_report
@@ -234,10 +239,7 @@ class _Push:
             self._workspace.save()
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise ClientError(
-                f"the server has the commit {state.head[:12]}, and this folder cannot note it "
-                f"({reason}): cure that, and run `dits pull`"
-            ) from error
+            raise not_noted_error(proposal.branch, state.head, reason) from error
         self._parent = tree
         self._save_index(recipes=False)
 

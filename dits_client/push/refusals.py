@@ -11,7 +11,7 @@ from dits_client.content.manifest import Change
 from dits_client.errors import ClientError, RemoteError
 from dits_client.push.report import Author, PushOptions
 from dits_client.server.repository import RepositoryClient
-from dits_client.terminal import quote_text
+from dits_client.terminal import quote_argument, quote_text
 from dits_client.workspace.identity import check_followed
 from dits_client.workspace.index import DIRECTORY_STAT, unpack_size_and_mode
 from dits_client.workspace.local_directory import LocalDirectory
@@ -23,7 +23,7 @@ from shared.formats.canonical import EMPTY_HASH, FormatError
 from shared.formats.commits import check_commit, check_message
 from shared.formats.limits import MAX_DEPTH
 from shared.formats.manifests import MAX_MANIFEST_BYTES, MAX_NAME_BYTES
-from shared.formats.shelves import is_shelf
+from shared.formats.shelves import SHELVES, is_shelf
 
 LEAVE_SHELF = "run `dits switch` with your branch, then `dits unshelve`"
 # The fewest bytes of an entry without its name: those of an empty file or a directory, of another file.
@@ -63,6 +63,20 @@ def check_head(
         return
     message = f"{wanted.branch} has other commits on the server: run `dits pull` first"
     raise RemoteError(message, code="ABORTED", reason=ERROR_REASON_HEAD_MOVED)
+
+
+def not_noted_error(branch: str, commit: str, reason: str) -> ClientError:
+    """Return the error for a commit that the server has, and the folder does not know of."""
+    if is_shelf(branch):
+        shelf = quote_argument(branch.removeprefix(SHELVES))
+        return ClientError(
+            f"the changes are on a shelf and still here, because this folder cannot note it ({reason}): "
+            f"cure that, run `dits unshelve {shelf}`, which removes the shelf, and put them aside again"
+        )
+    return ClientError(
+        f"the server has the commit {commit[:12]}, and this folder cannot note it ({reason}): cure that, "
+        "and run `dits pull`"
+    )
 
 
 def check_snapshot(snapshot: Snapshot) -> None:
