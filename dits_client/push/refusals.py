@@ -68,10 +68,11 @@ def check_head(
 def not_noted_error(branch: str, commit: str, reason: str) -> ClientError:
     """Return the error for a commit that the server has, and the folder does not know of."""
     if is_shelf(branch):
-        shelf = quote_argument(branch.removeprefix(SHELVES))
+        shelf = branch.removeprefix(SHELVES)
         return ClientError(
             f"the changes are on a shelf and still here, because this folder cannot note it ({reason}): "
-            f"cure that, run `dits unshelve {shelf}`, which removes the shelf, and put them aside again"
+            f"cure that, run `dits unshelve {quote_argument(shelf)}`, which removes the shelf, and put "
+            "them aside again"
         )
     return ClientError(
         f"the server has the commit {commit[:12]}, and this folder cannot note it ({reason}): cure that, "

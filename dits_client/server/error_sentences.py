@@ -6,10 +6,14 @@ from typing import NamedTuple
 
 from dits.common.v1.error_reason_pb2 import (
     ERROR_REASON_BASE_OUTDATED,
+    ERROR_REASON_BATCH_TOO_LARGE,
     ERROR_REASON_HEAD_MOVED,
+    ERROR_REASON_INVALID_FIELD,
+    ERROR_REASON_INVALID_PAGE_TOKEN,
     ERROR_REASON_LOCK_HELD,
     ERROR_REASON_NOT_FAST_FORWARD,
     ERROR_REASON_REPOSITORY_READ_ONLY,
+    ERROR_REASON_REQUEST_ID_REUSED,
     ERROR_REASON_STORAGE_FULL,
     ERROR_REASON_SUDO_REQUIRED,
     ERROR_REASON_UNAUTHENTICATED,
@@ -18,6 +22,7 @@ from dits.common.v1.error_reason_pb2 import (
 
 from dits_client.errors import Resource
 from dits_client.server.endpoints import Endpoints
+from dits_client.server.field_names import describe_field
 from dits_client.server.named_channel import UNKNOWN_SERVICE, CalledService
 from dits_client.terminal import quote_text
 
@@ -38,6 +43,14 @@ _SENTENCES = {
         "the repository is archived: it can be read but not changed"
     ),
 }
+
+# Reasons whose sentences may begin with the name of a field.
+_ABOUT_FIELDS = (
+    ERROR_REASON_BATCH_TOO_LARGE,
+    ERROR_REASON_INVALID_FIELD,
+    ERROR_REASON_INVALID_PAGE_TOKEN,
+    ERROR_REASON_REQUEST_ID_REUSED,
+)
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Git takes fewer digits of a commit's hash than a dits server does.
@@ -190,4 +203,6 @@ def _minute(time: str) -> str:
 
 def _first_line(failure: Failure) -> str:
     line = failure.text.strip().partition("\n")[0][:500]
+    if failure.reason in _ABOUT_FIELDS:
+        line = describe_field(line)
     return line or f"the server answered {failure.code}"

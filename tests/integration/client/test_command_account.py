@@ -68,7 +68,7 @@ async def test_links_need_no_login(
     [token] = await read_tokens(api, key, "reset_password")
     type_in(monkeypatch, "short\n")
     set_it = ("account", "reset-password", "--token", token, "--password-stdin")
-    assert "new_password: must have 12" in await run(*set_it, fails=True)
+    assert "the new password must have 12" in await run(*set_it, fails=True)
     type_in(monkeypatch, f"{NEW}\n")
     await run(*set_it)
     type_in(monkeypatch, f"{NEW}\n")

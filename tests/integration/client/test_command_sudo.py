@@ -117,7 +117,7 @@ async def test_a_second_factor_on_the_command_line(
     monkeypatch.setattr("sys.stdin", Typist())
     assert "no code was given" in await run("login", "-u", logged_in, fails=True)
     monkeypatch.setattr("sys.stdin", Typist(lambda: "1234567"))
-    assert "totp_code: must have 6 digits" in await run("login", "-u", logged_in, fails=True)
+    assert "the code must have 6 digits" in await run("login", "-u", logged_in, fails=True)
     monkeypatch.setattr("sys.stdin", Typist(lambda: read_code(api.dsn)))
     assert "as ada." in await run("login", "-u", logged_in)
     monkeypatch.setattr("sys.stdin", Typist(lambda: read_code(api.dsn)))

@@ -69,6 +69,6 @@ async def test_csv_of_an_organization(run: Run, api: Api, ada: Account) -> None:
 
 
 async def test_refusals(run: Run, ada: Account) -> None:
-    assert "first_day" in await run("usage", "--from", LAST, "--to", FIRST, fails=True)
+    assert "the first day" in await run("usage", "--from", LAST, "--to", FIRST, fails=True)
     assert "not found" in await run("usage", "--organization", "absent", "--csv", fails=True)
     assert "not found" in await run("usage", "--repository", "ada/absent", fails=True)

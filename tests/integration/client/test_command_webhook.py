@@ -73,7 +73,7 @@ async def test_changes_from_the_command_line(api: Api, run: Run, film_folder: Pa
     assert "failing  since " in told
     assert "nothing to change" in await run("webhook", "update", webhook, fails=2)
     told = await run("webhook", "create", "https://127.0.0.2/", fails=True)
-    assert told == "dits: url: must not name an address that is not public\n"
+    assert told == "dits: the url must not name an address that is not public\n"
     assert await run("webhook", "delete", webhook) == f"Deleted {webhook}.\n"
     assert await run("webhook", "list") == ""
 

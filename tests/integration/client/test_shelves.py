@@ -17,7 +17,7 @@ from dits_client.undo import undo_commit
 from dits_client.workspace.untrack import untrack_paths
 from dits_client.workspace.workspace import Workspace
 from tests.support.api import Api
-from tests.support.client import Person, Run, read, write
+from tests.support.client import Person, Run, read, read_files, write
 from tests.support.client_locks import live_locks, take_locks
 from tests.support.killed_command import run_killed
 
@@ -250,6 +250,6 @@ async def test_a_full_disk_keeps_the_changes_and_says_where_they_are(
     # What the sentence advises: the same command does the rest.
     report = await shelve(ada, "one", shelf="ada/another")
     assert (report.shelf, await ada.changes("one")) == ("ada/x", [])
-    assert {name: content for name, (_, content) in read(one).items()} == BEFORE
+    assert read_files(one) == BEFORE
     await unshelve(ada, "one")
     assert read(one) == changed
