@@ -7,6 +7,7 @@ survives the machine, and a colleague can take it over.
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dits.repo.v1.commit_service_pb2 import Commit, GetCommitRequest
@@ -83,14 +84,8 @@ def shelve_folder(
         _check_changes(workspace, client)
         if remote.get_head(SHELVES + shelf):
             raise ClientError(f"there is a shelf {shelf} already")
-        pushed = push_folder(
-            workspace.root,
-            client,
-            message=message,
-            branch=SHELVES + shelf,
-            author=author,
-            progress=progress,
-        )
+        put = partial(push_folder, workspace.root, client, branch=SHELVES + shelf)
+        pushed = put(message=message, author=author, progress=progress)
         report = ShelfReport(shelf, pushed.commit, pushed.changed, pushed.left_out)
     workspace = Workspace.locate(folder)
     with (

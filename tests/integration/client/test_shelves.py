@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 
-from dits_client.checkout.new_files import NewFiles
 from dits_client.errors import ClientError, ConflictError, RemoteError
 from dits_client.progress import Warnings
 from dits_client.server.repository import RepositoryClient
 from dits_client.shelves import ShelfReport, list_shelves, shelve_folder, unshelve_folder
 from dits_client.undo import undo_commit
 from dits_client.workspace.untrack import untrack_paths
-from dits_client.workspace.workspace import Workspace
 from tests.support.api import Api
-from tests.support.client import Person, Run, read, read_files, write
+from tests.support.client import Person, Run, read, write
 from tests.support.client_locks import live_locks, take_locks
 from tests.support.killed_command import run_killed
 
@@ -226,30 +224,3 @@ async def test_a_file_in_place_of_a_folder_comes_back(ada: Person, one: Path) ->
     await asyncio.to_thread(undo_commit, one, ada.client)
     assert read(one) == before
     assert await ada.changes("one") == []
-
-
-async def test_a_full_disk_keeps_the_changes_and_says_where_they_are(
-    ada: Person, one: Path, film: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changed = read(one)
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as full:
-        full.setattr(Workspace, "save", fail)
-        with pytest.raises(ClientError, match=r"still here.*run `dits unshelve ada/x`"):
-            await shelve(ada, "one")
-    assert (read(one), await names(ada, film)) == (changed, ["ada/x"])
-    await unshelve(ada, "one")
-    assert (read(one), await names(ada, film)) == (changed, [])
-    with monkeypatch.context() as full:
-        full.setattr(NewFiles, "_rename_into_place", fail)
-        with pytest.raises(ClientError, match=r"no space.*\(the changes are .*unshelve ada/x"):
-            await shelve(ada, "one")
-    # What the sentence advises: the same command does the rest.
-    report = await shelve(ada, "one", shelf="ada/another")
-    assert (report.shelf, await ada.changes("one")) == ("ada/x", [])
-    assert read_files(one) == BEFORE
-    await unshelve(ada, "one")
-    assert read(one) == changed
