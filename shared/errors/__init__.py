@@ -65,6 +65,7 @@ from shared.errors.service import (
     rate_limited,
     server_busy,
     storage_full,
+    store_refuses,
     stream_idle,
     upload_expired,
 )
@@ -122,6 +123,7 @@ __all__ = [
     "scope_missing",
     "server_busy",
     "storage_full",
+    "store_refuses",
     "stream_idle",
     "stream_order",
     "sudo_required",

@@ -109,6 +109,15 @@ def dependency_unavailable(dependency: str, message: str = "") -> DomainError:
     )
 
 
+def store_refuses(bucket: str, code: str) -> DomainError:
+    """The object store refuses the keys of the server, or a right that it needs; `code` says which."""
+    return DomainError(
+        Reason.ERROR_REASON_STORE_REFUSES,
+        f"the store of {bucket} refuses requests of the server: {code}",
+        metadata={"dependency": "object store", "code": code},
+    )
+
+
 def internal() -> DomainError:
     """The server has a defect; the log has more under the request id."""
     return DomainError(

@@ -82,6 +82,7 @@ COMMON_REASONS = frozenset(
         ErrorReason.ERROR_REASON_STORAGE_FULL,
         ErrorReason.ERROR_REASON_MANIFEST_CORRUPT,
         ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
+        ErrorReason.ERROR_REASON_STORE_REFUSES,
         ErrorReason.ERROR_REASON_INTERNAL,
     }
 )

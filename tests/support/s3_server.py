@@ -18,6 +18,8 @@ import obstore
 from obstore.store import S3Store
 
 ACCESS_KEY, SECRET_KEY = "dits", "an S3 key of the tests"
+# Of one who may only read.
+READER_KEY, READER_SECRET = "reader", "another S3 key of the tests"
 BUCKET = "dits-packs"
 _READY_SECONDS = 60.0
 _PORTS = [
@@ -34,10 +36,12 @@ class S3Server:
     Attributes:
         endpoint: its URL.
         credentials: file with the keys.
+        reader_credentials: file with those of one who may only read.
     """
 
     endpoint: str
     credentials: Path
+    reader_credentials: Path
 
     def url(self, prefix: str, *, bucket: str = BUCKET, endpoint: str = "", **more: str) -> str:
         """The URL of a store, as the settings want it."""
@@ -80,10 +84,8 @@ class S3Process:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
-        credentials = folder / "credentials"
-        credentials.write_text(
-            f"[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
-        )
+        credentials = _write_keys(folder / "credentials", ACCESS_KEY, SECRET_KEY)
+        readers = _write_keys(folder / "readers", READER_KEY, READER_SECRET)
         self._log = folder / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -98,7 +100,7 @@ class S3Process:
             Path("/tmp", f"seaweedfs-{name.partition('.')[0]}-grpc-{port}.sock")  # noqa: S108
             for name, port in ports.items()
         ]
-        self.server = S3Server(f"http://127.0.0.1:{ports['s3.port']}", credentials)
+        self.server = S3Server(f"http://127.0.0.1:{ports['s3.port']}", credentials, readers)
 
     def wait_until_ready(self) -> S3Server:
         """Returns the server as soon as it has the bucket."""
@@ -119,13 +121,25 @@ class S3Process:
             each.unlink(missing_ok=True)
 
 
+def _write_keys(file: Path, name: str, secret: str) -> Path:
+    file.write_text(f"[default]\naws_access_key_id = {name}\naws_secret_access_key = {secret}\n")
+    return file
+
+
 def _command(folder: Path, ports: dict[str, int]) -> list[str]:
-    keys = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
-    rights = ["Admin", "Read", "Write", "List", "Tagging"]
+    identities = [
+        {
+            "name": name,
+            "credentials": [{"accessKey": name, "secretKey": secret}],
+            "actions": rights,
+        }
+        for name, secret, rights in (
+            (ACCESS_KEY, SECRET_KEY, ["Admin", "Read", "Write", "List", "Tagging"]),
+            (READER_KEY, READER_SECRET, ["Read", "List"]),
+        )
+    ]
     config = folder / "s3.json"
-    config.write_text(
-        json.dumps({"identities": [{"name": "dits", "credentials": [keys], "actions": rights}]})
-    )
+    config.write_text(json.dumps({"identities": identities}))
     program = Path(sys.executable).with_name("weed")
     return [
         str(program if program.exists() else shutil.which("weed") or "weed"),

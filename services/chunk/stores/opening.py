@@ -82,7 +82,7 @@ async def _admit_stores(
         for store in stores:
             await admit_owner(database, store, cell)
     except DomainError as error:
-        raise cannot_be_used(stores) from error
+        raise cannot_be_used(stores, error) from error
 
     async def note(connection: Connection) -> Known:
         """Notes the stores unless another server has noted others just now; returns those noted before."""
@@ -136,7 +136,7 @@ async def adopt_stores(database: Database, stores: Sequence[BlobStore], cell: in
         for store in stores:
             await take_store(database, store, cell)
     except DomainError as error:
-        raise cannot_be_used(stores) from error
+        raise cannot_be_used(stores, error) from error
 
     async def replace(connection: Connection) -> None:
         await connection.execute(Q.hold_stores, bucket)

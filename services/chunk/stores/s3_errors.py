@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 import structlog
 
-from shared.errors import DomainError, dependency_unavailable
+from shared.errors import DomainError, dependency_unavailable, store_refuses
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +21,12 @@ _FULL = (
     "InsufficientStorage",
     "no free volumes",
 )
+# The second form is that of one object of a deletion of many.
+_CODE = re.compile("<Code>([A-Za-z0-9]{1,64})</Code>|[(]code: ([A-Za-z0-9]{1,64})[)]")
+# Answers to lists come as errors of another type than those to objects.
+_REFUSED = re.compile("status code: (401|403) ")
+# Codes that come with other statuses: of keys that have ended, and of one object of many.
+_REFUSALS = frozenset({"AccessDenied", "ExpiredToken", "InvalidToken"})
 
 
 def is_beyond_end(error: Exception) -> bool:
@@ -38,10 +45,20 @@ def is_unconditional(error: Exception) -> bool:
 
 
 def report_failure(error: Exception, bucket: str) -> DomainError | OSError:
-    """Logs why a store cannot be used; returns what is raised: OSError if it is full, else an outage."""
+    """Logs why a store cannot be used; returns what is raised.
+
+    OSError if it is full, STORE_REFUSES if the server lacks a right or has wrong keys, else an outage.
+    """
     if any(sign in str(error) for sign in _FULL):
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     # What follows is the source of the error once more.
     cause = str(error).partition("\n\nDebug source:")[0]
+    found = _CODE.search(cause)
+    refused = _REFUSED.search(cause)
+    # Answers to HEAD have no code.
+    code = (found[1] or found[2]) if found else refused[1] if refused else ""
+    if refused or code in _REFUSALS:
+        log.error("object store refuses a request", bucket=bucket, code=code, cause=cause)
+        return store_refuses(bucket, code)
     log.error("object store failed", bucket=bucket, kind=type(error).__name__, cause=cause)
     return dependency_unavailable("object store")

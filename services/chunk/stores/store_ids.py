@@ -6,8 +6,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from dits.common.v1.error_reason_pb2 import ErrorReason
+
 from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.paired_store import split_store
+from shared.errors import DomainError
 from shared.runtime.config import ConfigError
 
 # Ids of stores, and where they were when they were first used.
@@ -69,9 +72,11 @@ def refuse_others(
     )
 
 
-def cannot_be_used(stores: Sequence[BlobStore]) -> ConfigError:
-    """Returns what is raised when a store does not answer."""
+def cannot_be_used(stores: Sequence[BlobStore], error: DomainError) -> ConfigError:
+    """Returns what is raised when a store does not answer, or refuses."""
     where = " or ".join(store.location for store in stores)
+    if error.reason == ErrorReason.ERROR_REASON_STORE_REFUSES:
+        return ConfigError(f"The store {where} cannot be used: {error.message}.")
     return ConfigError(
         f"The store {where} cannot be used; the log says why. Is it there, and may this server use it?"
     )

@@ -188,9 +188,6 @@ class TestService:
         proxy.answer(WHOLE, "507 Insufficient Storage", "XMinioStorageFull", times=100)
         with refused(StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL"):
             await shelf.put(other)
-        proxy.answer(WHOLE, "403 Forbidden", "SignatureDoesNotMatch", times=100)
-        with refused(StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"):
-            await shelf.put(other)
         proxy.answer("^GET ", "404 Not Found", "NoSuchBucket", times=100)
         with refused(StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"):
             await shelf.download(data)

@@ -306,6 +306,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     RetryInfo says when to try again.
     Metadata: dependency.
     """
+    ERROR_REASON_STORE_REFUSES: _ErrorReason.ValueType  # 121
+    """UNAVAILABLE. The object store refuses the server, which lacks a right there or has wrong keys; `code` is what the store
+    says. It does not pass by itself: the operator has to grant the right.
+    Metadata: dependency, code.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 130
     """INTERNAL. A defect of the server. The `x-request-id` trailer finds it in the server's log.
     Metadata: none.
@@ -594,6 +599,11 @@ ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 120
 """UNAVAILABLE. The database, the object store or another dits service did not answer; `dependency` names it.
 RetryInfo says when to try again.
 Metadata: dependency.
+"""
+ERROR_REASON_STORE_REFUSES: ErrorReason.ValueType  # 121
+"""UNAVAILABLE. The object store refuses the server, which lacks a right there or has wrong keys; `code` is what the store
+says. It does not pass by itself: the operator has to grant the right.
+Metadata: dependency, code.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 130
 """INTERNAL. A defect of the server. The `x-request-id` trailer finds it in the server's log.
