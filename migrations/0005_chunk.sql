@@ -497,7 +497,9 @@ CREATE TABLE stores (
     id UUID NOT NULL,
     location TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (bucket, id)
+    PRIMARY KEY (bucket, id),
+    -- Packs name the bucket: a store goes by one name.
+    CONSTRAINT stores_id_key UNIQUE (id)
 );
 
 COMMENT ON COLUMN stores.location IS 'where it was when it was first used, for people';

@@ -3935,6 +3935,9 @@ ALTER TABLE ONLY public.store_stamps
     ADD CONSTRAINT store_stamps_pkey PRIMARY KEY (store_id);
 
 ALTER TABLE ONLY public.stores
+    ADD CONSTRAINT stores_id_key UNIQUE (id);
+
+ALTER TABLE ONLY public.stores
     ADD CONSTRAINT stores_pkey PRIMARY KEY (bucket, id);
 
 ALTER TABLE public.tags

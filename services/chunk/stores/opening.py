@@ -12,6 +12,7 @@ from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.local_store import LocalStore
 from services.chunk.stores.ownership import admit_owner, take_store
 from services.chunk.stores.paired_store import PairedStore
+from services.chunk.stores.region_names import refuse_renamed, rename_unused
 from services.chunk.stores.s3_store import S3Store
 from services.chunk.stores.spool import spool_folder
 from services.chunk.stores.store_ids import (
@@ -75,6 +76,7 @@ async def _admit_stores(
     try:
         ids = [await read_store_id(store) for store in stores]
         refuse_shared(bucket, ids, others)
+        await refuse_renamed(database, stores[0], ids)
         refuse_others(stores, known, ids)
         found = [await make_store_id(store) for store in stores]
         if cell is None:
@@ -90,6 +92,8 @@ async def _admit_stores(
         rows = await connection.fetch(Q.list_stores, bucket)
         if {row["id"] for row in rows} <= set(found):
             await _note_stores(connection, stores, found)
+        # Another name may just have been noted.
+        await refuse_renamed(connection, stores[0], found)
         return {row["id"]: row["location"] for row in rows}
 
     if not set(found) <= known.keys():
@@ -140,6 +144,7 @@ async def adopt_stores(database: Database, stores: Sequence[BlobStore], cell: in
 
     async def replace(connection: Connection) -> None:
         await connection.execute(Q.hold_stores, bucket)
+        await rename_unused(connection, stores[0], found)
         await connection.execute(Q.forget_stores, bucket)
         await _note_stores(connection, stores, found)
 

@@ -9,8 +9,8 @@ SELECT pg_advisory_xact_lock(advisory_key('stores', $1));
 SELECT id, location FROM stores WHERE bucket = $1 ORDER BY created_at, id;
 
 -- name: note_store
--- The store $2 of bucket $1, at $3, is used from now on.
-INSERT INTO stores (bucket, id, location) VALUES ($1, $2, $3) ON CONFLICT (bucket, id) DO NOTHING;
+-- The store $2 of bucket $1, at $3, is used from now on, unless it goes by another name.
+INSERT INTO stores (bucket, id, location) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
 
 -- name: forget_stores
 -- No store is that of bucket $1 any more.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -30,16 +29,6 @@ from tests.support.store_owners import (
 )
 
 REFUSAL = "is another database's"
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(params=["local", "s3"])
-def place(request: pytest.FixtureRequest, settings: Settings) -> Settings:
-    """Settings with a store that nobody has used."""
-    if request.param == "local":
-        return settings
-    server: S3Server = request.getfixturevalue("s3_server")
-    return settings.model_copy(update={"store": server.url(f"owners/{next(_numbers)}")})
 
 
 @pytest.fixture

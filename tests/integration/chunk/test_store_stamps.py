@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,7 +14,6 @@ from services.chunk.stores.ownership import renew_stamp, require_owner
 from shared.db.pool import Database
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
-from tests.support.s3_server import S3Server
 from tests.support.store_owners import (
     KEY,
     age_stamps,
@@ -27,17 +25,6 @@ from tests.support.store_owners import (
     stamps_of,
     write_object,
 )
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(params=["local", "s3"])
-def place(request: pytest.FixtureRequest, settings: Settings) -> Settings:
-    """Settings with a store that nobody has used."""
-    if request.param == "local":
-        return settings
-    server: S3Server = request.getfixturevalue("s3_server")
-    return settings.model_copy(update={"store": server.url(f"stamps/{next(_numbers)}")})
 
 
 async def test_a_copy_of_another_moment(database: Database, place: Settings) -> None:
