@@ -17,6 +17,7 @@ from services.chunk.stores.absences import Absences
 from services.chunk.stores.blob_store import BlobFrozen, BlobStore, find_writable, is_archive
 from shared.db import sql
 from shared.db.pool import Connection, Database
+from shared.errors import dependency_unavailable
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
@@ -66,7 +67,10 @@ class Scrub:
         absences.raise_first()
 
     async def verify_pack(self, database: Database, pack_key: str) -> Scrubbed:
-        """Verifies one pack, and returns what was found; nothing if it is gone."""
+        """Verifies one pack, and returns what was found; nothing if it is gone.
+
+        Raises DEPENDENCY_UNAVAILABLE if its store is away, or if only other processes know it.
+        """
         row = await database.fetchrow(Q.sealed_pack, pack_key)
         if row is None:
             return Scrubbed(0, 0, 0, 0)
@@ -74,8 +78,9 @@ class Scrub:
 
     async def _verify(self, database: Database, bucket: str, pack_key: str) -> Scrubbed:
         if bucket not in self._stores:
-            log.error("a region that stores and tiers do not name", bucket=bucket)
-            return Scrubbed(0, 0, 0, 0)
+            raise dependency_unavailable(
+                "object store", f"stores and tiers of this process do not name {bucket}"
+            )
         chunks = await list_chunks(database, pack_key)
         good: list[StoredChunk] = []
         bad: list[StoredChunk] = []

@@ -71,20 +71,29 @@ async def _admit_stores(
     others: Mapping[str, BlobStore],
     cell: int | None,
 ) -> BlobStore:
-    bucket = stores[0].bucket
-    known = await list_known(database, bucket)
     try:
-        ids = [await read_store_id(store) for store in stores]
-        refuse_shared(bucket, ids, others)
-        await refuse_renamed(database, stores[0], ids)
-        refuse_others(stores, known, ids)
-        found = [await make_store_id(store) for store in stores]
-        if cell is None:
-            return _pair(stores)
-        for store in stores:
-            await admit_owner(database, store, cell)
+        return await _admit(database, stores, others, cell)
     except DomainError as error:
         raise cannot_be_used(stores, error) from error
+
+
+async def _admit(
+    database: Database,
+    stores: Sequence[BlobStore],
+    others: Mapping[str, BlobStore],
+    cell: int | None,
+) -> BlobStore:
+    bucket = stores[0].bucket
+    known = await list_known(database, bucket)
+    ids = [await read_store_id(store) for store in stores]
+    refuse_shared(bucket, ids, others)
+    await refuse_renamed(database, stores[0], ids)
+    refuse_others(stores, known, ids)
+    found = [await make_store_id(store) for store in stores]
+    if cell is None:
+        return _pair(stores)
+    for store in stores:
+        await admit_owner(database, store, cell)
 
     async def note(connection: Connection) -> Known:
         """Notes the stores unless another server has noted others just now; returns those noted before."""
@@ -117,7 +126,7 @@ async def admit_far_store(
     if len(rows) == 1 and not more:
         with suppress(DomainError):
             if await read_store_id(store) is not None:
-                return await _admit_stores(database, stores, others, cell)
+                return await _admit(database, stores, others, cell)
         log.warning("a store is away", store=store.location)
         store.expected_id = str(rows[0]["id"])
         return store

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -29,14 +28,6 @@ _numbers = itertools.count(1)
 
 def parts(views: list[memoryview]) -> list[bytes]:
     return [bytes(view) for view in views]
-
-
-@pytest.fixture
-async def proxy(s3_server: S3Server) -> AsyncIterator[S3Proxy]:
-    proxy = S3Proxy()
-    await proxy.start(s3_server.endpoint)
-    yield proxy
-    await proxy.stop()
 
 
 @pytest.fixture

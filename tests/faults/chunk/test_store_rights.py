@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -23,14 +23,6 @@ from tests.support.s3_server import S3Server
 KEY = "0/" + "cd" * 16
 REFUSED = (StatusCode.UNAVAILABLE, "STORE_REFUSES")
 _numbers = itertools.count(1)
-
-
-@pytest.fixture
-async def proxy(s3_server: S3Server) -> AsyncIterator[S3Proxy]:
-    proxy = S3Proxy()
-    await proxy.start(s3_server.endpoint)
-    yield proxy
-    await proxy.stop()
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from services.chunk.catalog.presence import Presence
-from services.chunk.collection.scrub import Scrub
+from services.chunk.collection.scrub import Scrub, Scrubbed
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.local_store import LocalStore
@@ -85,3 +86,24 @@ async def test_healing_that_fails_leaves_no_open_pack(
         await Scrub(made.stores, packs).verify_pack(database, made.pack_key)
     assert await api.value("SELECT count(*) FROM packs WHERE state = 'open'") == 0
     await made.shelf.get(made.good)
+
+
+async def test_a_worker_that_does_not_name_the_store_fails_with_the_reason(
+    api: Api, settings: Settings, databases: Databases, tmp_path: Path
+) -> None:
+    made = await store_damaged(api, settings, tmp_path)
+    packs = PackWriter(databases, made.home, Presence(databases, DAY), cell=0, reader_grace=DAY)
+    (database,) = databases.every()
+    scrub = Scrub({"far": made.stores["far"]}, packs)
+    with pytest.raises(DomainError, match="do not name local"):
+        await scrub.verify_pack(database, made.pack_key)
+    # The packs of other stores are verified; the run fails all the same, so that one that has it comes.
+    found = list[Scrubbed]()
+
+    async def verify() -> None:
+        async for each in scrub.verify_due_packs(database, timedelta(0)):
+            found.append(each)
+
+    with pytest.raises(DomainError, match="do not name local"):
+        await verify()
+    assert [each.chunks for each in found] == [1]
