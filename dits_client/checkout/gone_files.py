@@ -10,7 +10,7 @@ from dits.repo.v1.tree_service_pb2 import DirectoryEntry
 from dits_client.checkout.plan import CheckoutPlan
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
-from dits_client.terminal import escape_text, quote_text
+from dits_client.terminal import escape_text, format_count, quote_text
 from dits_client.workspace.safe_paths import SafePaths
 
 # The most files that warnings name.
@@ -48,4 +48,4 @@ def tell_of_gone_files(
             f"{quote_text(path)} is left out: it was removed from every version: {reason}"
         )
     if len(gone) > LISTED:
-        progress.warn(f"{len(gone) - LISTED} more files are left out")
+        progress.warn(f"left out, too: {format_count(len(gone) - LISTED, 'more file')}")

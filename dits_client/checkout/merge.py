@@ -125,7 +125,7 @@ def _describe_conflicts(wanted: MergeOptions, found: MergeBranchesResponse) -> I
 def describe_conflict(conflict: MergeConflict) -> str:
     """Return a line about a conflict: the path, both sides, and who has locks on it."""
     ours, theirs = (
-        f"{name} {getattr(conflict, name).size} bytes"
+        f"{name} {format_count(getattr(conflict, name).size, 'byte')}"
         if conflict.HasField(name)
         else f"{name} gone"
         for name in ("ours", "theirs")

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 
 _MISSING = (
-    "files are missing: they were removed from every version, or the server could not deliver them, "
-    "and `dits pull` asks again."
+    "removed from every version, or not delivered by the server, which `dits pull` asks again."
 )
 _RENAMED = "\n  (what had another name before is gone from the branch; its history has it)"
 
@@ -145,10 +144,10 @@ def handle_status(arguments: Namespace) -> None:
         lines.append(what)
     if report.included:
         lines.append(f"Only a part is included: {escape_text(describe_rules(report.included))}.")
-    if report.waiting:
-        lines.append(f"{len(report.waiting)} files wait: `dits fetch PATH` brings them.")
-    if report.missing:
-        lines.append(f"{len(report.missing)} {_MISSING}")
+    if count := len(report.waiting):
+        lines.append(f"Waiting for `dits fetch PATH`: {format_count(count, 'file')}.")
+    if count := len(report.missing):
+        lines.append(f"Missing: {format_count(count, 'file')}, {_MISSING}")
     start = len(lines)
     for word, paths in (
         ("new", report.new),

@@ -16,6 +16,7 @@ from dits_client.cli.table import format_time, name_value, print_json, print_tab
 from dits_client.errors import UsageError
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import format_count
 
 _PAGE = 1000
 
@@ -41,17 +42,18 @@ def _describe_plan(plan: pb.PlanGarbageCollectionResponse) -> Iterator[str]:
     )
     if plan.dead_chunk_count:
         yield (
-            f"comes back:         {format_bytes(plan.freed_bytes)} in {plan.freed_pack_count:,} packs "
-            f"on {format_time(plan.freed_time)}, the rest when packs are compacted"
+            f"comes back:         {format_bytes(plan.freed_bytes)} in "
+            f"{format_count(plan.freed_pack_count, 'pack')} on "
+            f"{format_time(plan.freed_time)}, the rest when packs are compacted"
         )
     if plan.queued_object_count:
         yield (
-            f"comes back already: {format_bytes(plan.queued_bytes)} in {plan.queued_object_count:,} "
-            f"objects until {format_time(plan.queue_end_time)}"
+            f"comes back already: {format_bytes(plan.queued_bytes)} in "
+            f"{format_count(plan.queued_object_count, 'object')} until {format_time(plan.queue_end_time)}"
         )
     for item in plan.forecast:
         yield (
-            f"until {format_time(item.time)}: {item.chunk_count:,} more chunks "
+            f"until {format_time(item.time)}: {format_count(item.chunk_count, 'more chunk')} "
             f"({format_bytes(item.bytes)})"
         )
     if plan.is_implausible:
@@ -137,17 +139,18 @@ def handle_storage(arguments: Namespace) -> None:
     print(f"chunks:  {found.chunk_count:,}, {format_bytes(found.uncompressed_bytes)} uncompressed")
     print(f"stored:  {format_bytes(found.stored_bytes)}")
     if name:
-        print(f"claimed: {found.claimed_chunk_count:,} chunks that are in no commit yet")
+        print(f"claimed: {format_count(found.claimed_chunk_count, 'chunk')} of no commit yet")
     else:
         print(f"shared:  {format_bytes(found.shared_bytes)} by several repositories")
-        print(f"garbage: {found.unreferenced_chunk_count:,} chunks in their grace")
+        print(f"garbage: {format_count(found.unreferenced_chunk_count, 'chunk')} in grace")
         print(f"packs:   {found.pack_count:,}, {format_bytes(found.pack_bytes)}")
         for place in found.places:
             name = name_value(StorageClass, place.storage_class, "STORAGE_CLASS_")
             size = format_bytes(place.pack_bytes)
             print(f"         {place.pack_count:,}, {size} in {place.region}, {name}")
-        print(f"queued:  {found.queued_object_count:,} objects, {format_bytes(found.queued_bytes)}")
-    print(f"lost:    {found.lost_chunk_count:,} chunks")
+        queued = format_count(found.queued_object_count, "object")
+        print(f"queued:  {queued}, {format_bytes(found.queued_bytes)}")
+    print(f"lost:    {format_count(found.lost_chunk_count, 'chunk')}")
     if found.HasField("count_time"):
         print(f"counted: {format_time(found.count_time)}")
 

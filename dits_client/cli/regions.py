@@ -13,6 +13,7 @@ from dits_client.cli.answers import print_answer
 from dits_client.cli.folder import format_bytes
 from dits_client.cli.history import connect_to_revision
 from dits_client.cli.table import print_table
+from dits_client.terminal import format_count
 
 # Paths that are listed for each region.
 _MOST_FILES = 10
@@ -43,7 +44,8 @@ def handle_regions(arguments: Namespace) -> None:
         for path in report.files[:_MOST_FILES]:
             print(f"not in {name}: {path}")
         if len(report.files) > _MOST_FILES:
-            print(f"not in {name}: {len(report.files) - _MOST_FILES:,} more files")
+            more = format_count(len(report.files) - _MOST_FILES, "more file")
+            print(f"not in {name}: {more}")
 
 
 def _describe(listed: pb.ListRegionsResponse, found: CommitRegions) -> Iterator[dict[str, object]]:
@@ -62,7 +64,8 @@ def _format_row(region: pb.Region, found: CommitRegions) -> tuple[str, ...]:
     report, missing = found.regions.get(region.name), ""
     if report is not None:
         missing = (
-            f"{report.chunks:,} chunks ({format_bytes(report.bytes)}) of {len(report.files):,} files"
+            f"{format_count(report.chunks, 'chunk')} ({format_bytes(report.bytes)}) of "
+            f"{format_count(len(report.files), 'file')}"
             if report.chunks
             else "nothing"
         )

@@ -10,6 +10,7 @@ from dits_client.cli.repository_admin import open_repository, print_fields
 from dits_client.cli.session import connect
 from dits_client.cli.table import print_json
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import format_count
 
 # After how many days chunks move to a class, by default.
 LIFECYCLE: dict[Literal["infrequent_days", "glacier_days", "deep_archive_days"], int] = {
@@ -86,7 +87,7 @@ def _add_policy(request: pb.UpdateRepositorySettingsRequest, arguments: Namespac
 def _describe_policy(policy: pb.LifecyclePolicy) -> str:
     return ", ".join(
         f"{name.removesuffix('_days')} after "
-        f"{getattr(policy, name) if policy.HasField(name) else most} days"
+        f"{format_count(getattr(policy, name) if policy.HasField(name) else most, 'day')}"
         if not policy.HasField(name) or getattr(policy, name)
         else f"{name.removesuffix('_days')} never"
         for name, most in LIFECYCLE.items()

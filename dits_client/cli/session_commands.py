@@ -8,6 +8,7 @@ from dits_client.cli.session import connect, connect_with_rights
 from dits_client.cli.table import format_time, print_json, print_table
 from dits_client.errors import UsageError
 from dits_client.server.client import Client
+from dits_client.terminal import format_count
 
 
 def handle_list(arguments: Namespace) -> None:
@@ -36,7 +37,7 @@ def handle_revoke(arguments: Namespace) -> None:
             count = client.call(client.sessions.RevokeAllSessions, request).revoked_count
         else:
             count = _revoke(client, arguments.id)
-    print("1 session was ended." if count == 1 else f"{count} sessions were ended.")
+    print(f"Ended: {format_count(count, 'session')}.")
 
 
 def _revoke(client: Client, ids: list[str]) -> int:

@@ -19,6 +19,7 @@ from dits_client.cli.workspace_paths import find_path
 from dits_client.errors import ClientError
 from dits_client.server.jobs import Jobs
 from dits_client.server.repository import RepositoryClient
+from dits_client.terminal import format_count
 
 _HASHES = 10_000
 
@@ -38,11 +39,12 @@ def handle_check(arguments: Namespace) -> None:
     if arguments.json:
         print_json([total])
     elif not total.archived_count:
-        print(f"All {count:,} chunks can be read at once.")
+        print(f"Nothing is archived: {format_count(count, 'chunk')}, to be read at once.")
     else:
         print(
-            f"{total.archived_count:,} of {count:,} chunks ({format_bytes(total.archived_bytes)}) are "
-            f"archived. To restore them takes {_format_seconds(total.restore_seconds)}: dits tier restore"
+            f"Archived: {total.archived_count:,} of {format_count(count, 'chunk')} "
+            f"({format_bytes(total.archived_bytes)}). "
+            f"To restore them takes {_format_seconds(total.restore_seconds)}: dits tier restore"
         )
 
 
@@ -77,7 +79,7 @@ def handle_set(arguments: Namespace) -> None:
         if arguments.storage_class == "standard":
             _report(repository, restores, arguments)
         else:
-            text = f"{changed:,} chunks are {arguments.storage_class} now."
+            text = f"Now {arguments.storage_class}: {format_count(changed, 'chunk')}."
             print_answer(arguments, {"changed": changed}, text)
 
 
@@ -104,9 +106,9 @@ def _report(repository: RepositoryClient, restores: list[pb.Restore], arguments:
         count = sum(each.chunk_count for each in restores)
         size = sum(each.stored_bytes for each in restores)
         when = max((x.expected_time for x in restores), key=Timestamp.ToNanoseconds)
-        begun = "would be" if restores[0].job_id == "" else "are being"
+        begun = "To be" if restores[0].job_id == "" else "Being"
         print(
-            f"{count:,} chunks ({format_bytes(size)}) {begun} restored; they can be read from "
+            f"{begun} restored: {format_count(count, 'chunk')} ({format_bytes(size)}), to be read from "
             f"{format_time(when)} on, at the earliest."
         )
     jobs = Jobs(repository.client, repository.endpoints)
@@ -123,5 +125,5 @@ def _report(repository: RepositoryClient, restores: list[pb.Restore], arguments:
 
 def _format_seconds(seconds: int) -> str:
     if seconds < 120:
-        return f"{seconds} seconds"
+        return format_count(seconds, "second")
     return f"{seconds / 60:.3g} minutes" if seconds < 7200 else f"{seconds / 3600:.3g} hours"

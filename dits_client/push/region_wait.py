@@ -8,6 +8,7 @@ from dits.common.v1.error_reason_pb2 import ERROR_REASON_REGIONS_MISSING
 
 from dits_client.errors import RemoteError
 from dits_client.progress import Progress
+from dits_client.terminal import format_count
 
 # Without progress for so long, the push is given up; nothing has to be uploaded again.
 LONGEST_STANDSTILL = 120.0
@@ -28,7 +29,8 @@ def send_when_copied(send: Callable[[], Answer], progress: Progress) -> Answer:
             left, now = int(error.metadata.get("count", "0")), time.monotonic()
             if least < 0:
                 regions = error.metadata.get("min_regions", "")
-                progress.warn(f"{left:,} chunks are being copied into {regions} regions")
+                chunks = format_count(left, "chunk")
+                progress.warn(f"waiting for copies of {chunks} in {regions} regions")
             if least < 0 or left < least:
                 least, moved_at = left, now
             elif now - moved_at > LONGEST_STANDSTILL:

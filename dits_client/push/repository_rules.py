@@ -11,7 +11,6 @@ from dits_client.content.manifest import Change
 from dits_client.errors import ClientError
 from dits_client.terminal import quote_text
 from dits_client.workspace.index import DIRECTORY_STAT, unpack_size_and_mode
-from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.unusable import join_sentences
@@ -46,8 +45,8 @@ def find_refused_names(
 ) -> dict[str, str]:
     """Return sentences, by path, for new names that a repository with portable names refuses.
 
-    Raises ClientError, all in one message, for changes of what the folder's commit has under such a name:
-    left out, it would be deleted.
+    Raises ClientError, all in one message, for changes of what the folder's commit has under such a name,
+    or under that of a twin that is not on the disk: left out, it would be deleted.
     """
     refused: dict[str, str] = {}
     for path, names in _list_written(changes).items():
@@ -58,9 +57,11 @@ def find_refused_names(
                 refused[inner] = f"the name {quote_text(inner)} {problem}: rename it"
         left = list(directory.names)
         while twin := find_twin(left, names):
-            sentence = _describe_twins(directory, *twin)
             paths = {name: directory.join_path(name) for name in twin}
-            new = [name for name in twin if not _has(tracked, paths[name])] or list(twin)
+            # A folder of which a part waits, or is not included, may have been renamed by a letter's case.
+            are_here = all(os.path.lexists(directory.join_os_path(name)) for name in twin)
+            sentence = _describe_twins(*paths.values(), are_here=are_here)
+            new = [name for name in twin if are_here and not _has(tracked, paths[name])] or twin
             refused |= {paths[name]: sentence for name in new}
             left = [name for name in left if name not in new]
     if found := [sentence for path, sentence in refused.items() if _has(tracked, path)]:
@@ -72,13 +73,11 @@ def _has(tracked: TrackedPaths, path: str) -> bool:
     return tracked.has_file(path) or tracked.has_directory(path)
 
 
-def _describe_twins(directory: LocalDirectory, *names: str) -> str:
+def _describe_twins(*paths: str, are_here: bool) -> str:
     """Return a sentence about two names; what waits, or is not included, is not on the disk."""
-    one, other = (quote_text(directory.join_path(name)) for name in names)
+    one, other = map(quote_text, paths)
     text = f"the names {one} and {other} differ by the case of letters alone: rename one of them"
-    if all(os.path.lexists(directory.join_os_path(name)) for name in names):
-        return text
-    return f"{text}; what is not here comes by `dits fetch` or `dits include`"
+    return text if are_here else f"{text}; what is not here comes by `dits fetch` or `dits include`"
 
 
 def _list_written(changes: Iterable[Change]) -> dict[str, set[str]]:

@@ -24,7 +24,7 @@ from dits_client.errors import Resource
 from dits_client.server.endpoints import Endpoints
 from dits_client.server.field_names import describe_field
 from dits_client.server.named_channel import UNKNOWN_SERVICE, CalledService
-from dits_client.terminal import quote_text
+from dits_client.terminal import format_count, quote_text
 
 # Sentences that tell the user what to do, in place of the server's.
 _SENTENCES = {
@@ -176,7 +176,7 @@ def describe_lock_held(metadata: Mapping[str, str]) -> str:
     if metadata.get("reason"):
         text += f" ({metadata['reason']})"
     others = _count_others(metadata)
-    return text + (f", and {others} more locks are in the way" if others else "")
+    return text + (f"; in the way, too: {format_count(others, 'more lock')}" if others else "")
 
 
 def _describe_outdated(metadata: Mapping[str, str]) -> str:

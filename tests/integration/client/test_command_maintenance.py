@@ -49,7 +49,7 @@ async def test_garbage_is_planned_collected_and_the_runs_listed(
     await watch(await run("gc", "run"))
     told = await run("gc", "plan")
     assert "chunks to delete:   3 of 3 (3.0 kB)" in told
-    assert "comes back:         3.0 kB in 1 packs" in told
+    assert "comes back:         3.0 kB in 1 pack on " in told
     assert told.endswith("dits gc run --confirm 3\n")
     assert "20 percent" in await run("gc", "run", fails=True)
     await watch(await run("gc", "run", "--confirm", "3"))

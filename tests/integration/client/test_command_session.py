@@ -66,10 +66,10 @@ async def test_sessions_from_the_command_line(api: Api, run: Run, in_session: Lo
     assert table[0].split() == ["ID", "DEVICE", "FROM", "OPENED", "USED", "ENDS"]
     assert [" * " in line for line in table[1:]].count(True) == 1
     foreign = next(each["id"] for each in listed if not each.get("is_current"))
-    assert await run("session", "revoke", foreign) == "1 session was ended.\n"
+    assert await run("session", "revoke", foreign) == "Ended: 1 session.\n"
     assert "say --all" in await run("session", "revoke", fails=2)
     told = await run("session", "revoke", "--all", "--keep-current")
-    assert told == "1 session was ended.\n"
+    assert told == "Ended: 1 session.\n"
     assert "(ended)" in await run("session", "list", "--all")
     assert "Logged out" in await run("logout")
     assert await api.value("SELECT count(*) FROM sessions WHERE revoked_at IS NULL") == 0

@@ -33,20 +33,21 @@ async def test_a_film_goes_to_the_archive_and_comes_back(
     # So many chunks that a list of them stands in a chunk of its own, which stays hot.
     write(film_folder, {"large": some(3_000_000)})
     await run("push", "-m", "large")
-    assert "can be read at once" in await run("tier", "check")
+    assert "to be read at once" in await run("tier", "check")
     await run("repo", "settings", "ada/film", "--glacier-days", "7")
     shown = await run("repo", "settings", "ada/film")
     assert "infrequent after 30 days, glacier after 7 days, deep_archive after 365 days" in shown
     await api.fetch("UPDATE chunk_refs SET last_seen_at = now() - interval '8 days'")
     await do_maintenance(api, databases, ApplyLifecyclePayload())
     told = await run("tier", "check", "large")
-    assert "archived. To restore them takes 0 seconds: dits tier restore" in told
+    assert "To restore them takes 0 seconds: dits tier restore" in told
     assert "3.0 MB" in told
     told = await run("clone", "ada/film", str(home / "again"), fails=True)
     assert "dits tier restore" in told
-    assert "would be restored" in await run("tier", "restore", "--dry-run", "large")
-    assert "being restored; they can be read from" in await run("tier", "restore", "--wait")
-    assert "can be read at once" in await run("tier", "check", "large", "shots")
+    assert "To be restored: " in await run("tier", "restore", "--dry-run", "large")
+    told = await run("tier", "restore", "--wait")
+    assert told.startswith("Being restored: ")
+    assert "to be read at once" in await run("tier", "check", "large", "shots")
     with monkeypatch.context() as there:
         there.chdir(home / "again")
         await run("pull")
@@ -54,7 +55,7 @@ async def test_a_film_goes_to_the_archive_and_comes_back(
     assert "restored" in await run("tier", "set", "--class", "standard", "--wait")
     assert await api.value("SELECT count(*) FROM chunks WHERE storage_class <> 'standard'") == 0
     told = await run("tier", "set", "--class", "infrequent", "shots")
-    assert told == "1 chunks are infrequent now.\n"
+    assert told == "Now infrequent: 1 chunk.\n"
     told = await run("tier", "set", "--class", "infrequent", "shots", "--json")
     assert json.loads(told) == {"changed": 0}
     assert 'no "nothing"' in await run("tier", "check", "nothing", fails=True)

@@ -62,7 +62,7 @@ async def test_what_is_fetched_is_a_file_as_others(
 ) -> None:
     one, two = folders
     monkeypatch.chdir(two)
-    assert "3 files wait: `dits fetch PATH` brings them." in await run("status")
+    assert "Waiting for `dits fetch PATH`: 3 files." in await run("status")
     with pytest.raises(ClientError, match='no file waits at "top"'):
         await fetch(ada, "two", "top")
     # A file of the user's is in the way; one with the same content is not.

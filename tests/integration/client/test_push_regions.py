@@ -48,7 +48,7 @@ async def test_a_push_waits_for_the_copies(
     with pytest.raises(RemoteError, match="not in 2 regions yet"):
         await ada.push("work", progress=warned)
     assert [text.partition(":")[0] for text in warned.texts] == [
-        "1 chunks are being copied into 2 regions",
+        "waiting for copies of 1 chunk in 2 regions",
         "no copy was made for a while",
     ]
     away.rename(tmp_path / "far")

@@ -220,7 +220,7 @@ def test_sentences_are_made_of_metadata_not_of_the_servers_words() -> None:
     assert held.reason == ERROR_REASON_LOCK_HELD
     assert str(held) == (
         '"a/b" is locked by bob, who holds "a/", since 2026-01-02 03:04 UTC until 2026-01-03 03:04 UTC'
-        " (grading), and 2 more locks are in the way"
+        " (grading); in the way, too: 2 more locks"
     )
     newer = {"path": "a", "branch": "main", "newer": "ab" * 32, "count": "many"}
     outdated = failed("ERROR_REASON_BASE_OUTDATED", metadata=newer)
