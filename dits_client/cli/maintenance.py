@@ -74,6 +74,15 @@ def handle_run(arguments: Namespace) -> None:
     print(f"The collection has begun: dits jobs watch {job_id}")
 
 
+def handle_inventory(arguments: Namespace) -> None:
+    """Begin an inventory."""
+    request = pb.CheckInventoryRequest(confirmed_object_count=arguments.confirm)
+    with connect() as (client, _):
+        job_id = client.call(client.maintenance.CheckInventory, request).job_id
+    record({"job_id": job_id})
+    print(f"The inventory has begun: dits jobs watch {job_id}")
+
+
 def handle_runs(arguments: Namespace) -> None:
     """List runs of the maintenance."""
     limit = max(arguments.limit, 0) or None

@@ -83,11 +83,13 @@ class StorageMaintenance:
         work = partial(self._verify, job.database, period)
         return await record_run(job, Kind.SCRUB_CHUNKS, work)
 
-    async def check_inventory(
-        self, job: RunningJob, _payload: CheckInventoryPayload
-    ) -> JobProgress:
-        """Queues unknown objects, and verifies packs whose objects are not there."""
-        return await record_run(job, Kind.CHECK_INVENTORY, partial(self._check, job.database))
+    async def check_inventory(self, job: RunningJob, payload: CheckInventoryPayload) -> JobProgress:
+        """Queues unknown objects, and verifies packs whose objects are not there.
+
+        In a store where implausibly many are unknown, and nobody has confirmed them, it queues none.
+        """
+        work = partial(self._check, job.database, payload.confirmed_object_count)
+        return await record_run(job, Kind.CHECK_INVENTORY, work)
 
     async def repair_pack(self, job: RunningJob, payload: RepairPackPayload) -> JobProgress:
         """Verifies a pack in which a reader has found damage, and heals it."""
@@ -128,11 +130,11 @@ class StorageMaintenance:
         )
         return Outcome.COMPLETED
 
-    async def _check(self, database: Database, run: Run) -> Outcome:
+    async def _check(self, database: Database, confirmed: int, run: Run) -> Outcome:
         report, absences, refused = run.report, Absences(), list[str]()
         for bucket, inventory in self._inventories.items():
             with absences.tolerate(bucket):
-                refusal = await self._queue_unknown(bucket, inventory, database, run)
+                refusal = await self._queue_unknown(bucket, inventory, confirmed, database, run)
                 if refusal:
                     refused.append(refusal)
                 else:
@@ -146,7 +148,7 @@ class StorageMaintenance:
         return Outcome.REFUSED if refused else Outcome.COMPLETED
 
     async def _queue_unknown(
-        self, bucket: str, inventory: Inventory, database: Database, run: Run
+        self, bucket: str, inventory: Inventory, confirmed: int, database: Database, run: Run
     ) -> str:
         """Queues unknown objects, or returns why it may not: many = the wrong database?"""
         report = run.report
@@ -157,14 +159,15 @@ class StorageMaintenance:
                 unknown += objects.unknown
                 await run.store_progress(report.listed_object_count + listed)
         report.listed_object_count += listed
-        if unknown > listed * self._limit_percent / 100:
+        if unknown > max(listed * self._limit_percent / 100, confirmed):
             report.unknown_object_count += unknown
             log.error(
                 "implausible inventory refused", bucket=bucket, unknown=unknown, listed=listed
             )
             return (
                 f"Refused: no pack names {unknown:,} of {listed:,} objects in {bucket}, more than "
-                f"{self._limit_percent:g} percent. Is this the database of the store?"
+                f"{self._limit_percent:g} percent. Is this the database of the store? If it is, and nobody "
+                f"needs them, `dits gc inventory --confirm {unknown}` has them deleted."
             )
         async with pace(inventory.queue_unknown_objects(database)) as counts:
             async for count in counts:

@@ -8,7 +8,11 @@ from uuid import UUID
 from dits.chunk.v1 import maintenance_run_pb2 as run_pb
 from dits.chunk.v1 import maintenance_service_pb2 as pb
 from dits.chunk.v1.tier_service_pb2 import StorageClass
-from dits.common.v1.job_pb2 import CollectGarbagePayload, ScrubChunksPayload
+from dits.common.v1.job_pb2 import (
+    CheckInventoryPayload,
+    CollectGarbagePayload,
+    ScrubChunksPayload,
+)
 from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -103,6 +107,19 @@ class MaintenanceService:
         payload = ScrubChunksPayload(everything=request.everything)
         job_id = await request_run(self._database, Kind.SCRUB_CHUNKS, payload, call.caller.user_id)
         return pb.VerifyChunksResponse(job_id=str(job_id))
+
+    async def CheckInventory(
+        self, request: pb.CheckInventoryRequest, call: Call
+    ) -> pb.CheckInventoryResponse:
+        """Begins an inventory."""
+        call.caller.require_site_admin()
+        confirmed = request.confirmed_object_count
+        if confirmed < 0:
+            raise invalid_field("confirmed_object_count", "must not be negative")
+        payload = CheckInventoryPayload(confirmed_object_count=confirmed)
+        user_id = call.caller.user_id
+        job_id = await request_run(self._database, Kind.CHECK_INVENTORY, payload, user_id)
+        return pb.CheckInventoryResponse(job_id=str(job_id))
 
     async def ListRuns(self, request: pb.ListRunsRequest, call: Call) -> pb.ListRunsResponse:
         """Lists the runs of the maintenance."""

@@ -10,8 +10,9 @@ from grpc import StatusCode
 
 from services.chunk.collection import garbage_plan
 from shared.db.pool import Databases
+from shared.runtime.config import Settings
 from tests.support.api import Api, refused
-from tests.support.chunks import Shelf, some
+from tests.support.chunks import Shelf, files, some
 from tests.support.collection import do_maintenance, end_claims, reference
 from tests.support.jobs import wait_for
 
@@ -53,4 +54,35 @@ async def test_there_is_more_than_a_plan_looks_at(
         [row] = await api.fetch(_RUN, begun.job_id)
         assert (row["outcome"], row["dead"]) == (outcome, "4")
     assert (await plan()).dead_chunk_count == 0
+    await shelf.get(kept)
+
+
+async def test_an_inventory_above_its_limit_can_be_confirmed(
+    api: Api, settings: Settings, databases: Databases
+) -> None:
+    operator = await api.api_token(await api.account(), "site:admin")
+    shelf, kept = await Shelf.open(api), some()
+    await shelf.put(kept)
+    (path,) = files(settings).values()
+    folder = path.parents[1] / "ab"
+    folder.mkdir(exist_ok=True)
+    for number in range(2):
+        (folder / f"ab{number:030}").write_bytes(b"?")
+    request = pb.CheckInventoryRequest(confirmed_object_count=-1)
+    with refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"):
+        await api.maintenance.CheckInventory(request, metadata=operator.auth)
+    with refused(StatusCode.PERMISSION_DENIED, "SCOPE_MISSING"):
+        await api.maintenance.CheckInventory(pb.CheckInventoryRequest(), metadata=shelf.who.auth)
+    # More have come than were confirmed: that is refused, too.
+    for confirmed, outcome, queued in ((0, "refused", 0), (1, "refused", 0), (2, "completed", 2)):
+        request.confirmed_object_count = confirmed
+        begun = await api.maintenance.CheckInventory(request, metadata=operator.auth)
+        await wait_for(databases.every()[0], UUID(begun.job_id), "completed")
+        [row] = await api.fetch(
+            "SELECT outcome, report ->> 'summary' AS told FROM maintenance_runs WHERE job_id = $1::uuid",
+            begun.job_id,
+        )
+        assert row["outcome"] == outcome
+        assert ("dits gc inventory --confirm 2" in row["told"]) == (outcome == "refused")
+        assert await api.value("SELECT count(*) FROM object_deletions") == queued
     await shelf.get(kept)

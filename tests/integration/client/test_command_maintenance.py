@@ -62,6 +62,8 @@ async def test_garbage_is_planned_collected_and_the_runs_listed(
     assert json.loads(line)["report"]["deleted_chunk_count"] == "3"
     job = json.loads(await run("verify", "--everything", "--json"))["job_id"]
     await watch(f"dits jobs watch {job}")
+    await watch(await run("gc", "inventory", "--confirm", "5"))
+    assert "check_inventory" in await run("gc", "runs", "-n", "1")
     assert "packs:   0" in await run("storage")
     assert json.loads(await run("gc", "plan", "--json"))["plan_time"]
 

@@ -299,6 +299,52 @@ class VerifyChunksResponse(_message.Message):
 Global___VerifyChunksResponse: _TypeAlias = VerifyChunksResponse  # noqa: Y015
 
 @_typing.final
+class CheckInventoryRequest(_message.Message):
+    """Request of MaintenanceService.CheckInventory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIRMED_OBJECT_COUNT_FIELD_NUMBER: _builtins.int
+    confirmed_object_count: _builtins.int
+    """How many unknown objects of one store it may queue though that is implausibly many; default: none. A store with more is
+    left as it is.
+    """
+    def __init__(
+        self,
+        *,
+        confirmed_object_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed_object_count", b"confirmed_object_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckInventoryRequest: _TypeAlias = CheckInventoryRequest  # noqa: Y015
+
+@_typing.final
+class CheckInventoryResponse(_message.Message):
+    """Response of MaintenanceService.CheckInventory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """UUID of the job, which JobService of this server knows."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckInventoryResponse: _TypeAlias = CheckInventoryResponse  # noqa: Y015
+
+@_typing.final
 class ListLostChunksRequest(_message.Message):
     """Request of MaintenanceService.ListLostChunks."""
 

@@ -61,6 +61,11 @@ class MaintenanceServiceStub:
                 request_serializer=dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.VerifyChunksRequest.SerializeToString,
                 response_deserializer=dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.VerifyChunksResponse.FromString,
                 _registered_method=True)
+        self.CheckInventory = channel.unary_unary(
+                '/dits.chunk.v1.MaintenanceService/CheckInventory',
+                request_serializer=dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.CheckInventoryRequest.SerializeToString,
+                response_deserializer=dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.CheckInventoryResponse.FromString,
+                _registered_method=True)
         self.ListLostChunks = channel.unary_unary(
                 '/dits.chunk.v1.MaintenanceService/ListLostChunks',
                 request_serializer=dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.ListLostChunksRequest.SerializeToString,
@@ -129,6 +134,20 @@ class MaintenanceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckInventory(self, request, context):
+        """Begins to compare the objects of the stores with the packs, and returns the job. Objects that no pack names are queued for
+        their deletion; packs whose objects are missing or too short are verified. Needs a credential, of an operator. May be
+        repeated: while a job waits or is at work, it is returned instead of a new one.
+
+        A store in which more objects are unknown than the setting `collection_limit_percent` allows is left as it is, because
+        it may be that of another database: the record of the run has their number, which can be sent as `confirmed_object_count`.
+
+        Errors: none beyond the common ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListLostChunks(self, request, context):
         """Lists chunks of which no good copy is left: those of a repository, or all. Needs WRITE on the repository, an API token
         `repo:write`; all chunks need a token of an operator.
@@ -175,6 +194,11 @@ def add_MaintenanceServiceServicer_to_server(servicer, server):
                     servicer.VerifyChunks,
                     request_deserializer=dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.VerifyChunksRequest.FromString,
                     response_serializer=dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.VerifyChunksResponse.SerializeToString,
+            ),
+            'CheckInventory': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckInventory,
+                    request_deserializer=dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.CheckInventoryRequest.FromString,
+                    response_serializer=dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.CheckInventoryResponse.SerializeToString,
             ),
             'ListLostChunks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListLostChunks,
@@ -302,6 +326,33 @@ class MaintenanceService:
             '/dits.chunk.v1.MaintenanceService/VerifyChunks',
             dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.VerifyChunksRequest.SerializeToString,
             dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.VerifyChunksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckInventory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dits.chunk.v1.MaintenanceService/CheckInventory',
+            dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.CheckInventoryRequest.SerializeToString,
+            dits_dot_chunk_dot_v1_dot_maintenance__service__pb2.CheckInventoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

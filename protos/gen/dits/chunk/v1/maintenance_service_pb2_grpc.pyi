@@ -70,6 +70,16 @@ class MaintenanceServiceStub:
 
     Errors: none beyond the common ones.
     """
+    CheckInventory: _grpc.UnaryUnaryMultiCallable[_maintenance_service_pb2.CheckInventoryRequest, _maintenance_service_pb2.CheckInventoryResponse]
+    """Begins to compare the objects of the stores with the packs, and returns the job. Objects that no pack names are queued for
+    their deletion; packs whose objects are missing or too short are verified. Needs a credential, of an operator. May be
+    repeated: while a job waits or is at work, it is returned instead of a new one.
+
+    A store in which more objects are unknown than the setting `collection_limit_percent` allows is left as it is, because
+    it may be that of another database: the record of the run has their number, which can be sent as `confirmed_object_count`.
+
+    Errors: none beyond the common ones.
+    """
     ListLostChunks: _grpc.UnaryUnaryMultiCallable[_maintenance_service_pb2.ListLostChunksRequest, _maintenance_service_pb2.ListLostChunksResponse]
     """Lists chunks of which no good copy is left: those of a repository, or all. Needs WRITE on the repository, an API token
     `repo:write`; all chunks need a token of an operator.
@@ -126,6 +136,16 @@ class MaintenanceServiceAsyncStub(MaintenanceServiceStub):
     """Begins to read and verify stored chunks, and returns the job. Damaged chunks are stored again from a good copy in
     another region; if there is none, they are lost. Needs a credential, of an operator. May be repeated: while a job waits or
     is at work, it is returned instead of a new one.
+
+    Errors: none beyond the common ones.
+    """
+    CheckInventory: _aio.UnaryUnaryMultiCallable[_maintenance_service_pb2.CheckInventoryRequest, _maintenance_service_pb2.CheckInventoryResponse]  # type: ignore[assignment]
+    """Begins to compare the objects of the stores with the packs, and returns the job. Objects that no pack names are queued for
+    their deletion; packs whose objects are missing or too short are verified. Needs a credential, of an operator. May be
+    repeated: while a job waits or is at work, it is returned instead of a new one.
+
+    A store in which more objects are unknown than the setting `collection_limit_percent` allows is left as it is, because
+    it may be that of another database: the record of the run has their number, which can be sent as `confirmed_object_count`.
 
     Errors: none beyond the common ones.
     """
@@ -206,6 +226,22 @@ class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Begins to read and verify stored chunks, and returns the job. Damaged chunks are stored again from a good copy in
         another region; if there is none, they are lost. Needs a credential, of an operator. May be repeated: while a job waits or
         is at work, it is returned instead of a new one.
+
+        Errors: none beyond the common ones.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckInventory(
+        self,
+        request: _maintenance_service_pb2.CheckInventoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_maintenance_service_pb2.CheckInventoryResponse, _abc.Awaitable[_maintenance_service_pb2.CheckInventoryResponse]]:
+        """Begins to compare the objects of the stores with the packs, and returns the job. Objects that no pack names are queued for
+        their deletion; packs whose objects are missing or too short are verified. Needs a credential, of an operator. May be
+        repeated: while a job waits or is at work, it is returned instead of a new one.
+
+        A store in which more objects are unknown than the setting `collection_limit_percent` allows is left as it is, because
+        it may be that of another database: the record of the run has their number, which can be sent as `confirmed_object_count`.
 
         Errors: none beyond the common ones.
         """

@@ -976,16 +976,21 @@ Global___ScrubChunksPayload: _TypeAlias = ScrubChunksPayload  # noqa: Y015
 
 @_typing.final
 class CheckInventoryPayload(_message.Message):
-    """Of JOB_TYPE_CHECK_INVENTORY: nothing to say."""
+    """Of JOB_TYPE_CHECK_INVENTORY."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    CONFIRMED_OBJECT_COUNT_FIELD_NUMBER: _builtins.int
+    confirmed_object_count: _builtins.int
+    """How many unknown objects of one store it may queue though that is implausibly many: see MaintenanceService.CheckInventory."""
     def __init__(
         self,
+        *,
+        confirmed_object_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed_object_count", b"confirmed_object_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
