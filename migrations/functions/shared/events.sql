@@ -70,7 +70,8 @@ END;
 $$;
 
 -- Deletes up to p_limit events, the oldest first, that are older than p_keep and that every background
--- consumer is done with, dead events excepted, and returns how many: 0 while another transaction is at it.
+-- consumer is done with, dead events excepted, and returns how many: 0 while another transaction is at it. Of those that the
+-- slowest consumer has yet to read, it looks at those of an hour: what was written later goes when that has come to it.
 CREATE OR REPLACE FUNCTION purge_events(p_keep INTERVAL, p_limit INT)
 RETURNS INT
 LANGUAGE plpgsql
@@ -79,15 +80,21 @@ DECLARE
     v_xid XID8;
     v_id BIGINT;
     v_count INT;
+    v_until TIMESTAMPTZ := statement_timestamp() - p_keep;
 BEGIN
     -- One at a time: the horizon only rises.
     IF NOT pg_try_advisory_xact_lock(advisory_key('retention', 'events')) THEN
         RETURN 0;
     END IF;
+    v_until := least(v_until, (
+        SELECT e.created_at + INTERVAL '1 hour'
+        FROM (SELECT c.xid, c.id FROM event_cursors c ORDER BY c.xid, c.id LIMIT 1) slowest
+        CROSS JOIN LATERAL (SELECT o.created_at FROM settled_events o WHERE (o.xid, o.id) > (slowest.xid, slowest.id)
+                            ORDER BY o.xid, o.id LIMIT 1) e));
     WITH gone AS (
         DELETE FROM events WHERE id IN (
             SELECT e.id FROM settled_events e
-            WHERE e.created_at < statement_timestamp() - p_keep
+            WHERE e.created_at < v_until
               AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.xid, c.id) < (e.xid, e.id))
               AND NOT EXISTS (SELECT FROM dead_events d WHERE d.id = e.id)
             ORDER BY e.xid, e.id LIMIT p_limit)

@@ -147,3 +147,21 @@ async def test_histories_that_are_not_due_are_not_read(conn: Connection) -> None
     )
     await conn.execute("VACUUM ANALYZE former_heads")
     assert await count_pages(conn, commits.Q.find_due, DAY, 10) <= FEW
+
+
+async def test_events_that_a_consumer_has_yet_to_read_are_not_read_again(conn: Connection) -> None:
+    await conn.execute("INSERT INTO event_cursors (consumer, xid) VALUES ('slow', '0')")
+    await conn.execute(
+        "INSERT INTO events (type, created_at) SELECT 'push', now() - interval '60 days'"
+        f" + n * interval '1 minute' FROM generate_series(1, {MANY}) n"
+    )
+    await conn.execute("VACUUM ANALYZE events")
+    await count_pages(conn, retention.Q.purge_events, DAY, 10_000)
+    assert await count_pages(conn, retention.Q.purge_events, DAY, 10_000) <= FEW
+    # Those that it has read go, and no other one.
+    await conn.execute(
+        "UPDATE event_cursors SET (xid, id) = (SELECT xid, id FROM events ORDER BY id OFFSET 99 LIMIT 1)"
+    )
+    assert await conn.fetchval(retention.Q.purge_events, DAY, 10_000) == 100
+    await conn.execute("DELETE FROM event_cursors")
+    assert await conn.fetchval(retention.Q.purge_events, DAY, MANY) == MANY - 100
