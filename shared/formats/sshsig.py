@@ -73,17 +73,6 @@ class SshSignature:
     blob: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureFacts:
-    """What a good signature says.
-
-    Attributes:
-        counter: of a security key: how many signatures it has made, or 0 if it does not count; else None.
-    """
-
-    counter: int | None = None
-
-
 def parse_signature(armored: str) -> SshSignature:
     """Return the signature in a `.sig` file. Raises FormatError of `signature`."""
     if len(armored) > MAX_ARMOR_BYTES:
@@ -112,18 +101,17 @@ def parse_signature_blob(blob: bytes) -> SshSignature:
     return SshSignature(key, namespace, hash_name, inner)
 
 
-def verify_signature(signature: SshSignature, message: bytes, namespace: str) -> SignatureFacts:
-    """Return what a signature says, if its key made it for this message and namespace.
+def verify_signature(signature: SshSignature, message: bytes, namespace: str) -> None:
+    """Raise BadSignature unless the signature's key made it for this message and namespace.
 
-    Raises BadSignature if not, or if a security key did not see its user; FormatError for what is no
-    signature of the key's type.
+    A security key must have seen its user. Raises FormatError for what is no signature of the key's type.
     """
     if signature.namespace != namespace.encode():
         raise BadSignature
     parts = (signature.namespace, b"", signature.hash_name, _hash(signature.hash_name, message))
     signed = _MAGIC + b"".join(map(write_string, parts))
     try:
-        return _verify(signature.key, signature.blob, signed)
+        _verify(signature.key, signature.blob, signed)
     except InvalidSignature:
         raise BadSignature from None
 
@@ -132,39 +120,34 @@ def _hash(name: bytes, message: bytes) -> bytes:
     return _HASHES[name](message).digest()
 
 
-def _verify(key: SshPublicKey, blob: bytes, signed: bytes) -> SignatureFacts:
+def _verify(key: SshPublicKey, blob: bytes, signed: bytes) -> None:
     reader = WireReader(_FIELD, blob)
     algorithm = reader.read_string(_MAX_WORD_BYTES)
     if isinstance(key.verifier, rsa.RSAPublicKey):
         if algorithm not in _RSA_HASHES:
             raise reader.error("is of another algorithm than rsa-sha2-256 or rsa-sha2-512")
         _verify_rsa(reader, key.verifier, signed, _RSA_HASHES[algorithm])
-        return SignatureFacts()
+        return
     if algorithm != key.key_type.encode():
         raise reader.error("is of another algorithm than its key")
     raw = reader.read_string(_MAX_SIGNATURE_BYTES)
-    facts = SignatureFacts()
     if key.key_type.is_hardware:
-        facts, signed = _read_hardware(reader, key, signed)
+        signed = _read_hardware(reader, key, signed)
     reader.read_end()
     if isinstance(key.verifier, ed25519.Ed25519PublicKey):
         key.verifier.verify(raw, signed)
     else:
         _verify_ecdsa(key.verifier, raw, signed, _CURVE_HASHES[key.key_type])
-    return facts
 
 
-def _read_hardware(
-    reader: WireReader, key: SshPublicKey, signed: bytes
-) -> tuple[SignatureFacts, bytes]:
-    """Return what a security key says, and what it has signed: not the message, but a hash of it."""
+def _read_hardware(reader: WireReader, key: SshPublicKey, signed: bytes) -> bytes:
+    """Return what a security key has signed: not the message, but a hash of it."""
     flags = reader.read_bytes(1)
     counter = reader.read_bytes(4)
     if not flags[0] & _USER_PRESENT:
         raise BadSignature
-    facts = SignatureFacts(int.from_bytes(counter, "big"))
     application = hashlib.sha256(key.application).digest()
-    return facts, application + flags + counter + hashlib.sha256(signed).digest()
+    return application + flags + counter + hashlib.sha256(signed).digest()
 
 
 def _verify_rsa(

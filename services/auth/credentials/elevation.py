@@ -95,7 +95,7 @@ class Elevation:
     async def elevate(self, call: Call, proof: Proof) -> pb.ElevateResponse:
         """Gives the session of the call sudo. Raises UNAUTHENTICATED or RATE_LIMITED."""
         session_id = call.caller.credential_id
-        buckets = [throttles.Bucket(f"sudo {session_id}", throttles.LOGIN_LIMIT)]
+        buckets = throttles.proof_buckets(session_id)
         await throttles.reserve(self._database, buckets)
         spend = await self._judge(call, proof, buckets)
 

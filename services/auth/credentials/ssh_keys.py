@@ -19,7 +19,6 @@ from shared.formats.ssh_keys import SshPublicKey, parse_key_line
 from shared.formats.sshsig import (
     KEY_NAMESPACE,
     BadSignature,
-    SignatureFacts,
     SshSignature,
     parse_signature,
     verify_signature,
@@ -63,21 +62,20 @@ def parse_signature_field(text: str) -> SshSignature:
         raise invalid_field(error.field, error.description) from None
 
 
-def check_signature(
-    signature: SshSignature, challenge: str, namespace: str
-) -> SignatureFacts | None:
-    """Returns what the signature of a challenge says; None if it is not good."""
+def is_signature_of(signature: SshSignature, challenge: str, namespace: str) -> bool:
+    """Whether the signature's key has signed a challenge in a namespace."""
     try:
-        return verify_signature(signature, challenge.encode(), namespace)
+        verify_signature(signature, challenge.encode(), namespace)
     except (BadSignature, FormatError):
-        return None
+        return False
+    return True
 
 
 def require_possession(key: SshPublicKey, signature: SshSignature, challenge: str) -> None:
     """Raises INVALID_FIELD unless the key has signed the challenge, in the namespace for this."""
     if signature.key != key:
         raise invalid_field("signature", "is of another key than public_key")
-    if check_signature(signature, challenge, KEY_NAMESPACE) is None:
+    if not is_signature_of(signature, challenge, KEY_NAMESPACE):
         raise invalid_field(
             "signature", f"is not of this challenge in the namespace {KEY_NAMESPACE}"
         )

@@ -14,7 +14,7 @@ from services.auth.credentials.devices import DeviceTokens
 from services.auth.credentials.login_candidates import Candidate, find_candidate
 from services.auth.credentials.one_time_tokens import Purpose, spend_sealed
 from services.auth.credentials.session_opening import ProvenLogin, open_session
-from services.auth.credentials.ssh_keys import check_signature
+from services.auth.credentials.ssh_keys import is_signature_of
 from shared.db import sql
 from shared.db.pool import Connection, Database
 from shared.errors import unauthenticated
@@ -102,9 +102,9 @@ async def find_signer(
     database: Database, user_id: UUID | None, signature: SshSignature, challenge: str
 ) -> UUID | None:
     """Returns the account's key that signed a challenge; None if there is none, after the same work."""
-    facts = check_signature(signature, challenge, LOGIN_NAMESPACE)
+    has_signed = is_signature_of(signature, challenge, LOGIN_NAMESPACE)
     row = await database.fetchrow(Q.find_key, user_id, signature.key.fingerprint)
-    return None if row is None or facts is None else row["id"]
+    return None if row is None or not has_signed else row["id"]
 
 
 async def use_up(

@@ -16,7 +16,6 @@ from shared.formats.ssh_keys import parse_key_line
 from shared.formats.ssh_wire import write_string
 from shared.formats.sshsig import (
     BadSignature,
-    SignatureFacts,
     parse_signature,
     parse_signature_blob,
     verify_signature,
@@ -53,7 +52,7 @@ def is_refused(blob: bytes, message: str = MESSAGE, namespace: str = NAMESPACE) 
 def test_signatures_of_ssh_keygen_are_good(kind: str, hash_name: str) -> None:
     path = make_key(kind)
     signature = parse_signature(sign(path, MESSAGE, NAMESPACE, hash_name))
-    assert verify_signature(signature, MESSAGE.encode(), NAMESPACE) == SignatureFacts()
+    verify_signature(signature, MESSAGE.encode(), NAMESPACE)
     assert signature.key == parse_key_line(public_line(path))[0]
     with pytest.raises(BadSignature):
         verify_signature(signature, MESSAGE.encode(), "dits-commit-v1")
@@ -134,13 +133,11 @@ def test_ssh_keygen_takes_what_the_security_keys_of_these_tests_sign(tmp_path: P
         assert told.startswith(b"Good")
 
 
-def test_security_keys_say_what_they_saw() -> None:
+def test_security_keys_must_have_seen_their_user() -> None:
     for stick in make_security_keys():
-        signature = parse_signature_blob(stick.sign(MESSAGE.encode(), NAMESPACE))
-        assert verify_signature(signature, MESSAGE.encode(), NAMESPACE) == SignatureFacts(7)
+        assert not is_refused(stick.sign(MESSAGE.encode(), NAMESPACE))
         stick.flags, stick.counter = 5, 0
-        signature = parse_signature_blob(stick.sign(MESSAGE.encode(), NAMESPACE))
-        assert verify_signature(signature, MESSAGE.encode(), NAMESPACE) == SignatureFacts(0)
+        assert not is_refused(stick.sign(MESSAGE.encode(), NAMESPACE))
         stick.flags = 4
         assert is_refused(stick.sign(MESSAGE.encode(), NAMESPACE))
 
