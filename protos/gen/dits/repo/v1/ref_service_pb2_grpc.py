@@ -167,7 +167,7 @@ class RefServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBranches(self, request, context):
-        """Lists the branches of a repository, without shelves, by name. Needs READ; an API token needs `repo:read`.
+        """Lists the branches of a repository by name, shelves only if asked for. Needs READ; an API token needs `repo:read`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.

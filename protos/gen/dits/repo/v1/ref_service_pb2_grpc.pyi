@@ -64,7 +64,7 @@ class RefServiceStub:
     Errors: none beyond the common ones.
     """
     ListBranches: _grpc.UnaryUnaryMultiCallable[_ref_service_pb2.ListBranchesRequest, _ref_service_pb2.ListBranchesResponse]
-    """Lists the branches of a repository, without shelves, by name. Needs READ; an API token needs `repo:read`.
+    """Lists the branches of a repository by name, shelves only if asked for. Needs READ; an API token needs `repo:read`.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -239,7 +239,7 @@ class RefServiceAsyncStub(RefServiceStub):
     Errors: none beyond the common ones.
     """
     ListBranches: _aio.UnaryUnaryMultiCallable[_ref_service_pb2.ListBranchesRequest, _ref_service_pb2.ListBranchesResponse]  # type: ignore[assignment]
-    """Lists the branches of a repository, without shelves, by name. Needs READ; an API token needs `repo:read`.
+    """Lists the branches of a repository by name, shelves only if asked for. Needs READ; an API token needs `repo:read`.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -429,7 +429,7 @@ class RefServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ref_service_pb2.ListBranchesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ref_service_pb2.ListBranchesResponse, _abc.Awaitable[_ref_service_pb2.ListBranchesResponse]]:
-        """Lists the branches of a repository, without shelves, by name. Needs READ; an API token needs `repo:read`.
+        """Lists the branches of a repository by name, shelves only if asked for. Needs READ; an API token needs `repo:read`.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
