@@ -45,8 +45,9 @@ async def _change(database: Database, arguments: argparse.Namespace) -> Sequence
         changes["plan_seats"] = parse_size(arguments.seats)
     plan = await database.transaction(partial(change_plan, name=arguments.owner, changes=changes))
     shown = {field: ANY if value is None else f"{value:,}" for field, value in plan.items()}
+    unit = "" if plan["plan_storage_bytes"] is None else " bytes"
     seats = f", seats {shown['plan_seats']}" if "plan_seats" in shown else ""
-    return [f"{arguments.owner}: storage {shown['plan_storage_bytes']} bytes{seats}"]
+    return [f"{arguments.owner}: storage {shown['plan_storage_bytes']}{unit}{seats}"]
 
 
 def parse_size(text: str) -> int | None:

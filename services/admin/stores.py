@@ -199,7 +199,7 @@ async def check_store(store: BlobStore, cell: int) -> list[str]:
     if not is_readable:
         lines.append("reads  not checked: an archive lets wait")
     if modified_at is not None:
-        lines.append(f"clock  {modified_at - time.time():+.0f} s from this machine's")
+        lines.append(f"clock  {round(modified_at - time.time()):+d} s from this machine's")
     return lines
 
 

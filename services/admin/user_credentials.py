@@ -61,8 +61,8 @@ def _as_json(found: HeldCredentials) -> Sequence[str]:
 
 def _as_text(found: HeldCredentials) -> Sequence[str]:
     sessions = [
-        f"session    {each.id}  until {each.expire_time.ToDatetime():%Y-%m-%d %H:%M}  "
-        f"used {each.last_active_time.ToDatetime():%Y-%m-%d %H:%M}  "
+        f"session    {each.id}  until {each.expire_time.ToDatetime():%Y-%m-%d %H:%M} UTC  "
+        f"used {each.last_active_time.ToDatetime():%Y-%m-%d %H:%M} UTC  "
         f"{each.last_network or each.login_network}  {each.device_name!r}"
         for each in found.sessions
     ]
@@ -81,4 +81,4 @@ def _say_end(token: Any) -> str:
 def _say_use(token: Any) -> str:
     if not token.HasField("last_use_time"):
         return "never"
-    return f"{token.last_use_time.ToDatetime():%Y-%m-%d %H:%M}"
+    return f"{token.last_use_time.ToDatetime():%Y-%m-%d %H:%M} UTC"

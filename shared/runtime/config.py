@@ -242,9 +242,9 @@ def load(arguments: dict[str, Any] | None = None) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name, what = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             raise ConfigError(describe_unknown(name, Settings.model_fields)) from error
-        raise ConfigError(f"The setting {name} is wrong: {first['msg']}.") from error
+        raise ConfigError(f"The setting {name} is wrong: {what}.") from error
     except ValueError as error:
         raise ConfigError(f"The settings file {file} cannot be read: {error}.") from error

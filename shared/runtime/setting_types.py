@@ -71,8 +71,11 @@ class CellAddresses(BaseModel):
 
 
 def parse_json(value: object) -> object:
-    """Returns the value of a JSON text; of a file, the value itself."""
-    return json.loads(value) if isinstance(value, str) else value
+    """Returns the value of a JSON text; of a file, the value itself. Raises ValueError."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON ({error})") from None
 
 
 # The key of the server, in hex.

@@ -66,7 +66,7 @@ def test_what_a_command_lacks_is_not_hidden_among_settings(tmp_path: Path) -> No
         (("migrate",), {"DITS_DATABASE_URL": "postgresql://a:p/x@127.0.0.1:1/x"}, "/ is written %2F"),
         (("up", "--data-dir", __file__), {}, f"{__file__}/postgres: Not a directory"),
         (("up",), {"DITS_SERVER_KEY": "short"}, "The setting server_key is wrong"),
-        (("up",), {"DITS_CELLS": "{"}, "The setting cells is wrong"),
+        (("up",), {"DITS_CELLS": "{"}, "The setting cells is wrong: it is no JSON"),
         (("up", "--cells", '{"1": {"repo": "a:1"}}'), {}, "The setting cells.1.chunk is wrong"),
         (("up",), {"DITS_CELLS": '{"1": {"repo": "a", "chunk": "b:1", "lock": "c:1"}}'},
          "The setting cells.1.repo is wrong"),
@@ -82,6 +82,7 @@ def test_what_is_wrong_is_one_sentence(
     (line,) = result.stderr.splitlines()
     assert line.startswith("dits-server: ")
     assert sentence in line
+    assert "Value error" not in line
 
 
 def test_a_setting_that_there_is_not_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ async def test_a_user_has_a_plan(api: Api, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    assert admin() == f"{bob.username.upper()}: storage any"
     shown = f"{bob.username.upper()}: storage 1,000 bytes"
     assert admin("--storage", "1kB") == shown
     assert admin() == shown
