@@ -4,6 +4,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from dits_client.disk.disks import get_disk
+
 
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file by one with this content and mode 0600; readers see the old or the new content."""
@@ -16,7 +18,7 @@ def replace_file(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        get_disk().replace(Path(temporary), path)
     except BaseException as error:
         with suppress(OSError):
             Path(temporary).unlink()

@@ -6,7 +6,6 @@ when all that is on the disk. After a power failure or an interrupted checkout, 
 the work (`docs/decisions/0029-power-failures-and-accounts.md`).
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -15,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from dits_client.batches import split_into_batches
-from dits_client.checkout.durable import sync_each
+from dits_client.checkout.durable import sync_directories
 from dits_client.checkout.equal_files import find_copies
 from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.new_files import FileTarget, OverwriteGuard
@@ -119,7 +118,7 @@ def _sync_directories(site: CheckoutSite, paths: Iterable[str]) -> None:
     with closing(site.open_paths()) as safe_paths:
         there = [path for path in above if safe_paths.has_directory(path)]
         try:
-            sync_each(there, lambda path: os.dup(safe_paths.open_directory(path)), safe_paths.top)
+            sync_directories(there, safe_paths.open_directory, safe_paths.top)
         except OSError as error:
             raise os_error(error, "write", str(site.root)) from error
 

@@ -78,19 +78,20 @@ def get_file(
     try:
         descriptor, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name[:32]}-")
         try:
-            for content in contents:
-                write_sparsely(descriptor, content)
-                stage.advance(len(content))
-            os.ftruncate(descriptor, file.size)
-            os.fchmod(descriptor, file.mode)
-            os.fsync(descriptor)
+            try:
+                for content in contents:
+                    write_sparsely(descriptor, content)
+                    stage.advance(len(content))
+                os.ftruncate(descriptor, file.size)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            Path(temporary).chmod(file.mode)
             _move_to_new(Path(temporary), output)
         except BaseException:
             with suppress(OSError):
                 Path(temporary).unlink()
             raise
-        finally:
-            os.close(descriptor)
     except OSError as error:
         raise os_error(error, "write", str(output)) from error
 

@@ -10,6 +10,8 @@ from blake3 import blake3
 
 from dits_client.content.chunking import ChunkRef
 from dits_client.content.manifest import Change
+from dits_client.disk.disks import get_disk
+from dits_client.disk.reading import read_at
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.download import Downloader
 from dits_client.transfer.lost_content import LostChunkError
@@ -42,10 +44,9 @@ class LocalChunks:
         if location is None:
             return None
         with suppress(OSError):
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            descriptor = os.open(self._root / location.path, flags)
+            descriptor = get_disk().open_anywhere(str(self._root / location.path))
             try:
-                content = os.pread(descriptor, wanted.size, location.offset)
+                content = read_at(descriptor, wanted.size, location.offset)
             finally:
                 os.close(descriptor)
             if blake3(content).digest() == wanted.hash:

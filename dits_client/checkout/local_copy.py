@@ -6,11 +6,13 @@ other, as with a copy. Hard links would be one file under two names, and are nev
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 
 from blake3 import blake3
 
 from dits_client.checkout.sparse import write_sparsely
+from dits_client.disk.reading import read_at
 
 # _IOW(0x94, 9, int): the same number on all architectures that Python runs on but MIPS, PowerPC and SPARC,
 # where the call fails and the bytes are copied.
@@ -27,10 +29,10 @@ Ioctl = Callable[[int, int, int], object]
 
 
 def _find_ioctl() -> Ioctl | None:
-    try:
-        import fcntl
-    except ImportError:
+    if sys.platform == "win32":
         return None
+    import fcntl
+
     return fcntl.ioctl
 
 
@@ -42,7 +44,7 @@ def copy_content(
     is_shared = _share_blocks(source, target, ioctl or _find_ioctl())
     # Of shared blocks, the new file is read: the other one may change at any time.
     readable, offset = target if is_shared else source, 0
-    while content := os.pread(readable, _PIECE, offset):
+    while content := read_at(readable, _PIECE, offset):
         whole.update(content)
         offset += len(content)
         if not is_shared:

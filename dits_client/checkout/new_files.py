@@ -6,26 +6,23 @@ never a part of one.
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
 from dits.repo.v1.manifest_pb2 import File
 
-from dits_client.checkout.durable import sync_each
+from dits_client.checkout.durable import sync_files
+from dits_client.disk.directory import FileStat
+from dits_client.disk.disks import get_disk
 from dits_client.errors import ClientError, ConflictError, os_error
 from dits_client.terminal import quote_text
 from dits_client.workspace.index import UNKNOWN_STAT, pack_stat
 from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.scan import make_partial_name
 
-# Read, too: of a copy that shares blocks, what was written is checked.
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_AGAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Files, and their bytes, that get their names together.
 MOST_FILES, MOST_BYTES = 4000, 32 << 20
-# From a tick of a disk's clock to a time that is no tick.
-_BETWEEN_TICKS_NS = 1_000
 
 
 class DamagedError(ClientError):
@@ -75,7 +72,7 @@ class NewFiles:
         self._safe_paths = safe_paths
         self._guard = guard
         # Temporary names and stats by path; None = a link.
-        self._waiting: dict[str, tuple[str, os.stat_result | None]] = {}
+        self._waiting: dict[str, tuple[str, FileStat | None]] = {}
         self._bytes = 0
 
     def write_file(self, target: FileTarget, write: Callable[[int], bytes]) -> None:
@@ -86,15 +83,17 @@ class NewFiles:
         name, above = make_partial_name(), target.path.rpartition("/")[0]
         try:
             directory = self._safe_paths.open_directory(above, create=True)
-            descriptor = os.open(name, _NEW, 0o600, dir_fd=directory)
+            descriptor = directory.create_file(name)
             try:
-                _finish_file(descriptor, target, write(descriptor))
-                self._waiting[target.path] = name, os.fstat(descriptor)
+                found_hash = _write_content(descriptor, target, write)
+                # It may have taken hours, and other directories were used meanwhile.
+                directory = self._safe_paths.open_directory(above)
+                written = directory.finish_file(descriptor, name, target.file.mode)
+                _check_hash(target, found_hash)
             except BaseException:
                 self._discard(name, above)
                 raise
-            finally:
-                os.close(descriptor)
+            self._waiting[target.path] = name, written
         except OSError as error:
             raise _write_error(error, target.path) from error
         self._bytes += target.file.size
@@ -106,7 +105,7 @@ class NewFiles:
         name = make_partial_name()
         try:
             directory = self._safe_paths.open_directory(path.rpartition("/")[0], create=True)
-            os.symlink(target, name, dir_fd=directory)
+            directory.write_link(target, name)
         except OSError as error:
             raise _write_error(error, path) from error
         self._waiting[path] = name, None
@@ -121,7 +120,7 @@ class NewFiles:
         try:
             files = [path for path, (_, written) in waiting.items() if written is not None]
             path = next(iter(files), "")
-            sync_each(files, lambda path: self._open(path, waiting[path][0]), self._safe_paths.top)
+            self._sync(files, waiting)
             while waiting:
                 path = next(iter(waiting))
                 name, written = waiting[path]
@@ -134,10 +133,18 @@ class NewFiles:
             for left, (name, _) in waiting.items():
                 self._discard(name, left.rpartition("/")[0])
 
-    def _open(self, path: str, name: str) -> int:
-        return os.open(
-            name, _AGAIN, dir_fd=self._safe_paths.open_directory(path.rpartition("/")[0])
-        )
+    def _sync(
+        self, files: Collection[str], waiting: Mapping[str, tuple[str, FileStat | None]]
+    ) -> None:
+        if get_disk().replaces_open_files:
+            paths = self._safe_paths
+            sync_files(
+                files,
+                lambda path: paths.open_directory(path.rpartition("/")[0]).open_file(
+                    waiting[path][0]
+                ),
+                paths.top,
+            )
 
     def _rename_into_place(self, name: str, path: str) -> None:
         """Rename a file or link to its path, after the check that nothing newer is there."""
@@ -145,35 +152,38 @@ class NewFiles:
         last = paths.get_disk_name(path)
         try:
             self._guard.check(paths, path)
-            directory = paths.open_directory(above)
-            os.rename(name, last, src_dir_fd=directory, dst_dir_fd=directory)
+            paths.open_directory(above).rename(name, last)
         except IsADirectoryError:
             paths.remove_empty_directory(path)
-            directory = paths.open_directory(above)
-            os.rename(name, last, src_dir_fd=directory, dst_dir_fd=directory)
+            paths.open_directory(above).rename(name, last)
 
-    def _find_stat(self, path: str, written: os.stat_result | None) -> bytes:
+    def _find_stat(self, path: str, written: FileStat | None) -> bytes:
         """Return the stat for the index; unknown if somebody wrote to the file since it has its name."""
         directory = self._safe_paths.open_directory(path.rpartition("/")[0])
-        now = os.stat(self._safe_paths.get_disk_name(path), dir_fd=directory, follow_symlinks=False)
+        now = directory.get_stat(self._safe_paths.get_disk_name(path))
         if written is None or _identify(written) == _identify(now):
             return pack_stat(now)
         return UNKNOWN_STAT
 
     def _discard(self, name: str, above: str) -> None:
         with suppress(OSError, ClientError):
-            os.unlink(name, dir_fd=self._safe_paths.open_directory(above))
+            self._safe_paths.open_directory(above).remove_file(name)
 
 
-def _finish_file(descriptor: int, target: FileTarget, found_hash: bytes) -> None:
+def _write_content(descriptor: int, target: FileTarget, write: Callable[[int], bytes]) -> bytes:
+    """Write a file, which is closed after a failure; return the hash of what was written."""
+    try:
+        found_hash = write(descriptor)
+        os.ftruncate(descriptor, target.file.size)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return found_hash
+
+
+def _check_hash(target: FileTarget, found_hash: bytes) -> None:
     if found_hash != target.file.hash:
         raise DamagedError(f"{quote_text(target.path)} was damaged on its way: try again")
-    os.ftruncate(descriptor, target.file.size)
-    os.fchmod(descriptor, target.file.mode)
-    # The disk stamps files with a clock that ticks: a later change in the same tick would not change the
-    # time, and the index would not notice it. This time is between two ticks.
-    now = os.fstat(descriptor).st_mtime_ns + _BETWEEN_TICKS_NS
-    os.utime(descriptor, ns=(now, now))
 
 
 def _write_error(error: OSError, path: str) -> ClientError:
@@ -186,5 +196,5 @@ def _write_error(error: OSError, path: str) -> ClientError:
     )
 
 
-def _identify(found: os.stat_result) -> tuple[int, int, int]:
+def _identify(found: FileStat) -> tuple[int, int, int]:
     return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,14 +1,13 @@
 """What the scan of a folder left out, and what is where a checkout writes: found before it starts."""
 
-import os
 import stat
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from dits_client.checkout.apply_plan import CheckoutSite
 from dits_client.checkout.impossible_names import check_names
 from dits_client.checkout.plan import CheckoutPlan
+from dits_client.disk.directory import walk_files
 from dits_client.errors import ConflictError
 from dits_client.progress import Progress
 from dits_client.terminal import escape_text
@@ -84,28 +83,17 @@ def _list_obstacles(site: CheckoutSite, safe_paths: SafePaths, plan: CheckoutPla
         parent, _, _ = path.rpartition("/")
         try:
             above = safe_paths.open_directory(parent)
-            mode = os.stat(
-                safe_paths.get_disk_name(path), dir_fd=above, follow_symlinks=False
-            ).st_mode
+            mode = above.get_stat(safe_paths.get_disk_name(path)).st_mode
         except FileNotFoundError:
             continue
         except BlockedError as error:
             found |= {error.path} - going
             continue
         if stat.S_ISDIR(mode):
-            found.update(set(_iterate_files(safe_paths, above, path)) - going)
+            name = safe_paths.get_disk_name(path)
+            inner = {path + file[len(name) :] for file in walk_files(above, name)}
+            found |= inner - going
         elif path not in site.found and not site.force and fold_name(path) not in renamed:
             # It is ignored.
             found.add(path)
     return sorted(found)
-
-
-def _iterate_files(safe_paths: SafePaths, above: int, path: str) -> Iterator[str]:
-    """Yield what is below a directory, except directories."""
-    name = safe_paths.get_disk_name(path)
-    for folder, folders, files, descriptor in os.fwalk(name, dir_fd=above):
-        inner = path + folder[len(name) :]
-        yield from (f"{inner}/{file}" for file in files)
-        for entry in folders:
-            if stat.S_ISLNK(os.stat(entry, dir_fd=descriptor, follow_symlinks=False).st_mode):
-                yield f"{inner}/{entry}"

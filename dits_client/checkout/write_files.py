@@ -18,9 +18,6 @@ from dits_client.transfer.lost_content import LostChunkError
 from dits_client.workspace.safe_paths import SafePaths
 from shared.formats.canonical import split_hashes
 
-# It may be a pipe now.
-_SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
 
 class FileWriter:
     """Fetches and writes files; each thread needs its own."""
@@ -103,8 +100,7 @@ class FileWriter:
 
         try:
             above = self._safe_paths.open_directory(source.rpartition("/")[0])
-            name = self._safe_paths.get_disk_name(source)
-            descriptor = os.open(name, _SOURCE, dir_fd=above)
+            descriptor = above.open_file(self._safe_paths.get_disk_name(source))
         except (OSError, ClientError):
             self.write_files([target])
             return

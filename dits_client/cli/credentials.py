@@ -1,6 +1,5 @@
 """The logins of the user, which the `dits` command stores: several accounts on several servers."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from dits_client.cli.keyring_secrets import (
     remove_secrets,
     save_secrets,
 )
+from dits_client.disk.file_lock import FileLock
 from dits_client.errors import ClientError, os_error
 from dits_client.server.endpoints import Endpoints
 from dits_client.terminal import quote_text
@@ -135,17 +135,16 @@ class Credentials:
         """Read the file again, and write it at the end: another command may change it meanwhile."""
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = self.path.with_suffix(".lock")
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = FileLock(self.path.with_suffix(".lock"))
         except OSError as error:
             raise os_error(error, "write", str(self.path)) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock.acquire()
             self._load()
             yield
             self._save()
         finally:
-            os.close(descriptor)
+            lock.close()
 
     def _load(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -11,7 +12,9 @@ PassHole: TypeAlias = Callable[[int, int], int]
 
 def make_hole_passer(descriptor: int, found: os.stat_result) -> PassHole | None:
     """Return what passes over the holes of an open file; None = it has none, or nothing tells of them."""
-    if found.st_blocks * 512 >= found.st_size or not hasattr(os, "SEEK_DATA"):
+    if sys.platform == "win32" or not hasattr(os, "SEEK_DATA"):
+        return None
+    if found.st_blocks * 512 >= found.st_size:
         return None
 
     def pass_hole(start: int, step: int) -> int:
@@ -25,6 +28,8 @@ def make_hole_passer(descriptor: int, found: os.stat_result) -> PassHole | None:
 
 def _find_data(descriptor: int, start: int, size: int) -> int:
     """Return where data begins at or after an offset; everything is data where the disk does not tell."""
+    if sys.platform == "win32":
+        return start
     try:
         return min(os.lseek(descriptor, start, os.SEEK_DATA), size)
     except OSError as error:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from dits_client.content.compression import CompressionHistory
 from dits_client.content.file_opener import FileOpener
+from dits_client.disk.reading import read_into_at
 from dits_client.errors import ClientError, os_error
 from dits_client.terminal import quote_text
 
@@ -66,7 +67,7 @@ class PieceReader:
                 self._source = source
             done = 0
             while done < piece.size:
-                count = os.preadv(self._descriptor, [view[done:]], piece.offset + done)
+                count = read_into_at(self._descriptor, view[done:], piece.offset + done)
                 if count == 0:
                     raise changed_file_error(source.label)
                 done += count

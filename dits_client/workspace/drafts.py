@@ -1,6 +1,5 @@
 """Directories that differ from the index, on the way to their new manifests."""
 
-import os
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -77,7 +76,7 @@ def read_link(directory: LocalDirectory, name: str, top: str) -> Entry:
     try:
         with closing(FileOpener()) as opener:
             above, disk_name = opener.enter(directory.join_os_path(name), top)
-            target = os.readlink(disk_name, dir_fd=above)
+            target = above.read_link(disk_name)
         size = len(target.encode())
     except FileNotFoundError:
         raise

@@ -10,6 +10,7 @@ from unicodedata import normalize
 
 from dits_client.content.paths import iterate_parents
 from dits_client.content.scope import IGNORE_FILE
+from dits_client.disk.directory import Directory
 from dits_client.errors import os_error
 from dits_client.terminal import quote_text
 from dits_client.workspace.ignore import DirectoryRules
@@ -18,8 +19,6 @@ from dits_client.workspace.safe_paths import BlockedError, SafePaths
 # The rules of a longer file do not count; nor do those with which all different ones would be longer.
 MAX_IGNORE_BYTES = 64 << 10
 MAX_TOTAL_BYTES = 1 << 20
-
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class IgnoreFiles:
@@ -30,19 +29,19 @@ class IgnoreFiles:
         self._texts = set[str]()
         self._left = MAX_TOTAL_BYTES
 
-    def read(self, descriptor: int, directory: str = "") -> str:
+    def read(self, place: Directory, directory: str = "") -> str:
         """Return the text of the ignore file of an open directory; empty if it has none that counts.
 
         A link is not followed. Raises ClientError if the file cannot be read.
         """
         path = f"{directory}/{IGNORE_FILE}" if directory else IGNORE_FILE
         try:
-            mode = os.stat(IGNORE_FILE, dir_fd=descriptor, follow_symlinks=False).st_mode
+            mode = place.get_stat(IGNORE_FILE).st_mode
             if stat.S_ISLNK(mode):
                 self._warn(f"{quote_text(path)} is a link: its patterns do not count")
             if not stat.S_ISREG(mode):
                 return ""
-            with os.fdopen(os.open(IGNORE_FILE, _OPEN, dir_fd=descriptor), "rb") as file:
+            with os.fdopen(place.open_file(IGNORE_FILE), "rb") as file:
                 content = file.read(MAX_IGNORE_BYTES + 1)
         except FileNotFoundError:
             return ""
@@ -83,8 +82,8 @@ def _add_disk_names(names: dict[str, str], safe_paths: SafePaths, directory: str
     for path in (*reversed(list(iterate_parents(directory))), directory):
         above, _, name = path.rpartition("/")
         if not name.isascii():
-            with os.scandir(safe_paths.open_directory(above)) as found:
-                alike = [entry.name for entry in found if normalize("NFC", entry.name) == name]
+            found = safe_paths.open_directory(above).scan()
+            alike = [entry.name for entry in found if normalize("NFC", entry.name) == name]
             names[path] = name if name in alike else next(iter(alike), name)
 
 

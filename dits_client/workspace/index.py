@@ -8,7 +8,6 @@ a directory is two strings: the names of its entries and their stats, each one a
 compare it costs a few calls for each directory, not for each file.
 """
 
-import os
 import stat
 import struct
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,9 @@ from typing import Self
 
 from blake3 import blake3
 
+from dits_client.disk.directory import FileStat
+from dits_client.disk.disks import get_disk
+from dits_client.disk.reading import HeldFile
 from dits_client.workspace.objects import MANIFEST, RECIPE, Extent, Objects
 
 _MAGIC = b"ditsidx1"
@@ -40,12 +42,12 @@ DIRECTORY_STAT = _STAT.pack(0, 0, 0, 0, stat.S_IFDIR)
 OUTSIDE_STAT = _STAT.pack(0, 0, 0, 0, 0xFFFF)
 
 
-def pack_stat(found: os.stat_result) -> bytes:
+def pack_stat(found: FileStat) -> bytes:
     """Return the stat of a file as the index stores it: times, inode, size and mode."""
     return _STAT.pack(*_get_fields(found))
 
 
-def pack_stats(found: Iterable[os.stat_result]) -> list[bytes]:
+def pack_stats(found: Iterable[FileStat]) -> list[bytes]:
     """Return the stats of files as the index stores them; in half the time of single calls."""
     return list(starmap(_STAT.pack, map(_get_fields, found)))
 
@@ -81,17 +83,19 @@ class Index:
     def open(cls, path: Path) -> Self:
         """Return the index of a file; an empty one if the file is absent, damaged or of another version."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            file = HeldFile(path)
         except OSError:
             return cls()
         try:
-            return cls(*_decode_file(descriptor))
+            return cls(*_decode_file(file))
         except (OSError, ValueError, struct.error):
-            os.close(descriptor)
+            file.close()
             return cls()
 
     def map_files(self) -> dict[bytes, tuple[bytes, str]]:
-        """Return the manifest and the name that files have, by their stats."""
+        """Return the manifest and the name that files have, by their stats, if these tell them apart."""
+        if not get_disk().has_inodes:
+            return {}
         return {
             known: (record.manifest, name)
             for record in self.records.values()
@@ -120,7 +124,7 @@ class Index:
             )
             file.write(_START.pack(_MAGIC, blake3(head).digest(), len(head)) + head)
             file.writelines(body for _, _, body in objects)
-        temporary.replace(path)
+        get_disk().replace(temporary, path)
 
     def close(self) -> None:
         """Close the file."""
@@ -145,12 +149,12 @@ def _encode_head(
     return b"".join((counts, *directories, *extents, *strings))
 
 
-def _decode_file(descriptor: int) -> tuple[dict[str, DirectoryRecord], Objects]:
-    start = os.pread(descriptor, _START.size, 0)
+def _decode_file(file: HeldFile) -> tuple[dict[str, DirectoryRecord], Objects]:
+    start = file.read_at(_START.size, 0)
     magic, head_hash, length = _START.unpack(start)
-    if magic != _MAGIC or length > os.fstat(descriptor).st_size:
+    if magic != _MAGIC or length > file.size:
         raise ValueError("not an index of this version")
-    head = os.pread(descriptor, length, _START.size)
+    head = file.read_at(length, _START.size)
     if len(head) != length or blake3(head).digest() != head_hash:
         raise ValueError("the index is damaged")
     directories, objects = _COUNTS.unpack_from(head)
@@ -170,4 +174,4 @@ def _decode_file(descriptor: int) -> tuple[dict[str, DirectoryRecord], Objects]:
             view[table : table + objects * _OBJECT.size]
         )
     }
-    return records, Objects(descriptor, extents)
+    return records, Objects(file, extents)

@@ -5,7 +5,6 @@ of the commit; that the disk has none is no change of the file.
 """
 
 import json
-import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -35,8 +34,6 @@ from dits_client.workspace.workspace import Workspace
 if TYPE_CHECKING:
     from dits_client.server.client import Client
     from dits_client.server.repository import RepositoryClient
-
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass
@@ -187,17 +184,10 @@ def _set_mode(safe_paths: SafePaths, path: str, known: bytes, wanted: int) -> by
     """Change the mode of a file; return its new stat, unknown if the file is not as it was found."""
     above = safe_paths.open_directory(path.rpartition("/")[0])
     try:
-        descriptor = os.open(safe_paths.get_disk_name(path), _OPEN, dir_fd=above)
+        before, after = above.set_mode(safe_paths.get_disk_name(path), wanted)
     except OSError as error:
         raise os_error(error, "change", path) from error
-    try:
-        is_same = pack_stat(os.fstat(descriptor)) == known
-        os.fchmod(descriptor, wanted)
-        return pack_stat(os.fstat(descriptor)) if is_same else UNKNOWN_STAT
-    except OSError as error:
-        raise os_error(error, "change", path) from error
-    finally:
-        os.close(descriptor)
+    return pack_stat(after) if pack_stat(before) == known else UNKNOWN_STAT
 
 
 def _get_path(workspace: Workspace) -> Path:

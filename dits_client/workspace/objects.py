@@ -1,10 +1,11 @@
 """Manifests and recipes that the index file keeps, so that they are not fetched again."""
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from blake3 import blake3
+
+from dits_client.disk.reading import HeldFile
 
 MANIFEST, RECIPE = 0, 1
 
@@ -20,8 +21,10 @@ class Extent(NamedTuple):
 class Objects:
     """Objects by their hashes: those of the index file, read on demand, and new ones."""
 
-    def __init__(self, descriptor: int = -1, extents: dict[bytes, Extent] | None = None) -> None:
-        self._descriptor = descriptor
+    def __init__(
+        self, file: HeldFile | None = None, extents: dict[bytes, Extent] | None = None
+    ) -> None:
+        self._file = file
         self._extents = extents or {}
         self._new: dict[bytes, tuple[int, bytes]] = {}
 
@@ -30,9 +33,9 @@ class Objects:
         if object_hash in self._new:
             return self._new[object_hash][1]
         extent = self._extents.get(object_hash)
-        if extent is None:
+        if extent is None or self._file is None:
             return None
-        content = os.pread(self._descriptor, extent.length, extent.offset)
+        content = self._file.read_at(extent.length, extent.offset)
         return content if blake3(content).digest() == object_hash else None
 
     def add(self, kind: int, content: bytes) -> bytes:
@@ -53,7 +56,6 @@ class Objects:
 
     def close(self) -> None:
         """Close the index file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-            self._extents = {}
+        if self._file is not None:
+            self._file.close()
+            self._file, self._extents = None, {}

@@ -1,12 +1,12 @@
 """Directories of which nothing is special: they are read in a few passes, a third quicker for each file."""
 
-import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress, repeat
 from operator import attrgetter, not_
 from typing import TypeAlias
 
+from dits_client.disk.directory import DirectoryEntry
 from dits_client.workspace.index import pack_stats
 from dits_client.workspace.local_directory import OWN_DIRECTORY, LocalDirectory
 from dits_client.workspace.unusable import need_no_look
@@ -20,7 +20,7 @@ _STORED_KINDS = {stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR}
 
 def read_plain(
     directory: LocalDirectory,
-    entries: Sequence[os.DirEntry[str]],
+    entries: Sequence[DirectoryEntry],
     is_ignored_within: Callable[[LocalDirectory, Entries], bool],
 ) -> bool:
     """Add sorted entries to a directory if it is plain; return whether it is. Else nothing is added.

@@ -17,6 +17,9 @@ from dits_client.content.file_opener import FileOpener
 from dits_client.content.holes import make_hole_passer
 from dits_client.content.manifest import make_file_entry
 from dits_client.content.sources import Source
+from dits_client.disk.directory import FileStat
+from dits_client.disk.disks import get_disk
+from dits_client.disk.reading import read_into
 from dits_client.errors import ClientError, os_error
 from dits_client.progress import Stage
 from dits_client.terminal import quote_text
@@ -126,19 +129,19 @@ def _cut_file(
     descriptor: int, item: UnreadFile, cutter: Cutter, started_ns: int
 ) -> ReadResult | None:
     """Return the content of an open file; None = it was changed while it was read."""
-    before = os.fstat(descriptor)
+    before = get_disk().get_open_stat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         raise ClientError(f"{quote_text(item.path)} is not a file any more: try again")
     content = None
     size = before.st_size
     if 0 < size <= min(KEPT_BYTES, choose_profile(size).min_bytes):
         buffer = bytearray(size)
-        content = bytes(buffer[: os.readv(descriptor, [buffer])])
+        content = bytes(buffer[: read_into(descriptor, memoryview(buffer))])
         cut = cut_small(content)
     else:
-        pass_hole = make_hole_passer(descriptor, before)
-        cut = cutter.cut(lambda view: os.readv(descriptor, [view]), size, pass_hole)
-    found = pack_stat(os.fstat(descriptor))
+        pass_hole = make_hole_passer(descriptor, os.fstat(descriptor))
+        cut = cutter.cut(lambda view: read_into(descriptor, view), size, pass_hole)
+    found = pack_stat(get_disk().get_open_stat(descriptor))
     if found != pack_stat(before) or cut.size != size:
         return None
     kept = UNKNOWN_STAT if is_racy(before, started_ns) else found
@@ -161,7 +164,7 @@ def read_disk_clock(root: Path) -> int:
         return time.time_ns()
 
 
-def is_racy(found: os.stat_result, started_ns: int) -> bool:
+def is_racy(found: FileStat, started_ns: int) -> bool:
     """Return whether a change after `started_ns` could leave a file with the same times.
 
     Who changes a file can set its mtime back, and not its ctime; not every file system keeps the latter.

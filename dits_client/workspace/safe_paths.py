@@ -1,22 +1,22 @@
 """Changes to files of a folder that can never reach a file outside of it.
 
-Every directory is opened from its parent without following links, and every change is relative to an open
-directory. So a tree with a link `a -> /etc` in one version and a file `a/passwd` in the next cannot leave
-the folder, in any order of the changes.
+Every directory is entered from its parent without following links, and every change is made in one. So a
+tree with a link `a -> /etc` in one version and a file `a/passwd` in the next cannot leave the folder, in
+any order of the changes.
 """
 
-import os
 import stat
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from dits_client.disk.directory import Directory, remove_empty_tree
+from dits_client.disk.disks import get_disk
 from dits_client.errors import ClientError, os_error
 from dits_client.terminal import quote_text
 from dits_client.workspace.index import pack_stat, unpack_size_and_mode
 
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # The most directories that are kept open.
 _KEPT = 64
 
@@ -37,15 +37,15 @@ class SafePaths:
     def __init__(self, root: Path, disk_names: Mapping[str, str] | None = None) -> None:
         """Take the top directory, and by path the names on the disk that are not in NFC."""
         try:
-            self._top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._top = get_disk().open_top(str(root))
         except OSError as error:
             raise os_error(error, "open folder", str(root)) from error
-        self._open: OrderedDict[str, int] = OrderedDict()
+        self._open: OrderedDict[str, Directory] = OrderedDict()
         self._disk_names = {} if disk_names is None else disk_names
 
     @property
-    def top(self) -> int:
-        """The descriptor of the top directory."""
+    def top(self) -> Directory:
+        """The top directory."""
         return self._top
 
     def has_directory(self, path: str) -> bool:
@@ -58,16 +58,16 @@ class SafePaths:
 
     def close(self) -> None:
         """Close every directory."""
-        for descriptor in (*self._open.values(), self._top):
-            os.close(descriptor)
+        for directory in (*self._open.values(), self._top):
+            directory.close()
         self._open.clear()
 
     def get_disk_name(self, path: str) -> str:
         """Return the name that a path has on the disk, in its directory."""
         return self._disk_names.get(path) or path.rpartition("/")[2]
 
-    def open_directory(self, path: str, *, create: bool = False) -> int:
-        """Return the descriptor of a directory, valid until the next call; "" is the top directory.
+    def open_directory(self, path: str, *, create: bool = False) -> Directory:
+        """Return a directory, valid until the next call; "" is the top directory.
 
         Raises FileNotFoundError if it is absent and `create` is false, BlockedError if it is no directory.
         """
@@ -79,28 +79,25 @@ class SafePaths:
         parent, name = path.rpartition("/")[0], self.get_disk_name(path)
         above = self.open_directory(parent, create=create)
         try:
-            descriptor = self._enter_directory(above, name, create)
+            directory = _enter_directory(above, name, create=create)
         except FileNotFoundError:
             raise
         except NotADirectoryError:
             raise BlockedError(path) from None
         except OSError as error:
-            # For a link, some systems give ELOOP and others ENOTDIR.
-            if self._is_link(above, name):
-                raise BlockedError(path) from None
             raise os_error(error, "open folder", path) from error
-        self._open[path] = descriptor
+        self._open[path] = directory
         if len(self._open) > _KEPT:
-            os.close(self._open.popitem(last=False)[1])
-        return descriptor
+            self._open.popitem(last=False)[1].close()
+        return directory
 
     def get_stat(self, path: str) -> bytes | None:
         """Return the stat of a path; None = nothing is there."""
         parent, name = path.rpartition("/")[0], self.get_disk_name(path)
         try:
             above = self.open_directory(parent)
-            return pack_stat(os.stat(name, dir_fd=above, follow_symlinks=False))
-        except (FileNotFoundError, BlockedError):
+            return pack_stat(above.get_stat(name))
+        except (FileNotFoundError, NotADirectoryError, BlockedError):
             return None
 
     def get_file_stat(self, path: str) -> bytes | None:
@@ -117,18 +114,18 @@ class SafePaths:
         """
         parent = path.rpartition("/")[0]
         try:
-            os.unlink(self.get_disk_name(path), dir_fd=self.open_directory(parent))
-        except (FileNotFoundError, BlockedError):
+            self.open_directory(parent).remove_file(self.get_disk_name(path))
+        except (FileNotFoundError, NotADirectoryError, BlockedError):
             return
         except OSError as error:
             raise os_error(error, "remove", path) from error
         while parent:
             above = parent.rpartition("/")[0]
             try:
-                if self._is_current(self.open_directory(parent)):
+                if self.open_directory(parent).is_current():
                     return
-                os.close(self._open.pop(parent))
-                os.rmdir(self.get_disk_name(parent), dir_fd=self.open_directory(above))
+                self._open.pop(parent).close()
+                self.open_directory(above).remove_directory(self.get_disk_name(parent))
             except (OSError, BlockedError):
                 return
             parent = above
@@ -136,34 +133,16 @@ class SafePaths:
     def remove_empty_directory(self, path: str) -> None:
         """Remove a directory and those in it, which must all be empty. Raises OSError."""
         for inner in [place for place in self._open if f"{place}/".startswith(f"{path}/")]:
-            os.close(self._open.pop(inner))
-        above, name = self.open_directory(path.rpartition("/")[0]), self.get_disk_name(path)
-        for _, folders, _, descriptor in os.fwalk(name, topdown=False, dir_fd=above):
-            for folder in folders:
-                os.rmdir(folder, dir_fd=descriptor)
-        os.rmdir(name, dir_fd=above)
+            self._open.pop(inner).close()
+        remove_empty_tree(self.open_directory(path.rpartition("/")[0]), self.get_disk_name(path))
 
-    @staticmethod
-    def _is_current(descriptor: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(descriptor), Path().stat())
-        except OSError:
-            # It is gone already.
-            return False
 
-    @staticmethod
-    def _enter_directory(above: int, name: str, create: bool) -> int:
-        try:
-            return os.open(name, _OPEN, dir_fd=above)
-        except FileNotFoundError:
-            if not create:
-                raise
-        with suppress(FileExistsError):
-            os.mkdir(name, dir_fd=above)
-        return os.open(name, _OPEN, dir_fd=above)
-
-    @staticmethod
-    def _is_link(above: int, name: str) -> bool:
-        with suppress(OSError):
-            return stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
-        return False
+def _enter_directory(above: Directory, name: str, *, create: bool) -> Directory:
+    try:
+        return above.enter(name)
+    except FileNotFoundError:
+        if not create:
+            raise
+    with suppress(FileExistsError):
+        above.make(name)
+    return above.enter(name)

@@ -6,10 +6,10 @@ import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from operator import attrgetter
 from pathlib import Path
 
 from dits_client.content.scope import Part
+from dits_client.disk.directory import DirectoryEntry, FileStat
 from dits_client.errors import ClientError, os_error
 from dits_client.terminal import quote_text
 from dits_client.workspace.ignore import IgnoreRules
@@ -34,8 +34,6 @@ from shared.formats import limits
 
 # A file that a checkout is writing; a killed checkout leaves some behind.
 _PARTIAL = re.compile(r"\.dits-[0-9a-f]{16}\.part")
-
-_get_name = attrgetter("name")
 
 # Seconds before each further look at a tracked file that has vanished: programs save a file by renaming it
 # away and another one into its place.
@@ -113,19 +111,18 @@ class _Scanner:
         self._normalized.clear()
         try:
             if directory.is_absent:
-                self._rules.enter(directory, -1, ())
+                self._rules.enter(directory, None, ())
             else:
-                descriptor = self.safe_paths.open_directory(directory.path)
-                with os.scandir(descriptor) as found:
-                    entries = sorted(found, key=_get_name)
-                self._rules.enter(directory, descriptor, entries)
+                place = self.safe_paths.open_directory(directory.path)
+                entries = place.scan()
+                self._rules.enter(directory, place, entries)
                 if not entries and directory.path:
                     self.empty.append(directory.path)
                 is_special = near_limit or directory.path in self._above_refused
                 if is_special or not read_plain(directory, entries, self._rules.match_any):
                     for entry in entries:
                         self._add(directory, entry, near_limit)
-        except (FileNotFoundError, BlockedError):
+        except (FileNotFoundError, NotADirectoryError, BlockedError):
             # A new one that vanishes, or that a link replaces, is left out, as new files are.
             if self._tracked.has_directory(directory.path):
                 raise vanished_error([directory.path]) from None
@@ -137,7 +134,7 @@ class _Scanner:
         self._rules.hand_down(directory)
         return list(directory.directories.values())
 
-    def _add(self, directory: LocalDirectory, entry: os.DirEntry[str], measure: bool) -> None:
+    def _add(self, directory: LocalDirectory, entry: DirectoryEntry, measure: bool) -> None:
         name = entry.name
         if name[: len(OWN_DIRECTORY)].lower() == OWN_DIRECTORY:
             if _PARTIAL.fullmatch(name):
@@ -153,8 +150,8 @@ class _Scanner:
     def _add_found(
         self,
         directory: LocalDirectory,
-        entry: os.DirEntry[str],
-        found: os.stat_result,
+        entry: DirectoryEntry,
+        found: FileStat,
         measure: bool,
     ) -> None:
         name, path = entry.name, directory.join_path(entry.name)
@@ -202,7 +199,7 @@ class _Scanner:
         ):
             self.outside.append(f"{path}/")
 
-    def _get_stat(self, entry: os.DirEntry[str], path: str) -> os.stat_result | None:
+    def _get_stat(self, entry: DirectoryEntry, path: str) -> FileStat | None:
         """Return the stat of an entry; None = it is gone, and it was not tracked."""
         try:
             return entry.stat(follow_symlinks=False)

@@ -1,6 +1,5 @@
 """The ignore rules that count in each directory of a folder while it is scanned."""
 
-import os
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -8,6 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from dits_client.content.scope import IGNORE_FILE
+from dits_client.disk.directory import Directory, DirectoryEntry
 from dits_client.workspace.ignore import DirectoryRules, IgnoreRules
 from dits_client.workspace.ignore_files import IgnoreFiles, read_rules
 from dits_client.workspace.index import DIRECTORY_STAT, DirectoryRecord
@@ -40,17 +40,20 @@ class ScanRules:
         self._inherited: dict[str, IgnoreRules] = {}
 
     def enter(
-        self, directory: LocalDirectory, descriptor: int, entries: Sequence[os.DirEntry[str]]
+        self, directory: LocalDirectory, place: Directory | None, entries: Sequence[DirectoryEntry]
     ) -> None:
-        """Take the rules of an open directory, whose entries are sorted. Raises ClientError."""
+        """Take the rules of an open directory, whose entries are sorted; None = it is absent.
+
+        Raises ClientError.
+        """
         if self._given is not None:
             return
         self._rules = self._inherited.pop(directory.path, IgnoreRules())
         at = bisect_left(entries, IGNORE_FILE, key=_get_name)
         is_here = at < len(entries) and entries[at].name == IGNORE_FILE
         # In one that is ignored, only what is tracked counts.
-        if is_here and not directory.is_ignored:
-            text = self._files.read(descriptor, directory.path)
+        if place is not None and is_here and not directory.is_ignored:
+            text = self._files.read(place, directory.path)
             self._rules = self._rules.enter(directory.path, text)
 
     def hand_down(self, directory: LocalDirectory) -> None:

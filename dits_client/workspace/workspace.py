@@ -1,9 +1,7 @@
 """The `.dits` directory of a folder: which repository and commit it follows, and the index."""
 
 import errno
-import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -12,6 +10,7 @@ from typing import Self
 
 from dits_client.atomic_file import replace_file
 from dits_client.content.scope import Scope
+from dits_client.disk.file_lock import FileLock
 from dits_client.errors import ClientError, NoWorkspaceError, os_error
 from dits_client.terminal import quote_argument, quote_text
 from dits_client.workspace.index import Index
@@ -136,9 +135,7 @@ class Workspace:
         A command that only reads does so also where it may not write, and keeps nobody out then.
         """
         try:
-            descriptor = os.open(
-                self.own_directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-            )
+            lock = FileLock(self.own_directory / "lock")
         except OSError as error:
             if not only_reads or error.errno not in _NOT_WRITABLE:
                 raise os_error(error, "write", str(self.own_directory)) from error
@@ -146,17 +143,10 @@ class Workspace:
             yield
             return
         try:
-            self._acquire_lock(descriptor)
+            if not lock.try_acquire():
+                raise ClientError(f"another dits command is at work in {quote_text(self.root)}")
             # Another command may have changed the state since it was read.
             self.state = load_state(self.own_directory / "state.json")
             yield
         finally:
-            os.close(descriptor)
-
-    def _acquire_lock(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ClientError(
-                f"another dits command is at work in {quote_text(self.root)}"
-            ) from None
+            lock.close()

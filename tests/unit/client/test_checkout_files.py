@@ -1,7 +1,7 @@
 """Files of a checkout: never outside the folder, in bounded batches, from chunks that are there."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,21 +15,35 @@ from dits_client.checkout.apply_plan import sort_targets, split_into_jobs
 from dits_client.checkout.local_chunks import LocalChunks
 from dits_client.checkout.new_files import FileTarget
 from dits_client.content.chunking import ChunkRef
+from dits_client.disk import disks
+from dits_client.disk.directory import Directory, Disk
+from dits_client.disk.paths import PathDisk
 from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, split_chunks
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
+from tests.support.disks import BOTH, use_disk
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Iterator[SafePaths]:
+def disk() -> Disk:
+    return disks.CURRENT
+
+
+@pytest.fixture
+def places(tmp_path: Path, disk: Disk) -> Iterator[SafePaths]:
     (tmp_path / "root").mkdir()
     (tmp_path / "outside").mkdir()
-    with closing(SafePaths(tmp_path / "root")) as found:
+    with use_disk(disk), closing(SafePaths(tmp_path / "root")) as found:
         yield found
 
 
+def make_file(directory: Directory) -> None:
+    directory.finish_file(directory.create_file("f"), "f", 0o644)
+
+
+@BOTH
 def test_directories_are_made_and_pruned(tmp_path: Path, places: SafePaths) -> None:
     inner = places.open_directory("a/b/c", create=True)
-    os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=inner))
+    make_file(inner)
     (tmp_path / "root" / "a" / "other").touch()
     assert places.get_stat("a/b/c/f") is not None
     assert places.get_stat("a/b/c/none") is None
@@ -41,6 +55,7 @@ def test_directories_are_made_and_pruned(tmp_path: Path, places: SafePaths) -> N
     assert (tmp_path / "root" / "a" / "b").is_dir()
 
 
+@BOTH
 @pytest.mark.parametrize("path", ["way", "way/on", "way/on/further"])
 def test_links_are_no_way_out(tmp_path: Path, places: SafePaths, path: str) -> None:
     (tmp_path / "outside" / "on").mkdir()
@@ -57,12 +72,45 @@ def test_links_are_no_way_out(tmp_path: Path, places: SafePaths, path: str) -> N
 def test_a_link_that_takes_the_place_of_an_open_directory_leads_nowhere(
     tmp_path: Path, places: SafePaths
 ) -> None:
-    descriptor = places.open_directory("a/b", create=True)
+    inner = places.open_directory("a/b", create=True)
     (tmp_path / "root" / "a").rename(tmp_path / "root" / "moved")
     (tmp_path / "root" / "a").symlink_to(tmp_path / "outside")
-    os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+    make_file(inner)
     assert (tmp_path / "root" / "moved" / "b" / "f").exists()
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.parametrize("disk", [PathDisk()], ids=["paths"])
+def test_where_only_paths_are_each_step_looks_for_such_a_link(
+    tmp_path: Path, places: SafePaths
+) -> None:
+    inner = places.open_directory("a/b", create=True)
+    make_file(inner)
+    (tmp_path / "outside" / "b").mkdir()
+    (tmp_path / "outside" / "b" / "f").write_bytes(b"theirs")
+    (tmp_path / "root" / "a").rename(tmp_path / "root" / "moved")
+    (tmp_path / "root" / "a").symlink_to(tmp_path / "outside")
+    steps: list[Callable[[], object]] = [
+        inner.scan,
+        lambda: inner.get_stat("f"),
+        lambda: inner.enter("f"),
+        lambda: inner.make("g"),
+        lambda: inner.remove_directory("f"),
+        lambda: inner.open_file("f"),
+        lambda: inner.create_file("g"),
+        lambda: inner.set_mode("f", 0o600),
+        lambda: inner.rename("f", "g"),
+        lambda: inner.remove_file("f"),
+        lambda: inner.read_link("f"),
+        lambda: inner.write_link("f", "g"),
+    ]
+    for step in steps:
+        with pytest.raises(NotADirectoryError):
+            step()
+    assert places.get_stat("a/b/f") is None
+    places.remove_file("a/b/f")
+    assert [path.name for path in (tmp_path / "outside" / "b").iterdir()] == ["f"]
+    assert (tmp_path / "outside" / "b" / "f").read_bytes() == b"theirs"
 
 
 def test_many_directories_need_few_descriptors(places: SafePaths) -> None:

@@ -12,9 +12,9 @@ import pytest
 from blake3 import blake3
 from dits.repo.v1.manifest_pb2 import File
 
-from dits_client.checkout import durable
 from dits_client.checkout.durable import MOST_SINGLE
 from dits_client.checkout.new_files import FileTarget, NewFiles, OverwriteGuard
+from dits_client.disk.descriptors import DescriptorDirectory
 from dits_client.errors import ClientError
 from dits_client.workspace.index import UNKNOWN_STAT
 from dits_client.workspace.safe_paths import SafePaths
@@ -53,8 +53,9 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
     monkeypatch.setattr(os, "fsync", note("sync", os.fsync, lambda d: os.fstat(d).st_ino))
     where = lambda name, _, src_dir_fd, **__: inode(name, dir_fd=src_dir_fd).st_ino  # noqa: E731
     monkeypatch.setattr(os, "rename", note("rename", os.rename, where))
-    real = durable._sync_file_system
-    monkeypatch.setattr(durable, "_sync_file_system", note("sync all", real, lambda _: None))
+    real = DescriptorDirectory.sync_file_system
+    together = note("sync all", real, lambda _: None)
+    monkeypatch.setattr(DescriptorDirectory, "sync_file_system", together)
     return found
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dits_client.disk.directory import Directory
 from dits_client.errors import ClientError
 from dits_client.push.refusals import check_snapshot
 from dits_client.workspace.ignore import IgnoreRules
@@ -197,7 +198,7 @@ def test_new_folders_that_vanish_meanwhile_are_left_out(
     write_old_files(tmp_path, {"outside/secret": b"5"})
     real = SafePaths.open_directory
 
-    def open_directory(paths: SafePaths, path: str, *, create: bool = False) -> int:
+    def open_directory(paths: SafePaths, path: str, *, create: bool = False) -> Directory:
         if path in ("gone", "link"):
             shutil.rmtree(top / path)
         if path == "link":
