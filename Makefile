@@ -44,6 +44,7 @@ check: $(VENV)/.dev ## Lint, types, protos, imports, sizes, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/mypy --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 -p dits_client
 	@$(BIN)/python -m tests.support.shape
 	@$(BIN)/lint-imports --no-logo >.import-linter.log 2>&1 || { cat .import-linter.log; exit 1; }
 	@rm -f .import-linter.log

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dits_client.disk.disks import get_disk
+from dits_client.disk.syncing import sync_descriptor
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -17,7 +18,7 @@ def replace_file(path: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            sync_descriptor(file.fileno())
         get_disk().replace(Path(temporary), path)
     except BaseException as error:
         with suppress(OSError):

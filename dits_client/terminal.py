@@ -1,10 +1,22 @@
 """Texts for a terminal: those of others as it may show them, and numbers."""
 
+import io
 import shlex
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import PurePath
+
+
+def make_streams_safe() -> None:
+    """Let no name raise an error when it is written; pipes of Windows take and give UTF-8."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        # Tests and programs put others there.
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = "utf-8" if sys.platform == "win32" else stream.encoding
+            errors = stream.errors if stream is sys.stdin else "backslashreplace"
+            stream.reconfigure(encoding=encoding, errors=errors)
 
 
 def escape_text(text: str) -> str:

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+# Of one wait for the threads.
+_WAIT_SECONDS = 0.5
+
 
 def run_in_threads(threads: int, work: Callable[[int], None], stop: Callable[[], None]) -> None:
     """Call `work` in each of several threads, with its number from 0 on; raise the first error.
@@ -15,9 +18,12 @@ def run_in_threads(threads: int, work: Callable[[int], None], stop: Callable[[],
     pool = ThreadPoolExecutor(threads)
     try:
         running = [pool.submit(work, number) for number in range(threads)]
-        done, _ = wait(running, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
+        left = set(running)
+        while left:
+            # On Windows, Ctrl-C does not end a wait: it counts when that is over.
+            done, left = wait(left, _WAIT_SECONDS, FIRST_EXCEPTION)
+            for future in done:
+                future.result()
     except BaseException:
         stop()
         raise

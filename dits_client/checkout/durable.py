@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Collection
 
 from dits_client.disk.directory import Directory
+from dits_client.disk.syncing import sync_descriptor
 
 # So many files are synchronised one by one; of more, all that the file system has to write. That may be of
 # other programs, too.
@@ -26,7 +27,7 @@ def sync_files(names: Collection[str], open_name: Callable[[str], int], top: Dir
             top.sync_file_system()
             return
         try:
-            os.fsync(descriptor)
+            sync_descriptor(descriptor)
         finally:
             os.close(descriptor)
 

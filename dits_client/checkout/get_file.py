@@ -15,6 +15,7 @@ from dits.repo.v1.tree_service_pb2 import GetEntriesRequest
 from dits_client.checkout.gone_files import refuse_gone_file
 from dits_client.checkout.sparse import write_sparsely
 from dits_client.checkout.switch import missing_branch
+from dits_client.disk.syncing import sync_descriptor
 from dits_client.errors import ClientError, RemoteError, os_error
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
@@ -83,7 +84,7 @@ def get_file(
                     write_sparsely(descriptor, content)
                     stage.advance(len(content))
                 os.ftruncate(descriptor, file.size)
-                os.fsync(descriptor)
+                sync_descriptor(descriptor)
             finally:
                 os.close(descriptor)
             Path(temporary).chmod(file.mode)

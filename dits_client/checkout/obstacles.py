@@ -8,11 +8,13 @@ from dits_client.checkout.apply_plan import CheckoutSite
 from dits_client.checkout.impossible_names import check_names
 from dits_client.checkout.plan import CheckoutPlan
 from dits_client.disk.directory import walk_files
+from dits_client.disk.disks import get_disk
 from dits_client.errors import ConflictError
 from dits_client.progress import Progress
 from dits_client.terminal import escape_text
 from dits_client.workspace.changes import FolderChanges
 from dits_client.workspace.ignore_files import read_rules
+from dits_client.workspace.local_directory import OWN_DIRECTORY
 from dits_client.workspace.safe_paths import BlockedError, SafePaths
 from dits_client.workspace.scan import list_paths
 from shared.formats.portable_names import fold_name
@@ -28,7 +30,9 @@ def check_plan(site: CheckoutSite, plan: CheckoutPlan, *, is_repeated: bool = Fa
     is pushed, to a shelf neither. Raises ClientError for names that the disk cannot store.
     """
     platform = site.find_platform()
-    check_names(platform, plan.writes, site.found.keys() - set(plan.removals))
+    own = site.root / OWN_DIRECTORY
+    staying = site.found.keys() - set(plan.removals)
+    check_names(platform, plan.writes, staying, lambda: get_disk().can_write_links(own))
     with closing(site.open_paths()) as safe_paths:
         for path in site.partial_files:
             safe_paths.remove_file(path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -148,7 +149,7 @@ class Credentials:
 
     def _load(self) -> None:
         try:
-            stored = json.loads(self.path.read_text())
+            stored = json.loads(self.path.read_text(encoding="utf-8"))
             self.store = STORES[STORES.index(stored["store"])]
             self.logins = [_parse_login(login) for login in stored["logins"]]
         except FileNotFoundError:
@@ -182,8 +183,8 @@ def _parse_login(stored: dict[str, Any]) -> Login:
 
 
 def config_directory() -> Path:
-    """Return $DITS_CONFIG_DIR, or `dits` in the user's configuration directory."""
+    """Return $DITS_CONFIG_DIR, or `dits` in the user's configuration directory: on Windows, %APPDATA%."""
     if given := os.environ.get("DITS_CONFIG_DIR"):
         return Path(given)
-    base = os.environ.get("XDG_CONFIG_HOME")
+    base = os.environ.get("APPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME")
     return (Path(base) if base else Path.home() / ".config") / "dits"

@@ -28,7 +28,7 @@ class Devices:
 
     def _load(self) -> dict[str, str]:
         try:
-            stored = json.loads(self._path.read_text())
+            stored = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(stored, dict):

@@ -23,6 +23,7 @@ from dits_client.cli.keyring_secrets import describe_backend
 from dits_client.cli.logins import get_login
 from dits_client.cli.stored_session import open_client
 from dits_client.cli.workspace_paths import open_workspace
+from dits_client.disk.disks import get_disk
 from dits_client.errors import ClientError, NoWorkspaceError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.endpoints import SERVICES
@@ -89,12 +90,14 @@ def _check_file() -> Finding:
     """Return whether others could read the credentials."""
     credentials = Credentials()
     path = credentials.path
-    if path.exists() and path.stat().st_mode & 0o077:
+    keeps_modes = get_disk().keeps_modes
+    if keeps_modes and path.exists() and path.stat().st_mode & 0o077:
         text = f"others can read {path}"
         return Finding("credentials", "warning", text, f"run `chmod 600 {path}`")
     if any(login.keyring for login in credentials.logins):
         return good("credentials", f"in the keyring ({describe_backend() or 'not there now'})")
-    return good("credentials", f"only you can read {path}")
+    text = f"only you can read {path}" if keeps_modes else f"in {path}"
+    return good("credentials", text)
 
 
 def _check_services(client: Client, login: Login) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from dits_client.cli.folder import format_bytes
+from dits_client.disk.disks import get_disk
 from dits_client.errors import ClientError
 from dits_client.workspace.ignore_files import read_rules
 from dits_client.workspace.local_directory import OWN_DIRECTORY
@@ -75,7 +76,9 @@ def _check_permissions(own: Path) -> Finding:
     for path in (own, *sorted(own.iterdir())):
         if not os.access(path, os.R_OK | os.W_OK):
             text, cure = f"{path} cannot be written", f"run `sudo chown -R $USER {own}`"
-            return Finding("permissions", "wrong", text, cure)
+            return Finding("permissions", "wrong", text, cure if get_disk().keeps_modes else "")
+    if not get_disk().keeps_modes:
+        return good("permissions", f"{own} can be written")
     if own.stat().st_mode & 0o022:
         text, cure = f"others can change {own}", f"run `chmod go-w {own}`"
         return Finding("permissions", "warning", text, cure)

@@ -1,5 +1,6 @@
 """The `dits` command: it runs a subcommand and reports a failure in one sentence."""
 
+import errno
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from dits_client.cli.answers import print_answers
 from dits_client.cli.parser import make_parser
 from dits_client.errors import ClientError, UsageError
 from dits_client.progress import show_notices
-from dits_client.terminal import escape_lines, quote_text
+from dits_client.terminal import escape_lines, make_streams_safe, quote_text
 
 # The exit code is so much more than the number of the signal that ended the command.
 SIGNALLED = 128
@@ -20,6 +21,7 @@ SIGNALLED = 128
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code of one command: 0 = done, 1 = failed, 2 = not understood, 3 = done in part."""
+    make_streams_safe()
     line = sys.argv[1:] if arguments is None else arguments
     parsed = make_parser(line).parse_args(line)
     _end_by_signals()
@@ -40,14 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not getattr(parsed, "watch", parsed.module == "watch"):
             _fail("interrupted")
         return SIGNALLED + getattr(interrupt, "number", signal.SIGINT)
-    except BrokenPipeError:
-        # The reader of the output has gone: nothing more can be written, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
+        if _is_broken_pipe(error):
+            # The reader of the output has gone: nothing more can be written, not even at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ClientError.exit_code
         where = f" {quote_text(error.filename)}" if error.filename else ""
         return _fail(f"{(error.strerror or str(error)).lower()}{where}")
     return 0
+
+
+def _is_broken_pipe(error: OSError) -> bool:
+    is_invalid = error.errno == errno.EINVAL and not error.filename
+    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and is_invalid)
 
 
 class _Ended(KeyboardInterrupt):
@@ -62,7 +69,7 @@ def _end_by_signals() -> None:
     """Let the signals that end a program end it as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         return
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(signal, name, None)
         # Who ignores the signal, as nohup does, meant that.
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:

@@ -48,7 +48,7 @@ class SigningKey:
             return
         with tempfile.TemporaryDirectory(prefix="dits-") as folder:
             path = Path(folder) / "key.pub"
-            path.write_text(self.public.line + "\n")
+            path.write_text(self.public.line + "\n", encoding="utf-8")
             yield path
 
 
@@ -76,7 +76,8 @@ def find_keys() -> Iterator[SigningKey]:
 
 
 def _agent_keys() -> Iterator[SigningKey]:
-    if not os.environ.get("SSH_AUTH_SOCK"):
+    # On Windows the agent has a place of its own.
+    if sys.platform != "win32" and not os.environ.get("SSH_AUTH_SOCK"):
         return
     try:
         listed = _run_tool(("ssh-add", "-L"), b"", "")

@@ -1,5 +1,6 @@
 """The dits folder of the current directory, and the paths in it that the user typed."""
 
+import os
 import unicodedata
 from argparse import Namespace
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
         path, full = _locate(workspace, text), Path(text)
         if not path:
             raise UsageError("the whole folder cannot be named: name what is in it")
-        if text.endswith("/") or (full.is_dir() and not full.is_symlink()):
+        if text.endswith(("/", os.sep)) or (full.is_dir() and not full.is_symlink()):
             path += "/"
         if path not in seen:
             seen.add(path)

@@ -13,6 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from dits_client.disk.directory import BETWEEN_TICKS_NS
+from dits_client.disk.syncing import sync_descriptor
 
 # Type checkers pass over the rest for Windows, which has nothing of this.
 assert sys.platform != "win32"  # noqa: S101
@@ -117,13 +118,14 @@ class DescriptorDirectory:
 
     def sync(self) -> None:
         """Return when its entries are on the disk."""
-        os.fsync(self._descriptor)
+        sync_descriptor(self._descriptor)
 
     def sync_file_system(self) -> None:
         """Return when all that its file system has to write is on the disk."""
         sync = _find_syncfs()
         if sync is None:
             os.sync()
+            sync_descriptor(self._descriptor)
         elif sync(self._descriptor) != 0:
             import ctypes
 
@@ -153,6 +155,10 @@ class DescriptorDisk:
     def open_anywhere(self, path: str) -> int:
         """Return the descriptor of a file for reading."""
         return os.open(path, _FILE)
+
+    def can_write_links(self, own: Path) -> bool:  # noqa: ARG002
+        """Return that symbolic links can be made."""
+        return True
 
     def replace(self, temporary: Path, path: Path) -> None:
         """Rename a file of the client's own over another one."""

@@ -120,6 +120,9 @@ class Disk(Protocol):
     def open_anywhere(self, path: str) -> int:
         """Return the descriptor of a file for reading; links on the way are followed. Raises OSError."""
 
+    def can_write_links(self, own: Path) -> bool:
+        """Return whether symbolic links can be made; `own` is a directory of the client's on that disk."""
+
     def replace(self, temporary: Path, path: Path) -> None:
         """Rename a file of the client's own over another one. Raises OSError."""
 

@@ -12,59 +12,27 @@ import sys
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
 
 from dits_client.disk.directory import BETWEEN_TICKS_NS
+from dits_client.disk.looks import (
+    BINARY,
+    FILE,
+    PathEntry,
+    PathStat,
+    check_directory,
+    open_checked_file,
+    simplify_stat,
+)
 from dits_client.disk.patience import wait_while_in_use
+from dits_client.disk.syncing import sync_descriptor
 
-# Of Windows: bytes as they are. Of the others, where tests run: no link at the end, and no wait for a pipe.
-_BINARY = getattr(os, "O_BINARY", 0)
-_FILE = os.O_RDONLY | _BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY
-# Of the tag of a reparse point: it is another name for something elsewhere, as junctions are.
-_NAME_SURROGATE = 0x20000000
-# Modes as a new file has them on other systems; Windows keeps whether the owner may write.
-_WRITABLE, _READ_ONLY = 0o644, 0o444
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY
 # What begins paths that may be longer than 260 characters, and in which no name is special.
 _LONG, _LONG_SHARE = "\\\\?\\", "\\\\?\\UNC"
+# What ends a name in a path; on Windows, a colon does, too.
+_SEPARATORS = frozenset(os.sep + (os.altsep or "") + (":" if sys.platform == "win32" else ""))
 
 _get_name = attrgetter("name")
-
-
-class PathStat(NamedTuple):
-    """What is the same whether a file is listed, looked at or open; the rest is 0."""
-
-    st_mode: int
-    st_ino: int
-    st_size: int
-    st_mtime_ns: int
-    # On Windows, when the file was made.
-    st_ctime_ns: int
-
-
-def simplify_stat(found: os.stat_result) -> PathStat:
-    """Return what is comparable of a stat; the kind is 0 for a name of something elsewhere but a link."""
-    kind = stat.S_IFMT(found.st_mode)
-    if kind != stat.S_IFLNK and getattr(found, "st_reparse_tag", 0) & _NAME_SURROGATE:
-        kind = 0
-    mode = _WRITABLE if found.st_mode & stat.S_IWUSR else _READ_ONLY
-    size = found.st_size if kind == stat.S_IFREG else 0
-    return PathStat(kind | mode, 0, size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-class PathEntry(NamedTuple):
-    """A name in a directory, as it was listed."""
-
-    entry: os.DirEntry[str]
-
-    @property
-    def name(self) -> str:
-        """The name."""
-        return self.entry.name
-
-    def stat(self, *, follow_symlinks: bool) -> PathStat:
-        """Return the stat of the file or link itself. Raises OSError."""
-        return simplify_stat(self.entry.stat(follow_symlinks=follow_symlinks))
 
 
 class PathDirectory:
@@ -91,7 +59,7 @@ class PathDirectory:
     def enter(self, name: str) -> "PathDirectory":
         """Return a directory in it."""
         path = self._join(name)
-        _check_directory(path)
+        check_directory(path)
         return PathDirectory(self._disk, path, [*self._below, path])
 
     def make(self, name: str) -> None:
@@ -105,7 +73,7 @@ class PathDirectory:
     def open_file(self, name: str) -> int:
         """Return the descriptor of a file for reading."""
         path = self._join(name)
-        return wait_while_in_use(lambda: _open_file(path))
+        return wait_while_in_use(lambda: open_checked_file(path))
 
     def create_file(self, name: str) -> int:
         """Return the descriptor of a new file."""
@@ -118,7 +86,7 @@ class PathDirectory:
         """
         path = self._join(name)
         try:
-            os.fsync(descriptor)
+            sync_descriptor(descriptor)
         finally:
             os.close(descriptor)
         now = os.lstat(path).st_mtime_ns + BETWEEN_TICKS_NS
@@ -152,8 +120,8 @@ class PathDirectory:
     def write_link(self, target: str, name: str) -> None:
         """Make a symbolic link, which Windows wants to know the kind of its target of."""
         path, system_target = self._join(name), target.replace("/", os.sep)
-        is_directory = os.path.isdir(self._join(system_target))  # noqa: PTH112
-        os.symlink(system_target, path, target_is_directory=is_directory)  # noqa: PTH211
+        is_directory = os.path.isdir(self._path + os.sep + system_target)  # noqa: PTH112
+        self._disk.link(system_target, path, is_directory)
 
     def is_current(self) -> bool:
         """Return whether it is the current directory of the process."""
@@ -173,12 +141,14 @@ class PathDirectory:
 
     def _join(self, name: str) -> str:
         """Return the path of an entry, if the way to it leads nowhere else."""
+        if not name or not _SEPARATORS.isdisjoint(name) or name in (os.curdir, os.pardir):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)
         self._check()
         return self._path + os.sep + name
 
     def _check(self) -> None:
         for path in self._below:
-            _check_directory(path)
+            check_directory(path)
 
     @staticmethod
     def _change(path: str, change: Callable[[], None]) -> None:
@@ -212,9 +182,10 @@ class PathDisk:
         self,
         rename: Callable[[str, str], None] = os.replace,
         remove: Callable[[str], None] = os.remove,
+        link: Callable[[str, str, bool], None] = os.symlink,
     ) -> None:
-        """Take the calls that fail while a file is open elsewhere."""
-        self.rename, self.remove = rename, remove
+        """Take the calls that Windows refuses: while a file is open elsewhere, or without the right."""
+        self.rename, self.remove, self.link = rename, remove, link
 
     def open_top(self, path: str) -> PathDirectory:
         """Return a directory."""
@@ -230,7 +201,19 @@ class PathDisk:
     def open_anywhere(self, path: str) -> int:
         """Return the descriptor of a file for reading."""
         full = os.path.abspath(path)  # noqa: PTH100
-        return os.open(lengthen(full) if sys.platform == "win32" else full, _FILE)
+        return os.open(lengthen(full) if sys.platform == "win32" else full, FILE)
+
+    def can_write_links(self, own: Path) -> bool:
+        """Return whether symbolic links can be made, after a try."""
+        path = own / f"link-{os.urandom(8).hex()}"
+        try:
+            self.link("target", str(path), False)
+        except OSError:
+            return False
+        # It may be a system that says yes, and makes none.
+        is_there = path.is_symlink()
+        path.unlink(missing_ok=True)
+        return is_there
 
     def replace(self, temporary: Path, path: Path) -> None:
         """Rename a file of the client's own over another one, which may be open for a moment."""
@@ -242,32 +225,3 @@ def lengthen(path: str) -> str:
     if path.startswith(_LONG):
         return path
     return _LONG_SHARE + path[1:] if path.startswith("\\\\") else _LONG + path
-
-
-def _check_directory(path: str) -> None:
-    """Raise NotADirectoryError unless a directory is at a path itself."""
-    if not stat.S_ISDIR(simplify_stat(os.lstat(path)).st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-
-
-def _open_file(path: str) -> int:
-    """Return the descriptor of what is at a path; not of what a link leads to."""
-    _check_link(os.lstat(path), path)
-    descriptor = os.open(path, _FILE)
-    try:
-        # A link may have come in between, or another file.
-        found = os.lstat(path)
-        _check_link(found, path)
-        is_same = os.path.samestat(os.fstat(descriptor), found)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    if is_same:
-        return descriptor
-    os.close(descriptor)
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-
-
-def _check_link(found: os.stat_result, path: str) -> None:
-    if stat.S_ISLNK(found.st_mode):
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)

@@ -1,5 +1,6 @@
 """Memory of the process while it transfers gigabytes."""
 
+import sys
 from contextlib import suppress
 
 # mallopt(3): M_TRIM_THRESHOLD and M_MMAP_THRESHOLD; the greatest value of the latter is 32 MiB.
@@ -14,6 +15,8 @@ def keep_freed_memory() -> None:
     Each message of a stream takes about a megabyte, several times. To get that from the system each time,
     page by page, costs a tenth of the processor time of a push.
     """
+    if sys.platform != "linux":
+        return
     import ctypes
 
     # Other C libraries do not have this call.

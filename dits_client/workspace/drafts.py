@@ -1,5 +1,6 @@
 """Directories that differ from the index, on the way to their new manifests."""
 
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -7,6 +8,7 @@ from dits.repo.v1.manifest_pb2 import Directory, Entry, Symlink
 
 from dits_client.content.file_opener import FileOpener
 from dits_client.content.manifest import encode_directory
+from dits_client.disk.disks import get_disk
 from dits_client.errors import os_error
 from dits_client.terminal import quote_text
 from dits_client.workspace.index import DIRECTORY_STAT, OUTSIDE_STAT, DirectoryRecord
@@ -18,6 +20,8 @@ from shared.formats.manifests import MAX_TARGET_BYTES
 
 # Of a mode: those of all, and that of the owner.
 WRITE_BITS, OWNER_WRITES = 0o222, 0o200
+# Of a new file, where the disk does not keep modes.
+NEW_MODE = 0o644
 
 
 @dataclass(slots=True)
@@ -58,13 +62,23 @@ class DirectoryDraft:
             self.entries[name], self.stats[name] = entry, OUTSIDE_STAT
 
 
-def keep_mode(entry: Entry, tracked: Entry | None) -> None:
-    """Give a file that is read-only on the disk the mode that it has in the commit, or a writable one."""
+def choose_mode(
+    entry: Entry, list_tracked: Callable[[], Sequence[Entry]], keeps_writable: bool
+) -> None:
+    """Give a file the mode to store, where the disk does not tell it; the files of the trees may.
+
+    Where the disk has no modes, that is the one of the commit: of its own content, if trees have several; a
+    new file can be read by all, and is no program. With `keeps_writable`, being read-only is no change.
+    """
     mode = entry.file.mode
-    if mode & WRITE_BITS:
-        return
-    same = tracked is not None and tracked.file.mode & ~WRITE_BITS == mode
-    entry.file.mode = tracked.file.mode if tracked and same else mode | OWNER_WRITES
+    if not get_disk().keeps_modes:
+        tracked = list_tracked()
+        same = [each for each in tracked if each.file.hash == entry.file.hash]
+        entry.file.mode = (same or tracked)[0].file.mode if tracked else NEW_MODE
+    elif keeps_writable and not mode & WRITE_BITS:
+        first = next(iter(list_tracked()), None)
+        same_mode = first is not None and first.file.mode & ~WRITE_BITS == mode
+        entry.file.mode = first.file.mode if first and same_mode else mode | OWNER_WRITES
 
 
 def read_link(directory: LocalDirectory, name: str, top: str) -> Entry:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from dits_client.content.scope import Scope, are_rules
+from dits_client.disk.syncing import sync_descriptor
 from dits_client.errors import os_error
 
 _HASH = re.compile("[0-9a-f]{64}")
@@ -47,9 +48,10 @@ class CheckoutJournal:
     def list_targets(self) -> list[CheckoutTarget]:
         """Return the commits, oldest first; a line that was not written completely is left out."""
         try:
-            lines = self._path.read_text(errors="replace").rpartition("\n")[0].splitlines()
+            text = self._path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
+        lines = text.rpartition("\n")[0].splitlines()
         parts = [line.split(" ") for line in lines]
         return [
             CheckoutTarget(*part)
@@ -68,11 +70,11 @@ class CheckoutJournal:
             return
         before = self._path.stat().st_size if self.exists() else None
         try:
-            with self._path.open("a") as file:
+            with self._path.open("a", encoding="utf-8") as file:
                 # The line before may have been cut off.
                 file.write(f"\n{' '.join(target).rstrip()}\n")
                 file.flush()
-                os.fsync(file.fileno())
+                sync_descriptor(file.fileno())
         except OSError as error:
             with suppress(OSError):
                 if before is None:

@@ -50,7 +50,7 @@ class LockRules:
     def load(cls, workspace: Workspace) -> "LockRules":
         """Return what was last noted in a folder; nothing needs a lock if nothing was."""
         try:
-            found = cls(**json.loads(_get_path(workspace).read_text()))
+            found = cls(**json.loads(_get_path(workspace).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError):
             return cls()
         return found if is_list(found.patterns) and is_list(found.held) else cls()

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from dits_client.content.scope import Part
-from dits_client.disk.directory import DirectoryEntry, FileStat
+from dits_client.disk.directory import DirectoryEntry, FileStat, walk_files
 from dits_client.errors import ClientError, os_error
 from dits_client.terminal import quote_text
 from dits_client.workspace.ignore import IgnoreRules
@@ -176,7 +176,7 @@ class _Scanner:
             inner = directory.join_path(name)
             part = self._tracked.outside.measure(inner, is_directory=is_directory)
         if part == Part.NOTHING:
-            self._note_outside(directory.join_path(name), os_path, is_directory)
+            self._note_outside(directory, name, entry.name, is_directory)
         elif is_directory:
             directory.directories[name] = LocalDirectory(
                 directory.join_path(name),
@@ -188,14 +188,16 @@ class _Scanner:
             directory.names.append(name)
             directory.stats.append(pack_stat(found))
 
-    def _note_outside(self, path: str, os_path: str, is_directory: bool) -> None:
+    def _note_outside(
+        self, directory: LocalDirectory, name: str, disk_name: str, is_directory: bool
+    ) -> None:
         """Note what is on the disk and not included, except what is ignored and empty folders."""
+        path = directory.join_path(name)
         if not is_directory:
             self.outside.append(path)
         elif any(
-            not self._rules.everywhere.cover(f"{path}{folder[len(os_path) :]}/{name}")
-            for folder, _, names in os.walk(os_path)
-            for name in names
+            not self._rules.everywhere.cover(path + file[len(disk_name) :])
+            for file in walk_files(self.safe_paths.open_directory(directory.path), disk_name)
         ):
             self.outside.append(f"{path}/")
 

@@ -12,7 +12,7 @@ from dits.repo.v1.manifest_pb2 import Entry
 from dits_client.content.manifest import Change, ManifestLoader, get_manifest_hash, parse_entries
 from dits_client.content.sources import Source
 from dits_client.progress import Progress, Stage
-from dits_client.workspace.drafts import DirectoryDraft, keep_mode, read_link
+from dits_client.workspace.drafts import DirectoryDraft, choose_mode, read_link
 from dits_client.workspace.ignore import IgnoreRules
 from dits_client.workspace.index import (
     DIRECTORY_STAT,
@@ -217,11 +217,11 @@ class Snapshot:
         return self._opened[manifest]
 
     def _add_file(self, draft: DirectoryDraft, name: str, read: ReadResult) -> None:
-        if self._keeps_modes:
-            keep_mode(read.entry, self._tracked.get_entry(draft.directory.join_path(name)))
+        path = draft.directory.join_path(name)
+        choose_mode(read.entry, lambda: self._tracked.list_files(path), self._keeps_modes)
         draft.stats[name] = read.stat
         if read.stat == UNKNOWN_STAT:
-            self.seen[draft.directory.join_path(name)] = read.seen
+            self.seen[path] = read.seen
         self._set_entry(draft, name, read.entry, read.seen)
         for recipe in read.recipes:
             self._index.objects.add(RECIPE, recipe)

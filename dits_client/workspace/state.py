@@ -96,7 +96,7 @@ def make_state(
 def load_state(path: Path) -> WorkspaceState:
     """Return the state that a file has. Raises ClientError."""
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         state = WorkspaceState(**{name: found[name] for name in CHECKS if name in found})
     except OSError as error:
         raise os_error(error, "read", str(path)) from error

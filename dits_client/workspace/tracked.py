@@ -55,6 +55,12 @@ class TrackedPaths:
         entry = self.get_entries(parent).get(name)
         return entry if get_manifest_hash(entry) is None else None
 
+    def list_files(self, path: str) -> list[Entry]:
+        """Return the files that the trees have at a path, in their order. Raises ClientError."""
+        parent, _, name = path.rpartition("/")
+        found = (entries.get(name) for entries in self._load_directory(parent))
+        return [entry for entry in found if entry is not None and entry.HasField("file")]
+
     def get_entries(self, directory: str) -> dict[str, Entry]:
         """Return what the first tree has in a directory; nothing if it is none. Raises ClientError."""
         return next(iter(self._load_directory(directory)), {})

@@ -1,8 +1,9 @@
 """A `dits` command as a process of its own that is killed at one of its changes to the disk.
 
-    python -m tests.support.killed_command WHERE ARGUMENTS…
+    python -m tests.support.killed_command DISK WHERE ARGUMENTS…
 
-WHERE is the number of the change, or a text that the first such change has in its arguments.
+DISK is the class by which the client touches files. WHERE is the number of the change, or a text that the
+first such change has in its arguments.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from dits_client.cli.main import main
+from dits_client.disk import disks
+from dits_client.disk.descriptors import DescriptorDisk
+from dits_client.disk.disks import get_disk
+from dits_client.disk.paths import PathDisk
 
 CHANGES = {
     "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "os.chmod", "os.utime",
@@ -46,7 +51,8 @@ async def run_killed(
     environ: dict[str, str], folder: Path, where: str, *arguments: str, refused: bool = False
 ) -> bool:
     """Runs a command in a folder, which may be `refused`; whether it was killed before its end."""
-    command = [sys.executable, "-m", "tests.support.killed_command", where, *arguments]
+    disk = type(get_disk()).__name__
+    command = [sys.executable, "-m", "tests.support.killed_command", disk, where, *arguments]
     path = str(Path(__file__).parents[2])
     done = await asyncio.to_thread(
         subprocess.run,
@@ -62,5 +68,6 @@ async def run_killed(
 
 
 if __name__ == "__main__":
-    kill_at(sys.argv[1])
-    sys.exit(main(sys.argv[2:]))
+    disks.CURRENT = {"DescriptorDisk": DescriptorDisk, "PathDisk": PathDisk}[sys.argv[1]]()
+    kill_at(sys.argv[2])
+    sys.exit(main(sys.argv[3:]))
