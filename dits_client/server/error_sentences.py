@@ -40,7 +40,7 @@ _SENTENCES = {
     ),
     ERROR_REASON_STORAGE_FULL: "the server's storage is full",
     ERROR_REASON_REPOSITORY_READ_ONLY: (
-        "the repository is archived: it can be read but not changed"
+        "the repository can only be read: it is archived, or the operator has disabled it"
     ),
 }
 

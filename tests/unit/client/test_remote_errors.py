@@ -101,6 +101,12 @@ def test_a_reason_of_a_newer_server_is_told_in_its_words() -> None:
     assert error.retry_after is None
 
 
+def test_a_read_only_repository_may_be_archived_or_disabled() -> None:
+    text = str(failed("ERROR_REASON_REPOSITORY_READ_ONLY"))
+    assert "is archived" in text
+    assert "has disabled it" in text
+
+
 def test_a_reason_of_a_newer_server_is_repeated_if_the_server_says_when() -> None:
     busy = RetryInfo(retry_delay=Duration(seconds=2, nanos=500_000_000))
     assert failed("ERROR_REASON_NEW", busy, code="UNAVAILABLE").retry_after == 2.5
