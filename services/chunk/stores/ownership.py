@@ -92,7 +92,9 @@ class Owner(NamedTuple):
 
 async def find_owner(database: Database, store: BlobStore, cell: int) -> Owner:
     """Returns who may delete the objects of a cell in a store, which is no pair."""
-    text, store_id = await store.read_owner(cell), await store.read_id()
+    text = await store.read_owner(cell)
+    # What has answered has the id that it must have.
+    store_id = store.expected_id or await store.read_id()
     if store_id is None:
         raise dependency_unavailable("object store")
     # After the text: nobody writes a stamp that the database does not have.

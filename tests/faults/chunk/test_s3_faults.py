@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from grpc import StatusCode
 
+from services.chunk.stores.opening import open_known_store
+from services.chunk.stores.ownership import renew_stamp, require_owner
 from services.chunk.stores.s3_store import S3Store
 from services.chunk.stores.s3_writer import PART_BYTES
+from shared.db.pool import Databases
 from shared.errors import DomainError
 from shared.runtime.config import Settings
 from shared.runtime.store_url import S3Location, parse_store_url
@@ -159,6 +162,18 @@ async def test_encryption_and_storage_class_are_passed_on(
         assert b"x-amz-server-side-encryption: aws:kms\r\n" in head
         assert b"x-amz-server-side-encryption-aws-kms-key-id: the-key\r\n" in head
         assert b"x-amz-storage-class: standard_ia\r\n" in head
+
+
+async def test_who_may_delete_costs_two_requests(
+    databases: Databases, settings: Settings, s3_server: S3Server, proxy: S3Proxy, prefix: str
+) -> None:
+    (database,) = databases.every()
+    url = s3_server.url(prefix, endpoint=proxy.endpoint)
+    store = await open_known_store(database, settings.model_copy(update={"store": url}))
+    before = len(proxy.requests)
+    await require_owner(database, store, settings.cell)
+    await renew_stamp(database, store, settings.cell)
+    assert len(proxy.requests) - before == 4
 
 
 class TestService:
