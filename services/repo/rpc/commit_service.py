@@ -18,6 +18,7 @@ from services.repo.history.commit_search import CommitFilter, search_commits
 from services.repo.history.revisions import resolve_revision
 from services.repo.push.preparation import prepare_push
 from services.repo.push.recipes import RecipeReader
+from services.repo.push.region_copies import requested_copies
 from services.repo.push.stream import PushRequests, receive_push
 from services.repo.push.transaction import apply_push
 from services.repo.rpc.heavy_calls import HeavyCalls
@@ -63,7 +64,8 @@ class CommitService:
                 database = self._databases.of(call.repository.id)
                 prepared = await prepare_push(database, self._recipes, push, call, hold)
                 work = partial(apply_push, call=call, prepared=prepared)
-                return await writes.once(call, repeatable, pb.PushResponse, work)
+                async with requested_copies(database):
+                    return await writes.once(call, repeatable, pb.PushResponse, work)
 
             return await writes.find_or_make(call, repeatable, pb.PushResponse, make)
 
