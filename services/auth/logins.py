@@ -38,6 +38,6 @@ def parse_email(field: str, value: str) -> str:
     return value
 
 
-def parse_login(field: str, value: str) -> str:
-    """Returns a username or e-mail address, folded. Raises INVALID_FIELD."""
-    return fold_login(validation.text(field, value, least=1, most=MAX_EMAIL_BYTES))
+def parse_login(value: str) -> str:
+    """Returns the username or e-mail address of the field `login`, folded. Raises INVALID_FIELD."""
+    return fold_login(validation.text("login", value, least=1, most=MAX_EMAIL_BYTES))

@@ -113,7 +113,7 @@ class AccountService:
         self, request: pb.ResendVerificationRequest, call: Call
     ) -> pb.ResendVerificationResponse:
         """Has the link that verifies an address mailed once more."""
-        login = parse_login("login", request.login)
+        login = parse_login(request.login)
         await request_link(self._database, self._key, Purpose.VERIFY_EMAIL, login, call.peer_ip)
         return pb.ResendVerificationResponse()
 
@@ -121,7 +121,7 @@ class AccountService:
         self, request: pb.RequestPasswordResetRequest, call: Call
     ) -> pb.RequestPasswordResetResponse:
         """Has a link mailed that resets a password."""
-        login = parse_login("login", request.login)
+        login = parse_login(request.login)
         await request_link(self._database, self._key, Purpose.RESET_PASSWORD, login, call.peer_ip)
         return pb.RequestPasswordResetResponse()
 
