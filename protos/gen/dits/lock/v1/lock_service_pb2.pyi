@@ -274,9 +274,9 @@ class AcquireLocksRequest(_message.Message):
     @_builtins.property
     def steal_lock_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """UUIDs of locks to steal, at most 100. Those that conflict with a granted lock end at the same moment. A caller
-        changes the lock type of an own lock by naming it; locks of other users need ADMIN, and their holders are notified.
-        A named lock that has ended is ignored; a named lock that conflicts with none of the paths gives INVALID_FIELD.
-        Locks that are not named still conflict.
+        changes the type of an own exclusive or shared lock by naming it; locks of other users need ADMIN, and their holders
+        are notified. A named lock that has ended is ignored; one that conflicts with none of the paths, as an advisory one
+        never does, gives INVALID_FIELD. Locks that are not named still conflict.
         """
 
     def __init__(

@@ -36,9 +36,10 @@ class LockServiceStub:
     - SHARED: several users may hold it side by side; no other user may hold an exclusive lock.
     - ADVISORY: it forbids nothing; other users see it.
 
-    A lock on a directory conflicts with the locks of other users on all that is below it, and the other way round. A
-    user's own locks conflict only if they have another lock type and the same path:
-    `AcquireLocksRequest.steal_lock_ids` changes the type.
+    A lock on a directory meets the locks of other users on all that is below it, and the other way round. A user's own
+    locks conflict only if they have the same path, and one is exclusive, the other shared:
+    `AcquireLocksRequest.steal_lock_ids` changes the type. An advisory lock conflicts with none, and stays beside one of
+    another type.
 
     A lock ends when it is released, stolen or transferred, or at its `expire_time`, whichever comes first. An ended lock
     is never revived. The database's clock counts, and every response carries its time: a lock lasts
@@ -89,8 +90,7 @@ class LockServiceStub:
     ReleaseLocks: _grpc.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]
     """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ; an API token needs
     `lock:write`. It needs a credential on public repositories, too. WRITE is not needed: who has lost it can still give
-    locks up. May be repeated: a lock that has ended is
-    reported, and is no error.
+    locks up. May be repeated: a lock that has ended is reported, and is no error.
 
     Errors: none beyond the common ones.
     """
@@ -173,9 +173,10 @@ class LockServiceAsyncStub(LockServiceStub):
     - SHARED: several users may hold it side by side; no other user may hold an exclusive lock.
     - ADVISORY: it forbids nothing; other users see it.
 
-    A lock on a directory conflicts with the locks of other users on all that is below it, and the other way round. A
-    user's own locks conflict only if they have another lock type and the same path:
-    `AcquireLocksRequest.steal_lock_ids` changes the type.
+    A lock on a directory meets the locks of other users on all that is below it, and the other way round. A user's own
+    locks conflict only if they have the same path, and one is exclusive, the other shared:
+    `AcquireLocksRequest.steal_lock_ids` changes the type. An advisory lock conflicts with none, and stays beside one of
+    another type.
 
     A lock ends when it is released, stolen or transferred, or at its `expire_time`, whichever comes first. An ended lock
     is never revived. The database's clock counts, and every response carries its time: a lock lasts
@@ -223,8 +224,7 @@ class LockServiceAsyncStub(LockServiceStub):
     ReleaseLocks: _aio.UnaryUnaryMultiCallable[_lock_service_pb2.ReleaseLocksRequest, _lock_service_pb2.ReleaseLocksResponse]  # type: ignore[assignment]
     """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ; an API token needs
     `lock:write`. It needs a credential on public repositories, too. WRITE is not needed: who has lost it can still give
-    locks up. May be repeated: a lock that has ended is
-    reported, and is no error.
+    locks up. May be repeated: a lock that has ended is reported, and is no error.
 
     Errors: none beyond the common ones.
     """
@@ -306,9 +306,10 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
     - SHARED: several users may hold it side by side; no other user may hold an exclusive lock.
     - ADVISORY: it forbids nothing; other users see it.
 
-    A lock on a directory conflicts with the locks of other users on all that is below it, and the other way round. A
-    user's own locks conflict only if they have another lock type and the same path:
-    `AcquireLocksRequest.steal_lock_ids` changes the type.
+    A lock on a directory meets the locks of other users on all that is below it, and the other way round. A user's own
+    locks conflict only if they have the same path, and one is exclusive, the other shared:
+    `AcquireLocksRequest.steal_lock_ids` changes the type. An advisory lock conflicts with none, and stays beside one of
+    another type.
 
     A lock ends when it is released, stolen or transferred, or at its `expire_time`, whichever comes first. An ended lock
     is never revived. The database's clock counts, and every response carries its time: a lock lasts
@@ -372,8 +373,7 @@ class LockServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_lock_service_pb2.ReleaseLocksResponse, _abc.Awaitable[_lock_service_pb2.ReleaseLocksResponse]]:
         """Releases up to 1,000 of the caller's locks, also while the repository is read-only. Needs READ; an API token needs
         `lock:write`. It needs a credential on public repositories, too. WRITE is not needed: who has lost it can still give
-        locks up. May be repeated: a lock that has ended is
-        reported, and is no error.
+        locks up. May be repeated: a lock that has ended is reported, and is no error.
 
         Errors: none beyond the common ones.
         """
