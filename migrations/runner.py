@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from migrations.files import Files, FunctionFile, MigrationError, Step, discover
-from migrations.status import Applied, applied_functions, applied_steps, connect, refuse_encoding
+from migrations.status import (
+    Applied,
+    applied_functions,
+    applied_steps,
+    connect,
+    refuse_edited,
+    refuse_encoding,
+)
 
 if TYPE_CHECKING:
     from migrations.status import Connection
@@ -77,11 +84,7 @@ def _refuse_misfits(steps: Sequence[Step], applied: Mapping[int, Applied]) -> No
             )
         if version > 1 and version - 1 not in applied:
             raise MigrationError(f"The database has step {version} but not step {version - 1}.")
-        step = steps[version - 1]
-        if step.checksum != applied[version].checksum:
-            raise MigrationError(
-                f"{step.name} was edited after it had been applied to this database."
-            )
+    refuse_edited(steps, applied)
 
 
 async def _apply_patiently(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,8 +76,8 @@ async def check_compatible(conn: Connection, files: Files | None = None) -> None
     One step older is allowed, so that services can be replaced before the database is migrated.
     """
     await refuse_encoding(conn)
-    latest = len((files or discover()).steps)
-    current = max(await applied_steps(conn), default=0)
+    steps, applied = (files or discover()).steps, await applied_steps(conn)
+    latest, current = len(steps), max(applied, default=0)
     if current > latest:
         raise MigrationError(
             f"The database is at step {current}, newer than this program, which knows {latest}:"
@@ -88,6 +88,18 @@ async def check_compatible(conn: Connection, files: Files | None = None) -> None
             f"The database is at step {current}, too old for this program, which needs"
             f" {latest}: run `dits-server migrate`."
         )
+    refuse_edited(steps, applied)
+
+
+def refuse_edited(steps: Sequence[Step], applied: Mapping[int, Applied]) -> None:
+    """Raise MigrationError if a step is not the one that was applied: only unreleased ones are edited."""
+    for step in steps:
+        if step.version in applied and step.checksum != applied[step.version].checksum:
+            raise MigrationError(
+                f"{step.name} was edited after it had been applied to this database: that was made by"
+                " another program, before the release. Use that one, or make the database anew: no step"
+                " leads from one to the other."
+            )
 
 
 async def refuse_encoding(conn: Connection) -> None:

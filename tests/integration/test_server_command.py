@@ -201,6 +201,18 @@ async def test_functions_of_another_release_are_told(tmp_path: Path, dsn: str) -
     assert "functions/shared/outbox.sql" in told
 
 
+async def test_the_database_of_a_program_of_another_day_is_refused(
+    tmp_path: Path, dsn: str
+) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE schema_migrations SET checksum = 'x' WHERE version = 5")
+    await connection.close()
+    for command in (("serve", "auth"), ("worker",), ("up",), ("migrate",), ("fsck",)):
+        result = run(*command, cwd=tmp_path, DITS_DATABASE_URL=dsn)
+        assert result.returncode == 1
+        assert "0005_chunk.sql was edited after it had been applied" in result.stderr
+
+
 async def test_a_newer_database_is_refused(tmp_path: Path, dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     await connection.execute(
