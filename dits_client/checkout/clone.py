@@ -8,10 +8,11 @@ from pathlib import Path
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_NOT_FOUND
 from dits.repo.v1.commit_service_pb2 import GetCommitRequest
 
-from dits_client.checkout.include import check_paths, clean_path
+from dits_client.checkout.include import check_paths
 from dits_client.checkout.report import CheckoutReport
 from dits_client.checkout.switch import missing_branch
 from dits_client.checkout.update_folder import FolderUpdate
+from dits_client.content.paths import to_repository_path
 from dits_client.content.scope import make_scope
 from dits_client.errors import ClientError, RemoteError, os_error
 from dits_client.platform import Platform
@@ -48,7 +49,7 @@ def clone_repository(
     branch, commit = _find_revision(remote, revision or info.default_branch, info.default_branch)
     if revision and not commit:
         raise missing_branch(remote, revision, "branch, tag or commit")
-    scope = make_scope([clean_path(path) for path in only], levels)
+    scope = make_scope([to_repository_path(path) for path in only], levels)
     check_paths(remote, commit, only)
     state = make_state(client.endpoints.name, info, branch, client.account)
     state.included = dict(scope.rules)

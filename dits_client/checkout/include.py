@@ -2,7 +2,6 @@
 
 import os
 import time
-import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ from dits.repo.v1.tree_service_pb2 import GetEntriesRequest
 
 from dits_client.checkout.report import CheckoutReport
 from dits_client.checkout.update_folder import FolderUpdate
+from dits_client.content.paths import to_repository_path
 from dits_client.content.scope import EVERYTHING, IGNORE_FILE, Part, Scope, join_scopes
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
@@ -38,7 +38,7 @@ def include_paths(
     What is on the disk there already becomes the folder's. Raises ConflictError, and changes nothing, where
     that differs from the commit's; ClientError for a path that is neither in the commit nor on the disk.
     """
-    paths = [clean_path(path) for path in paths]
+    paths = [to_repository_path(path) for path in paths]
 
     def change(workspace: Workspace, scope: Scope) -> Scope:
         _check_there(workspace, client, paths)
@@ -57,7 +57,7 @@ def exclude_paths(
     Raises ConflictError, and changes nothing, where changes would be lost that are not pushed; ClientError
     for a path that the folder does not include, or that is neither in the commit nor on the disk.
     """
-    paths = [clean_path(path) for path in paths]
+    paths = [to_repository_path(path) for path in paths]
 
     def change(workspace: Workspace, scope: Scope) -> Scope:
         # What an interrupted command has left out already is still to be completed.
@@ -105,15 +105,10 @@ def _check_there(workspace: Workspace, client: Client, paths: Sequence[str]) -> 
     check_paths(remote, workspace.wanted_commit, absent)
 
 
-def clean_path(path: str) -> str:
-    """Return a path of a repository in NFC, without slashes around it."""
-    return unicodedata.normalize("NFC", path.strip("/"))
-
-
 def check_paths(remote: RepositoryClient, commit: str, paths: Sequence[str]) -> None:
     """Raise ClientError for paths that a commit does not have."""
     for at in range(0, len(paths), MAX_PATHS):
-        asked = [clean_path(path) for path in paths[at : at + MAX_PATHS]]
+        asked = [to_repository_path(path) for path in paths[at : at + MAX_PATHS]]
         if not commit:
             raise ClientError(f"there is no {quote_text(asked[0])}: the branch has no commit yet")
         request = GetEntriesRequest(repository=remote.name, revision=commit, paths=asked)

@@ -1,6 +1,5 @@
 """Single files of a revision brought back into the folder; the folder follows the commit it followed."""
 
-import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from dits_client.checkout.obstacles import check_plan, warn_of_ignored
 from dits_client.checkout.plan import CheckoutPlan, make_plan
 from dits_client.checkout.site import open_site
 from dits_client.content.manifest import Change
-from dits_client.content.paths import iterate_parents
+from dits_client.content.paths import iterate_parents, to_repository_path
 from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.server.client import Client
@@ -77,7 +76,7 @@ def restore_paths(
         coming = [Change(path, None, new) for path, new in writes.items()]
         with open_changes(workspace, lambda: client, progress, lambda _: coming) as found:
             state = workspace.state
-            named = {_clean_path(path) for path in paths} & state.waiting.keys()
+            named = {to_repository_path(path) for path in paths} & state.waiting.keys()
             todo = _plan(found, writes, _list_absent(found, state, named, writes), force)
             site = open_site(workspace, repository, found, progress, force=force)
             check_plan(site, todo)
@@ -133,15 +132,11 @@ def _list_in_the_way(found: FolderChanges, writes: Mapping[str, Entry]) -> Itera
                 yield change
 
 
-def _clean_path(path: str) -> str:
-    return unicodedata.normalize("NFC", path.rstrip("/"))
-
-
 def _fetch_entries(
     repository: RepositoryClient, revision: str, paths: Sequence[str]
 ) -> tuple[str, dict[str, Entry]]:
     """Return the commit of a revision, and its files and links at some paths and below."""
-    asked = [_clean_path(path) for path in paths]
+    asked = [to_repository_path(path) for path in paths]
     commit, found = "", dict[str, PathEntry]()
     for answered, answer in _get_entries(repository, revision, asked):
         commit = answered

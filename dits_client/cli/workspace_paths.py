@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
+from dits_client.content.paths import to_repository_path
 from dits_client.errors import ClientError, NoWorkspaceError, UsageError
 from dits_client.terminal import quote_text
 from dits_client.workspace.state import USUAL_ACCOUNT, ServerAccount
@@ -36,7 +37,7 @@ def find_path(arguments: Namespace, text: str) -> str:
     UsageError for a path outside of the folder.
     """
     if arguments.repository or not text:
-        return unicodedata.normalize("NFC", text.strip("/"))
+        return to_repository_path(text)
     return _locate(open_workspace(), text)
 
 

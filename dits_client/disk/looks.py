@@ -3,11 +3,12 @@
 import errno
 import os
 import stat
+import sys
 from typing import NamedTuple
 
 # Of Windows: bytes as they are. Of the others, where tests run: no link at the end, and no wait for a pipe.
 BINARY = getattr(os, "O_BINARY", 0)
-FILE = os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_FILE = os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 # Of the tag of a reparse point: it is another name for something elsewhere, as junctions are.
 _NAME_SURROGATE = 0x20000000
 # Modes as a new file has them on other systems; Windows keeps whether the owner may write.
@@ -56,10 +57,20 @@ def check_directory(path: str) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
 
 
+def open_plainly(path: str) -> int:
+    """Return the descriptor of a file for reading; others may rename and remove it meanwhile."""
+    if sys.platform == "win32":
+        # It takes a while to load.
+        from dits_client.disk.shared_files import open_shared
+
+        return open_shared(path)
+    return os.open(path, _FILE)
+
+
 def open_checked_file(path: str) -> int:
     """Return the descriptor of what is at a path; not of what a link leads to."""
     _check_link(os.lstat(path), path)
-    descriptor = os.open(path, FILE)
+    descriptor = open_plainly(path)
     try:
         # A link may have come in between, or another file.
         found = os.lstat(path)

@@ -16,11 +16,11 @@ from pathlib import Path
 from dits_client.disk.directory import BETWEEN_TICKS_NS
 from dits_client.disk.looks import (
     BINARY,
-    FILE,
     PathEntry,
     PathStat,
     check_directory,
     open_checked_file,
+    open_plainly,
     simplify_stat,
 )
 from dits_client.disk.patience import wait_while_in_use
@@ -90,8 +90,9 @@ class PathDirectory:
         finally:
             os.close(descriptor)
         now = os.lstat(path).st_mtime_ns + BETWEEN_TICKS_NS
-        os.utime(path, ns=(now, now))
-        os.chmod(path, mode)  # noqa: PTH101
+        # Virus scanners look at what is new.
+        wait_while_in_use(lambda: os.utime(path, ns=(now, now)))
+        wait_while_in_use(lambda: os.chmod(path, mode))  # noqa: PTH101
         return simplify_stat(os.lstat(path))
 
     def set_mode(self, name: str, mode: int) -> tuple[PathStat, PathStat]:
@@ -100,7 +101,7 @@ class PathDirectory:
         before = simplify_stat(os.lstat(path))
         if not stat.S_ISREG(before.st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-        os.chmod(path, mode)  # noqa: PTH101
+        wait_while_in_use(lambda: os.chmod(path, mode))  # noqa: PTH101
         return before, simplify_stat(os.lstat(path))
 
     def rename(self, name: str, last: str) -> None:
@@ -189,10 +190,10 @@ class PathDisk:
 
     def open_top(self, path: str) -> PathDirectory:
         """Return a directory."""
-        full = os.path.realpath(path, strict=True)
+        full = _complete(path)
         if not os.path.isdir(full):  # noqa: PTH112
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-        return PathDirectory(self, lengthen(full) if sys.platform == "win32" else full)
+        return PathDirectory(self, full)
 
     def get_open_stat(self, descriptor: int) -> PathStat:
         """Return the stat of an open file."""
@@ -200,8 +201,7 @@ class PathDisk:
 
     def open_anywhere(self, path: str) -> int:
         """Return the descriptor of a file for reading."""
-        full = os.path.abspath(path)  # noqa: PTH100
-        return os.open(lengthen(full) if sys.platform == "win32" else full, FILE)
+        return open_plainly(_complete(path))
 
     def can_write_links(self, own: Path) -> bool:
         """Return whether symbolic links can be made, after a try."""
@@ -218,6 +218,11 @@ class PathDisk:
     def replace(self, temporary: Path, path: Path) -> None:
         """Rename a file of the client's own over another one, which may be open for a moment."""
         wait_while_in_use(lambda: self.rename(str(temporary), str(path)))
+
+
+def _complete(path: str) -> str:
+    full = os.path.abspath(path)  # noqa: PTH100
+    return lengthen(full) if sys.platform == "win32" else full
 
 
 def lengthen(path: str) -> str:

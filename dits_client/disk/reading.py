@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from dits_client.disk.disks import get_disk
+from dits_client.disk.patience import wait_while_in_use
 
 if sys.platform == "win32":
 
@@ -44,7 +45,9 @@ class HeldFile:
     def __init__(self, path: Path) -> None:
         """Open the file. Raises OSError."""
         # Where an open file could not be replaced, it is read at once.
-        self._content = None if get_disk().replaces_open_files else path.read_bytes()
+        self._content = None
+        if not get_disk().replaces_open_files:
+            self._content = wait_while_in_use(path.read_bytes)
         self._descriptor = -1
         if self._content is None:
             self._descriptor = os.open(path, os.O_RDONLY)

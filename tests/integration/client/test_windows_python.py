@@ -16,8 +16,12 @@ from tests.support.client import Person, read_files, write
 PYTHON = os.environ.get("DITS_WINDOWS_PYTHON", "")
 pytestmark = pytest.mark.skipif(not PYTHON, reason="DITS_WINDOWS_PYTHON names no Python of Windows")
 
-# Holds a file open, or a lock, and says so, until its input ends.
+# Holds a file open, as programs do or as the client, or a lock, and says so, until its input ends.
 HOLD = {
+    "file to read": (
+        "import sys; from dits_client.disk.disks import get_disk;"
+        "f = get_disk().open_anywhere(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    ),
     "file": "import sys; f = open(sys.argv[1], 'rb'); print('held', flush=True); sys.stdin.read()",
     "lock": (
         "import sys; from pathlib import Path; from dits_client.disk.file_lock import FileLock;"
@@ -82,6 +86,17 @@ async def test_a_day_of_work(ada: Person, film: str) -> None:
     assert not (two / "side").exists()
     await dits(ada, two, "merge", "side")
     assert read_files(two)["side"] == b"7"
+
+
+async def test_a_program_saves_a_file_that_the_client_reads(ada: Person, film: str) -> None:
+    write(ada.home, {"a": b"1"})
+    rename = "import os, sys; os.rename('a', 'old'); open('a', 'wb').close(); os.remove('old')"
+    with await asyncio.to_thread(hold, ada, ada.home, "file to read", "a") as client:
+        with start(ada.home, {}, "-c", rename) as program:
+            answer = program.communicate()[0]
+        assert (program.returncode, answer) == (0, b"")
+        client.communicate()
+    assert sorted(path.name for path in ada.home.iterdir() if path.is_file()) == ["a"]
 
 
 async def test_files_in_use_and_commands_that_are_killed(ada: Person, film: str) -> None:
