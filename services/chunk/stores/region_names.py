@@ -22,8 +22,8 @@ async def refuse_renamed(
         return
     name, new = row["bucket"], store.bucket
     remedy = (
-        f"Set the region back to {name}. To give it another name, name a place of its own for {new} and "
-        f"{store.location} for {name}, and run `dits-server store evacuate {name} --to {new}`."
+        f"Set the region back to {name}. To give it another name, say in stores where {new} is to lie, a "
+        f"place of its own, and that {name} is here, and run `dits-server store evacuate {name} --to {new}`."
     )
     if not row["is_used"]:
         remedy += f" As nothing lies there yet, `dits-server store adopt {new}` renames it, too."

@@ -107,9 +107,10 @@ async def test_two_restores_of_one_chunk(
     await assert_counters(api.dsn)
 
 
+@pytest.mark.parametrize("is_permanent", [True, False])
 @pytest.mark.parametrize("is_policy_first", [True, False])
 async def test_a_policy_moves_a_chunk_that_is_being_restored(
-    api: Api, settings: Settings, databases: Databases, is_policy_first: bool
+    api: Api, settings: Settings, databases: Databases, is_policy_first: bool, is_permanent: bool
 ) -> None:
     data = some()
     [desk] = await open_desks(api, databases, data, 1)
@@ -117,32 +118,7 @@ async def test_a_policy_moves_a_chunk_that_is_being_restored(
     await desk.age(1000, data)
     # Asks the archive for what is to go to the deep one.
     assert await cool(databases, settings) == 0
-    restore_id = await begin_warming(desk, data)
-    works = [cool(databases, settings), restore(databases, settings, restore_id)]
-    done = await in_order(api, data, works if is_policy_first else works[::-1])
-    if is_policy_first:
-        moved, error = done
-        assert moved == 1
-        assert isinstance(error, RetryLater)
-        assert error.delay == timedelta(0)
-        assert await restore(databases, settings, restore_id) == 1
-    else:
-        assert done == [1, 0]
-    assert await desk.places(data) == ["local"]
-    assert await desk.archived(data) == [False]
-    await assert_counters(api.dsn)
-
-
-@pytest.mark.parametrize("is_policy_first", [True, False])
-async def test_a_policy_moves_a_chunk_that_is_restored_for_a_while(
-    api: Api, settings: Settings, databases: Databases, is_policy_first: bool
-) -> None:
-    data = some()
-    [desk] = await open_desks(api, databases, data, 1)
-    assert await cool(databases, settings) == 1
-    await desk.age(1000, data)
-    assert await cool(databases, settings) == 0
-    restore_id = await begin_restore(desk, data)
+    restore_id = await (begin_warming if is_permanent else begin_restore)(desk, data)
     works = [cool(databases, settings), restore(databases, settings, restore_id)]
     done = await in_order(api, data, works if is_policy_first else works[::-1])
     if is_policy_first:
@@ -154,8 +130,9 @@ async def test_a_policy_moves_a_chunk_that_is_restored_for_a_while(
         assert await restore(databases, settings, restore_id) == 1
     else:
         assert done == [1, 0]
-    place = "local.deep_archive" if is_policy_first else "local.glacier"
-    assert await desk.places(data) == [place]
+    cold = "local.deep_archive" if is_policy_first else "local.glacier"
+    assert await desk.places(data) == ["local" if is_permanent else cold]
+    assert await desk.archived(data) == [False]
     await desk.shelf.get(data)
     await assert_counters(api.dsn)
 
