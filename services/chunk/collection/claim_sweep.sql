@@ -17,17 +17,17 @@ SELECT hash FROM chunks WHERE hash = ANY ($1::text[]) ORDER BY hash FOR NO KEY U
 
 -- name: drop_claims
 -- W3. Drops the claims on the chunks $1 that ended by $2, without those that somebody is just renewing; returns how
--- many each chunk has lost. Several repositories may lose one on the same chunk.
+-- many each chunk has lost. Several repositories may lose one on the same chunk. They are deleted by their places, which no plan can
+-- read another way: what somebody has changed since the statement began has another one, and stays for the next run.
 WITH ended AS MATERIALIZED (
-    SELECT repo_id, chunk_hash
+    SELECT ctid AS place
     FROM chunk_refs
     WHERE chunk_hash = ANY ($1::text[]) AND claimed_at < $2
     ORDER BY chunk_hash, repo_id
     FOR UPDATE SKIP LOCKED
 ), dropped AS (
     DELETE FROM chunk_refs r
-    USING ended e
-    WHERE r.chunk_hash = ANY ($1) AND r.repo_id = e.repo_id AND r.chunk_hash = e.chunk_hash
+    WHERE r.ctid = ANY (ARRAY(SELECT place FROM ended))
     RETURNING r.chunk_hash
 )
 SELECT chunk_hash, count(*)::int AS count FROM dropped GROUP BY chunk_hash;

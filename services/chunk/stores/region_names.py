@@ -23,7 +23,8 @@ async def refuse_renamed(
     name, new = row["bucket"], store.bucket
     remedy = (
         f"Set the region back to {name}. To give it another name, say in stores where {new} is to lie, a "
-        f"place of its own, and that {name} is here, and run `dits-server store evacuate {name} --to {new}`."
+        f"place of its own, and that {name} is here; then run `dits-server store evacuate {name} --to "
+        f"{new}`."
     )
     if not row["is_used"]:
         remedy += f" As nothing lies there yet, `dits-server store adopt {new}` renames it, too."
