@@ -12,7 +12,7 @@ from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.local_store import LocalStore
 from services.chunk.stores.ownership import admit_owner, take_store
 from services.chunk.stores.paired_store import PairedStore
-from services.chunk.stores.region_names import refuse_renamed, rename_unused
+from services.chunk.stores.region_names import find_other_name, refuse_renamed, rename_unused
 from services.chunk.stores.s3_store import S3Store
 from services.chunk.stores.spool import spool_folder
 from services.chunk.stores.store_ids import (
@@ -146,8 +146,9 @@ async def adopt_stores(database: Database, stores: Sequence[BlobStore], cell: in
             )
     try:
         found = [await make_store_id(store) for store in stores]
+        is_renamed = await find_other_name(database, stores[0], found) is not None
         for store in stores:
-            await take_store(database, store, cell)
+            await take_store(database, store, cell, is_renamed=is_renamed)
     except DomainError as error:
         raise cannot_be_used(stores, error) from error
 

@@ -140,13 +140,21 @@ async def admit_owner(database: Database, store: BlobStore, cell: int) -> None:
         _report(store, owner)
 
 
-async def take_store(database: Database, store: BlobStore, cell: int) -> None:
+async def take_store(
+    database: Database, store: BlobStore, cell: int, *, is_renamed: bool = False
+) -> None:
     """Makes the database the owner of a store, whoever was.
 
-    Raises ConfigError if its cell is another, or if the servers of the owner seem to run.
+    Raises ConfigError if its cell is another, or if the servers of the owner seem to run; those of this
+    database, too, if the store is to go by another name: they would write packs under the old one.
     """
     await require_cell(database, cell)
     owner = await find_owner(database, store, cell)
+    if is_renamed and owner.standing is Standing.OWNER and owner.runs:
+        raise ConfigError(
+            f"Servers under the old name of the store {store.location} run, or ran a moment ago: stop them,"
+            " and try again three minutes later."
+        )
     if owner.standing in (Standing.FOREIGN, Standing.OUTDATED):
         if owner.runs:
             raise ConfigError(

@@ -7,17 +7,24 @@ from collections.abc import Sequence
 
 from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
-from shared.db.pool import Connection, Database
+from shared.db.pool import Connection, Database, Row
 from shared.runtime.config import ConfigError
 
 Q = sql.load(__file__)
+
+
+async def find_other_name(
+    database: Database | Connection, store: BlobStore, found: Sequence[uuid.UUID | None]
+) -> Row | None:
+    """Returns another bucket by whose name stores with these ids go, and whether it is used (is_used)."""
+    return await database.fetchrow(Q.other_name, store.bucket, list(filter(None, found)))
 
 
 async def refuse_renamed(
     database: Database | Connection, store: BlobStore, found: Sequence[uuid.UUID | None]
 ) -> None:
     """Raises ConfigError if stores of a bucket, with these ids, go by the name of another one."""
-    row = await database.fetchrow(Q.other_name, store.bucket, list(filter(None, found)))
+    row = await find_other_name(database, store, found)
     if row is None:
         return
     name, new = row["bucket"], store.bucket
@@ -37,7 +44,7 @@ async def rename_unused(
     connection: Connection, store: BlobStore, found: Sequence[uuid.UUID]
 ) -> None:
     """Lets stores in which nothing lies go by no other name. Raises ConfigError if something does."""
-    while row := await connection.fetchrow(Q.other_name, store.bucket, found):
+    while row := await find_other_name(connection, store, found):
         name = row["bucket"]
         if row["is_used"]:
             raise ConfigError(

@@ -12,6 +12,7 @@ from services.admin.stores import adopt_store
 from services.chunk.stores.opening import open_known_store, open_known_stores
 from shared.db.pool import Database
 from shared.runtime.config import ConfigError, Settings
+from tests.support.store_owners import leave_store
 
 RENAMED = "is that of the region local.*`dits-server store evacuate local --to berlin`"
 
@@ -53,7 +54,10 @@ async def test_a_region_keeps_its_name(database: Database, place: Settings, is_u
             await check_everything(database, both, repair=False)
     assert await list_names(database) == ["local"]
     assert (await open_known_store(database, place)).expected_id == store.expected_id
-    # Where nothing lies yet, a wrong name is put right.
+    # Where nothing lies yet, a wrong name is put right, once nobody writes under it any more.
+    with pytest.raises(ConfigError, match=r"under the old name .* run, or ran a moment ago"):
+        await adopt_store(database, berlin, None)
+    await leave_store(store)
     if is_used:
         with pytest.raises(ConfigError, match="packs of the region local lie there"):
             await adopt_store(database, berlin, None)
