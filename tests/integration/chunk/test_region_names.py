@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 
 import pytest
 
 from services.admin.fsck import check_everything
-from services.admin.stores import adopt_store
+from services.admin.stores import adopt_store, evacuate_region
+from services.chunk.background.object_reaper import ObjectReaper
 from services.chunk.stores.opening import open_known_store, open_known_stores
-from shared.db.pool import Database
+from shared.db.pool import Database, Databases
 from shared.runtime.config import ConfigError, Settings
+from tests.support.api import Api, running_suite
+from tests.support.chunks import Shelf, some
 from tests.support.store_owners import leave_store
 
 RENAMED = "is that of the region local.*`dits-server store evacuate local --to berlin`"
@@ -79,3 +83,27 @@ async def test_two_names_at_once(database: Database, place: Settings) -> None:
     [refusal] = [end for end in ends if isinstance(end, BaseException)]
     assert "is that of the region" in str(refusal)
     assert len(await list_names(database)) == 1
+
+
+async def test_a_region_is_renamed_as_the_refusal_says(
+    api: Api, settings: Settings, database: Database, tmp_path: Path
+) -> None:
+    shelf, data = await Shelf.open(api), some()
+    await shelf.put(data)
+    berlin = settings.model_copy(
+        update={
+            "region": "berlin",
+            "store": str(tmp_path / "berlin"),
+            "stores": {"local": (str(settings.data_dir / "chunks" / "local"),)},
+            "reader_grace_seconds": 0,
+        }
+    )
+    # Once for the chunks, and again when the objects that were left are gone.
+    [moved, *_] = await evacuate_region(database, berlin, "local", "berlin")
+    assert moved.startswith("moved 1 chunks")
+    stores = await open_known_stores(database, berlin)
+    await ObjectReaper(Databases(database), stores, 0).reap_objects()
+    [_, told] = await evacuate_region(database, berlin, "local", "berlin")
+    assert told == "local is empty, and no region any more: leave it out of stores"
+    async with running_suite(api.dsn, berlin.model_copy(update={"stores": {}})) as renamed:
+        await Shelf(renamed, shelf.who, shelf.repo).get(data)
