@@ -1,5 +1,6 @@
 """Calls about one repository, at the addresses of the services that hold it."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 Response = TypeVar("Response")
 
-# Calls that started before the addresses were asked for again may still fail for so long, in seconds.
+# Calls that started before new addresses were learned may still fail for so long, in seconds.
 RELOCATION_SECONDS = 10.0
 
 
@@ -66,8 +67,8 @@ class RepositoryClient:
         self.client = client
         self.name = name
         self._endpoints: Endpoints | None = None
-        # When the server was asked again for the addresses; None = never.
-        self._relocated: float | None = None
+        # When the server last named other addresses than before; by default never.
+        self._relocated = -math.inf
         self._lock = threading.Lock()
 
     @property
@@ -121,13 +122,14 @@ class RepositoryClient:
         return found
 
     def _has_moved(self, error: RemoteError) -> bool:
-        """Return whether a call failed at an old address; forget the addresses then, once."""
+        """Return whether a call failed at an old address; the server is asked where the repository is now."""
         if error.reason != ERROR_REASON_WRONG_CELL:
             return False
         with self._lock:
-            if self._relocated is None:
-                self._relocated, self._endpoints = time.monotonic(), None
-            return time.monotonic() - self._relocated < RELOCATION_SECONDS
+            found, now = self.client.locate_repository(self.name), time.monotonic()
+            if found != self._endpoints:
+                self._relocated, self._endpoints = now, found
+            return now - self._relocated < RELOCATION_SECONDS
 
     def list_pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         """Yield every page of a list call."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -14,13 +14,14 @@ import pytest
 from dits_client.errors import RemoteError
 from dits_client.server.client import Client
 from dits_client.server.locks import list_locks
-from dits_client.server.repository import RELOCATION_SECONDS, RepositoryClient
+from dits_client.server.repository import RepositoryClient
 from dits_client.workspace.objects import Objects
 from dits_client.workspace.trees import Trees
 from shared.runtime.config import Settings
 from tests.support import trees
 from tests.support.cells import Cells, move_to, running_cells
 from tests.support.client import Person, read, write
+from tests.support.waiting import PATIENCE_SECONDS
 
 NOWHERE = "127.0.0.1:1"
 
@@ -65,7 +66,7 @@ async def test_a_repository_that_moves_during_a_command_is_located_again(
     # A credential that the services have not seen: they remember answers about one for a while.
     token = await cells.first.api_token(account, "repo:write", "lock:write")
     with Person(cells.first, token, tmp_path / "ada") as ada:
-        clients = [RepositoryClient(ada.client, "ada/film") for _ in range(4)]
+        clients = [RepositoryClient(ada.client, "ada/film") for _ in range(3)]
         calls: list[Callable[[], object]] = [
             clients[0].get_info,
             lambda: list(list_locks(clients[1])),
@@ -77,9 +78,20 @@ async def test_a_repository_that_moves_during_a_command_is_located_again(
         await move_to(cells.first, account, 1)
         for call in calls:
             await asyncio.to_thread(call)
-        addresses = {client.endpoints.repo for client in clients[:3]}
+        addresses = {client.endpoints.repo for client in clients}
         assert addresses == {cells.second.addresses["repo"]}
-        # Not without end.
-        clients[3]._relocated = time.monotonic() - RELOCATION_SECONDS
-        with pytest.raises(RemoteError, match="is in cell 1"):
-            await asyncio.to_thread(clients[3].get_info)
+
+
+async def test_a_repository_may_move_more_than_once(cells: Cells, tmp_path: Path) -> None:
+    account = await cells.first.account("ada")
+    await cells.first.repository(account, "film")
+    with Person(cells.first, account, tmp_path / "ada") as ada:
+        client = RepositoryClient(ada.client, "ada/film")
+        assert (await asyncio.to_thread(client.get_info)).name == "ada/film"
+        for number, cell in ((1, cells.second), (0, cells.first), (1, cells.second)):
+            await move_to(cells.first, account, number)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while client.endpoints.repo != cell.addresses["repo"]:
+                    # The services may remember for a moment where it was.
+                    with suppress(RemoteError):
+                        await asyncio.to_thread(client.get_info)
