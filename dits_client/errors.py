@@ -35,9 +35,9 @@ class ConflictError(ClientError):
 
 
 class Violation(NamedTuple):
-    """One thing that is wrong (a field, a path, a lock, a limit), and how."""
+    """A field of the request that is wrong, and how."""
 
-    subject: str
+    field: str
     description: str
 
 
@@ -55,10 +55,6 @@ class ErrorDetails(NamedTuple):
     retry_delay: float | None = None
     # Fields of the request (BadRequest).
     fields: tuple[Violation, ...] = ()
-    # Paths and locks that prevent the call (PreconditionFailure); the server lists the first 20.
-    preconditions: tuple[Violation, ...] = ()
-    # Limits that were exceeded (QuotaFailure).
-    quotas: tuple[Violation, ...] = ()
     # ResourceInfo.
     resource: Resource | None = None
 

@@ -65,18 +65,12 @@ class Client(server.Client):
         `revision`: a branch, tag or commit, by default the default branch. `only`: the paths to include, by
         default everything, with `depth` levels of folders of each.
         """
-        place = Path(folder)
+        to = Path(folder)
         only = [only] if isinstance(only, str) else only
         clone_repository(
-            self,
-            repository,
-            place,
-            revision=revision,
-            only=only,
-            levels=depth,
-            progress=self.progress,
+            self, repository, to, revision=revision, only=only, levels=depth, progress=self.progress
         )
-        return Workspace(place, self)
+        return Workspace(to, self)
 
     def init(self, folder: Path | str, repository: str, *, branch: str = "") -> "Workspace":
         """Make a folder follow a repository that exists; its first push makes the first commit."""
@@ -189,9 +183,16 @@ class Workspace:
         _, file = find_file(repository, path, revision or self.state.head)
         get_file(repository, file, Path(output), self._progress)
 
-    def undo(self, revision: str = "", *, author: Author | None = None) -> PushReport:
-        """Push a commit that takes back what a commit changed, by default the folder's."""
-        return undo_commit(self.root, self.client, revision, author=author, progress=self._progress)
+    def undo(
+        self, revision: str = "", *, force: bool = False, author: Author | None = None
+    ) -> PushReport:
+        """Push a commit that takes back what a commit changed, by default the folder's.
+
+        To take back the first one removes all that it brought, and wants `force`.
+        """
+        return undo_commit(
+            self.root, self.client, revision, force=force, author=author, progress=self._progress
+        )
 
     def shelve(self, name: str, message: str = "") -> ShelfReport:
         """Put the folder's changes aside on the server, as `user/name`."""

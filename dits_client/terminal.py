@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
 
+HASH_DIGITS = 64
+
+
 def make_streams_safe() -> None:
     """Let no name raise an error when it is written; pipes of Windows take and give UTF-8."""
     for stream in (sys.stdin, sys.stdout, sys.stderr):
@@ -34,6 +37,12 @@ def format_count(number: int, noun: str) -> str:
 def quote_text(text: "str | PurePath") -> str:
     """Return a name or path for a sentence: in quotes, on one line."""
     return f'"{escape_text(str(text))}"'
+
+
+def name_revision(revision: str) -> str:
+    """Return a revision for a sentence: of the hash of a commit, the first digits."""
+    is_hash = len(revision) == HASH_DIGITS and set(revision) <= set("0123456789abcdef")
+    return f"commit {revision[:12]}" if is_hash else revision
 
 
 def quote_argument(text: str) -> str:

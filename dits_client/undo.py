@@ -12,9 +12,10 @@ from dits_client.push.push_folder import push_folder
 from dits_client.push.report import Author, PushReport
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
-from dits_client.terminal import quote_text
+from dits_client.terminal import format_count, quote_text
 from dits_client.workspace.changes import FolderChanges, open_changes
 from dits_client.workspace.ignore import NothingBut
+from dits_client.workspace.state import WorkspaceState
 from dits_client.workspace.trees import Trees
 from dits_client.workspace.workspace import Workspace
 
@@ -24,14 +25,15 @@ def undo_commit(
     client: Client,
     revision: str = "",
     *,
+    force: bool = False,
     author: Author | None = None,
     progress: Progress | None = None,
 ) -> PushReport:
-    """Push a commit that takes back what a commit, by default the folder's, changed against its parent.
+    """Push a commit that takes back what a commit, by default the folder's, changed to its (first) parent.
 
-    Of a merge, that is the first parent. The folder must have no changes, and the newest commit of its
-    branch. Raises ConflictError, and changes nothing, where the same files were changed since. If the push
-    is refused, the folder has the changes.
+    The folder must have no changes, and the newest commit of its branch. To take back a commit without a
+    parent removes all that it brought, and wants `force`. Raises ConflictError, and changes nothing, where
+    the same files were changed since. If the push is refused, the folder has the changes.
     """
     progress = progress or Progress()
     workspace = Workspace.locate(folder)
@@ -39,15 +41,14 @@ def undo_commit(
     with workspace.lock():
         workspace.check_complete()
         state = workspace.state
-        if not state.head or remote.get_head(state.branch) != state.head:
-            raise ClientError(f"the folder is not at the newest {state.branch}: run `dits pull`")
-        request = GetCommitRequest(repository=remote.name, revision=revision or state.head)
-        commit = remote.call(remote.commits.GetCommit, request).commit
+        commit = _get_commit(remote, state, revision)
         parent = commit.parent_hashes[0] if commit.parent_hashes else ""
         with open_changes(
             workspace, lambda: client, progress, lambda trees: _reverse(trees, commit.hash, parent)
         ) as found:
             _check_changes(found)
+            if not (parent or force):
+                raise _first_commit_error(commit, found, state.branch)
             made = apply_changes(workspace, remote, found, parent[:12], progress)
     return push_folder(
         workspace.root,
@@ -57,6 +58,23 @@ def undo_commit(
         # If `.ditsignore` was among them, more is new in the folder now, and stays out.
         ignore=NothingBut(change.path for change in made),
         progress=progress,
+    )
+
+
+def _get_commit(remote: RepositoryClient, state: WorkspaceState, revision: str) -> Commit:
+    """Return what is to be taken back. Raises ClientError unless the folder is at its branch."""
+    if not state.head or remote.get_head(state.branch) != state.head:
+        raise ClientError(f"the folder is not at the newest {state.branch}: run `dits pull`")
+    request = GetCommitRequest(repository=remote.name, revision=revision or state.head)
+    return remote.call(remote.commits.GetCommit, request).commit
+
+
+def _first_commit_error(commit: Commit, found: FolderChanges, branch: str) -> ClientError:
+    count = format_count(len(found.coming), "file")
+    return ClientError(
+        f"{commit.hash[:12]} is the first commit: to take it back removes the {count} "
+        f"that it brought from {branch} and from this folder. With --force it does; the history keeps "
+        "them, and another `dits undo` brings them back"
     )
 
 

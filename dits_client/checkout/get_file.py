@@ -19,7 +19,7 @@ from dits_client.disk.syncing import sync_descriptor
 from dits_client.errors import ClientError, RemoteError, os_error
 from dits_client.progress import Progress
 from dits_client.server.repository import RepositoryClient
-from dits_client.terminal import quote_text
+from dits_client.terminal import name_revision, quote_text
 from dits_client.transfer.download import Downloader
 
 
@@ -39,7 +39,7 @@ def find_file(remote: RepositoryClient, named: str, revision: str) -> tuple[str,
 
 
 def _missing_file(path: str, revision: str) -> ClientError:
-    return ClientError(f"there is no file {quote_text(path)} in {revision}")
+    return ClientError(f"there is no file {quote_text(path)} in {name_revision(revision)}")
 
 
 def _get_file(remote: RepositoryClient, path: str, revision: str) -> File | None:

@@ -23,7 +23,7 @@ from dits_client.errors import ClientError
 from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
-from dits_client.terminal import quote_text
+from dits_client.terminal import name_revision, quote_text
 from dits_client.workspace.changes import FolderChanges, open_changes
 from dits_client.workspace.identity import check_followed
 from dits_client.workspace.included import check_included
@@ -141,7 +141,7 @@ def _fetch_entries(
     for answered, answer in _get_entries(repository, revision, asked):
         commit = answered
         if not answer.HasField("entry"):
-            raise ClientError(f"{quote_text(answer.path)} is not in {revision}")
+            raise ClientError(f"{quote_text(answer.path)} is not in {name_revision(revision)}")
         found[answer.path] = answer
     directories = [p for p, a in found.items() if a.entry.kind == ENTRY_KIND_DIRECTORY]
     below = [path for top in directories for path in _list_files(repository, commit, top)]

@@ -3,7 +3,6 @@
 import json
 import socket
 from contextlib import suppress
-from pathlib import Path
 
 from dits_client.atomic_file import replace_file
 from dits_client.cli.credentials import config_directory
@@ -12,8 +11,8 @@ from dits_client.cli.credentials import config_directory
 class Devices:
     """The user's device tokens, one for each login at each server. They open nothing, and may get lost."""
 
-    def __init__(self, directory: Path | None = None) -> None:
-        self._path = (directory or config_directory()) / "devices.json"
+    def __init__(self) -> None:
+        self._path = config_directory() / "devices.json"
 
     def get(self, server: str, username: str) -> str:
         """Return the device token of a login; empty = there is none."""

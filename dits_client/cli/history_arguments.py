@@ -114,6 +114,9 @@ def _add_undo_commands(commands: Commands) -> None:
     text = "Push a commit that takes back what a commit changed."
     undo = add_command(commands, "undo", "undo", text)
     undo.add_argument("revision", nargs="?", default="", help="default: the folder's commit")
+    undo.add_argument(
+        "--force", action="store_true", help="also the first commit: all that it brought is removed"
+    )
     get = add_command(commands, "get", "undo", "Write a file of any revision somewhere else.")
     get.add_argument("file", metavar="PATH[@REVISION]", help=_PATH)
     get.add_argument(

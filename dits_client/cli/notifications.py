@@ -24,6 +24,7 @@ from dits.auth.v1.notification_service_pb2 import (
 from google.protobuf.json_format import MessageToJson
 
 from dits_client.batches import split_into_batches
+from dits_client.checkout.switch import missing_branch
 from dits_client.cli.answers import record
 from dits_client.cli.session import connect
 from dits_client.cli.table import format_time, name_value, tell_if_empty
@@ -31,6 +32,7 @@ from dits_client.cli.workspace_paths import open_workspace
 from dits_client.errors import ClientError, RemoteError
 from dits_client.server.client import Client
 from dits_client.server.events import resume_stream
+from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text, quote_text
 from dits_client.workspace.state import USUAL_ACCOUNT
 
@@ -145,9 +147,14 @@ def _name_value(preferences: Preferences, field: str) -> str:
 def handle_follow(arguments: Namespace) -> None:
     """Follow a branch."""
     with _connect_to_repository(arguments) as (client, repository, name):
+        remote = RepositoryClient(client, repository)
+        is_there = remote.get_head(arguments.branch)
         request = FollowBranchRequest(repository=repository, branch=arguments.branch)
         client.call(client.notifications.FollowBranch, request)
-    print(f"following {arguments.branch} of {name}")
+        print(f"following {arguments.branch} of {name}")
+        if not is_there:
+            missing = missing_branch(remote, arguments.branch)
+            print(f"There is no such branch yet: {missing}")
 
 
 def handle_unfollow(arguments: Namespace) -> None:

@@ -29,14 +29,22 @@ def handle_undo(arguments: Namespace) -> None:
     ):
         author = Author(login.name, login.email if login.name else "")
         report = undo_commit(
-            workspace.root, client, arguments.revision, author=author, progress=progress
+            workspace.root,
+            client,
+            arguments.revision,
+            force=arguments.force,
+            author=author,
+            progress=progress,
         )
     if arguments.json:
         print(json.dumps(asdict(report)))
     elif not report.pushed:
         raise ClientError("that commit changed nothing that could be taken back")
     elif not arguments.quiet:
-        print(f"Pushed {report.commit[:12]} to {report.branch}: {report.changed} changed back.")
+        text = f"Pushed {report.commit[:12]} to {report.branch}: {report.changed} changed back"
+        if report.deleted:
+            text += f", {report.deleted} of them removed: `dits undo` again brings them back"
+        print(f"{text}.")
     check_left_out(report.left_out)
 
 

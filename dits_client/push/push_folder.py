@@ -15,7 +15,6 @@ from dits_client.push.locks import PushLocks
 from dits_client.push.lost_chunks import send_lost_chunks
 from dits_client.push.move_branch import move_branch
 from dits_client.push.offer import Offer, make_pieces
-from dits_client.push.open_workspace import open_workspace
 from dits_client.push.refusals import (
     check_author,
     check_deletions,
@@ -46,10 +45,9 @@ from shared.formats.commits import commit_hash
 from shared.formats.shelves import is_shelf
 
 
-def push_folder(  # noqa: PLR0913 - each is an option of the push
+def push_folder(
     folder: Path,
     client: Client,
-    repository: str = "",
     *,
     message: str = "",
     branch: str = "",
@@ -60,13 +58,12 @@ def push_folder(  # noqa: PLR0913 - each is an option of the push
 ) -> PushReport:
     """Commit the folder's state and push it; return the report.
 
-    A folder that follows no repository yet starts to follow `repository`. `branch` makes it follow another
-    branch, which may be new. With `force` the branch loses commits that the folder does not have. `ignore`
-    counts instead of the folder's own rules. Raises ClientError.
+    `branch` makes the folder follow another branch, which may be new. With `force` the branch loses commits
+    that the folder does not have. `ignore` counts instead of the folder's own rules. Raises ClientError.
     """
     started = time.monotonic()
     check_text(message)
-    workspace = open_workspace(folder, client, repository)
+    workspace = Workspace.locate(folder)
     with workspace.lock():
         workspace.check_complete()
         wanted = PushOptions(message, branch or workspace.state.branch, force, author, ignore)

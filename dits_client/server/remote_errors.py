@@ -17,14 +17,7 @@ from dits.common.v1.error_reason_pb2 import (
 )
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import DecodeError, Message
-from google.rpc.error_details_pb2 import (
-    BadRequest,
-    ErrorInfo,
-    PreconditionFailure,
-    QuotaFailure,
-    ResourceInfo,
-    RetryInfo,
-)
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from dits_client.errors import ErrorDetails, RemoteError, Resource, Violation
@@ -96,13 +89,11 @@ def lock_held(path: str, lock: "Lock") -> RemoteError:
         "reason": lock.reason,
         "count": "1",
     }
-    sentence = describe_lock_held(metadata)
     return RemoteError(
-        sentence,
+        describe_lock_held(metadata),
         code="FAILED_PRECONDITION",
         reason=ERROR_REASON_LOCK_HELD,
         metadata=metadata,
-        details=ErrorDetails(preconditions=(Violation(path, sentence),)),
     )
 
 
@@ -127,16 +118,10 @@ def _details(boxes: Sequence[Any]) -> ErrorDetails:
             Violation(found.field, found.description)
             for found in _unpack(boxes, BadRequest).field_violations
         ),
-        preconditions=_violations(_unpack(boxes, PreconditionFailure)),
-        quotas=_violations(_unpack(boxes, QuotaFailure)),
         resource=Resource(resource.resource_type, resource.resource_name)
         if resource.resource_type
         else None,
     )
-
-
-def _violations(detail: PreconditionFailure | QuotaFailure) -> tuple[Violation, ...]:
-    return tuple(Violation(found.subject, found.description) for found in detail.violations)
 
 
 def _unpack(boxes: Sequence[Any], kind: type[Detail]) -> Detail:

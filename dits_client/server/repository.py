@@ -1,6 +1,5 @@
 """Calls about one repository, at the addresses of the services that hold it."""
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from dits.repo.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
 Response = TypeVar("Response")
-
 # Calls that started before new addresses were learned may still fail for so long, in seconds.
 RELOCATION_SECONDS = 10.0
 
@@ -68,7 +66,7 @@ class RepositoryClient:
         self.name = name
         self._endpoints: Endpoints | None = None
         # When the server last named other addresses than before; by default never.
-        self._relocated = -math.inf
+        self._relocated = float("-inf")
         self._lock = threading.Lock()
 
     @property
@@ -122,7 +120,7 @@ class RepositoryClient:
         return found
 
     def _has_moved(self, error: RemoteError) -> bool:
-        """Return whether a call failed at an old address; the server is asked where the repository is now."""
+        """Return whether a call failed at an old address; the server is asked for the new one."""
         if error.reason != ERROR_REASON_WRONG_CELL:
             return False
         with self._lock:

@@ -20,7 +20,10 @@ from dits_client.push.push_folder import push_folder
 from dits_client.push.report import PushReport
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
+from dits_client.server.repository import RepositoryClient
+from dits_client.workspace.state import make_state
 from dits_client.workspace.status import StatusReport, compare_folder
+from dits_client.workspace.workspace import Workspace
 from tests.support.api import Account, Api
 
 Files = Mapping[str, bytes | str | None]
@@ -86,10 +89,16 @@ class Person:
         return found | {"DITS_TOKEN": self.account.token, "DITS_CONFIG_DIR": config}
 
     async def push(self, folder: str, repository: str = "", **options: Any) -> PushReport:
-        """Push a folder, which is made if need be."""
+        """Push a folder, which is made if need be, and made to follow a repository if it follows none."""
         path = self.home / folder
         path.mkdir(exist_ok=True)
-        return await asyncio.to_thread(push_folder, path, self.client, repository, **options)
+        if repository and not (path / ".dits").exists():
+            await asyncio.to_thread(self._follow, path, repository)
+        return await asyncio.to_thread(push_folder, path, self.client, **options)
+
+    def _follow(self, path: Path, repository: str) -> None:
+        info = RepositoryClient(self.client, repository).get_info()
+        Workspace.create(path, make_state(self.client.endpoints.name, info))
 
     async def clone(self, repository: str, folder: str, **options: Any) -> CheckoutReport:
         """Clone into a folder."""

@@ -75,7 +75,10 @@ async def test_preferences_are_shown_and_changed(run: Run, api: Api, logged_in: 
 async def test_branches_are_followed(run: Run, api: Api, film_folder: Path) -> None:
     bob = await api.account("bob")
     assert await run("notifications", "follow", "main") == "following main of ada/film\n"
-    await run("notifications", "follow", "dev", "--repository", "ada/film")
+    told = await run("notifications", "follow", "dev", "--repository", "ada/film")
+    assert told == (
+        "following dev of ada/film\nThere is no such branch yet: ada/film has no branch dev\n"
+    )
     assert await run("notifications", "following") == "ada/film  dev\nada/film  main\n"
     write(film_folder, {"a": b"2"})
     await run("push", "-m", "mine")

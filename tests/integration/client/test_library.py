@@ -80,6 +80,11 @@ async def test_what_a_folder_can_do(token: str, tmp_path: Path) -> None:
             assert read(two.root)["top"] == (0o644, b"2")
             two.get("top", "old", revision="side")
             assert Path("old").read_bytes() == b"side"
+            write(two.root, {".ditsignore": b"/top\n"})
+            assert two.untrack("top") == ["top"]
+            assert two.push("Untrack").deleted == 1
+            assert read(two.root)["top"] == (0o644, b"2")
+            two.undo()
             two.exclude("shots")
             assert set(read(two.root)) == {"top"}
             two.include()

@@ -160,3 +160,18 @@ async def test_the_commands(run: Run, film_folder: Path) -> None:
     await run("get", "shots/b@main", "-o", "out")
     assert (film_folder / "out").read_bytes() == b"2"
     assert "is there already" in await run("get", "a", fails=True)
+
+
+async def test_the_first_commit_is_taken_back_by_force_alone(run: Run, film_folder: Path) -> None:
+    before = read(film_folder)
+    told = await run("undo", fails=True)
+    assert "is the first commit: to take it back removes the 2 files that it brought" in told
+    assert "--force" in told
+    assert read(film_folder) == before
+    told = await run("undo", "--force")
+    assert "2 changed back, 2 of them removed" in told
+    assert read(film_folder) == {}
+    # As it says.
+    assert "`dits undo` again brings them back" in told
+    assert "removed" not in await run("undo")
+    assert read(film_folder) == before
