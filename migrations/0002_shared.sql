@@ -60,7 +60,7 @@ ALTER TABLE jobs
     ADD COLUMN requested_by UUID,
     ADD COLUMN dedup_key TEXT;
 
-COMMENT ON COLUMN jobs.priority IS 'higher runs first';
+COMMENT ON COLUMN jobs.priority IS 'higher runs first; so far every job is put on its queue with 0';
 COMMENT ON COLUMN jobs.result IS 'progress while the job runs, its outcome afterwards';
 
 -- Claims from before the tokens cannot be continued: those jobs run again.
@@ -95,6 +95,8 @@ ALTER TABLE dead_letter_jobs
     ADD COLUMN requeued_at TIMESTAMPTZ,
     ADD COLUMN requeued_as UUID,
     ADD CONSTRAINT dead_letter_jobs_requeued_check CHECK ((requeued_at IS NULL) = (requeued_as IS NULL));
+
+COMMENT ON COLUMN dead_letter_jobs.failed_at IS 'unused by programs: jobs.completed_at is the same time, and stays as long';
 
 -- When jobs are put on their queues without being asked for. Who locks a row that is due enqueues its job.
 CREATE TABLE job_schedules (

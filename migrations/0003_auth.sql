@@ -180,6 +180,7 @@ ALTER TABLE sessions
     ADD COLUMN sudo_until TIMESTAMPTZ,
     ADD COLUMN last_ip INET,
     ADD COLUMN token_issued_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp();
+COMMENT ON COLUMN sessions.mfa_verified IS 'unused: no session of an account with a second factor begins without it';
 DROP INDEX idx_sessions_expires;
 CREATE INDEX idx_sessions_expires ON sessions (expires_at);
 DROP INDEX idx_sessions_token;
@@ -310,6 +311,7 @@ ALTER TABLE notification_preferences
     ADD COLUMN email_on_security BOOLEAN NOT NULL DEFAULT TRUE;
 COMMENT ON COLUMN notification_preferences.email_on_lock_loss IS
     'a lock was released by force, stolen, or transferred by another user';
+COMMENT ON COLUMN notification_preferences.email_on_review_request IS 'unused: there are no reviews yet';
 
 -- Whose inbox a push to a branch goes to. The branch need not exist.
 CREATE TABLE branch_follows (

@@ -11,8 +11,6 @@
 --   * updated_at stood still on branches and webhooks, and moved with every push on repositories;
 --   * "children of this commit" had an index that cannot answer it and breaks at some forty parents;
 --     idx_repos_owner repeated a key; team_repositories had none by repository.
---
--- repository_settings.webhook_secret stays unused: each webhook has its own secret, encrypted, in webhooks.
 
 -- -----------------------------------------------------------------------------
 -- Repositories
@@ -149,6 +147,10 @@ ALTER TABLE manifests ADD COLUMN condemned BIGINT;
 CREATE INDEX idx_manifests_condemned ON manifests (repo_id, hash) WHERE condemned IS NOT NULL;
 CREATE SEQUENCE manifest_condemnations;
 COMMENT ON COLUMN manifests.condemned IS 'drawn from manifest_condemnations; NULL = not condemned';
+
+COMMENT ON COLUMN repository_settings.auto_generate_proxies IS 'unused: the server makes no proxies of media';
+COMMENT ON COLUMN repository_settings.proxy_resolution IS 'unused: the server makes no proxies of media';
+COMMENT ON COLUMN repository_settings.webhook_secret IS 'unused: each webhook has its own secret, encrypted, in webhooks';
 
 -- Names that Windows and macOS can store, and tell apart.
 ALTER TABLE repository_settings ADD COLUMN portable_names BOOLEAN NOT NULL DEFAULT TRUE;

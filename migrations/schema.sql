@@ -232,7 +232,7 @@ CREATE TABLE public.jobs (
     CONSTRAINT jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
 );
 
-COMMENT ON COLUMN public.jobs.priority IS 'higher runs first';
+COMMENT ON COLUMN public.jobs.priority IS 'higher runs first; so far every job is put on its queue with 0';
 
 COMMENT ON COLUMN public.jobs.result IS 'progress while the job runs, its outcome afterwards';
 
@@ -2713,6 +2713,8 @@ CREATE TABLE public.dead_letter_jobs (
     CONSTRAINT dead_letter_jobs_requeued_check CHECK (((requeued_at IS NULL) = (requeued_as IS NULL)))
 );
 
+COMMENT ON COLUMN public.dead_letter_jobs.failed_at IS 'unused by programs: jobs.completed_at is the same time, and stays as long';
+
 CREATE TABLE public.deployment (
     singleton boolean DEFAULT true NOT NULL,
     cell integer,
@@ -2941,6 +2943,8 @@ CREATE TABLE public.notification_preferences (
     email_on_security boolean DEFAULT true NOT NULL,
     CONSTRAINT notification_preferences_email_digest_check CHECK ((email_digest = ANY (ARRAY['never'::text, 'daily'::text, 'weekly'::text])))
 );
+
+COMMENT ON COLUMN public.notification_preferences.email_on_review_request IS 'unused: there are no reviews yet';
 
 COMMENT ON COLUMN public.notification_preferences.email_on_lock_loss IS 'a lock was released by force, stolen, or transferred by another user';
 
@@ -3315,6 +3319,12 @@ CREATE TABLE public.repository_settings (
     CONSTRAINT repository_settings_replication_seconds_check CHECK ((replication_seconds >= 0))
 );
 
+COMMENT ON COLUMN public.repository_settings.auto_generate_proxies IS 'unused: the server makes no proxies of media';
+
+COMMENT ON COLUMN public.repository_settings.proxy_resolution IS 'unused: the server makes no proxies of media';
+
+COMMENT ON COLUMN public.repository_settings.webhook_secret IS 'unused: each webhook has its own secret, encrypted, in webhooks';
+
 CREATE VIEW public.repository_lifecycles AS
  SELECT repo_id,
     lifecycle_policy
@@ -3444,6 +3454,8 @@ CREATE TABLE public.sessions (
     last_ip inet,
     token_issued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
+
+COMMENT ON COLUMN public.sessions.mfa_verified IS 'unused: no session of an account with a second factor begins without it';
 
 CREATE VIEW public.settled_events AS
  SELECT xid,

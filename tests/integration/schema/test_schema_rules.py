@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,32 @@ async def test_hashes_are_compared_by_bytes(conn: Connection) -> None:
         """,
     )
     assert others == []
+
+
+async def test_a_column_that_no_program_names_says_why(conn: Connection) -> None:
+    """It is a part of a key, an index or a check, or its comment begins with `unused`."""
+    root = Path(dump.__file__).parents[1]
+    folders = ("services", "shared", "migrations/functions")
+    files = [
+        path
+        for name in folders
+        for path in (root / name).rglob("*.*")
+        if path.suffix in {".py", ".sql"}
+    ]
+    named = {word for path in files for word in re.findall(r"\w+", path.read_text())}
+    columns = await rows(
+        conn,
+        """
+        SELECT c.relname, a.attname FROM pg_attribute a
+        JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+        WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped
+          AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey))
+          AND NOT EXISTS (SELECT FROM pg_constraint k
+                          WHERE k.conrelid = c.oid AND k.contype <> 'n' AND a.attnum = ANY (k.conkey))
+          AND coalesce(col_description(c.oid, a.attnum), '') NOT LIKE 'unused%'
+        """,
+    )
+    assert [name for name in columns if name[1] not in named] == []
 
 
 @pytest.mark.parametrize(
