@@ -18,11 +18,11 @@ WITH page AS MATERIALIZED (
 ), queued AS (
     INSERT INTO due_copies (region, chunk_hash, repo_id, due_at)
     SELECT w.region, c.hash, :repository_id, :due_at::timestamptz - ('x' || left(md5(c.pack_key), 4))::bit(16)::int * INTERVAL '15 microseconds'
-    FROM page JOIN chunks c ON c.hash = page.chunk_hash
+    FROM page CROSS JOIN LATERAL (SELECT * FROM chunks WHERE hash = page.chunk_hash OFFSET 0) c
     CROSS JOIN (SELECT unnest(p.regions) AS region FROM repository_regions p WHERE p.repo_id = :repository_id) AS w
     WHERE :all::boolean
        OR (split_part(c.storage_bucket, '.', 1) <> w.region
-           AND NOT EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = c.hash AND l.region = w.region))
+           AND NOT EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = c.hash AND l.region = w.region OFFSET 0))
     ORDER BY w.region, c.hash
     ON CONFLICT DO NOTHING
     RETURNING 1
@@ -30,13 +30,18 @@ WITH page AS MATERIALIZED (
 SELECT (SELECT max(chunk_hash) FROM page) AS last, (SELECT count(*)::int FROM queued) AS count;
 
 -- name: list_copied_chunks
--- Up to $3 chunks behind $2 that have copies: of repository $1, or (NULL) of all.
-SELECT DISTINCT l.chunk_hash
-FROM chunk_locations l
-WHERE l.chunk_hash > $2
-  AND ($1::uuid IS NULL OR EXISTS (SELECT FROM chunk_refs r WHERE r.repo_id = $1 AND r.chunk_hash = l.chunk_hash))
-ORDER BY l.chunk_hash
-LIMIT $3;
+-- Up to $3 chunks behind $2 that have copies: of repository $1, or (NULL) of all. Those of a repository are looked for among its
+-- own chunks, in their order: joined, each page read all of them.
+SELECT chunk_hash FROM (
+    (SELECT DISTINCT l.chunk_hash FROM chunk_locations l
+     WHERE $1::uuid IS NULL AND l.chunk_hash > $2
+     ORDER BY l.chunk_hash LIMIT $3)
+    UNION ALL
+    (SELECT r.chunk_hash FROM chunk_refs r
+     WHERE r.repo_id = $1 AND r.chunk_hash > $2
+       AND EXISTS (SELECT FROM chunk_locations l WHERE l.chunk_hash = r.chunk_hash OFFSET 0)
+     ORDER BY r.chunk_hash LIMIT $3)) AS copied
+ORDER BY chunk_hash;
 
 -- name: hold_chunks
 -- Locks those of the chunks $1 that no other transaction has locked, and that are not lost: of these any copy may be the last.
@@ -68,7 +73,7 @@ HAVING count(*) > greatest(count(w.region), 1);
 WITH better AS MATERIALIZED (
     SELECT c.hash, c.pack_key AS old_key, n.region, n.bucket, n.storage_key
     FROM unnest($1::text[]) AS h (hash)
-    JOIN chunks c ON c.hash = h.hash
+    CROSS JOIN LATERAL (SELECT * FROM chunks WHERE hash = h.hash OFFSET 0) c
     CROSS JOIN LATERAL (
         SELECT l.region, l.bucket, l.storage_key FROM chunk_locations l
         WHERE l.chunk_hash = c.hash

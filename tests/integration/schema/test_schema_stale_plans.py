@@ -19,12 +19,14 @@ from services.chunk.background import access_times
 from services.chunk.catalog import chunk_copy, presence, tiers
 from services.chunk.collection import claim_sweep, compaction, inventory, restore_work
 from services.chunk.packs import chunk_move, copy_placement, live_counts
-from services.chunk.placement import repository_regions
+from services.chunk.placement import repository_regions, wanted_places
 from tests.integration.schema.rows import Connection, add_repo, add_user, digest
 
 # Each with each would be three million, and the least that is read wrongly is every row for each of some.
 STORED, ASKED = 8_000, 400
-MOST = 20 * ASKED + 2 * STORED + ASKED * ASKED
+MOST = 20 * ASKED + ASKED * ASKED
+# What goes through a table page by page reads a page, and not each time the table.
+WALKS, PAGE = ("to copy", "copied", "homes"), 10 * ASKED
 DAY = timedelta(days=1)
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -56,6 +58,12 @@ QUESTIONS: dict[str, Callable[[UUID, UUID], Statement]] = {
         compressions=["none"] * ASKED, offsets=[1] * ASKED, lengths=[200] * ASKED,
     ),
     "where they are": lambda repo, _: (repository_regions.Q.list_placed, repo, PACKED),
+    "to copy": lambda repo, _: wanted_places.Q.bind.queue_page(
+        repository_id=repo, hash=digest(9), count=ASKED, due_at=LATER, all=False,
+    ),
+    "copied": lambda repo, _: (wanted_places.Q.list_copied_chunks, repo, digest(9), ASKED),
+    "all copied": lambda _repo, _: (wanted_places.Q.list_copied_chunks, None, digest(9), ASKED),
+    "homes": lambda _repo, _: (wanted_places.Q.move_homes, HASHES),
     "in enough regions": lambda repo, _: (
         "SELECT * FROM chunks_below_regions($1, $2, 1)", repo, HASHES,
     ),
@@ -132,6 +140,6 @@ async def test_no_statement_goes_through_all_rows_for_each_that_it_is_about(
                     f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query}", *arguments
                 )
             rows = _most_rows(json.loads(text)[0]["Plan"])
-            if rows > MOST:
+            if rows > (PAGE if name in WALKS else MOST):
                 found[name, mode] = rows
     assert found == {}
