@@ -33,7 +33,7 @@ LINES = {
     ("merge", "theirs"): (["v1", "--theirs", "only"], "shots/only is in no conflict"),
     ("obliterate remove", "path"): (["only", "--reason", "x", "--yes"], "shots/only is removed"),
     ("obliterate lift", "path"): (["only", "copy"], "shots/only is back"),
-    ("tier check", "paths"): (["only"], "All 1 chunks"),
+    ("tier check", "paths"): (["only"], "Nothing is archived: 1 chunk"),
     ("tier restore", "paths"): (["only"], "Nothing to restore"),
     ("tier set", "paths"): (["only", "--class", "standard"], "Nothing to restore"),
 }
