@@ -1,12 +1,17 @@
 """Texts for a terminal: those of others as it may show them, and numbers."""
 
 import io
+import re
 import shlex
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import PurePath
+
+# On Windows: what needs no quotes, and what its shells take for more than a letter within double ones.
+_PLAIN = re.compile(r"[\w./:+\\~-]+")
+_ODD = re.compile('["$`%\u2018-\u201f]')
 
 
 HASH_DIGITS = 64
@@ -47,7 +52,10 @@ def name_revision(revision: str) -> str:
 
 def quote_argument(text: str) -> str:
     """Return a name for a command that a message advises: whoever copies it runs nothing else."""
-    return shlex.quote(escape_text(text))
+    shown = escape_text(text)
+    if sys.platform == "win32" and not _ODD.search(shown):
+        return shown if _PLAIN.fullmatch(shown) else f'"{shown}"'
+    return shlex.quote(shown)
 
 
 def escape_lines(text: str) -> str:

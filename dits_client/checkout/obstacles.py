@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from dits_client.checkout.apply_plan import CheckoutSite
+from dits_client.checkout.files_in_use import check_not_in_use
 from dits_client.checkout.impossible_names import check_names
 from dits_client.checkout.plan import CheckoutPlan
 from dits_client.disk.directory import walk_files
@@ -44,6 +45,8 @@ def check_plan(site: CheckoutSite, plan: CheckoutPlan, *, is_repeated: bool = Fa
         if plan.conflicts and not is_repeated:
             way_out += _advise_to_shelve(site, plan)
         raise ConflictError(f"local changes would be overwritten ({way_out}):{listed}{more}", found)
+    with closing(site.open_paths()) as safe_paths:
+        check_not_in_use(safe_paths, {*plan.writes, *plan.removals})
     if plan.edited:
         site.progress.warn(
             f"{list_paths(sorted(plan.edited))} differs from the commit, and stays as your change"

@@ -101,6 +101,10 @@ class DescriptorDirectory:
         """Remove a file or link."""
         os.unlink(name, dir_fd=self._descriptor)
 
+    def is_in_use(self, name: str) -> bool:  # noqa: ARG002
+        """Return that no program keeps a file from being replaced or removed."""
+        return False
+
     def read_link(self, name: str) -> str:
         """Return the target of a symbolic link."""
         return os.readlink(name, dir_fd=self._descriptor)

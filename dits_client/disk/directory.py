@@ -77,6 +77,9 @@ class Directory(Protocol):
     def remove_file(self, name: str) -> None:
         """Remove a file or link."""
 
+    def is_in_use(self, name: str) -> bool:
+        """Return whether another program keeps a file from being replaced or removed."""
+
     def read_link(self, name: str) -> str:
         """Return the target of a symbolic link."""
 

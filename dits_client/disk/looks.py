@@ -67,6 +67,15 @@ def open_plainly(path: str) -> int:
     return os.open(path, _FILE)
 
 
+def is_kept_open(path: str) -> bool:
+    """Return whether a program keeps a file from being replaced or removed, as on Windows alone."""
+    if sys.platform == "win32":
+        from dits_client.disk.shared_files import is_kept_open_at
+
+        return is_kept_open_at(path)
+    return False
+
+
 def open_checked_file(path: str) -> int:
     """Return the descriptor of what is at a path; not of what a link leads to."""
     _check_link(os.lstat(path), path)
@@ -75,7 +84,7 @@ def open_checked_file(path: str) -> int:
         # A link may have come in between, or another file.
         found = os.lstat(path)
         _check_link(found, path)
-        is_same = os.path.samestat(os.fstat(descriptor), found)
+        is_same = _are_same(os.fstat(descriptor), found)
     except BaseException:
         os.close(descriptor)
         raise
@@ -83,6 +92,11 @@ def open_checked_file(path: str) -> int:
         return descriptor
     os.close(descriptor)
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+
+def _are_same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Return whether stats are of one file; not every disk has numbers of files that stay."""
+    return os.path.samestat(one, other) or simplify_stat(one) == simplify_stat(other)
 
 
 def _check_link(found: os.stat_result, path: str) -> None:

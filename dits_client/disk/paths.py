@@ -19,6 +19,7 @@ from dits_client.disk.looks import (
     PathEntry,
     PathStat,
     check_directory,
+    is_kept_open,
     open_checked_file,
     open_plainly,
     simplify_stat,
@@ -114,6 +115,10 @@ class PathDirectory:
         path = self._join(name)
         self._change(path, lambda: self._disk.remove(path))
 
+    def is_in_use(self, name: str) -> bool:
+        """Return whether another program keeps a file from being replaced or removed."""
+        return self._disk.is_in_use(self._join(name))
+
     def read_link(self, name: str) -> str:
         """Return the target of a symbolic link, with slashes as other systems have them."""
         return os.readlink(self._join(name)).replace(os.sep, "/")  # noqa: PTH115
@@ -184,9 +189,14 @@ class PathDisk:
         rename: Callable[[str, str], None] = os.replace,
         remove: Callable[[str], None] = os.remove,
         link: Callable[[str, str, bool], None] = os.symlink,
+        is_in_use: Callable[[str], bool] = is_kept_open,
     ) -> None:
-        """Take the calls that Windows refuses: while a file is open elsewhere, or without the right."""
+        """Take the calls that Windows refuses, while a file is open elsewhere or without the right.
+
+        `is_in_use` tells whether it would refuse the first two.
+        """
         self.rename, self.remove, self.link = rename, remove, link
+        self.is_in_use = is_in_use
 
     def open_top(self, path: str) -> PathDirectory:
         """Return a directory."""

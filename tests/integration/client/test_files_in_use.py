@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dits_client.checkout import files_in_use
 from dits_client.checkout.restore import restore_paths
 from dits_client.disk import patience
 from dits_client.disk.paths import PathDisk
@@ -33,7 +34,9 @@ class Programs:
         self.open: dict[str, int] = {}
         self.number = 32
         self.refused: list[str] = []
-        self.disk = PathDisk(self.rename, self.remove, self.link)
+        # Those that are seen to be open, how often.
+        self.seen: dict[str, int] = {}
+        self.disk = PathDisk(self.rename, self.remove, self.link, self.is_in_use)
 
     def rename(self, source: str, target: str) -> None:
         self._check(target)
@@ -42,6 +45,11 @@ class Programs:
     def remove(self, path: str) -> None:
         self._check(path)
         os.remove(path)  # noqa: PTH107
+
+    def is_in_use(self, path: str) -> bool:
+        name = Path(path).name
+        self.seen[name] = self.seen.get(name, 0) - 1
+        return self.seen[name] >= 0
 
     def link(self, _: str, path: str, __: bool, /) -> None:
         raise WindowsError(1314, path)
@@ -59,7 +67,8 @@ class Programs:
 
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Programs]:
-    monkeypatch.setattr(patience, "PAUSES", (0.0, 0.0))
+    for module in (patience, files_in_use):
+        monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
     found = Programs()
     with use_disk(found.disk):
         yield found
@@ -98,6 +107,21 @@ async def test_a_file_in_use_stops_a_pull_that_goes_on_later(
     await ada.pull("two")
     assert read(two) == read(ada.home / "one")
     assert await ada.changes("two") == []
+
+
+async def test_files_in_use_are_all_listed_before_anything_is_begun(
+    ada: Person, two: Path, programs: Programs
+) -> None:
+    before = read(two)
+    programs.seen |= {"a": 3, "b": 3, "c": 3}
+    with pytest.raises(ClientError, match=r"and run the same command again\):\n  a\n  b$"):
+        await ada.pull("two")
+    assert read(two) == before
+    assert not (await ada.status("two")).interrupted
+    # For a moment, once more.
+    programs.seen |= {"a": 2, "b": 1}
+    await ada.pull("two")
+    assert read(two) == read(ada.home / "one")
 
 
 async def test_a_file_in_use_for_a_moment_is_waited_for(

@@ -19,7 +19,7 @@ from dits_client.disk.file_lock import FileLock
 from dits_client.disk.looks import simplify_stat
 from dits_client.disk.paths import PathDisk, lengthen
 from dits_client.disk.reading import HeldFile
-from dits_client.terminal import make_streams_safe
+from dits_client.terminal import make_streams_safe, quote_argument
 from dits_client.threads import run_in_threads
 from dits_client.workspace.index import DirectoryRecord, Index, pack_stat
 from tests.support.disks import BOTH, use_disk
@@ -176,3 +176,21 @@ def test_a_wait_for_threads_ends_with_the_first_error(monkeypatch: pytest.Monkey
 
     with pytest.raises(ValueError, match="broken"):
         run_in_threads(2, work, lambda: stopped.append(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "quoted"),
+    [
+        ("main", "main"),
+        ("shots/\u00fcber", "shots/\u00fcber"),
+        ("a b", '"a b"'),
+        ("a&calc", '"a&calc"'),
+        # For PowerShell alone.
+        ("$(calc)", "'$(calc)'"),
+    ],
+)
+def test_names_that_both_shells_of_windows_take_are_quoted_for_both(
+    monkeypatch: pytest.MonkeyPatch, name: str, quoted: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert quote_argument(name) == quoted
