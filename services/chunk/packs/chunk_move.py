@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from services.chunk.packs.live_counts import release_packs
 from services.chunk.packs.pack import Pack
+from services.chunk.packs.pack_sealing import end_pack, hold_open_pack
 from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
 from shared.db.pool import Connection, Row
-from shared.errors import upload_expired
 
 Q = sql.load(__file__)
 
@@ -51,22 +51,15 @@ class ChunkMove:
 
     async def apply_steps(self, connection: Connection) -> MovedChunks:
         """Moves the chunks; can be repeated, and finds out if it succeeded before."""
-        key = self._pack.key
-        state = await connection.fetchval(Q.hold_pack, key)
-        if state == "sealed":
+        if not await hold_open_pack(connection, self._pack):
             return self._moved
-        if state is None:
-            raise upload_expired()
         await connection.execute(Q.hold_chunks, self._hashes)
         rows = await self._move_rows(connection, await self._choose(connection))
         counts = Counter[str]()
         for row in rows:
             counts[row["old_key"]] += row["count"]
         count = counts.total()
-        if count:
-            await connection.execute(Q.seal_pack, key, count, self._pack.length, self._hashes)
-        else:
-            await connection.execute(Q.drop_unneeded_pack, key)
+        await end_pack(connection, self._pack, count, ",".join(self._hashes))
         freed = await release_packs(connection, counts, self._reader_grace)
         self._moved = MovedChunks(count, sum(row["bytes"] for row in rows), freed.packs)
         return self._moved

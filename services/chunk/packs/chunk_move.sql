@@ -1,10 +1,5 @@
 -- Chunks get another place: lock in one statement, work in the next.
 
--- name: hold_pack
--- U2. Locks the new pack: 'open' as it should be, 'sealed' if an earlier commit succeeded and its reply was lost, no
--- row if the sweep dropped it.
-SELECT state FROM packs WHERE key = $1 FOR NO KEY UPDATE;
-
 -- name: hold_chunks
 -- W2. Locks the chunks $1.
 SELECT hash FROM chunks WHERE hash = ANY ($1::text[]) ORDER BY hash FOR NO KEY UPDATE;
@@ -43,15 +38,3 @@ WITH moved AS (
     RETURNING d.old_key, d.stored
 )
 SELECT old_key, count(*)::int AS count, sum(stored)::bigint AS bytes FROM moved GROUP BY old_key;
-
--- name: seal_pack
--- U7. The pack is complete, and $2 chunks name it, out of those ($4) that are in it; its object has $3 bytes.
-UPDATE packs
-SET state = 'sealed', live = $2, bytes = $3, prints = ARRAY(SELECT chunk_print(d.hash) FROM unnest($4::text[]) AS d (hash))
-WHERE key = $1;
-
--- name: drop_unneeded_pack
--- U7 of a pack that nothing names, because every chunk has moved or gone: queues its object.
-WITH dropped AS (DELETE FROM packs WHERE key = $1 RETURNING bucket, key)
-INSERT INTO object_deletions (bucket, key, not_before)
-SELECT bucket, key, clock_timestamp() FROM dropped;

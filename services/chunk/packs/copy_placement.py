@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.chunk.packs.pack import Pack
+from services.chunk.packs.pack_sealing import end_pack, hold_open_pack
 from shared.db import sql
 from shared.db.pool import Connection
-from shared.errors import upload_expired
 
 Q = sql.load(__file__)
 
@@ -41,11 +41,8 @@ class CopyPlacement:
     async def apply_steps(self, connection: Connection) -> PlacedCopies:
         """Notes the copies; can be repeated, and finds out if it succeeded before."""
         key = self._pack.key
-        state = await connection.fetchval(Q.hold_pack, key)
-        if state == "sealed":
+        if not await hold_open_pack(connection, self._pack):
             return self._placed
-        if state is None:
-            raise upload_expired()
         await connection.execute(Q.hold_chunks, self._hashes)
         entries = self._pack.entries.values()
         [row] = await connection.fetch(
@@ -60,12 +57,7 @@ class CopyPlacement:
             )
         )
         settled = await connection.fetchval(Q.settle_copies, self._region, self._hashes)
-        if row["count"]:
-            await connection.execute(
-                Q.seal_pack, key, row["count"], self._pack.length, self._hashes
-            )
-        else:
-            await connection.execute(Q.drop_unneeded_pack, key)
+        await end_pack(connection, self._pack, row["count"], ",".join(self._hashes))
         self._placed = PlacedCopies(row["count"], row["bytes"], settled, self._hashes)
         return self._placed
 

@@ -1,10 +1,5 @@
 -- Chunks get a copy in another region: lock in one statement, work in the next.
 
--- name: hold_pack
--- U2. Locks the new pack: 'open' as it should be, 'sealed' if an earlier commit succeeded and its reply was lost, no
--- row if the sweep dropped it.
-SELECT state FROM packs WHERE key = $1 FOR NO KEY UPDATE;
-
 -- name: hold_chunks
 -- Locks the chunks $1. Against the collection a weaker lock would do; an upload that makes a lost chunk whole, perhaps in
 -- another form, drops all copies of it, and must not miss one that is just being noted.
@@ -39,15 +34,3 @@ WITH settled AS (
     RETURNING 1
 )
 SELECT count(*)::int FROM settled;
-
--- name: seal_pack
--- U7. The pack is complete, and $2 copies name it, out of those ($4) that are in it; its object has $3 bytes.
-UPDATE packs
-SET state = 'sealed', live = $2, bytes = $3, prints = ARRAY(SELECT chunk_print(d.hash) FROM unnest($4::text[]) AS d (hash))
-WHERE key = $1;
-
--- name: drop_unneeded_pack
--- U7 of a pack that nothing names, because every chunk is there or gone: queues its object.
-WITH dropped AS (DELETE FROM packs WHERE key = $1 RETURNING bucket, key)
-INSERT INTO object_deletions (bucket, key, not_before)
-SELECT bucket, key, clock_timestamp() FROM dropped;

@@ -12,10 +12,11 @@ from services.chunk.catalog.presence import Presence, join_hashes
 from services.chunk.catalog.storage_quota import settle_storage
 from services.chunk.packs.live_counts import release_packs
 from services.chunk.packs.pack import Pack, PackEntry
+from services.chunk.packs.pack_sealing import end_pack, hold_open_pack
 from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
 from shared.db.pool import Connection
-from shared.errors import not_found, upload_expired
+from shared.errors import not_found
 
 Q = sql.load(__file__)
 
@@ -66,18 +67,13 @@ class PackFinalization:
 
     async def apply_steps(self, connection: Connection) -> StoredChunks:
         """Does steps U1 to U7; can be repeated, and finds out if it succeeded before."""
-        key, repository_id = self._pack.key, self._repository_id
+        repository_id = self._repository_id
         if await connection.fetchrow(Q.hold_repository, repository_id) is None:
             raise not_found("repository", str(repository_id))
-        state = await connection.fetchval(Q.hold_pack, key)
-        if state == "sealed":
+        if not await hold_open_pack(connection, self._pack):
             return self._stored
-        if state is None:
-            raise upload_expired()
-        if live := await self._count_chunks(connection):
-            await connection.execute(Q.seal_pack, key, live, self._pack.length, self._hashes)
-        else:
-            await connection.execute(Q.drop_unneeded_pack, key)
+        live = await self._count_chunks(connection)
+        await end_pack(connection, self._pack, live, self._hashes)
         if self._left:
             await release_packs(connection, self._left, self._reader_grace)
         return self._stored

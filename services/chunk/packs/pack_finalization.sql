@@ -1,14 +1,10 @@
 -- The steps U1 to U7 that finalize a pack. Each statement locks or works, never both: its snapshot sees
--- what the locks before it waited for. U6, which renews claims, stands in catalog/presence.sql.
+-- what the locks before it waited for. U6, which renews claims, stands in catalog/presence.sql, U2 and U7 in
+-- pack_sealing.sql.
 
 -- name: hold_repository
 -- U1. Keeps repository $1 from being deleted until the commit; no row if it was deleted before.
 SELECT 1 FROM repository_identities WHERE id = $1 AND deleted_at IS NULL AND share_repository(id) FOR KEY SHARE;
-
--- name: hold_pack
--- U2. Locks the own pack: 'open' as it should be, 'sealed' if an earlier commit succeeded and its reply was
--- lost, no row if the sweep dropped it.
-SELECT state FROM packs WHERE key = $1 FOR NO KEY UPDATE;
 
 -- name: insert_chunks
 -- U3. Adds the chunks that no repository has yet, with the one reference that U4 adds, and returns which they
@@ -104,16 +100,3 @@ SET storage_bucket = :bucket, storage_key = :pack_key::text || '@' || d.start ||
 FROM unnest(:hashes::text[], :compressions::text[], :offsets::int[], :lengths::int[])
     AS d (hash, compression, start, stored)
 WHERE c.hash = ANY (:hashes) AND c.hash = d.hash;
-
--- name: seal_pack
--- U7. The pack is complete, and $2 chunks of together $3 stored bytes name it, out of those ($4) that are in it.
-UPDATE packs
-SET state = 'sealed', live = $2, bytes = $3,
-    prints = ARRAY(SELECT chunk_print(d.hash) FROM unnest(string_to_array($4, ',')) AS d (hash))
-WHERE key = $1;
-
--- name: drop_unneeded_pack
--- U7 of a pack that nothing names, because every chunk was there already: queues its object.
-WITH dropped AS (DELETE FROM packs WHERE key = $1 RETURNING bucket, key)
-INSERT INTO object_deletions (bucket, key, not_before)
-SELECT bucket, key, clock_timestamp() FROM dropped;
