@@ -103,6 +103,7 @@ DROP INDEX idx_chunks_refcount;
 DROP INDEX idx_chunks_storage;
 CREATE INDEX idx_chunks_pack ON chunks (pack_key);
 CREATE INDEX idx_chunks_lost ON chunks (lost_at) WHERE lost_at IS NOT NULL;
+CREATE INDEX idx_chunks_lost_hash ON chunks (hash) WHERE lost_at IS NOT NULL;
 
 -- -----------------------------------------------------------------------------
 -- References and copies

@@ -1254,6 +1254,48 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.lost_chunks(p_repo_id uuid, p_after text, p_count integer, p_steps integer) RETURNS TABLE(hash text, size integer, lost_at timestamp with time zone, is_here boolean)
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+DECLARE
+    v_after TEXT := p_after;
+    v_held TEXT := p_after;
+    v_found INT := 0;
+BEGIN
+    FOR v_step IN 1..p_steps LOOP
+        SELECT c.hash, c.size, c.lost_at INTO hash, size, lost_at FROM chunks c
+        WHERE c.lost_at IS NOT NULL AND c.hash > v_after AND c.hash >= v_held ORDER BY c.hash LIMIT 1;
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+        v_after := hash;
+        v_held := hash;
+        IF p_repo_id IS NOT NULL THEN
+            SELECT r.chunk_hash INTO v_held FROM chunk_refs r
+            WHERE r.repo_id = p_repo_id AND r.chunk_hash >= v_after ORDER BY r.chunk_hash LIMIT 1;
+            IF NOT FOUND THEN
+                RETURN;
+            END IF;
+        END IF;
+        IF v_held = hash THEN
+            is_here := TRUE;
+            RETURN NEXT;
+            v_found := v_found + 1;
+            IF v_found = p_count THEN
+                RETURN;
+            END IF;
+        END IF;
+    END LOOP;
+    hash := v_after;
+    is_here := FALSE;
+    RETURN NEXT;
+END;
+$$;
+
 CREATE TABLE public.locks (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     repo_id uuid NOT NULL,
@@ -4077,6 +4119,8 @@ CREATE INDEX idx_chunk_restores_repo ON public.chunk_restores USING btree (repo_
 CREATE INDEX idx_chunks_delete ON public.chunks USING btree (delete_after) WHERE (delete_after IS NOT NULL);
 
 CREATE INDEX idx_chunks_lost ON public.chunks USING btree (lost_at) WHERE (lost_at IS NOT NULL);
+
+CREATE INDEX idx_chunks_lost_hash ON public.chunks USING btree (hash) WHERE (lost_at IS NOT NULL);
 
 CREATE INDEX idx_chunks_pack ON public.chunks USING btree (pack_key);
 

@@ -32,6 +32,9 @@ from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
 
+# Lost chunks of others that ListLostChunks passes over for one page.
+LOST_STEPS = 10_000
+
 
 class MaintenanceService:
     """Tells operators what is kept and what goes. `database` is the one whose chunks the server stores."""
@@ -145,8 +148,12 @@ class MaintenanceService:
         database, repository_id = self._find_database(request.repository, call, "repo:write")
         page = Page(self._key, request, call)
         after = page.after[0] if page.after else ""
-        found = await database.fetch(Q.list_lost_chunks, repository_id, after, page.size + 1)
-        rows, token = page.answer(found, lambda row: (row["hash"],))
+        asked = (repository_id, after, page.size + 1, LOST_STEPS)
+        found = await database.fetch(Q.list_lost_chunks, *asked)
+        here = [row for row in found if row["is_here"]]
+        rows, token = page.answer(here, lambda row: (row["hash"],))
+        if len(here) < len(found):
+            token = token or page.token(found[-1]["hash"])
         chunks = [
             pb.LostChunk(hash=row["hash"], size=row["size"], lost_time=row["lost_at"])
             for row in rows

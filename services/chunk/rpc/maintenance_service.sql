@@ -8,13 +8,8 @@ ORDER BY started_at DESC, id DESC
 LIMIT :count;
 
 -- name: list_lost_chunks
--- Up to $3 lost chunks behind $2, those of repository $1 or (NULL) all.
-SELECT c.hash, c.size, c.lost_at
-FROM chunks c
-WHERE c.lost_at IS NOT NULL AND c.hash > $2
-  AND ($1::uuid IS NULL OR EXISTS (SELECT FROM chunk_refs r WHERE r.repo_id = $1 AND r.chunk_hash = c.hash))
-ORDER BY c.hash
-LIMIT $3;
+-- Up to $3 lost chunks behind $2, those of repository $1 or (NULL) all; and where it stopped, if $4 steps did not suffice.
+SELECT hash, size, lost_at, is_here FROM lost_chunks($1, $2, $3, $4);
 
 -- name: measure_repository
 -- What the repository $1 holds. No row says whether others hold it, too: that is nobody's to know.

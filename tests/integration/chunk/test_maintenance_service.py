@@ -11,6 +11,7 @@ from dits.chunk.v1 import maintenance_service_pb2 as pb
 from dits.chunk.v1.tier_service_pb2 import STORAGE_CLASS_STANDARD
 from grpc import StatusCode
 
+from services.chunk.rpc import maintenance_service
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Account, Api, refused
@@ -54,6 +55,17 @@ async def collect(api: Api, databases: Databases, operator: Account, confirmed: 
     await finish(databases, started.job_id)
     job_id: str = started.job_id
     return job_id
+
+
+async def list_lost(api: Api, shelf: Shelf) -> list[str]:
+    """The lost chunks of a repository, page after page."""
+    page, found = pb.ListLostChunksRequest(repository=shelf.repo.id), list[str]()
+    while True:
+        answer = await api.maintenance.ListLostChunks(page, metadata=shelf.who.auth)
+        found += [chunk.hash for chunk in answer.chunks]
+        page.page_token = answer.next_page_token
+        if not page.page_token:
+            return found
 
 
 async def test_a_collection_is_planned_refused_confirmed_and_recorded(
@@ -148,6 +160,11 @@ async def test_lost_chunks_are_listed_to_those_who_can_fill_them(
     found = [(chunk.hash, chunk.size) for chunk in (*one.chunks, *two.chunks)]
     assert found == [(digest(each).hex(), 1000) for each in lost[:2]]
     assert two.next_page_token == ""
+    with pytest.MonkeyPatch.context() as patch:
+        # Where many have lost chunks, a page may be empty, and leads on all the same.
+        patch.setattr(maintenance_service, "LOST_STEPS", 1)
+        assert await list_lost(api, elsewhere) == [digest(lost[2]).hex()]
+        assert await list_lost(api, shelf) == [digest(each).hex() for each in lost[:2]]
     request_all = pb.ListLostChunksRequest()
     everything = await api.maintenance.ListLostChunks(request_all, metadata=operator.auth)
     assert len(everything.chunks) == 3

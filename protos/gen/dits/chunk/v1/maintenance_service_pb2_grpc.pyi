@@ -84,7 +84,8 @@ class MaintenanceServiceStub:
     """Lists chunks of which no good copy is left: those of a repository, or all. Needs WRITE on the repository, an API token
     `repo:write`; all chunks need a token of an operator.
 
-    Whoever has the bytes heals them: upload the chunk again, to any repository that holds it.
+    Whoever has the bytes heals them: upload the chunk again, to any repository that holds it. Where others have lost many, a
+    page may be empty and not the last.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -153,7 +154,8 @@ class MaintenanceServiceAsyncStub(MaintenanceServiceStub):
     """Lists chunks of which no good copy is left: those of a repository, or all. Needs WRITE on the repository, an API token
     `repo:write`; all chunks need a token of an operator.
 
-    Whoever has the bytes heals them: upload the chunk again, to any repository that holds it.
+    Whoever has the bytes heals them: upload the chunk again, to any repository that holds it. Where others have lost many, a
+    page may be empty and not the last.
 
     Errors:
     - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
@@ -255,7 +257,8 @@ class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists chunks of which no good copy is left: those of a repository, or all. Needs WRITE on the repository, an API token
         `repo:write`; all chunks need a token of an operator.
 
-        Whoever has the bytes heals them: upload the chunk again, to any repository that holds it.
+        Whoever has the bytes heals them: upload the chunk again, to any repository that holds it. Where others have lost many, a
+        page may be empty and not the last.
 
         Errors:
         - INVALID_PAGE_TOKEN: the page token belongs to another caller or to other filters.
