@@ -2,21 +2,24 @@
 
 Pieces go through stages with bounded queues between them: `offer_pieces` collects them, one thread calls
 FindMissingChunks, a few send. The queues hold only hashes and positions, and the bytes of very small
-files; the others are read, most often from the page cache, when their message is written. A message that
-was not acknowledged before its stream broke is written again.
+files; the others are read, most often from the page cache, when their message is written. After a stream
+broke, the server is asked again about what it has not acknowledged, and gets what it lacks.
 """
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Self
 
 from dits.chunk.v1.chunk_service_pb2 import FindMissingChunksRequest
 
 from dits_client.batches import split_into_batches
 from dits_client.content.sources import Piece
-from dits_client.errors import ClientError
+from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Progress
+from dits_client.server import stream_watch
 from dits_client.server.backoff import end_pauses_at
+from dits_client.server.client import TIMEOUT
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload_stream import (
     MESSAGE_BYTES,
@@ -60,7 +63,8 @@ class Uploader:
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._senders = [
-            Sender(repository, self._groups, self._stop, self._stage) for _ in range(STREAMS)
+            Sender(repository, self._groups, self._stop, self._stage, self._regroup)
+            for _ in range(STREAMS)
         ]
         self._threads = [
             threading.Thread(target=self._run_guarded, args=(work,), daemon=True)
@@ -153,10 +157,29 @@ class Uploader:
             self._batches.finish_items(taker, 1)
         self._groups.close()
 
-    def _select_missing(self, batch: PieceGroup) -> PieceGroup:
+    def _regroup(self, groups: list[PieceGroup]) -> list[PieceGroup]:
+        """Return what the server lacks of groups that a broken stream may have brought."""
+        if not self._ask:
+            return groups
+        left: list[Piece] = []
+        try:
+            for batch in split_into_batches(chain.from_iterable(groups), max_count=ASK_CHUNKS):
+                missing = self._select_missing(batch, stream_watch.IDLE_SECONDS)
+                self._stage.advance(sum(x.size for x in batch) - sum(x.size for x in missing))
+                left += missing
+        except RemoteError as error:
+            if error.code == "DEADLINE_EXCEEDED":
+                # As a stream that is silent for so long.
+                self._repository.client.channels.retire()
+            # The stream that follows waits longer for a server that is away.
+            return groups
+        return list(group_pieces(left))
+
+    def _select_missing(self, batch: PieceGroup, timeout: float = TIMEOUT) -> PieceGroup:
         hashes = b"".join(piece.hash for piece in batch)
         request = FindMissingChunksRequest(repository=self._repository.name, hashes=hashes)
-        response = self._repository.call(self._repository.chunks.FindMissingChunks, request)
+        ask = self._repository.chunks.FindMissingChunks
+        response = self._repository.call(ask, request, timeout)
         bits = response.missing
         if len(bits) != (len(batch) + 7) // 8:
             raise ClientError("the server answered for another number of chunks than was asked")

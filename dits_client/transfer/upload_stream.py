@@ -1,7 +1,7 @@
 """One sender of chunks: it opens a stream, writes groups of pieces, and repeats that after a break."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -64,12 +64,15 @@ class Sender:
         groups: WorkQueue[PieceGroup],
         stop: threading.Event,
         stage: Stage,
+        regroup: Callable[[list[PieceGroup]], list[PieceGroup]],
     ) -> None:
+        """Take the groups; `regroup` returns what is still to be sent of some whose stream broke."""
         self.report = UploadReport()
         self._repository = repository
         self._groups = groups
         self._stop = stop
         self._stage = stage
+        self._regroup = regroup
         # Without a serialiser: the messages are bytes.
         self._method: grpc.StreamStreamMultiCallable[bytes, UploadChunksResponse] = (
             repository.chunk_channel.stream_stream(
@@ -89,10 +92,13 @@ class Sender:
             try:
                 self._send(attempt, first, backoff)
             except RemoteError as error:
-                self._groups.withdraw(attempt)
+                broken = self._groups.withdraw(attempt)
                 if attempt.error is not None:
                     raise attempt.error from None
                 backoff.wait(error)
+                left = self._regroup(broken)
+                self.report.chunks_sent += sum(map(len, broken)) - sum(map(len, left))
+                self._groups.put_back(left)
 
     def cancel(self) -> None:
         """End the stream that runs."""

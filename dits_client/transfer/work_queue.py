@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -58,12 +59,19 @@ class WorkQueue(Generic[Item]):
         with self._changed:
             return [taker.unfinished.popleft() for _ in range(count)]
 
-    def withdraw(self, taker: Taker[Item]) -> None:
-        """Put the taker's unfinished items back at the front; it gets no more."""
+    def withdraw(self, taker: Taker[Item]) -> list[Item]:
+        """Return the taker's unfinished items; it gets no more."""
         with self._changed:
             taker.withdrawn = True
-            self._items.extendleft(reversed(taker.unfinished))
+            unfinished = list(taker.unfinished)
             taker.unfinished.clear()
+            self._changed.notify_all()
+            return unfinished
+
+    def put_back(self, items: Sequence[Item]) -> None:
+        """Add items at the front, however full the queue is, also at its end."""
+        with self._changed:
+            self._items.extendleft(reversed(items))
             self._changed.notify_all()
 
     def close(self) -> None:

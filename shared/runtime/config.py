@@ -176,6 +176,11 @@ class Settings(CollectionSettings, StoreSettings, BaseSettings):
         description="address of the website, without a slash at the end; links in mails begin with it, "
         "and its /unsubscribe calls Unsubscribe",
     )
+    login_address: str | None = Field(
+        None,
+        pattern=r"^(https?://)?[A-Za-z0-9.:\[\]-]{1,300}$",
+        description="what people give to `dits login`; commands in mails name it as their server",
+    )
     notification_days: Annotated[int, Field(ge=31)] = Field(
         90, description="how long auth keeps a notification after it was read, days"
     )

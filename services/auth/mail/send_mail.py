@@ -58,6 +58,7 @@ class MailSender:
 
     def __init__(self, settings: Settings, key: ServerKey) -> None:
         self._website = settings.website_url or ""
+        self._login_address = settings.login_address or ""
         self._key = key
         self._transport = MailTransport(settings)
 
@@ -73,7 +74,7 @@ class MailSender:
         if not recipient:
             return JobProgress(note="the user has no address for it")
         about = {"template": payload.template, "user": payload.user_id, "job": str(job.id)}
-        parameters = self._complete_links(parameters)
+        parameters = self._complete_addresses(parameters)
         if not self._transport.is_configured:
             if template.is_link_logged:
                 about["link"] = parameters.values["link"]
@@ -110,15 +111,16 @@ class MailSender:
         except MailDelayed as error:
             raise RetryLater(f"the mail server did not take it: {error}") from None
 
-    def _complete_links(self, parameters: MailParameters) -> MailParameters:
-        """Returns the parameters with links to the website, where its address is known."""
+    def _complete_addresses(self, parameters: MailParameters) -> MailParameters:
+        """Returns the parameters with links to the website and the option of commands, as far as known."""
         values, *items = [
             {**each, "link": self._website + each["link"]}
             if each.get("link", "").startswith("/")
             else each
             for each in (parameters.values, *parameters.items)
         ]
-        return MailParameters(values, items)
+        server = f" --server {self._login_address}" if self._login_address else ""
+        return MailParameters({**values, "server": server}, items)
 
 
 def _write_mail(

@@ -73,7 +73,8 @@ def render_mail(
     name: str, parameters: MailParameters, unsubscribe: Mapping[str, str] | None
 ) -> MailTexts:
     """Returns the texts of a mail; `unsubscribe` are the parameters of its foot, if it has one."""
-    values = parameters.values
+    # The option that names the server in commands.
+    values = {"server": "", **parameters.values}
     subject = Template(TEMPLATES[name].subject).substitute(values)
     text_items = "".join(_fill("item.txt", _indent(item)) for item in parameters.items)
     html_items = "".join(_fill("item.html", _escape(item)) for item in parameters.items)

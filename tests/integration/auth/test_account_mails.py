@@ -38,6 +38,7 @@ def settings(tmp_path: Path, sink: MailSink) -> Settings:
         smtp_host="127.0.0.1",
         smtp_port=sink.port,
         smtp_seconds=2,
+        login_address="dits.example.com",
     )
 
 
@@ -55,9 +56,8 @@ async def read_link(sink: MailSink, count: int, subject: str, to: str) -> str:
     [link] = re.findall(r"https://dits\.example\.com/\S+", text)
     assert f'<a href="{link}">' in html
     token = str(link).rpartition("/")[2]
-    assert (
-        f"dits account {'verify' if 'verify' in link else 'reset-password --token'} {token}" in text
-    )
+    command = ("reset-password", "--token ") if "verify" not in link else ("verify", "")
+    assert f"dits account {command[0]} --server dits.example.com {command[1]}{token}" in text
     return token
 
 

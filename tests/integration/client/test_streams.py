@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 
 import pytest
 
+from dits_client.errors import RemoteError
 from dits_client.push import stream
 from dits_client.server import stream_watch
+from dits_client.server.backoff import Backoff
 from dits_client.server.stream_watch import StreamWatch
 from tests.support.api import Api
 from tests.support.client import Files, Person, Proxy, read, write
@@ -37,6 +41,35 @@ async def test_an_upload_goes_on_after_silence(api: Api, ada: Person, film: str)
     assert report.chunks_sent == report.chunks
     await ada.clone(film, "two")
     assert read(ada.home / "two") == read(ada.home / "one")
+
+
+async def test_what_the_server_has_after_a_break_is_not_sent_again(
+    api: Api, ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, once, real = make_noise(), threading.RLock(), Backoff.wait
+    others, loop = list[RemoteError](), asyncio.get_running_loop()
+    write(ada.home / "one", files)
+    write(ada.home / "same", files)
+
+    def wait(self: Backoff, error: RemoteError) -> None:
+        # All that was sent is there when the stream is resumed: it came another way.
+        if proxy.breaks and error.is_absence:
+            with once:
+                if not others:
+                    others.append(error)
+                    coming = ada.push("same", film, branch="side")
+                    asyncio.run_coroutine_threadsafe(coming, loop).result()
+        real(self, error)
+
+    monkeypatch.setattr(Backoff, "wait", wait)
+    with Proxy(api.addresses["chunk"]) as proxy:
+        proxy.budgets = [3_000_000]
+        with Person(api, ada.account, ada.home, chunk=proxy.address) as shaky:
+            report = await shaky.push("one", film)
+        assert proxy.breaks == 1
+    assert report.chunks_sent <= report.chunks
+    # It has 12 MB.
+    assert report.bytes_sent < 13_000_000
 
 
 async def test_a_download_goes_on_after_silence(api: Api, ada: Person, film: str) -> None:

@@ -159,7 +159,7 @@ def test_unfinished_items_go_back_in_their_order() -> None:
     taker, other = Taker[int](), Taker[int]()
     assert [groups.take_item(taker) for _ in range(3)] == [0, 1, 2]
     assert groups.finish_items(taker, 1) == [0]
-    groups.withdraw(taker)
+    groups.put_back(groups.withdraw(taker))
     assert groups.take_item(taker) is None
     groups.close()
     assert [groups.take_item(other) for _ in range(5)] == [1, 2, 3, 4, None]
