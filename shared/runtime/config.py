@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from shared.runtime.collection_settings import CollectionSettings
+from shared.runtime.mail_settings import MailSettings
 from shared.runtime.option_help import SETTING_VALUE, ShortUsage
 from shared.runtime.setting_names import describe_unknown
 from shared.runtime.setting_types import (
@@ -46,7 +47,7 @@ class ConfigError(Exception):
     """A setting is wrong; the text is one sentence for the operator."""
 
 
-class Settings(CollectionSettings, StoreSettings, BaseSettings):
+class Settings(CollectionSettings, MailSettings, StoreSettings, BaseSettings):
     """Each field is `--name value`, `DITS_NAME`, or `name` in the TOML file DITS_CONFIG."""
 
     model_config = SettingsConfigDict(env_prefix="DITS_", extra="forbid")
@@ -151,35 +152,6 @@ class Settings(CollectionSettings, StoreSettings, BaseSettings):
     )
     drain_seconds: PositiveFloat = Field(
         10.0, description="how long calls may go on after SIGTERM, seconds"
-    )
-    smtp_host: str | None = Field(
-        None, description="mail server of auth; default: none, mails are only logged"
-    )
-    smtp_port: Port = Field(587, description="port of the mail server")
-    smtp_tls: Literal["starttls", "tls", "none"] = Field(
-        "starttls",
-        description="how the mail server is spoken to: starttls, tls from the start, or none",
-    )
-    smtp_username: str | None = Field(None, description="login at the mail server; default: none")
-    smtp_password: str | None = Field(None, repr=False, description="password of that login")
-    smtp_from: str | None = Field(
-        None,
-        pattern=r"^[^\s@<>,;:\"]+@[A-Za-z0-9.-]+$",
-        description="address that mails come from; default: dits at the mail server",
-    )
-    smtp_seconds: PositiveFloat = Field(
-        30.0, description="how long the mail server may take for an answer, seconds"
-    )
-    website_url: str | None = Field(
-        None,
-        pattern=r"^https?://[^\s<>\"]{0,300}[^\s<>\"/]$",
-        description="address of the website, without a slash at the end; links in mails begin with it, "
-        "and its /unsubscribe calls Unsubscribe",
-    )
-    login_address: str | None = Field(
-        None,
-        pattern=r"^(https?://)?[A-Za-z0-9.:\[\]-]{1,300}$",
-        description="what people give to `dits login`; commands in mails name it as their server",
     )
     notification_days: Annotated[int, Field(ge=31)] = Field(
         90, description="how long auth keeps a notification after it was read, days"
