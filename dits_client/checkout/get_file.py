@@ -15,6 +15,7 @@ from dits.repo.v1.tree_service_pb2 import GetEntriesRequest
 from dits_client.checkout.gone_files import refuse_gone_file
 from dits_client.checkout.sparse import write_sparsely
 from dits_client.checkout.switch import missing_branch
+from dits_client.disk.disks import get_disk
 from dits_client.disk.syncing import sync_descriptor
 from dits_client.errors import ClientError, RemoteError, os_error
 from dits_client.progress import Progress
@@ -87,7 +88,8 @@ def get_file(
                 sync_descriptor(descriptor)
             finally:
                 os.close(descriptor)
-            Path(temporary).chmod(file.mode)
+            if get_disk().keeps_modes:
+                Path(temporary).chmod(file.mode)
             _move_to_new(Path(temporary), output)
         except BaseException:
             with suppress(OSError):

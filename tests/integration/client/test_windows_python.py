@@ -62,10 +62,13 @@ async def test_a_day_of_work(ada: Person, film: str) -> None:
     one, two = ada.home / "one", ada.home / "two"
     deep = "/".join(["d" * 60] * 6) + "/file"
     first = {"a/b": b"1\r\n\x1a2", "\u00fc/\u65e5": b"3", deep: b"4", "gone": b"5"}
-    write(one, first | {"large": os.urandom(3_000_000)})
+    write(one, first | {"large": os.urandom(3_000_000), "fixed": b"0"})
+    (one / "fixed").chmod(0o444)
     await ada.push("one", film)
     await dits(ada, ada.home, "clone", film, "two")
     assert read_files(two) == read_files(one)
+    await dits(ada, two, "get", "fixed", "-o", "..\\copy")
+    assert [path.name for path in ada.home.iterdir() if "copy" in path.name] == ["copy"]
     assert "Nothing has changed." in await dits(ada, two, "status")
     write(two, {"a/b": b"22", "new/\u00e9": b"6", "gone": None})
     listed = (await dits(ada, two, "status")).splitlines()[1:]
@@ -75,6 +78,11 @@ async def test_a_day_of_work(ada: Person, film: str) -> None:
     await dits(ada, two, "push", "-m", "from there")
     await ada.pull("one")
     assert read_files(two) == read_files(one)
+    # What is read-only is replaced.
+    write(one, {"fixed": b"00"})
+    await ada.push("one")
+    await dits(ada, two, "pull")
+    assert (two / "fixed").read_bytes() == b"00"
     assert "locked: a/b" in await dits(ada, two / "a", "lock", "b")
     await dits(ada, two, "unlock", "a\\b")
     await dits(ada, two, "switch", "-c", "side")
