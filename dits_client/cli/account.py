@@ -35,6 +35,7 @@ from dits_client.cli.sudo import end_sudo
 from dits_client.cli.table import format_time
 from dits_client.cli.workspace_paths import find_server_account
 from dits_client.errors import ClientError, RemoteError
+from dits_client.progress import Warnings
 from dits_client.server.client import Client
 from dits_client.server.endpoints import Endpoints
 from dits_client.terminal import escape_text
@@ -87,11 +88,21 @@ def _new_token(endpoints: Endpoints, arguments: Namespace) -> tuple[str, str]:
 
 
 def _make_token(client: Client) -> tuple[str, str]:
-    wanted = CreateTokenRequest(
-        request_id=str(uuid.uuid4()), name=f"dits on {name_device()}"[:255], scopes=SCOPES
-    )
-    made = client.call(client.tokens.CreateToken, wanted)
-    return made.secret, made.token.id
+    """Make a token with the scopes of everyday work, but for those that an older server does not know."""
+    scopes, name = list(SCOPES), f"dits on {name_device()}"[:255]
+    while True:
+        wanted = CreateTokenRequest(request_id=str(uuid.uuid4()), name=name, scopes=scopes)
+        try:
+            made = client.call(client.tokens.CreateToken, wanted)
+        except RemoteError as error:
+            told = [found.description for found in error.details.fields]
+            unknown = [x for x in scopes if any(text.startswith(f"{x!r} ") for text in told)]
+            if not unknown:
+                raise
+            scopes.remove(unknown[0])
+            Warnings().warn(f"this server is older than dits: the login is without {unknown[0]}")
+        else:
+            return made.secret, made.token.id
 
 
 def _register_first(endpoints: Endpoints, name: str, password: str, email: str) -> None:

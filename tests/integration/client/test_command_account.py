@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import sys
 
 import pytest
 
+from dits_client.cli import account
+from dits_client.cli.main import main
 from shared.runtime.server_key import ServerKey
 from tests.support.api import Api
 from tests.support.client import PASSWORD, Run
@@ -109,3 +112,16 @@ async def test_an_account_is_deleted_with_its_login(run: Run, logged_in: str, ap
     assert "Deleted: ada.\n" in await run("account", "delete", "ada")
     assert "not logged in" in await run("account", "show", fails=True)
     assert await api.value("SELECT count(*) FROM users WHERE username = 'ada'") == 0
+
+
+async def test_a_login_at_an_older_server_is_without_what_that_does_not_know(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(account, "SCOPES", (*account.SCOPES, "future:write", "later:read"))
+    line = ["login", "--register", "-u", "ada", "--email", "ada@example.org"]
+    assert await asyncio.to_thread(main, line) == 0
+    told = capsys.readouterr().err
+    assert all(
+        f"older than dits: the login is without {x}" in told for x in ("future:write", "later:read")
+    )
+    assert "notification:write" in await run("whoami")
