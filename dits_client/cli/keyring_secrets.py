@@ -96,4 +96,4 @@ def _find_backend(store: str) -> "KeyringBackend | None":
 def _describe(error: Exception) -> str:
     if isinstance(error, ImportError):
         return "install the package `keyring`"
-    return str(error) or type(error).__name__
+    return str(error).rstrip(". ") or type(error).__name__
