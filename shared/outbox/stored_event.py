@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 from shared.db.pool import Row
 from shared.records.events import TYPES, payload_field
+from shared.rpc.timestamps import to_timestamp
 
 # Up to so many bytes a payload is parsed on the event loop; a larger one in a thread.
 _BYTES_ON_LOOP = 16 << 10
@@ -88,7 +89,7 @@ async def describe_event(event: StoredEvent, actor: str = "") -> Event:
     message = Event(
         id=str(event.id),
         type=event.type,
-        time=event.created_at,  # type: ignore[arg-type]
+        time=to_timestamp(event.created_at),
         repository_id=str(event.repository_id or ""),
         organization_id=str(event.organization_id or ""),
         actor_id=str(event.actor_id or ""),

@@ -34,10 +34,10 @@ def translate(error: Exception) -> DomainError:
     ):
         log.error("storage full", exc_info=error)
         return storage_full()
-    # asyncpg's DataError (a wrong argument) is an InterfaceError too, but a defect of ours. What takes too
-    # long (statement_timeout) is cancelled: the database has too much to do, or too little memory.
+    # What takes too long (statement_timeout) is cancelled: the database has too much to do, or too little
+    # memory.
     away = (*UNREACHABLE, asyncpg.QueryCanceledError, asyncpg.InsufficientResourcesError)
-    if isinstance(error, away) and not isinstance(error, asyncpg.DataError):
+    if isinstance(error, away):
         log.warning("dependency failed", exc_info=error)
         return dependency_unavailable("database")
     log.error("a defect", exc_info=error)

@@ -14,12 +14,12 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from services.chunk.background.object_reaper import ObjectReaper
-from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.chunks import Shelf, digest
 from tests.support.jobs import put, wait_for
+from tests.support.stores import open_store
 
 DAY = timedelta(days=1)
 

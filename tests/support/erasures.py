@@ -11,7 +11,6 @@ from blake3 import blake3
 
 from services.admin.fsck import check_everything
 from services.chunk.collection.released_lists import ReleasedLists
-from services.chunk.stores.opening import open_store
 from shared.db.pool import Database
 from shared.runtime.config import Settings
 from tests.support.api import Api
@@ -19,6 +18,7 @@ from tests.support.counters import assert_counters
 from tests.support.obliterations import LARGE, has_chunk, lift, obliterate
 from tests.support.release import connected
 from tests.support.repositories import Holding
+from tests.support.stores import open_store
 from tests.support.trees import CHUNK, build, save, upload
 
 # Two batches of chunks, and then the recipe.

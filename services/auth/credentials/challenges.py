@@ -17,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.auth.credentials.one_time_tokens import LIFE, Purpose
 from shared.db import sql
 from shared.db.pool import Database
+from shared.rpc.timestamps import to_timestamp
 from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
@@ -62,9 +63,7 @@ class Challenges:
         plain = ((row["expires"] - _EPOCH) // _MICROSECOND).to_bytes(8, "big") + subject.encode()
         sealed = self._key.seal(plain, _context(purpose, row["server_id"]))
         text = f"{row['server_id']}.{base64.urlsafe_b64encode(sealed).decode()}"
-        expires = Timestamp()
-        expires.FromDatetime(row["expires"])
-        return IssuedChallenge(text, expires)
+        return IssuedChallenge(text, to_timestamp(row["expires"]))
 
     def open(self, purpose: Purpose, text: str) -> OpenedChallenge | None:
         """Returns whom a challenge was issued for; None if it is not this server's for the purpose.

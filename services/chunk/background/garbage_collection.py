@@ -19,10 +19,11 @@ from dits.common.v1.job_pb2 import (
 from services.chunk.collection.catalog_totals import count_totals
 from services.chunk.collection.chunk_deletion import ChunkDeletion
 from services.chunk.collection.claim_sweep import ClaimSweep
-from services.chunk.collection.garbage_plan import DeadChunks, count_dead_chunks, read_time
+from services.chunk.collection.garbage_plan import DeadChunks, count_dead_chunks
 from services.chunk.collection.released_lists import ReleasedLists
 from services.chunk.collection.runs import Kind, Outcome, Run, record_run
 from services.chunk.stores.blob_store import BlobStore
+from shared.db.clock import read_clock
 from shared.db.pool import Database
 from shared.jobs.pacing import pace
 from shared.jobs.running_job import Handler, RunningJob
@@ -91,7 +92,7 @@ class GarbageCollection:
                 await run.store_progress(0)
 
     async def _drop_claims(self, database: Database, run: Run) -> None:
-        ended = await read_time(database) - self._lease
+        ended = await read_clock(database) - self._lease
         async with pace(self._sweep.drop_claims(database, ended)) as batches:
             async for count in batches:
                 run.report.dropped_claim_count += count

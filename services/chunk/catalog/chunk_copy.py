@@ -9,10 +9,10 @@ from uuid import UUID
 
 from services.chunk.catalog.copy_requests import request_copies
 from services.chunk.catalog.presence import Presence, join_hashes
+from services.chunk.catalog.repository_hold import require_repository
 from services.chunk.catalog.storage_quota import settle_storage
 from shared.db import sql
 from shared.db.pool import Connection, Databases
-from shared.errors import not_found
 from shared.records.ownership import require_unchanged
 from shared.rpc.call import Call
 
@@ -61,8 +61,7 @@ class ChunkCopy:
     ) -> CopiedChunks:
         """Locks and counts as an upload does: U1, U3 to U6."""
         repository_id = call.repository.id
-        if await connection.fetchrow(Q.hold_repository, repository_id) is None:
-            raise not_found("repository", str(repository_id))
+        await require_repository(connection, repository_id)
         await require_unchanged(connection, call)
         rows = await connection.fetch(Q.hold_chunks, source_id, repository_id, hashes)
         locked = [row["hash"] for row in rows]

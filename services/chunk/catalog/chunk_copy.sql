@@ -1,9 +1,5 @@
 -- The steps of a copy. Each statement locks or works, never both: its snapshot sees what the locks before it waited for. The
--- renewal of claims stands in presence.sql.
-
--- name: hold_repository
--- U1. Keeps repository $1 from being deleted until the commit; no row if it was deleted before.
-SELECT 1 FROM repository_identities WHERE id = $1 AND deleted_at IS NULL AND share_repository(id) FOR KEY SHARE;
+-- renewal of claims stands in presence.sql, U1 in repository_hold.sql.
 
 -- name: hold_chunks
 -- U3. Locks those of the chunks $3 that repository $1 or $2 has. References come and go only under this lock. Chunks of

@@ -32,10 +32,9 @@ class Deleted(NamedTuple):
 class ChunkDeletion:
     """Deletes chunks whose grace ended before a time."""
 
-    def __init__(self, reader_grace: timedelta, batch: int = BATCH) -> None:
+    def __init__(self, reader_grace: timedelta) -> None:
         """`reader_grace`: how long the object of a dropped pack stays."""
         self._reader_grace = reader_grace
-        self._batch = batch
 
     async def delete_chunks(
         self, database: Database, ended: datetime
@@ -46,14 +45,14 @@ class ChunkDeletion:
         """
         position = _BEGINNING
         while True:
-            row = await database.fetchrow(Q.dead_chunks, ended, position, self._batch)
+            row = await database.fetchrow(Q.dead_chunks, ended, position, BATCH)
             if row is None or not row["count"]:
                 return
             deleted = await database.transaction(
                 partial(self._delete_batch, hashes=row["hashes"], ended=ended)
             )
             yield deleted
-            if row["count"] < self._batch or (not deleted.chunks and row["last"] == position):
+            if row["count"] < BATCH or (not deleted.chunks and row["last"] == position):
                 return
             position = row["last"]
 

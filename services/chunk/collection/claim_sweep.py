@@ -20,10 +20,9 @@ _BEGINNING = UUID(int=0), datetime.min.replace(tzinfo=UTC)
 class ClaimSweep:
     """Drops the claims that ended before a time."""
 
-    def __init__(self, grace: timedelta, batch: int = BATCH) -> None:
+    def __init__(self, grace: timedelta) -> None:
         """`grace`: how long a chunk is kept after its last reference."""
         self._grace = grace
-        self._batch = batch
 
     async def drop_claims(self, database: Database, ended: datetime) -> AsyncGenerator[int, None]:
         """Drops the claims that were last renewed before `ended`; yields how many each transaction dropped.
@@ -32,7 +31,7 @@ class ClaimSweep:
         """
         position = _BEGINNING
         while True:
-            row = await database.fetchrow(Q.ended_claims, ended, *position, self._batch)
+            row = await database.fetchrow(Q.ended_claims, ended, *position, BATCH)
             if row is None or not row["count"]:
                 return
             dropped = await database.transaction(
@@ -40,7 +39,7 @@ class ClaimSweep:
             )
             yield dropped
             last = row["last_repo_id"], row["last_claimed_at"]
-            if row["count"] < self._batch or (not dropped and last == position):
+            if row["count"] < BATCH or (not dropped and last == position):
                 return
             position = last
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from shared.db import sql
+from shared.db.clock import read_clock
 from shared.db.pool import Connection, Database
 
 Q = sql.load(__file__)
@@ -80,14 +81,6 @@ class GarbagePlan:
     forecast: Sequence[Forecast]
 
 
-async def read_time(database: Database) -> datetime:
-    """Returns the time of the database."""
-    row = await database.fetchrow(Q.read_clock)
-    assert row is not None  # noqa: S101  a SELECT without FROM
-    time: datetime = row[0]
-    return time
-
-
 async def count_dead_chunks(database: Database) -> DeadChunks:
     """Returns what a collection would delete now. If that is many millions of chunks, it takes minutes."""
     return await database.transaction(partial(_count_dead_chunks, total=None, most=None))
@@ -112,7 +105,7 @@ async def _count_dead_chunks(
     connection: Connection, total: int | None, most: int | None
 ) -> DeadChunks:
     await connection.execute(Q.allow_time)
-    time: datetime = await connection.fetchval(Q.read_clock)
+    time = await read_clock(connection)
     [dead] = await connection.fetch(Q.count_dead_chunks, time, most)
     count: int = total or await connection.fetchval(Q.count_chunks)
     return DeadChunks(

@@ -1,9 +1,5 @@
 -- What a collection would do now.
 
--- name: read_clock
--- The time of the database.
-SELECT clock_timestamp();
-
 -- name: allow_time
 -- Lets the statements of this transaction take long: there may be many millions of chunks.
 SELECT set_config('statement_timeout', '30min', TRUE);

@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from services.chunk.catalog.repository_hold import hold_repository
 from services.chunk.collection.consistency import read_contents
 from services.chunk.stores.absences import Absences
 from services.chunk.stores.blob_store import BlobStore
@@ -142,7 +143,7 @@ def _split_chunks(
 
 async def _release_batch(connection: Connection, row: Row, done: str, batch: Sequence[str]) -> bool:
     """Releases some chunks; returns whether nobody else had, and the repository is there."""
-    if await connection.fetchrow(Q.hold_repository, row["repo_id"]) is None:
+    if not await hold_repository(connection, row["repo_id"]):
         return False
     passed = await connection.fetchrow(Q.pass_chunks, row["id"], done, batch[-1], row["taken_to"])
     if passed is None:
@@ -156,7 +157,7 @@ async def _release_last(
 ) -> bool:
     """Releases the recipes of a list, whose chunks are released, and forgets the list."""
     repository_id = row["repo_id"]
-    if await connection.fetchrow(Q.hold_repository, repository_id) is None:
+    if not await hold_repository(connection, repository_id):
         return False
     passed = await connection.fetchrow(Q.delete_list, row["id"], done, row["taken_to"])
     if passed is None:

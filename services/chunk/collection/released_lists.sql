@@ -13,10 +13,6 @@ WHERE l.id > $1 AND l.repo_id = $2 AND l.erased_content IS NOT NULL AND r.delete
   AND NOT is_being_lifted(l.repo_id, l.erased_content)
 ORDER BY l.id LIMIT 1;
 
--- name: hold_repository
--- Keeps repository $1 from being deleted until the commit; no row if it was deleted before.
-SELECT 1 FROM repository_identities WHERE id = $1 AND deleted_at IS NULL AND share_repository(id) FOR KEY SHARE;
-
 -- name: pass_chunks
 -- Notes that the chunks of a list ($1) are released up to one ($3), and before this up to another one ($2); no row if somebody
 -- else has been at it, or its content is being lifted. A lift had taken them up to $4.

@@ -12,6 +12,7 @@ from dits.common.v1.job_pb2 import RestoreChunksPayload
 from services.chunk.catalog.tiers import ColdChunks
 from services.chunk.stores.tiers import restore_seconds
 from shared.db import sql
+from shared.db.clock import read_clock
 from shared.db.pool import Connection, Databases, Row
 from shared.errors import limit_reached, not_found
 from shared.jobs.queue import enqueue
@@ -54,9 +55,9 @@ class Restores:
 
     async def plan_restore(self, repository_id: UUID, found: ColdChunks) -> Restore:
         """Returns what `begin_restore` would do."""
-        [row] = await self._databases.of(repository_id).fetch(Q.read_time)
-        expected = row["now"] + self.measure_delay(found.coldest)
-        return Restore(None, None, len(found.digests), found.stored_bytes, row["now"], expected)
+        now = await read_clock(self._databases.of(repository_id))
+        expected = now + self.measure_delay(found.coldest)
+        return Restore(None, None, len(found.digests), found.stored_bytes, now, expected)
 
     async def begin_restore(self, call: Call, found: ColdChunks, *, is_permanent: bool) -> Restore:
         """Begins to restore chunks of a call's repository, by a job. Raises LIMIT_REACHED, CONTENTION."""

@@ -1,7 +1,3 @@
--- name: read_time
--- The time of the database.
-SELECT clock_timestamp() AS now;
-
 -- name: forget_restores
 -- Deletes the records of restores that were due longer than $1 ago.
 DELETE FROM chunk_restores WHERE expected_at < statement_timestamp() - $1::interval;

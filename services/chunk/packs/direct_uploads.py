@@ -12,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from services.chunk.catalog.repository_hold import require_repository
 from services.chunk.catalog.storage_quota import StorageQuota, reserve_storage
 from services.chunk.packs.pack_finalization import StoredChunks
 from services.chunk.packs.pack_writer import PackWriter, store_for_owner
@@ -187,8 +188,7 @@ class DirectUploads:
 
 async def _require_room(connection: Connection, repository_id: UUID, user_id: UUID) -> None:
     """Raises LIMIT_REACHED if the account has too many uploads under way, until the commit."""
-    if await connection.fetchrow(Q.hold_repository, repository_id) is None:
-        raise not_found("repository", str(repository_id))
+    await require_repository(connection, repository_id)
     await connection.execute(Q.hold_uploads, str(user_id))
     await connection.execute(Q.forget_uploads)
     if await connection.fetchval(Q.count_open, user_id) >= MAX_OPEN:
@@ -205,8 +205,7 @@ class _Ending:
     async def __call__(self, connection: Connection, *, steps: Work[StoredChunks]) -> StoredChunks:
         """Stores the chunks, and the first answer. Raises _Confirmed if that has happened."""
         repository_id = self._call.repository.id
-        if await connection.fetchrow(Q.hold_repository, repository_id) is None:
-            raise not_found("repository", str(repository_id))
+        await require_repository(connection, repository_id)
         if await connection.fetchrow(Q.hold_upload, self._upload_id) is None:
             raise _Confirmed
         stored = await store_for_owner(connection, call=self._call, steps=steps)

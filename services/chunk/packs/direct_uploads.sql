@@ -1,9 +1,5 @@
 -- Objects that clients may put.
 
--- name: hold_repository
--- U1. Keeps repository $1 from being deleted until the commit; no row if it was deleted before.
-SELECT 1 FROM repository_identities WHERE id = $1 AND deleted_at IS NULL AND share_repository(id) FOR KEY SHARE;
-
 -- name: hold_uploads
 -- Lets the user $1 begin no other upload until the commit.
 SELECT pg_advisory_xact_lock(advisory_key('pack uploads', $1));

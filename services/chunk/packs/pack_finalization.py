@@ -9,6 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.chunk.catalog.presence import Presence, join_hashes
+from services.chunk.catalog.repository_hold import require_repository
 from services.chunk.catalog.storage_quota import settle_storage
 from services.chunk.packs.live_counts import release_packs
 from services.chunk.packs.pack import Pack, PackEntry
@@ -16,7 +17,6 @@ from services.chunk.packs.pack_sealing import end_pack, hold_open_pack
 from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
 from shared.db.pool import Connection
-from shared.errors import not_found
 
 Q = sql.load(__file__)
 
@@ -68,8 +68,7 @@ class PackFinalization:
     async def apply_steps(self, connection: Connection) -> StoredChunks:
         """Does steps U1 to U7; can be repeated, and finds out if it succeeded before."""
         repository_id = self._repository_id
-        if await connection.fetchrow(Q.hold_repository, repository_id) is None:
-            raise not_found("repository", str(repository_id))
+        await require_repository(connection, repository_id)
         if not await hold_open_pack(connection, self._pack):
             return self._stored
         live = await self._count_chunks(connection)

@@ -1,10 +1,6 @@
 -- The steps U1 to U7 that finalize a pack. Each statement locks or works, never both: its snapshot sees
--- what the locks before it waited for. U6, which renews claims, stands in catalog/presence.sql, U2 and U7 in
--- pack_sealing.sql.
-
--- name: hold_repository
--- U1. Keeps repository $1 from being deleted until the commit; no row if it was deleted before.
-SELECT 1 FROM repository_identities WHERE id = $1 AND deleted_at IS NULL AND share_repository(id) FOR KEY SHARE;
+-- what the locks before it waited for. U1 stands in catalog/repository_hold.sql, U6, which renews claims, in
+-- catalog/presence.sql, U2 and U7 in pack_sealing.sql.
 
 -- name: insert_chunks
 -- U3. Adds the chunks that no repository has yet, with the one reference that U4 adds, and returns which they

@@ -185,8 +185,6 @@ class PackWriter:
             try:
                 return await pack.database.transaction(steps)
             except UNREACHABLE as error:
-                if isinstance(error, asyncpg.DataError):
-                    raise
                 log.warning("finalize cut off", pack=pack.key, cause=repr(error))
                 await asyncio.sleep(pause)
         return await pack.database.transaction(steps)

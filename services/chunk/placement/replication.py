@@ -14,6 +14,7 @@ from services.chunk.packs.pack import MAX_CHUNKS, Pack
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
+from shared.db.clock import read_clock
 from shared.db.pool import Database
 
 Q = sql.load(__file__)
@@ -56,8 +57,7 @@ class Replication:
 
         What cannot be read now stays in the queue.
         """
-        [row] = await self._database.fetch(Q.read_clock)
-        until, position = row[0], (_BEGINNING, "")
+        until, position = await read_clock(self._database), (_BEGINNING, "")
         pack = self._begin_pack()
         try:
             while rows := await self._database.fetch(
@@ -87,8 +87,8 @@ class Replication:
 
     async def count_waiting(self) -> int:
         """Returns how many entries of the queue are due."""
-        [row] = await self._database.fetch(Q.read_clock)
-        [count] = await self._database.fetch(Q.count_due, self._region, row[0])
+        now = await read_clock(self._database)
+        [count] = await self._database.fetch(Q.count_due, self._region, now)
         return int(count[0])
 
     async def _settle(self, hashes: Sequence[str]) -> int:

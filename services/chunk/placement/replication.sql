@@ -1,9 +1,5 @@
 -- The queue of copies.
 
--- name: read_clock
--- The time of the database.
-SELECT clock_timestamp();
-
 -- name: has_due
 -- Whether a copy is due in one of the regions $1.
 SELECT EXISTS (SELECT FROM unnest($1::text[]) AS r (region)

@@ -15,6 +15,7 @@ from services.chunk.collection.good_copies import GoodCopies
 from services.chunk.packs.live_counts import release_packs
 from services.chunk.stores.blob_store import BlobStore
 from shared.db import sql
+from shared.db.clock import read_clock
 from shared.db.pool import Connection, Database
 
 Q = sql.load(__file__)
@@ -42,13 +43,13 @@ async def queue_missing_copies(
     """
     for row in await database.fetch(Q.list_repositories, repository_id):
         position: str | None = ""
-        [clock] = await database.fetch(Q.read_clock)
+        now = await read_clock(database)
         while position is not None:
             [page] = await database.statement(
                 *Q.bind.queue_page(
                     repository_id=row["repo_id"],
                     hash=position,
-                    due_at=clock[0],
+                    due_at=now,
                     count=_PAGE,
                     all=repository_id is not None,
                 )

@@ -1,9 +1,5 @@
 -- Where chunks lie, against where repositories want them. Regions that a repository without a policy wants: any.
 
--- name: read_clock
--- The time of the database.
-SELECT clock_timestamp();
-
 -- name: list_repositories
 -- The repositories that have a policy, or (not NULL) the one $1, if it has.
 SELECT repo_id FROM repository_regions WHERE $1::uuid IS NULL OR repo_id = $1 ORDER BY repo_id;

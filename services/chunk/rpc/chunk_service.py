@@ -26,6 +26,7 @@ from shared.rpc import validation
 from shared.rpc.call import AccessResolver, Call
 from shared.rpc.limits import MAX_MESSAGE_BYTES, MAX_STREAM_MESSAGE_BYTES
 from shared.rpc.policy import Permission
+from shared.rpc.timestamps import to_timestamp
 from shared.runtime.config import Settings
 
 _MESSAGE_BYTES = 1 << 20
@@ -137,7 +138,7 @@ def _describe_stat(position: int, stat: ChunkStat) -> pb.ChunkStat:
         size=stat.size,
         stored_size=stat.stored_size,
         encryption_key_id=stat.encryption_key_id,
-        lease_end_time=stat.lease_end,  # type: ignore[arg-type]
+        lease_end_time=to_timestamp(stat.lease_end),
         is_lost=stat.is_lost,
     )
 

@@ -22,6 +22,7 @@ from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.records.ownership import require_unchanged
 from shared.rpc import validation
 from shared.rpc.call import Call
+from shared.rpc.timestamps import to_timestamp
 from shared.runtime.server_key import ServerKey
 
 MAX_URLS = 1_000
@@ -64,7 +65,7 @@ class DirectTransferService:
         return pb.CreatePackUploadResponse(
             upload_id=str(upload.id),
             request=_describe_request(upload.request),
-            expire_time=upload.expires_at,  # type: ignore[arg-type]
+            expire_time=to_timestamp(upload.expires_at),
         )
 
     async def ConfirmPackUpload(
@@ -91,7 +92,7 @@ class DirectTransferService:
         downloads = await self._downloads.sign_requests(call.repository.id, digests)
         return pb.CreateDownloadUrlsResponse(
             chunks=map(_describe_download, downloads, digests),
-            expire_time=datetime.now(UTC) + LASTING,  # type: ignore[arg-type]
+            expire_time=to_timestamp(datetime.now(UTC) + LASTING),
         )
 
 

@@ -14,7 +14,6 @@ from dits.common.v1.job_pb2 import (
     ScrubChunksPayload,
 )
 from google.protobuf import json_format
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chunk.collection.catalog_totals import read_large_totals, read_totals
 from services.chunk.collection.garbage_plan import (
@@ -27,6 +26,7 @@ from shared.db.pool import Database, Databases, Row
 from shared.errors import collection_implausible, invalid_field
 from shared.rpc.call import Call
 from shared.rpc.paging import Page
+from shared.rpc.timestamps import to_timestamp
 from shared.runtime.collection_settings import CollectionSettings
 from shared.runtime.server_key import ServerKey
 
@@ -64,23 +64,23 @@ class MaintenanceService:
         dead = plan.dead
         forecast = [
             pb.ChunkForecast(
-                time=_describe_time(item.time), chunk_count=item.chunk_count, bytes=item.bytes
+                time=to_timestamp(item.time), chunk_count=item.chunk_count, bytes=item.bytes
             )
             for item in plan.forecast
         ]
         return pb.PlanGarbageCollectionResponse(
-            plan_time=_describe_time(dead.time),
+            plan_time=to_timestamp(dead.time),
             ended_claim_count=plan.ended_claim_count,
             total_chunk_count=dead.total_count,
             dead_chunk_count=dead.count,
             dead_bytes=dead.bytes,
             freed_pack_count=dead.pack_count,
             freed_bytes=dead.pack_bytes,
-            freed_time=_describe_time(dead.time + self._reader_grace),
+            freed_time=to_timestamp(dead.time + self._reader_grace),
             is_implausible=not dead.is_plausible(self._limit_percent),
             queued_object_count=plan.queued_count,
             queued_bytes=plan.queued_bytes,
-            queue_end_time=_describe_time(plan.queued_until) if plan.queued_until else None,
+            queue_end_time=to_timestamp(plan.queued_until),
             forecast=forecast,
             is_partial=dead.is_partial,
         )
@@ -212,12 +212,6 @@ def _describe_place(row: Row) -> pb.StoragePlace:
         pack_count=row["pack_count"],
         pack_bytes=row["pack_bytes"],
     )
-
-
-def _describe_time(at: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(at)
-    return timestamp
 
 
 def _parse_kind(kind: run_pb.MaintenanceKind.ValueType) -> str | None:

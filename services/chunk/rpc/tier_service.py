@@ -13,6 +13,7 @@ from shared.errors import invalid_field
 from shared.formats.bitmaps import mark_missing
 from shared.rpc import validation
 from shared.rpc.call import Call
+from shared.rpc.timestamps import to_timestamp
 
 _NAMES = dict(enumerate(STORAGE_CLASSES, 1))
 
@@ -86,8 +87,8 @@ def _describe(restore: Restore) -> pb.Restore:
         job_id=str(restore.job_id or ""),
         chunk_count=restore.chunk_count,
         stored_bytes=restore.stored_bytes,
-        request_time=restore.requested_at,  # type: ignore[arg-type]
-        expected_time=restore.expected_at,  # type: ignore[arg-type]
-        restore_time=restore.restored_at,  # type: ignore[arg-type]
-        end_time=restore.restored_until,  # type: ignore[arg-type]
+        request_time=to_timestamp(restore.requested_at),
+        expected_time=to_timestamp(restore.expected_at),
+        restore_time=to_timestamp(restore.restored_at),
+        end_time=to_timestamp(restore.restored_until),
     )

@@ -177,11 +177,6 @@ def tier_bucket(region: str, storage_class: str) -> str:
     return region if storage_class == "standard" else f"{region}.{storage_class}"
 
 
-def open_store(settings: Settings) -> BlobStore:
-    """Returns the store of the settings, whichever it is. Raises ConfigError."""
-    return _pair(_open_stores(settings))
-
-
 def open_stores(settings: Settings, region: str) -> list[BlobStore]:
     """Returns the stores of a region, as the settings say, whichever they are. Raises ConfigError."""
     if region != settings.region:

@@ -16,7 +16,7 @@ from dits.lock.v1 import lock_service_pb2 as pb
 from services.lock.locks import rules, steal_locks
 from services.lock.locks.base_commit import BaseCommitCheck, fetch_head
 from services.lock.locks.grants import LockTerms, grant_locks, judge_locks
-from services.lock.locks.messages import describe_conflict, describe_lock, describe_time
+from services.lock.locks.messages import describe_conflict, describe_lock
 from services.lock.locks.mutex import LockMutex
 from services.lock.locks.requests import AcquireRequest
 from services.lock.locks.steal_locks import Target
@@ -24,6 +24,7 @@ from shared.db import sql
 from shared.db.pool import Connection, Row
 from shared.errors import contention, lock_held
 from shared.rpc.call import Call
+from shared.rpc.timestamps import to_timestamp
 
 Q = sql.load(__file__)
 
@@ -183,8 +184,8 @@ def _describe_granted(
         holder=call.caller.username,
         ours=True,
         reason=asked.reason,
-        lock_time=describe_time(now),
-        expire_time=describe_time(now + asked.ttl),
+        lock_time=to_timestamp(now),
+        expire_time=to_timestamp(now + asked.ttl),
         release_on_push=asked.release_on_push,
         base_commit=asked.base_commit or "",
     )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, cast
 from uuid import UUID
 
 from dits.common.v1.event_pb2 import LockedPath, LockPayload
 from dits.common.v1.lock_type_pb2 import LockType
 from dits.lock.v1 import lock_service_pb2 as pb
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.lock.locks.rules import TYPE_VALUES
 from shared.db.pool import Row
 from shared.errors import LockConflict
 from shared.outbox.stored_event import StoredEvent, parse_payload
+from shared.rpc.timestamps import to_timestamp
 
 
 def describe_lock(row: Row | Mapping[str, Any], caller_id: UUID | None) -> pb.Lock:
@@ -34,13 +34,6 @@ def describe_lock(row: Row | Mapping[str, Any], caller_id: UUID | None) -> pb.Lo
         release_on_push=row["release_on_push"],
         base_commit=row["locked_at_commit"] or "",
     )
-
-
-def describe_time(at: datetime) -> Timestamp:
-    """Returns the message of a time of the database."""
-    timestamp = Timestamp()
-    timestamp.FromDatetime(at)
-    return timestamp
 
 
 def describe_conflict(path: str, held: pb.Lock) -> LockConflict:
@@ -93,7 +86,7 @@ async def describe_event(event: StoredEvent, caller_id: UUID | None) -> pb.LockE
     payload = cast(LockPayload, await parse_payload(event))
     return pb.LockEvent(
         type=event.type,
-        time=event.created_at,  # type: ignore[arg-type]
+        time=to_timestamp(event.created_at),
         actor_id=str(event.actor_id or ""),
         locks=[_describe_event_lock(payload, lock, caller_id) for lock in payload.locks],
         reason=payload.cause,

@@ -10,7 +10,7 @@ from dits.lock.v1 import lock_service_pb2 as pb
 
 from services.lock.locks.ends import LockEnd, end_locks
 from services.lock.locks.grants import LockTerms, grant_locks, judge_locks
-from services.lock.locks.messages import describe_conflict, describe_lock, describe_time
+from services.lock.locks.messages import describe_conflict, describe_lock
 from services.lock.locks.named_lock import fetch_named_lock
 from services.lock.locks.requests import TransferRequest
 from services.lock.locks.steal_locks import require_admin
@@ -19,6 +19,7 @@ from shared.db.pool import Connection, Row
 from shared.errors import invalid_field, lock_held, lock_stale
 from shared.records.audit import AuditAction, audit
 from shared.rpc.call import Call
+from shared.rpc.timestamps import to_timestamp
 
 Q = sql.load(__file__)
 
@@ -59,7 +60,7 @@ async def transfer_lock(
     granted = {"id": new["lock_id"], "fence": new["fence"], "locked_at": now}
     owned = {"owner_id": new_holder["id"], "owner": new_holder["username"]}
     return pb.TransferLockResponse(
-        lock=describe_lock({**row, **granted, **owned}, me), server_time=describe_time(now)
+        lock=describe_lock({**row, **granted, **owned}, me), server_time=to_timestamp(now)
     )
 
 

@@ -20,7 +20,6 @@ from services.lock.locks.messages import (
     describe_event,
     describe_lock,
     describe_path,
-    describe_time,
 )
 from services.lock.locks.mutex import LockMutex
 from services.lock.locks.release_locks import release_locks
@@ -41,6 +40,7 @@ from shared.records.idempotency import IdempotentWrites, Repeatable
 from shared.rpc import validation
 from shared.rpc.call import Call
 from shared.rpc.paging import Page
+from shared.rpc.timestamps import to_timestamp
 from shared.runtime.server_key import ServerKey
 
 Q = sql.load(__file__)
@@ -72,13 +72,13 @@ class LockService:
         """Acquires locks on a batch of paths."""
         asked = await validation.parse_in_time(AcquireRequest.parse, request)
         results, now = await self._acquisition.acquire_locks(call, asked)
-        return pb.AcquireLocksResponse(results=results, server_time=describe_time(now))
+        return pb.AcquireLocksResponse(results=results, server_time=to_timestamp(now))
 
     async def RenewLocks(self, request: pb.RenewLocksRequest, call: Call) -> pb.RenewLocksResponse:
         """Makes locks of the caller last longer."""
         work = partial(renew_locks, call=call, asked=RenewRequest.parse(request))
         results, now = await self._mutex.change_locks(call.repository.id, work, call)
-        return pb.RenewLocksResponse(results=results, server_time=describe_time(now))
+        return pb.RenewLocksResponse(results=results, server_time=to_timestamp(now))
 
     async def ReleaseLocks(
         self, request: pb.ReleaseLocksRequest, call: Call
@@ -86,7 +86,7 @@ class LockService:
         """Ends locks of the caller."""
         ids = rules.parse_lock_ids("lock_ids", request.lock_ids)
         results, now = await release_locks(self._mutex, call, ids)
-        return pb.ReleaseLocksResponse(results=results, server_time=describe_time(now))
+        return pb.ReleaseLocksResponse(results=results, server_time=to_timestamp(now))
 
     async def ForceReleaseLock(
         self, request: pb.ForceReleaseLockRequest, call: Call
@@ -95,7 +95,7 @@ class LockService:
         work = partial(force_release_lock, call=call, asked=ForceReleaseRequest.parse(request))
         lock, now = await self._mutex.change_locks(call.repository.id, work, call)
         return pb.ForceReleaseLockResponse(
-            lock=lock, already_ended=lock is None, server_time=describe_time(now)
+            lock=lock, already_ended=lock is None, server_time=to_timestamp(now)
         )
 
     async def TransferLock(
@@ -125,7 +125,7 @@ class LockService:
         if not rows:
             raise not_found("lock", request.lock_id)
         return pb.GetLockResponse(
-            lock=describe_lock(rows[0], call.caller_id), server_time=describe_time(now)
+            lock=describe_lock(rows[0], call.caller_id), server_time=to_timestamp(now)
         )
 
     async def ListLocks(self, request: pb.ListLocksRequest, call: Call) -> pb.ListLocksResponse:
@@ -147,7 +147,7 @@ class LockService:
         rows, token = page.answer(found, lambda row: (row["path"], row["fence"]))
         locks = [describe_lock(row, call.caller_id) for row in rows]
         return pb.ListLocksResponse(
-            locks=locks, next_page_token=token, server_time=describe_time(now)
+            locks=locks, next_page_token=token, server_time=to_timestamp(now)
         )
 
     async def CheckPaths(self, request: pb.CheckPathsRequest, call: Call) -> pb.CheckPathsResponse:
@@ -159,7 +159,7 @@ class LockService:
         )
         covered = {row["asked"]: row for row in rows}
         statuses = [describe_path(path, covered.get(path), me) for path in paths]
-        return pb.CheckPathsResponse(statuses=statuses, server_time=describe_time(now))
+        return pb.CheckPathsResponse(statuses=statuses, server_time=to_timestamp(now))
 
     async def ListHistory(
         self, request: pb.ListHistoryRequest, call: Call
@@ -174,7 +174,7 @@ class LockService:
         rows, token = page.answer(found, get_position)
         entries = map(describe_entry, rows)
         return pb.ListHistoryResponse(
-            entries=entries, next_page_token=token, server_time=describe_time(now)
+            entries=entries, next_page_token=token, server_time=to_timestamp(now)
         )
 
     async def Watch(
@@ -190,7 +190,7 @@ class LockService:
         async with aclosing(moments):
             async for position, server_time, event in moments:
                 response = pb.WatchResponse(
-                    cursor=cursors.write_cursor(position), server_time=describe_time(server_time)
+                    cursor=cursors.write_cursor(position), server_time=to_timestamp(server_time)
                 )
                 if event is not None:
                     response.event.CopyFrom(await describe_event(event, call.caller_id))

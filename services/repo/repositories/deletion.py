@@ -17,6 +17,7 @@ from services.repo.repositories.messages import UNDELETE_TIME
 from services.repo.repositories.names import free_former_names, refuse_name
 from services.repo.repositories.room import require_room
 from shared.db import sql
+from shared.db.clock import read_clock
 from shared.db.pool import Connection
 from shared.records.audit import AuditAction, audit
 from shared.records.events import emit
@@ -38,7 +39,7 @@ async def delete_repository(
     held.require_owner_right()
     held.require_enabled()
     if validate_only:
-        return await _read_clock(connection) + UNDELETE_TIME
+        return await read_clock(connection) + UNDELETE_TIME
     deleted_at: datetime = await connection.fetchval(Q.delete_repository, held.id)
     await free_former_names(connection, held)
     await connection.execute(Q.delete_transfer, held.id)
@@ -77,11 +78,6 @@ async def undelete_repository(
         AuditAction.REPOSITORY_UNDELETED,
         EventType.EVENT_TYPE_REPO_UNDELETED,
     )
-
-
-async def _read_clock(connection: Connection) -> datetime:
-    now: datetime = await connection.fetchval(Q.read_clock)
-    return now
 
 
 async def _record(

@@ -9,7 +9,3 @@ DELETE FROM repository_transfers WHERE repo_id = $1;
 -- name: undelete_repository
 -- Brings a repository back under a name. A unique violation means that it is taken.
 UPDATE repositories SET deleted_at = NULL, name = $2 WHERE id = $1;
-
--- name: read_clock
--- The time of the database.
-SELECT clock_timestamp();

@@ -17,6 +17,7 @@ from shared.outbox.event_stream import EventStream
 from shared.outbox.patterns import match_names, parse_patterns
 from shared.outbox.stored_event import describe_event
 from shared.rpc.call import Call
+from shared.rpc.timestamps import to_timestamp
 from shared.runtime.server_key import ServerKey
 
 
@@ -57,7 +58,7 @@ class EventService:
             async for position, server_time, event in moments:
                 response = pb.WatchResponse(
                     cursor=cursors.write_cursor(position),
-                    server_time=server_time,  # type: ignore[arg-type]
+                    server_time=to_timestamp(server_time),
                 )
                 if event is not None:
                     actor = await actors.find_name(event.actor_id)

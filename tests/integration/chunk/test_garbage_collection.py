@@ -13,7 +13,6 @@ from dits.repo.v1.manifest_pb2 import Recipe
 from google.protobuf import json_format
 from structlog.testing import capture_logs
 
-from services.chunk.stores.opening import open_store
 from services.repo.repositories.purging import purge_repository
 from shared.db.pool import Databases
 from shared.formats.recipes import encode_recipe
@@ -31,6 +30,7 @@ from tests.support.collection import (
     reference,
     release,
 )
+from tests.support.stores import open_store
 
 
 @pytest.fixture

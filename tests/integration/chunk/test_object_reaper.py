@@ -8,12 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.chunk.background.object_reaper import ObjectReaper
-from services.chunk.stores.opening import open_store
 from shared.errors import DomainError
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.chunks import Shelf, files, some
 from tests.support.scratch_databases import open_databases
+from tests.support.stores import open_store
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 from services.chunk.background.object_reaper import ObjectReaper
 from services.chunk.background.open_pack_sweep import OpenPackSweep
 from services.chunk.stores.blob_store import BlobStore
-from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.chunks import Shelf, assert_stored, some, unsealed
+from tests.support.stores import open_store
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 from migrations.runner import migrate
 from services.chunk.background.object_reaper import ObjectReaper
 from services.chunk.background.open_pack_sweep import OpenPackSweep
-from services.chunk.stores.opening import open_store
 from shared.runtime.config import Settings
 from tests.support.api import Api, running_suite
 from tests.support.cells import move_to
 from tests.support.chunks import Shelf, files, some
 from tests.support.scratch_databases import open_databases
+from tests.support.stores import open_store
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from services.chunk.catalog.presence_filter import PresenceFilter
 from services.chunk.catalog.presence_filters import PresenceFilters
 from services.chunk.packs.content import Chunk
 from services.chunk.packs.pack_writer import PackWriter
-from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.chunks import Shelf, digest, some
 from tests.support.collection import reference
 from tests.support.scratch_databases import open_databases
+from tests.support.stores import open_store
 
 DAY = timedelta(days=1)
 

@@ -14,7 +14,6 @@ from services.chunk.collection.scrub import Scrub, Scrubbed
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.local_store import LocalStore
-from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.errors import DomainError
 from shared.runtime.config import Settings
@@ -22,6 +21,7 @@ from tests.integration.chunk.test_storage_maintenance import damage
 from tests.support.api import Api
 from tests.support.chunks import Shelf, digest, files, some
 from tests.support.collection import DAY
+from tests.support.stores import open_store
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from services.chunk.collection.inventory import Inventory
 from services.chunk.collection.scrub import Scrub
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.local_store import LocalStore
-from services.chunk.stores.opening import open_known_store, open_store
+from services.chunk.stores.opening import open_known_store
 from shared.db.pool import Databases
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
@@ -37,6 +37,7 @@ from tests.support.collection import (
     reap,
     reference,
 )
+from tests.support.stores import open_store
 
 EVERYTHING = ScrubChunksPayload(everything=True)
 

@@ -16,7 +16,7 @@ from services.chunk.collection.inventory import Inventory
 from services.chunk.collection.scrub import Scrub
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.blob_store import BlobStore
-from services.chunk.stores.opening import open_known_store, open_store
+from services.chunk.stores.opening import open_known_store
 from shared.db.pool import Database, Databases
 from shared.errors import DomainError
 from shared.runtime.config import ConfigError, Settings
@@ -25,6 +25,7 @@ from tests.support.chunks import Shelf, assert_stored, some
 from tests.support.collection import DAY, exhaust
 from tests.support.s3_server import S3Server
 from tests.support.scratch_databases import open_databases
+from tests.support.stores import open_store
 
 
 def root_of(settings: Settings) -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from services.admin.fsck import check_everything
 from services.admin.stores import adopt_store
-from services.chunk.stores.opening import open_known_store, open_store
+from services.chunk.stores.opening import open_known_store
 from services.chunk.stores.ownership import renew_stamp, require_owner
 from services.chunk.stores.paired_store import split_store
 from shared.db.pool import Database
@@ -27,6 +27,7 @@ from tests.support.store_owners import (
     stamps_of,
     write_object,
 )
+from tests.support.stores import open_store
 
 REFUSAL = "is another database's"
 

@@ -9,7 +9,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.collection.chunk_deletion import ChunkDeletion
 from services.chunk.collection.claim_sweep import ClaimSweep
-from services.chunk.collection.garbage_plan import read_time
+from shared.db.clock import read_clock
 from shared.db.pool import Database
 from shared.runtime.config import Settings
 from tests.support.api import Api
@@ -28,9 +28,9 @@ NOW = timedelta(0)
 
 async def collect(database: Database) -> int:
     """Drops the claims that have ended, and deletes what nobody refers to; returns how many chunks went."""
-    time = await read_time(database)
+    time = await read_clock(database)
     await exhaust(ClaimSweep(NOW).drop_claims(database, time - timedelta(days=1)))
-    deleted = await exhaust(ChunkDeletion(NOW).delete_chunks(database, await read_time(database)))
+    deleted = await exhaust(ChunkDeletion(NOW).delete_chunks(database, await read_clock(database)))
     return sum(batch.chunks for batch in deleted)
 
 

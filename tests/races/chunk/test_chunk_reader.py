@@ -9,7 +9,6 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 from services.chunk.catalog.extents import Extents
 from services.chunk.packs.chunk_reader import ChunkReader, Piece
 from services.chunk.rpc.response_encoder import EncodedResponse, encode_piece
-from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
@@ -22,6 +21,7 @@ from tests.support.chunks import (
     some,
     transaction,
 )
+from tests.support.stores import open_store
 
 
 async def test_a_chunk_that_moves_between_lookup_and_reading(

@@ -11,7 +11,6 @@ from services.chunk.catalog.presence import Presence
 from services.chunk.collection.chunk_deletion import ChunkDeletion
 from services.chunk.collection.compaction import Compaction
 from services.chunk.packs.pack_writer import PackWriter
-from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
@@ -25,6 +24,7 @@ from tests.support.chunks import (
     transaction,
 )
 from tests.support.collection import DAY, exhaust, reap
+from tests.support.stores import open_store
 
 NOW = timedelta(0)
 LATER = datetime(9999, 1, 1, tzinfo=UTC)

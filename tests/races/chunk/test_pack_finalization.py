@@ -17,7 +17,6 @@ from services.chunk.catalog.presence import Presence
 from services.chunk.packs.content import Chunk
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.blob_store import BlobStore
-from services.chunk.stores.opening import open_store
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
@@ -31,6 +30,7 @@ from tests.support.chunks import (
     some,
     transaction,
 )
+from tests.support.stores import open_store
 
 
 @pytest.fixture
