@@ -113,8 +113,9 @@ class Sender:
         self._call = call
         try:
             for response in self._repository.read_stream(call, watch):
-                self._acknowledge(attempt, response)
-                backoff.reset()
+                # What is repeated, while the server works, is a sign of life and no progress.
+                if self._acknowledge(attempt, response):
+                    backoff.reset()
         finally:
             # If the stream itself failed or ended, this does nothing.
             call.cancel()
@@ -144,7 +145,8 @@ class Sender:
         finally:
             writer.close()
 
-    def _acknowledge(self, attempt: Attempt, response: UploadChunksResponse) -> None:
+    def _acknowledge(self, attempt: Attempt, response: UploadChunksResponse) -> bool:
+        """Note what is durable; return whether there is more of it."""
         for failure in response.failures:
             raise _refused_chunk_error(attempt, failure)
         count = response.acknowledged_message_count - attempt.acknowledged
@@ -154,6 +156,7 @@ class Sender:
             self._stage.advance(sum(piece.size for piece in group))
         self.report.chunks_stored += response.stored_chunk_count
         self.report.bytes_stored += response.stored_bytes
+        return count > 0
 
 
 class _MessageWriter:

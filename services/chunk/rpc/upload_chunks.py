@@ -4,7 +4,7 @@ Three stages work at the same time, each ahead of the next by a bounded distance
 
     receive  takes messages and has their chunks verified in threads
     pack     writes verified chunks into packs, in order
-    answer   waits for packs to be finalized, in order, and acknowledges
+    answer   waits for packs to be finalized, in order, and acknowledges, again while that takes long
 
 so a pack is made durable while the next one fills. A failure travels down the stages in its place:
 what was complete before it is acknowledged first. A call that ends early leaves no open pack. What
@@ -33,7 +33,6 @@ from services.chunk.rpc.open_calls import OpenCalls
 from services.chunk.rpc.upload_message import UploadMessage
 from services.chunk.rpc.upload_stages import StageQueue, raise_failure, run_stage
 from services.chunk.rpc.upload_verification import VerifiedMessage, make_key_failure, verify_message
-from shared.errors import invalid_field
 from shared.rpc.byte_budget import ByteBudget
 from shared.rpc.call import Call
 from shared.rpc.validation import count
@@ -46,6 +45,9 @@ _PACKS_AHEAD = 1
 _PACK_CHUNKS = 4_000
 # A slow client gets its acknowledgements after this time.
 _PACK_SECONDS = 2.0
+# Clients give up a stream that is silent for a minute. While messages wait, this goes on for ten.
+_REPEAT_SECONDS = 20.0
+_MOST_REPEATS = 30
 # One message in 16 is looked up, until one has chunks that are there already. A client that asked
 # FindMissingChunks sends none, and looking up takes a tenth of the time.
 _LOOKUP_INTERVAL = 16
@@ -116,6 +118,7 @@ class _UploadStream:
         self._finalizations: set[asyncio.Task[Any]] = set()
         self._has_kept_chunks = False
         self._reservation: UUID | None = None
+        self._received = 0
 
     async def acknowledge_messages(
         self, requests: AsyncIterator[UploadMessage]
@@ -124,15 +127,32 @@ class _UploadStream:
         self._uploads.calls.add_call()
         self._start(run_stage(self._receive(requests), self._verifications))
         self._start(run_stage(self._pack(), self._acknowledgements))
+        acknowledged = 0
         try:
-            while (finalization := raise_failure(await self._acknowledgements.get())) is not None:
-                # Only waited for: a finalization is not cancelled.
-                await asyncio.wait({finalization})
-                self._finalizations.discard(finalization)
-                yield finalization.result()
+            while True:
+                answer, repeats = self._start(self._next_answer()), 0
+                while not (await asyncio.wait({answer}, timeout=_REPEAT_SECONDS))[0]:
+                    if acknowledged < self._received and repeats < _MOST_REPEATS:
+                        repeats += 1
+                        yield pb.UploadChunksResponse(acknowledged_message_count=acknowledged)
+                if (response := answer.result()) is None:
+                    return
+                self._stages.discard(answer)
+                acknowledged = response.acknowledged_message_count
+                yield response
         finally:
             with self._hold:
                 await self._uploads.calls.end_call(self._clear_up())
+
+    async def _next_answer(self) -> pb.UploadChunksResponse | None:
+        """Third stage: returns the next acknowledgement, None after the last."""
+        finalization = raise_failure(await self._acknowledgements.get())
+        if finalization is None:
+            return None
+        # Only waited for: a finalization is not cancelled.
+        await asyncio.wait({finalization})
+        self._finalizations.discard(finalization)
+        return finalization.result()
 
     async def _clear_up(self) -> None:
         """Stops what is still under way, and leaves no pack behind that is not complete."""
@@ -149,10 +169,10 @@ class _UploadStream:
 
     async def _receive(self, requests: AsyncIterator[UploadMessage]) -> None:
         """First stage."""
-        number = 0
         async for request in requests:
+            number, self._received = self._received, self._received + 1
             if number:
-                _refuse_first_fields(request)
+                request.refuse_first_fields()
             else:
                 planned = request.planned_bytes
                 name = await self._uploads.quota.reserve_room(self._repository_id, planned)
@@ -160,7 +180,6 @@ class _UploadStream:
             count("chunks", request.chunks, MAX_CHUNKS, least=0)
             await self._hold.grow(request.size)
             await self._verifications.put(self._start(self._verify(request, number)))
-            number += 1
 
     async def _verify(self, request: UploadMessage, number: int) -> VerifiedMessage:
         """Verifies the chunks of a message, and leaves out those that the repository keeps."""
@@ -229,10 +248,3 @@ class _UploadStream:
             stored_chunk_count=stored.chunk_count,
             stored_bytes=stored.byte_count,
         )
-
-
-def _refuse_first_fields(request: UploadMessage) -> None:
-    """Raises INVALID_FIELD if a later message has what only the first one may have."""
-    for name in ("repository", "planned_bytes"):
-        if getattr(request, name):
-            raise invalid_field(name, "belongs into the first message and no other")

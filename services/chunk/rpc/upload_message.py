@@ -13,6 +13,7 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.packs.content import Chunk
 from services.chunk.rpc.compression import STORED_NAMES
+from shared.errors import invalid_field
 from shared.rpc.validation import DIGEST_BYTES, MAX_CHUNK_BYTES
 from shared.rpc.wire_gate import read_varint
 
@@ -57,6 +58,12 @@ class UploadMessage:
             self.repository = message.repository
             self.planned_bytes = message.planned_bytes
             self.chunks = message.chunks
+
+    def refuse_first_fields(self) -> None:
+        """Raises INVALID_FIELD if a later message has what only the first one may have."""
+        for name in ("repository", "planned_bytes"):
+            if getattr(self, name):
+                raise invalid_field(name, "belongs into the first message and no other")
 
     @classmethod
     def FromString(cls, data: bytes) -> UploadMessage:

@@ -7,14 +7,18 @@ import os
 import threading
 
 import pytest
+from dits.chunk.v1.chunk_service_pb2 import UploadChunksResponse
 
 from dits_client.errors import RemoteError
 from dits_client.push import stream
 from dits_client.server import stream_watch
 from dits_client.server.backoff import Backoff
 from dits_client.server.stream_watch import StreamWatch
+from dits_client.transfer.upload_stream import Attempt, Sender
+from services.chunk.rpc import upload_chunks
 from tests.support.api import Api
 from tests.support.client import Files, Person, Proxy, read, write
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +74,34 @@ async def test_what_the_server_has_after_a_break_is_not_sent_again(
     assert report.chunks_sent <= report.chunks
     # It has 12 MB.
     assert report.bytes_sent < 13_000_000
+
+
+async def test_an_upload_waits_for_a_server_that_takes_long(
+    api: Api, ada: Person, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(ada.home / "one", {"a": b"1"})
+    await ada.push("one", film)
+    write(ada.home / "one", make_noise())
+    monkeypatch.setattr(upload_chunks, "_REPEAT_SECONDS", 0.2)
+    repeats, real = threading.Semaphore(0), Sender._acknowledge
+
+    def acknowledge(self: Sender, attempt: Attempt, response: UploadChunksResponse) -> bool:
+        is_progress = real(self, attempt, response)
+        if not is_progress:
+            repeats.release()
+        return is_progress
+
+    monkeypatch.setattr(Sender, "_acknowledge", acknowledge)
+    async with api.connected() as connection, connection.transaction():
+        # So long, no pack can be finalized.
+        await connection.execute("SELECT FROM repositories FOR UPDATE")
+        push = asyncio.create_task(ada.push("one"))
+        for _ in range(20):
+            assert await asyncio.to_thread(repeats.acquire, timeout=PATIENCE_SECONDS)
+    report = await push
+    assert report.chunks_sent == report.chunks
+    # It has 12 MB: no stream was broken off, and begun again.
+    assert report.bytes_sent < 12_500_000
 
 
 async def test_a_download_goes_on_after_silence(api: Api, ada: Person, film: str) -> None:

@@ -363,7 +363,7 @@ class UploadChunksResponse(_message.Message):
     STORED_BYTES_FIELD_NUMBER: _builtins.int
     acknowledged_message_count: _builtins.int
     """Number of messages, counted from the first of the stream, of which every chunk is durable or was reported in a
-    failure.
+    failure. As before where an acknowledgement is repeated; it has no other field then. Before the first one it is 0.
     """
     stored_chunk_count: _builtins.int
     """Chunks that the repository did not have, since the acknowledgement before. Whether another repository has them does

@@ -60,6 +60,8 @@ class ChunkServiceStub:
     Send messages of about 1 MiB, several chunks in each, without waiting for answers; the first names the
     repository. The server verifies every chunk, writes many into one immutable object, makes it durable, and only
     then acknowledges the messages. A chunk that it cannot take is reported in `failures`, and the stream goes on.
+    While messages wait for longer, the last acknowledgement comes again every 20 seconds, for up to ten minutes: as long as
+    it does, the server is at work.
     When the stream ends with an error, send every message beyond the last acknowledgement again. When the client
     closes its side, the server acknowledges the rest and ends the call with OK.
 
@@ -133,6 +135,8 @@ class ChunkServiceAsyncStub(ChunkServiceStub):
     Send messages of about 1 MiB, several chunks in each, without waiting for answers; the first names the
     repository. The server verifies every chunk, writes many into one immutable object, makes it durable, and only
     then acknowledges the messages. A chunk that it cannot take is reported in `failures`, and the stream goes on.
+    While messages wait for longer, the last acknowledgement comes again every 20 seconds, for up to ten minutes: as long as
+    it does, the server is at work.
     When the stream ends with an error, send every message beyond the last acknowledgement again. When the client
     closes its side, the server acknowledges the rest and ends the call with OK.
 
@@ -221,6 +225,8 @@ class ChunkServiceServicer(metaclass=_abc_1.ABCMeta):
         Send messages of about 1 MiB, several chunks in each, without waiting for answers; the first names the
         repository. The server verifies every chunk, writes many into one immutable object, makes it durable, and only
         then acknowledges the messages. A chunk that it cannot take is reported in `failures`, and the stream goes on.
+        While messages wait for longer, the last acknowledgement comes again every 20 seconds, for up to ten minutes: as long as
+        it does, the server is at work.
         When the stream ends with an error, send every message beyond the last acknowledgement again. When the client
         closes its side, the server acknowledges the rest and ends the call with OK.
 
