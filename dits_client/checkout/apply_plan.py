@@ -25,7 +25,7 @@ from dits_client.content.scope import Scope
 from dits_client.errors import ClientError, RemoteError, os_error
 from dits_client.platform import Platform, probe_platform
 from dits_client.progress import Progress
-from dits_client.server.backoff import end_pauses_at
+from dits_client.server.backoff import end_waits_at
 from dits_client.server.repository import RepositoryClient
 from dits_client.threads import run_in_threads
 from dits_client.transfer.download import BATCH_BYTES, BATCH_CHUNKS, Downloader
@@ -171,7 +171,7 @@ class _WriterPool:
             downloader.cancel()
 
     def _work(self, do_next: Callable[[FileWriter], bool]) -> None:
-        end_pauses_at(self._failed)
+        end_waits_at(self._failed)
         site = self._site
         downloader = Downloader(site.repository, site.local.find_chunk)
         self._downloaders.append(downloader)

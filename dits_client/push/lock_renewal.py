@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from dits_client.batches import split_into_batches
 from dits_client.errors import ClientError
-from dits_client.server.backoff import end_pauses_at
+from dits_client.server.backoff import end_waits_at
 from dits_client.server.locks import MAX_PATHS, renew_locks
 from dits_client.server.repository import RepositoryClient
 
@@ -62,7 +62,7 @@ class LockRenewal:
 
     def _renew_all(self) -> None:
         """Renew locks that are about to end, until the push is over."""
-        end_pauses_at(self._stopped)
+        end_waits_at(self._stopped)
         while not self._stopped.wait(TICK_SECONDS):
             with self._guard:
                 soon = time.monotonic() + TTL_SECONDS / 2

@@ -4,8 +4,11 @@ import logging
 import random
 import threading
 import time
+from contextlib import suppress
 from contextvars import ContextVar
+from typing import Any
 
+import grpc
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_SERVER_BUSY
 
 from dits_client.errors import RemoteError
@@ -24,15 +27,30 @@ LONGEST_AWAY_PAUSE = 2.0
 # No connection takes so many seconds: an attempt that did was served, and its failure is another absence.
 LASTING_SECONDS = 25.0
 
-# Of a thread that another one may end: what ends its pauses, too.
+# Between two looks of a call whether its thread is to end.
+LOOK_SECONDS = 0.25
+
+# Of a thread that another one may end: what ends its pauses and calls, too.
 _stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 
 _log = logging.getLogger(__name__)
 
 
-def end_pauses_at(stop: threading.Event) -> None:
-    """End every pause of this thread, now and later, when an event is set."""
+def end_waits_at(stop: threading.Event) -> None:
+    """End every pause and every call of this thread, now and later, when an event is set."""
     _stop.set(stop)
+
+
+def call_until_ended(method: Any, *arguments: Any, **options: Any) -> Any:
+    """Return the response of a unary call; cancel it, and raise RemoteError, if this thread is ended."""
+    if (stop := _stop.get()) is None:
+        return method(*arguments, **options)
+    call = method.future(*arguments, **options)
+    while not stop.is_set():
+        with suppress(grpc.FutureTimeoutError):
+            return call.result(LOOK_SECONDS)
+    call.cancel()
+    raise RemoteError("the command has ended", code="CANCELLED")
 
 
 class Backoff:

@@ -8,7 +8,7 @@ import grpc
 from dits.common.v1.error_reason_pb2 import ERROR_REASON_SUDO_REQUIRED
 
 from dits_client.errors import RemoteError
-from dits_client.server.backoff import ATTEMPTS, Backoff
+from dits_client.server.backoff import ATTEMPTS, Backoff, call_until_ended
 from dits_client.server.channels import Channels
 from dits_client.server.credential import Credential, Metadata, SessionCredential, SessionStore
 from dits_client.server.endpoints import Endpoints
@@ -127,7 +127,9 @@ class Client(ServiceStubs):
         while True:
             metadata = self.metadata if proven is None else proven
             try:
-                response = method(request, timeout=timeout, metadata=metadata)
+                response: Response = call_until_ended(
+                    method, request, timeout=timeout, metadata=metadata
+                )
             except grpc.RpcError as error:
                 failure = translate_error(error, self.endpoints)
                 self._was_reached |= failure.reason is not None

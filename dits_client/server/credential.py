@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dits_client.errors import ClientError, RemoteError
-from dits_client.server.backoff import end_pauses_at
+from dits_client.server.backoff import end_waits_at
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -127,7 +127,7 @@ class SessionCredential(Credential):
 
     def _keep_alive(self) -> None:
         """Use the session from time to time, with the newest token."""
-        end_pauses_at(self._is_closed)
+        end_waits_at(self._is_closed)
         while not self._is_closed.wait(KEEP_ALIVE_SECONDS):
             with suppress(ClientError, OSError):
                 with self._lock:

@@ -113,6 +113,8 @@ class Downloader:
         request = DownloadChunksRequest(repository=self._repository.name, hashes=b"".join(hashes))
         call = self._repository.chunks.DownloadChunks(request, metadata=self._repository.metadata)
         self._calls.append(call)
+        if self.cancelled:
+            call.cancel()
         return call, self._repository.read_stream(call)
 
     def find_local(self, wanted: ChunkRef) -> bytes | None:

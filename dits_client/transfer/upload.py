@@ -18,7 +18,7 @@ from dits_client.content.sources import Piece
 from dits_client.errors import ClientError, RemoteError
 from dits_client.progress import Progress
 from dits_client.server import stream_watch
-from dits_client.server.backoff import end_pauses_at
+from dits_client.server.backoff import end_waits_at
 from dits_client.server.client import TIMEOUT
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload_stream import (
@@ -128,7 +128,7 @@ class Uploader:
 
     def _run_guarded(self, work: Callable[[], None]) -> None:
         """Run the work of a thread; the first error stops all threads and is raised to the caller."""
-        end_pauses_at(self._stop)
+        end_waits_at(self._stop)
         try:
             work()
         except WorkStopped:

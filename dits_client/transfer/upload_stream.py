@@ -111,6 +111,8 @@ class Sender:
         messages = self._messages(attempt, first, watch)
         call = self._method(messages, metadata=self._repository.metadata)
         self._call = call
+        if self._stop.is_set():
+            call.cancel()
         try:
             for response in self._repository.read_stream(call, watch):
                 # What is repeated, while the server works, is a sign of life and no progress.

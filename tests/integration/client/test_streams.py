@@ -7,12 +7,13 @@ import os
 import threading
 
 import pytest
+from dits.auth.v1.account_service_pb2 import GetMeRequest
 from dits.chunk.v1.chunk_service_pb2 import UploadChunksResponse
 
 from dits_client.errors import RemoteError
 from dits_client.push import stream
 from dits_client.server import stream_watch
-from dits_client.server.backoff import Backoff
+from dits_client.server.backoff import Backoff, end_waits_at
 from dits_client.server.stream_watch import StreamWatch
 from dits_client.transfer.upload_stream import Attempt, Sender
 from services.chunk.rpc import upload_chunks
@@ -155,3 +156,22 @@ async def test_a_lost_answer_to_a_push_is_asked_for_after_silence(
         assert proxy.breaks == 1
     await ada.clone(film, "two")
     assert read(ada.home / "two") == read(ada.home / "one")
+
+
+async def test_what_ends_a_thread_ends_its_call(api: Api, ada: Person) -> None:
+    stop, ended = threading.Event(), list[str]()
+    with Proxy(api.addresses["auth"], stall=True) as proxy:
+        proxy.budgets = [1]
+        with Person(api, ada.account, ada.home, auth=proxy.address) as shaky:
+
+            def work() -> None:
+                end_waits_at(stop)
+                with pytest.raises(RemoteError) as caught:
+                    shaky.client.call(shaky.client.accounts.GetMe, GetMeRequest())
+                ended.append(caught.value.code)
+
+            thread = threading.Thread(target=work)
+            thread.start()
+            threading.Timer(0.5, stop.set).start()
+            await asyncio.to_thread(thread.join)
+    assert ended == ["CANCELLED"]

@@ -22,7 +22,7 @@ from dits_client.server.backoff import (
     LONGEST_AWAY_PAUSE,
     LONGEST_PAUSE,
     Backoff,
-    end_pauses_at,
+    end_waits_at,
 )
 
 
@@ -124,7 +124,7 @@ def test_the_pauses_of_a_thread_end_with_it() -> None:
     stop, ended = threading.Event(), list[RemoteError]()
 
     def work() -> None:
-        end_pauses_at(stop)
+        end_waits_at(stop)
         for _ in range(2):
             try:
                 Backoff(ATTEMPTS).wait(fail(ERROR_REASON_CONTENTION, LONGEST_PAUSE))
