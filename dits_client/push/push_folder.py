@@ -40,9 +40,13 @@ from dits_client.workspace.scan import list_paths
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.trees import Trees
+from dits_client.workspace.unusable import describe_left_out
 from dits_client.workspace.workspace import Workspace
 from shared.formats.commits import commit_hash
 from shared.formats.shelves import is_shelf
+
+# What is left out of a push is said before it, too, if it has to read so much.
+LONG_BYTES = 1 << 30
 
 
 def push_folder(
@@ -194,6 +198,8 @@ class _Push:
     def _upload_changes(self, snapshot: Snapshot, held: PushLocks) -> UploadResult:
         """Read and upload the changed files at the same time, take the locks; return what was sent."""
         read: set[str] = set()
+        if snapshot.unusable and snapshot.bytes_to_read >= LONG_BYTES:
+            self._progress.warn(describe_left_out(snapshot.unusable.values()))
         with Uploader(self._repository, progress=self._progress) as uploader:
 
             def on_file(item: ReadResult) -> None:

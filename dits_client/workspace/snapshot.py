@@ -64,6 +64,7 @@ class Snapshot:
         self.changed = bool(self._drafts)
         self.files = sum(directory.count_files() for directory in self.directories)
         self.files_read = self.bytes_read = 0
+        self.bytes_to_read = sum(item.size for item in self._unread)
 
     @property
     def tree(self) -> bytes:
@@ -122,8 +123,7 @@ class Snapshot:
 
         After an error, `on_error` must end what `on_file` waits for.
         """
-        size = sum(item.size for item in self._unread)
-        stage = (progress or Progress()).start_stage("Reading", size)
+        stage = (progress or Progress()).start_stage("Reading", self.bytes_to_read)
         try:
             if self._unread:
                 self._read_files(on_file, stage, on_error)

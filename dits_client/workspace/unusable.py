@@ -53,8 +53,13 @@ def same_name_error(path: str) -> UnusableError:
 
 def check_left_out(sentences: Iterable[str], hint: str = "") -> None:
     """Raise LeftOutError if a command left out something, which is nowhere else then."""
-    if listed := join_sentences(sentences):
-        raise LeftOutError(f"left out, and in this folder alone:{listed}{hint}")
+    if sentences := list(sentences):
+        raise LeftOutError(describe_left_out(sentences) + hint)
+
+
+def describe_left_out(sentences: Iterable[str]) -> str:
+    """Return the text about what a command leaves out."""
+    return f"left out, and in this folder alone:{join_sentences(sentences)}"
 
 
 def join_sentences(sentences: Iterable[str]) -> str:

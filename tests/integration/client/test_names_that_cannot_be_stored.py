@@ -11,9 +11,13 @@ import pytest
 
 from dits_client.checkout.include import exclude_paths
 from dits_client.cli.main import main
-from dits_client.errors import ConflictError
+from dits_client.errors import ClientError, ConflictError
+from dits_client.progress import Warnings
+from dits_client.push import push_folder
 from dits_client.shelves import shelve_folder
+from dits_client.transfer.upload import Uploader
 from tests.support.client import Person, Run, read, write
+from tests.support.client_locks import live_locks, take_locks
 from tests.support.snapshots import OLD
 
 LATIN = os.fsdecode(b"caf\xe9")
@@ -46,6 +50,45 @@ async def test_a_push_takes_the_rest_and_lists_all(ada: Person, film: str, one: 
     # Nothing is left to push, and that is no reason to take all for safe.
     again = await ada.push("one")
     assert (again.pushed, again.left_out) == (False, report.left_out)
+
+
+async def test_a_long_push_lists_them_before_it_sends_anything(
+    ada: Person, one: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_folder, "LONG_BYTES", 3)
+    write(one, {"a": b"22"})
+    await ada.push("one", progress=Warnings())
+    assert "left out" not in capsys.readouterr().err
+    write(one, {"a": b"333"})
+
+    def begin(_: Uploader) -> Uploader:
+        raise ClientError("an upload begins")
+
+    monkeypatch.setattr(Uploader, "__enter__", begin)
+    with pytest.raises(ClientError, match="an upload begins"):
+        await ada.push("one", progress=Warnings())
+    told = capsys.readouterr().err
+    assert told.startswith("dits: left out, and in this folder alone:")
+    assert "back" in told
+
+
+@pytest.mark.usefixtures("locked_film")
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_lock_stays_where_its_file_gets_such_a_name(
+    ada: Person, capsys: pytest.CaptureFixture[str], ends: bool
+) -> None:
+    one = ada.home / "one"
+    await take_locks(ada, "a", release_on_push=ends)
+    (one / "a").rename(one / LATIN)
+    report = await ada.push("one", progress=Warnings())
+    assert (report.deleted, len(report.left_out)) == (1, 1)
+    # Nobody can put another file there meanwhile, unless the push was to end the lock.
+    assert await live_locks(ada) == ({} if ends else {"a": "ada"})
+    told = '"a" is gone, and your lock on it stays: `dits unlock` gives it back'
+    assert (told in capsys.readouterr().err) == (not ends)
+    # Under a name that can be stored it is a new file.
+    (one / LATIN).rename(one / "e")
+    assert (await ada.push("one")).changed == 1
 
 
 async def test_a_file_that_gets_such_a_name_is_deleted_from_the_branch(
