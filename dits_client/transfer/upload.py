@@ -171,7 +171,9 @@ class Uploader:
             if error.code == "DEADLINE_EXCEEDED":
                 # As a stream that is silent for so long.
                 self._repository.client.channels.retire()
-            # The stream that follows waits longer for a server that is away.
+            elif error.is_absence:
+                # The question has waited as long as a stream does.
+                raise
             return groups
         return list(group_pieces(left))
 

@@ -234,8 +234,7 @@ def test_a_signal_that_is_ignored_ends_no_command(ignored: bool) -> None:
     """As `nohup` does with SIGHUP."""
     code = """import os, signal, sys
 from dits_client.cli import main
-if len(sys.argv) > 1:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN if len(sys.argv) > 1 else signal.SIG_DFL)
 main._load_handler = lambda *_: lambda _: os.kill(os.getpid(), signal.SIGHUP)
 sys.exit(main.main(["man"]))"""
     command = [sys.executable, "-c", code, *["ignored"] * ignored]
