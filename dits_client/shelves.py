@@ -22,7 +22,7 @@ from dits_client.errors import ClientError, RemoteError
 from dits_client.nearest import suggest
 from dits_client.progress import Progress
 from dits_client.push.push_folder import push_folder
-from dits_client.push.refusals import LEAVE_SHELF
+from dits_client.push.refusals import LEAVE_SHELF, nothing_aside_error
 from dits_client.push.report import Author
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
@@ -31,7 +31,6 @@ from dits_client.workspace.changes import open_changes
 from dits_client.workspace.lock_modes import update_modes
 from dits_client.workspace.status import compare_folder
 from dits_client.workspace.trees import Trees
-from dits_client.workspace.unusable import join_sentences
 from dits_client.workspace.workspace import Workspace
 from shared.formats.shelves import SHELVES, is_shelf
 
@@ -121,9 +120,7 @@ def _check_changes(workspace: Workspace, client: Client) -> None:
         raise ClientError("`dits untrack` waits for its push: run `dits push` first")
     found = compare_folder(workspace.root, lambda: client)
     if not (found.new or found.changed or found.deleted):
-        listed = join_sentences(found.unusable)
-        more = f", and no shelf takes:{listed}" if listed else ""
-        raise ClientError(f"nothing has changed: there is nothing to put aside{more}")
+        raise nothing_aside_error(found.unusable)
 
 
 def unshelve_folder(

@@ -21,6 +21,7 @@ from dits_client.push.refusals import (
     check_head,
     check_text,
     not_noted_error,
+    nothing_aside_error,
 )
 from dits_client.push.region_wait import send_when_copied
 from dits_client.push.repair import PushRepair
@@ -97,16 +98,13 @@ class _Push:
 
     def __init__(self, workspace: Workspace, client: Client, progress: Progress) -> None:
         self.index: Index = workspace.load_index()
-        self._workspace = workspace
-        self._state = workspace.state
-        self._progress = progress
-        repository = RepositoryClient(client, workspace.state.address)
-        self._repository = repository
-        state = self._state
+        self._workspace, self._progress = workspace, progress
+        self._state = state = workspace.state
+        self._repository = repository = RepositoryClient(client, state.address)
         self._trees = Trees(self.index.objects, lambda: repository, state.head, scope=state.scope)
-        self._parent = bytes.fromhex(self._state.tree) or None
+        self._parent = bytes.fromhex(state.tree) or None
         self._changes: list[Change] = []
-        self._untracked = frozenset(self._state.untracked)
+        self._untracked = frozenset(state.untracked)
 
     def has_before(self, path: str) -> bool:
         """Return whether the commit that the folder follows has a file."""
@@ -187,8 +185,10 @@ class _Push:
     def _finish_unchanged(self, snapshot: Snapshot, wanted: PushOptions, head: str) -> PushReport:
         """Create the branch, or move it by force, where there is nothing to commit."""
         state = self._state
+        if is_shelf(wanted.branch) and wanted.branch != state.branch:
+            raise nothing_aside_error(snapshot.unusable.values())
         offer = Offer(self.index.objects, snapshot.get_source)
-        send_lost_chunks(self._repository, self._trees, offer, self._state, self._progress)
+        send_lost_chunks(self._repository, self._trees, offer, state, self._progress)
         behind = move_branch(self._repository, wanted, head, state)
         if wanted.branch != state.branch:
             state.branch = wanted.branch

@@ -19,6 +19,7 @@ from dits_client.workspace.safe_paths import SafePaths
 from dits_client.workspace.scan import list_paths
 from dits_client.workspace.snapshot import Snapshot
 from dits_client.workspace.state import WorkspaceState
+from dits_client.workspace.unusable import join_sentences
 from shared.formats.canonical import EMPTY_HASH, FormatError
 from shared.formats.commits import check_commit, check_message
 from shared.formats.limits import MAX_DEPTH
@@ -63,6 +64,13 @@ def check_head(
         return
     message = f"{wanted.branch} has other commits on the server: run `dits pull` first"
     raise RemoteError(message, code="ABORTED", reason=ERROR_REASON_HEAD_MOVED)
+
+
+def nothing_aside_error(unusable: Iterable[str]) -> ClientError:
+    """Return the error for a shelf without any change, with the sentences about what it leaves out."""
+    listed = join_sentences(set(unusable))
+    more = f", and no shelf takes:{listed}" if listed else ""
+    return ClientError(f"nothing has changed: there is nothing to put aside{more}")
 
 
 def not_noted_error(branch: str, commit: str, reason: str) -> ClientError:

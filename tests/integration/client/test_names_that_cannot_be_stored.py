@@ -14,7 +14,8 @@ from dits_client.cli.main import main
 from dits_client.errors import ClientError, ConflictError
 from dits_client.progress import Warnings
 from dits_client.push import push_folder
-from dits_client.shelves import shelve_folder
+from dits_client.server.repository import RepositoryClient
+from dits_client.shelves import list_shelves, shelve_folder
 from dits_client.transfer.upload import Uploader
 from tests.support.client import Person, Run, read, write
 from tests.support.client_locks import live_locks, take_locks
@@ -185,6 +186,19 @@ async def test_a_shelf_leaves_them(ada: Person, film: str, one: Path) -> None:
     assert (report.changed, len(report.left_out)) == (1, len(BAD) + 1)
     assert read(one)["a"] == (0o644, b"1")
     assert (one / LATIN).read_bytes() == b"mine"
+
+
+async def test_no_shelf_is_made_of_names_alone_that_the_repository_refuses(
+    ada: Person, one: Path
+) -> None:
+    write(one, {"A": b"twin"})
+    with pytest.raises(ClientError, match="nothing to put aside, and no shelf takes:") as caught:
+        await asyncio.to_thread(shelve_folder, one, ada.client, "ada/mine")
+    assert '"a" and "A"' in str(caught.value)
+    # Another one would bring what the folder's commit changed.
+    remote = RepositoryClient(ada.client, "ada/film")
+    assert await asyncio.to_thread(lambda: list(list_shelves(remote))) == []
+    assert read(one)["A"] == (0o644, b"twin")
 
 
 async def test_commands_tell_people_and_programs(
