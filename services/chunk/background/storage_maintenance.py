@@ -23,6 +23,7 @@ from services.chunk.collection.scrub import Scrub, Scrubbed
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.absences import Absences
 from services.chunk.stores.blob_store import BlobStore, find_writable
+from services.chunk.stores.meant_stores import require_named
 from shared.db.pool import Database
 from shared.jobs.pacing import pace
 from shared.jobs.running_job import Handler, RunningJob
@@ -106,8 +107,13 @@ class StorageMaintenance:
             f"Moved {report.moved_chunk_count:,} chunks ({report.moved_bytes:,} bytes) out of "
             f"{report.compacted_pack_count:,} packs."
         )
-        absences.raise_first()
+        await self._end(database, absences)
         return Outcome.COMPLETED
+
+    async def _end(self, database: Database, absences: Absences) -> None:
+        """Raises if stores were left out, so that this is done again, where they are there."""
+        absences.raise_first()
+        await require_named(database, self._compactions)
 
     async def _compact_store(self, compaction: Compaction, database: Database, run: Run) -> None:
         report = run.report
@@ -144,7 +150,7 @@ class StorageMaintenance:
             f"{report.missing_object_count:,} missing or cut short, with "
             f"{report.lost_chunk_count:,} newly lost chunks."
         )
-        absences.raise_first()
+        await self._end(database, absences)
         return Outcome.REFUSED if refused else Outcome.COMPLETED
 
     async def _queue_unknown(

@@ -15,9 +15,9 @@ from services.chunk.collection.stored_chunks import StoredChunk, list_chunks, re
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.absences import Absences
 from services.chunk.stores.blob_store import BlobFrozen, BlobStore, find_writable, is_archive
+from services.chunk.stores.meant_stores import not_named, require_meant
 from shared.db import sql
 from shared.db.pool import Connection, Database
-from shared.errors import dependency_unavailable
 
 Q = sql.load(__file__)
 log = structlog.get_logger(__name__)
@@ -78,9 +78,7 @@ class Scrub:
 
     async def _verify(self, database: Database, bucket: str, pack_key: str) -> Scrubbed:
         if bucket not in self._stores:
-            raise dependency_unavailable(
-                "object store", f"stores and tiers of this process do not name {bucket}"
-            )
+            raise not_named(bucket)
         chunks = await list_chunks(database, pack_key)
         good: list[StoredChunk] = []
         bad: list[StoredChunk] = []
@@ -106,6 +104,8 @@ class Scrub:
         self, database: Database, bucket: str, pack_key: str, bad: Sequence[StoredChunk]
     ) -> tuple[int, int]:
         """Heals damaged chunks of a pack, or marks them; returns how many are healed and newly lost."""
+        # In one that was given up, nothing is missing.
+        await require_meant(database, self._stores[bucket])
         for each in bad:
             log.error("chunk corrupt", hash=each.digest.hex(), bucket=bucket, pack=pack_key)
         copies = GoodCopies(database, self._stores)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.chunk.packs.content import Chunk
-from services.chunk.stores.blob_store import BlobWriter
+from services.chunk.stores.blob_store import BlobStore, BlobWriter
 from shared.db.pool import Database
 from shared.rpc.validation import MAX_HASHES
 
@@ -33,6 +33,7 @@ class Pack:
     Attributes:
         key: the key of its object.
         database: has its row, and those of its chunks.
+        store: where it will lie.
         writer: writes its object.
         is_announced: whether its row may be in the database.
         length: bytes of its entries.
@@ -43,6 +44,7 @@ class Pack:
 
     key: str
     database: Database
+    store: BlobStore
     writer: BlobWriter
     is_announced: bool = False
     length: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.chunk.packs.pack import Pack
+from services.chunk.stores.meant_stores import given_up
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import upload_expired
@@ -13,12 +14,17 @@ Q = sql.load(__file__)
 async def hold_open_pack(connection: Connection, pack: Pack) -> bool:
     """Locks a pack; returns False if an earlier commit has sealed it, whose reply was lost.
 
-    Raises UPLOAD_EXPIRED if the sweep dropped it.
+    Raises UPLOAD_EXPIRED if the sweep dropped it, DEPENDENCY_UNAVAILABLE if its store was given up.
     """
-    state = await connection.fetchval(Q.hold_pack, pack.key)
-    if state is None:
+    store = pack.store
+    row = await connection.fetchrow(Q.hold_pack, pack.key, store.bucket, store.expected_id)
+    if row is None:
         raise upload_expired()
-    return bool(state == "open")
+    if row["state"] != "open":
+        return False
+    if not row["is_meant"]:
+        raise given_up(store)
+    return True
 
 
 async def end_pack(connection: Connection, pack: Pack, live: int, hashes: str) -> None:

@@ -2,8 +2,12 @@
 
 -- name: hold_pack
 -- U2. Locks the new pack: 'open' as it should be, 'sealed' if an earlier commit succeeded and its reply was lost, no
--- row if the sweep dropped it.
-SELECT state FROM packs WHERE key = $1 FOR NO KEY UPDATE;
+-- row if the sweep dropped it. is_meant: the store $3 is that of bucket $2 (NULL = whichever it is), and stays so until the commit.
+WITH meant AS (
+    SELECT 1 FROM stores WHERE bucket = $2 AND id = $3 FOR KEY SHARE
+)
+SELECT p.state, $3::uuid IS NULL OR EXISTS (SELECT FROM meant) AS is_meant
+FROM packs p WHERE p.key = $1 FOR NO KEY UPDATE OF p;
 
 -- name: seal_pack
 -- U7. The pack is complete, and $2 rows name it, out of the chunks ($4, with commas) that are in it; its object has $3 bytes.

@@ -21,6 +21,7 @@ from services.chunk.packs.copy_placement import CopyPlacement, PlacedCopies
 from services.chunk.packs.pack import Pack
 from services.chunk.packs.pack_finalization import PackFinalization, StoredChunks
 from services.chunk.stores.blob_store import BlobStore
+from services.chunk.stores.meant_stores import given_up
 from shared.db import sql
 from shared.db.pool import UNREACHABLE, Connection, Database, Databases, Work
 from shared.errors import DomainError
@@ -94,7 +95,7 @@ class PackWriter:
     def begin_pack_in(self, database: Database) -> Pack:
         """Returns a pack for chunks that a database has already; see `begin_pack`."""
         key = f"{self._cell}/{uuid.uuid4().hex}"
-        return Pack(key, database, self._store.open_writer(key))
+        return Pack(key, database, self._store, self._store.open_writer(key))
 
     async def append_chunks(self, pack: Pack, chunks: Iterable[Chunk]) -> None:
         """Writes chunks into a pack, each once, after its row has been committed."""
@@ -174,10 +175,10 @@ class PackWriter:
             log.warning("pack left to the sweep", pack=pack.key, cause=repr(error))
 
     async def _announce_pack(self, pack: Pack) -> None:
-        async def work(connection: Connection) -> None:
-            await connection.execute(Q.open_pack, pack.key, self._store.bucket, self._store.region)
-
-        await pack.database.transaction(work)
+        store = self._store
+        statement = (Q.open_pack, pack.key, store.bucket, store.region, store.expected_id)
+        if not await pack.database.statement(*statement):
+            raise given_up(store)
 
     async def _commit_pack(self, pack: Pack, steps: Work[Result]) -> Result:
         """Runs the finalizing transaction; asks again when the answer to a commit got lost."""

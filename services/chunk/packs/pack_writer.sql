@@ -1,8 +1,11 @@
 -- Packs that are not finalized: announced, or abandoned.
 
 -- name: open_pack
--- Announces a pack. Committed before its first byte is written, so that no object is ever unknown.
-INSERT INTO packs (key, bucket, region) VALUES ($1, $2, $3);
+-- Announces a pack. Committed before its first byte is written, so that no object is ever unknown. No row if the store $4 is that
+-- of its bucket no more; NULL = whichever it is.
+INSERT INTO packs (key, bucket, region)
+SELECT $1, $2, $3 WHERE $4::uuid IS NULL OR EXISTS (SELECT FROM stores WHERE bucket = $2 AND id = $4)
+RETURNING 1;
 
 -- name: abandon_pack
 -- Drops an open pack, and not a sealed one.

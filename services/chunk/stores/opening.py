@@ -10,6 +10,7 @@ import structlog
 
 from services.chunk.stores.blob_store import BlobStore
 from services.chunk.stores.local_store import LocalStore
+from services.chunk.stores.meant_stores import find_unnamed
 from services.chunk.stores.ownership import admit_owner, take_store
 from services.chunk.stores.paired_store import PairedStore
 from services.chunk.stores.region_names import find_other_name, refuse_renamed, rename_unused
@@ -44,7 +45,7 @@ async def open_known_stores(
     """
     regions = [settings.region, *(name for name in settings.stores if name != settings.region)]
     cold = [tier_bucket(name, each) for name, tier in settings.tiers.items() for each in tier]
-    for row in await database.fetch(Q.find_other_buckets, [*regions, *cold]):
+    if row := await find_unnamed(database, [*regions, *cold]):
         raise ConfigError(
             f"The database has packs in the region {row['bucket']}, once at {row['location']}: name its "
             f"store in {'tiers' if '.' in row['bucket'] else 'stores'}."

@@ -19,9 +19,3 @@ DELETE FROM stores WHERE bucket = $1;
 -- name: forget_store
 -- The store $2 is none of bucket $1 any more.
 DELETE FROM stores WHERE bucket = $1 AND id = $2;
-
--- name: find_other_buckets
--- A bucket besides $1 in which packs lie, with where it was; no row if there is none.
-SELECT s.bucket, s.location FROM stores s
-WHERE s.bucket <> ALL ($1::text[]) AND EXISTS (SELECT FROM packs p WHERE p.bucket = s.bucket)
-ORDER BY s.bucket LIMIT 1;

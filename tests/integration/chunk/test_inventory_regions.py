@@ -1,18 +1,20 @@
-"""The inventory of several stores."""
+"""The inventory, and compaction, of several stores."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from dits.common.v1.job_pb2 import CheckInventoryPayload
+from dits.common.v1.job_pb2 import CheckInventoryPayload, CompactPacksPayload
+from google.protobuf.message import Message
 
 from shared.db.pool import Databases
 from shared.runtime.config import Settings
 from tests.support.api import Api
 from tests.support.chunks import Shelf, files, some
 from tests.support.collection import do_maintenance
-from tests.support.regions import with_regions
+from tests.support.jobs import put
+from tests.support.regions import wait_while, with_regions
 
 
 @pytest.fixture
@@ -40,3 +42,20 @@ async def test_what_is_refused_in_one_store_stops_no_other(
     (path.parents[1] / "ab" / f"ab{9:030}").write_bytes(b"?")
     record = await do_maintenance(api, databases, CheckInventoryPayload())
     assert "in local" not in record["report"]
+
+
+@pytest.mark.parametrize("payload", [CheckInventoryPayload(), CompactPacksPayload()])
+async def test_a_worker_that_does_not_name_a_store_leaves_it_to_others(
+    api: Api, databases: Databases, payload: Message
+) -> None:
+    # Another server has begun to use it since this one was started.
+    await api.fetch("INSERT INTO stores VALUES ('oslo', gen_random_uuid(), 'there')")
+    await api.fetch("INSERT INTO packs (key, bucket, region) VALUES ('0/ab', 'oslo', 'oslo')")
+    (database,) = databases.every()
+    job_id = await put(database, payload)
+    ended = "SELECT count(*) FROM maintenance_runs WHERE outcome IN ('completed', 'failed')"
+    await wait_while(api, f"SELECT 1 - ({ended})")
+    assert await api.value("SELECT outcome FROM maintenance_runs") == "failed"
+    await wait_while(api, f"SELECT count(*) FROM jobs WHERE error IS NULL AND id = '{job_id}'")
+    error = await api.value("SELECT error FROM jobs WHERE id = $1", job_id)
+    assert "do not name oslo" in error
