@@ -298,7 +298,7 @@ BEGIN
             UPDATE jobs j SET status = 'running', attempts = j.attempts + 1, started_at = v_now,
                               lease_token = gen_random_uuid(), locked_by = p_worker, locked_until = v_now + t.lease
             FROM due d JOIN unnest(p_types, p_leases) AS t (job_type, lease) ON t.job_type = d.job_type
-            WHERE j.id = d.id
+            WHERE j.id = d.id AND j.id = ANY (ARRAY(SELECT id FROM due))
             RETURNING j.*;
             GET DIAGNOSTICS v_count = ROW_COUNT;
             v_left := v_left - v_count;
@@ -526,7 +526,7 @@ BEGIN
             completed_at = CASE WHEN e.status <> 'pending' THEN v_now END,
             dedup_key = NULL,
             lease_token = NULL, locked_by = NULL, locked_until = NULL
-        FROM expired e WHERE j.id = e.id
+        FROM expired e WHERE j.id = e.id AND j.id = ANY (ARRAY(SELECT id FROM expired))
         RETURNING j.*
     ), buried AS (
         INSERT INTO dead_letter_jobs (original_job_id, queue, job_type, payload, error, retry_count, priority,
@@ -551,7 +551,7 @@ CREATE FUNCTION public.end_jobs(p_ids uuid[], p_tokens uuid[], p_outcomes text[]
         FROM unnest(p_ids, p_tokens, p_outcomes, p_errors, p_results, p_delays)
                  AS e (id, token, outcome, error, result, delay)
         JOIN jobs j ON j.id = e.id
-        WHERE j.status = 'running' AND j.lease_token = e.token
+        WHERE j.id = ANY (p_ids) AND j.status = 'running' AND j.lease_token = e.token
         ORDER BY j.id FOR NO KEY UPDATE OF j
     ), ended AS (
         UPDATE jobs j SET
@@ -564,7 +564,7 @@ CREATE FUNCTION public.end_jobs(p_ids uuid[], p_tokens uuid[], p_outcomes text[]
             -- Another one may wait under its key by now.
             dedup_key = NULL,
             lease_token = NULL, locked_by = NULL, locked_until = NULL
-        FROM held h WHERE j.id = h.id
+        FROM held h WHERE j.id = h.id AND j.id = ANY (ARRAY(SELECT id FROM held))
         RETURNING j.*
     ), buried AS (
         INSERT INTO dead_letter_jobs (original_job_id, queue, job_type, payload, error, retry_count, priority,
@@ -1473,12 +1473,12 @@ BEGIN
         CROSS JOIN LATERAL (SELECT o.created_at FROM settled_events o WHERE (o.xid, o.id) > (slowest.xid, slowest.id)
                             ORDER BY o.xid, o.id LIMIT 1) e));
     WITH gone AS (
-        DELETE FROM events WHERE id IN (
+        DELETE FROM events WHERE id = ANY (ARRAY(
             SELECT e.id FROM settled_events e
             WHERE e.created_at < v_until
               AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.xid, c.id) < (e.xid, e.id))
-              AND NOT EXISTS (SELECT FROM dead_events d WHERE d.id = e.id)
-            ORDER BY e.xid, e.id LIMIT p_limit)
+              AND NOT EXISTS (SELECT FROM dead_events d WHERE d.id = e.id OFFSET 0)
+            ORDER BY e.xid, e.id LIMIT p_limit))
         RETURNING xid, id
     ), last AS (
         SELECT g.xid, g.id FROM gone g ORDER BY g.xid DESC, g.id DESC LIMIT 1
@@ -1520,9 +1520,9 @@ CREATE FUNCTION public.purge_jobs(p_keep interval, p_keep_failed interval, p_lim
         ORDER BY j.completed_at LIMIT p_limit
         FOR UPDATE SKIP LOCKED
     ), letters AS (
-        DELETE FROM dead_letter_jobs d USING old o WHERE d.original_job_id = o.id
+        DELETE FROM dead_letter_jobs WHERE original_job_id = ANY (ARRAY(SELECT id FROM old))
     ), gone AS (
-        DELETE FROM jobs j USING old o WHERE j.id = o.id RETURNING 1
+        DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING 1
     )
     SELECT count(*)::INT FROM gone
 $$;
@@ -1949,11 +1949,11 @@ CREATE FUNCTION public.renew_jobs(p_ids uuid[], p_tokens uuid[], p_leases interv
     WITH held AS (
         SELECT j.id, r.lease
         FROM unnest(p_ids, p_tokens, p_leases) AS r (id, token, lease) JOIN jobs j ON j.id = r.id
-        WHERE j.status = 'running' AND j.lease_token = r.token
+        WHERE j.id = ANY (p_ids) AND j.status = 'running' AND j.lease_token = r.token
         ORDER BY j.id FOR NO KEY UPDATE OF j
     )
     UPDATE jobs j SET locked_until = clock_timestamp() + h.lease
-    FROM held h WHERE j.id = h.id
+    FROM held h WHERE j.id = h.id AND j.id = ANY (ARRAY(SELECT id FROM held))
     RETURNING j.id, j.cancel_requested_at IS NOT NULL
 $$;
 

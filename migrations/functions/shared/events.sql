@@ -92,12 +92,12 @@ BEGIN
         CROSS JOIN LATERAL (SELECT o.created_at FROM settled_events o WHERE (o.xid, o.id) > (slowest.xid, slowest.id)
                             ORDER BY o.xid, o.id LIMIT 1) e));
     WITH gone AS (
-        DELETE FROM events WHERE id IN (
+        DELETE FROM events WHERE id = ANY (ARRAY(
             SELECT e.id FROM settled_events e
             WHERE e.created_at < v_until
               AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.xid, c.id) < (e.xid, e.id))
-              AND NOT EXISTS (SELECT FROM dead_events d WHERE d.id = e.id)
-            ORDER BY e.xid, e.id LIMIT p_limit)
+              AND NOT EXISTS (SELECT FROM dead_events d WHERE d.id = e.id OFFSET 0)
+            ORDER BY e.xid, e.id LIMIT p_limit))
         RETURNING xid, id
     ), last AS (
         SELECT g.xid, g.id FROM gone g ORDER BY g.xid DESC, g.id DESC LIMIT 1

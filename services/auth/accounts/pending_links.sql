@@ -12,7 +12,8 @@ ORDER BY created_at DESC LIMIT 1000;
 -- name: find_live
 -- What tokens (their hashes) are good for, and whose: those that are good still, the oldest first.
 SELECT t.token_hash, t.purpose, 'user' AS resource_type, u.id AS resource_id, u.username AS name, t.expires_at
-FROM one_time_tokens t JOIN users u ON u.id = t.user_id
+FROM one_time_tokens t
+CROSS JOIN LATERAL (SELECT id, username FROM users WHERE users.id = t.user_id OFFSET 0) u
 WHERE t.token_hash = ANY ($1::text[]) AND t.used_at IS NULL AND t.expires_at > clock_timestamp()
 UNION ALL
 SELECT i.token_hash, 'invitation', 'invitation', i.id, i.email, i.expires_at

@@ -2,7 +2,8 @@
 -- Owners and names of those of some repositories that are there.
 SELECT r.id, o.name AS owner, r.name
 FROM repository_identities r
-JOIN owner_identities o ON o.owner_type = r.owner_type AND o.owner_id = r.owner_id
+CROSS JOIN LATERAL (SELECT i.name FROM owner_identities i
+                    WHERE i.owner_type = r.owner_type AND i.owner_id = r.owner_id OFFSET 0) o
 WHERE r.id = ANY ($1::uuid[]) AND r.deleted_at IS NULL;
 
 -- name: usernames

@@ -8,8 +8,6 @@ ORDER BY user_id LIMIT $2 FOR NO KEY UPDATE;
 -- digest and were not mailed, newest first, each with how many there are.
 SELECT i.user_id, d.count, d.title, left(d.message, :message_length) AS message, d.link
 FROM inboxes i
-JOIN users u ON u.id = i.user_id AND u.email_verified AND u.status = 'active'
-JOIN notification_preferences p ON p.user_id = i.user_id AND p.email_digest = :period
 CROSS JOIN LATERAL (
     SELECT n.number, n.title, n.message, n.link, count(*) OVER () AS count
     FROM notifications n
@@ -17,11 +15,13 @@ CROSS JOIN LATERAL (
     ORDER BY n.number DESC LIMIT :count
 ) d
 WHERE i.user_id = ANY (:user_ids::uuid[])
+  AND EXISTS (SELECT FROM users u WHERE u.id = i.user_id AND u.email_verified AND u.status = 'active' OFFSET 0)
+  AND EXISTS (SELECT FROM notification_preferences p WHERE p.user_id = i.user_id AND p.email_digest = :period OFFSET 0)
 ORDER BY i.user_id, d.number DESC;
 
 -- name: mark_digested
 -- Notes that the users have been offered all there is, if they get a digest of this period.
 UPDATE inboxes i SET digested_number = i.last_number
-FROM notification_preferences p, users u
-WHERE i.user_id = ANY ($1::uuid[]) AND p.user_id = i.user_id AND p.email_digest = $2
-  AND u.id = i.user_id AND u.email_verified AND u.status = 'active';
+WHERE i.user_id = ANY ($1::uuid[])
+  AND EXISTS (SELECT FROM users u WHERE u.id = i.user_id AND u.email_verified AND u.status = 'active' OFFSET 0)
+  AND EXISTS (SELECT FROM notification_preferences p WHERE p.user_id = i.user_id AND p.email_digest = $2 OFFSET 0);

@@ -8,6 +8,6 @@ WITH old AS (
      ORDER BY created_at LIMIT $3)
     LIMIT $3
 ), gone AS (
-    DELETE FROM notifications n USING old WHERE n.id = old.id RETURNING n.id
+    DELETE FROM notifications WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING 1
 )
 SELECT count(*) FROM gone;

@@ -99,11 +99,11 @@ async def undone(conn: Connection) -> AsyncIterator[None]:
     await transaction.rollback()
 
 
-def _most_rows(plan: dict[str, Any]) -> int:
+def count_most_rows(plan: dict[str, Any]) -> int:
     """The rows that one step of a plan gave or left out, in all its rounds."""
     counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter")
     own = plan["Actual Loops"] * sum(plan.get(name, 0) for name in counts)
-    return max([int(own), *map(_most_rows, plan.get("Plans", ()))])
+    return max([int(own), *map(count_most_rows, plan.get("Plans", ()))])
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_no_statement_goes_through_all_rows_for_each_that_it_is_about(
                 text = await conn.fetchval(
                     f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query}", *arguments
                 )
-            rows = _most_rows(json.loads(text)[0]["Plan"])
+            rows = count_most_rows(json.loads(text)[0]["Plan"])
             if rows > (PAGE if name in WALKS else MOST):
                 found[name, mode] = rows
     assert found == {}
