@@ -105,7 +105,7 @@ async def _insert(database: Database, repository_id: uuid.UUID) -> float:
 async def _finalize(database: Database, repository_id: uuid.UUID, folder: Path) -> float:
     store = LocalStore(folder / "store", bucket="local", region="local")
     key = await _open_pack(database)
-    pack = Pack(key, database, store.open_writer(key))
+    pack = Pack(key, database, store, store.open_writer(key))
     pack.add_entries(Chunk(digest, SIZE, "none", b"x" * 8, "") for digest in _make_digests())
     begun = time.perf_counter()
     finalization = PackFinalization(

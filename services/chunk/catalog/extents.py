@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.db import sql
-from shared.db.pool import Databases, Row
+from shared.db.pool import Database, Databases, Row
 
 Q = sql.load(__file__)
 
@@ -45,6 +45,10 @@ class Extents:
         """`region`: copies there are preferred; None = home copies alone are looked up."""
         self._databases = databases
         self._region = region
+
+    def database_of(self, repository_id: UUID) -> Database:
+        """Returns the database that has the rows of a repository."""
+        return self._databases.of(repository_id)
 
     async def locate_chunks(
         self, repository_id: UUID, digests: Iterable[bytes]

@@ -21,6 +21,7 @@ from services.chunk.stores.blob_store import (
     BlobStore,
     is_archive,
 )
+from services.chunk.stores.meant_stores import require_meant
 from shared.errors import (
     DomainError,
     Reason,
@@ -129,12 +130,15 @@ class ChunkReader:
             if store is None:
                 log.error("a region that stores and tiers do not name", bucket=bucket)
                 raise dependency_unavailable("object store")
-            encoded, left, cause = await store.read_ranges(
-                pack_key, ranges, partial(_verify_and_encode, run, encode)
-            )
+            try:
+                encoded, left, cause = await store.read_ranges(
+                    pack_key, ranges, partial(_verify_and_encode, run, encode)
+                )
+            except BlobMissing:
+                # In a store that was given up, nothing is missing.
+                await require_meant(self._extents.database_of(repository_id), store)
+                cause = "the object is missing"
             failure = _Failure(place, cause)
-        except BlobMissing:
-            failure = _Failure(place, "the object is missing")
         except BlobFrozen:
             # The class of the repository says otherwise only if the store has ended a restore too early.
             log.warning("a chunk is frozen", bucket=bucket, pack=pack_key)

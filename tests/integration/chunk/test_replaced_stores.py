@@ -19,11 +19,11 @@ from services.chunk.packs.pack_sealing import hold_open_pack
 from services.chunk.packs.pack_writer import PackWriter
 from services.chunk.stores.opening import forget_store, open_known_store
 from services.chunk.stores.paired_store import PairedStore
-from shared.db.pool import Database, Databases
+from shared.db.pool import Connection, Database, Databases
 from shared.errors import DomainError
 from shared.runtime.config import Settings
 from tests.support.api import Api, refused
-from tests.support.chunks import Shelf, blocked, digest, some, transaction
+from tests.support.chunks import Shelf, blocked, digest, files, some, transaction
 from tests.support.collection import DAY
 from tests.support.store_owners import leave_store
 
@@ -73,6 +73,19 @@ async def test_what_comes_later_is_refused(
     assert await api.value("SELECT count(*) FROM packs") == 0
 
 
+async def test_nothing_that_lies_elsewhere_is_called_damaged(
+    api: Api, settings: Settings, database: Database
+) -> None:
+    shelf, data = await Shelf.open(api), some()
+    await shelf.put(data)
+    (path,) = files(settings).values()
+    await move(database, settings)
+    path.unlink()
+    with refused(grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"):
+        await shelf.get(data)
+    assert await api.value("SELECT count(*) FROM jobs WHERE job_type = 'repair_pack'") == 0
+
+
 async def begin(api: Api, database: Database, settings: Settings) -> tuple[PackWriter, Pack, Shelf]:
     """A pack of one chunk that is not sealed yet."""
     shelf, data = await Shelf.open(api), some()
@@ -99,12 +112,15 @@ async def test_a_change_waits_for_packs_that_are_being_sealed(
     api: Api, settings: Settings, database: Database
 ) -> None:
     _, pack, _ = await begin(api, database, settings)
-    async with transaction(api) as connection:
+
+    async def work(connection: Connection) -> asyncio.Task[None]:
         assert await hold_open_pack(connection, pack)
         change = asyncio.create_task(replace(database, settings))
         await blocked(api)
         assert not change.done()
-    await change
+        return change
+
+    await (await database.transaction(work))
 
 
 async def test_a_pack_waits_for_a_change_that_is_under_way(
