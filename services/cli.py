@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from importlib.metadata import version
 from typing import Any
 
 import asyncpg
@@ -80,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dits-server", description="The server side of dits, version control for large media."
     )
+    release = f"dits-server {version('dits-server')}"
+    parser.add_argument("--version", action="version", version=release, help="print the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Callable[[Settings, Any], None], about: str) -> argparse.ArgumentParser:

@@ -6,7 +6,6 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from time import time
 
 from dits.auth.v1.access_service_pb2 import WhoAmIRequest
@@ -29,6 +28,7 @@ from dits_client.server.client import Client
 from dits_client.server.endpoints import SERVICES
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import escape_text
+from dits_client.version import describe_version
 from dits_client.workspace.identity import check_followed
 from dits_client.workspace.state import USUAL_ACCOUNT
 from dits_client.workspace.workspace import Workspace
@@ -79,11 +79,8 @@ def _examine() -> Iterator[Finding]:
 
 
 def _describe_program() -> Finding:
-    try:
-        ours = version("dits-server")
-    except PackageNotFoundError:
-        ours = "that is not installed as a package"
-    return good("version", f"dits {ours}, Python {platform.python_version()}, {platform.system()}")
+    system = f"Python {platform.python_version()}, {platform.system()}"
+    return good("version", f"{describe_version()}, {system}")
 
 
 def _check_file() -> Finding:

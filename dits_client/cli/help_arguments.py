@@ -1,4 +1,6 @@
-"""The arguments of `dits completion`, `doctor` and `man`."""
+"""The arguments of `dits completion`, `doctor` and `man`, and `dits --version`."""
+
+from argparse import Action, ArgumentParser
 
 from dits_client.cli.arguments import Commands, add_command
 
@@ -15,3 +17,17 @@ def add_help_commands(commands: Commands) -> None:
     doctor = add_command(commands, "doctor", "doctor", text)
     doctor.add_argument("--json", action="store_true", help="print a line of JSON for each finding")
     add_command(commands, "man", "man", "Print the man page: `dits man | man -l -`.")
+
+
+class _ShowVersion(Action):
+    def __call__(self, parser: ArgumentParser, *_: object) -> None:
+        # It reads the files of the package, which no other command has to wait for.
+        from dits_client.version import describe_version
+
+        print(describe_version())
+        parser.exit()
+
+
+def add_version_option(parser: ArgumentParser) -> None:
+    """Add the option that prints the version and ends the command."""
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version")

@@ -5,11 +5,12 @@ import os
 import signal
 import sys
 import threading
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 
 from dits_client.cli.answers import print_answers
+from dits_client.cli.grammar import find_commands
 from dits_client.cli.parser import make_parser
 from dits_client.errors import ClientError, UsageError
 from dits_client.progress import show_notices
@@ -23,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code of one command: 0 = done, 1 = failed, 2 = not understood, 3 = done in part."""
     make_streams_safe()
     line = sys.argv[1:] if arguments is None else arguments
-    parsed = make_parser(line).parse_args(line)
+    parser = make_parser(line)
+    _check_command(parser, line)
+    parsed = parser.parse_args(line)
     _end_by_signals()
     try:
         _check_encoding(parsed)
@@ -50,6 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f" {quote_text(error.filename)}" if error.filename else ""
         return _fail(f"{(error.strerror or str(error)).lower()}{where}")
     return 0
+
+
+def _check_command(parser: ArgumentParser, line: Sequence[str]) -> None:
+    """End with code 2 and the nearest name where a word of the line is no command."""
+    for word in line:
+        commands = find_commands(parser)
+        if not commands or word.startswith("-"):
+            return
+        if word not in commands:
+            name = f"{parser.prog} {word}"
+            from dits_client.nearest import suggest
+
+            parser.error(f"there is no command {quote_text(name)}{suggest(word, list(commands))}")
+        parser = commands[word]
 
 
 def _is_broken_pipe(error: OSError) -> bool:

@@ -1,10 +1,21 @@
 """`dits man`: the man page, made from the parser."""
 
+import re
 from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Iterator
 
 from dits_client.cli.grammar import iterate_commands, list_actions
 from dits_client.cli.parser import make_parser
+
+_EXIT_CODES = {
+    "0": "done",
+    "1": "not done, and stderr says why",
+    "2": "the arguments are wrong, and nothing happened",
+    "3": "done, except for the names that cannot be stored, which stderr lists",
+    "128 + n": "ended by signal n",
+}
+# A name or several, on the line of the text or above it.
+_VARIABLE = re.compile(r"^  ([A-Z_]+(?:, [A-Z_]+)*)\s+(.+)$", re.MULTILINE)
 
 
 def handle_man(_: Namespace) -> None:
@@ -21,14 +32,16 @@ def _write_page(parser: ArgumentParser) -> Iterator[str]:
         yield f".SS {_escape(' '.join(('dits', *path, *map(_name_argument, _positionals(command)))))}"
         yield _escape(command.description or "")
         for action in list_actions(command):
-            if action.help and action.dest != "help":
-                yield f".TP\n.B {_escape(_name_argument(action))}\n{_escape(action.help)}"
+            text = action.help or ", ".join(map(str, action.choices or ()))
+            if action.dest != "help" and (text or action.option_strings):
+                yield f".TP\n.B {_escape(_name_argument(action))}"
+                yield from filter(None, [_escape(text)])
     yield ".SH ENVIRONMENT"
-    for line in (parser.epilog or "").splitlines()[1:]:
-        yield f".br\n{_escape(line.strip())}"
+    for names, text in _VARIABLE.findall(parser.epilog or ""):
+        yield f".TP\n.B {_escape(names)}\n{_escape(text)}"
     yield ".SH EXIT STATUS"
-    yield "0: done. 1: not done, and stderr says why. 2: the arguments are wrong."
-    yield "128 and the number of a signal: ended by it."
+    for code, text in _EXIT_CODES.items():
+        yield f".TP\n.B {code}\n{_escape(text)}"
 
 
 def _positionals(command: ArgumentParser) -> list[Action]:

@@ -159,7 +159,10 @@ def _call_with_token(client: Client, method: Callable[..., Response], request: o
 
 def _read_new_password(*, from_stdin: bool) -> str:
     if from_stdin or not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
+        new = sys.stdin.readline().rstrip("\r\n")
+        if not new:
+            raise ClientError("a new password is needed: type it, or write it to stdin")
+        return new
     new = read_secret("New password: ")
     if read_secret("Once more: ") != new:
         raise ClientError("these are two different passwords")

@@ -10,7 +10,7 @@ from dits_client.cli.answers import add_json_option
 from dits_client.cli.arguments import Commands, add_command, parse_count
 from dits_client.cli.audit_arguments import add_audit_command
 from dits_client.cli.grammar import find_commands, iterate_commands
-from dits_client.cli.help_arguments import add_help_commands
+from dits_client.cli.help_arguments import add_help_commands, add_version_option
 from dits_client.cli.history_arguments import add_history_commands
 from dits_client.cli.job_arguments import add_job_commands
 from dits_client.cli.lock_arguments import add_lock_commands
@@ -52,6 +52,7 @@ def make_parser(line: Sequence[str] | None = None) -> ArgumentParser:
         epilog=_EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
     )
+    add_version_option(parser)
     make: Any = ArgumentParser if line is None else partial(_make_command, frozenset(line))
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=make)
     _add_account_commands(commands)
@@ -245,6 +246,5 @@ def _add_watch_command(commands: Commands) -> None:
         "--json", action="store_true", help="print a line of JSON for each, with its cursor"
     )
     watch.add_argument("--cursor", default="", help="go on after the event that had this cursor")
-    watch.add_argument(
-        "-n", "--limit", type=parse_count, default=0, help="end after so many events"
-    )
+    text = "end after so many events"
+    watch.add_argument("-n", "--limit", type=parse_count, default=0, help=text)

@@ -15,6 +15,7 @@ from pydantic import (
     PositiveInt,
     ValidationError,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -199,14 +200,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "settings", "Each can also be given as an environment variable or in the file DITS_CONFIG."
     )
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f"; default: {field.default}"
         group.add_argument(
             f"--{name.replace('_', '-')}",
             dest=name,
             metavar=SETTING_VALUE,
             default=argparse.SUPPRESS,
-            help=f"{field.description} [DITS_{name.upper()}{default}]".replace("%", "%%"),
+            help=f"{field.description} [DITS_{name.upper()}{_tell_default(field)}]".replace(
+                "%", "%%"
+            ),
         )
+
+
+def _tell_default(field: FieldInfo) -> str:
+    """Returns what the help says of a default that the description does not tell."""
+    if field.default is None or "default:" in (field.description or ""):
+        return ""
+    if isinstance(field.default, bool):
+        return f"; default: {str(field.default).lower()}"
+    return f"; default: {'none' if field.default in ((), {}) else field.default}"
 
 
 def load(arguments: dict[str, Any] | None = None) -> Settings:

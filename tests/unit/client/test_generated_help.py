@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dits_client.cli.completion import find_places
-from dits_client.cli.grammar import iterate_commands
+from dits_client.cli.grammar import iterate_commands, list_actions
 from dits_client.cli.main import main
 from dits_client.cli.parser import make_parser
 
@@ -79,9 +79,17 @@ def test_the_man_page_has_every_command_and_option(capsys: pytest.CaptureFixture
     assert main(["man"]) == 0
     page = capsys.readouterr().out
     assert page.isascii()
-    for path, _ in iterate_commands(make_parser()):
-        words = " ".join(path).replace("-", "\\-")
-        assert f".SS dits {words}" in page
+    sections = page.replace("\\-", "-").split(".SS ")
+    for path, command in iterate_commands(make_parser()):
+        words = " ".join(("dits", *path))
+        section = next(
+            text for text in sections if f"{text} ".startswith((f"{words}\n", f"{words} "))
+        )
+        for action in list_actions(command):
+            options = ", ".join(action.option_strings)
+            assert f"\n.B {options}" in section or action.dest == "help", words
+    assert ".B DITS_AUTH, DITS_REPO, DITS_CHUNK, DITS_LOCK\nhost:port of a service" in page
+    assert "\n.B 3\ndone, except for" in page
     assert ".B \\-\\-discard\\-protection\nalso where you have changes" in page
     # No text is taken for a request.
     known = (".TH", ".SH", ".SS", ".TP", ".B ", ".I ", ".br")
