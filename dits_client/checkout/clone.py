@@ -1,5 +1,6 @@
 """Clone: a revision of a repository becomes a new folder."""
 
+import re
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -20,10 +21,13 @@ from dits_client.progress import Progress
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.terminal import quote_text
+from dits_client.workspace.local_directory import OWN_DIRECTORY
 from dits_client.workspace.state import WorkspaceState, make_state
 from dits_client.workspace.workspace import Workspace
 
 HASH_DIGITS = 64
+# What is in `.dits` before the state.
+_BEGUN = re.compile(r"checkout|\.state\.json-.*")
 
 
 def clone_repository(
@@ -80,10 +84,8 @@ def _new_workspace(folder: Path, state: WorkspaceState) -> Workspace:
     """Return a new workspace, or the one of an interrupted clone."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not any(folder.iterdir()):
-            workspace = Workspace.create(folder, state)
-            workspace.journal.start()
-            return workspace
+        if _is_free(folder):
+            return Workspace.create(folder, state, is_checkout=True)
     except OSError as error:
         raise os_error(error, "make folder", str(folder)) from error
     started = Workspace.open(folder)
@@ -95,3 +97,14 @@ def _new_workspace(folder: Path, state: WorkspaceState) -> Workspace:
             "`dits pull` in it brings what is new or missing"
         )
     raise ClientError(f"{quote_text(folder)} is not empty")
+
+
+def _is_free(folder: Path) -> bool:
+    """Return whether there is nothing, or what a clone left that was killed before it made a workspace."""
+    own = folder / OWN_DIRECTORY
+    return all(
+        found == own
+        and own.is_dir()
+        and all(_BEGUN.fullmatch(inner.name) for inner in own.iterdir())
+        for found in folder.iterdir()
+    )

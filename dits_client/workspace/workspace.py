@@ -52,8 +52,11 @@ class Workspace:
         return cls(root, load_state(path)) if path.is_file() else None
 
     @classmethod
-    def create(cls, root: Path, state: WorkspaceState) -> Self:
-        """Make a folder a workspace. Raises ClientError if it is one already, or is inside one."""
+    def create(cls, root: Path, state: WorkspaceState, *, is_checkout: bool = False) -> Self:
+        """Make a folder a workspace; with `is_checkout`, one that a checkout is to complete.
+
+        Raises ClientError if it is one already, or is inside one.
+        """
         if not root.is_dir():
             raise ClientError(f"the folder {quote_text(root)} does not exist")
         root = root.resolve()
@@ -63,6 +66,11 @@ class Workspace:
         workspace = cls(root, state)
         try:
             workspace.own_directory.mkdir(exist_ok=True)
+            # Before the state: from then on, it is a workspace.
+            if is_checkout:
+                workspace.journal.start()
+            else:
+                workspace.journal.remove()
             workspace.save()
         except OSError as error:
             raise os_error(error, "write", str(workspace.own_directory)) from error
