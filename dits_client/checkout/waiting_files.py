@@ -72,7 +72,7 @@ def take_out_waiting_files(
 def fetch_paths(
     folder: Path, client: Client, paths: Sequence[str], *, progress: Progress | None = None
 ) -> FetchReport:
-    """Bring files that wait, those at paths and below, as the folder's commit has them.
+    """Bring files that wait, those at paths and below, "" = all, as the folder's commit has them.
 
     An interrupted one is completed by the same command. Raises ConflictError where another file is in the
     way, ClientError for a path at which nothing waits.
@@ -103,10 +103,10 @@ def _find_waiting(
     """Return what waits at paths and below, as the folder's commit has it. Raises ClientError."""
     entries: dict[str, Entry] = {}
     for path in paths:
-        below = [each for each in waiting if path in (each, *iterate_parents(each))]
+        below = [each for each in waiting if path in ("", each, *iterate_parents(each))]
         if not below:
             raise ClientError(
-                f"no file waits at {quote_text(path)}: `dits status --json` lists those that do"
+                f"no file waits at {quote_text(path or '.')}: `dits status --json` lists those that do"
             )
         entries.update((each, entry) for each in below if (entry := found.tracked.get_entry(each)))
     return entries

@@ -50,7 +50,8 @@ def handle_fetch(arguments: Namespace) -> None:
 
     keep_freed_memory()
     workspace = open_workspace()
-    paths = [path.rstrip("/") for path in parse_paths(workspace, arguments.paths)]
+    given = parse_paths(workspace, arguments.paths, may_be_whole=True)
+    paths = [path.rstrip("/") for path in given]
     with (
         connect(workspace.state.server_account) as (client, _),
         make_progress(arguments.quiet) as progress,

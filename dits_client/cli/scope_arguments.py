@@ -18,7 +18,7 @@ def add_scope_commands(commands: Commands) -> None:
     exclude.add_argument("paths", nargs="+", metavar="PATH")
     text = "Bring files into the folder that wait until somebody asks for them."
     fetch = add_command(commands, "fetch", "scope", text)
-    fetch.add_argument("paths", nargs="+", metavar="PATH")
+    fetch.add_argument("paths", nargs="+", metavar="PATH", help=". at the top = everything")
     for command in (include, exclude, fetch):
         command.add_argument("--json", action="store_true", help="print a summary as JSON")
         command.add_argument("-q", "--quiet", action="store_true", help="print errors only")

@@ -41,12 +41,17 @@ def find_path(arguments: Namespace, text: str) -> str:
     return _locate(open_workspace(), text)
 
 
-def parse_paths(workspace: Workspace, given: list[str]) -> Iterator[str]:
-    """Yield the repository paths of the paths that the user typed, each once. Raises UsageError."""
+def parse_paths(
+    workspace: Workspace, given: list[str], *, may_be_whole: bool = False
+) -> Iterator[str]:
+    """Yield the repository paths of the paths that the user typed, each once. Raises UsageError.
+
+    That of the whole folder, if it may be named, is `/`.
+    """
     seen = set()
     for text in given:
         path, full = _locate(workspace, text), Path(text)
-        if not path:
+        if not (path or may_be_whole):
             raise UsageError("the whole folder cannot be named: name what is in it")
         if text.endswith(("/", os.sep)) or (full.is_dir() and not full.is_symlink()):
             path += "/"

@@ -81,6 +81,10 @@ async def test_what_is_fetched_is_a_file_as_others(
     await ada.push("two")
     await ada.pull("one")
     assert set(read(one)) == set(read(two)) | {"a/big.exr"}
+    # What waits is not on the disk, so no pattern of a shell names it.
+    assert "Fetched 1 file" in await run("fetch", ".")
+    assert read(one) == read(two)
+    assert 'no file waits at "."' in await run("fetch", ".", fails=1)
 
 
 async def test_what_is_there_instead_is_brought_up_to_date(
