@@ -15,12 +15,7 @@ import structlog
 from services.chunk.catalog.copy_requests import RepairRequests
 from services.chunk.catalog.extents import Extent, Extents
 from services.chunk.packs.content import Chunk, ChunkOpener, ContentMismatch
-from services.chunk.stores.blob_store import (
-    BlobFrozen,
-    BlobMissing,
-    BlobStore,
-    is_archive,
-)
+from services.chunk.stores.blob_store import BlobFrozen, BlobMissing, BlobStore
 from services.chunk.stores.meant_stores import require_meant
 from shared.errors import (
     DomainError,
@@ -75,7 +70,7 @@ class ChunkReader:
         extents: Extents,
         repairs: RepairRequests | None = None,
     ) -> None:
-        """`repairs`: is told of packs with damage of which there are other copies, or in archives."""
+        """`repairs`: is told of packs with damage."""
         self._stores = stores
         self._nearness = {bucket: at for at, bucket in enumerate(stores)}
         self._extents = extents
@@ -190,7 +185,10 @@ class ChunkReader:
     async def _raise_alarm(
         self, repository_id: UUID, extents: Sequence[Extent], failure: _Failure
     ) -> None:
-        """Logs that a chunk is damaged where it still lies; and has the pack repaired if it can be."""
+        """Logs that a chunk is damaged where it still lies; and has the pack verified.
+
+        What has another copy is healed then. What has none is noted as lost, so that pushes send it again.
+        """
         for extent in extents:
             if extent[:2] == failure.place and failure.error is None:
                 log.error(
@@ -202,9 +200,7 @@ class ChunkReader:
                     length=extent.length,
                     cause=failure.cause,
                 )
-                # No scrub reads archives: what has no other copy there is lost, and can be sent again.
-                is_due = len(extents) > 1 or is_archive(self._stores[extent.bucket].storage_class)
-                if self._repairs is not None and is_due:
+                if self._repairs is not None:
                     await self._repairs.request_repair(repository_id, extent.pack_key)
 
 

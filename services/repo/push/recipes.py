@@ -92,7 +92,11 @@ def _open(opener: zstandard.ZstdDecompressor, chunk: pb.DownloadedChunk) -> byte
     if chunk.HasField("failure"):
         if chunk.failure.reason == ERROR_REASON_NOT_FOUND:
             return None
-        raise chunk_corrupt(chunk.failure.hash.hex(), "a recipe cannot be read")
+        raise chunk_corrupt(
+            chunk.failure.hash.hex(),
+            "the stored list of a file's chunks is damaged; the server notes that now: push again in a "
+            "minute, which sends it anew",
+        )
     if chunk.compression == pb.COMPRESSION_ZSTD:
         return opener.decompress(chunk.data, max_output_size=MAX_CHUNK_BYTES)
     return chunk.data
