@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -78,5 +79,11 @@ def parse_json(value: object) -> object:
         raise ValueError(f"it is no JSON ({error})") from None
 
 
-# The key of the server, in hex.
-ServerKeyText = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+def require_key(value: str) -> str:
+    """Returns the value. Raises ValueError if it is not the key of a server, in hex."""
+    if re.fullmatch("[0-9a-f]{64}", value) is None:
+        raise ValueError("it is 64 digits of 0-9 and a-f, as `openssl rand -hex 32` makes them")
+    return value
+
+
+ServerKeyText = Annotated[str, AfterValidator(require_key)]

@@ -65,7 +65,7 @@ def test_what_a_command_lacks_is_not_hidden_among_settings(tmp_path: Path) -> No
          "The setting database_url is wrong: "),
         (("migrate",), {"DITS_DATABASE_URL": "postgresql://a:p/x@127.0.0.1:1/x"}, "/ is written %2F"),
         (("up", "--data-dir", __file__), {}, f"{__file__}/postgres: Not a directory"),
-        (("up",), {"DITS_SERVER_KEY": "short"}, "The setting server_key is wrong"),
+        (("up",), {"DITS_SERVER_KEY": "short"}, "The setting server_key is wrong: it is 64 digits"),
         (("up",), {"DITS_CELLS": "{"}, "The setting cells is wrong: it is no JSON"),
         (("up", "--cells", '{"1": {"repo": "a:1"}}'), {}, "The setting cells.1.chunk is wrong"),
         (("up",), {"DITS_CELLS": '{"1": {"repo": "a", "chunk": "b:1", "lock": "c:1"}}'},
