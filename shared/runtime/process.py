@@ -25,8 +25,8 @@ class StartError(Exception):
 def cannot_listen(what: str, host: str, port: int, option: str) -> StartError:
     """Whoever binds a port learns no more of why it failed than this says."""
     return StartError(
-        f"{what} on {host}:{port}: another program has the port (choose one with {option}), "
-        "or this machine has no such address (--host)."
+        f"{what} on {host}:{port}: another program has the port, if only for a connection of its own "
+        f"(choose one with {option}), or this machine has no such address (--host)."
     )
 
 

@@ -132,7 +132,7 @@ async def test_an_address_that_is_not_of_this_machine_is_no_port_in_use(
             cwd=tmp_path, DITS_DATABASE_URL=dsn,
         )  # fmt: skip
         *_, line = result.stderr.splitlines()
-        assert "192.0.2.1:0: another program has the port" in line
+        assert "192.0.2.1:0: another program has the port, if only for a connection" in line
         assert "or this machine has no such address" in line
 
 
