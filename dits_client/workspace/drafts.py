@@ -16,6 +16,7 @@ from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.objects import MANIFEST, Objects
 from dits_client.workspace.tracked import TrackedPaths
 from dits_client.workspace.unusable import UnusableError
+from shared.formats.canonical import FormatError, check_line
 from shared.formats.manifests import MAX_TARGET_BYTES
 
 # Of a mode: those of all, and that of the owner.
@@ -102,4 +103,9 @@ def read_link(directory: LocalDirectory, name: str, top: str) -> Entry:
         ) from None
     if not 1 <= size <= MAX_TARGET_BYTES:
         raise UnusableError(f"the link {quote_text(path)} points at a name that is too long")
+    try:
+        check_line("target", target)
+    except FormatError as error:
+        told = f"the link {quote_text(path)} points at a name that {error.description}"
+        raise UnusableError(told) from None
     return Entry(symlink=Symlink(target=target))
