@@ -50,7 +50,8 @@ class CatalogFaults:
 
 
 async def check_catalog(connection: Connection) -> CatalogFaults:
-    """Returns what is wrong with the counters of chunks and packs, and with the queue."""
+    """Returns what is wrong with the counters of chunks and packs, and with the queue; in a transaction."""
+    await connection.execute(Q.join_rows, "off")
     faults = CatalogFaults()
     for row in await connection.fetch(Q.miscounted_chunks):
         faults.chunks[row["hash"]] = (
@@ -74,6 +75,7 @@ async def check_catalog(connection: Connection) -> CatalogFaults:
         )
     faults.queued = [row["key"] for row in await connection.fetch(Q.queued_packs)]
     faults.lost_count = await connection.fetchval(Q.lost_chunks)
+    await connection.execute(Q.join_rows, "on")
     return faults
 
 

@@ -1,5 +1,10 @@
 -- The definitions of the counters of chunks and packs, against what is stored.
 
+-- name: join_rows
+-- What follows in this transaction goes through all rows ($1 = off), or is looked up (on). With off, tables are joined as wholes,
+-- also where PostgreSQL believes that they have no rows, as after it has looked at them while they were empty.
+SELECT set_config('enable_nestloop', $1, TRUE);
+
 -- name: miscounted_chunks
 -- Chunks whose ref_count is not the number of their references.
 SELECT c.hash, c.ref_count, coalesce(r.count, 0) AS count

@@ -17,7 +17,13 @@ import pytest
 
 from services.chunk.background import access_times
 from services.chunk.catalog import chunk_copy, presence, tiers
-from services.chunk.collection import claim_sweep, compaction, inventory, restore_work
+from services.chunk.collection import (
+    claim_sweep,
+    compaction,
+    consistency,
+    inventory,
+    restore_work,
+)
 from services.chunk.packs import chunk_move, copy_placement, live_counts
 from services.chunk.placement import repository_regions, wanted_places
 from tests.integration.schema.rows import Connection, add_repo, add_user, digest
@@ -143,3 +149,19 @@ async def test_no_statement_goes_through_all_rows_for_each_that_it_is_about(
             if rows > (PAGE if name in WALKS else MOST):
                 found[name, mode] = rows
     assert found == {}
+
+
+async def test_fsck_joins_tables_as_wholes(conn: Connection, repo: UUID) -> None:
+    await conn.execute("ANALYZE")
+    await conn.execute(FORGET)
+    queries = [
+        consistency.Q.miscounted_chunks, consistency.Q.miscounted_packs,
+        consistency.Q.misplaced_copies, consistency.Q.too_cold_chunks,
+        consistency.Q.unplaced_chunks, consistency.Q.queued_packs,
+    ]  # fmt: skip
+    async with undone(conn):
+        await conn.execute(consistency.Q.join_rows, "off")
+        for query in queries:
+            text = await conn.fetchval(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query}")
+            # Two rows for each chunk name a pack; each with each would be 64 million.
+            assert count_most_rows(json.loads(text)[0]["Plan"]) <= 4 * STORED, query
