@@ -126,7 +126,7 @@ class PathDirectory:
     def write_link(self, target: str, name: str) -> None:
         """Make a symbolic link, which Windows wants to know the kind of its target of."""
         path, system_target = self._join(name), target.replace("/", os.sep)
-        is_directory = os.path.isdir(self._path + os.sep + system_target)  # noqa: PTH112
+        is_directory = os.path.isdir(self._complete(system_target))  # noqa: PTH112
         self._disk.link(system_target, path, is_directory)
 
     def is_current(self) -> bool:
@@ -150,7 +150,11 @@ class PathDirectory:
         if not name or not _SEPARATORS.isdisjoint(name) or name in (os.curdir, os.pardir):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)
         self._check()
-        return self._path + os.sep + name
+        return self._complete(name)
+
+    def _complete(self, end: str) -> str:
+        """Return the path of what is below it: that of a drive has the slash already, and two are an error."""
+        return self._path + ("" if self._path.endswith(os.sep) else os.sep) + end
 
     def _check(self) -> None:
         for path in self._below:

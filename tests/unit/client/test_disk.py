@@ -17,7 +17,7 @@ from dits_client.disk import syncing
 from dits_client.disk.directory import Disk
 from dits_client.disk.file_lock import FileLock
 from dits_client.disk.looks import simplify_stat
-from dits_client.disk.paths import PathDisk, lengthen
+from dits_client.disk.paths import PathDirectory, PathDisk, lengthen
 from dits_client.disk.reading import HeldFile
 from dits_client.terminal import make_streams_safe, quote_argument
 from dits_client.threads import run_in_threads
@@ -60,6 +60,15 @@ def test_paths_of_windows_may_be_long() -> None:
     assert lengthen("C:\\a\\b") == "\\\\?\\C:\\a\\b"
     assert lengthen("\\\\server\\share\\a") == "\\\\?\\UNC\\server\\share\\a"
     assert lengthen("\\\\?\\C:\\a") == "\\\\?\\C:\\a"
+
+
+def test_a_folder_may_be_a_drive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path ends in a slash, and Windows takes no second one in a path that may be long."""
+    looked_at = []
+    monkeypatch.setattr(os, "lstat", lambda path: looked_at.append(path) or look(stat.S_IFREG))
+    PathDirectory(PathDisk(), "/").get_stat("a")
+    PathDirectory(PathDisk(), "/b").get_stat("a")
+    assert looked_at == ["/a", "/b/a"]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "/a"])
