@@ -159,10 +159,13 @@ class _WriterPool:
         self._failed = threading.Event()
 
     def write_all(self) -> WriteResult:
-        """Write all files and links, copies after what they are copies of; raise the first error."""
+        """Write all files, copies after what they are copies of, then links; raise the first error."""
         run_in_threads(THREADS, lambda _: self._work(self._do_job), self._stop)
         if self._copies:
             run_in_threads(THREADS, lambda _: self._work(self._do_copy), self._stop)
+        if self._links:
+            # Windows wants to know what a link leads to, which has to be there.
+            run_in_threads(1, lambda _: self._work(self._do_link), self._stop)
         return self.written
 
     def _stop(self) -> None:
@@ -200,13 +203,17 @@ class _WriterPool:
     def _do_job(self, writer: FileWriter) -> bool:
         """Do one job; False = there are no more."""
         with self._lock:
-            links, self._links = self._links, []
             job = next(self._jobs, None)
-        for path, target in links:
-            writer.new.write_link(path, target)
         if job is not None:
             writer.write_files(job)
         return job is not None
+
+    def _do_link(self, writer: FileWriter) -> bool:
+        """Make one link; False = there are no more."""
+        if not self._links:
+            return False
+        writer.new.write_link(*self._links.pop())
+        return True
 
     def _do_copy(self, writer: FileWriter) -> bool:
         """Make one copy; False = there are no more."""

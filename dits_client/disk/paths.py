@@ -126,7 +126,11 @@ class PathDirectory:
     def write_link(self, target: str, name: str) -> None:
         """Make a symbolic link, which Windows wants to know the kind of its target of."""
         path, system_target = self._join(name), target.replace("/", os.sep)
-        is_directory = os.path.isdir(self._complete(system_target))  # noqa: PTH112
+        # Windows does not go up in a path that may be long.
+        place = Path(self._path)
+        for part in target.split("/"):
+            place = place.parent if part == os.pardir else place / part
+        is_directory = place.is_dir()
         self._disk.link(system_target, path, is_directory)
 
     def is_current(self) -> bool:
@@ -153,7 +157,7 @@ class PathDirectory:
         return self._complete(name)
 
     def _complete(self, end: str) -> str:
-        """Return the path of what is below it: that of a drive has the slash already, and two are an error."""
+        """Return the path of what is below it; that of a drive has the slash, and two are an error."""
         return self._path + ("" if self._path.endswith(os.sep) else os.sep) + end
 
     def _check(self) -> None:

@@ -200,3 +200,24 @@ async def test_execute_bits_are_those_of_the_commit(ada: Person, film: str) -> N
     with use_disk(PathDisk()):
         await ada.pull("two")
         assert await ada.changes("two") == []
+
+
+async def test_windows_is_told_which_links_lead_to_folders(ada: Person, film: str) -> None:
+    """It wants to know when they are made, and does not go up in a path that may be long."""
+    made = dict[str, bool]()
+
+    def link(target: str, path: str, is_directory: bool, /) -> None:
+        made[target] = is_directory
+        os.symlink(target, path)  # noqa: PTH211
+
+    links = {"a/up": "../b", "a/within": "c", "d": "b", "e": "b/f", "g": "none", "h/up": "../a/c"}
+    write(ada.home / "one", {"b/f": b"1", "a/c/f": b"2", "z/f": b"3"})
+    write(ada.home / "one", {**links})
+    await ada.push("one", film)
+    with use_disk(PathDisk(link=link)), pytest.MonkeyPatch.context() as patch:
+        is_dir = Path.is_dir
+        patch.setattr(Path, "is_dir", lambda self: ".." not in self.parts and is_dir(self))
+        await ada.clone(film, "two")
+    assert read(ada.home / "two") == read(ada.home / "one")
+    folders = {"../b": True, "c": True, "b": True, "../a/c": True}
+    assert {name: made[name] for name in links.values()} == folders | {"b/f": False, "none": False}

@@ -64,8 +64,13 @@ def test_paths_of_windows_may_be_long() -> None:
 
 def test_a_folder_may_be_a_drive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its path ends in a slash, and Windows takes no second one in a path that may be long."""
-    looked_at = []
-    monkeypatch.setattr(os, "lstat", lambda path: looked_at.append(path) or look(stat.S_IFREG))
+    looked_at = list[str]()
+
+    def lstat(path: str) -> os.stat_result:
+        looked_at.append(path)
+        return look(stat.S_IFREG)
+
+    monkeypatch.setattr(os, "lstat", lstat)
     PathDirectory(PathDisk(), "/").get_stat("a")
     PathDirectory(PathDisk(), "/b").get_stat("a")
     assert looked_at == ["/a", "/b/a"]
