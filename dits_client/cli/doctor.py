@@ -101,17 +101,15 @@ def _check_services(client: Client, login: Login) -> Iterator[Finding]:
     """Call each service as commands do: a proxy on the way may let no other calls through."""
     addresses = login.endpoints
     for name in SERVICES:
-        address = getattr(addresses, name)
         try:
             if name == "auth":
                 addresses = client.services
             else:
-                _probe(client, name, address)
+                _probe(client, name, getattr(addresses, name))
         except RemoteError as error:
             if error.reason is None or error.code == "UNAVAILABLE":
-                text = f"the {name} service at {address} does not answer ({error.code})"
                 cure = f"check network and address; DITS_{name.upper()}=HOST:PORT names another"
-                yield Finding(name, "wrong", text, cure)
+                yield Finding(name, "wrong", str(error), cure)
             elif name == "auth":
                 # It judges the login, and so says not where the others are.
                 return

@@ -150,7 +150,7 @@ def _describe_no_connection(failure: Failure, server: str) -> str:
     """Return the sentence for a call that found no server, or one that it cannot trust."""
     for mark, sentence in _TLS_SENTENCES.items():
         if mark in failure.text:
-            return sentence.format(server=server)
+            return sentence.format(server=server).replace(",:", ":")
     return f"{server} cannot be reached ({_first_line(failure)})"
 
 

@@ -73,3 +73,18 @@ async def test_a_service_that_is_away_is_named(
     assert "1 thing is wrong" in told
     await run("logout")
     assert "1 thing is wrong" in await run("doctor", fails=1)
+
+
+async def test_why_services_do_not_answer_is_told(
+    api: Api, film_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(film_folder.parent)
+    monkeypatch.setenv("DITS_SERVER", f"https://{api.addresses['auth']}")
+    monkeypatch.setenv("DITS_TOKEN", "dits_pat_0")
+    capsys.readouterr()
+    assert await asyncio.to_thread(main, ("doctor",)) == 1
+    [auth, *others] = [
+        line for line in capsys.readouterr().out.splitlines() if "no TLS: begin" in line
+    ]
+    assert f"the server https://{api.addresses['auth']} speaks no TLS" in auth
+    assert len(others) == 3
