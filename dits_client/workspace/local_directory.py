@@ -1,5 +1,6 @@
 """The directories of a folder, as a scan finds them."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -89,3 +90,9 @@ def sort_entries(directory: LocalDirectory) -> None:
     directory.directories = {
         name: inner for name, inner in directory.directories.items() if inner.names
     }
+
+
+def is_own(directory: LocalDirectory, name: str) -> bool:
+    """Return whether `.dits` is the state of a folder, this one or one inside it, and no file of users."""
+    is_top = not directory.path and name == OWN_DIRECTORY
+    return is_top or os.path.lexists(f"{directory.os_path}/{name}/state.json")

@@ -18,6 +18,7 @@ from dits_client.workspace.local_directory import (
     OWN_DIRECTORY,
     LocalDirectory,
     forget_entry,
+    is_own,
     sort_entries,
 )
 from dits_client.workspace.plain_directory import read_plain
@@ -140,7 +141,7 @@ class _Scanner:
             if _PARTIAL.fullmatch(name):
                 self.partial_files.append(directory.join_path(name))
                 return
-            if len(name) == len(OWN_DIRECTORY):
+            if len(name) == len(OWN_DIRECTORY) and is_own(directory, name):
                 return
         path = directory.join_path(name)
         found = self._get_stat(entry, path)
@@ -162,7 +163,7 @@ class _Scanner:
         if not (is_directory or stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
             self._warn(f"{quote_text(path)} is neither a file, a folder nor a link: skipped")
             return
-        if measure or not need_no_look(name):
+        if measure or not need_no_look(name) or name.lower() == OWN_DIRECTORY:
             try:
                 name = self._normalize_name(directory, name)
             except UnusableError as error:

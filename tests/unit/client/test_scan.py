@@ -30,6 +30,7 @@ def test_own_and_ignored_files_are_left_out(tmp_path: Path) -> None:
         tmp_path,
         {
             ".dits/state.json": b"",
+            "sub/.DITS/state.json": b"",
             "sub/.DITS/x": b"",
             ".ditsignore": b"# comment\n*.tmp\n/build\n!keep.tmp\ncache/\nsub/*.log\n",
             "a.tmp": b"",

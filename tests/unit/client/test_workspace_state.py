@@ -1,4 +1,4 @@
-"""The state of a folder that was damaged, or written by a newer client: one sentence, no traceback."""
+"""The state of a folder, damaged or of a newer client: one sentence, no traceback; what has its name."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ import pytest
 from dits_client.atomic_file import replace_file
 from dits_client.errors import ClientError
 from dits_client.workspace.journal import CheckoutJournal, CheckoutTarget
+from dits_client.workspace.scan import scan_directory
 from dits_client.workspace.state import CHECKS, WorkspaceState
 from dits_client.workspace.workspace import Workspace
+from tests.support.snapshots import write_old_files
 
 HASH = "a" * 64
 
@@ -93,3 +95,16 @@ def test_a_checkout_that_cannot_be_noted_was_not_begun(
         with pytest.raises(OSError, match=r"No space left on device: '.*/state.json'"):
             replace_file(tmp_path / "state.json", b"{}")
     assert (path.read_text() if path.exists() else None) == before
+
+
+def test_what_only_is_called_like_the_own_folder_is_named(tmp_path: Path) -> None:
+    """`sub/inner` is a folder of its own; `.dits` on top may have no state yet."""
+    names = [".dits/x", "a", "sub/.dits", "sub/b", "c/.DITS/x", "sub/inner/.dits/state.json"]
+    write_old_files(tmp_path, dict.fromkeys(names, b"1"))
+    top = scan_directory(tmp_path)[0]
+    assert sorted(top.unusable) == ["c/.DITS", "sub/.dits"]
+    assert (
+        "where clients keep their own state: rename it; with all in it" in top.unusable["c/.DITS"]
+    )
+    write_old_files(tmp_path, {".ditsignore": b".dits\n.DITS\n"})
+    assert not scan_directory(tmp_path)[0].unusable
