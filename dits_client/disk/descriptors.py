@@ -50,6 +50,8 @@ class DescriptorDirectory:
         """Return a directory in it."""
         try:
             return DescriptorDirectory(os.open(name, _INNER, dir_fd=self._descriptor))
+        except FileNotFoundError:
+            raise
         except OSError as error:
             # For a link, some systems give ELOOP and others ENOTDIR.
             with suppress(OSError):
