@@ -1467,16 +1467,15 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(advisory_key('retention', 'events')) THEN
         RETURN 0;
     END IF;
-    v_until := least(v_until, (
-        SELECT e.created_at + INTERVAL '1 hour'
-        FROM (SELECT c.xid, c.id FROM event_cursors c ORDER BY c.xid, c.id LIMIT 1) slowest
-        CROSS JOIN LATERAL (SELECT o.created_at FROM settled_events o WHERE (o.xid, o.id) > (slowest.xid, slowest.id)
-                            ORDER BY o.xid, o.id LIMIT 1) e));
+    -- How far the slowest consumer is.
+    SELECT c.xid, c.id INTO v_xid, v_id FROM event_cursors c ORDER BY c.xid, c.id LIMIT 1;
+    v_until := least(v_until, (SELECT e.created_at + INTERVAL '1 hour' FROM settled_events e
+                               WHERE (e.xid, e.id) > (v_xid, v_id) ORDER BY e.xid, e.id LIMIT 1));
     WITH gone AS (
         DELETE FROM events WHERE id = ANY (ARRAY(
             SELECT e.id FROM settled_events e
             WHERE e.created_at < v_until
-              AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.xid, c.id) < (e.xid, e.id))
+              AND (v_xid IS NULL OR (e.xid, e.id) <= (v_xid, v_id))
               AND NOT EXISTS (SELECT FROM dead_events d WHERE d.id = e.id OFFSET 0)
             ORDER BY e.xid, e.id LIMIT p_limit))
         RETURNING xid, id
