@@ -31,7 +31,7 @@ up: $(VENV)/.run ## Run the server here, in the foreground, on ports 50051-50054
 demo: $(VENV)/.run ## Push, edit, push again and clone FOLDER= with a throw-away server; print a table
 	@$(BIN)/python -m benchmarks.demo $(if $(FOLDER),"$(FOLDER)")
 
-test: $(VENV)/.dev ## Run the tests (real PostgreSQL, real channels; some thirteen minutes)
+test: $(VENV)/.dev ## Run the tests (real PostgreSQL, real channels; some eleven minutes)
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2
 
 retest: $(VENV)/.dev ## Run once more what failed in the last `make test`, one test at a time
