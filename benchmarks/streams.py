@@ -34,6 +34,7 @@ from rich.table import Table
 
 from benchmarks.callers import Usage, User
 from benchmarks.server import running
+from dits_client.transfer.memory import keep_freed_memory
 
 CHUNK_BYTES = 1 << 20
 _DROP = """
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     total, rounds = arguments.mebibytes, arguments.rounds
+    keep_freed_memory()
     names = ("streams", "script", "gRPC", "dits: up", "ratio", "dits: down", "ratio", "MB more")
     table = Table(*names, title=f"MB/s of {total} MiB, load {os.getloadavg()[0]:.0f}")
     with (

@@ -6,7 +6,7 @@ import errno
 import itertools
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from services.chunk.stores.blob_store import join_ranges
@@ -69,8 +69,13 @@ def replace_file(path: Path, text: str) -> None:
     sync_directory(path.parent)
 
 
-def read_file_ranges(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-    """Returns the bytes at each (offset, length), fewer at the file's end, none where it is damaged."""
+def read_file_ranges(
+    path: Path, ranges: Sequence[tuple[int, int]], after: Callable[[int, int, int], None]
+) -> list[memoryview]:
+    """Returns the bytes at each (offset, length), fewer at the file's end, none where it is damaged.
+
+    `after` is called with the open file, offset and length of what was read in one go.
+    """
     file = os.open(path, os.O_RDONLY)
     try:
         parts: list[memoryview] = []
@@ -81,6 +86,7 @@ def read_file_ranges(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memo
                 parts += (read[at - start : at - start + length] for at, length in run)
             else:
                 parts += (_read_range(file, at, length) for at, length in run)
+            after(file, start, end - start)
         return parts
     finally:
         os.close(file)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -27,8 +27,9 @@ from services.chunk.stores.files import (
     read_file_ranges,
     replace_file,
     sync_directory,
-    write_all,
 )
+from services.chunk.stores.local_writer import LocalWriter
+from services.chunk.stores.page_cache import ReadPages
 from services.chunk.stores.plain_store import PlainStore
 from shared.errors import dependency_unavailable
 
@@ -61,6 +62,7 @@ class LocalStore(PlainStore):
         self._root = root
         self._unsealed = root / "unsealed"
         self._threads = make_disk_threads()
+        self._read_pages = ReadPages()
 
     def is_there(self) -> bool:
         """Returns whether there is a directory at all."""
@@ -153,7 +155,7 @@ class LocalStore(PlainStore):
 
     def _read(self, path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         try:
-            return read_file_ranges(path, ranges)
+            return read_file_ranges(path, ranges, partial(self._read_pages.drop, path.name))
         except FileNotFoundError:
             self.require_store()
             raise BlobMissing(path.name) from None
@@ -187,56 +189,6 @@ class LocalStore(PlainStore):
         """Returns where an object lies before and after it is sealed, both within the root."""
         cell, name = split_key(key)
         return self._unsealed / f"{cell}-{name}", self._root / cell / name[:2] / name
-
-
-class LocalWriter:
-    """A file that gets its name when it is complete and durable. One call at a time."""
-
-    def __init__(self, store: LocalStore, unsealed: Path, sealed: Path) -> None:
-        self._store = store
-        self._unsealed = unsealed
-        self._sealed = sealed
-        self._file: int | None = None
-
-    async def write_parts(self, parts: Sequence[bytes | memoryview]) -> None:
-        """See BlobWriter."""
-        await self._store.run_file_work(self._write, parts)
-
-    async def seal(self) -> None:
-        """See BlobWriter."""
-        await self._store.run_file_work(self._seal)
-
-    async def discard(self) -> None:
-        """See BlobWriter."""
-        await self._store.run_file_work(self._discard)
-
-    def _open(self) -> int:
-        if self._file is None:
-            self._file = os.open(self._unsealed, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
-        return self._file
-
-    def _write(self, parts: Sequence[bytes | memoryview]) -> None:
-        write_all(self._open(), parts)
-
-    def _seal(self) -> None:
-        file = self._open()
-        os.fsync(file)
-        self._store.require_store()
-        make_directory(self._sealed.parent)
-        if not os.path.samestat(os.fstat(file), self._unsealed.stat()):
-            raise FileNotFoundError(errno.ENOENT, "replaced meanwhile", str(self._unsealed))
-        self._unsealed.rename(self._sealed)
-        self._close()
-        sync_directory(self._sealed.parent)
-
-    def _discard(self) -> None:
-        self._close()
-        self._unsealed.unlink(missing_ok=True)
-
-    def _close(self) -> None:
-        if self._file is not None:
-            file, self._file = self._file, None
-            os.close(file)
 
 
 def _read_text(path: Path) -> str | None:
