@@ -81,12 +81,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dits-bench-", dir=os.environ.get("BENCH_DIR")) as base:
         source = Path(base, "source")
         make_files(source, arguments.files)
-        for _ in range(arguments.runs):
+        for run in range(arguments.runs):
             for name, measure in tools.items():
-                scratch = Path(base, "scratch")
+                # Deleted only at the end: see benchmarks.media.
+                scratch = Path(base, f"{name}-{run}")
                 scratch.mkdir()
                 measure(source, scratch, arguments.edited, results[name])
-                shutil.rmtree(scratch)
     load = os.getloadavg()[0]
     title = f"{arguments.files:,} files, {arguments.edited:,} edited; load {load:.1f} at the end"
     Console(width=140).print(_cost_table(results, title), _table_table(results, arguments.files))
