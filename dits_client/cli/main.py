@@ -1,6 +1,7 @@
 """The `dits` command: it runs a subcommand and reports a failure in one sentence."""
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -18,10 +19,14 @@ from dits_client.terminal import escape_lines, make_streams_safe, quote_text
 
 # The exit code is so much more than the number of the signal that ended the command.
 SIGNALLED = 128
+# A command makes millions of objects for a large folder and few cycles among them: to look for those as often
+# as Python does takes an eighth of the processor time of a push of 46,000 files.
+GC_THRESHOLDS = (200_000, 50, 50)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code of one command: 0 = done, 1 = failed, 2 = not understood, 3 = done in part."""
+    gc.set_threshold(*GC_THRESHOLDS)
     make_streams_safe()
     line = sys.argv[1:] if arguments is None else arguments
     parser = make_parser(line)
