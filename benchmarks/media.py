@@ -8,8 +8,8 @@ restore of the second version into an empty folder. The restored folder is compa
 and borg, where they are installed, write a local repository; ours is a client and a server with
 verification, PostgreSQL and fsync between them. Medians are printed.
 
-ext4 without a journal goes through all files that were deleted in the last minutes for each one that is made.
-There, use --keep, which takes room for all runs at once, and wait some minutes after other work.
+ext4 without a journal goes through all files that were deleted in the last minutes for each one that is
+made. There, use --keep, which takes room for all runs at once, and wait some minutes after other work.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from dits_client.terminal import escape_lines, make_streams_safe, quote_text
 
 # The exit code is so much more than the number of the signal that ended the command.
 SIGNALLED = 128
-# A command makes millions of objects for a large folder and few cycles among them: to look for those as often
-# as Python does takes an eighth of the processor time of a push of 46,000 files.
+# A command makes millions of objects for a large folder, and few cycles among them: to look for those as
+# often as Python does takes an eighth of the processor time of a push of 46,000 files.
 GC_THRESHOLDS = (200_000, 50, 50)
 
 

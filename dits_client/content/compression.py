@@ -1,5 +1,9 @@
 """zstd for chunks that shrink: most media does not, and each attempt costs as much as three hashes."""
 
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
 LEVEL = 3
 # A chunk is sent compressed if that saves at least this part of its size.
 MIN_SAVING = 0.03
@@ -36,11 +40,35 @@ class Compressor:
 
         self._compressor = zstandard.ZstdCompressor(level=LEVEL)
 
-    def compress(self, data: memoryview, history: CompressionHistory) -> bytes | None:
-        """Return one zstd frame that states its size; None if the chunk is to be sent as it is."""
-        if not history.should_try():
-            return None
-        frame = self._compressor.compress(data)
+    def compress(
+        self, chunks: Sequence[memoryview], histories: Sequence[CompressionHistory]
+    ) -> list[bytes | memoryview | None]:
+        """Return for each chunk one zstd frame that states its size; None if it is to be sent as it is.
+
+        Each chunk comes with the history of its file. Those that are alone of their files are compressed in
+        one step: one by one, small ones would give the interpreter's lock away and wait for it each time.
+        """
+        counts = Counter(map(id, histories))
+        frames: list[bytes | memoryview | None] = [None] * len(chunks)
+        alone: list[int] = []
+        for at, history in enumerate(histories):
+            if not history.should_try():
+                continue
+            if counts[id(history)] == 1:
+                alone.append(at)
+            else:
+                frames[at] = self._check(self._compressor.compress(chunks[at]), chunks[at], history)
+        if alone:
+            data: list[Any] = [chunks[at] for at in alone]
+            # Its type does not say that it is a sequence of buffers.
+            found: Any = self._compressor.multi_compress_to_buffer(data, threads=1)
+            for at, frame in zip(alone, found, strict=True):
+                frames[at] = self._check(memoryview(frame), chunks[at], histories[at])
+        return frames
+
+    def _check(
+        self, frame: bytes | memoryview, data: memoryview, history: CompressionHistory
+    ) -> bytes | memoryview | None:
         shrank = len(frame) <= len(data) * (1 - MIN_SAVING)
         history.add_result(shrank)
         return frame if shrank else None

@@ -174,13 +174,17 @@ class _MessageWriter:
         total = sum(piece.size for piece in group)
         if total > len(self._buffer):
             self._buffer = memoryview(bytearray(total))
-        parts: list[bytes | memoryview] = [opening]
+        views: list[memoryview] = []
         end = 0
         for piece in group:
             start, end = end, end + piece.size
-            view = self._buffer[start:end]
-            self._reader.read_into(view, piece)
-            frame = self._compressor.compress(view, piece.source.history)
+            views.append(self._buffer[start:end])
+            self._reader.read_into(views[-1], piece)
+        histories = [piece.source.history for piece in group]
+        parts: list[bytes | memoryview] = [opening]
+        for piece, view, frame in zip(
+            group, views, self._compressor.compress(views, histories), strict=True
+        ):
             compression = wire.NONE if frame is None else wire.ZSTD
             data = view if frame is None else frame
             parts += (

@@ -60,9 +60,13 @@ def test_messages_are_those_of_protobuf(
     assert b"".join(parts) == expected.SerializeToString()
 
 
+def compress(content: bytes, history: CompressionHistory) -> bytes | memoryview | None:
+    return Compressor().compress([memoryview(content)], [history])[0]
+
+
 def test_what_shrinks_is_compressed_and_comes_back() -> None:
     content = b"all work and no play " * 3000
-    frame = Compressor().compress(memoryview(content), CompressionHistory())
+    frame = compress(content, CompressionHistory())
     assert frame is not None
     assert len(frame) < len(content) / 10
     assert zstandard.frame_content_size(frame) == len(content)
@@ -71,7 +75,7 @@ def test_what_shrinks_is_compressed_and_comes_back() -> None:
 
 def test_media_is_sent_as_it_is_and_tried_again_now_and_then() -> None:
     known = CompressionHistory()
-    assert Compressor().compress(memoryview(NOISE), known) is None
+    assert compress(NOISE, known) is None
     for _ in range(3):
         assert [known.should_try() for _ in range(RETRY_EVERY)] == [False] * (RETRY_EVERY - 1) + [
             True
@@ -80,11 +84,27 @@ def test_media_is_sent_as_it_is_and_tried_again_now_and_then() -> None:
 
 
 def test_a_file_that_begins_to_shrink_is_noticed() -> None:
-    compressor, known = Compressor(), CompressionHistory()
-    text = memoryview(b"words " * 10_000)
-    assert compressor.compress(memoryview(NOISE), known) is None
-    results = [compressor.compress(text, known) is not None for _ in range(RETRY_EVERY + 2)]
+    known, text = CompressionHistory(), b"words " * 10_000
+    assert compress(NOISE, known) is None
+    results = [compress(text, known) is not None for _ in range(RETRY_EVERY + 2)]
     assert results == [False] * (RETRY_EVERY - 1) + [True] * 3
+
+
+def test_chunks_of_one_message_shrink_as_they_would_one_by_one() -> None:
+    text, words = b"words " * 10_000, b"other " * 3000
+    first, second, media, empty = (CompressionHistory() for _ in range(4))
+    chunks = [text, NOISE, NOISE, words, text, b""]
+    histories = [first, media, media, media, second, empty]
+    frames = Compressor().compress([memoryview(chunk) for chunk in chunks], histories)
+    assert [frame is not None for frame in frames] == [True, False, False, False, True, False]
+    for at in (0, 4):
+        frame = frames[at]
+        assert frame is not None
+        assert Decompressor().decompress(frame, len(chunks[at])) == chunks[at]
+    # Its second chunk was not tried, nor its third.
+    assert [media.should_try() for _ in range(RETRY_EVERY - 2)] == [False] * (RETRY_EVERY - 3) + [
+        True
+    ]
 
 
 @pytest.mark.parametrize(
