@@ -13,6 +13,7 @@ from typing import NamedTuple
 from dits.repo.v1.manifest_pb2 import File
 
 from dits_client.checkout.durable import sync_files
+from dits_client.checkout.sparse import BLOCK
 from dits_client.disk.directory import FileStat
 from dits_client.disk.disks import get_disk
 from dits_client.errors import ClientError, ConflictError, os_error
@@ -174,7 +175,9 @@ def _write_content(descriptor: int, target: FileTarget, write: Callable[[int], b
     """Write a file, which is closed after a failure; return the hash of what was written."""
     try:
         found_hash = write(descriptor)
-        os.ftruncate(descriptor, target.file.size)
+        if target.file.size >= BLOCK:
+            # A hole at the end is not written; a smaller file has none.
+            os.ftruncate(descriptor, target.file.size)
     except BaseException:
         os.close(descriptor)
         raise
