@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from contextlib import suppress
 
 # What a file has in memory, at least, before it is written to the disk and dropped. Smaller files stay.
 WINDOW_BYTES = 4 << 20
@@ -20,9 +21,10 @@ _REMEMBERED_FILES = 50_000
 
 def _drop(file: int, offset: int, length: int) -> None:
     """Has pages written to the disk, without waiting for it, or dropped if they are there already."""
-    # macOS does not have it.
+    # macOS does not have it, and a file system may take no advice: then all is as if none was given.
     if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(file, offset, length, os.POSIX_FADV_DONTNEED)
+        with suppress(OSError):
+            os.posix_fadvise(file, offset, length, os.POSIX_FADV_DONTNEED)
 
 
 class WrittenPages:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.chunk.stores.local_store import LocalStore
-from services.chunk.stores.page_cache import WINDOW_BYTES, ReadPages
+from services.chunk.stores.page_cache import WINDOW_BYTES, ReadPages, WrittenPages
 
 KEY = "0/" + "ab" * 16
 PART = os.urandom(1 << 20)
@@ -92,6 +92,20 @@ def test_much_later_it_is_read_for_the_first_time_again(folder: Path) -> None:
     for _ in range(2):
         read_all(path, pages)
         assert cached_share(path) < 0.1
+
+
+def test_a_file_that_takes_no_advice_is_left_alone() -> None:
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(OSError, match=r"."):
+            os.posix_fadvise(writing, 0, 0, os.POSIX_FADV_DONTNEED)
+        pages = WrittenPages()
+        pages.add(writing, WINDOW_BYTES)
+        pages.drop_rest(writing)
+        ReadPages().drop("pipe", reading, 0, WINDOW_BYTES)
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def read_all(path: Path, pages: ReadPages) -> None:
