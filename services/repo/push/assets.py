@@ -22,7 +22,7 @@ from services.repo.push.chunk_counts import (
 )
 from services.repo.push.chunk_lists import ChunkLists
 from shared.db import sql
-from shared.db.pool import Connection, Row
+from shared.db.pool import Connection
 from shared.errors import DomainError, chunks_missing, content_mismatch, regions_missing
 from shared.formats.recipes import list_hash
 from shared.runtime.weighed_work import do_weighed
@@ -61,12 +61,13 @@ def _collect(manifests: Iterable[Manifest], lists: ChunkLists) -> dict[str, Asse
             if not entry.HasField("file"):
                 continue
             file = entry.file
-            asset = Asset(file, entry.name, lists.count_chunks(file), list_hash(file))
-            content = file.hash.hex()
-            before = found.setdefault(content, asset)
-            if before.recipe != asset.recipe:
+            content, recipe = file.hash.hex(), list_hash(file)
+            before = found.get(content)
+            if before is None:
+                found[content] = Asset(file, entry.name, lists.count_chunks(file), recipe)
+            elif before.recipe != recipe:
                 raise _two_recipes(content)
-            if before is not asset and content not in counted:
+            elif content not in counted:
                 before.manifests += 1
             counted.add(content)
     return found
@@ -89,7 +90,7 @@ async def record_assets(
     assets = await do_weighed(steps, _collect, manifests, lists)
     new: list[Asset] = []
     for batch in split_batches(await do_weighed(len(assets), sorted, assets), BATCH):
-        added = {row["hash"] for row in await _insert(connection, repository_id, batch, assets)}
+        added = set(await _insert(connection, repository_id, batch, assets))
         known = [content for content in batch if content not in added]
         await _count(connection, repository_id, known, assets)
         here = [assets[content] for content in batch if content in added]
@@ -104,33 +105,42 @@ async def _insert(
     repository_id: UUID,
     hashes: Sequence[str],
     assets: Mapping[str, Asset],
-) -> list[Row]:
+) -> list[str]:
+    """Returns the contents that were new."""
     rows = [assets[content] for content in hashes]
-    return await connection.fetch(
+    new: list[str] = await connection.fetchval(
         *Q.bind.insert_assets(
             repository_id=repository_id,
-            hashes=hashes,
-            sizes=[asset.file.size for asset in rows],
-            mime_types=[_mime_type(asset.name) for asset in rows],
-            file_names=[asset.name for asset in rows],
-            chunk_counts=[asset.chunk_count for asset in rows],
-            ref_counts=[asset.manifests for asset in rows],
-            recipe_hashes=[asset.recipe for asset in rows],
+            hashes=",".join(hashes),
+            sizes=_join(asset.file.size for asset in rows),
+            mime_types=",".join([_mime_type(asset.name) for asset in rows]),
+            file_names="/".join([asset.name for asset in rows]),
+            chunk_counts=_join(asset.chunk_count for asset in rows),
+            ref_counts=_join(asset.manifests for asset in rows),
+            recipe_hashes=",".join([asset.recipe for asset in rows]),
         )
     )
+    return new
 
 
-def _mime_type(name: str) -> str | None:
-    """Returns the type by the ending, or by two if the last only says how it is packed: `.tar.gz`."""
+def _join(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _mime_type(name: str) -> str:
+    """Returns the type by the ending, or by two if the last only says how it is packed: `.tar.gz`.
+
+    It is empty if the ending says none.
+    """
     ending = splitext(name)[1]
     if ending in mimetypes.encodings_map:
-        return mimetypes.guess_type(name)[0]
+        return mimetypes.guess_type(name)[0] or ""
     return _type_of_ending(ending)
 
 
 @lru_cache(maxsize=1000)
-def _type_of_ending(ending: str) -> str | None:
-    return mimetypes.guess_type(f"a{ending}")[0]
+def _type_of_ending(ending: str) -> str:
+    return mimetypes.guess_type(f"a{ending}")[0] or ""
 
 
 async def _count(
@@ -141,9 +151,9 @@ async def _count(
 ) -> None:
     if not hashes:
         return
-    counts = [assets[content].manifests for content in hashes]
-    names = [assets[content].name for content in hashes]
-    rows = await connection.fetch(Q.count_assets, repository_id, hashes, counts, names)
+    counts = _join(assets[content].manifests for content in hashes)
+    names = "/".join([assets[content].name for content in hashes])
+    rows = await connection.fetch(Q.count_assets, repository_id, ",".join(hashes), counts, names)
     for row in rows:
         if row["recipe_hash"] != assets[row["hash"]].recipe:
             raise _two_recipes(row["hash"])
@@ -167,18 +177,18 @@ async def reference_files(
         group = groups.pop()
         counts, sizes = await do_weighed(len(group) // USE_BYTES, count_chunks, group)
         for batch in split_batches(sorted(counts)):
+            hashes = ",".join([chunk.hex() for chunk in batch])
             [row] = await connection.fetch(
                 Q.reference_chunks,
                 repository_id,
-                [chunk.hex() for chunk in batch],
-                [counts[chunk] for chunk in batch],
-                [sizes.get(chunk, 0) for chunk in batch],
+                hashes,
+                _join(counts[chunk] for chunk in batch),
+                _join(sizes.get(chunk, 0) for chunk in batch),
             )
             missing += row["missing"]
             if row["missized"] and not missing:
                 raise wrong_size(row["missized"])
             if min_regions and not missing:
-                hashes = [chunk.hex() for chunk in batch]
                 query = Q.count_below_regions
                 near += await connection.fetchval(query, repository_id, hashes, min_regions)
     if missing:

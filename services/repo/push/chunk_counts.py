@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dits.repo.v1.manifest_pb2 import File
 
 from services.repo.history.batches import ROWS
-from services.repo.push.chunk_lists import ChunkLists
+from services.repo.push.chunk_lists import ChunkList, ChunkLists
 from shared.errors import DomainError, content_mismatch, contention
-from shared.formats.canonical import HASH_BYTES, split_hashes
+from shared.formats.canonical import split_hashes
 from shared.runtime.weighed_work import STEPS_ON_LOOP
 
 # A chunk of a content: its hash, its size (0 = a recipe, whose size no file claims), number of the content.
@@ -32,23 +32,29 @@ def group_chunks(files: Sequence[File], lists: ChunkLists) -> list[bytearray]:
 
     Raises CONTENTION if a list is not known.
     """
-    parts = []
+    parts: list[list[ChunkList]] = []
+    total = 0
     for file in files:
         found = lists.get_parts(file)
         if found is None:
             raise contention("a content of the push was deleted meanwhile")
         parts.append(found)
-    total = sum(len(part.sizes) for found in parts for part in found)
+        for _, sizes in found:
+            total += len(sizes)
     number = min(_MOST_GROUPS, total // ROWS + 1)
     groups = [bytearray() for _ in range(number)]
-    for content, (file, found) in enumerate(zip(files, parts, strict=True)):
-        for recipe in dict.fromkeys(split_hashes(file.recipe_hashes)):
-            groups[recipe[0] * number >> 8] += _USE.pack(recipe, 0, content)
-        for part in found:
-            hashes = part.hashes
-            for index, size in enumerate(part.sizes):
-                chunk = hashes[index * HASH_BYTES : (index + 1) * HASH_BYTES]
-                groups[chunk[0] * number >> 8] += _USE.pack(chunk, size, content)
+    pack = _USE.pack
+    for content, found in enumerate(parts):
+        if recipes := files[content].recipe_hashes:
+            for recipe in dict.fromkeys(split_hashes(recipes)):
+                groups[recipe[0] * number >> 8] += pack(recipe, 0, content)
+        for hashes, sizes in found:
+            # By far the commonest first: a push may have 100,000 small files.
+            if len(sizes) == 1:
+                groups[hashes[0] * number >> 8] += pack(hashes, sizes[0], content)
+                continue
+            for chunk, size in zip(split_hashes(hashes), sizes, strict=True):
+                groups[chunk[0] * number >> 8] += pack(chunk, size, content)
     return groups[::-1]
 
 

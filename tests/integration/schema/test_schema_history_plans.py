@@ -46,8 +46,8 @@ QUESTIONS: dict[str, Question] = {
     ),
     "chunk counts": (directories.Q.chunk_counts, ("repo", "hashes")),
     "known lists": (chunk_lists.Q.known_lists, ("repo", "hashes")),
-    "counted assets": (assets.Q.count_assets, ("repo", "hashes", "counts", "names")),
-    "referenced chunks": (assets.Q.reference_chunks, ("repo", "hashes", "counts", "counts")),
+    "counted assets": (assets.Q.count_assets, ("repo", "joined", "counts", "names")),
+    "referenced chunks": (assets.Q.reference_chunks, ("repo", "joined", "counts", "counts")),
     "located chunks": (extents.Q.locate_chunks, ("repo", "packed")),
     "presence state": (presence.Q.presence_state, ("repo", "lease")),
     "present chunks": (presence.Q.present_chunks, ("repo", "packed", "has_lost")),
@@ -113,8 +113,8 @@ def ask_about(repo: UUID, hashes: list[str]) -> dict[str, Any]:
         "hash": hashes[0],
         "joined": ",".join(hashes),
         "packed": "\\x" + "".join(hashes),
-        "counts": [1] * len(hashes),
-        "names": ["a"] * len(hashes),
+        "counts": ",".join(["1"] * len(hashes)),
+        "names": "/".join(["a"] * len(hashes)),
         "generation": MANY - 3,
         "generations": 3,
         "most": 20,
@@ -167,7 +167,7 @@ async def test_chunks_of_a_first_push_are_found_by_their_keys(conn: Connection) 
     repo = await add_repo(conn, await add_user(conn), "film")
     await fill(conn, repo)
     rows = await conn.fetch("SELECT chunk_hash FROM chunk_refs ORDER BY 1 LIMIT 8000")
-    hashes, ones = [row["chunk_hash"] for row in rows], [1] * len(rows)
+    hashes, ones = ",".join(row["chunk_hash"] for row in rows), ",".join(["1"] * len(rows))
     await conn.execute("""
         LOAD 'auto_explain';
         SET auto_explain.log_min_duration = 0;
