@@ -30,8 +30,9 @@ from dits_client.transfer.upload_stream import (
 )
 from dits_client.transfer.work_queue import Taker, WorkQueue, WorkStopped
 
-# The most chunks of one question, and the bytes after which it is asked.
-ASK_CHUNKS = 4000
+# The most chunks of one question, and the bytes after which it is asked. The first question has few, so
+# that the server begins early; each further one twice as many.
+ASK_CHUNKS, FIRST_CHUNKS = 4000, 500
 ASK_BYTES = 64 << 20
 # Two: while one message is sent, the next is read and compressed.
 STREAMS = 2
@@ -58,6 +59,7 @@ class Uploader:
         self._remembered: set[bytes] = set()
         self._waiting: list[Piece] = []
         self._waiting_bytes = 0
+        self._ask_chunks = FIRST_CHUNKS
         self._batches: WorkQueue[PieceGroup] = WorkQueue(2)
         self._groups: WorkQueue[PieceGroup] = WorkQueue(16)
         self._stop = threading.Event()
@@ -92,7 +94,7 @@ class Uploader:
                     self._waiting_bytes += piece.size
             if len(self._remembered) > MAX_REMEMBERED:
                 self._remembered.clear()
-            full = len(self._waiting) >= ASK_CHUNKS or self._waiting_bytes >= ASK_BYTES
+            full = len(self._waiting) >= self._ask_chunks or self._waiting_bytes >= ASK_BYTES
             batch = self._pop_waiting() if full else []
         self._put(batch)
 
@@ -112,6 +114,7 @@ class Uploader:
 
     def _pop_waiting(self) -> list[Piece]:
         batch, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        self._ask_chunks = min(2 * self._ask_chunks, ASK_CHUNKS)
         return batch
 
     def _put(self, batch: list[Piece]) -> None:

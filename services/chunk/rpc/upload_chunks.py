@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -27,9 +27,10 @@ from dits.chunk.v1 import chunk_service_pb2 as pb
 
 from services.chunk.catalog.presence import Presence
 from services.chunk.catalog.storage_quota import StorageQuota
-from services.chunk.packs.pack import MAX_CHUNKS, Pack
+from services.chunk.packs.pack import MAX_CHUNKS
 from services.chunk.packs.pack_writer import PackWriter, store_for_owner
 from services.chunk.rpc.open_calls import OpenCalls
+from services.chunk.rpc.upload_batch import UploadBatch
 from services.chunk.rpc.upload_message import UploadMessage
 from services.chunk.rpc.upload_stages import StageQueue, raise_failure, run_stage
 from services.chunk.rpc.upload_verification import VerifiedMessage, make_key_failure, verify_message
@@ -41,10 +42,6 @@ from shared.rpc.validation import count
 _MESSAGES_AHEAD = 2
 # Packs being finalized, ahead of the one whose end is awaited.
 _PACKS_AHEAD = 1
-# Chunks at which a pack is finalized, however small: the database adds their rows while more are received.
-_PACK_CHUNKS = 4_000
-# A slow client gets its acknowledgements after this time.
-_PACK_SECONDS = 2.0
 # Clients give up a stream that is silent for a minute. While messages wait, this goes on for ten.
 _REPEAT_SECONDS = 20.0
 _MOST_REPEATS = 30
@@ -53,25 +50,6 @@ _MOST_REPEATS = 30
 _LOOKUP_INTERVAL = 16
 
 Result = TypeVar("Result")
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Messages that are acknowledged together, once the pack with their chunks is finalized.
-
-    Attributes:
-        pack: where the chunks go.
-        messages: number of the last message in it; the first of the stream is 1.
-        total: chunks in its messages, intact or not.
-        closes_at: when it is acknowledged at the latest, by the loop's clock; None while empty.
-        failures: chunks that were not taken.
-    """
-
-    pack: Pack
-    messages: int
-    total: int = 0
-    closes_at: float | None = None
-    failures: list[pb.ChunkFailure] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +89,7 @@ class _UploadStream:
         self._hold = uploads.budget.hold(call.holder)
         self._call = call
         self._repository_id = call.repository.id
-        self._batch = _Batch(uploads.writer.begin_pack(self._repository_id), 0)
+        self._batch = UploadBatch(uploads.writer.begin_pack(self._repository_id), 0)
         self._verifications: StageQueue[VerifiedMessage] = asyncio.Queue(_MESSAGES_AHEAD)
         self._acknowledgements: StageQueue[pb.UploadChunksResponse] = asyncio.Queue(_PACKS_AHEAD)
         self._stages: set[asyncio.Task[Any]] = set()
@@ -200,14 +178,11 @@ class _UploadStream:
             if self._batch.total + verified.total > MAX_CHUNKS:
                 await self._close_batch()
             batch = self._batch
-            batch.messages += 1
-            batch.total += verified.total
-            batch.closes_at = batch.closes_at or clock() + _PACK_SECONDS
-            batch.failures += verified.failures
+            batch.add(verified, clock())
             await self._uploads.writer.append_chunks(batch.pack, verified.chunks)
             self._hold.release(verified.size)
-            is_full = batch.pack.length >= self._uploads.pack_bytes or batch.total >= _PACK_CHUNKS
-            if is_full or clock() >= batch.closes_at:
+            is_idle = all(each.done() for each in self._finalizations)
+            if batch.is_full(self._uploads.pack_bytes, clock(), is_idle=is_idle):
                 await self._close_batch()
         await self._close_batch()
 
@@ -234,12 +209,12 @@ class _UploadStream:
             return
         pack = self._uploads.writer.begin_pack(self._repository_id)
         pack.reservation = self._reservation
-        self._batch = _Batch(pack, batch.messages)
+        self._batch = UploadBatch(pack, batch.messages)
         finalization = asyncio.create_task(self._finalize(batch))
         self._finalizations.add(finalization)
         await self._acknowledgements.put(finalization)
 
-    async def _finalize(self, batch: _Batch) -> pb.UploadChunksResponse:
+    async def _finalize(self, batch: UploadBatch) -> pb.UploadChunksResponse:
         writer, around = self._uploads.writer, partial(store_for_owner, call=self._call)
         stored = await writer.finalize_pack(batch.pack, self._repository_id, around)
         return pb.UploadChunksResponse(
