@@ -1,5 +1,6 @@
 """The `dits` command, which is `python -m dits_client`, too."""
 
+import gc
 import os
 import sys
 
@@ -18,6 +19,9 @@ def main() -> int:
     except KeyboardInterrupt:
         sys.stderr.write("dits: interrupted\n")
         return INTERRUPTED
+    finally:
+        # Else the interpreter would look through everything once more, when it ends.
+        gc.freeze()
 
 
 if __name__ == "__main__":
