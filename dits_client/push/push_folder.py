@@ -31,6 +31,7 @@ from dits_client.push.scan_folder import scan_folder
 from dits_client.push.stream import Proposal, make_proposal, send_push
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
+from dits_client.threads import Ahead
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.identity import note_repository
 from dits_client.workspace.ignore import IgnoreRules
@@ -104,7 +105,6 @@ class _Push:
         self._trees = Trees(self.index.objects, lambda: repository, state.head, scope=state.scope)
         self._parent = bytes.fromhex(state.tree) or None
         self._changes: list[Change] = []
-        self._untracked = frozenset(state.untracked)
 
     def has_before(self, path: str) -> bool:
         """Return whether the commit that the folder follows has a file."""
@@ -131,8 +131,8 @@ class _Push:
 
     def push(self, wanted: PushOptions) -> PushReport:
         """Push; locks that are taken for it are released at the end."""
-        snapshot = self._scan(wanted)
-        head = self._repository.get_head(wanted.branch)
+        asked = Ahead(partial(self._repository.get_head, wanted.branch))
+        snapshot, head = self._scan(wanted), asked.get()
         if not snapshot.changed and snapshot.tree == self._parent:
             return self._finish_unchanged(snapshot, wanted, head)
         check_head(self._repository, wanted, head, self._state)
@@ -216,7 +216,7 @@ class _Push:
             self._changes = list(
                 compare_trees(self._trees.load_manifest, self._parent, snapshot.tree)
             )
-            check_deletions(self._workspace.root, self._changes, self._untracked)
+            check_deletions(self._workspace.root, self._changes, self._state.untracked)
             offer = Offer(self.index.objects, snapshot.get_source)
             for found in offer.iterate_unread(self._changes, read):
                 uploader.offer_pieces(found)
