@@ -23,10 +23,13 @@ def move_locks(
 
     `held` are the caller's locks by path, and the seconds that are left of each. Raises ClientError.
     """
-    added = _group_new_paths(changes)
-    for path, old, new in changes:
-        if path not in held or old is None or new is not None:
-            continue
+    gone = [
+        (path, old)
+        for path, old, new in changes
+        if path in held and old is not None and new is None
+    ]
+    added = _group_new_paths(changes) if gone else {}
+    for path, old in gone:
         lock, left = held[path]
         found = added.get(old.file.hash, []) if old.file.size else []
         if len(found) == 1 and _take_lock(repository, found[0], lock, left):

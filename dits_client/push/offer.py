@@ -44,8 +44,9 @@ class Offer:
         Files whose content the parent has under another path are left out: the server has their chunks.
         """
         there = {change.old.file.hash for change in changes if change.old is not None}
-        for path, file in _iterate_new_files(changes):
-            if path not in read and file.hash not in there:
+        unread = (change for change in changes if change.path not in read)
+        for path, file in _iterate_new_files(unread):
+            if file.hash not in there:
                 yield self._pieces(path, file)
 
     def iterate_all(

@@ -1,6 +1,6 @@
 """What a push refuses: before it reads or sends anything, and before it commits deletions."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -113,22 +113,21 @@ def _measure_manifest(directory: LocalDirectory) -> int:
     return fixed + sum(map(len, directory.names))
 
 
-def check_deletions(root: Path, changes: Iterable[Change], untracked: Container[str]) -> None:
+def check_deletions(root: Path, changes: Sequence[Change], untracked: Container[str]) -> None:
     """Raise ClientError for files that the push would delete, and that are there.
 
     Programs save a file by renaming it away and another one into its place: it was away during the scan.
     """
-    changes = list(changes)
+    gone = [path for path, _, entry in changes if entry is None and path not in untracked]
+    if not gone:
+        return
     # Where the disk does not tell cases apart, a renamed file is there under its old name, too.
     new = {change.path.casefold() for change in changes if change.old is None}
     with closing(SafePaths(root)) as safe_paths:
         back = [
             path
-            for path, _, entry in changes
-            if entry is None
-            and path not in untracked
-            and path.casefold() not in new
-            and safe_paths.get_file_stat(path) is not None
+            for path in gone
+            if path.casefold() not in new and safe_paths.get_file_stat(path) is not None
         ]
     if back:
         raise ClientError(f"{list_paths(back)} was away while the folder was read: try again")

@@ -107,7 +107,7 @@ class OutsideEntries:
 
     def find_newer(self, path: str, found: Entry) -> Entry | None:
         """Return the tree's entry of a file that nobody can get, if the folder has its older version."""
-        if self.older.get(path) != hash_content(found):
+        if path not in self.older or self.older[path] != hash_content(found):
             return None
         above, _, name = path.rpartition("/")
         entry = self._load_directory(above).get(name)

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator
 
+from dits.repo.v1.manifest_pb2 import Entry
+
 from dits_client.content.manifest import Change
 from dits_client.workspace.index import unpack_size_and_mode
+
+# Of a file that has not been read: it is empty.
+UNREAD_ENTRY = Entry()
 
 
 def predict_change(change: Change, found: bytes | None) -> Iterator[tuple[Change, bool]]:

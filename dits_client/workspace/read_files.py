@@ -129,19 +129,19 @@ def _cut_file(
     descriptor: int, item: UnreadFile, cutter: Cutter, started_ns: int
 ) -> ReadResult | None:
     """Return the content of an open file; None = it was changed while it was read."""
-    before = get_disk().get_open_stat(descriptor)
+    get_stat = get_disk().get_open_stat
+    before = get_stat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         raise ClientError(f"{quote_text(item.path)} is not a file any more: try again")
     content = None
     size = before.st_size
     if 0 < size <= min(KEPT_BYTES, choose_profile(size).min_bytes):
-        buffer = bytearray(size)
-        content = bytes(buffer[: read_into(descriptor, memoryview(buffer))])
+        content = os.read(descriptor, size)
         cut = cut_small(content)
     else:
         pass_hole = make_hole_passer(descriptor, os.fstat(descriptor))
         cut = cutter.cut(lambda view: read_into(descriptor, view), size, pass_hole)
-    found = pack_stat(get_disk().get_open_stat(descriptor))
+    found = pack_stat(get_stat(descriptor))
     if found != pack_stat(before) or cut.size != size:
         return None
     kept = UNKNOWN_STAT if is_racy(before, started_ns) else found
@@ -169,7 +169,8 @@ def is_racy(found: FileStat, started_ns: int) -> bool:
 
     Who changes a file can set its mtime back, and not its ctime; not every file system keeps the latter.
     """
-    return any(
+    times = found.st_mtime_ns, found.st_ctime_ns
+    return max(times) >= started_ns - COARSE_TICK_NS and any(
         time_ns >= started_ns - (TICK_NS if time_ns % 1_000_000_000 else COARSE_TICK_NS)
-        for time_ns in (found.st_mtime_ns, found.st_ctime_ns)
+        for time_ns in times
     )

@@ -24,7 +24,7 @@ from dits_client.workspace.index import (
 )
 from dits_client.workspace.local_directory import LocalDirectory
 from dits_client.workspace.objects import RECIPE
-from dits_client.workspace.prediction import predict_change
+from dits_client.workspace.prediction import UNREAD_ENTRY, predict_change
 from dits_client.workspace.read_files import ReadResult, UnreadFile, read_disk_clock, read_files
 from dits_client.workspace.scan import LOOKS, scan_directory, vanished_error
 from dits_client.workspace.tracked import NOTHING_TRACKED, TrackedPaths
@@ -105,7 +105,7 @@ class Snapshot:
                 continue
             new = None
             if found.get(name, DIRECTORY_STAT) != DIRECTORY_STAT:
-                new = known.get(name) or Entry()
+                new = known.get(name) or UNREAD_ENTRY
             old_tree = get_manifest_hash(old)
             leaf = old if old_tree is None else None
             if (leaf or new) is not None and inner not in self._tracked.outside.older:
