@@ -5,14 +5,15 @@ is a sixth of the work of an upload. The bytes are the same; a test compares the
 """
 
 NONE, ZSTD = 1, 2
-_HASH = b"\x0a\x20"
-_CHUNK, _REPOSITORY = b"\x12", b"\x0a"
+_REPOSITORY = b"\x0a"
 
 
 def encode_varint(number: int) -> bytes:
     """Return the encoding of a non-negative number."""
     if number < 0x80:
         return bytes((number,))
+    if number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
     encoded = bytearray()
     while number >= 0x80:
         encoded.append(number & 0x7F | 0x80)
@@ -29,16 +30,11 @@ def encode_repository(repository: str) -> bytes:
 
 def encode_chunk_header(chunk_hash: bytes, size: int, compression: int, length: int) -> bytes:
     """Return what precedes the `length` bytes of data of a chunk in an UploadChunksRequest."""
-    inner = b"".join(
-        (
-            _HASH,
-            chunk_hash,
-            b"\x10",
-            encode_varint(size),
-            b"\x18",
-            encode_varint(compression),
-            b"\x22",
-            encode_varint(length),
-        )
+    # The compression is a number of one byte.
+    inner = b"\x0a\x20%b\x10%b\x18%c\x22%b" % (
+        chunk_hash,
+        encode_varint(size),
+        compression,
+        encode_varint(length),
     )
-    return b"".join((_CHUNK, encode_varint(len(inner) + length), inner))
+    return b"\x12%b%b" % (encode_varint(len(inner) + length), inner)
