@@ -37,6 +37,8 @@ class Cut:
 
     def list_chunks(self) -> list[ChunkRef]:
         """Return the chunks in their order."""
+        if len(self.sizes) == 1:
+            return [ChunkRef(self.hashes, self.sizes[0])]
         return list(map(ChunkRef, split_hashes(self.hashes), self.sizes))
 
 

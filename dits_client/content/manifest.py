@@ -27,14 +27,20 @@ class Change(NamedTuple):
 
 def make_file_entry(mode: int, cut: Cut) -> tuple[File, list[bytes]]:
     """Return the entry of a file, and its recipes, which are stored as chunks; few chunks need none."""
-    file = File(mode=mode & manifests.MAX_MODE, size=cut.size, hash=cut.content_hash)
+    file = File()
+    return file, fill_file_entry(file, mode, cut)
+
+
+def fill_file_entry(file: File, mode: int, cut: Cut) -> list[bytes]:
+    """Fill the entry of a file, which is empty; return its recipes. One that is made alone takes longer."""
+    file.mode, file.size, file.hash = mode & manifests.MAX_MODE, cut.size, cut.content_hash
     parts = list(recipes.encode_list(cut.hashes, cut.sizes))
     if parts:
         file.recipe_hashes = b"".join(blake3(part).digest() for part in parts)
     else:
         file.chunk_hashes = cut.hashes
         file.chunk_sizes.extend(cut.sizes)
-    return file, parts
+    return parts
 
 
 def hash_content(entry: Entry) -> str:

@@ -71,12 +71,11 @@ def choose_mode(
     Where the disk has no modes, that is the one of the commit: of its own content, if trees have several; a
     new file can be read by all, and is no program. With `keeps_writable`, being read-only is no change.
     """
-    mode = entry.file.mode
     if not get_disk().keeps_modes:
         tracked = list_tracked()
         same = [each for each in tracked if each.file.hash == entry.file.hash]
         entry.file.mode = (same or tracked)[0].file.mode if tracked else NEW_MODE
-    elif keeps_writable and not mode & WRITE_BITS:
+    elif keeps_writable and not (mode := entry.file.mode) & WRITE_BITS:
         first = next(iter(list_tracked()), None)
         same_mode = first is not None and first.file.mode & ~WRITE_BITS == mode
         entry.file.mode = first.file.mode if first and same_mode else mode | OWNER_WRITES

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 from dits.repo.v1.manifest_pb2 import Entry
 
 from dits_client.content.chunking import Cut, Cutter, choose_profile, cut_small
 from dits_client.content.file_opener import FileOpener
 from dits_client.content.holes import make_hole_passer
-from dits_client.content.manifest import make_file_entry
+from dits_client.content.manifest import fill_file_entry
 from dits_client.content.sources import Source
 from dits_client.disk.directory import FileStat
 from dits_client.disk.disks import get_disk
@@ -42,7 +42,8 @@ TICK_NS = 20_000_000
 COARSE_TICK_NS = 2_000_000_000
 
 
-class UnreadFile(NamedTuple):
+@dataclass(slots=True, eq=False)
+class UnreadFile:
     """A file to read, and its size in bytes when it was found."""
 
     path: str
@@ -84,15 +85,14 @@ def read_files(
     large = iter([item for item in unread if item.size >= SMALL_BYTES])
 
     def work(queues: Sequence[Iterator[UnreadFile]]) -> None:
-        cutter = Cutter()
-        with closing(FileOpener()) as opener:
+        with closing(FileReader(started_ns)) as reader:
             for queue in queues:
                 while not failed.is_set():
                     with lock:
                         item = next(queue, None)
                     if item is None:
                         break
-                    use(item, _read_file(item, opener, cutter, started_ns))
+                    use(item, reader.read_file(item))
                     stage.advance(item.size)
 
     threads = min(os.cpu_count() or 1, MOST_THREADS)
@@ -104,50 +104,65 @@ def read_files(
     run_in_threads(threads, lambda number: work([large] if number else [small, large]), stop)
 
 
-def _read_file(
-    item: UnreadFile, opener: FileOpener, cutter: Cutter, started_ns: int
-) -> ReadResult | None:
-    for _ in range(READ_ATTEMPTS):
-        try:
-            descriptor = opener.open_file(item.os_path, item.top)
-        except FileNotFoundError:
+class FileReader:
+    """Reads files; each thread needs its own."""
+
+    def __init__(self, started_ns: int) -> None:
+        self._opener = FileOpener()
+        self._started_ns = started_ns
+        self._get_stat = get_disk().get_open_stat
+
+    @cached_property
+    def _cutter(self) -> Cutter:
+        # Made only if a file needs it: it takes as long as to read a hundred small ones.
+        return Cutter()
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._opener.close()
+
+    def read_file(self, item: UnreadFile) -> ReadResult | None:
+        """Return the content of a file; None = it is gone."""
+        for _ in range(READ_ATTEMPTS):
+            try:
+                descriptor = self._opener.open_file(item.os_path, item.top)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                raise os_error(error, "read", item.path) from error
+            try:
+                found = self._cut_file(descriptor, item)
+            except OSError as error:
+                raise os_error(error, "read", item.path) from error
+            finally:
+                os.close(descriptor)
+            if found is not None:
+                return found
+        raise ClientError(
+            f"{quote_text(item.path)} keeps changing: close the program that writes it"
+        )
+
+    def _cut_file(self, descriptor: int, item: UnreadFile) -> ReadResult | None:
+        """Return the content of an open file; None = it was changed while it was read."""
+        before = self._get_stat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise ClientError(f"{quote_text(item.path)} is not a file any more: try again")
+        content = None
+        size = before.st_size
+        if 0 < size <= min(KEPT_BYTES, choose_profile(size).min_bytes):
+            content = os.read(descriptor, size)
+            cut = cut_small(content)
+        else:
+            pass_hole = make_hole_passer(descriptor, os.fstat(descriptor))
+            cut = self._cutter.cut(lambda view: read_into(descriptor, view), size, pass_hole)
+        found = pack_stat(self._get_stat(descriptor))
+        if found != pack_stat(before) or cut.size != size:
             return None
-        except OSError as error:
-            raise os_error(error, "read", item.path) from error
-        try:
-            found = _cut_file(descriptor, item, cutter, started_ns)
-        except OSError as error:
-            raise os_error(error, "read", item.path) from error
-        finally:
-            os.close(descriptor)
-        if found is not None:
-            return found
-    raise ClientError(f"{quote_text(item.path)} keeps changing: close the program that writes it")
-
-
-def _cut_file(
-    descriptor: int, item: UnreadFile, cutter: Cutter, started_ns: int
-) -> ReadResult | None:
-    """Return the content of an open file; None = it was changed while it was read."""
-    get_stat = get_disk().get_open_stat
-    before = get_stat(descriptor)
-    if not stat.S_ISREG(before.st_mode):
-        raise ClientError(f"{quote_text(item.path)} is not a file any more: try again")
-    content = None
-    size = before.st_size
-    if 0 < size <= min(KEPT_BYTES, choose_profile(size).min_bytes):
-        content = os.read(descriptor, size)
-        cut = cut_small(content)
-    else:
-        pass_hole = make_hole_passer(descriptor, os.fstat(descriptor))
-        cut = cutter.cut(lambda view: read_into(descriptor, view), size, pass_hole)
-    found = pack_stat(get_stat(descriptor))
-    if found != pack_stat(before) or cut.size != size:
-        return None
-    kept = UNKNOWN_STAT if is_racy(before, started_ns) else found
-    file, recipes = make_file_entry(before.st_mode, cut)
-    source = Source(item.path, item.os_path, content, item.top)
-    return ReadResult(Entry(file=file), found, kept, source, cut, recipes)
+        kept = UNKNOWN_STAT if is_racy(before, self._started_ns) else found
+        entry = Entry()
+        recipes = fill_file_entry(entry.file, before.st_mode, cut)
+        source = Source(item.path, item.os_path, content, item.top)
+        return ReadResult(entry, found, kept, source, cut, recipes)
 
 
 def read_disk_clock(root: Path) -> int:

@@ -188,7 +188,7 @@ class Snapshot:
         size, mode = unpack_size_and_mode(found)
         if stat.S_ISLNK(mode):
             try:
-                self._set_entry(draft, name, read_link(directory, name, self._top), found)
+                self._set_entry(draft, path, read_link(directory, name, self._top), found)
             except UnusableError as error:
                 self.unusable[path] = str(error)
                 draft.keep_tracked(name, self._tracked)
@@ -217,20 +217,20 @@ class Snapshot:
         return self._opened[manifest]
 
     def _add_file(self, draft: DirectoryDraft, name: str, read: ReadResult) -> None:
-        path = draft.directory.join_path(name)
+        path = read.source.label
         choose_mode(read.entry, lambda: self._tracked.list_files(path), self._keeps_modes)
         draft.stats[name] = read.stat
         if read.stat == UNKNOWN_STAT:
             self.seen[path] = read.seen
-        self._set_entry(draft, name, read.entry, read.seen)
+        self._set_entry(draft, path, read.entry, read.seen)
         for recipe in read.recipes:
             self._index.objects.add(RECIPE, recipe)
         self.files_read += 1
         self.bytes_read += read.cut.size
 
-    def _set_entry(self, draft: DirectoryDraft, name: str, entry: Entry, seen: bytes) -> None:
+    def _set_entry(self, draft: DirectoryDraft, path: str, entry: Entry, seen: bytes) -> None:
         """Add an entry; an older version of a file that nobody can get counts as the commit's."""
-        path = draft.directory.join_path(name)
+        name = path.rpartition("/")[2]
         newer = self._tracked.outside.find_newer(path, entry)
         draft.entries[name] = newer or entry
         if newer is not None:

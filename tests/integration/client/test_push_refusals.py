@@ -23,15 +23,15 @@ from tests.support.snapshots import reading_later, write_old_files
 
 def before_reading(monkeypatch: pytest.MonkeyPatch, name: str, work: Callable[[], object]) -> None:
     """Do something when the client is about to read a file for the first time."""
-    real, done = read_files._read_file, threading.Event()
+    real, done = read_files.FileReader.read_file, threading.Event()
 
-    def read_file(item: read_files.UnreadFile, *rest: object) -> object:
+    def read_file(reader: read_files.FileReader, item: read_files.UnreadFile) -> object:
         if item.path == name and not done.is_set():
             done.set()
             work()
-        return real(item, *rest)  # type: ignore[arg-type]
+        return real(reader, item)
 
-    monkeypatch.setattr(read_files, "_read_file", read_file)
+    monkeypatch.setattr(read_files.FileReader, "read_file", read_file)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("a file was read")
 
-    monkeypatch.setattr(read_files, "_read_file", fail)
+    monkeypatch.setattr(read_files.FileReader, "read_file", fail)
 
 
 @pytest.fixture

@@ -132,14 +132,14 @@ def test_a_file_that_keeps_changing_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_old_files(tmp_path, {"a": b"1" * 100})
-    real = os.readv
+    real = os.read
 
-    def grow(descriptor: int, buffers: list[memoryview]) -> int:
+    def grow(descriptor: int, size: int) -> bytes:
         with (tmp_path / "a").open("ab") as file:
             file.write(b"2")
-        return real(descriptor, buffers)
+        return real(descriptor, size)
 
-    monkeypatch.setattr(os, "readv", grow)
+    monkeypatch.setattr(os, "read", grow)
     with pytest.raises(ClientError, match='"a" keeps changing'):
         take_snapshot(tmp_path, Index())
 
@@ -148,15 +148,15 @@ def test_a_file_changed_once_while_it_is_read_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_old_files(tmp_path, {"a": b"1" * 100})
-    real, left = os.readv, [1]
+    real, left = os.read, [1]
 
-    def grow(descriptor: int, buffers: list[memoryview]) -> int:
+    def grow(descriptor: int, size: int) -> bytes:
         if left:
             left.pop()
             (tmp_path / "a").write_bytes(b"3" * 50)
-        return real(descriptor, buffers)
+        return real(descriptor, size)
 
-    monkeypatch.setattr(os, "readv", grow)
+    monkeypatch.setattr(os, "read", grow)
     index = Index()
     tree = take_snapshot(tmp_path, index).tree
     assert list_leaves(index, tree)["a"].file.hash == blake3(b"3" * 50).digest()
