@@ -15,6 +15,7 @@ from dits_client.push.locks import PushLocks
 from dits_client.push.lost_chunks import send_lost_chunks
 from dits_client.push.move_branch import move_branch
 from dits_client.push.offer import Offer, make_pieces
+from dits_client.push.questions import Questions
 from dits_client.push.refusals import (
     check_author,
     check_deletions,
@@ -31,7 +32,6 @@ from dits_client.push.scan_folder import scan_folder
 from dits_client.push.stream import Proposal, make_proposal, send_push
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
-from dits_client.threads import Ahead
 from dits_client.transfer.upload import Uploader
 from dits_client.workspace.identity import note_repository
 from dits_client.workspace.ignore import IgnoreRules
@@ -131,16 +131,16 @@ class _Push:
 
     def push(self, wanted: PushOptions) -> PushReport:
         """Push; locks that are taken for it are released at the end."""
-        asked = Ahead(partial(self._repository.get_head, wanted.branch))
-        snapshot, head = self._scan(wanted), asked.get()
+        asked = Questions(self._repository, wanted.branch)
+        snapshot, head = self._scan(wanted), asked.head.get()
         if not snapshot.changed and snapshot.tree == self._parent:
             return self._finish_unchanged(snapshot, wanted, head)
         check_head(self._repository, wanted, head, self._state)
         author = complete_author(self._repository.client, wanted.author)
         check_author(author)
-        info = self._repository.get_info()
+        info = asked.info.get()
         note_repository(self._state, self._repository, info)
-        check_limits(snapshot, self._repository.get_limits())
+        check_limits(snapshot, asked.limits.get())
         snapshot, predicted = self._predict(snapshot, wanted, portable=info.portable_names)
         with PushLocks(
             self._repository,
