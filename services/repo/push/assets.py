@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from services.repo.history.batches import split_batches
 from services.repo.history.change_rules import ChangeRules
 from services.repo.push.chunk_counts import (
     USE_BYTES,
+    ChunkGroups,
     count_chunks,
     count_steps,
     group_chunks,
@@ -88,39 +90,63 @@ async def record_assets(
     Raises CHUNKS_MISSING, CONTENT_MISMATCH, REGIONS_MISSING.
     """
     assets = await do_weighed(steps, _collect, manifests, lists)
+    hashes, groups = await do_weighed(len(assets), _arrange, assets)
     new: list[Asset] = []
-    for batch in split_batches(await do_weighed(len(assets), sorted, assets), BATCH):
-        added = set(await _insert(connection, repository_id, batch, assets))
-        known = [content for content in batch if content not in added]
+    here: list[Asset] = []
+    columns = await do_weighed(len(hashes[:BATCH]), _list_columns, hashes[:BATCH], assets)
+    for at in range(0, len(hashes), BATCH):
+        batch, following = hashes[at : at + BATCH], hashes[at + BATCH : at + 2 * BATCH]
+        insert = Q.bind.insert_assets(repository_id=repository_id, **columns)
+        adding = connection.fetchval(*insert)
+        if following or here:
+            # While PostgreSQL adds some, the service looks after those before them and behind them.
+            work = do_weighed(BATCH, _prepare_next, groups, here, lists, following, assets)
+            preparing = asyncio.create_task(work)
+            try:
+                added = await adding
+            finally:
+                columns = await preparing
+        else:
+            added = await adding
+        known = sorted(set(batch).difference(added))
         await _count(connection, repository_id, known, assets)
-        here = [assets[content] for content in batch if content in added]
-        new += [asset for asset in here if asset.file.hash not in rules.files.obliterated]
-    files = [asset.file for asset in new]
-    await reference_files(connection, repository_id, files, lists, rules.min_regions)
+        here = [assets[content] for content in added]
+        here = [asset for asset in here if asset.file.hash not in rules.files.obliterated]
+        new += here
+    files = [asset.file for asset in here]
+    await do_weighed(count_steps(files, lists), groups.add, files, lists)
+    await _reference_groups(connection, repository_id, groups.take_groups(), rules.min_regions)
     return new
 
 
-async def _insert(
-    connection: Connection,
-    repository_id: UUID,
-    hashes: Sequence[str],
+def _arrange(assets: Mapping[str, Asset]) -> tuple[list[str], ChunkGroups]:
+    """Returns contents in the order in which they are added, and room for their chunks."""
+    return sorted(assets), ChunkGroups(sum(asset.chunk_count for asset in assets.values()))
+
+
+def _prepare_next(
+    groups: ChunkGroups,
+    added: Iterable[Asset],
+    lists: ChunkLists,
+    following: Sequence[str],
     assets: Mapping[str, Asset],
-) -> list[str]:
-    """Returns the contents that were new."""
+) -> dict[str, str]:
+    """Groups the chunks of contents that were added; returns the columns of those that follow."""
+    groups.add([asset.file for asset in added], lists)
+    return _list_columns(following, assets)
+
+
+def _list_columns(hashes: Sequence[str], assets: Mapping[str, Asset]) -> dict[str, str]:
     rows = [assets[content] for content in hashes]
-    new: list[str] = await connection.fetchval(
-        *Q.bind.insert_assets(
-            repository_id=repository_id,
-            hashes=",".join(hashes),
-            sizes=_join(asset.file.size for asset in rows),
-            mime_types=",".join([_mime_type(asset.name) for asset in rows]),
-            file_names="/".join([asset.name for asset in rows]),
-            chunk_counts=_join(asset.chunk_count for asset in rows),
-            ref_counts=_join(asset.manifests for asset in rows),
-            recipe_hashes=",".join([asset.recipe for asset in rows]),
-        )
-    )
-    return new
+    return {
+        "hashes": ",".join(hashes),
+        "sizes": _join(asset.file.size for asset in rows),
+        "mime_types": ",".join([_mime_type(asset.name) for asset in rows]),
+        "file_names": "/".join([asset.name for asset in rows]),
+        "chunk_counts": _join(asset.chunk_count for asset in rows),
+        "ref_counts": _join(asset.manifests for asset in rows),
+        "recipe_hashes": ",".join([asset.recipe for asset in rows]),
+    }
 
 
 def _join(numbers: Iterable[int]) -> str:
@@ -164,13 +190,22 @@ async def reference_files(
     repository_id: UUID,
     files: Sequence[File],
     lists: ChunkLists,
-    min_regions: int = 0,
 ) -> None:
     """Takes one reference per content on each of its chunks, recipe chunks included.
 
-    Raises CHUNKS_MISSING, CONTENT_MISMATCH; REGIONS_MISSING unless each lies in `min_regions` regions.
+    Raises CHUNKS_MISSING, CONTENT_MISMATCH.
     """
     groups = await do_weighed(count_steps(files, lists), group_chunks, files, lists)
+    await _reference_groups(connection, repository_id, groups)
+
+
+async def _reference_groups(
+    connection: Connection, repository_id: UUID, groups: list[bytearray], min_regions: int = 0
+) -> None:
+    """Takes the references of grouped chunks.
+
+    Raises CHUNKS_MISSING, CONTENT_MISMATCH; REGIONS_MISSING unless each lies in `min_regions` regions.
+    """
     missing: list[str] = []
     near = 0
     while groups:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dits.repo.v1.manifest_pb2 import File
 
 from services.repo.history.batches import ROWS
-from services.repo.push.chunk_lists import ChunkList, ChunkLists
+from services.repo.push.chunk_lists import ChunkLists
 from shared.errors import DomainError, content_mismatch, contention
 from shared.formats.canonical import split_hashes
 from shared.runtime.weighed_work import STEPS_ON_LOOP
@@ -27,35 +27,45 @@ def count_steps(files: Sequence[File], lists: ChunkLists) -> int:
     return sum(1 + len(file.chunk_sizes) for file in files)
 
 
-def group_chunks(files: Sequence[File], lists: ChunkLists) -> list[bytearray]:
-    """Returns the chunks of some contents, packed, in groups of which the last has the lowest hashes.
+class ChunkGroups:
+    """The chunks of contents, packed, in groups of which the last has the lowest hashes."""
 
-    Raises CONTENTION if a list is not known.
-    """
-    parts: list[list[ChunkList]] = []
-    total = 0
-    for file in files:
-        found = lists.get_parts(file)
-        if found is None:
-            raise contention("a content of the push was deleted meanwhile")
-        parts.append(found)
-        for _, sizes in found:
-            total += len(sizes)
-    number = min(_MOST_GROUPS, total // ROWS + 1)
-    groups = [bytearray() for _ in range(number)]
-    pack = _USE.pack
-    for content, found in enumerate(parts):
-        if recipes := files[content].recipe_hashes:
-            for recipe in dict.fromkeys(split_hashes(recipes)):
-                groups[recipe[0] * number >> 8] += pack(recipe, 0, content)
-        for hashes, sizes in found:
-            # By far the commonest first: a push may have 100,000 small files.
-            if len(sizes) == 1:
-                groups[hashes[0] * number >> 8] += pack(hashes, sizes[0], content)
-                continue
-            for chunk, size in zip(split_hashes(hashes), sizes, strict=True):
-                groups[chunk[0] * number >> 8] += pack(chunk, size, content)
-    return groups[::-1]
+    def __init__(self, most_chunks: int) -> None:
+        """Takes how many chunks there will be at most."""
+        self._number = min(_MOST_GROUPS, most_chunks // ROWS + 1)
+        self._groups = [bytearray() for _ in range(self._number)]
+        self._contents = 0
+
+    def add(self, files: Sequence[File], lists: ChunkLists) -> None:
+        """Adds the chunks of more contents. Raises CONTENTION if a list is not known."""
+        groups, number, pack = self._groups, self._number, _USE.pack
+        for content, file in enumerate(files, self._contents):
+            found = lists.get_parts(file)
+            if found is None:
+                raise contention("a content of the push was deleted meanwhile")
+            if recipes := file.recipe_hashes:
+                for recipe in dict.fromkeys(split_hashes(recipes)):
+                    groups[recipe[0] * number >> 8] += pack(recipe, 0, content)
+            for hashes, sizes in found:
+                # By far the commonest first: a push may have 100,000 small files.
+                if len(sizes) == 1:
+                    groups[hashes[0] * number >> 8] += pack(hashes, sizes[0], content)
+                    continue
+                for chunk, size in zip(split_hashes(hashes), sizes, strict=True):
+                    groups[chunk[0] * number >> 8] += pack(chunk, size, content)
+        self._contents += len(files)
+
+    def take_groups(self) -> list[bytearray]:
+        """Returns the groups, and forgets them."""
+        groups, self._groups = self._groups[::-1], []
+        return groups
+
+
+def group_chunks(files: Sequence[File], lists: ChunkLists) -> list[bytearray]:
+    """Returns the chunks of some contents as ChunkGroups has them. Raises CONTENTION."""
+    groups = ChunkGroups(sum(map(lists.count_chunks, files)))
+    groups.add(files, lists)
+    return groups.take_groups()
 
 
 def count_chunks(group: bytearray) -> tuple[dict[bytes, int], dict[bytes, int]]:

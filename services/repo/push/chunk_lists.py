@@ -54,6 +54,11 @@ class ChunkLists:
         """The bytes of memory that the lists take while they are counted, about."""
         return CHUNK_COST * self._total
 
+    @property
+    def are_inline(self) -> bool:
+        """Whether no file of the push has a list that is not in its manifest."""
+        return not self._counts
+
     def count_chunks(self, file: File) -> int:
         """Returns how many chunks a file has, counted as often as they occur."""
         if not file.recipe_hashes:

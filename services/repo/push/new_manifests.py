@@ -144,12 +144,19 @@ def count_manifests(
     Raises STREAM_ORDER, and INVALID_FIELD or BATCH_TOO_LARGE for a tree over a limit.
     """
     counts = dict(stored)
+    exact: set[str] = set()
     for digest, manifest in push.manifests.items():  # children first, as they came
         if digest in counts:
             continue
-        for child in push.children[digest]:
+        children = push.children[digest]
+        for child in children:
             if child not in counts:
                 raise stream_order(f"the manifest {child} comes after one that names it")
+        if lists.are_inline and exact.issuperset(children):
+            # All below it came with the push, and was counted when it came.
+            counts[digest] = push.counts[digest]
+            exact.add(digest)
+            continue
         counts[digest] = count_below(manifest, counts, lists.count_chunks)
         require_bounded(digest, counts[digest])
     return counts
