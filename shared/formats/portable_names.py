@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[1-9¹²³]|lpt[1-9¹²³])", re.IGNORECASE)
+_DEVICE_LETTERS = 4
 
 
 def find_name_problem(name: str) -> str:
@@ -16,7 +17,9 @@ def find_name_problem(name: str) -> str:
         return f"has the character {found[0]!a}, which Windows cannot store"
     if name[-1] in ". ":
         return "ends in a dot or a space, which Windows cannot store"
-    if _DEVICE.fullmatch(name.partition(".")[0].rstrip(" ")):
+    stem = name.partition(".")[0].rstrip(" ")
+    # Nearly all names are told from those of devices by their length.
+    if len(stem) <= _DEVICE_LETTERS and _DEVICE.fullmatch(stem):
         return "is the name of a device on Windows"
     return ""
 

@@ -64,12 +64,15 @@ class FileRules:
         if 0 < self.max_file_bytes < entry.file.size:
             limit = str(self.max_file_bytes)
             return FileFault(name, "max_file_size_bytes", limit, f"is larger than {limit} bytes")
-        extension = name.rpartition(".")[2].lower() if "." in name else ""
-        if self.extensions and extension not in self.extensions:
+        if self.extensions and _get_extension(name) not in self.extensions:
             allowed = ",".join(sorted(self.extensions))
             text = "has an ending that is not allowed"
             return FileFault(name, "allowed_extensions", allowed, text)
         return None
+
+
+def _get_extension(name: str) -> str:
+    return name.rpartition(".")[2].lower() if "." in name else ""
 
 
 def _find_twin(entries: Iterable[Entry], written: Collection[Entry]) -> FileFault | None:
