@@ -23,7 +23,10 @@ class FileOpener:
         if not top:
             return get_disk().open_anywhere(path)
         directory, name = self.enter(path, top)
-        return directory.open_file(name)
+        try:
+            return directory.open_file(name)
+        except NotADirectoryError:
+            raise _gone_error(path) from None
 
     def enter(self, path: str, top: str) -> tuple[Directory, str]:
         """Return the directory of a path, valid until the next call, and its name."""
@@ -50,7 +53,12 @@ def _open_directory(path: str, top: str) -> Directory:
         try:
             directory = above.enter(part)
         except NotADirectoryError:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
+            raise _gone_error(path) from None
         finally:
             above.close()
     return directory
+
+
+def _gone_error(path: str) -> FileNotFoundError:
+    """Return the error for a path that leads through what is no directory any more."""
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
