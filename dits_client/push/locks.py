@@ -102,6 +102,18 @@ class PushLocks:
         """Return whether locks can prevent the push; `is_new` = the branch has no commit yet."""
         return bool(self._mine or self._theirs) or (self._required and not is_new)
 
+    def check_early(
+        self, predicted: Iterable[tuple[Change, bool]], is_there: DirectoryTest
+    ) -> None:
+        """Check the locks of others, and take those for the changes that are said to be certain."""
+        sure = []
+        for change, is_sure in predicted:
+            self.keep_lock(change.path)
+            if is_sure:
+                self.check_change(change)
+                sure.append(change)
+        self.hold_locks(sure, is_there)
+
     def keep_lock(self, path: str) -> None:
         """Renew the caller's lock on a path that may change, if there is one."""
         lock = self._find_covering(self._mine, path)

@@ -1,7 +1,7 @@
 """A push: the state of the folder becomes a commit on the server."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from dits_client.push.repair import PushRepair
 from dits_client.push.report import Author, PushOptions, PushReport, UploadResult, make_report
 from dits_client.push.repository_rules import check_limits, find_refused_names
 from dits_client.push.scan_folder import scan_folder
-from dits_client.push.stream import Proposal, make_proposal, send_push
+from dits_client.push.stream import EARLY_BYTES, Proposal, PushSender, make_proposal
 from dits_client.server.client import Client
 from dits_client.server.repository import RepositoryClient
 from dits_client.transfer.upload import Uploader
@@ -103,6 +103,7 @@ class _Push:
         self._state = state = workspace.state
         self._repository = repository = RepositoryClient(client, state.address)
         self._trees = Trees(self.index.objects, lambda: repository, state.head, scope=state.scope)
+        self._sender = PushSender(repository, self._trees.load_manifest)
         self._parent = bytes.fromhex(state.tree) or None
         self._changes: list[Change] = []
 
@@ -148,15 +149,16 @@ class _Push:
             patterns=info.lock_patterns,
             strict=wanted.branch == info.default_branch,
         ) as held:
-            self._check_locks_early(snapshot, predicted, held)
-            uploaded = self._upload_changes(snapshot, held)
-            if not self._changes:
-                return self._finish_unchanged(snapshot, wanted, head)
-            proposal = make_proposal(wanted, author, snapshot.tree, self._state.head, head)
-            known = self._list_parent_manifests()
-            proposal.manifests = self._trees.list_new_manifests(snapshot.tree, known)
-            offer = Offer(self.index.objects, snapshot.get_source)
-            response = self._propose(proposal, offer, held)
+            # Before the upload, which may take hours.
+            if held.are_relevant(is_new=self._parent is None):
+                held.check_early(predicted, snapshot.directories_by_path.__contains__)
+            propose = partial(make_proposal, wanted, author, self._state.head, head)
+            with self._sender:
+                uploaded, proposal = self._upload_changes(snapshot, held, propose)
+                if proposal is None:
+                    return self._finish_unchanged(snapshot, wanted, head)
+                offer = Offer(self.index.objects, snapshot.get_source)
+                response = self._propose(proposal, offer, held)
             if self._state.lock_readonly and (taken := held.list_taken()):
                 self._progress.warn(
                     f"{list_paths(taken)} was changed without your lock: `dits lock` comes first"
@@ -167,20 +169,6 @@ class _Push:
                 held.follow(self._changes, self._progress.warn)
             send_lost_chunks(self._repository, self._trees, offer, self._state, self._progress)
         return make_report(snapshot, self._state, self._changes, uploaded)
-
-    def _check_locks_early(
-        self, snapshot: Snapshot, predicted: Iterable[tuple[Change, bool]], held: PushLocks
-    ) -> None:
-        """Check locks of others and take certain ones before the upload, which may take hours."""
-        if not held.are_relevant(is_new=self._parent is None):
-            return
-        sure = []
-        for change, is_sure in predicted:
-            held.keep_lock(change.path)
-            if is_sure:
-                held.check_change(change)
-                sure.append(change)
-        held.hold_locks(sure, snapshot.directories_by_path.__contains__)
 
     def _finish_unchanged(self, snapshot: Snapshot, wanted: PushOptions, head: str) -> PushReport:
         """Create the branch, or move it by force, where there is nothing to commit."""
@@ -195,8 +183,13 @@ class _Push:
             self._workspace.save()
         return make_report(snapshot, state, behind=behind)
 
-    def _upload_changes(self, snapshot: Snapshot, held: PushLocks) -> UploadResult:
-        """Read and upload the changed files at the same time, take the locks; return what was sent."""
+    def _upload_changes(
+        self, snapshot: Snapshot, held: PushLocks, propose: Callable[[bytes], Proposal]
+    ) -> tuple[UploadResult, Proposal | None]:
+        """Read and upload the changed files at the same time, take the locks, and propose the tree.
+
+        Return what was sent, and the proposal; None = nothing has changed.
+        """
         read: set[str] = set()
         if snapshot.unusable and snapshot.bytes_to_read >= LONG_BYTES:
             self._progress.warn(describe_left_out(snapshot.unusable.values()))
@@ -221,7 +214,14 @@ class _Push:
             for found in offer.iterate_unread(self._changes, read):
                 uploader.offer_pieces(found)
             held.hold_locks(self._changes, self.index.records.__contains__)
-            return UploadResult(uploader.finish(), uploader.pieces)
+            proposal = propose(snapshot.tree) if self._changes else None
+            if proposal is not None:
+                known = self._list_parent_manifests()
+                proposal.manifests = self._trees.list_new_manifests(snapshot.tree, known)
+                proposal.locks = held.fences
+                if snapshot.bytes_to_read <= EARLY_BYTES:
+                    self._sender.begin(proposal)
+            return UploadResult(uploader.finish(), uploader.pieces), proposal
 
     def _list_parent_manifests(self) -> set[bytes]:
         return self._trees.list_manifests(self._parent) if self._parent else set()
@@ -229,7 +229,7 @@ class _Push:
     def _propose(self, proposal: Proposal, offer: Offer, held: PushLocks) -> PushResponse:
         """Send the push; supply what the server finds missing, and send it again."""
         repair = PushRepair(self._repository, self._trees, self.index, self._changes, offer, held)
-        send = partial(send_push, self._repository, proposal, self._trees.load_manifest)
+        send = partial(self._sender.send, proposal)
         return repair.send_repaired(lambda: send_when_copied(send, self._progress), proposal)
 
     def _follow_commit(self, proposal: Proposal, tree: bytes) -> None:

@@ -1,0 +1,76 @@
+"""A push sends its trees while its last chunks are on their way; what moves the branch waits for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dits_client.errors import ClientError
+from dits_client.push.stream import PushSender
+from dits_client.transfer.upload import Uploader
+from dits_client.transfer.upload_stream import UploadReport
+from tests.support.client import Person, read, write
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The calls of pushes that were begun."""
+    calls: list[Any] = []
+    real = PushSender.begin
+
+    def begin(sender: PushSender, *given: Any) -> None:
+        real(sender, *given)
+        assert sender._begun is not None
+        calls.append(sender._begun.call)
+
+    monkeypatch.setattr(PushSender, "begin", begin)
+    return calls
+
+
+async def test_what_was_begun_is_ended_once_the_chunks_are_there(
+    ada: Person, film: str, begun: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(ada.home / "one", {"a": b"1", "d/b": b"2"})
+    real = Uploader.finish
+
+    def finish(uploader: Uploader) -> UploadReport:
+        assert not begun[0].done()
+        return real(uploader)
+
+    monkeypatch.setattr(Uploader, "finish", finish)
+    await ada.push("one", film)
+    assert [call.code().name for call in begun] == ["OK"]
+
+
+async def test_a_stream_that_broke_meanwhile_is_replaced(
+    ada: Person, film: str, begun: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(ada.home / "one", {"a": b"1", "d/b": b"2"})
+    real = Uploader.finish
+
+    def finish(uploader: Uploader) -> UploadReport:
+        begun[0].cancel()
+        return real(uploader)
+
+    monkeypatch.setattr(Uploader, "finish", finish)
+    assert (await ada.push("one", film)).pushed
+    await ada.clone(film, "two")
+    assert read(ada.home / "two") == read(ada.home / "one")
+
+
+async def test_nothing_is_pushed_if_the_chunks_do_not_arrive(
+    ada: Person, film: str, begun: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(ada.home / "one", {"a": b"1", "d/b": b"2"})
+
+    def finish(_: Uploader) -> UploadReport:
+        raise ClientError("no room")
+
+    with monkeypatch.context() as full:
+        full.setattr(Uploader, "finish", finish)
+        with pytest.raises(ClientError, match="no room"):
+            await ada.push("one", film)
+    assert [call.code().name for call in begun] == ["CANCELLED"]
+    report = await ada.push("one")
+    assert (report.pushed, report.changed) == (True, 2)
