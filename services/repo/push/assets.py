@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from posixpath import splitext
+from typing import Any, TypeVar
 from uuid import UUID
 
 from dits.repo.v1.manifest_pb2 import File, Manifest
@@ -23,6 +21,7 @@ from services.repo.push.chunk_counts import (
     wrong_size,
 )
 from services.repo.push.chunk_lists import ChunkLists
+from services.repo.push.mime_types import find_mime_type
 from shared.db import sql
 from shared.db.pool import Connection
 from shared.errors import DomainError, chunks_missing, content_mismatch, regions_missing
@@ -30,6 +29,9 @@ from shared.formats.recipes import list_hash
 from shared.runtime.weighed_work import do_weighed
 
 Q = sql.load(__file__)
+
+Result = TypeVar("Result")
+Other = TypeVar("Other")
 
 # Contents that one statement adds or counts.
 BATCH = 2_000
@@ -101,11 +103,7 @@ async def record_assets(
         if following or here:
             # While PostgreSQL adds some, the service looks after those before them and behind them.
             work = do_weighed(BATCH, _prepare_next, groups, here, lists, following, assets)
-            preparing = asyncio.create_task(work)
-            try:
-                added = await adding
-            finally:
-                columns = await preparing
+            added, columns = await _await_both(adding, work)
         else:
             added = await adding
         known = sorted(set(batch).difference(added))
@@ -117,6 +115,18 @@ async def record_assets(
     await do_weighed(count_steps(files, lists), groups.add, files, lists)
     await _reference_groups(connection, repository_id, groups.take_groups(), rules.min_regions)
     return new
+
+
+async def _await_both(
+    statement: Awaitable[Result], work: Coroutine[Any, Any, Other]
+) -> tuple[Result, Other]:
+    """Returns what a statement and work return; the latter is done meanwhile, and ends in any case."""
+    doing = asyncio.create_task(work)
+    try:
+        found = await statement
+    finally:
+        done = await doing
+    return found, done
 
 
 def _arrange(assets: Mapping[str, Asset]) -> tuple[list[str], ChunkGroups]:
@@ -141,7 +151,7 @@ def _list_columns(hashes: Sequence[str], assets: Mapping[str, Asset]) -> dict[st
     return {
         "hashes": ",".join(hashes),
         "sizes": _join(asset.file.size for asset in rows),
-        "mime_types": ",".join([_mime_type(asset.name) for asset in rows]),
+        "mime_types": ",".join([find_mime_type(asset.name) for asset in rows]),
         "file_names": "/".join([asset.name for asset in rows]),
         "chunk_counts": _join(asset.chunk_count for asset in rows),
         "ref_counts": _join(asset.manifests for asset in rows),
@@ -151,22 +161,6 @@ def _list_columns(hashes: Sequence[str], assets: Mapping[str, Asset]) -> dict[st
 
 def _join(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
-
-
-def _mime_type(name: str) -> str:
-    """Returns the type by the ending, or by two if the last only says how it is packed: `.tar.gz`.
-
-    It is empty if the ending says none.
-    """
-    ending = splitext(name)[1]
-    if ending in mimetypes.encodings_map:
-        return mimetypes.guess_type(name)[0] or ""
-    return _type_of_ending(ending)
-
-
-@lru_cache(maxsize=1000)
-def _type_of_ending(ending: str) -> str:
-    return mimetypes.guess_type(f"a{ending}")[0] or ""
 
 
 async def _count(
