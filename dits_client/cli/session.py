@@ -14,6 +14,7 @@ from dits_client.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from dits_client.server.client import Client
+    from dits_client.server.credential import Metadata
     from dits_client.server.repository import RepositoryClient
 
 
@@ -21,11 +22,17 @@ if TYPE_CHECKING:
 def connect(at: ServerAccount = USUAL_ACCOUNT) -> Iterator[tuple["Client", Login]]:
     """Connect to a server with a login of the user's; calls that need sudo ask for a proof."""
     from dits_client.cli.stored_session import open_client
-    from dits_client.cli.sudo import prove
 
     login = get_login(at)
-    with open_client(login, partial(prove, login)) as client:
+    with open_client(login, partial(_prove, login)) as client:
         yield client, login
+
+
+def _prove(login: Login, client: "Client") -> "Metadata":
+    # Loaded only if a call needs it: it brings all that the client knows of SSH.
+    from dits_client.cli.sudo import prove
+
+    return prove(login, client)
 
 
 @contextmanager
