@@ -107,9 +107,10 @@ class PushSender:
     def send(self, proposal: Proposal) -> PushResponse:
         """Return the response to a push, which is sent from its beginning if what was begun is broken."""
         begun, self._begun = self._begun, None
-        self._may_end.set()
         if begun is not None and begun.call.done():
+            # Without its end, it cannot have succeeded.
             begun = None
+        self._may_end.set()
         make_messages = partial(self._make_messages, proposal, _wait_not)
         return send_messages(self._repository, make_messages, begun)
 

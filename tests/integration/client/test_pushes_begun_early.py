@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -57,6 +58,36 @@ async def test_a_stream_that_broke_meanwhile_is_replaced(
     assert (await ada.push("one", film)).pushed
     await ada.clone(film, "two")
     assert read(ada.home / "two") == read(ada.home / "one")
+
+
+async def test_one_that_has_succeeded_is_not_taken_for_broken(
+    ada: Person, film: str, begun: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that lets it end may go on only when it has ended."""
+    write(ada.home / "one", {"a": b"1", "d/b": b"2"})
+
+    class LateEvent(threading.Event):
+        def set(self) -> None:
+            super().set()
+            begun[0].result(timeout=60)
+
+    real = PushSender.begin
+
+    def begin(sender: PushSender, *given: Any) -> None:
+        sender._may_end = LateEvent()
+        real(sender, *given)
+
+    monkeypatch.setattr(PushSender, "begin", begin)
+    sent, make = [], PushSender._make_messages
+
+    def make_messages(sender: PushSender, *given: Any) -> Any:
+        sent.append(given[-1])
+        return make(sender, *given)
+
+    monkeypatch.setattr(PushSender, "_make_messages", make_messages)
+    assert (await ada.push("one", film)).pushed
+    assert [call.code().name for call in begun] == ["OK"]
+    assert len(sent) == 1
 
 
 async def test_nothing_is_pushed_if_the_chunks_do_not_arrive(
