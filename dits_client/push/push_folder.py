@@ -219,7 +219,7 @@ class _Push:
                 known = self._list_parent_manifests()
                 proposal.manifests = self._trees.list_new_manifests(snapshot.tree, known)
                 proposal.locks = held.fences
-                if snapshot.bytes_to_read <= EARLY_BYTES:
+                if uploader.bytes <= EARLY_BYTES:
                     self._sender.begin(proposal)
             return UploadResult(uploader.finish(), uploader.pieces), proposal
 

@@ -51,7 +51,8 @@ class Uploader:
         progress: Progress | None = None,
     ) -> None:
         """Take the repository; with `ask` false, chunks are sent even if the server has them."""
-        self.pieces = 0
+        # What was offered, and the bytes of what was not offered before.
+        self.pieces = self.bytes = 0
         self._repository = repository
         self._ask = ask
         self._stage = (progress or Progress()).start_stage("Uploading")
@@ -92,6 +93,7 @@ class Uploader:
                     self._remembered.add(piece.hash)
                     self._waiting.append(piece)
                     self._waiting_bytes += piece.size
+                    self.bytes += piece.size
             if len(self._remembered) > MAX_REMEMBERED:
                 self._remembered.clear()
             full = len(self._waiting) >= self._ask_chunks or self._waiting_bytes >= ASK_BYTES

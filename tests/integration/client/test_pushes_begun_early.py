@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dits_client.errors import ClientError
+from dits_client.push import push_folder
 from dits_client.push.stream import PushSender
 from dits_client.transfer.upload import Uploader
 from dits_client.transfer.upload_stream import UploadReport
@@ -105,3 +106,21 @@ async def test_nothing_is_pushed_if_the_chunks_do_not_arrive(
     assert [call.code().name for call in begun] == ["CANCELLED"]
     report = await ada.push("one")
     assert (report.pushed, report.changed) == (True, 2)
+
+
+async def test_one_with_much_to_send_is_not_begun_although_all_was_read_before(
+    ada: Person, film: str, begun: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(ada.home / "one", {"a": b"1" * 2000})
+
+    def finish(_: Uploader) -> UploadReport:
+        raise ClientError("no room")
+
+    with monkeypatch.context() as full:
+        full.setattr(Uploader, "finish", finish)
+        with pytest.raises(ClientError, match="no room"):
+            await ada.push("one", film)
+    begun.clear()
+    monkeypatch.setattr(push_folder, "EARLY_BYTES", 1000)
+    assert (await ada.push("one")).pushed
+    assert begun == []
