@@ -90,6 +90,13 @@ def test_a_file_that_begins_to_shrink_is_noticed() -> None:
     assert results == [False] * (RETRY_EVERY - 1) + [True] * 3
 
 
+def test_large_chunks_that_shrink_are_found_among_media() -> None:
+    noise, text, known = NOISE[: 1 << 17], b"words " * 20_000, CompressionHistory()
+    chunks = [noise, noise, text, noise, text]
+    results = [compress(chunk, known) is not None for chunk in chunks]
+    assert results == [False, False, True, False, True]
+
+
 def test_chunks_of_one_message_shrink_as_they_would_one_by_one() -> None:
     text, words = b"words " * 10_000, b"other " * 3000
     first, second, media, empty = (CompressionHistory() for _ in range(4))
