@@ -31,8 +31,8 @@ from shared.formats.commits import commit_hash, encode_commit
 
 # Manifests are collected into messages of about this size.
 MESSAGE_BYTES = 4 << 20
-# After files of no more bytes than these, a push begins while the last chunks are on their way to the
-# server, which waits for the end no longer than two minutes.
+# A push that offers no more bytes than these begins while its last chunks are on their way to the server,
+# which waits for the end no longer than two minutes.
 EARLY_BYTES = 64 << 20
 # The server checks every entry and writes all of it in one transaction: large pushes take a while.
 TIMEOUT = 1800.0

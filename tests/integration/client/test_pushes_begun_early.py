@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,18 +31,28 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return calls
 
 
+def before_the_upload_ends(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    real = Uploader.finish
+
+    def finish(uploader: Uploader) -> UploadReport:
+        do()
+        return real(uploader)
+
+    monkeypatch.setattr(Uploader, "finish", finish)
+
+
+def refuse_the_upload() -> None:
+    raise ClientError("no room")
+
+
 async def test_what_was_begun_is_ended_once_the_chunks_are_there(
     ada: Person, film: str, begun: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(ada.home / "one", {"a": b"1", "d/b": b"2"})
-    real = Uploader.finish
-
-    def finish(uploader: Uploader) -> UploadReport:
-        assert not begun[0].done()
-        return real(uploader)
-
-    monkeypatch.setattr(Uploader, "finish", finish)
+    running: list[bool] = []
+    before_the_upload_ends(monkeypatch, lambda: running.append(not begun[0].done()))
     await ada.push("one", film)
+    assert running == [True]
     assert [call.code().name for call in begun] == ["OK"]
 
 
@@ -49,13 +60,7 @@ async def test_a_stream_that_broke_meanwhile_is_replaced(
     ada: Person, film: str, begun: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(ada.home / "one", {"a": b"1", "d/b": b"2"})
-    real = Uploader.finish
-
-    def finish(uploader: Uploader) -> UploadReport:
-        begun[0].cancel()
-        return real(uploader)
-
-    monkeypatch.setattr(Uploader, "finish", finish)
+    before_the_upload_ends(monkeypatch, lambda: begun[0].cancel())
     assert (await ada.push("one", film)).pushed
     await ada.clone(film, "two")
     assert read(ada.home / "two") == read(ada.home / "one")
@@ -95,12 +100,8 @@ async def test_nothing_is_pushed_if_the_chunks_do_not_arrive(
     ada: Person, film: str, begun: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(ada.home / "one", {"a": b"1", "d/b": b"2"})
-
-    def finish(_: Uploader) -> UploadReport:
-        raise ClientError("no room")
-
     with monkeypatch.context() as full:
-        full.setattr(Uploader, "finish", finish)
+        before_the_upload_ends(full, refuse_the_upload)
         with pytest.raises(ClientError, match="no room"):
             await ada.push("one", film)
     assert [call.code().name for call in begun] == ["CANCELLED"]
@@ -112,12 +113,8 @@ async def test_one_with_much_to_send_is_not_begun_although_all_was_read_before(
     ada: Person, film: str, begun: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(ada.home / "one", {"a": b"1" * 2000})
-
-    def finish(_: Uploader) -> UploadReport:
-        raise ClientError("no room")
-
     with monkeypatch.context() as full:
-        full.setattr(Uploader, "finish", finish)
+        before_the_upload_ends(full, refuse_the_upload)
         with pytest.raises(ClientError, match="no room"):
             await ada.push("one", film)
     begun.clear()
